@@ -1,0 +1,273 @@
+"""One small class per action: what it finds in an answer's header lines, and the edit that answers it.
+
+Lives here: `Check` and its kinds, `Finding`, `write`. Everything knowable is known when a check is
+made; only a mismatch allocates. Must not know routes, layers or why a mode is what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+from sidecar.policy import headers
+from sidecar.policy.conditions import Condition, Facts, RawFields, Seen, conditions, glob_source, scheme_is
+from sidecar.policy.model import WRITING, Action, Directives, Kind, Mode, Rule
+
+
+def value_text(value: str | Directives) -> str:
+    """A declared value as it is sent: directives joined as CSP writes them (CSP3 section 2.2.1)."""
+    if isinstance(value, str):
+        return value
+    return "; ".join(
+        " ".join((name, *(() if isinstance(sources, bool) else sources))) for name, sources in value.items() if sources is not False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation and the change that answers it.
+
+    `before` and `after` are the header's values, one for each line; `after` is () for a removal and
+    None where the action only judges. `made` tells whether the change was made or only told.
+    """
+
+    rule: str
+    index: int
+    header: str
+    key: bytes
+    action: Action
+    kind: Kind
+    mode: Mode
+    before: tuple[bytes, ...]
+    after: tuple[bytes, ...] | None
+    made: bool
+
+
+Findings: TypeAlias = tuple[Finding, ...]
+
+
+class Check(ABC):
+    """What one rule demands of one header. `first` marks the rule's first check, for counting."""
+
+    __slots__ = ("first", "header", "index", "key", "made", "mode", "rule", "value", "when")
+    action: Action
+    kinds: tuple[Kind, ...]
+    """The kinds of violation that it can find."""
+
+    def __init__(self, *, rule: str, header: str, index: int, first: bool, mode: Mode, when: tuple[Condition, ...], declared: Rule) -> None:
+        known = headers.get(header)
+        self.rule, self.header, self.index, self.first, self.mode = rule, header, index, first, mode
+        self.key = header.lower().encode()
+        self.value = b"" if declared.value is None else value_text(declared.value).encode()
+        self.made = mode == "enforce" and self.action in WRITING
+        https_only = known is not None and known.scope == "https" and self.action in ("set", "default", "append", "merge")
+        self.when = (scheme_is("https"), *when) if https_only else when
+
+    @abstractmethod
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        """What is wrong with the answer; () = nothing."""
+
+    def finding(self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None) -> Findings:
+        """One finding of this check."""
+        return (Finding(self.rule, self.index, self.header, self.key, self.action, kind, self.mode, before, after, self.made),)
+
+
+class Set(Check):
+    """The header stands once, with this value."""
+
+    __slots__ = ("missing", "right")
+    action: Action = "set"
+    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate")
+
+    def __init__(self, **known: object) -> None:
+        super().__init__(**known)  # type: ignore[arg-type]
+        self.right = (self.value,)
+        self.missing = self.finding("missing", (), self.right)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        if observed == self.right:
+            return ()
+        kind: Kind = "duplicate" if len(observed) > 1 and self.value in observed else "mismatch"
+        return self.finding(kind, observed, self.right)
+
+
+class Default(Set):
+    """The header stands; the service's own value wins, but a once-only header is not sent twice."""
+
+    __slots__ = ()
+    action: Action = "default"
+    kinds: tuple[Kind, ...] = ("missing", "duplicate")
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        if len(observed) == 1:
+            return ()
+        collapsed = headers.collapse(self.header, tuple(value.decode("latin-1") for value in observed))
+        return () if collapsed is None else self.finding("duplicate", observed, (collapsed.encode("latin-1"),))
+
+
+class Append(Set):
+    """One line of the header has this value."""
+
+    __slots__ = ()
+    action: Action = "append"
+    kinds: tuple[Kind, ...] = ("missing",)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        return () if self.value in observed else self.finding("missing", observed, (*observed, self.value))
+
+
+class Remove(Check):
+    """The header does not stand."""
+
+    __slots__ = ()
+    action: Action = "remove"
+    kinds: tuple[Kind, ...] = ("forbidden",)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        return () if observed is None else self.finding("forbidden", observed, ())
+
+
+class Merge(Set):
+    """The header holds what this value demands, by the header's own grammar."""
+
+    __slots__ = ("merged",)
+    action: Action = "merge"
+    kinds: tuple[Kind, ...] = ("missing", "mismatch")
+
+    def __init__(self, **known: object) -> None:
+        super().__init__(**known)
+        ours, header = self.value.decode(), self.header
+
+        # Services repeat their values, parsing costs more than all else here: a bounded memory of results.
+        @lru_cache(maxsize=256)
+        def merged(observed: tuple[bytes, ...]) -> tuple[bytes, ...]:
+            text = ", ".join(value.decode("latin-1") for value in observed)
+            return (headers.merge(header, text, ours).encode("latin-1"),)
+
+        self.merged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = merged
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        after = self.merged(observed)
+        return () if after == observed else self.finding("mismatch", observed, after)
+
+
+class Require(Check):
+    """The header stands, once where it may stand only once, and has the value if one is given."""
+
+    __slots__ = ("pattern",)
+    action: Action = "require"
+    kinds: tuple[Kind, ...] = ("missing", "mismatch")
+
+    def __init__(self, **known: object) -> None:
+        super().__init__(**known)  # type: ignore[arg-type]
+        self.pattern = re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.finding("missing", (), None)
+        if self.pattern is None or any(self.pattern.fullmatch(value) for value in observed):
+            return ()
+        return self.finding("mismatch", observed, None)
+
+
+class Forbid(Require):
+    """The header does not stand, or not with this value."""
+
+    __slots__ = ()
+    action: Action = "forbid"
+    kinds: tuple[Kind, ...] = ("forbidden",)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None or not (self.pattern is None or any(self.pattern.fullmatch(value) for value in observed)):
+            return ()
+        return self.finding("forbidden", observed, None)
+
+
+class AnyOf(Check):
+    """One rule over many names that should not stand: a single look when none does."""
+
+    __slots__ = ("action", "inner", "kinds")
+
+    def __init__(self, checks: list[Check]) -> None:
+        first = checks[0]
+        self.rule, self.index, self.first, self.mode, self.when = first.rule, first.index, True, first.mode, first.when
+        self.action, self.kinds, self.made = first.action, first.kinds, first.made
+        self.header = ", ".join(check.header for check in checks)
+        self.inner = {check.key: check for check in checks}
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        if self.inner.keys().isdisjoint(seen):
+            return ()
+        return tuple(finding for key in seen if key in self.inner for finding in self.inner[key].judge(facts, seen))
+
+
+def make_checks(rule: str, declared: Rule, index: int, mode: Mode) -> list[Check]:
+    """The checks of one complete rule, in the order of its headers."""
+    when = conditions(declared.when)
+    if declared.cookie is not None:
+        return []
+    assert declared.action is not None
+    assert declared.header is not None
+    make = _ACTIONS[declared.action]
+    checks = [
+        make(rule=rule, header=header, index=index, first=position == 0, mode=mode, when=when, declared=declared)
+        for position, header in enumerate(declared.header)
+    ]
+    return [AnyOf(checks)] if declared.action in ("remove", "forbid") and len(checks) > 1 else checks
+
+
+_ACTIONS: Mapping[Action, Callable[..., Check]] = {
+    "set": Set,
+    "default": Default,
+    "append": Append,
+    "remove": Remove,
+    "merge": Merge,
+    "require": Require,
+    "forbid": Forbid,
+}
+
+
+def write(fields: RawFields, seen: Seen, finding: Finding) -> RawFields:
+    """Make a header's lines read `after`: in place where it stands, at the end where it does not.
+
+    Changes and returns `fields`, and keeps `seen` true.
+    """
+    key, after = finding.key, finding.after
+    assert after is not None
+    if key not in seen:
+        name = finding.header.encode()
+        fields.extend((name, value) for value in after)
+    else:
+        rest = iter(after)
+        kept: RawFields = []
+        for name, old in fields:
+            if name.lower() != key:
+                kept.append((name, old))
+            elif (value := next(rest, None)) is not None:
+                kept.append((name, value))
+        kept.extend((finding.header.encode(), value) for value in rest)
+        fields = kept
+    if after:
+        seen[key] = after
+    else:
+        del seen[key]
+    return fields

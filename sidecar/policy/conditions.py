@@ -1,0 +1,127 @@
+"""The facts of one exchange, and the conditions (`when`) of a rule over them.
+
+Lives here: `Facts` and `conditions(when)`. Must not know rules, actions or modes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sidecar.policy.model import When
+
+RawFields: TypeAlias = list[tuple[bytes, bytes]]
+"""Header lines as on the wire: name and value, in order, undecoded."""
+
+Seen: TypeAlias = dict[bytes, tuple[bytes, ...]]
+"""The same lines by lower-case name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one request and its answer when the rules are asked."""
+
+    method: str
+    host: str
+    path: str
+    """As sent, without query."""
+    scheme: str
+    """http or https, as far as trusted proxies tell."""
+    request: RawFields
+    status: int
+    fields: RawFields
+    """The answer's header lines."""
+
+
+Test: TypeAlias = Callable[[Facts, Seen], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: its text for people, and the test."""
+
+    text: str
+    holds: Test
+
+
+def conditions(when: When | None) -> tuple[Condition, ...]:
+    """The conditions of a rule, cheapest first; () = always."""
+    if when is None:
+        return ()
+    found: list[Condition] = []
+    if when.scheme is not None:
+        found.append(scheme_is(when.scheme))
+    if when.status is not None:
+        found.append(_status_in(when.status))
+    if when.content_type is not None:
+        found.append(_content_type_in(when.content_type))
+    for name, pattern in (when.response or {}).items():
+        found.append(_response_header(name, pattern))
+    for name, pattern in (when.request or {}).items():
+        found.append(_request_header(name, pattern))
+    return tuple(found)
+
+
+def scheme_is(scheme: str) -> Condition:
+    """The client spoke this scheme."""
+    return Condition(f"scheme is {scheme}", lambda facts, seen: facts.scheme == scheme)
+
+
+def _status_in(patterns: tuple[str, ...]) -> Condition:
+    codes = frozenset(
+        code for pattern in patterns for code in (range(int(pattern[0]) * 100, int(pattern[0]) * 100 + 100) if pattern.endswith("xx") else (int(pattern),))
+    )
+    return Condition(f"status is {' or '.join(patterns)}", lambda facts, seen: facts.status in codes)
+
+
+def _content_type_in(types: tuple[str, ...]) -> Condition:
+    exact = frozenset(item.encode() for item in types if "*" not in item)
+    globs = tuple(_glob(item) for item in types if "*" in item)
+
+    def holds(facts: Facts, seen: Seen) -> bool:
+        observed = seen.get(b"content-type")
+        if observed is None:
+            return False
+        media = observed[0].partition(b";")[0].strip(b" \t").lower()
+        return media in exact or any(glob.fullmatch(media) for glob in globs)
+
+    return Condition(f"content type is {' or '.join(types)}", holds)
+
+
+def _response_header(name: str, pattern: str | bool) -> Condition:
+    key = name.lower().encode()
+    test = _values_test(pattern)
+    return Condition(_text("answer", name, pattern), lambda facts, seen: test(seen.get(key, ())))
+
+
+def _request_header(name: str, pattern: str | bool) -> Condition:
+    key = name.lower().encode()
+    test = _values_test(pattern)
+    return Condition(
+        _text("request", name, pattern),
+        lambda facts, seen: test(tuple(value for found, value in facts.request if found.lower() == key)),
+    )
+
+
+def _values_test(pattern: str | bool) -> Callable[[tuple[bytes, ...]], bool]:
+    if isinstance(pattern, bool):
+        return lambda values: bool(values) is pattern
+    glob = _glob(pattern)
+    return lambda values: any(glob.fullmatch(value) for value in values)
+
+
+def _text(side: str, name: str, pattern: str | bool) -> str:
+    if isinstance(pattern, bool):
+        return f"{side} has {'a' if pattern else 'no'} {name}"
+    return f"{side} has {name}: {pattern}"
+
+
+def _glob(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(glob_source(pattern).encode(), re.DOTALL | re.IGNORECASE)
+
+
+def glob_source(pattern: str) -> str:
+    """A regular expression for a text in which * stands for any run; linear, runs of * count as one."""
+    return ".*".join(re.escape(part) for part in re.split(r"\*+", pattern))

@@ -1,0 +1,82 @@
+"""Why a header is as it is: the very checks that run, asked one by one with their reasons.
+
+Lives here: `explain(route, facts) -> Explanation`. Must not know how it is printed, nor decide anything
+on its own: what it says is what `decide` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.policy.checks import Finding, write
+from sidecar.policy.conditions import Facts, RawFields, Seen
+from sidecar.policy.model import Mode
+from sidecar.policy.plan import RoutePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check of one rule: what it saw and did, or why it did not apply."""
+
+    rule: str
+    header: str
+    mode: Mode
+    ceiling: str
+    origin: str
+    applies: bool
+    reason: str
+    finding: Finding | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The service's lines, each step in order, the lines that leave."""
+
+    route: str
+    before: RawFields
+    steps: tuple[Step, ...]
+    after: RawFields
+
+
+def explain(route: RoutePlan, facts: Facts) -> Explanation:
+    """Judge one answer as `decide` does, and keep the reasons."""
+    fields = list(facts.fields)
+    seen: Seen = {}
+    for name, value in fields:
+        seen[name.lower()] = (*seen.get(name.lower(), ()), value)
+    steps: list[Step] = []
+    for index, line in enumerate(route.rules):
+        origin = ", ".join(dict.fromkeys(line.named.origin.values()))
+        names = line.named.rule.header or ("Set-Cookie",)
+        checks = [check for check in route.checks if check.index == index]
+        if not checks:
+            steps.append(Step(line.name, ", ".join(names), line.mode, line.ceiling, origin, False, f"off ({line.ceiling})", None))
+        for check in checks:
+            failed = next((condition.text for condition in check.when if not condition.holds(facts, seen)), None)
+            if failed is not None:
+                steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, False, f"not so: {failed}", None))
+                continue
+            found = check.judge(facts, seen)
+            if not found:
+                steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, True, "already right", None))
+            for finding in found:
+                steps.append(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding), finding))
+                if finding.made:
+                    fields = write(fields, seen, finding)
+    return Explanation(route.name, facts.fields, tuple(steps), fields)
+
+
+_WHAT = {
+    "missing": "it is absent",
+    "mismatch": "its value differs",
+    "forbidden": "it stands",
+    "duplicate": "it stands more than once",
+    "weak": "its value is weak",
+    "invalid": "its value is invalid",
+}
+
+
+def _reason(finding: Finding) -> str:
+    if finding.after is None:
+        return f"{_WHAT[finding.kind]}; {finding.action} only judges"
+    return _WHAT[finding.kind] if finding.made else f"{_WHAT[finding.kind]}; only told, the mode is {finding.mode}"

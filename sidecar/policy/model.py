@@ -1,0 +1,268 @@
+"""The nouns of a policy as written: one source for validation, JSON Schema and reference docs.
+
+Lives here: the frozen models of the YAML file and `Problem`. Must not know: YAML, files, layers
+merged from presets (see `resolve`), or how a response is judged (see `plan`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+Mode: TypeAlias = Literal["off", "report-only", "enforce"]
+Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
+Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
+Severity: TypeAlias = Literal["error", "warning", "info"]
+Path: TypeAlias = tuple[str | int, ...]
+
+MODES: tuple[Mode, ...] = ("off", "report-only", "enforce")
+KINDS: tuple[Kind, ...] = ("missing", "mismatch", "forbidden", "duplicate", "weak", "invalid")
+WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
+DEFAULT_ROUTE = "default"
+
+# RFC 9110 section 5.6.2; the framing and hop-by-hop names belong to the proxy (RFC 9110 section 7.6.1).
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+PROXY_OWNED = frozenset(
+    {"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+MAX_VALUE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One complaint about a text: where, how bad, what, and the cure.
+
+    `path` leads to the place in the mapping; line and column count from 1, 0 = the whole file.
+    """
+
+    message: str
+    cure: str = ""
+    path: Path = ()
+    severity: Severity = "error"
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    at_key: bool = False
+    """True when the key, not its value, is the wrong word."""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        text = f"{self.message}; {self.cure}" if self.cure else self.message
+        return f"{place}: {self.severity}: {text}" if place else f"{self.severity}: {text}"
+
+
+class PolicyError(ValueError):
+    """A text that cannot be put in force; carries every problem found, in the order of the text."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+def lowest(*modes: Mode | None) -> Mode:
+    """The ceiling rule: the lowest mode wins; None (missing) does not count; nothing said = report-only."""
+    ranks = [MODES.index(mode) for mode in modes if mode is not None]
+    return MODES[min(ranks)] if ranks else "report-only"
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def header_name(value: object) -> str:
+    """Check one header name (RFC 9110 section 5.1); raises ValueError with the cure."""
+    if not isinstance(value, str):
+        raise ValueError(f"a header name must be text, got {value!r}")
+    if not TOKEN.fullmatch(value):
+        raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
+    if value.lower() in PROXY_OWNED:
+        raise ValueError(f"{value} frames the message and belongs to the proxy; no rule may touch it")
+    return value
+
+
+def header_value(value: object) -> str:
+    """Check one header value: visible ASCII, space and tab (RFC 9110 section 5.5); raises ValueError."""
+    if isinstance(value, bool | int | float):
+        text = str(value).lower() if isinstance(value, bool) else value
+        raise ValueError(f"the value must be text; put it in quotes: '{text}'")
+    if not isinstance(value, str):
+        raise ValueError(f"the value must be text, got {type(value).__name__}")
+    for char in value:
+        if char in "\r\n\0":
+            raise ValueError("illegal header value: it contains CR, LF or NUL; write it on one line")
+        if char != "\t" and not " " <= char <= "~":
+            raise ValueError(f"illegal header value: {char!r} is not visible ASCII")
+    if len(value) > MAX_VALUE:
+        raise ValueError(f"the value is {len(value)} bytes long; at most {MAX_VALUE} are allowed")
+    return value.strip()
+
+
+def _value(value: object) -> object:
+    if isinstance(value, dict):
+        return {_directive_name(key): _directive_sources(key, item) for key, item in value.items()}
+    return header_value(value)
+
+
+def _directive_name(key: object) -> str:
+    if not isinstance(key, str) or not TOKEN.fullmatch(key):
+        raise ValueError(f"illegal directive name {key!r}")
+    return key
+
+
+def _directive_sources(key: object, item: object) -> tuple[str, ...] | bool:
+    if isinstance(item, bool):
+        return item
+    items = [item] if isinstance(item, str) else item
+    if items is None:
+        return True
+    if not isinstance(items, list | tuple):
+        raise ValueError(f"directive {key!r} takes a list of sources, a text or true")
+    sources = tuple(header_value(source) for source in items)
+    for source in sources:
+        if any(char in source for char in ",;"):
+            raise ValueError(f"directive {key!r}: source {source!r} contains ',' or ';'; write one list item for each source")
+    return sources
+
+
+def _status(value: object) -> object:
+    listed = value if isinstance(value, list | tuple) else [value]
+    patterns = []
+    for item in listed:
+        text = str(item)
+        if not re.fullmatch(r"[1-5](\d\d|xx)", text):
+            raise ValueError(f"unknown status {text!r}; write a code (404) or a class (4xx)")
+        patterns.append(text)
+    return tuple(patterns)
+
+
+def _media_types(value: object) -> object:
+    listed = _listed(value)
+    if not isinstance(listed, tuple) or not all(isinstance(item, str) for item in listed):
+        raise ValueError("content-type takes a media type or a list of them")
+    for item in listed:
+        if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", item):
+            raise ValueError(f"unknown media type {item!r}; write type/subtype, as text/html or image/*")
+    return tuple(item.lower() for item in listed)
+
+
+def _conditions(value: object) -> object:
+    if not isinstance(value, dict):
+        raise ValueError("write header names with a pattern, true (present) or false (absent)")
+    for name, pattern in value.items():
+        if not TOKEN.fullmatch(str(name)):
+            raise ValueError(f"illegal header name {name!r}")
+        if not isinstance(pattern, bool):
+            header_value(pattern)
+    return value
+
+
+_TEXT_OR_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_STATUS_SCHEMA = {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
+_VALUE_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "additionalProperties": {"anyOf": [*_TEXT_OR_LIST["anyOf"], {"type": "boolean"}]}},
+    ]
+}
+
+HeaderName = Annotated[str, BeforeValidator(header_name)]
+HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
+Directives: TypeAlias = dict[str, tuple[str, ...] | bool]
+Value = Annotated[str | Directives, BeforeValidator(_value), WithJsonSchema(_VALUE_SCHEMA)]
+Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), WithJsonSchema(_STATUS_SCHEMA)]
+MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), WithJsonSchema(_TEXT_OR_LIST)]
+Conditions = Annotated[dict[str, str | bool], BeforeValidator(_conditions)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def _alias(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class Noun(BaseModel):
+    """The base of every model: frozen, strict, unknown keys refused, keys in kebab case."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", alias_generator=_alias, populate_by_name=True)
+
+
+class When(Noun):
+    """Conditions of one rule; all of them must hold."""
+
+    scheme: Literal["http", "https"] | None = Field(None, description="How the client spoke, as far as trusted proxies tell.")
+    status: Statuses | None = Field(None, description="Status codes or classes: 200, 4xx, [301, 302].")
+    content_type: MediaTypes | None = Field(None, description="Media types of the answer: text/html, image/*.")
+    request: Conditions | None = Field(None, description="Request headers: a pattern with *, true (present) or false (absent).")
+    response: Conditions | None = Field(None, description="Headers of the service's answer, written like `request`.")
+
+
+class Attributes(Noun):
+    """What a cookie rule demands of a Set-Cookie line."""
+
+    secure: bool | None = Field(None, alias="Secure", description="Sent over HTTPS only; written only on HTTPS.")
+    http_only: bool | None = Field(None, alias="HttpOnly", description="Hidden from scripts.")
+    same_site: Literal["Strict", "Lax", "None"] | None = Field(None, alias="SameSite", description="When other sites' requests carry it.")
+    partitioned: bool | None = Field(None, alias="Partitioned", description="One jar for each top-level site; needs Secure.")
+
+
+class Rule(Noun):
+    """A named demand on one header (or header set), or on cookies by name; layers may leave keys out."""
+
+    header: HeaderNames | None = Field(None, description="Header name, or a list of names.")
+    cookie: str | None = Field(None, min_length=1, max_length=256, description="Cookie name, may hold *.")
+    attributes: Attributes | None = Field(None, description="Demands on the cookie.")
+    action: Action | None = Field(
+        None, description="set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid (judge only)."
+    )
+    value: Value | None = Field(None, description="The value: a text, or directives for CSP.")
+    when: When | None = Field(None, description="The rule counts only where all of these hold.")
+    mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
+    owner: str | None = Field(None, description="Who answers for the rule; missing = the policy's.")
+    reason: str | None = Field(None, description="Why the rule stands; missing = the policy's.")
+    expected: str | None = Field(None, description="What will be seen when it works; missing = the policy's.")
+    rollback: str | None = Field(None, description="How to undo it; missing = the policy's.")
+
+
+class Match(Noun):
+    """Where a route applies; all given parts must hold."""
+
+    host: Texts | None = Field(None, description="Host names without port; *.example.com covers one level and more.")
+    method: Texts | None = Field(None, description="Methods: GET, or a list.")
+    path: Texts | None = Field(None, description="Exact, or with * (within one segment) and ** (any rest).")
+
+
+class Route(Noun):
+    """A named match with its own rules and mode; the first match wins."""
+
+    name: Name = Field(description="Stands in metrics and events.")
+    match: Match = Field(description="Where the route applies.")
+    mode: Mode | None = Field(None, description="A ceiling for this route; missing = inherits.")
+    rules: dict[Name, Rule] = Field(default_factory=dict, description="Overrides by rule name, or further rules.")
+
+
+class Policy(Noun):
+    """The whole file."""
+
+    version: Literal[1] = Field(description="The version of this format.")
+    name: str = Field("policy", min_length=1, max_length=128, description="Stands in metrics, events and the status.")
+    owner: str = Field("", description="Who answers for this policy.")
+    reason: str = Field("", description="Why it is being changed.")
+    expected: str = Field("", description="What will be seen when it works.")
+    rollback: str = Field("", description="How to undo it.")
+    mode: Mode | None = Field(None, description="The ceiling: off, report-only or enforce; missing = report-only.")
+    extends: Texts | None = Field(None, description="Presets whose rules stand below these, in order; later wins.")
+    rules: dict[Name, Rule] = Field(default_factory=dict, description="Rules by name, judged in this order.")
+    routes: Annotated[tuple[Route, ...], BeforeValidator(_listed)] = Field(default=(), description="First match wins; the route `default` always exists.")
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the policy file, from the models above."""
+    made = Policy.model_json_schema(by_alias=True)
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
+    return made

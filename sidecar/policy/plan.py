@@ -1,0 +1,118 @@
+"""A compiled policy: route a request, decide on one answer. Pure, total: no exception for any bytes.
+
+Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`, `decide`. The mode is folded in at
+compile time, so nothing here asks "is this report-only?". Must not know files, time, or who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sidecar.policy.checks import Check, Finding, make_checks, write
+from sidecar.policy.conditions import Condition, Facts, RawFields, Seen
+from sidecar.policy.matching import matcher
+from sidecar.policy.model import Mode, lowest
+from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
+
+Matcher: TypeAlias = Callable[[str, str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule of a route as it counts: its effective mode and what set it (the lowest ceiling)."""
+
+    name: str
+    mode: Mode
+    ceiling: str
+    named: NamedRule
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """One route compiled: `checks` is flat and in order; a check's `index` points into `rules`."""
+
+    name: str
+    rules: tuple[RuleLine, ...]
+    checks: tuple[Check, ...]
+    matches: Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled policy. `mode` is the effective ceiling of the whole; `routes` ends with the default."""
+
+    name: str
+    mode: Mode
+    routes: tuple[RoutePlan, ...]
+
+    def route(self, host: str, method: str, path: str) -> RoutePlan:
+        """The first route that matches; `path` is the request target's path as sent, without query."""
+        for route in self.routes:
+            if route.matches(host, method, path):
+                break
+        return route
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules say of one answer.
+
+    `fields` are the header lines that leave: the very object that came in when nothing was changed.
+    `skipped` holds the indices of rules whose conditions did not hold.
+    """
+
+    fields: RawFields
+    findings: tuple[Finding, ...]
+    skipped: tuple[int, ...]
+
+    @property
+    def changed(self) -> bool:
+        """True when at least one change was made, not only told."""
+        return any(finding.made for finding in self.findings)
+
+
+def decide(route: RoutePlan, facts: Facts) -> Decision:
+    """Judge one answer by one route's checks, in order; each sees what the ones before it made."""
+    fields = facts.fields
+    seen: Seen = {}
+    for name, value in fields:
+        key = name.lower()
+        seen[key] = (*seen[key], value) if key in seen else (value,)
+    findings: list[Finding] = []
+    skipped: list[int] = []
+    for check in route.checks:
+        if check.when and not _holds(check.when, facts, seen):
+            if check.first:
+                skipped.append(check.index)
+            continue
+        for finding in check.judge(facts, seen):
+            findings.append(finding)
+            if finding.made:
+                fields = write(list(fields) if fields is facts.fields else fields, seen, finding)
+    return Decision(fields, tuple(findings), tuple(skipped))
+
+
+def _holds(when: tuple[Condition, ...], facts: Facts, seen: Seen) -> bool:
+    return all(condition.holds(facts, seen) for condition in when)
+
+
+def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
+    """Compile a complete policy under a runtime ceiling (`override`, None = none)."""
+    mode = lowest(resolved.mode, override)
+    routes = tuple(_route(route, resolved.mode, override) for route in resolved.routes)
+    return Plan(resolved.policy.name, mode, routes)
+
+
+def _route(route: NamedRoute, policy_mode: Mode, override: Mode | None) -> RoutePlan:
+    rules: list[RuleLine] = []
+    checks: list[Check] = []
+    for index, named in enumerate(route.rules):
+        ceilings = {"override": override, "policy": policy_mode, f"route {route.name}": route.mode, "rule": named.rule.mode}
+        mode = lowest(*ceilings.values())
+        ceiling = next(who for who, said in ceilings.items() if said == mode)
+        rules.append(RuleLine(named.name, mode, ceiling, named))
+        if mode != "off":
+            checks.extend(make_checks(named.name, named.rule, index, mode))
+    return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match))

@@ -1,0 +1,92 @@
+"""Validation errors of the models told in the reader's words: place, wrong word, cure.
+
+Lives here: the translation from pydantic's errors to `Problem`, and the did-you-mean. Must not
+know what the models mean, nor lines and columns (`source` adds those by the path).
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sidecar.policy.model import Path, Problem
+
+_TYPES = {
+    "string_type": "text",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "tuple_type": "a list",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+}
+
+
+def did_you_mean(word: object, choices: Iterable[str]) -> str:
+    """The cure for a wrong word: the nearest choice, or all of them when few; "" when there are none."""
+    known = sorted(set(choices))
+    near = difflib.get_close_matches(str(word).lower(), [choice.lower() for choice in known], n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {next(choice for choice in known if choice.lower() == near[0])!r}?"
+    return f"known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+
+
+def keys_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    """The keys allowed in the mapping that `path` leads to, () where any key is."""
+    here: Any = model
+    for part in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            by_alias = {field.alias or name: field.annotation for name, field in here.model_fields.items()}
+            here = _inner(by_alias.get(str(part)))
+        else:
+            arguments = [argument for argument in typing.get_args(here) if argument is not Ellipsis]
+            here = _inner(arguments[-1]) if arguments else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return tuple(field.alias or name for name, field in here.model_fields.items())
+    return ()
+
+
+def _inner(annotation: Any) -> Any:
+    """The annotation without Annotated and without `| None`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _inner(typing.get_args(annotation)[0])
+    arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
+    if len(arguments) == 1 and type(None) in typing.get_args(annotation):
+        return _inner(arguments[0])
+    return annotation
+
+
+def translate(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
+    """All errors of one validation as problems, each with the path to its place."""
+    return tuple(_problem(dict(item), model) for item in error.errors(include_url=False))
+
+
+def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
+    path: Path = tuple(item["loc"])
+    kind, word = item["type"], item["input"]
+    last = next((str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "file")
+    if kind == "extra_forbidden":
+        return Problem(f"unknown key {path[-1]!r}", did_you_mean(path[-1], keys_at(model, path[:-1])), path, at_key=True)
+    if kind == "missing":
+        return Problem(f"key {path[-1]!r} is missing", "add it", path[:-1])
+    if kind == "literal_error":
+        choices = [choice.strip("'") for choice in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return Problem(f"unknown {last} {word!r}", did_you_mean(word, choices), path)
+    if path and path[-1] == "[key]":
+        return Problem(f"illegal name {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path[:-1], at_key=True)
+    if kind == "value_error":
+        text, _, cure = str(item["ctx"]["error"]).partition("; ")
+        return Problem(text, cure, path)
+    if kind == "string_pattern_mismatch":
+        return Problem(f"illegal {last} {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path)
+    if kind in _TYPES:
+        shown = {"NoneType": "nothing", "str": "text", "dict": "a mapping", "list": "a list"}.get(type(word).__name__, f"{word!r}")
+        cure = f"put it in quotes: '{word}'" if _TYPES[kind] == "text" and isinstance(word, int | float) else ""
+        return Problem(f"{last} must be {_TYPES[kind]}, got {shown}", cure, path)
+    return Problem(f"{last}: {item['msg'][0].lower()}{item['msg'][1:]}", "", path)

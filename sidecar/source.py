@@ -1,0 +1,257 @@
+"""YAML text to a mapping that knows line and column of every key and value. The only room that imports yaml.
+
+Lives here: strict loading (YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs) and the
+shipped presets. Must not know what the keys mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.policy.resolve import Resolved, resolve
+
+MAX_BYTES = 1 << 20
+MAX_NODES = 50_000
+MAX_DEPTH = 32
+
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+|0[xo][0-9a-fA-F]+")
+_OLD_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "n": "false", "off": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A loaded text: its data, and (line, column) from 1 of each path's value and key."""
+
+    name: str
+    text: str
+    data: Any
+    values: Mapping[Path, tuple[int, int]]
+    keys: Mapping[Path, tuple[int, int]]
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the text itself, where it still made sense as a whole."""
+
+    def place(self, problem: Problem) -> Problem:
+        """The problem with file, line and column of its path, or of the nearest place above it."""
+        if problem.file or problem.line:
+            return problem
+        path = problem.path
+        known = self.keys if problem.at_key else self.values
+        while path and path not in known:
+            known = self.values if isinstance(path[-1], int) else self.keys
+            path = path[:-1]
+        line, column = known.get(path, (1, 1))
+        return dataclasses.replace(problem, file=self.name, line=line, column=column)
+
+    def excerpt(self, problem: Problem) -> str:
+        """The source line with a caret under the column; "" without a place."""
+        lines = self.text.splitlines()
+        if not 0 < problem.line <= len(lines):
+            return ""
+        line = lines[problem.line - 1].replace("\t", " ")[:160]
+        return f"{line}\n{' ' * (problem.column - 1)}^"
+
+
+def load(data: bytes, name: str) -> Source:
+    """Load one YAML document strictly, as `read`, and refuse every problem."""
+    source = read(data, name)
+    if source.problems:
+        raise PolicyError(source.problems)
+    return source
+
+
+def read(data: bytes, name: str) -> Source:
+    """Read one YAML document; what is wrong but can be read over stands in `problems`.
+
+    Args:
+        data: UTF-8 bytes, at most 1 MiB.
+        name: how the text is called in problems.
+
+    Raises:
+        PolicyError: the text makes no sense from some place on.
+    """
+    if len(data) > MAX_BYTES:
+        raise PolicyError((Problem(f"the file is {len(data)} bytes long", f"at most {MAX_BYTES} are read", file=name),))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise PolicyError((Problem("the file is not UTF-8", "save it as UTF-8", file=name, line=line, column=1),)) from error
+    builder = _Builder(name)
+    fatal: Problem | None = None
+    try:
+        builder.read(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.MarkedYAMLError as error:
+        mark: object = error.problem_mark or error.context_mark
+        line, column = getattr(mark, "line", 0) + 1, getattr(mark, "column", 0) + 1
+        message = " ".join(str(part) for part in (error.context, error.problem) if part)
+        fatal = Problem(f"not YAML: {message}", "", file=name, line=line, column=column)
+    except yaml.YAMLError as error:
+        fatal = Problem(f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=1, column=1)
+    if fatal or builder.gave_up:
+        raise PolicyError((*builder.problems, fatal) if fatal else tuple(builder.problems))
+    return Source(name, text, builder.data, builder.values, builder.keys, tuple(builder.problems))
+
+
+class _Full(Exception):  # noqa: N818 - not an error of ours, only the way out of a deep or huge text
+    pass
+
+
+class _Builder:
+    """Builds data from parser events without recursion on the text's nesting beyond MAX_DEPTH."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.data: Any = None
+        self.problems: list[Problem] = []
+        self.gave_up = False
+        self.values: dict[Path, tuple[int, int]] = {}
+        self.keys: dict[Path, tuple[int, int]] = {}
+        self._anchors: dict[str, Any] = {}
+        self._nodes = 0
+
+    def read(self, events: Iterator[Any]) -> None:
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._problem(event, "a second document starts here", "keep one document in a file")
+                    return
+            elif isinstance(event, yaml.NodeEvent):
+                try:
+                    self.data = self._node(event, events, ())
+                except _Full:
+                    self.gave_up = True
+                    return
+
+    def _problem(self, event: Any, message: str, cure: str) -> None:
+        line, column = _at(event)
+        self.problems.append(Problem(message, cure, file=self.name, line=line, column=column))
+
+    def _node(self, event: Any, events: Iterator[Any], path: Path) -> Any:
+        self.values[path] = _at(event)
+        self._nodes += 1
+        if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
+            self._problem(event, "the text is nested too deep or, with its aliases, too large", "write it plainer")
+            raise _Full
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                self._problem(event, f"unknown alias *{event.anchor}", "define it above with &")
+                return None
+            value = self._anchors[event.anchor]
+            self._nodes += _size(value, MAX_NODES - self._nodes)
+            return value
+        if event.tag is not None and event.tag != "!":
+            self._problem(event, f"tag {event.tag!r} is not allowed", "remove it")
+        if isinstance(event, yaml.ScalarEvent):
+            value = self._scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = []
+            while not isinstance(item := next(events), yaml.SequenceEndEvent):
+                value.append(self._node(item, events, (*path, len(value))))
+        else:
+            value = self._mapping(events, path)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _mapping(self, events: Iterator[Any], path: Path) -> dict[str, Any]:
+        value: dict[str, Any] = {}
+        while not isinstance(key := next(events), yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent):
+                self._problem(key, "a key must be a plain word", "write KEY: VALUE")
+                raise _Full
+            word = key.value
+            if word == "<<" and not key.style:
+                self._problem(key, "merge keys (<<) are not YAML 1.2", "use extends, or override the rule on a route")
+            elif word in value:
+                first = self.keys[*path, word][0]
+                self._problem(key, f"key {word!r} stands twice", f"the first is in line {first}")
+            self.keys.setdefault((*path, word), _at(key))
+            value[word] = self._node(next(events), events, (*path, word))
+        return value
+
+    def _scalar(self, event: Any) -> Any:
+        text: str = event.value
+        if event.style or event.tag == "!":
+            return text
+        if text in ("", "~", "null", "Null", "NULL"):
+            return None
+        if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
+            return text.lower() == "true"
+        if text != "off" and text.lower() in _OLD_BOOLEANS:
+            meant = _OLD_BOOLEANS[text.lower()]
+            self._problem(event, f"{text!r} is a boolean in YAML 1.1 and a text in 1.2", f"write {meant}, or '{text}' for the text")
+            return meant == "true"
+        if _INT.fullmatch(text) and len(text) < 20:
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+        if _LEADING_ZERO.fullmatch(text):
+            self._problem(event, f"{text!r} is a different number in YAML 1.1 and 1.2", f"put it in quotes: '{text}'")
+        return text
+
+
+def _at(event: Any) -> tuple[int, int]:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _size(value: Any, limit: int) -> int:
+    """Nodes in a value, counted as if every alias were written out; stops above `limit`."""
+    count, todo = 0, [value]
+    while todo and count <= limit:
+        item = todo.pop()
+        count += 1
+        if isinstance(item, dict):
+            todo.extend(item.values())
+        elif isinstance(item, list):
+            todo.extend(item)
+    return count
+
+
+def load_policy(data: bytes, name: str) -> Resolved:
+    """A complete policy from a file's bytes: what `check` and `run` both do.
+
+    Raises:
+        PolicyError: with every problem, each with file, line and column.
+    """
+    source = read(data, name)
+    try:
+        resolved = resolve(source.data, presets())
+    except PolicyError as error:
+        told = {(problem.line, problem.column) for problem in source.problems}
+        found = [problem for problem in located(error.problems, source) if (problem.line, problem.column) not in told]
+        raise PolicyError(located((*source.problems, *found), source)) from error
+    if source.problems:
+        raise PolicyError(source.problems)
+    return resolved
+
+
+def located(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:
+    """The problems with their places, in the order of the text."""
+    return tuple(sorted((source.place(problem) for problem in problems), key=lambda problem: (problem.line, problem.column)))
+
+
+@cache
+def presets() -> Mapping[str, Any]:
+    """The mappings of the shipped presets by name."""
+    return {name: load(text.encode(), f"{name}.yaml").data for name, text in preset_texts().items()}
+
+
+@cache
+def preset_texts() -> Mapping[str, str]:
+    """The shipped presets as they are written, by name."""
+    folder = resources.files("sidecar.policy") / "presets"
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
