@@ -1,0 +1,119 @@
+"""Who may use the admin listener: token, host names, and no orders from other sites' pages.
+
+Lives here: one middleware and the rule for binds. Must not know what the handlers do.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from sidecar.policy.model import PolicyError, Problem
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Every answer of the control plane; it judges other people's headers, so its own must be right.
+OWN_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def is_loopback(address: str) -> bool:
+    """True for unix sockets, localhost and loopback addresses of a HOST:PORT text."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_token(address: str, token_file: str | None) -> str | None:
+    """The admin token; refuses an open bind without one.
+
+    Raises:
+        PolicyError: no token where one is needed, or a file that cannot be used.
+    """
+    if token_file is None:
+        if not is_loopback(address):
+            cure = "set admin_token_file, or bind 127.0.0.1"
+            raise PolicyError((Problem(f"admin listener {address} is not loopback and has no token", cure, ("admin",)),))
+        return None
+    try:
+        token = Path(token_file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError((Problem(f"the token file cannot be read: {error}", "", ("admin_token_file",)),)) from error
+    if len(token) < 16:
+        raise PolicyError((Problem("the admin token is shorter than 16 characters", "make a longer one", ("admin_token_file",)),))
+    return token
+
+
+def guard(token: str | None) -> Middleware:
+    """The middleware that every admin request passes."""
+
+    @web.middleware
+    async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refusal = _refusal(request, token)
+        if refusal is not None:
+            return refusal
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = web.json_response({"error": error.reason}, status=error.status)
+        if not response.prepared:
+            for name, value in OWN_HEADERS.items():
+                response.headers.setdefault(name, value)
+            response.headers["Server"] = "sidecar"
+        return response
+
+    return checked
+
+
+def _refusal(request: web.Request, token: str | None) -> web.Response | None:
+    if not _known_host(request, token):
+        return error(421, "this name does not belong to the admin listener; use its address")
+    origin = request.headers.get("Origin")
+    if request.method not in ("GET", "HEAD"):
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return error(403, "orders from another site are refused")
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return error(403, "orders from another site are refused")
+    if token is not None:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+            refused = error(401, "a bearer token is needed")
+            refused.headers["WWW-Authenticate"] = "Bearer"
+            return refused
+    return None
+
+
+def _known_host(request: web.Request, token: str | None) -> bool:
+    """A page that rebinds its name to this address still sends its own name: only addresses are taken.
+
+    With a token any name is, because a rebinding page cannot know the token.
+    """
+    if token is not None:
+        return True
+    host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.lower() in ("localhost", "")
+    return True
+
+
+def error(status: int, text: str) -> web.Response:
+    """A refusal as JSON."""
+    return web.json_response({"error": text}, status=status, headers=OWN_HEADERS)

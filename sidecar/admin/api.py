@@ -1,0 +1,189 @@
+"""The admin API: what is in force, what happened, and orders (POST only, JSON).
+
+Lives here: the handlers and their bodies' checks. Must not know the data plane; what it needs of the
+process comes as `Facts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+
+from sidecar.admin.access import error, guard
+from sidecar.admin.health import Readiness, add_health
+from sidecar.policy.model import MODES, Mode
+from sidecar.policy.problems import did_you_mean
+from sidecar.revisions import Refused, Revisions
+from sidecar.settings import seconds
+from sidecar.telemetry import Telemetry
+
+_BODY = 16_384
+_BACKLOG = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the API tells of the process around it."""
+
+    facts: Callable[[], dict[str, Any]]
+    ready: Callable[[], Readiness]
+    refresh: Callable[[], Awaitable[None]]
+
+
+class Api:
+    """The admin handlers over one process's revisions and telemetry."""
+
+    def __init__(self, revisions: Revisions, telemetry: Telemetry, process: Process, token: str | None) -> None:
+        self._revisions = revisions
+        self._telemetry = telemetry
+        self._process = process
+        self._token = token
+
+    def app(self) -> web.Application:
+        """The application of the admin listener."""
+        app = web.Application(middlewares=[guard(self._token)], client_max_size=_BODY)
+        app.router.add_get("/api/status", self.status)
+        app.router.add_get("/api/revisions", self.revisions)
+        app.router.add_get("/api/revisions/{revision}", self.revision)
+        app.router.add_get("/api/events", self.events)
+        app.router.add_post("/-/reload", self.reload)
+        app.router.add_post("/-/rollback", self.rollback)
+        app.router.add_post("/-/mode", self.mode)
+        add_health(app, self._process.ready, self._telemetry, self._process.refresh)
+        return app
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """What is in force."""
+        return web.json_response(status(self._revisions) | self._process.facts())
+
+    async def revisions(self, _request: web.Request) -> web.Response:
+        """The journal, newest first."""
+        entries = await asyncio.to_thread(self._revisions.history)
+        return web.json_response({"active": self._revisions.current.id, "entries": entries[::-1][:1000]})
+
+    async def revision(self, request: web.Request) -> web.Response:
+        """One revision's text."""
+        text = await asyncio.to_thread(self._revisions.text, request.match_info["revision"])
+        if text is None:
+            return error(404, "no such revision")
+        return web.json_response({"revision": request.match_info["revision"], "text": text})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Live events (server-sent events); a reader that falls behind loses the oldest."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
+
+        def take(told: dict[str, object]) -> None:
+            if backlog.full():
+                backlog.get_nowait()
+            backlog.put_nowait(told)
+
+        await response.prepare(request)
+        await response.write(b": live\n\n")
+        stop = self._telemetry.watch(take)
+        try:
+            while True:
+                told = None
+                with contextlib.suppress(TimeoutError):
+                    told = await asyncio.wait_for(backlog.get(), 15)
+                line = f"event: {told['event']}\ndata: {json.dumps(told, default=str)}\n\n" if told else ": still here\n\n"
+                await response.write(line.encode())
+        finally:
+            stop()
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """Read the policy file now. `{unpin?, who?}`."""
+        body = await _body(request, {"unpin", "who"})
+        result = await self._revisions.reload(str(body.get("who", "operator")), unpin=body.get("unpin") is True)
+        told = {"result": result, "revision": self._revisions.current.id, "problems": [str(problem) for problem in self._revisions.problems]}
+        if result == "pinned":
+            told["problems"] = ["the file holds the revision that was rolled back; edit it, or reload with unpin"]
+        return web.json_response(told, status=409 if result in ("rejected", "pinned") else 200)
+
+    async def rollback(self, request: web.Request) -> web.Response:
+        """Go back. `{to?, reason?, who?}`."""
+        body = await _body(request, {"to", "reason", "who"})
+        left = self._revisions.current.id
+        try:
+            found = await self._revisions.rollback(_text(body, "to") or None, who=_text(body, "who") or "operator", reason=_text(body, "reason"))
+        except Refused as refused:
+            return error(409, str(refused))
+        return web.json_response({"revision": found.id, "left": left, "pinned": self._revisions.pinned, "mode": self._revisions.mode})
+
+    async def mode(self, request: web.Request) -> web.Response:
+        """Set the runtime ceiling. `{mode, reason?, ttl?, who?}`; ttl as 30m or in seconds."""
+        body = await _body(request, {"mode", "reason", "ttl", "who"})
+        mode = body.get("mode")
+        if mode not in MODES:
+            return error(400, f"unknown mode {mode!r}; {did_you_mean(mode, MODES)}")
+        ttl = body.get("ttl")
+        try:
+            lasting = None if ttl is None else float(ttl) if isinstance(ttl, int | float) else cast("float", seconds(ttl))
+        except ValueError as wrong:
+            return error(400, str(wrong))
+        if lasting is not None and lasting <= 0:
+            return error(400, "ttl must be more than 0s")
+        told = await self._revisions.set_mode(cast("Mode", mode), reason=_text(body, "reason"), who=_text(body, "who") or "operator", ttl=lasting)
+        return web.json_response({"mode": told, "override": override(self._revisions), "policy_mode": self._revisions.current.resolved.mode})
+
+
+def override(revisions: Revisions) -> dict[str, Any] | None:
+    """The runtime ceiling as data."""
+    held = revisions.override
+    return {"mode": held.mode, "reason": held.reason, "who": held.who, "until": held.until} if held else None
+
+
+def status(revisions: Revisions) -> dict[str, Any]:
+    """What is in force, as data."""
+    current, plan = revisions.current, revisions.active.plan
+    about = current.resolved.policy
+    return {
+        "name": about.name,
+        "owner": about.owner,
+        "reason": about.reason,
+        "expected": about.expected,
+        "rollback": about.rollback,
+        "revision": current.id,
+        "parent": current.parent,
+        "source": current.source,
+        "activated": current.activated,
+        "who": current.who,
+        "mode": plan.mode,
+        "policy_mode": current.resolved.mode,
+        "override": override(revisions),
+        "pinned": revisions.pinned,
+        "problems": [str(problem) for problem in revisions.problems],
+        "routes": [
+            {"name": route.name, "rules": [{"name": line.name, "mode": line.mode, "ceiling": line.ceiling} for line in route.rules]}
+            for route in plan.routes
+        ],
+    }
+
+
+async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
+    raw = await request.read()
+    if not raw:
+        return {}
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(reason="send application/json")
+    try:
+        body = json.loads(raw)
+    except ValueError as wrong:
+        raise web.HTTPBadRequest(reason="the body is not JSON") from wrong
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(reason="the body must be a JSON object")
+    for key in body:
+        if key not in known:
+            raise web.HTTPBadRequest(reason=f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}")
+    return body
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    return value[:1000] if isinstance(value, str) else ""

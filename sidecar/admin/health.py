@@ -1,0 +1,53 @@
+"""Probes and metrics: read-only, no secrets, may be bound to the pod's address.
+
+Lives here: /livez /readyz /metrics. Must not know orders, or what the checks look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import web
+
+from sidecar.admin.access import OWN_HEADERS
+from sidecar.telemetry import Telemetry
+from sidecar.telemetry.metrics import CONTENT_TYPE
+
+Readiness: TypeAlias = Awaitable[dict[str, str]]
+"""What stands against taking traffic, by check: "" = nothing."""
+
+
+def health_app(ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> web.Application:
+    """The application of the health listener."""
+    app = web.Application()
+    add_health(app, ready, telemetry, refresh)
+    return app
+
+
+def add_health(app: web.Application, ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> None:
+    """Add the three paths (and /healthz, as others call /livez) to an application.
+
+    `refresh` brings the metrics up to date before they are told.
+    """
+
+    async def livez(_request: web.Request) -> web.Response:
+        return _answer(200, "ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        checks = await ready()
+        text = "".join(f"[{'-' if against else '+'}] {name}{': ' if against else ''}{against}\n" for name, against in checks.items())
+        return _answer(503 if any(checks.values()) else 200, text)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        await refresh()
+        data = await asyncio.to_thread(telemetry.metrics.render)
+        return web.Response(body=data, headers=OWN_HEADERS | {"Content-Type": CONTENT_TYPE, "Server": "sidecar"})
+
+    for path, handler in (("/livez", livez), ("/healthz", livez), ("/readyz", readyz), ("/metrics", metrics)):
+        app.router.add_get(path, handler)
+
+
+def _answer(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, headers=OWN_HEADERS | {"Server": "sidecar"})

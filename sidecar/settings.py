@@ -1,0 +1,227 @@
+"""How this process runs: listen, upstream, limits, timeouts, logging. Precedence flag > env > file > default.
+
+Lives here: the frozen `Settings`, its units (durations in seconds, sizes in bytes) and the layering.
+Must not know header intent (that is the policy), sockets, or who reads which setting.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from sidecar.policy.model import Mode, Path, PolicyError, Problem
+from sidecar.policy.problems import translate
+
+ENV_PREFIX = "SIDECAR_"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def seconds(value: object) -> object:
+    """`3s`, `500ms`, `2m` as seconds; raises ValueError with the cure."""
+    if isinstance(value, float):
+        return value
+    found = _DURATION.fullmatch(str(value))
+    if not found:
+        raise ValueError(f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def octets(value: object) -> object:
+    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the cure."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _SIZE.fullmatch(str(value))
+    if not found:
+        raise ValueError(f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB")
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def _address(value: object) -> object:
+    text = str(value)
+    if text.startswith("unix:"):
+        return text
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"unknown address {text!r}; write HOST:PORT, as 127.0.0.1:18000")
+    return text
+
+
+def _upstream(value: object) -> object:
+    text = str(value)
+    parts = urlsplit(text)
+    if parts.scheme == "unix":
+        if not parts.path.startswith("/"):
+            raise ValueError(f"unknown upstream {text!r}; write unix:/path/to/socket")
+        return text
+    try:
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"unknown upstream {text!r}; write http://HOST:PORT, https://HOST:PORT or unix:/path")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+        raise ValueError(f"upstream {text!r} has more than scheme, host and port; the target passes as the client sent it")
+    return text
+
+
+def _networks(value: object) -> object:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise ValueError("trusted takes a list of networks, as [10.0.0.0/8]")
+    for item in items:
+        try:
+            ipaddress.ip_network(str(item).strip())
+        except ValueError as error:
+            raise ValueError(f"unknown network {item!r}; write 10.0.0.0/8 or fd00::/8") from error
+    return tuple(str(item).strip() for item in items)
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+Duration = Annotated[float, BeforeValidator(seconds), _TEXT]
+Size = Annotated[int, BeforeValidator(octets), _TEXT]
+Address = Annotated[str, BeforeValidator(_address), _TEXT]
+Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Timeouts(_Part):
+    """Each ends with its own status and reason."""
+
+    header: Duration = Field(10.0, description="From the first byte of a request to the end of its header: 408.")
+    body_idle: Duration = Field(30.0, description="Between two pieces of a request body: 408.")
+    connect: Duration = Field(2.0, description="To connect to the upstream, wait for a free connection included: 504 or 503.")
+    response: Duration = Field(60.0, description="From the end of the request to the head of the answer: 504.")
+    idle: Duration = Field(60.0, description="Between two pieces of an answer's body; and a kept client connection without a request.")
+    upstream_idle: Duration = Field(1.5, description="A kept upstream connection is not used again after this; below the service's own.")
+    tunnel_idle: Duration = Field(600.0, description="A tunnel (WebSocket) with no bytes in either direction.")
+    total: Duration = Field(0.0, description="A whole exchange; 0s = no limit.")
+    drain_delay: Duration = Field(0.0, description="After TERM, readiness falls and requests are still taken for this long.")
+    drain: Duration = Field(20.0, description="Then requests in flight may finish within this.")
+
+
+class Limits(_Part):
+    """Each ends with its own status and counter."""
+
+    header_bytes: Size = Field(65536, description="All header bytes of one message: 431, or 502 from the upstream.")
+    headers: Count = Field(100, description="Header lines of one message: 431, or 502 from the upstream.")
+    target_bytes: Size = Field(16384, description="The request target: 414.")
+    body: Size = Field(67108864, description="A request body: 413.")
+    requests: Count = Field(1024, description="Requests in flight: 503.")
+    connections: Count = Field(10240, description="Client connections: closed at once.")
+    upstream_connections: Count = Field(256, description="Connections to the upstream; more requests wait within timeouts.connect.")
+    tunnels: Count = Field(1024, description="Upgraded connections: 503.")
+
+
+class Forwarding(_Part):
+    """What the upstream is told of the client."""
+
+    trusted: Networks = Field((), description="Proxies in front of this one whose forwarding headers and request id are believed.")
+    host: str = Field("pass", description="pass = the client's Host; rewrite = the upstream's; or a name.")
+    request_id: str = Field("X-Request-ID", description="The header that carries the request id.")
+    via: bool = Field(True, description="Add Via (RFC 9110 section 7.6.3); it also ends loops.")
+
+
+class Tls(_Part):
+    """Certificates: of the data listener, and for an https upstream."""
+
+    certificate: str | None = Field(None, description="PEM file of the data listener's certificate chain; read again when it changes.")
+    key: str | None = Field(None, description="PEM file of its key.")
+    upstream_ca: str | None = Field(None, description="PEM file of the authorities that may sign the upstream's certificate.")
+    upstream_certificate: str | None = Field(None, description="PEM file of the client certificate shown to the upstream.")
+    upstream_key: str | None = Field(None, description="PEM file of its key.")
+    upstream_name: str | None = Field(None, description="The name the upstream's certificate must carry; missing = its host.")
+
+
+class Log(_Part):
+    """Events on stdout, JSON lines."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line that is written.")
+    events_per_second: Count = Field(100, description="More events than this are counted, not written.")
+    value_bytes: Count = Field(256, description="Header values are cut to this in events.")
+
+
+class Reports(_Part):
+    """Collection of browser reports on the data listener."""
+
+    enabled: bool = Field(False, description="Take reports at /.well-known/sidecar/reports.")
+    body: Size = Field(65536, description="A report's body: 413.")
+    per_second: Count = Field(20, description="More reports than this are counted, not told.")
+
+
+class Ready(_Part):
+    """What /readyz demands besides a policy in force."""
+
+    upstream: bool = Field(False, description="The upstream takes connections.")
+
+
+class Settings(_Part):
+    """One process's settings; units as in the parts."""
+
+    upstream: Upstream = Field("http://127.0.0.1:8000", description="The service: http://, https:// or unix:.")
+    listen: Address = Field("127.0.0.1:18000", description="The data listener.")
+    admin: Address = Field("127.0.0.1:19000", description="The admin listener.")
+    admin_token_file: str | None = Field(None, description="File with the bearer token; needed for an admin bind that is not loopback.")
+    health: Address = Field("127.0.0.1:19001", description="The health listener: /livez /readyz /metrics.")
+    policy: str = Field("policy.yaml", description="The policy file.")
+    state: str = Field("state", description="The folder for revisions, history and journal.")
+    workers: Count = Field(1, description="Worker processes.")
+    mode: Mode | None = Field(None, description="A ceiling over the policy's mode for this process.")
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+    limits: Limits = Field(default_factory=Limits)
+    forwarding: Forwarding = Field(default_factory=Forwarding)
+    tls: Tls = Field(default_factory=Tls)
+    log: Log = Field(default_factory=Log)
+    reports: Reports = Field(default_factory=Reports)
+    ready: Ready = Field(default_factory=Ready)
+
+
+def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+    """The settings of this process.
+
+    Args:
+        file: the settings file's mapping.
+        env: the environment; `SIDECAR_TIMEOUTS__HEADER=5s` sets timeouts.header.
+        flags: top-level settings given on the command line; None = not given.
+
+    Raises:
+        PolicyError: with every problem; those of the environment name the variable.
+    """
+    data: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()}
+    variables: dict[Path, str] = {}
+    for variable, value in sorted(env.items()):
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        path = tuple(variable[len(ENV_PREFIX) :].lower().split("__"))
+        variables[path] = variable
+        if len(path) == 1:
+            data[path[0]] = value
+        else:
+            part = data.setdefault(path[0], {})
+            if isinstance(part, dict):
+                part["__".join(path[1:])] = value
+    data.update({key: value for key, value in flags.items() if value is not None})
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise PolicyError(
+            tuple(_named(problem, variables) for problem in translate(error, Settings))
+        ) from error
+
+
+def _named(problem: Problem, variables: Mapping[Path, str]) -> Problem:
+    variable = variables.get(problem.path)
+    return problem if variable is None else Problem(problem.message, problem.cure, (), file=variable)

@@ -1,0 +1,119 @@
+"""The state folder: what must survive a crash. Every write is whole or not there.
+
+Lives here: `Store` (revisions' texts, the state, the journal) and its atomic writes. Must not know what
+a revision means, or when one is activated. Belongs to the floor of `revisions`, which alone uses it.
+
+Layout: `state.json` (replaced by rename), `revisions/ID.yaml` (written once), `journal.jsonl` (appended,
+synced line by line; a torn last line is cut when the folder is opened).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+class Store:
+    """One state folder. Methods raise OSError when the disk refuses."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._revisions = folder / "revisions"
+        self._state = folder / "state.json"
+        self._journal = folder / "journal.jsonl"
+
+    def open(self) -> dict[str, Any]:
+        """Make or mend the folder; returns the last saved state ({} = a new folder)."""
+        self._revisions.mkdir(parents=True, exist_ok=True, mode=0o750)
+        for left in [*self.folder.glob(".tmp-*"), *self._revisions.glob(".tmp-*")]:
+            left.unlink(missing_ok=True)
+        self._mend_journal()
+        try:
+            state = json.loads(self._state.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Replace the state."""
+        _replace(self._state, json.dumps(state, sort_keys=True, indent=1).encode())
+
+    def save_text(self, revision: str, text: str) -> None:
+        """Keep a revision's text; the latest text of one meaning wins."""
+        data = text.encode()
+        path = self._revisions / f"{revision}.yaml"
+        if not path.exists() or path.read_bytes() != data:
+            _replace(path, data)
+
+    def text(self, revision: str) -> str | None:
+        """A kept revision's text, None when there is none."""
+        if not revision.isalnum():
+            return None
+        try:
+            return (self._revisions / f"{revision}.yaml").read_text("utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Add one journal entry; when this returns, it stays."""
+        line = json.dumps(entry, sort_keys=True).encode() + b"\n"
+        new = not self._journal.exists()
+        with self._journal.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            _sync_folder(self.folder)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """All entries, oldest first."""
+        try:
+            lines = self._journal.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        entries = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                entries.append(entry)
+        return entries
+
+    def _mend_journal(self) -> None:
+        try:
+            data = self._journal.read_bytes()
+        except FileNotFoundError:
+            return
+        whole = data.rfind(b"\n") + 1
+        if whole != len(data):
+            with self._journal.open("r+b") as file:
+                file.truncate(whole)
+                os.fsync(file.fileno())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside, sync, rename over, sync the folder: readers see the old or the new, never a part."""
+    handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)  # noqa: PTH105 - the temporary name is a text
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,144 @@
+"""Telling: a decision becomes one event and a few additions. The only room that knows structlog and prometheus_client.
+
+Lives here: `Telemetry`, which the other rooms call. Must not know sockets, files or the admin API.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+import sidecar
+from sidecar.policy.conditions import Facts
+from sidecar.policy.model import MODES
+from sidecar.policy.plan import Decision, Plan, RoutePlan
+from sidecar.telemetry.events import Events, shown
+from sidecar.telemetry.metrics import Metrics, RouteTally
+
+__all__ = ["Events", "Metrics", "RouteTally", "Telemetry"]
+
+
+class Telemetry:
+    """Events and metrics of one process."""
+
+    def __init__(self, events: Events, metrics: Metrics, *, value_bytes: int = 256) -> None:
+        self.events = events
+        self.metrics = metrics
+        self._value_bytes = value_bytes
+        self.in_flight = metrics.cell("sidecar_requests_in_flight")
+        self.tunnels = metrics.cell("sidecar_tunnels_open")
+        self.connections = metrics.cell("sidecar_connections_open")
+        self.retries = metrics.cell("sidecar_upstream_retries_total")
+        self.aborts = metrics.cell("sidecar_client_aborts_total")
+        self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
+        self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
+        self._suppressed = metrics.cell("sidecar_events_suppressed_total")
+        self._watchers: list[Callable[[dict[str, object]], None]] = []
+        metrics.only("sidecar_build_info", sidecar.__version__, platform.python_version(), aiohttp.__version__)
+
+    def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
+        """Hand every told event to `watcher` too; returns the call that ends it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
+        """Write an event that is always told."""
+        self.events.tell(event, level=level, **facts)
+        if self._watchers:
+            told = {"event": event, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": level, **facts}
+            for watcher in tuple(self._watchers):
+                watcher(told)
+
+    def pass_on(self, line: str) -> None:
+        """Write an event that a worker made."""
+        self.events.sink.write(line)
+        if self._watchers:
+            told = json.loads(line)
+            for watcher in tuple(self._watchers):
+                watcher(told)
+
+    def record(
+        self, tally: RouteTally, revision: str, route: RoutePlan, facts: Facts, decision: Decision, *, origin: str, request_id: str
+    ) -> None:
+        """Count one decision, and tell it when something changed or would have.
+
+        `origin` is "upstream" or "sidecar" (an answer of our own).
+        """
+        tally.responses[facts.status // 100, origin].n += 1
+        skipped = decision.skipped
+        for index, cell in enumerate(tally.evaluations):
+            if index not in skipped:
+                cell.n += 1
+        if not decision.findings:
+            return
+        for finding in decision.findings:
+            tally.violations[finding.index, finding.kind].n += 1
+            if finding.made:
+                tally.changes[finding.index].n += 1
+        if not self.events.may_tell():
+            return
+        self.tell(
+            "header.changed" if decision.changed else "header.would_change",
+            revision=revision,
+            route=route.name,
+            request_id=request_id,
+            **_http_facts(facts),
+            changes=[
+                {
+                    "rule": finding.rule,
+                    "header": finding.header,
+                    "action": finding.action,
+                    "kind": finding.kind,
+                    "mode": finding.mode,
+                    "before": shown(finding.header, finding.before, self._value_bytes),
+                    "after": shown(finding.header, finding.after, self._value_bytes),
+                }
+                for finding in decision.findings
+            ],
+        )
+
+    def upstream_failed(self, reason: str, *, request_id: str = "", detail: str = "") -> None:
+        """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS."""
+        self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
+        if self.events.may_tell():
+            self.tell("upstream.failed", level="warning", reason=reason, request_id=request_id, detail=detail[: self._value_bytes])
+
+    def request_rejected(self, reason: str, *, status: int, request_id: str = "", client: str = "") -> None:
+        """Count a request that the upstream never saw, and tell it under the cap. `reason` is of REJECT_REASONS."""
+        self.metrics.cell("sidecar_rejected_requests_total", reason).n += 1
+        if self.events.may_tell():
+            facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
+            self.tell("request.rejected", level="warning", reason=reason, request_id=request_id, **facts)
+
+    def activated(self, plan: Plan, revision: str) -> dict[str, RouteTally]:
+        """Bind the counters of a plan that is about to be put in force."""
+        tallies = self.metrics.bind(plan)
+        self.metrics.only("sidecar_policy_info", plan.name, revision)
+        for mode in MODES:
+            self.metrics.cell("sidecar_mode", mode).n = float(mode == plan.mode)
+        return tallies
+
+    def tick(self) -> None:
+        """Once a second: tell what was suppressed, and bring the counter up to date."""
+        self.events.tell_suppressed()
+        self._suppressed.n = self.events.suppressed + self.events.sink.dropped
+
+
+def _http_facts(facts: Facts) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "http.request.method": facts.method,
+        "http.response.status_code": facts.status,
+        "url.scheme": facts.scheme,
+        "url.path": facts.path[:512],
+        "server.address": facts.host[:256],
+    }
+    for name, value in facts.request:
+        # W3C Trace Context section 3.2: version-traceid-parentid-flags
+        if name.lower() == b"traceparent" and len(value) == 55:
+            told["trace_id"] = value[3:35].decode("latin-1")
+    return told

@@ -1,0 +1,191 @@
+"""Events as JSON lines on stdout, from the first byte to the last; blocked readers never block the loop.
+
+Lives here: the sink, the cap, and what of a value may be shown. Must not know metrics, the proxy,
+or which events exist (their makers name them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import queue
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Protocol
+
+import structlog
+
+from sidecar.policy import headers
+
+_QUEUE = 10_000
+_NONCE = re.compile(rb"'nonce-[^']*'", re.IGNORECASE)
+_TEXT_CAP = 2048
+
+
+class Lines(Protocol):
+    """Where lines go; `dropped` counts those that could not."""
+
+    dropped: int
+
+    def write(self, line: str) -> None:
+        """Take one line (without its end); never waits."""
+
+
+class Sink:
+    """Lines to a file descriptor through a bounded queue and one thread.
+
+    `dropped` counts lines that found the queue full (a reader that stopped reading).
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.dropped = 0
+        self._fd = fd
+        self._lines: queue.Queue[str | None] = queue.Queue(_QUEUE)
+        self._thread: threading.Thread | None = None
+
+    def write(self, line: str) -> None:
+        """Take one line (without its end); never waits."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+            self._thread.start()
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Write what is queued, within `timeout` seconds."""
+        if self._thread is None:
+            return
+        try:
+            self._lines.put(None, timeout=timeout)
+        except queue.Full:
+            return
+        self._thread.join(timeout)
+        self._thread = None
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            data = f"{line}\n".encode()
+            try:
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except OSError:
+                self.dropped += 1
+
+
+class _SinkLogger:
+    """The end of structlog's chain: whatever the level, the rendered line goes to the sink."""
+
+    def __init__(self, sink: Lines) -> None:
+        self.msg = self.debug = self.info = self.warning = self.error = self.critical = sink.write
+
+
+class Events:
+    """Names and facts in, one JSON line out, at most `per_second` of the capped kind."""
+
+    def __init__(self, sink: Lines, *, level: str = "info", per_second: int = 100, clock: Callable[[], float] = time.monotonic) -> None:
+        self.sink = sink
+        self.suppressed = 0
+        self._per_second = per_second
+        self._clock = clock
+        self._second = 0
+        self._left = per_second
+        self._untold = 0
+        self._log = structlog.wrap_logger(
+            _SinkLogger(sink),
+            processors=[*_shared(), structlog.processors.JSONRenderer()],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        )
+
+    def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
+        """Write an event that is always told."""
+        getattr(self._log, level)(event, **facts)
+
+    def may_tell(self) -> bool:
+        """Take one place under the cap; False = count it as suppressed and build nothing."""
+        now = int(self._clock())
+        if now != self._second:
+            self._second, self._left = now, self._per_second
+            self.tell_suppressed()
+        if self._left > 0:
+            self._left -= 1
+            return True
+        self._untold += 1
+        self.suppressed += 1
+        return False
+
+    def tell_suppressed(self) -> None:
+        """Tell how many were suppressed since this was last told; nothing when none were."""
+        if self._untold:
+            count, self._untold = self._untold, 0
+            self.tell("events.suppressed", level="warning", count=count)
+
+
+def _shared() -> list[Any]:
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def capture_logging(sink: Lines, level: str) -> None:
+    """Send Python's own log records, warnings and uncaught exceptions through the sink as JSON lines."""
+    handler = _SinkHandler(sink)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, *_shared()[1:]],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _capped, structlog.processors.JSONRenderer()],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        logging.getLogger("sidecar").critical("process.crashed", exc_info=(kind, error, trace))
+        if isinstance(sink, Sink):
+            sink.close()
+
+    sys.excepthook = uncaught
+
+
+class _SinkHandler(logging.Handler):
+    def __init__(self, sink: Lines) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._sink.write(self.format(record))
+
+
+def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Free text of other people's log records, cut."""
+    return {key: value[:_TEXT_CAP] if isinstance(value, str) else value for key, value in event.items()}
+
+
+def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] | None:
+    """A header's lines as they may be told.
+
+    Cookies show name and attributes only, nonces are masked, values of headers that are not known to be
+    harmless show as length and hash, and everything is cut to `cap` characters.
+    """
+    if values is None:
+        return None
+    key = header.lower()
+    if key == "set-cookie":
+        return [_cookie(value)[:cap] for value in values]
+    if headers.get(header) is None and key not in headers.DISCLOSURE:
+        return [f"({len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:8]})" for value in values]
+    return [_NONCE.sub(b"'nonce-...'", value).decode("latin-1")[:cap] for value in values]
+
+
+def _cookie(line: bytes) -> str:
+    pair, semicolon, attributes = line.decode("latin-1").partition(";")
+    return f"{pair.partition('=')[0].strip()}=...{semicolon}{attributes}"

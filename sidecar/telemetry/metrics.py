@@ -1,0 +1,248 @@
+"""Counters bound at activation, read at scrape: the hot path adds to plain numbers.
+
+Lives here: every metric's name, help and labels, in one table, and the cells behind them. Labels come
+from the policy or from closed lists, never from the wire. Must not know events or the proxy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from sidecar.policy.model import MODES
+from sidecar.policy.plan import Plan, RoutePlan
+
+Labels: TypeAlias = tuple[str, ...]
+Snapshot: TypeAlias = dict[str, list[tuple[Labels, list[float]]]]
+"""Every cell as plain data, to be sent from a worker and summed: metric -> [(labels, numbers)]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: Labels = ()
+
+
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+ORIGINS = ("upstream", "sidecar")
+RELOADS = ("activated", "unchanged", "rejected", "pinned")
+CAUSES = ("operator", "guard")
+UPSTREAM_REASONS = (
+    "refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full", "response_timeout", "idle_timeout",
+    "total_timeout", "closed", "truncated", "invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes",
+)  # fmt: skip
+REJECT_REASONS = (
+    "malformed", "framing", "host", "target", "target_too_long", "header_too_large", "header_name", "header_value",
+    "version", "method", "upgrade", "expectation", "body_too_large", "header_timeout", "body_timeout", "overload",
+    "connections", "tunnels", "loop", "report",
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {
+    "sidecar_responses_total": Metric("counter", "Answers that left, by route, status class and who made them.", ("route", "status_class", "origin")),
+    "sidecar_rule_evaluations_total": Metric("counter", "Answers that a rule judged.", ("route", "rule", "mode")),
+    "sidecar_violations_total": Metric("counter", "What rules complained of.", ("route", "rule", "kind", "mode")),
+    "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
+    "sidecar_request_duration_seconds": Metric("histogram", "From a request's head to the end of its answer."),
+    "sidecar_upstream_duration_seconds": Metric("histogram", "From the request sent to the head of the upstream's answer."),
+    "sidecar_requests_in_flight": Metric("gauge", "Requests being served."),
+    "sidecar_tunnels_open": Metric("gauge", "Upgraded connections."),
+    "sidecar_connections_open": Metric("gauge", "Client connections."),
+    "sidecar_upstream_errors_total": Metric("counter", "Exchanges with the upstream that failed.", ("reason",)),
+    "sidecar_upstream_retries_total": Metric("counter", "Requests sent again because a kept connection had died."),
+    "sidecar_rejected_requests_total": Metric("counter", "Requests answered without asking the upstream.", ("reason",)),
+    "sidecar_client_aborts_total": Metric("counter", "Clients that went away before the end of their answer."),
+    "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
+    "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
+    "sidecar_config_last_reload_successful": Metric("gauge", "0 after a reload that was refused."),
+    "sidecar_config_last_reload_success_timestamp_seconds": Metric("gauge", "When a policy was last put in force or found unchanged."),
+    "sidecar_config_reloads_total": Metric("counter", "Reloads by what came of them.", ("result",)),
+    "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
+    "sidecar_events_suppressed_total": Metric("counter", "Events not written, by the cap or because stdout was blocked."),
+    "sidecar_browser_reports_total": Metric("counter", "Browser reports taken.", ("type", "directive", "disposition")),
+    "sidecar_build_info": Metric("gauge", "Versions of what runs.", ("version", "python", "aiohttp")),
+}
+
+_OF_THE_PARENT = ("sidecar_policy_info", "sidecar_mode", "sidecar_build_info", "sidecar_config_", "sidecar_rollbacks_total")
+PER_WORKER = {name: row.kind for name, row in METRICS.items() if not name.startswith(_OF_THE_PARENT)}
+"""What each worker counts for itself and the parent sums."""
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Cell:
+    """One number."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0.0
+
+
+class Histogram:
+    """Counts by bucket, and the sum."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0.0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+class RouteTally:
+    """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
+
+    __slots__ = ("changes", "evaluations", "responses", "violations")
+
+    def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
+        self.responses = {
+            (status, origin): metrics.cell("sidecar_responses_total", route.name, f"{status}xx", origin)
+            for status in range(1, 6)
+            for origin in ORIGINS
+        }
+        self.evaluations = tuple(
+            metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode) if line.mode != "off" else Cell()
+            for line in route.rules
+        )
+        self.violations = {
+            (check.index, kind): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, check.mode)
+            for check in route.checks
+            for kind in check.kinds
+        }
+        self.changes = {
+            check.index: metrics.cell("sidecar_header_changes_total", route.name, check.rule, check.action)
+            for check in route.checks
+            if check.made
+        }
+
+
+class Metrics(Collector):
+    """All cells of this process; a collector of its own registry."""
+
+    def __init__(self, *, process: bool = True) -> None:
+        self._cells: dict[str, dict[Labels, Cell]] = {name: {} for name, row in METRICS.items() if row.kind != "histogram"}
+        self._histograms = {name: Histogram() for name, row in METRICS.items() if row.kind == "histogram"}
+        self.others: list[Snapshot] = []
+        """Snapshots of other processes that are summed into what is told."""
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        if process:
+            for made in (ProcessCollector, PlatformCollector, GCCollector):
+                made(registry=self.registry)
+        self._zero()
+
+    def _zero(self) -> None:
+        for name, row in METRICS.items():
+            if row.kind != "histogram" and not row.labels:
+                self.cell(name)
+        for name, values in (
+            ("sidecar_upstream_errors_total", UPSTREAM_REASONS),
+            ("sidecar_rejected_requests_total", REJECT_REASONS),
+            ("sidecar_config_reloads_total", RELOADS),
+            ("sidecar_rollbacks_total", CAUSES),
+            ("sidecar_mode", MODES),
+        ):
+            for value in values:
+                self.cell(name, value)
+
+    def cell(self, metric: str, *labels: str) -> Cell:
+        """The cell with these labels, made at first sight."""
+        cells = self._cells[metric]
+        found = cells.get(labels)
+        if found is None:
+            found = cells[labels] = Cell()
+        return found
+
+    def histogram(self, metric: str) -> Histogram:
+        """The histogram of this name."""
+        return self._histograms[metric]
+
+    def bind(self, plan: Plan) -> dict[str, RouteTally]:
+        """Tallies by route name, zero-initialised; cells of rules that are gone are dropped."""
+        bound = {route.name: RouteTally(self, route) for route in plan.routes}
+        rules = {(route.name, line.name, line.mode) for route in plan.routes for line in route.rules if line.mode != "off"}
+        names = {(route, rule) for route, rule, _ in rules}
+        self._keep("sidecar_responses_total", lambda labels: labels[0] in bound)
+        self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
+        self._keep("sidecar_violations_total", lambda labels: (labels[0], labels[1], labels[3]) in rules)
+        self._keep("sidecar_header_changes_total", lambda labels: (labels[0], labels[1]) in names)
+        return bound
+
+    def _keep(self, metric: str, kept: Any) -> None:
+        cells = self._cells[metric]
+        for labels in [labels for labels in cells if not kept(labels)]:
+            del cells[labels]
+
+    def only(self, metric: str, *labels: str) -> None:
+        """Let this info metric stand with these labels alone, at 1."""
+        self._cells[metric].clear()
+        self.cell(metric, *labels).n = 1
+
+    def value(self, metric: str, *labels: str) -> float:
+        """What would be told of one cell now, other processes included."""
+        own = self._cells[metric].get(labels)
+        return (own.n if own else 0.0) + sum(
+            numbers[0] for snapshot in self.others for found, numbers in snapshot.get(metric, ()) if found == labels
+        )
+
+    def snapshot(self) -> Snapshot:
+        """All cells as plain data; may be called from another thread (each copy is one step of the interpreter)."""
+        told: Snapshot = {name: [(labels, [cell.n]) for labels, cell in list(cells.items())] for name, cells in self._cells.items()}
+        for name, histogram in self._histograms.items():
+            told[name] = [((), [*histogram.counts, histogram.total])]
+        return told
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
+        """What a scrape sees (prometheus_client's collector protocol)."""
+        summed = _sum([self.snapshot(), *self.others])
+        for name, row in METRICS.items():
+            if row.kind == "histogram":
+                numbers = summed[name][()]
+                yield _histogram_family(name, row, numbers)
+                continue
+            make = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+            family = make(name, row.help, labels=row.labels)
+            for labels, numbers in summed[name].items():
+                family.add_metric(labels, numbers[0])
+            yield family
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)
+
+
+def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
+    summed: dict[str, dict[Labels, list[float]]] = {name: {} for name in METRICS}
+    for snapshot in snapshots:
+        for name, cells in snapshot.items():
+            for labels, numbers in cells:
+                held = summed[name].get(labels)
+                summed[name][labels] = list(numbers) if held is None else [a + b for a, b in zip(held, numbers, strict=True)]
+    return summed
+
+
+def _histogram_family(name: str, row: Metric, numbers: list[float]) -> HistogramMetricFamily:
+    running, buckets = 0.0, []
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), numbers, strict=False):
+        running += count
+        buckets.append((bound, running))
+    family = HistogramMetricFamily(name, row.help)
+    family.add_metric((), buckets, numbers[-1])
+    return family
