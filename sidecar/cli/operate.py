@@ -1,0 +1,178 @@
+"""The verbs that speak to a running sidecar: status, history, reload, rollback, mode.
+
+Lives here: one small HTTP client for the admin API. Must not know how orders are carried out.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import urllib.error
+import urllib.request
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sidecar.cli.printing import as_json, err, mode_text, out, table
+from sidecar.policy.model import MODES
+
+_TIMEOUT = 10.0
+
+
+class Admin:
+    """The admin API of one sidecar; what it refuses ends the command with exit code 1."""
+
+    def __init__(self, url: str, token_file: Path | None) -> None:
+        self.url = (url if "://" in url else f"http://{url}").rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise click.UsageError(f"unknown admin URL {url!r}; write http://HOST:PORT")
+        self._token = token_file.read_text("utf-8").strip() if token_file else None
+
+    def get(self, path: str) -> Any:
+        """What GET answers, as data."""
+        return self._ask(urllib.request.Request(self.url + path))
+
+    def post(self, path: str, **body: Any) -> Any:
+        """What POST answers, as data; keys that are None are left out, and who asks is added."""
+        sent = {key: value for key, value in body.items() if value is not None} | {"who": _who()}
+        request = urllib.request.Request(self.url + path, json.dumps(sent).encode(), {"Content-Type": "application/json"})
+        return self._ask(request)
+
+    def _ask(self, request: urllib.request.Request) -> Any:
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=_TIMEOUT) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            _refused(error)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            err().print(f"[red]{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?[/red]")
+            sys.exit(1)
+
+
+def _refused(error: urllib.error.HTTPError) -> None:
+    try:
+        told = json.loads(error.read())
+    except ValueError:
+        told = {"error": f"HTTP {error.code}"}
+    for line in told.get("problems") or [told.get("error", f"HTTP {error.code}")]:
+        err().print(Text(str(line), style="red"))
+    sys.exit(1)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's numeric user has no name
+        return "operator"
+
+
+def _admin_options(command: Any) -> Any:
+    """The options of every verb here; the verb gets `admin: Admin` and `machine: bool`."""
+    command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
+    command = click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="SIDECAR_ADMIN_TOKEN_FILE", help="File with the admin token.")(command)
+    return click.option("--admin", metavar="URL", default="http://127.0.0.1:19000", show_default=True, envvar="SIDECAR_ADMIN", help="The sidecar's admin address.")(command)
+
+
+@click.command()
+@_admin_options
+def status(admin: str, token_file: Path | None, machine: bool) -> None:
+    """What is in force: policy, revision, mode and what set it, and the last reload's problems."""
+    told = Admin(admin, token_file).get("/api/status")
+    if machine:
+        as_json(told)
+        return
+    console = out()
+    override = told["override"]
+    console.print(Text.assemble(("policy    ", "bold"), f"{told['name']} (owner: {told['owner'] or 'nobody'})"))
+    console.print(Text.assemble(("revision  ", "bold"), f"{told['revision']}, since {_time(told['activated'])} by {told['who']}"))
+    console.print(Text.assemble(("mode      ", "bold"), mode_text(told["mode"]), f"  (policy says {told['policy_mode']})"))
+    if override:
+        until = f" until {_time(override['until'])}" if override["until"] else ""
+        console.print(Text.assemble(("override  ", "bold"), mode_text(override["mode"]), f" by {override['who']}{until}: {override['reason'] or 'no reason given'}"))
+    if told["pinned"]:
+        console.print(Text.assemble(("pinned    ", "bold"), f"the file's revision {told['pinned']} was rolled back and is held back", style="yellow"))
+    for problem in told["problems"]:
+        console.print(Text(problem, style="red"))
+    console.print()
+    rows = [(route["name"], rule["name"], mode_text(rule["mode"]), rule["ceiling"]) for route in told["routes"] for rule in route["rules"]]
+    table("", ("route", "rule", "mode", "set by"), rows)
+
+
+@click.command()
+@_admin_options
+@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many entries.")
+def history(admin: str, token_file: Path | None, machine: bool, last: int) -> None:
+    """Who put what in force, when and why; newest first."""
+    told = Admin(admin, token_file).get("/api/revisions")
+    entries = told["entries"][:last]
+    if machine:
+        as_json({"active": told["active"], "entries": entries})
+        return
+    rows = [
+        (entry["time"], entry["event"], entry.get("revision") or entry.get("mode") or "", entry.get("who", ""), entry.get("reason") or "; ".join(entry.get("problems", ()))[:120])
+        for entry in entries
+    ]
+    table("", ("time", "event", "what", "who", "why"), rows)
+
+
+@click.command()
+@_admin_options
+@click.option("--unpin", is_flag=True, help="Put the file in force even if its revision was rolled back.")
+def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> None:
+    """Read the policy file now."""
+    told = Admin(admin, token_file).post("/-/reload", unpin=unpin or None)
+    if machine:
+        as_json(told)
+    else:
+        err().print(f"{told['result']}: revision {told['revision']} is in force")
+
+
+@click.command()
+@_admin_options
+@click.option("--to", metavar="REVISION", help="Which revision; without it, the one before.")
+@click.option("--reason", help="Why; stands in the history.")
+def rollback(admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None) -> None:
+    """Put an earlier revision in force at once, and pin it against what the file says now."""
+    told = Admin(admin, token_file).post("/-/rollback", to=to, reason=reason)
+    if machine:
+        as_json(told)
+        return
+    err().print(f"revision {told['revision']} is in force again (mode {told['mode']}); left {told['left']}")
+    if told["pinned"]:
+        err().print(f"pinned: the file still holds {told['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`")
+
+
+@click.command()
+@_admin_options
+@click.argument("mode", required=False, type=click.Choice(MODES))
+@click.option("--reason", help="Why; stands in the history.")
+@click.option("--for", "lasting", metavar="TIME", help="End the override after this, as 30m.")
+def mode(admin: str, token_file: Path | None, machine: bool, mode: str | None, reason: str | None, lasting: str | None) -> None:
+    """Lower the mode of everything at once (off, report-only), or lift that again (enforce)."""
+    client = Admin(admin, token_file)
+    if mode is None:
+        told = {key: value for key, value in client.get("/api/status").items() if key in ("mode", "policy_mode", "override")}
+    else:
+        told = client.post("/-/mode", mode=mode, reason=reason, ttl=lasting)
+    if machine:
+        as_json(told)
+        return
+    console = err() if mode else out()
+    console.print(Text.assemble("mode ", mode_text(told["mode"]), f" (policy says {told['policy_mode']})"))
+    if mode == "enforce" and told["mode"] != "enforce":
+        console.print("the override is lifted; to enforce, write `mode: enforce` in the policy file")
+
+
+def _time(stamp: float) -> str:
+    return datetime.fromtimestamp(stamp).astimezone().isoformat(timespec="seconds")
+
+
+VERBS = (status, history, reload, rollback, mode)

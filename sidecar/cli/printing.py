@@ -1,0 +1,74 @@
+"""How results reach people and machines: tables to a terminal, JSON to stdout, problems to stderr.
+
+Must not know what the results mean. Colours follow NO_COLOR and the terminal, as rich decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.policy.model import Problem
+
+MODE_STYLES = {"off": "dim", "report-only": "yellow", "enforce": "green"}
+
+
+def out() -> Console:
+    """Stdout for people. Piped output is not wrapped at 80 columns."""
+    return Console(width=None if os.isatty(1) else 200, highlight=False)
+
+
+def err() -> Console:
+    """Stderr for people."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def as_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(data, indent=2, default=str))
+
+
+def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
+    """Problems on stderr, a line each, with the source line below where it is known."""
+    console = err()
+    shown = list(excerpts)
+    for position, problem in enumerate(problems):
+        style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
+        console.print(Text(str(problem), style=style))
+        if position < len(shown) and shown[position]:
+            console.print(Text("    " + shown[position].replace("\n", "\n    "), style="dim"))
+
+
+def problem_data(problem: Problem) -> dict[str, Any]:
+    """A problem for machines."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "severity": problem.severity,
+        "message": problem.message,
+        "cure": problem.cure,
+        "path": [str(part) for part in problem.path],
+    }
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout."""
+    made = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    out().print(made)
+
+
+def mode_text(mode: str) -> Text:
+    """A mode in its colour."""
+    return Text(mode, style=MODE_STYLES.get(mode, ""))

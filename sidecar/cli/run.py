@@ -1,0 +1,96 @@
+"""The verbs that run: run, demo, health. Must not know what a service is made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar.cli.printing import err
+from sidecar.policy.model import MODES, PolicyError, Problem
+from sidecar.settings import Settings, layered
+from sidecar.source import load, located
+
+
+def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
+    """Settings from file, environment and flags.
+
+    Raises:
+        PolicyError: with every problem, those of the file with line and column.
+    """
+    if config is None:
+        return layered({}, os.environ, flags)
+    try:
+        source = load(config.read_bytes(), str(config))
+    except OSError as error:
+        raise PolicyError((Problem(f"the settings cannot be read: {error.strerror}", "", file=str(config)),)) from error
+    data = source.data if source.data is not None else {}
+    if not isinstance(data, dict):
+        raise PolicyError((Problem("settings are a mapping", "start with: upstream: http://127.0.0.1:8000", file=str(config)),))
+    try:
+        return layered(data, os.environ, flags)
+    except PolicyError as error:
+        raise PolicyError(located(error.problems, source)) from error
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), envvar="SIDECAR_CONFIG", help="Settings file.")
+@click.option("--policy", help="Policy file. [default: policy.yaml]")
+@click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
+@click.option("--listen", metavar="HOST:PORT", help="Data listener. [default: 127.0.0.1:18000]")
+@click.option("--admin", metavar="HOST:PORT", help="Admin listener. [default: 127.0.0.1:19000]")
+@click.option("--health", metavar="HOST:PORT", help="Health listener. [default: 127.0.0.1:19001]")
+@click.option("--state", metavar="DIR", help="Folder for revisions and journal. [default: state]")
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes. [default: 1]")
+@click.option("--mode", type=click.Choice(MODES), help="A ceiling over the policy's mode for this process.")
+def run(config: Path | None, **flags: Any) -> None:
+    """Run the sidecar in front of a service. Stdout is JSON lines from the first byte."""
+    from sidecar.service import run_to_end, serve
+    from sidecar.telemetry.events import Sink, capture_logging
+
+    settings = read_settings(config, flags)
+    sink = Sink(sys.stdout.fileno())
+    capture_logging(sink, settings.log.level)
+    try:
+        run_to_end(serve(settings, sink))
+    finally:
+        sink.close()
+
+
+@click.command()
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("sidecar-demo"), show_default=True, help="Where the policy is written.")
+@click.option("--port", type=int, default=18000, show_default=True, help="Port of the data listener; a free one is taken when it is in use.")
+def demo(folder: Path, port: int) -> None:
+    """Show the whole idea in one minute: a faulty sample service, the sidecar in front, a policy to edit."""
+    from sidecar.demo import show
+    from sidecar.service import run_to_end
+
+    run_to_end(show(folder, port))
+
+
+@click.command()
+@click.argument("url", default="http://127.0.0.1:19001/readyz")
+@click.option("--timeout", type=float, default=2.0, show_default=True, help="Seconds.")
+def health(url: str, timeout: float) -> None:
+    """Ask a probe and exit 0 or 1, for images without curl."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        if not url.startswith(("http://", "https://")):
+            raise click.UsageError(f"unknown URL {url!r}; write http://HOST:PORT/readyz")
+        with opener.open(url, timeout=timeout) as answer:
+            text = answer.read(4096).decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        err().print(error.read(4096).decode("utf-8", "replace").strip())
+        sys.exit(1)
+    except OSError as error:
+        err().print(f"{url}: {error}")
+        sys.exit(1)
+    click.echo(text.strip())
+
+
+VERBS = (run, demo, health)

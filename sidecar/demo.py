@@ -1,0 +1,224 @@
+"""The whole idea in one minute: a faulty sample service, the sidecar in front of it, a policy to edit.
+
+Lives here: the sample service, the starter policy and the printed tour. Must not know anything that a
+user's own set-up would not: it builds the same `Service` from the same settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiohttp import web
+from rich.console import Console
+from rich.text import Text
+
+from sidecar.service import Service
+from sidecar.settings import Settings, Timeouts
+from sidecar.telemetry.events import Sink, capture_logging
+
+_Answer = TypeVar("_Answer", bound=web.StreamResponse)
+
+POLICY = """\
+# The demo's policy. Save it while `sidecar demo` runs: it is in force within two seconds.
+version: 1
+name: demo
+owner: you@example.com
+reason: see what the sidecar would change before it changes anything
+expected: every page carries a CSP and nosniff; no answer names its server; session cookies are locked
+rollback: sidecar rollback
+
+mode: report-only        # the one switch: report-only -> enforce
+
+rules:
+  no-server: {action: remove, header: [Server, X-Powered-By]}
+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}
+  frames: {header: X-Frame-Options, action: set, value: DENY}
+  referrer: {header: Referrer-Policy, action: default, value: strict-origin-when-cross-origin}
+  csp:
+    header: Content-Security-Policy
+    action: default
+    value: {default-src: ["'self'"], object-src: ["'none'"], base-uri: ["'self'"], frame-ancestors: ["'none'"]}
+    when: {content-type: text/html}
+
+routes:
+  - name: api
+    match: {path: /api/**}
+    rules:
+      api-csp: {header: Content-Security-Policy, action: default, value: "default-src 'none'; frame-ancestors 'none'"}
+"""
+
+_PAGE = "<!doctype html><html lang=en><title>Sample shop</title><h1>Sample shop</h1><p>A page as many services send it.</p></html>\n"
+
+
+def sample_service() -> web.Application:
+    """A service with the usual faults: server names, no CSP, weak cookies, a 500, a redirect, a slow stream."""
+    app = web.Application()
+
+    async def home(_request: web.Request) -> web.Response:
+        answer = _faulty(web.Response(text=_PAGE, content_type="text/html"))
+        answer.headers.add("Set-Cookie", "sessionid=8c1f2e; Path=/")
+        return answer
+
+    async def api(_request: web.Request) -> web.Response:
+        return _faulty(web.json_response({"items": ["kettle", "teapot"]}))
+
+    async def broken(_request: web.Request) -> web.Response:
+        return _faulty(web.Response(status=500, text="<h1>Internal error in shop.views line 42</h1>\n", content_type="text/html"))
+
+    async def old(_request: web.Request) -> web.Response:
+        return _faulty(web.Response(status=302, headers={"Location": "/"}))
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        answer = _faulty(web.StreamResponse(headers={"Content-Type": "text/event-stream"}))
+        await answer.prepare(request)
+        for tick in range(5):
+            await answer.write(f"data: tick {tick}\n\n".encode())
+            await asyncio.sleep(0.5)
+        return answer
+
+    for path, handler in (("/", home), ("/api/items", api), ("/broken", broken), ("/old", old), ("/stream", stream)):
+        app.router.add_get(path, handler)
+    return app
+
+
+def _faulty(answer: _Answer) -> _Answer:
+    answer.headers["Server"] = "SampleShop/1.4.2 (Python)"
+    answer.headers["X-Powered-By"] = "shop-framework 0.9"
+    return answer
+
+
+async def show(folder: Path, port: int) -> None:
+    """Run the demo until Ctrl-C. Writes `policy.yaml`, `events.jsonl` and `state/` into `folder`."""
+    console = Console(highlight=False, soft_wrap=True)
+    policy = _starter(folder, console)
+    with (folder / "events.jsonl").open("wb") as file:
+        sink = Sink(file.fileno())
+        capture_logging(sink, "info")
+        runner = web.AppRunner(sample_service(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        service = Service(_settings(folder, policy, f"http://127.0.0.1:{runner.addresses[0][1]}", port), sink)
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            await service.start()
+            service.telemetry.watch(lambda told: _say(console, told))
+            await _tour(console, service, folder)
+            await stop.wait()
+            console.print("\nstopping")
+            await service.drain()
+        finally:
+            await service.close()
+            await runner.cleanup()
+            sink.close()
+    console.print(f"The folder {folder}/ stays: policy.yaml, events.jsonl, state/.")
+
+
+def _starter(folder: Path, console: Console) -> Path:
+    """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old state is not."""
+    policy = folder / "policy.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    if policy.exists() and policy.read_text("utf-8") != POLICY:
+        kept = policy.replace(folder / "policy.before.yaml")
+        console.print(f"Your edited policy of an earlier demo is kept as {kept}.")
+    policy.write_text(POLICY, "utf-8")
+    return policy
+
+
+def _settings(folder: Path, policy: Path, upstream: str, port: int) -> Settings:
+    return Settings(
+        upstream=upstream,
+        listen=f"127.0.0.1:{_free(port)}",
+        admin=f"127.0.0.1:{_free(19000)}",
+        health=f"127.0.0.1:{_free(19001)}",
+        policy=str(policy),
+        state=str(folder / "state"),
+        timeouts=Timeouts(drain=2.0),
+    )
+
+
+def _free(port: int) -> int:
+    """This port, or 0 (any) when it is in use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
+
+
+async def _tour(console: Console, service: Service, folder: Path) -> None:
+    listen, command = service.listen[0], _command()
+    head = await asyncio.to_thread(_head, listen)
+    policy = shlex.quote(str(folder / "policy.yaml"))
+    events = shlex.quote(str(folder / "events.jsonl"))
+    sidecar = f"{command} --admin http://{service.admin}".replace(" --admin", " {verb} --admin")
+    steps = (
+        ("1. Report-only: the answer is the service's own, faults and all.", f"curl -si http://{listen}/", head),
+        ("2. What would have changed is told, and counted.", f"tail -n 1 {events}", ""),
+        ("", f"curl -s http://{service.health}/metrics | grep violations_total", ""),
+        ("3. Enforce: change one word in the file; it is in force within two seconds.", f"sed -i.bak 's/^mode: report-only/mode: enforce/' {policy}", ""),
+        ("", f"curl -si http://{listen}/     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)", ""),
+        ("4. Roll back: at once, and it stays back although the file still says enforce.", sidecar.format(verb="rollback"), ""),
+        ("", sidecar.format(verb="history"), ""),
+    )
+    console.print(Text("\nheader-sidecar demo", style="bold"))
+    console.print(f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second terminal; Ctrl-C ends it.\n")
+    for title, line, seen in steps:
+        if title:
+            console.print(Text(title, style="bold"))
+        console.print(Text(f"   $ {line}", style="cyan"))
+        if seen:
+            console.print(Text(seen, style="dim"))
+    console.print(Text("\nWhat happens is told here:", style="bold"))
+
+
+def _command() -> str:
+    """How the reader can call the command that is running."""
+    called = Path(sys.argv[0])
+    if called.name != "sidecar":
+        return f"{shlex.quote(sys.executable)} -m sidecar"
+    if str(called.parent) in os.environ.get("PATH", "").split(os.pathsep):
+        return "sidecar"
+    with contextlib.suppress(ValueError):
+        return shlex.quote(str(called.relative_to(Path.cwd())))
+    return shlex.quote(str(called))
+
+
+def _head(address: str) -> str:
+    """The head of the front page's answer, as seen through the sidecar."""
+    host, _, port = address.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=5)
+    try:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+    finally:
+        connection.close()
+    return "\n".join(f"     {line}" for line in (f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in answer.getheaders())))
+
+
+def _say(console: Console, told: dict[str, Any]) -> None:
+    """One event as one line for people."""
+    event = told["event"]
+    if event in ("header.changed", "header.would_change"):
+        names = ", ".join(dict.fromkeys(str(change["header"]) for change in told["changes"]))
+        text = f"{told['http.request.method']} {told['url.path']} {told['http.response.status_code']}: {names}"
+    elif event == "policy.rejected":
+        text = "the file is not put in force; the last good revision stays\n     " + "\n     ".join(told["problems"])
+    else:
+        text = ", ".join(f"{key} {told[key]}" for key in ("revision", "left", "mode", "who") if told.get(key))
+    console.print(Text.assemble("   ", (f"{event:<22}", "bold"), text))

@@ -1,0 +1,212 @@
+"""One process from start to stop: build the rooms, wire them, hear signals, drain.
+
+Lives here: `Service`. Must not know how any room does its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+import sidecar
+from sidecar.admin.access import read_token
+from sidecar.admin.api import Api, Process, status
+from sidecar.admin.health import health_app
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.proxy import DataPlane
+from sidecar.revisions import Revisions
+from sidecar.settings import Settings
+from sidecar.store import Store
+from sidecar.telemetry import Events, Metrics, Telemetry
+from sidecar.telemetry.events import Sink
+from sidecar.workers import Workers
+
+
+class Service:
+    """The sidecar as one process. `start`, then `wait` until it was told to stop.
+
+    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one).
+    """
+
+    def __init__(self, settings: Settings, sink: Sink) -> None:
+        self.settings = settings
+        log = settings.log
+        self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes)
+        self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
+        publish = self._workers.publish if self._workers else None
+        self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish)
+        self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
+        self.listen: list[str] = []
+        self.admin = self.health = ""
+        self._token = read_token(settings.admin, settings.admin_token_file)
+        self._runners: list[web.AppRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._orders: set[asyncio.Task[Any]] = set()
+        self._started = time.time()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._draining = False
+
+    async def start(self) -> None:
+        """Put the policy in force, then open the listeners: health and admin last, so that ready means ready.
+
+        Raises:
+            PolicyError: no policy can be put in force, or an address cannot be bound.
+        """
+        await self.revisions.start()
+        process = Process(self._facts, self._ready, self._refresh)
+        api = Api(self.revisions, self.telemetry, process, self._token)
+        try:
+            self.listen = await self._bound("listen", self.plane.start())
+            self.admin = await self._bound("admin", self._serve(api.app(), self.settings.admin))
+            health = health_app(self._ready, self.telemetry, self._refresh)
+            self.health = await self._bound("health", self._serve(health, self.settings.health))
+        except BaseException:
+            await self.close()
+            raise
+        self._tasks = [asyncio.create_task(self.revisions.watch()), asyncio.create_task(self._tick())]
+        listeners: dict[str, Any] = {"listen": self.listen, "admin": self.admin, "health": self.health, "upstream": self.settings.upstream}
+        self.telemetry.tell("service.started", version=sidecar.__version__, mode=self.revisions.mode, revision=self.revisions.current.id, **listeners)
+
+    async def run(self) -> None:
+        """Start, hear signals, and return when the process may end."""
+        await self.start()
+        loop = asyncio.get_running_loop()
+        for number, order in self._signals().items():
+            loop.add_signal_handler(number, order)
+        try:
+            await self._stopping.wait()
+            await self.drain()
+        finally:
+            for number in self._signals():
+                loop.remove_signal_handler(number)
+            await self.close()
+
+    def stop(self) -> None:
+        """TERM: drain, then stop. A second time: now."""
+        if self._stopping.is_set():
+            self.plane.abort()
+        self._stopping.set()
+
+    async def drain(self) -> None:
+        """Readiness falls, requests are taken for the drain delay, those in flight finish."""
+        self._draining = True
+        if self._workers:
+            await self._workers.begin_drain()
+        self.plane.draining = True
+        timeouts = self.settings.timeouts
+        self.telemetry.tell("service.draining", delay=timeouts.drain_delay, grace=timeouts.drain, in_flight=int(self.telemetry.in_flight.n))
+        await asyncio.sleep(timeouts.drain_delay)
+        await self.plane.drain()
+
+    async def close(self) -> None:
+        """Close what is open and tell that it is over."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        self.plane.abort()
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+        self.telemetry.tick()
+        self.telemetry.tell("service.stopped", uptime=round(time.time() - self._started, 3))
+
+    def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
+        def order(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], None]:
+            def heard() -> None:
+                task = asyncio.create_task(work())
+                self._orders.add(task)
+                task.add_done_callback(self._orders.discard)
+
+            return heard
+
+        return {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: order(lambda: self.revisions.reload("signal")),
+            signal.SIGUSR1: lambda: self.telemetry.tell("service.state", **status(self.revisions), **self._facts()),
+            signal.SIGUSR2: order(lambda: self.revisions.set_mode("report-only", who="signal", reason="SIGUSR2")),
+        }
+
+    async def _serve(self, app: web.Application, address: str) -> str:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
+        await runner.setup()
+        self._runners.append(runner)
+        if address.startswith("unix:"):
+            await web.UnixSite(runner, address.removeprefix("unix:")).start()
+            return address
+        host, _, port = address.rpartition(":")
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+        return f"{host}:{runner.addresses[0][1]}"
+
+    async def _bound(self, name: str, opening: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await opening
+        except OSError as error:
+            wanted = getattr(self.settings, name)
+            cure = f"choose another with --{name} HOST:PORT"
+            raise PolicyError((Problem(f"{name} address {wanted} cannot be bound: {error.strerror or error}", cure),)) from error
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            await self._refresh()
+            await self.revisions.tick()
+
+    async def _refresh(self) -> None:
+        self.telemetry.tick()
+        if self._workers:
+            await self._workers.refresh()
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "version": sidecar.__version__,
+            "uptime": round(time.time() - self._started, 1),
+            "listen": self.listen,
+            "upstream": self.settings.upstream,
+            "in_flight": int(self.telemetry.in_flight.n),
+            "draining": self._draining,
+        }
+
+    async def _ready(self) -> dict[str, str]:
+        checks = {
+            "policy": "" if hasattr(self.revisions, "active") else "no policy in force",
+            "drain": "draining" if self._draining else "",
+        }
+        if self._workers:
+            missing = self._workers.missing()
+            checks["workers"] = f"{missing} of {self.settings.workers} are missing" if missing * 2 > self.settings.workers else ""
+        if self.settings.ready.upstream:
+            checks["upstream"] = "" if await self.plane.upstream_reachable() else "does not take connections"
+        return checks
+
+
+def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run a process's main coroutine, on uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # pragma: no cover - on systems without uvloop
+        from asyncio import new_event_loop  # type: ignore[assignment]
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(work)
+
+
+async def serve(settings: Settings, sink: Sink) -> None:
+    """Run one sidecar until it is told to stop; asyncio's own complaints go out as JSON lines too."""
+    service = Service(settings, sink)
+
+    def complain(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        service.telemetry.tell("process.error", level="error", detail=str(context.get("message"))[:500], error=repr(error)[:500])
+
+    asyncio.get_running_loop().set_exception_handler(complain)
+    with contextlib.suppress(asyncio.CancelledError):
+        await service.run()
