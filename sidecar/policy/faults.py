@@ -1,0 +1,75 @@
+"""What a grammar finds wrong in a header value: a kind from a closed list, its text, its cure.
+
+Lives here: the shape `Fault`, the base of every room's list of kinds, and the safe quoting of
+hostile text. Must not know any header, nor how bad a fault is (`lint` decides that).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+Verdict: TypeAlias = Literal["invalid", "weak"]
+"""invalid: browsers ignore the value or this part of it; weak: they obey it, and it protects less."""
+
+MAX_TEXT = 65_536
+"""Values are read up to here, in characters (= octets); what stands behind is not judged."""
+
+_SHOWN = 60
+# A nonce is a secret of one response: it may reach neither logs nor reports.
+_NONCE = re.compile(r"(?i)(nonce-)[^'\s]+")
+
+
+class Kind(StrEnum):
+    """The base of each room's closed list of kinds: `NAME = (kind, verdict, text, cure)`.
+
+    In text and cure, `{part}` stands for the part at fault and `{hint}` for what is known about it.
+    """
+
+    verdict: Verdict
+    text: str
+    cure: str
+
+    def __new__(cls, value: str, verdict: Verdict, text: str, cure: str) -> Kind:  # noqa: PYI034
+        """Make a member whose value is the kind's name in events and reports."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.verdict, kind.text, kind.cure = verdict, text, cure
+        return kind
+
+    def about(self, part: str = "", hint: str = "") -> Fault:
+        """A fault of this kind; `part` may be any text, `hint` comes from our own tables."""
+        return Fault(self, excerpt(part), hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in a value. `part` (the directive, key or token at fault) is safe to print."""
+
+    kind: Kind
+    part: str = ""
+    hint: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether browsers ignore it or obey it."""
+        return self.kind.verdict
+
+    @property
+    def text(self) -> str:
+        """What is wrong, and what follows from it, in one sentence."""
+        return self.kind.text.format(part=self.part, hint=self.hint)
+
+    @property
+    def cure(self) -> str:
+        """What to write instead."""
+        return self.kind.cure.format(part=self.part, hint=self.hint)
+
+
+def excerpt(text: str) -> str:
+    """At most 60 characters of a text, in visible ASCII, nonces blotted out."""
+    shown = _NONCE.sub(r"\1...", text[: _SHOWN * 2])
+    shown = shown[:_SHOWN].encode("ascii", "backslashreplace").decode()
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", shown)
