@@ -1,0 +1,1 @@
+"""Proofs: one folder per room of the product, wire suites, and the benchmark."""
