@@ -34,6 +34,8 @@ SHARED = (
     "Too few cores: the load shares one with the proxy, so the gain is judged by CPU time a request "
     "(what the workers could give with a core each), not by requests a second."
 )
+LATENCY_ROUNDS = 3
+"""Each has thousands of samples already; more rounds would carry a full run over ten minutes."""
 QUICK_REQUESTS = 20_000
 NEEDED = ("nginx", "wrk", "taskset")
 GIB = 1 << 30
@@ -106,7 +108,9 @@ def speed(run: Run, folder: Path, upstream: int) -> None:
         if present:
             cases = dict.fromkeys([*options.cases, PAGE])
             run_throughput(present, list(cases), options.rounds, options.seconds, results)
-            run_latency(present, upstream, options.rounds, options.seconds, results, options.rate)
+            run_latency(
+                present, upstream, min(options.rounds, LATENCY_ROUNDS), options.seconds, results, options.rate
+            )
     for case, samples in results.throughput.items():
         run.console.print(report.throughput_table(case, samples), "")
     run.console.print(report.latency_table(results.offered, results.latency), "")
