@@ -1,0 +1,67 @@
+"""Everything that must happen by a time, under one timer: setting a deadline costs a dictionary entry.
+
+Lives here: `Deadlines`. Must not know what is waited for; its precision is one tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sidecar.settings import Timeouts
+
+T = TypeVar("T")
+Error = Callable[[], Exception]
+
+
+class Expiring(Protocol):
+    """A future or a stream: something that takes an exception in place of what was waited for."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """End the waiting with this error."""
+
+
+class Deadlines:
+    """Deadlines by the thing they end; swept once a tick."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick: float) -> None:
+        self._loop = loop
+        self._tick = tick
+        self._entries: dict[Expiring, tuple[float, Error]] = {}
+        self._timer = loop.call_later(tick, self._sweep)
+
+    def set(self, waiting: Expiring, seconds: float, error: Error) -> None:
+        """End `waiting` with `error()` in `seconds`, or move its deadline there."""
+        self._entries[waiting] = (self._loop.time() + seconds, error)
+
+    def drop(self, waiting: Expiring) -> None:
+        """Forget the deadline, if it stands."""
+        self._entries.pop(waiting, None)
+
+    async def wait(self, future: asyncio.Future[T], seconds: float, error: Error) -> T:
+        """The future's result, or `error()` raised after `seconds`."""
+        self._entries[future] = (self._loop.time() + seconds, error)
+        try:
+            return await future
+        finally:
+            self._entries.pop(future, None)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        late = [(waiting, error) for waiting, (when, error) in self._entries.items() if when <= now]
+        for waiting, error in late:
+            self.drop(waiting)
+            if not (isinstance(waiting, asyncio.Future) and waiting.done()):
+                waiting.set_exception(error())
+        self._timer = self._loop.call_later(self._tick, self._sweep)
+
+
+def tick_for(timeouts: Timeouts) -> float:
+    """The precision these timeouts ask for, in seconds: a tenth of the shortest, from 20 ms to half a second."""
+    shortest = min(timeouts.header, timeouts.body_idle, timeouts.connect, timeouts.response, timeouts.idle, timeouts.tunnel_idle)
+    return min(0.5, max(0.02, shortest / 10))

@@ -1,0 +1,385 @@
+"""The client's side of a connection: aiohttp's request handler with its loop, error path and clocks owned.
+
+Lives here: `Downstream`. aiohttp brings llhttp, the body stream with flow control and the life of the
+protocol; how requests follow each other, what a parser error becomes and when a connection ends is
+decided here. One request is parsed at a time: octets behind it are held until it has been answered, so
+no later fault can reach an earlier answer. Must not know the upstream or the policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
+
+from aiohttp import web
+from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from sidecar.proxy.faults import ClientGone, Refused
+from sidecar.settings import Limits
+
+if TYPE_CHECKING:
+    from sidecar.proxy.context import Context
+    from sidecar.proxy.forwarding import Peer
+
+BUFFER = 131_072
+"""Octets of a request body held for a slow upstream before the client is no longer read; twice at most."""
+
+HELD = 65_536
+"""Octets behind a request that is being answered; more are not read."""
+
+LINGER_SECONDS = 2.0
+LINGER_OCTETS = 1 << 20
+"""After an early answer the client may still be sending; without reading on, a reset would destroy the answer."""
+
+_RESET = struct.pack("ii", 1, 0)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_idle_over = partial(ClientGone, "idle")
+_header_late = partial(Refused, 408, "header_timeout")
+_client_stuck = partial(ClientGone, "stopped reading")
+
+
+class Incoming(NamedTuple):
+    """A parsed request with its body, or the fault that stands in its place."""
+
+    message: RawRequestMessage | Refused
+    body: StreamReader
+
+
+class Tunnelled(Protocol):
+    """What a connection needs of the tunnel that it became a part of."""
+
+    def from_client(self, data: bytes) -> None: ...  # noqa: D102
+    def client_full(self) -> None: ...  # noqa: D102
+    def client_ready(self) -> None: ...  # noqa: D102
+    def client_lost(self) -> None: ...  # noqa: D102
+
+
+Serve: TypeAlias = Callable[["Downstream", Incoming], Awaitable[bool]]
+"""Answers one request; True = another may follow on the connection."""
+
+
+class Listener(web.Server):
+    """aiohttp's low-level server, with our protocol for each connection."""
+
+    def __init__(self, context: Context, serve: Serve) -> None:
+        super().__init__(_unused, handler_cancellation=True, loop=context.loop)
+        self.context, self.serve = context, serve
+        self.open: set[Downstream] = set()
+        self._emptied: asyncio.Future[None] | None = None
+
+    async def emptied(self) -> None:
+        """Wait until no connection is open."""
+        if self.open:
+            self._emptied = self.context.loop.create_future()
+            await self._emptied
+
+    def closed(self, connection: Downstream) -> None:
+        """A connection has ended."""
+        self.open.discard(connection)
+        if not self.open and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def __call__(self) -> RequestHandler:
+        """A protocol for a new connection."""
+        return Downstream(self)
+
+
+async def _unused(_request: web.BaseRequest) -> web.StreamResponse:
+    raise NotImplementedError
+
+
+class Downstream(RequestHandler):
+    """One client connection. Names with an underscore that are not set here are aiohttp's."""
+
+    __slots__ = (
+        "_body", "_budget", "_busy", "_context", "_deaf", "_framing", "_head_octets", "_head_started", "_held",
+        "_last", "_listener", "_serve", "_tunnel", "_used", "peer",
+    )  # fmt: skip
+    peer: Peer
+
+    def __init__(self, listener: Listener) -> None:
+        context = self._context = listener.context
+        self._listener, self._serve = listener, listener.serve
+        super().__init__(listener, loop=context.loop, keepalive_timeout=0, access_log=None, auto_decompress=False)  # type: ignore[arg-type]
+        self._parser = self._new_parser()
+        self._messages: list[Incoming] = []  # type: ignore[assignment]
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._busy = False
+        self._deaf = False
+        self._last = False
+        self._used = False
+        self._held = b""
+        self._head_octets = self._framing = self._budget = 0
+        self._head_started = False
+        self._tunnel: Tunnelled | None = None
+
+    def _new_parser(self) -> HttpRequestParser:
+        limits = self._context.settings.limits
+        # A queue of one makes llhttp stop behind each request. The limits are ours (rules.py); these
+        # only bound what the parser may hold, and end a line that never ends.
+        return HttpRequestParser(
+            self,
+            self._loop,
+            BUFFER,
+            max_line_size=limits.target_bytes,
+            # By its limit alone a LineTooLong tells a target from a field.
+            max_field_size=limits.header_bytes + (limits.header_bytes == limits.target_bytes),
+            max_headers=limits.headers,
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
+
+    # What the exchange asks.
+
+    def write(self, data: bytes) -> None:
+        """Send octets; ask `writing_paused` before the next."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
+        if self._paused and self.transport is not None:
+            self._drain_waiter = self._loop.create_future()
+            await self._context.deadlines.wait(self._drain_waiter, self._context.settings.timeouts.idle, _client_stuck)
+
+    def reset(self) -> None:
+        """End the connection so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
+        if self.transport is not None:
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.transport.abort()
+
+    def upgrade(self, tunnel: Tunnelled) -> bytes:
+        """From here on octets go to `tunnel`; returns those that came behind the request."""
+        tail = b""
+        if self._parser is not None:
+            _, upgraded, tail = self._parser.feed_data(b"")
+        self._tunnel = tunnel
+        held, self._held = tail + self._held, b""
+        self._resume_transport_reading()
+        return held
+
+    @property
+    def tunnel(self) -> Tunnelled | None:
+        """What this connection has become a part of."""
+        return self._tunnel
+
+    @property
+    def begun(self) -> bool:
+        """A request is being served, or has begun to arrive."""
+        return self._busy or self._head_started
+
+    # The life of the connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """aiohttp's protocol; sheds what is above the limit before anything is spent on it."""
+        context = self._context
+        stream = cast("asyncio.Transport", transport)
+        connections = context.telemetry.connections
+        connections.n += 1
+        self._listener.open.add(self)
+        name, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        address = name[0] if isinstance(name, tuple) else ""
+        port = own[1] if isinstance(own, tuple) else 0
+        scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
+        self.peer = context.forwarder.peer(address, port, scheme)
+        super().connection_made(transport)
+        stream.set_write_buffer_limits(2 * BUFFER)
+        if connections.n > context.settings.limits.connections:
+            context.telemetry.request_rejected("connections", status=0, client=address)
+            stream.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """aiohttp's protocol: cancels the task of `start`, and with it the exchange."""
+        if self._manager is not None:
+            self._context.telemetry.connections.n -= 1
+            self._listener.closed(self)
+        if self._tunnel is not None:
+            self._tunnel.client_lost()
+        if not self._body.is_eof():
+            self._context.deadlines.drop(self._body)
+        super().connection_lost(exc)
+
+    async def start(self) -> None:
+        """Serve requests one after the other; aiohttp calls it once for each connection."""
+        try:
+            while await self._serve(self, await self._next()):
+                pass
+            await self._linger()
+        except ClientGone:
+            pass
+        except Exception:
+            logging.getLogger(__name__).exception("exchange.crashed")
+            self.reset()
+        if (transport := self.transport) is not None:
+            transport.close()
+            if transport.get_write_buffer_size():
+                self._loop.call_later(self._context.settings.timeouts.idle, transport.abort)
+
+    async def _next(self) -> Incoming:
+        """The next request; raises ClientGone when none comes."""
+        self._busy = False
+        if self._used and self._framing:
+            self._renew()
+        if not self._deaf:
+            held, self._held = self._held, b""
+            self._feed(held)
+            if len(held) > HELD:
+                self._resume_transport_reading()
+        if not self._messages:
+            if self._deaf or (self._context.draining and not self._head_started):
+                raise ClientGone
+            timeouts = self._context.settings.timeouts
+            self._waiter = self._loop.create_future()
+            error = _header_late if self._head_started else _idle_over
+            seconds = timeouts.idle if self._used and not self._head_started else timeouts.header
+            try:
+                await self._context.deadlines.wait(self._waiter, seconds, error)
+            except Refused as refusal:
+                self._deaf = True
+                self._messages.append(Incoming(refusal, EMPTY_PAYLOAD))
+            finally:
+                self._waiter = None
+        self._busy = self._used = True
+        return self._messages.pop()
+
+    def _renew(self) -> None:
+        """Start a clean parser behind a chunked request.
+
+        aiohttp 3.14.5 hands the last trailer of a request to the next one as its first header. Where the
+        client has already sent more, the next request may have it: then this one was the last.
+        """
+        parser, self._framing = self._parser, 0
+        try:
+            assert parser is not None
+            parser.message_consumed()
+            more, _, _ = parser.feed_data(b"")
+            clean = not more and parser.feed_eof() is None
+        except Exception:  # noqa: BLE001  (whatever it is, it was not a clean boundary)
+            clean = False
+        if clean:
+            self._parser = self._new_parser()
+        else:
+            self._deaf = True
+
+    # Reading.
+
+    def data_received(self, data: bytes) -> None:
+        """aiohttp's protocol; `data` is empty when a paused body is read again."""
+        if self._tunnel is not None:
+            self._tunnel.from_client(data)
+        elif self._deaf:
+            self._budget -= len(data)
+            if self._budget < 0 and self.transport is not None and not self._busy:
+                self.transport.abort()
+        elif self._busy and self._body.is_eof():
+            self._hold(data)
+        else:
+            self._feed(data)
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > HELD:
+            self._pause_transport_reading()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse. Whatever goes wrong becomes a refusal: of the request being read, or in place of the next."""
+        parser = self._parser
+        if parser is None:
+            return
+        try:
+            if not self._busy:
+                parser.message_consumed()
+            messages, _, _ = parser.feed_data(data)
+        except Exception as error:  # noqa: BLE001  (no octets from outside may raise out of here)
+            self._refuse(_refusal(error, self._context.settings.limits))
+            return
+        if messages:
+            message, body = messages[0]
+            self._head_octets, self._head_started = 0, False
+            self._framing = len(data) if message.chunked else 0
+            self._body = body
+            self._last = bool(message.should_close or message.upgrade)
+            self._arrive(Incoming(message, body))
+        elif not self._body.is_eof():
+            if self._framing:
+                self._count_framing(len(data))
+        elif data:
+            self._head_arrives(data)
+
+    def _count_framing(self, octets: int) -> None:
+        """Bound what chunk sizes, extensions and trailers may cost: the C parser does not."""
+        self._framing += octets
+        if self._framing > 2 * self._context.settings.limits.header_bytes + 17 * self._body.total_bytes:
+            self._refuse(Refused(400, "framing"))
+
+    def _head_arrives(self, data: bytes) -> None:
+        limits = self._context.settings.limits
+        self._head_octets += len(data)
+        if self._head_octets > limits.header_bytes + limits.target_bytes:
+            self._refuse(Refused(431, "header_too_large"))
+        elif not self._head_started and data.strip(b"\r\n"):
+            self._head_started = True
+            if self._waiter is not None:
+                self._context.deadlines.set(self._waiter, self._context.settings.timeouts.header, _header_late)
+
+    def _refuse(self, refusal: Refused) -> None:
+        self._deaf, self._budget = True, LINGER_OCTETS
+        if self._body.is_eof():
+            self._arrive(Incoming(refusal, EMPTY_PAYLOAD))
+        else:
+            self._body.set_exception(refusal)
+
+    def _arrive(self, incoming: Incoming) -> None:
+        self._messages.append(incoming)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _linger(self) -> None:
+        """Let the answer reach a client that may still be sending: end our side, read on for a while."""
+        transport = self.transport
+        if transport is None or (self._last and self._body.is_eof()):
+            return
+        self._deaf, self._busy, self._budget = True, False, LINGER_OCTETS
+        self._resume_transport_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+        await self._context.deadlines.wait(self._loop.create_future(), LINGER_SECONDS, _idle_over)
+
+    def pause_writing(self) -> None:
+        """aiohttp's protocol."""
+        super().pause_writing()
+        if self._tunnel is not None:
+            self._tunnel.client_full()
+
+    def resume_writing(self) -> None:
+        """aiohttp's protocol."""
+        super().resume_writing()
+        if self._tunnel is not None:
+            self._tunnel.client_ready()
+
+
+def _refusal(error: Exception, limits: Limits) -> Refused:
+    """The answer to a parser's complaint; its text holds the client's octets and is never told."""
+    if isinstance(error, LineTooLong):
+        if error.args[1] == limits.target_bytes:
+            return Refused(414, "target_too_long")
+        return Refused(431, "header_too_large")
+    if isinstance(error, BadHttpMethod):
+        return Refused(400, "method")
+    if isinstance(error, InvalidURLError):
+        return Refused(400, "target")
+    if isinstance(error, BadStatusLine):
+        return Refused(400, "version")
+    text = str(error)
+    if "Too many headers" in text:
+        return Refused(431, "header_too_large")
+    return Refused(400, "framing" if "Transfer-Encoding" in text or "Content-Length" in text or "chunk" in text else "malformed")

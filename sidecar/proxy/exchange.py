@@ -1,0 +1,345 @@
+"""One request and its answer, in a straight line: the hot path.
+
+Lives here: `serve`, and `Exchange` behind it. A request reads the active revision once and keeps it.
+Every answer that leaves, the upstream's or our own, has passed through the policy. Must not know how
+octets become messages (downstream, upstream), nor what the policy says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.plan import decide
+from sidecar.proxy.answers import own_answer
+from sidecar.proxy.downstream import CONTINUE, Downstream, Incoming
+from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
+from sidecar.proxy.forwarding import Origin
+from sidecar.proxy.reporting import PATH as REPORTS_PATH
+from sidecar.proxy.reporting import receive_report
+from sidecar.proxy.rules import (
+    CHUNKED,
+    IDEMPOTENT,
+    UNTIL_CLOSE,
+    Answer,
+    Request,
+    answer_head,
+    connection_tokens,
+    read_request,
+    request_head,
+    without_chunked,
+)
+from sidecar.proxy.tunnel import accepted, websocket
+
+if TYPE_CHECKING:
+    from aiohttp.streams import StreamReader
+
+    from sidecar.proxy.context import Context
+    from sidecar.proxy.upstream import Connection
+
+CONTINUE_AFTER = 1.0
+"""Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
+
+_body_late = partial(Refused, 408, "body_timeout")
+_response_late = partial(UpstreamFailed, 504, "response_timeout")
+_idle_late = partial(UpstreamFailed, 504, "idle_timeout")
+_total_late = partial(UpstreamFailed, 504, "total_timeout")
+_NEVER = float("inf")
+
+
+async def serve(context: Context, client: Downstream, incoming: Incoming) -> bool:
+    """Answer one request; True = another may follow on the connection."""
+    in_flight = context.telemetry.in_flight
+    in_flight.n += 1
+    started = context.loop.time()
+    exchange = Exchange(context, client, incoming)
+    try:
+        return await exchange.run()
+    except asyncio.CancelledError:
+        context.telemetry.aborts.n += 1
+        raise
+    finally:
+        exchange.close()
+        in_flight.n -= 1
+        context.telemetry.request_seconds.observe(context.loop.time() - started)
+
+
+class Exchange:
+    """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
+
+    __slots__ = (
+        "_active", "_answered", "_body", "_clean", "_client", "_context", "_continue", "_message", "_request", "_request_id",
+        "_scheme", "_total", "_upload", "_upstream",
+    )  # fmt: skip
+
+    def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
+        self._context, self._client = context, client
+        self._message, self._body = incoming
+        self._active = context.active()
+        self._scheme = client.peer.scheme
+        self._request: Request | None = None
+        self._request_id = ""
+        self._upstream: Connection | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._continue: asyncio.TimerHandle | None = None
+        self._total: asyncio.TimerHandle | None = None
+        self._clean = self._answered = False
+
+    async def run(self) -> bool:
+        """From the request's head to the last octet of the answer."""
+        context = self._context
+        try:
+            request, origin = self._admit()
+            if context.reports is not None and request.path == REPORTS_PATH:
+                status = await receive_report(context, request, self._body)
+                return await self._own(status)
+            if request.method == "OPTIONS" and _max_forwards(request) == 0:
+                return await self._own(204)
+            upstream, answer = await self._ask(request, origin)
+            if answer.status == 101:
+                return await self._switch(request, upstream, answer)
+            return await self._relay(request, upstream, answer)
+        except Refused as refusal:
+            context.telemetry.request_rejected(
+                refusal.reason, status=refusal.status, request_id=self._request_id, client=self._client.peer.address
+            )
+            return await self._own(refusal.status, refusal.fields, close=self._unread())
+        except UpstreamFailed as failure:
+            context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
+            return await self._own(failure.status, close=self._unread())
+
+    def close(self) -> None:
+        """Leave nothing behind, however the exchange ended."""
+        for handle in (self._continue, self._total):
+            if handle is not None:
+                handle.cancel()
+        if self._upload is not None:
+            self._upload.cancel()
+        if self._upstream is not None:
+            self._context.pool.release(self._upstream, clean=self._clean)
+            self._upstream = None
+
+    def _admit(self) -> tuple[Request, Origin]:
+        """Judge the head; raises Refused."""
+        context, message = self._context, self._message
+        if isinstance(message, Refused):
+            raise message
+        limits, forwarder = context.settings.limits, context.forwarder
+        authority = context.pool.authority
+        request = read_request(message, limits, forwarder.id_key, authority if forwarder.rewrite else forwarder.host, authority)
+        self._request = request
+        origin = forwarder.origin(self._client.peer, request)
+        self._scheme, self._request_id = origin.scheme, origin.request_id
+        if context.telemetry.in_flight.n > limits.requests:
+            raise Refused(503, "overload")
+        if request.websocket and context.telemetry.tunnels.n >= limits.tunnels:
+            raise Refused(503, "tunnels")
+        return request, origin
+
+    # To the upstream.
+
+    async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Answer]:
+        """Send the request and wait for the head of its answer; once more if a kept connection had died unused."""
+        context, body = self._context, self._body
+        added = origin.lines
+        if request.websocket:
+            added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        elif request.expects:
+            added += b"Expect: 100-continue\r\n"
+        data = request_head(request, added)
+        whole = body.is_eof() and request.length != CHUNKED
+        if whole and request.length:
+            data += body.read_nowait()
+        pool, fresh = context.pool, False
+        while True:
+            upstream = self._upstream = await pool.acquire(fresh=fresh)
+            asked = context.loop.time()
+            if context.settings.timeouts.total and self._total is None:
+                self._total = context.loop.call_later(context.settings.timeouts.total, self._expire)
+            upstream.ask(request.method, data, self._interim)
+            if not whole:
+                self._start_upload(request, upstream)
+            try:
+                answer = await self._head(upstream, whole=whole)
+            except UpstreamFailed as failure:
+                if not (failure.untouched and upstream.reused and not request.length and request.method in IDEMPOTENT):
+                    raise
+                context.telemetry.retries.n += 1
+                pool.release(upstream, clean=False)
+                self._upstream, fresh = None, True
+                continue
+            context.telemetry.upstream_seconds.observe(context.loop.time() - asked)
+            return upstream, answer
+
+    async def _head(self, upstream: Connection, *, whole: bool) -> Answer:
+        deadlines, timeouts = self._context.deadlines, self._context.settings.timeouts
+        while upstream.answer is None:
+            # While the body is under way its own clocks run; the upload starts this one at its end.
+            seconds = timeouts.response if whole or (self._upload is not None and self._upload.done()) else _NEVER
+            await deadlines.wait(upstream.waiter(), seconds, _response_late)
+        return upstream.answer
+
+    def _interim(self, answer: Answer) -> None:
+        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for it."""
+        request = self._request
+        assert request is not None
+        if request.http10 or self._answered:
+            return
+        if answer.status == 100:
+            self._send_continue()
+        else:
+            self._client.write(answer_head(answer.line, answer.fields, b""))
+
+    def _send_continue(self) -> None:
+        if self._continue is not None:
+            self._continue.cancel()
+            self._continue = None
+            self._client.write(CONTINUE)
+
+    def _start_upload(self, request: Request, upstream: Connection) -> None:
+        if request.expects:
+            self._continue = self._context.loop.call_later(CONTINUE_AFTER, self._send_continue)
+        self._upload = self._context.loop.create_task(self._send_body(request, upstream))
+
+    async def _send_body(self, request: Request, upstream: Connection) -> None:
+        """Carry the request body, a piece at a time; a failure ends the exchange with its reason."""
+        context, body = self._context, self._body
+        timeouts, deadlines = context.settings.timeouts, context.deadlines
+        left = context.settings.limits.body
+        chunked = request.length == CHUNKED
+        try:
+            while not body.at_eof():
+                deadlines.set(body, timeouts.body_idle, _body_late)
+                piece = await body.readany()
+                deadlines.drop(body)
+                left -= len(piece)
+                if left < 0:
+                    raise Refused(413, "body_too_large")
+                if upstream.done or upstream.failure is not None:
+                    return
+                if piece:
+                    upstream.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                room = upstream.room()
+                if room is not None:
+                    await deadlines.wait(room, timeouts.idle, _idle_late)
+            if chunked and not upstream.transport.is_closing():
+                upstream.transport.write(b"0\r\n\r\n")
+            if upstream.answer is None and upstream.awaited is not None:
+                deadlines.set(upstream.awaited, timeouts.response, _response_late)
+        except (Refused, UpstreamFailed) as failure:
+            upstream.abort(failure)
+        finally:
+            deadlines.drop(body)
+
+    def _expire(self) -> None:
+        if self._upstream is not None:
+            self._upstream.abort(_total_late())
+
+    # To the client.
+
+    async def _relay(self, request: Request, upstream: Connection, answer: Answer) -> bool:
+        """Pass the upstream's answer through the policy and on, as it comes."""
+        chunked = answer.length == CHUNKED
+        if chunked and request.http10:
+            answer = answer._replace(fields=without_chunked(answer.fields), length=UNTIL_CLOSE)
+            chunked = False
+        until_close = answer.length == UNTIL_CLOSE
+        keep_alive = request.keep_alive and not until_close and not self._unread()
+        head = self._judged(answer, "upstream", keep_alive=keep_alive)
+        self._answered = True
+        try:
+            await self._pass_body(upstream, head, chunked=chunked)
+        except UpstreamFailed as failure:
+            self._context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
+            self._cut(visible=not until_close)
+            raise ClientGone from None
+        except (Refused, ClientGone, ConnectionError):
+            self._cut(visible=not until_close)
+            raise ClientGone from None
+        if upstream.extra:
+            self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
+        sent = self._upload is None or self._upload.done()
+        self._clean = sent and not upstream.extra
+        return keep_alive and sent and not self._context.draining
+
+    async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
+        client, deadlines = self._client, self._context.deadlines
+        idle = self._context.settings.timeouts.idle
+        pending = head
+        while True:
+            piece = upstream.take()
+            if piece and chunked:
+                pending += b"%x\r\n%b\r\n" % (len(piece), piece)
+            elif piece:
+                pending = pending + piece if pending else piece
+            if upstream.done:
+                client.write(pending + b"0\r\n\r\n" if chunked else pending)
+                return
+            if pending:
+                client.write(pending)
+                pending = b""
+            if client.writing_paused:
+                await client.drained()
+            else:
+                await deadlines.wait(upstream.waiter(), idle, _idle_late)
+
+    async def _switch(self, request: Request, upstream: Connection, answer: Answer) -> bool:
+        """Become a tunnel, when the upstream's 101 answers what was asked (RFC 9110 section 7.8, RFC 6455 section 4)."""
+        if not accepted(request, answer):
+            raise UpstreamFailed(502, "upgrade")
+        self._answered = True
+        head = answer_head(answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        await websocket(self._context, self._client, upstream, head)
+        return False
+
+    async def _own(self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, close: bool = False) -> bool:
+        """Answer ourselves; the connection ends when the request was not read to its end."""
+        request = self._request
+        answer, body = own_answer(status, extra)
+        keep_alive = request is not None and request.keep_alive and not close
+        self._answered = True
+        head = self._judged(answer, "sidecar", keep_alive=keep_alive)
+        self._client.write(head if request is not None and request.method == "HEAD" else head + body)
+        return keep_alive and not self._context.draining
+
+    def _judged(self, answer: Answer, origin: str, *, keep_alive: bool) -> bytes:
+        """The head as the policy wants it: decided, counted, told, serialised."""
+        active, message, request = self._active, self._message, self._request
+        if request is not None:
+            method, host, path = request.method, request.host, request.path
+        elif isinstance(message, Refused):
+            method, host, path = "", "", "/"
+        else:
+            method, host, path = message.method, "", message.path.partition("?")[0]
+        route = active.plan.route(host, method, path)
+        seen = [] if isinstance(message, Refused) else list(message.raw_headers)
+        facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields)
+        decision = decide(route, facts)
+        request_id = self._request_id or self._context.forwarder.new_id()
+        self._context.telemetry.record(
+            active.tallies[route.name], active.revision, route, facts, decision, origin=origin, request_id=request_id
+        )
+        connection = b""
+        if not keep_alive or self._context.draining:
+            connection = b"Connection: close\r\n"
+        elif request is not None and request.http10:
+            connection = b"Connection: keep-alive\r\n"
+        return answer_head(answer.line, decision.fields, connection)
+
+    def _unread(self) -> bool:
+        """The request has not been read to its end, or could not be."""
+        return not self._body.is_eof() or isinstance(self._message, Refused)
+
+    def _cut(self, *, visible: bool) -> None:
+        """End the client's connection inside a body. A reset where the end of the connection would look like the end of the body."""
+        if not visible:
+            self._client.reset()
+
+
+def _max_forwards(request: Request) -> int | None:
+    for name, value in request.fields:
+        if name.lower() == b"max-forwards" and value.isdigit():
+            return int(value)
+    return None

@@ -1,0 +1,29 @@
+"""The two ways an exchange ends without the upstream's answer, as exceptions with a status and a counted reason.
+
+Lives here: `Refused`, `UpstreamFailed` and `ClientGone`. Must not know how they are answered or told.
+"""
+
+from __future__ import annotations
+
+
+class Refused(Exception):  # noqa: N818  (the words of the metrics)
+    """A request that is answered without the upstream's word. `reason` is of REJECT_REASONS."""
+
+    def __init__(self, status: int, reason: str, *, fields: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(status, reason)
+        self.status, self.reason, self.fields = status, reason, fields
+
+
+class UpstreamFailed(Exception):  # noqa: N818
+    """The upstream gave no answer that may be passed on. `reason` is of UPSTREAM_REASONS.
+
+    `untouched` tells that the connection died before any octet of an answer.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str = "", *, untouched: bool = False) -> None:
+        super().__init__(status, reason, detail)
+        self.status, self.reason, self.detail, self.untouched = status, reason, detail, untouched
+
+
+class ClientGone(Exception):  # noqa: N818
+    """The client stopped reading, or must not be answered any more."""

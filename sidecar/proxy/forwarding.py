@@ -1,0 +1,177 @@
+"""What the upstream is told of the client: X-Forwarded-*, Forwarded (RFC 7239), Via and the request id.
+
+Lives here: `Forwarder` (of a process) and `Peer` (of a connection). A claim of a peer that is not in the
+trusted networks is dropped; the chain of a trusted one is believed from the right, up to the first
+stranger. Must not know sockets, the pool, or the policy.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import os
+import re
+from typing import NamedTuple
+
+from sidecar.proxy.faults import Refused
+from sidecar.proxy.rules import Request
+from sidecar.settings import Forwarding
+
+_ID = re.compile(rb"[!-~]{1,128}")
+_NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
+_SCHEMES = frozenset({"http", "https"})
+
+
+class Origin(NamedTuple):
+    """Who asks, as far as trusted proxies tell."""
+
+    client: str
+    """An address, or "unknown" behind a Unix socket."""
+    scheme: str
+    request_id: str
+    lines: bytes
+    """Header lines for the upstream, with their ends."""
+
+
+class Peer:
+    """The other end of one client connection, with the lines that are the same for all its requests."""
+
+    __slots__ = ("_host", "_lines", "address", "port", "scheme", "trusted")
+
+    def __init__(self, address: str, port: int, scheme: str, *, trusted: bool) -> None:
+        self.address, self.port, self.scheme, self.trusted = address, port, scheme, trusted
+        self._host: str | None = None
+        self._lines = b""
+
+    def lines(self, host: str) -> bytes:
+        """What is said of an untrusted peer's request; made again only when it names another host."""
+        if host != self._host:
+            self._host = host
+            self._lines = _lines([self.address], self.scheme, host, str(self.port))
+        return self._lines
+
+
+class Forwarder:
+    """The forwarding setting at work. `pseudonym` names this process in Via and ends loops."""
+
+    def __init__(self, setting: Forwarding) -> None:
+        self._networks = tuple(ipaddress.ip_network(network) for network in setting.trusted)
+        self._id_name = setting.request_id.encode("ascii")
+        self.id_key = self._id_name.lower()
+        self.host = None if setting.host in ("pass", "rewrite") else setting.host.encode("ascii")
+        self.rewrite = setting.host == "rewrite"
+        self._via = setting.via
+        self.pseudonym = f"sidecar-{os.urandom(6).hex()}".encode("ascii")
+        self._id_prefix = os.urandom(8).hex()
+        self._ids = itertools.count(1)
+
+    def peer(self, address: str, port: int, scheme: str) -> Peer:
+        """The noun for a new connection."""
+        return Peer(address or "unknown", port, scheme, trusted=self._trusts(address))
+
+    def origin(self, peer: Peer, request: Request) -> Origin:
+        """Who asks, and the lines that tell the upstream.
+
+        Raises:
+            Refused: 508 when the request has passed this process before.
+        """
+        claims = request.claims
+        client, scheme, request_id = peer.address, peer.scheme, ""
+        if peer.trusted and claims:
+            chain = self._chain(claims, peer.address)
+            client = chain[0]
+            scheme = _claimed_scheme(claims) or scheme
+            host = _last(claims, b"x-forwarded-host", _NAME) or request.host
+            port = _last(claims, b"x-forwarded-port", re.compile(rb"[0-9]{1,5}")) or str(peer.port)
+            lines = _lines(chain, scheme, host, port)
+            kept = claims.get(self.id_key, ())
+            if len(kept) == 1 and _ID.fullmatch(kept[0]):
+                request_id = kept[0].decode("ascii")
+        else:
+            lines = peer.lines(request.host)
+        request_id = request_id or self.new_id()
+        lines += b"%b: %b\r\n" % (self._id_name, request_id.encode("ascii"))
+        if self._via:
+            lines += self._via_line(claims, request)
+        return Origin(client, scheme, request_id, lines)
+
+    def new_id(self) -> str:
+        """A request id that no other process makes."""
+        return f"{self._id_prefix}{next(self._ids):08x}"
+
+    def _trusts(self, address: str) -> bool:
+        if not self._networks:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in network for network in self._networks)
+
+    def _chain(self, claims: dict[bytes, list[bytes]], peer: str) -> list[str]:
+        """Client first, peer last: the claimed hops from the right, up to the first that is not trusted."""
+        if b"x-forwarded-for" in claims:
+            hops = [hop.strip() for hop in b",".join(claims[b"x-forwarded-for"]).decode("latin-1").split(",")]
+        else:
+            hops = _forwarded_values(claims, "for")
+        chain = [peer]
+        for hop in reversed(hops):
+            address = _address(hop)
+            if address is None:
+                break
+            chain.insert(0, address)
+            if not self._trusts(address):
+                break
+        return chain
+
+    def _via_line(self, claims: dict[bytes, list[bytes]], request: Request) -> bytes:
+        before = claims.get(b"via", [])
+        if any(self.pseudonym in value for value in before):
+            raise Refused(508, "loop")
+        own = b"%b %b" % (b"1.0" if request.http10 else b"1.1", self.pseudonym)
+        return b"Via: %b\r\n" % b", ".join([*before, own])
+
+
+def _lines(chain: list[str], scheme: str, host: str, port: str) -> bytes:
+    hops = [f'for="[{hop}]"' if ":" in hop else f"for={hop}" for hop in chain]
+    hops[-1] += f';host="{host}";proto={scheme}' if host else f";proto={scheme}"
+    told = f"X-Forwarded-For: {', '.join(chain)}\r\nX-Forwarded-Proto: {scheme}\r\n"
+    if host:
+        told += f"X-Forwarded-Host: {host}\r\n"
+    return f"{told}X-Forwarded-Port: {port}\r\nForwarded: {', '.join(hops)}\r\n".encode("ascii")
+
+
+def _address(hop: str) -> str | None:
+    text = hop.strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+def _claimed_scheme(claims: dict[bytes, list[bytes]]) -> str | None:
+    if b"x-forwarded-proto" in claims:
+        found = claims[b"x-forwarded-proto"][-1].decode("latin-1").rpartition(",")[2].strip().lower()
+    else:
+        found = (_forwarded_values(claims, "proto") or [""])[-1].lower()
+    return found if found in _SCHEMES else None
+
+
+def _last(claims: dict[bytes, list[bytes]], key: bytes, grammar: re.Pattern[bytes]) -> str | None:
+    value = claims.get(key, [b""])[-1].rpartition(b",")[2].strip()
+    return value.decode("ascii") if grammar.fullmatch(value) else None
+
+
+def _forwarded_values(claims: dict[bytes, list[bytes]], parameter: str) -> list[str]:
+    """One parameter of each element of Forwarded, in order (RFC 7239 section 4); "" where it is missing."""
+    found = []
+    for element in b",".join(claims.get(b"forwarded", [])).decode("latin-1").split(","):
+        pairs = dict(pair.strip().partition("=")[::2] for pair in element.lower().split(";"))
+        found.append(pairs.get(parameter, "").strip('"'))
+    return found

@@ -1,0 +1,162 @@
+"""Connections to the upstream: opened when needed, kept while fresh, never more than the limit.
+
+Lives here: `Pool` and how a failed connect is named. Must not know requests, clients or the policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections import deque
+from functools import partial
+from urllib.parse import urlsplit
+
+from sidecar.proxy.deadlines import Deadlines
+from sidecar.proxy.faults import UpstreamFailed
+from sidecar.proxy.upstream import Connection
+from sidecar.settings import Settings, Tls
+
+_pool_full = partial(UpstreamFailed, 503, "pool_full")
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+
+
+class Pool:
+    """The connections to one upstream. `authority` is its name for a Host line."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
+        self._loop = loop
+        self._deadlines = deadlines
+        self._limits = settings.limits
+        self._connect_timeout = settings.timeouts.connect
+        self._fresh_for = settings.timeouts.upstream_idle
+        self._idle: list[Connection] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._open = 0
+        self._evicting: asyncio.TimerHandle | None = None
+        self._parts = urlsplit(settings.upstream)
+        self._tls = _client_context(settings.tls) if self._parts.scheme == "https" else None
+        self._server_name = settings.tls.upstream_name or self._parts.hostname
+        self.authority = (self._parts.netloc or "localhost").encode("idna" if not self._parts.netloc.isascii() else "ascii")
+
+    async def acquire(self, *, fresh: bool = False) -> Connection:
+        """A connection for one request, kept or new; `fresh` takes only a new one.
+
+        Raises:
+            UpstreamFailed: 503 when the limit held for timeouts.connect; 502 or 504 when connecting failed.
+        """
+        if not fresh and (kept := self._kept()) is not None:
+            return kept
+        while self._open >= self._limits.upstream_connections:
+            if self._idle:
+                self._idle.pop(0).abort()
+                self._open -= 1
+                break
+            waiting: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append(waiting)
+            try:
+                await self._deadlines.wait(waiting, self._connect_timeout, _pool_full)
+            except BaseException:
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
+                elif not waiting.cancelled() and waiting.exception() is None:
+                    self._wake()  # the turn was given to us, and we cannot take it
+                raise
+            if not fresh and (kept := self._kept()) is not None:
+                return kept
+        self._open += 1
+        try:
+            return await self._connect()
+        except BaseException:
+            self._open -= 1
+            self._wake()
+            raise
+
+    def release(self, connection: Connection, *, clean: bool) -> None:
+        """Give a connection back: `clean` when its answer ended as it should and the whole request was sent."""
+        if clean and connection.keep_alive:
+            connection.release(self._loop.time())
+            self._idle.append(connection)
+            if self._evicting is None:
+                self._evicting = self._loop.call_later(self._fresh_for, self._evict)
+        else:
+            connection.abort()
+            self._open -= 1
+        if self._waiting:
+            self._wake()
+
+    def close(self) -> None:
+        """Close what is kept."""
+        if self._evicting is not None:
+            self._evicting.cancel()
+        while self._idle:
+            self._idle.pop().abort()
+            self._open -= 1
+
+    async def reachable(self) -> bool:
+        """Whether the upstream takes a connection."""
+        try:
+            connection = await self._connect()
+        except UpstreamFailed:
+            return False
+        connection.abort()
+        return True
+
+    def _kept(self) -> Connection | None:
+        # The youngest first: the others grow old and are dropped. None is used near the service's own idle limit.
+        oldest = self._loop.time() - self._fresh_for
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since >= oldest and connection.usable():
+                return connection
+            connection.abort()
+            self._open -= 1
+        return None
+
+    def _evict(self) -> None:
+        oldest = self._loop.time() - self._fresh_for
+        while self._idle and self._idle[0].idle_since <= oldest:
+            self._idle.pop(0).abort()
+            self._open -= 1
+        self._evicting = self._loop.call_later(self._fresh_for, self._evict) if self._idle else None
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    async def _connect(self) -> Connection:
+        make = partial(Connection, self._loop, self._limits)
+        parts = self._parts
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                if parts.scheme == "unix":
+                    return (await self._loop.create_unix_connection(make, parts.path))[1]
+                port = parts.port or (443 if self._tls else 80)
+                name = self._server_name if self._tls else None
+                return (await self._loop.create_connection(make, parts.hostname, port, ssl=self._tls, server_hostname=name))[1]
+        except OSError as error:
+            raise _failed(error) from None
+
+
+def _failed(error: OSError) -> UpstreamFailed:
+    if isinstance(error, TimeoutError):
+        return UpstreamFailed(504, "connect_timeout")
+    if isinstance(error, ssl.SSLError):
+        return UpstreamFailed(502, "tls", error.reason or "")
+    if isinstance(error, socket.gaierror):
+        return UpstreamFailed(502, "dns")
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return UpstreamFailed(502, "refused")
+    return UpstreamFailed(503 if error.errno in _EXHAUSTED else 502, "unreachable", error.strerror or "")
+
+
+def _client_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.upstream_ca)
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.upstream_certificate:
+        context.load_cert_chain(tls.upstream_certificate, tls.upstream_key)
+    return context

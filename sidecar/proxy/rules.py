@@ -1,0 +1,309 @@
+"""What may pass from a request to the upstream, and from its answer to the client. RFC 9110 and 9112.
+
+Lives here: pure functions over parsed heads: framing, hop-by-hop lines, Host and target, and the octets
+that leave. Must not know sockets, the pool, forwarding headers' meaning, or the policy.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, TypeAlias
+
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+
+from sidecar.proxy.faults import Refused, UpstreamFailed
+from sidecar.settings import Limits
+
+Fields: TypeAlias = list[tuple[bytes, bytes]]
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+"""Body lengths that are not a number of octets."""
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""RFC 9110 section 9.2.2; TRACE is refused."""
+
+# RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
+_HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"})
+_CLAIMS = frozenset({b"forwarded", b"x-real-ip", b"via"})
+_REQUEST_HANDLED = (
+    _HOP_BY_HOP | _CLAIMS | {b"connection", b"upgrade", b"host", b"content-length", b"transfer-encoding", b"expect", b"proxy"}
+)
+_ANSWER_HANDLED = _HOP_BY_HOP | {b"connection", b"upgrade", b"content-length", b"transfer-encoding"}
+# A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
+_NEVER_NOMINATED = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
+
+# RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
+_TARGET = re.compile(r"/[!\"$-~]*")  # visible ASCII without '#'
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)((?:[/?][!\"$-~]*)?)", re.IGNORECASE)
+_REASON = re.compile(rb"[\t -~\x80-\xff]*")
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+
+
+class Request(NamedTuple):
+    """A request as it may be passed on."""
+
+    method: str
+    target: bytes
+    """In origin-form, or `*`; the octets of path and query as sent."""
+    path: str
+    """Of the target, without query."""
+    host: str
+    """As the client named it, with port; "" when an HTTP/1.0 client named none."""
+    fields: Fields
+    """The lines for the upstream, Host and framing included; hop-by-hop lines are gone."""
+    claims: dict[bytes, list[bytes]]
+    """What the client says of others: Forwarded, X-Forwarded-*, Via and the request id, by lower-case name."""
+    length: int
+    """Body octets, or CHUNKED."""
+    expects: bool
+    websocket: bytes
+    """The client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise."""
+    keep_alive: bool
+    http10: bool
+
+
+class Answer(NamedTuple):
+    """An upstream's answer as it may be passed on."""
+
+    status: int
+    line: bytes
+    """The status line after the version: b" 200 OK"."""
+    fields: Fields
+    """End-to-end lines and framing, in order."""
+    length: int
+    """Body octets that follow, CHUNKED or UNTIL_CLOSE."""
+    keep_alive: bool
+    upgrade: bytes
+    """The Upgrade line's value, lower case, when Connection nominates it."""
+
+
+def read_request(message: RawRequestMessage, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes) -> Request:
+    """Judge a parsed request head.
+
+    Args:
+        message: from aiohttp's request parser.
+        limits: of which header_bytes, headers, target_bytes and body count here.
+        request_id: the lower-case name of the header that carries the request id.
+        host_sent: the Host for the upstream; None = the client's.
+        authority: the upstream's own, for HTTP/1.0 clients that name no host.
+
+    Raises:
+        Refused: with the status of the first fault.
+    """
+    http10 = message.version == HttpVersion10
+    if not http10 and message.version != HttpVersion11:
+        raise Refused(505, "version")
+    method = message.method
+    if method in ("CONNECT", "TRACE"):
+        raise Refused(501, "method")
+    target, named = read_target(method, message.path, limits.target_bytes)
+    fields: Fields = []
+    claims: dict[bytes, list[bytes]] = {}
+    nominated: frozenset[bytes] | set[bytes] = frozenset()
+    host = length = coding = None
+    upgrade = key = b""
+    expects = False
+    size = 0
+    for line in message.raw_headers:
+        name, value = line
+        size += len(name) + len(value) + 4
+        lower = name.lower()
+        if lower in _REQUEST_HANDLED:
+            if lower == b"host":
+                if host is not None:
+                    raise Refused(400, "host")
+                host = value
+                fields.append((name, host_sent or named or value))
+            elif lower == b"connection":
+                nominated = nominated | connection_tokens(value)
+            elif lower == b"content-length":
+                if length is not None or not _DIGITS.fullmatch(value):
+                    raise Refused(413 if length is None and value.isdigit() else 400, "framing")
+                length = int(value)
+                fields.append(line)
+            elif lower == b"transfer-encoding":
+                if coding is not None:
+                    raise Refused(400, "framing")
+                coding = value.lower()
+                fields.append(line)
+            elif lower == b"upgrade":
+                upgrade = value.lower() if not upgrade else b","
+            elif lower == b"expect":
+                if value.lower() != b"100-continue":
+                    raise Refused(417, "expectation")
+                expects = not http10
+            elif lower in _CLAIMS:
+                claims.setdefault(lower, []).append(value)
+        elif lower == request_id or lower.startswith(b"x-forwarded-"):
+            claims.setdefault(lower, []).append(value)
+        elif b"_" not in lower:  # WSGI and CGI read X_Y as X-Y
+            if lower == b"sec-websocket-key":
+                key = value if not key else b","
+            fields.append(line)
+    if size > limits.header_bytes or len(message.raw_headers) > limits.headers:
+        raise Refused(431, "header_too_large")
+    body = _request_body(message, length, coding, limits.body, http10=http10)
+    _check_host(host, named, http10=http10)
+    if host is None:
+        fields.insert(0, (b"Host", host_sent or named or authority))
+    if b"upgrade" in nominated and not http10 and upgrade == b"websocket":
+        if method != "GET" or body or len(key) != 24:
+            raise Refused(400, "upgrade")
+    else:
+        key = b""
+    nominated = nominated - _NEVER_NOMINATED
+    if nominated:
+        fields = [line for line in fields if line[0].lower() not in nominated]
+        for lower in nominated:
+            claims.pop(lower, None)
+    return Request(
+        method,
+        target,
+        target.partition(b"?")[0].decode("ascii"),
+        (named or host or b"").decode("ascii"),
+        fields,
+        claims,
+        body,
+        expects and body != 0,
+        key,
+        # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
+        not (message.should_close or message.upgrade),
+        http10,
+    )
+
+
+def read_target(method: str, path: str, limit: int) -> tuple[bytes, bytes | None]:
+    """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section 3.2).
+
+    Raises:
+        Refused: 414 when too long; 400 for a form that the method does not allow, or octets that are no target.
+    """
+    if len(path) > limit:
+        raise Refused(414, "target_too_long")
+    if _TARGET.fullmatch(path):
+        return path.encode("ascii"), None
+    if path == "*" and method == "OPTIONS":
+        return b"*", None
+    absolute = _ABSOLUTE.fullmatch(path)
+    if absolute is None or not absolute[1].isascii() or not _valid_host(absolute[1].encode("ascii")):
+        raise Refused(400, "target")
+    rest = absolute[2]
+    if not rest and method == "OPTIONS":  # RFC 9112 section 3.2.4
+        rest = "*"
+    elif not rest.startswith("/"):
+        rest = f"/{rest}"
+    return rest.encode("ascii"), absolute[1].encode("ascii")
+
+
+def connection_tokens(value: bytes) -> set[bytes]:
+    """The names in one Connection line, lower case."""
+    return {token.strip(b" \t") for token in value.lower().split(b",")}
+
+
+def _valid_host(value: bytes) -> bool:
+    found = _HOST.fullmatch(value)
+    return found is not None and not (found[1] and int(found[1]) > 65535)
+
+
+def _check_host(host: bytes | None, named: bytes | None, *, http10: bool) -> None:
+    if host is None:
+        if not http10:
+            raise Refused(400, "host")
+    elif not _valid_host(host) and not (named is not None and host == b""):
+        raise Refused(400, "host")
+
+
+def _request_body(message: RawRequestMessage, length: int | None, coding: bytes | None, limit: int, *, http10: bool) -> int:
+    """The body's length; our reading of the framing lines must agree with the parser's (RFC 9112 section 6.3)."""
+    if coding is not None:
+        if coding != b"chunked" or length is not None or http10 or not message.chunked:
+            raise Refused(400, "framing")
+        return CHUNKED
+    if message.chunked:
+        raise Refused(400, "framing")
+    if length is not None and length > limit:
+        raise Refused(413, "body_too_large")
+    return length or 0
+
+
+def read_answer(head: bytes, fields: Fields, method: str) -> Answer:
+    """Judge an upstream's answer: `head` as received, `fields` as the parser split it.
+
+    Raises:
+        UpstreamFailed: 502 for framing that two readers could take differently, or a status line with control octets.
+    """
+    end = head.index(b"\r\n")
+    status = int(head[9:12])
+    http11 = head[7:8] == b"1"
+    if status > 599 or not _REASON.fullmatch(head, 12, end):
+        raise UpstreamFailed(502, "invalid_framing", "status line")
+    kept: Fields = []
+    length = coding = None
+    upgrade = b""
+    nominated: frozenset[bytes] | set[bytes] = frozenset()
+    for line in fields:
+        lower = line[0].lower()
+        if lower in _ANSWER_HANDLED:
+            if lower == b"connection":
+                nominated = nominated | connection_tokens(line[1])
+            elif lower == b"content-length":
+                if length is not None or not _DIGITS.fullmatch(line[1]):
+                    raise UpstreamFailed(502, "invalid_framing", "Content-Length")
+                length = int(line[1])
+                if status != 204 or length == 0:
+                    kept.append(line)
+            elif lower == b"transfer-encoding":
+                if coding is not None or line[1].lower() != b"chunked" or not http11:
+                    raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
+                coding = b"chunked"
+                if status != 204:
+                    kept.append(line)
+            elif lower == b"upgrade":
+                upgrade = line[1].lower()
+        else:
+            kept.append(line)
+    if length is not None and coding is not None:
+        raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
+    keep_alive = http11 and b"close" not in nominated
+    if b"upgrade" not in nominated:
+        upgrade = b""
+    nominated = nominated - _NEVER_NOMINATED
+    if nominated:
+        kept = [line for line in kept if line[0].lower() not in nominated]
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        body = 0
+    elif coding is not None:
+        body = CHUNKED
+    elif length is not None:
+        body = length
+    else:
+        body = UNTIL_CLOSE
+        keep_alive = False
+    return Answer(status, head[8:end], kept, body, keep_alive, upgrade)
+
+
+def request_head(request: Request, added: bytes) -> bytes:
+    """The head that goes upstream; `added` holds whole lines with their ends."""
+    parts = [request.method.encode("ascii"), b" ", request.target, b" HTTP/1.1\r\n"]
+    for name, value in request.fields:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(added)
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def answer_head(line: bytes, fields: Fields, added: bytes) -> bytes:
+    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5)."""
+    parts = [b"HTTP/1.1", line, b"\r\n"]
+    for name, value in fields:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(added)
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def without_chunked(fields: Fields) -> Fields:
+    """The lines for an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1)."""
+    return [line for line in fields if line[0].lower() != b"transfer-encoding"]

@@ -1,0 +1,156 @@
+"""The data plane as one thing: listening, draining, stopping.
+
+Lives here: `DataPlane`, which the service builds and calls, and `require_c_parser`. Must not know how
+a request is served, signals, or the other listeners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aiohttp import http_parser
+
+from sidecar.proxy.context import Context, Reports
+from sidecar.proxy.deadlines import Deadlines, tick_for
+from sidecar.proxy.downstream import Listener
+from sidecar.proxy.exchange import serve
+from sidecar.proxy.forwarding import Forwarder
+from sidecar.proxy.pool import Pool
+from sidecar.proxy.tunnel import Tunnel
+from sidecar.settings import Settings, Tls
+from sidecar.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sidecar.revisions import Active
+
+BACKLOG = 1024
+
+
+def require_c_parser() -> None:
+    """Refuse aiohttp's pure-Python parser: its reading of requests differs from llhttp's.
+
+    Raises:
+        RuntimeError: with the cure.
+    """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise RuntimeError(
+            "aiohttp runs on its pure-Python parser, which this proxy does not trust; "
+            "install an aiohttp wheel with C extensions and unset AIOHTTP_NO_EXTENSIONS"
+        )
+
+
+class DataPlane:
+    """The proxy of one process.
+
+    Build it inside the running loop; `start`, then `drain` for an orderly end, or `abort` for one at once.
+    """
+
+    def __init__(
+        self, settings: Settings, active: Callable[[], Active], telemetry: Telemetry, *, reports: Reports | None = None
+    ) -> None:
+        require_c_parser()
+        loop = asyncio.get_running_loop()
+        deadlines = Deadlines(loop, tick_for(settings.timeouts))
+        self._settings = settings
+        self._tls = _server_context(settings.tls) if settings.tls.certificate else None
+        self._servers: list[asyncio.Server] = []
+        self._context = Context(
+            loop=loop,
+            settings=settings,
+            active=active,
+            telemetry=telemetry,
+            deadlines=deadlines,
+            pool=Pool(settings, loop, deadlines),
+            forwarder=Forwarder(settings.forwarding),
+            reports=reports if settings.reports.enabled else None,
+        )
+        self._listener = Listener(self._context, partial(serve, self._context))
+
+    @property
+    def draining(self) -> bool:
+        """Answers say Connection: close; may be set before `drain` is called."""
+        return self._context.draining
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._context.draining = value
+
+    async def start(self, *, reuse_port: bool = False) -> list[str]:
+        """Listen at settings.listen; returns what was bound as "host:port", or "unix:/path".
+
+        Raises:
+            OSError: when it cannot be bound.
+        """
+        loop, listen = self._context.loop, self._settings.listen
+        if listen.startswith("unix:"):
+            self._servers.append(await loop.create_unix_server(self._listener, listen[5:], ssl=self._tls, backlog=BACKLOG))
+            return [listen]
+        host, _, port = listen.rpartition(":")
+        server = await loop.create_server(
+            self._listener, host.strip("[]"), int(port), ssl=self._tls, backlog=BACKLOG, reuse_port=reuse_port or None
+        )
+        self._servers.append(server)
+        return [_name(bound) for bound in server.sockets]
+
+    async def drain(self) -> None:
+        """End in order: take no more connections, close idle ones, say 1001 to WebSockets, let requests in
+        flight finish within timeouts.drain, then cut the rest where the client can see it."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in self._listener.open:
+            if isinstance(connection.tunnel, Tunnel):
+                connection.tunnel.close()
+            elif not connection.begun and connection.transport is not None:
+                connection.transport.close()
+        try:
+            async with asyncio.timeout(self._settings.timeouts.drain):
+                await self._listener.emptied()
+        except TimeoutError:
+            pass
+        self.abort()
+
+    def abort(self) -> None:
+        """End now; every connection is cut."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(self._listener.open):
+            connection.reset()
+        self._context.pool.close()
+        self._context.deadlines.close()
+
+    async def upstream_reachable(self) -> bool:
+        """Whether the upstream takes a connection within timeouts.connect."""
+        return await self._context.pool.reachable()
+
+    def reload_tls(self) -> None:
+        """Read the certificate files again; connections that stand keep the old one.
+
+        Raises:
+            OSError, ssl.SSLError: when they cannot be read or do not match; the old ones stay in force.
+        """
+        if self._tls is not None:
+            tls = self._settings.tls
+            _server_context(tls)  # a pair that does not match would be half loaded
+            assert tls.certificate is not None
+            self._tls.load_cert_chain(tls.certificate, tls.key)
+
+
+def _server_context(tls: Tls) -> ssl.SSLContext:
+    assert tls.certificate is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+def _name(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

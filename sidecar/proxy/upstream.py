@@ -1,0 +1,362 @@
+"""One connection to the upstream: one request at a time, one answer for each, judged strictly.
+
+Lives here: `Connection`. llhttp (by httptools, strict) reads heads and chunked bodies; bodies with a
+length are counted here. A connection that says anything unasked is closed, never matched to a request.
+Must not know the pool, the client, or the policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from typing import Protocol, cast
+
+import httptools
+
+from sidecar.proxy.faults import UpstreamFailed
+from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE, Answer, Fields, read_answer
+from sidecar.settings import Limits
+
+HIGH_WATER = 262_144
+"""Octets of a body held for a slow client before the upstream is no longer read."""
+
+MAX_INTERIM = 16
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+
+
+class State(IntEnum):
+    """Where a connection stands in its exchange."""
+
+    IDLE = 0
+    HEAD = 1
+    """Asked; the head of the answer is awaited."""
+    LENGTH = 2
+    CODED = 3
+    """A chunked body."""
+    REST = 4
+    """A body that ends with the connection."""
+    DONE = 5
+    TUNNEL = 6
+    CLOSED = 7
+
+
+class Tunnelled(Protocol):
+    """What a connection needs of the tunnel that it became a part of."""
+
+    def from_upstream(self, data: bytes) -> None: ...  # noqa: D102
+    def upstream_full(self) -> None: ...  # noqa: D102
+    def upstream_ready(self) -> None: ...  # noqa: D102
+    def upstream_lost(self) -> None: ...  # noqa: D102
+
+
+class _Reader:
+    """httptools' callbacks for one message. `begun` counts messages: a second one was not asked for."""
+
+    __slots__ = ("begun", "complete", "fields", "pieces")
+
+    def __init__(self) -> None:
+        self.fields: Fields = []
+        self.pieces: list[bytes] = []
+        self.begun = 0
+        self.complete = False
+
+    def on_message_begin(self) -> None:
+        self.begun += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value.rstrip(b" \t")))
+
+    def on_body(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class Connection(asyncio.Protocol):
+    """`reused` is true from its second request on; `extra` when octets came that nobody asked for."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._state = State.IDLE
+        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._reading = True
+        self._left = 0
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._tunnel: Tunnelled | None = None
+        self.answer: Answer | None = None
+        self.extra = False
+        self.keep_alive = True
+        self.reused = False
+        self.idle_since = 0.0
+
+    # What the exchange asks.
+
+    def ask(self, method: str, data: bytes, interim: Callable[[Answer], None]) -> None:
+        """Send a request's head, with what of its body is at hand; `interim` gets each 1xx answer."""
+        self._method, self._interim, self._interims = method, interim, 0
+        self._state, self.answer = State.HEAD, None
+        self.transport.write(data)
+
+    @property
+    def done(self) -> bool:
+        """The whole answer has been received."""
+        return self._state == State.DONE
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the connection before its answer was whole."""
+        return self._failure
+
+    def waiter(self) -> asyncio.Future[None]:
+        """Done when there is more: the head, a piece of the body, or its end. Raises what ended the connection."""
+        waiter = self._waiter = self._loop.create_future()
+        if self._failure is not None:
+            waiter.set_exception(self._failure)
+        return waiter
+
+    @property
+    def awaited(self) -> asyncio.Future[None] | None:
+        """What `waiter` gave out, while it is not done."""
+        return self._waiter
+
+    def room(self) -> asyncio.Future[None] | None:
+        """What to wait for before more is written; None = nothing."""
+        return self._room
+
+    def take(self) -> bytes:
+        """The octets of the body that are at hand, b"" when none."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._size = 0
+        if not self._reading:
+            self._reading = True
+            self.transport.resume_reading()
+        return data
+
+    def abort(self, failure: Exception | None = None) -> None:
+        """End it now; who waits gets `failure`."""
+        self._fail(failure or UpstreamFailed(502, "closed"))
+        if self._tunnel is None:  # a tunnel closes its ends itself, in order
+            self.transport.abort()
+
+    def tunnel(self, tunnel: Tunnelled) -> bytes:
+        """From here on octets go to `tunnel`; returns those that came already."""
+        self._state, self._tunnel = State.TUNNEL, tunnel
+        return self.take()
+
+    # What the pool asks.
+
+    def release(self, now: float) -> None:
+        """The answer has been passed on; ready for the next request."""
+        self._state, self.answer, self.reused, self.idle_since = State.IDLE, None, True, now
+
+    def usable(self) -> bool:
+        """Nothing has arrived unasked, no octet and no end: asked of the socket, as the loop may not have looked yet."""
+        return self.keep_alive and not self.transport.is_closing() and not self._poll.poll(0)
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's protocol."""
+        stream = self.transport = cast("asyncio.Transport", transport)
+        self._poll = select.poll()
+        self._poll.register(stream.get_extra_info("socket").fileno(), select.POLLIN)
+        stream.set_write_buffer_limits(HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio's protocol."""
+        if self._tunnel is not None:
+            self._tunnel.from_upstream(data)
+            return
+        try:
+            if self._state == State.HEAD:
+                self._head(data)
+            else:
+                self._body(data)
+        except UpstreamFailed as failure:
+            self.abort(failure)
+        else:
+            self._wake()
+
+    def eof_received(self) -> None:
+        """Asyncio's protocol; the transport closes itself after it."""
+        if self._state == State.REST:
+            self._finish()
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio's protocol."""
+        self.keep_alive = False
+        if self._tunnel is not None:
+            self._tunnel.upstream_lost()
+            return
+        if exc is not None and self._state == State.HEAD:
+            self._rescue()
+        if self._room is not None:
+            self.resume_writing()
+        if self._state not in (State.IDLE, State.DONE):
+            untouched = self._state == State.HEAD and not self._buffer and not self._interims
+            self._fail(UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched))
+
+    def pause_writing(self) -> None:
+        """Asyncio's protocol."""
+        if self._tunnel is not None:
+            self._tunnel.upstream_full()
+        else:
+            self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Asyncio's protocol."""
+        if self._tunnel is not None:
+            self._tunnel.upstream_ready()
+        elif self._room is not None:
+            if not self._room.done():
+                self._room.set_result(None)
+            self._room = None
+
+    # Reading.
+
+    def _head(self, data: bytes) -> None:
+        buffer = self._buffer
+        seen = len(buffer)
+        buffer += data
+        while (end := buffer.find(b"\r\n\r\n", max(0, seen - 3)) + 4) >= 4:
+            answer = self._parse(bytes(buffer[:end]))
+            rest = bytes(buffer[end:])
+            buffer.clear()
+            if answer.status >= 200 or answer.status == 101:
+                self._begin(answer, rest)
+                return
+            self._interims += 1
+            if self._interims > MAX_INTERIM:
+                raise UpstreamFailed(502, "invalid_framing", "too many interim answers")
+            self._interim(answer)
+            buffer += rest
+            seen = 0
+        if len(buffer) > self._limits.header_bytes:
+            raise UpstreamFailed(502, "header_too_large")
+        if not buffer.startswith(b"HTTP/1."[: len(buffer)]) or _BARE_LF.search(buffer, seen):
+            raise UpstreamFailed(502, "invalid_header")
+
+    def _parse(self, head: bytes) -> Answer:
+        # One parser for each message: none of its state can reach the next, and a HEAD's answer needs no body.
+        self._reader = _Reader()
+        self._parser = httptools.HttpResponseParser(self._reader)
+        with suppress(httptools.HttpParserUpgrade):
+            try:
+                self._parser.feed_data(head)
+            except httptools.HttpParserError as error:
+                raise UpstreamFailed(502, "invalid_header", str(error)) from None
+        if len(head) > self._limits.header_bytes or len(self._reader.fields) > self._limits.headers:
+            raise UpstreamFailed(502, "header_too_large")
+        if not head.startswith(b"HTTP/1."):
+            raise UpstreamFailed(502, "invalid_header")
+        return read_answer(head, self._reader.fields, self._method)
+
+    def _begin(self, answer: Answer, rest: bytes) -> None:
+        self.answer = answer
+        self.keep_alive = self.keep_alive and answer.keep_alive
+        self._left = answer.length
+        if answer.status == 101 or answer.length == UNTIL_CLOSE:
+            self._state = State.REST
+        elif answer.length == CHUNKED:
+            # From here `_left` counts what framing may cost: chunk sizes, extensions and trailers.
+            self._state, self._left = State.CODED, self._limits.header_bytes
+        elif answer.length:
+            self._state = State.LENGTH
+        else:
+            self._finish()
+        if rest:
+            self._body(rest)
+
+    def _body(self, data: bytes) -> None:
+        if self._state == State.LENGTH:
+            left = self._left - len(data)
+            if left < 0:
+                self._unasked()
+                data = data[:left]
+            self._push(data)
+            self._left = max(left, 0)
+            if not self._left:
+                self._finish()
+        elif self._state == State.CODED:
+            self._coded(data)
+        elif self._state == State.REST:
+            self._push(data)
+        elif self._state == State.DONE:
+            self._unasked()
+        elif self._state == State.IDLE:
+            self._unasked()
+            self.transport.abort()
+
+    def _coded(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not reader.complete:
+                raise UpstreamFailed(502, "invalid_framing", str(error)) from None
+            self._unasked()
+        if reader.begun > 1:
+            self._unasked()
+        self._left -= len(data)
+        for piece in reader.pieces:
+            self._left += 17 * len(piece)
+            self._push(piece)
+        reader.pieces.clear()
+        if reader.complete:
+            self._finish()
+        elif self._left < 0:
+            raise UpstreamFailed(502, "invalid_framing", "chunk framing outweighs its data")
+
+    def _push(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size > HIGH_WATER and self._reading:
+            self._reading = False
+            self.transport.pause_reading()
+
+    def _unasked(self) -> None:
+        self.extra, self.keep_alive = True, False
+
+    def _finish(self) -> None:
+        self._state = State.DONE
+
+    def _fail(self, failure: Exception) -> None:
+        self.keep_alive = False
+        if self._failure is None and self._state != State.DONE:
+            self._state, self._failure = State.CLOSED, failure
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            if self._failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(self._failure)
+
+    def _rescue(self) -> None:
+        """Read an answer that the upstream sent before it closed on our upload: writing failed first."""
+        if self.transport.get_extra_info("ssl_object") is not None:
+            return
+        with suppress(OSError, ValueError, UpstreamFailed):
+            descriptor = self.transport.get_extra_info("socket").fileno()
+            while self._state != State.DONE and (data := os.read(descriptor, 65_536)):
+                (self._head if self._state == State.HEAD else self._body)(data)
