@@ -140,8 +140,11 @@ def test_no_text_raises(text, other):
 
 @pytest.mark.parametrize(
     "text",
-    ["a" * 200_000, "'" * 200_000, ";" * 200_000, "," * 200_000, " " * 200_000, "img-src " + "*." * 100_000, "img-src " + "a:" * 100_000]
-    + ["img-src " + "a.b " * 50_000, "img-src 'nonce-" + "a" * 200_000, "\x00\xff" * 100_000, "img-src a.com," * 15_000],
+    [
+        *(char * 200_000 for char in "a';, \x00\xff"),
+        *("img-src " + part * 100_000 for part in ("*.", "a:", "a.b ", "'nonce-a' ", "https://", "a/", "a.com,")),
+        "img-src 'nonce-" + "a" * 200_000,
+    ],
 )
 def test_huge_texts_are_fast(text):
     """200 kB of anything is judged and merged well within a second."""

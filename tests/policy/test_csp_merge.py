@@ -1,5 +1,6 @@
 """Merging two Content Security Policies: the laws, proved against a small browser that is written apart."""
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import itertools

@@ -1,0 +1,265 @@
+"""One Set-Cookie line: read its name and attributes, judge them, and edit attributes alone.
+
+Lives here: `Cookie`, `Demands`, `apply`, `judge`, and which cookies scripts must read. Must not know
+rules or modes, and never holds a cookie's value: it is neither kept, compared nor told.
+Lines are octets decoded as latin-1, so that every octet is one character and none is ever changed.
+Source: RFC 6265bis (section 5.6, the user agent's side) and the cookie prefixes of its successors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from sidecar.policy import faults
+from sidecar.policy.faults import MAX_TEXT, Fault
+
+SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
+
+ATTRIBUTES = frozenset({"domain", "expires", "httponly", "max-age", "partitioned", "path", "priority", "samesite", "secure"})
+MAX_PAIR = 4_096
+"""Octets of name and value together beyond which browsers refuse a cookie."""
+MAX_ATTRIBUTE = 1_024
+"""Octets of an attribute's value beyond which browsers ignore the attribute."""
+
+PREFIXES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "__host-http-": "Secure, HttpOnly, Path=/ and no Domain",
+        "__host-": "Secure, Path=/ and no Domain",
+        "__http-": "Secure and HttpOnly",
+        "__secure-": "Secure",
+    }
+)
+"""Name prefixes (longest first) -> what browsers demand of a cookie named so; else they refuse it."""
+
+# Double-submit tokens that scripts copy into a request header: Django, Angular, Laravel, Spring, Tornado, Flask-JWT...
+_READABLE = ("csrf", "xsrf", "x-csrf", "x-xsrf", "_xsrf")
+_WS = " \t"
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Kind(faults.Kind):
+    """All that can be wrong with a Set-Cookie line."""
+
+    CONTROL = "cookie-control", "invalid", "Browsers refuse the cookie {part}: the line has control characters.", "Encode the value."
+    TOO_LONG = (
+        "cookie-too-long", "invalid", "Browsers refuse the cookie {part}: name and value exceed 4,096 octets.",
+        "Keep large state on the server.",
+    )  # fmt: skip
+    EMPTY = "cookie-empty", "invalid", "Browsers ignore a cookie with neither name nor value.", "Name the cookie."
+    NAMELESS = (
+        "cookie-nameless", "weak", "A cookie without a name can be read back as another cookie's name and value.",
+        "Name the cookie: NAME=VALUE.",
+    )  # fmt: skip
+    REPEATED = (
+        "cookie-repeated-attribute", "invalid", "The cookie {part} has {hint} more than once, and only the last one counts.",
+        "Write {hint} once.",
+    )  # fmt: skip
+    UNKNOWN = (
+        "cookie-unknown-attribute", "invalid", "The cookie {part} has an attribute that browsers do not know and ignore.",
+        "Correct its spelling; if it is part of the value, encode the semicolon.",
+    )  # fmt: skip
+    BAD_SAME_SITE = (
+        "cookie-bad-samesite", "invalid", "The cookie {part} has a SameSite that is none of Strict, Lax and None; browsers use their default.",
+        "Write SameSite=Lax.",
+    )  # fmt: skip
+    NEEDS_SECURE = (
+        "cookie-needs-secure", "invalid", "Browsers refuse the cookie {part}: {hint} needs Secure.", "Add Secure, or take {hint} away.",
+    )  # fmt: skip
+    PREFIX = (
+        "cookie-prefix", "invalid", "Browsers refuse the cookie {part}: its name prefix demands {hint}.",
+        "Give it {hint}, or another name.",
+    )  # fmt: skip
+    SECURE_OVER_HTTP = (
+        "cookie-secure-over-http", "invalid", "Browsers refuse the Secure cookie {part} in an answer over plain HTTP.",
+        "Serve the page over HTTPS.",
+    )  # fmt: skip
+    NOT_SECURE = (
+        "cookie-not-secure", "weak", "The cookie {part} may travel over plain HTTP, where anyone on the way can read it.", "Add Secure.",
+    )  # fmt: skip
+    READABLE = (
+        "cookie-readable", "weak", "Scripts, injected ones too, can read the cookie {part}.", "Add HttpOnly unless a script needs it.",
+    )  # fmt: skip
+    NO_SAME_SITE = (
+        "cookie-no-samesite", "weak", "The cookie {part} leaves to each browser when other sites' requests carry it.", "Add SameSite=Lax.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """What may be known of a Set-Cookie line.
+
+    `attributes`: (name in lower case, value), as many as stand there; unknown ones as ("", ""), since
+    a semicolon inside the cookie's value makes attributes of its pieces.
+    """
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+    refused: Kind | None = None
+    """Why browsers refuse the line whatever its attributes are, if they do."""
+
+    def get(self, attribute: str) -> str | None:
+        """The value of the last such attribute (lower case), the one that counts; None = absent."""
+        values = [value for name, value in self.attributes if name == attribute and len(value) <= MAX_ATTRIBUTE]
+        return values[-1] if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a cookie's attributes shall be. None leaves an attribute alone; False takes it away."""
+
+    secure: bool | None = None
+    http_only: bool | None = None
+    same_site: SameSite | None = None
+    partitioned: bool | None = None
+    path: str | None = None
+    host_only: bool = False
+    """Take Domain away, as `__Host-` names demand."""
+    hide_csrf: bool = False
+    """Demand HttpOnly even of the cookies that scripts must read (`is_readable_csrf`)."""
+
+
+def parse(line: str) -> Cookie:
+    """Read one Set-Cookie value as browsers do (section 5.6); total."""
+    pair, *pieces = line[:MAX_TEXT].split(";")
+    name, equals, value = pair.partition("=")
+    name = name.strip(_WS) if equals else ""
+    length = len(name) + len(value.strip(_WS)) if equals else len(pair.strip(_WS))
+    refused = Kind.EMPTY if not length else Kind.TOO_LONG if length > MAX_PAIR else None
+    if _CONTROL.search(line):
+        refused = Kind.CONTROL
+    attributes = (_attribute(piece) for piece in pieces if piece.strip(_WS))
+    return Cookie(name, tuple(one if one[0] in ATTRIBUTES else ("", "") for one in attributes), refused)
+
+
+def _attribute(piece: str) -> tuple[str, str]:
+    name, _, value = piece.partition("=")
+    return name.strip(_WS).lower(), value.strip(_WS)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a cookie name matches a pattern, in which * stands for any run; case counts."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return name == pattern
+    if not name.startswith(first):
+        return False
+    at = len(first)
+    for part in rest[:-1]:
+        at = name.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return len(name) - len(rest[-1]) >= at and name.endswith(rest[-1])
+
+
+def is_readable_csrf(name: str) -> bool:
+    """Whether a cookie is one of the well-known CSRF tokens that scripts must be able to read."""
+    low = name.lower()
+    prefix = next((prefix for prefix in PREFIXES if low.startswith(prefix)), "")
+    return low[len(prefix) :].startswith(_READABLE)
+
+
+def apply(line: str, demands: Demands, scheme: str = "https") -> str:
+    """The line with its attributes as demanded, and every other octet as it was; idempotent.
+
+    Secure, and what needs it (SameSite=None, Partitioned), is written over https only, since browsers
+    refuse Secure cookies that come over http; over https such a demand brings Secure along. Lines that
+    browsers refuse anyway, or that exceed 64 KiB, come back as they are.
+    """
+    cookie = parse(line)
+    if cookie.refused or len(line) > MAX_TEXT:
+        return line
+    pair, *pieces = line.split(";")
+    is_https = scheme == "https"
+    needs_secure = demands.partitioned is True or demands.same_site == "None"
+    if is_https and needs_secure:
+        _flag(pieces, "Secure", wanted=True)
+    elif is_https or demands.secure is False:
+        _flag(pieces, "Secure", wanted=demands.secure)
+    if demands.hide_csrf or not demands.http_only or not is_readable_csrf(cookie.name):
+        _flag(pieces, "HttpOnly", wanted=demands.http_only)
+    if demands.same_site and (is_https or demands.same_site != "None"):
+        _valued(pieces, "SameSite", demands.same_site)
+    if demands.path:
+        _valued(pieces, "Path", demands.path)
+    if demands.host_only:
+        _flag(pieces, "Domain", wanted=False)
+    if is_https or demands.partitioned is False:
+        _flag(pieces, "Partitioned", wanted=demands.partitioned)
+    return ";".join((pair, *pieces))
+
+
+def _flag(pieces: list[str], name: str, *, wanted: bool | None) -> None:
+    if wanted is None:
+        return
+    present = [_attribute(piece)[0] == name.lower() for piece in pieces]
+    if not wanted:
+        pieces[:] = [piece for piece, found in zip(pieces, present, strict=True) if not found]
+    elif not any(present):
+        _add(pieces, name)
+
+
+def _valued(pieces: list[str], name: str, wanted: str) -> None:
+    places = [place for place, piece in enumerate(pieces) if _attribute(piece)[0] == name.lower()]
+    if not places:
+        _add(pieces, f"{name}={wanted}")
+        return
+    last = pieces[places[-1]]
+    value = _attribute(last)[1]
+    if value != wanted and not (name == "SameSite" and value.lower() == wanted.lower()):
+        pieces[places[-1]] = f"{last.partition('=')[0]}={wanted}"
+
+
+def _add(pieces: list[str], text: str) -> None:
+    """Write an attribute at the end; a semicolon that stands there already is made use of."""
+    if pieces and not pieces[-1].strip(_WS):
+        pieces[-1] += text if pieces[-1] else f" {text}"
+    else:
+        pieces.append(f" {text}")
+
+
+def judge(line: str, scheme: str = "https") -> tuple[Fault, ...]:
+    """What is wrong with a Set-Cookie line in an answer over this scheme; `part` is the cookie's name."""
+    cookie = parse(line)
+    if cookie.refused:
+        return (cookie.refused.about(cookie.name),)
+    found = [*_attribute_faults(cookie), *_demand_faults(cookie, scheme)]
+    return tuple(kind.about(cookie.name, hint) for kind, hint in found)
+
+
+def _attribute_faults(cookie: Cookie) -> Iterable[tuple[Kind, str]]:
+    names = [name for name, _ in cookie.attributes]
+    if not cookie.name:
+        yield Kind.NAMELESS, ""
+    for name in sorted(ATTRIBUTES):
+        if names.count(name) > 1:
+            yield Kind.REPEATED, name
+    if not ATTRIBUTES.issuperset(names):
+        yield Kind.UNKNOWN, ""
+
+
+def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[Kind, str]]:
+    secure, same_site = cookie.get("secure") is not None, (cookie.get("samesite") or "").lower()
+    hidden = cookie.get("httponly") is not None
+    if same_site == "none" and not secure:
+        yield Kind.NEEDS_SECURE, "SameSite=None"
+    if cookie.get("partitioned") is not None and not secure:
+        yield Kind.NEEDS_SECURE, "Partitioned"
+    prefix = next((prefix for prefix in PREFIXES if cookie.name.lower().startswith(prefix)), "")
+    pinned = cookie.get("path") == "/" and not cookie.get("domain")
+    if (prefix and not secure) or ("host-" in prefix and not pinned) or ("http-" in prefix and not hidden):
+        yield Kind.PREFIX, PREFIXES[prefix]
+    if secure and scheme == "http":
+        yield Kind.SECURE_OVER_HTTP, ""
+    if cookie.get("samesite") is None:
+        yield Kind.NO_SAME_SITE, ""
+    elif same_site not in ("strict", "lax", "none"):
+        yield Kind.BAD_SAME_SITE, ""
+    if not secure and scheme == "https":
+        yield Kind.NOT_SECURE, ""
+    if not hidden and not is_readable_csrf(cookie.name):
+        yield Kind.READABLE, ""
