@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -30,6 +30,16 @@ _OLD_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "n": "
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Where a value stands in the text: characters from `start` to `end`; `inside` is where a mapping's first key would go."""
+
+    start: int
+    end: int
+    style: Literal["scalar", "alias", "flow", "block"]
+    inside: int
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A loaded text: its data, and (line, column) from 1 of each path's value and key."""
 
@@ -38,6 +48,7 @@ class Source:
     data: Any
     values: Mapping[Path, tuple[int, int]]
     keys: Mapping[Path, tuple[int, int]]
+    spans: Mapping[Path, Span]
     problems: tuple[Problem, ...] = ()
     """What is wrong with the text itself, where it still made sense as a whole."""
 
@@ -100,7 +111,7 @@ def read(data: bytes, name: str) -> Source:
         fatal = Problem(f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=1, column=1)
     if fatal or builder.gave_up:
         raise PolicyError((*builder.problems, fatal) if fatal else tuple(builder.problems))
-    return Source(name, text, builder.data, builder.values, builder.keys, tuple(builder.problems))
+    return Source(name, text, builder.data, builder.values, builder.keys, builder.spans, tuple(builder.problems))
 
 
 class _Full(Exception):  # noqa: N818 - not an error of ours, only the way out of a deep or huge text
@@ -117,6 +128,7 @@ class _Builder:
         self.gave_up = False
         self.values: dict[Path, tuple[int, int]] = {}
         self.keys: dict[Path, tuple[int, int]] = {}
+        self.spans: dict[Path, Span] = {}
         self._anchors: dict[str, Any] = {}
         self._nodes = 0
 
@@ -151,24 +163,28 @@ class _Builder:
                 return None
             value = self._anchors[event.anchor]
             self._nodes += _size(value, MAX_NODES - self._nodes)
+            self.spans[path] = Span(_start(event), _end(event), "alias", _start(event))
             return value
         if event.tag is not None and event.tag != "!":
             self._problem(event, f"tag {event.tag!r} is not allowed", "remove it")
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event)
+            self.spans[path] = Span(_start(event), _end(event), "scalar", _start(event))
         elif isinstance(event, yaml.SequenceStartEvent):
             value = []
             while not isinstance(item := next(events), yaml.SequenceEndEvent):
                 value.append(self._node(item, events, (*path, len(value))))
         else:
-            value = self._mapping(events, path)
+            value = self._mapping(event, events, path)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return value
 
-    def _mapping(self, events: Iterator[Any], path: Path) -> dict[str, Any]:
+    def _mapping(self, start: Any, events: Iterator[Any], path: Path) -> dict[str, Any]:
         value: dict[str, Any] = {}
+        inside: int | None = None
         while not isinstance(key := next(events), yaml.MappingEndEvent):
+            inside = _start(key) if inside is None else inside
             if not isinstance(key, yaml.ScalarEvent):
                 self._problem(key, "a key must be a plain word", "write KEY: VALUE")
                 raise _Full
@@ -180,6 +196,8 @@ class _Builder:
                 self._problem(key, f"key {word!r} stands twice", f"the first is in line {first}")
             self.keys.setdefault((*path, word), _at(key))
             value[word] = self._node(next(events), events, (*path, word))
+        end = _end(key)
+        self.spans[path] = Span(_start(start), end, "flow" if start.flow_style else "block", end - 1 if inside is None else inside)
         return value
 
     def _scalar(self, event: Any) -> Any:
@@ -205,6 +223,14 @@ class _Builder:
 
 def _at(event: Any) -> tuple[int, int]:
     return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _start(event: Any) -> int:
+    return int(event.start_mark.index)
+
+
+def _end(event: Any) -> int:
+    return int(event.end_mark.index)
 
 
 def _size(value: Any, limit: int) -> int:

@@ -51,16 +51,16 @@ Findings: TypeAlias = tuple[Finding, ...]
 
 
 class Check(ABC):
-    """What one rule demands of one header. `first` marks the rule's first check, for counting."""
+    """What one rule demands of one header, or of several (see `Several`): a rule has one check."""
 
-    __slots__ = ("first", "header", "index", "key", "made", "mode", "rule", "value", "when")
+    __slots__ = ("header", "index", "key", "made", "mode", "rule", "value", "when")
     action: Action
     kinds: tuple[Kind, ...]
     """The kinds of violation that it can find."""
 
-    def __init__(self, *, rule: str, header: str, index: int, first: bool, mode: Mode, when: tuple[Condition, ...], declared: Rule) -> None:
+    def __init__(self, *, rule: str, header: str, index: int, mode: Mode, when: tuple[Condition, ...], declared: Rule) -> None:
         known = headers.get(header)
-        self.rule, self.header, self.index, self.first, self.mode = rule, header, index, first, mode
+        self.rule, self.header, self.index, self.mode = rule, header, index, mode
         self.key = header.lower().encode()
         self.value = b"" if declared.value is None else value_text(declared.value).encode()
         self.made = mode == "enforce" and self.action in WRITING
@@ -171,18 +171,22 @@ class Merge(Set):
 class Require(Check):
     """The header stands, once where it may stand only once, and has the value if one is given."""
 
-    __slots__ = ("pattern",)
+    __slots__ = ("pattern", "single")
     action: Action = "require"
-    kinds: tuple[Kind, ...] = ("missing", "mismatch")
+    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate")
 
     def __init__(self, **known: object) -> None:
         super().__init__(**known)  # type: ignore[arg-type]
+        row = headers.get(self.header)
+        self.single = row is not None and row.single
         self.pattern = re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
         if observed is None:
             return self.finding("missing", (), None)
+        if self.single and len(observed) > 1:
+            return self.finding("duplicate", observed, None)
         if self.pattern is None or any(self.pattern.fullmatch(value) for value in observed):
             return ()
         return self.finding("mismatch", observed, None)
@@ -202,17 +206,31 @@ class Forbid(Require):
         return self.finding("forbidden", observed, None)
 
 
-class AnyOf(Check):
-    """One rule over many names that should not stand: a single look when none does."""
+class Several(Check):
+    """One rule over many headers: its conditions are asked once, before any of its changes."""
 
     __slots__ = ("action", "inner", "kinds")
 
-    def __init__(self, checks: list[Check]) -> None:
-        first = checks[0]
-        self.rule, self.index, self.first, self.mode, self.when = first.rule, first.index, True, first.mode, first.when
+    def __init__(self, inner: list[Check], when: tuple[Condition, ...]) -> None:
+        first = inner[0]
+        self.rule, self.index, self.mode, self.when = first.rule, first.index, first.mode, when
         self.action, self.kinds, self.made = first.action, first.kinds, first.made
-        self.header = ", ".join(check.header for check in checks)
-        self.inner = {check.key: check for check in checks}
+        self.header = ", ".join(check.header for check in inner)
+        self.inner = {check.key: check for check in inner}
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        return tuple(
+            finding
+            for check in self.inner.values()
+            if all(condition.holds(facts, seen) for condition in check.when)
+            for finding in check.judge(facts, seen)
+        )
+
+
+class AnyOf(Several):
+    """Many names that should not stand: a single look when none does."""
+
+    __slots__ = ()
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         if self.inner.keys().isdisjoint(seen):
@@ -220,19 +238,18 @@ class AnyOf(Check):
         return tuple(finding for key in seen if key in self.inner for finding in self.inner[key].judge(facts, seen))
 
 
-def make_checks(rule: str, declared: Rule, index: int, mode: Mode) -> list[Check]:
-    """The checks of one complete rule, in the order of its headers."""
-    when = conditions(declared.when)
+def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check | None:
+    """The check of one complete rule; None for a cookie rule."""
     if declared.cookie is not None:
-        return []
+        return None
     assert declared.action is not None
     assert declared.header is not None
     make = _ACTIONS[declared.action]
-    checks = [
-        make(rule=rule, header=header, index=index, first=position == 0, mode=mode, when=when, declared=declared)
-        for position, header in enumerate(declared.header)
-    ]
-    return [AnyOf(checks)] if declared.action in ("remove", "forbid") and len(checks) > 1 else checks
+    when = conditions(declared.when)
+    if len(declared.header) == 1:
+        return make(rule=rule, header=declared.header[0], index=index, mode=mode, when=when, declared=declared)
+    inner = [make(rule=rule, header=header, index=index, mode=mode, when=(), declared=declared) for header in declared.header]
+    return (AnyOf if declared.action in ("remove", "forbid") else Several)(inner, when)
 
 
 _ACTIONS: Mapping[Action, Callable[..., Check]] = {

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sidecar.policy.checks import Check, Finding, make_checks, write
+from sidecar.policy.breakage import Oracle, oracle
+from sidecar.policy.checks import Check, Finding, make_check, value_text, write
 from sidecar.policy.conditions import Condition, Facts, RawFields, Seen
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, lowest
@@ -27,6 +28,7 @@ class RuleLine:
     mode: Mode
     ceiling: str
     named: NamedRule
+    oracle: Oracle | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class RoutePlan:
     rules: tuple[RuleLine, ...]
     checks: tuple[Check, ...]
     matches: Matcher
+    oracles: tuple[tuple[int, Oracle], ...]
+    """Rules that are only told, and whose breakage requests can show; by the rule's index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,7 @@ def decide(route: RoutePlan, facts: Facts) -> Decision:
     skipped: list[int] = []
     for check in route.checks:
         if check.when and not _holds(check.when, facts, seen):
-            if check.first:
-                skipped.append(check.index)
+            skipped.append(check.index)
             continue
         for finding in check.judge(facts, seen):
             findings.append(finding)
@@ -112,7 +115,10 @@ def _route(route: NamedRoute, policy_mode: Mode, override: Mode | None) -> Route
         ceilings = {"override": override, "policy": policy_mode, f"route {route.name}": route.mode, "rule": named.rule.mode}
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
-        rules.append(RuleLine(named.name, mode, ceiling, named))
-        if mode != "off":
-            checks.extend(make_checks(named.name, named.rule, index, mode))
-    return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match))
+        value = "" if named.rule.value is None else value_text(named.rule.value)
+        rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value)))
+        check = make_check(named.name, named.rule, index, mode) if mode != "off" else None
+        if check is not None:
+            checks.append(check)
+    told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode == "report-only")
+    return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match), told)

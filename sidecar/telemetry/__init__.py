@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 import sidecar
+from sidecar.policy.breakage import Fetch
 from sidecar.policy.conditions import Facts
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Decision, Plan, RoutePlan
@@ -74,9 +75,18 @@ class Telemetry:
         for index, cell in enumerate(tally.evaluations):
             if index not in skipped:
                 cell.n += 1
+        if route.oracles:
+            fetch = Fetch(facts)
+            for index, oracle in route.oracles:
+                if index not in skipped:
+                    tally.breaks[index, oracle(facts, fetch)].n += 1
         if not decision.findings:
             return
+        last = -1
         for finding in decision.findings:
+            if finding.index != last:  # findings of one rule stand together
+                last = finding.index
+                tally.affected[last].n += 1
             tally.violations[finding.index, finding.kind].n += 1
             if finding.made:
                 tally.changes[finding.index].n += 1

@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
 
@@ -50,6 +51,10 @@ REJECT_REASONS = (
 METRICS: dict[str, Metric] = {
     "sidecar_responses_total": Metric("counter", "Answers that left, by route, status class and who made them.", ("route", "status_class", "origin")),
     "sidecar_rule_evaluations_total": Metric("counter", "Answers that a rule judged.", ("route", "rule", "mode")),
+    "sidecar_rule_affected_total": Metric("counter", "Answers of which a rule complained.", ("route", "rule", "mode")),
+    "sidecar_would_break_total": Metric(
+        "counter", "Requests by what their Fetch Metadata says a rule would have done to them.", ("route", "rule", "outcome")
+    ),
     "sidecar_violations_total": Metric("counter", "What rules complained of.", ("route", "rule", "kind", "mode")),
     "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
     "sidecar_request_duration_seconds": Metric("histogram", "From a request's head to the end of its answer."),
@@ -109,7 +114,7 @@ class Histogram:
 class RouteTally:
     """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("changes", "evaluations", "responses", "violations")
+    __slots__ = ("affected", "breaks", "changes", "evaluations", "responses", "violations")
 
     def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
         self.responses = {
@@ -121,6 +126,16 @@ class RouteTally:
             metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode) if line.mode != "off" else Cell()
             for line in route.rules
         )
+        self.affected = tuple(
+            metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode) if line.mode != "off" else Cell()
+            for line in route.rules
+        )
+        self.breaks = {
+            (index, outcome): metrics.cell("sidecar_would_break_total", route.name, line.name, outcome)
+            for index, line in enumerate(route.rules)
+            if line.oracle and line.mode != "off"
+            for outcome in OUTCOMES
+        }
         self.violations = {
             (check.index, kind): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, check.mode)
             for check in route.checks
@@ -181,6 +196,8 @@ class Metrics(Collector):
         names = {(route, rule) for route, rule, _ in rules}
         self._keep("sidecar_responses_total", lambda labels: labels[0] in bound)
         self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
+        self._keep("sidecar_rule_affected_total", lambda labels: labels in rules)
+        self._keep("sidecar_would_break_total", lambda labels: (labels[0], labels[1]) in names)
         self._keep("sidecar_violations_total", lambda labels: (labels[0], labels[1], labels[3]) in rules)
         self._keep("sidecar_header_changes_total", lambda labels: (labels[0], labels[1]) in names)
         return bound
