@@ -78,22 +78,23 @@ def percentile(values: Sequence[float], share: float) -> float:
 def offer(
     exchanges: Iterable[Exchange], request: bytes, rate: float, seconds: float, warm: float = WARM_SECONDS
 ) -> list[float]:
-    """Offer ``rate * seconds`` requests; returns the seconds taken by each that was answered.
+    """Offer ``int(rate * seconds)`` requests; returns the seconds taken by each that was answered.
 
     Those due in the ``warm`` seconds before are sent too, and left out of what is returned.
     """
     idle, waiting = deque(exchanges), set[Exchange]()
     took: list[float] = []
     begin = now = time.perf_counter()
-    counted, end = begin + warm, begin + warm + seconds
-    due = begin
-    while (due < end or waiting) and now < end + GRACE_SECONDS:
-        while idle and due <= now and due < end:
+    uncounted, total, sent = int(rate * warm), int(rate * warm) + int(rate * seconds), 0
+    counted, due, give_up = begin + uncounted / rate, begin, begin + total / rate + GRACE_SECONDS
+    while (sent < total or waiting) and now < give_up:
+        while idle and sent < total and due <= now:
             exchange = idle.popleft()
             exchange.send(request, due)
             waiting.add(exchange)
-            due += 1 / rate
-        pause = due - now if idle and due < end else GRACE_SECONDS
+            sent += 1
+            due = begin + sent / rate
+        pause = due - now if idle and sent < total else GRACE_SECONDS
         # select() takes microseconds where poll and epoll take milliseconds.
         ready, _, _ = select.select(waiting, (), (), max(0.0, pause))
         now = time.perf_counter()
@@ -129,7 +130,7 @@ def main() -> None:
         "p99": percentile(milliseconds, 0.99),
         "worst": max(milliseconds),
         "achieved": len(took) / args.seconds,
-        "lost": max(0, round(args.rate * args.seconds) - len(took)),
+        "lost": int(args.rate * args.seconds) - len(took),
     }
     print(json.dumps(figures))
 
