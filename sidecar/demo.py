@@ -113,8 +113,8 @@ async def show(folder: Path, port: int) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
             await service.start()
-            service.telemetry.watch(lambda told: _say(console, told))
             await _tour(console, service, folder)
+            service.telemetry.watch(lambda told: _say(console, told))
             await stop.wait()
             console.print("\nstopping")
             await service.drain()

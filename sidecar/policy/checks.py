@@ -238,10 +238,8 @@ class AnyOf(Several):
         return tuple(finding for key in seen if key in self.inner for finding in self.inner[key].judge(facts, seen))
 
 
-def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check | None:
-    """The check of one complete rule; None for a cookie rule."""
-    if declared.cookie is not None:
-        return None
+def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
+    """The check of one complete rule on headers."""
     assert declared.action is not None
     assert declared.header is not None
     make = _ACTIONS[declared.action]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sidecar.policy.matching import wild
 from sidecar.policy.model import When
 
 RawFields: TypeAlias = list[tuple[bytes, bytes]]
@@ -33,6 +34,8 @@ class Facts:
     status: int
     fields: RawFields
     """The answer's header lines."""
+    client: str = ""
+    """The client's address, as far as trusted proxies tell."""
 
 
 Test: TypeAlias = Callable[[Facts, Seen], bool]
@@ -123,5 +126,5 @@ def _glob(pattern: str) -> re.Pattern[bytes]:
 
 
 def glob_source(pattern: str) -> str:
-    """A regular expression for a text in which * stands for any run; linear, runs of * count as one."""
-    return ".*".join(re.escape(part) for part in re.split(r"\*+", pattern))
+    """A regular expression for a text in which * stands for any run."""
+    return wild(re.split(r"\*+", pattern), ".*")

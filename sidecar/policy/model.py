@@ -129,6 +129,13 @@ def _directive_sources(key: object, item: object) -> tuple[str, ...] | bool:
     return sources
 
 
+def _share(value: object) -> object:
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
+    if not found or not 0 < float(found[1]) <= 100:
+        raise ValueError(f"unknown share {value!r}; write a percentage above 0%, as 10%")
+    return float(found[1]) / 100
+
+
 def _status(value: object) -> object:
     listed = value if isinstance(value, list | tuple) else [value]
     patterns = []
@@ -175,9 +182,10 @@ HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_listed), Field(
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
 Directives: TypeAlias = dict[str, tuple[str, ...] | bool]
 Value = Annotated[str | Directives, BeforeValidator(_value), WithJsonSchema(_VALUE_SCHEMA)]
-Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), WithJsonSchema(_STATUS_SCHEMA)]
-MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), WithJsonSchema(_TEXT_OR_LIST)]
+Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)]
+MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
 Conditions = Annotated[dict[str, str | bool], BeforeValidator(_conditions)]
+Share = Annotated[float, BeforeValidator(_share), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"})]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -222,6 +230,7 @@ class Rule(Noun):
     value: Value | None = Field(None, description="The value: a text, or directives for CSP.")
     when: When | None = Field(None, description="The rule counts only where all of these hold.")
     mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
+    share: Share | None = Field(None, description="Enforce for this share of clients only, as 10%; the same clients stay in as it grows.")
     owner: str | None = Field(None, description="Who answers for the rule; missing = the policy's.")
     reason: str | None = Field(None, description="Why the rule stands; missing = the policy's.")
     expected: str | None = Field(None, description="What will be seen when it works; missing = the policy's.")
@@ -255,6 +264,7 @@ class Policy(Noun):
     expected: str = Field("", description="What will be seen when it works.")
     rollback: str = Field("", description="How to undo it.")
     mode: Mode | None = Field(None, description="The ceiling: off, report-only or enforce; missing = report-only.")
+    share: Share | None = Field(None, description="A ceiling over every rule's share.")
     extends: Texts | None = Field(None, description="Presets whose rules stand below these, in order; later wins.")
     rules: dict[Name, Rule] = Field(default_factory=dict, description="Rules by name, judged in this order.")
     routes: Annotated[tuple[Route, ...], BeforeValidator(_listed)] = Field(default=(), description="First match wins; the route `default` always exists.")

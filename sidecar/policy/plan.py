@@ -13,9 +13,11 @@ from typing import TypeAlias
 from sidecar.policy.breakage import Oracle, oracle
 from sidecar.policy.checks import Check, Finding, make_check, value_text, write
 from sidecar.policy.conditions import Condition, Facts, RawFields, Seen
+from sidecar.policy.cookie_check import CookieCheck
 from sidecar.policy.matching import matcher
-from sidecar.policy.model import Mode, lowest
+from sidecar.policy.model import Mode, Policy, lowest
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
+from sidecar.policy.shares import Shared
 
 Matcher: TypeAlias = Callable[[str, str, str], bool]
 
@@ -104,21 +106,28 @@ def _holds(when: tuple[Condition, ...], facts: Facts, seen: Seen) -> bool:
 def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     """Compile a complete policy under a runtime ceiling (`override`, None = none)."""
     mode = lowest(resolved.mode, override)
-    routes = tuple(_route(route, resolved.mode, override) for route in resolved.routes)
+    routes = tuple(_route(route, resolved.policy, override) for route in resolved.routes)
     return Plan(resolved.policy.name, mode, routes)
 
 
-def _route(route: NamedRoute, policy_mode: Mode, override: Mode | None) -> RoutePlan:
+def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
+    make = CookieCheck if named.rule.cookie is not None else make_check
+    check = make(named.name, named.rule, index, mode)
+    if mode != "enforce" or share >= 1.0:
+        return check
+    return Shared(check, make(named.name, named.rule, index, "report-only"), share)
+
+
+def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePlan:
     rules: list[RuleLine] = []
     checks: list[Check] = []
     for index, named in enumerate(route.rules):
-        ceilings = {"override": override, "policy": policy_mode, f"route {route.name}": route.mode, "rule": named.rule.mode}
+        ceilings = {"override": override, "policy": policy.mode or "report-only", f"route {route.name}": route.mode, "rule": named.rule.mode}
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
         value = "" if named.rule.value is None else value_text(named.rule.value)
         rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value)))
-        check = make_check(named.name, named.rule, index, mode) if mode != "off" else None
-        if check is not None:
-            checks.append(check)
+        if mode != "off":
+            checks.append(_check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0)))
     told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode == "report-only")
     return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match), told)

@@ -16,11 +16,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from sidecar.policy import headers
-from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode, Path, Policy, PolicyError, Problem, Route, Rule
+from sidecar.policy.checks import value_text
+from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode, Path, Policy, PolicyError, Problem, Rule
 from sidecar.policy.problems import did_you_mean, translate
 
 MAX_RULES = 1_000
 _OWN_VALUE = ("set", "default", "append", "merge")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Resolved:
             "name": self.policy.name,
             "about": [self.policy.owner, self.policy.reason, self.policy.expected, self.policy.rollback],
             "mode": self.mode,
+            "share": self.policy.share,
             "routes": [
                 {
                     "name": route.name,
@@ -102,7 +105,9 @@ def resolve(data: object, presets: Mapping[str, object]) -> Resolved:
             problems.append(Problem(f"unknown preset {name!r}", did_you_mean(name, presets), path))
     layers.append(("policy", policy.rules))
     routes = tuple(_routes(policy, layers))
-    problems.extend(_problems(policy, routes))
+    problems.extend(_route_problems(policy, routes))
+    unsure = _unsure(problems, routes)
+    problems.extend(problem for route in routes for named in route.rules if named.name not in unsure for problem in _rule_problems(named))
     if problems:
         raise PolicyError(tuple(dict.fromkeys(problems)))
     return Resolved(policy, routes)
@@ -157,7 +162,8 @@ def _merged(layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], posi
                 continue
             if rule.action is not None and values.get("action") not in (None, rule.action):
                 values.pop("value", None)  # a new action does not inherit the old one's value
-            for key in rule.model_fields_set:
+                origin.pop("value", None)
+            for key in (key for key in Rule.model_fields if key in rule.model_fields_set):
                 values[key] = getattr(rule, key)
                 origin[key] = layer
             if layer.startswith("route "):
@@ -165,7 +171,16 @@ def _merged(layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], posi
         yield NamedRule(name, Rule.model_construct(**values), origin, path)
 
 
-def _problems(policy: Policy, routes: tuple[NamedRoute, ...]) -> Iterator[Problem]:
+def _unsure(problems: list[Problem], routes: tuple[NamedRoute, ...]) -> set[str]:
+    """Rules of which no more can be said: a part of them was cut out, or a layer below them is not known."""
+    paths = [problem.path for problem in problems]
+    names = {str(path[path.index("rules") + 1]) for path in paths if "rules" in path[:-1]}
+    if any(path[:1] == ("extends",) or path == ("rules",) for path in paths):
+        names |= {named.name for route in routes for named in route.rules if named.rule.header is None or named.rule.action is None}
+    return names
+
+
+def _route_problems(policy: Policy, routes: tuple[NamedRoute, ...]) -> Iterator[Problem]:
     seen: set[str] = set()
     for position, route in enumerate(policy.routes):
         if route.name == DEFAULT_ROUTE:
@@ -175,14 +190,20 @@ def _problems(policy: Policy, routes: tuple[NamedRoute, ...]) -> Iterator[Proble
         seen.add(route.name)
         if not (route.match.host or route.match.method or route.match.path):
             yield Problem(f"route {route.name!r} matches everything", "name a host, method or path", ("routes", position, "match"))
-        for index, pattern in enumerate(route.match.path or ()):
-            if not pattern.startswith("/") and pattern not in ("*", "**"):
-                yield Problem(f"path {pattern!r} does not start with '/'", f"write '/{pattern}'", ("routes", position, "match", "path", index))
+        yield from _match_problems(route.match, ("routes", position, "match"))
     if sum(len(route.rules) for route in routes) > MAX_RULES:
         yield Problem(f"more than {MAX_RULES} rules over all routes", "split the policy", ("rules",))
-    for complete in routes:
-        for named in complete.rules:
-            yield from _rule_problems(named)
+
+
+def _match_problems(match: Match, path: Path) -> Iterator[Problem]:
+    for index, method in enumerate(match.method or ()):
+        if method not in _METHODS and method.upper() in _METHODS:
+            yield Problem(f"method {method!r} never comes, methods are upper case", f"write {method.upper()!r}", (*path, "method", index))
+    for index, pattern in enumerate(match.path or ()):
+        if not pattern.startswith("/") and pattern not in ("*", "**"):
+            yield Problem(f"path {pattern!r} does not start with '/'", f"write '/{pattern}'", (*path, "path", index))
+        if "?" in pattern or "#" in pattern:
+            yield Problem(f"path {pattern!r} holds a query or fragment", "a path ends before '?'", (*path, "path", index))
 
 
 def _rule_problems(named: NamedRule) -> Iterator[Problem]:
@@ -208,9 +229,14 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
         return
     if rule.action in _OWN_VALUE and rule.value is None:
         yield Problem(f"action {rule.action!r} needs a value", "add value: ...", path)
+    elif rule.action in _OWN_VALUE and not value_text(rule.value or ""):
+        yield Problem("the value is empty", "use remove, if the header should not be sent", (*path, "value"))
     if rule.action == "remove" and rule.value is not None:
         yield Problem("action 'remove' takes no value", "remove the value, or use forbid to judge by value", (*path, "value"))
+    names = [header.lower() for header in rule.header]
     for header in rule.header:
+        if names.count(header.lower()) > 1:
+            yield Problem(f"rule {name!r} names {header.lower()} more than once", "name it once", (*path, "header"))
         yield from _header_problems(rule, header, path)
 
 

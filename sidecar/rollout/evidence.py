@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from sidecar.policy.breakage import OUTCOMES
-from sidecar.policy.model import KINDS, Mode
+from sidecar.policy.model import KINDS, MODES, Mode
 from sidecar.policy.plan import Plan, RoutePlan, RuleLine
 from sidecar.telemetry import Metrics
 
@@ -99,6 +99,17 @@ def judge(rule: str, evidence: Iterable[Evidence], minimums: Minimums, now: floa
         notes.append(f"{unknown:g} requests do not say where they came from")
     outcome: Outcome = "fail" if failing else "inconclusive" if lacking else "pass"
     return Verdict(rule, outcome, (*failing, *lacking, *met, *notes), evaluated, elapsed, breaks, unknown)
+
+
+def parse_mode(text: str) -> Mode:
+    """A mode's word as it stands in a label; anything else counts as report-only."""
+    return next((mode for mode in MODES if mode == text), "report-only")
+
+
+def from_data(data: Mapping[str, Any]) -> Evidence:
+    """Evidence from what `Evidence.data` said, as the admin API sends it."""
+    numbers = {key: data[key] for key in ("since", "evaluated", "affected", "kinds", "outcomes")}
+    return Evidence(data["route"], data["rule"], parse_mode(data["mode"]), **numbers)
 
 
 def span(seconds: float) -> str:

@@ -87,7 +87,7 @@ class Telemetry:
             if finding.index != last:  # findings of one rule stand together
                 last = finding.index
                 tally.affected[last].n += 1
-            tally.violations[finding.index, finding.kind].n += 1
+            tally.violations[finding.index, finding.kind, finding.mode].n += 1
             if finding.made:
                 tally.changes[finding.index].n += 1
         if not self.events.may_tell():

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
+from sidecar.policy.shares import Shared
 
 Labels: TypeAlias = tuple[str, ...]
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, list[float]]]]
@@ -137,9 +138,10 @@ class RouteTally:
             for outcome in OUTCOMES
         }
         self.violations = {
-            (check.index, kind): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, check.mode)
+            (check.index, kind, mode): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, mode)
             for check in route.checks
             for kind in check.kinds
+            for mode in (("enforce", "report-only") if isinstance(check, Shared) else (check.mode,))
         }
         self.changes = {
             check.index: metrics.cell("sidecar_header_changes_total", route.name, check.rule, check.action)
@@ -198,7 +200,7 @@ class Metrics(Collector):
         self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
         self._keep("sidecar_rule_affected_total", lambda labels: labels in rules)
         self._keep("sidecar_would_break_total", lambda labels: (labels[0], labels[1]) in names)
-        self._keep("sidecar_violations_total", lambda labels: (labels[0], labels[1], labels[3]) in rules)
+        self._keep("sidecar_violations_total", lambda labels: (labels[0], labels[1]) in names)
         self._keep("sidecar_header_changes_total", lambda labels: (labels[0], labels[1]) in names)
         return bound
 

@@ -1,0 +1,76 @@
+"""Evidence summed over a fleet, from a Prometheus server that scrapes it.
+
+Lives here: the queries and their reading. Must not know the gate. Numbers are Prometheus's own
+(`increase`), so that a note and a dashboard say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from sidecar.rollout.evidence import Evidence, parse_mode
+
+_TIMEOUT = 30.0
+_BY = "route, rule, mode"
+
+
+class PrometheusFailed(Exception):  # noqa: N818 - an answer to the operator
+    """The server cannot be asked, or refuses the query."""
+
+
+def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+    """One instant query (HTTP API, `/api/v1/query`): [(labels, value)].
+
+    Raises:
+        PrometheusFailed: with the server's own words.
+    """
+    asked = {"query": expression} | ({"time": f"{at:.3f}"} if at else {})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}", timeout=_TIMEOUT) as answer:
+            told = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        detail = error.read(2000).decode("utf-8", "replace")
+        raise PrometheusFailed(f"{url} refuses the query: {detail}") from error
+    except (OSError, ValueError) as error:
+        raise PrometheusFailed(f"{url} cannot be asked: {error}") from error
+    if told.get("status") != "success" or told["data"]["resultType"] != "vector":
+        raise PrometheusFailed(f"{url} answers strangely: {str(told)[:200]}")
+    return [(item["metric"], float(item["value"][1])) for item in told["data"]["result"]]
+
+
+def evidence(url: str, window: str, selector: str = "", at: float | None = None) -> list[Evidence]:
+    """Evidence for every rule over the window, summed over all that the selector (`job="shop"`) matches."""
+    now = at or time.time()
+
+    def ask(metric: str, by: str) -> list[tuple[dict[str, str], float]]:
+        return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at)
+
+    first = query(url, f"min by ({_BY}) (min_over_time(timestamp(sidecar_rule_evaluations_total{{{selector}}})[{window}:15s]))", at)
+    since = {_place(labels): value for labels, value in first}
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for labels, value in ask("sidecar_rule_evaluations_total", _BY):
+        found[_place(labels)] = {"evaluated": value, "affected": 0.0, "kinds": {}, "outcomes": {}}
+    for labels, value in ask("sidecar_rule_affected_total", _BY):
+        if _place(labels) in found:
+            found[_place(labels)]["affected"] = value
+    for labels, value in ask("sidecar_violations_total", f"{_BY}, kind"):
+        if value and _place(labels) in found:
+            found[_place(labels)]["kinds"][labels["kind"]] = value
+    for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
+        place = (labels.get("route", ""), labels.get("rule", ""), "report-only")
+        if place in found:
+            found[place]["outcomes"][labels["outcome"]] = value
+    return [
+        Evidence(route, rule, parse_mode(mode), since.get((route, rule, mode), now), **numbers)
+        for (route, rule, mode), numbers in sorted(found.items())
+    ]
+
+
+def _place(labels: dict[str, str]) -> tuple[str, str, str]:
+    return labels.get("route", ""), labels.get("rule", ""), labels.get("mode", "")
