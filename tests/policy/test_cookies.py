@@ -13,11 +13,8 @@ from sidecar.policy.cookies import Demands, Kind, apply, judge, parse
 
 OCTETS = st.text(st.characters(max_codepoint=255), max_size=60)
 PIECES = st.one_of(
-    st.sampled_from(
-        ["Secure", "secure", " HttpOnly", "SameSite=Lax", " samesite = NONE ", "SameSite", "Path=/", " path=/x", "Domain=a.com", "Partitioned", "", " "]
-        # attributes that no demand touches
-        + "Max-Age=1|Expires=Wed, 21 Oct 2026 07:28:00 GMT| Priority=High|x=y".split("|")
-    ),
+    st.sampled_from(["Secure", "secure", " HttpOnly", "SameSite=Lax", " samesite = NONE ", "SameSite", "Path=/", " path=/x", "Domain=a.com"]),
+    st.sampled_from(["Partitioned", "", " ", "Max-Age=1", "Expires=Wed, 21 Oct 2026 07:28:00 GMT", " Priority=High", "x=y"]),
     OCTETS,
 )
 LINES = st.one_of(
@@ -195,11 +192,11 @@ def test_no_line_raises_and_no_value_is_told(line, scheme):
 @pytest.mark.parametrize("line", ["a=1" + "; Secure" * 25_000, ";" * 200_000, "=" * 200_000, "a=" + "x" * 200_000, "\x00" * 200_000, " " * 200_000])
 def test_huge_lines_are_fast(line):
     """200 kB of anything is judged and edited well within a second."""
-    start = time.perf_counter()
+    start = time.process_time()
     judge(line)
     apply(line, Demands(secure=True, same_site="Lax"))
 
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -148,11 +148,11 @@ def test_no_text_raises(text, other):
 )
 def test_huge_texts_are_fast(text):
     """200 kB of anything is judged and merged well within a second."""
-    start = time.perf_counter()
+    start = time.process_time()
     csp.judge(text)
     csp.merge_text(text, OSHP)
 
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @given(st.dictionaries(st.sampled_from(sorted(DIRECTIVES)), st.one_of(st.text(max_size=30), st.booleans(), st.none(), st.lists(st.text(max_size=20)))))

@@ -3,6 +3,7 @@
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -86,6 +87,7 @@ def allows(words: tuple[str, ...] | None, load: Load, page: Page) -> bool:
     return named or (not dynamic and any(matches(word, load.address, page) for word in words))
 
 
+@functools.cache
 def matches(word: str, address: tuple[str, str, int, str], page: Page) -> bool:
     """Whether one source expression matches one address."""
     scheme, host, port, path = address

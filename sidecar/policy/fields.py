@@ -1,0 +1,259 @@
+"""Structured fields (RFC 9651) and the headers written in them: read, judge, merge by key.
+
+Lives here: the one door to `http_sf`, and what is known of Permissions-Policy, Reporting-Endpoints
+and Integrity-Policy. Must not know other grammars, nor which header has which (see `headers`).
+Hostile text is read up to 64 KiB; nothing here raises.
+"""
+
+# ruff: noqa: SIM905 - lists of words are read as words
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+import http_sf
+from http_sf import Token
+
+from sidecar.policy import faults
+from sidecar.policy.faults import MAX_TEXT, Fault
+
+T = TypeVar("T")
+Parameters: TypeAlias = dict[str, Any]
+Item: TypeAlias = tuple[Any, Parameters]
+"""A bare item (int, Decimal, str, Token, bytes, bool, datetime, DisplayString) and its parameters."""
+Member: TypeAlias = tuple[Any, Parameters]
+"""An item, or an inner list: a list of items and the list's parameters."""
+Dictionary: TypeAlias = dict[str, Member]
+Combine: TypeAlias = Callable[[Member, Member], Member]
+"""The member for a key that both dictionaries have, from the service's and from ours."""
+
+FEATURES = frozenset(
+    (
+        "accelerometer ambient-light-sensor aria-notify attribution-reporting autoplay bluetooth browsing-topics camera captured-surface-control "
+        "clipboard-read clipboard-write compute-pressure cross-origin-isolated deferred-fetch deferred-fetch-minimal digital-credentials-create "
+        "digital-credentials-get display-capture document-domain encrypted-media execution-while-not-rendered "
+        "execution-while-out-of-viewport fullscreen gamepad geolocation gyroscope hid identity-credentials-get idle-detection interest-cohort "
+        "join-ad-interest-group keyboard-map language-detector language-model local-fonts local-network local-network-access loopback-network magnetometer "
+        "manual-text media-playback-while-not-visible microphone midi monetization navigation-override on-device-speech-recognition otp-credentials "
+        "payment picture-in-picture private-aggregation private-state-token-issuance private-state-token-redemption proofreader "
+        "publickey-credentials-create publickey-credentials-get rewriter run-ad-auction screen-wake-lock serial shared-storage "
+        "shared-storage-select-url smart-card speaker-selection storage-access sub-apps summarizer sync-xhr translator unload usb vertical-scroll "
+        "web-share window-management window-placement writer xr-spatial-tracking"
+    ).split()
+)
+"""Policy-controlled features of the standards and of shipped drafts."""
+POWERFUL = frozenset("bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial usb window-management".split())
+"""Features that reach devices, money or the person."""
+
+_OWS = " \t"
+_OLD_SYNTAX = re.compile(r"'(?:self|none|src)'|;")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
+
+
+class Kind(faults.Kind):
+    """All that can be wrong with a structured field."""
+
+    TOO_LONG = "sf-too-long", "invalid", "The value is longer than 64 KiB and was not read.", "Shorten it."
+    BAD_SYNTAX = (
+        "sf-bad-syntax", "invalid", "Browsers drop the whole header: it is no structured {hint}.", "Correct the syntax (RFC 9651).",
+    )  # fmt: skip
+    REPEATED_KEY = (
+        "sf-repeated-key", "invalid", "The key {part} stands more than once, and only the last one counts.", "Write {part} once.",
+    )  # fmt: skip
+    OLD_SYNTAX = (
+        "pp-old-syntax", "invalid", "Browsers drop the whole header: it is written as the old Feature-Policy was.",
+        "Write geolocation=(self), camera=() with commas and without single quotes.",
+    )  # fmt: skip
+    UNKNOWN_FEATURE = "pp-unknown-feature", "invalid", "Browsers know no feature {part} and ignore it.", "Correct its spelling, or remove it."
+    NOT_ALLOWLIST = (
+        "pp-not-allowlist", "invalid", "The value of {part} is no allowlist, so the feature is off for everyone.",
+        "Write {part}=(), {part}=(self) or {part}=*.",
+    )  # fmt: skip
+    BAD_ORIGIN = (
+        "pp-bad-origin", "invalid", "The allowlist of {part} has an entry that browsers ignore.",
+        'Write self without quotes and origins in double quotes: {part}=(self "https://example.com").',
+    )  # fmt: skip
+    BAD_PARAMETER = (
+        "pp-bad-parameter", "invalid", "After {part} stands a semicolon, which begins a parameter and no further feature.",
+        "Separate features by commas.",
+    )  # fmt: skip
+    BROAD_ALLOWLIST = (
+        "pp-broad-allowlist", "weak", "Every frame on the page may be given {part}, whatever site it comes from.",
+        "Write {part}=() or {part}=(self).",
+    )  # fmt: skip
+    BAD_ENDPOINT = (
+        "reporting-bad-endpoint", "invalid", "Browsers ignore the endpoint {part}: it is no https address or path in double quotes.",
+        'Write {part}="https://example.com/reports" or {part}="/reports".',
+    )  # fmt: skip
+    NO_DESTINATIONS = (
+        "integrity-no-destinations", "invalid", "The policy blocks nothing: blocked-destinations names no destination that browsers know.",
+        "Write blocked-destinations=(script).",
+    )  # fmt: skip
+    UNKNOWN_DESTINATION = (
+        "integrity-unknown-word", "invalid", "Browsers ignore {part} in Integrity-Policy.",
+        "Use blocked-destinations=(script style), sources=(inline) and endpoints=(name), without quotes.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[T]):
+    """What a text holds; `value` is None when browsers drop the text whole."""
+
+    value: T | None
+    faults: tuple[Fault, ...] = ()
+
+
+def parse_item(text: str) -> Parsed[Item]:
+    """Read one item with its parameters."""
+    return _parse(text, "item")
+
+
+def parse_list(text: str) -> Parsed[list[Member]]:
+    """Read a list; empty text is the empty list."""
+    return _parse(text, "list")
+
+
+def parse_dictionary(text: str) -> Parsed[Dictionary]:
+    """Read a dictionary; of equal keys the last one counts; empty text is the empty dictionary."""
+    return _parse(text, "dictionary")
+
+
+def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[Any]:
+    if len(text) > MAX_TEXT:
+        return Parsed(None, (Kind.TOO_LONG.about(),))
+    repeated: dict[str, None] = {}
+
+    def note(key: str, _where: str) -> None:
+        repeated[key] = None
+
+    try:
+        value = http_sf.parse(text.strip(_OWS).encode("ascii"), tltype=shape, on_duplicate_key=note)
+    except ValueError:  # the library's own error and UnicodeEncodeError are both of this kind
+        return Parsed(None, (Kind.BAD_SYNTAX.about(hint=shape),))
+    return Parsed(value, tuple(Kind.REPEATED_KEY.about(key) for key in repeated))
+
+
+def serialise(value: Item | list[Member] | Dictionary) -> str:
+    """The text of what was parsed; "" for an empty list or dictionary, which is sent as no header at all."""
+    structure: Any = value
+    return http_sf.ser(structure) if value else ""
+
+
+def merge_dictionary(app: str, ours: str, combine: Combine | None = None) -> str:
+    """Merge two dictionaries by key: the service's keys in their order, then ours.
+
+    A key that both have gets `combine(theirs, ours)`, by default our member. A text of the service's
+    that browsers drop gives way to ours; one beyond 64 KiB, or one that does not change, stays as it is.
+    """
+    held, wanted = parse_dictionary(app), parse_dictionary(ours)
+    if len(app) > MAX_TEXT or wanted.value is None:
+        return app
+    if not held.value:
+        return ours
+    merged = dict(held.value)
+    for key, member in wanted.value.items():
+        merged[key] = combine(merged[key], member) if combine and key in merged else member
+    text = serialise(merged)
+    return app if text == serialise(held.value) else text
+
+
+def both_lists(app: Member, ours: Member) -> Member:
+    """All items of two inner lists, for lists in which each entry asks for more protection."""
+    entries = {**_entries(app), **_entries(ours)}
+    return app if entries == _entries(app) else ([*entries.values()], {**ours[1], **app[1]})
+
+
+def narrower(app: Member, ours: Member) -> Member:
+    """The allowlist of origins that both allow (Permissions-Policy): never more than either."""
+    mine, theirs = _entries(app), _entries(ours)
+    if _is_all(theirs):
+        return app
+    both = theirs if _is_all(mine) else {key: item for key, item in mine.items() if key in theirs}
+    return app if both.keys() == mine.keys() else ([*both.values()], {**ours[1], **app[1]})
+
+
+def wider(app: Member, ours: Member) -> Member:
+    """The allowlist of origins that either allows (Permissions-Policy)."""
+    mine, theirs = _entries(app), _entries(ours)
+    if _is_all(mine) or theirs.keys() <= mine.keys():
+        return app
+    parameters = {**ours[1], **app[1]}
+    return (Token("*"), parameters) if _is_all(theirs) else ([*{**theirs, **mine}.values()], parameters)
+
+
+def _items(member: Member) -> list[Item]:
+    """The items of an inner list; a bare item stands for the list that holds it alone."""
+    value, _ = member
+    return value if isinstance(value, list) else [(value, {})]
+
+
+def _entries(member: Member) -> dict[tuple[str, str], Item]:
+    """Tokens and strings of a list by type and text, since "self" and self are two things."""
+    return {(type(bare).__name__, str(bare)): (bare, own) for bare, own in _items(member) if isinstance(bare, Token | str)}
+
+
+def _is_all(entries: dict[tuple[str, str], Item]) -> bool:
+    return ("Token", "*") in entries
+
+
+def judge_permissions(text: str) -> tuple[Fault, ...]:
+    """What is wrong with a Permissions-Policy (https://www.w3.org/TR/permissions-policy/)."""
+    parsed = parse_dictionary(text)
+    if parsed.value is None:
+        is_old = parsed.faults[0].kind is Kind.BAD_SYNTAX and _OLD_SYNTAX.search(text)
+        return (Kind.OLD_SYNTAX.about(),) if is_old else parsed.faults
+    found = (fault for feature, member in parsed.value.items() for fault in _feature_faults(feature, member))
+    return (*parsed.faults, *found)
+
+
+def _feature_faults(feature: str, member: Member) -> Iterable[Fault]:
+    value, parameters = member
+    is_list = isinstance(value, list)
+    sound = [_is_origin(bare) for bare, _ in _items(member)]
+    if feature not in FEATURES:
+        yield Kind.UNKNOWN_FEATURE.about(feature)
+    if not all(sound):
+        yield (Kind.BAD_ORIGIN if is_list else Kind.NOT_ALLOWLIST).about(feature)
+    if parameters.keys() - {"report-to"}:
+        yield Kind.BAD_PARAMETER.about(feature)
+    if feature in POWERFUL and _is_all(_entries(member)):
+        yield Kind.BROAD_ALLOWLIST.about(feature)
+
+
+def _is_origin(bare: object) -> bool:
+    if isinstance(bare, Token):
+        return str(bare) in ("*", "self", "src")
+    return isinstance(bare, str) and _SCHEME.match(bare) is not None
+
+
+def judge_endpoints(text: str) -> tuple[Fault, ...]:
+    """What is wrong with Reporting-Endpoints (https://www.w3.org/TR/reporting-1/#header)."""
+    parsed = parse_dictionary(text)
+    found = (Kind.BAD_ENDPOINT.about(name) for name, member in (parsed.value or {}).items() if not _is_endpoint(member[0]))
+    return (*parsed.faults, *found)
+
+
+def _is_endpoint(value: object) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    scheme = _SCHEME.match(value)
+    return scheme is None or scheme[0].lower() == "https:"
+
+
+_INTEGRITY = {"blocked-destinations": {"script", "style"}, "sources": {"inline"}, "endpoints": None}
+
+
+def judge_integrity(text: str) -> tuple[Fault, ...]:
+    """What is wrong with an Integrity-Policy (https://www.w3.org/TR/sri-2/#integrity-policy-section)."""
+    parsed = parse_dictionary(text)
+    if parsed.value is None:
+        return parsed.faults
+    found = [Kind.UNKNOWN_DESTINATION.about(key) for key in parsed.value if key not in _INTEGRITY]
+    for key, known in _INTEGRITY.items():
+        entries = _entries(parsed.value.get(key, ([], {})))
+        found += [Kind.UNKNOWN_DESTINATION.about(word) for kind, word in entries if kind != "Token" or (known and word not in known)]
+        if key == "blocked-destinations" and not {("Token", word) for word in known or ()} & entries.keys():
+            found.append(Kind.NO_DESTINATIONS.about())
+    return (*parsed.faults, *found)
