@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +85,7 @@ class Revisions:
         *,
         ceiling: Mode | None = None,
         publish: Publish | None = None,
+        observers: Sequence[Callable[[Active, Revision], None]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.file = file
@@ -97,6 +98,7 @@ class Revisions:
         self._telemetry = telemetry
         self._ceiling = ceiling
         self._publish = publish
+        self._observers = observers
         self._clock = clock
         self._known: dict[str, Revision] = {}
         self._parents: dict[str, str | None] = {}
@@ -251,6 +253,8 @@ class Revisions:
         plan = compile_policy(self.current.resolved, override=self.ceiling)
         active = Active(self.current.id, plan, self._telemetry.activated(plan, self.current.id))
         self.active = active
+        for observe in self._observers:
+            observe(active, self.current)
         if self._publish:
             await self._publish(self.current, self.ceiling)
 

@@ -21,7 +21,9 @@ from sidecar.admin.api import Api, Process, status
 from sidecar.admin.health import health_app
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.proxy import DataPlane
-from sidecar.revisions import Revisions
+from sidecar.revisions import Active, Refused, Revision, Revisions
+from sidecar.rollout.evidence import Book
+from sidecar.rollout.guard import Breach, Watch
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -41,7 +43,9 @@ class Service:
         self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes)
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
-        self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish)
+        self.book = Book(self.telemetry.metrics)
+        self._guard = Watch(self.telemetry.metrics)
+        self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish, observers=(self._activated,))
         self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
         self.listen: list[str] = []
         self.admin = self.health = ""
@@ -51,7 +55,7 @@ class Service:
         self._orders: set[asyncio.Task[Any]] = set()
         self._started = time.time()
         self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._draining = False
 
     async def start(self) -> None:
@@ -79,19 +83,19 @@ class Service:
         """Start, hear signals, and return when the process may end."""
         await self.start()
         loop = asyncio.get_running_loop()
+        # They stay to the end: a TERM that comes while the last things are closed must not turn the exit code.
         for number, order in self._signals().items():
             loop.add_signal_handler(number, order)
         try:
             await self._stopping.wait()
             await self.drain()
         finally:
-            for number in self._signals():
-                loop.remove_signal_handler(number)
             await self.close()
 
     def stop(self) -> None:
         """TERM: drain, then stop. A second time: now."""
         if self._stopping.is_set():
+            self._hurried.set()
             self.plane.abort()
         self._stopping.set()
 
@@ -103,8 +107,10 @@ class Service:
         self.plane.draining = True
         timeouts = self.settings.timeouts
         self.telemetry.tell("service.draining", delay=timeouts.drain_delay, grace=timeouts.drain, in_flight=int(self.telemetry.in_flight.n))
-        await asyncio.sleep(timeouts.drain_delay)
-        await self.plane.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), timeouts.drain_delay)
+        if not self._hurried.is_set():
+            await self.plane.drain()
 
     async def close(self) -> None:
         """Close what is open and tell that it is over."""
@@ -155,11 +161,31 @@ class Service:
             cure = f"choose another with --{name} HOST:PORT"
             raise PolicyError((Problem(f"{name} address {wanted} cannot be bound: {error.strerror or error}", cure),)) from error
 
+    def _activated(self, active: Active, revision: Revision) -> None:
+        self.book.activated(active.plan)
+        self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
             await self._refresh()
             await self.revisions.tick()
+            breach = self._guard.tick()
+            if breach is not None:
+                await self._take_back(breach)
+
+    async def _take_back(self, breach: Breach) -> None:
+        """The guard fired: what came in force goes back, by the way it came."""
+        before, now = self._guard.before, self.revisions.current.id
+        self.telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
+        self.telemetry.tell("guard.fired", level="error", revision=now, signal=breach.signal, reason=str(breach))
+        try:
+            if before is None or before == now:
+                await self.revisions.set_mode("report-only", who="guard", reason=str(breach))
+            else:
+                await self.revisions.rollback(before, who="guard", reason=str(breach), cause="guard")
+        except Refused as refused:
+            await self.revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")
 
     async def _refresh(self) -> None:
         self.telemetry.tick()

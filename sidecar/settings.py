@@ -14,25 +14,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from sidecar.policy.model import Mode, Path, PolicyError, Problem
+from sidecar.policy.model import Duration, Mode, Path, PolicyError, Problem
 from sidecar.policy.problems import translate
 
 ENV_PREFIX = "SIDECAR_"
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def seconds(value: object) -> object:
-    """`3s`, `500ms`, `2m` as seconds; raises ValueError with the cure."""
-    if isinstance(value, float):
-        return value
-    found = _DURATION.fullmatch(str(value))
-    if not found:
-        raise ValueError(f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms")
-    return float(found[1]) * _SECONDS[found[2]]
 
 
 def octets(value: object) -> object:
@@ -86,7 +74,6 @@ def _networks(value: object) -> object:
 
 
 _TEXT = WithJsonSchema({"type": "string"})
-Duration = Annotated[float, BeforeValidator(seconds), _TEXT]
 Size = Annotated[int, BeforeValidator(octets), _TEXT]
 Address = Annotated[str, BeforeValidator(_address), _TEXT]
 Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]

@@ -17,10 +17,9 @@ from aiohttp import web
 
 from sidecar.admin.access import error, guard
 from sidecar.admin.health import Readiness, add_health
-from sidecar.policy.model import MODES, Mode
+from sidecar.policy.model import MODES, Mode, seconds
 from sidecar.policy.problems import did_you_mean
 from sidecar.revisions import Refused, Revisions
-from sidecar.settings import seconds
 from sidecar.telemetry import Telemetry
 
 _BODY = 16_384
@@ -124,7 +123,7 @@ class Api:
             return error(400, f"unknown mode {mode!r}; {did_you_mean(mode, MODES)}")
         ttl = body.get("ttl")
         try:
-            lasting = None if ttl is None else float(ttl) if isinstance(ttl, int | float) else cast("float", seconds(ttl))
+            lasting = None if ttl is None else float(ttl) if isinstance(ttl, int | float) else seconds(ttl)
         except ValueError as wrong:
             return error(400, str(wrong))
         if lasting is not None and lasting <= 0:

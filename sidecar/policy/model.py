@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 Mode: TypeAlias = Literal["off", "report-only", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
@@ -129,10 +129,10 @@ def _directive_sources(key: object, item: object) -> tuple[str, ...] | bool:
     return sources
 
 
-def _share(value: object) -> object:
+def percentage(value: object) -> object:
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
     if not found or not 0 < float(found[1]) <= 100:
-        raise ValueError(f"unknown share {value!r}; write a percentage above 0%, as 10%")
+        raise ValueError(f"unknown percentage {value!r}; write a number above 0 and a percent sign, as 10%")
     return float(found[1]) / 100
 
 
@@ -168,6 +168,20 @@ def _conditions(value: object) -> object:
     return value
 
 
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: object) -> float:
+    """`3s`, `500ms`, `2m` as seconds; raises ValueError with the cure."""
+    if isinstance(value, float):
+        return value
+    found = _DURATION.fullmatch(str(value))
+    if not found:
+        raise ValueError(f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
 _TEXT_OR_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _STATUS_SCHEMA = {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
 _VALUE_SCHEMA = {
@@ -185,7 +199,9 @@ Value = Annotated[str | Directives, BeforeValidator(_value), WithJsonSchema(_VAL
 Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)]
 MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
 Conditions = Annotated[dict[str, str | bool], BeforeValidator(_conditions)]
-Share = Annotated[float, BeforeValidator(_share), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"})]
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string"})]
+Percent = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string"})]
+Share = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"})]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -254,6 +270,28 @@ class Route(Noun):
     rules: dict[Name, Rule] = Field(default_factory=dict, description="Overrides by rule name, or further rules.")
 
 
+class Guard(Noun):
+    """The watch after an activation that enforces more; a breach goes back to the revision before.
+
+    Shares are of the service's own answers, and may rise by so many points over the time before.
+    """
+
+    window: Duration = Field(600.0, description="How long the watch lasts.")
+    min_requests: int = Field(50, ge=1, description="Answers that must be seen before it judges.")
+    server_errors: Percent = Field(0.02, description="Points by which the share of 5xx answers may rise.")
+    client_errors: Percent = Field(0.1, description="Points by which the share of 4xx answers may rise.")
+    upstream_errors: Percent = Field(0.02, description="Points by which the share of failed exchanges may rise.")
+
+
+def _guard_form(value: object) -> str:
+    return "@off" if isinstance(value, str) else "@guard"
+
+
+GuardOrOff = Annotated[
+    Annotated[Literal["off"], Tag("@off")] | Annotated[Guard, Tag("@guard")], Discriminator(_guard_form)
+]
+
+
 class Policy(Noun):
     """The whole file."""
 
@@ -265,6 +303,7 @@ class Policy(Noun):
     rollback: str = Field("", description="How to undo it.")
     mode: Mode | None = Field(None, description="The ceiling: off, report-only or enforce; missing = report-only.")
     share: Share | None = Field(None, description="A ceiling over every rule's share.")
+    guard: GuardOrOff = Field(default_factory=Guard, description="The watch after an activation; off = none.")
     extends: Texts | None = Field(None, description="Presets whose rules stand below these, in order; later wins.")
     rules: dict[Name, Rule] = Field(default_factory=dict, description="Rules by name, judged in this order.")
     routes: Annotated[tuple[Route, ...], BeforeValidator(_listed)] = Field(default=(), description="First match wins; the route `default` always exists.")

@@ -59,7 +59,8 @@ def _inner(annotation: Any) -> Any:
     arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     if len(arguments) == 1 and type(None) in typing.get_args(annotation):
         return _inner(arguments[0])
-    return annotation
+    models = [_inner(argument) for argument in arguments if typing.get_origin(argument) is typing.Annotated]
+    return next((model for model in models if isinstance(model, type) and issubclass(model, BaseModel)), annotation)
 
 
 def translate(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
@@ -68,7 +69,7 @@ def translate(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, 
 
 
 def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
-    path: Path = tuple(item["loc"])
+    path: Path = tuple(part for part in item["loc"] if not str(part).startswith("@"))  # @ marks a form, not a key
     kind, word = item["type"], item["input"]
     last = next((str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "file")
     if kind == "extra_forbidden":
@@ -77,6 +78,8 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         return Problem(f"key {path[-1]!r} is missing", "add it", path[:-1])
     if kind == "literal_error":
         choices = [choice.strip("'") for choice in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        if str(word) in choices:  # right but for its type: '1' for 1
+            return Problem(f"{last} {word!r} must be a number, not a text", "write it without quotes", path)
         return Problem(f"unknown {last} {word!r}", did_you_mean(word, choices), path)
     if path and path[-1] == "[key]":
         return Problem(f"illegal name {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path[:-1], at_key=True)
@@ -85,6 +88,8 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         return Problem(text, cure, path)
     if kind == "string_pattern_mismatch":
         return Problem(f"illegal {last} {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path)
+    if kind in ("too_short", "string_too_short"):
+        return Problem(f"{last} is empty", "say at least one, or leave the key out", path)
     if kind in _TYPES:
         shown = {"NoneType": "nothing", "str": "text", "dict": "a mapping", "list": "a list"}.get(type(word).__name__, f"{word!r}")
         cure = f"put it in quotes: '{word}'" if _TYPES[kind] == "text" and isinstance(word, int | float) else ""

@@ -64,6 +64,7 @@ class Resolved:
             "about": [self.policy.owner, self.policy.reason, self.policy.expected, self.policy.rollback],
             "mode": self.mode,
             "share": self.policy.share,
+            "guard": self.policy.guard if self.policy.guard == "off" else self.policy.guard.model_dump(),
             "routes": [
                 {
                     "name": route.name,

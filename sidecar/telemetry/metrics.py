@@ -11,9 +11,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from sidecar.policy.breakage import OUTCOMES
@@ -39,6 +45,7 @@ STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard")
+SIGNALS = ("server_errors", "client_errors", "upstream_errors")
 UPSTREAM_REASONS = (
     "refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full", "response_timeout", "idle_timeout",
     "total_timeout", "closed", "truncated", "invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes",
@@ -73,12 +80,14 @@ METRICS: dict[str, Metric] = {
     "sidecar_config_last_reload_success_timestamp_seconds": Metric("gauge", "When a policy was last put in force or found unchanged."),
     "sidecar_config_reloads_total": Metric("counter", "Reloads by what came of them.", ("result",)),
     "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
+    "sidecar_guard_watching": Metric("gauge", "1 while an activation is being watched."),
+    "sidecar_guard_fired_total": Metric("counter", "Activations that the guard took back.", ("signal",)),
     "sidecar_events_suppressed_total": Metric("counter", "Events not written, by the cap or because stdout was blocked."),
     "sidecar_browser_reports_total": Metric("counter", "Browser reports taken.", ("type", "directive", "disposition")),
     "sidecar_build_info": Metric("gauge", "Versions of what runs.", ("version", "python", "aiohttp")),
 }
 
-_OF_THE_PARENT = ("sidecar_policy_info", "sidecar_mode", "sidecar_build_info", "sidecar_config_", "sidecar_rollbacks_total")
+_OF_THE_PARENT = ("sidecar_policy_info", "sidecar_guard_", "sidecar_mode", "sidecar_build_info", "sidecar_config_", "sidecar_rollbacks_total")
 PER_WORKER = {name: row.kind for name, row in METRICS.items() if not name.startswith(_OF_THE_PARENT)}
 """What each worker counts for itself and the parent sums."""
 
@@ -174,6 +183,7 @@ class Metrics(Collector):
             ("sidecar_rejected_requests_total", REJECT_REASONS),
             ("sidecar_config_reloads_total", RELOADS),
             ("sidecar_rollbacks_total", CAUSES),
+            ("sidecar_guard_fired_total", SIGNALS),
             ("sidecar_mode", MODES),
         ):
             for value in values:
@@ -219,6 +229,16 @@ class Metrics(Collector):
         own = self._cells[metric].get(labels)
         return (own.n if own else 0.0) + sum(
             numbers[0] for snapshot in self.others for found, numbers in snapshot.get(metric, ()) if found == labels
+        )
+
+    def total(self, metric: str, **labels: str) -> float:
+        """The sum over all cells whose labels are so, other processes included."""
+        wanted = [(METRICS[metric].labels.index(name), value) for name, value in labels.items()]
+        return sum(
+            numbers[0]
+            for snapshot in (self.snapshot(), *self.others)
+            for found, numbers in snapshot.get(metric, ())
+            if all(found[place] == value for place, value in wanted)
         )
 
     def snapshot(self) -> Snapshot:

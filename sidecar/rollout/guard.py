@@ -1,0 +1,145 @@
+"""The watch after an activation that enforces more than before: worse answers take it back.
+
+Lives here: what is compared, and the verdict. Only the service's own answers and failed exchanges count,
+so no client can fire it by what it posts. Must not know how a rollback is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sidecar.policy.model import Guard
+from sidecar.policy.plan import Plan
+from sidecar.telemetry import Metrics
+
+_BEFORE = 600
+"""Seconds of the time before that are kept to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sums since the start of the process, or between two such readings."""
+
+    answers: float = 0.0
+    client_errors: float = 0.0
+    server_errors: float = 0.0
+    upstream_errors: float = 0.0
+
+    def since(self, earlier: Counts) -> Counts:
+        """What was added; never negative (counters of removed routes go away)."""
+        return Counts(*(max(0.0, getattr(self, name) - getattr(earlier, name)) for name in self.__dataclass_fields__))
+
+    def shares(self) -> Mapping[str, float]:
+        """Each kind of error as a share of all exchanges."""
+        exchanges = self.answers + self.upstream_errors
+        names = ("server_errors", "client_errors", "upstream_errors")
+        return {name: getattr(self, name) / exchanges if exchanges else 0.0 for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Why the activation is taken back: the signal, its share before and now, and the points allowed."""
+
+    signal: str
+    before: float
+    now: float
+    allowed: float
+    answers: float
+
+    def __str__(self) -> str:
+        name = self.signal.replace("_", " ")
+        return f"{name} rose from {self.before:.1%} to {self.now:.1%} of {self.answers:g} answers; {self.allowed:.1%} more is allowed"
+
+
+class Watch:
+    """Readings of the counters over time, and the watch that is on, if one is."""
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._readings: deque[tuple[float, Counts]] = deque(maxlen=_BEFORE)
+        self._plan: Plan | None = None
+        self._revision: str | None = None
+        self.before: str | None = None
+        """The revision to go back to; the one in force itself when only an override was lifted."""
+        self._start: tuple[float, Counts] | None = None
+        self._earlier = Counts()
+        self._guard = Guard()
+        self._gauge = metrics.cell("sidecar_guard_watching")
+
+    def activated(self, revision: str, plan: Plan, guard: Guard | str) -> None:
+        """A plan came in force: watch it when it enforces more than the one before."""
+        more = self._plan is not None and enforces_more(self._plan, plan)
+        self._plan = plan
+        if more:
+            self.before = self._revision
+        self._revision = revision
+        if not isinstance(guard, Guard) or not more:
+            if not isinstance(guard, Guard) or self._start is None or not _enforced(plan):
+                self._end()
+            return
+        now = self._read()
+        self._guard = guard
+        self._earlier = now.since(self._readings[0][1]) if self._readings else Counts()
+        self._start = (self._clock(), now)
+        self._gauge.n = 1
+
+    def tick(self) -> Breach | None:
+        """Take a reading; a breach ends the watch and is returned once."""
+        now, counts = self._clock(), self._read()
+        if self._start is None:
+            self._readings.append((now, counts))
+            return None
+        began, first = self._start
+        breach = compare(self._earlier, counts.since(first), self._guard)
+        if breach is not None or now - began > self._guard.window:
+            self._end()
+        return breach
+
+    def _end(self) -> None:
+        """What was seen under the watch is not the time before of the next one."""
+        if self._start is not None:
+            self._readings.clear()
+        self._start = None
+        self._gauge.n = 0
+
+    def _read(self) -> Counts:
+        total = self._metrics.total
+        by_class = {name: total("sidecar_responses_total", origin="upstream", status_class=name) for name in ("1xx", "2xx", "3xx", "4xx", "5xx")}
+        return Counts(sum(by_class.values()), by_class["4xx"], by_class["5xx"], total("sidecar_upstream_errors_total"))
+
+
+def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
+    """The first signal whose share rose too far; None while too little was seen.
+
+    With too little seen before, the time before counts as free of server faults, and its share of client
+    errors as unknown.
+    """
+    if now.answers + now.upstream_errors < guard.min_requests:
+        return None
+    known = before.answers + before.upstream_errors >= guard.min_requests
+    was, shares = before.shares(), now.shares()
+    for signal in ("server_errors", "upstream_errors", "client_errors"):
+        if signal == "client_errors" and not known:
+            continue
+        share, allowed = (was[signal] if known else 0.0), getattr(guard, signal)
+        if shares[signal] > share + allowed:
+            return Breach(signal, share, shares[signal], allowed, now.answers)
+    return None
+
+
+def enforces_more(before: Plan, after: Plan) -> bool:
+    """Whether a rule enforces now that did not, or does so with another meaning."""
+    return bool(_enforced(after) - _enforced(before))
+
+
+def _enforced(plan: Plan) -> set[tuple[str, str, str]]:
+    return {
+        (route.name, line.name, line.named.rule.model_dump_json(exclude={"mode", "owner", "reason", "expected", "rollback"}))
+        for route in plan.routes
+        for line in route.rules
+        if line.mode == "enforce"
+    }
