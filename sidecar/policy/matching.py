@@ -1,6 +1,7 @@
 """Where a route applies: host, method and path patterns compiled to one test.
 
-Lives here: the path grammar (* within one segment, ** any rest). Must not know rules or modes.
+Lives here: the path grammar (* within one segment, ** any rest), and patterns whose cost does not
+explode on hostile texts. Must not know rules or modes.
 """
 
 from __future__ import annotations
@@ -50,9 +51,24 @@ def _any(sources: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _host(pattern: str) -> str:
-    return re.escape(host_name(pattern)).replace(r"\*", ".+")
+    return wild(host_name(pattern).split("*"), ".+")
 
 
 def _path(pattern: str) -> str:
-    parts = re.split(r"(\*\*+|\*)", same_path(pattern))
-    return "".join(".*" if part.startswith("**") else "[^/]*" if part == "*" else re.escape(part) for part in parts)
+    first, *rest = (chunk.split("*") for chunk in re.split(r"\*\*+", same_path(pattern)))
+    if not rest:
+        return wild(first, "[^/]*")
+    *middle, last = rest
+    found = "".join(f"(?>.*?{wild(chunk, '[^/]*', ends=False)})" for chunk in middle)
+    return wild(first, "[^/]*", ends=False) + found + ".*" + wild(last, "[^/]*")
+
+
+def wild(parts: list[str], gap: str, *, ends: bool = True) -> str:
+    """A regular expression for literal parts with gaps between them.
+
+    The first possible place of a part is the best one for all that follow, so atomic groups take it and
+    never come back; only the last part is looked for from the end, where `ends` says that it stands there.
+    """
+    first, *rest = (re.escape(part) for part in parts)
+    last = f"{gap}{rest.pop()}" if rest and ends else ""
+    return first + "".join(f"(?>{gap}?{part})" for part in rest) + last

@@ -1,0 +1,120 @@
+"""Worlds for tests of the policy core: a valid policy and answer in one call, and random ones for laws.
+
+Lives here: builders and Hypothesis strategies. Must not know what is expected of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy.model import MODES, Mode
+from sidecar.policy.plan import Decision, Plan, compile_policy, decide
+from sidecar.policy.resolve import Resolved, resolve
+
+
+def policy(rules: dict[str, Any] | None = None, **more: Any) -> Resolved:
+    """A complete policy in enforce, unless `mode` says otherwise."""
+    return resolve({"version": 1, "mode": "enforce", "rules": rules or {}, **more}, {})
+
+
+def plan(rules: dict[str, Any] | None = None, *, override: Mode | None = None, **more: Any) -> Plan:
+    """The same, compiled."""
+    return compile_policy(policy(rules, **more), override=override)
+
+
+def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
+    """A GET over HTTPS for / of shop.example, answered 200 with these lines."""
+    world: dict[str, Any] = {"method": "GET", "host": "shop.example", "path": "/", "scheme": "https", "request": [], "status": 200}
+    return Facts(**(world | more), fields=list(fields))
+
+
+def judged(rule: dict[str, Any], *fields: tuple[bytes, bytes], mode: Mode = "enforce", **more: Any) -> Decision:
+    """What one rule, named `it`, says of one answer."""
+    return decide(plan({"it": rule}, mode=mode).routes[-1], facts(*fields, **more))
+
+
+TEXTS = ("DENY", "nosniff", "a", "*", "d*y", "default-src 'self'", "max-age=1", "")
+CASES = st.sampled_from((str.lower, str.upper, str.title, str))
+HEADERS = ("Server", "X-Powered-By", "X-Frame-Options", "Content-Security-Policy", "Strict-Transport-Security", "Vary", "X-Odd", "Content-Type")
+HOSTS = ("shop.example", "www.shop.example", "other.example")
+PATHS = ("/", "/api", "/api/", "/api/items", "/api/items/7", "/static/a.css")
+
+_octets = st.one_of(st.sampled_from([text.encode() for text in TEXTS]), st.binary(max_size=12))
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> RawFields:
+    """Header lines of an answer: any bytes in values, repeats, odd case, names that no rule names."""
+    names = st.builds(lambda name, case: case(name).encode(), st.sampled_from((*HEADERS, "Set-Cookie", "X-Other")), CASES)
+    return draw(st.lists(st.tuples(st.one_of(names, st.binary(min_size=1, max_size=5)), _octets), max_size=8))
+
+
+WORLDS = st.builds(
+    Facts,
+    method=st.sampled_from(("GET", "POST")),
+    host=st.sampled_from(HOSTS),
+    path=st.sampled_from(PATHS),
+    scheme=st.sampled_from(("http", "https")),
+    request=lines(),
+    status=st.sampled_from((200, 204, 302, 404, 500)),
+    fields=lines(),
+)
+
+_values = st.sampled_from(TEXTS[:-1])
+_modes = st.sampled_from((None, *MODES))
+_patterns = st.dictionaries(st.sampled_from(HEADERS), st.one_of(st.booleans(), _values), max_size=2)
+
+
+def _keys(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None}
+
+
+_whens = st.fixed_dictionaries(
+    {},
+    optional={
+        "scheme": st.sampled_from(("http", "https")),
+        "status": st.lists(st.sampled_from((200, "4xx", "302", "5xx")), min_size=1, max_size=2),
+        "content-type": st.sampled_from(("text/html", "*/*", "a/*", ["text/html", "text/*"])),
+        "request": _patterns,
+        "response": _patterns,
+    },
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> dict[str, Any]:
+    """One complete header rule of any action."""
+    action = draw(st.sampled_from(("set", "default", "append", "remove", "merge", "require", "forbid")))
+    allowed = {"merge": HEADERS[3:4], "append": ("Vary", "X-Odd")}.get(action, HEADERS)
+    names = draw(st.lists(st.sampled_from(allowed), min_size=1, max_size=3, unique=True))
+    rule: dict[str, Any] = {"action": action, "header": names, "mode": draw(_modes), "when": draw(st.one_of(st.none(), _whens))}
+    if action == "merge":
+        rule["value"] = "default-src 'self'"
+    elif action != "remove":
+        rule["value"] = draw(_values if action in ("set", "default", "append") else st.one_of(st.none(), _values))
+    return _keys(rule)
+
+
+_routes = st.lists(
+    st.builds(
+        lambda match, mode, rules: _keys({"match": match, "mode": mode, "rules": rules}),
+        st.sampled_from(({"path": "/api/*"}, {"path": "/api/**"}, {"path": ["/", "/static/*.css"]}, {"host": "*.shop.example"}, {"method": "POST", "path": "/**"})),
+        _modes,
+        st.dictionaries(st.sampled_from(("a", "b", "mine")), rules(), max_size=2),
+    ),
+    max_size=3,
+)
+
+POLICIES = st.builds(
+    lambda rules, routes, mode: resolve(
+        _keys({"version": 1, "mode": mode, "rules": rules, "routes": [{"name": f"r{at}", **route} for at, route in enumerate(routes)]}), {}
+    ),
+    st.dictionaries(st.sampled_from(("a", "b", "c", "d")), rules(), max_size=4),
+    _routes,
+    _modes,
+)
+"""Complete policies of several rules, routes, modes and conditions."""
+OVERRIDES = _modes

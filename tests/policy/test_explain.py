@@ -1,0 +1,102 @@
+"""Explanations: the same as what decide does, with the reason of every step."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.explain import Step, explain
+from sidecar.policy.model import MODES, Mode
+from sidecar.policy.plan import compile_policy, decide
+from sidecar.policy.resolve import Resolved
+from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
+
+
+@settings(max_examples=75)
+@given(POLICIES, OVERRIDES, WORLDS)
+def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, world: Facts):
+    """The same lines leave, the same findings in the same order, and the input is not touched."""
+    before = list(world.fields)
+    route = compile_policy(resolved, override=override).route(world.host, world.method, world.path)
+
+    told, decision = explain(route, world), decide(route, world)
+
+    assert told.after == decision.fields
+    assert [step.finding for step in told.steps if step.finding] == list(decision.findings)
+    assert {route.rules.index(line) for line in route.rules for step in told.steps if step.rule == line.name and step.reason.startswith("not so")} == set(decision.skipped)
+    assert told.before == world.fields == before
+
+
+@settings(max_examples=50)
+@given(POLICIES, WORLDS)
+def test_every_rule_has_its_steps_in_order(resolved: Resolved, world: Facts):
+    """No rule of the route is left out, and they stand in the order of judging."""
+    route = compile_policy(resolved).route(world.host, world.method, world.path)
+
+    assert list(dict.fromkeys(step.rule for step in explain(route, world).steps)) == [line.name for line in route.rules]
+
+
+def steps(rule: dict[str, object], *fields: tuple[bytes, bytes], mode: Mode = "enforce", override: Mode | None = None, **more: object) -> list[Step]:
+    """The steps of one rule named `it`."""
+    return list(explain(plan({"it": rule}, mode=mode, override=override).routes[-1], facts(*fields, **more)).steps)
+
+
+SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "world", "reason"),
+    [
+        (SET, {}, "it is absent"),
+        (SET, {"fields": [(b"X-Frame-Options", b"DENY")]}, "already right"),
+        (SET, {"fields": [(b"x-frame-options", b"ALLOW")]}, "its value differs"),
+        (SET, {"fields": [(b"X-Frame-Options", b"DENY")] * 2}, "it stands more than once"),
+        (SET, {"mode": "report-only"}, "it is absent; only told, the mode is report-only"),
+        (SET | {"action": "require"}, {}, "it is absent; require only judges"),
+        (SET | {"action": "forbid"}, {"fields": [(b"X-Frame-Options", b"DENY")]}, "it stands; forbid only judges"),
+        (SET | {"mode": "off"}, {}, "off (rule)"),
+        (SET, {"override": "off"}, "off (override)"),
+        (SET, {"mode": "off"}, "off (policy)"),
+        (SET | {"when": {"status": "5xx"}}, {}, "not so: status is 5xx"),
+        (SET | {"when": {"content-type": ["text/html", "image/*"]}}, {}, "not so: content type is text/html or image/*"),
+        (SET | {"when": {"request": {"Cookie": True}}}, {}, "not so: request has a Cookie"),
+        (SET | {"when": {"request": {"Accept": "*json*"}}}, {}, "not so: request has Accept: *json*"),
+        (SET | {"when": {"response": {"Server": True}}}, {}, "not so: answer has a Server"),
+        (SET | {"when": {"response": {"Server": False}}}, {"fields": [(b"Server", b"s")]}, "not so: answer has no Server"),
+        ({"header": "Strict-Transport-Security", "action": "set", "value": "max-age=1"}, {"scheme": "http"}, "not so: scheme is https"),
+    ],
+)
+def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], reason: str):
+    """The reason names what was seen, the condition that failed, or who turned the rule off."""
+    fields = world.get("fields", [])
+    (step,) = steps(rule, *fields, **{key: value for key, value in world.items() if key != "fields"})
+
+    assert step.reason == reason
+    assert step.applies is not reason.startswith(("off", "not so"))
+
+
+def test_a_removal_of_several_names_has_a_step_for_each_that_stands():
+    """Names that do not stand are not listed; when none does, one step says that all is right."""
+    rule = {"header": ["Server", "X-Powered-By"], "action": "remove"}
+
+    assert [(step.header, step.reason) for step in steps(rule, (b"x-powered-by", b"x"), (b"SERVER", b"s"))] == [("X-Powered-By", "it stands"), ("Server", "it stands")]
+    assert [(step.header, step.reason) for step in steps(rule)] == [("Server, X-Powered-By", "already right")]
+
+
+def test_a_step_names_the_layers_its_rule_comes_from():
+    """Each key's layer is said once: the policy, or the route that overrode it."""
+    made = plan({"it": SET}, routes=[{"name": "api", "match": {"path": "/api"}, "rules": {"it": {"value": "SAMEORIGIN"}}}])
+    told = explain(made.routes[0], facts())
+
+    assert {told.steps[0].origin} & {"policy, route api", "route api, policy"}
+    assert told.route == "api"
+    assert explain(made.routes[1], facts()).steps[0].origin == "policy"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_step_carries_the_effective_mode_and_what_set_it(mode: Mode):
+    """The lowest ceiling is named."""
+    (step,) = steps(SET | {"mode": mode})
+
+    assert (step.mode, step.ceiling) == (mode, "policy" if mode == "enforce" else "rule")

@@ -1,0 +1,142 @@
+"""A compiled policy: what decide says, against a slow and obvious reading of the same policy."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.model import MODES, Mode, lowest
+from sidecar.policy.plan import compile_policy, decide
+from sidecar.policy.resolve import Resolved
+from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan, policy
+from tests.reference import Told, reference
+
+SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
+
+
+@given(POLICIES, OVERRIDES, WORLDS)
+def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | None, world: Facts):
+    """The compiled policy finds and makes exactly what reading it rule by rule does."""
+    before = list(world.fields)
+    route = compile_policy(resolved, override=override).route(world.host, world.method, world.path)
+
+    decision = decide(route, world)
+
+    found = [
+        Told(item.rule, item.header, item.kind, item.mode, list(item.before), None if item.after is None else list(item.after))
+        for item in decision.findings
+    ]
+    assert (decision.fields, found) == reference(resolved, override, world)
+    assert world.fields == before
+
+
+@settings(max_examples=50)
+@given(POLICIES, WORLDS)
+def test_report_only_returns_the_very_same_lines(resolved: Resolved, world: Facts):
+    """In report-only nothing is copied, let alone changed, and no finding claims to be made."""
+    route = compile_policy(resolved, override="report-only").route(world.host, world.method, world.path)
+
+    decision = decide(route, world)
+
+    assert decision.fields is world.fields
+    assert not decision.changed
+    assert not any(finding.made for finding in decision.findings)
+
+
+@settings(max_examples=25)
+@given(POLICIES, WORLDS)
+def test_off_makes_no_check(resolved: Resolved, world: Facts):
+    """Under the ceiling off there is nothing to judge, and nothing is found."""
+    compiled = compile_policy(resolved, override="off")
+
+    assert {route.checks for route in compiled.routes} == {()}
+    assert decide(compiled.routes[-1], world).findings == ()
+
+
+@settings(max_examples=50)
+@given(POLICIES, WORLDS)
+def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Facts):
+    """An enforced rule, asked again about the answer that it left, is content."""
+    route = compile_policy(resolved).route(world.host, world.method, world.path)
+    for check in route.checks:
+        alone = replace(route, checks=(check,))
+        left = replace(world, fields=decide(alone, world).fields)
+
+        assert not check.made or decide(alone, left).findings == ()
+
+
+@pytest.mark.parametrize(("override", "top", "route", "rule"), list(itertools.product((None, *MODES), repeat=4)))
+def test_mode_is_a_ceiling(override: Mode | None, top: Mode | None, route: Mode | None, rule: Mode | None):
+    """The effective mode is the lowest of override, policy, route and rule; nothing at the top is report-only."""
+    resolved = policy({"it": SET | ({"mode": rule} if rule else {})}, mode=top, routes=[{"name": "r", "match": {"path": "/"}, **({"mode": route} if route else {})}])
+    compiled = compile_policy(resolved, override=override)
+    line = compiled.route("h", "GET", "/").rules[0]
+    said = {"override": override, "policy": top or "report-only", "route r": route, "rule": rule}
+
+    assert line.mode == min((mode for mode in said.values() if mode), key=MODES.index)
+    assert said[line.ceiling] == line.mode
+    assert compiled.mode == lowest(top or "report-only", override)
+    checks = compiled.routes[0].checks
+    assert [check.made for check in checks] == ([] if line.mode == "off" else [line.mode == "enforce"])
+
+
+def test_the_first_route_that_matches_counts_and_default_takes_the_rest():
+    """Routes are asked in the order of the file."""
+    compiled = plan({}, routes=[{"name": "one", "match": {"path": "/a/**"}}, {"name": "two", "match": {"path": "/a/b"}}])
+
+    assert [compiled.route("h", "GET", path).name for path in ("/a/b", "/a/", "/b")] == ["one", "one", "default"]
+
+
+def test_rules_see_what_the_rules_before_them_made():
+    """A later rule judges the answer as the earlier ones left it, in enforce alone."""
+    rules = {"first": {"header": "X-A", "action": "set", "value": "new"}, "second": {"header": "X-A", "action": "forbid", "value": "new"}}
+    world = facts((b"x-a", b"old"))
+
+    assert [item.rule for item in decide(plan(rules).routes[-1], world).findings] == ["first", "second"]
+    assert [item.rule for item in decide(plan(rules, mode="report-only").routes[-1], world).findings] == ["first"]
+
+
+def test_a_rule_over_several_headers_asks_its_conditions_once():
+    """What a rule does to its first header does not decide on its second: report-only tells what enforce does."""
+    rule = {"header": ["X-A", "X-B"], "action": "set", "value": "1", "when": {"response": {"X-A": False}}}
+    enforced = decide(plan({"it": rule}).routes[-1], facts())
+    told = decide(plan({"it": rule}, mode="report-only").routes[-1], facts())
+
+    assert enforced.fields == [(b"X-A", b"1"), (b"X-B", b"1")]
+    assert [item.header for item in told.findings] == [item.header for item in enforced.findings]
+
+
+def test_skipped_names_the_rules_whose_conditions_did_not_hold():
+    """Each such rule once, by its index, whether or not it names several headers."""
+    rules = {
+        "held": {"header": "X-A", "action": "set", "value": "1", "when": {"status": "2xx"}},
+        "not": {"header": ["X-B", "X-C"], "action": "set", "value": "1", "when": {"status": "5xx"}},
+        "off": {"header": "X-D", "action": "set", "value": "1", "mode": "off"},
+        "hsts": {"header": "Strict-Transport-Security", "action": "set", "value": "max-age=1"},
+    }
+
+    assert decide(plan(rules).routes[-1], facts(scheme="http")).skipped == (1, 3)
+
+
+@given(st.lists(st.tuples(st.binary(), st.binary())))
+@example([(b"", b"")])
+@example([(b"content-security-policy", bytes(range(256)))])
+@example([(b"content-security-policy", b"\xff\xb5\xdf"), (b"Content-Security-Policy", b"\xff;;,")])
+def test_decide_is_total(fields: list[tuple[bytes, bytes]]):
+    """No bytes of an answer, legal or not, make decide raise."""
+    every = {
+        "set": SET,
+        "merge": {"header": "Content-Security-Policy", "action": "merge", "value": "default-src 'self'"},
+        "default": {"header": "X-Content-Type-Options", "action": "default", "value": "nosniff"},
+        "append": {"header": "Vary", "action": "append", "value": "Origin"},
+        "remove": {"header": ["Server", "X-Powered-By"], "action": "remove"},
+        "require": {"header": "Content-Type", "action": "require", "value": "text/*"},
+        "forbid": {"header": "Set-Cookie", "action": "forbid", "value": "*a*b*"},
+    }
+
+    assert decide(plan(every).routes[-1], facts(*fields)).fields

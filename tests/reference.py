@@ -1,0 +1,161 @@
+"""A slow, obvious reading of a complete policy, for comparison with the compiled one.
+
+Lives here: `reference`, which interprets rules one by one and keeps no secrets of speed. Shares nothing with
+`sidecar.policy.checks` but the tables of header facts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sidecar.policy import headers
+from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy.model import MODES, Mode, Rule, When
+from sidecar.policy.resolve import NamedRoute, Resolved
+
+
+class Told(NamedTuple):
+    """One violation in the reference's words."""
+
+    rule: str
+    header: str
+    kind: str
+    mode: str
+    before: list[bytes]
+    after: list[bytes] | None
+
+
+def reference(policy: Resolved, override: Mode | None, facts: Facts) -> tuple[RawFields, list[Told]]:
+    """The lines that leave, and every violation in order."""
+    route = next(route for route in policy.routes if applies(route, facts))
+    lines, told = list(facts.fields), []
+    for named in route.rules:
+        rule = named.rule
+        said = [override, policy.policy.mode or "report-only", route.mode, rule.mode]
+        mode = min((mode for mode in said if mode), key=MODES.index)
+        if mode == "off" or not rule.header or not holds(rule.when, facts, lines):
+            continue
+        found = [told for header in rule.header for told in complaint(named.name, rule, header, mode, facts, lines)]
+        if rule.action in ("remove", "forbid"):  # these go through the answer, not through the rule
+            names = [name.lower() for name, _ in lines]
+            found.sort(key=lambda item: names.index(item.header.lower().encode()))
+        for item in found:
+            told.append(item)
+            if mode == "enforce" and item.after is not None:
+                lines = rewritten(lines, item.header, item.after)
+    return lines, told
+
+
+def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines: RawFields) -> list[Told]:
+    """What one action says of one header: nothing, or one violation."""
+    row = headers.get(header)
+    before = [value for found, value in lines if found.lower() == header.lower().encode()]
+    text = sent(rule.value)
+    value = text.encode()
+
+    def say(kind: str, after: list[bytes] | None) -> list[Told]:
+        return [Told(name, header, kind, mode, before, after)]
+
+    if rule.action in ("set", "default", "append", "merge") and row is not None and row.scope == "https" and facts.scheme != "https":
+        return []
+    if rule.action == "remove":
+        return say("forbidden", []) if before else []
+    if rule.action == "forbid":
+        return say("forbidden", None) if before and (not text or any(glob(text, item) for item in before)) else []
+    if rule.action == "require":
+        if not before:
+            return say("missing", None)
+        if row is not None and row.single and len(before) > 1:
+            return say("duplicate", None)
+        return [] if not text or any(glob(text, item) for item in before) else say("mismatch", None)
+    if not before:
+        return say("missing", [value])
+    if rule.action == "append":
+        return [] if value in before else say("missing", [*before, value])
+    if rule.action == "set":
+        kind = "duplicate" if len(before) > 1 and value in before else "mismatch"
+        return [] if before == [value] else say(kind, [value])
+    if rule.action == "merge":
+        merged = headers.merge(header, ", ".join(item.decode("latin-1") for item in before), text).encode("latin-1")
+        return [] if [merged] == before else say("mismatch", [merged])
+    assert rule.action == "default"
+    one = headers.collapse(header, tuple(item.decode("latin-1") for item in before)) if len(before) > 1 else None
+    return [] if one is None else say("duplicate", [one.encode("latin-1")])
+
+
+def sent(value: object) -> str:
+    """A declared value as text."""
+    if not isinstance(value, dict):
+        return str(value or "")
+    parts = []
+    for directive, sources in value.items():
+        if sources is not False:
+            parts.append(" ".join([directive, *([] if sources is True else sources)]))
+    return "; ".join(parts)
+
+
+def rewritten(lines: RawFields, header: str, values: list[bytes]) -> RawFields:
+    """The lines with this header's values replaced one by one; surplus lines fall, further ones stand at the end."""
+    left, made = list(values), []
+    for name, old in lines:
+        if name.lower() != header.lower().encode():
+            made.append((name, old))
+        elif left:
+            made.append((name, left.pop(0)))
+    return made + [(header.encode(), value) for value in left]
+
+
+def holds(when: When | None, facts: Facts, lines: RawFields) -> bool:
+    """Whether all conditions of a rule hold for the answer as it stands now."""
+    if when is None:
+        return True
+    media = next((value.split(b";")[0].strip(b" \t").lower() for name, value in lines if name.lower() == b"content-type"), None)
+    asked = [(facts.request, pair) for pair in (when.request or {}).items()] + [(lines, pair) for pair in (when.response or {}).items()]
+    return (
+        when.scheme in (None, facts.scheme)
+        and (when.status is None or str(facts.status) in when.status or f"{facts.status // 100}xx" in when.status)
+        and (when.content_type is None or (media is not None and any(glob(item, media) for item in when.content_type)))
+        and all(pattern_holds(where, name, pattern) for where, (name, pattern) in asked)
+    )
+
+
+def pattern_holds(lines: RawFields, header: str, pattern: str | bool) -> bool:
+    """Whether a header is there, is not there, or has a line of this pattern."""
+    values = [value for name, value in lines if name.lower() == header.lower().encode()]
+    return (len(values) > 0) is pattern if isinstance(pattern, bool) else any(glob(pattern.lower(), value.lower()) for value in values)
+
+
+def applies(route: NamedRoute, facts: Facts) -> bool:
+    """Whether a route's match holds."""
+    match = route.match
+    return (
+        (match.method is None or facts.method in match.method)
+        and (match.host is None or any(glob(host, facts.host.encode()) for host in match.host))
+        and (match.path is None or any(path_glob(path, facts.path) for path in match.path))
+    )
+
+
+def glob(pattern: str, value: bytes) -> bool:
+    """A pattern in which * stands for any run, letter by letter."""
+    reached = {0}
+    text = value.decode("latin-1")
+    for letter in pattern:
+        if letter == "*":
+            reached = set(range(min(reached, default=len(text) + 1), len(text) + 1))
+        else:
+            reached = {at + 1 for at in reached if text[at : at + 1] == letter}
+    return len(text) in reached
+
+
+def path_glob(pattern: str, path: str) -> bool:
+    """A path pattern in which * stays within a segment and ** does not, letter by letter."""
+    reached, rest = {0}, pattern
+    while rest:
+        if rest.startswith("**"):
+            reached, rest = set(range(min(reached, default=len(path) + 1), len(path) + 1)), rest.lstrip("*")
+        elif rest.startswith("*"):
+            ends = [(path.find("/", at) if "/" in path[at:] else len(path)) for at in sorted(reached)]
+            reached, rest = {at for start, end in zip(sorted(reached), ends, strict=True) for at in range(start, end + 1)}, rest[1:]
+        else:
+            reached, rest = {at + 1 for at in reached if path[at : at + 1] == rest[0]}, rest[1:]
+    return len(path) in reached
