@@ -72,7 +72,8 @@ class _Reader:
         self.fields.append((name, value.rstrip(b" \t")))
 
     def on_body(self, piece: bytes) -> None:
-        self.pieces.append(piece)
+        if self.begun == 1:
+            self.pieces.append(piece)
 
     def on_message_complete(self) -> None:
         self.complete = True

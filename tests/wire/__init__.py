@@ -1,0 +1,1 @@
+"""Octets on real sockets against the real data plane, with a strict recording origin behind it."""

@@ -1,0 +1,231 @@
+"""The data plane and its origin in one background loop, and a blocking client for them.
+
+Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases. Answers are read with h11, so
+that whatever the proxy emits must satisfy an independent reader. Must not know the cases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import h11
+
+from sidecar.policy.plan import compile_policy
+from sidecar.proxy import DataPlane
+from sidecar.settings import Settings, layered
+from sidecar.source import load_policy
+from sidecar.telemetry import Events, Metrics, Telemetry
+from sidecar.telemetry.events import Sink
+from tests.wire.origin import Origin
+
+POLICY = "version: 1\nname: wire\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value: 'on'}\n"
+PATIENCE = 8.0
+
+
+class Lines(Sink):
+    """Events in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.dropped = 0
+
+    def write(self, line: str) -> None:
+        self.lines.append(line)
+
+    def close(self, timeout: float = 2.0) -> None:
+        pass
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append(self.format(record))
+
+
+def active_for(policy: str, telemetry: Telemetry, revision: str = "r1") -> Any:
+    """A snapshot as the revisions make it."""
+    plan = compile_policy(load_policy(policy.encode(), "policy.yaml"))
+    return SimpleNamespace(revision=revision, plan=plan, tallies=telemetry.activated(plan, revision))
+
+
+@dataclass
+class Stage:
+    """A running pair. `complaints` holds log records and loop errors: there must be none."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    policy: str = POLICY
+    upstream: str | None = None
+    origin: Origin = field(default_factory=Origin)
+    reports: Any = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Stage]:
+        started = threading.Event()
+        self._errors = _Errors()
+        logging.getLogger().addHandler(self._errors)
+        thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        thread.start()
+        assert started.wait(PATIENCE)
+        try:
+            yield self
+        finally:
+            self.loop.call_soon_threadsafe(self._stop.set)
+            thread.join(PATIENCE)
+            logging.getLogger().removeHandler(self._errors)
+            assert not thread.is_alive()
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.run(self._main(started))
+
+    async def _main(self, started: threading.Event) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(lambda _loop, context: self._errors.seen.append(str(context)))
+        self._stop = asyncio.Event()
+        server = await self.origin.start()
+        flags = {"upstream": self.upstream or f"http://127.0.0.1:{self.origin.port}", "listen": "127.0.0.1:0"}
+        self.configured: Settings = layered(self.settings, {}, flags)
+        self.events = Lines()
+        self.telemetry = Telemetry(Events(self.events, per_second=1_000_000), Metrics(process=False))
+        self.active = active_for(self.policy, self.telemetry)
+        self.plane = DataPlane(self.configured, lambda: self.active, self.telemetry, reports=self.reports)
+        bound = (await self.plane.start())[0]
+        self.address = ("127.0.0.1", int(bound.rpartition(":")[2]))
+        started.set()
+        await self._stop.wait()
+        self.plane.abort()
+        server.close()
+        for writer in tuple(self.origin.writers):
+            writer.transport.abort()
+        for _ in range(50):
+            if not self.origin.open and not self.telemetry.connections.n:
+                break
+            await asyncio.sleep(0.02)
+
+    @property
+    def complaints(self) -> list[str]:
+        return self._errors.seen
+
+    def call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run something in the stage's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    def count(self, metric: str, *labels: str) -> float:
+        return self.telemetry.metrics.value(metric, *labels)
+
+    def connect(self) -> socket.socket:
+        made = socket.create_connection(self.address, timeout=PATIENCE)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def canary(self) -> None:
+        """A fresh client gets exactly its own answer, and nothing went wrong inside."""
+        mark = os.urandom(6).hex()
+        reply = self.talk(b"GET /canary/%b HTTP/1.1\r\nHost: c\r\n\r\n" % mark.encode())[0]
+        assert reply.body == f"GET /canary/{mark} 0".encode()
+        assert self.complaints == []
+
+    def talk(self, data: bytes, **how: Any) -> list[Reply]:
+        with self.connect() as client:
+            return talk(client, data, **how)
+
+    def settle(self) -> None:
+        """Wait until nothing is in flight."""
+
+        async def quiet() -> None:
+            while self.telemetry.in_flight.n or self.telemetry.connections.n:
+                await asyncio.sleep(0.005)
+
+        self.call(quiet())
+
+
+@dataclass
+class Reply:
+    """One answer as h11 read it; `whole` is false when the connection ended inside it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    interim: list[int]
+    whole: bool = True
+    version: str = "1.1"
+
+    def values(self, name: str) -> list[str]:
+        return [value for found, value in self.headers if found.lower() == name]
+
+
+def send(client: socket.socket, data: bytes, *, bytewise: bool = False) -> None:
+    """Send; that the proxy may close while octets are still leaving is part of the game."""
+    with contextlib.suppress(ConnectionError):
+        if bytewise:
+            for at in range(len(data)):
+                client.send(data[at : at + 1])
+        else:
+            client.sendall(data)
+
+
+def talk(client: socket.socket, data: bytes, *, bytewise: bool = False, method: str = "GET", answers: int = 1) -> list[Reply]:
+    """Send octets, read up to `answers` answers; fewer when the connection ends. Raises TimeoutError for a hang."""
+    send(client, data, bytewise=bytewise)
+    return read_answers(client, method=method, answers=answers)
+
+
+def read_answers(client: socket.socket, *, method: str = "GET", answers: int = 1, rest: bytes = b"") -> list[Reply]:
+    found: list[Reply] = []
+    while len(found) < answers:
+        reply, rest = _read_one(client, method, rest)
+        if reply is None:
+            break
+        found.append(reply)
+    return found
+
+
+def _read_one(client: socket.socket, method: str, rest: bytes) -> tuple[Reply | None, bytes]:
+    parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+    parser.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+    parser.send(h11.EndOfMessage())
+    if rest:
+        parser.receive_data(rest)
+    reply: Reply | None = None
+    interim: list[int] = []
+    while True:
+        try:
+            event = parser.next_event()
+        except h11.RemoteProtocolError:
+            if reply is None:
+                if parser.their_state is h11.ERROR and not parser.trailing_data[0]:
+                    return None, b""
+                raise
+            reply.whole = False
+            return reply, b""
+        if event is h11.NEED_DATA:
+            try:
+                data = client.recv(65_536)
+            except ConnectionError:
+                if reply is not None:
+                    reply.whole = False
+                return reply, b""
+            parser.receive_data(data)
+        elif isinstance(event, h11.InformationalResponse):
+            interim.append(event.status_code)
+        elif isinstance(event, h11.Response):
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items()]
+            reply = Reply(event.status_code, headers, b"", interim, version=event.http_version.decode())
+        elif isinstance(event, h11.Data):
+            assert reply is not None
+            reply.body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            return reply, parser.trailing_data[0]
+        else:
+            return reply, b""

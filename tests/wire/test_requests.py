@@ -1,0 +1,60 @@
+"""The client's side, case by case: refused or passed, whole and octet by octet, each followed by a canary.
+
+Lives here: the runner over `REFUSED` and `PASSED`. Must not know the cases' octets.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.wire.requests_passed import PASSED, Passed
+from tests.wire.requests_refused import REFUSED
+from tests.wire.stage import Stage
+
+BYTEWISE_LIMIT = 3000
+WAYS = pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "octets"])
+
+
+def _feasible(raw: bytes, bytewise: bool) -> None:
+    if bytewise and len(raw) > BYTEWISE_LIMIT:
+        pytest.skip("too large to send an octet at a time; the whole is the case")
+
+
+@pytest.mark.parametrize(("raw", "status"), REFUSED.values(), ids=REFUSED.keys())
+@WAYS
+def test_refused(stage: Stage, raw: bytes, status: int, bytewise: bool) -> None:
+    """The request is answered by us with the policy applied, nothing whole reaches the upstream, and the connection ends."""
+    _feasible(raw, bytewise)
+    before = sum(line.count('"request.rejected"') for line in stage.events.lines)
+
+    replies = stage.talk(raw, bytewise=bytewise, answers=2)
+
+    assert [reply.status for reply in replies] == [status]
+    assert replies[0].values("x-policy") == ["on"]
+    assert replies[0].values("connection") == ["close"]
+    assert replies[0].values("server") == []
+    assert replies[0].version == "1.1"
+    stage.canary()
+    assert [request.target for request in stage.origin.requests if not request.target.startswith("/canary")] == []
+    assert sum(line.count('"request.rejected"') for line in stage.events.lines) == before + 1
+
+
+@pytest.mark.parametrize("case", PASSED.values(), ids=PASSED.keys())
+@WAYS
+def test_passed(stage: Stage, case: Passed, bytewise: bool) -> None:
+    """The upstream sees exactly the request that was meant, and the client its answer with the policy applied."""
+    _feasible(case.raw, bytewise)
+
+    reply = stage.talk(case.raw, bytewise=bytewise, method=case.method)[0]
+
+    assert reply.status == 200
+    assert reply.values("x-policy") == ["on"]
+    (seen,) = stage.origin.requests
+    assert (seen.method, seen.target, seen.body) == (case.method, case.target, case.body)
+    assert [line for line in seen.headers if line in case.has] == list(case.has)
+    names = [name.lower() for name, _ in seen.headers]
+    assert not set(case.lacks) & set(names)
+    assert len(seen.values("host")) == len(seen.values("x-forwarded-for")) == len(seen.values("x-request-id")) == 1
+    assert len([name for name in names if name in ("content-length", "transfer-encoding")]) <= 1
+    stage.canary()
+    assert stage.origin.errors == []
