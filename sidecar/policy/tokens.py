@@ -1,0 +1,265 @@
+"""Headers whose grammar is older than structured fields: HSTS, Referrer-Policy, Cache-Control, word lists.
+
+Lives here: reading, judging and merging them. Must not know which header has which grammar (see
+`headers`). Hostile text is read up to 64 KiB; nothing here raises.
+Sources: RFC 6797 (HSTS), Referrer Policy (W3C), RFC 9111 (Cache-Control), Clear Site Data (W3C).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from sidecar.policy import faults
+from sidecar.policy.faults import MAX_TEXT, Fault
+
+HALF_YEAR = 15_552_000
+"""Seconds; below it HSTS lapses between two visits of many people."""
+YEAR = 31_536_000
+"""Seconds; what the preload list asks for."""
+
+REFERRER_POLICIES: MappingProxyType[str, bool] = MappingProxyType(
+    {
+        "no-referrer": True,
+        "same-origin": True,
+        "strict-origin": True,
+        "strict-origin-when-cross-origin": True,
+        "origin": False,
+        "origin-when-cross-origin": False,
+        "no-referrer-when-downgrade": False,
+        "unsafe-url": False,
+    }
+)
+"""Every policy that browsers recognise, and whether it keeps path and query from other sites and from plain HTTP."""
+
+SITE_DATA = frozenset(
+    f'"{word}"' for word in ("cache", "cookies", "storage", "executionContexts", "clientHints", "prefetchCache", "prerenderCache", "*")
+)
+"""Types of Clear-Site-Data, with the double quotes that they need."""
+
+CacheControl: TypeAlias = dict[str, str | None]
+"""Directive in lower case -> its argument as written, None = without one."""
+
+_OWS = " \t"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ARGUMENT = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*|\"[\t !#-~]*\"")
+_LIST_PART = re.compile(r'(?:[^,"]|"[^"]*"?)+')
+_VISIBLE = re.compile(r"[!-~]+")
+_SECONDS = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
+_LOOSER = frozenset({"public", "immutable", "s-maxage", "stale-while-revalidate", "stale-if-error"})
+_SHARING = frozenset({"public", "private", "no-store", "no-cache"})
+_OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("no-store", _LOOSER),
+    ("private", frozenset({"public", "s-maxage"})),
+    ("no-cache", frozenset({"immutable", "stale-while-revalidate"})),
+)
+
+
+class Kind(faults.Kind):
+    """All that can be wrong with these headers."""
+
+    HSTS_NO_AGE = "hsts-no-max-age", "invalid", "Browsers ignore the header: it has no valid max-age.", "Write max-age=63072000."
+    HSTS_REPEATED = (
+        "hsts-repeated", "invalid", "Browsers ignore the header: {part} stands in it more than once.", "Write {part} once (RFC 6797 section 6.1).",
+    )  # fmt: skip
+    HSTS_BAD = (
+        "hsts-bad-directive", "invalid", "{part} is no directive of HSTS.", "Use max-age, includeSubDomains and preload, separated by semicolons.",
+    )  # fmt: skip
+    HSTS_PRELOAD = (
+        "hsts-preload-refused", "invalid", "The preload list refuses the host: preload needs includeSubDomains and a max-age of a year.",
+        "Add them, or remove preload, which is hard to undo.",
+    )  # fmt: skip
+    HSTS_SHORT = (
+        "hsts-short", "weak", "The max-age is shorter than half a year, so browsers forget it between visits.", "Raise it step by step to 63072000.",
+    )  # fmt: skip
+    HSTS_OFF = "hsts-off", "weak", "With max-age=0 browsers forget that the host is HTTPS only.", "Write max-age=63072000."
+    REFERRER_UNKNOWN = (
+        "referrer-unknown", "invalid", "Browsers skip {part}: it is no referrer policy.", "Use a policy such as strict-origin-when-cross-origin.",
+    )  # fmt: skip
+    REFERRER_UNSAFE = (
+        "referrer-unsafe", "weak", "The policy {part} tells other sites, or plain HTTP, more than is needed.",
+        "Use strict-origin-when-cross-origin, same-origin or no-referrer.",
+    )  # fmt: skip
+    CACHE_BAD = (
+        "cache-bad-directive", "invalid", "Caches ignore {part}: it is no cache directive.", "Separate directives by commas, arguments by =.",
+    )  # fmt: skip
+    CACHE_REPEATED = (
+        "cache-repeated", "invalid", "The directive {part} stands more than once, and caches differ in which one they obey.", "Write {part} once.",
+    )  # fmt: skip
+    CACHE_CONFLICT = "cache-conflict", "invalid", "The directive {part} is overruled by {hint} beside it.", "Remove one of the two."
+    SITE_DATA_UNQUOTED = "site-data-unquoted", "invalid", "Browsers ignore {part} without double quotes.", 'Write "{part}" in double quotes.'
+    SITE_DATA_UNKNOWN = (
+        "site-data-unknown", "invalid", "Browsers know no site data {part}.", 'Use "cache", "cookies", "storage" or "*".',
+    )  # fmt: skip
+    NOT_A_NAME = "list-not-a-name", "invalid", "The entry {part} is no name.", "Write names separated by commas, without quotes."
+
+
+@dataclass(frozen=True, slots=True)
+class Hsts:
+    """What a Strict-Transport-Security value says. `max_age` in seconds, None when there is no valid one."""
+
+    max_age: int | None
+    include_subdomains: bool
+    preload: bool
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether browsers obey it: a max-age, and no directive twice (unknown ones do no harm)."""
+        return self.max_age is not None and not any(fault.kind is Kind.HSTS_REPEATED for fault in self.faults)
+
+
+def parse_hsts(text: str) -> Hsts:
+    """Read a Strict-Transport-Security value (RFC 6797 section 6.1)."""
+    said: dict[str, str] = {}
+    found: list[Fault] = []
+    for piece in text[:MAX_TEXT].split(";"):
+        name, equals, value = (part.strip(_OWS) for part in piece.partition("="))
+        key = name.lower()
+        if not name and not equals:
+            continue
+        if key in said:
+            found.append(Kind.HSTS_REPEATED.about(name))
+        elif key not in ("max-age", "includesubdomains", "preload") or (equals and key != "max-age"):
+            found.append(Kind.HSTS_BAD.about(piece.strip(_OWS)))
+        else:
+            said[key] = value
+    digits = re.fullmatch(r'"?([0-9]+)"?', said.get("max-age", ""))
+    max_age = int(digits[1][:15]) if digits else None
+    if max_age is None:
+        found.append(Kind.HSTS_NO_AGE.about())
+    return Hsts(max_age, "includesubdomains" in said, "preload" in said, tuple(found))
+
+
+def judge_hsts(text: str) -> tuple[Fault, ...]:
+    """What is wrong with a Strict-Transport-Security value, and what is weak in it."""
+    hsts = parse_hsts(text)
+    found = list(hsts.faults)
+    if hsts.max_age is not None:
+        if hsts.max_age < HALF_YEAR:
+            found.append((Kind.HSTS_SHORT if hsts.max_age else Kind.HSTS_OFF).about())
+        if hsts.preload and not (hsts.include_subdomains and hsts.max_age >= YEAR):
+            found.append(Kind.HSTS_PRELOAD.about())
+    return tuple(found)
+
+
+def words(text: str) -> list[str]:
+    """The entries of a comma-separated list, in order; those with white space or outside visible ASCII are no entries."""
+    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
+    return [entry for entry in entries if _VISIBLE.fullmatch(entry)]
+
+
+def referrer_policy(text: str) -> str | None:
+    """The policy that browsers follow: the last one of the list that they recognise."""
+    known = [entry.lower() for entry in words(text) if entry.lower() in REFERRER_POLICIES]
+    return known[-1] if known else None
+
+
+def judge_referrer(text: str) -> tuple[Fault, ...]:
+    """Entries that browsers skip, and a policy in force that tells too much."""
+    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
+    found = [Kind.REFERRER_UNKNOWN.about(entry) for entry in entries if entry.lower() not in REFERRER_POLICIES]
+    policy = referrer_policy(text)
+    if policy is not None and not REFERRER_POLICIES[policy]:
+        found.append(Kind.REFERRER_UNSAFE.about(policy))
+    return tuple(found)
+
+
+def judge_names(text: str) -> tuple[Fault, ...]:
+    """Entries of a list of header names or methods that are none."""
+    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
+    return tuple(Kind.NOT_A_NAME.about(entry) for entry in entries if entry and not _TOKEN.fullmatch(entry))
+
+
+def judge_site_data(text: str) -> tuple[Fault, ...]:
+    """Entries of Clear-Site-Data that browsers ignore."""
+    return tuple(
+        (Kind.SITE_DATA_UNQUOTED if f'"{entry}"' in SITE_DATA else Kind.SITE_DATA_UNKNOWN).about(entry)
+        for entry in words(text)
+        if entry not in SITE_DATA
+    )
+
+
+def merge_words(app: str, ours: str, everything: str = "*", *, fold: bool = True) -> str:
+    """All entries of both lists, the service's first; one that means `everything` stands for all.
+
+    With `fold`, case makes no difference (Vary); without, it does (Clear-Site-Data).
+    """
+    held = words(app)
+    merged: dict[str, str] = {}
+    for entry in (*held, *words(ours)):
+        merged.setdefault(entry.lower() if fold else entry, entry)
+    if len(app) > MAX_TEXT or len(merged) == len({entry.lower() if fold else entry for entry in held}):
+        return app
+    return everything if everything in merged else ", ".join(merged.values())
+
+
+def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
+    """Read a Cache-Control value (RFC 9111 section 5.2); of equal directives the stricter one is kept."""
+    said: CacheControl = {}
+    found: list[Fault] = []
+    for part in _LIST_PART.findall(text[:MAX_TEXT]):
+        name, equals, argument = (piece.strip(_OWS) for piece in part.partition("="))
+        key, value = name.lower(), argument if equals else None
+        if not name and not equals:
+            continue
+        if not _TOKEN.fullmatch(name) or not _ARGUMENT.fullmatch(argument):
+            found.append(Kind.CACHE_BAD.about(part.strip(_OWS)))
+        elif key in said:
+            found.append(Kind.CACHE_REPEATED.about(key))
+            said[key] = _stricter(key, said[key], value)
+        else:
+            said[key] = value
+    return said, tuple(found)
+
+
+def _stricter(name: str, one: str | None, other: str | None) -> str | None:
+    """The argument that lets less be reused: fewer seconds, or no list of fields; else the first."""
+    if name in _SECONDS:
+        seconds = [argument for argument in (one, other) if argument and re.fullmatch(r'"?[0-9]{1,15}"?', argument)]
+        return min(seconds, key=lambda argument: int(argument.strip('"')), default=one)
+    return None if name in _SHARING and one != other else one
+
+
+def judge_cache(text: str) -> tuple[Fault, ...]:
+    """Directives that caches ignore, or that another directive overrules."""
+    said, found = parse_cache(text)
+    conflicts = (Kind.CACHE_CONFLICT.about(name, by) for by, names in _overruled(said) for name in names)
+    return (*found, *conflicts)
+
+
+def _overruled(said: CacheControl) -> Iterable[tuple[str, list[str]]]:
+    for strong, weaker in _OVERRULES:
+        if strong in said and said[strong] is None:
+            names = [name for name in said if name in weaker]
+            if strong == "no-store" and (said.get("max-age") or "0").strip('"0'):
+                names.append("max-age")
+            yield strong, names
+
+
+def merge_cache(app: str, ours: str, *, widen: bool = False) -> str:
+    """Merge two Cache-Control values by directive.
+
+    Law: without leave nothing may be stored or reused that the service's value does not allow, and
+    every restriction of ours holds: the stricter of no-store, private and public, the fewer seconds;
+    what the winner overrules is dropped, and what loosens (public, immutable, stale-*) is not added.
+    A max-age is added where the service gave none, in place of each cache's guess.
+    With leave ours wins: its word on storing and sharing, its seconds, and what loosens.
+    """
+    held, wanted = parse_cache(app)[0], parse_cache(ours)[0]
+    if len(app) > MAX_TEXT or not held:
+        return app if held else ours
+    merged = {name: value for name, value in held.items() if not (widen and name in _SHARING and wanted.keys() & _SHARING)}
+    for name, value in wanted.items():
+        if widen or (name not in merged and name not in _LOOSER):
+            merged[name] = value
+        elif name in merged:
+            merged[name] = _stricter(name, merged[name], value)
+    dropped = {name for _, names in _overruled(merged) for name in names}
+    kept = {name: value for name, value in merged.items() if name not in dropped}
+    if held in (merged, kept):
+        return app
+    return ", ".join(name if value is None else f"{name}={value}" for name, value in kept.items())
