@@ -85,6 +85,7 @@ class Revisions:
         *,
         ceiling: Mode | None = None,
         publish: Publish | None = None,
+        seen: Callable[[], object] = lambda: None,
         observers: Sequence[Callable[[Active, Revision], None]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -99,6 +100,8 @@ class Revisions:
         self._ceiling = ceiling
         self._publish = publish
         self._observers = observers
+        self._seen_by_rules = seen
+        self._left: object = None
         self._clock = clock
         self._known: dict[str, Revision] = {}
         self._parents: dict[str, str | None] = {}
@@ -167,7 +170,7 @@ class Revisions:
             )
             if self.pinned:
                 self._telemetry.tell("policy.pinned", revision=found.id, held_back=self.pinned)
-            await self._keep({"event": "policy.rolled_back", "revision": found.id, "left": left.id, "who": who, "reason": reason})
+            await self._keep({"event": "policy.rolled_back", "seen": self._left, "revision": found.id, "left": left.id, "who": who, "reason": reason})
             return found
 
     async def set_mode(self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None) -> Mode:
@@ -197,6 +200,11 @@ class Revisions:
             async with self._lock:
                 if first != self._seen:
                     await self._reload("file", unpin=False)
+
+    async def record(self, entry: dict[str, Any]) -> None:
+        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it."""
+        self._telemetry.tell(str(entry["event"]), level="warning", **{key: value for key, value in entry.items() if key not in ("event", "diff")})
+        await self._keep(entry, state=False)
 
     def history(self) -> list[dict[str, Any]]:
         """The journal, oldest first."""
@@ -250,6 +258,7 @@ class Revisions:
         await self._swap()
 
     async def _swap(self) -> None:
+        self._left = self._seen_by_rules()
         plan = compile_policy(self.current.resolved, override=self.ceiling)
         active = Active(self.current.id, plan, self._telemetry.activated(plan, self.current.id))
         self.active = active
@@ -282,7 +291,7 @@ class Revisions:
         self._telemetry.tell("policy.activated", source=current.source, reason=about.reason, **facts)
         if self.override:
             self._tell_mode(self.override.mode, self.override.who, self.override.reason)
-        await self._keep({"event": "policy.activated", "reason": about.reason, **facts})
+        await self._keep({"event": "policy.activated", "seen": self._left, "reason": about.reason, **facts})
 
     def _tell_mode(self, mode: Mode, who: str, reason: str) -> None:
         until = self.override.until if self.override else None

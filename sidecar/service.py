@@ -19,7 +19,7 @@ import sidecar
 from sidecar.admin.access import read_token
 from sidecar.admin.api import Api, Process, status
 from sidecar.admin.health import health_app
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Refused, Revision, Revisions
 from sidecar.rollout.evidence import Book
@@ -45,7 +45,7 @@ class Service:
         publish = self._workers.publish if self._workers else None
         self.book = Book(self.telemetry.metrics)
         self._guard = Watch(self.telemetry.metrics)
-        self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish, observers=(self._activated,))
+        self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
         self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
         self.listen: list[str] = []
         self.admin = self.health = ""
@@ -65,7 +65,7 @@ class Service:
             PolicyError: no policy can be put in force, or an address cannot be bound.
         """
         await self.revisions.start()
-        process = Process(self._facts, self._ready, self._refresh)
+        process = Process(self._facts, self._ready, self._refresh, self._evidence)
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
             self.listen = await self._bound("listen", self.plane.start())
@@ -91,6 +91,10 @@ class Service:
             await self.drain()
         finally:
             await self.close()
+
+    def active_mode(self) -> Mode:
+        """The effective mode of the whole."""
+        return self.revisions.mode
 
     def stop(self) -> None:
         """TERM: drain, then stop. A second time: now."""
@@ -161,9 +165,16 @@ class Service:
             cure = f"choose another with --{name} HOST:PORT"
             raise PolicyError((Problem(f"{name} address {wanted} cannot be bound: {error.strerror or error}", cure),)) from error
 
+    def _seen(self) -> list[dict[str, Any]]:
+        return [item.data() for item in self.book.evidence() if item.evaluated]
+
     def _activated(self, active: Active, revision: Revision) -> None:
         self.book.activated(active.plan)
         self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
+
+    async def _evidence(self) -> list[dict[str, Any]]:
+        await self._refresh()
+        return [item.data() for item in self.book.evidence()]
 
     async def _tick(self) -> None:
         while True:

@@ -22,7 +22,7 @@ from sidecar.policy.problems import did_you_mean
 from sidecar.revisions import Refused, Revisions
 from sidecar.telemetry import Telemetry
 
-_BODY = 16_384
+_BODY = 1 << 20
 _BACKLOG = 256
 
 
@@ -33,6 +33,7 @@ class Process:
     facts: Callable[[], dict[str, Any]]
     ready: Callable[[], Readiness]
     refresh: Callable[[], Awaitable[None]]
+    evidence: Callable[[], Awaitable[list[dict[str, Any]]]]
 
 
 class Api:
@@ -50,6 +51,8 @@ class Api:
         app.router.add_get("/api/status", self.status)
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
+        app.router.add_get("/api/evidence", self.evidence)
+        app.router.add_post("/-/promotion", self.promotion)
         app.router.add_get("/api/events", self.events)
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
@@ -72,6 +75,19 @@ class Api:
         if text is None:
             return error(404, "no such revision")
         return web.json_response({"revision": request.match_info["revision"], "text": text})
+
+    async def evidence(self, _request: web.Request) -> web.Response:
+        """What each rule has seen since it came as it is now."""
+        return web.json_response({"evidence": await self._process.evidence()})
+
+    async def promotion(self, request: web.Request) -> web.Response:
+        """Record a promotion that is about to be written to the policy file."""
+        keys = {"rules", "verdicts", "override", "source", "command", "file", "before", "after", "diff", "who"}
+        body = await _body(request, keys)
+        if not body.get("rules"):
+            return error(400, "a promotion names its rules")
+        await self._revisions.record({"event": "policy.promoted", **body})
+        return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Live events (server-sent events); a reader that falls behind loses the oldest."""

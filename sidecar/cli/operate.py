@@ -74,7 +74,7 @@ def _who() -> str:
         return "operator"
 
 
-def _admin_options(command: Any) -> Any:
+def admin_options(command: Any) -> Any:
     """The options of every verb here; the verb gets `admin: Admin` and `machine: bool`."""
     command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
     command = click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="SIDECAR_ADMIN_TOKEN_FILE", help="File with the admin token.")(command)
@@ -82,7 +82,7 @@ def _admin_options(command: Any) -> Any:
 
 
 @click.command()
-@_admin_options
+@admin_options
 def status(admin: str, token_file: Path | None, machine: bool) -> None:
     """What is in force: policy, revision, mode and what set it, and the last reload's problems."""
     told = Admin(admin, token_file).get("/api/status")
@@ -107,7 +107,7 @@ def status(admin: str, token_file: Path | None, machine: bool) -> None:
 
 
 @click.command()
-@_admin_options
+@admin_options
 @click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many entries.")
 def history(admin: str, token_file: Path | None, machine: bool, last: int) -> None:
     """Who put what in force, when and why; newest first."""
@@ -124,7 +124,7 @@ def history(admin: str, token_file: Path | None, machine: bool, last: int) -> No
 
 
 @click.command()
-@_admin_options
+@admin_options
 @click.option("--unpin", is_flag=True, help="Put the file in force even if its revision was rolled back.")
 def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> None:
     """Read the policy file now."""
@@ -136,7 +136,7 @@ def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> N
 
 
 @click.command()
-@_admin_options
+@admin_options
 @click.option("--to", metavar="REVISION", help="Which revision; without it, the one before.")
 @click.option("--reason", help="Why; stands in the history.")
 def rollback(admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None) -> None:
@@ -151,7 +151,7 @@ def rollback(admin: str, token_file: Path | None, machine: bool, to: str | None,
 
 
 @click.command()
-@_admin_options
+@admin_options
 @click.argument("mode", required=False, type=click.Choice(MODES))
 @click.option("--reason", help="Why; stands in the history.")
 @click.option("--for", "lasting", metavar="TIME", help="End the override after this, as 30m.")

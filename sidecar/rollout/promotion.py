@@ -53,6 +53,12 @@ def promote(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
     return edited
 
 
+def enforced(text: str, name: str = "policy.yaml") -> str:
+    """The text with the policy's own ceiling at enforce: the one word that moves everything that may."""
+    source = read(text.encode(), name)
+    return text if source_mode(source, ()) == "enforce" else applied(source.text, [_set_mode(source, (), "enforce")])
+
+
 def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
     """The effective mode of each (route, rule)."""
     return {(route.name, line.name): line.mode for route in compile_policy(resolved).routes for line in route.rules}

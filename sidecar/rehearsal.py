@@ -1,0 +1,249 @@
+"""The release tried before it is made: the real settings and policy on scratch ports, step by step, timed.
+
+Lives here: the steps and their sheet. Like the demo it builds the same `Service` that `run` does; what is
+rehearsed is what will run. Must not know how the sheet is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.plan import compile_policy, decide
+from sidecar.rollout import deployment
+from sidecar.rollout.promotion import enforced
+from sidecar.service import Service
+from sidecar.settings import Settings
+from sidecar.source import load_policy
+from sidecar.telemetry.events import Sink
+
+ROLLBACKS = 15
+_WAIT = 5.0
+_ASIDE = frozenset({"date", "connection", "keep-alive", "age"})
+
+Lines: TypeAlias = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the sheet; `seconds` is None where time says nothing."""
+
+    name: str
+    passed: bool
+    text: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was received: the status, the header lines in order, the body."""
+
+    status: int
+    lines: Lines
+    body: bytes
+
+    def same(self, other: Answer) -> bool:
+        """Equal but for what differs from one moment to the next."""
+        return (self.status, _lasting(self.lines), self.body) == (other.status, _lasting(other.lines), other.body)
+
+
+def _lasting(lines: Lines) -> Lines:
+    return [line for line in lines if line[0].lower() not in _ASIDE]
+
+
+async def rehearse(settings: Settings, paths: Sequence[str], recorded: Sequence[dict[str, Any]] = ()) -> AsyncIterator[Step]:
+    """Try the release of a policy; yields each step as it is done.
+
+    Args:
+        settings: the real ones; listeners, state and the policy's place are replaced by scratch ones.
+        paths: request targets to replay (GET).
+        recorded: HAR entries to answer from instead of the real service; their paths are replayed too.
+    """
+    failed = False
+    for finding in deployment.check(settings):
+        failed |= finding.outcome == "fail"
+        yield Step(finding.name, finding.outcome != "fail", finding.text + (" (warning)" if finding.outcome == "warn" else ""))
+    if failed:
+        yield Step("rehearsal", passed=False, text="not started: put the above right first")
+        return
+    with tempfile.TemporaryDirectory(prefix="sidecar-rehearsal-") as folder:
+        async with _upstream(settings, recorded) as (upstream, more):
+            async for step in _steps(settings, upstream, Path(folder), tuple(dict.fromkeys((*paths, *more)) or ("/",))):
+                yield step
+
+
+async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[str, ...]) -> AsyncIterator[Step]:
+    text = Path(settings.policy).read_bytes().decode("utf-8")
+    policy = folder / "policy.yaml"
+    policy.write_text(text, "utf-8", newline="")
+    scratch = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "health": "127.0.0.1:0", "admin_token_file": None, "workers": 1}
+    tls = settings.tls.model_copy(update={"certificate": None, "key": None})
+    own = settings.model_copy(update={**scratch, "policy": str(policy), "state": str(folder / "state"), "upstream": upstream, "mode": None, "tls": tls})
+    with (folder / "events.jsonl").open("wb") as file:
+        sink = Sink(file.fileno())
+        service = Service(own, sink)
+        try:
+            began = time.perf_counter()
+            await service.start()
+            await service.revisions.set_mode("report-only", who="rehearsal")
+            yield Step("start", passed=True, text="policy in force, listeners open", seconds=time.perf_counter() - began)
+            direct, reach = await _replay(upstream, paths)
+            if reach:
+                yield Step("service", passed=False, text=reach)
+                return
+            through, _ = await _replay(f"http://{service.listen[0]}", paths)
+            yield _compare("report-only", direct, through, "the service's own answers, byte for byte")
+            yield await _enforce(service, policy, text, direct)
+            if service.active_mode() == "enforce":
+                yield await _effects(service, policy, direct)
+                yield await _rollbacks(service, direct)
+        finally:
+            await service.close()
+            sink.close()
+
+
+async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, Answer]) -> Step:
+    """The one edit that enforces everything, seen by the file watch; timed to the swap."""
+    await service.revisions.set_mode("enforce", who="rehearsal")
+    edited = enforced(text)
+    before = service.revisions.current.id
+    began = time.perf_counter()
+    policy.write_text(edited, "utf-8", newline="")
+    deadline = began + _WAIT
+    while service.revisions.current.id == before and edited != text and time.perf_counter() < deadline:
+        await asyncio.sleep(0.01)
+    seconds = time.perf_counter() - began
+    passed = service.active_mode() == "enforce"
+    return Step("enforce", passed, "mode: enforce written to the file" if passed else "the edit did not come in force", seconds)
+
+
+async def _effects(service: Service, policy: Path, direct: dict[str, Answer]) -> Step:
+    """Every answer through the sidecar is what the policy says of the service's own answer."""
+    through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
+    plan = compile_policy(load_policy(policy.read_bytes(), str(policy)))
+    wrong, changed = [], 0
+    for path, answer in direct.items():
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.lines]
+        bare = path.partition("?")[0]
+        facts = Facts("GET", service.listen[0], bare, "http", [], answer.status, fields, "127.0.0.1")
+        expected = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in decide(plan.route(service.listen[0], "GET", bare), facts).fields]
+        changed += expected != answer.lines
+        if not through[path].same(Answer(answer.status, expected, answer.body)):
+            wrong.append(path)
+    text = f"{changed} of {len(direct)} answers changed as the policy says"
+    return Step("effects", not wrong, text if not wrong else f"not as expected: {', '.join(wrong[:5])}")
+
+
+async def _rollbacks(service: Service, direct: dict[str, Answer]) -> Step:
+    """Order to first restored answer, again and again; and the restored answers are the service's own."""
+    changed = await _first_changed(service, direct)
+    taken, target = [], service.revisions.current.parent
+    latest = service.revisions.current.id
+    for _ in range(ROLLBACKS):
+        began = time.perf_counter()
+        await asyncio.to_thread(_post, service.admin, "/-/rollback", {"to": target, "who": "rehearsal"})
+        restored = await asyncio.to_thread(_get, f"http://{service.listen[0]}", changed)
+        taken.append(time.perf_counter() - began)
+        if not restored.same(direct[changed]):
+            return Step("rollback", passed=False, text=f"{changed} was not restored byte for byte")
+        await service.revisions.rollback(latest, who="rehearsal")
+    await service.revisions.rollback(target, who="rehearsal")
+    through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
+    median = statistics.median(taken)
+    step = _compare("rollback", direct, through, f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest {max(taken) * 1000:.0f} ms")
+    return Step(step.name, step.passed, step.text, median)
+
+
+async def _first_changed(service: Service, direct: dict[str, Answer]) -> str:
+    through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
+    return next((path for path, answer in direct.items() if not through[path].same(answer)), next(iter(direct)))
+
+
+def _compare(name: str, direct: dict[str, Answer], through: dict[str, Answer], good: str) -> Step:
+    different = [path for path, answer in direct.items() if not through[path].same(answer)]
+    return Step(name, not different, good if not different else f"differs from the service's own: {', '.join(different[:5])}")
+
+
+async def _replay(base: str, paths: Sequence[str]) -> tuple[dict[str, Answer], str]:
+    answers: dict[str, Answer] = {}
+    for path in paths:
+        try:
+            answers[path] = await asyncio.to_thread(_get, base, path)
+        except (OSError, http.client.HTTPException) as error:
+            return answers, f"{base}{path}: {error}"
+    return answers, ""
+
+
+def _connect(base: str) -> http.client.HTTPConnection:
+    parts = urlsplit(base)
+    make: Callable[..., http.client.HTTPConnection] = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return make(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+
+
+def _get(base: str, path: str) -> Answer:
+    connection = _connect(base)
+    try:
+        connection.request("GET", path, headers={"Accept-Encoding": "identity"})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.getheaders(), answer.read())
+    finally:
+        connection.close()
+
+
+def _post(address: str, path: str, body: dict[str, Any]) -> None:
+    connection = _connect(f"http://{address}")
+    try:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        told = answer.read()
+        if answer.status != 200:
+            raise OSError(f"{path} was refused: {told.decode('utf-8', 'replace')}")
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def _upstream(settings: Settings, recorded: Sequence[dict[str, Any]]) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
+    """The real service's address, or that of a server which answers from the recording."""
+    if not recorded:
+        yield settings.upstream, ()
+        return
+    answers = {_target(entry): entry["response"] for entry in recorded}
+
+    async def answer(request: web.Request) -> web.Response:
+        found = answers.get(request.raw_path)
+        if found is None:
+            return web.Response(status=404)
+        made = web.Response(status=int(found["status"]), body=str(found.get("content", {}).get("text", "")).encode())
+        made.headers.popall("Content-Type", None)
+        for header in found["headers"]:
+            if header["name"].lower() not in ("content-length", "transfer-encoding", "connection", "content-encoding", "date"):
+                made.headers.add(header["name"], header["value"])
+        return made
+
+    runner = web.ServerRunner(web.Server(answer))  # type: ignore[arg-type]
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", tuple(answers)
+    finally:
+        await runner.cleanup()
+
+
+def _target(entry: dict[str, Any]) -> str:
+    parts = urlsplit(str(entry["request"]["url"]))
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
