@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.policy import headers
 from sidecar.policy.conditions import Condition, Facts, RawFields, Seen, conditions, glob_source, scheme_is
@@ -27,8 +26,7 @@ def value_text(value: str | Directives) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A violation and the change that answers it.
 
     `before` and `after` are the header's values, one for each line; `after` is () for a removal and
@@ -36,9 +34,13 @@ class Finding:
     """
 
     rule: str
-    index: int
+    position: int
+    """Of the rule, among the rules of its route."""
     header: str
+    name: bytes
+    """The header's name as it is written."""
     key: bytes
+    """The same in lower case."""
     action: Action
     kind: Kind
     mode: Mode
@@ -53,7 +55,7 @@ Findings: TypeAlias = tuple[Finding, ...]
 class Check(ABC):
     """What one rule demands of one header, or of several (see `Several`): a rule has one check."""
 
-    __slots__ = ("header", "index", "key", "made", "mode", "rule", "value", "when")
+    __slots__ = ("header", "index", "key", "made", "mode", "name", "rule", "value", "when")
     action: Action
     kinds: tuple[Kind, ...]
     """The kinds of violation that it can find."""
@@ -61,7 +63,8 @@ class Check(ABC):
     def __init__(self, *, rule: str, header: str, index: int, mode: Mode, when: tuple[Condition, ...], declared: Rule) -> None:
         known = headers.get(header)
         self.rule, self.header, self.index, self.mode = rule, header, index, mode
-        self.key = header.lower().encode()
+        self.name = header.encode()
+        self.key = self.name.lower()
         self.value = b"" if declared.value is None else value_text(declared.value).encode()
         self.made = mode == "enforce" and self.action in WRITING
         https_only = known is not None and known.scope == "https" and self.action in ("set", "default", "append", "merge")
@@ -73,7 +76,7 @@ class Check(ABC):
 
     def finding(self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None) -> Findings:
         """One finding of this check."""
-        return (Finding(self.rule, self.index, self.header, self.key, self.action, kind, self.mode, before, after, self.made),)
+        return (Finding(self.rule, self.index, self.header, self.name, self.key, self.action, kind, self.mode, before, after, self.made),)
 
 
 class Set(Check):
@@ -261,28 +264,35 @@ _ACTIONS: Mapping[Action, Callable[..., Check]] = {
 }
 
 
-def write(fields: RawFields, seen: Seen, finding: Finding) -> RawFields:
-    """Make a header's lines read `after`: in place where it stands, at the end where it does not.
+def write(fields: RawFields, seen: Seen, findings: Findings) -> RawFields:
+    """Make each finding's header read `after`: in place where it stands, at the end where it does not.
 
     Changes and returns `fields`, and keeps `seen` true.
     """
-    key, after = finding.key, finding.after
-    assert after is not None
-    if key not in seen:
-        name = finding.header.encode()
-        fields.extend((name, value) for value in after)
-    else:
-        rest = iter(after)
-        kept: RawFields = []
-        for name, old in fields:
-            if name.lower() != key:
-                kept.append((name, old))
-            elif (value := next(rest, None)) is not None:
-                kept.append((name, value))
-        kept.extend((finding.header.encode(), value) for value in rest)
-        fields = kept
-    if after:
-        seen[key] = after
-    else:
-        del seen[key]
+    for finding in findings:
+        key, after = finding.key, finding.after
+        assert after is not None
+        if key in seen:
+            fields = _rewritten(fields, finding.name, key, after)
+        else:
+            for value in after:
+                fields.append((finding.name, value))
+        if after:
+            seen[key] = after
+        else:
+            del seen[key]
     return fields
+
+
+def _rewritten(fields: RawFields, name: bytes, key: bytes, after: tuple[bytes, ...]) -> RawFields:
+    if not after:
+        return [field for field in fields if field[0].lower() != key]
+    rest = iter(after)
+    kept: RawFields = []
+    for field in fields:
+        if field[0].lower() != key:
+            kept.append(field)
+        elif (value := next(rest, None)) is not None:
+            kept.append((field[0], value))
+    kept.extend((name, value) for value in rest)
+    return kept

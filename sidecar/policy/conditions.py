@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.matching import wild
 from sidecar.policy.model import When
@@ -20,8 +20,7 @@ Seen: TypeAlias = dict[bytes, tuple[bytes, ...]]
 """The same lines by lower-case name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What is known of one request and its answer when the rules are asked."""
 
     method: str
@@ -36,6 +35,15 @@ class Facts:
     """The answer's header lines."""
     client: str = ""
     """The client's address, as far as trusted proxies tell."""
+
+
+def by_name(fields: RawFields) -> Seen:
+    """The lines by lower-case name, repeats in order."""
+    seen: Seen = {}
+    for name, value in fields:
+        key = name.lower()
+        seen[key] = (*seen[key], value) if key in seen else (value,)
+    return seen
 
 
 Test: TypeAlias = Callable[[Facts, Seen], bool]

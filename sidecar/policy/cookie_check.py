@@ -25,7 +25,7 @@ class CookieCheck(Check):
         assert declared.cookie is not None
         assert declared.attributes is not None
         self.rule, self.index, self.mode, self.when = rule, index, mode, conditions(declared.when)
-        self.header, self.key = "Set-Cookie", _KEY
+        self.header, self.name, self.key = "Set-Cookie", b"Set-Cookie", _KEY
         self.action: Action = declared.action or "set"
         self.kinds: tuple[Kind, ...] = ("mismatch",)
         self.made = mode == "enforce" and self.action in WRITING

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.policy.checks import Finding, write
-from sidecar.policy.conditions import Facts, RawFields, Seen
+from sidecar.policy.conditions import Facts, RawFields, by_name
 from sidecar.policy.model import Mode
 from sidecar.policy.plan import RoutePlan
 
@@ -41,9 +41,7 @@ class Explanation:
 def explain(route: RoutePlan, facts: Facts) -> Explanation:
     """Judge one answer as `decide` does, and keep the reasons."""
     fields = list(facts.fields)
-    seen: Seen = {}
-    for name, value in fields:
-        seen[name.lower()] = (*seen.get(name.lower(), ()), value)
+    seen = by_name(fields)
     steps: list[Step] = []
     for index, line in enumerate(route.rules):
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
@@ -61,8 +59,8 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
                 steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, True, "already right", None))
             for finding in found:
                 steps.append(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding), finding))
-                if finding.made:
-                    fields = write(fields, seen, finding)
+            if found and found[0].made:
+                fields = write(fields, seen, found)
     return Explanation(route.name, facts.fields, tuple(steps), fields)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.breakage import Oracle, oracle
 from sidecar.policy.checks import Check, Finding, make_check, value_text, write
-from sidecar.policy.conditions import Condition, Facts, RawFields, Seen
+from sidecar.policy.conditions import Facts, RawFields, Seen, by_name
 from sidecar.policy.cookie_check import CookieCheck
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, Policy, lowest
@@ -61,8 +61,7 @@ class Plan:
         return route
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the rules say of one answer.
 
     `fields` are the header lines that leave: the very object that came in when nothing was changed.
@@ -82,25 +81,23 @@ class Decision:
 def decide(route: RoutePlan, facts: Facts) -> Decision:
     """Judge one answer by one route's checks, in order; each sees what the ones before it made."""
     fields = facts.fields
-    seen: Seen = {}
-    for name, value in fields:
-        key = name.lower()
-        seen[key] = (*seen[key], value) if key in seen else (value,)
+    seen: Seen = {name.lower(): (value,) for name, value in fields}
+    if len(seen) != len(fields):
+        seen = by_name(fields)
     findings: list[Finding] = []
     skipped: list[int] = []
     for check in route.checks:
-        if check.when and not _holds(check.when, facts, seen):
-            skipped.append(check.index)
-            continue
-        for finding in check.judge(facts, seen):
-            findings.append(finding)
-            if finding.made:
-                fields = write(list(fields) if fields is facts.fields else fields, seen, finding)
+        for condition in check.when:
+            if not condition.holds(facts, seen):
+                skipped.append(check.index)
+                break
+        else:
+            found = check.judge(facts, seen)
+            if found:
+                findings += found
+                if found[0].made:
+                    fields = write(list(fields) if fields is facts.fields else fields, seen, found)
     return Decision(fields, tuple(findings), tuple(skipped))
-
-
-def _holds(when: tuple[Condition, ...], facts: Facts, seen: Seen) -> bool:
-    return all(condition.holds(facts, seen) for condition in when)
 
 
 def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:

@@ -84,12 +84,12 @@ class Telemetry:
             return
         last = -1
         for finding in decision.findings:
-            if finding.index != last:  # findings of one rule stand together
-                last = finding.index
+            if finding.position != last:  # findings of one rule stand together
+                last = finding.position
                 tally.affected[last].n += 1
-            tally.violations[finding.index, finding.kind, finding.mode].n += 1
+            tally.violations[finding.position, finding.kind, finding.mode].n += 1
             if finding.made:
-                tally.changes[finding.index].n += 1
+                tally.changes[finding.position].n += 1
         if not self.events.may_tell():
             return
         self.tell(

@@ -65,7 +65,7 @@ def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Fac
     route = compile_policy(resolved).route(world.host, world.method, world.path)
     for check in route.checks:
         alone = replace(route, checks=(check,))
-        left = replace(world, fields=decide(alone, world).fields)
+        left = world._replace(fields=decide(alone, world).fields)
 
         assert not check.made or decide(alone, left).findings == ()
 
