@@ -14,24 +14,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from sidecar.policy.model import Duration, Mode, Path, PolicyError, Problem
+from sidecar.policy.model import Duration, Mode, Path, PolicyError, Problem, Size
 from sidecar.policy.problems import translate
 
 ENV_PREFIX = "SIDECAR_"
 
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
-_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def octets(value: object) -> object:
-    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the cure."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    found = _SIZE.fullmatch(str(value))
-    if not found:
-        raise ValueError(f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB")
-    return int(found[1]) * _BYTES[found[2]]
-
+# The first is read by the command line. The others Kubernetes and Docker set in every container beside a
+# service that is named "sidecar"; nobody wrote them as settings.
+_NOT_SETTINGS = re.compile(r"SIDECAR_(CONFIG|SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?)")
 
 def _address(value: object) -> object:
     text = str(value)
@@ -74,7 +64,6 @@ def _networks(value: object) -> object:
 
 
 _TEXT = WithJsonSchema({"type": "string"})
-Size = Annotated[int, BeforeValidator(octets), _TEXT]
 Address = Annotated[str, BeforeValidator(_address), _TEXT]
 Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
@@ -190,7 +179,7 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
     data: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()}
     variables: dict[Path, str] = {}
     for variable, value in sorted(env.items()):
-        if not variable.startswith(ENV_PREFIX):
+        if not variable.startswith(ENV_PREFIX) or _NOT_SETTINGS.fullmatch(variable):
             continue
         path = tuple(variable[len(ENV_PREFIX) :].lower().split("__"))
         variables[path] = variable

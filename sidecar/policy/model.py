@@ -102,30 +102,24 @@ def header_value(value: object) -> str:
     return value.strip()
 
 
-def _value(value: object) -> object:
-    if isinstance(value, dict):
-        return {_directive_name(key): _directive_sources(key, item) for key, item in value.items()}
-    return header_value(value)
-
-
 def _directive_name(key: object) -> str:
     if not isinstance(key, str) or not TOKEN.fullmatch(key):
         raise ValueError(f"illegal directive name {key!r}")
     return key
 
 
-def _directive_sources(key: object, item: object) -> tuple[str, ...] | bool:
+def _sources(item: object) -> tuple[str, ...] | bool:
     if isinstance(item, bool):
         return item
     items = [item] if isinstance(item, str) else item
     if items is None:
         return True
     if not isinstance(items, list | tuple):
-        raise ValueError(f"directive {key!r} takes a list of sources, a text or true")
+        raise ValueError("a directive takes a list of sources, a text or true")
     sources = tuple(header_value(source) for source in items)
     for source in sources:
         if any(char in source for char in ",;"):
-            raise ValueError(f"directive {key!r}: source {source!r} contains ',' or ';'; write one list item for each source")
+            raise ValueError(f"source {source!r} contains ',' or ';'; write one list item for each source")
     return sources
 
 
@@ -157,15 +151,14 @@ def _media_types(value: object) -> object:
     return tuple(item.lower() for item in listed)
 
 
-def _conditions(value: object) -> object:
-    if not isinstance(value, dict):
-        raise ValueError("write header names with a pattern, true (present) or false (absent)")
-    for name, pattern in value.items():
-        if not TOKEN.fullmatch(str(name)):
-            raise ValueError(f"illegal header name {name!r}")
-        if not isinstance(pattern, bool):
-            header_value(pattern)
-    return value
+def _condition_name(key: object) -> str:
+    if not isinstance(key, str) or not TOKEN.fullmatch(key):
+        raise ValueError(f"illegal header name {key!r}")
+    return key
+
+
+def _pattern(value: object) -> str | bool:
+    return value if isinstance(value, bool) else header_value(value)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -182,23 +175,47 @@ def seconds(value: object) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-_TEXT_OR_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_STATUS_SCHEMA = {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
+def _listed_schema(**text: str) -> dict[str, Any]:
+    return {"anyOf": [{"type": "string", **text}, {"type": "array", "items": {"type": "string", **text}, "minItems": 1}]}
+
+
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def octets(value: object) -> object:
+    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the cure."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _SIZE.fullmatch(str(value))
+    if not found:
+        raise ValueError(f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB")
+    return int(found[1]) * _BYTES[found[2]]
+
+
+_TEXT_OR_LIST = _listed_schema()
+_NAMES_SCHEMA = _listed_schema(pattern=f"^{TOKEN.pattern}$")
+_STATUS_SCHEMA = {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1}]}
 _VALUE_SCHEMA = {
     "anyOf": [
         {"type": "string"},
-        {"type": "object", "additionalProperties": {"anyOf": [*_TEXT_OR_LIST["anyOf"], {"type": "boolean"}]}},
+        {"type": "object", "additionalProperties": {"type": ["string", "array", "boolean", "null"], "items": {"type": "string"}}},
     ]
 }
 
 HeaderName = Annotated[str, BeforeValidator(header_name)]
-HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
+HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NAMES_SCHEMA)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
-Directives: TypeAlias = dict[str, tuple[str, ...] | bool]
-Value = Annotated[str | Directives, BeforeValidator(_value), WithJsonSchema(_VALUE_SCHEMA)]
+Directives: TypeAlias = dict[Annotated[str, BeforeValidator(_directive_name)], Annotated[tuple[str, ...] | bool, BeforeValidator(_sources)]]
+Value = Annotated[
+    Annotated[str, BeforeValidator(header_value), Tag("@text")] | Annotated[Directives, Tag("@directives")],
+    Discriminator(lambda value: "@directives" if isinstance(value, dict) else "@text"),
+    WithJsonSchema(_VALUE_SCHEMA),
+]
 Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)]
 MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
-Conditions = Annotated[dict[str, str | bool], BeforeValidator(_conditions)]
+Conditions: TypeAlias = dict[Annotated[str, BeforeValidator(_condition_name)], Annotated[str | bool, BeforeValidator(_pattern)]]
+Size = Annotated[int, BeforeValidator(octets), WithJsonSchema({"type": ["string", "integer"]})]
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string"})]
 Percent = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string"})]
 Share = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"})]
@@ -267,6 +284,7 @@ class Route(Noun):
     name: Name = Field(description="Stands in metrics and events.")
     match: Match = Field(description="Where the route applies.")
     mode: Mode | None = Field(None, description="A ceiling for this route; missing = inherits.")
+    max_body: Size | None = Field(None, description="Request bodies above this are refused with 413; in report-only only told.")
     rules: dict[Name, Rule] = Field(default_factory=dict, description="Overrides by rule name, or further rules.")
 
 
@@ -303,6 +321,7 @@ class Policy(Noun):
     rollback: str = Field("", description="How to undo it.")
     mode: Mode | None = Field(None, description="The ceiling: off, report-only or enforce; missing = report-only.")
     share: Share | None = Field(None, description="A ceiling over every rule's share.")
+    max_body: Size | None = Field(None, description="For routes that name none: bodies above this are refused; in report-only only told.")
     guard: GuardOrOff = Field(default_factory=Guard, description="The watch after an activation; off = none.")
     extends: Texts | None = Field(None, description="Presets whose rules stand below these, in order; later wins.")
     rules: dict[Name, Rule] = Field(default_factory=dict, description="Rules by name, judged in this order.")
@@ -314,4 +333,6 @@ def schema() -> dict[str, Any]:
     made = Policy.model_json_schema(by_alias=True)
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
+    for noun in (made, made["$defs"]["Route"]):
+        noun["properties"]["rules"]["additionalProperties"] = False  # a name outside the pattern is refused
     return made

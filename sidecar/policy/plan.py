@@ -43,6 +43,10 @@ class RoutePlan:
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
     """Rules that are only told, and whose breakage requests can show; by the rule's index."""
+    max_body: int | None
+    """Octets of a request body."""
+    max_body_mode: Mode
+    """In enforce a larger body is refused, in report-only it is only told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +131,4 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         if mode != "off":
             checks.append(_check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0)))
     told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode == "report-only")
-    return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match), told)
+    return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match), told, route.max_body, lowest(override, policy.mode or "report-only", route.mode))

@@ -43,6 +43,8 @@ class NamedRoute:
     match: Match
     mode: Mode | None
     rules: tuple[NamedRule, ...]
+    max_body: int | None = None
+    """Octets of a request body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Resolved:
                     "name": route.name,
                     "match": route.match.model_dump(exclude_none=True),
                     "mode": route.mode,
+                    "max_body": route.max_body,
                     "rules": [[named.name, named.rule.model_dump(exclude_none=True)] for named in route.rules],
                 }
                 for route in self.routes
@@ -125,7 +128,10 @@ def _declared(data: dict[str, Any], problems: list[Problem]) -> Policy:
         for problem in found:
             _prune(pruned, problem.path)
         pruned["version"] = 1
+    try:
         return Policy.model_validate(pruned)
+    except ValidationError as error:  # what cannot be cut out, as a key that is no text
+        raise PolicyError(tuple(problems)) from error
 
 
 def _prune(data: dict[str, Any], path: Path) -> None:
@@ -147,8 +153,8 @@ def _prune(data: dict[str, Any], path: Path) -> None:
 def _routes(policy: Policy, layers: list[tuple[str, Mapping[str, Rule]]]) -> Iterator[NamedRoute]:
     for position, route in enumerate(policy.routes):
         own = (*layers, (f"route {route.name}", route.rules))
-        yield NamedRoute(route.name, route.match, route.mode, tuple(_merged(own, position)))
-    yield NamedRoute(DEFAULT_ROUTE, Match(), None, tuple(_merged(tuple(layers), None)))
+        yield NamedRoute(route.name, route.match, route.mode, tuple(_merged(own, position)), route.max_body or policy.max_body)
+    yield NamedRoute(DEFAULT_ROUTE, Match(), None, tuple(_merged(tuple(layers), None)), policy.max_body)
 
 
 def _merged(layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], position: int | None) -> Iterator[NamedRule]:
