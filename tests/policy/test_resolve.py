@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.policy.model import Mode, PolicyError
@@ -176,7 +176,7 @@ def test_the_order_of_rules_is_part_of_the_meaning():
 
 
 WORDS = st.sampled_from(
-    ("version", "mode", "rules", "routes", "header", "action", "value", "when", "match", "name", "path", "extends", "attributes", "cookie", "status", "low", "set", "enforce", "X-A", "/", "a b", "", "\ud800", "bad\nname")
+    ("@x", "@guard", "guard", "version", "mode", "rules", "routes", "header", "action", "value", "when", "match", "name", "path", "extends", "attributes", "cookie", "status", "low", "set", "enforce", "X-A", "/", "a b", "", "\ud800", "bad\nname")
 )
 ANY = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), WORDS), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)), max_leaves=12
@@ -197,6 +197,8 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @settings(max_examples=200)
+@example([(("version",), "\ud800", None)])
+@example([(("version",), "@guard", 1), (("rules", "set", "header"), "", {"@x": 2})])
 @given(st.lists(st.tuples(st.sampled_from(places(VALID)[1:]), WORDS, ANY), min_size=1, max_size=4))
 def test_any_mapping_is_taken_or_refused_in_good_order(breaks: list[tuple[tuple[Any, ...], str, Any]]):
     """A valid policy broken at any places is a policy or a list of problems, never another exception."""
