@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import chain
 
 from sidecar.policy.csp_sources import Sources, fault_of, join, meet, source_list
@@ -216,19 +217,19 @@ def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
 
 
 def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
-    """Merge header values, each of one or more policies, by the law of `merge`.
+    """Merge header values by the law of `merge`; several policies of ours count as the one that all of them allow.
 
     Ours goes into every policy of the service's that governs the directive; what none governs goes
     into the first. The service's text comes back as it is where nothing changes, or where it is too
     long to be read whole.
     """
-    held = parse(app)
-    if not all(policy.whole for policy in held):
+    found = parse(app)
+    held, wanted = (tuple(policy for policy in policies if policy.directives) for policies in (found, parse(ours)))
+    if not wanted or not all(policy.whole for policy in found):
         return app
-    held = made = tuple(policy for policy in held if policy.directives)
-    for wanted in parse(ours):
-        made = _merge_into(made, wanted, widen=widen) if made else (wanted,)
-    return app if made == held else serialise(*made)
+    one = reduce(merge, wanted)
+    made = _merge_into(held, one, widen=widen) if held else (one,)
+    return app if held in (made, wanted) else serialise(*made)
 
 
 def _merge_into(held: tuple[Policy, ...], ours: Policy, *, widen: bool) -> tuple[Policy, ...]:

@@ -264,6 +264,9 @@ TABLE = [
     # several policies
     ("default-src 'self', frame-ancestors 'none'", "img-src 'self'; base-uri 'none'", "default-src 'self'; img-src 'self'; base-uri 'none', frame-ancestors 'none'"),
     ("default-src a.com", "default-src a.com, base-uri 'none'", "default-src a.com; base-uri 'none'"),
+    ("default-src a.com, base-uri 'none'", "default-src a.com, base-uri 'none'", "default-src a.com, base-uri 'none'"),
+    ("", "img-src a.com b.com, img-src b.com", "img-src b.com"),
+    ("img-src a.com", " ; ", "img-src a.com"),
     ("", "default-src 'self'", "default-src 'self'"),
     ("\xe9", "default-src 'self'", "default-src 'self'"),
     # nothing to change: the text stays as it was written

@@ -1,0 +1,298 @@
+"""The table of headers, and what is asked of a header by name: judge, collapse, merge."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.policy import headers
+from sidecar.policy.headers import ALL, DISCLOSURE, MERGEABLE, Kind, collapse, get, judge, merge
+
+SHAPED = st.text(st.sampled_from("abAx1*,;= \t\"-'()?:/{}[]\x00\xe9\u20ac"), max_size=50)
+VALUES = st.one_of(st.sampled_from([row.strong for row in ALL if row.strong]), SHAPED, st.text(max_size=60))
+ROWS = st.sampled_from(ALL)
+OSHP_13 = {
+    "Cache-Control": "no-store, max-age=0",
+    "Clear-Site-Data": '"cache","cookies","storage"',
+    "Content-Security-Policy": "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-DNS-Prefetch-Control": "off",
+    "X-Frame-Options": "DENY",
+    "X-Permitted-Cross-Domain-Policies": "none",
+}
+
+
+def kinds(name: str, value: str, scheme: str = "https") -> list[str]:
+    """The kinds of fault of one value, in order."""
+    return [fault.kind for fault in judge(name, value, scheme)]
+
+
+def test_a_header_is_found_whatever_its_case():
+    """Names fold; what is not known is None."""
+    assert get("strict-transport-SECURITY").name == "Strict-Transport-Security"
+    assert get("X-Nonsense") is None
+
+
+def test_names_stand_once():
+    """No header has two rows."""
+    assert len({row.key for row in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
+def test_a_row_is_whole(row):
+    """Every row has its texts and its specification, and what it refers to exists."""
+    assert row.purpose.endswith(".")
+    assert row.spec.startswith("https://")
+    assert not row.breaks or row.breaks[-1] in ".)"
+    assert all(why.endswith(".") for _, why in row.weak)
+    if row.twin:
+        twin = get(row.twin)
+        assert (twin.name, twin.grammar, twin.scope) == (f"{row.name}-Report-Only", row.grammar, row.scope)
+    assert (row.group == "deprecated") <= row.deprecated
+    assert row.single == (row.shape == "single")
+
+
+@pytest.mark.parametrize("row", [row for row in ALL if row.strong], ids=lambda row: row.name)
+def test_a_recommended_value_is_flawless(row):
+    """What the table recommends, the table's own judge has nothing to say against."""
+    assert judge(row.name, row.strong) == ()
+
+
+@pytest.mark.parametrize(("row", "value"), [(row, value) for row in ALL for value, _ in row.weak], ids=str)
+def test_a_weak_value_is_told(row, value):
+    """Every weak value of the table is told, with the reason."""
+    assert "header-weak-value" in kinds(row.name, value)
+
+
+@pytest.mark.parametrize(("row", "value"), [(row, value) for row in ALL for value in row.tokens], ids=str)
+def test_a_known_value_is_valid(row, value):
+    """No value that browsers recognise is called invalid."""
+    assert all(fault.verdict == "weak" for fault in judge(row.name, value))
+
+
+def test_the_owasp_headers_have_their_values():
+    """The thirteen headers of the OWASP project stand in the table, with a recommended value each."""
+    assert {name: get(name).strong for name in OSHP_13} == OSHP_13
+
+
+def test_the_owasp_names_to_remove_are_known():
+    """87 names of OWASP's list, and the one that Kubernetes really sends; all lower case, all told."""
+    assert len(DISCLOSURE) == 88
+    assert all(name == name.lower() for name in DISCLOSURE)
+    assert all("header-discloses" in kinds(name.upper(), "x") for name in DISCLOSURE)
+    assert {row.key for row in ALL if row.group == "disclosure"} - DISCLOSURE == {"via", "server-timing"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("Content-Security-Policy", "policies"),
+        ("Set-Cookie", "lines"),
+        ("Permissions-Policy", "dictionary"),
+        ("Reporting-Endpoints", "dictionary"),
+        ("Vary", "list"),
+        ("Referrer-Policy", "list"),
+        ("X-Frame-Options", "single"),
+    ],
+)
+def test_the_shape_tells_what_copies_are_together(name, shape):
+    """A shape follows from how copies combine and from the grammar."""
+    assert get(name).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("X-Content-Type-Options", "NoSniff", []),
+        ("X-Content-Type-Options", "nosniff, nosniff", []),
+        ("X-Content-Type-Options", "sniff, nosniff", ["header-invalid-value"]),
+        ("X-Frame-Options", " sameorigin ", []),
+        ("X-Frame-Options", "ALLOW-FROM https://a.com", ["header-invalid-value"]),
+        ("X-Frame-Options", "DENY, SAMEORIGIN", ["header-invalid-value"]),
+        ("Cross-Origin-Opener-Policy", 'same-origin; report-to="coop"', []),
+        ("Cross-Origin-Opener-Policy", "Same-Origin", ["header-invalid-value"]),
+        ("Cross-Origin-Opener-Policy", "same-origin, same-origin", ["header-invalid-value"]),
+        ("Cross-Origin-Opener-Policy", 'unsafe-none; report-to="coop"', ["header-weak-value"]),
+        ("Cross-Origin-Resource-Policy", "Same-Origin", ["header-invalid-value"]),
+        ("Origin-Agent-Cluster", "?1", []),
+        ("Origin-Agent-Cluster", "1", ["header-not-a-boolean"]),
+        ("Origin-Agent-Cluster", "", ["header-not-a-boolean"]),
+        ("Access-Control-Allow-Origin", "*", []),
+        ("Access-Control-Allow-Origin", "https://a.com:8443", []),
+        ("Access-Control-Allow-Origin", "https://a.com/", ["header-not-an-origin"]),
+        ("Access-Control-Allow-Origin", "https://a.com, https://b.com", ["header-not-an-origin"]),
+        ("Access-Control-Allow-Origin", "null", ["header-weak-value"]),
+        ("Access-Control-Allow-Credentials", "True", ["header-invalid-value"]),
+        ("Access-Control-Allow-Headers", "X-A, X B", ["list-not-a-name"]),
+        ("Access-Control-Max-Age", "600", []),
+        ("Access-Control-Max-Age", "10m", ["header-not-a-number"]),
+        ("Timing-Allow-Origin", "https://a.com", []),
+        ("NEL", '{"report_to": "x", "max_age": 1}', []),
+        ("Report-To", '{"group": "x"}, {"group": "y"}', ["header-deprecated"]),
+        ("NEL", "{", ["header-not-json"]),
+        ("NEL", "[" * 60_000, ["header-not-json"]),
+        ("Strict-Transport-Security", "max-age=300", ["hsts-short"]),
+        ("Referrer-Policy", "unsafe-url", ["referrer-unsafe"]),
+        ("Content-Security-Policy-Report-Only", "default-src self", ["csp-unquoted"]),
+        ("Permissions-Policy", "camera 'none'", ["pp-old-syntax"]),
+        ("Reporting-Endpoints", 'a="http://a.com"', ["reporting-bad-endpoint"]),
+        ("Integrity-Policy", "sources=(inline)", ["integrity-no-destinations"]),
+        ("Document-Policy", "a=", ["sf-bad-syntax"]),
+        ("Cache-Control", "no-store, public", ["cache-conflict"]),
+        ("Vary", "Accept Cookie", ["list-not-a-name"]),
+        ("Clear-Site-Data", "cookies", ["site-data-unquoted"]),
+        ("Server", "nginx/1.22", ["header-discloses"]),
+        ("X-Varnish-Server", "cache-1", ["header-discloses"]),
+        ("X-XSS-Protection", "0", []),
+        ("X-XSS-Protection", "1; mode=block", ["header-weak-value", "header-deprecated"]),
+        ("Feature-Policy", "camera 'none'", ["header-deprecated"]),
+        ("X-Nonsense", "x", []),
+    ],
+)
+def test_a_value_is_judged_by_its_headers_grammar(name, value, expected):
+    """Each header has its own grammar, and what is wrong has its own kind."""
+    assert expected == kinds(name, value)
+
+
+def test_a_cookie_is_judged_by_the_scheme():
+    """What is missing over https may be right over http."""
+    line = "sid=1; HttpOnly; SameSite=Lax"
+
+    assert kinds("Set-Cookie", line) == ["cookie-not-secure"]
+    assert kinds("Set-Cookie", line, "http") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("Strict-Transport-Security", ["max-age=1", "max-age=2"], "max-age=1"),
+        ("X-Content-Type-Options", ["nosniff", "nosniff"], "nosniff"),
+        ("X-Frame-Options", ["DENY", "DENY"], "DENY"),
+        ("X-Frame-Options", ["Deny", "DENY "], "Deny"),
+        ("X-Frame-Options", ["SAMEORIGIN", "deny"], "deny"),
+        ("X-Frame-Options", ["SAMEORIGIN", "ALLOW-FROM a"], "DENY"),
+        ("X-Frame-Options", ["SAMEORIGIN, SAMEORIGIN", "sameorigin"], "SAMEORIGIN"),
+        ("X-Frame-Options", ["ALLOW-FROM a", "ALLOW-FROM b"], None),
+        ("Cross-Origin-Opener-Policy", ["unsafe-none", "same-origin"], "same-origin"),
+        ("Cross-Origin-Opener-Policy", ['same-origin; report-to="a"', "same-origin"], 'same-origin; report-to="a"'),
+        ("Cross-Origin-Embedder-Policy", ["nonsense", "credentialless"], "credentialless"),
+        ("Cross-Origin-Resource-Policy", ["cross-origin", "same-site"], "same-site"),
+        ("Cross-Origin-Resource-Policy", ["a", "b"], None),
+        ("Access-Control-Allow-Origin", ["https://a.com", "https://b.com"], None),
+        ("Access-Control-Allow-Origin", ["https://a.com", "https://a.com"], "https://a.com"),
+        ("Server", ["uvicorn", "gunicorn"], "uvicorn"),
+        ("Content-Security-Policy", ["img-src a", "img-src b"], None),
+        ("Set-Cookie", ["a=1", "a=1"], None),
+        ("Vary", ["a", "a"], None),
+        ("X-Nonsense", ["a", "a"], None),
+        ("X-Frame-Options", [], None),
+    ],
+)
+def test_copies_collapse_by_the_headers_own_rule(name, values, expected):
+    """Once-only headers keep one copy and never get weaker; headers that may repeat are left alone."""
+    assert expected == collapse(name, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "app", "ours", "expected"),
+    [
+        ("Content-Security-Policy", "default-src 'self'", "frame-ancestors 'none'", "default-src 'self'; frame-ancestors 'none'"),
+        ("Content-Security-Policy-Report-Only", "", "default-src 'self'", "default-src 'self'"),
+        ("Permissions-Policy", "camera=*, usb=()", "camera=(self)", "camera=(self), usb=()"),
+        ("Reporting-Endpoints", 'a="/x"', 'a="/y", b="/z"', 'a="/y", b="/z"'),
+        ("Integrity-Policy", "blocked-destinations=(script)", "blocked-destinations=(style)", "blocked-destinations=(script style)"),
+        ("Document-Policy", "js-profiling", "js-profiling=?0", "js-profiling=?0"),
+        ("Cache-Control", "public, max-age=60", "no-store", "no-store"),
+        ("Vary", "Accept", "Cookie", "Accept, Cookie"),
+        ("Clear-Site-Data", '"cache"', '"cookies"', '"cache", "cookies"'),
+    ],
+)
+def test_values_merge_by_the_headers_grammar(name, app, ours, expected):
+    """A string is never glued to a string: the parts of the two find one another."""
+    assert expected == merge(name, app, ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "app", "ours", "expected"),
+    [
+        ("Content-Security-Policy", "img-src 'self'", "img-src a.com", "img-src 'self' a.com"),
+        ("permissions-policy", "camera=()", "camera=(self)", "camera=(self)"),
+        ("Cache-Control", "no-store", "public", "public"),
+    ],
+)
+def test_a_merge_widens_with_leave(name, app, ours, expected):
+    """With leave, ours may allow more than the service did."""
+    assert expected == merge(name, app, ours, widen=True)
+
+
+@pytest.mark.parametrize("name", ["X-Frame-Options", "Strict-Transport-Security", "Set-Cookie", "X-Content-Security-Policy", "X-Nonsense"])
+def test_what_has_no_rule_is_not_merged(name):
+    """The refusal names the header and the cure, and the set of names agrees."""
+    assert name.lower() not in MERGEABLE
+    with pytest.raises(ValueError, match=f"{name} cannot be merged; use set"):
+        merge(name, "a", "b")
+
+
+@given(ROWS, VALUES, st.lists(VALUES, max_size=4))
+def test_no_value_raises(row, value, values):
+    """Law: any text of any header can be judged and collapsed, and what is told is printable."""
+    for fault in judge(row.name, value):
+        assert (fault.text + fault.cure).isprintable()
+        assert (fault.text + fault.cure).isascii()
+    collapse(row.name, values)
+
+
+@given(st.sampled_from(sorted(MERGEABLE)), VALUES, VALUES, st.booleans())
+def test_a_merge_is_idempotent(name, app, ours, widen):
+    """Law: for every mergeable header, merging the same again changes nothing, and with itself a text stays."""
+    once = merge(name, app, ours, widen=widen)
+
+    assert once == merge(name, once, ours, widen=widen)
+    assert app == merge(name, app, app, widen=widen)
+
+
+@given(ROWS, st.lists(VALUES, min_size=2, max_size=4))
+def test_a_collapse_is_one_of_the_copies_or_the_strongest(row, values):
+    """Law: a collapse never makes a value up, but for the one that blocks."""
+    made = collapse(row.name, values)
+
+    parts = {part.strip(" \t") for value in values for part in (value, *value.split(","))}
+    assert made is None or made in parts or made == row.strong
+
+
+@pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
+def test_huge_values_are_fast(row):
+    """200 kB of anything is judged, collapsed and merged within a second, whatever the header."""
+    for part in ("a", ",", ";", '"', "(", "a=1,", "\x00"):
+        value = part * (200_000 // len(part))
+        start = time.process_time()
+        judge(row.name, value)
+        collapse(row.name, [value, row.strong])
+        if row.key in MERGEABLE:
+            merge(row.name, value, row.strong)
+        assert time.process_time() - start < 1
+
+
+def test_every_kind_teaches():
+    """Every kind of fault has a sentence and a cure."""
+    for kind in Kind:
+        fault = kind.about("PART", "A hint.")
+        assert fault.text.endswith(".")
+        assert fault.cure.endswith(".")
+
+
+def test_kinds_are_told_apart():
+    """No two rooms use one kind for two things."""
+    from sidecar.policy import cookies, csp_table, fields, tokens
+
+    kinds = [kind.value for room in (headers, cookies, csp_table, fields, tokens) for kind in room.Kind]
+    assert len(kinds) == len(set(kinds))
