@@ -13,6 +13,7 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 
@@ -295,6 +296,7 @@ class Downstream(RequestHandler):
         parser = self._parser
         if parser is None:
             return
+        in_body = not self._body.is_eof()
         try:
             if not self._busy:
                 parser.message_consumed()
@@ -309,7 +311,7 @@ class Downstream(RequestHandler):
             self._body = body
             self._last = bool(message.should_close or message.upgrade)
             self._arrive(Incoming(message, body))
-        elif not self._body.is_eof():
+        elif in_body:
             if self._framing:
                 self._count_framing(len(data))
         elif data:
@@ -318,7 +320,7 @@ class Downstream(RequestHandler):
     def _count_framing(self, octets: int) -> None:
         """Bound what chunk sizes, extensions and trailers may cost: the C parser does not."""
         self._framing += octets
-        if self._framing > 2 * self._context.settings.limits.header_bytes + 17 * self._body.total_bytes:
+        if not self._body.is_eof() and self._framing > 2 * self._context.settings.limits.header_bytes + 17 * self._body.total_bytes:
             self._refuse(Refused(400, "framing"))
 
     def _head_arrives(self, data: bytes) -> None:
@@ -351,7 +353,8 @@ class Downstream(RequestHandler):
         self._deaf, self._busy, self._budget = True, False, LINGER_OCTETS
         self._resume_transport_reading()
         if transport.can_write_eof():
-            transport.write_eof()
+            with suppress(OSError):  # the client may have gone already
+                transport.write_eof()
         await self._context.deadlines.wait(self._loop.create_future(), LINGER_SECONDS, _idle_over)
 
     def pause_writing(self) -> None:

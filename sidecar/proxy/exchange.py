@@ -26,7 +26,8 @@ from sidecar.proxy.rules import (
     Answer,
     Request,
     answer_head,
-    connection_tokens,
+    forwards_left,
+    one_forward_less,
     read_request,
     request_head,
     without_chunked,
@@ -95,8 +96,11 @@ class Exchange:
             if context.reports is not None and request.path == REPORTS_PATH:
                 status = await receive_report(context, request, self._body)
                 return await self._own(status)
-            if request.method == "OPTIONS" and _max_forwards(request) == 0:
-                return await self._own(204)
+            forwards = forwards_left(request)
+            if forwards is not None:
+                if forwards == 0:
+                    return await self._own(204)
+                request = one_forward_less(request)
             upstream, answer = await self._ask(request, origin)
             if answer.status == 101:
                 return await self._switch(request, upstream, answer)
@@ -337,9 +341,3 @@ class Exchange:
         if not visible:
             self._client.reset()
 
-
-def _max_forwards(request: Request) -> int | None:
-    for name, value in request.fields:
-        if name.lower() == b"max-forwards" and value.isdigit():
-            return int(value)
-    return None

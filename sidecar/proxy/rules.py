@@ -197,6 +197,21 @@ def read_target(method: str, path: str, limit: int) -> tuple[bytes, bytes | None
     return rest.encode("ascii"), absolute[1].encode("ascii")
 
 
+def forwards_left(request: Request) -> int | None:
+    """The value of Max-Forwards on OPTIONS, None when it does not count (RFC 9110 section 7.6.2)."""
+    if request.method == "OPTIONS":
+        for name, value in request.fields:
+            if name.lower() == b"max-forwards" and _DIGITS.fullmatch(value):
+                return int(value)
+    return None
+
+
+def one_forward_less(request: Request) -> Request:
+    """The request with Max-Forwards counted down."""
+    fields = [(name, b"%d" % (int(value) - 1)) if name.lower() == b"max-forwards" else (name, value) for name, value in request.fields]
+    return request._replace(fields=fields)
+
+
 def connection_tokens(value: bytes) -> set[bytes]:
     """The names in one Connection line, lower case."""
     return {token.strip(b" \t") for token in value.lower().split(b",")}

@@ -112,7 +112,7 @@ class Origin:
                 if self.early is not None and not event.target.startswith(b"/canary"):
                     line.request = _received(head, b"", raw)
                     await self.early(line)
-                    if self.early is None or line.writer.is_closing():
+                    if line.writer.is_closing():
                         return False
             elif isinstance(event, h11.Data):
                 body += event.data

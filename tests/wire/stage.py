@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -140,14 +140,18 @@ class Stage:
         with self.connect() as client:
             return talk(client, data, **how)
 
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something holds in the stage's loop."""
+
+        async def poll() -> None:
+            while not true():
+                await asyncio.sleep(0.002)
+
+        self.call(poll())
+
     def settle(self) -> None:
         """Wait until nothing is in flight."""
-
-        async def quiet() -> None:
-            while self.telemetry.in_flight.n or self.telemetry.connections.n:
-                await asyncio.sleep(0.005)
-
-        self.call(quiet())
+        self.until(lambda: not self.telemetry.in_flight.n and not self.telemetry.connections.n)
 
 
 @dataclass

@@ -1,0 +1,421 @@
+"""Faults in time: who stalls, vanishes or floods, on either side, and what is left behind.
+
+Lives here: timeouts, limits, disconnects and back-pressure. Must not know message syntax (the tables do).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.wire.answers import ok, sized
+from tests.wire.origin import Line
+from tests.wire.requests_refused import SMUGGLED, chunked, get, post
+from tests.wire.stage import Stage, read_answers, send, talk
+from tests.wire.test_answers import play
+
+TIGHT = {
+    "timeouts": {"header": "300ms", "body_idle": "300ms", "connect": "300ms", "response": "300ms", "idle": "300ms", "upstream_idle": "10s"},
+    "limits": {"requests": 4, "connections": 8, "upstream_connections": 2, "body": "4MiB"},
+}
+
+
+@pytest.fixture(scope="module")
+def tight_stage() -> Iterator[Stage]:
+    with Stage(TIGHT).running() as stage:
+        yield stage
+
+
+@pytest.fixture
+def tight(tight_stage: Stage) -> Stage:
+    tight_stage.settle()
+    tight_stage.origin.forget()
+    return tight_stage
+
+
+async def stall(line: Line) -> None:
+    await line.reader.read()
+
+
+def ended(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+# Slow clients.
+
+
+@pytest.mark.parametrize("start", [b"G", b"GET /x HTTP/1.1\r\nHo", b"\r\nGET"], ids=["one octet", "inside a line", "behind an empty line"])
+def test_header_stalls(tight: Stage, start: bytes) -> None:
+    """2.5 Slowloris: a head that is not whole within timeouts.header is a 408, and the connection ends."""
+    with tight.connect() as client:
+        client.sendall(start)
+        (reply,) = read_answers(client, answers=2)
+    assert (reply.status, reply.values("connection"), reply.values("x-policy")) == (408, ["close"], ["on"])
+    tight.canary()
+
+
+def test_header_drips(tight: Stage) -> None:
+    """2.5 Slowloris: octets that drip do not move the deadline."""
+    started = time.monotonic()
+    with tight.connect() as client:
+        with contextlib.suppress(ConnectionError):
+            for octet in get(b"X-A: " + b"a" * 100):
+                client.send(bytes([octet]))
+                time.sleep(0.02)
+                if time.monotonic() - started > 1:
+                    break
+        assert [reply.status for reply in read_answers(client)] == [408]
+    assert time.monotonic() - started < 1.5
+
+
+def test_header_stalls_on_the_second_request(tight: Stage) -> None:
+    """2.5 Slowloris: the deadline holds for each request of a connection."""
+    with tight.connect() as client:
+        assert talk(client, get())[0].status == 200
+        client.sendall(b"GET /2")
+        assert [reply.status for reply in read_answers(client)] == [408]
+
+
+@pytest.mark.parametrize("first", [b"", get()], ids=["new", "kept"])
+def test_idle_connection(tight: Stage, first: bytes) -> None:
+    """2.5 A connection without a request is closed without a word."""
+    with tight.connect() as client:
+        if first:
+            talk(client, first)
+        assert ended(client)
+
+
+@pytest.mark.parametrize("request_", [post(b"Content-Length: 50", body=b"hello"), chunked(b"5\r\nhello\r\n")], ids=["length", "chunked"])
+def test_body_stalls(tight: Stage, request_: bytes) -> None:
+    """2.5 Slow body: a body that stalls is a 408, and the upstream never sees the request whole."""
+    assert [reply.status for reply in tight.talk(request_, method="POST", answers=2)] == [408]
+    tight.canary()
+    assert [request.method for request in tight.origin.requests] == ["GET"]
+
+
+def test_client_stops_reading(tight: Stage) -> None:
+    """2.5 Slow reader: a client that does not read is cut after timeouts.idle, and the upstream is let go."""
+    tight.origin.script = play(ok(b"Content-Length: 50000000", body=b"x" * 50_000_000))
+    with tight.connect() as client:
+        client.sendall(get())
+        tight.until(lambda: tight.telemetry.in_flight.n == 1)
+        tight.settle()
+    tight.canary()
+
+
+# Slow upstreams.
+
+
+def test_no_answer(tight: Stage) -> None:
+    """2.4 Hang: no head within timeouts.response is a 504 with the policy applied."""
+    tight.origin.script = stall
+    before = tight.count("sidecar_upstream_errors_total", "response_timeout")
+    (reply,) = tight.talk(get())
+    assert (reply.status, reply.values("x-policy")) == (504, ["on"])
+    assert tight.count("sidecar_upstream_errors_total", "response_timeout") == before + 1
+    tight.canary()
+
+
+def test_no_answer_to_an_upload(tight: Stage) -> None:
+    """2.4 Hang: the response deadline starts at the end of the request's body."""
+    tight.origin.script = stall
+    with tight.connect() as client:
+        client.sendall(post(b"Content-Length: 10"))
+        for _ in range(10):
+            time.sleep(0.1)
+            client.sendall(b"x")
+        started = time.monotonic()
+        assert [reply.status for reply in read_answers(client, method="POST")] == [504]
+        assert time.monotonic() - started > 0.2
+
+
+@pytest.mark.parametrize("raw", [ok(b"Content-Length: 10", body=b"hello"), ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n"), ok(body=b"hello")], ids=["length", "chunked", "until close"])
+def test_body_of_the_answer_stalls(tight: Stage, raw: bytes) -> None:
+    """2.4 Hang: an answer that stalls is cut so that the client sees it."""
+
+    async def script(line: Line) -> None:
+        await line.send(raw)
+        await line.reader.read()
+
+    tight.origin.script = script
+    replies = tight.talk(get())
+    assert replies == [] or not replies[0].whole
+    tight.canary()
+
+
+def test_stream_that_lives(tight: Stage) -> None:
+    """2.4 Server-sent events: each piece arrives as it is sent, and pieces keep the stream alive beyond any deadline."""
+
+    async def script(line: Line) -> None:
+        await line.send(ok(b"Content-Type: text/event-stream", b"Transfer-Encoding: chunked"))
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            await line.send(b"9\r\ndata: x\n\n\r\n")
+        await line.send(b"0\r\n\r\n")
+
+    tight.origin.script = script
+    with tight.connect() as client:
+        client.sendall(get())
+        assert b"text/event-stream" in client.recv(4096)
+        arrived = []
+        while (piece := client.recv(4096)) and not piece.endswith(b"0\r\n\r\n"):
+            arrived.append(piece)
+    assert len(arrived) >= 6
+
+
+def test_refused(tight: Stage) -> None:
+    """2.4 Connect refused: 502 at once, counted by its reason."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Stage(TIGHT, upstream=f"http://127.0.0.1:{port}").running() as stage:
+        (reply,) = stage.talk(get())
+        assert (reply.status, reply.values("x-policy")) == (502, ["on"])
+        assert stage.count("sidecar_upstream_errors_total", "refused") == 1
+        assert stage.call(stage.plane.upstream_reachable()) is False
+    assert tight.call(tight.plane.upstream_reachable()) is True
+
+
+def test_dns() -> None:
+    """2.4 DNS failure: 502, counted by its reason."""
+    with Stage({"timeouts": {"connect": "8s"}}, upstream="http://no-such-name.invalid:80").running() as stage:
+        assert stage.talk(get())[0].status == 502
+        assert stage.count("sidecar_upstream_errors_total", "dns") == 1
+
+
+def test_black_hole() -> None:
+    """2.4 A connect that hangs is a 504 after timeouts.connect."""
+    with socket.socket() as full, contextlib.ExitStack() as kept:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # fill the backlog: nothing accepts
+            waiting = kept.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        with Stage(TIGHT, upstream=f"http://127.0.0.1:{full.getsockname()[1]}").running() as stage:
+            assert stage.talk(get())[0].status == 504
+            assert stage.count("sidecar_upstream_errors_total", "connect_timeout") == 1
+
+
+def test_total() -> None:
+    """2.4 timeouts.total ends an exchange that is otherwise alive."""
+
+    async def script(line: Line) -> None:
+        await line.send(ok(b"Transfer-Encoding: chunked"))
+        for _ in range(40):
+            await asyncio.sleep(0.05)
+            await line.send(b"1\r\nx\r\n")
+
+    with Stage({"timeouts": {"total": "300ms"}}).running() as stage:
+        stage.origin.script = script
+        (reply,) = stage.talk(get())
+        assert (reply.status, reply.whole) == (200, False)
+        assert stage.count("sidecar_upstream_errors_total", "total_timeout") == 1
+
+
+# Limits.
+
+
+def test_pool_is_full(tight: Stage) -> None:
+    """2.4 Pool exhaustion: who waits too long for a connection gets 503 with Retry-After; those who have one are served."""
+
+    async def slow(line: Line) -> None:
+        await asyncio.sleep(0.25)
+        await line.send(ok(b"Transfer-Encoding: chunked"))
+        await asyncio.sleep(0.25)
+        await line.send(b"2\r\nhi\r\n0\r\n\r\n")
+
+    tight.origin.script = slow
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(tight.connect()) for _ in range(4)]
+        for client in clients:
+            client.sendall(get())
+            time.sleep(0.02)
+        replies = [read_answers(client)[0] for client in clients]
+    assert [reply.status for reply in replies] == [200, 200, 503, 503]
+    assert replies[2].values("retry-after") == ["1"]
+    tight.canary()
+
+
+def test_waiting_for_the_pool(tight: Stage) -> None:
+    """2.4 Pool exhaustion: who waits gets the next free connection, in order."""
+
+    async def slow(line: Line) -> None:
+        await asyncio.sleep(0.1)
+        await line.send(sized())
+
+    tight.origin.script = slow
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(tight.connect()) for _ in range(4)]
+        for client in clients:
+            client.sendall(get())
+        assert [read_answers(client)[0].status for client in clients] == [200] * 4
+
+
+def test_requests_in_flight(tight: Stage) -> None:
+    """2.5 One request more than limits.requests is a 503 at once."""
+    tight.origin.script = stall
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(tight.connect()).sendall(get())
+        time.sleep(0.05)
+        started = time.monotonic()
+        (reply,) = tight.talk(get())
+        assert (reply.status, reply.values("retry-after")) == (503, ["1"])
+        assert time.monotonic() - started < 0.2
+    tight.settle()
+    tight.canary()
+
+
+def test_connections(tight: Stage) -> None:
+    """2.5 Connection flood: connections above the limit are closed at once, the others serve, and room comes back."""
+    before = tight.count("sidecar_rejected_requests_total", "connections")
+    with contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(tight.connect()) for _ in range(8)]
+        assert talk(kept[0], get())[0].status == 200
+        assert ended(stack.enter_context(tight.connect()))
+        assert talk(kept[1], get())[0].status == 200
+    tight.settle()
+    tight.canary()
+    assert tight.count("sidecar_rejected_requests_total", "connections") == before + 1
+
+
+def test_body_limit_of_a_chunked_request(tight: Stage) -> None:
+    """2.5 Big upload: a chunked body above limits.body is a 413, and the upstream never sees it whole."""
+    piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    replies = tight.talk(chunked(piece * 65 + b"0\r\n\r\n"), method="POST", answers=2)
+    assert [reply.status for reply in replies] == [413]
+    tight.canary()
+    assert [request.method for request in tight.origin.requests] == ["GET"]
+
+
+def test_body_limit_before_continue(tight: Stage) -> None:
+    """2.5 Big upload: 413 comes instead of 100, and at once."""
+    with tight.connect() as client:
+        client.sendall(post(b"Content-Length: 5000000", b"Expect: 100-continue"))
+        (reply,) = read_answers(client, method="POST", answers=2)
+    assert (reply.status, reply.interim) == (413, [])
+
+
+# Clients that go.
+
+
+@pytest.mark.parametrize("phase", ["waiting", "upload", "download"])
+def test_client_disconnects(tight: Stage, phase: str) -> None:
+    """2.5 Client disconnect: the upstream's connection is closed within a second and not used again; it is no upstream error."""
+    gone = threading.Event()
+
+    async def script(line: Line) -> None:
+        if phase == "download":
+            await line.send(ok(b"Content-Length: 1000"))
+        try:
+            await line.reader.read()
+        finally:
+            gone.set()
+
+    tight.origin.script = tight.origin.early = script
+    aborts = tight.count("sidecar_client_aborts_total")
+    errors = sum(tight.count("sidecar_upstream_errors_total", reason) for reason in ("closed", "truncated"))
+    with tight.connect() as client:
+        client.sendall(post(b"Content-Length: 10", body=b"x") if phase == "upload" else get())
+        time.sleep(0.1)
+    assert gone.wait(1)
+    tight.settle()
+    tight.origin.forget()
+    tight.canary()
+    assert tight.count("sidecar_client_aborts_total") == aborts + 1
+    assert sum(tight.count("sidecar_upstream_errors_total", reason) for reason in ("closed", "truncated")) == errors
+
+
+def test_half_closed_client(stage: Stage) -> None:
+    """2.5 Half-closed client: taken as gone, as nginx does; nothing hangs."""
+    with stage.connect() as client:
+        client.sendall(get())
+        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            client.recv(4096)
+    stage.settle()
+    stage.canary()
+
+
+# Back-pressure: whole bodies through slow readers.
+
+BIG = 24 << 20
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "until close"])
+def test_download_through_a_slow_reader(stage: Stage, framing: str) -> None:
+    """2.5 Slow reader: every octet arrives, and what we hold meanwhile is bounded."""
+    body = bytes(range(256)) * (BIG // 256)
+    raw = {
+        "length": ok(b"Content-Length: %d" % BIG, body=body),
+        "chunked": ok(b"Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body)),
+        "until close": ok(body=body),
+    }[framing]
+    stage.origin.script = play(raw, ends=framing == "until close")
+    with stage.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.sendall(get())
+        time.sleep(0.3)
+        assert _held(stage) < 2 << 20
+        (reply,) = read_answers(client)
+    assert (reply.whole, reply.body == body) == (True, True)
+
+
+def _held(stage: Stage) -> int:
+    """Octets of answers in our hands: the upstream's buffer and the client's."""
+
+    async def measure() -> int:
+        held = 0
+        for connection in stage.plane._listener.open:
+            held += connection.transport.get_write_buffer_size()
+        return held
+
+    return stage.call(measure())
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_upload_to_a_slow_upstream(framing: str) -> None:
+    """2.5 Big upload: every octet arrives though the upstream reads slowly, and the client is made to wait."""
+    body = bytes(range(256)) * (BIG // 256)
+    with Stage({"timeouts": {"idle": "5s"}}).running() as stage:
+
+        async def early(line: Line) -> None:
+            await asyncio.sleep(0.3)
+            stage.origin.early = None
+
+        stage.origin.early = early
+        raw = post(b"Content-Length: %d" % BIG, body=body) if framing == "length" else chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body))
+        with stage.connect() as client:
+            client.settimeout(10)
+            sender = threading.Thread(target=send, args=(client, raw), daemon=True)
+            sender.start()
+            time.sleep(0.2)
+            assert sender.is_alive()
+            (reply,) = read_answers(client, method="POST")
+        assert reply.body == b"POST /x %d" % BIG
+        assert stage.origin.requests[0].body == body
+
+
+def test_nothing_is_left(stage: Stage) -> None:
+    """After all kinds of ends no request, connection, task or deadline is left."""
+    for data in (get(), post(b"Content-Length: 5", body=b"hello"), chunked(b"5\r\nhello\r\n0\r\n\r\n"), b"\0", get(b"Connection: close") + SMUGGLED):
+        stage.talk(data, method="POST")
+    stage.settle()
+
+    async def tasks() -> list[str]:
+        await asyncio.sleep(0.05)
+        names = [repr(task.get_coro()) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        return [name for name in names if "sidecar" in name or "Downstream" in name or "Exchange" in name]
+
+    assert stage.call(tasks()) == []
+    assert dict(stage.plane._context.deadlines._entries) == {}

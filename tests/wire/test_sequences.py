@@ -1,0 +1,304 @@
+"""More than one message on a connection: what may follow what, on either side.
+
+Lives here: pipelining, reuse, retries, 100-continue and early answers. Must not know single messages (the tables do).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.wire.answers import ok, sized
+from tests.wire.origin import Line, echo
+from tests.wire.requests_refused import SMUGGLED, chunked, get, post
+from tests.wire.stage import Stage, read_answers, send
+from tests.wire.test_answers import play
+
+
+def targets(stage: Stage) -> list[str]:
+    return [request.target for request in stage.origin.requests if not request.target.startswith("/canary")]
+
+
+@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "octets"])
+def test_pipelining(stage: Stage, bytewise: bool) -> None:
+    """2.1 Pipelining: forty requests get forty answers, in order."""
+    data = b"".join(get(target=b"/%d" % number) for number in range(40))
+    replies = stage.talk(data, bytewise=bytewise, answers=40)
+    assert [reply.body for reply in replies] == [b"GET /%d 0" % number for number in range(40)]
+    assert targets(stage) == [f"/{number}" for number in range(40)]
+
+
+def test_pipelining_more_than_is_held(stage: Stage) -> None:
+    """2.1 Pipelining: octets behind a slow answer are not read without bound, and none is lost."""
+    data = b"".join(get(b"X-Fill: " + b"a" * 4000, target=b"/%d" % number) for number in range(200))
+    with stage.connect() as client:
+        client.setblocking(True)
+        import threading
+
+        writer = threading.Thread(target=send, args=(client, data), daemon=True)
+        writer.start()
+        replies = read_answers(client, answers=200)
+        writer.join(5)
+    assert [reply.body for reply in replies] == [b"GET /%d 0" % number for number in range(200)]
+
+
+@pytest.mark.parametrize("bad", [b"GET /2 HTTP/1.1\r\nHost : a\r\n\r\n", post(b"Content-Length: 1", b"Transfer-Encoding: chunked"), b"\0"], ids=["malformed", "CL.TE", "NUL"])
+def test_bad_second(stage: Stage, bad: bytes) -> None:
+    """2.1 Pipelining: the first answer stands, a bad second request is refused, and nothing behind it is read."""
+    replies = stage.talk(get(target=b"/1") + bad + SMUGGLED, answers=3)
+    assert [reply.status for reply in replies] == [200, 400]
+    assert targets(stage) == ["/1"]
+    stage.canary()
+
+
+def test_nothing_after_close(stage: Stage) -> None:
+    """2.1 Pipelining: after Connection: close nothing more is processed."""
+    replies = stage.talk(get(b"Connection: close", target=b"/1") + SMUGGLED, answers=2)
+    assert [reply.body for reply in replies] == [b"GET /1 0"]
+    stage.canary()
+    assert targets(stage) == ["/1"]
+
+
+EVIL = chunked(b"1\r\nx\r\n0\r\nX-First: 1\r\nX-Last: evil\r\n\r\n")
+
+
+def test_trailer_never_reaches_the_next_request(stage: Stage) -> None:
+    """2.1 Trailers: a client that waits may go on, and the next request has none of the trailers."""
+    with stage.connect() as client:
+        client.sendall(EVIL)
+        assert read_answers(client, method="POST")[0].body == b"POST /x 1"
+        client.sendall(get(target=b"/2"))
+        assert read_answers(client)[0].body == b"GET /2 0"
+    assert stage.origin.requests[1].values("x-last") == []
+
+
+@pytest.mark.parametrize("behind", [get(target=b"/2"), get(target=b"/2")[:20], b"\r\n" + get(target=b"/2")], ids=["whole", "part", "empty line first"])
+def test_pipelined_behind_trailers(stage: Stage, behind: bytes) -> None:
+    """2.1 Trailers: what is pipelined behind a chunked request is not served, so that no trailer can reach it."""
+    replies = stage.talk(EVIL + behind, method="POST", answers=2)
+    assert [reply.body for reply in replies] == [b"POST /x 1"]
+    stage.canary()
+    assert targets(stage) == ["/x"]
+
+
+def test_many_chunked_requests_on_one_connection(stage: Stage) -> None:
+    """2.1 Trailers: chunked uploads keep their connection when nothing is pipelined behind them."""
+    with stage.connect() as client:
+        for number in range(20):
+            client.sendall(chunked(b"1\r\nx\r\n0\r\n\r\n").replace(b"/x", b"/%d" % number))
+            assert read_answers(client, method="POST")[0].body == b"POST /%d 1" % number
+
+
+@pytest.mark.parametrize("token", [b"h2c", b"foo", b"websocket"])
+def test_octets_behind_an_upgrade(stage: Stage, token: bytes) -> None:
+    """2.3 Premature or unknown Upgrade: octets behind it are never taken for a request, however they are cut."""
+    first = get(b"Connection: Upgrade", b"Upgrade: " + token, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", target=b"/1")
+    hidden = post(b"Content-Length: %d" % len(SMUGGLED), target=b"/2")
+    with stage.connect() as client:
+        client.sendall(first + hidden)
+        time.sleep(0.02)
+        send(client, SMUGGLED)
+        replies = read_answers(client, answers=3)
+    assert [reply.body for reply in replies] == [b"GET /1 0"]
+    assert replies[0].values("connection") == ["close"]
+    stage.canary()
+    assert targets(stage) == ["/1"]
+
+
+def test_http10_keep_alive(stage: Stage) -> None:
+    """2.2 HTTP/1.0: the connection is kept only for a client that asks for it."""
+    asked = get(b"Connection: keep-alive", version=b"HTTP/1.0")
+    with stage.connect() as client:
+        client.sendall(asked + asked)
+        replies = read_answers(client, answers=2)
+    assert [reply.values("connection") for reply in replies] == [["keep-alive"], ["keep-alive"]]
+    assert [reply.values("connection") for reply in stage.talk(get(version=b"HTTP/1.0"), answers=2)] == [["close"]]
+
+
+def test_http10_gets_no_chunks_and_no_interim(stage: Stage) -> None:
+    """2.2 HTTP/1.0: a chunked answer ends with the connection, and a 103 is not passed."""
+    stage.origin.script = play(b"HTTP/1.1 103 E\r\n\r\n" + ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n"))
+    with stage.connect() as client:
+        client.sendall(get(version=b"HTTP/1.0"))
+        received = b""
+        while data := client.recv(4096):
+            received += data
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.endswith(b"\r\n\r\nhi")
+    assert b"ransfer-" not in received
+
+
+@pytest.mark.parametrize(("value", "status", "reached"), [("0", 204, 0), ("5", 200, 1)])
+def test_max_forwards(stage: Stage, value: str, status: int, reached: int) -> None:
+    """2.2 Methods: OPTIONS with Max-Forwards: 0 ends here (RFC 9110 section 7.6.2); another is passed on, one less."""
+    reply = stage.talk(get(b"Max-Forwards: " + value.encode(), method=b"OPTIONS"), method="OPTIONS")[0]
+    assert (reply.status, len(stage.origin.requests)) == (status, reached)
+    if reached:
+        assert stage.origin.requests[0].values("max-forwards") == ["4"]
+
+
+# 100-continue.
+
+UPLOAD = post(b"Expect: 100-continue", b"Content-Length: 5")
+
+
+def test_continue_end_to_end(stage: Stage) -> None:
+    """2.3 Expect: the upstream's 100 reaches the client once, and then the body reaches the upstream."""
+
+    async def early(line: Line) -> None:
+        await line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        stage.origin.early = None
+
+    stage.origin.early = early
+    with stage.connect() as client:
+        client.sendall(UPLOAD)
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"hello")
+        assert read_answers(client, method="POST")[0].body == b"POST /x 5"
+    assert stage.origin.requests[0].values("expect") == ["100-continue"]
+
+
+def test_continue_for_an_upstream_that_says_nothing(stage: Stage) -> None:
+    """2.3 Expect: a client is not blocked by an upstream that ignores its expectation."""
+    with stage.connect() as client:
+        client.sendall(UPLOAD)
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"hello")
+        assert read_answers(client, method="POST")[0].body == b"POST /x 5"
+
+
+def test_client_that_does_not_wait(stage: Stage) -> None:
+    """2.3 Expect: a body that comes without waiting goes on at once."""
+    started = time.monotonic()
+    assert stage.talk(UPLOAD + b"hello", method="POST")[0].body == b"POST /x 5"
+    assert time.monotonic() - started < 0.8
+
+
+@pytest.mark.parametrize("request_", [UPLOAD, post(b"Content-Length: 500000", body=b"x" * 1000 + SMUGGLED)], ids=["2.3 instead of 100", "2.1 inside the body"])
+def test_early_answer(stage: Stage, request_: bytes) -> None:
+    """An answer ahead of the body is relayed; neither connection carries another request."""
+
+    async def early(line: Line) -> None:
+        await line.send(sized(start=b"HTTP/1.1 401 U\r\n"))
+        stage.origin.early = None
+
+    stage.origin.early = early
+    replies = stage.talk(request_, method="POST", answers=2)
+    assert [(reply.status, reply.body) for reply in replies] == [(401, b"hi")]
+    assert replies[0].values("connection") == ["close"]
+    connections = stage.origin.connections
+    stage.canary()
+    assert stage.origin.connections > connections
+    assert targets(stage) == []
+
+
+def test_early_answer_and_close(stage: Stage) -> None:
+    """2.4 Upstream answers early and closes: the 413 arrives though two megabytes are on their way."""
+
+    async def early(line: Line) -> None:
+        await line.send(sized(start=b"HTTP/1.1 413 T\r\n"))
+        line.writer.close()
+
+    for _ in range(20):
+        stage.origin.early = early
+        replies = stage.talk(post(b"Content-Length: 1000000", body=b"x" * 1_000_000), method="POST")
+        assert [(reply.status, reply.body) for reply in replies] == [(413, b"hi")]
+    stage.canary()
+
+
+# The upstream's kept connections.
+
+
+def _dies_when_reused(line: Line):
+    async def script(again: Line) -> None:
+        if again is line:
+            line.writer.close()
+        else:
+            await again.send(echo(again.request))
+
+    return script
+
+
+@pytest.mark.parametrize(("method", "status", "sent"), [("GET", 200, 2), ("HEAD", 200, 2), ("DELETE", 200, 2), ("POST", 502, 1), ("PATCH", 502, 1)])
+def test_retry(stage: Stage, method: str, status: int, sent: int) -> None:
+    """2.4 Premature close: a bodiless idempotent request on a kept connection goes once more, on a new one; no other does."""
+
+    async def first(line: Line) -> None:
+        await line.send(echo(line.request))
+        stage.origin.script = _dies_when_reused(line)
+
+    stage.origin.script = first
+    stage.talk(get(target=b"/warm"))
+    retries = stage.count("sidecar_upstream_retries_total")
+
+    reply = stage.talk(get(method=method.encode()), method=method)[0]
+
+    assert reply.status == status
+    assert targets(stage) == ["/warm"] + ["/x"] * sent
+    assert stage.count("sidecar_upstream_retries_total") - retries == sent - 1
+    stage.canary()
+
+
+def test_no_retry_with_a_body(stage: Stage) -> None:
+    """2.4 Premature close: PUT with a body is not sent again."""
+
+    async def first(line: Line) -> None:
+        await line.send(echo(line.request))
+        stage.origin.script = _dies_when_reused(line)
+
+    stage.origin.script = first
+    stage.talk(get(target=b"/warm"))
+    replies = stage.talk(post(b"Content-Length: 1", body=b"x").replace(b"POST", b"PUT"), method="PUT")
+    assert [reply.status for reply in replies] == [502]
+    assert targets(stage) == ["/warm", "/x"]
+
+
+def test_no_retry_on_a_new_connection(stage: Stage) -> None:
+    """2.4 Premature close: on a new connection even a GET is sent once."""
+
+    async def close(line: Line) -> None:
+        line.writer.close()
+
+    stage.settle()
+    stage.origin.script = close
+    stage.call(_forget_kept(stage))
+    assert [reply.status for reply in stage.talk(get())] == [502]
+    assert targets(stage) == ["/x"]
+
+
+async def _forget_kept(stage: Stage) -> None:
+    stage.plane._context.pool.close()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.003, 0.3])
+def test_unasked_answer(stage: Stage, delay: float) -> None:
+    """2.4 Extra octets: an answer that nobody asked for never answers anybody, at once or late."""
+
+    async def script(line: Line) -> None:
+        await line.send(sized())
+        await asyncio.sleep(delay)
+        await line.send(sized(b"X-Evil: 1", start=b"HTTP/1.1 299 E\r\n"))
+
+    stage.origin.script = script
+    for _ in range(3 if delay > 0.1 else 20):
+        assert stage.talk(get())[0].body == b"hi"
+        time.sleep(delay * 1.2)
+        stage.canary()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.0005, 0.002])
+def test_close_race(stage: Stage, delay: float) -> None:
+    """2.4 Close race: an upstream that closes just behind its answer costs no GET, and no POST is sent twice."""
+
+    async def script(line: Line) -> None:
+        await line.send(echo(line.request))
+        await asyncio.sleep(delay)
+        line.writer.close()
+
+    stage.origin.script = script
+    with stage.connect() as client:
+        for number in range(150):
+            client.sendall(get(target=b"/%d" % number))
+            assert read_answers(client)[0].body == b"GET /%d 0" % number
