@@ -236,7 +236,7 @@ class Downstream(RequestHandler):
             if len(held) > HELD:
                 self._resume_transport_reading()
         if not self._messages:
-            if self._deaf or (self._context.draining and not self._head_started):
+            if self._deaf:
                 raise ClientGone
             timeouts = self._context.settings.timeouts
             self._waiter = self._loop.create_future()

@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import h11
 
@@ -62,10 +63,14 @@ class Origin:
     connections: int = 0
     open: int = 0
     port: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    """How to listen: `ssl`, `port` or a Unix `path`."""
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def start(self, **kwargs) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 16, **kwargs)
+    async def start(self) -> asyncio.Server:
+        if "path" in self.options:
+            return await asyncio.start_unix_server(self._serve, **self.options)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", **{"port": 0, **self.options})
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -78,7 +83,6 @@ class Origin:
         self.connections += 1
         self.open += 1
         self.writers.add(writer)
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line = Line(reader, writer)
         try:
             while await self._exchange(line):

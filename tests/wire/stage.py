@@ -67,6 +67,7 @@ class Stage:
     settings: dict[str, Any] = field(default_factory=dict)
     policy: str = POLICY
     upstream: str | None = None
+    listen: str = "127.0.0.1:0"
     origin: Origin = field(default_factory=Origin)
     reports: Any = None
 
@@ -94,14 +95,15 @@ class Stage:
         self.loop.set_exception_handler(lambda _loop, context: self._errors.seen.append(str(context)))
         self._stop = asyncio.Event()
         server = await self.origin.start()
-        flags = {"upstream": self.upstream or f"http://127.0.0.1:{self.origin.port}", "listen": "127.0.0.1:0"}
+        flags = {"upstream": self.upstream or f"http://127.0.0.1:{self.origin.port}", "listen": self.listen}
         self.configured: Settings = layered(self.settings, {}, flags)
         self.events = Lines()
         self.telemetry = Telemetry(Events(self.events, per_second=1_000_000), Metrics(process=False))
         self.active = active_for(self.policy, self.telemetry)
         self.plane = DataPlane(self.configured, lambda: self.active, self.telemetry, reports=self.reports)
-        bound = (await self.plane.start())[0]
-        self.address = ("127.0.0.1", int(bound.rpartition(":")[2]))
+        self.bound = (await self.plane.start())[0]
+        host, _, port = self.bound.rpartition(":")
+        self.address = (host, int(port) if port.isdigit() else 0)
         started.set()
         await self._stop.wait()
         self.plane.abort()
@@ -125,6 +127,11 @@ class Stage:
         return self.telemetry.metrics.value(metric, *labels)
 
     def connect(self) -> socket.socket:
+        if self.bound.startswith("unix:"):
+            made = socket.socket(socket.AF_UNIX)
+            made.settimeout(PATIENCE)
+            made.connect(self.bound[5:])
+            return made
         made = socket.create_connection(self.address, timeout=PATIENCE)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made

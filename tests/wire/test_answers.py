@@ -11,9 +11,7 @@ from tests.wire.answers import BAD, GOOD, Good, ok
 from tests.wire.origin import Line, Script
 from tests.wire.requests_refused import get
 from tests.wire.stage import Stage, read_answers
-
-WAYS = pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "octets"])
-
+from tests.wire.test_requests import ways
 
 def play(raw: bytes, *, bytewise: bool = False, ends: bool = False, reset: bool = False) -> Script:
     async def script(line: Line) -> None:
@@ -26,13 +24,10 @@ def play(raw: bytes, *, bytewise: bool = False, ends: bool = False, reset: bool 
     return script
 
 
-@pytest.mark.parametrize("raw", BAD.values(), ids=BAD.keys())
-@WAYS
-def test_bad(stage: Stage, raw: bytes, bytewise: bool) -> None:
+@ways(BAD, lambda case: case)
+def test_bad(stage: Stage, case: bytes, bytewise: bool) -> None:
     """An answer that could be read in two ways, or hurts the client, becomes our 502 with the policy applied."""
-    if bytewise and len(raw) > 3000:
-        pytest.skip("too large to send an octet at a time; the whole is the case")
-    stage.origin.script = play(raw, bytewise=bytewise)
+    stage.origin.script = play(case, bytewise=bytewise)
 
     replies = stage.talk(get(), answers=1)
 
@@ -43,8 +38,7 @@ def test_bad(stage: Stage, raw: bytes, bytewise: bool) -> None:
     stage.canary()
 
 
-@pytest.mark.parametrize("case", GOOD.values(), ids=GOOD.keys())
-@WAYS
+@ways(GOOD, lambda case: case.raw)
 def test_good(stage: Stage, case: Good, bytewise: bool) -> None:
     """The client gets the upstream's answer, hop-by-hop lines aside, and no octet of anything behind it."""
     stage.origin.script = play(case.raw, bytewise=bytewise, ends=case.ends)

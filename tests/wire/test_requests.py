@@ -5,26 +5,31 @@ Lives here: the runner over `REFUSED` and `PASSED`. Must not know the cases' oct
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 
 from tests.wire.requests_passed import PASSED, Passed
 from tests.wire.requests_refused import REFUSED
 from tests.wire.stage import Stage
 
-BYTEWISE_LIMIT = 3000
-WAYS = pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "octets"])
+T = TypeVar("T")
 
 
-def _feasible(raw: bytes, bytewise: bool) -> None:
-    if bytewise and len(raw) > BYTEWISE_LIMIT:
-        pytest.skip("too large to send an octet at a time; the whole is the case")
+def ways(table: dict[str, T], raw: Callable[[T], bytes]) -> pytest.MarkDecorator:
+    """Each case whole, and octet by octet where that is not endless."""
+    return pytest.mark.parametrize(
+        ("case", "bytewise"),
+        [pytest.param(case, False, id=f"{name}, whole") for name, case in table.items()]
+        + [pytest.param(case, True, id=f"{name}, octets") for name, case in table.items() if len(raw(case)) <= 3000],
+    )
 
 
-@pytest.mark.parametrize(("raw", "status"), REFUSED.values(), ids=REFUSED.keys())
-@WAYS
-def test_refused(stage: Stage, raw: bytes, status: int, bytewise: bool) -> None:
+@ways(REFUSED, lambda case: case[0])
+def test_refused(stage: Stage, case: tuple[bytes, int], bytewise: bool) -> None:
     """The request is answered by us with the policy applied, nothing whole reaches the upstream, and the connection ends."""
-    _feasible(raw, bytewise)
+    raw, status = case
     before = sum(line.count('"request.rejected"') for line in stage.events.lines)
 
     replies = stage.talk(raw, bytewise=bytewise, answers=2)
@@ -39,12 +44,9 @@ def test_refused(stage: Stage, raw: bytes, status: int, bytewise: bool) -> None:
     assert sum(line.count('"request.rejected"') for line in stage.events.lines) == before + 1
 
 
-@pytest.mark.parametrize("case", PASSED.values(), ids=PASSED.keys())
-@WAYS
+@ways(PASSED, lambda case: case.raw)
 def test_passed(stage: Stage, case: Passed, bytewise: bool) -> None:
     """The upstream sees exactly the request that was meant, and the client its answer with the policy applied."""
-    _feasible(case.raw, bytewise)
-
     reply = stage.talk(case.raw, bytewise=bytewise, method=case.method)[0]
 
     assert reply.status == 200

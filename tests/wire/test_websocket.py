@@ -51,7 +51,7 @@ def tunnel_stage() -> Iterator[Stage]:
     with serve(_serve, "127.0.0.1", 0, max_size=1 << 22, select_subprotocol=lambda _, offered: "chat" if "chat" in offered else None) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
-        settings = {"timeouts": {"tunnel_idle": "3s"}, "limits": {"tunnels": 2}}
+        settings = {"timeouts": {"tunnel_idle": "1s"}, "limits": {"tunnels": 2}}
         with Stage(settings, upstream=f"http://127.0.0.1:{port}").running() as stage:
             yield stage
             assert stage.complaints == []

@@ -1,0 +1,225 @@
+"""Other roads than plain TCP: TLS on either side, Unix sockets, reports, descriptors that run out.
+
+Lives here: certificates made for the test, and what changes when they do. Must not know message syntax.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.proxy import require_c_parser
+from tests.wire.answers import ok
+from tests.wire.origin import Origin
+from tests.wire.requests_refused import chunked, get, post
+from tests.wire.stage import PATIENCE, Stage, read_answers, talk
+from tests.wire.test_answers import play
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for `name` and 127.0.0.1, and its key."""
+    paths = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+         "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1]],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return paths
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path_factory.mktemp("certificates")
+    for name in ("one.test", "two.test"):
+        certificate(path, name)
+    yield path
+
+
+def secure(stage: Stage, trusted: Path) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=str(trusted))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context.wrap_socket(stage.connect(), server_hostname="127.0.0.1")
+
+
+def test_tls_listener(folder: Path, tmp_path: Path) -> None:
+    """The data listener speaks TLS, tells the upstream so, and new connections get a certificate that has changed."""
+    shutil.copy(folder / "one.test.pem", tmp_path / "c.pem")
+    shutil.copy(folder / "one.test.key", tmp_path / "k.pem")
+    settings = {"tls": {"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")}}
+    policy = "version: 1\nmode: enforce\nrules:\n  hsts: {header: Strict-Transport-Security, action: set, value: max-age=1}\n"
+    with Stage(settings, policy=policy).running() as stage:
+        with secure(stage, folder / "one.test.pem") as client:
+            assert client.selected_alpn_protocol() == "http/1.1"
+            reply = talk(client, get(b"X-Forwarded-Proto: http"))[0]
+            assert reply.values("strict-transport-security") == ["max-age=1"]
+            assert stage.origin.requests[0].values("x-forwarded-proto") == ["https"]
+
+            shutil.copy(folder / "two.test.pem", tmp_path / "c.pem")
+            with pytest.raises(ssl.SSLError):  # the pair does not match: the old one stays
+                stage.plane.reload_tls()
+            secure(stage, folder / "one.test.pem").close()
+            shutil.copy(folder / "two.test.key", tmp_path / "k.pem")
+            stage.plane.reload_tls()
+            with secure(stage, folder / "two.test.pem") as renewed:
+                assert talk(renewed, get())[0].status == 200
+            assert talk(client, get())[0].status == 200
+
+
+def test_large_bodies_over_tls(folder: Path) -> None:
+    """Bodies pass whole through TLS in both directions, and a refused upload's answer arrives."""
+    settings = {"tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}, "limits": {"body": "8MiB"}}
+    body = os.urandom(1 << 20) * 5
+    with Stage(settings).running() as stage:
+        stage.origin.script = play(ok(b"Content-Length: %d" % len(body), body=body))
+        with secure(stage, folder / "one.test.pem") as client:
+            client.sendall(post(b"Content-Length: %d" % len(body), body=body))
+            assert read_answers(client, method="POST")[0].body == body
+        with secure(stage, folder / "one.test.pem") as client:
+            client.sendall(post(b"Content-Length: 99999999", body=b"x" * 50_000))
+            assert read_answers(client, method="POST")[0].status == 413
+
+
+def over_tls(folder: Path, **tls: str) -> Stage:
+    """A stage whose origin speaks TLS and wants a client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "one.test.pem", folder / "one.test.key")
+    context.load_verify_locations(folder / "two.test.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return Stage({"tls": tls}, upstream=f"https://127.0.0.1:{port}", origin=Origin(options={"ssl": context, "port": port}))
+
+
+def test_https_upstream(folder: Path) -> None:
+    """An https upstream is verified against our authorities and shown our certificate; its answers pass as others do."""
+    client = {"upstream_certificate": str(folder / "two.test.pem"), "upstream_key": str(folder / "two.test.key")}
+    with over_tls(folder, upstream_ca=str(folder / "one.test.pem"), **client).running() as stage:
+        for _ in range(3):
+            assert stage.talk(chunked(b"5\r\nhello\r\n0\r\n\r\n"), method="POST")[0].body == b"POST /x 5"
+        assert stage.origin.connections == 1
+    with over_tls(folder, upstream_ca=str(folder / "one.test.pem"), upstream_name="one.test", **client).running() as stage:
+        assert stage.talk(get())[0].status == 200
+
+
+@pytest.mark.parametrize("tls", [{}, {"upstream_ca": "two.test.pem"}, {"upstream_ca": "one.test.pem", "upstream_name": "other.test"}], ids=["system", "another", "name"])
+def test_https_upstream_that_is_not_trusted(folder: Path, tls: dict[str, str]) -> None:
+    """An upstream whose certificate is not right is a 502, counted as tls; nothing of the request reaches it."""
+    right = {key: str(folder / value) if value.endswith(".pem") else value for key, value in tls.items()}
+    with over_tls(folder, **right).running() as stage:
+        assert stage.talk(get(b"Cookie: secret=1"))[0].status == 502
+        assert stage.count("sidecar_upstream_errors_total", "tls") == 1
+        assert stage.origin.requests == []
+
+
+def test_unix_sockets(tmp_path: Path) -> None:
+    """Upstream and listener may be Unix sockets."""
+    origin = Origin(options={"path": tmp_path / "up"})
+    with Stage(origin=origin, upstream=f"unix:{tmp_path}/up", listen=f"unix:{tmp_path}/in").running() as stage:
+        assert stage.bound == f"unix:{tmp_path}/in"
+        assert stage.call(stage.plane.upstream_reachable())
+        assert stage.talk(get())[0].body == b"GET /x 0"
+        assert origin.requests[0].values("x-forwarded-for") == ["unknown"]
+        assert origin.requests[0].values("forwarded") == ['for=unknown;host="a";proto=http']
+
+
+# Browser reports.
+
+REPORTS = b"/.well-known/sidecar/reports"
+
+
+@pytest.fixture(scope="module")
+def reporting() -> Iterator[Stage]:
+    taken: list[tuple[bytes, str]] = []
+    with Stage({"reports": {"enabled": True, "body": "1KiB"}}, reports=lambda body, media: taken.append((body, media))).running() as stage:
+        stage.taken = taken
+        yield stage
+
+
+@pytest.mark.parametrize("media", [b"application/csp-report", b"application/reports+json; charset=utf-8"])
+def test_report(reporting: Stage, media: bytes) -> None:
+    """2.6 Report endpoint: a report is handed on, answered 204, and never reaches the upstream."""
+    reporting.taken.clear()
+    request = post(b"Content-Type: " + media, b"Content-Length: 2", body=b"{}", target=REPORTS + b"?a=b")
+    (reply,) = reporting.talk(request, method="POST")
+    assert (reply.status, reply.values("x-policy")) == (204, ["on"])
+    assert reporting.taken == [(b"{}", media.partition(b";")[0].decode())]
+    assert reporting.origin.requests == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (get(target=REPORTS), 405),
+        (post(b"Content-Length: 2", body=b"{}", target=REPORTS), 415),
+        (post(b"Content-Type: text/plain", b"Content-Length: 2", body=b"{}", target=REPORTS), 415),
+        (post(b"Content-Type: application/csp-report", b"Content-Length: 5000", body=b"x" * 5000, target=REPORTS), 413),
+        (post(b"Content-Type: application/csp-report", b"Transfer-Encoding: chunked", body=b"1000\r\n" + b"x" * 4096 + b"\r\n0\r\n\r\n", target=REPORTS), 413),
+    ],
+    ids=["GET", "no type", "wrong type", "too large", "too large, chunked"],
+)
+def test_report_refused(reporting: Stage, request_: bytes, status: int) -> None:
+    """2.6 Report endpoint: wrong method, type or size is refused and not handed on."""
+    reporting.taken.clear()
+    (reply,) = reporting.talk(request_, method=request_.partition(b" ")[0].decode())
+    assert reply.status == status
+    assert reporting.taken == []
+    assert reporting.origin.requests == []
+
+
+def test_report_path_without_collection(stage: Stage) -> None:
+    """Without report collection the path is the service's own."""
+    assert stage.talk(get(target=REPORTS))[0].body == b"GET " + REPORTS + b" 0"
+
+
+# The process.
+
+
+def test_c_parser_is_demanded() -> None:
+    """The pure-Python parser is refused at start, with the cure."""
+    require_c_parser()
+    code = "from sidecar.proxy import require_c_parser; require_c_parser()"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "unset AIOHTTP_NO_EXTENSIONS" in done.stderr
+
+
+DESCRIPTORS = """
+import os, resource, time
+from tests.wire.stage import Stage
+stage = Stage({"limits": {"connections": 5000}, "timeouts": {"idle": "500ms", "header": "500ms", "connect": "500ms"}})
+with stage.running():
+    stage.canary()
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 60, used + 60))
+    clients = []
+    try:
+        while len(clients) < 200:
+            clients.append(stage.connect())
+    except OSError:
+        pass
+    for client in clients:
+        client.close()
+    stage.settle()
+    stage.complaints.clear()
+    time.sleep(1.2)  # asyncio takes up accepting again after a second
+    stage.canary()
+print("recovered")
+"""
+
+
+def test_descriptors_run_out() -> None:
+    """2.5 FD exhaustion: the process lives through it and serves again."""
+    done = subprocess.run([sys.executable, "-c", DESCRIPTORS], capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+    assert done.stdout == "recovered\n", done.stderr
+
