@@ -72,7 +72,7 @@ class Exchange:
 
     __slots__ = (
         "_active", "_answered", "_body", "_clean", "_client", "_context", "_continue", "_message", "_request", "_request_id",
-        "_scheme", "_total", "_upload", "_upstream",
+        "_scheme", "_sent", "_total", "_upload", "_upstream",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
@@ -86,7 +86,7 @@ class Exchange:
         self._upload: asyncio.Task[None] | None = None
         self._continue: asyncio.TimerHandle | None = None
         self._total: asyncio.TimerHandle | None = None
-        self._clean = self._answered = False
+        self._clean = self._answered = self._sent = False
 
     async def run(self) -> bool:
         """From the request's head to the last octet of the answer."""
@@ -106,6 +106,7 @@ class Exchange:
                 return await self._switch(request, upstream, answer)
             return await self._relay(request, upstream, answer)
         except Refused as refusal:
+            self._request_id = self._request_id or context.forwarder.new_id()
             context.telemetry.request_rejected(
                 refusal.reason, status=refusal.status, request_id=self._request_id, client=self._client.peer.address
             )
@@ -153,7 +154,7 @@ class Exchange:
         elif request.expects:
             added += b"Expect: 100-continue\r\n"
         data = request_head(request, added)
-        whole = body.is_eof() and request.length != CHUNKED
+        whole = self._sent = body.is_eof() and request.length != CHUNKED
         if whole and request.length:
             data += body.read_nowait()
         pool, fresh = context.pool, False
@@ -230,6 +231,7 @@ class Exchange:
                     await deadlines.wait(room, timeouts.idle, _idle_late)
             if chunked and not upstream.transport.is_closing():
                 upstream.transport.write(b"0\r\n\r\n")
+            self._sent = True
             if upstream.answer is None and upstream.awaited is not None:
                 deadlines.set(upstream.awaited, timeouts.response, _response_late)
         except (Refused, UpstreamFailed) as failure:
@@ -250,7 +252,7 @@ class Exchange:
             answer = answer._replace(fields=without_chunked(answer.fields), length=UNTIL_CLOSE)
             chunked = False
         until_close = answer.length == UNTIL_CLOSE
-        keep_alive = request.keep_alive and not until_close and not self._unread()
+        keep_alive = request.keep_alive and not (until_close or self._unread() or self._context.draining)
         head = self._judged(answer, "upstream", keep_alive=keep_alive)
         self._answered = True
         try:
@@ -264,9 +266,9 @@ class Exchange:
             raise ClientGone from None
         if upstream.extra:
             self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
-        sent = self._upload is None or self._upload.done()
-        self._clean = sent and not upstream.extra
-        return keep_alive and sent and not self._context.draining
+        # An upload that gave up is over too, but the upstream still waits for the rest of that body.
+        self._clean = self._sent and not upstream.extra
+        return keep_alive and self._sent
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
         client, deadlines = self._client, self._context.deadlines
@@ -302,11 +304,11 @@ class Exchange:
         """Answer ourselves; the connection ends when the request was not read to its end."""
         request = self._request
         answer, body = own_answer(status, extra)
-        keep_alive = request is not None and request.keep_alive and not close
+        keep_alive = request is not None and request.keep_alive and not (close or self._context.draining)
         self._answered = True
         head = self._judged(answer, "sidecar", keep_alive=keep_alive)
         self._client.write(head if request is not None and request.method == "HEAD" else head + body)
-        return keep_alive and not self._context.draining
+        return keep_alive
 
     def _judged(self, answer: Answer, origin: str, *, keep_alive: bool) -> bytes:
         """The head as the policy wants it: decided, counted, told, serialised."""
@@ -321,12 +323,11 @@ class Exchange:
         seen = [] if isinstance(message, Refused) else list(message.raw_headers)
         facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields)
         decision = decide(route, facts)
-        request_id = self._request_id or self._context.forwarder.new_id()
         self._context.telemetry.record(
-            active.tallies[route.name], active.revision, route, facts, decision, origin=origin, request_id=request_id
+            active.tallies[route.name], active.revision, route, facts, decision, origin=origin, request_id=self._request_id
         )
         connection = b""
-        if not keep_alive or self._context.draining:
+        if not keep_alive:
             connection = b"Connection: close\r\n"
         elif request is not None and request.http10:
             connection = b"Connection: keep-alive\r\n"
