@@ -102,6 +102,7 @@ class Revisions:
         self._observers = observers
         self._seen_by_rules = seen
         self._left: object = None
+        self._refused = ""
         self._clock = clock
         self._known: dict[str, Revision] = {}
         self._parents: dict[str, str | None] = {}
@@ -113,25 +114,30 @@ class Revisions:
         """Put a policy in force: the file's, or the last good one.
 
         Raises:
-            PolicyError: the file cannot be put in force and there is no last good revision.
+            PolicyError: the file cannot be put in force and there is no last good revision, or the state
+                folder cannot be used.
         """
-        state = await asyncio.to_thread(self._store.open)
+        try:
+            state = await asyncio.to_thread(self._store.open)
+        except OSError as error:
+            said = f"the state folder {self._store.folder} cannot be used: {error.strerror or error}"
+            raise PolicyError((Problem(said, "choose another with --state DIR"),)) from error
         self._parents = state.get("parents") or {}
         self.pinned = state.get("pinned")
         self._restore_override(state.get("override"))
         last = await asyncio.to_thread(self._kept, state.get("active"))
+        self._seen, data = "", b""
         try:
             data = await asyncio.to_thread(self.file.read_bytes)
+            self._seen = hashlib.sha256(data).hexdigest()
             found = await asyncio.to_thread(load_policy, data, str(self.file))
         except (OSError, PolicyError) as error:
             if last is None:
                 raise _as_policy_error(error, self.file) from error
             await self._install(last)
-            self._seen = None
-            await self._reject(error, "start")
+            await self._reject(error, "start", data)
             await self._tell_activated("start (last good)")
             return
-        self._seen = hashlib.sha256(data).hexdigest()
         self._in_file = found.revision()
         if last is not None and self.pinned == self._in_file:
             await self._install(last)
@@ -201,6 +207,11 @@ class Revisions:
                 if first != self._seen:
                     await self._reload("file", unpin=False)
 
+    def excerpt(self, problem: Problem) -> str:
+        """The line of the refused text with a caret under the place; "" when it is not known."""
+        lines = self._refused.splitlines()
+        return f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^" if 0 < problem.line <= len(lines) else ""
+
     async def record(self, entry: dict[str, Any]) -> None:
         """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it."""
         self._telemetry.tell(str(entry["event"]), level="warning", **{key: value for key, value in entry.items() if key not in ("event", "diff")})
@@ -227,13 +238,14 @@ class Revisions:
         return lowest(*modes) if modes else None
 
     async def _reload(self, who: str, *, unpin: bool) -> Result:
+        data = b""
         try:
             data = await asyncio.to_thread(self.file.read_bytes)
             self._seen = hashlib.sha256(data).hexdigest()
             found = await asyncio.to_thread(load_policy, data, str(self.file))
         except (OSError, PolicyError) as error:
             self._seen = "" if isinstance(error, OSError) else self._seen
-            await self._reject(error, who)
+            await self._reject(error, who, data)
             return "rejected"
         self._in_file = found.revision()
         if self._in_file == self.pinned and not unpin:
@@ -277,7 +289,8 @@ class Revisions:
             metrics.cell("sidecar_config_last_reload_success_timestamp_seconds").n = self._clock()
         return result
 
-    async def _reject(self, error: Exception, who: str) -> None:
+    async def _reject(self, error: Exception, who: str, data: bytes) -> None:
+        self._refused = data.decode("utf-8-sig", "replace")
         self.problems = _as_policy_error(error, self.file).problems
         self._reloaded("rejected")
         told = [str(problem) for problem in self.problems[:20]]

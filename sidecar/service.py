@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from aiohttp import web
 
 import sidecar
 from sidecar.admin.access import read_token
-from sidecar.admin.api import Api, Process, status
+from sidecar.admin.api import Api
 from sidecar.admin.health import health_app
+from sidecar.admin.process import Process
+from sidecar.admin.status import status
 from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Refused, Revision, Revisions
-from sidecar.rollout.evidence import Book
+from sidecar.rollout.evidence import Book, Minimums, Trend, from_data, judge
 from sidecar.rollout.guard import Breach, Watch
 from sidecar.settings import Settings
 from sidecar.store import Store
@@ -44,6 +46,7 @@ class Service:
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
         self.book = Book(self.telemetry.metrics)
+        self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
         self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
         self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
@@ -65,7 +68,7 @@ class Service:
             PolicyError: no policy can be put in force, or an address cannot be bound.
         """
         await self.revisions.start()
-        process = Process(self._facts, self._ready, self._refresh, self._evidence)
+        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of)
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
             self.listen = await self._bound("listen", self.plane.start())
@@ -176,11 +179,16 @@ class Service:
         await self._refresh()
         return [item.data() for item in self.book.evidence()]
 
+    def _verdict(self, item: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
+        told = judge(item["rule"], [from_data(item)], Minimums(), time.time())
+        return told.outcome, told.reasons
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
             await self._refresh()
             await self.revisions.tick()
+            self._trend.tick()
             breach = self._guard.tick()
             if breach is not None:
                 await self._take_back(breach)

@@ -5,7 +5,6 @@ Lives here: one middleware and the rule for binds. Must not know what the handle
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from sidecar.admin.session import Sessions
 from sidecar.policy.model import PolicyError, Problem
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,12 +60,16 @@ def read_token(address: str, token_file: str | None) -> str | None:
     return token
 
 
-def guard(token: str | None) -> Middleware:
+_OPEN = ("/login", "/assets/page.css")
+"""What a browser may see before it has logged in."""
+
+
+def guard(token: str | None, sessions: Sessions) -> Middleware:
     """The middleware that every admin request passes."""
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refusal = _refusal(request, token)
+        refusal = _refusal(request, token, sessions)
         if refusal is not None:
             return refusal
         try:
@@ -81,7 +85,7 @@ def guard(token: str | None) -> Middleware:
     return checked
 
 
-def _refusal(request: web.Request, token: str | None) -> web.Response | None:
+def _refusal(request: web.Request, token: str | None, sessions: Sessions) -> web.Response | None:
     if not _known_host(request, token):
         return error(421, "this name does not belong to the admin listener; use its address")
     origin = request.headers.get("Origin")
@@ -90,13 +94,16 @@ def _refusal(request: web.Request, token: str | None) -> web.Response | None:
             return error(403, "orders from another site are refused")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return error(403, "orders from another site are refused")
-    if token is not None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-            refused = error(401, "a bearer token is needed")
-            refused.headers["WWW-Authenticate"] = "Bearer"
-            return refused
-    return None
+    if token is None or request.path in _OPEN or sessions.logged_in(request):
+        return None
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and sessions.knows(given.strip()):
+        return None
+    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+        return web.Response(status=303, headers=OWN_HEADERS | {"Location": "/login"})
+    refused = error(401, "a bearer token is needed")
+    refused.headers["WWW-Authenticate"] = "Bearer"
+    return refused
 
 
 def _known_host(request: web.Request, token: str | None) -> bool:

@@ -1,7 +1,7 @@
 """The admin API: what is in force, what happened, and orders (POST only, JSON).
 
 Lives here: the handlers and their bodies' checks. Must not know the data plane; what it needs of the
-process comes as `Facts`.
+process comes as `Process`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
 
 from sidecar.admin.access import error, guard
-from sidecar.admin.health import Readiness, add_health
+from sidecar.admin.health import add_health
+from sidecar.admin.page import Page
+from sidecar.admin.process import Process
+from sidecar.admin.session import Sessions
+from sidecar.admin.status import override, status
 from sidecar.policy.model import MODES, Mode, seconds
 from sidecar.policy.problems import did_you_mean
 from sidecar.revisions import Refused, Revisions
@@ -24,16 +26,6 @@ from sidecar.telemetry import Telemetry
 
 _BODY = 1 << 20
 _BACKLOG = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What the API tells of the process around it."""
-
-    facts: Callable[[], dict[str, Any]]
-    ready: Callable[[], Readiness]
-    refresh: Callable[[], Awaitable[None]]
-    evidence: Callable[[], Awaitable[list[dict[str, Any]]]]
 
 
 class Api:
@@ -44,10 +36,11 @@ class Api:
         self._telemetry = telemetry
         self._process = process
         self._token = token
+        self._sessions = Sessions(token)
 
     def app(self) -> web.Application:
         """The application of the admin listener."""
-        app = web.Application(middlewares=[guard(self._token)], client_max_size=_BODY)
+        app = web.Application(middlewares=[guard(self._token, self._sessions)], client_max_size=_BODY)
         app.router.add_get("/api/status", self.status)
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
@@ -57,6 +50,7 @@ class Api:
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
         app.router.add_post("/-/mode", self.mode)
+        Page(self._revisions, self._telemetry, self._process, self._sessions).add(app)
         add_health(app, self._process.ready, self._telemetry, self._process.refresh)
         return app
 
@@ -107,7 +101,7 @@ class Api:
                 told = None
                 with contextlib.suppress(TimeoutError):
                     told = await asyncio.wait_for(backlog.get(), 15)
-                line = f"event: {told['event']}\ndata: {json.dumps(told, default=str)}\n\n" if told else ": still here\n\n"
+                line = f"event: told\ndata: {json.dumps(told, default=str)}\n\n" if told else ": still here\n\n"
                 await response.write(line.encode())
         finally:
             stop()
@@ -146,39 +140,6 @@ class Api:
             return error(400, "ttl must be more than 0s")
         told = await self._revisions.set_mode(cast("Mode", mode), reason=_text(body, "reason"), who=_text(body, "who") or "operator", ttl=lasting)
         return web.json_response({"mode": told, "override": override(self._revisions), "policy_mode": self._revisions.current.resolved.mode})
-
-
-def override(revisions: Revisions) -> dict[str, Any] | None:
-    """The runtime ceiling as data."""
-    held = revisions.override
-    return {"mode": held.mode, "reason": held.reason, "who": held.who, "until": held.until} if held else None
-
-
-def status(revisions: Revisions) -> dict[str, Any]:
-    """What is in force, as data."""
-    current, plan = revisions.current, revisions.active.plan
-    about = current.resolved.policy
-    return {
-        "name": about.name,
-        "owner": about.owner,
-        "reason": about.reason,
-        "expected": about.expected,
-        "rollback": about.rollback,
-        "revision": current.id,
-        "parent": current.parent,
-        "source": current.source,
-        "activated": current.activated,
-        "who": current.who,
-        "mode": plan.mode,
-        "policy_mode": current.resolved.mode,
-        "override": override(revisions),
-        "pinned": revisions.pinned,
-        "problems": [str(problem) for problem in revisions.problems],
-        "routes": [
-            {"name": route.name, "rules": [{"name": line.name, "mode": line.mode, "ceiling": line.ceiling} for line in route.rules]}
-            for route in plan.routes
-        ],
-    }
 
 
 async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -191,6 +192,33 @@ class Book:
             for outcome in OUTCOMES:
                 counts[outcome] = value("sidecar_would_break_total", route.name, line.name, outcome)
         return counts
+
+
+class Trend:
+    """Answers with a violation in each of the last 30 intervals of ten seconds, by route and rule."""
+
+    def __init__(self, book: Book, interval: int = 10, kept: int = 30) -> None:
+        self._book = book
+        self._interval = interval
+        self._ticks = 0
+        self._kept = kept
+        self._last: dict[tuple[str, str], float] = {}
+        self._added: dict[tuple[str, str], deque[float]] = {}
+
+    def tick(self) -> None:
+        """Called once a second."""
+        self._ticks += 1
+        if self._ticks % self._interval:
+            return
+        now = {(item.route, item.rule): item.affected for item in self._book.evidence()}
+        self._added = {place: self._added.get(place) or deque(maxlen=self._kept) for place in now}
+        for place, affected in now.items():
+            self._added[place].append(max(0.0, affected - self._last.get(place, 0.0)))
+        self._last = now
+
+    def of(self, route: str, rule: str) -> list[float]:
+        """The numbers of one rule, oldest first."""
+        return list(self._added.get((route, rule), ()))
 
 
 @dataclass(frozen=True, slots=True)

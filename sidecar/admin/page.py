@@ -1,0 +1,197 @@
+"""The admin page: server-rendered, works without scripts but for live events.
+
+Lives here: what the page shows, and the forms' orders. Must not know how orders are carried out: it
+calls what the API calls. Templates and style stand in `assets/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import jinja2
+from aiohttp import web
+
+from sidecar.admin.access import OWN_HEADERS
+from sidecar.admin.process import Process
+from sidecar.admin.session import Sessions
+from sidecar.admin.status import status
+from sidecar.policy.model import MODES, Mode
+from sidecar.revisions import Refused, Revisions
+from sidecar.telemetry import Telemetry
+
+_RECENT = 50
+_ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
+PAGE_HEADERS = OWN_HEADERS | {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Page:
+    """The page's handlers; keeps the last events for those who come later."""
+
+    def __init__(self, revisions: Revisions, telemetry: Telemetry, process: Process, sessions: Sessions) -> None:
+        self._revisions = revisions
+        self._process = process
+        self._sessions = sessions
+        self._recent: deque[dict[str, object]] = deque(maxlen=_RECENT)
+        telemetry.watch(self._recent.appendleft)
+
+    def add(self, app: web.Application) -> None:
+        """Add the page's paths to the admin application."""
+        app.router.add_get("/", self.home)
+        app.router.add_get("/revisions/{revision}", self.revision)
+        app.router.add_get("/assets/{name}", self.asset)
+        app.router.add_get("/login", self.login)
+        app.router.add_post("/login", self.log_in)
+        app.router.add_post("/orders/{order}", self.order)
+
+    async def home(self, request: web.Request) -> web.Response:
+        """Everything on one page."""
+        told = status(self._revisions) | self._process.facts()
+        evidence = await self._process.evidence()
+        journal = await asyncio.to_thread(self._revisions.history)
+        host = request.host or "127.0.0.1:19000"
+        return _page(
+            "page.html",
+            status=told,
+            told=request.query.get("told", "")[:200],
+            form=self._sessions.form,
+            problems=[{"text": str(problem), "excerpt": self._revisions.excerpt(problem)} for problem in self._revisions.problems],
+            rows=[_row(item, self._process) for item in evidence],
+            difference=_difference(self._revisions.text(told["parent"]) if told["parent"] else None, self._revisions.current.text),
+            events=[_event(event) for event in self._recent],
+            history=[_entry(entry, told["revision"]) for entry in journal[::-1][:50]],
+            commands=[f"sidecar {verb} --admin http://{host}" for verb in ("status", "rollback", "mode report-only", "evidence", "note")],
+        )
+
+    async def revision(self, request: web.Request) -> web.Response:
+        """One revision beside the one in force."""
+        revision, active = request.match_info["revision"], self._revisions.current
+        text = await asyncio.to_thread(self._revisions.text, revision)
+        if text is None:
+            raise web.HTTPNotFound(reason="no such revision")
+        return _page(
+            "revision.html", revision=revision, active=active.id, text=text, form=self._sessions.form, difference=_difference(text, active.text)
+        )
+
+    async def asset(self, request: web.Request) -> web.Response:
+        """Style and script."""
+        name = request.match_info["name"]
+        if name not in _ASSETS:
+            raise web.HTTPNotFound(reason="no such file")
+        return web.Response(text=_asset(name), content_type=_ASSETS[name], headers=PAGE_HEADERS)
+
+    async def login(self, request: web.Request) -> web.Response:
+        """Where a token is asked for."""
+        return _page("login.html", told=request.query.get("told", "")[:200])
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        """Take the token, give the cookie."""
+        form = await request.post()
+        if not self._sessions.knows(str(form.get("token", ""))):
+            await asyncio.sleep(0.5)  # a guess costs time
+            return _page("login.html", code=401, told="That is not the token.")
+        response = web.Response(status=303, headers=PAGE_HEADERS | {"Location": "/"})
+        self._sessions.log_in(response, secure=request.secure)
+        return response
+
+    async def order(self, request: web.Request) -> web.Response:
+        """A form's order; afterwards the page says what came of it."""
+        form = await request.post()
+        if not self._sessions.form_is_ours(str(form.get("form", ""))):
+            raise web.HTTPForbidden(reason="this form is not of this page; reload the page")
+        words = {key: str(value)[:200] for key, value in form.items()}
+        told = await self._obey(request.match_info["order"], words)
+        return web.Response(status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': told})}"})
+
+    async def _obey(self, order: str, words: Mapping[str, str]) -> str:
+        reason = words.get("reason", "")
+        if order == "mode":
+            if words.get("mode") not in MODES or words.get("sure") != "yes" or not reason:
+                return "Nothing was changed: choose a mode, give a reason, and say yes."
+            mode = await self._revisions.set_mode(cast("Mode", words["mode"]), reason=reason, who="admin page")
+            return f"The mode is {mode} now."
+        if order == "rollback":
+            try:
+                found = await self._revisions.rollback(words.get("to") or None, reason=reason, who="admin page")
+            except Refused as refused:
+                return f"Nothing was changed: {refused}."
+            return f"Revision {found.id} is in force again."
+        if order == "reload":
+            return f"The file was read: {await self._revisions.reload('admin page')}."
+        raise web.HTTPNotFound(reason="no such order")
+
+
+def _page(template: str, code: int = 200, **facts: Any) -> web.Response:
+    text = _templates().get_template(template).render(**facts)
+    return web.Response(status=code, text=text, content_type="text/html", headers=PAGE_HEADERS)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    made = jinja2.Environment(loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    made.filters["moment"] = lambda stamp: datetime.fromtimestamp(stamp).astimezone().isoformat(sep=" ", timespec="seconds")
+    return made
+
+
+@cache
+def _asset(name: str) -> str:
+    return (resources.files("sidecar.admin") / "assets" / name).read_text("utf-8")
+
+
+def _row(item: Mapping[str, Any], process: Process) -> dict[str, Any]:
+    outcome, reasons = process.verdict(item)
+    trend = process.trend(item["route"], item["rule"])
+    outcomes = item["outcomes"]
+    return {
+        **{key: item[key] for key in ("rule", "route", "mode")},
+        **{key: f"{item[key]:g}" for key in ("evaluated", "affected")},
+        "breaks": f"{outcomes['break']:g}" if outcomes else "-",
+        "unknown": f"{outcomes['unknown']:g}" if outcomes else "-",
+        "outcome": "enforcing" if item["mode"] == "enforce" else "off" if item["mode"] == "off" else outcome,
+        "reasons": "; ".join(reasons),
+        "line": _line(trend),
+        "trend": f"answers with a violation, last minutes: {', '.join(f'{number:g}' for number in trend)}",
+    }
+
+
+def _line(numbers: Sequence[float]) -> str:
+    """The points of a sparkline, 60 by 16; "" when there is nothing to draw."""
+    if len(numbers) < 2:
+        return ""
+    top = max(numbers) or 1.0
+    return " ".join(f"{60 * at / (len(numbers) - 1):.1f},{15 - 14 * number / top:.1f}" for at, number in enumerate(numbers))
+
+
+def _difference(before: str | None, after: str) -> list[tuple[str, str]]:
+    if before is None:
+        return []
+    kinds = {"+": "added", "-": "removed", "@": "place"}
+    return [(kinds.get(line[:1], "same"), line) for line in list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2))[2:]]
+
+
+def _event(told: Mapping[str, Any]) -> dict[str, str]:
+    if "changes" in told:
+        names = ", ".join(dict.fromkeys(str(change["header"]) for change in told["changes"]))
+        text = f"{told['http.request.method']} {told['url.path']} {told['http.response.status_code']}: {names}"
+    else:
+        text = ", ".join(f"{key} {told[key]}" for key in ("revision", "left", "mode", "who", "reason", "signal") if told.get(key))
+    return {"time": str(told["timestamp"]), "name": str(told["event"]), "text": text}
+
+
+def _entry(entry: Mapping[str, Any], active: str) -> dict[str, Any]:
+    what = str(entry.get("revision") or entry.get("mode") or ", ".join(entry.get("rules", ())))
+    why = str(entry.get("override") or entry.get("reason") or "; ".join(entry.get("problems", ()))[:200])
+    stamp = str(entry.get("time", time.strftime("%Y")))
+    return {"time": stamp, "event": entry["event"], "what": what, "who": entry.get("who", ""), "why": why, "diff": bool(entry.get("revision")) and what != active}

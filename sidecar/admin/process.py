@@ -1,0 +1,27 @@
+"""What the control plane needs of the process around it, given by the service.
+
+Lives here: one noun. Must not know who fills it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.admin.health import Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Calls into the process; those that gather from workers are awaited."""
+
+    facts: Callable[[], dict[str, Any]]
+    ready: Callable[[], Readiness]
+    refresh: Callable[[], Awaitable[None]]
+    """Brings the metrics up to date."""
+    evidence: Callable[[], Awaitable[list[dict[str, Any]]]]
+    verdict: Callable[[Mapping[str, Any]], tuple[str, Sequence[str]]]
+    """The gate's word on one rule's evidence, and its reasons."""
+    trend: Callable[[str, str], Sequence[float]]
+    """Answers with a violation for each of the last intervals, of (route, rule)."""

@@ -1,0 +1,50 @@
+"""A browser's log-in at the admin listener: a signed cookie, and a word in each form.
+
+Lives here: making and checking both. Must not know pages or handlers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+
+from aiohttp import web
+
+COOKIE = "sidecar_admin"
+LASTING = 8 * 3600
+
+
+class Sessions:
+    """Log-ins of one process; a restart ends them all. `token` None = the listener needs none."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+        self._key = secrets.token_bytes(32)
+
+    @property
+    def form(self) -> str:
+        """The word that every form of ours carries, and no other site can know."""
+        return self._sign("form")
+
+    def form_is_ours(self, word: str) -> bool:
+        """Whether a posted form came from a page of ours."""
+        return hmac.compare_digest(word.encode(), self.form.encode())
+
+    def knows(self, token: str) -> bool:
+        """Whether this is the admin token; takes the same time for every wrong one."""
+        return self._token is not None and hmac.compare_digest(token.encode(), self._token.encode())
+
+    def log_in(self, response: web.StreamResponse, *, secure: bool) -> None:
+        """Give a browser its cookie."""
+        until = str(int(time.time()) + LASTING)
+        response.set_cookie(COOKIE, f"{until}.{self._sign(until)}", max_age=LASTING, httponly=True, samesite="Strict", secure=secure, path="/")
+
+    def logged_in(self, request: web.Request) -> bool:
+        """Whether the request carries a cookie of ours that is still good."""
+        until, _, signature = request.cookies.get(COOKIE, "").partition(".")
+        return until.isdigit() and int(until) > time.time() and hmac.compare_digest(signature.encode(), self._sign(until).encode())
+
+    def _sign(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()

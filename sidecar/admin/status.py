@@ -1,0 +1,40 @@
+"""What is in force, as data: for the API, the page and the state event. Must not know who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.revisions import Revisions
+
+
+def override(revisions: Revisions) -> dict[str, Any] | None:
+    """The runtime ceiling as data."""
+    held = revisions.override
+    return {"mode": held.mode, "reason": held.reason, "who": held.who, "until": held.until} if held else None
+
+
+def status(revisions: Revisions) -> dict[str, Any]:
+    """What is in force, as data."""
+    current, plan = revisions.current, revisions.active.plan
+    about = current.resolved.policy
+    return {
+        "name": about.name,
+        "owner": about.owner,
+        "reason": about.reason,
+        "expected": about.expected,
+        "rollback": about.rollback,
+        "revision": current.id,
+        "parent": current.parent,
+        "source": current.source,
+        "activated": current.activated,
+        "who": current.who,
+        "mode": plan.mode,
+        "policy_mode": current.resolved.mode,
+        "override": override(revisions),
+        "pinned": revisions.pinned,
+        "problems": [str(problem) for problem in revisions.problems],
+        "routes": [
+            {"name": route.name, "rules": [{"name": line.name, "mode": line.mode, "ceiling": line.ceiling} for line in route.rules]}
+            for route in plan.routes
+        ],
+    }
