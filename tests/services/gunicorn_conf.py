@@ -1,0 +1,9 @@
+"""How the WSGI samples are served: one worker with threads, so that held answers do not block others."""
+
+worker_class = "gthread"
+workers = 1
+threads = 12
+control_socket_disable = True
+accesslog = None
+loglevel = "critical"
+graceful_timeout = 1
