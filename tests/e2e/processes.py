@@ -1,0 +1,109 @@
+"""Children of the tests: started with their output in files, awaited by what they do, ended by their own handle."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from tests.e2e import wire
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0
+
+T = TypeVar("T")
+
+
+def until(asked: Callable[[], T], what: str, within: float = PATIENCE) -> T:
+    """Ask again and again until the answer is true; fails with `what` when time is over."""
+    end = time.monotonic() + within
+    while not (found := asked()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within} s: {what}")
+        time.sleep(0.01)
+    return found
+
+
+class Child:
+    """One process. `stdout` and `stderr` are files in `folder`."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        cwd: Path = ROOT,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.stdout, self.stderr = folder / "stdout", folder / "stderr"
+        with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
+            self._process = subprocess.Popen(
+                argv, cwd=cwd, env=clean_environment() | dict(env or {}), stdin=subprocess.DEVNULL, stdout=out, stderr=err, pass_fds=pass_fds
+            )
+        self.pid = self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def wait(self, within: float = PATIENCE) -> int:
+        """Its exit code."""
+        return self._process.wait(within)
+
+    def ask_to_end(self) -> None:
+        """TERM, if it runs."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self, within: float = 5.0) -> int:
+        """Wait for its end for so many seconds, then KILL; returns the exit code."""
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        return self._process.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without the settings of a sidecar or a framework that happen to be set."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SIDECAR_", "DJANGO_", "FLASK_", "GUNICORN_", "PYTHON"))}
+    return kept | {"NO_COLOR": "1", "COLUMNS": "200"}
+
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "fastapi": ("-m", "uvicorn", "--fd", "{fd}", "--log-level", "critical", "tests.services.fastapi_app:app"),
+    "flask": ("-m", "gunicorn", "-b", "fd://{fd}", "-c", "python:tests.services.gunicorn_conf", "tests.services.flask_app:app"),
+    "django": ("-m", "gunicorn", "-b", "fd://{fd}", "-c", "python:tests.services.gunicorn_conf", "tests.services.django_app:app"),
+}
+
+
+class Service:
+    """One sample service in a process of its own; its listening socket is handed over, so no port can be lost."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+            self.address: wire.Address = listener.getsockname()
+            fd = listener.fileno()
+            argv = [sys.executable, *(word.replace("{fd}", str(fd)) for word in COMMANDS[name])]
+            self.child = Child(argv, folder, pass_fds=[fd])
+
+    @property
+    def url(self) -> str:
+        """As `--upstream` takes it."""
+        return f"http://127.0.0.1:{self.address[1]}"
+
+    def open_gate(self, name: str) -> None:
+        """Let the answer that waits at this gate go on."""
+        assert wire.ask(self.address, wire.request("POST", f"/open/{name}", body=b"")).status == 204

@@ -1,0 +1,206 @@
+"""One running sidecar, seen from outside: its process, its JSON lines, its metrics, its orders.
+
+Must not know what a test wants to prove.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e import wire
+from tests.e2e.processes import PATIENCE, ROOT, Child, clean_environment, until
+
+Event = dict[str, Any]
+COMMAND = (sys.executable, "-m", "sidecar")
+
+
+def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run one verb of the command line to its end."""
+    return subprocess.run([*COMMAND, *words], cwd=cwd, env=clean_environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+class Sidecar:
+    """`sidecar run` in a folder of its own: `policy.yaml`, `sidecar.yaml`, `state/`, one `run-N/` for each start."""
+
+    listen: wire.Address
+    admin: str
+    health: wire.Address
+
+    def __init__(
+        self, folder: Path, policy: str, upstream: str, *, settings: Mapping[str, Any] | None = None, flags: tuple[str, ...] = ()
+    ) -> None:
+        self.folder = folder
+        self.policy = folder / "policy.yaml"
+        self.config = folder / "sidecar.yaml"
+        self.state = folder / "state"
+        self._runs = 0
+        self._flags = flags
+        self._settings = {
+            "upstream": upstream,
+            "listen": "127.0.0.1:0",
+            "admin": "127.0.0.1:0",
+            "health": "127.0.0.1:0",
+            "policy": str(self.policy),
+            "state": str(self.state),
+        } | dict(settings or {})
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(policy)
+
+    def spawn(self, env: Mapping[str, str] | None = None) -> Child:
+        """Start the process without waiting for it."""
+        self._runs += 1
+        self._offset, self._events = 0, list[Event]()
+        self.config.write_text(json.dumps(self._settings), "utf-8")
+        config = () if "SIDECAR_CONFIG" in (env or {}) else ("--config", str(self.config))
+        argv = [*COMMAND, "run", *config, *self._flags]
+        self.child = Child(argv, self.folder / f"run-{self._runs}", env=env, cwd=ROOT)
+        return self.child
+
+    def start(self, env: Mapping[str, str] | None = None) -> Self:
+        """Start the process and wait until it serves."""
+        self.spawn(env)
+        try:
+            told = self.event("service.started")
+        except BaseException:
+            self.stop(within=1.0)
+            raise
+        self.listen, self.health = _address(told["listen"][0]), _address(told["health"])
+        self.admin = f"http://{told['admin']}"
+        assert wire.get(self.health, "/livez").status == 200
+        return self
+
+    def stop(self, within: float = 30.0) -> int:
+        """End it by TERM; returns its exit code."""
+        self.child.ask_to_end()
+        return self.child.end(within)
+
+    def restart(self) -> Self:
+        """Stop and start again on the same folder."""
+        assert self.stop() == 0
+        return self.start()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        self.child.signal(number)
+
+    # What it is told
+
+    def write(self, policy: str) -> None:
+        """Write the policy in place, as a careless script does."""
+        self.policy.write_text(policy, "utf-8")
+
+    def save(self, old: str, new: str) -> None:
+        """Replace one text in the policy and rename over it, as editors save."""
+        text = self.policy.read_text("utf-8")
+        assert old in text, f"{old!r} is not in the policy"
+        beside = self.policy.with_suffix(".new")
+        beside.write_text(text.replace(old, new), "utf-8")
+        beside.replace(self.policy)
+
+    def put(self, policy: str) -> None:
+        """Bring a policy in force, now, whatever was rolled back before."""
+        self.write(policy)
+        told = self.order("/-/reload", unpin=True).json()
+        assert told["result"] in ("activated", "unchanged"), told
+
+    def verb(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One verb of the command line against this sidecar's admin address."""
+        return command(*words, "--admin", self.admin)
+
+    def order(self, path: str, **body: object) -> wire.Answer:
+        """POST to the admin API."""
+        address = _address(self.admin.removeprefix("http://"))
+        headers = [("Host", f"{address[0]}:{address[1]}"), ("Content-Type", "application/json")]
+        return wire.ask(address, wire.request("POST", path, headers, json.dumps(body).encode()))
+
+    # What it tells
+
+    def get(self, target: str, *headers: tuple[str, str]) -> wire.Answer:
+        """GET through the sidecar, on a connection of its own."""
+        return wire.get(self.listen, target, *headers)
+
+    def events(self) -> list[Event]:
+        """Everything on stdout so far; each line must be one JSON object."""
+        with self.child.stdout.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        whole = data.rfind(b"\n") + 1
+        self._offset += whole
+        for line in data[:whole].splitlines():
+            told = json.loads(line)
+            assert isinstance(told, dict), line
+            assert told.get("event"), line
+            self._events.append(told)
+        return self._events
+
+    def told(self, name: str, since: int = 0, /, **facts: object) -> list[Event]:
+        """The events of this name with these facts, from position `since` on; url_path=... means url.path."""
+        wanted = {key.replace("_", ".", 1) if key.startswith("url_") else key: value for key, value in facts.items()}.items()
+        return [told for told in self.events()[since:] if told["event"] == name and wanted <= told.items()]
+
+    def event(self, name: str, since: int = 0, /, within: float = PATIENCE, **facts: object) -> Event:
+        """Wait for the first such event."""
+
+        def found() -> list[Event]:
+            ended = self.child.returncode
+            matching = self.told(name, since, **facts)
+            assert matching or ended is None, f"ended with {ended} before {name}: {self.child.stderr.read_text()}"
+            return matching
+
+        return until(found, f"event {name} with {facts}", within)[0]
+
+    def status(self) -> dict[str, Any]:
+        """GET /api/status."""
+        address = _address(self.admin.removeprefix("http://"))
+        told: dict[str, Any] = wire.get(address, "/api/status", ("Host", "127.0.0.1")).json()
+        return told
+
+    def ready(self) -> tuple[int, str]:
+        """GET /readyz: status and text."""
+        answer = wire.get(self.health, "/readyz")
+        return answer.status, answer.body.decode()
+
+    def metrics(self) -> str:
+        """GET /metrics."""
+        answer = wire.get(self.health, "/metrics")
+        assert answer.status == 200
+        return answer.body.decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of this name that carry these labels."""
+        samples = [
+            sample.value
+            for family in text_string_to_metric_families(self.metrics())
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        assert samples, f"no sample {name}{labels}"
+        return sum(samples)
+
+    def resident(self) -> int:
+        """Bytes of memory in use."""
+        pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def awaits(self, seen: Callable[[wire.Answer], bool], target: str, what: str, within: float) -> wire.Answer:
+        """Ask for `target` until the answer is as wanted."""
+
+        def asked() -> wire.Answer | None:
+            answer = self.get(target)
+            return answer if seen(answer) else None
+
+        answer = until(asked, what, within)
+        assert answer is not None
+        return answer
+
+
+def _address(text: str) -> wire.Address:
+    host, _, port = text.rpartition(":")
+    return host, int(port)

@@ -1,0 +1,96 @@
+"""A thousand reloads under load: no failed request, no answer that mixes two policies, flat memory."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e import wire
+from tests.e2e.conftest import Start
+from tests.e2e.processes import Service
+
+RELOADS = 1000
+SETTLED = 200
+GROWTH = 8 << 20
+CLIENTS = 4
+
+
+def policy(name: str) -> str:
+    """A policy whose two marks must agree in every answer."""
+    return f"""\
+version: 1
+name: storm
+mode: enforce
+rules:
+  first: {{header: X-First, action: set, value: {name}}}
+  no-server: {{action: remove, header: [Server, X-Powered-By]}}
+  csp: {{header: Content-Security-Policy, action: set, value: "default-src 'self'; report-to {name}"}}
+  last: {{header: X-Last, action: set, value: {name}}}
+"""
+
+
+class Load:
+    """Clients that keep asking on kept connections; what they saw."""
+
+    def __init__(self, address: wire.Address) -> None:
+        self.seen: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self.stop = threading.Event()
+        self._address = address
+
+    def hammer(self) -> None:
+        """Ask until told to stop."""
+        asked = wire.request("GET", "/")
+        try:
+            with wire.Line(self._address) as line:
+                while not self.stop.is_set():
+                    self._judge(line.exchange(asked))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a failed request
+            self.faults.append(repr(error))
+
+    def _judge(self, answer: wire.Answer) -> None:
+        marks = {answer.value("X-First"), answer.value("X-Last"), (answer.value("Content-Security-Policy") or "")[-1:]}
+        if answer.status == 200 and len(marks) == 1 and not answer.values("Server"):
+            self.seen[str(marks.pop())] += 1
+        else:
+            self.faults.append(repr(answer))
+
+
+@contextmanager
+def load(address: wire.Address) -> Iterator[Load]:
+    """Hammer until the block ends."""
+    made = Load(address)
+    threads = [threading.Thread(target=made.hammer) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield made
+    finally:
+        made.stop.set()
+        for thread in threads:
+            thread.join(wire.DEADLINE)
+
+
+def test_a_thousand_reloads_under_load(start: Start, shop: Service) -> None:
+    """Over 1,000 reloads under load every answer is whole and wholly of one policy, and memory stays flat."""
+    sidecar = start(policy("b"), shop.url)
+    texts = [policy("a"), policy("b")]
+    host, port = sidecar.admin.removeprefix("http://").split(":")
+    asked = wire.request("POST", "/-/reload", [("Host", f"{host}:{port}"), ("Content-Type", "application/json")], b"{}")
+    revisions: set[str] = set()
+    settled = 0
+    with load(sidecar.listen) as clients, wire.Line((host, int(port))) as admin:
+        for turn in range(RELOADS):
+            sidecar.write(texts[turn % 2])
+            told = json.loads(admin.exchange(asked).body)
+            assert told["result"] in ("activated", "unchanged"), told
+            revisions.add(told["revision"])
+            if turn == SETTLED:
+                settled = sidecar.resident()
+        grown = sidecar.resident() - settled
+    assert clients.faults == []
+    assert len(revisions) == 2
+    assert min(clients.seen["a"], clients.seen["b"]) > 100, clients.seen
+    assert grown < GROWTH, f"{grown >> 20} MiB more after {RELOADS - SETTLED} reloads"
+    assert sidecar.metric("sidecar_config_reloads_total", result="activated") == RELOADS + 1
