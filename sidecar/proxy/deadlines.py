@@ -55,8 +55,11 @@ class Deadlines:
         now = self._loop.time()
         late = [(waiting, error) for waiting, (when, error) in self._entries.items() if when <= now]
         for waiting, error in late:
+            if not isinstance(waiting, asyncio.Future):
+                waiting.set_exception(error())  # stays until it is dropped: a stream may miss the first word
+                continue
             self.drop(waiting)
-            if not (isinstance(waiting, asyncio.Future) and waiting.done()):
+            if not waiting.done():
                 waiting.set_exception(error())
         self._timer = self._loop.call_later(self._tick, self._sweep)
 

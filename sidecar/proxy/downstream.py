@@ -75,6 +75,8 @@ class Listener(web.Server):
         super().__init__(_unused, handler_cancellation=True, loop=context.loop)
         self.context, self.serve = context, serve
         self.open: set[Downstream] = set()
+        self.closing = False
+        """Connections that the loop had accepted before it closed the sockets are not taken any more."""
         self._emptied: asyncio.Future[None] | None = None
 
     async def emptied(self) -> None:
@@ -196,6 +198,8 @@ class Downstream(RequestHandler):
         stream.set_write_buffer_limits(2 * BUFFER)
         if connections.n > context.settings.limits.connections:
             context.telemetry.request_rejected("connections", status=0, client=address)
+            stream.abort()
+        elif self._listener.closing:
             stream.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -339,6 +343,8 @@ class Downstream(RequestHandler):
             self._arrive(Incoming(refusal, EMPTY_PAYLOAD))
         else:
             self._body.set_exception(refusal)
+            # aiohttp's stream does not look again when a chunk's end has just woken its reader: say it once more.
+            self._loop.call_soon(self._body.set_exception, refusal)
 
     def _arrive(self, incoming: Incoming) -> None:
         self._messages.append(incoming)

@@ -100,7 +100,7 @@ class DataPlane:
     async def drain(self) -> None:
         """End in order: take no more connections, close idle ones, say 1001 to WebSockets, let requests in
         flight finish within timeouts.drain, then cut the rest where the client can see it."""
-        self.draining = True
+        self.draining = self._listener.closing = True
         for server in self._servers:
             server.close()
         for connection in self._listener.open:

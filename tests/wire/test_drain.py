@@ -68,6 +68,7 @@ def test_upload_in_flight_finishes() -> None:
         time.sleep(0.05)
         client.sendall(b"world")
         (reply,) = read_answers(client, method="POST", answers=2)
+        client.close()
         assert (reply.body, reply.values("connection")) == (b"POST /x 10", ["close"])
         ended.result(3)
 
@@ -93,6 +94,7 @@ def test_idle_connections_end_at_once() -> None:
         assert (idle.recv(1), kept.recv(1)) == (b"", b"")
         begun.sendall(b"Host: a\r\n\r\n")
         assert read_answers(begun)[0].body == b"GET /begun 0"
+        begun.close()
         ended.result(3)
 
 
