@@ -1,17 +1,18 @@
 """A slow, obvious reading of a complete policy, for comparison with the compiled one.
 
-Lives here: `reference`, which interprets rules one by one and keeps no secrets of speed. Shares nothing with
-`sidecar.policy.checks` but the tables of header facts.
+Lives here: `reference`, which interprets rules one by one and keeps no secrets of speed. Shares with the compiled
+plan only what is proved elsewhere: the tables and grammars of headers, and where a client stands in a share.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from sidecar.policy import headers
+from sidecar.policy import cookies, headers
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.model import MODES, Mode, Rule, When
 from sidecar.policy.resolve import NamedRoute, Resolved
+from sidecar.policy.shares import position, shared_cacheable
 
 
 class Told(NamedTuple):
@@ -33,9 +34,14 @@ def reference(policy: Resolved, override: Mode | None, facts: Facts) -> tuple[Ra
         rule = named.rule
         said = [override, policy.policy.mode or "report-only", route.mode, rule.mode]
         mode = min((mode for mode in said if mode), key=MODES.index)
-        if mode == "off" or not rule.header or not holds(rule.when, facts, lines):
+        if mode == "off" or not holds(rule.when, facts, lines):
             continue
-        found = [told for header in rule.header for told in complaint(named.name, rule, header, mode, facts, lines)]
+        if mode == "enforce" and not in_share(min(policy.policy.share or 1, rule.share or 1), facts, lines):
+            mode = "report-only"
+        if rule.cookie:
+            found = cookie_complaint(named.name, rule, mode, facts, lines)
+        else:
+            found = [told for header in rule.header or () for told in complaint(named.name, rule, header, mode, facts, lines)]
         if rule.action in ("remove", "forbid"):  # these go through the answer, not through the rule
             names = [name.lower() for name, _ in lines]
             found.sort(key=lambda item: names.index(item.header.lower().encode()))
@@ -81,6 +87,28 @@ def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines
     assert rule.action == "default"
     one = headers.collapse(header, tuple(item.decode("latin-1") for item in before)) if len(before) > 1 else None
     return [] if one is None else say("duplicate", [one.encode("latin-1")])
+
+
+def cookie_complaint(name: str, rule: Rule, mode: str, facts: Facts, lines: RawFields) -> list[Told]:
+    """What a cookie rule says of all Set-Cookie lines together."""
+    asked = rule.attributes
+    assert rule.cookie
+    assert asked
+    demands = cookies.Demands(
+        secure=asked.secure, http_only=asked.http_only, same_site=asked.same_site, partitioned=asked.partitioned, hide_csrf="*" not in rule.cookie
+    )
+    before = [value for found, value in lines if found.lower() == b"set-cookie"]
+    texts = [line.decode("latin-1") for line in before]
+    after = [cookies.apply(text, demands, facts.scheme) if cookies.matches(rule.cookie, text.split("=")[0].strip()) else text for text in texts]
+    if after == texts:
+        return []
+    return [Told(name, "Set-Cookie", "mismatch", mode, before, None if rule.action == "require" else [text.encode("latin-1") for text in after])]
+
+
+def in_share(share: float, facts: Facts, lines: RawFields) -> bool:
+    """Whether this client and this answer belong to the share of those that are enforced."""
+    seen = {name.lower(): tuple(value for other, value in lines if other.lower() == name.lower()) for name, _ in lines}
+    return share >= 1 or (position(facts.client) < share and not shared_cacheable(facts, seen))
 
 
 def sent(value: object) -> str:

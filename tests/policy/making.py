@@ -26,7 +26,7 @@ def plan(rules: dict[str, Any] | None = None, *, override: Mode | None = None, *
 
 
 def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
-    """A GET over HTTPS for / of shop.example, answered 200 with these lines."""
+    """A GET over HTTPS for / of shop.example by nobody in particular, answered 200 with these lines."""
     world: dict[str, Any] = {"method": "GET", "host": "shop.example", "path": "/", "scheme": "https", "request": [], "status": 200}
     return Facts(**(world | more), fields=list(fields))
 
@@ -38,18 +38,22 @@ def judged(rule: dict[str, Any], *fields: tuple[bytes, bytes], mode: Mode = "enf
 
 TEXTS = ("DENY", "nosniff", "a", "*", "d*y", "default-src 'self'", "max-age=1", "")
 CASES = st.sampled_from((str.lower, str.upper, str.title, str))
-HEADERS = ("Server", "X-Powered-By", "X-Frame-Options", "Content-Security-Policy", "Strict-Transport-Security", "Vary", "X-Odd", "Content-Type")
+HEADERS = ("X-Frame-Options", "X-Odd", "Vary", "Content-Security-Policy", "Cache-Control", "Strict-Transport-Security")
 HOSTS = ("shop.example", "www.shop.example", "other.example")
 PATHS = ("/", "/api", "/api/", "/api/items", "/api/items/7", "/static/a.css")
 
-_octets = st.one_of(st.sampled_from([text.encode() for text in TEXTS]), st.binary(max_size=12))
+TYPICAL = {"Set-Cookie": ("sid=1; Path=/", "a=b;secure", "s"), "Cache-Control": ("public", "private", "max-age=1")}
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> RawFields:
-    """Header lines of an answer: any bytes in values, repeats, odd case, names that no rule names."""
-    names = st.builds(lambda name, case: case(name).encode(), st.sampled_from((*HEADERS, "Set-Cookie", "X-Other")), CASES)
-    return draw(st.lists(st.tuples(st.one_of(names, st.binary(min_size=1, max_size=5)), _octets), max_size=8))
+    """Header lines of an answer: typical or any bytes in values, repeats, odd case, names that no rule names."""
+    made: RawFields = []
+    for name in draw(st.lists(st.sampled_from((*HEADERS, "Set-Cookie", "Set-Cookie", "Content-Type", "")), max_size=9)):
+        typical = st.sampled_from([text.encode() for text in TYPICAL.get(name, TEXTS)])
+        value = draw(st.one_of(typical, typical, st.binary(max_size=12)))
+        made.append((draw(CASES)(name).encode() or draw(st.binary(max_size=5)), value))
+    return made
 
 
 WORLDS = st.builds(
@@ -61,10 +65,12 @@ WORLDS = st.builds(
     request=lines(),
     status=st.sampled_from((200, 204, 302, 404, 500)),
     fields=lines(),
+    client=st.sampled_from(("192.0.2.1", "192.0.2.2")),
 )
 
 _values = st.sampled_from(TEXTS[:-1])
-_modes = st.sampled_from((None, *MODES))
+_modes = st.sampled_from((*[None] * 6, *MODES))
+_shares = st.sampled_from((None, None, None, "30%", "60%", "100%"))
 _patterns = st.dictionaries(st.sampled_from(HEADERS), st.one_of(st.booleans(), _values), max_size=2)
 
 
@@ -84,13 +90,23 @@ _whens = st.fixed_dictionaries(
 )
 
 
+_jars = st.builds(
+    lambda **keys: _keys(keys),
+    cookie=st.sampled_from(("s*", "a", "*")),
+    attributes=st.sampled_from(({"Secure": True}, {"HttpOnly": True, "SameSite": "Lax"}, {"HttpOnly": False})),
+    action=st.sampled_from((None, "set", "require")),
+    mode=_modes,
+    share=_shares,
+)
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> dict[str, Any]:
     """One complete header rule of any action."""
     action = draw(st.sampled_from(("set", "default", "append", "remove", "merge", "require", "forbid")))
-    allowed = {"merge": HEADERS[3:4], "append": ("Vary", "X-Odd")}.get(action, HEADERS)
-    names = draw(st.lists(st.sampled_from(allowed), min_size=1, max_size=3, unique=True))
-    rule: dict[str, Any] = {"action": action, "header": names, "mode": draw(_modes), "when": draw(st.one_of(st.none(), _whens))}
+    allowed = {"merge": HEADERS[3:4], "append": HEADERS[1:3]}.get(action, HEADERS)
+    names = draw(st.lists(st.sampled_from(allowed), min_size=1, max_size=4, unique=True))
+    rule: dict[str, Any] = {"action": action, "header": names, "mode": draw(_modes), "share": draw(_shares), "when": draw(st.one_of(st.none(), st.none(), st.none(), _whens))}
     if action == "merge":
         rule["value"] = "default-src 'self'"
     elif action != "remove":
@@ -98,23 +114,29 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
     return _keys(rule)
 
 
+def _sets(names: tuple[str, ...], most: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Rules by name, now and then with one on cookies."""
+    return st.builds(lambda header_rules, jar: header_rules | _keys({"jar": jar}), st.dictionaries(st.sampled_from(names), rules(), max_size=most), st.one_of(st.none(), _jars))
+
+
 _routes = st.lists(
     st.builds(
         lambda match, mode, rules: _keys({"match": match, "mode": mode, "rules": rules}),
         st.sampled_from(({"path": "/api/*"}, {"path": "/api/**"}, {"path": ["/", "/static/*.css"]}, {"host": "*.shop.example"}, {"method": "POST", "path": "/**"})),
         _modes,
-        st.dictionaries(st.sampled_from(("a", "b", "mine")), rules(), max_size=2),
+        _sets(("a", "b", "mine"), 2),
     ),
     max_size=3,
 )
 
 POLICIES = st.builds(
-    lambda rules, routes, mode: resolve(
-        _keys({"version": 1, "mode": mode, "rules": rules, "routes": [{"name": f"r{at}", **route} for at, route in enumerate(routes)]}), {}
+    lambda rules, routes, mode, share: resolve(
+        _keys({"version": 1, "mode": mode, "share": share, "rules": rules, "routes": [{"name": f"r{at}", **route} for at, route in enumerate(routes)]}), {}
     ),
-    st.dictionaries(st.sampled_from(("a", "b", "c", "d")), rules(), max_size=4),
+    _sets(("a", "b", "c", "d"), 4),
     _routes,
-    _modes,
+    st.sampled_from((None, *["enforce"] * 4)),
+    _shares,
 )
-"""Complete policies of several rules, routes, modes and conditions."""
-OVERRIDES = _modes
+"""Complete policies of several rules, routes, modes, shares and conditions."""
+OVERRIDES = st.sampled_from((*[None] * 6, *MODES))

@@ -1,0 +1,121 @@
+"""Oracles: what a rule would have broken, read from Fetch Metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.policy.breakage import Fetch
+from tests.policy.making import facts, plan
+
+DENY = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
+SAME = DENY | {"value": "SAMEORIGIN"}
+ANCESTORS = {"header": "Content-Security-Policy", "action": "set", "value": "default-src *; frame-ancestors 'self'"}
+CORP = {"header": "Cross-Origin-Resource-Policy", "action": "set", "value": "same-site"}
+NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
+LAX = {"cookie": "s*", "attributes": {"SameSite": "Lax"}}
+STRICT = {"cookie": "s*", "attributes": {"SameSite": "Strict"}}
+SECURE = {"cookie": "s[id]?", "attributes": {"Secure": True}}
+
+
+def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **more: Any) -> str:
+    """What the rule's oracle says of a request; `sent` is `site mode dest cookie`, - for what is not sent."""
+    names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
+    request = [(name, value.replace("_", " ").encode()) for name, value in zip(names, sent.split(), strict=False) if value != "-"]
+    world = facts(*fields, request=[(b"Accept", b"x"), (b"Length6-is-14ch", b"x"), *request], **more)
+    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
+    assert oracle
+    return oracle(world, Fetch(world))
+
+
+@pytest.mark.parametrize(
+    ("rule", "sent", "expected"),
+    [
+        (DENY, "cross-site navigate iframe", "break"),
+        (DENY, "same-origin navigate frame", "break"),
+        (DENY, "none navigate document", "safe"),
+        (DENY, "- - iframe", "unknown"),
+        (DENY, "cross-site", "unknown"),
+        (SAME, "same-origin navigate iframe", "safe"),
+        (SAME, "same-site navigate embed", "break"),
+        (ANCESTORS, "cross-site navigate object", "break"),
+        (ANCESTORS, "same-origin navigate iframe", "safe"),
+        (CORP, "cross-site no-cors image", "break"),
+        (CORP, "same-site no-cors image", "safe"),
+        (CORP | {"value": "same-origin"}, "same-site no-cors image", "break"),
+        (CORP, "cross-site cors empty", "safe"),
+        (CORP, "-", "unknown"),
+        (LAX, "cross-site navigate document sid=1", "safe"),
+        (LAX, "cross-site cors empty sid=1", "break"),
+        (LAX, "cross-site cors empty other=1", "safe"),
+        (LAX, "same-site cors empty sid=1", "safe"),
+        (LAX, "- - - a=1;_sid=1", "unknown"),
+        (LAX, "cross-site cors empty", "safe"),
+        (STRICT, "cross-site navigate document sid=1", "break"),
+        (SECURE, "cross-site cors empty s[id]?=1", "safe"),
+    ],
+)
+def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str, expected: str):
+    """What is not sent is unknown, never safe."""
+    assert outcome(rule, sent) == expected
+
+
+@pytest.mark.parametrize(
+    ("dest", "media", "status", "expected"),
+    [
+        ("script", b"text/javascript; charset=utf-8", 200, "safe"),
+        ("worker", b"text/plain", 200, "break"),
+        ("style", b"TEXT/CSS", 200, "safe"),
+        ("style", None, 200, "break"),
+        ("script", b"text/plain", 404, "safe"),
+        ("image", b"text/plain", 200, "safe"),
+        ("-", b"text/plain", 200, "unknown"),
+    ],
+)
+def test_nosniff_breaks_scripts_and_styles_of_the_wrong_type(dest: str, media: bytes | None, status: int, expected: str):
+    """Fetch section 3.6: only scripts and styles that are used, by their type."""
+    fields = [(b"X-A", b"1")] + ([(b"Content-type", media)] if media else [])
+
+    assert outcome(NOSNIFF, f"cross-site no-cors {dest}", *fields, status=status) == expected
+
+
+def test_a_secure_cookie_stays_at_home_on_plain_http():
+    """A request over HTTP that carries it would have gone without."""
+    assert outcome(SECURE, "- - - s[id]?=1", scheme="http") == "break"
+    assert outcome(SECURE, "- - - other=1", scheme="http") == "safe"
+
+
+def test_two_cookie_lines_are_one():
+    """HTTP/2 clients split them."""
+    world = facts(request=[(b"cookie", b"a=1"), (b"cookie", b"sid=1")], scheme="http")
+
+    assert Fetch(world).cookie == b"a=1; sid=1"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        DENY | {"action": "require"},
+        {"header": "X-Frame-Options", "action": "remove"},
+        DENY | {"value": "ALLOW-FROM x"},
+        DENY | {"header": ["X-Frame-Options", "X-Odd"]},
+        ANCESTORS | {"value": "frame-ancestors https://a.example"},
+        ANCESTORS | {"value": "default-src 'self'"},
+        CORP | {"value": "cross-origin"},
+        NOSNIFF | {"value": "x"},
+        {"header": "Referrer-Policy", "action": "set", "value": "no-referrer"},
+        {"cookie": "a", "attributes": {"HttpOnly": True}},
+        {"cookie": "a", "attributes": {"SameSite": "None"}},
+    ],
+)
+def test_where_requests_tell_nothing_there_is_no_oracle(rule: dict[str, Any]):
+    """No guess is made."""
+    assert plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle is None
+
+
+def test_only_rules_that_are_told_are_asked():
+    """An enforced rule breaks for real, and its requests would not be seen again."""
+    rules = {"told": DENY | {"mode": "report-only"}, "made": CORP, "off": NOSNIFF | {"mode": "off"}}
+
+    assert [index for index, _ in plan(rules).routes[-1].oracles] == [0]
