@@ -69,8 +69,9 @@ def translate(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, 
 
 
 def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
-    path: Path = tuple(part for part in item["loc"] if not str(part).startswith("@"))  # @ marks a form, not a key
     kind, word = item["type"], item["input"]
+    above = len(item["loc"]) - (kind == "extra_forbidden")  # @ marks a form, but for a user's own wrong key
+    path: Path = tuple(part for at, part in enumerate(item["loc"]) if at == above or not str(part).startswith("@"))
     last = next((str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "file")
     if kind == "extra_forbidden":
         return Problem(f"unknown key {path[-1]!r}", did_you_mean(path[-1], keys_at(model, path[:-1])), path, at_key=True)
