@@ -24,8 +24,11 @@ from sidecar.admin.status import status
 from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Refused, Revision, Revisions
+from sidecar.rollout.baseline import Cell
+from sidecar.rollout.capture import Tally
 from sidecar.rollout.evidence import Book, Minimums, Trend, from_data, judge
 from sidecar.rollout.guard import Breach, Watch
+from sidecar.rollout.lookout import Lookout
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -50,6 +53,9 @@ class Service:
         self._guard = Watch(self.telemetry.metrics)
         self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
         self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
+        self._tally = Tally()
+        self.telemetry.observer = self._tally.observe
+        self._lookout = Lookout(settings.baseline, self._sent, lambda: [route.name for route in self.revisions.active.plan.routes], self.telemetry)
         self.listen: list[str] = []
         self.admin = self.health = ""
         self._token = read_token(settings.admin, settings.admin_token_file)
@@ -67,8 +73,9 @@ class Service:
         Raises:
             PolicyError: no policy can be put in force, or an address cannot be bound.
         """
+        await self._lookout.open()
         await self.revisions.start()
-        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of)
+        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of, self._lookout.told)
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
             self.listen = await self._bound("listen", self.plane.start())
@@ -175,6 +182,9 @@ class Service:
         self.book.activated(active.plan)
         self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
 
+    async def _sent(self) -> tuple[Cell, ...]:
+        return await self._workers.seen() if self._workers else self._tally.cells()
+
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
         return [item.data() for item in self.book.evidence()]
@@ -189,6 +199,7 @@ class Service:
             await self._refresh()
             await self.revisions.tick()
             self._trend.tick()
+            await self._lookout.tick()
             breach = self._guard.tick()
             if breach is not None:
                 await self._take_back(breach)

@@ -154,6 +154,7 @@ class Settings(_Part):
     health: Address = Field("127.0.0.1:19001", description="The health listener: /livez /readyz /metrics.")
     policy: str = Field("policy.yaml", description="The policy file.")
     state: str = Field("state", description="The folder for revisions, history and journal.")
+    baseline: str | None = Field(None, description="File of `sidecar capture` that the service's headers are compared with, once a minute.")
     workers: Count = Field(1, description="Worker processes.")
     mode: Mode | None = Field(None, description="A ceiling over the policy's mode for this process.")
     timeouts: Timeouts = Field(default_factory=Timeouts)

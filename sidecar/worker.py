@@ -16,6 +16,9 @@ from sidecar.channel import Channel
 from sidecar.policy.plan import Plan, compile_policy
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active
+from sidecar.rollout.baseline import Baseline
+from sidecar.rollout.baseline_file import to_data
+from sidecar.rollout.capture import Tally
 from sidecar.service import run_to_end
 from sidecar.settings import Settings
 from sidecar.source import load_policy
@@ -49,6 +52,8 @@ class Worker:
         events = Events(lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers))
         self.telemetry = Telemetry(events, Metrics(process=False), value_bytes=log.value_bytes)
         self.plane = DataPlane(settings, lambda: self.active, self.telemetry)
+        self._tally = Tally()
+        self.telemetry.observer = self._tally.observe
         self._prepared: tuple[str, Plan] | None = None
 
     async def prepare(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +79,10 @@ class Worker:
         """The counts that the parent sums."""
         self.telemetry.tick()
         return {"snapshot": {name: cells for name, cells in self.telemetry.metrics.snapshot().items() if name in PER_WORKER}}
+
+    async def tally(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """What the service sent, as this worker saw it."""
+        return {"tally": to_data(Baseline(self._tally.cells()))}
 
     async def reachable(self, _message: dict[str, Any]) -> dict[str, Any]:
         """Whether the upstream takes connections."""

@@ -16,6 +16,8 @@ from typing import Any
 from sidecar.channel import Channel
 from sidecar.policy.model import Mode
 from sidecar.revisions import Revision
+from sidecar.rollout.baseline import Cell, total
+from sidecar.rollout.baseline_file import from_data
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 from sidecar.telemetry.metrics import PER_WORKER, Snapshot
@@ -98,6 +100,11 @@ class Workers:
             if "snapshot" in answer:
                 worker.snapshot = _told(answer["snapshot"])
         self._telemetry.metrics.others = [self._left, *(worker.snapshot for worker in self._alive)]
+
+    async def seen(self) -> tuple[Cell, ...]:
+        """What the service sent, as all living workers saw it."""
+        answers = await asyncio.gather(*(worker.ask("tally") for worker in self._alive))
+        return total([from_data(answer["tally"]).cells for answer in answers if "tally" in answer])
 
     async def begin_drain(self) -> None:
         """Answers say `Connection: close` from now on."""

@@ -45,6 +45,7 @@ class Api:
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
         app.router.add_get("/api/evidence", self.evidence)
+        app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
         app.router.add_get("/api/events", self.events)
         app.router.add_post("/-/reload", self.reload)
@@ -73,6 +74,10 @@ class Api:
     async def evidence(self, _request: web.Request) -> web.Response:
         """What each rule has seen since it came as it is now."""
         return web.json_response({"evidence": await self._process.evidence()})
+
+    async def baseline(self, _request: web.Request) -> web.Response:
+        """What the service itself sent so far; with a baseline, what drifted since the last look (null = none is set)."""
+        return web.json_response(await self._process.baseline())
 
     async def promotion(self, request: web.Request) -> web.Response:
         """Record a promotion that is about to be written to the policy file."""

@@ -25,3 +25,5 @@ class Process:
     """The gate's word on one rule's evidence, and its reasons."""
     trend: Callable[[str, str], Sequence[float]]
     """Answers with a violation for each of the last intervals, of (route, rule)."""
+    baseline: Callable[[], Awaitable[dict[str, Any]]]
+    """What the service sent so far, and how that differs from the baseline."""

@@ -40,6 +40,8 @@ class Telemetry:
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
         self._watchers: list[Callable[[dict[str, object]], None]] = []
+        self.observer: Callable[[RoutePlan, Facts], None] | None = None
+        """Called with each answer of the service, as it sent it; must cost little."""
         metrics.only("sidecar_build_info", sidecar.__version__, platform.python_version(), aiohttp.__version__)
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
@@ -71,6 +73,8 @@ class Telemetry:
         `origin` is "upstream" or "sidecar" (an answer of our own).
         """
         tally.responses[facts.status // 100, origin].n += 1
+        if self.observer is not None and origin == "upstream":
+            self.observer(route, facts)
         skipped = decision.skipped
         for index, cell in enumerate(tally.evaluations):
             if index not in skipped:

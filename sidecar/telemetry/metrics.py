@@ -82,12 +82,13 @@ METRICS: dict[str, Metric] = {
     "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
     "sidecar_guard_watching": Metric("gauge", "1 while an activation is being watched."),
     "sidecar_guard_fired_total": Metric("counter", "Activations that the guard took back.", ("signal",)),
+    "sidecar_drift_total": Metric("counter", "Differences from the baseline, each counted once a minute while it is seen.", ("route", "kind")),
     "sidecar_events_suppressed_total": Metric("counter", "Events not written, by the cap or because stdout was blocked."),
     "sidecar_browser_reports_total": Metric("counter", "Browser reports taken.", ("type", "directive", "disposition")),
     "sidecar_build_info": Metric("gauge", "Versions of what runs.", ("version", "python", "aiohttp")),
 }
 
-_OF_THE_PARENT = ("sidecar_policy_info", "sidecar_guard_", "sidecar_mode", "sidecar_build_info", "sidecar_config_", "sidecar_rollbacks_total")
+_OF_THE_PARENT = ("sidecar_policy_info", "sidecar_guard_", "sidecar_drift_", "sidecar_mode", "sidecar_build_info", "sidecar_config_", "sidecar_rollbacks_total")
 PER_WORKER = {name: row.kind for name, row in METRICS.items() if not name.startswith(_OF_THE_PARENT)}
 """What each worker counts for itself and the parent sums."""
 
@@ -207,6 +208,7 @@ class Metrics(Collector):
         rules = {(route.name, line.name, line.mode) for route in plan.routes for line in route.rules if line.mode != "off"}
         names = {(route, rule) for route, rule, _ in rules}
         self._keep("sidecar_responses_total", lambda labels: labels[0] in bound)
+        self._keep("sidecar_drift_total", lambda labels: labels[0] in bound)
         self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
         self._keep("sidecar_rule_affected_total", lambda labels: labels in rules)
         self._keep("sidecar_would_break_total", lambda labels: (labels[0], labels[1]) in names)
