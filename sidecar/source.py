@@ -108,7 +108,8 @@ def read(data: bytes, name: str) -> Source:
         message = " ".join(str(part) for part in (error.context, error.problem) if part)
         fatal = Problem(f"not YAML: {message}", "", file=name, line=line, column=column)
     except yaml.YAMLError as error:
-        fatal = Problem(f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=1, column=1)
+        line = data[: getattr(error, "position", 0)].count(b"\n") + 1
+        fatal = Problem(f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=line, column=1)
     if fatal or builder.gave_up:
         raise PolicyError((*builder.problems, fatal) if fatal else tuple(builder.problems))
     return Source(name, text, builder.data, builder.values, builder.keys, builder.spans, tuple(builder.problems))
@@ -160,7 +161,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 self._problem(event, f"unknown alias *{event.anchor}", "define it above with &")
-                return None
+                return f"*{event.anchor}"
             value = self._anchors[event.anchor]
             self._nodes += _size(value, MAX_NODES - self._nodes)
             self.spans[path] = Span(_start(event), _end(event), "alias", _start(event))
