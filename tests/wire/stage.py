@@ -1,6 +1,7 @@
 """The data plane and its origin in one background loop, and a blocking client for them.
 
-Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases. Answers are read with h11, so
+Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases; SIDECAR_TEST_LOOP=uvloop runs it
+on uvloop. Answers are read with h11, so
 that whatever the proxy emits must satisfy an independent reader. Must not know the cases.
 """
 
@@ -18,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import h11
+import uvloop
 
 from sidecar.policy.plan import compile_policy
 from sidecar.proxy import DataPlane
@@ -88,7 +90,8 @@ class Stage:
             assert not thread.is_alive()
 
     def _run(self, started: threading.Event) -> None:
-        asyncio.run(self._main(started))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if os.environ.get("SIDECAR_TEST_LOOP") == "uvloop" else None) as runner:
+            runner.run(self._main(started))
 
     async def _main(self, started: threading.Event) -> None:
         self.loop = asyncio.get_running_loop()

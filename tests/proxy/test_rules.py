@@ -1,0 +1,77 @@
+"""Laws of the pure rules, over any octets.
+
+Lives here: Hypothesis over targets, answers and frames. Must not know sockets; the tables are in tests/wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.proxy.faults import Refused, UpstreamFailed
+from sidecar.proxy.rules import answer_head, read_answer, read_target
+from sidecar.proxy.tunnel import Frames
+
+TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-", min_size=1, max_size=20).map(str.encode)
+VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=40).map(lambda text: text.strip().encode("latin-1"))
+FIELDS = st.lists(st.tuples(TOKENS, VALUES), max_size=8)
+FRAMING = st.sampled_from([(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"), (b"Connection", b"close, x-a"), (b"content-length", b"x"), (b"Keep-Alive", b"1")])
+
+
+@given(st.text(max_size=60), st.sampled_from(["GET", "OPTIONS", "POST"]))
+def test_target(path: str, method: str) -> None:
+    """A target is refused, or goes on as visible ASCII in origin-form or `*`; an origin-form goes on unchanged."""
+    with contextlib.suppress(Refused):
+        target, named = read_target(method, path, 1000)
+        assert target == b"*" or target.startswith(b"/")
+        assert all(33 <= octet <= 126 and octet != 35 for octet in target)
+        if path.startswith("/"):
+            assert (target, named) == (path.encode(), None)
+
+
+@given(FIELDS, st.lists(FRAMING, max_size=3), st.sampled_from(["GET", "HEAD"]), st.integers(100, 999))
+def test_answer(fields: list[tuple[bytes, bytes]], framing: list[tuple[bytes, bytes]], method: str, status: int) -> None:
+    """An answer is refused, or keeps its end-to-end lines in order with at most one framing line, and no line of the hop."""
+    head = b"HTTP/1.1 %d X\r\n\r\n" % status
+    with contextlib.suppress(UpstreamFailed):
+        answer = read_answer(head, fields + framing, method)
+        names = [name.lower() for name, _ in answer.fields]
+        assert not {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"trailer"} & set(names)
+        assert len([name for name in names if name in (b"content-length", b"transfer-encoding")]) <= 1
+        kept = iter(fields + framing)
+        assert all(line in kept for line in answer.fields)
+        if method == "HEAD" or status in (204, 304):
+            assert answer.length == 0
+
+
+@given(FIELDS)
+def test_head_has_one_line_each(fields: list[tuple[bytes, bytes]]) -> None:
+    """A serialised head has exactly the lines it was given, and ends once."""
+    head = answer_head(b" 200 OK", fields, b"Connection: close\r\n")
+    assert head.endswith(b"\r\n\r\n")
+    assert [line for line in head.split(b"\r\n") if line] == [b"HTTP/1.1 200 OK", *(name + b": " + value for name, value in fields), b"Connection: close"]
+
+
+def frame(payload: bytes, *, masked: bool) -> bytes:
+    mask = 0x80 if masked else 0
+    size = len(payload)
+    length = bytes([mask | size]) if size < 126 else bytes([mask | 126]) + size.to_bytes(2, "big") if size < 65536 else bytes([mask | 127]) + size.to_bytes(8, "big")
+    return b"\x82" + length + (b"\0\0\0\0" if masked else b"") + payload
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 125, 126, 127, 300, 65_535, 65_536]), st.booleans()), min_size=1, max_size=5), st.randoms())
+def test_frames(sizes: list[tuple[int, bool]], random) -> None:
+    """However frames are cut, their edges are found, and with `stop` the first edge ends the following."""
+    frames = [frame(b"x" * size, masked=masked) for size, masked in sizes]
+    data = b"".join(frames)
+    follow, at = Frames(), 0
+    while at < len(data):
+        step = random.randint(1, 70_000)
+        assert follow.follow(data[at : at + step]) == len(data[at : at + step])
+        at += step
+        edges = {sum(map(len, frames[:count])) for count in range(len(frames) + 1)}
+        assert follow.between == (min(at, len(data)) in edges)
+    assert Frames().follow(data, stop=True) == len(frames[0])
+
