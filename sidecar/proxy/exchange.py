@@ -318,7 +318,9 @@ class Exchange:
         elif isinstance(message, Refused):
             method, host, path = "", "", "/"
         else:
-            method, host, path = message.method, "", message.path.partition("?")[0]
+            # A head that was refused may hold anything: no query, no fragment, no user and password may pass for a path.
+            target = message.path.partition("?")[0].partition("#")[0]
+            method, host, path = message.method, "", target if target.startswith("/") else "/"
         route = active.plan.route(host, method, path)
         seen = [] if isinstance(message, Refused) else list(message.raw_headers)
         facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields)

@@ -6,6 +6,7 @@ or which events exist (their makers name them).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import os
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 from sidecar.policy import headers
 
@@ -162,7 +164,16 @@ class _SinkHandler(logging.Handler):
         self._sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._sink.write(self.format(record))
+        self._sink.write(self.format(_unquoted(record)))
+
+
+def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
+    """The record without what a client sent: aiohttp's complaint about a request quotes it, credentials and all."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record = copy.copy(record)
+        record.msg, record.args, record.exc_info, record.exc_text = f"{record.getMessage()}: {type(error).__name__}", (), None, None
+    return record
 
 
 def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """Children of the tests: started with their output in files, awaited by what they do, ended by their own handle."""
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -37,14 +37,18 @@ class Child:
         folder: Path,
         *,
         env: Mapping[str, str] | None = None,
-        pass_fds: Sequence[int] = (),
-        cwd: Path = ROOT,
+        stdout: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self._process = subprocess.Popen(
-                argv, cwd=cwd, env=clean_environment() | dict(env or {}), stdin=subprocess.DEVNULL, stdout=out, stderr=err, pass_fds=pass_fds
+                argv,
+                cwd=ROOT,
+                env=clean_environment() | dict(env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=out if stdout is None else stdout,
+                stderr=err,
             )
         self.pid = self._process.pid
 
@@ -82,22 +86,25 @@ def clean_environment() -> dict[str, str]:
 
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "fastapi": ("-m", "uvicorn", "--fd", "{fd}", "--log-level", "critical", "tests.services.fastapi_app:app"),
-    "flask": ("-m", "gunicorn", "-b", "fd://{fd}", "-c", "python:tests.services.gunicorn_conf", "tests.services.flask_app:app"),
-    "django": ("-m", "gunicorn", "-b", "fd://{fd}", "-c", "python:tests.services.gunicorn_conf", "tests.services.django_app:app"),
+    "fastapi": ("-m", "uvicorn", "--port", "0", "--no-access-log", "tests.services.fastapi_app:app"),
+    "flask": ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf", "tests.services.flask_app:app"),
+    "django": ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf", "tests.services.django_app:app"),
 }
 
 
 class Service:
-    """One sample service in a process of its own; its listening socket is handed over, so no port can be lost."""
+    """One sample service in a process of its own, on a port that the system chose and its server tells."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
-        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-            self.address: wire.Address = listener.getsockname()
-            fd = listener.fileno()
-            argv = [sys.executable, *(word.replace("{fd}", str(fd)) for word in COMMANDS[name])]
-            self.child = Child(argv, folder, pass_fds=[fd])
+        self.child = Child([sys.executable, *COMMANDS[name]], folder)
+        self.address: wire.Address = ("127.0.0.1", until(self._port, f"{name} listens"))
+
+    def _port(self) -> int:
+        said = self.child.stderr.read_text()
+        assert self.child.returncode is None, said
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+        return int(found[1]) if found else 0
 
     @property
     def url(self) -> str:

@@ -30,8 +30,9 @@ class Sidecar:
     """`sidecar run` in a folder of its own: `policy.yaml`, `sidecar.yaml`, `state/`, one `run-N/` for each start."""
 
     listen: wire.Address
-    admin: str
     health: wire.Address
+    admin_address: wire.Address
+    admin: str
 
     def __init__(
         self, folder: Path, policy: str, upstream: str, *, settings: Mapping[str, Any] | None = None, flags: tuple[str, ...] = ()
@@ -53,14 +54,14 @@ class Sidecar:
         folder.mkdir(parents=True, exist_ok=True)
         self.write(policy)
 
-    def spawn(self, env: Mapping[str, str] | None = None) -> Child:
-        """Start the process without waiting for it."""
+    def spawn(self, env: Mapping[str, str] | None = None, stdout: int | None = None) -> Child:
+        """Start the process without waiting for it; `stdout` in place of the file is the caller's to read."""
         self._runs += 1
         self._offset, self._events = 0, list[Event]()
         self.config.write_text(json.dumps(self._settings), "utf-8")
         config = () if "SIDECAR_CONFIG" in (env or {}) else ("--config", str(self.config))
         argv = [*COMMAND, "run", *config, *self._flags]
-        self.child = Child(argv, self.folder / f"run-{self._runs}", env=env, cwd=ROOT)
+        self.child = Child(argv, self.folder / f"run-{self._runs}", env=env, stdout=stdout)
         return self.child
 
     def start(self, env: Mapping[str, str] | None = None) -> Self:
@@ -71,10 +72,14 @@ class Sidecar:
         except BaseException:
             self.stop(within=1.0)
             raise
-        self.listen, self.health = _address(told["listen"][0]), _address(told["health"])
-        self.admin = f"http://{told['admin']}"
-        assert wire.get(self.health, "/livez").status == 200
+        self.serves(told)
         return self
+
+    def serves(self, told: Event) -> None:
+        """Take the addresses from `service.started`."""
+        self.listen, self.health = _address(told["listen"][0]), _address(told["health"])
+        self.admin_address, self.admin = _address(told["admin"]), f"http://{told['admin']}"
+        assert wire.get(self.health, "/livez").status == 200
 
     def stop(self, within: float = 30.0) -> int:
         """End it by TERM; returns its exit code."""
@@ -116,9 +121,12 @@ class Sidecar:
 
     def order(self, path: str, **body: object) -> wire.Answer:
         """POST to the admin API."""
-        address = _address(self.admin.removeprefix("http://"))
-        headers = [("Host", f"{address[0]}:{address[1]}"), ("Content-Type", "application/json")]
-        return wire.ask(address, wire.request("POST", path, headers, json.dumps(body).encode()))
+        headers = [("Host", "127.0.0.1"), ("Content-Type", "application/json")]
+        return wire.ask(self.admin_address, wire.request("POST", path, headers, json.dumps(body).encode()))
+
+    def ask(self, path: str) -> wire.Answer:
+        """GET from the admin API."""
+        return wire.get(self.admin_address, path, ("Host", "127.0.0.1"))
 
     # What it tells
 
@@ -145,6 +153,10 @@ class Sidecar:
         wanted = {key.replace("_", ".", 1) if key.startswith("url_") else key: value for key, value in facts.items()}.items()
         return [told for told in self.events()[since:] if told["event"] == name and wanted <= told.items()]
 
+    def told_by(self, logger: str) -> list[Event]:
+        """What came out of another's logger."""
+        return [told for told in self.events() if told.get("logger") == logger]
+
     def event(self, name: str, since: int = 0, /, within: float = PATIENCE, **facts: object) -> Event:
         """Wait for the first such event."""
 
@@ -158,8 +170,7 @@ class Sidecar:
 
     def status(self) -> dict[str, Any]:
         """GET /api/status."""
-        address = _address(self.admin.removeprefix("http://"))
-        told: dict[str, Any] = wire.get(address, "/api/status", ("Host", "127.0.0.1")).json()
+        told: dict[str, Any] = self.ask("/api/status").json()
         return told
 
     def ready(self) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from tests.e2e.processes import Service
 RELOADS = 1000
 SETTLED = 200
 GROWTH = 8 << 20
-CLIENTS = 4
+CLIENTS = 2
 
 
 def policy(name: str) -> str:

@@ -5,5 +5,4 @@ workers = 1
 threads = 12
 control_socket_disable = True
 accesslog = None
-loglevel = "critical"
 graceful_timeout = 1
