@@ -28,7 +28,7 @@ def _address(value: object) -> object:
     if text.startswith("unix:"):
         return text
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or "/" in host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"unknown address {text!r}; write HOST:PORT, as 127.0.0.1:18000")
     return text
 
