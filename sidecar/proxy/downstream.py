@@ -157,7 +157,9 @@ class Downstream(RequestHandler):
     def reset(self) -> None:
         """End the connection so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
         if self.transport is not None:
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            raw = self.transport.get_extra_info("socket")
+            if raw is not None:  # uvloop has none under TLS, where an end without close_notify is visible
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
     def upgrade(self, tunnel: Tunnelled) -> bytes:
@@ -231,14 +233,9 @@ class Downstream(RequestHandler):
 
     async def _next(self) -> Incoming:
         """The next request; raises ClientGone when none comes."""
-        self._busy = False
-        if self._used and self._framing:
-            self._renew()
-        if not self._deaf:
-            held, self._held = self._held, b""
-            self._feed(held)
-            if len(held) > HELD:
-                self._resume_transport_reading()
+        if not self._messages:
+            self._busy = False
+            self._go_on()
         if not self._messages:
             if self._deaf:
                 raise ClientGone
@@ -249,12 +246,21 @@ class Downstream(RequestHandler):
             try:
                 await self._context.deadlines.wait(self._waiter, seconds, error)
             except Refused as refusal:
-                self._deaf = True
-                self._messages.append(Incoming(refusal, EMPTY_PAYLOAD))
+                self._refuse(refusal)
             finally:
                 self._waiter = None
-        self._busy = self._used = True
+        self._used = True
         return self._messages.pop()
+
+    def _go_on(self) -> None:
+        """Parse what came while the last request was served."""
+        if self._framing:
+            self._renew()
+        if not self._deaf:
+            held, self._held = self._held, b""
+            self._feed(held)
+            if len(held) > HELD:
+                self._resume_transport_reading()
 
     def _renew(self) -> None:
         """Start a clean parser behind a chunked request.
@@ -348,6 +354,7 @@ class Downstream(RequestHandler):
 
     def _arrive(self, incoming: Incoming) -> None:
         self._messages.append(incoming)
+        self._busy = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -355,9 +355,10 @@ class Connection(asyncio.Protocol):
 
     def _rescue(self) -> None:
         """Read an answer that the upstream sent before it closed on our upload: writing failed first."""
-        if self.transport.get_extra_info("ssl_object") is not None:
+        raw = self.transport.get_extra_info("socket")
+        if raw is None or self.transport.get_extra_info("ssl_object") is not None:
             return
         with suppress(OSError, ValueError, UpstreamFailed):
-            descriptor = self.transport.get_extra_info("socket").fileno()
+            descriptor = raw.fileno()
             while self._state != State.DONE and (data := os.read(descriptor, 65_536)):
                 (self._head if self._state == State.HEAD else self._body)(data)
