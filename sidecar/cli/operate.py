@@ -38,7 +38,7 @@ class Admin:
 
     def post(self, path: str, **body: Any) -> Any:
         """What POST answers, as data; keys that are None are left out, and who asks is added."""
-        sent = {key: value for key, value in body.items() if value is not None} | {"who": _who()}
+        sent = {key: value for key, value in body.items() if value is not None} | {"who": who()}
         request = urllib.request.Request(self.url + path, json.dumps(sent).encode(), {"Content-Type": "application/json"})
         return self._ask(request)
 
@@ -67,7 +67,8 @@ def _refused(error: urllib.error.HTTPError) -> None:
     sys.exit(1)
 
 
-def _who() -> str:
+def who() -> str:
+    """The name of whoever runs this command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's numeric user has no name

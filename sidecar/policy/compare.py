@@ -16,7 +16,7 @@ from sidecar.policy.matching import matcher
 from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode
 from sidecar.policy.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
 from sidecar.policy.resolve import NamedRoute, Resolved
-from sidecar.policy.shapes import Lines, display_name, shapes
+from sidecar.policy.shapes import Lines, display_name, host, path, shapes
 from sidecar.policy.strength import weaker
 
 What: TypeAlias = Literal["added", "removed", "changed"]
@@ -209,11 +209,11 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
     """Requests that the match takes, with unlikely words for what it leaves open."""
     hosts = match.host or ("zq.q7",)
     for method in match.method or ("ZQ",):
-        for path in match.path or ("/zq", "/zq/q7/zq", "/"):
+        for pattern in match.path or ("/zq", "/zq/q7/zq", "/"):
             for word in _WORDS:
-                for host in hosts:
-                    filled = path.replace("**", "\0").replace("*", word.replace("/", "")).replace("\0", word)
-                    yield host.replace("*", "zq.q7" if len(word) > 2 else "zq"), method, filled
+                filled = pattern.replace("**", "\0").replace("*", word.replace("/", "")).replace("\0", word)
+                for name in hosts:
+                    yield name.replace("*", "zq.q7" if len(word) > 2 else "zq"), method, filled
 
 
 # What becomes of answers.
@@ -252,7 +252,7 @@ class Effect:
     """Told now."""
     answers: int
     example: str
-    """The first such request and its status."""
+    """The first such request and its status, ids blotted out."""
 
 
 def effects(before: Plan, after: Plan, answers: Iterable[Facts]) -> tuple[Effect, ...]:
@@ -276,7 +276,7 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
     silent, told = (tuple(item for item in mine if item not in theirs) for mine, theirs in (said, said[::-1]))
     if not (changes or silent or told):
         return None
-    example = f"{facts.method} {facts.scheme}://{facts.host}{facts.path} -> {facts.status}"
+    example = f"{facts.method} {facts.scheme}://{host(facts.host)}{path(facts.path)} -> {facts.status}"
     return Effect(routes[0].name, routes[1].name, changes, silent, told, 1, example)
 
 

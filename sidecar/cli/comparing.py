@@ -1,0 +1,182 @@
+"""The verbs that try a policy out on paper: diff, test. Must not know a running process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from sidecar.cli.policy import read_policy
+from sidecar.cli.printing import as_json, complain, err, mode_text, out, table
+from sidecar.cli.watching import read_archive
+from sidecar.policy.compare import Comparison, Complaint, Effect, RuleChange, compare, effects
+from sidecar.policy.conditions import Facts
+from sidecar.policy.model import PolicyError
+from sidecar.policy.plan import compile_policy
+from sidecar.policy.shapes import Lines
+from sidecar.rollout.answers import Unanswered, from_har
+from sidecar.rollout.baseline import answers
+from sidecar.rollout.baseline_file import read_baseline
+from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
+from sidecar.rollout.cases import run as run_cases
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("diff")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--baseline", type=_FILE, help="Show what would become of the answers of this baseline.")
+@click.option("--har", type=_FILE, help="Show what would become of the answers of this HTTP archive.")
+@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, machine: bool) -> None:
+    """Compare two policies by meaning, and by their effect on recorded answers. Exit 0 same, 1 differs, 2 trouble."""
+    try:
+        before, after = read_policy(old), read_policy(new)
+        seen = _seen(baseline, har)
+    except PolicyError as error:
+        complain(error.problems)
+        sys.exit(2)
+    except Unanswered as unanswered:
+        raise click.UsageError(str(unanswered)) from unanswered
+    found = compare(before, after)
+    changed = effects(compile_policy(before), compile_policy(after), seen)
+    differs = not found.same or bool(changed)
+    if machine:
+        told = {"same": not differs, "old": before.revision(), "new": after.revision(), **asdict(found)}
+        more_less = {"more": [_place(change) for change in found.more], "less": [_place(change) for change in found.less]}
+        as_json(told | more_less | {"answers": len(seen), "effects": [asdict(effect) for effect in changed]})
+    else:
+        _print_meaning(found)
+        _print_effects(changed, len(seen), asked=baseline is not None or har is not None)
+        if not differs:
+            err().print(f"both mean the same (revision {after.revision()})")
+    sys.exit(1 if differs else 0)
+
+
+def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
+    found: list[Facts] = []
+    if baseline is not None:
+        found += [facts for cell in read_baseline(baseline.read_bytes(), str(baseline)).cells for facts in answers(cell)]
+    if har is not None:
+        found += from_har(read_archive(har), str(har))
+    return found
+
+
+def _place(change: RuleChange) -> str:
+    return f"{change.route}/{change.rule}"
+
+
+def _print_meaning(found: Comparison) -> None:
+    console = out()
+    for key in found.about:
+        console.print(Text.assemble((f"{key.key}: ", "bold"), (key.before or "(nothing)", "red"), " -> ", (key.after or "(nothing)", "green")))
+    for route in found.routes:
+        console.print(Text.assemble((f"route {route.route} ", "bold"), f"{route.what}: " + "; ".join(f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys)))
+    if found.order:
+        console.print(Text.assemble(("routes are asked in another order: ", "bold"), ", ".join(found.order)))
+    for name in found.reordered:
+        console.print(Text(f"the rules of route {name} are judged in another order"))
+    for shadow in found.shadowed:
+        console.print(Text(f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all its requests", style="yellow"))
+    if found.rules:
+        rows = [(change.route, change.rule, change.what, mode_text(change.before or "-"), mode_text(change.after or "-"), _keys(change)) for change in found.rules]
+        table("", ("route", "rule", "", "was", "is", "says"), rows)
+    for title, changes, style in (("NEW enforces more", found.more, "green"), ("NEW enforces less", found.less, "yellow")):
+        if changes:
+            console.print(Text.assemble((f"{title}: ", f"bold {style}"), ", ".join(map(_place, changes))))
+
+
+def _keys(change: RuleChange) -> str:
+    return "\n".join(f"{key.key}: {key.before or '-'} -> {key.after or '-'}" for key in change.keys if key.key != "mode")
+
+
+def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> None:
+    if not asked:
+        return
+    console = out()
+    console.print()
+    console.print(Text(f"Of {count} answers, {sum(effect.answers for effect in changed)} would differ", style="bold"))
+    for effect in changed:
+        route = effect.after if effect.before == effect.after else f"{effect.before} -> {effect.after}"
+        console.print()
+        console.print(Text.assemble((f"route {route}", "bold"), f"  {effect.answers} answers, as {effect.example}"))
+        for header in effect.headers:
+            console.print(Text(f"  - {header.header}: {_lines(header.before)}", style="red"))
+            console.print(Text.assemble((f"  + {header.header}: {_lines(header.after)}", "green"), (f"   weaker: {header.weaker}" if header.weaker else "", "yellow")))
+        for title, complaints in (("told now", effect.told), ("no longer told", effect.silent)):
+            if complaints:
+                console.print(f"  {title}: {_complaints(complaints)}")
+
+
+def _lines(lines: Lines) -> str:
+    return " | ".join(lines) or "(absent)"
+
+
+def _complaints(complaints: Iterable[Complaint]) -> str:
+    return ", ".join(f"{one.rule} {one.kind} ({one.header}, {one.mode})" for one in complaints)
+
+
+@click.command("test")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--policy", type=click.Path(path_type=Path), default=Path("policy.yaml"), show_default=True, envvar="SIDECAR_POLICY", help="Without FILES: run every *.test.yaml beside this policy.")
+@click.option("--junit", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML to this file.")
+@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+def cases_verb(files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool) -> None:
+    """Run the tests of policies (*.test.yaml): requests and answers in, violations and headers out."""
+    found = [file for given in files or (policy.parent,) for file in (sorted(given.glob("*.test.yaml")) if given.is_dir() else [given])]
+    if not found:
+        raise click.UsageError(f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}")
+    results: list[Result] = []
+    broken: list[str] = []
+    for file in found:
+        try:
+            results += _run(file)
+        except PolicyError as error:
+            broken += map(str, error.problems)
+            complain(error.problems)
+    if report is not None:
+        try:
+            report.write_text(junit(results), "utf-8")
+        except OSError as error:
+            raise click.UsageError(f"{report}: {error.strerror}") from error
+    failed = sum(bool(result.failures) for result in results)
+    if machine:
+        as_json({"passed": len(results) - failed, "failed": failed, "problems": broken, "cases": to_data(results)})
+    else:
+        _print_results(results)
+        err().print(f"{len(results)} cases: {len(results) - failed} passed, {failed} failed{f'; {len(broken)} problems' if broken else ''}")
+    sys.exit(1 if failed or broken else 0)
+
+
+def _run(file: Path) -> tuple[Result, ...]:
+    suite = read_suite(file.read_bytes(), str(file))
+    return run_cases(suite, read_policy(file.parent / suite.policy))
+
+
+def _print_results(results: Sequence[Result]) -> None:
+    rows = [(Text("FAIL", style="red") if result.failures else Text("pass", style="green"), result.case, f"{result.file}:{result.line}") for result in results]
+    if rows:
+        table("", ("", "case", "where"), rows)
+    console = out()
+    for result in (result for result in results if result.failures):
+        console.print()
+        console.print(Text.assemble(("FAIL ", "red"), (result.case, "bold"), f"  {result.file}:{result.line}"))
+        for failure in result.failures:
+            console.print(_marked(failure))
+
+
+def _marked(failure: Failure) -> Text:
+    """Expected and got, one below the other; where both are one line, the part that differs is marked below."""
+    subject = f"{failure.what} {failure.name}".strip()
+    expected, got = (" | ".join(lines) or "(absent)" for lines in (failure.expected, failure.got))
+    same = next((place for place, (one, other) in enumerate(zip(expected, got, strict=False)) if one != other), min(len(expected), len(got)))
+    mark = f"\n             {' ' * same}^" if failure.expected and failure.got else ""
+    return Text.assemble(f"  {subject}\n", (f"  - expected {expected}\n", "green"), (f"  + got      {got}", "red"), (mark, "yellow"))
+
+
+VERBS = (diff_verb, cases_verb)

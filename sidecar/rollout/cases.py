@@ -1,0 +1,268 @@
+"""Tests of a policy (`*.test.yaml`): facts of a request and its answer in, expected violations and headers out.
+
+Lives here: the form of the file, running the cases by the very plan that serves, the JUnit report. Must
+not know where files lie, nor how results are shown to people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy.model import TOKEN, Kind, Mode, Noun, Path, PolicyError, Problem, header_value
+from sidecar.policy.plan import Decision, compile_policy, decide
+from sidecar.policy.problems import did_you_mean, translate
+from sidecar.policy.resolve import Resolved
+from sidecar.source import Source, load, located
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not TOKEN.fullmatch(value):
+        raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
+    return value
+
+
+def _pairs(value: object) -> object:
+    """Headers as a mapping (a text, or a list for several lines) or as a list of [name, value]."""
+    if isinstance(value, dict):
+        listed = [(name, line) for name, lines in value.items() for line in (lines if isinstance(lines, list) else [lines])]
+    elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        listed = [(name, line) for name, line in value]
+    else:
+        raise ValueError("headers are a mapping, or a list of [name, value]")
+    return tuple((_name(name), header_value(line)) for name, line in listed)
+
+
+def _expected(value: object) -> object:
+    if not isinstance(value, dict):
+        raise ValueError("write NAME: VALUE, a list for several lines, or null (must be absent)")
+    return {_name(name): _lines(said) for name, said in value.items()}
+
+
+def _lines(said: object) -> tuple[str, ...]:
+    if said is None:
+        return ()
+    return tuple(map(header_value, said)) if isinstance(said, list) else (header_value(said),)
+
+
+def _path(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith("/") or "?" in value:
+        raise ValueError(f"unknown path {value!r}; write it with '/' first and without query")
+    return value
+
+
+Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
+Expected = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_expected)]
+
+
+class Request(Noun):
+    """What the client asked."""
+
+    method: str = "GET"
+    host: str = "localhost"
+    path: Annotated[str, BeforeValidator(_path)] = "/"
+    scheme: Literal["http", "https"] = "https"
+    headers: Pairs = ()
+    client: str = ""
+
+
+class Answer(Noun):
+    """What the service answered."""
+
+    status: int = Field(200, ge=100, le=599)
+    headers: Pairs = ()
+
+
+class Violation(Noun):
+    """One violation that must be found; without kind, of any kind."""
+
+    rule: str
+    kind: Kind | None = None
+
+
+class Expect(Noun):
+    """What must come out; what is not named is not looked at, but `violations` are all that there may be."""
+
+    violations: list[Violation] | None = None
+    headers: Expected = Field(default_factory=dict)
+    route: str | None = None
+
+
+class Case(Noun):
+    """One test. `mode`: judge as if the policy's own mode were this; the ceilings of routes and rules hold."""
+
+    name: str = Field(min_length=1, max_length=200)
+    request: Request = Field(default_factory=Request)
+    answer: Answer = Field(default_factory=Answer)
+    mode: Mode | None = None
+    expect: Expect
+
+
+class _File(Noun):
+    version: Literal[1]
+    policy: str = Field(min_length=1)
+    cases: list[Case] = Field(min_length=1)
+
+
+What: TypeAlias = Literal["route", "violations", "header"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One file: its cases, and the policy's file as it names it."""
+
+    source: Source
+    policy: str
+    cases: Sequence[Case]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What came out otherwise than expected; `name` is the header's, for a header."""
+
+    what: What
+    name: str
+    expected: tuple[str, ...]
+    got: tuple[str, ...]
+
+    def __str__(self) -> str:
+        subject = f"{self.what} {self.name}".strip()
+        return f"{subject}: expected {' | '.join(self.expected) or '(absent)'}, got {' | '.join(self.got) or '(absent)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one case; it passed when there are no failures."""
+
+    file: str
+    line: int
+    case: str
+    failures: tuple[Failure, ...]
+
+
+def read_suite(data: bytes, name: str) -> Suite:
+    """The cases of a file's bytes.
+
+    Raises:
+        PolicyError: with every problem, each with file, line and column.
+    """
+    source = load(data, name)
+    if not isinstance(source.data, dict):
+        raise PolicyError((Problem("a test file is a mapping", "start with: version: 1", file=name, line=1, column=1),))
+    try:
+        file = _File.model_validate(source.data)
+    except ValidationError as error:
+        raise PolicyError(located(translate(error, _File), source)) from error
+    problems = tuple(_case_problems(file.cases))
+    if problems:
+        raise PolicyError(located(problems, source))
+    return Suite(source, file.policy, file.cases)
+
+
+def _case_problems(cases: Sequence[Case]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for position, case in enumerate(cases):
+        path: Path = ("cases", position)
+        if case.name in seen:
+            yield Problem(f"case {case.name!r} stands twice", "names must differ", (*path, "name"))
+        seen.add(case.name)
+        expect = case.expect
+        if expect.violations is None and not expect.headers and expect.route is None:
+            yield Problem(f"case {case.name!r} expects nothing", "add violations, headers or route", (*path, "expect"))
+
+
+def run(suite: Suite, resolved: Resolved) -> tuple[Result, ...]:
+    """Judge all cases.
+
+    Raises:
+        PolicyError: a case names a rule or route that the policy does not have.
+    """
+    problems = tuple(_unknown(suite.cases, resolved))
+    if problems:
+        raise PolicyError(located(problems, suite.source))
+    return tuple(_run(suite, position, resolved) for position in range(len(suite.cases)))
+
+
+def _unknown(cases: Sequence[Case], resolved: Resolved) -> Iterator[Problem]:
+    rules = {named.name for route in resolved.routes for named in route.rules}
+    routes = [route.name for route in resolved.routes]
+    for position, case in enumerate(cases):
+        path: Path = ("cases", position, "expect")
+        for index, violation in enumerate(case.expect.violations or ()):
+            if violation.rule not in rules:
+                yield Problem(f"unknown rule {violation.rule!r}", did_you_mean(violation.rule, rules), (*path, "violations", index, "rule"))
+        if case.expect.route not in (None, *routes):
+            yield Problem(f"unknown route {case.expect.route!r}", did_you_mean(case.expect.route, routes), (*path, "route"))
+
+
+def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
+    case = suite.cases[position]
+    if case.mode is not None:
+        resolved = dataclasses.replace(resolved, policy=resolved.policy.model_copy(update={"mode": case.mode}))
+    asked = case.request
+    route = compile_policy(resolved).route(asked.host, asked.method, asked.path)
+    facts = Facts(asked.method, asked.host, asked.path, asked.scheme, _raw(asked.headers), case.answer.status, _raw(case.answer.headers), asked.client)
+    failures = tuple(_failures(case.expect, route.name, decide(route, facts)))
+    return Result(suite.source.name, suite.source.values[("cases", position)][0], case.name, failures)
+
+
+def _raw(pairs: Iterable[tuple[str, str]]) -> RawFields:
+    return [(name.encode(), value.encode()) for name, value in pairs]
+
+
+def _failures(expect: Expect, route: str, decision: Decision) -> Iterator[Failure]:
+    if expect.route not in (None, route):
+        yield Failure("route", "", (str(expect.route),), (route,))
+    if expect.violations is not None:
+        yield from _violations(expect.violations, decision)
+    for name, wanted in expect.headers.items():
+        key = name.lower().encode()
+        got = tuple(value.decode("latin-1") for found, value in decision.fields if found.lower() == key)
+        if got != wanted:
+            yield Failure("header", name, wanted, got)
+
+
+def _violations(expected: Sequence[Violation], decision: Decision) -> Iterator[Failure]:
+    found = dict.fromkeys((finding.rule, finding.kind) for finding in decision.findings)
+    unmet = [one for one in expected if not any(one.rule == rule and one.kind in (None, kind) for rule, kind in found)]
+    beyond = [(rule, kind) for rule, kind in found if not any(one.rule == rule and one.kind in (None, kind) for one in expected)]
+    if unmet or beyond:
+        wanted = tuple(f"{one.rule} {one.kind or ''}".strip() for one in expected) or ("none",)
+        yield Failure("violations", "", wanted, tuple(f"{rule} {kind}" for rule, kind in found) or ("none",))
+
+
+_NOT_XML = re.compile(r"[^\t\n\r -~]")
+
+
+def junit(results: Iterable[Result]) -> str:
+    """The results as JUnit XML, one suite for each file."""
+    root = Element("testsuites", name="sidecar test")
+    suites: dict[str, list[Result]] = {}
+    for result in results:
+        suites.setdefault(result.file, []).append(result)
+    for file, held in suites.items():
+        failed = sum(bool(result.failures) for result in held)
+        suite = SubElement(root, "testsuite", name=_xml(file), tests=str(len(held)), failures=str(failed), errors="0", skipped="0")
+        for result in held:
+            case = SubElement(suite, "testcase", name=_xml(result.case), classname=_xml(file), file=_xml(file), line=str(result.line))
+            if result.failures:
+                text = "\n".join(map(str, result.failures))
+                SubElement(case, "failure", message=_xml(str(result.failures[0]))).text = _xml(text)
+    indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def to_data(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """The results for JSON."""
+    return [dataclasses.asdict(result) | {"passed": not result.failures} for result in results]
