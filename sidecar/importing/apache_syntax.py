@@ -1,0 +1,89 @@
+r"""Apache httpd configuration text to directives: lines, continuations, quotes, sections, includes, Define.
+
+Names come out in lower case, the words of a section without its angle brackets. Must not know what any directive
+means, but for Include and Define.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.syntax import Block, Builder, Directive, Sources, everything, included, refuse, spliced
+
+_WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|(\S+))""", re.DOTALL)
+_INCLUDES = ("include", "includeoptional")
+
+
+def read(sources: Sources, notes: Notes) -> Block:
+    """All directives of the given files, included ones in their place.
+
+    Raises:
+        PolicyError: a text that is not httpd configuration.
+    """
+    blocks = {name: parse(text, name) for name, text in sources.items()}
+    statements = [item for block in blocks.values() for item in everything(block)]
+    used = {name for item in statements if item.name in _INCLUDES and item.args for name in included(item.args[0], sources)}
+    defined = {item.args[0]: item.args[1] for item in statements if item.name == "define" and len(item.args) == 2}
+
+    def replace(item: Directive) -> Block | None:
+        if item.name in _INCLUDES and item.args:
+            names = included(item.args[0], sources)
+            if not names and item.name == "include":
+                notes.lost(item.spot, f"{item.args[0]} is not among the given files; its headers are not carried", "give that file too")
+            return tuple(directive for name in names for directive in blocks[name])
+        args = tuple(_defined(arg, defined) for arg in item.args)
+        return None if args == item.args else (Directive(item.name, args, item.spot, item.block),)
+
+    roots = [name for name in blocks if name not in used] or list(blocks)
+    return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
+
+
+def parse(text: str, name: str) -> Block:
+    """The directives of one text."""
+    builder, lines = Builder(), text.split("\n")
+    number = 0
+    while number < len(lines):
+        spot, line = Spot(name, number + 1), lines[number].strip()
+        number += 1
+        while line.endswith("\\") and not line.startswith("#") and number < len(lines):
+            line = f"{line[:-1]} {lines[number].strip()}"
+            number += 1
+        if not line or line.startswith("#"):
+            continue
+        if not line.startswith("<"):
+            _add(builder, line, spot)
+        elif not line.endswith(">"):
+            raise refuse(spot, f"not httpd configuration: {line[:40]!r} has no '>'", "end the section's head with '>'")
+        elif line.startswith("</"):
+            builder.close(spot, line[2:-1].strip().lower())
+        else:
+            words = _words(line[1:-1], spot)
+            builder.open([words[0].lower(), *words[1:]] if words else [""], spot)
+    return builder.done()
+
+
+def _add(builder: Builder, line: str, spot: Spot) -> None:
+    words = _words(line, spot)
+    builder.add([words[0].lower(), *words[1:]], spot)
+
+
+def _words(text: str, spot: Spot) -> list[str]:
+    """Words as httpd's ap_getword_conf cuts them: in quotes, a backslash keeps the quote."""
+    words, at = list[str](), 0
+    text = text.rstrip()
+    while at < len(text):
+        found = _WORD.match(text, at)
+        if found is None or (found[3] and found[3][0] in "\"'"):
+            raise refuse(spot, f"a quote in {text[:40]!r} is never closed", "close the quote")
+        at = found.end()
+        if found[3] is not None:
+            words.append(found[3].replace("\\\\", "\\"))
+        else:
+            quote = '"' if found[1] is not None else "'"
+            words.append((found[1] if found[1] is not None else found[2]).replace("\\\\", "\\").replace(f"\\{quote}", quote))
+    return words
+
+
+def _defined(text: str, defined: dict[str, str]) -> str:
+    return re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), text) if "${" in text else text

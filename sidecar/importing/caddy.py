@@ -1,0 +1,138 @@
+"""Caddy: the header directives of every site, in the order in which Caddy runs them, as they count for each path.
+
+Lives here: sites, handle and route blocks, and what the chain of handlers does to an answer of a proxied service. Facts:
+caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy). Must not know YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
+from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
+from sidecar.importing.draft import Effect, Notes, Place
+from sidecar.importing.hosts import Site, by_host, sayable, without_twins
+from sidecar.importing.paths import ALL, Pattern, regions
+from sidecar.importing.syntax import Block, Directive, everything
+
+_BODY = frozenset(
+    ("encode", "file_server", "handle", "handle_path", "header", "php_fastcgi", "redir", "respond", "reverse_proxy", "rewrite", "root", "route", "tls")
+)
+_EXCLUSIVE = ("handle", "handle_path")
+_PROXIES = ("reverse_proxy", "php_fastcgi")
+
+
+def places(block: Block, notes: Notes) -> list[Place]:
+    """The places of a Caddyfile, or of the inside of a site, first match first."""
+    block = tuple(item for item in block if item.name)  # without global options
+    if not block:
+        return []
+    if block[0].name in _BODY or block[0].name.startswith("@"):
+        block = (Directive("", (), block[0].spot, block),)
+    elif block[0].block is None:  # one site without braces
+        block = (Directive(block[0].name, block[0].args, block[0].spot, block[1:]),)
+    sites = [site for site in (_site(item, notes) for item in block) if site is not None]
+    if not sites:
+        return []
+    if len(sites) == 1:
+        return list(_places((), sites[0], notes))
+    found: list[Place] = []
+    for hosts, site in by_host(without_twins(sites, notes), in_order=False):
+        # Caddy answers for the hosts that it names only.
+        names = hosts or (() if not site.names else tuple(name for name in site.names if name))
+        found.extend(_places(names, site, notes))
+    return found
+
+
+def _site(item: Directive, notes: Notes) -> Site | None:
+    body = item.block or ()
+    touches = any(inner.name in ("header", "header_down") for inner in everything(body))
+    for inner in everything(body):
+        if inner.name == "handle_errors" and any(one.name == "header" for one in everything(inner.block or ())):
+            notes.lost(inner.spot, "handle_errors: headers of Caddy's own error answers are not carried", "the policy's rules count for the sidecar's own answers too")
+    if any(inner.name in ("redir", "respond") and not split(inner)[0] for inner in body):
+        if touches:
+            notes.lost(item.spot, "this site answers by itself (redir, respond); headers of such answers are not the service's", "nothing, if the service is not behind it")
+        return None
+    addresses = [address for word in (item.name, *item.args) for address in word.split(",") if address]
+    names: list[str] = []
+    schemes: set[str] = set()
+    for address in addresses:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        names.append(parts.netloc.partition(":")[0].lower())
+        schemes.add(parts.scheme)
+    tls = False if schemes == {"http"} else True if schemes == {"https"} else None
+    return Site(sayable([name for name in names if name], item.spot, notes), item, tls, plain=not touches, default="" in names)
+
+
+def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]:
+    body = site.item.block or ()
+    patterns = list(_patterns(body, definitions(body)))
+
+    def holds(region: Pattern) -> tuple[Effect, ...]:
+        return effects(list(_chain(body, region, {}, notes, literal=False)), notes)
+
+    cut = regions(patterns, holds)
+    if cut is None:
+        notes.lost(site.item.spot, "its matchers overlap in too many ways; only what stands outside them is carried", "import fewer at a time")
+        cut = [((ALL,), holds(ALL))]
+    for group, held in cut:
+        yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
+
+
+def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
+    """Every path on which something in the block depends."""
+    scope = {**named, **definitions(block)}
+    for item in block:
+        if item.name in ("header", "route", *_EXCLUSIVE, *_PROXIES):
+            found = matcher(split(item)[0], scope, item.spot)
+            yield from found.patterns() if found is not None else ()
+        if item.name in ("route", *_EXCLUSIVE):
+            yield from _patterns(item.block or (), scope)
+
+
+def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool) -> Iterator[Step]:
+    """The steps that an answer for the region's paths goes through, from outside to inside; `literal`: in the order written."""
+    scope = {**named, **definitions(block)}
+    asked = [(item, found) for item in block if (found := _asked(item, scope, notes)) is not None and found.covers(region)]
+    if not literal:
+        asked.sort(key=_order)
+    handled = False
+    for item, found in asked:
+        if item.name == "header":
+            yield from steps_of(item, split(item)[1], found.when, notes)
+        elif item.name == "route":
+            yield from _chain(item.block or (), region, scope, notes, literal=True)
+        elif item.name in _EXCLUSIVE and not handled:
+            handled = True
+            yield from _chain(item.block or (), region, scope, notes, literal=False)
+        elif item.name in _PROXIES:
+            yield upstream_step(item, notes)
+            return
+
+
+def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:
+    """The matcher of a directive that counts here; None when it does not count, or cannot be said."""
+    if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
+        return None
+    found = matcher(split(item)[0], scope, item.spot)
+    inside = [inner for inner in (item, *everything(item.block or ())) if inner.name in ("header", "header_down")]
+    if found is None or (found.when and item.name != "header"):
+        if inside:
+            notes.lost(item.spot, f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`; not carried: {_names(inside)}", "write a route or a rule with when by hand")
+        return None
+    return found
+
+
+def _names(headers: list[Directive]) -> str:
+    """The fields that header directives are about."""
+    fields = [words[0] for item in headers for words in ([split(item)[1]] if split(item)[1] else [(line.name,) for line in item.block or ()])]
+    return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
+
+
+def _order(entry: tuple[Directive, Matcher]) -> tuple[int, bool, int]:
+    """Caddy's order of directives, and of several of a kind: longer paths first, those without matcher last."""
+    item, found = entry
+    rank = 0 if item.name == "header" else 1 if item.name in _EXCLUSIVE else 2 if item.name == "route" else 3
+    return rank, not split(item)[0] or split(item)[0] == "*", -found.length

@@ -1,0 +1,95 @@
+"""Caddyfile text to directives: words, quotes, blocks, snippets and imports.
+
+A site is a directive whose words are its addresses; global options have the name "". Must not know what any directive
+means, but for `import`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace as with_changes
+
+from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.syntax import Block, Builder, Directive, Sources, everything, included, refuse, spliced
+
+_TOKEN = re.compile(
+    r"""(?P<space>[^\S\n]+|\\[ \t]*\n)|(?P<line>\n)|(?P<comment>\#[^\n]*)"""
+    r"""|(?P<quoted>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<word>\S+)""",
+    re.DOTALL,
+)
+_ARGUMENT = re.compile(r"\{args(?:\.(\d+)|\[(\d+)\])\}")
+
+
+def read(sources: Sources, notes: Notes) -> Block:
+    """All directives of the given files, imported snippets and files in their place.
+
+    Raises:
+        PolicyError: a text that is not a Caddyfile.
+    """
+    blocks = {name: parse(text, name) for name, text in sources.items()}
+    imports = [item.args[0] for block in blocks.values() for item in everything(block) if item.name == "import" and item.args]
+    used = {name for wanted in imports for name in included(wanted, sources)}
+    snippets = {item.name: item.block for block in blocks.values() for item in block if item.name.startswith("(") and item.block is not None}
+
+    def replace(item: Directive) -> Block | None:
+        if item.name.startswith("(") and item.block is not None:
+            return ()
+        if item.name != "import" or not item.args:
+            return None
+        snippet = snippets.get(f"({item.args[0]})")
+        if snippet is not None:
+            return _filled(snippet, item.args[1:])
+        names = included(item.args[0], sources)
+        if not names:
+            notes.lost(item.spot, f"import {item.args[0]}: no such snippet or file is given; its headers are not carried", "give that file too")
+        return tuple(directive for name in names for directive in _filled(blocks[name], item.args[1:]))
+
+    roots = [name for name in blocks if name not in used] or list(blocks)
+    return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
+
+
+def parse(text: str, name: str) -> Block:
+    """The directives of one text."""
+    builder, words, at, line = Builder(), list[str](), 0, 1
+    start = Spot(name, 1)
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None or (found["word"] and found["word"][0] in '"`'):
+            raise refuse(Spot(name, line), "a quote is never closed", "close the quote")
+        at = found.end()
+        if found["quoted"] or found["word"]:
+            if not words:
+                start = Spot(name, line)
+            words.append(_plain(found[0]) if found["quoted"] else found[0])
+        elif found["line"] and words and not words[-1].endswith(","):
+            _statement(builder, words, start)
+            words = []
+        line += found[0].count("\n")
+    if words:
+        _statement(builder, words, start)
+    return builder.done()
+
+
+def _plain(token: str) -> str:
+    return token[1:-1] if token[0] == "`" else token[1:-1].replace('\\"', '"')
+
+
+def _statement(builder: Builder, words: list[str], spot: Spot) -> None:
+    if words == ["}"]:
+        builder.close(spot)
+    elif words[-1] == "{":
+        builder.open(words[:-1] or [""], spot)
+    else:
+        builder.add(words, spot)
+
+
+def _filled(block: Block, args: tuple[str, ...]) -> Block:
+    """A snippet's directives with the arguments of its import."""
+
+    def fill(text: str) -> str:
+        return _ARGUMENT.sub(lambda found: args[number] if (number := int(found[1] or found[2])) < len(args) else found[0], text)
+
+    return tuple(
+        with_changes(item, name=fill(item.name), args=tuple(map(fill, item.args)), block=None if item.block is None else _filled(item.block, args))
+        for item in block
+    )

@@ -1,0 +1,70 @@
+"""The door of this room: which format a text is in, and the policy that it becomes.
+
+Lives here: the table of formats and `convert`. Must not know how any of them is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import TypeAlias
+
+from sidecar.importing import apache, apache_syntax, caddy, caddy_syntax, nginx, nginx_syntax
+from sidecar.importing.draft import Effect, Imported, Notes, Place, Spot, settle
+from sidecar.importing.syntax import Sources
+from sidecar.importing.writing import policy_text
+from sidecar.policy.model import PolicyError, Problem
+
+Importer: TypeAlias = Callable[[Sources, Notes], list[Place]]
+MAX_CHARS = 1 << 20
+
+
+def _nginx(sources: Sources, notes: Notes) -> list[Place]:
+    return nginx.places(nginx_syntax.read(sources, notes), notes)
+
+
+def _apache(sources: Sources, notes: Notes) -> list[Place]:
+    return apache.places(apache_syntax.read(sources, notes), notes)
+
+
+def _caddy(sources: Sources, notes: Notes) -> list[Place]:
+    return caddy.places(caddy_syntax.read(sources, notes), notes)
+
+
+FORMATS: Mapping[str, tuple[str, Importer]] = MappingProxyType({"nginx": ("nginx", _nginx), "apache": ("Apache", _apache), "caddy": ("Caddy", _caddy)})
+"""By name: how notes call it, and its importer."""
+
+
+def convert(sources: Sources, form: str) -> Imported:
+    """The policy that does to an answer what these settings do, and what it cannot.
+
+    Args:
+        sources: texts by file name; those that one of them includes are not read on their own.
+        form: a name of FORMATS.
+
+    Raises:
+        PolicyError: a text cannot be read at all.
+    """
+    if sum(map(len, sources.values())) > MAX_CHARS:
+        raise PolicyError((Problem(f"the texts are longer than {MAX_CHARS} characters", "give the files that set headers only", file=next(iter(sources))),))
+    server, importer = FORMATS[form]
+    notes = Notes()
+    places = [replace(place, effects=settle(place.effects, server, notes)) for place in importer(sources, notes)]
+    effects = [effect for place in places for effect in place.effects]
+    if not effects:
+        notes.lost(Spot(next(iter(sources))), f"no header setting of {server} was found", "name the format with --from, and give the included files too")
+    _general(effects, server, notes)
+    about = f"imported from {', '.join(PurePosixPath(name).name for name in sources)} ({server})"
+    return Imported(policy_text(f"imported-{form}", about, places, notes), notes.told())
+
+
+def _general(effects: list[Effect], server: str, notes: Notes) -> None:
+    """The two differences that hold for every policy, told once."""
+    added = next((effect for effect in effects if effect.action == "append"), None)
+    if added is not None:
+        notes.differs(added.spot, f"{server} adds a line even where the service already sends the very same; the policy does not repeat it")
+    hsts = next((effect for effect in effects if effect.key == "strict-transport-security" and effect.action != "remove"), None)
+    if hsts is not None:
+        notes.differs(hsts.spot, "Strict-Transport-Security is written on HTTPS answers only; browsers ignore it on others (RFC 6797 section 7.2)")

@@ -1,0 +1,105 @@
+"""Virtual servers by host name, as a first-match list of host patterns.
+
+Lives here: which of several servers answers for a host. Must not know what is in a server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.importing.draft import Effect, Notes, Spot
+from sidecar.importing.syntax import Directive
+
+# A host as a policy says it: * stands for one run, at an end.
+_HOST = re.compile(r"(\*\.|\.)?[\w-]+(\.[\w-]+)*\.?(\.\*)?|\[[0-9a-fA-F:.]+\]|\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One virtual server.
+
+    `tls`: it speaks HTTPS only (True), HTTP only (False), or both or unknown (None). `plain`: it does nothing
+    to headers. `default`: it is marked as the one for all other hosts.
+    """
+
+    names: tuple[str, ...]
+    item: Directive
+    tls: bool | None = None
+    plain: bool = False
+    default: bool = False
+    scheme: str = ""
+    """Its effects count for this scheme only: a twin of the same name does nothing on the other."""
+
+    def on_scheme(self, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+        """Its effects with the condition on the scheme, where there is one."""
+        if not self.scheme:
+            return effects
+        return tuple(replace(effect, when=(("scheme", self.scheme), *effect.when)) for effect in effects)
+
+
+def sayable(names: Sequence[str], spot: Spot, notes: Notes) -> tuple[str, ...]:
+    """The names that a policy can state; the others are told."""
+    kept: list[str] = []
+    for name in names:
+        if _HOST.fullmatch(name):
+            kept.extend((name[1:], f"*{name}") if name.startswith(".") else (name,))
+        elif name and name != "_":
+            notes.lost(spot, f"host {name!r} cannot be said as a pattern", "write the names under match: {host: [...]} by hand")
+    return tuple(dict.fromkeys(kept))
+
+
+def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
+    """The sites with at most one for each name: a policy knows the host, not the port.
+
+    The usual pair, one for HTTP that does nothing and one for HTTPS, becomes the latter with conditions on the scheme.
+    """
+    kept: list[Site] = []
+    for site in sites:
+        twin = next((other for other in kept if set(other.names) & set(site.names) or not (other.names or site.names)), None)
+        if twin is None:
+            kept.append(site)
+            continue
+        quiet, loud = (twin, site) if twin.plain else (site, twin)
+        if not quiet.plain:
+            notes.lost(
+                site.item.spot,
+                f"{' '.join(site.names) or 'the default server'} stands in line {twin.item.spot.line} too; the policy knows no ports, so this one is not carried",
+                "import it alone if it is the one in front of the service",
+            )
+        else:
+            schemes: dict[tuple[bool | None, bool | None], str] = {(True, False): "https", (False, True): "http"}
+            kept[kept.index(twin)] = replace(loud, default=loud.default or quiet.default, scheme=schemes.get((loud.tls, quiet.tls), ""))
+            if others := tuple(name for name in quiet.names if name not in loud.names):
+                kept.append(replace(quiet, names=others, default=False))
+    return kept
+
+
+def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[str, ...], Site]]:
+    """Host patterns and their site, first match first; the last has no hosts and is for all others.
+
+    Args:
+        sites: at least one.
+        in_order: the first site that names a host answers (Apache); otherwise exact names win over wildcards,
+            longer wildcards over shorter ones, leading over trailing ones (nginx).
+    """
+    default = next((site for site in sites if site.default), sites[0])
+    rank: Callable[[str], tuple[int, int]] = (lambda _: (0, 0)) if in_order else _specificity
+    named = [(rank(name), position, name, site) for position, site in enumerate(sites) for name in site.names]
+    named.sort(key=lambda entry: (entry[0], entry[1]))
+    groups: list[tuple[tuple[str, ...], Site]] = []
+    for _, _, name, site in named:
+        if groups and groups[-1][1] is site:
+            groups[-1] = ((*groups[-1][0], name), site)
+        else:
+            groups.append(((name,), site))
+    wild = any("*" in name for site in sites if site is not default for name in site.names)
+    yield from ((hosts, site) for hosts, site in groups if site is not default or wild)
+    yield (), default
+
+
+def _specificity(name: str) -> tuple[int, int]:
+    if "*" not in name:
+        return (0, 0)
+    return (1 if name.startswith("*") else 2, -len(name))

@@ -1,0 +1,119 @@
+"""nginx: the headers of every server and location, as they count for each path.
+
+Lives here: servers, their places, and what has no like in a policy. Must not know YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from sidecar.importing.draft import Effect, Notes, Place
+from sidecar.importing.hosts import Site, by_host, sayable, without_twins
+from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named
+from sidecar.importing.nginx_locations import Location, find, flat, locations_of
+from sidecar.importing.paths import ALL, Pattern, regions
+from sidecar.importing.syntax import Block, Directive
+
+_ANSWERS = ("return", "deny")
+
+
+def places(block: Block, notes: Notes) -> list[Place]:
+    """The places of a configuration (or a snippet of one), first match first."""
+    http = tuple(chain.from_iterable((item.block or ()) if item.name == "http" else (item,) for item in block))
+    outer = Level().below(http)
+    servers = [item for item in http if item.name == "server" and item.block is not None]
+    if not servers:
+        servers = [Directive("server", (), block[0].spot, http)] if block else []
+        outer = Level()
+    sites = [site for site in (_site(server, outer, notes) for server in servers) if site is not None]
+    if not sites:
+        return []
+    found: list[Place] = []
+    for hosts, site in by_host(without_twins(sites, notes), in_order=False):
+        found.extend(_server(hosts, site, outer, notes))
+    return found
+
+
+def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
+    block = server.block or ()
+    listens = [item.args for item in server.inside("listen")]
+    tls = {"ssl" in args or any(arg == "443" or arg.endswith(":443") for arg in args[:1]) for args in listens}
+    default = any("default_server" in args or "default" in args for args in listens)
+    plain = not _touches(block) and not effects(outer, Notes())
+    if any(item.name == "return" for item in block):
+        # Its answers never come from the service, so they never pass the sidecar.
+        if _touches(block):
+            notes.lost(server.spot, "this server answers by itself (return); headers of such answers are not the service's", "nothing, if the service is not behind it")
+        return None
+    names = sayable([name.lower() for item in server.inside("server_name") for name in item.args], server.spot, notes)
+    return Site(names, server, next(iter(tls)) if len(tls) == 1 else None, plain=plain, default=default)
+
+
+def _touches(block: Block) -> bool:
+    return any(item.name in TOUCHING or _touches(item.block or ()) for item in block)
+
+
+def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> Iterator[Place]:
+    level = outer.below(site.item.block or ())
+    at_server = effects(level, notes)
+    _refusals(site.item, notes)
+    tree = locations_of(site.item.block or (), level, notes)
+    every = list(flat(tree))
+    differ = len({at_server, *(location.effects for location in every)}) > 1
+    for location in every:
+        if differ and location.patterns is None and not any(item.name in _ANSWERS for item in location.item.block or ()):
+            notes.lost(location.item.spot, f"location {' '.join(location.item.args)} cannot be said as path globs; other there: {_others(location.effects, at_server)}", "write a route for it by hand")
+        if differ and location.folds:
+            notes.differs(location.item.spot, f"location {' '.join(location.item.args)} matches without regard to case; the policy minds it")
+
+    def holds(pattern: Pattern) -> tuple[Effect, ...]:
+        location, _ = find(tree, pattern)
+        return at_server if location is None else _handed_on(location, tree, notes)
+
+    patterns = [pattern for location in every for pattern in location.patterns or ()]
+    cut = regions(patterns, holds)
+    if cut is None:
+        notes.lost(site.item.spot, "its locations overlap in too many ways; only what stands outside them is carried", "import fewer at a time")
+        cut = [((ALL,), at_server)]
+    for group, held in cut:
+        yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
+
+
+def _others(some: tuple[Effect, ...], others: tuple[Effect, ...]) -> str:
+    """The headers on which two lists of effects are not the same."""
+    return ", ".join(dict.fromkeys(effect.header for effect in (*some, *others) if (effect in some) != (effect in others)))
+
+
+def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> tuple[Effect, ...]:
+    """The effects of a location, or of the one that it hands requests to: @name or a path at the end of try_files."""
+    tries = next((item for item in location.item.block or () if item.name == "try_files" and item.args), None)
+    target = tries.args[-1].partition("?")[0] if tries else ""
+    if not target.startswith(("@", "/")) or "$" in target:
+        return location.effects
+    if target.startswith("@"):
+        other = next((one for one in flat(tree) if one.item.args == (target,)), None)
+    else:
+        other, _ = find(tree, Pattern(target))
+    if other is None or other.effects == location.effects:
+        return location.effects
+    notes.differs(tries.spot if tries else location.item.spot, f"try_files: files on disk get the headers of line {location.item.spot.line}; the policy writes those of line {other.item.spot.line}, where the rest goes")
+    return other.effects
+
+
+def _refusals(server: Directive, notes: Notes) -> None:
+    """Statements on response headers that have no like in a policy."""
+    todo = [server]
+    while todo:
+        block = todo.pop()
+        for item in block.block or ():
+            if item.name == "if" and _touches(item.block or ()):
+                notes.lost(item.spot, f"if {' '.join(item.args)}: not carried, nor {named(item)}", "write a rule with when, or a route with match: {method: ...}")
+            elif item.name == "expires" and item.args[:1] not in ((), ("off",)):
+                notes.lost(item.spot, f"expires {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried", "write a Cache-Control rule with max-age")
+            elif item.name in ("add_trailer", "proxy_cookie_flags", "proxy_cookie_path", "proxy_cookie_domain"):
+                notes.lost(item.spot, f"{item.name} is not carried", "write a cookie rule: cookie: NAME, attributes: {...}" if "cookie" in item.name else "trailers pass unchanged")
+            elif item.name == "rewrite" and item.args[-1:] == ("last",):
+                notes.lost(item.spot, "rewrite ... last: the headers of the location that the new path finds are not carried", "write a route with that location's rules")
+            else:
+                todo.append(item)

@@ -1,0 +1,100 @@
+r"""nginx configuration text to directives: words, quotes, escapes, comments, braces, includes.
+
+Must not know what any directive means, but for `include`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.syntax import Block, Builder, Directive, Sources, everything, included, refuse, spliced
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<mark>[;{}])"""
+    r"""|(?P<word>(?:\\.|\$\{[^}\s]*\}|[^\s;{}\\]|(?<=[^\s;{}])\})+)""",
+    re.DOTALL,
+)
+_ESCAPE = re.compile(r"""\\(["'\\trn])""")
+_ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
+# Files of every distribution that touch no response header.
+_HARMLESS = re.compile(r"(mime\.types|(fastcgi|scgi|uwsgi|proxy)(_params|\.conf)|fastcgi-php\.conf|options-ssl-nginx\.conf|modules-enabled/\*\.conf)$")
+
+
+def read(sources: Sources, notes: Notes) -> Block:
+    """All directives of the given files, included ones in their place.
+
+    Raises:
+        PolicyError: a text that is not nginx configuration.
+    """
+    blocks = {name: parse(text, name) for name, text in sources.items()}
+    used = {
+        name
+        for block in blocks.values()
+        for item in everything(block)
+        if item.name == "include" and item.args
+        for name in included(item.args[0], sources)
+    }
+
+    def replace(item: Directive) -> Block | None:
+        if item.name != "include" or not item.args:
+            return None
+        names = included(item.args[0], sources)
+        if not names and not _HARMLESS.search(item.args[0]):
+            notes.lost(item.spot, f"{item.args[0]} is not among the given files; its headers are not carried", "give that file too")
+        return tuple(directive for name in names for directive in blocks[name])
+
+    roots = [name for name in blocks if name not in used] or list(blocks)
+    return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
+
+
+def parse(text: str, name: str, first_line: int = 1) -> Block:
+    """The directives of one text; its first line counts as `first_line`."""
+    builder, words, line, at = Builder(), list[str](), first_line, 0
+    while at < len(text):
+        spot = Spot(name, line)
+        found = _TOKEN.match(text, at)
+        if found is None or (found["word"] and found[0][0] in "\"'"):
+            raise refuse(spot, f"not nginx configuration: {text[at : at + 20]!r} is never closed", "close the quote")
+        at, token = found.end(), found[0]
+        if found["mark"] is None and (found["quoted"] or found["word"]):
+            if not words:
+                start = spot
+            words.append(_plain(token[1:-1] if found["quoted"] else token))
+        elif token == ";":
+            if words:
+                builder.add(words, start)
+            words = []
+        elif token == "{":
+            words = words or [""]
+            if words[0].endswith("_by_lua_block"):
+                at = _skipped(text, at, spot)
+                builder.add(words, start)
+                token = text[found.start() : at]
+            else:
+                builder.open(words, spot if words == [""] else start)
+            words = []
+        elif token == "}":
+            if words:
+                raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
+            builder.close(spot)
+        line += token.count("\n")
+    if words:
+        raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
+    return builder.done()
+
+
+def _plain(token: str) -> str:
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), token)
+
+
+def _skipped(text: str, at: int, spot: Spot) -> int:
+    """The end of a block in another language, by its braces."""
+    depth = 1
+    while depth:
+        found = re.compile(r"[{}]").search(text, at)
+        if found is None:
+            raise refuse(spot, "the block is never closed", "close it")
+        depth += 1 if found[0] == "{" else -1
+        at = found.end()
+    return at

@@ -1,0 +1,132 @@
+"""Sets of request paths that policy globs can say exactly, and how overlapping ones become a first-match list.
+
+Lives here: `Pattern`, `meet`, `regions`. Must not know servers, headers or regular expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import quote
+
+T = TypeVar("T")
+
+MAX_REGIONS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """All paths that start with `head` and end with `tail` (the two do not overlap), or `head` alone where tail is None."""
+
+    head: str
+    tail: str | None = None
+    spots: tuple[str, ...] = field(default=(), compare=False)
+    """The source lines that name it."""
+
+    def covers(self, other: Pattern) -> bool:
+        """True when every path of the other is one of this."""
+        if self.tail is None:
+            return self == other
+        if other.tail is None:
+            return len(other.head) >= len(self.head) + len(self.tail) and other.head.startswith(self.head) and other.head.endswith(self.tail)
+        return other.head.startswith(self.head) and other.tail.endswith(self.tail)
+
+    def __str__(self) -> str:
+        """As a policy's path. Servers match decoded paths, the policy matches them as sent."""
+        head = quote(self.head, safe=_SAFE)
+        return head if self.tail is None else f"{head}**{quote(self.tail, safe=_SAFE)}"
+
+
+_SAFE = "/!$&'()+,;=:@~"
+ALL = Pattern("/", "")
+
+
+def below(folder: str, spots: tuple[str, ...] = ()) -> tuple[Pattern, ...]:
+    """A path and all paths below it, as whole segments: /a is /a and /a/..., but not /ab."""
+    if folder.endswith("/"):
+        return (Pattern(folder, "", spots),)
+    return (Pattern(folder, None, spots), Pattern(f"{folder}/", "", spots))
+
+
+def meet(one: Pattern, two: Pattern) -> tuple[Pattern, ...]:
+    """The paths of both, as patterns; () = none."""
+    spots = tuple(dict.fromkeys((*one.spots, *two.spots)))
+    if one.tail is None or two.tail is None:
+        exact, other = (one, two) if one.tail is None else (two, one)
+        return (Pattern(exact.head, None, spots),) if other.covers(exact) else ()
+    short, head = sorted((one.head, two.head), key=len)
+    ending, tail = sorted((one.tail, two.tail), key=len)
+    if not head.startswith(short) or not tail.endswith(ending):
+        return ()
+    # A path shorter than head + tail may still be in both, where the longer head and the longer tail share letters.
+    shared = (head + tail[size:] for size in range(1, min(len(head), len(tail)) + 1) if head.endswith(tail[:size]))
+    exact_ones = (Pattern(path, None, spots) for path in shared)
+    return (Pattern(head, tail, spots), *(found for found in exact_ones if one.covers(found) and two.covers(found)))
+
+
+def regions(patterns: Iterable[Pattern], what: Callable[[Pattern], T]) -> list[tuple[tuple[Pattern, ...], T]] | None:
+    """Cut all paths into regions in which the same thing holds, as a list whose first match counts.
+
+    Args:
+        patterns: every pattern on which the answer depends; they may overlap.
+        what: the thing that holds for a pattern's paths, but for those of narrower patterns.
+
+    Returns:
+        Groups of patterns with their thing, narrow ones first; the last covers all. None when there are too many.
+    """
+    closed = _closure(patterns)
+    if closed is None:
+        return None
+    kept: list[tuple[Pattern, T]] = []
+    for pattern in sorted(closed, key=_width, reverse=True):
+        found = what(pattern)
+        wider = next((thing for other, thing in reversed(kept) if other.covers(pattern)), None)
+        if not kept or wider != found:
+            kept.append((pattern, found))
+    return _grouped(list(reversed(kept)))
+
+
+def _width(pattern: Pattern) -> tuple[int, int]:
+    """Orders patterns so that a narrower one never stands behind a wider one; endings before beginnings, as it reads best."""
+    kind = 0 if pattern.tail is None else 1 if pattern.tail else 2
+    return kind, -len(pattern.head) - len(pattern.tail or "")
+
+
+def _closure(patterns: Iterable[Pattern]) -> list[Pattern] | None:
+    """The patterns, all paths, and whatever any of them have in common."""
+    closed = list(dict.fromkeys((ALL, *patterns)))
+    known = set(closed)
+    for position, one in enumerate(closed):  # grows while it is walked
+        for two in closed[:position]:
+            for found in meet(one, two):
+                if found not in known:
+                    known.add(found)
+                    closed.append(found)
+        if len(closed) > MAX_REGIONS:
+            return None
+    return closed
+
+
+def _grouped(kept: list[tuple[Pattern, T]]) -> list[tuple[tuple[Pattern, ...], T]]:
+    """Patterns of the same thing side by side: one moves up, or those before it down, past what they do not overlap."""
+    groups: list[tuple[list[Pattern], T]] = []
+    for pattern, found in kept:
+        for position in range(len(groups) - 1, -1, -1):
+            patterns, thing = groups[position]
+            later = [other for others, _ in groups[position + 1 :] for other in others]
+            if thing != found or pattern == ALL:
+                continue
+            if not _overlap([pattern], later):
+                patterns.append(pattern)
+                break
+            if not _overlap(patterns, later):
+                groups.append(([*groups.pop(position)[0], pattern], found))
+                break
+        else:
+            groups.append(([pattern], found))
+    return [(tuple(group), found) for group, found in groups]
+
+
+def _overlap(some: list[Pattern], others: list[Pattern]) -> bool:
+    return any(meet(one, two) for one in some for two in others)

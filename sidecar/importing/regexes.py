@@ -1,0 +1,152 @@
+r"""Regular expressions of other servers said as path globs, where that can be done exactly.
+
+Lives here: the few constructs that configurations really use: `^/api/`, `\.(?:css|js|woff2?)$`, `.*`. What is more is
+refused, never guessed. Must not know servers or headers.
+"""
+
+from __future__ import annotations
+
+from sidecar.importing.paths import ALL, Pattern, meet
+
+MAX_ALTERNATIVES = 200
+MAX_DEPTH = 16
+_ANY = "\0"
+"""Stands for .* in an alternative."""
+
+
+class _Unsayable(ValueError):  # noqa: N818 - not an error of the source, only more than a glob can say
+    pass
+
+
+def path_patterns(regex: str, spots: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
+    """The paths that an unanchored search of the regular expression finds; None when globs cannot say it."""
+    return _patterns(regex, spots, "")
+
+
+def name_patterns(regex: str, spots: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
+    """As `path_patterns`, for an expression that is searched in the last segment of the path only."""
+    return _patterns(regex, spots, "/")
+
+
+def alternatives(regex: str) -> tuple[str, ...] | None:
+    """The texts that the expression stands for, * for any run, as a search finds them; None when that cannot be said."""
+    try:
+        return tuple(text.replace(_ANY, "*") for text in _Reader(regex).whole())
+    except _Unsayable:
+        return None
+
+
+def _patterns(regex: str, spots: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
+    try:
+        found = [pattern for text in _Reader(regex).whole() for pattern in _pattern(text, spots, before)]
+    except _Unsayable:
+        return None
+    return tuple(dict.fromkeys(found))
+
+
+def _pattern(text: str, spots: tuple[str, ...], before: str) -> tuple[Pattern, ...]:
+    if before and not text.startswith(_ANY):
+        text = _ANY + before + text
+    parts = text.split(_ANY)
+    if len(parts) > 2 or (before and "/" in parts[-1][1:]) or (before and len(parts) == 2 and parts[0]):
+        raise _Unsayable
+    if any("*" in part for part in parts):
+        raise _Unsayable
+    if len(parts) == 1:
+        return (Pattern(text, None, spots),) if text.startswith("/") else ()
+    return meet(Pattern(parts[0], parts[1], spots), ALL)
+
+
+class _Reader:
+    """Reads an expression once, from left to right, into all the texts that it stands for."""
+
+    def __init__(self, regex: str) -> None:
+        self.regex = regex
+        self.at = 0
+        self.depth = 0
+
+    def whole(self) -> list[str]:
+        """Every alternative, with _ANY at the ends that are not anchored."""
+        found: list[str] = []
+        while True:
+            start = "" if self._eat("^") else _ANY
+            texts = self._sequence()
+            end = "" if self._eat("$") else _ANY
+            found += (_tidy(start + text + end) for text in texts)
+            if len(found) > MAX_ALTERNATIVES:
+                raise _Unsayable
+            if not self._eat("|"):
+                break
+        if self.at < len(self.regex):
+            raise _Unsayable
+        return list(dict.fromkeys(found))
+
+    def _eat(self, token: str) -> bool:
+        if self.regex.startswith(token, self.at):
+            self.at += len(token)
+            return True
+        return False
+
+    def _sequence(self) -> list[str]:
+        texts = [""]
+        while self.at < len(self.regex) and self.regex[self.at] not in "|)$":
+            items = self._item()
+            texts = [one + two for one in texts for two in items]
+            if len(texts) > MAX_ALTERNATIVES:
+                raise _Unsayable
+        return texts
+
+    def _item(self) -> list[str]:
+        if self._eat(".*"):
+            return [_ANY]
+        if self._eat("(?:") or self._eat("("):
+            texts = self._group()
+        elif self._eat("["):
+            texts = self._class()
+        else:
+            texts = [self._literal()]
+        if self._eat("?"):
+            texts = [*texts, ""]
+        if self.regex[self.at : self.at + 1] in {"*", "+", "{", "?"}:
+            raise _Unsayable
+        return texts
+
+    def _group(self) -> list[str]:
+        self.depth += 1
+        if self.depth > MAX_DEPTH or self.regex.startswith("?", self.at):
+            raise _Unsayable
+        texts = self._sequence()
+        while self._eat("|"):
+            texts += self._sequence()
+        if not self._eat(")") or len(texts) > MAX_ALTERNATIVES:
+            raise _Unsayable
+        self.depth -= 1
+        return texts
+
+    def _class(self) -> list[str]:
+        end = self.regex.find("]", self.at)
+        chars = self.regex[self.at : end]
+        if end < 0 or not chars or any(not char.isalnum() and char not in "._" for char in chars):
+            raise _Unsayable
+        self.at = end + 1
+        return list(chars)
+
+    def _literal(self) -> str:
+        char = self.regex[self.at]
+        self.at += 1
+        if char == "\\":
+            char = self.regex[self.at : self.at + 1]
+            self.at += 1
+            if not char or char.isalnum():
+                raise _Unsayable
+        elif char in "^.*+?{}[]":
+            raise _Unsayable
+        if char in (_ANY, "*"):
+            raise _Unsayable
+        return char
+
+
+def _tidy(text: str) -> str:
+    while _ANY * 2 in text:
+        text = text.replace(_ANY * 2, _ANY)
+    return text

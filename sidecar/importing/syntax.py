@@ -1,0 +1,128 @@
+"""What the readers of server configurations share: directives with their place, and files that include files.
+
+Must not know any server's words.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from sidecar.importing.draft import Spot
+from sidecar.policy.model import PolicyError, Problem
+
+MAX_NESTING = 24
+MAX_DIRECTIVES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One statement: its words, its line, and the statements in its block (None = it has no block)."""
+
+    name: str
+    args: tuple[str, ...]
+    spot: Spot
+    block: tuple[Directive, ...] | None = None
+
+    def inside(self, *names: str) -> Iterator[Directive]:
+        """The statements of its block with one of these names."""
+        return (item for item in self.block or () if item.name in names)
+
+
+Block: TypeAlias = tuple[Directive, ...]
+Sources: TypeAlias = Mapping[str, str]
+"""Texts by file name."""
+
+
+def refuse(spot: Spot, message: str, cure: str = "") -> PolicyError:
+    """A text that cannot be read on."""
+    return PolicyError((Problem(message, cure, file=spot.file, line=spot.line),))
+
+
+class Builder:
+    """Blocks as they are opened and closed; without recursion, so that hostile nesting costs nothing."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, tuple[str, ...], Spot, list[Directive]]] = []
+        self._here: list[Directive] = []
+
+    def add(self, words: list[str], spot: Spot) -> None:
+        """A statement without block."""
+        self._here.append(Directive(words[0], tuple(words[1:]), spot))
+
+    def open(self, words: list[str], spot: Spot) -> None:
+        """A statement whose block starts here."""
+        if len(self._open) >= MAX_NESTING:
+            raise refuse(spot, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer")
+        self._open.append((words[0], tuple(words[1:]), spot, self._here))
+        self._here = []
+
+    def close(self, spot: Spot, name: str | None = None) -> None:
+        """The end of the innermost block; `name` must be its name if given."""
+        if not self._open:
+            raise refuse(spot, "a block ends here that was never opened", "remove the end")
+        opened, args, start, outer = self._open.pop()
+        if name is not None and name != opened:
+            raise refuse(spot, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>")
+        outer.append(Directive(opened, args, start, tuple(self._here)))
+        self._here = outer
+
+    def done(self) -> Block:
+        """All statements outside blocks."""
+        if self._open:
+            name, _, spot, _ = self._open[-1]
+            raise refuse(spot, f"the block of {name!r} is never closed", "close it")
+        return tuple(self._here)
+
+
+def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block:
+    """The block with some statements replaced by others, theirs included: what include and import do.
+
+    Args:
+        block: the statements as written.
+        replace: what stands for a statement; None = itself.
+
+    Raises:
+        PolicyError: they go in circles, or grow beyond all measure.
+    """
+    count = 0
+
+    def walk(block: Block, depth: int) -> Iterator[Directive]:
+        nonlocal count
+        for item in block:
+            count += 1
+            if count > MAX_DIRECTIVES or depth > MAX_NESTING:
+                raise refuse(item.spot, "included files or snippets go in circles, or are too many", "give less at a time")
+            other = replace(item)
+            if other is not None:
+                yield from walk(other, depth + 1)
+            elif item.block is not None:
+                yield Directive(item.name, item.args, item.spot, tuple(walk(item.block, depth + 1)))
+            else:
+                yield item
+
+    return tuple(walk(block, 0))
+
+
+def everything(block: Block) -> Iterator[Directive]:
+    """Every statement, in blocks too, in no certain order."""
+    todo = list(block)
+    while todo:
+        item = todo.pop()
+        yield item
+        todo.extend(item.block or ())
+
+
+def included(pattern: str, sources: Sources) -> tuple[str, ...]:
+    """The given files that an include statement means: by the end of its path, as far as both are written."""
+    wanted = PurePosixPath(pattern).parts
+    found = []
+    for name in sources:
+        parts = PurePosixPath(name).parts
+        depth = min(len(wanted), len(parts))
+        if depth and all(fnmatch.fnmatchcase(part, want) for part, want in zip(parts[-depth:], wanted[-depth:], strict=True)):
+            found.append(name)
+    return tuple(sorted(found))

@@ -1,0 +1,160 @@
+"""Places and their effects as a policy file for people: in the order of the source, a comment on each rule.
+
+Lives here: rules shared by all places stand at the top, routes say only what is other. Must not know any format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.policy.resolve import MAX_RULES
+
+MAX_CHARS = 900_000
+"""Below what a policy file may hold (source.MAX_BYTES)."""
+
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9 ._/;=+()@*-]*")
+_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+def quoted(text: str) -> str:
+    """A text as YAML, in a block or a flow, on one line: plain where that is safe."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not text.endswith(" "):
+        return text
+    if not _PRINTABLE.fullmatch(text) or ("'" in text and '"' not in text and "\\" not in text):
+        return json.dumps(text)
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
+
+
+def flow(value: object) -> str:
+    """A condition's value as YAML: text, truth, list of texts, or header names with patterns."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return f"{{{', '.join(f'{quoted(str(key))}: {flow(item)}' for key, item in value)}}}"
+    if isinstance(value, tuple):
+        items = [str(item) if re.fullmatch(r"[1-5]\d\d", str(item)) else quoted(str(item)) for item in value]
+        return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
+    return quoted(str(value))
+
+
+def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -> str:
+    """The whole file. Places that would make it larger than a policy may be are told and left out."""
+    rest = bool(places) and not places[-1].hosts and not places[-1].patterns
+    shared = places[-1].effects if rest else ()
+    routes = places[:-1] if rest else places
+    names = _slots([shared, *(place.effects for place in routes)])
+    above = _numbered(shared)
+    lines = [
+        "version: 1",
+        f"name: {quoted(name)}",
+        f"reason: {quoted(reason)}",
+        "mode: report-only  # nothing is changed yet; promote rule by rule on evidence",
+        "rules:" if shared else "rules: {}",
+    ]
+    room = MAX_RULES - len(shared)
+    for slot, effect in above.items():
+        lines += _rule(names[slot], effect, None, "  ")
+    size = sum(map(len, lines))
+    taken: set[str] = {"default"}
+    for position, route in enumerate(routes):
+        own = _numbered(route.effects)
+        text = _route(_route_name(route, taken), route, own, above, names)
+        room -= len(above.keys() | own.keys())
+        size += sum(map(len, text))
+        if room < 0 or size > MAX_CHARS:
+            spot = next((effect.spot for place in routes[position:] for effect in place.effects), Spot(""))
+            notes.lost(spot, f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes", "split the service's paths over two policies")
+            break
+        lines += [*([] if position else ["routes:"]), *text]
+    return "\n".join(lines) + "\n"
+
+
+Slot = tuple[str, int]
+
+
+def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
+    """The effects by header and by their number among those on it: the places line up by these."""
+    counts: dict[str, int] = {}
+    found: dict[Slot, Effect] = {}
+    for effect in effects:
+        counts[effect.key] = counts.get(effect.key, 0) + 1
+        found[effect.key, counts[effect.key]] = effect
+    return found
+
+
+def _slots(lists: Sequence[Sequence[Effect]]) -> dict[Slot, str]:
+    """A rule name for every slot."""
+    names: dict[Slot, str] = {}
+    for effects in lists:
+        for slot in _numbered(effects):
+            if slot not in names:
+                key, number = slot
+                base = _word(key.replace("*", "any")) + (f"-{number}" if number > 1 else "")
+                names[slot] = _free(base, set(names.values()))
+    return names
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-._")[:50] or "rule"
+
+
+def _free(base: str, taken: set[str]) -> str:
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Iterator[str]:
+    """A rule, or what is other than in the one of the same name above."""
+    word = "cookie" if effect.attributes else "header"
+    keys: list[tuple[str, str]] = []
+    if above is None:
+        keys.append((word, quoted(effect.header)))
+    if effect.attributes:
+        keys.append(("attributes", f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.attributes)}}}"))
+    else:
+        if above is None or above.action != effect.action:
+            keys.append(("action", effect.action))
+        if effect.action != "remove" and (above is None or (above.action, above.value) != (effect.action, effect.value)):
+            keys.append(("value", quoted(effect.value)))
+    if effect.when != (above.when if above else ()):
+        keys.append(("when", f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.when)}}}"))
+    yield f"{indent}# {_comment(effect)}"
+    yield f"{indent}{name}:"
+    yield from (f"{indent}  {key}: {text}" for key, text in keys)
+
+
+def _comment(effect: Effect) -> str:
+    text = f"{effect.spot}: {effect.about}" if effect.about else str(effect.spot)
+    return re.sub(r"[^ -~]", "?", text)
+
+
+def _route_name(route: Place, taken: set[str]) -> str:
+    path = str(route.patterns[0]) if route.patterns else ""
+    base = _word("-".join((*route.hosts[:1], "root" if path == "/" else path)).replace(".", "-"))
+    name = _free(base, taken)
+    taken.add(name)
+    return name
+
+
+def _route(name: str, route: Place, own: Mapping[Slot, Effect], above: Mapping[Slot, Effect], names: Mapping[Slot, str]) -> list[str]:
+    spots = tuple(dict.fromkeys(spot for pattern in route.patterns for spot in pattern.spots))
+    lines = [f"  # {re.sub(r'[^ -~]', '?', ', '.join(spots))}"] if spots else []
+    lines += [f"  - name: {name}", "    match:"]
+    if route.hosts:
+        lines.append(f"      host: {flow(route.hosts)}")
+    if route.patterns:
+        lines.append(f"      path: {flow(tuple(map(str, route.patterns)))}")
+    rules: list[str] = []
+    for slot in (*above, *(slot for slot in own if slot not in above)):
+        if slot not in own:
+            rules.append(f"      {names[slot]}: {{mode: off}}")
+        elif own[slot] != above.get(slot):
+            rules += _rule(names[slot], own[slot], above.get(slot), "      ")
+    return [*lines, *(["    rules:", *rules] if rules else [])]
