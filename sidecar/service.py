@@ -36,6 +36,10 @@ from sidecar.telemetry.events import Sink
 from sidecar.workers import Workers
 
 
+_KEEP_EVIDENCE = 30
+"""Seconds between two savings of the evidence."""
+
+
 class Service:
     """The sidecar as one process. `start`, then `wait` until it was told to stop.
 
@@ -48,10 +52,11 @@ class Service:
         self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes)
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
+        self._store = Store(Path(settings.state))
         self.book = Book(self.telemetry.metrics)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
-        self.revisions = Revisions(Path(settings.policy), Store(Path(settings.state)), self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
+        self.revisions = Revisions(Path(settings.policy), self._store, self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
         self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
@@ -74,6 +79,7 @@ class Service:
             PolicyError: no policy can be put in force, or an address cannot be bound.
         """
         await self._lookout.open()
+        self.book.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
         process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of, self._lookout.told)
         api = Api(self.revisions, self.telemetry, process, self._token)
@@ -132,6 +138,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self.listen:
+            await self._keep_evidence()
         self.plane.abort()
         for runner in self._runners:
             await runner.cleanup()
@@ -189,6 +197,12 @@ class Service:
         await self._refresh()
         return [item.data() for item in self.book.evidence()]
 
+    async def _keep_evidence(self) -> None:
+        try:
+            await asyncio.to_thread(self._store.save_evidence, self.book.saved())
+        except OSError as error:
+            self.telemetry.tell("state.failed", level="error", detail=str(error))
+
     def _verdict(self, item: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
         told = judge(item["rule"], [from_data(item)], Minimums(), time.time())
         return told.outcome, told.reasons
@@ -199,6 +213,8 @@ class Service:
             await self._refresh()
             await self.revisions.tick()
             self._trend.tick()
+            if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
+                await self._keep_evidence()
             await self._lookout.tick()
             breach = self._guard.tick()
             if breach is not None:

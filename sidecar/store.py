@@ -3,7 +3,7 @@
 Lives here: `Store` (revisions' texts, the state, the journal) and its atomic writes. Must not know what
 a revision means, or when one is activated. Belongs to the floor of `revisions`, which alone uses it.
 
-Layout: `state.json` (replaced by rename), `revisions/ID.yaml` (written once), `journal.jsonl` (appended,
+Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once), `journal.jsonl` (appended,
 synced line by line; a torn last line is cut when the folder is opened).
 """
 
@@ -40,6 +40,17 @@ class Store:
     def save_state(self, state: dict[str, Any]) -> None:
         """Replace the state."""
         _replace(self._state, json.dumps(state, sort_keys=True, indent=1).encode())
+
+    def save_evidence(self, evidence: dict[str, Any]) -> None:
+        """Replace the evidence that the next start goes on from."""
+        _replace(self.folder / "evidence.json", json.dumps(evidence).encode())
+
+    def evidence(self) -> object:
+        """What `save_evidence` kept, None when there is nothing to be read."""
+        try:
+            return json.loads((self.folder / "evidence.json").read_bytes())
+        except (OSError, ValueError):
+            return None
 
     def save_text(self, revision: str, text: str) -> None:
         """Keep a revision's text; the latest text of one meaning wins."""

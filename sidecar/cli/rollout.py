@@ -42,11 +42,19 @@ class _Time(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+def _window(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
 def _source_options(command: Any) -> Any:
     """Where evidence comes from, and the minimums of the gate."""
     options = (
         click.option("--prometheus", metavar="URL", help="Sum evidence over a fleet, from this Prometheus server."),
-        click.option("--window", default="24h", show_default=True, help="With --prometheus: how far back."),
+        click.option("--window", callback=_window, default="24h", show_default=True, help="With --prometheus: how far back."),
         click.option("--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."),
         click.option("--min-requests", type=click.IntRange(0), default=1000, show_default=True, help="Answers that must have been judged."),
         click.option("--min-time", type=_Time(), default="24h", show_default=True, help="How long the rule must have been watched."),

@@ -13,6 +13,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from sidecar.policy.model import seconds
 from sidecar.rollout.evidence import Evidence, parse_mode
 
 _TIMEOUT = 30.0
@@ -47,11 +48,12 @@ def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict
 def evidence(url: str, window: str, selector: str = "", at: float | None = None) -> list[Evidence]:
     """Evidence for every rule over the window, summed over all that the selector (`job="shop"`) matches."""
     now = at or time.time()
+    step = max(1, int(seconds(window) / 1000))
 
     def ask(metric: str, by: str) -> list[tuple[dict[str, str], float]]:
         return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at)
 
-    first = query(url, f"min by ({_BY}) (min_over_time(timestamp(sidecar_rule_evaluations_total{{{selector}}})[{window}:15s]))", at)
+    first = query(url, f"min by ({_BY}) (min_over_time(timestamp(sidecar_rule_evaluations_total{{{selector}}})[{window}:{step}s]))", at)
     since = {_place(labels): value for labels, value in first}
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for labels, value in ask("sidecar_rule_evaluations_total", _BY):

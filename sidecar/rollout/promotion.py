@@ -43,7 +43,7 @@ def promote(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
     problems = [*_unknown(before, wanted), *_without_about(before, wanted)]
     if problems:
         raise PolicyError(tuple(source.place(problem) for problem in problems))
-    edits = list(_edits(source, before, wanted))
+    edits = [*_rules_block(source), *_edits(source, before, wanted)]
     edited = applied(source.text, edits)
     try:
         after = load_policy(edited.encode(), name)
@@ -162,14 +162,20 @@ def _new_rule(source: Source, rule: str, mode: Mode, newline: str) -> Edit:
     line = f"{rule}: {{mode: {mode}}}"
     if rules is None:
         end = len(source.text)
-        start = "" if source.text.endswith("\n") else newline
-        return Edit(end, end, f"{start}rules:{newline}  {line}{newline}")
+        return Edit(end, end, f"  {line}{newline}")
     if rules.style == "flow":
         separator = "" if source.text[rules.inside] == "}" else ", "
         return Edit(rules.inside, rules.inside, line + separator)
     if rules.style != "block":
         raise PolicyError((source.place(Problem("rules is not written as a mapping here", "write it out", ("rules",))),))
     return Edit(rules.inside, rules.inside, f"{line}{newline}{_indent(source.text, rules.inside)}")
+
+
+def _rules_block(source: Source) -> Iterable[Edit]:
+    """The line that a file without rules needs above its first override."""
+    if ("rules",) not in source.spans:
+        newline, end = "\r\n" if "\r\n" in source.text else "\n", len(source.text)
+        yield Edit(end, end, f"{'' if source.text.endswith(chr(10)) else newline}rules:{newline}")
 
 
 def _indent(text: str, position: int) -> str:

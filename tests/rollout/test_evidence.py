@@ -1,0 +1,206 @@
+"""Evidence and the gate: three-valued verdicts from stated minimums, and books that keep what still holds."""
+
+from typing import Any
+
+import pytest
+
+from sidecar.policy.plan import Plan, decide
+from sidecar.rollout.evidence import Book, Evidence, Minimums, Trend, from_data, judge, span
+from sidecar.telemetry import Events, Metrics, Telemetry
+from tests.policy.making import facts, plan
+
+ENOUGH = Minimums(requests=100, time=3600, routes=1, breaks=0)
+NOW = 10_000.0
+NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
+
+
+def evidence(**known: Any) -> Evidence:
+    """A rule that has been seen enough."""
+    return Evidence(**({"route": "default", "rule": "it", "mode": "report-only", "since": 0.0, "evaluated": 100, "affected": 40} | known))
+
+
+@pytest.mark.parametrize(
+    ("case", "known", "outcome"),
+    [
+        ("enough of everything", {}, "pass"),
+        ("one answer too few", {"evaluated": 99}, "inconclusive"),
+        ("one second too short", {"since": NOW - 3599}, "inconclusive"),
+        ("one request would have broken", {"outcomes": {"break": 1, "safe": 99}}, "fail"),
+        ("breakage outweighs too little traffic", {"evaluated": 5, "outcomes": {"break": 1}}, "fail"),
+        ("requests that do not say are told, and do not decide", {"outcomes": {"unknown": 100}}, "pass"),
+        ("a rule that is off is not judged", {"mode": "off"}, "inconclusive"),
+    ],
+)
+def test_verdicts(case: str, known: dict[str, Any], outcome: str):
+    """The gate passes on enough, fails on breakage, and says inconclusive where it does not know."""
+    assert judge("it", [evidence(**known)], ENOUGH, NOW).outcome == outcome, case
+
+
+def test_routes_count_together():
+    """Answers add up over routes, time is that of the youngest, and unseen routes are named."""
+    both = [evidence(evaluated=60), evidence(route="api", evaluated=50, since=5000.0), evidence(route="quiet", evaluated=0)]
+
+    verdict = judge("it", both, ENOUGH, NOW)
+
+    assert (verdict.outcome, verdict.evaluated, verdict.elapsed) == ("pass", 110, 5000.0)
+    assert "no answer yet on route quiet" in verdict.reasons
+    assert judge("it", both, Minimums(100, 3600, 3, 0), NOW).outcome == "inconclusive"
+
+
+def test_an_unknown_rule_is_inconclusive():
+    """No evidence is no leave."""
+    assert judge("other", [evidence()], Minimums(0, 0, 0, 0), NOW).outcome == "inconclusive"
+
+
+def test_evidence_survives_the_wire():
+    """What the admin API sends is what the gate judges."""
+    held = evidence(kinds={"missing": 40.0}, outcomes={"break": 0.0, "safe": 1.0, "unknown": 2.0})
+
+    assert from_data(held.data()) == held
+    assert held.data()["would"] == {"add": 40.0, "replace": 0, "remove": 0.0}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.9, "59s"), (60, "1m"), (3600, "1h"), (9000, "2h 30m"), (90_000, "1d 1h"), (172_800, "2d")])
+def test_spans(seconds: float, text: str):
+    """Times read as people say them."""
+    assert span(seconds) == text
+
+
+class Sink:
+    """A sink that keeps nothing."""
+
+    dropped = 0
+
+    def write(self, line: str) -> None:
+        """Forget it."""
+
+
+class World:
+    """Telemetry, a book and a clock; `answers` lets a plan judge so many faulty answers."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.telemetry = Telemetry(Events(Sink()), Metrics(process=False))
+        self.book = Book(self.telemetry.metrics, lambda: self.now)
+
+    def activate(self, made: Plan) -> Plan:
+        """Put a plan in force, as revisions do."""
+        self.tallies = self.telemetry.activated(made, "r")
+        self.book.activated(made)
+        return made
+
+    def answers(self, made: Plan, count: int, *fields: tuple[bytes, bytes], request: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Judge and count."""
+        route = made.routes[-1]
+        world = facts(*fields, request=list(request))
+        for _ in range(count):
+            self.telemetry.record(self.tallies["default"], "r", route, world, decide(route, world), origin="upstream", request_id="")
+
+
+def test_a_book_reads_what_was_added():
+    """Evidence is what the counters gained since the rule came as it is."""
+    world = World()
+    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    world.answers(made, 3)
+    world.answers(made, 2, (b"X-Content-Type-Options", b"nosniff"))
+
+    (seen,) = world.book.evidence()
+
+    assert (seen.evaluated, seen.affected, seen.right, seen.kinds) == (5, 3, 2, {"missing": 3})
+    assert seen.outcomes == {"break": 0, "safe": 0, "unknown": 5}
+
+
+def test_an_unchanged_rule_keeps_its_evidence():
+    """Another rule's change costs it nothing; a change of its own, or of its mode, starts it anew."""
+    world = World()
+    first = world.activate(plan({"nosniff": NOSNIFF, "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"}}, mode="report-only"))
+    world.answers(first, 4)
+    world.now = 2000.0
+
+    second = world.activate(plan({"nosniff": NOSNIFF, "frames": {"header": "X-Frame-Options", "action": "set", "value": "SAMEORIGIN"}}, mode="report-only"))
+    world.answers(second, 1)
+    kept = {item.rule: (item.since, item.evaluated) for item in world.book.evidence()}
+    world.activate(plan({"nosniff": NOSNIFF}, mode="enforce"))
+    moved = world.book.evidence()[0]
+
+    assert kept == {"nosniff": (1000.0, 5), "frames": (2000.0, 1)}
+    assert (moved.since, moved.evaluated) == (2000.0, 0)
+
+
+def test_evidence_survives_a_restart():
+    """A new process that is given what the old one saved goes on counting, for rules that are the same."""
+    old = World()
+    made = old.activate(plan({"nosniff": NOSNIFF, "odd": {"header": "X-Odd", "action": "remove"}}, mode="report-only"))
+    old.answers(made, 7)
+    new = World()
+    new.now = 5000.0
+
+    new.book.restore(old.book.saved())
+    again = new.activate(plan({"nosniff": NOSNIFF, "odd": {"header": "X-Other", "action": "remove"}}, mode="report-only"))
+    new.answers(again, 1)
+
+    assert {item.rule: (item.since, item.evaluated, item.affected) for item in new.book.evidence()} == {
+        "nosniff": (1000.0, 8, 8),
+        "odd": (5000.0, 1, 0),
+    }
+
+
+def test_trend_counts_by_interval():
+    """A sparkline's numbers are the violations of each interval, oldest first, at most so many."""
+    world = World()
+    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    trend = Trend(world.book, interval=2, kept=3)
+    for count in (5, 0, 2, 1):
+        world.answers(made, count)
+        trend.tick()
+        trend.tick()
+
+    assert trend.of("default", "nosniff") == [0, 2, 1]
+    assert trend.of("default", "other") == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_lines", "fields", "outcome"),
+    [
+        ("frames", {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}, (), "break"),
+        ("frames", {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}, (), "break"),
+        ("frames", {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}, (), "safe"),
+        ("frames", {}, (), "unknown"),
+        ("same-frames", {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}, (), "safe"),
+        ("same-frames", {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-site"}, (), "break"),
+        ("ancestors", {"Sec-Fetch-Dest": "object", "Sec-Fetch-Site": "cross-site"}, (), "break"),
+        ("corp", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "cross-site"}, (), "break"),
+        ("corp", {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "cross-site"}, (), "safe"),
+        ("corp", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-site"}, (), "break"),
+        ("corp-site", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-site"}, (), "safe"),
+        ("nosniff", {"Sec-Fetch-Dest": "script"}, ((b"Content-Type", b"text/plain"),), "break"),
+        ("nosniff", {"Sec-Fetch-Dest": "script"}, ((b"Content-Type", b"text/javascript; charset=utf-8"),), "safe"),
+        ("nosniff", {"Sec-Fetch-Dest": "style"}, (), "break"),
+        ("nosniff", {"Sec-Fetch-Dest": "style"}, ((b"Content-Type", b"text/css"),), "safe"),
+        ("nosniff", {"Sec-Fetch-Dest": "image"}, (), "safe"),
+        ("lax", {"Cookie": "sid=1", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, (), "break"),
+        ("lax", {"Cookie": "sid=1", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, (), "safe"),
+        ("strict", {"Cookie": "sid=1", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, (), "break"),
+        ("lax", {"Cookie": "other=1", "Sec-Fetch-Site": "cross-site"}, (), "safe"),
+        ("lax", {"Cookie": "sid=1"}, (), "unknown"),
+    ],
+)
+def test_what_requests_say_would_have_broken(rule: str, request_lines: dict[str, str], fields: tuple[tuple[bytes, bytes], ...], outcome: str):
+    """Fetch Metadata tells what a header without a report-only twin would have done (W3C Fetch Metadata)."""
+    rules: dict[str, Any] = {
+        "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"},
+        "same-frames": {"header": "X-Frame-Options", "action": "default", "value": "SAMEORIGIN"},
+        "ancestors": {"header": "Content-Security-Policy", "action": "set", "value": "default-src *; frame-ancestors 'none'"},
+        "corp": {"header": "Cross-Origin-Resource-Policy", "action": "set", "value": "same-origin"},
+        "corp-site": {"header": "Cross-Origin-Resource-Policy", "action": "set", "value": "same-site"},
+        "nosniff": NOSNIFF,
+        "lax": {"cookie": "s*", "attributes": {"SameSite": "Lax"}},
+        "strict": {"cookie": "sid", "attributes": {"SameSite": "Strict"}},
+    }
+    world = World()
+    made = world.activate(plan({rule: rules[rule]}, mode="report-only"))
+    world.answers(made, 1, *fields, request=tuple((name.encode(), value.encode()) for name, value in request_lines.items()))
+
+    (seen,) = world.book.evidence()
+
+    assert {name for name, count in seen.outcomes.items() if count} == {outcome}

@@ -1,0 +1,184 @@
+"""Promotion edits: the intended bytes change, and no others; the meaning moves as asked, and no further."""
+
+import difflib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.policy.model import PolicyError
+from sidecar.rollout.promotion import effective, enforced, promote
+from sidecar.source import load_policy
+
+ABOUT = "owner: me@example.com\nexpected: it works\nrollback: sidecar rollback\n"
+STEPWISE = f"""\
+# a comment at the top
+version: 1
+{ABOUT}mode: enforce
+rules:
+  nosniff: {{header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}}   # keep me
+  frames:
+      header: X-Frame-Options   # odd indentation
+      action: set
+      value: DENY
+      mode: 'report-only' # and me
+  quoted: {{header: X-Q, action: set, value: "a: b # c", "mode": "report-only"}}
+"""
+CEILING = f"""\
+version: 1
+{ABOUT}mode: report-only   # the one switch
+rules:
+  nosniff: {{header: X-Content-Type-Options, action: set, value: nosniff}}
+  frames:
+    header: X-Frame-Options
+    action: set
+    value: DENY
+"""
+
+
+def changed(before: str, after: str) -> list[str]:
+    """The lines that went and came."""
+    told = difflib.ndiff(before.splitlines(keepends=True), after.splitlines(keepends=True))
+    return [line for line in told if line[0] in "+-"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        ("nosniff", "value: nosniff, mode: report-only}   # keep me", "value: nosniff, mode: enforce}   # keep me"),
+        ("frames", "mode: 'report-only' # and me", "mode: 'enforce' # and me"),
+        ("quoted", '"mode": "report-only"}', '"mode": "enforce"}'),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_one_word_changes(rule: str, old: str, new: str, newline: str):
+    """Where a rule says its mode, that word changes and every other byte stays, whatever the line ends."""
+    before = STEPWISE.replace("\n", newline)
+
+    assert promote(before, [rule]) == before.replace(old, new)
+
+
+def test_a_ceiling_is_raised_for_one_rule_alone():
+    """Under a report-only ceiling the others are written down to report-only, so that nothing else moves."""
+    after = promote(CEILING, ["frames"])
+
+    assert changed(CEILING, after) == [
+        "- mode: report-only   # the one switch\n",
+        "+ mode: enforce   # the one switch\n",
+        "-   nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}\n",
+        "+   nosniff: {mode: report-only, header: X-Content-Type-Options, action: set, value: nosniff}\n",
+        "+     mode: enforce\n",
+    ]
+
+
+def test_a_preset_rule_is_overridden_in_the_file():
+    """A rule that stands in a preset alone gets an override of one line, first in its block."""
+    before = f"version: 1\n{ABOUT}mode: enforce\nextends: [oshp-2026-07]\nrules:\n  # mine\n  hsts: {{mode: report-only}}\n"
+    held = before.replace("mode: enforce\n", "mode: report-only\n", 1)
+
+    after = promote(held, ["corp"])
+
+    assert "  corp: {mode: enforce}\n" in after
+    assert {rule for (_, rule), mode in effective(load_policy(after.encode(), "x")).items() if mode == "enforce"} == {"corp"}
+
+
+def test_a_file_without_rules_gets_them():
+    """The block is made where there is none."""
+    before = f"version: 1\n{ABOUT}mode: enforce\nextends: oshp-2026-07"
+
+    after = promote(before.replace("mode: enforce", "mode: report-only"), ["coop"])
+
+    assert after.endswith("}\n")
+    assert effective(load_policy(after.encode(), "x"))["default", "coop"] == "enforce"
+
+
+def test_a_route_override_moves_with_its_rule():
+    """An override that says report-only on a route is promoted too; one that says off stays off."""
+    before = STEPWISE + (
+        "routes:\n  - name: api\n    match: {path: /api/**}\n    rules: {nosniff: {mode: report-only}}\n"
+        "  - name: old\n    match: {path: /old/**}\n    rules:\n      nosniff: {mode: off}\n"
+    )
+
+    modes = effective(load_policy(promote(before, ["nosniff"]).encode(), "x"))
+
+    assert {route: modes[route, "nosniff"] for route in ("api", "old", "default")} == {"api": "enforce", "old": "off", "default": "enforce"}
+
+
+ANCHORED = f"""\
+version: 1
+{ABOUT}mode: enforce
+x-modes: {{trial: &trial report-only}}
+rules:
+  one: {{header: X-One, action: set, value: a, mode: *trial}}
+  two: {{header: X-Two, action: set, value: b, mode: *trial}}
+  three: &base
+    header: X-Three
+    action: set
+    value: c
+    mode: &held report-only
+  four: {{header: X-Four, action: set, value: d, mode: *held}}
+"""
+
+
+def test_an_alias_is_replaced_where_it_stands():
+    """The other users of the anchor keep theirs."""
+    assert promote(ANCHORED, ["one"]) == ANCHORED.replace("value: a, mode: *trial", "value: a, mode: enforce")
+
+
+def test_an_anchor_that_others_use_is_not_moved():
+    """Changing an anchored word would change every alias of it: refused, in words."""
+    with pytest.raises(PolicyError, match="'four'.*was not asked for"):
+        promote(ANCHORED, ["three"])
+
+
+def test_a_rule_written_as_an_alias_is_refused():
+    """There is no place for a mode of its own."""
+    text = ANCHORED + "  five: *base\n"
+
+    with pytest.raises(PolicyError, match="alias|not asked for"):
+        promote(text.replace("    mode: &held report-only\n", "").replace(", mode: *held", "").replace("mode: enforce\n", "mode: report-only\n", 1), ["five"])
+
+
+@pytest.mark.parametrize("missing", ["owner", "expected", "rollback"])
+def test_an_enforcing_rule_needs_its_words(missing: str):
+    """Without owner, expected result or rollback nothing is promoted."""
+    text = "".join(line for line in STEPWISE.splitlines(keepends=True) if not line.startswith(missing))
+
+    with pytest.raises(PolicyError, match=f"without {missing}"):
+        promote(text, ["nosniff"])
+
+
+def test_an_unknown_rule_is_told_with_the_nearest():
+    """A slip of the finger changes nothing."""
+    with pytest.raises(PolicyError, match="unknown rule 'nosnif'; did you mean 'nosniff'"):
+        promote(STEPWISE, ["nosnif"])
+
+
+def test_promoting_again_changes_nothing():
+    """A promotion is idempotent."""
+    once = promote(STEPWISE, ["nosniff"])
+
+    assert promote(once, ["nosniff"]) == once
+
+
+@given(st.sets(st.sampled_from(["nosniff", "frames", "quoted"]), min_size=1), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_exactly_the_named_rules_move(rules: set[str], newline: str, ceiling: bool):
+    """Whatever is promoted, the effective mode of every other rule stays, and promoting in turn is the same."""
+    text = STEPWISE.replace("\n", newline)
+    text = text.replace(f"{newline}mode: enforce", f"{newline}mode: report-only", 1) if ceiling else text
+    was = effective(load_policy(text.encode(), "x"))
+
+    after = promote(text, sorted(rules))
+
+    now = effective(load_policy(after.encode(), "x"))
+    assert {place for place in now if now[place] != was[place]} == {("default", rule) for rule in rules}
+    assert all(now["default", rule] == "enforce" for rule in rules)
+
+
+@pytest.mark.parametrize("text", [CEILING, CEILING.replace("\n", "\r\n"), CEILING.replace("mode: report-only   # the one switch\n", "")])
+def test_the_one_switch(text: str):
+    """`enforced` changes the top word, or writes it, and nothing else."""
+    after = enforced(text)
+
+    assert load_policy(after.encode(), "x").mode == "enforce"
+    assert len(changed(text, after)) in (1, 2)

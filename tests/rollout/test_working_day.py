@@ -1,0 +1,119 @@
+"""The working day, from capture to note, as a user does it: real FastAPI, two sidecars, a real Prometheus."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.fleet import Prometheus
+from tests.e2e.conftest import Start
+from tests.e2e.processes import Service, until
+from tests.e2e.running import Sidecar, command
+
+POLICY = """\
+# the shop's headers
+version: 1
+name: shop
+owner: web@example.com
+reason: header review
+expected: every answer carries nosniff
+rollback: sidecar rollback
+mode: enforce
+guard: {window: 20s, min-requests: 20}
+rules:
+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}  # first
+  frames: {header: X-Frame-Options, action: set, value: DENY, mode: report-only}
+"""
+GATE = ("--min-requests", "60", "--min-time", "1s")
+
+
+def visit(sidecars: tuple[Sidecar, ...], count: int, target: str = "/") -> None:
+    """So many requests to each."""
+    for sidecar in sidecars:
+        for _ in range(count):
+            sidecar.get(target)
+
+
+def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
+    """Capture, release in report-only, watch a fleet, promote on evidence, be saved by the guard, mend, promote, write the note."""
+    fleet = tuple(start(POLICY, shop.url) for _ in range(2))
+    one, two = fleet
+    prometheus = Prometheus(tmp_path / "prometheus", {"shop": [sidecar.health for sidecar in fleet]})
+    try:
+        _day(one, two, prometheus, tmp_path)
+    finally:
+        prometheus.child.end()
+
+
+def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path) -> None:
+    fleet, address = (one, two), f"http://{prometheus._address[0]}:{prometheus._address[1]}"
+    evidence = ("--prometheus", address, "--window", "5m", "--selector", 'job="shop"')
+
+    def promote() -> Any:
+        told = command("promote", "nosniff", "--policy", str(one.policy), "--admin", one.admin, *evidence, *GATE, "--json")
+        return told.returncode, json.loads(told.stdout)
+
+    until(lambda: _value(prometheus, 'sum(up{job="shop"})') == 2, "Prometheus scrapes both")
+    visit(fleet, 5)
+    captured = one.verb("capture", "--output", str(folder / "baseline.yaml"))
+    assert captured.returncode == 0, captured.stderr
+    backup = one.policy.read_text()
+
+    code, told = promote()
+    assert (code, told["verdicts"][0]["outcome"], one.policy.read_text()) == (1, "inconclusive", backup)
+
+    visit(fleet, 60)
+    counted = 'sum(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only"})'
+    until(lambda: _value(prometheus, counted) == 130, "Prometheus has seen all requests")
+    until(lambda: promote_is_ready(one, evidence), "the gate passes")
+    code, told = promote()
+    assert (code, told["verdicts"][0]["outcome"], told["promoted"]) == (0, "pass", True)
+    assert one.policy.read_text() == backup.replace("nosniff, mode: report-only}  # first", "nosniff, mode: enforce}  # first")
+    _same_as_prometheus(told, prometheus)
+
+    one.event("policy.activated", who="file")
+    assert one.get("/").value("X-Content-Type-Options") == "nosniff"
+    visit((one,), 30, "/broken")
+    fired = one.event("guard.fired")
+    one.event("policy.rolled_back", who="guard")
+    assert fired["signal"] == "server_errors"
+    assert one.get("/").value("X-Content-Type-Options") is None
+
+    at = len(one.events())
+    one.save("mode: enforce}  # first", "mode: report-only}  # first")
+    until(lambda: one.status()["pinned"] is None, "the mended file is read")
+    code, told = promote()
+    assert (code, told["promoted"]) == (0, True)
+    one.event("policy.activated", at, who="file")
+    visit((one,), 25)
+
+    note = one.verb("note", "--json")
+    written = json.loads(note.stdout)
+    assert (written["owner"], written["reason"], written["expected"]) == ("web@example.com", "header review", "every answer carries nosniff")
+    assert [verdict["evaluated"] for verdict in written["verdicts"]][-1] == told["verdicts"][0]["evaluated"]
+    assert written["files"][-1]["path"] == str(one.policy)
+    assert "+  nosniff:" in written["files"][-1]["diff"]
+    (after,) = [item for item in written["after"] if item["rule"] == "nosniff"]
+    assert (after["mode"], after["evaluated"], after["affected"]) == ("enforce", 25, 25)
+    text = one.verb("note").stdout
+    assert f"sidecar rollback --to {written['since']}" in text
+    assert "0 of 25 left so; 25 were put right" in text
+
+
+def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
+    """Whether the gate would pass now."""
+    dry = command("promote", "nosniff", "--policy", str(one.policy), "--admin", one.admin, *evidence, *GATE, "--dry-run", "--json")
+    return dry.returncode == 0
+
+
+def _value(prometheus: Prometheus, expression: str) -> float:
+    told = prometheus.ask("query", query=expression)
+    return sum(float(item["value"][1]) for item in told["result"])
+
+
+def _same_as_prometheus(told: dict[str, Any], prometheus: Prometheus) -> None:
+    """The gate's numbers are those that Prometheus gives for the same question (later by a moment, so never fewer)."""
+    (item,) = [item for item in told["evidence"] if item["rule"] == "nosniff" and item["route"] == "default"]
+    now = _value(prometheus, 'sum(increase(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only",route="default"}[5m]))')
+    assert item["evaluated"] == pytest.approx(now, rel=0.05)
