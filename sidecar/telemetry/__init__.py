@@ -72,7 +72,8 @@ class Telemetry:
 
         `origin` is "upstream" or "sidecar" (an answer of our own).
         """
-        tally.responses[facts.status // 100, origin].n += 1
+        # RFC 9110 section 15: a status beyond the known classes counts as 5xx.
+        tally.responses[facts.status // 100 if 100 <= facts.status < 600 else 5, origin].n += 1
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         skipped = decision.skipped

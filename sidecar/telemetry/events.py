@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
 import os
 import queue
@@ -24,7 +25,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from sidecar.policy import headers
 
 _QUEUE = 10_000
-_NONCE = re.compile(rb"'nonce-[^']*'", re.IGNORECASE)
+_NONCE = re.compile(rb"(?i)(nonce-)[^'\s;,]+")
+_SHOWN_ATTRIBUTES = frozenset({"domain", "expires", "httponly", "max-age", "partitioned", "path", "priority", "samesite", "secure"})
 _TEXT_CAP = 2048
 
 
@@ -48,12 +50,15 @@ class Sink:
         self._fd = fd
         self._lines: queue.Queue[str | None] = queue.Queue(_QUEUE)
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def write(self, line: str) -> None:
         """Take one line (without its end); never waits."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-            self._thread.start()
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+                    self._thread.start()
         try:
             self._lines.put_nowait(line)
         except queue.Full:
@@ -164,7 +169,11 @@ class _SinkHandler(logging.Handler):
         self._sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._sink.write(self.format(_unquoted(record)))
+        try:
+            line = self.format(_unquoted(record))
+        except Exception:  # noqa: BLE001 - whoever logs must not fall over its own log line
+            line = json.dumps({"event": "log.failed", "level": "error", "logger": record.name, "message": str(record.msg)[:_TEXT_CAP]})
+        self._sink.write(line)
 
 
 def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
@@ -194,9 +203,12 @@ def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] 
         return [_cookie(value)[:cap] for value in values]
     if headers.get(header) is None and key not in headers.DISCLOSURE:
         return [f"({len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:8]})" for value in values]
-    return [_NONCE.sub(b"'nonce-...'", value).decode("latin-1")[:cap] for value in values]
+    return [_NONCE.sub(rb"\1...", value).decode("latin-1")[:cap] for value in values]
 
 
 def _cookie(line: bytes) -> str:
-    pair, semicolon, attributes = line.decode("latin-1").partition(";")
-    return f"{pair.partition('=')[0].strip()}=...{semicolon}{attributes}"
+    """Name and attributes. RFC 6265bis section 5.6: without an equals sign, all of the first part is the value."""
+    pair, *attributes = line.decode("latin-1").split(";")
+    name, equals, _ = pair.partition("=")
+    known = [text if text.partition("=")[0].strip().lower() in _SHOWN_ATTRIBUTES else " ..." for text in attributes]
+    return ";".join((f"{name.strip() if equals else ''}=...", *known))

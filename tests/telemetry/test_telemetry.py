@@ -1,0 +1,215 @@
+"""A decision becomes counts always, and one event when something changed or would have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.model import Mode
+from sidecar.policy.plan import decide
+from sidecar.telemetry import Events, Metrics, Telemetry
+from tests.policy.making import facts, plan
+from tests.telemetry import Collected
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "events"
+RULES: dict[str, Any] = {
+    "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"},
+    "no-server": {"header": ["Server", "X-Powered-By"], "action": "remove"},
+    "token": {"header": "X-Session-Token", "action": "remove"},
+    "csp": {"header": "Content-Security-Policy", "action": "set", "value": "script-src 'self'"},
+    "jar": {"cookie": "sid", "attributes": {"Secure": True}},
+    "html": {"header": "Content-Type", "action": "require", "value": "text/*", "when": {"status": 200}},
+}
+ANSWER = [
+    (b"Server", b"shop/1.0"),
+    (b"X-Powered-By", b"framework"),
+    (b"X-Session-Token", b"geheim"),
+    (b"Content-Security-Policy", b"script-src 'nonce-geheim'"),
+    (b"Set-Cookie", b"sid=geheim; Path=/"),
+    (b"Content-Type", b"application/json"),
+]
+REQUEST = [
+    (b"Authorization", b"Bearer geheim"),
+    (b"Cookie", b"sid=geheim"),
+    (b"TraceParent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+]
+
+
+class World:
+    """Telemetry over kept lines, and one plan in force."""
+
+    def __init__(self, mode: Mode = "enforce", *, rules: dict[str, Any] | None = None, value_bytes: int = 256, per_second: int = 100) -> None:
+        self.lines = Collected()
+        self.telemetry = Telemetry(Events(self.lines, per_second=per_second, clock=lambda: 1.0), Metrics(process=False), value_bytes=value_bytes)
+        self.plan = plan(RULES if rules is None else rules, mode=mode)
+        self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
+
+    def record(self, world: Facts, origin: str = "upstream") -> None:
+        """Judge one answer and record it."""
+        route = self.plan.routes[-1]
+        self.telemetry.record(self.tallies[route.name], "0123456789ab", route, world, decide(route, world), origin=origin, request_id="req-1")
+
+    def value(self, metric: str, *labels: str) -> float:
+        """One number as it would be scraped."""
+        return self.telemetry.metrics.value(metric, *labels)
+
+
+@pytest.mark.parametrize(("mode", "event"), [("enforce", "header.changed"), ("report-only", "header.would_change")])
+def test_an_event_is_exactly_as_documented(mode: Mode, event: str):
+    """Names and shapes that dashboards and log queries rely on; no secret of the exchange is in it."""
+    world = World(mode)
+    world.record(facts(*ANSWER, request=REQUEST, path="/account"))
+
+    (told,) = world.lines.events
+    told.pop("timestamp")
+    assert told == json.loads((GOLDEN / f"{event}.json").read_text("utf-8"))
+    assert "geheim" not in world.lines.lines[0]
+
+
+def test_a_right_answer_tells_nothing_and_counts():
+    """Only evaluations and the response are counted."""
+    world = World(rules={"frames": RULES["frames"]})
+    world.record(facts((b"x-frame-options", b"DENY"), status=404), origin="sidecar")
+
+    assert world.lines.lines == []
+    assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 1
+    assert world.value("sidecar_rule_affected_total", "default", "frames", "enforce") == 0
+    assert world.value("sidecar_responses_total", "default", "4xx", "sidecar") == 1
+
+
+def test_counts_by_rule_kind_and_mode():
+    """A rule that did not apply is not evaluated; a rule with two findings has two violations, one answer affected."""
+    world = World()
+    world.record(facts(*ANSWER, status=500))
+
+    assert world.value("sidecar_rule_evaluations_total", "default", "html", "enforce") == 0
+    assert world.value("sidecar_violations_total", "default", "no-server", "forbidden", "enforce") == 2
+    assert world.value("sidecar_rule_affected_total", "default", "no-server", "enforce") == 1
+    assert world.value("sidecar_header_changes_total", "default", "no-server", "remove") == 2
+    assert world.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 1
+
+
+def test_what_only_judges_counts_no_change():
+    """Require has no series of changes."""
+    world = World()
+    world.record(facts(*ANSWER))
+
+    assert world.value("sidecar_violations_total", "default", "html", "mismatch", "enforce") == 1
+    assert world.value("sidecar_header_changes_total", "default", "html", "require") == 0
+
+
+@pytest.mark.parametrize(("status", "told"), [(100, "1xx"), (204, "2xx"), (599, "5xx"), (600, "5xx"), (999, "5xx"), (0, "5xx"), (99, "5xx")])
+def test_a_status_beyond_the_classes_counts_as_5xx(status: int, told: str):
+    """RFC 9110 section 15; a service may send any three digits, and counting must not fall over them."""
+    world = World(rules={})
+    world.record(facts(status=status))
+
+    assert world.value("sidecar_responses_total", "default", told, "upstream") == 1
+
+
+def test_beyond_the_cap_only_counts_go_on():
+    """What is held back is counted, and told with the next tick."""
+    world = World(per_second=3)
+    for _ in range(10):
+        world.record(facts(*ANSWER))
+    world.telemetry.tick()
+
+    assert [event["event"] for event in world.lines.events] == ["header.changed"] * 3 + ["events.suppressed"]
+    assert world.lines.events[-1]["count"] == world.value("sidecar_events_suppressed_total") == 7
+    assert world.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 10
+
+
+def test_dropped_lines_count_as_suppressed():
+    """A blocked stdout is seen in the metrics."""
+    world = World()
+    world.lines.dropped = 4
+    world.telemetry.tick()
+
+    assert world.value("sidecar_events_suppressed_total") == 4
+
+
+def test_texts_of_the_wire_are_cut():
+    """Values, paths and hosts have their caps."""
+    world = World(value_bytes=5)
+    world.record(facts((b"Server", b"0123456789"), path="/" + "a" * 10_000, host="h" * 10_000))
+
+    (told,) = world.lines.events
+    assert told["changes"][1]["before"] == ["01234"]
+    assert (len(told["url.path"]), len(told["server.address"])) == (512, 256)
+    assert len(world.lines.lines[0]) < 3000
+
+
+@pytest.mark.parametrize("value", [b"", b"00-short-01", b"\xff" * 55 + b"x"])
+def test_only_a_whole_traceparent_gives_a_trace_id(value: bytes):
+    """W3C Trace Context section 3.2: 55 characters."""
+    world = World()
+    world.record(facts(*ANSWER, request=[(b"traceparent", value)]))
+
+    assert "trace_id" not in world.lines.events[0]
+
+
+def test_oracles_are_counted_for_rules_that_are_told():
+    """What requests say a rule would have broken, by outcome; a rule that did not apply is not asked."""
+    rules = {"frames": RULES["frames"], "late": RULES["frames"] | {"when": {"status": 500}}}
+    world = World("report-only", rules=rules)
+    world.record(facts(request=[(b"Sec-Fetch-Dest", b"iframe"), (b"Sec-Fetch-Site", b"cross-site")]))
+    world.record(facts())
+
+    assert [world.value("sidecar_would_break_total", "default", "frames", outcome) for outcome in ("break", "safe", "unknown")] == [1, 0, 1]
+    assert [world.value("sidecar_would_break_total", "default", "late", outcome) for outcome in ("break", "safe", "unknown")] == [0, 0, 0]
+
+
+def test_the_observer_sees_the_services_answers_alone():
+    """Answers of our own are no baseline."""
+    world = World(rules={})
+    seen: list[int] = []
+    world.telemetry.observer = lambda route, answer: seen.append(answer.status)
+    world.record(facts(status=200))
+    world.record(facts(status=502), origin="sidecar")
+
+    assert seen == [200]
+
+
+def test_failures_and_refusals_are_counted_and_told_under_the_cap():
+    """Each by its reason from the closed list; the counter goes on when the events are capped."""
+    world = World(per_second=2)
+    world.telemetry.upstream_failed("refused", request_id="r1", detail="x" * 1000)
+    world.telemetry.request_rejected("host", status=400, request_id="r2", client="192.0.2.1")
+    world.telemetry.upstream_failed("refused")
+    world.telemetry.request_rejected("host", status=400)
+
+    failed, rejected = world.lines.events
+    assert (failed["event"], failed["reason"], failed["request_id"], len(failed["detail"])) == ("upstream.failed", "refused", "r1", 256)
+    assert (rejected["event"], rejected["http.response.status_code"], rejected["client.address"]) == ("request.rejected", 400, "192.0.2.1")
+    assert world.value("sidecar_upstream_errors_total", "refused") == world.value("sidecar_rejected_requests_total", "host") == 2
+
+
+def test_watchers_are_handed_every_told_event_until_they_leave():
+    """As data, with the name and time; events of workers likewise."""
+    world = World()
+    told: list[dict[str, object]] = []
+    leave = world.telemetry.watch(told.append)
+    world.telemetry.tell("service.state", level="warning", count=1)
+    world.telemetry.pass_on('{"event": "header.changed", "n": 2}')
+    leave()
+    world.telemetry.tell("service.state")
+    world.telemetry.pass_on('{"event": "header.changed"}')
+
+    assert [(event["event"], event.get("count"), event.get("n")) for event in told] == [("service.state", 1, None), ("header.changed", None, 2)]
+    assert set(told[0]) == {"event", "level", "timestamp", "count"}
+    assert [event["event"] for event in world.lines.events] == ["service.state", "header.changed", "service.state", "header.changed"]
+
+
+def test_activation_tells_mode_and_revision():
+    """One mode stands at 1, one revision is named."""
+    world = World("report-only")
+
+    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [0, 1, 0]
+    assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 1
+    world.telemetry.activated(plan({}, mode="off"), "ba9876543210")
+    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [1, 0, 0]
+    assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 0
