@@ -1,0 +1,221 @@
+"""A small fleet as it is shipped: the sample service of the Compose example, three sidecars, a real Prometheus with our rules.
+
+Lives here: starting, asking, and a script that makes every metric move and every alert true for a moment.
+Must not know the dashboard or the rules.
+"""
+
+import json
+import re
+import socket
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import yaml
+
+from tests.deploy.files import DEPLOY, ROOT, data, program
+from tests.e2e import wire
+from tests.e2e.processes import Child, until
+from tests.e2e.running import Sidecar
+
+INTERVAL = "250ms"
+CROSS_SITE = (("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "image"))
+HANDSHAKE = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+"""RFC 6455 section 1.3: the example's key and its answer."""
+
+SHOP = (ROOT / "config" / "policy.yaml").read_text("utf-8").replace(
+    "\nrules:\n", "\nguard: {window: 60s, min-requests: 5}\nrules:\n  release: {header: X-Release, action: require}\n"
+)
+BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}\n"
+
+
+class Prometheus:
+    """The shipped configuration and rules, with quick intervals and the test's targets."""
+
+    def __init__(self, folder: Path, targets: dict[str, list[wire.Address]]) -> None:
+        config = data("deploy/prometheus/prometheus.yml")
+        config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL, "scrape_timeout": INTERVAL}
+        config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
+        (job,) = config["scrape_configs"]
+        config["scrape_configs"] = [
+            job | {"job_name": name, "static_configs": [{"targets": [f"{host}:{port}" for host, port in addresses]}]}
+            for name, addresses in targets.items()
+        ]
+        folder.mkdir()
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+        flags = {"config.file": folder / "prometheus.yml", "storage.tsdb.path": folder / "data", "web.listen-address": "127.0.0.1:0"}
+        self.child = Child([program("prometheus"), *(f"--{name}={value}" for name, value in flags.items())], folder)
+        listening = until(lambda: re.search(r'msg="Listening on" address=(\S+)', self.child.stderr.read_text("utf-8")), "Prometheus listens")
+        host, _, port = listening[1].rpartition(":")
+        self._address: wire.Address = host, int(port)
+        until(lambda: wire.get(self._address, "/-/ready").status == 200, "Prometheus is ready")
+        self.began = time.time()
+
+    def ask(self, path: str, **words: object) -> Any:
+        """The data of one answer of the HTTP API."""
+        told = wire.get(self._address, f"/api/v1/{path}?{urlencode(words)}").json()
+        assert told["status"] == "success", told
+        return told["data"]
+
+    def ever(self, query: str) -> list[float]:
+        """Every value that a query had, of any series, since the start; NaN left out."""
+        told = self.ask("query_range", query=query, start=self.began, end=time.time(), step=0.25)
+        values = (float(value) for series in told["result"] for _, value in series["values"])
+        return [value for value in values if value == value]  # noqa: PLR0124 - NaN is not itself
+
+    def sees(self, query: str) -> None:
+        """Wait until a query has a result."""
+        until(lambda: self.ask("query", query=query)["result"], f"Prometheus sees {query}")
+
+
+class Rude:
+    """A service that closes a kept connection instead of answering its second request, is slow at will, and opens tunnels."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            head = connection.recv(65536)
+            if b"/slow" in head:
+                self.gate.wait(20)
+            if b"/tunnel" in head:
+                connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + ACCEPT)
+            else:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            connection.recv(65536)
+
+    def close(self) -> None:
+        """Let everybody go."""
+        self.gate.set()
+        self._listener.close()
+
+
+class Fleet:
+    """The running fleet; `play` is its story."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self.service = self._start_service()
+        self.rude = Rude()
+        stack.callback(self.rude.close)
+        shop = {"log": {"events_per_second": 1}, "reports": {"enabled": True}}
+        self.first = self._start("first", SHOP, self._url, shop)
+        self.baseline = folder / "baseline.yaml"
+        self.baseline.write_text(json.dumps({"version": 1, "made": "", "by": "", "source": "", "cells": []}), "utf-8")
+        self.second = self._start("second", SHOP.replace("max-age=300", "max-age=86400"), self._url, {"baseline": str(self.baseline)})
+        self.blog = self._start("blog", BLOG, self.rude.url, {"limits": {"connections": 4}})
+        self.prometheus = Prometheus(folder / "prometheus", {"shop": [self.first.health, self.second.health], "blog": [self.blog.health]})
+        stack.callback(lambda: (self.prometheus.child.ask_to_end(), self.prometheus.child.end()))
+        self.prometheus.sees("count(up == 1) == 3")
+
+    def play(self) -> Self:
+        """The script: each step waits until Prometheus has seen it, so that no change falls between two scrapes."""
+        self._release()
+        self._drift()
+        self._refusals()
+        self._blog()
+        self._outage()
+        end = time.time()
+        self.prometheus.sees(f"count(timestamp(up) > {end + 1}) == 3")
+        return self
+
+    def _start_service(self) -> Child:
+        folder = DEPLOY / "compose" / "service"
+        child = Child([sys.executable, "-B", "-m", "uvicorn", "--app-dir", str(folder), "--port", "0", "--no-access-log", "app:app"], self._folder / "service")
+        self._stack.callback(lambda: (child.ask_to_end(), child.end()))
+        told = until(lambda: re.search(r"running on (http://127\.0\.0\.1:\d+)", child.stderr.read_text("utf-8")), "the service listens")
+        self._url = told[1]
+        return child
+
+    def _start(self, name: str, policy: str, upstream: str, settings: dict[str, Any]) -> Sidecar:
+        sidecar = Sidecar(self._folder / name, policy, upstream, settings=settings)
+        self._stack.callback(sidecar.stop)
+        return sidecar.start()
+
+    def _release(self) -> None:
+        """Report-only, then enforce; browsers and the service suffer; the guard takes it back. The other one follows by hand."""
+        first, sees = self.first, self.prometheus.sees
+        for path in ("/", "/api/items", "/old", "/nowhere", "/api/items"):
+            first.get(path, *CROSS_SITE)
+        report = b'{"csp-report": {"effective-directive": "script-src", "disposition": "report"}}'
+        wire.ask(first.listen, wire.request("POST", "/.well-known/sidecar/reports", [("Content-Type", "application/csp-report")], report))
+        sees('sidecar_violations_total{job="shop", rule="release", mode="report-only"} > 0')
+        first.save("mode: report-only", "mode: enforce")
+        sees('sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance) sidecar_guard_watching == 1')
+        for path in ("/", "/api/items", "/old"):
+            first.get(path, *CROSS_SITE)
+        sees("sidecar_header_changes_total > 0")
+        for _ in range(10):
+            first.get("/broken")
+        first.event("guard.fired")
+        sees("sidecar_guard_fired_total > 0")
+        self.second.save("mode: report-only", "mode: enforce")
+        sees('count(sidecar_mode{job="shop", mode="enforce"} == 1) == 1')
+        assert self.second.verb("rollback", "--reason", "as agreed").returncode == 0
+
+    def _drift(self) -> None:
+        """A baseline that knows a header which the service does not send any more; asking for it makes the comparison now."""
+        second = self.second
+        second.get("/")
+        tally = second.ask("/api/baseline").json()["tally"]
+        for cell in tally["cells"]:
+            cell["headers"]["X-Frame-Options"] = "DENY"
+        self.prometheus.sees("sidecar_drift_total == 0")
+        self.baseline.write_text(json.dumps(tally), "utf-8")
+        second.get("/")
+        assert second.ask("/api/baseline").json()["drift"]["findings"]
+        self.prometheus.sees('sidecar_drift_total{kind="lost"} > 0')
+
+    def _refusals(self) -> None:
+        """A broken file, then the one that is held back, then the one in force."""
+        first, sees = self.first, self.prometheus.sees
+        good = first.policy.read_text("utf-8")
+        for text, result in (("mode: enforced", "rejected"), (good, "pinned"), (good.replace("mode: enforce", "mode: report-only"), "unchanged")):
+            first.write(text)
+            sees(f'sidecar_config_reloads_total{{job="shop", result="{result}"}} > 0')
+            if result == "rejected":
+                sees("sidecar_config_last_reload_successful == 0")
+
+    def _blog(self) -> None:
+        """Enforcing nothing; then all that can go wrong on connections; then switched off."""
+        blog, sees = self.blog, self.prometheus.sees
+        with ExitStack() as open_lines:
+            lines = [open_lines.enter_context(wire.Line(blog.listen)) for _ in range(3)]
+            assert [lines[0].exchange(wire.request("GET", "/")).status for _ in range(3)] == [200, 200, 200]
+            sees("sidecar_upstream_retries_total > 0")
+            lines[1].send(wire.request("GET", "/slow"))
+            lines[2].send(wire.request("GET", "/tunnel", HANDSHAKE))
+            sees('sidecar_requests_in_flight{job="blog"} > 0 and sidecar_tunnels_open > 0 and sidecar_connections_open > 2')
+            crowd = [open_lines.enter_context(wire.Line(blog.listen)) for _ in range(3)]
+            assert not crowd[-1].begins()
+        sees('sidecar_rejected_requests_total{reason="connections"} > 0')
+        self.rude.gate.set()
+        sees("sidecar_client_aborts_total > 0")
+        assert blog.verb("mode", "off", "--reason", "for the test").returncode == 0
+        sees('sidecar_mode{job="blog", mode="off"} == 1')
+
+    def _outage(self) -> None:
+        """The service goes away."""
+        self.service.ask_to_end()
+        assert self.service.end() in (0, -15)
+        assert [self.first.get("/").status for _ in range(5)] == [502] * 5
+        self.prometheus.sees('sidecar_upstream_errors_total{reason="refused"} > 0')
+
+
