@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 
 from aiohttp import web
 from aiohttp.http import HttpRequestParser, RawRequestMessage
-from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.settings import Limits
+from sidecar.proxy.parser import make_parser, refusal_for
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
@@ -39,6 +38,9 @@ HELD = 65_536
 LINGER_SECONDS = 2.0
 LINGER_OCTETS = 1 << 20
 """After an early answer the client may still be sending; without reading on, a reset would destroy the answer."""
+
+FIRST_REQUEST = 0.5
+"""Seconds that a new connection has, while the process ends, for the request that it was opened for."""
 
 _RESET = struct.pack("ii", 1, 0)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -76,7 +78,7 @@ class Listener(web.Server):
         self.context, self.serve = context, serve
         self.open: set[Downstream] = set()
         self.closing = False
-        """Connections that the loop had accepted before it closed the sockets are not taken any more."""
+        """No connection waits for another request any more."""
         self._emptied: asyncio.Future[None] | None = None
 
     async def emptied(self) -> None:
@@ -126,20 +128,7 @@ class Downstream(RequestHandler):
         self._tunnel: Tunnelled | None = None
 
     def _new_parser(self) -> HttpRequestParser:
-        limits = self._context.settings.limits
-        # A queue of one makes llhttp stop behind each request. The limits are ours (rules.py); these
-        # only bound what the parser may hold, and end a line that never ends.
-        return HttpRequestParser(
-            self,
-            self._loop,
-            BUFFER,
-            max_line_size=limits.target_bytes,
-            # By its limit alone a LineTooLong tells a target from a field.
-            max_field_size=limits.header_bytes + (limits.header_bytes == limits.target_bytes),
-            max_headers=limits.headers,
-            auto_decompress=False,
-            max_msg_queue_size=1,
-        )
+        return make_parser(self, self._loop, self._context.settings.limits, BUFFER)
 
     # What the exchange asks.
 
@@ -166,7 +155,7 @@ class Downstream(RequestHandler):
         """From here on octets go to `tunnel`; returns those that came behind the request."""
         tail = b""
         if self._parser is not None:
-            _, upgraded, tail = self._parser.feed_data(b"")
+            _, _, tail = self._parser.feed_data(b"")
         self._tunnel = tunnel
         held, self._held = tail + self._held, b""
         self._resume_transport_reading()
@@ -181,6 +170,15 @@ class Downstream(RequestHandler):
     def begun(self) -> bool:
         """A request is being served, or has begun to arrive."""
         return self._busy or self._head_started
+
+    def hurry(self) -> None:
+        """The process ends: close a kept connection that waits, and give a new one a moment for its first request."""
+        if self.begun or self.transport is None:
+            return
+        if self._used:
+            self.transport.close()
+        elif self._waiter is not None:
+            self._context.deadlines.set(self._waiter, FIRST_REQUEST, _idle_over)
 
     # The life of the connection.
 
@@ -200,8 +198,6 @@ class Downstream(RequestHandler):
         stream.set_write_buffer_limits(2 * BUFFER)
         if connections.n > context.settings.limits.connections:
             context.telemetry.request_rejected("connections", status=0, client=address)
-            stream.abort()
-        elif self._listener.closing:
             stream.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -237,12 +233,15 @@ class Downstream(RequestHandler):
             self._busy = False
             self._go_on()
         if not self._messages:
-            if self._deaf:
+            closing = self._listener.closing and not self._head_started
+            if self._deaf or (closing and self._used):
                 raise ClientGone
             timeouts = self._context.settings.timeouts
             self._waiter = self._loop.create_future()
             error = _header_late if self._head_started else _idle_over
             seconds = timeouts.idle if self._used and not self._head_started else timeouts.header
+            if closing:
+                seconds = min(seconds, FIRST_REQUEST)
             try:
                 await self._context.deadlines.wait(self._waiter, seconds, error)
             except Refused as refusal:
@@ -312,7 +311,7 @@ class Downstream(RequestHandler):
                 parser.message_consumed()
             messages, _, _ = parser.feed_data(data)
         except Exception as error:  # noqa: BLE001  (no octets from outside may raise out of here)
-            self._refuse(_refusal(error, self._context.settings.limits))
+            self._refuse(refusal_for(error, self._context.settings.limits))
             return
         if messages:
             message, body = messages[0]
@@ -382,20 +381,3 @@ class Downstream(RequestHandler):
         if self._tunnel is not None:
             self._tunnel.client_ready()
 
-
-def _refusal(error: Exception, limits: Limits) -> Refused:
-    """The answer to a parser's complaint; its text holds the client's octets and is never told."""
-    if isinstance(error, LineTooLong):
-        if error.args[1] == limits.target_bytes:
-            return Refused(414, "target_too_long")
-        return Refused(431, "header_too_large")
-    if isinstance(error, BadHttpMethod):
-        return Refused(400, "method")
-    if isinstance(error, InvalidURLError):
-        return Refused(400, "target")
-    if isinstance(error, BadStatusLine):
-        return Refused(400, "version")
-    text = str(error)
-    if "Too many headers" in text:
-        return Refused(431, "header_too_large")
-    return Refused(400, "framing" if "Transfer-Encoding" in text or "Content-Length" in text or "chunk" in text else "malformed")

@@ -35,8 +35,6 @@ from sidecar.proxy.rules import (
 from sidecar.proxy.tunnel import accepted, websocket
 
 if TYPE_CHECKING:
-    from aiohttp.streams import StreamReader
-
     from sidecar.proxy.context import Context
     from sidecar.proxy.upstream import Connection
 

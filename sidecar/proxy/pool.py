@@ -137,7 +137,8 @@ class Pool:
                     return (await self._loop.create_unix_connection(make, parts.path))[1]
                 port = parts.port or (443 if self._tls else 80)
                 name = self._server_name if self._tls else None
-                return (await self._loop.create_connection(make, parts.hostname, port, ssl=self._tls, server_hostname=name))[1]
+                host = parts.hostname or ""
+                return (await self._loop.create_connection(make, host, port, ssl=self._tls, server_hostname=name))[1]
         except OSError as error:
             raise _failed(error) from None
 

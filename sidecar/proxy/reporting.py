@@ -6,7 +6,6 @@ reports say, nor how they are told.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp.streams import StreamReader

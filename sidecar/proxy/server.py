@@ -98,16 +98,19 @@ class DataPlane:
         return [_name(bound) for bound in server.sockets]
 
     async def drain(self) -> None:
-        """End in order: take no more connections, close idle ones, say 1001 to WebSockets, let requests in
-        flight finish within timeouts.drain, then cut the rest where the client can see it."""
+        """End in order.
+
+        No more connections are taken, idle ones are closed, WebSockets hear 1001, requests in flight finish
+        within timeouts.drain; then the rest is cut where the client can see it.
+        """
         self.draining = self._listener.closing = True
         for server in self._servers:
             server.close()
         for connection in self._listener.open:
             if isinstance(connection.tunnel, Tunnel):
                 connection.tunnel.close()
-            elif not connection.begun and connection.transport is not None:
-                connection.transport.close()
+            else:
+                connection.hurry()
         try:
             async with asyncio.timeout(self._settings.timeouts.drain):
                 await self._listener.emptied()

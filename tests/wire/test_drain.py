@@ -53,8 +53,10 @@ def test_request_in_flight_finishes() -> None:
             stage.until(lambda: stage.telemetry.in_flight.n == 1)
             ended = drain(stage)
             stage.until(lambda: refuses(stage))
+            started = time.monotonic()
             (reply,) = read_answers(client, answers=2)
         assert (reply.body, reply.whole) == (b"helloworld", True)
+        assert time.monotonic() - started < 2
         ended.result(3)
         assert stage.complaints == []
 

@@ -1,0 +1,52 @@
+"""aiohttp's request parser (llhttp in C): how it is made, and what its complaints mean.
+
+Lives here: `make_parser` and `refusal_for`. Must not know connections or what follows a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpRequestParser
+from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
+
+from sidecar.proxy.faults import Refused
+from sidecar.settings import Limits
+
+
+def make_parser(protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: int) -> HttpRequestParser:
+    """A parser that stops behind each request: its queue holds one.
+
+    The limits are judged in rules.py; here they bound what the parser may hold, and end a line that never ends.
+    """
+    return HttpRequestParser(
+        protocol,
+        loop,
+        buffer,
+        max_line_size=limits.target_bytes,
+        # By its limit alone a LineTooLong tells a target from a field.
+        max_field_size=limits.header_bytes + (limits.header_bytes == limits.target_bytes),
+        max_headers=limits.headers,
+        auto_decompress=False,
+        max_msg_queue_size=1,
+    )
+
+
+def refusal_for(error: Exception, limits: Limits) -> Refused:
+    """The answer to a complaint. Its text holds the client's octets: it is searched here, never told."""
+    if isinstance(error, LineTooLong):
+        if error.args[1] == limits.target_bytes:
+            return Refused(414, "target_too_long")
+        return Refused(431, "header_too_large")
+    if isinstance(error, BadHttpMethod):
+        return Refused(400, "method")
+    if isinstance(error, InvalidURLError):
+        return Refused(400, "target")
+    if isinstance(error, BadStatusLine):
+        return Refused(400, "version")
+    text = str(error).partition(":\n\n")[0]
+    if "Too many headers" in text:
+        return Refused(431, "header_too_large")
+    framing = ("Transfer-Encoding", "Content-Length", "chunk")
+    return Refused(400, "framing" if any(word in text for word in framing) else "malformed")
