@@ -87,12 +87,13 @@ class Tunnel:
 
     def from_client(self, data: bytes) -> None:
         """Octets for the upstream."""
-        self._touch()
-        self._upstream.transport.write(data)
+        if not self.done.done():
+            self._touch()
+            self._upstream.transport.write(data)
 
     def from_upstream(self, data: bytes) -> None:
         """Octets for the client."""
-        if self._said:
+        if self._said or self.done.done():
             return
         self._touch()
         followed = self._frames.follow(data, stop=self._closing)
@@ -100,22 +101,26 @@ class Tunnel:
         if self._closing and self._frames.between:
             self._say()
 
+    # uvloop raises for what is asked of a connection that has ended.
+
     def client_full(self) -> None:
         """The client reads too slowly."""
-        self._upstream.transport.pause_reading()
+        if not self.done.done():
+            self._upstream.transport.pause_reading()
 
     def client_ready(self) -> None:
         """The client has caught up."""
-        self._upstream.transport.resume_reading()
+        if not self.done.done():
+            self._upstream.transport.resume_reading()
 
     def upstream_full(self) -> None:
         """The upstream reads too slowly."""
-        if self._client.transport is not None:
+        if self._client.transport is not None and not self.done.done():
             self._client.transport.pause_reading()
 
     def upstream_ready(self) -> None:
         """The upstream has caught up."""
-        if self._client.transport is not None:
+        if self._client.transport is not None and not self.done.done():
             self._client.transport.resume_reading()
 
     def client_lost(self) -> None:
@@ -131,8 +136,7 @@ class Tunnel:
         self._client.write(_GOING_AWAY)
 
     def _touch(self) -> None:
-        if not self.done.done():
-            self._context.deadlines.set(self.done, self._idle, _idle_over)
+        self._context.deadlines.set(self.done, self._idle, _idle_over)
 
     def _finish(self) -> None:
         if not self.done.done():

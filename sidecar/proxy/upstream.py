@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._size = 0
-        if not self._reading:
+        if not self._reading and not self.transport.is_closing():
             self._reading = True
             self.transport.resume_reading()
         return data
