@@ -62,7 +62,7 @@ def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines
     def say(kind: str, after: list[bytes] | None) -> list[Told]:
         return [Told(name, header, kind, mode, before, after)]
 
-    if rule.action in ("set", "default", "append", "merge") and row is not None and row.scope == "https" and facts.scheme != "https":
+    if rule.action in ("set", "default", "append", "merge", "require") and row is not None and row.scope == "https" and facts.scheme != "https":
         return []
     if rule.action == "remove":
         return say("forbidden", []) if before else []
@@ -73,7 +73,10 @@ def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines
             return say("missing", None)
         if row is not None and row.single and len(before) > 1:
             return say("duplicate", None)
-        return [] if not text or any(glob(text, item) for item in before) else say("mismatch", None)
+        if not text:
+            verdicts = [fault.verdict for item in judged_together(header, before) for fault in headers.judge(header, item, facts.scheme)]
+            return say("invalid", None) if "invalid" in verdicts else say("weak", None) if verdicts else []
+        return [] if any(glob(text, item) for item in before) else say("mismatch", None)
     if not before:
         return say("missing", [value])
     if rule.action == "append":
@@ -82,11 +85,18 @@ def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines
         kind = "duplicate" if len(before) > 1 and value in before else "mismatch"
         return [] if before == [value] else say(kind, [value])
     if rule.action == "merge":
-        merged = headers.merge(header, ", ".join(item.decode("latin-1") for item in before), text).encode("latin-1")
-        return [] if [merged] == before else say("mismatch", [merged])
+        (now,) = judged_together("", before)
+        merged = headers.merge(header, now, text, widen=rule.widen is True)
+        return [] if merged == now else say("mismatch", [merged.encode("latin-1")])
     assert rule.action == "default"
     one = headers.collapse(header, tuple(item.decode("latin-1") for item in before)) if len(before) > 1 else None
     return [] if one is None else say("duplicate", [one.encode("latin-1")])
+
+
+def judged_together(header: str, lines: list[bytes]) -> list[str]:
+    """The texts that a grammar reads: cookies line by line, of all else the lines as one list."""
+    texts = [line.decode("latin-1") for line in lines]
+    return texts if header.lower() == "set-cookie" else [", ".join(texts)]
 
 
 def cookie_complaint(name: str, rule: Rule, mode: str, facts: Facts, lines: RawFields) -> list[Told]:
@@ -95,14 +105,26 @@ def cookie_complaint(name: str, rule: Rule, mode: str, facts: Facts, lines: RawF
     assert rule.cookie
     assert asked
     demands = cookies.Demands(
-        secure=asked.secure, http_only=asked.http_only, same_site=asked.same_site, partitioned=asked.partitioned, hide_csrf="*" not in rule.cookie
+        secure=asked.secure,
+        http_only=asked.http_only,
+        same_site=asked.same_site,
+        partitioned=asked.partitioned,
+        path=asked.path,
+        host_only=asked.domain is False,
+        hide_csrf="*" not in rule.cookie,
     )
     before = [value for found, value in lines if found.lower() == b"set-cookie"]
     texts = [line.decode("latin-1") for line in before]
-    after = [cookies.apply(text, demands, facts.scheme) if cookies.matches(rule.cookie, text.split("=")[0].strip()) else text for text in texts]
+    after = [cookies.apply(text, demands, facts.scheme) if cookies.matches(rule.cookie, cookie_name(text)) else text for text in texts]
     if after == texts:
         return []
     return [Told(name, "Set-Cookie", "mismatch", mode, before, None if rule.action == "require" else [text.encode("latin-1") for text in after])]
+
+
+def cookie_name(line: str) -> str:
+    """What stands before the first = of the first part; a part without one is all value (RFC 6265bis section 5.6)."""
+    pair = line.split(";")[0]
+    return pair.partition("=")[0].strip(" \t") if "=" in pair else ""
 
 
 def in_share(share: float, facts: Facts, lines: RawFields) -> bool:
@@ -141,10 +163,33 @@ def holds(when: When | None, facts: Facts, lines: RawFields) -> bool:
     asked = [(facts.request, pair) for pair in (when.request or {}).items()] + [(lines, pair) for pair in (when.response or {}).items()]
     return (
         when.scheme in (None, facts.scheme)
+        and (when.response_class is None or not what_it_is(facts, lines).isdisjoint(when.response_class))
         and (when.status is None or str(facts.status) in when.status or f"{facts.status // 100}xx" in when.status)
         and (when.content_type is None or (media is not None and any(glob(item, media) for item in when.content_type)))
         and all(pattern_holds(where, name, pattern) for where, (name, pattern) in asked)
     )
+
+
+DOWNLOADS = ("application/octet-stream", "application/zip")
+DATA = ("application/json", "text/event-stream", "application/xml")
+FILES = ("image/png", "image/svg+xml", "text/css", "text/javascript", "font/woff2")
+
+
+def what_it_is(facts: Facts, lines: RawFields) -> set[str]:
+    """The classes of an answer whose media type is one of the few above."""
+    values = {name.lower(): value.decode("latin-1").lower() for name, value in reversed(lines)}
+    media = values.get(b"content-type", "").split(";")[0].strip(" \t")
+    path = facts.path.rstrip("/")
+    found = set()
+    if values.get(b"content-disposition", "").split(";")[0].strip(" \t") == "attachment" or media in DOWNLOADS:
+        found.add("download")
+    elif media in FILES:
+        found.add("static")
+    elif media == "text/html" or media in DATA:
+        found.add("docs" if path in ("/docs", "/openapi.json") else "html" if media == "text/html" else "api")
+    if path.endswith("/logout") and facts.status < 400:
+        found.add("logout")
+    return found
 
 
 def pattern_holds(lines: RawFields, header: str, pattern: str | bool) -> bool:

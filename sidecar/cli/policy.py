@@ -128,12 +128,12 @@ def _explained(told: Explanation, mode: Mode) -> dict[str, Any]:
             finding = {"kind": found.kind, "action": found.action, "made": found.made, "before": _shown(found.before), "after": None if found.after is None else _shown(found.after)}
         return {"rule": step.rule, "header": step.header, "mode": step.mode, "ceiling": step.ceiling, "origin": step.origin, "applies": step.applies, "reason": step.reason, "finding": finding}
 
-    return {"route": told.route, "mode": mode, "before": lines(told.before), "steps": [step(item) for item in told.steps], "after": lines(told.after)}
+    return {"route": told.route, "mode": mode, "classes": list(told.classes), "before": lines(told.before), "steps": [step(item) for item in told.steps], "after": lines(told.after)}
 
 
 def _print(told: Explanation, mode: Mode) -> None:
     console = out()
-    console.print(Text.assemble(("route ", "bold"), told.route, ("   mode ", "bold"), mode_text(mode)))
+    console.print(Text.assemble(("route ", "bold"), told.route, ("   mode ", "bold"), mode_text(mode), ("   class ", "bold"), ", ".join(told.classes) or "none"))
     console.print()
     rows = []
     for step in told.steps:

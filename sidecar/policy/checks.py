@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from sidecar.policy import headers
 from sidecar.policy.conditions import Condition, Facts, RawFields, Seen, conditions, glob_source, scheme_is
+from sidecar.policy.faults import Fault, Verdict
 from sidecar.policy.model import WRITING, Action, Directives, Kind, Mode, Rule
 
 
@@ -67,7 +68,7 @@ class Check(ABC):
         self.key = self.name.lower()
         self.value = b"" if declared.value is None else value_text(declared.value).encode()
         self.made = mode == "enforce" and self.action in WRITING
-        https_only = known is not None and known.scope == "https" and self.action in ("set", "default", "append", "merge")
+        https_only = known is not None and known.scope == "https" and self.action not in ("remove", "forbid")
         self.when = (scheme_is("https"), *when) if https_only else when
 
     @abstractmethod
@@ -151,15 +152,17 @@ class Merge(Set):
     action: Action = "merge"
     kinds: tuple[Kind, ...] = ("missing", "mismatch")
 
-    def __init__(self, **known: object) -> None:
-        super().__init__(**known)
+    def __init__(self, *, declared: Rule, **known: object) -> None:
+        super().__init__(declared=declared, **known)
         ours, header = self.value.decode(), self.header
+        widen = bool(declared.widen)
 
         # Services repeat their values, parsing costs more than all else here: a bounded memory of results.
         @lru_cache(maxsize=256)
         def merged(observed: tuple[bytes, ...]) -> tuple[bytes, ...]:
             text = ", ".join(value.decode("latin-1") for value in observed)
-            return (headers.merge(header, text, ours).encode("latin-1"),)
+            after = headers.merge(header, text, ours, widen=widen)
+            return observed if after == text else (after.encode("latin-1"),)  # several lines are one list: no need to fold them
 
         self.merged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = merged
 
@@ -172,17 +175,26 @@ class Merge(Set):
 
 
 class Require(Check):
-    """The header stands, once where it may stand only once, and has the value if one is given."""
+    """The header stands, once where it may stand only once, and has the value if one is given; else a sound one."""
 
-    __slots__ = ("pattern", "single")
+    __slots__ = ("pattern", "single", "verdict")
     action: Action = "require"
-    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate")
+    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate", "weak", "invalid")
 
     def __init__(self, **known: object) -> None:
         super().__init__(**known)  # type: ignore[arg-type]
         row = headers.get(self.header)
         self.single = row is not None and row.single
         self.pattern = re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
+        header = self.header
+
+        def verdict(observed: tuple[bytes, ...], scheme: str) -> Verdict | None:
+            worst = worst_fault(header, observed, scheme)
+            return None if worst is None else worst.verdict
+
+        # As in Merge: services repeat their values; but for cookies, which are secrets and never kept.
+        kept = verdict if self.key == b"set-cookie" else lru_cache(maxsize=256)(verdict)
+        self.verdict: Callable[[tuple[bytes, ...], str], Verdict | None] = kept
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
@@ -190,9 +202,21 @@ class Require(Check):
             return self.finding("missing", (), None)
         if self.single and len(observed) > 1:
             return self.finding("duplicate", observed, None)
-        if self.pattern is None or any(self.pattern.fullmatch(value) for value in observed):
+        if self.pattern is None:
+            verdict = self.verdict(observed, facts.scheme)
+            return () if verdict is None else self.finding(verdict, observed, None)
+        if any(self.pattern.fullmatch(value) for value in observed):
             return ()
         return self.finding("mismatch", observed, None)
+
+
+def worst_fault(header: str, lines: tuple[bytes, ...], scheme: str) -> Fault | None:
+    """What is worst in a header's lines as its own grammar judges them together: invalid before weak; None = sound."""
+    values = [line.decode("latin-1") for line in lines]
+    if header.lower() != "set-cookie":
+        values = [", ".join(values)]
+    found = [fault for value in values for fault in headers.judge(header, value, scheme)]
+    return min(found, key=lambda fault: fault.verdict, default=None)
 
 
 class Forbid(Require):

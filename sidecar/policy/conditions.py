@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from sidecar.policy.classes import is_class
 from sidecar.policy.matching import wild
-from sidecar.policy.model import When
+from sidecar.policy.model import ResponseClass, When
 
 RawFields: TypeAlias = list[tuple[bytes, bytes]]
 """Header lines as on the wire: name and value, in order, undecoded."""
@@ -66,6 +67,8 @@ def conditions(when: When | None) -> tuple[Condition, ...]:
         found.append(scheme_is(when.scheme))
     if when.status is not None:
         found.append(_status_in(when.status))
+    if when.response_class is not None:
+        found.append(_class_in(when.response_class))
     if when.content_type is not None:
         found.append(_content_type_in(when.content_type))
     for name, pattern in (when.response or {}).items():
@@ -85,6 +88,11 @@ def _status_in(patterns: tuple[str, ...]) -> Condition:
         code for pattern in patterns for code in (range(int(pattern[0]) * 100, int(pattern[0]) * 100 + 100) if pattern.endswith("xx") else (int(pattern),))
     )
     return Condition(f"status is {' or '.join(patterns)}", lambda facts, seen: facts.status in codes)
+
+
+def _class_in(classes: tuple[ResponseClass, ...]) -> Condition:
+    wanted = frozenset(classes)
+    return Condition(f"class is {' or '.join(classes)}", lambda facts, seen: is_class(wanted, facts.path, facts.status, seen))
 
 
 def _content_type_in(types: tuple[str, ...]) -> Condition:

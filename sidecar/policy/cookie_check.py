@@ -44,7 +44,7 @@ class CookieCheck(Check):
 
     def _right(self, line: bytes, scheme: str) -> bytes:
         text = line.decode("latin-1")
-        if not cookies.matches(self.pattern, text.partition("=")[0].strip()):
+        if not cookies.matches(self.pattern, cookies.parse(text).name):
             return line
         return cookies.apply(text, self.demands, scheme).encode("latin-1")
 
@@ -55,5 +55,7 @@ def _demands(attributes: Attributes, *, named: bool) -> cookies.Demands:
         http_only=attributes.http_only,
         same_site=attributes.same_site,
         partitioned=attributes.partitioned,
+        path=attributes.path,
+        host_only=attributes.domain is False,
         hide_csrf=named,
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.policy.checks import Finding, write
+from sidecar.policy.checks import Finding, worst_fault, write
+from sidecar.policy.classes import classes
 from sidecar.policy.conditions import Facts, RawFields, by_name
-from sidecar.policy.model import Mode
+from sidecar.policy.model import Mode, ResponseClass
 from sidecar.policy.plan import RoutePlan
 
 
@@ -33,6 +34,8 @@ class Explanation:
     """The service's lines, each step in order, the lines that leave."""
 
     route: str
+    classes: tuple[ResponseClass, ...]
+    """What the service's answer is."""
     before: RawFields
     steps: tuple[Step, ...]
     after: RawFields
@@ -42,6 +45,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     """Judge one answer as `decide` does, and keep the reasons."""
     fields = list(facts.fields)
     seen = by_name(fields)
+    of_service = classes(facts.path, facts.status, seen)
     steps: list[Step] = []
     for index, line in enumerate(route.rules):
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
@@ -58,10 +62,10 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
             if not found:
                 steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, True, "already right", None))
             for finding in found:
-                steps.append(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding), finding))
+                steps.append(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding, facts), finding))
             if found and found[0].made:
                 fields = write(fields, seen, found)
-    return Explanation(route.name, facts.fields, tuple(steps), fields)
+    return Explanation(route.name, of_service, facts.fields, tuple(steps), fields)
 
 
 _WHAT = {
@@ -74,7 +78,10 @@ _WHAT = {
 }
 
 
-def _reason(finding: Finding) -> str:
+def _reason(finding: Finding, facts: Facts) -> str:
+    if finding.kind in ("weak", "invalid"):
+        fault = worst_fault(finding.header, finding.before, facts.scheme)
+        return f"{_WHAT[finding.kind]}: {fault.text if fault else ''} {finding.action} only judges"
     if finding.after is None:
         return f"{_WHAT[finding.kind]}; {finding.action} only judges"
     return _WHAT[finding.kind] if finding.made else f"{_WHAT[finding.kind]}; only told, the mode is {finding.mode}"

@@ -139,9 +139,11 @@ ALL: tuple[Header, ...] = (
     ),
     Header(
         "Content-Type", "content", "text", "Names the media type; without it, or with a wrong one, browsers guess or refuse.", f"{_RFC}9110#section-8.3",
+        repeats="invalid",
     ),
     Header(
         "Content-Disposition", "content", "text", "Makes a browser save an answer (attachment) and not show it, for uploads of strangers.", f"{_RFC}6266",
+        repeats="invalid",
     ),
     Header(
         "Service-Worker-Allowed", "content", "text", "Lets a service worker rule over more than its own directory.",
@@ -235,10 +237,13 @@ ALL: tuple[Header, ...] = (
         "Access-Control-Expose-Headers", "cors", "names", "Names the response headers that scripts of other origins may read.",
         f"{_FETCH}http-access-control-expose-headers", repeats="union",
     ),
-    Header("Access-Control-Max-Age", "cors", "number", "Says for how many seconds leave is remembered.", f"{_FETCH}http-access-control-max-age"),
+    Header(
+        "Access-Control-Max-Age", "cors", "number", "Says for how many seconds leave is remembered.", f"{_FETCH}http-access-control-max-age",
+        repeats="invalid",
+    ),
     Header(
         "Access-Control-Allow-Private-Network", "cors", "exact", "Let pages of the public network reach this host; browsers now ask the user.",
-        f"{_WICG}private-network-access/", tokens=("true",), weak=(("true", "It opens a host of a private network to public pages."),),
+        f"{_WICG}private-network-access/", repeats="invalid", tokens=("true",), weak=(("true", "It opens a host of a private network to public pages."),),
     ),
     # where browsers report to
     Header(

@@ -50,7 +50,7 @@ def collapse(name: str, values: Sequence[str]) -> str | None:
     Equal copies become one. Of others the first counts where browsers obey the first; where they
     obey none (`invalid`) or block (`conflict-blocks`), the most protective known value is taken, so
     that nothing is allowed that the browser would refuse. None also for headers that may repeat, for
-    unknown ones, and where no copy has a known value.
+    unknown ones, where no copy has a known value, and where copies give leave (CORS) but differ.
     """
     row = get(name)
     copies = [value.strip(_OWS) for value in values]
@@ -58,6 +58,8 @@ def collapse(name: str, values: Sequence[str]) -> str | None:
         return None
     if len(set(copies)) == 1 or row.repeats == "first":
         return copies[0]
+    if row.group == "cors":
+        return None
     if row.repeats == "conflict-blocks":
         copies = [part.strip(_OWS) for copy in copies for part in copy.split(",")]
     found = {_word(row, copy): copy for copy in reversed(copies)}

@@ -16,9 +16,11 @@ Mode: TypeAlias = Literal["off", "report-only", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
 Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
 Severity: TypeAlias = Literal["error", "warning", "info"]
+ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", "logout"]
 Path: TypeAlias = tuple[str | int, ...]
 
 MODES: tuple[Mode, ...] = ("off", "report-only", "enforce")
+CLASSES: tuple[ResponseClass, ...] = ("html", "api", "static", "download", "docs", "logout")
 KINDS: tuple[Kind, ...] = ("missing", "mismatch", "forbidden", "duplicate", "weak", "invalid")
 WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
 DEFAULT_ROUTE = "default"
@@ -47,10 +49,13 @@ class Problem:
     column: int = 0
     at_key: bool = False
     """True when the key, not its value, is the wrong word."""
+    code: str = ""
+    """The stable name of a lint finding; "" where the text cannot be used at all."""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         text = f"{self.message}; {self.cure}" if self.cure else self.message
+        text = f"{text} [{self.code}]" if self.code else text
         return f"{place}: {self.severity}: {text}" if place else f"{self.severity}: {text}"
 
 
@@ -196,6 +201,7 @@ def octets(value: object) -> object:
 _TEXT_OR_LIST = _listed_schema()
 _NAMES_SCHEMA = _listed_schema(pattern=f"^{TOKEN.pattern}$")
 _STATUS_SCHEMA = {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1}]}
+_CLASSES_SCHEMA = {"anyOf": [{"enum": [*CLASSES]}, {"type": "array", "items": {"enum": [*CLASSES]}, "minItems": 1}]}
 _VALUE_SCHEMA = {
     "anyOf": [
         {"type": "string"},
@@ -203,6 +209,14 @@ _VALUE_SCHEMA = {
     ]
 }
 
+def _cookie_path(value: object) -> str:
+    text = header_value(value)
+    if not text.startswith("/") or ";" in text:
+        raise ValueError(f"unknown path {text!r}; write / or a path that begins with it")
+    return text
+
+
+CookiePath = Annotated[str, BeforeValidator(_cookie_path)]
 HeaderName = Annotated[str, BeforeValidator(header_name)]
 HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NAMES_SCHEMA)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
@@ -213,6 +227,12 @@ Value = Annotated[
     WithJsonSchema(_VALUE_SCHEMA),
 ]
 Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)]
+Classes = Annotated[
+    tuple[ResponseClass, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    WithJsonSchema(_CLASSES_SCHEMA),
+]
 MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
 Conditions: TypeAlias = dict[Annotated[str, BeforeValidator(_condition_name)], Annotated[str | bool, BeforeValidator(_pattern)]]
 Size = Annotated[int, BeforeValidator(octets), WithJsonSchema({"type": ["string", "integer"]})]
@@ -233,10 +253,22 @@ class Noun(BaseModel):
 
 
 class When(Noun):
-    """Conditions of one rule; all of them must hold."""
+    """Conditions of one rule; all of them must hold.
+
+    An answer to HEAD is judged like the one to GET. A 304 or 204 has no Content-Type, so no condition on
+    it or on a class by content holds there; what a rule writes on a 304 replaces what the client has
+    stored, what it removes stays stored.
+    """
 
     scheme: Literal["http", "https"] | None = Field(None, description="How the client spoke, as far as trusted proxies tell.")
     status: Statuses | None = Field(None, description="Status codes or classes: 200, 4xx, [301, 302].")
+    response_class: Classes | None = Field(
+        None,
+        alias="class",
+        description="What the answer is: html (a page), api (JSON, XML, event streams and the like), static (scripts, styles, images, fonts, media), "
+        "download (an attachment, or a type that browsers save), docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then neither html nor api), "
+        "or logout (an answer below 400 at a path that ends in logout or signout; also any of the others).",
+    )
     content_type: MediaTypes | None = Field(None, description="Media types of the answer: text/html, image/*.")
     request: Conditions | None = Field(None, description="Request headers: a pattern with *, true (present) or false (absent).")
     response: Conditions | None = Field(None, description="Headers of the service's answer, written like `request`.")
@@ -249,6 +281,8 @@ class Attributes(Noun):
     http_only: bool | None = Field(None, alias="HttpOnly", description="Hidden from scripts.")
     same_site: Literal["Strict", "Lax", "None"] | None = Field(None, alias="SameSite", description="When other sites' requests carry it.")
     partitioned: bool | None = Field(None, alias="Partitioned", description="One jar for each top-level site; needs Secure.")
+    path: CookiePath | None = Field(None, alias="Path", description="The paths that get it; names that begin with __Host- need /.")
+    domain: Literal[False] | None = Field(None, alias="Domain", description="false takes Domain away: only this host gets it, as __Host- names need.")
 
 
 class Rule(Noun):
@@ -261,6 +295,7 @@ class Rule(Noun):
         None, description="set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid (judge only)."
     )
     value: Value | None = Field(None, description="The value: a text, or directives for CSP.")
+    widen: bool | None = Field(None, description="Gives a merge leave to allow more than the service's own value does.")
     when: When | None = Field(None, description="The rule counts only where all of these hold.")
     mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
     share: Share | None = Field(None, description="Enforce for this share of clients only, as 10%; the same clients stay in as it grows.")

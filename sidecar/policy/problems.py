@@ -7,6 +7,7 @@ know what the models mean, nor lines and columns (`source` adds those by the pat
 from __future__ import annotations
 
 import difflib
+import re
 import typing
 from collections.abc import Iterable
 from typing import Any
@@ -29,12 +30,15 @@ _TYPES = {
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
-    """The cure for a wrong word: the nearest choice, or all of them when few; "" when there are none."""
+    """The cure for a wrong word: the nearest choice, the newest one that is dated, or all of them when few; "" = none."""
     known = sorted(set(choices))
+    dated = [choice for choice in known if re.fullmatch(rf"{re.escape(str(word).lower())}-\d{{4}}-\d\d", choice)]
+    if dated:
+        return f"did you mean {dated[-1]!r}?"
     near = difflib.get_close_matches(str(word).lower(), [choice.lower() for choice in known], n=1, cutoff=0.6)
     if near:
         return f"did you mean {next(choice for choice in known if choice.lower() == near[0])!r}?"
-    return f"known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    return f"known: {', '.join(known)}" if 0 < len(known) <= 16 else ""
 
 
 def keys_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:

@@ -168,8 +168,9 @@ def _merged(layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], posi
             if rule is None:
                 continue
             if rule.action is not None and values.get("action") not in (None, rule.action):
-                values.pop("value", None)  # a new action does not inherit the old one's value
-                origin.pop("value", None)
+                for key in ("value", "widen"):  # a new action does not inherit what belonged to the old one
+                    values.pop(key, None)
+                    origin.pop(key, None)
             for key in (key for key in Rule.model_fields if key in rule.model_fields_set):
                 values[key] = getattr(rule, key)
                 origin[key] = layer
@@ -225,6 +226,8 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
             yield Problem(f"rule {name!r} demands nothing of the cookie", "add attributes: {Secure: true}", path)
         if rule.value is not None:
             yield Problem("a cookie rule takes attributes, no value", "remove the value", (*path, "value"))
+        if rule.widen is not None:
+            yield Problem("only a merge can widen", "remove widen", (*path, "widen"))
         return
     if rule.attributes is not None:
         yield Problem("attributes belong to a cookie rule", "name a cookie", (*path, "attributes"))
@@ -238,6 +241,8 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
         yield Problem(f"action {rule.action!r} needs a value", "add value: ...", path)
     elif rule.action in _OWN_VALUE and not value_text(rule.value or ""):
         yield Problem("the value is empty", "use remove, if the header should not be sent", (*path, "value"))
+    if rule.widen is not None and rule.action != "merge":
+        yield Problem("only a merge can widen", "remove widen, or use action: merge", (*path, "widen"))
     if rule.action == "remove" and rule.value is not None:
         yield Problem("action 'remove' takes no value", "remove the value, or use forbid to judge by value", (*path, "value"))
     names = [header.lower() for header in rule.header]

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sidecar.policy.conditions import Facts, RawFields
-from sidecar.policy.model import MODES, Mode
+from sidecar.policy.model import CLASSES, MODES, Mode
 from sidecar.policy.plan import Decision, Plan, compile_policy, decide
 from sidecar.policy.resolve import Resolved, resolve
 
@@ -40,16 +40,22 @@ TEXTS = ("DENY", "nosniff", "a", "*", "d*y", "default-src 'self'", "max-age=1", 
 CASES = st.sampled_from((str.lower, str.upper, str.title, str))
 HEADERS = ("X-Frame-Options", "X-Odd", "Vary", "Content-Security-Policy", "Cache-Control", "Strict-Transport-Security")
 HOSTS = ("shop.example", "www.shop.example", "other.example")
-PATHS = ("/", "/api", "/api/", "/api/items", "/api/items/7", "/static/a.css")
+PATHS = ("/", "/api", "/api/", "/api/items", "/api/items/7", "/static/a.css", "/docs", "/openapi.json", "/logout/")
 
-TYPICAL = {"Set-Cookie": ("sid=1; Path=/", "a=b;secure", "s"), "Cache-Control": ("public", "private", "max-age=1")}
+MEDIA = ("text/html; charset=utf-8", "application/json", "TEXT/CSS", "image/svg+xml", "application/zip", "text/plain")
+TYPICAL = {
+    "Set-Cookie": ("sid=1; Path=/", "a=b;secure", "s"),
+    "Cache-Control": ("public", "private", "max-age=1"),
+    "Content-Type": MEDIA,
+    "Content-Disposition": ("attachment; filename=a", "inline", "Attachment"),
+}
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> RawFields:
     """Header lines of an answer: typical or any bytes in values, repeats, odd case, names that no rule names."""
     made: RawFields = []
-    for name in draw(st.lists(st.sampled_from((*HEADERS, "Set-Cookie", "Set-Cookie", "Content-Type", "")), max_size=9)):
+    for name in draw(st.lists(st.sampled_from((*HEADERS, "Set-Cookie", "Set-Cookie", "Content-Type", "Content-Type", "Content-Disposition", "")), max_size=9)):
         typical = st.sampled_from([text.encode() for text in TYPICAL.get(name, TEXTS)])
         value = draw(st.one_of(typical, typical, st.binary(max_size=12)))
         made.append((draw(CASES)(name).encode() or draw(st.binary(max_size=5)), value))
@@ -83,6 +89,7 @@ _whens = st.fixed_dictionaries(
     optional={
         "scheme": st.sampled_from(("http", "https")),
         "status": st.lists(st.sampled_from((200, "4xx", "302", "5xx")), min_size=1, max_size=2),
+        "class": st.lists(st.sampled_from(CLASSES), min_size=1, max_size=2),
         "content-type": st.sampled_from(("text/html", "*/*", "a/*", ["text/html", "text/*"])),
         "request": _patterns,
         "response": _patterns,
@@ -93,7 +100,7 @@ _whens = st.fixed_dictionaries(
 _jars = st.builds(
     lambda **keys: _keys(keys),
     cookie=st.sampled_from(("s*", "a", "*")),
-    attributes=st.sampled_from(({"Secure": True}, {"HttpOnly": True, "SameSite": "Lax"}, {"HttpOnly": False})),
+    attributes=st.sampled_from(({"Secure": True}, {"HttpOnly": True, "SameSite": "Lax"}, {"HttpOnly": False}, {"Path": "/", "Domain": False})),
     action=st.sampled_from((None, "set", "require")),
     mode=_modes,
     share=_shares,
@@ -108,7 +115,7 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(allowed), min_size=1, max_size=4, unique=True))
     rule: dict[str, Any] = {"action": action, "header": names, "mode": draw(_modes), "share": draw(_shares), "when": draw(st.one_of(st.none(), st.none(), st.none(), _whens))}
     if action == "merge":
-        rule["value"] = "default-src 'self'"
+        rule |= {"value": "default-src 'self'", "widen": draw(st.sampled_from((None, True, False)))}
     elif action != "remove":
         rule["value"] = draw(_values if action in ("set", "default", "append") else st.one_of(st.none(), _values))
     return _keys(rule)

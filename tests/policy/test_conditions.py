@@ -32,6 +32,13 @@ HTML = (b"Content-Type", b"text/html; charset=utf-8")
         ({"status": "404"}, [], {"status": 404}, True),
         ({"status": "4xx"}, [], {"status": 499}, True),
         ({"status": ["301", "5xx"]}, [], {"status": 302}, False),
+        ({"class": "html"}, [HTML], {}, True),
+        ({"class": ["html", "api"]}, [(b"content-type", b"application/json")], {}, True),
+        ({"class": "html"}, [], {"status": 304}, False),
+        ({"class": "html"}, [HTML], {"path": "/docs"}, False),
+        ({"class": "docs"}, [HTML], {"path": "/docs"}, True),
+        ({"class": "logout"}, [], {"path": "/logout", "status": 302}, True),
+        ({"class": "html"}, [HTML], {"path": "/logout", "method": "HEAD"}, True),
         ({"content-type": "text/html"}, [HTML], {}, True),
         ({"content-type": "TEXT/Html"}, [(b"content-type", b" Text/HTML\t;x")], {}, True),
         ({"content-type": ["image/*", "text/css"]}, [(b"Content-Type", b"image/svg+xml")], {}, True),
@@ -65,6 +72,6 @@ def test_no_when_is_always():
 
 def test_conditions_say_themselves_in_words():
     """Their texts are what `explain` shows."""
-    when = When.model_validate({"scheme": "https", "status": [200, "3xx"], "content-type": ["a/b", "c/*"], "request": {"A": True, "B": "x*"}, "response": {"C": False}})
+    when = When.model_validate({"scheme": "https", "status": [200, "3xx"], "class": ["html", "docs"], "content-type": ["a/b", "c/*"], "request": {"A": True, "B": "x*"}, "response": {"C": False}})
 
-    assert [condition.text for condition in conditions(when)] == ["scheme is https", "status is 200 or 3xx", "content type is a/b or c/*", "answer has no C", "request has a A", "request has B: x*"]
+    assert [condition.text for condition in conditions(when)] == ["scheme is https", "status is 200 or 3xx", "class is html or docs", "content type is a/b or c/*", "answer has no C", "request has a A", "request has B: x*"]

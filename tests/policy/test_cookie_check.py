@@ -24,6 +24,9 @@ def cookies(*lines: bytes) -> list[tuple[bytes, bytes]]:
         ({"cookie": "sid", "attributes": {"HttpOnly": False}}, [b"sid=1; HttpOnly; Path=/"], [b"sid=1; Path=/"]),
         ({"cookie": "*", "attributes": {"HttpOnly": True}}, [b"csrftoken=1"], [b"csrftoken=1"]),
         ({"cookie": "csrftoken", "attributes": {"HttpOnly": True}}, [b"csrftoken=1"], [b"csrftoken=1; HttpOnly"]),
+        ({"cookie": "__Host-*", "attributes": {"Secure": True, "Path": "/", "Domain": False}}, [b"__Host-a=1; path=/x; Domain=a.example"], [b"__Host-a=1; path=/; Secure"]),
+        ({"cookie": "sid", "attributes": {"Path": "/app"}}, [b"sid=1", b"sid"], [b"sid=1; Path=/app", b"sid"]),
+        ({"cookie": "*", "attributes": {"HttpOnly": True}}, [b"no name", b"=x"], [b"no name; HttpOnly", b"=x; HttpOnly"]),
         ({"cookie": "sid", "attributes": LOCKED}, [b"sid=\xff\xfe; path=/"], [b"sid=\xff\xfe; path=/; Secure; HttpOnly; SameSite=Lax"]),
     ],
 )

@@ -60,6 +60,9 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         (SET, {"mode": "off"}, "off (policy)"),
         (SET | {"when": {"status": "5xx"}}, {}, "not so: status is 5xx"),
         (SET | {"when": {"content-type": ["text/html", "image/*"]}}, {}, "not so: content type is text/html or image/*"),
+        (SET | {"when": {"class": ["html", "docs"]}}, {}, "not so: class is html or docs"),
+        ({"header": "Referrer-Policy", "action": "require"}, {"fields": [(b"Referrer-Policy", b"origin")]}, "its value is weak: The policy origin tells other sites, or plain HTTP, more than is needed. require only judges"),
+        ({"header": "X-Frame-Options", "action": "require"}, {"fields": [(b"X-Frame-Options", b"ALLOW")]}, "its value is invalid: Browsers ignore the value ALLOW. require only judges"),
         (SET | {"when": {"request": {"Cookie": True}}}, {}, "not so: request has a Cookie"),
         (SET | {"when": {"request": {"Accept": "*json*"}}}, {}, "not so: request has Accept: *json*"),
         (SET | {"when": {"response": {"Server": True}}}, {}, "not so: answer has a Server"),
@@ -74,6 +77,14 @@ def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], r
 
     assert step.reason == reason
     assert step.applies is not reason.startswith(("off", "not so"))
+
+
+def test_an_explanation_names_the_classes_of_the_answer():
+    """Those of the service's own answer, before any rule touched it."""
+    rules = {"it": {"header": "Content-Type", "action": "set", "value": "text/html"}}
+    world = facts((b"Content-Type", b"application/json"), path="/logout")
+
+    assert explain(plan(rules).routes[-1], world).classes == ("api", "logout")
 
 
 def test_a_removal_of_several_names_has_a_step_for_each_that_stands():

@@ -102,7 +102,8 @@ def test_no_percentages(text: object):
         ("HTTPONLY", ("HttpOnly",), "did you mean 'HttpOnly'?"),
         ("xyz", ("b", "a"), "known: a, b"),
         ("xyz", (), ""),
-        ("xyz", [f"word{at}" for at in range(13)], ""),
+        ("xyz", [f"word{at}" for at in range(17)], ""),
+        ("base", ("base-2025-01", "base-2026-11", "baseline"), "did you mean 'base-2026-11'?"),
         (None, ("none",), "did you mean 'none'?"),
     ],
 )

@@ -61,6 +61,14 @@ def test_a_new_action_does_not_inherit_the_old_value():
     assert [(named.rule.value, "value" in named.origin) for named in complete.routes[0].rules] == [(None, False), (None, False)]
 
 
+def test_a_new_action_does_not_inherit_leave_to_widen():
+    """Only a merge may have it."""
+    merge = {"header": "Content-Security-Policy", "action": "merge", "value": "img-src a.example", "widen": True}
+    complete = policy({"it": merge}, routes=[{"name": "api", "match": {"path": "/"}, "rules": {"it": {"action": "set", "value": "default-src 'none'"}}}])
+
+    assert [route.rules[0].rule.widen for route in complete.routes] == [None, True]
+
+
 def test_an_empty_key_lifts_what_a_layer_below_said():
     """`when:` without a value on a route takes the condition away."""
     complete = policy({"it": SET | {"when": {"status": 200}}}, routes=[{"name": "api", "match": {"path": "/"}, "rules": {"it": {"when": None}}}])
@@ -87,6 +95,12 @@ def test_x_keys_at_the_top_are_a_place_for_anchors():
         ({"it": {"header": "A", "action": "set", "value": ""}}, ["rules.it.value: the value is empty"]),
         ({"it": {"header": "Content-Security-Policy", "action": "set", "value": {"img-src": False}}}, ["rules.it.value: the value is empty"]),
         ({"it": {"header": "A", "action": "remove", "value": "x"}}, ["rules.it.value: action 'remove' takes no value"]),
+        ({"it": {"header": "A", "action": "set", "value": "x", "widen": True}}, ["rules.it.widen: only a merge can widen"]),
+        ({"it": {"cookie": "b", "attributes": {"Secure": True}, "widen": False}}, ["rules.it.widen: only a merge can widen"]),
+        ({"it": {"cookie": "b", "attributes": {"Path": "x"}}}, ["rules.it.attributes.Path: unknown path 'x'"]),
+        ({"it": {"cookie": "b", "attributes": {"Domain": True}}}, ["rules.it.attributes.Domain: unknown Domain True"]),
+        ({"it": SET | {"when": {"class": "htm"}}}, ["rules.it.when.class.0: unknown class 'htm'"]),
+        ({"it": SET | {"when": {"class": []}}}, ["rules.it.when.class: class is empty"]),
         ({"it": {"header": ["A", "a"], "action": "remove"}}, ["rules.it.header: rule 'it' names a more than once"]),
         ({"it": {"header": "A", "action": "set", "value": {"img-src": "a"}}}, ["rules.it.value: A takes its value as text"]),
         ({"it": {"header": "Set-Cookie", "action": "default", "value": "x"}}, ["rules.it.action: action 'default' would overwrite the service's cookies"]),

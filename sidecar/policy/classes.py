@@ -1,0 +1,84 @@
+"""What an answer is: a page, data, a static file, a download, API documentation, the answer to a logout.
+
+Lives here: the classes that a rule's `when` may name, told by media type, Content-Disposition, path and
+status. Must not know rules, actions or modes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sidecar.policy.matching import same_path
+from sidecar.policy.model import ResponseClass
+
+_EXACT: Mapping[bytes, ResponseClass] = {
+    **dict.fromkeys((b"text/html", b"application/xhtml+xml"), "html"),
+    **dict.fromkeys(
+        (
+            b"application/json", b"text/json", b"application/xml", b"text/xml", b"application/yaml", b"application/x-yaml", b"text/yaml", b"text/x-yaml",
+            b"application/vnd.oai.openapi", b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/cbor", b"application/msgpack",
+            b"application/x-msgpack", b"application/protobuf", b"application/x-protobuf", b"application/grpc", b"application/grpc-web",
+        ),
+        "api",
+    ),
+    **dict.fromkeys(
+        (
+            b"text/css", b"text/javascript", b"application/javascript", b"application/x-javascript", b"application/ecmascript", b"application/wasm",
+            b"application/manifest+json", b"application/vnd.ms-fontobject", b"application/font-woff", b"application/font-sfnt",
+        ),
+        "static",
+    ),
+    **dict.fromkeys(
+        (
+            b"application/octet-stream", b"application/zip", b"application/gzip", b"application/x-gzip", b"application/x-tar", b"application/zstd",
+            b"application/x-7z-compressed", b"application/x-bzip2", b"application/x-xz", b"application/vnd.rar", b"application/x-rar-compressed",
+        ),
+        "download",
+    ),
+}  # fmt: skip
+_FAMILIES = (b"image/", b"font/", b"audio/", b"video/")
+_SUFFIXES = (b"+json", b"+xml", b"+yaml", b"+cbor", b"+proto")
+
+# Where FastAPI, DRF, Flasgger, springdoc and Swagger UI put their pages and descriptions, at the root or below
+# /api, /v1 and the like. Deliberately narrow: pages here may get a looser CSP, and routes serve all other places.
+_DOCS = re.compile(
+    r"(?:/(?:api|rest|schema|v\d{1,4}(?:\.\d{1,4})?)){0,4}"
+    r"/(?:docs(?:/oauth2-redirect)?|redoc|apidocs?|api-docs|swagger(?:-ui)?(?:/index\.html|/oauth2-redirect\.html|\.html)?|(?:openapi|swagger)\.(?:json|ya?ml))/?",
+    re.IGNORECASE,
+)
+_LOGOUT = re.compile(r"(?:.*/)?(?:log|sign)[-_]?(?:out|off)(?:\.[a-z]{1,5})?/?", re.IGNORECASE | re.DOTALL)
+
+
+def is_class(wanted: frozenset[ResponseClass], path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> bool:
+    """Whether an answer belongs to one of the classes; `seen` are its lines by lower-case name."""
+    return not wanted.isdisjoint(classes(path, status, seen)) if "logout" in wanted else _content(path, seen) in wanted
+
+
+def classes(path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> tuple[ResponseClass, ...]:
+    """The classes of an answer: at most one by what it carries, and `logout` beside it."""
+    content = _content(path, seen)
+    found: tuple[ResponseClass, ...] = () if content is None else (content,)
+    return (*found, "logout") if 200 <= status < 400 and _LOGOUT.fullmatch(same_path(path)) else found
+
+
+def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClass | None:
+    """By Content-Disposition, then Content-Type; an answer without the latter (304, 204) is of no class."""
+    disposition, types = seen.get(b"content-disposition"), seen.get(b"content-type")
+    if disposition is not None and disposition[0].partition(b";")[0].strip(b" \t").lower() == b"attachment":
+        return "download"
+    if types is None:
+        return None
+    found = of_media_type(types[0])
+    return "docs" if found in ("html", "api") and _DOCS.fullmatch(same_path(path)) else found
+
+
+def of_media_type(content_type: bytes) -> ResponseClass | None:
+    """The class that a Content-Type alone tells: html, api, static or download."""
+    media = content_type.partition(b";")[0].strip(b" \t").lower()
+    found = _EXACT.get(media)
+    if found is not None:
+        return found
+    if media.startswith(_FAMILIES):
+        return "static"
+    return "api" if media.endswith(_SUFFIXES) else None
