@@ -1,0 +1,88 @@
+"""Reports -> a first policy: report-only, one rule for each finding, a comment above each rule.
+
+Lives here: gathering fixes over several pages, and the text of the file. Must not know where it is
+written, nor how a finding came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sidecar.audit.fixes import Fix, removal, scalar
+from sidecar.audit.report import Report
+
+_HEAD = """\
+# A first policy, from an audit. It is report-only: the sidecar tells what it would change, and changes nothing.
+# Let it see real traffic, take out what does not fit, then promote rule by rule.
+version: 1
+name: {name}
+# owner: who answers for this policy
+reason: {reason}
+expected: {expected}
+rollback: sidecar rollback
+mode: report-only
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A rule, and the findings that it answers."""
+
+    fix: Fix
+    findings: tuple[str, ...]
+
+
+def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
+    """One rule for each header or cookie over all pages, in the order of the findings; one for all names that leak.
+
+    Of one name for several cookies the later rules get numbers.
+    """
+    held: dict[str, Answered] = {}
+    leaks: dict[str, None] = {}
+    for row in (row for report in reports for row in report.rows if row.fix and row.verdict != "good"):
+        if row.verdict == "leaks":
+            leaks[row.header] = None
+        elif row.fix is not None:
+            _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
+    last = [Answered(removal(*leaks), (f"{', '.join(leaks)}: tell strangers what runs here.",))] if leaks else []
+    return (*held.values(), *last)
+
+
+def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
+    name, number = fix.name, 1
+    while name in held and held[name].fix.rule.get("cookie") != fix.rule.get("cookie"):
+        number += 1
+        name = f"{fix.name}-{number}"
+    before = held.get(name)
+    both = fix if before is None else _both(before.fix, fix)
+    held[name] = Answered(replace(both, name=name), tuple(dict.fromkeys((*(before.findings if before else ()), finding))))
+
+
+def _both(one: Fix, other: Fix) -> Fix:
+    """A fix for what either answers: one that overwrites serves where the header is absent too, and a cookie's demands add up."""
+    mine, theirs = one.rule.get("attributes"), other.rule.get("attributes")
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        return replace(one, rule={**one.rule, "attributes": {**mine, **theirs}})
+    return other if one.rule.get("action") == "default" else one
+
+
+def draft(reports: Iterable[Report]) -> str:
+    """The text of a policy file that answers the findings of all pages; ASCII, ends with a line feed."""
+    held = tuple(reports)
+    urls = dict.fromkeys(report.url for report in held)
+    text = _HEAD.format(
+        name=scalar(", ".join(dict.fromkeys(report.host for report in held))[:128] or "audited"),
+        reason=scalar(f"audit of {', '.join(urls)}"[:512]),
+        expected=scalar("the findings of the audit are gone, and no page or client is broken"),
+    )
+    found = gather(held)
+    if not found:
+        return f"{text}# Nothing was found that a rule could answer.\nrules: {{}}\n"
+    return f"{text}rules:\n{''.join(map(_block, found))}"
+
+
+def _block(answered: Answered) -> str:
+    fix = answered.fix
+    comments = [*answered.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
+    return "".join(f"  {line}\n" for line in (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n")))

@@ -1,0 +1,108 @@
+"""A fix: a policy rule that answers a finding, as data and as YAML text.
+
+Lives here: the noun, the fixes for a header, and writing them down. Must not know verdicts, scores or
+answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from sidecar.audit.oshp import recommended
+from sidecar.policy.header_table import Header
+
+Value: TypeAlias = str | bool | tuple[str, ...] | Mapping[str, "Value"]
+
+_WIDTH = 110
+_PLAIN = re.compile(r"[A-Za-z/$][A-Za-z0-9 ./$_*=-]*[A-Za-z0-9*/]|[A-Za-z]")
+_RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_PAGES: Mapping[str, Value] = MappingProxyType({"class": ("html", "docs")})
+_POLICED: Mapping[str, Value] = MappingProxyType({"class": "html"})
+"""A strict policy leaves API documentation pages blank; they need one of their own."""
+_DYNAMIC: Mapping[str, Value] = MappingProxyType({"class": ("html", "api")})
+"""Not to store static files would cost the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A rule by name; `breaks` says what it may break when it is enforced ("" = nothing known)."""
+
+    name: str
+    rule: Mapping[str, Value]
+    breaks: str = ""
+
+    @property
+    def yaml(self) -> str:
+        """The rule as it stands below `rules:` of a policy, without indentation; on one line where it fits."""
+        line = f"{scalar(self.name)}: {_flow(self.rule)}"
+        return line if len(line) <= _WIDTH else "\n".join(_lines({self.name: self.rule}))
+
+
+def rule_name(header: str) -> str:
+    """The preset's name for the rule on a header, or the header's own in lower case."""
+    names = {one.header.lower(): one.rule for one in recommended()}
+    return names.get(header.lower(), header.lower())
+
+
+def for_header(row: Header, *, present: bool) -> Fix | None:
+    """The rule that sends the strongest value, or takes away what is outdated or tells too much; None where it depends on the service."""
+    if row.deprecated or row.group == "disclosure":
+        return Fix(rule_name(row.name), {"header": row.name, "action": "remove"})
+    if not row.strong:
+        return None
+    rule: dict[str, Value] = {"header": row.name, "action": "set" if present else "default", "value": row.strong}
+    if row.grammar == "cache":
+        rule["when"] = _DYNAMIC
+    elif row.scope == "documents":
+        rule["when"] = _POLICED if row.grammar == "csp" else _PAGES
+    elif row.scope == "https":
+        rule["when"] = {"scheme": "https"}
+    return Fix(rule_name(row.name), rule, row.breaks)
+
+
+def for_policy(directives: Mapping[str, tuple[str, ...]]) -> Fix:
+    """The rule that adds what a Content-Security-Policy says nothing of."""
+    rule: dict[str, Value] = {"header": "Content-Security-Policy", "action": "merge", "value": directives}
+    return Fix(rule_name("Content-Security-Policy"), rule | {"when": _POLICED}, "Frames, forms and plugins that it does not allow.")
+
+
+def for_cookie(name: str, attributes: Mapping[str, str | bool], breaks: str) -> Fix | None:
+    """The rule that adds these attributes to one cookie; None for names that no rule can hold."""
+    if not attributes or not re.fullmatch(r"[!-~]{1,256}", name):
+        return None
+    words = _NOT_IN_NAMES.sub("-", name).strip("-.")[:50] or "unnamed"
+    return Fix(f"cookie-{words}", {"cookie": name, "attributes": dict(attributes)}, breaks)
+
+
+def removal(*names: str) -> Fix:
+    """The rule that takes names away that tell too much."""
+    return Fix("disclosure", {"header": names, "action": "remove"})
+
+
+def _flow(value: Value) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{scalar(key)}: {_flow(item)}' for key, item in value.items())}}}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(scalar, value))}]"
+    return str(value).lower() if isinstance(value, bool) else scalar(value)
+
+
+def _lines(mapping: Mapping[str, Value], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{scalar(key)}:", *_lines(value, f"{indent}  ")]
+        else:
+            lines.append(f"{indent}{scalar(key)}: {_flow(value)}")
+    return lines
+
+
+def scalar(text: str) -> str:
+    """A text as YAML, in double quotes where it could be read as anything else."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED else json.dumps(text)

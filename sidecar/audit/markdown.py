@@ -1,0 +1,52 @@
+"""Reports as Markdown, for pull requests and tickets. Must not know files or terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sidecar.audit.draft import gather
+from sidecar.audit.report import Report
+
+_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~$"})
+
+
+def markdown(reports: Iterable[Report]) -> str:
+    """One section for each page; ends with a line feed."""
+    held = tuple(reports)
+    parts = ["# Header audit"]
+    if len(held) > 1:
+        parts.append(_table(("Page", "Mark", "Findings"), [(_text(report.url), _mark(report), f"{sum(row.verdict != 'good' for row in report.rows)}") for report in held]))
+    for report in held:
+        parts.append(f"## {_text(report.url)}: {_mark(report)}")
+        if report.coverage:
+            parts.append(f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as recommended, {len(report.coverage.leaks)} that leak.")
+        if report.rows:
+            parts.append(_table(("Header", "Verdict", "Observed", "Why"), [(row.header, f"**{row.verdict}**", _observed(row.observed), _text(" ".join((row.why, *row.more)))) for row in report.rows]))
+        if report.results:
+            parts.append("### Score")
+            parts.append(_table(("Test", "Outcome", "Points"), [(result.test.value, result.outcome.value, f"{result.points:+d}" if result.points else "0") for result in report.results]))
+        rules = "\n".join(answered.fix.yaml for answered in gather((report,)))
+        if rules:
+            parts.append(f"### Rules that answer the findings\n\n```yaml\n{rules}\n```")
+        if report.notes:
+            parts.append("### Notes")
+            parts.append("\n".join(f"- {_text(note)}" for note in report.notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _mark(report: Report) -> str:
+    return "no score" if report.grade is None else f"grade {report.grade} ({report.score})"
+
+
+def _observed(values: Sequence[str]) -> str:
+    """Values as code; a vertical bar would end the cell, and a backtick the code."""
+    return "<br>".join(f"`{value.replace('|', chr(92) + '|').replace('`', chr(39))}`" for value in values if value)
+
+
+def _text(text: str) -> str:
+    return text.translate(_SPECIAL)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,134 @@
+"""How much of OWASP's recommendation an answer follows: which headers as stated, which names leak.
+
+Lives here: the comparison with the shipped preset, by meaning and not by spelling. Must not know the
+Observatory, nor what is wrong with a value (see `verdicts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from sidecar.audit.visit import HTML_TYPES, Answer
+from sidecar.policy import csp, headers
+from sidecar.policy.classes import of_media_type
+from sidecar.policy.fields import parse_dictionary, parse_item, serialise
+from sidecar.policy.header_table import Grammar, Header
+from sidecar.policy.tokens import parse_cache, parse_hsts, words
+from sidecar.source import presets
+
+PRESET = "oshp-2026-07"
+
+State: TypeAlias = Literal["as recommended", "different", "absent", "not due here"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """One header of the preset: its name, the rule that states it, and the value."""
+
+    header: str
+    rule: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One answer beside the preset."""
+
+    states: tuple[tuple[str, State], ...]
+    """Header -> how the answer stands to the recommendation, in the preset's order."""
+    leaks: tuple[str, ...]
+    """Names, as the preset spells them, that the answer carries and should not."""
+
+    @property
+    def followed(self) -> int:
+        """How many headers are as recommended."""
+        return sum(state == "as recommended" for _, state in self.states)
+
+    @property
+    def due(self) -> int:
+        """How many could be, in an answer of this kind."""
+        return sum(state != "not due here" for _, state in self.states)
+
+
+@cache
+def recommended() -> tuple[Recommended, ...]:
+    """The headers that the preset sets, in its order."""
+    rules = presets()[PRESET]["rules"]
+    return tuple(Recommended(rule["header"], name, rule["value"]) for name, rule in rules.items() if rule["action"] == "set")
+
+
+@cache
+def removed() -> Mapping[str, str]:
+    """The names that the preset removes: lower case -> its spelling."""
+    rules = presets()[PRESET]["rules"].values()
+    return MappingProxyType({name.lower(): name for rule in rules if rule["action"] == "remove" for name in rule["header"]})
+
+
+def is_due(row: Header, answer: Answer) -> bool:
+    """Whether a header has an effect in an answer; of Cache-Control, whether its content is made for the request."""
+    if row.scope == "documents":
+        return answer.media_type in HTML_TYPES or not answer.media_type
+    if row.grammar == "cache":
+        return of_media_type(answer.media_type.encode("latin-1")) in ("html", "api", None)
+    return row.scope == "all" or (row.scope == "https" and answer.place.scheme == "https")
+
+
+def coverage(answer: Answer) -> Coverage:
+    """The answer beside the preset."""
+    states = tuple((one.header, _state(one, answer)) for one in recommended())
+    found = dict.fromkeys(name.decode("latin-1").lower() for name, _ in answer.fields)
+    return Coverage(states, tuple(removed()[name] for name in found if name in removed()))
+
+
+def _state(one: Recommended, answer: Answer) -> State:
+    values, row = answer.values(one.header), headers.get(one.header)
+    if not values:
+        return "absent" if row is None or is_due(row, answer) else "not due here"
+    if row is None or (len(values) > 1 and row.single):
+        return "different"
+    same = _SAME.get(row.grammar, _folded)
+    return "as recommended" if same(", ".join(values), one.value) else "different"
+
+
+def _folded(value: str, wanted: str) -> bool:
+    return value.lower() == wanted.lower()
+
+
+def _policies(value: str, wanted: str) -> bool:
+    found, stated = csp.parse(value), csp.parse(wanted)
+    return len(found) == 1 and csp.normalise(found[0]) == csp.normalise(stated[0])
+
+
+def _hsts(value: str, wanted: str) -> bool:
+    """As long and as far; longer, and preload, are left to the site."""
+    found, stated = parse_hsts(value), parse_hsts(wanted)
+    return found.valid and (found.max_age or 0) >= (stated.max_age or 0) and found.include_subdomains
+
+
+def _features(value: str, wanted: str) -> bool:
+    """The same allowlists; sync-xhr may be closed too."""
+    found, stated = (parse_dictionary(text).value or {} for text in (value, wanted))
+    strict = parse_dictionary("sync-xhr=()").value or {}
+    return bool(found) and found in (stated, {**stated, **strict})
+
+
+def _token(value: str, wanted: str) -> bool:
+    item = parse_item(value).value
+    return item is not None and serialise((item[0], {})) == wanted
+
+
+_SAME: Mapping[Grammar, Callable[[str, str], bool]] = MappingProxyType(
+    {
+        "csp": _policies,
+        "hsts": _hsts,
+        "permissions": _features,
+        "item": _token,
+        "cache": lambda value, wanted: parse_cache(value)[0] == parse_cache(wanted)[0],
+        "site-data": lambda value, wanted: {*words(value)} == {*words(wanted)},
+    }
+)
+"""Grammar -> whether two values mean the same; the others are words."""

@@ -1,0 +1,118 @@
+"""All that the audit has to say of one page, in one noun.
+
+Lives here: putting results, coverage and rows together, how bad a row is, and the report as plain data.
+Must not know files, terminals or formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from sidecar.audit import outcomes
+from sidecar.audit.observatory import Result, judge, look
+from sidecar.audit.oshp import PRESET, Coverage, coverage
+from sidecar.audit.verdicts import Row, verdicts
+from sidecar.audit.visit import Answer, Visit, is_judged, without_query
+from sidecar.policy.tokens import parse_hsts
+
+Level: TypeAlias = Literal["error", "warning", "note", "none"]
+"""The words of SARIF; none = nothing is wrong."""
+
+_BAD = -20
+"""Points from which on a finding is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The judgement on one page."""
+
+    url: str
+    """The judged address (that of the last redirect), fit to be shown."""
+    host: str
+    status: int | None
+    """None = nothing answered."""
+    results: tuple[Result, ...]
+    score: int | None
+    """None = answers of this status are not scored."""
+    grade: str | None
+    coverage: Coverage | None
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def level(self, row: Row) -> Level:
+        """How bad a row is, by what its test cost."""
+        if row.verdict == "good":
+            return "none"
+        name = "cookies" if row.header == "Set-Cookie" else row.header.lower()
+        points = next((result.points for result in self.results if result.test.value == name), 0)
+        if points <= _BAD and row.verdict != "leaks":
+            return "error"
+        return "warning" if points < 0 or row.verdict in ("weak", "invalid") else "note"
+
+
+def report(visit: Visit) -> Report:
+    """Judge a visit. Total: whatever the answers hold."""
+    seen, page = look(visit), visit.page
+    results = judge(seen) if seen else ()
+    scored = page is not None and is_judged(page.status)
+    score = outcomes.score(tuple(result.outcome for result in results)) if scored else None
+    return Report(
+        url=without_query(page.url if page else visit.url),
+        host=visit.host,
+        status=page.status if page else None,
+        results=results,
+        score=score,
+        grade=None if score is None else outcomes.grade(score),
+        coverage=coverage(page) if page else None,
+        rows=verdicts(seen) if seen else (),
+        notes=(*visit.notes, *_notes(visit, page)),
+    )
+
+
+def _notes(visit: Visit, page: Answer | None) -> Iterator[str]:
+    if page is None:
+        yield "nothing answered, so nothing was judged"
+        return
+    if not is_judged(page.status):
+        yield f"an answer of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
+    says_preload = any(parse_hsts(value).preload for value in page.values("strict-transport-security"))
+    if says_preload and not visit.is_preloaded(visit.host):
+        yield "the header asks for preloading; whether browsers' lists hold the host was not looked up (say so with --preloaded HOST)"
+
+
+def reaches(one: Report, least: str) -> bool:
+    """Whether a page has at least this grade; a page without one has not."""
+    return one.grade is not None and outcomes.is_at_least(one.grade, least)
+
+
+def as_data(one: Report) -> dict[str, Any]:
+    """The report as plain data, for JSON."""
+    covered = one.coverage
+    return {
+        "url": one.url,
+        "host": one.host,
+        "status": one.status,
+        "grade": one.grade,
+        "score": one.score,
+        "tests": [{"test": result.test.value, "outcome": result.outcome.value, "points": result.points} for result in one.results],
+        "oshp": covered
+        and {"preset": PRESET, "as_recommended": covered.followed, "due": covered.due, "of": len(covered.states), "headers": dict(covered.states), "leaks": list(covered.leaks)},
+        "headers": [_row_data(one, row) for row in one.rows],
+        "notes": list(one.notes),
+    }
+
+
+def _row_data(one: Report, row: Row) -> dict[str, Any]:
+    return {
+        "header": row.header,
+        "verdict": row.verdict,
+        "level": one.level(row),
+        "observed": list(row.observed),
+        "why": row.why,
+        "more": list(row.more),
+        "advice": row.advice,
+        "fix": row.fix.yaml if row.fix else None,
+        "spec": row.spec,
+    }

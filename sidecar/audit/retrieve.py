@@ -1,0 +1,172 @@
+"""Fetching what the judges need: the page, its http twin, robots.txt and a CORS preflight. All I/O of the audit.
+
+Lives here: requests, redirects, certificates, limits. Must not know what any answer is worth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import aiohttp
+
+from sidecar.audit.page import MAX_BODY
+from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Answer, Visit, join, split, without_query
+
+ORIGIN = "https://foreign-origin.example"
+"""The origin that the CORS preflight claims to come from; nobody can own it (RFC 2606)."""
+MAX_FIELD = 65_536
+MAX_FIELDS = 500
+AT_ONCE = 8
+"""Pages that are fetched side by side."""
+
+_HEADERS = {
+    "User-Agent": "header-sidecar audit",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Encoding": "identity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to fetch."""
+
+    timeout: float = 10.0
+    """Seconds for each answer, from the lookup of the name to the end of the body."""
+    insecure: bool = False
+    """Take every certificate for good."""
+    authorities: str | None = None
+    """A PEM file of certificate authorities to trust instead of the system's."""
+    http_port: int | None = None
+    https_port: int | None = None
+    """Ports of the twins; missing = 80 and 443, where the page itself is on its scheme's own port."""
+    preloaded: frozenset[str] = frozenset()
+
+
+async def visits(urls: Iterable[str], options: Options, done: Callable[[], object]) -> tuple[Visit, ...]:
+    """Visit every address, some at a time, in the order given; `done` is called after each.
+
+    Raises:
+        OSError: the file of authorities cannot be read, or holds none.
+    """
+    trust = ssl.create_default_context(cafile=options.authorities)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(url: str) -> Visit:
+        async with gate:
+            seen = await visit(url, options, trust)
+        done()
+        return seen
+
+    return tuple(await asyncio.gather(*map(one, urls)))
+
+
+async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
+    """Fetch one page and all that is judged with it; what cannot be fetched is left empty and noted."""
+    notes: list[str] = []
+    chains: dict[str, tuple[Answer, ...]] = {"https": (), "http": ()}
+    others: tuple[Answer, ...] = ()
+    probe = None
+    for scheme in ("https", "http"):
+        address = twin(url, scheme, options)
+        if address is None:
+            notes.append(f"the port of the {scheme} twin is not known; name it with --{scheme}-port")
+            continue
+        async with _session(options) as session:
+            reader = _Reader(session, False if options.insecure else trust, notes)
+            chains[scheme] = await reader.chain(address)
+            if chains[scheme] and (scheme == "https" or not chains["https"]):
+                page = chains[scheme][-1]
+                others = await reader.chain(join(page.url, "/robots.txt"))
+                probe = await reader.answer(page.url, "OPTIONS", {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"})
+    if options.insecure:
+        notes.append("certificates were not checked")
+    return Visit(url, chains["https"], chains["http"], others, probe, ORIGIN, options.preloaded, tuple(dict.fromkeys(notes)))
+
+
+def twin(url: str, scheme: str, options: Options) -> str | None:
+    """The same address in this scheme; None = its port is not known."""
+    parts = split(url)
+    if parts.scheme == scheme:
+        return url
+    named = options.http_port if scheme == "http" else options.https_port
+    if named is None and parts.port not in (None, PORTS.get(parts.scheme)):
+        return None
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return parts._replace(scheme=scheme, netloc=f"{host}:{named}" if named else f"{host}").geturl()
+
+
+def _session(options: Options) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.CookieJar(unsafe=True),  # hosts given as an IP address have cookies too
+        timeout=aiohttp.ClientTimeout(total=options.timeout),
+        connector=aiohttp.TCPConnector(force_close=True),
+        headers=_HEADERS,
+        auto_decompress=False,
+        max_line_size=MAX_FIELD,
+        max_field_size=MAX_FIELD,
+        max_headers=MAX_FIELDS,
+    )
+
+
+class _Reader:
+    """Asks within one session; from the first bad certificate on, no certificate is checked."""
+
+    def __init__(self, session: aiohttp.ClientSession, trust: ssl.SSLContext | Literal[False], notes: list[str]) -> None:
+        self._session, self._notes = session, notes
+        self._trust: ssl.SSLContext | Literal[False] = trust
+        self._verified = True
+
+    async def chain(self, url: str) -> tuple[Answer, ...]:
+        """The answers from an address through all redirects; cut where nothing answers or no end is near."""
+        answers: list[Answer] = []
+        while url and len(answers) <= MAX_HOPS and split(url).scheme in PORTS:
+            answer = await self.answer(url)
+            if answer is None:
+                break
+            answers.append(answer)
+            url = answer.target
+        return tuple(answers)
+
+    async def answer(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer | None:
+        """One answer, whatever its certificate; None = none came, and why is noted."""
+        try:
+            try:
+                return await self._ask(url, method, headers)
+            except aiohttp.ClientConnectorCertificateError as error:
+                self._notes.append(f"{without_query(url)}: bad certificate: {getattr(error.certificate_error, 'verify_message', error.certificate_error)}")
+                self._trust, self._verified = False, False
+                return await self._ask(url, method, headers)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._notes.append(f"{without_query(url)}: no answer: {_reason(error)}")
+            return None
+
+    async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> Answer:
+        async with self._session.request(method, url, headers=headers, allow_redirects=False, ssl=self._trust) as response:
+            fields = tuple((bytes(name), bytes(value)) for name, value in response.raw_headers)
+            answer = Answer(url, response.status, fields, b"", self._verified)
+            if answer.target or (answer.media_type and answer.media_type not in HTML_TYPES):
+                return answer
+            return Answer(url, response.status, fields, await _body(response.content), self._verified)
+
+
+async def _body(content: aiohttp.StreamReader) -> bytes:
+    """The body up to the cap; of one that breaks off, what came."""
+    body = bytearray()
+    try:
+        while len(body) < MAX_BODY and (piece := await content.read(MAX_BODY - len(body))):
+            body += piece
+    except (aiohttp.ClientError, TimeoutError):
+        pass
+    return bytes(body)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

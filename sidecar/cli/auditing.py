@@ -1,0 +1,153 @@
+"""The verb audit: live pages, an HTTP archive or raw answers judged, scored, and answered with rules.
+
+Must not know how anything is judged or fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from sidecar.audit import recording
+from sidecar.audit.draft import draft, gather
+from sidecar.audit.markdown import markdown
+from sidecar.audit.outcomes import GRADES
+from sidecar.audit.report import Report, as_data, reaches, report
+from sidecar.audit.sarif import sarif
+from sidecar.audit.visit import Visit, complete
+from sidecar.cli.printing import as_json, err, out, table
+from sidecar.source import load_policy
+
+_STYLES = {"good": "green", "weak": "yellow", "missing": "red", "invalid": "red", "leaks": "magenta"}
+_FORMATS = ("table", "json", "markdown", "sarif")
+
+
+@click.command()
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option("--har", type=click.Path(path_type=Path), help="Judge the pages of an HTTP archive, saved by a browser.")
+@click.option("--raw", type=click.Path(path_type=Path), help="Judge answers as `curl -si` prints them; - reads stdin. URL says where they came from.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True, help="How the result is printed.")
+@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+@click.option("--min-grade", type=click.Choice([name for _, name in GRADES]), help="Exit 1 when a page's grade is below this.")
+@click.option("--write", type=click.Path(path_type=Path), help="Write a first report-only policy that answers the findings.")
+@click.option("--force", is_flag=True, help="Let --write overwrite a file.")
+@click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds for each answer.")
+@click.option("--insecure", is_flag=True, help="Take every certificate for good.")
+@click.option("--cacert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Trust these certificate authorities (PEM) and no others.")
+@click.option("--http-port", type=click.IntRange(1, 65535), help="Port of the http twin. [default: 80, where the page is on 443]")
+@click.option("--https-port", type=click.IntRange(1, 65535), help="Port of the https twin. [default: 443, where the page is on 80]")
+@click.option("--preloaded", multiple=True, metavar="HOST", help="A host in the browsers' HSTS preload lists; may be repeated.")
+def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any) -> None:
+    """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and say the rules that help."""
+    file: Path | None = how["write"]
+    if file is not None and file.exists() and not how["force"]:
+        raise click.UsageError(f"{file} exists; --force overwrites it")
+    reports = [report(visit) for visit in _visits(urls, har, raw, how)]
+    _print(reports, "json" if how["machine"] else how["form"])
+    if file is not None:
+        _write(reports, file)
+    least = how["min_grade"]
+    fine = all(one.status is not None and (least is None or reaches(one, least)) for one in reports)
+    sys.exit(0 if fine else 1)
+
+
+def _visits(urls: tuple[str, ...], har: Path | None, raw: Path | None, how: Mapping[str, Any]) -> tuple[Visit, ...]:
+    if (har is not None) + (raw is not None) + (bool(urls) and raw is None) != 1 or (raw and len(urls) > 1):
+        raise click.UsageError("name URLs, or --har FILE, or --raw FILE with the URL that it came from")
+    preloaded = frozenset(host.lower() for host in how["preloaded"])
+    try:
+        addresses = [complete(url) for url in urls]
+        if har is not None:
+            return recording.from_har(_read(har), preloaded)
+        if raw is not None:
+            return recording.from_raw(_read(raw), addresses[0] if addresses else "https://localhost/", preloaded)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    return _fetched(addresses, preloaded, how)
+
+
+def _fetched(addresses: Sequence[str], preloaded: frozenset[str], how: Mapping[str, Any]) -> tuple[Visit, ...]:
+    from sidecar.audit import retrieve  # the client is slow to load, and no other verb needs it
+
+    cacert = how["cacert"]
+    options = retrieve.Options(how["timeout"], how["insecure"], str(cacert) if cacert else None, how["http_port"], how["https_port"], preloaded)
+    logging.getLogger("aiohttp").addHandler(logging.NullHandler())  # else it prints each cookie that its jar does not take
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=len(addresses) < 2 or not console.is_terminal) as progress:
+        task = progress.add_task("audit", total=len(addresses))
+        try:
+            return asyncio.run(retrieve.visits(addresses, options, lambda: progress.advance(task)))
+        except OSError as error:
+            raise click.UsageError(f"{cacert}: {error}") from error
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror}") from error
+
+
+def _print(reports: list[Report], form: str) -> None:
+    if form == "json":
+        as_json({"pages": [as_data(one) for one in reports]})
+    elif form == "sarif":
+        as_json(sarif(reports))
+    elif form == "markdown":
+        click.echo(markdown(reports), nl=False)
+    else:
+        for one in reports:
+            _table(one)
+        if len(reports) > 1:
+            table("", ("page", "grade", "score", "OWASP", "findings"), map(_summary, reports))
+
+
+def _summary(one: Report) -> tuple[object, ...]:
+    covered = f"{one.coverage.followed}/{one.coverage.due}" if one.coverage else "-"
+    findings = sum(row.verdict != "good" for row in one.rows)
+    return one.url, one.grade or "-", "-" if one.score is None else one.score, covered, findings
+
+
+def _table(one: Report) -> None:
+    console = out()
+    mark = "no score" if one.grade is None else f"grade {one.grade}, score {one.score}"
+    console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
+    if one.coverage:
+        console.print(f"OWASP: {one.coverage.followed} of {one.coverage.due} headers as recommended; {len(one.coverage.leaks)} that leak")
+    rows = [(row.header, Text(row.verdict, style=_STYLES[row.verdict]), "\n".join(row.observed), "\n".join((row.why, *row.more))) for row in one.rows]
+    if rows:
+        console.print()
+        table("", ("header", "verdict", "observed", "why"), rows)
+    tests = [(result.test.value, result.outcome.value, f"{result.points:+d}" if result.points else "0") for result in one.results]
+    if tests:
+        console.print()
+        table("", ("test", "outcome", "points"), tests)
+    if found := gather((one,)):
+        console.print("\nrules that answer the findings (--write FILE makes a report-only policy of them):", style="bold")
+        for answered in found:
+            console.print(Text(answered.fix.yaml), soft_wrap=True)
+    for note in one.notes:
+        console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
+    console.print()
+
+
+def _write(reports: list[Report], file: Path) -> None:
+    text = draft(reports)
+    load_policy(text.encode(), str(file))
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror}") from error
+    err().print(Text(f"{file}: a report-only policy; read it, then: sidecar check {file}"))
+
+
+VERBS = (audit,)

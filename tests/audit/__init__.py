@@ -1,0 +1,1 @@
+"""The audit: visits, scores, verdicts, reports, and the verb."""
