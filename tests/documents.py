@@ -1,0 +1,140 @@
+"""The generated parts of the documents: `python -m tests.documents --write` brings them up to date, a test compares.
+
+Lives here: reference tables from the models, the metric table and the command line. Must not know prose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from pydantic import BaseModel
+
+from sidecar.cli import commands
+from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, When, schema
+from sidecar.settings import Settings
+from sidecar.telemetry.metrics import METRICS
+
+ROOT = Path(__file__).parent.parent
+_PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _type(data: Mapping[str, Any]) -> str:
+    """A JSON Schema's type in words."""
+    if "$ref" in data:
+        return data["$ref"].rpartition("/")[2].lower()
+    if "enum" in data:
+        return " \\| ".join(f"`{value}`" for value in data["enum"])
+    if "const" in data:
+        return f"`{data['const']}`"
+    if "anyOf" in data or "oneOf" in data:
+        known = [_type(item) for item in data.get("anyOf") or data["oneOf"] if item.get("type") != "null"]
+        return " or ".join(dict.fromkeys(known))
+    kind = data.get("type", "")
+    words = {"string": "text", "array": "list", "object": "mapping", "integer": "whole number", "boolean": "true or false"}
+    kinds = kind if isinstance(kind, list) else [kind]
+    return " or ".join(words.get(one, one) for one in kinds)
+
+
+def _model(model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[str]:
+    described = data if model is Policy else data["$defs"][model.__name__]
+    yield f"### {model.__name__}"
+    yield ""
+    yield " ".join((model.__doc__ or "").split())
+    yield ""
+    yield "| key | takes | meaning |"
+    yield "|---|---|---|"
+    for name, field in described["properties"].items():
+        needed = " **(needed)**" if name in described.get("required", ()) else ""
+        yield f"| `{name}` | {_type(field)} | {field.get('description', '')}{needed} |"
+    yield ""
+
+
+def policy_reference() -> str:
+    """Every key of the policy file."""
+    data = schema()
+    return "\n".join(line for model in (Policy, Rule, When, Attributes, Route, Match, Guard) for line in _model(model, data))
+
+
+def settings_reference() -> str:
+    """Every setting, with its environment variable and default."""
+    lines = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
+
+    def walk(model: type[BaseModel], held: Any, path: tuple[str, ...]) -> None:
+        for name, field in model.model_fields.items():
+            value, here = getattr(held, name), (*path, name)
+            if isinstance(value, BaseModel):
+                walk(type(value), value, here)
+                continue
+            shown = "" if value in (None, ()) else _shown(name, field.annotation, value, path)
+            lines.append(f"| `{'.'.join(here)}` | `SIDECAR_{'__'.join(here).upper()}` | {shown} | {field.description or ''} |")
+
+    walk(Settings, Settings(), ())
+    return "\n".join(lines)
+
+
+def _shown(name: str, annotation: Any, value: Any, path: tuple[str, ...]) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}s`"
+    if isinstance(value, int) and (name in ("header_bytes", "target_bytes", "body") and path):
+        units = next(((size, unit) for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")) if value % size == 0), (1, "B"))
+        return f"`{value // units[0]}{units[1]}`"
+    return f"`{value}`"
+
+
+def metrics_reference() -> str:
+    """Every metric with its labels."""
+    rows = [f"| `{name}` | {row.kind} | {', '.join(f'`{label}`' for label in row.labels)} | {row.help} |" for name, row in METRICS.items()]
+    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])
+
+
+def cli_reference() -> str:
+    """The help of every verb, as `--help` prints it."""
+    lines = []
+    for name, verb in commands.commands.items():
+        context = click.Context(verb, info_name=f"sidecar {name}", terminal_width=100, max_content_width=100)
+        lines += [f"### {name}", "", "```text", verb.get_help(context), "```", ""]
+    return "\n".join(lines).rstrip()
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "policy": policy_reference,
+    "settings": settings_reference,
+    "metrics": metrics_reference,
+    "commands": cli_reference,
+}
+
+
+def refreshed(text: str) -> str:
+    """A document with its generated parts made anew."""
+    return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found['name']]()}\n\n{found[3]}", text)
+
+
+def documents() -> list[Path]:
+    """The documents that have generated parts."""
+    found = (path for path in (ROOT / "README.md", *ROOT.glob("config/**/*.md"), *ROOT.glob("deploy/**/*.md")) if path.exists())
+    return sorted(path for path in found if _PART.search(path.read_text("utf-8")))
+
+
+def main() -> int:
+    """Write, or say what is out of date."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    stale = [path for path in documents() if refreshed(path.read_text("utf-8")) != path.read_text("utf-8")]
+    for path in stale:
+        if write:
+            path.write_text(refreshed(path.read_text("utf-8")), "utf-8")
+        sys.stdout.write(f"{path.relative_to(ROOT)}: {'written' if write else 'out of date'}\n")
+    return 0 if write or not stale else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
