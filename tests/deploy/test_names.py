@@ -140,3 +140,33 @@ def test_every_verb_is_a_click_command():
     """The table of verbs that the other tests rely on is the real one."""
     assert all(isinstance(verb, click.Command) for verb in commands.commands.values())
     assert {"run", "health", "check", "status", "rollback", "mode", "reload"} <= set(FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong"),
+    [
+        (test_every_environment_variable_is_read, "SIDECAR_TIMEOUTS__DRIAN: 1s"),
+        (test_every_setting_exists, "raise limits.header_octets"),
+        (test_every_verb_and_flag_exists, "`sidecar rollbak`"),
+        (test_every_verb_and_flag_exists, "`sidecar mode off --until 30m`"),
+        (test_every_metric_exists, "sidecar_violation_total"),
+        (test_every_port_is_a_default, "http://127.0.0.1:18080"),
+        (test_every_port_is_a_default, "containerPort: 9100"),
+        (test_every_path_is_served, "path: /healthyz"),
+        (test_every_path_is_served, "POST /-/rolback"),
+        (test_every_event_is_told, "the event header.would_changed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_name_is_found(check, wrong, monkeypatch):
+    """Each of the checks above fails on a file with one wrong name."""
+    monkeypatch.setitem(TEXTS, "wrong", wrong)
+    with pytest.raises(AssertionError):
+        check()
+
+
+@pytest.mark.parametrize("wrong", ["sidecar_mode{modus=\"off\"}", "sidecar_mode{mode=\"of\"}", "sum by (rout) (sidecar_responses_total)", "sidecar_modes == 1"])
+def test_a_wrong_query_is_found(wrong):
+    """The check of queries fails on a metric, a label, a value and a grouping that do not exist."""
+    with pytest.raises(AssertionError):
+        test_every_query_asks_for_labels_that_exist(Named("wrong", wrong))
