@@ -169,7 +169,8 @@ class Revisions:
             if found.id == left.id:
                 raise Refused(f"revision {found.id} is in force already")
             await self._install(replace(found, activated=self._clock(), who=who))
-            self.pinned = self._in_file if self._in_file != found.id else None
+            held_back = self._in_file or self.pinned
+            self.pinned = held_back if held_back != found.id else None
             self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
             self._telemetry.tell(
                 "policy.rolled_back", level="warning", revision=found.id, left=left.id, who=who, reason=reason, cause=cause, mode=self.mode
@@ -182,16 +183,24 @@ class Revisions:
     async def set_mode(self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None) -> Mode:
         """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; returns the effective mode."""
         async with self._lock:
-            self.override = None if mode == "enforce" else Override(mode, reason, who, self._clock() + ttl if ttl else None)
-            await self._swap()
-            self._tell_mode(mode, who, reason)
-            await self._keep({"event": "mode.overridden", "mode": mode, "who": who, "reason": reason, "ttl": ttl})
-            return self.mode
+            return await self._set_mode(mode, reason, who, ttl)
 
     async def tick(self) -> None:
         """End an override whose time has come."""
-        if self.override and self.override.until is not None and self._clock() >= self.override.until:
-            await self.set_mode("enforce", who="timer", reason="the time of the override is over")
+        if self._is_over():
+            async with self._lock:
+                if self._is_over():  # another order may have come first
+                    await self._set_mode("enforce", "the time of the override is over", "timer", None)
+
+    def _is_over(self) -> bool:
+        return self.override is not None and self.override.until is not None and self._clock() >= self.override.until
+
+    async def _set_mode(self, mode: Mode, reason: str, who: str, ttl: float | None) -> Mode:
+        self.override = None if mode == "enforce" else Override(mode, reason, who, self._clock() + ttl if ttl else None)
+        await self._swap()
+        self._tell_mode(mode, who, reason)
+        await self._keep({"event": "mode.overridden", "mode": mode, "who": who, "reason": reason, "ttl": ttl})
+        return self.mode
 
     async def watch(self) -> None:
         """Follow the file for ever: content, not names or times, so every way of saving is seen."""
@@ -250,8 +259,10 @@ class Revisions:
         self._in_file = found.revision()
         if self._in_file == self.pinned and not unpin:
             return self._reloaded("pinned")
-        self.pinned = None
+        lifted, self.pinned = self.pinned, None
         if self._in_file == self.current.id:
+            if lifted:
+                await self._keep({"event": "policy.unpinned", "revision": self.current.id, "held_back": lifted, "who": who})
             return self._reloaded("unchanged")
         await self._install(self._made(found, data.decode("utf-8-sig"), who, self.current.id))
         self._reloaded("activated")
@@ -334,8 +345,11 @@ class Revisions:
         self._store.append(entry)
 
     def _find(self, revision: str) -> Revision:
-        held = self._known.get(revision) or next((known for known in self._known.values() if known.id.startswith(revision)), None)
-        found = held or self._kept(revision)
+        known = {*self._known, *self._store.revisions()}
+        fitting = [revision] if revision in known else sorted(name for name in known if name.startswith(revision))
+        if len(fitting) > 1:
+            raise Refused(f"{revision!r} is the beginning of {len(fitting)} revisions: {', '.join(fitting[:5])}; write more of it")
+        found = (self._known.get(fitting[0]) or self._kept(fitting[0])) if fitting else None
         if found is None:
             raise Refused(f"no revision {revision!r}; `sidecar history` lists them")
         return found

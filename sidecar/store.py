@@ -59,12 +59,16 @@ class Store:
         if not path.exists() or path.read_bytes() != data:
             _replace(path, data)
 
+    def revisions(self) -> list[str]:
+        """The names of all kept revisions."""
+        return [path.stem for path in self._revisions.glob("*.yaml")]
+
     def text(self, revision: str) -> str | None:
         """A kept revision's text, None when there is none."""
         if not revision.isalnum():
             return None
         try:
-            return (self._revisions / f"{revision}.yaml").read_text("utf-8")
+            return (self._revisions / f"{revision}.yaml").read_bytes().decode()
         except (FileNotFoundError, UnicodeDecodeError):
             return None
 

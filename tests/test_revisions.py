@@ -1,0 +1,686 @@
+"""The life of a revision: real files, a real loop, a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar import revisions as room
+from sidecar.policy.model import Mode, PolicyError
+from sidecar.policy.plan import decide
+from sidecar.revisions import Active, Refused, Revision, Revisions
+from sidecar.store import Store
+from sidecar.telemetry import Events, Metrics, Telemetry
+from tests.policy.making import facts
+from tests.telemetry import Collected
+
+
+def text(value: str = "DENY", mode: str = "enforce", comment: str = "") -> str:
+    """A policy whose meaning is its value and mode."""
+    return f"# {comment}\nversion: 1\nmode: {mode}\nrules:\n  frames: {{header: X-Frame-Options, action: set, value: {value}}}\n"
+
+
+BAD = "version: 1\nmode: enfroce\n"
+
+
+class World:
+    """One process after another over the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "policy.yaml"
+        self.state = folder / "state"
+        self.now = 1_000_000.0
+        self.lines = Collected()
+        self.metrics = Metrics(process=False)
+        self.file.write_text(text())
+
+    def process(self, **more: Any) -> Revisions:
+        """A new process: nothing in memory, the folder as the last one left it."""
+        self.lines, self.metrics = Collected(), Metrics(process=False)
+        self.telemetry = Telemetry(Events(self.lines), self.metrics)
+        return Revisions(self.file, Store(self.state), self.telemetry, clock=lambda: self.now, **more)
+
+    async def started(self, **more: Any) -> Revisions:
+        """A new process that has started."""
+        made = self.process(**more)
+        await made.start()
+        return made
+
+    def value(self, metric: str, *labels: str) -> float:
+        """One number of the process's metrics."""
+        return self.metrics.value(metric, *labels)
+
+    def names(self) -> list[str]:
+        """What was told, in order."""
+        return [event["event"] for event in self.lines.events]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A folder with a good policy file."""
+    return World(tmp_path)
+
+
+def sent(made: Revisions) -> str:
+    """What clients get now: the value of the header, - where it is only told."""
+    decision = decide(made.active.plan.routes[-1], facts())
+    return next((value.decode() for name, value in decision.fields if name == b"X-Frame-Options"), "-")
+
+
+async def edited(world: World, made: Revisions, content: str) -> str:
+    """Save the file and reload; what came of it."""
+    world.file.write_text(content)
+    return await made.reload()
+
+
+async def test_start_puts_the_file_in_force(world: World):
+    """The revision is its meaning's hash; it is told, counted, kept on disk and in the journal."""
+    made = await world.started()
+
+    assert made.active.revision == made.current.id == made.current.resolved.revision()
+    assert (sent(made), made.mode, made.current.who, made.current.parent) == ("DENY", "enforce", "start", None)
+    assert world.names() == ["policy.activated"]
+    assert world.value("sidecar_config_last_reload_successful") == 1
+    assert world.value("sidecar_config_last_reload_success_timestamp_seconds") == world.now
+    assert world.value("sidecar_config_reloads_total", "activated") == 1
+    assert [entry["event"] for entry in made.history()] == ["policy.activated"]
+    assert made.text(made.current.id) == world.file.read_text()
+
+
+async def test_an_edit_activates_a_new_revision_and_names_its_parent(world: World):
+    """One reference is swapped; who holds the old one keeps a whole old one."""
+    made = await world.started()
+    held, first = made.active, made.current
+
+    assert await edited(world, made, text("SAMEORIGIN")) == "activated"
+    assert made.active is not held
+    assert held.revision == first.id
+    assert (sent(made), made.current.parent) == ("SAMEORIGIN", first.id)
+
+
+@pytest.mark.parametrize("same", [text(comment="why"), text().replace("\n", "\r\n"), "\ufeff" + text(), text().replace("{header", "{ header")])
+async def test_unchanged_meaning_is_unchanged(world: World, same: str):
+    """Comments, line ends and spaces make no new revision; nothing is swapped."""
+    made = await world.started()
+    before = made.active
+
+    assert await edited(world, made, same) == "unchanged"
+    assert made.active is before
+    assert world.value("sidecar_config_reloads_total", "unchanged") == 1
+
+
+@pytest.mark.parametrize("content", [BAD, "", "{", "version: 1\nrules: {a: {header: A}}\n", "\x00"])
+async def test_a_bad_file_keeps_the_last_good_revision(world: World, content: str):
+    """It is told in event, gauge, counter and status, and a good file heals all of them."""
+    made = await world.started()
+    before = made.active
+    world.now += 10
+
+    assert await edited(world, made, content) == "rejected"
+    assert made.active is before
+    assert world.names()[1:] == ["policy.rejected"]
+    rejected = world.lines.events[-1]
+    assert rejected["level"] == "error"
+    assert rejected["in_force"] == before.revision
+    assert rejected["problems"] == [str(problem) for problem in made.problems] != []
+    assert world.value("sidecar_config_last_reload_successful") == 0
+    assert world.value("sidecar_config_last_reload_success_timestamp_seconds") == world.now - 10
+    assert world.value("sidecar_config_reloads_total", "rejected") == 1
+    assert await edited(world, made, text(comment="again")) == "unchanged"
+    assert made.problems == ()
+    assert world.value("sidecar_config_last_reload_successful") == 1
+
+
+async def test_a_refused_text_is_shown_at_its_place(world: World):
+    """The line with a caret under the place, even when the file has changed since."""
+    made = await world.started()
+    await edited(world, made, BAD)
+    world.file.write_text("")
+
+    assert made.excerpt(made.problems[0]) == "mode: enfroce\n      ^"
+    assert made.excerpt(PolicyError((made.problems[0].__class__("no place"),)).problems[0]) == ""
+
+
+async def test_a_missing_file_keeps_the_last_good_revision(world: World):
+    """The reason is the system's."""
+    made = await world.started()
+    world.file.unlink()
+
+    assert await made.reload() == "rejected"
+    assert str(made.problems[0]).endswith("the policy cannot be read: No such file or directory")
+
+
+@pytest.mark.parametrize("content", [BAD, None])
+async def test_a_start_with_a_bad_file_is_the_last_good_revision(world: World, content: str | None):
+    """What was in force comes back, with its mode and parent; the file's fault is told once."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+    good = made.current
+    world.file.unlink() if content is None else world.file.write_text(content)
+
+    again = await world.started()
+
+    assert (again.current.id, again.current.parent, sent(again)) == (good.id, good.parent, "SAMEORIGIN")
+    assert world.names() == ["policy.rejected", "policy.activated"]
+    assert world.value("sidecar_config_last_reload_successful") == 0
+    assert again.problems
+
+
+@pytest.mark.parametrize("content", [BAD, None])
+async def test_a_start_with_a_bad_file_and_nothing_before_is_refused(world: World, content: str | None):
+    """With the file's own problems, so that the first start says what to mend."""
+    world.file.unlink() if content is None else world.file.write_text(content)
+
+    with pytest.raises(PolicyError, match="enfroce|cannot be read"):
+        await world.started()
+
+
+async def test_a_last_good_revision_that_is_no_policy_any_more_does_not_count(world: World):
+    """A kept text that this version refuses is not put in force."""
+    made = await world.started()
+    (world.state / "revisions" / f"{made.current.id}.yaml").write_text(BAD)
+    world.file.write_text(BAD)
+
+    with pytest.raises(PolicyError, match=r"policy\.yaml"):
+        await world.started()
+
+
+async def test_a_restart_with_an_edited_file_goes_on_from_the_last(world: World):
+    """The parent is what was in force before the restart, so a rollback leads there; without an edit it stays."""
+    first = (await world.started()).current
+    assert (await world.started()).current.parent is None
+    world.file.write_text(text("SAMEORIGIN"))
+    made = await world.started()
+
+    assert made.current.parent == first.id
+    assert (await world.started()).current.parent == first.id
+    made = await world.started()
+    assert (await made.rollback()).id == first.id
+
+
+async def test_a_rollback_goes_back_and_pins(world: World):
+    """At once, told, counted; reload and edits of comments do not bring the file's revision back."""
+    made = await world.started()
+    first = made.current
+    await edited(world, made, text("SAMEORIGIN"))
+    second = made.current
+
+    found = await made.rollback(who="anna", reason="pages broke")
+
+    assert (found.id, sent(made), made.pinned, made.current.who) == (first.id, "DENY", second.id, "anna")
+    assert world.names()[-2:] == ["policy.rolled_back", "policy.pinned"]
+    told = world.lines.events[-2]
+    assert {key: told[key] for key in ("revision", "left", "who", "reason", "cause", "mode", "level")} == {
+        "revision": first.id, "left": second.id, "who": "anna", "reason": "pages broke", "cause": "operator", "mode": "enforce", "level": "warning",
+    }  # fmt: skip
+    assert world.value("sidecar_rollbacks_total", "operator") == 1
+    assert await made.reload() == "pinned"
+    assert await edited(world, made, text("SAMEORIGIN", comment="same meaning")) == "pinned"
+    assert (sent(made), world.value("sidecar_config_reloads_total", "pinned")) == ("DENY", 2)
+    entry = made.history()[-1]
+    assert {key: entry[key] for key in ("event", "who", "reason", "left")} == {"event": "policy.rolled_back", "who": "anna", "reason": "pages broke", "left": second.id}
+
+
+async def test_a_pin_outlives_the_process(world: World):
+    """A restart keeps what was rolled back to, although the file still says the other."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+    await made.rollback()
+
+    again = await world.started()
+
+    assert (sent(again), again.pinned) == ("DENY", made.pinned)
+    assert world.value("sidecar_config_reloads_total", "pinned") == 1
+    assert await again.reload() == "pinned"
+
+
+async def test_new_content_unpins(world: World):
+    """The operator's next edit is meant; the rolled-back content may come after it."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+    await made.rollback()
+
+    assert await edited(world, made, BAD) == "rejected"
+    assert made.pinned is not None
+    assert await edited(world, made, text("ALLOW")) == "activated"
+    assert (sent(made), made.pinned) == ("ALLOW", None)
+    assert await edited(world, made, text("SAMEORIGIN")) == "activated"
+
+
+async def test_unpin_takes_the_file_at_its_word(world: World):
+    """The operator says so."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+    await made.rollback()
+
+    assert await made.reload(unpin=True) == "activated"
+    assert (sent(made), made.pinned) == ("SAMEORIGIN", None)
+
+
+async def test_a_pin_lifted_by_editing_back_stays_lifted(world: World):
+    """The file says again what is in force: nothing to activate, and a restart does not remember the pin."""
+    made = await world.started()
+    await edited(world, made, text("SAMEORIGIN"))
+    await made.rollback()
+    assert await edited(world, made, text()) == "unchanged"
+    world.file.write_text(text("SAMEORIGIN"))
+
+    assert sent(await world.started()) == "SAMEORIGIN"
+
+
+async def test_rolling_back_twice_goes_further_back(world: World):
+    """Each step leads to the parent of what is in force; at the first there is none."""
+    made = await world.started()
+    for value in ("ONE", "TWO"):
+        await edited(world, made, text(value))
+    in_file = made.current.id
+
+    assert [sent(made) for _ in range(2) if await made.rollback()] == ["ONE", "DENY"]
+    assert made.pinned == in_file
+    with pytest.raises(Refused, match="there is no earlier revision"):
+        await made.rollback()
+
+
+async def test_a_rollback_to_a_revision_by_its_beginning(world: World):
+    """Forwards too: back to what the file says, which lifts the pin."""
+    made = await world.started()
+    ids = [made.current.id]
+    for value in ("ONE", "TWO", "THREE"):
+        await edited(world, made, text(value))
+        ids.append(made.current.id)
+
+    assert (await made.rollback(ids[1][:8])).id == ids[1]
+    assert made.pinned == ids[3]
+    assert (await made.rollback(ids[3])).id == ids[3]
+    assert made.pinned is None
+    again = await world.started()
+    assert (await again.rollback(ids[0][:8])).id == ids[0]
+
+
+async def test_what_is_no_revision_is_refused(world: World):
+    """Unknown, in force already, or the beginning of several: nothing changes."""
+    made = await world.started()
+    for value in range(20):  # with 21 hexadecimal names, two begin with the same digit
+        await edited(world, made, text(f"V{value}"))
+    before = made.active
+    first = [path.stem[0] for path in (world.state / "revisions").iterdir()]
+    twice = next(digit for digit in first if first.count(digit) > 1)
+
+    for to, why in (("zzz", "no revision 'zzz'"), ("../state", "no revision"), (made.current.id, "in force already"), (twice, "is the beginning of")):
+        with pytest.raises(Refused, match=why):
+            await made.rollback(to)
+    assert made.active is before
+    assert world.value("sidecar_rollbacks_total", "operator") == 0
+
+
+async def test_a_rollback_under_a_file_that_was_bad_at_the_start_keeps_the_pin(world: World):
+    """What was rolled back stays held back, although this process never read it."""
+    made = await world.started()
+    await edited(world, made, text("ONE"))
+    await edited(world, made, text("TWO"))
+    await made.rollback()
+    world.file.write_text(BAD)
+    again = await world.started()
+    await again.rollback()
+
+    assert await edited(world, again, text("TWO")) == "pinned"
+
+
+async def test_an_override_lowers_at_once_and_is_told(world: World):
+    """Report-only in the next answer, without touching the revision; enforce lifts it."""
+    made = await world.started()
+
+    assert await made.set_mode("report-only", who="anna", reason="look first") == "report-only"
+    assert (sent(made), made.active.plan.mode) == ("-", "report-only")
+    assert world.value("sidecar_mode", "report-only") == 1
+    told = world.lines.events[-1]
+    assert {key: told[key] for key in ("event", "override", "mode", "policy_mode", "who", "reason", "until")} == {
+        "event": "mode.overridden", "override": "report-only", "mode": "report-only", "policy_mode": "enforce", "who": "anna", "reason": "look first", "until": None,
+    }  # fmt: skip
+    assert await made.set_mode("off") == "off"
+    assert made.active.plan.routes[-1].checks == ()
+    assert await made.set_mode("enforce") == "enforce"
+    assert (sent(made), made.override) == ("DENY", None)
+
+
+async def test_an_override_never_raises(world: World):
+    """Lifting it leaves the policy's own mode."""
+    world.file.write_text(text(mode="report-only"))
+    made = await world.started()
+
+    assert await made.set_mode("enforce") == "report-only"
+    assert sent(made) == "-"
+
+
+@pytest.mark.parametrize(("ceiling", "override", "expected"), [("report-only", None, "report-only"), ("off", "report-only", "off"), ("enforce", "report-only", "report-only"), (None, None, "enforce")])
+async def test_the_process_has_a_ceiling_too(world: World, ceiling: Mode | None, override: Mode | None, expected: Mode):
+    """`run --mode` cannot be lifted from outside."""
+    made = await world.started(ceiling=ceiling)
+    if override:
+        await made.set_mode(override)
+
+    assert made.mode == made.active.plan.mode == expected
+
+
+async def test_an_override_outlives_the_process(world: World):
+    """And edits, and rollbacks: it is a ceiling over whatever comes."""
+    made = await world.started()
+    await made.set_mode("report-only", who="anna", reason="look first", ttl=60)
+    await edited(world, made, text("SAMEORIGIN"))
+    assert sent(made) == "-"
+
+    again = await world.started()
+
+    assert again.override == room.Override("report-only", "look first", "anna", world.now + 60)
+    assert (sent(again), again.mode) == ("-", "report-only")
+    assert world.names() == ["policy.activated", "mode.overridden"]
+
+
+async def test_an_override_ends_with_its_time(world: World):
+    """Not a moment before, told, and gone after a restart."""
+    made = await world.started()
+    await made.set_mode("report-only", ttl=60)
+    world.now += 59
+    await made.tick()
+    assert sent(made) == "-"
+    world.now += 1
+    await made.tick()
+
+    assert (sent(made), made.override) == ("DENY", None)
+    assert (world.lines.events[-1]["override"], world.lines.events[-1]["who"]) == ("enforce", "timer")
+    await made.tick()
+    assert world.names().count("mode.overridden") == 2
+
+
+async def test_an_override_whose_time_came_while_nobody_ran_is_gone(world: World):
+    """The clock goes on between processes."""
+    await (await world.started()).set_mode("off", ttl=60)
+    world.now += 61
+
+    assert (await world.started()).override is None
+
+
+async def test_the_end_of_one_override_does_not_lift_the_next(world: World, monkeypatch: pytest.MonkeyPatch):
+    """An order that came first is not undone by the timer of the one before it."""
+    made = await world.started()
+    await made.set_mode("report-only", ttl=60)
+    world.now += 60
+    async with made._lock:
+        order = asyncio.create_task(made.set_mode("off"))
+        await asyncio.sleep(0)
+        timer = asyncio.create_task(made.tick())
+        await asyncio.sleep(0)
+    await asyncio.gather(order, timer)
+
+    assert made.mode == "off"
+
+
+@pytest.mark.parametrize("saved", [None, "off", {"mode": "enforce"}, {"mode": "loud"}, {}])
+async def test_an_override_that_makes_no_sense_is_not_restored(world: World, saved: object):
+    """The state is believed no further than it goes."""
+    await world.started()
+    Store(world.state).save_state({"override": saved})
+
+    assert (await world.started()).override is None
+
+
+async def test_a_state_folder_that_cannot_be_used_refuses_the_start(world: World):
+    """Without it there would be no rollback; the cure is named."""
+    world.state.write_text("a file")
+
+    with pytest.raises(PolicyError, match="state folder .* cannot be used: .*; choose another with --state DIR"):
+        await world.started()
+
+
+async def test_a_disk_that_refuses_stops_no_order(world: World, monkeypatch: pytest.MonkeyPatch):
+    """The swap comes first; what could not be kept is told, and the process goes on serving."""
+    made = await world.started()
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for step in ("save_text", "save_state", "append"):
+        monkeypatch.setattr(Store, step, refuse)
+    assert await edited(world, made, text("SAMEORIGIN")) == "activated"
+    assert await made.set_mode("report-only") == "report-only"
+    await made.set_mode("enforce")
+    await made.rollback()
+
+    assert sent(made) == "DENY"
+    assert world.names().count("state.failed") == 4
+    assert "No space left" in next(event for event in world.lines.events if event["event"] == "state.failed")["detail"]
+
+
+async def test_many_revisions_leave_memory_bounded(world: World):
+    """Old ones are on disk alone, and can be gone back to."""
+    made = await world.started()
+    first = made.current.id
+    for value in range(room._KEPT + 5):
+        await edited(world, made, text(f"V{value}"))
+
+    assert len(made._known) == room._KEPT
+    assert first not in made._known
+    assert made.text(first) == text()
+    assert (await made.rollback(first)).id == first
+    assert sent(made) == "DENY"
+
+
+async def test_orders_are_carried_out_one_after_another(world: World):
+    """Whatever comes at the same time ends in one of the states that a sequence would."""
+    made = await world.started()
+    world.file.write_text(text("SAMEORIGIN"))
+    await asyncio.gather(made.reload(), made.set_mode("report-only"), made.reload(), made.set_mode("enforce"), made.reload())
+
+    assert (sent(made), made.mode) == ("SAMEORIGIN", "enforce")
+    assert world.value("sidecar_config_reloads_total", "activated") == 2
+    assert world.value("sidecar_config_reloads_total", "unchanged") == 2
+
+
+async def test_a_swap_is_published_and_observed(world: World):
+    """Workers get the revision and its ceiling; the order is done when they have it."""
+    published: list[tuple[str, Mode | None]] = []
+    observed: list[tuple[str, str]] = []
+
+    async def publish(revision: Revision, ceiling: Mode | None) -> None:
+        await asyncio.sleep(0)
+        published.append((revision.id, ceiling))
+
+    def observe(active: Active, revision: Revision) -> None:
+        observed.append((active.revision, revision.id))
+
+    made = await world.started(publish=publish, observers=(observe,))
+    await made.set_mode("report-only")
+
+    assert published == [(made.current.id, None), (made.current.id, "report-only")]
+    assert observed == [(made.current.id, made.current.id)] * 2
+
+
+async def test_what_was_seen_under_the_revision_before_stands_in_the_journal(world: World):
+    """Each change is written down with the counts that it ends."""
+    counts = iter(range(10))
+    made = await world.started(seen=lambda: {"rules": next(counts)})
+    await edited(world, made, text("SAMEORIGIN"))
+    await made.rollback()
+
+    assert [entry["seen"] for entry in made.history()] == [{"rules": 0}, {"rules": 1}, {"rules": 2}]
+
+
+async def test_other_orders_are_recorded(world: World):
+    """A promotion in the file is told without its text, and kept with it."""
+    made = await world.started()
+    await made.record({"event": "rule.promoted", "rule": "frames", "diff": "-a\n+b"})
+
+    assert "diff" not in world.lines.events[-1]
+    assert made.history()[-1]["diff"] == "-a\n+b"
+
+
+def in_place(file: Path, content: str) -> None:
+    """As an editor that writes over."""
+    file.write_text(content)
+
+
+def by_rename(file: Path, content: str) -> None:
+    """As an editor that writes beside and renames."""
+    beside = file.with_suffix(".new")
+    beside.write_text(content)
+    beside.replace(file)
+
+
+def same_time_and_size(file: Path, content: str) -> None:
+    """As a copy that keeps the times, of a text as long as the old one."""
+    before = file.stat()
+    file.write_text(content.replace("SAMEORIGIN", "ALLO"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def by_data_link(file: Path, content: str) -> None:
+    """As Kubernetes mounts a ConfigMap: policy.yaml -> ..data/policy.yaml, ..data -> a dated folder, swapped whole."""
+    folder = file.parent
+    new = folder / f"..{len(list(folder.iterdir()))}"
+    new.mkdir()
+    (new / "policy.yaml").write_text(content)
+    (folder / "..data_tmp").symlink_to(new.name)
+    (folder / "..data_tmp").replace(folder / "..data")
+    if not file.is_symlink():
+        file.unlink()
+        file.symlink_to("..data/policy.yaml")
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch looks a hundred times a second."""
+    monkeypatch.setattr(room, "POLL", 0.01)
+    monkeypatch.setattr(room, "SETTLE", 0.005)
+
+
+@contextlib.asynccontextmanager
+async def watched(world: World, made: Revisions) -> AsyncIterator[Callable[[str], Awaitable[dict[str, Any]]]]:
+    """The watch runs; gives a call that waits for the next event of a name."""
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    leave = world.telemetry.watch(told.put_nowait)
+    task = asyncio.create_task(made.watch())
+
+    async def event(name: str) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            while True:
+                found = await told.get()
+                if found["event"] == name:
+                    return found
+
+    try:
+        yield event
+    finally:
+        task.cancel()
+        leave()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("save", [in_place, by_rename, same_time_and_size, by_data_link])
+@pytest.mark.usefixtures("fast")
+async def test_the_watch_sees_every_way_of_saving(world: World, save: Callable[[Path, str], None]):
+    """Content is compared, not names, times or notifications; twice, because the second time may differ."""
+    save(world.file, text())
+    made = await world.started()
+    async with watched(world, made) as event:
+        save(world.file, text("SAMEORIGIN"))
+        assert (await event("policy.activated"))["who"] == "file"
+        assert sent(made) in ("SAMEORIGIN", "ALLO")
+        save(world.file, text("NOW1"))
+        await event("policy.activated")
+        assert sent(made) == "NOW1"
+
+
+@pytest.mark.usefixtures("fast")
+async def test_the_watch_tells_a_deletion_once_and_takes_the_file_back(world: World):
+    """A file that is away for a while, as in a deployment, changes nothing in force."""
+    made = await world.started()
+    async with watched(world, made) as event:
+        world.file.unlink()
+        await event("policy.rejected")
+        assert sent(made) == "DENY"
+        world.file.write_text(text("SAMEORIGIN"))
+        await event("policy.activated")
+        assert (sent(made), world.names().count("policy.rejected")) == ("SAMEORIGIN", 1)
+
+
+@pytest.mark.usefixtures("fast")
+async def test_the_watch_survives_a_half_written_file(world: World):
+    """A truncated text is refused, and the whole one is taken when it is there."""
+    made = await world.started()
+    whole = text("SAMEORIGIN")
+    async with watched(world, made) as event:
+        world.file.write_text(whole[: whole.index("value")])
+        await event("policy.rejected")
+        assert sent(made) == "DENY"
+        world.file.write_text(whole)
+        await event("policy.activated")
+        assert sent(made) == "SAMEORIGIN"
+
+
+@pytest.mark.usefixtures("fast")
+async def test_the_watch_keeps_a_pin(world: World):
+    """The rolled-back content is not put in force again, however often it is saved; new content is."""
+    made = await world.started()
+    async with watched(world, made) as event:
+        world.file.write_text(text("SAMEORIGIN"))
+        await event("policy.activated")
+        await made.rollback()
+        world.file.write_text(text("SAMEORIGIN", comment="saved again"))
+        async with asyncio.timeout(10):
+            while world.value("sidecar_config_reloads_total", "pinned") == 0:
+                await asyncio.sleep(0.005)
+        assert sent(made) == "DENY"
+        world.file.write_text(text("ALLOW"))
+        await event("policy.activated")
+        assert sent(made) == "ALLOW"
+
+
+@pytest.mark.usefixtures("fast")
+async def test_the_watch_waits_while_somebody_is_still_writing(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Only what looks the same twice is read, and what a reload has read meanwhile is not read again."""
+    made = await world.started()
+    looks = iter(["a", "b", "c", "c", "c", "d", "d"])
+    ended = asyncio.Event()
+    read: list[str] = []
+
+    def look() -> str:
+        look_ = next(looks, None)
+        if look_ is None:
+            ended.set()
+            return str(made._seen)
+        return str(look_)
+
+    async def reload(who: str, *, unpin: bool) -> str:
+        read.append(who)
+        made._seen = "c" if len(read) == 1 else "d"
+        return "unchanged"
+
+    monkeypatch.setattr(made, "_fingerprint", look)
+    monkeypatch.setattr(made, "_reload", reload)
+    task = asyncio.create_task(made.watch())
+    async with asyncio.timeout(10):
+        await ended.wait()
+    task.cancel()
+
+    assert read == ["file", "file"]
+
+
+@pytest.mark.usefixtures("fast")
+async def test_a_reload_while_the_watch_settles_is_not_repeated(world: World):
+    """SIGHUP and the watch see the same save; it is put in force once."""
+    made = await world.started()
+    async with watched(world, made) as event:
+        world.file.write_text(text("SAMEORIGIN"))
+        await made.reload()
+        await event("policy.activated")
+        world.file.write_text(text("ALLOW"))
+        await event("policy.activated")
+
+    assert world.value("sidecar_config_reloads_total", "unchanged") == 0
+    assert world.value("sidecar_config_reloads_total", "activated") == 3
