@@ -11,7 +11,7 @@ import sys
 import click
 
 import sidecar
-from sidecar.cli import comparing, operate, policy, rollout, run, watching
+from sidecar.cli import auditing, comparing, operate, policy, rollout, run, watching
 from sidecar.cli.printing import complain
 from sidecar.policy.model import PolicyError
 
@@ -38,7 +38,7 @@ def commands() -> None:
     """Judge and rewrite security headers beside one service; report-only to enforce, and back, in a second."""
 
 
-for _family in (run.VERBS, policy.VERBS, comparing.VERBS, operate.VERBS, watching.VERBS, rollout.VERBS):
+for _family in (run.VERBS, policy.VERBS, comparing.VERBS, auditing.VERBS, operate.VERBS, watching.VERBS, rollout.VERBS):
     for _verb in _family:
         commands.add_command(_verb)
 
