@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -84,15 +84,32 @@ def _print_meaning(found: Comparison) -> None:
     for shadow in found.shadowed:
         console.print(Text(f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all its requests", style="yellow"))
     if found.rules:
-        rows = [(change.route, change.rule, change.what, mode_text(change.before or "-"), mode_text(change.after or "-"), _keys(change)) for change in found.rules]
-        table("", ("route", "rule", "", "was", "is", "says"), rows)
+        rows = [
+            (change.rule, _routes(routes), change.what, mode_text(change.before or "-"), mode_text(change.after or "-"), _keys(change))
+            for change, routes in _by_change(found.rules)
+        ]
+        table("", ("rule", "on routes", "", "was", "is", "says"), rows)
     for title, changes, style in (("NEW enforces more", found.more, "green"), ("NEW enforces less", found.less, "yellow")):
         if changes:
-            console.print(Text.assemble((f"{title}: ", f"bold {style}"), ", ".join(map(_place, changes))))
+            rules = dict.fromkeys(change.rule for change in changes)
+            console.print(Text.assemble((f"{title}: ", f"bold {style}"), ", ".join(rules)))
+
+
+def _by_change(changes: Iterable[RuleChange]) -> list[tuple[RuleChange, list[str]]]:
+    """Equal changes of one rule together, with the routes that they are on."""
+    found: dict[RuleChange, list[str]] = {}
+    for change in changes:
+        found.setdefault(replace(change, route=""), []).append(change.route)
+    return list(found.items())
+
+
+def _routes(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _keys(change: RuleChange) -> str:
-    return "\n".join(f"{key.key}: {key.before or '-'} -> {key.after or '-'}" for key in change.keys if key.key != "mode")
+    shown = (key for key in change.keys if key.key != "mode" or change.before == change.after)
+    return "\n".join(f"{key.key}: {key.before or '-'} -> {key.after or '-'}" for key in shown)
 
 
 def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> None:
@@ -118,7 +135,7 @@ def _lines(lines: Lines) -> str:
 
 
 def _complaints(complaints: Iterable[Complaint]) -> str:
-    return ", ".join(f"{one.rule} {one.kind} ({one.header}, {one.mode})" for one in complaints)
+    return ", ".join(f"{one.rule} {one.kind} ({one.header})" for one in complaints)
 
 
 @click.command("test")
@@ -172,6 +189,8 @@ def _print_results(results: Sequence[Result]) -> None:
 
 def _marked(failure: Failure) -> Text:
     """Expected and got, one below the other; where both are one line, the part that differs is marked below."""
+    if failure.what == "violation":
+        return Text(f"  violation not found: {failure.expected[0]}" if failure.expected else f"  violation not expected: {failure.got[0]}", style="red")
     subject = f"{failure.what} {failure.name}".strip()
     expected, got = (" | ".join(lines) or "(absent)" for lines in (failure.expected, failure.got))
     same = next((place for place, (one, other) in enumerate(zip(expected, got, strict=False)) if one != other), min(len(expected), len(got)))

@@ -236,7 +236,6 @@ class Complaint:
     rule: str
     header: str
     kind: str
-    mode: Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +271,7 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
     routes = [plan.route(facts.host, facts.method, facts.path) for plan in (before, after)]
     old, new = (decide(route, facts) for route in routes)
     changes = tuple(_header_changes(_by_name(old.fields), _by_name(new.fields)))
-    said = [dict.fromkeys(Complaint(one.rule, one.header, one.kind, one.mode) for one in decision.findings) for decision in (old, new)]
+    said = [dict.fromkeys(Complaint(one.rule, one.header, one.kind) for one in decision.findings) for decision in (old, new)]
     silent, told = (tuple(item for item in mine if item not in theirs) for mine, theirs in (said, said[::-1]))
     if not (changes or silent or told):
         return None

@@ -18,6 +18,9 @@ Lines: TypeAlias = tuple[str, ...]
 OTHER: Lines = ("<other>",)
 """Stands for all that was seen beyond a cap."""
 
+FORMS = frozenset({"<empty>", "<date>", "<http url>", "<https url>", "<path>", "<quoted>", "<token>", "<text>"})
+"""What stands for a value that is not told."""
+
 CLASSES = ("html", "api", "script", "style", "image", "font", "other", "none")
 MAX_VALUE = 2_048
 """Characters of a value that are kept."""
@@ -72,8 +75,8 @@ def shape(key: str, value: str) -> str:
     """One line of a header (name in lower case) as it may be written down.
 
     The value itself, with nonces, dates, queries and users masked, where it is intent: headers of the
-    table, and names of software. Of all others the form: <empty>, <date>, <url>, <path>, <quoted>,
-    <token> (no white space) or <text>. Of a cookie: its name and attributes.
+    table, and names of software. Of all others the form, one of FORMS: a <token> has no white space. Of a
+    cookie: its name and attributes. The shape of a shape is the same shape.
     """
     row = headers.get(key)
     if key == "set-cookie":
@@ -89,6 +92,8 @@ def shape(key: str, value: str) -> str:
 
 def form(key: str, value: str) -> str:
     """The form of a value that is not told."""
+    if value in FORMS:
+        return value
     if not value:
         return "<empty>"
     if _DATE.fullmatch(value):

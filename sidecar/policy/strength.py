@@ -29,7 +29,7 @@ def is_protective(name: str) -> bool:
 def grants(name: str) -> bool:
     """Whether the header gives leave, so that its absence is the stricter state."""
     row = headers.get(name)
-    return row is not None and (row.group == "cors" or row.grammar == "names")
+    return row is not None and (row.group == "cors" or row.key == "timing-allow-origin")
 
 
 def reports_only(name: str) -> bool:
@@ -47,9 +47,9 @@ def weaker(name: str, before: Lines, after: Lines) -> str:
     old, new = _in_force(row, before), _in_force(row, after)
     if old == new:
         return ""
-    known = {fault.kind for fault in headers.judge(name, old)}
-    said = _BY_GRAMMAR.get(row.grammar, _by_tokens)(row, old, new)
-    return said or next((fault.text for fault in headers.judge(name, new) if fault.kind not in known), "")
+    if grants(name) and row.grammar != "number":
+        return _by_grant(old, new)
+    return _BY_GRAMMAR.get(row.grammar, _by_word)(row, old, new)
 
 
 def _in_force(row: Header, lines: Lines) -> str:
@@ -103,17 +103,19 @@ def _by_referrer(_row: Header, old: str, new: str) -> str:
     return "it tells other sites more" if now is None or _REFERRERS.index(now) > _REFERRERS.index(was) else ""
 
 
-def _by_grant(_row: Header, old: str, new: str) -> str:
+def _by_grant(old: str, new: str) -> str:
     was, now = ({word.lower() for word in tokens.words(text)} for text in (old, new))
     more = sorted(now - was)
     return "" if "*" in was or not more else f"it gives leave to {more[0][:80]}"
 
 
-def _by_tokens(row: Header, old: str, new: str) -> str:
+def _by_word(row: Header, old: str, new: str) -> str:
+    """By the place in the row's closed list, or its one strong value; else by what is wrong with the new value alone."""
     was, now = (next((place for place, token in enumerate(row.tokens) if text.lower().partition(";")[0].strip() == token), None) for text in (old, new))
-    if was is None or row.group == "cors":
-        return ""
-    return f"{new[:40]} protects less than {old[:40]}" if now is None or now > was else ""
+    if was is not None or (row.strong and old.lower() == row.strong.lower()):
+        return "" if now is not None and was is not None and now <= was else f"{new[:40]} protects less than {old[:40]}"
+    known = {fault.kind for fault in headers.judge(row.name, old)}
+    return next((fault.text for fault in headers.judge(row.name, new) if fault.kind not in known), "")
 
 
 _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
@@ -126,8 +128,6 @@ _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
     "cache": _by_cache,
     "hsts": _by_hsts,
     "referrer": _by_referrer,
-    "origin": _by_grant,
-    "names": _by_grant,
 }
 
 

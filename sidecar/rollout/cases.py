@@ -36,13 +36,13 @@ def _pairs(value: object) -> object:
     elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
         listed = [(name, line) for name, line in value]
     else:
-        raise ValueError("headers are a mapping, or a list of [name, value]")
+        raise ValueError("headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]")
     return tuple((_name(name), header_value(line)) for name, line in listed)
 
 
 def _expected(value: object) -> object:
     if not isinstance(value, dict):
-        raise ValueError("write NAME: VALUE, a list for several lines, or null (must be absent)")
+        raise ValueError("headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)")
     return {_name(name): _lines(said) for name, said in value.items()}
 
 
@@ -111,7 +111,7 @@ class _File(Noun):
     cases: list[Case] = Field(min_length=1)
 
 
-What: TypeAlias = Literal["route", "violations", "header"]
+What: TypeAlias = Literal["route", "violation", "header"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What came out otherwise than expected; `name` is the header's, for a header."""
+    """What came out otherwise than expected, () = nothing; `name` is the header's, for a header."""
 
     what: What
     name: str
@@ -233,9 +233,10 @@ def _violations(expected: Sequence[Violation], decision: Decision) -> Iterator[F
     found = dict.fromkeys((finding.rule, finding.kind) for finding in decision.findings)
     unmet = [one for one in expected if not any(one.rule == rule and one.kind in (None, kind) for rule, kind in found)]
     beyond = [(rule, kind) for rule, kind in found if not any(one.rule == rule and one.kind in (None, kind) for one in expected)]
-    if unmet or beyond:
-        wanted = tuple(f"{one.rule} {one.kind or ''}".strip() for one in expected) or ("none",)
-        yield Failure("violations", "", wanted, tuple(f"{rule} {kind}" for rule, kind in found) or ("none",))
+    for one in unmet:
+        yield Failure("violation", "", (f"{one.rule} {one.kind or ''}".strip(),), ())
+    for rule, kind in beyond:
+        yield Failure("violation", "", (), (f"{rule} {kind}",))
 
 
 _NOT_XML = re.compile(r"[^\t\n\r -~]")
