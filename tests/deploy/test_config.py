@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from pydantic import BaseModel
 
 from sidecar.settings import Settings, layered
@@ -31,12 +30,11 @@ def test_the_settings_file_says_every_setting_with_its_default():
     assert layered(example, {}, {}) == Settings()
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_policy_passes_the_check(policy):
+def test_every_policy_passes_the_check():
     """`sidecar check` has nothing against a shipped policy, and each says owner, reason, expected result and rollback."""
-    done = command("check", str(policy))
+    done = command("check", *map(str, POLICIES))
     assert done.returncode == 0, done.stderr
-    assert all(data(policy)[key] for key in ("owner", "reason", "expected", "rollback"))
+    assert all(data(policy)[key] for policy in POLICIES for key in ("owner", "reason", "expected", "rollback"))
 
 
 def test_the_starter_policy_changes_nothing_yet():

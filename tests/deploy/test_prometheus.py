@@ -34,7 +34,7 @@ def test_each_alert_is_proved_quiet_firing_and_clear_again():
     assert recorded == {item["expr"] for item in asked if item["expr"] in recorded}
 
 
-@pytest.mark.parametrize("broken", [("== 0", "== 5"), ("> 1\n", "> 9\n"), ("> 0.05", "> 0.5"), ("for: 30m", "for: 90m")])
+@pytest.mark.parametrize("broken", [("> 0.05", "> 0.5"), ("for: 30m", "for: 90m")])
 def test_the_promtool_tests_can_fail(broken, tmp_path):
     """A rule with another threshold or another time does not pass its test."""
     before, after = broken
