@@ -24,7 +24,7 @@ from aiohttp import web
 from sidecar.policy.conditions import Facts
 from sidecar.policy.plan import compile_policy, decide
 from sidecar.rollout import deployment
-from sidecar.rollout.promotion import enforced
+from sidecar.rollout.promotion import enforced, reported
 from sidecar.service import Service
 from sidecar.settings import Settings
 from sidecar.source import load_policy
@@ -88,7 +88,7 @@ async def rehearse(settings: Settings, paths: Sequence[str], recorded: Sequence[
 async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[str, ...]) -> AsyncIterator[Step]:
     text = Path(settings.policy).read_bytes().decode("utf-8")
     policy = folder / "policy.yaml"
-    policy.write_text(text, "utf-8", newline="")
+    policy.write_text(reported(text), "utf-8", newline="")
     scratch = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "health": "127.0.0.1:0", "admin_token_file": None, "workers": 1}
     tls = settings.tls.model_copy(update={"certificate": None, "key": None})
     own = settings.model_copy(update={**scratch, "policy": str(policy), "state": str(folder / "state"), "upstream": upstream, "mode": None, "tls": tls})
@@ -98,7 +98,6 @@ async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[s
         try:
             began = time.perf_counter()
             await service.start()
-            await service.revisions.set_mode("report-only", who="rehearsal")
             yield Step("start", passed=True, text="policy in force, listeners open", seconds=time.perf_counter() - began)
             direct, reach = await _replay(upstream, paths)
             if reach:
@@ -117,17 +116,15 @@ async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[s
 
 async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, Answer]) -> Step:
     """The one edit that enforces everything, seen by the file watch; timed to the swap."""
-    await service.revisions.set_mode("enforce", who="rehearsal")
-    edited = enforced(text)
     before = service.revisions.current.id
     began = time.perf_counter()
-    policy.write_text(edited, "utf-8", newline="")
+    policy.write_text(enforced(text), "utf-8", newline="")
     deadline = began + _WAIT
-    while service.revisions.current.id == before and edited != text and time.perf_counter() < deadline:
+    while service.revisions.current.id == before and time.perf_counter() < deadline:
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
     passed = service.active_mode() == "enforce"
-    return Step("enforce", passed, "mode: enforce written to the file" if passed else "the edit did not come in force", seconds)
+    return Step("enforce", passed, "every mode in the file set to enforce" if passed else "the edit did not come in force", seconds)
 
 
 async def _effects(service: Service, policy: Path, direct: dict[str, Answer]) -> Step:

@@ -53,10 +53,22 @@ def promote(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
     return edited
 
 
-def enforced(text: str, name: str = "policy.yaml") -> str:
-    """The text with the policy's own ceiling at enforce: the one word that moves everything that may."""
+def reported(text: str, name: str = "policy.yaml") -> str:
+    """The text with the policy's own ceiling at report-only: nothing is changed."""
     source = read(text.encode(), name)
-    return text if source_mode(source, ()) == "enforce" else applied(source.text, [_set_mode(source, (), "enforce")])
+    return applied(source.text, [_set_mode(source, (), "report-only")])
+
+
+def enforced(text: str, name: str = "policy.yaml") -> str:
+    """The text with the policy's own ceiling at enforce, and every mode below it that says report-only too; off stays."""
+    source = read(text.encode(), name)
+    routes = source.data.get("routes") or ()
+    below: list[Path] = [("rules", rule) for rule in source.data.get("rules") or ()]
+    for position, route in enumerate(routes):
+        below += [("routes", position), *(("routes", position, "rules", rule) for rule in route.get("rules") or ())]
+    raised = [(), *(path for path in below if source_mode(source, path) == "report-only")]
+    edits = (_set_mode(source, path, "enforce") for path in raised if source_mode(source, path) != "enforce")
+    return applied(source.text, {edit.start: edit for edit in edits}.values())
 
 
 def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:

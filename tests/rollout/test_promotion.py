@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.model import PolicyError
-from sidecar.rollout.promotion import effective, enforced, promote
+from sidecar.rollout.promotion import effective, enforced, promote, reported
 from sidecar.source import load_policy
 
 ABOUT = "owner: me@example.com\nexpected: it works\nrollback: sidecar rollback\n"
@@ -177,8 +177,27 @@ def test_exactly_the_named_rules_move(rules: set[str], newline: str, ceiling: bo
 
 @pytest.mark.parametrize("text", [CEILING, CEILING.replace("\n", "\r\n"), CEILING.replace("mode: report-only   # the one switch\n", "")])
 def test_the_one_switch(text: str):
-    """`enforced` changes the top word, or writes it, and nothing else."""
+    """`enforced` changes the top word, or writes it, and nothing else where no rule has a mode of its own."""
     after = enforced(text)
 
     assert load_policy(after.encode(), "x").mode == "enforce"
     assert len(changed(text, after)) in (1, 2)
+
+
+ROUTED = STEPWISE + """\
+  kept-off: {header: X-Off, action: set, value: x, mode: off}
+routes:
+  - name: api
+    match: {path: /api/*}
+    mode: report-only
+    rules: {nosniff: {mode: report-only}, frames: {mode: off}}
+"""
+
+
+@pytest.mark.parametrize("text", [STEPWISE, ROUTED, CEILING, ROUTED.replace("\nmode: enforce", "\nmode: report-only", 1)])
+def test_all_that_reports_can_be_enforced_and_taken_back(text: str):
+    """`enforced` moves everything but what is off, `reported` holds everything down, whatever the file says now."""
+    was = effective(load_policy(text.encode(), "x"))
+
+    assert effective(load_policy(enforced(text).encode(), "x")) == {place: "off" if mode == "off" else "enforce" for place, mode in was.items()}
+    assert set(effective(load_policy(reported(text).encode(), "x")).values()) <= {"report-only", "off"}
