@@ -11,6 +11,7 @@ from tests.e2e.processes import COMMANDS, Service
 from tests.e2e.running import Sidecar
 
 Start = Callable[..., Sidecar]
+FrontOf = Callable[[str], Sidecar]
 FRAMEWORKS = tuple(COMMANDS)
 
 POLICY = """\
@@ -96,19 +97,24 @@ def _starter(folder: Callable[[str], Path]) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def reporting(services: Callable[[str], Service], begin: Start) -> Callable[[str], Sidecar]:
-    """A report-only sidecar in front of each sample service, shared by tests that change nothing."""
+def _shared(services: Callable[[str], Service], begin: Start) -> Callable[[str], Sidecar]:
     return cache(lambda name: begin(POLICY, services(name).url))
 
 
-@pytest.fixture(scope="session")
-def _shared(begin: Start, shop: Service) -> Sidecar:
-    return begin(POLICY, shop.url)
+@pytest.fixture
+def front_of(_shared: Callable[[str], Sidecar]) -> FrontOf:
+    """The sidecar in front of a sample service, in report-only; shared by all tests that leave its process standing."""
+
+    def fronting(name: str) -> Sidecar:
+        sidecar = _shared(name)
+        assert sidecar.order("/-/mode", mode="enforce").status == 200
+        sidecar.put(POLICY)
+        return sidecar
+
+    return fronting
 
 
 @pytest.fixture
-def front(_shared: Sidecar) -> Sidecar:
-    """A sidecar in front of `shop`, shared by tests that leave the process standing; starts in report-only."""
-    assert _shared.order("/-/mode", mode="enforce").status == 200
-    _shared.put(POLICY)
-    return _shared
+def front(front_of: FrontOf, shop: Service) -> Sidecar:
+    """The shared sidecar in front of `shop`, in report-only."""
+    return front_of(shop.name)

@@ -1,6 +1,5 @@
 """Streams and tunnels: nothing is held back, and a reload in the middle cuts nothing."""
 
-from collections.abc import Callable
 from itertools import count
 from signal import SIGTERM
 
@@ -10,7 +9,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.e2e import wire
-from tests.e2e.conftest import ENFORCED, FRAMEWORKS, POLICY, Start
+from tests.e2e.conftest import ENFORCED, POLICY, FrontOf, Start
 from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
 from tests.services import samples
@@ -30,11 +29,9 @@ def socket(sidecar: Sidecar, path: str = "/ws", protocols: tuple[Subprotocol, ..
     return connect(f"ws://{host}:{port}{path}", proxy=None, subprotocols=protocols)
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_events_pass_at_once_and_survive_a_reload(services: Callable[[str], Service], start: Start, front: Sidecar, name: str) -> None:
+def test_events_pass_at_once_and_survive_a_reload(service: Service, front_of: FrontOf) -> None:
     """The first server-sent event arrives before the last is sent; the stream goes on under its own revision when another comes in force."""
-    service = services(name)
-    sidecar = front if name == "fastapi" else start(POLICY, service.url)
+    sidecar = front_of(service.name)
     gate = f"events-{next(_gates)}"
     with wire.Line(sidecar.listen) as line:
         line.send(wire.request("GET", f"/events/{gate}"))
