@@ -50,19 +50,17 @@ _NEVER = float("inf")
 
 async def serve(context: Context, client: Downstream, incoming: Incoming) -> bool:
     """Answer one request; True = another may follow on the connection."""
-    in_flight = context.telemetry.in_flight
-    in_flight.n += 1
-    started = context.loop.time()
+    context.telemetry.in_flight.n += 1
     exchange = Exchange(context, client, incoming)
     try:
         return await exchange.run()
     except asyncio.CancelledError:
-        context.telemetry.aborts.n += 1
+        if not exchange.settled:
+            context.telemetry.aborts.n += 1
         raise
     finally:
+        exchange.settle()
         exchange.close()
-        in_flight.n -= 1
-        context.telemetry.request_seconds.observe(context.loop.time() - started)
 
 
 class Exchange:
@@ -70,7 +68,7 @@ class Exchange:
 
     __slots__ = (
         "_active", "_answered", "_body", "_clean", "_client", "_context", "_continue", "_message", "_request", "_request_id",
-        "_scheme", "_sent", "_total", "_upload", "_upstream",
+        "_scheme", "_sent", "_started", "_total", "_upload", "_upstream", "settled",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
@@ -84,7 +82,15 @@ class Exchange:
         self._upload: asyncio.Task[None] | None = None
         self._continue: asyncio.TimerHandle | None = None
         self._total: asyncio.TimerHandle | None = None
-        self._clean = self._answered = self._sent = False
+        self._started = context.loop.time()
+        self._clean = self._answered = self._sent = self.settled = False
+
+    def settle(self) -> None:
+        """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
+        if not self.settled:
+            self.settled = True
+            self._context.telemetry.in_flight.n -= 1
+            self._context.telemetry.request_seconds.observe(self._context.loop.time() - self._started)
 
     async def run(self) -> bool:
         """From the request's head to the last octet of the answer."""
@@ -295,6 +301,7 @@ class Exchange:
             raise UpstreamFailed(502, "upgrade")
         self._answered = True
         head = answer_head(answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        self.settle()
         await websocket(self._context, self._client, upstream, head)
         return False
 
@@ -305,7 +312,8 @@ class Exchange:
         keep_alive = request is not None and request.keep_alive and not (close or self._context.draining)
         self._answered = True
         head = self._judged(answer, "sidecar", keep_alive=keep_alive)
-        self._client.write(head if request is not None and request.method == "HEAD" else head + body)
+        head_only = not isinstance(self._message, Refused) and self._message.method == "HEAD"
+        self._client.write(head if head_only else head + body)
         return keep_alive
 
     def _judged(self, answer: Answer, origin: str, *, keep_alive: bool) -> bytes:

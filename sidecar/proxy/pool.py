@@ -23,7 +23,11 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM,
 
 
 class Pool:
-    """The connections to one upstream. `authority` is its name for a Host line."""
+    """The connections to one upstream. `authority` is its name for a Host line.
+
+    `_open` counts places: connections in use, kept, or being opened. A place or a connection that comes
+    free goes to who waits longest, past those who ask just then.
+    """
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
         self._loop = loop
@@ -32,7 +36,7 @@ class Pool:
         self._connect_timeout = settings.timeouts.connect
         self._fresh_for = settings.timeouts.upstream_idle
         self._idle: list[Connection] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._open = 0
         self._evicting: asyncio.TimerHandle | None = None
         self._parts = urlsplit(settings.upstream)
@@ -46,45 +50,33 @@ class Pool:
         Raises:
             UpstreamFailed: 503 when the limit held for timeouts.connect; 502 or 504 when connecting failed.
         """
-        if not fresh and (kept := self._kept()) is not None:
-            return kept
-        while self._open >= self._limits.upstream_connections:
-            if self._idle:
-                self._idle.pop(0).abort()
-                self._open -= 1
-                break
-            waiting: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(waiting)
-            try:
-                await self._deadlines.wait(waiting, self._connect_timeout, _pool_full)
-            except BaseException:
-                if waiting in self._waiting:
-                    self._waiting.remove(waiting)
-                elif not waiting.cancelled() and waiting.exception() is None:
-                    self._wake()  # the turn was given to us, and we cannot take it
-                raise
+        if not self._waiting:
             if not fresh and (kept := self._kept()) is not None:
                 return kept
-        self._open += 1
-        try:
-            return await self._connect()
-        except BaseException:
-            self._open -= 1
-            self._wake()
-            raise
+            if self._open < self._limits.upstream_connections:
+                self._open += 1
+                return await self._fill()
+            if self._idle:
+                self._idle.pop(0).abort()  # a new one is wanted in its place
+                return await self._fill()
+        handed = await self._turn()
+        if handed is not None:
+            if not fresh and handed.usable():
+                return handed
+            handed.abort()
+        return await self._fill()
 
     def release(self, connection: Connection, *, clean: bool) -> None:
         """Give a connection back: `clean` when its answer ended as it should and the whole request was sent."""
-        if clean and connection.keep_alive:
-            connection.release(self._loop.time())
+        if not clean or not connection.keep_alive:
+            connection.abort()
+            self._vacate()
+            return
+        connection.release(self._loop.time())
+        if not self._hand(connection):
             self._idle.append(connection)
             if self._evicting is None:
                 self._evicting = self._loop.call_later(self._fresh_for, self._evict)
-        else:
-            connection.abort()
-            self._open -= 1
-        if self._waiting:
-            self._wake()
 
     def close(self) -> None:
         """Close what is kept."""
@@ -121,12 +113,43 @@ class Pool:
             self._open -= 1
         self._evicting = self._loop.call_later(self._fresh_for, self._evict) if self._idle else None
 
-    def _wake(self) -> None:
+    async def _turn(self) -> Connection | None:
+        """Wait in line for a connection, or for the place of one (None)."""
+        waiting: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append(waiting)
+        try:
+            return await self._deadlines.wait(waiting, self._connect_timeout, _pool_full)
+        except BaseException:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            elif waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                # The turn came as we were called away.
+                handed = waiting.result()
+                if handed is None:
+                    self._vacate()
+                else:
+                    self.release(handed, clean=True)
+            raise
+
+    def _hand(self, connection: Connection | None) -> bool:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
-                waiting.set_result(None)
-                return
+                waiting.set_result(connection)
+                return True
+        return False
+
+    def _vacate(self) -> None:
+        if not self._hand(None):
+            self._open -= 1
+
+    async def _fill(self) -> Connection:
+        """Connect, into a place that is already counted."""
+        try:
+            return await self._connect()
+        except BaseException:
+            self._vacate()
+            raise
 
     async def _connect(self) -> Connection:
         make = partial(Connection, self._loop, self._limits)

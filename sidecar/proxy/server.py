@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import http_parser
 
@@ -87,13 +87,13 @@ class DataPlane:
             OSError: when it cannot be bound.
         """
         loop, listen = self._context.loop, self._settings.listen
+        handshake = self._settings.timeouts.header if self._tls else None
+        options: dict[str, Any] = {"ssl": self._tls, "ssl_handshake_timeout": handshake, "backlog": BACKLOG}
         if listen.startswith("unix:"):
-            self._servers.append(await loop.create_unix_server(self._listener, listen[5:], ssl=self._tls, backlog=BACKLOG))
+            self._servers.append(await loop.create_unix_server(self._listener, listen[5:], **options))
             return [listen]
         host, _, port = listen.rpartition(":")
-        server = await loop.create_server(
-            self._listener, host.strip("[]"), int(port), ssl=self._tls, backlog=BACKLOG, reuse_port=reuse_port or None
-        )
+        server = await loop.create_server(self._listener, host.strip("[]"), int(port), reuse_port=reuse_port or None, **options)
         self._servers.append(server)
         return [_name(bound) for bound in server.sockets]
 

@@ -13,7 +13,7 @@ import re
 import select
 from collections.abc import Callable
 from contextlib import suppress
-from enum import IntEnum
+from enum import Enum
 from typing import Protocol, cast
 
 import httptools
@@ -29,7 +29,7 @@ MAX_INTERIM = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
-class State(IntEnum):
+class State(Enum):
     """Where a connection stands in its exchange."""
 
     IDLE = 0
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
     @property
     def done(self) -> bool:
         """The whole answer has been received."""
-        return self._state == State.DONE
+        return self._state is State.DONE
 
     @property
     def failure(self) -> Exception | None:
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
             self._tunnel.from_upstream(data)
             return
         try:
-            if self._state == State.HEAD:
+            if self._state is State.HEAD:
                 self._head(data)
             else:
                 self._body(data)
@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Asyncio's protocol; the transport closes itself after it."""
-        if self._state == State.REST:
+        if self._state is State.REST:
             self._finish()
             self._wake()
 
@@ -207,12 +207,12 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.upstream_lost()
             return
-        if exc is not None and self._state == State.HEAD:
+        if exc is not None and self._state is State.HEAD:
             self._rescue()
         if self._room is not None:
             self.resume_writing()
         if self._state not in (State.IDLE, State.DONE):
-            untouched = self._state == State.HEAD and not self._buffer and not self._interims
+            untouched = self._state is State.HEAD and not self._buffer and not self._interims
             self._fail(UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched))
 
     def pause_writing(self) -> None:
@@ -259,11 +259,12 @@ class Connection(asyncio.Protocol):
         # One parser for each message: none of its state can reach the next, and a HEAD's answer needs no body.
         self._reader = _Reader()
         self._parser = httptools.HttpResponseParser(self._reader)
-        with suppress(httptools.HttpParserUpgrade):
-            try:
-                self._parser.feed_data(head)
-            except httptools.HttpParserError as error:
-                raise UpstreamFailed(502, "invalid_header", str(error)) from None
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass  # a 101, judged below
+        except httptools.HttpParserError as error:
+            raise UpstreamFailed(502, "invalid_header", str(error)) from None
         if len(head) > self._limits.header_bytes or len(self._reader.fields) > self._limits.headers:
             raise UpstreamFailed(502, "header_too_large")
         if not head.startswith(b"HTTP/1."):
@@ -287,7 +288,7 @@ class Connection(asyncio.Protocol):
             self._body(rest)
 
     def _body(self, data: bytes) -> None:
-        if self._state == State.LENGTH:
+        if self._state is State.LENGTH:
             left = self._left - len(data)
             if left < 0:
                 self._unasked()
@@ -296,13 +297,13 @@ class Connection(asyncio.Protocol):
             self._left = max(left, 0)
             if not self._left:
                 self._finish()
-        elif self._state == State.CODED:
+        elif self._state is State.CODED:
             self._coded(data)
-        elif self._state == State.REST:
+        elif self._state is State.REST:
             self._push(data)
-        elif self._state == State.DONE:
+        elif self._state is State.DONE:
             self._unasked()
-        elif self._state == State.IDLE:
+        elif self._state is State.IDLE:
             self._unasked()
             self.transport.abort()
 
@@ -361,4 +362,4 @@ class Connection(asyncio.Protocol):
         with suppress(OSError, ValueError, UpstreamFailed):
             descriptor = raw.fileno()
             while self._state != State.DONE and (data := os.read(descriptor, 65_536)):
-                (self._head if self._state == State.HEAD else self._body)(data)
+                (self._head if self._state is State.HEAD else self._body)(data)
