@@ -95,7 +95,7 @@ class Store:
                 entry = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and {"time", "event"} <= entry.keys():
                 entries.append(entry)
         return entries
 

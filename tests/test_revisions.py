@@ -16,49 +16,10 @@ from sidecar.policy.model import Mode, PolicyError
 from sidecar.policy.plan import decide
 from sidecar.revisions import Active, Refused, Revision, Revisions
 from sidecar.store import Store
-from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts
-from tests.telemetry import Collected
-
-
-def text(value: str = "DENY", mode: str = "enforce", comment: str = "") -> str:
-    """A policy whose meaning is its value and mode."""
-    return f"# {comment}\nversion: 1\nmode: {mode}\nrules:\n  frames: {{header: X-Frame-Options, action: set, value: {value}}}\n"
-
+from tests.world import World, text
 
 BAD = "version: 1\nmode: enfroce\n"
-
-
-class World:
-    """One process after another over the same folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "policy.yaml"
-        self.state = folder / "state"
-        self.now = 1_000_000.0
-        self.lines = Collected()
-        self.metrics = Metrics(process=False)
-        self.file.write_text(text())
-
-    def process(self, **more: Any) -> Revisions:
-        """A new process: nothing in memory, the folder as the last one left it."""
-        self.lines, self.metrics = Collected(), Metrics(process=False)
-        self.telemetry = Telemetry(Events(self.lines), self.metrics)
-        return Revisions(self.file, Store(self.state), self.telemetry, clock=lambda: self.now, **more)
-
-    async def started(self, **more: Any) -> Revisions:
-        """A new process that has started."""
-        made = self.process(**more)
-        await made.start()
-        return made
-
-    def value(self, metric: str, *labels: str) -> float:
-        """One number of the process's metrics."""
-        return self.metrics.value(metric, *labels)
-
-    def names(self) -> list[str]:
-        """What was told, in order."""
-        return [event["event"] for event in self.lines.events]
 
 
 @pytest.fixture

@@ -34,15 +34,15 @@ def test_what_is_saved_is_there_for_the_next(store: Store):
     """State, texts, journal and evidence come back as they were."""
     store.save_state({"active": "abc", "pinned": None})
     store.save_text("abc", "version: 1\r\nname: \u00e9\n")
-    store.append({"event": "a"})
-    store.append({"event": "b"})
+    store.append({"time": "t", "event": "a"})
+    store.append({"time": "t", "event": "b"})
     store.save_evidence({"rules": 1})
     again = Store(store.folder)
 
     assert again.open() == {"active": "abc", "pinned": None}
     assert again.text("abc") == "version: 1\r\nname: \u00e9\n"
     assert again.revisions() == ["abc"]
-    assert again.journal() == [{"event": "a"}, {"event": "b"}]
+    assert again.journal() == [{"time": "t", "event": "a"}, {"time": "t", "event": "b"}]
     assert again.evidence() == {"rules": 1}
 
 
@@ -70,20 +70,20 @@ def test_a_torn_journal_line_is_cut_and_the_next_is_whole(tmp_path_factory: pyte
     """A crash in the middle of an append loses that line alone."""
     store = Store(tmp_path_factory.mktemp("state"))
     store.open()
-    store.append({"n": 1})
+    store.append({"time": "1", "event": "e"})
     with (store.folder / "journal.jsonl").open("ab") as journal:
         journal.write(torn)
     store.open()
-    store.append({"n": 2})
+    store.append({"time": "2", "event": "e"})
 
-    assert store.journal() == [{"n": 1}, {"n": 2}]
+    assert store.journal() == [{"time": "1", "event": "e"}, {"time": "2", "event": "e"}]
 
 
 def test_foreign_journal_lines_are_passed_over(store: Store):
     """What is no JSON object, in the middle too, hides nothing else."""
-    (store.folder / "journal.jsonl").write_bytes(b'{"n": 1}\nnot json\n[1]\n\xff\n{"n": 2}\n')
+    (store.folder / "journal.jsonl").write_bytes(b'{"time": "1", "event": "e"}\nnot json\n[1]\n{}\n\xff\n{"time": "2", "event": "e"}\n')
 
-    assert store.journal() == [{"n": 1}, {"n": 2}]
+    assert store.journal() == [{"time": "1", "event": "e"}, {"time": "2", "event": "e"}]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff\xfe", b"null"])

@@ -75,7 +75,8 @@ def guard(token: str | None, sessions: Sessions) -> Middleware:
         try:
             response = await handler(request)
         except web.HTTPException as error:
-            response = web.json_response({"error": error.reason}, status=error.status)
+            kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            response = web.json_response({"error": error.reason}, status=error.status, headers=kept)
         if not response.prepared:
             for name, value in OWN_HEADERS.items():
                 response.headers.setdefault(name, value)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from sidecar.admin.access import error, guard
+from sidecar.admin.access import OWN_HEADERS, error, guard
 from sidecar.admin.health import add_health
 from sidecar.admin.page import Page
 from sidecar.admin.process import Process
@@ -26,6 +26,7 @@ from sidecar.telemetry import Telemetry
 
 _BODY = 1 << 20
 _BACKLOG = 256
+_LONGEST = 366 * 86_400.0
 
 
 class Api:
@@ -47,7 +48,7 @@ class Api:
         app.router.add_get("/api/evidence", self.evidence)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
-        app.router.add_get("/api/events", self.events)
+        app.router.add_get("/api/events", self.events, allow_head=False)
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
         app.router.add_post("/-/mode", self.mode)
@@ -83,14 +84,15 @@ class Api:
         """Record a promotion that is about to be written to the policy file."""
         keys = {"rules", "verdicts", "override", "source", "command", "file", "before", "after", "diff", "who"}
         body = await _body(request, keys)
-        if not body.get("rules"):
+        rules = body.get("rules")
+        if not rules or not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
             return error(400, "a promotion names its rules")
         await self._revisions.record({"event": "policy.promoted", **body})
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Live events (server-sent events); a reader that falls behind loses the oldest."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(headers=OWN_HEADERS | {"Content-Type": "text/event-stream", "Server": "sidecar"})
         backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
 
         def take(told: dict[str, object]) -> None:
@@ -114,7 +116,9 @@ class Api:
     async def reload(self, request: web.Request) -> web.Response:
         """Read the policy file now. `{unpin?, who?}`."""
         body = await _body(request, {"unpin", "who"})
-        result = await self._revisions.reload(str(body.get("who", "operator")), unpin=body.get("unpin") is True)
+        if not isinstance(body.get("unpin", False), bool):
+            return error(400, "unpin must be true or false")
+        result = await self._revisions.reload(_text(body, "who") or "operator", unpin=body.get("unpin", False))
         told = {"result": result, "revision": self._revisions.current.id, "problems": [str(problem) for problem in self._revisions.problems]}
         if result == "pinned":
             told["problems"] = ["the file holds the revision that was rolled back; edit it, or reload with unpin"]
@@ -138,11 +142,11 @@ class Api:
             return error(400, f"unknown mode {mode!r}; {did_you_mean(mode, MODES)}")
         ttl = body.get("ttl")
         try:
-            lasting = None if ttl is None else float(ttl) if isinstance(ttl, int | float) else seconds(ttl)
+            lasting = ttl if ttl is None or type(ttl) in (int, float) else seconds(ttl)
         except ValueError as wrong:
             return error(400, str(wrong))
-        if lasting is not None and lasting <= 0:
-            return error(400, "ttl must be more than 0s")
+        if lasting is not None and not 0 < lasting <= _LONGEST:  # not a number is neither
+            return error(400, "ttl must be more than 0s, and at most 366d")
         told = await self._revisions.set_mode(cast("Mode", mode), reason=_text(body, "reason"), who=_text(body, "who") or "operator", ttl=lasting)
         return web.json_response({"mode": told, "override": override(self._revisions), "policy_mode": self._revisions.current.resolved.mode})
 
@@ -155,7 +159,7 @@ async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
         raise web.HTTPUnsupportedMediaType(reason="send application/json")
     try:
         body = json.loads(raw)
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise web.HTTPBadRequest(reason="the body is not JSON") from wrong
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(reason="the body must be a JSON object")
@@ -166,5 +170,10 @@ async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
 
 
 def _text(body: dict[str, Any], key: str) -> str:
+    """A text of the body, "" where there is none. A wrong type is refused: it must not turn into another order."""
     value = body.get(key)
-    return value[:1000] if isinstance(value, str) else ""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise web.HTTPBadRequest(reason=f"{key} must be a text")
+    return value[:1000]

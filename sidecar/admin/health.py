@@ -22,6 +22,7 @@ Readiness: TypeAlias = Awaitable[dict[str, str]]
 def health_app(ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> web.Application:
     """The application of the health listener."""
     app = web.Application()
+    app.on_response_prepare.append(_owned)
     add_health(app, ready, telemetry, refresh)
     return app
 
@@ -47,6 +48,13 @@ def add_health(app: web.Application, ready: Callable[[], Readiness], telemetry: 
 
     for path, handler in (("/livez", livez), ("/healthz", livez), ("/readyz", readyz), ("/metrics", metrics)):
         app.router.add_get(path, handler)
+
+
+async def _owned(_request: web.Request, answer: web.StreamResponse) -> None:
+    """What the router refuses (404, 405) is aiohttp's own answer, and would name it."""
+    for name, value in OWN_HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers["Server"] = "sidecar"
 
 
 def _answer(status: int, text: str) -> web.Response:

@@ -30,21 +30,30 @@ class Sessions:
 
     def form_is_ours(self, word: str) -> bool:
         """Whether a posted form came from a page of ours."""
-        return hmac.compare_digest(word.encode(), self.form.encode())
+        return _same(word, self.form)
 
     def knows(self, token: str) -> bool:
         """Whether this is the admin token; takes the same time for every wrong one."""
-        return self._token is not None and hmac.compare_digest(token.encode(), self._token.encode())
+        return self._token is not None and _same(token, self._token)
 
     def log_in(self, response: web.StreamResponse, *, secure: bool) -> None:
         """Give a browser its cookie."""
         until = str(int(time.time()) + LASTING)
-        response.set_cookie(COOKIE, f"{until}.{self._sign(until)}", max_age=LASTING, httponly=True, samesite="Strict", secure=secure, path="/")
+        response.set_cookie(COOKIE, f"{until}.{self._sign(f'until {until}')}", max_age=LASTING, httponly=True, samesite="Strict", secure=secure, path="/")
 
     def logged_in(self, request: web.Request) -> bool:
         """Whether the request carries a cookie of ours that is still good."""
         until, _, signature = request.cookies.get(COOKIE, "").partition(".")
-        return until.isdigit() and int(until) > time.time() and hmac.compare_digest(signature.encode(), self._sign(until).encode())
+        return _same(signature, self._sign(f"until {until}")) and int(until) > time.time()
 
     def _sign(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, _octets(text), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(_octets(given), _octets(right))
+
+
+def _octets(text: str) -> bytes:
+    """What came over the wire, whatever it was: aiohttp decodes header octets to surrogates."""
+    return text.encode("utf-8", "surrogateescape")

@@ -49,9 +49,9 @@ def test_a_blocked_reader_never_blocks_the_writer(pipe: tuple[int, int], monkeyp
     monkeypatch.setattr(events, "_QUEUE", 50)
     sink = Sink(pipe[1])
     for _ in range(1000):
-        sink.write("x" * 1000)
+        sink.write("x" * 10_000)
 
-    assert sink.dropped >= 1000 - 50 - 66  # a pipe holds 64 KiB
+    assert sink.dropped >= 1000 - 50 - 110  # a pipe holds 64 KiB, on some systems 1 MiB
     sink.close(timeout=0.01)
     pieces: list[bytes] = []
     reader = threading.Thread(target=lambda: pieces.extend(iter(lambda: os.read(pipe[0], 65536), b"")))
@@ -59,7 +59,7 @@ def test_a_blocked_reader_never_blocks_the_writer(pipe: tuple[int, int], monkeyp
     sink.close()
     os.close(pipe[1])
     reader.join(5)
-    assert b"".join(pieces).splitlines() == [b"x" * 1000] * (1000 - sink.dropped)
+    assert b"".join(pieces).splitlines() == [b"x" * 10_000] * (1000 - sink.dropped)
 
 
 def test_a_reader_that_went_away_is_counted(pipe: tuple[int, int]):
@@ -257,7 +257,7 @@ def test_whatever_is_shown_is_bounded(header: str, value: bytes, cap: int):
     assert len(text) <= max(cap, 40)
 
 
-@given(st.binary(min_size=4, max_size=40).filter(lambda secret: not set(secret) & set(b"=; \t")))
+@given(st.binary(min_size=4, max_size=40).filter(lambda secret: not set(secret) & set(b"=; \t") and secret.decode("latin-1").strip().lower() not in events._SHOWN_ATTRIBUTES))
 def test_no_cookie_value_is_ever_shown(secret: bytes):
     """Wherever it stands: as a value, without a name, or as an unknown attribute."""
     lines = (b"sid=" + secret, secret + b"; Path=/", b"a=1; b=" + secret, b"a=1; " + secret)

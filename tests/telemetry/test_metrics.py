@@ -53,7 +53,7 @@ def test_every_series_stands_at_zero_from_the_start():
         sample = f"{name}_count" if row.kind == "histogram" else name
         if sample in found:
             assert set(found[sample].values()) == {0}, name
-    assert set(METRICS) - {name.removesuffix("_count") for name in found} == {"sidecar_policy_info", "sidecar_build_info", "sidecar_drift_total", "sidecar_browser_reports_total"}
+    assert set(METRICS) - {name.removesuffix("_count") for name in found} == {"sidecar_policy_info", "sidecar_build_info", "sidecar_drift_total"}
 
 
 def test_series_of_rules_are_those_of_the_policy():

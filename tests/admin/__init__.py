@@ -1,0 +1,103 @@
+"""Proofs of the control plane, asked over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from sidecar.admin.api import Api
+from sidecar.admin.health import health_app
+from sidecar.admin.process import Process
+from sidecar.revisions import Revisions
+from tests.world import World
+
+TOKEN = "a-token-of-some-length"
+EVIDENCE = {
+    "rule": "frames", "route": "default", "mode": "report-only", "evaluated": 3.0, "affected": 2.0, "outcomes": {"break": 1.0, "safe": 1.0, "unknown": 1.0},
+}  # fmt: skip
+
+
+class Control(World):
+    """A started process with its admin and health listeners on real sockets."""
+
+    made: Revisions
+    url: str
+    health: str
+    http: aiohttp.ClientSession
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.against: dict[str, str] = {"policy": "", "drain": ""}
+        self.refreshed = 0
+
+    async def refresh(self) -> None:
+        """Count the calls."""
+        self.refreshed += 1
+        self.telemetry.tick()
+
+    async def ready(self) -> dict[str, str]:
+        """What stands against taking traffic."""
+        return self.against
+
+    async def evidence(self) -> list[dict[str, Any]]:
+        """One row."""
+        return [EVIDENCE]
+
+    async def baseline(self) -> dict[str, Any]:
+        """None is set."""
+        return {"sent": {}, "drift": None}
+
+    def around(self) -> Process:
+        """The process as the service would give it."""
+        return Process(
+            facts=lambda: {"version": "0.0.0", "uptime": 1.0, "listen": ["127.0.0.1:1"], "upstream": "http://127.0.0.1:2", "in_flight": 0, "draining": False},
+            ready=self.ready,
+            refresh=self.refresh,
+            evidence=self.evidence,
+            verdict=lambda row: ("not yet", ("too few answers",)),
+            trend=lambda route, rule: (0.0, 2.0, 1.0),
+            baseline=self.baseline,
+        )
+
+    async def ask(self, method: str, path: str, body: Any = None, *, base: str = "", **more: Any) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, JSON (or text) and headers of an answer."""
+        async with self.http.request(method, (base or self.url) + path, json=body, allow_redirects=False, **more) as answer:
+            told = await (answer.json() if answer.content_type == "application/json" else answer.text())
+            return answer.status, told, answer.headers
+
+    async def get(self, path: str, **more: Any) -> tuple[int, Any, Mapping[str, str]]:
+        """Ask."""
+        return await self.ask("GET", path, **more)
+
+    async def post(self, path: str, body: Any = None, **more: Any) -> tuple[int, Any]:
+        """Order; status and answer."""
+        return (await self.ask("POST", path, {} if body is None else body, **more))[:2]
+
+
+async def listening(app: web.Application) -> tuple[web.AppRunner, str]:
+    """An application on a free port of loopback."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+@contextlib.asynccontextmanager
+async def control(folder: Path, token: str | None = None) -> AsyncIterator[Control]:
+    """A started process and a client of its listeners; both end with the block."""
+    world = Control(folder)
+    world.made = await world.started()
+    around = world.around()
+    admin, world.url = await listening(Api(world.made, world.telemetry, around, token).app())
+    health, world.health = await listening(health_app(around.ready, world.telemetry, around.refresh))
+    try:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as world.http:
+            yield world
+    finally:
+        await admin.cleanup()
+        await health.cleanup()

@@ -1,0 +1,254 @@
+"""The admin API: what it tells, what it obeys, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.admin import EVIDENCE, Control, control
+from tests.world import text
+
+
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[Control]:
+    """A process whose policy was edited once, without a token."""
+    async with control(tmp_path) as made:
+        made.file.write_text(text("SAMEORIGIN"))
+        await made.made.reload("start")
+        yield made
+
+
+async def test_status_has_the_documented_shape(admin: Control):
+    """Every key that pages, scripts and `sidecar status` read."""
+    status, told, headers = await admin.get("/api/status")
+
+    assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
+    assert {key: told.pop(key) for key in ("revision", "parent", "source")} == {
+        "revision": admin.made.current.id, "parent": admin.made.current.parent, "source": str(admin.file),
+    }  # fmt: skip
+    assert told == {
+        "name": "policy", "owner": "", "reason": "", "expected": "", "rollback": "", "activated": admin.now, "who": "start",
+        "mode": "enforce", "policy_mode": "enforce", "override": None, "pinned": None, "problems": [],
+        "routes": [{"name": "default", "rules": [{"name": "frames", "mode": "enforce", "ceiling": "policy"}]}],
+        "version": "0.0.0", "uptime": 1.0, "listen": ["127.0.0.1:1"], "upstream": "http://127.0.0.1:2", "in_flight": 0, "draining": False,
+    }  # fmt: skip
+
+
+async def test_revisions_are_the_journal_newest_first(admin: Control):
+    """With the name of the active one; each text can be had."""
+    _, told, _ = await admin.get("/api/revisions")
+
+    assert told["active"] == admin.made.current.id
+    assert [entry["revision"] for entry in told["entries"]] == [admin.made.current.id, admin.made.current.parent]
+    assert (await admin.get(f"/api/revisions/{admin.made.current.parent}"))[1] == {"revision": admin.made.current.parent, "text": text()}
+    assert (await admin.get("/api/revisions/nowhere"))[:2] == (404, {"error": "no such revision"})
+    assert (await admin.get("/api/revisions/..%2Fstate"))[0] == 404
+
+
+async def test_evidence_and_baseline_are_those_of_the_process(admin: Control):
+    """The API adds nothing."""
+    assert (await admin.get("/api/evidence"))[1] == {"evidence": [EVIDENCE]}
+    assert (await admin.get("/api/baseline"))[1] == {"sent": {}, "drift": None}
+
+
+async def test_reload_tells_what_came_of_it(admin: Control):
+    """Activated and unchanged are 200; rejected and pinned are 409 with the reasons."""
+    active = admin.made.current.id
+    assert await admin.post("/-/reload") == (200, {"result": "unchanged", "revision": active, "problems": []})
+    admin.file.write_text("version: 2\n")
+    status, told = await admin.post("/-/reload")
+    assert (status, told["result"], told["revision"]) == (409, "rejected", active)
+    assert told["problems"] == [f"{admin.file}:1:10: error: unknown version 2; known: 1"]
+    admin.file.write_text(text("SAMEORIGIN"))
+    await admin.post("/-/rollback")
+    status, told = await admin.post("/-/reload")
+    assert (status, told["result"], told["problems"]) == (409, "pinned", ["the file holds the revision that was rolled back; edit it, or reload with unpin"])
+    assert (await admin.post("/-/reload", {"unpin": True, "who": "anna"}))[1]["result"] == "activated"
+    assert admin.made.current.who == "anna"
+
+
+async def test_rollback_tells_where_to_and_what_is_held_back(admin: Control):
+    """Who and why stand in the journal; what cannot be is 409 with the reason."""
+    left, parent = admin.made.current.id, admin.made.current.parent
+
+    assert await admin.post("/-/rollback", {"who": "anna", "reason": "broke"}) == (200, {"revision": parent, "left": left, "pinned": left, "mode": "enforce"})
+    assert {key: admin.made.history()[-1][key] for key in ("who", "reason")} == {"who": "anna", "reason": "broke"}
+    assert await admin.post("/-/rollback") == (409, {"error": "there is no earlier revision to go back to"})
+    assert (await admin.post("/-/rollback", {"to": "zzz"}))[0] == 409
+    assert (await admin.post("/-/rollback", {"to": left[:9], "reason": None}))[1]["pinned"] is None
+
+
+async def test_mode_sets_the_runtime_ceiling(admin: Control):
+    """At once, for a time in words or seconds; the answer says what came of it."""
+    status, told = await admin.post("/-/mode", {"mode": "report-only", "reason": "look", "ttl": "30m", "who": "anna"})
+    assert (status, told) == (200, {"mode": "report-only", "override": {"mode": "report-only", "reason": "look", "who": "anna", "until": admin.now + 1800}, "policy_mode": "enforce"})
+    assert admin.made.active.plan.mode == "report-only"
+    assert (await admin.post("/-/mode", {"mode": "off", "ttl": 1.5}))[1]["override"]["until"] == admin.now + 1.5
+    assert (await admin.post("/-/mode", {"mode": "enforce"}))[1] == {"mode": "enforce", "override": None, "policy_mode": "enforce"}
+
+
+async def test_a_promotion_is_recorded(admin: Control):
+    """What is about to be written to the file stands in the journal first."""
+    body = {"rules": ["frames"], "who": "anna", "diff": "-a\n+b"}
+
+    assert await admin.post("/-/promotion", body) == (200, {"recorded": True})
+    assert admin.made.history()[-1]["event"] == "policy.promoted"
+    assert body.items() <= admin.made.history()[-1].items()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        ("/-/mode", {"mode": "enfroce"}, "unknown mode 'enfroce'; did you mean 'enforce'?"),
+        ("/-/mode", {}, "unknown mode None"),
+        ("/-/mode", {"mode": ["off"]}, "unknown mode ['off']"),
+        ("/-/mode", {"mode": "off", "ttl": "soon"}, "unknown duration 'soon'"),
+        ("/-/mode", {"mode": "off", "ttl": 0}, "ttl must be more than 0s"),
+        ("/-/mode", {"mode": "off", "ttl": "0s"}, "ttl must be more than 0s"),
+        ("/-/mode", {"mode": "off", "ttl": -1}, "ttl must be more than 0s"),
+        ("/-/mode", {"mode": "off", "ttl": "367d"}, "at most 366d"),
+        ("/-/mode", {"mode": "off", "ttl": True}, "unknown duration True"),
+        ("/-/mode", {"mode": "off", "ttl": float("nan")}, "ttl must be"),
+        ("/-/mode", {"mode": "off", "ttl": float("inf")}, "ttl must be"),
+        ("/-/mode", {"mode": "off", "reason": 5}, "reason must be a text"),
+        ("/-/mode", {"mode": "off", "mod": 1}, "unknown key 'mod'; known: mode, reason, ttl, who"),
+        ("/-/rollback", {"to": 5}, "to must be a text"),
+        ("/-/rollback", {"to": 0}, "to must be a text"),
+        ("/-/rollback", {"to": []}, "to must be a text"),
+        ("/-/rollback", {"who": {"a": 1}}, "who must be a text"),
+        ("/-/rollback", {"revision": "abc"}, "unknown key 'revision'; known: reason, to, who"),
+        ("/-/rollback", {"x\r\ny": 1}, "unknown key 'x\\r\\ny'"),
+        ("/-/reload", {"unpin": "yes"}, "unpin must be true or false"),
+        ("/-/reload", {"who": 5}, "who must be a text"),
+        ("/-/promotion", {}, "a promotion names its rules"),
+        ("/-/promotion", {"rules": "frames"}, "a promotion names its rules"),
+        ("/-/promotion", {"rules": [5]}, "a promotion names its rules"),
+        ("/-/promotion", {"event": "x", "rules": ["a"]}, "unknown key 'event'"),
+        ("/-/reload", [], "the body must be a JSON object"),
+        ("/-/reload", "x", "the body must be a JSON object"),
+    ],
+)
+async def test_an_order_that_is_not_right_is_refused_whole(admin: Control, path: str, body: Any, why: str):
+    """A wrong key, word or type changes nothing: it must not turn into another order."""
+    before, entries = admin.made.active, len(admin.made.history())
+    status, told = await admin.post(path, body)
+
+    assert status == 400
+    assert why in told["error"]
+    assert admin.made.active is before
+    assert len(admin.made.history()) == entries
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"{}", "text/plain", 415),
+        (b"to=abc", "application/x-www-form-urlencoded", 415),
+        (b'{"who": "' + b"x" * (1 << 20) + b'"}', "application/json", 413),
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused(admin: Control, data: bytes, kind: str, status: int):
+    """Forms of other sites cannot send JSON, and nothing else is obeyed."""
+    async with admin.http.post(admin.url + "/-/rollback", data=io.BytesIO(data), headers={"Content-Type": kind}) as answer:
+        assert answer.status == status
+        assert (await answer.json())["error"]
+    assert admin.made.pinned is None
+
+
+async def test_an_order_without_a_body_is_the_plain_one(admin: Control):
+    """`curl -X POST .../-/rollback` is enough in an emergency."""
+    async with admin.http.post(admin.url + "/-/rollback") as answer:
+        assert answer.status == 200
+    assert admin.made.history()[-1]["who"] == "operator"
+
+
+@pytest.mark.parametrize("path", ["/-/reload", "/-/rollback", "/-/mode", "/-/promotion"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+async def test_no_order_is_obeyed_but_by_post(admin: Control, path: str, method: str):
+    """A link or an image cannot give an order."""
+    before = admin.made.active
+    status, _, headers = await admin.ask(method, path)
+
+    assert (status, headers["Allow"]) == (405, "POST")
+    assert admin.made.active is before
+
+
+async def test_unknown_paths_are_json_too(admin: Control):
+    """A script that mistyped gets an answer that it can read."""
+    assert (await admin.get("/api/nowhere"))[:2] == (404, {"error": "Not Found"})
+
+
+@pytest.mark.parametrize("path", ["/api/status", "/-/nowhere", "/livez", "/readyz", "/metrics", "/", "/assets/page.css", "/login"])
+async def test_every_answer_carries_headers_of_its_own(admin: Control, path: str):
+    """The control plane judges other people's headers, so its own are right, and it does not name what it runs on."""
+    _, _, headers = await admin.get(path)
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Server"] == "sidecar"
+
+
+async def next_event(stream: Any) -> tuple[str, Any]:
+    """Name and data of the next server-sent event."""
+    name = ""
+    async with asyncio.timeout(5):
+        while True:
+            line = (await stream.readline()).decode().rstrip("\n")
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                return name, json.loads(line.removeprefix("data: "))
+
+
+async def test_events_are_streamed_live(admin: Control):
+    """What is told after the connection stands arrives at once, as one JSON line."""
+    async with admin.http.get(admin.url + "/api/events") as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Server"] == "sidecar"
+        assert await answer.content.readline() == b": live\n"
+        await admin.post("/-/mode", {"mode": "off", "reason": "line\nbreak"})
+        _, told = await next_event(answer.content)
+
+    assert (told["event"], told["override"], told["reason"]) == ("mode.overridden", "off", "line\nbreak")
+
+
+async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):
+    """Its watcher goes when the next event finds nobody."""
+    before = len(admin.telemetry._watchers)
+    async with admin.http.get(admin.url + "/api/events") as answer:
+        while len(admin.telemetry._watchers) == before:
+            await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while len(admin.telemetry._watchers) > before:
+            admin.telemetry.tell("service.state")
+            await asyncio.sleep(0.005)
+
+
+async def test_a_reader_that_falls_behind_loses_the_oldest(admin: Control):
+    """More events in one step of the loop than the backlog holds: the last ones arrive."""
+    before = len(admin.telemetry._watchers)
+    async with admin.http.get(admin.url + "/api/events") as answer:
+        while len(admin.telemetry._watchers) == before:
+            await asyncio.sleep(0)
+        for number in range(1000):
+            admin.telemetry.tell("service.state", number=number)
+        numbers = [(await next_event(answer.content))[1]["number"] for _ in range(256)]
+
+    assert numbers == list(range(744, 1000))
+
+
+async def test_events_cannot_be_asked_for_by_head(admin: Control):
+    """It would be an answer without end and without a body."""
+    assert (await admin.ask("HEAD", "/api/events"))[0] == 405

@@ -1,0 +1,165 @@
+"""The admin page: what it shows, and the orders of its forms."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sidecar.admin.page import _difference, _entry, _line
+from tests.admin import Control, control
+from tests.world import text
+
+NASTY = "<script>alert(1)</script>\"'&"
+
+
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[Control]:
+    """A process whose policy was edited once and then broken, with hostile words wherever words can be."""
+    async with control(tmp_path) as made:
+        made.file.write_text(text("SAMEORIGIN") + f"reason: |\n  {NASTY}\nowner: '{NASTY.replace(chr(39), '')}'\n")
+        await made.made.reload(NASTY)
+        await made.made.set_mode("report-only", reason=NASTY, who=NASTY, ttl=60)
+        made.telemetry.tell("header.would_change", **{"changes": [{"header": NASTY}], "http.request.method": NASTY, "url.path": NASTY, "http.response.status_code": 200})
+        made.file.write_text(f"version: 1\nmode: '{NASTY.replace(chr(39), '')}'\n")
+        await made.made.reload()
+        yield made
+
+
+class Outline(HTMLParser):
+    """The tags of a page, and what a reader with no styles sees."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+async def form(admin: Control) -> str:
+    """The word that the page's forms carry."""
+    page = str((await admin.get("/"))[1])
+    return re.findall(r'name="form" value="([0-9a-f]{64})"', page)[0]
+
+
+async def ordered(admin: Control, order: str, **words: str) -> tuple[int, str]:
+    """Post a form; status, and what the page will say of it."""
+    async with admin.http.post(f"{admin.url}/orders/{order}", data=words, allow_redirects=False) as answer:
+        return answer.status, html.unescape(answer.headers.get("Location", "")).replace("+", " ")
+
+
+async def test_the_page_shows_what_is_in_force(admin: Control):
+    """Mode, revision, override, the refused file with its place, rules with their evidence, history, commands."""
+    status, page, headers = await admin.get("/")
+    outline = Outline(str(page))
+    words = " ".join(" ".join(outline.words).split())
+
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    for expected in (admin.made.current.id, "report-only", "The file was refused", ":2:7: error: unknown mode", "frames", "not yet", "policy.activated", "policy.rejected", f"sidecar rollback --admin {admin.url}"):
+        assert expected in words, expected
+    assert "^" in words
+
+
+@pytest.mark.parametrize("path", ["/", "/revisions/{}", "/login", f"/login?told={NASTY}", f"/?told={NASTY}"])
+async def test_nothing_that_others_wrote_is_markup(admin: Control, path: str):
+    """Names, reasons, values and addresses stand as text; the policy of the page allows no script of theirs anyway."""
+    _, page, headers = await admin.get(path.format(admin.made.current.id))
+    outline = Outline(str(page))
+
+    assert "<script>alert" not in str(page)
+    assert outline.tags.count("script") <= 1
+    assert not [name for name, _ in outline.attributes if name.startswith("on") or name == "style"]
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+async def test_a_revision_is_shown_beside_the_one_in_force(admin: Control):
+    """Line by line, with its whole text; an unknown one is not found."""
+    parent = admin.made.current.parent
+    _, page, _ = await admin.get(f"/revisions/{parent}")
+    outline = Outline(str(page))
+
+    assert any("DENY" in words for words in outline.words)
+    assert ("value", parent) in outline.attributes
+    assert (await admin.get("/revisions/nowhere"))[:2] == (404, {"error": "no such revision"})
+    _, own, _ = await admin.get(f"/revisions/{admin.made.current.id}")
+    assert "They say the same." in str(own)
+
+
+async def test_assets_are_those_of_the_page(admin: Control):
+    """Style and script by name, nothing else of the folder."""
+    assert (await admin.get("/assets/page.js"))[2]["Content-Type"] == "text/javascript; charset=utf-8"
+    assert (await admin.get("/assets/page.html"))[0] == 404
+    assert (await admin.get("/assets/..%2Fapi.py"))[0] == 404
+
+
+async def test_forms_give_orders(admin: Control):
+    """The same orders as the API, in the name of the page; afterwards the page says what came of it."""
+    word = await form(admin)
+    parent = str(admin.made.current.parent)
+
+    assert await ordered(admin, "mode", form=word, mode="off", reason="because", sure="yes") == (303, "/?told=The mode is off now.")
+    assert admin.made.history()[-1]["who"] == "admin page"
+    assert await ordered(admin, "rollback", form=word, to=parent, reason="because") == (303, f"/?told=Revision {parent} is in force again.")
+    assert (await ordered(admin, "rollback", form=word, to=parent, reason="because"))[1].startswith("/?told=Nothing was changed")
+    assert await ordered(admin, "reload", form=word) == (303, "/?told=The file was read%3A rejected.")
+    assert (await ordered(admin, "nonsense", form=word))[0] == 404
+
+
+@pytest.mark.parametrize("words", [{"mode": "off", "reason": "x"}, {"mode": "off", "sure": "yes"}, {"mode": "loud", "sure": "yes", "reason": "x"}, {"sure": "yes", "reason": "x"}])
+async def test_a_mode_needs_a_reason_and_a_yes(admin: Control, words: dict[str, str]):
+    """One click is too few for it."""
+    before = admin.made.mode
+
+    assert (await ordered(admin, "mode", form=await form(admin), **words))[1].startswith("/?told=Nothing was changed")
+    assert admin.made.mode == before
+
+
+@pytest.mark.parametrize("word", ["", "0" * 64, "\u00e9"])
+async def test_a_form_of_another_page_is_refused(admin: Control, word: str):
+    """It cannot know the word; an older browser sends nothing else that tells it apart."""
+    assert (await ordered(admin, "mode", form=word, mode="off", reason="x", sure="yes"))[0] == 403
+    assert admin.made.mode == "report-only"
+
+
+def test_a_sparkline_fills_its_box():
+    """From left to right, the highest at the top; nothing to draw is nothing."""
+    assert _line((0, 2, 1)) == "0.0,15.0 30.0,1.0 60.0,8.0"
+    assert _line((0, 0)) == "0.0,15.0 60.0,15.0"
+    assert _line((1,)) == _line(()) == ""
+
+
+def test_a_difference_marks_its_lines():
+    """Added, removed, place and same; without an earlier text there is none."""
+    assert _difference("a\nb", "a\nc") == [("place", "@@ -1,2 +1,2 @@"), ("same", " a"), ("removed", "-b"), ("added", "+c")]
+    assert _difference(None, "a") == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "what", "why"),
+    [
+        ({"revision": "abc", "reason": "r"}, "abc", "r"),
+        ({"mode": "off"}, "off", ""),
+        ({"rules": ["a", "b"], "override": "anyway", "reason": "r"}, "a, b", "anyway"),
+        ({"problems": ["one", "two"]}, "", "one; two"),
+    ],
+)
+def test_an_entry_of_the_journal_as_a_row(entry: dict[str, object], what: str, why: str):
+    """What it is about and why, whichever keys it has."""
+    row = _entry({"time": "t", "event": "e", **entry}, "other")
+
+    assert (row["what"], row["why"], row["diff"]) == (what, why, "revision" in entry)
