@@ -93,6 +93,18 @@ def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
     assert (front.get("/").status, front.get("/").body) == (200, b"ok")
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/livez", 200), ("GET", "/nothing", 404), ("POST", "/livez", 405)])
+@pytest.mark.parametrize("name", ["admin", "health"])
+def test_control_listeners_name_no_library(front: Sidecar, name: str, method: str, path: str, status: int) -> None:
+    """Answers of the admin and health listeners, refusals too, carry our own headers and name no library."""
+    address = front.health if name == "health" else front.admin_address
+    answer = wire.ask(address, wire.request(method, path, [("Host", "127.0.0.1")]))
+    assert answer.status == status
+    assert answer.value("Server") == "sidecar"
+    assert answer.value("X-Content-Type-Options") == "nosniff"
+    assert answer.value("Content-Security-Policy") is not None
+
+
 @pytest.mark.parametrize("case", ANSWERS)
 def test_broken_answer_is_502(front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     """An answer that cannot be trusted is not passed on: 502 under the policy, told and counted."""

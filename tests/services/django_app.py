@@ -12,8 +12,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from tests.services import samples
 from tests.services.echo import wsgi
 
-USER, PASSWORD = "clerk", "correct horse"
-
 settings.configure(
     SECRET_KEY="only-for-tests-" + "x" * 40,
     ALLOWED_HOSTS=["*"],
@@ -173,5 +171,5 @@ urlpatterns = [
 ]
 
 call_command("migrate", run_syncdb=True, verbosity=0)
-User.objects.create_superuser(USER, password=PASSWORD)
+User.objects.create_superuser(samples.USER, password=samples.PASSWORD)
 app = wsgi(WSGIHandler())

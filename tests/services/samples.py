@@ -9,6 +9,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 
+USER, PASSWORD = "clerk", "correct horse"
 PAGE = "<!doctype html><html lang=en><title>Sample shop</title><h1>Sample shop</h1></html>\n"
 ITEMS = {"items": ["kettle", "teapot"]}
 FILE = bytes(range(256)) * 512
