@@ -148,7 +148,7 @@ def read_request(message: RawRequestMessage, limits: Limits, request_id: bytes, 
     _check_host(host, named, http10=http10)
     if host is None:
         fields.insert(0, (b"Host", host_sent or named or authority))
-    if b"upgrade" in nominated and not http10 and upgrade == b"websocket":
+    if message.upgrade and b"upgrade" in nominated and not http10 and upgrade == b"websocket":
         if method != "GET" or body or len(key) != 24:
             raise Refused(400, "upgrade")
     else:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import select
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -214,6 +215,7 @@ class Connection(asyncio.Protocol):
         if self._state not in (State.IDLE, State.DONE):
             untouched = self._state is State.HEAD and not self._buffer and not self._interims
             self._fail(UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched))
+        self._wake()
 
     def pause_writing(self) -> None:
         """Asyncio's protocol."""
@@ -355,11 +357,14 @@ class Connection(asyncio.Protocol):
                 waiter.set_exception(self._failure)
 
     def _rescue(self) -> None:
-        """Read an answer that the upstream sent before it closed on our upload: writing failed first."""
+        """Read an answer that the upstream sent before it closed on our upload, where writing failed first.
+
+        Only asyncio's own transport needs it (uvloop reads before it gives up), and only its socket still
+        knows here whether its descriptor is open: a bare number could be another connection's by now.
+        """
         raw = self.transport.get_extra_info("socket")
-        if raw is None or self.transport.get_extra_info("ssl_object") is not None:
+        if not isinstance(raw, TransportSocket) or self.transport.get_extra_info("ssl_object") is not None:
             return
-        with suppress(OSError, ValueError, UpstreamFailed):
-            descriptor = raw.fileno()
-            while self._state != State.DONE and (data := os.read(descriptor, 65_536)):
+        with suppress(OSError, UpstreamFailed):
+            while self._state is not State.DONE and (data := os.read(raw.fileno(), 65_536)):
                 (self._head if self._state is State.HEAD else self._body)(data)

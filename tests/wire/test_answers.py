@@ -13,6 +13,7 @@ from tests.wire.requests_refused import get
 from tests.wire.stage import Stage, read_answers
 from tests.wire.test_requests import ways
 
+
 def play(raw: bytes, *, bytewise: bool = False, ends: bool = False, reset: bool = False) -> Script:
     async def script(line: Line) -> None:
         await line.send(raw, bytewise=bytewise)

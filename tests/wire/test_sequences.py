@@ -194,10 +194,12 @@ def test_early_answer(stage: Stage, request_: bytes) -> None:
     assert targets(stage) == []
 
 
-def test_early_answer_and_close(stage: Stage) -> None:
-    """2.4 Upstream answers early and closes: the 413 arrives though two megabytes are on their way."""
+@pytest.mark.parametrize("pause", [0, 0.001, 0.004])
+def test_early_answer_and_close(stage: Stage, pause: float) -> None:
+    """2.4 Upstream answers early and closes: the 413 arrives though a megabyte is on its way, at whatever moment."""
 
     async def early(line: Line) -> None:
+        await asyncio.sleep(pause)
         await line.send(sized(start=b"HTTP/1.1 413 T\r\n"))
         line.writer.close()
 

@@ -5,6 +5,7 @@ Lives here: certificates made for the test, and what changes when they do. Must 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -87,6 +88,21 @@ def test_large_bodies_over_tls(folder: Path) -> None:
         with secure(stage, folder / "one.test.pem") as client:
             client.sendall(post(b"Content-Length: 99999999", body=b"x" * 50_000))
             assert read_answers(client, method="POST")[0].status == 413
+
+
+def test_bad_handshakes(folder: Path) -> None:
+    """What is no TLS, stalls in its handshake or breaks off ends without a word, and others are served."""
+    settings = {"tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}, "timeouts": {"header": "300ms"}}
+    with Stage(settings).running() as stage:
+        for start in (get(), b"\x16\x03\x01\x02\x00", b"", os.urandom(300)):
+            with stage.connect() as client:
+                client.sendall(start)
+                with contextlib.suppress(ConnectionError):
+                    while client.recv(4096):
+                        pass
+        with secure(stage, folder / "one.test.pem") as client:
+            assert talk(client, get())[0].status == 200
+        assert stage.complaints == []
 
 
 def over_tls(folder: Path, **tls: str) -> Stage:
