@@ -35,7 +35,6 @@ from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Sink
 from sidecar.workers import Workers
 
-
 _KEEP_EVIDENCE = 30
 """Seconds between two savings of the evidence."""
 
@@ -49,7 +48,7 @@ class Service:
     def __init__(self, settings: Settings, sink: Sink) -> None:
         self.settings = settings
         log = settings.log
-        self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes)
+        self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second)
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
         self._store = Store(Path(settings.state))
@@ -57,7 +56,7 @@ class Service:
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
         self.revisions = Revisions(Path(settings.policy), self._store, self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
-        self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry)
+        self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry, reports=self.telemetry.browser_reports)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
         self._lookout = Lookout(settings.baseline, self._sent, lambda: [route.name for route in self.revisions.active.plan.routes], self.telemetry)

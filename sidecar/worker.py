@@ -50,8 +50,8 @@ class Worker:
     def __init__(self, settings: Settings, lines: _Lines) -> None:
         log = settings.log
         events = Events(lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers))
-        self.telemetry = Telemetry(events, Metrics(process=False), value_bytes=log.value_bytes)
-        self.plane = DataPlane(settings, lambda: self.active, self.telemetry)
+        self.telemetry = Telemetry(events, Metrics(process=False), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second)
+        self.plane = DataPlane(settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
         self._prepared: tuple[str, Plan] | None = None

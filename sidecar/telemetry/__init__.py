@@ -9,6 +9,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,8 @@ from sidecar.policy.breakage import Fetch
 from sidecar.policy.conditions import Facts
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Decision, Plan, RoutePlan
-from sidecar.telemetry.events import Events, shown
+from sidecar.policy.reports import read_reports
+from sidecar.telemetry.events import Cap, Events, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry"]
@@ -27,10 +29,11 @@ __all__ = ["Events", "Metrics", "RouteTally", "Telemetry"]
 class Telemetry:
     """Events and metrics of one process."""
 
-    def __init__(self, events: Events, metrics: Metrics, *, value_bytes: int = 256) -> None:
+    def __init__(self, events: Events, metrics: Metrics, *, value_bytes: int = 256, reports_per_second: int = 20) -> None:
         self.events = events
         self.metrics = metrics
         self._value_bytes = value_bytes
+        self._reports_cap = Cap(reports_per_second)
         self.in_flight = metrics.cell("sidecar_requests_in_flight")
         self.tunnels = metrics.cell("sidecar_tunnels_open")
         self.connections = metrics.cell("sidecar_connections_open")
@@ -129,6 +132,13 @@ class Telemetry:
         if self.events.may_tell():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             self.tell("request.rejected", level="warning", reason=reason, request_id=request_id, **facts)
+
+    def browser_reports(self, data: bytes, media: str) -> None:
+        """Count what a browser posted, and tell it under the reports' own cap."""
+        for report in read_reports(data, media):
+            self.metrics.cell("sidecar_browser_reports_total", report.type, report.directive, report.disposition).n += 1
+            if self._reports_cap.take() and self.events.may_tell():
+                self.tell("browser.report", **asdict(report))
 
     def activated(self, plan: Plan, revision: str) -> dict[str, RouteTally]:
         """Bind the counters of a plan that is about to be put in force."""

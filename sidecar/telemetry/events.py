@@ -92,16 +92,31 @@ class _SinkLogger:
         self.msg = self.debug = self.info = self.warning = self.error = self.critical = sink.write
 
 
+class Cap:
+    """So many places a second."""
+
+    def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._second = 0
+        self._left = per_second
+
+    def take(self) -> bool:
+        """Take a place; False when there is none left in this second."""
+        now = int(self._clock())
+        if now != self._second:
+            self._second, self._left = now, self._per_second
+        self._left -= 1
+        return self._left >= 0
+
+
 class Events:
     """Names and facts in, one JSON line out, at most `per_second` of the capped kind."""
 
     def __init__(self, sink: Lines, *, level: str = "info", per_second: int = 100, clock: Callable[[], float] = time.monotonic) -> None:
         self.sink = sink
         self.suppressed = 0
-        self._per_second = per_second
-        self._clock = clock
-        self._second = 0
-        self._left = per_second
+        self._cap = Cap(per_second, clock)
         self._untold = 0
         self._log = structlog.wrap_logger(
             _SinkLogger(sink),
@@ -115,12 +130,8 @@ class Events:
 
     def may_tell(self) -> bool:
         """Take one place under the cap; False = count it as suppressed and build nothing."""
-        now = int(self._clock())
-        if now != self._second:
-            self._second, self._left = now, self._per_second
+        if self._cap.take():
             self.tell_suppressed()
-        if self._left > 0:
-            self._left -= 1
             return True
         self._untold += 1
         self.suppressed += 1

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
+from sidecar.policy.reports import DISPOSITIONS
 from sidecar.policy.shares import Shared
 
 Labels: TypeAlias = tuple[str, ...]
@@ -189,6 +190,8 @@ class Metrics(Collector):
         ):
             for value in values:
                 self.cell(name, value)
+        for disposition in DISPOSITIONS:
+            self.cell("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 
     def cell(self, metric: str, *labels: str) -> Cell:
         """The cell with these labels, made at first sight."""

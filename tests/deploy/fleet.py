@@ -154,8 +154,10 @@ class Fleet:
         first, sees = self.first, self.prometheus.sees
         for path in ("/", "/api/items", "/old", "/nowhere", "/api/items"):
             first.get(path, *CROSS_SITE)
-        report = b'{"csp-report": {"effective-directive": "script-src", "disposition": "report"}}'
-        wire.ask(first.listen, wire.request("POST", "/.well-known/sidecar/reports", [("Content-Type", "application/csp-report")], report))
+        for directive in ("script-src", "made-up"):
+            report = json.dumps({"csp-report": {"effective-directive": directive, "disposition": "report"}}).encode()
+            told = wire.ask(first.listen, wire.request("POST", "/.well-known/sidecar/reports", [("Content-Type", "application/csp-report")], report))
+            assert told.status == 204
         sees('sidecar_violations_total{job="shop", rule="release", mode="report-only"} > 0')
         first.save("mode: report-only", "mode: enforce")
         sees('sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance) sidecar_guard_watching == 1')

@@ -15,9 +15,6 @@ _SELECTOR = re.compile(r"(?<![\w:.])([a-z_]\w*(?::\w+)*)\s*\{([^}]*)\}|(?<![\w:.
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 _BY = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 
-UNCOUNTED = {"sidecar_browser_reports_total"}
-"""Metrics of the table that no part of the sidecar counts yet."""
-
 FILLED = {"$namespace": ".*", "$job": ".*", "$instance": ".*", "$__rate_interval": "1m", "$__range": "5m", "${datasource}": "prometheus"}
 """What Grafana would put in the place of its variables, when a minute is shown."""
 

@@ -1,0 +1,72 @@
+"""Browser reports: attacker's text in, closed words and capped texts out."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.policy.csp_table import DIRECTIVES
+from sidecar.policy.reports import DISPOSITIONS, MAX_REPORTS, TYPES, Report, read_reports
+
+CSP = "application/csp-report"
+API = "application/reports+json"
+
+
+def test_report_uri_form():
+    """One object with hyphenated keys, as `report-uri` posts it (CSP Level 3 section 5.2)."""
+    told = {
+        "csp-report": {
+            "document-uri": "https://shop.example/cart?token=secret",
+            "effective-directive": "script-src-elem",
+            "blocked-uri": "https://evil.example/x.js?stolen=secret",
+            "disposition": "report",
+            "original-policy": "default-src 'self'",
+        }
+    }
+
+    assert read_reports(json.dumps(told).encode(), CSP) == (
+        Report("csp-violation", "script-src-elem", "report", "https://evil.example/x.js", "/cart", noise=False),
+    )
+
+
+def test_reporting_api_form():
+    """A list with camel-case bodies, as `report-to` posts it (Reporting API section 3)."""
+    told = [
+        {"type": "csp-violation", "url": "https://shop.example/", "body": {"effectiveDirective": "img-src", "blockedURL": "inline", "disposition": "enforce"}},
+        {"type": "coep", "url": "https://shop.example/a", "body": {"disposition": "reporting", "blockedURL": "chrome-extension://abc/x"}},
+        {"type": "made-up", "body": {}},
+        {"type": "coop"},
+    ]
+
+    assert read_reports(json.dumps(told).encode(), API) == (
+        Report("csp-violation", "img-src", "enforce", "inline", "/", noise=False),
+        Report("coep", "other", "other", "chrome-extension://abc/x", "/a", noise=True),
+        Report("other", "other", "other", "", "", noise=False),
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"[", b"null", b"3", b'"x"', b"[1,2]", b"{}", b'{"csp-report": 1}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("media", [CSP, API])
+def test_nonsense_is_no_report(data: bytes, media: str):
+    """What cannot be read counts for nothing and harms nothing."""
+    assert read_reports(data, media) == ()
+
+
+def test_a_post_holds_so_many_reports():
+    """The rest of an endless list is not looked at."""
+    assert len(read_reports(json.dumps([{"body": {}}] * 1000).encode(), API)) == MAX_REPORTS
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked: str):
+    """Whatever a report says, what is counted comes from closed lists and what is told is short, without query."""
+    told = [{"type": kind, "body": {"effectiveDirective": directive, "disposition": disposition, "blockedURL": blocked, "documentURL": blocked}}]
+
+    (report,) = read_reports(json.dumps(told).encode(), API)
+
+    assert report.type in TYPES
+    assert report.directive in {*DIRECTIVES, "other"}
+    assert report.disposition in DISPOSITIONS
+    assert len(report.blocked) <= 120
+    assert "?" not in report.blocked
