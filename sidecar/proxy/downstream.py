@@ -106,7 +106,7 @@ class Downstream(RequestHandler):
     """One client connection. Names with an underscore that are not set here are aiohttp's."""
 
     __slots__ = (
-        "_body", "_budget", "_busy", "_context", "_deaf", "_framing", "_head_octets", "_head_started", "_held",
+        "_body", "_budget", "_busy", "_chunked", "_context", "_deaf", "_framing", "_head_octets", "_head_started", "_held",
         "_last", "_listener", "_serve", "_tunnel", "_used", "peer",
     )  # fmt: skip
     peer: Peer
@@ -122,7 +122,8 @@ class Downstream(RequestHandler):
         self._deaf = False
         self._last = False
         self._used = False
-        self._held = b""
+        self._chunked = False
+        self._held = bytearray()
         self._head_octets = self._framing = self._budget = 0
         self._head_started = False
         self._tunnel: Tunnelled | None = None
@@ -157,7 +158,7 @@ class Downstream(RequestHandler):
         if self._parser is not None:
             _, _, tail = self._parser.feed_data(b"")
         self._tunnel = tunnel
-        held, self._held = tail + self._held, b""
+        held, self._held = tail + self._held, bytearray()
         self._resume_transport_reading()
         return held
 
@@ -253,10 +254,10 @@ class Downstream(RequestHandler):
 
     def _go_on(self) -> None:
         """Parse what came while the last request was served."""
-        if self._framing:
+        if self._chunked:
             self._renew()
         if not self._deaf:
-            held, self._held = self._held, b""
+            held, self._held = bytes(self._held), bytearray()
             self._feed(held)
             if len(held) > HELD:
                 self._resume_transport_reading()
@@ -267,7 +268,7 @@ class Downstream(RequestHandler):
         aiohttp 3.14.5 hands the last trailer of a request to the next one as its first header. Where the
         client has already sent more, the next request may have it: then this one was the last.
         """
-        parser, self._framing = self._parser, 0
+        parser, self._chunked = self._parser, False
         try:
             assert parser is not None
             parser.message_consumed()
@@ -316,12 +317,12 @@ class Downstream(RequestHandler):
         if messages:
             message, body = messages[0]
             self._head_octets, self._head_started = 0, False
-            self._framing = len(data) if message.chunked else 0
+            self._chunked, self._framing = bool(message.chunked), len(data)
             self._body = body
             self._last = bool(message.should_close or message.upgrade)
             self._arrive(Incoming(message, body))
         elif in_body:
-            if self._framing:
+            if self._chunked:
                 self._count_framing(len(data))
         elif data:
             self._head_arrives(data)
@@ -360,7 +361,7 @@ class Downstream(RequestHandler):
     async def _linger(self) -> None:
         """Let the answer reach a client that may still be sending: end our side, read on for a while."""
         transport = self.transport
-        if transport is None or (self._last and self._body.is_eof()):
+        if transport is None or (self._last and self._body.is_eof() and not self._held):
             return
         self._deaf, self._busy, self._budget = True, False, LINGER_OCTETS
         self._resume_transport_reading()

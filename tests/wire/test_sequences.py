@@ -83,6 +83,17 @@ def test_pipelined_behind_trailers(stage: Stage, behind: bytes) -> None:
     assert targets(stage) == ["/x"]
 
 
+def test_trailer_behind_a_pipelined_request(stage: Stage) -> None:
+    """2.1 Trailers: a chunked request that was itself pipelined leaves no trailer to the next one either."""
+    with stage.connect() as client:
+        client.sendall(get(target=b"/1") + EVIL)
+        read_answers(client, method="POST", answers=2)
+        send(client, get(target=b"/2"))
+        read_answers(client)
+    assert targets(stage)[:2] == ["/1", "/x"]
+    assert [request.values("x-last") for request in stage.origin.requests] == [[]] * len(stage.origin.requests)
+
+
 def test_many_chunked_requests_on_one_connection(stage: Stage) -> None:
     """2.1 Trailers: chunked uploads keep their connection when nothing is pipelined behind them."""
     with stage.connect() as client:
