@@ -27,7 +27,6 @@ from sidecar.rollout import deployment
 from sidecar.rollout.promotion import enforced, reported
 from sidecar.service import Service
 from sidecar.settings import Settings
-from sidecar.source import load_policy
 from sidecar.telemetry.events import Sink
 
 ROLLBACKS = 15
@@ -107,7 +106,7 @@ async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[s
             yield _compare("report-only", direct, through, "the service's own answers, byte for byte")
             yield await _enforce(service, policy, text, direct)
             if service.active_mode() == "enforce":
-                yield await _effects(service, policy, direct)
+                yield await _effects(service, direct)
                 yield await _rollbacks(service, direct)
         finally:
             await service.close()
@@ -127,10 +126,10 @@ async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, 
     return Step("enforce", passed, "every mode in the file set to enforce" if passed else "the edit did not come in force", seconds)
 
 
-async def _effects(service: Service, policy: Path, direct: dict[str, Answer]) -> Step:
+async def _effects(service: Service, direct: dict[str, Answer]) -> Step:
     """Every answer through the sidecar is what the policy says of the service's own answer."""
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
-    plan = compile_policy(load_policy(policy.read_bytes(), str(policy)))
+    plan = compile_policy(service.revisions.current.resolved)
     wrong, changed = [], 0
     for path, answer in direct.items():
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.lines]

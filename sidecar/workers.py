@@ -38,13 +38,13 @@ class Worker:
         self._owed: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
 
-    async def ask(self, order: str, *, timeout: float = _ANSWER, **facts: Any) -> dict[str, Any]:
+    async def ask(self, order: str, *, within: float = _ANSWER, **facts: Any) -> dict[str, Any]:
         """Send an order and wait for its answer; {} when the worker died or is silent."""
         number = next(self._numbers)
         owed = self._owed[number] = asyncio.get_running_loop().create_future()
         self.channel.send(order=order, number=number, **facts)
         try:
-            return await asyncio.wait_for(owed, timeout)
+            return await asyncio.wait_for(owed, within)
         except TimeoutError:
             return {}
         finally:
@@ -95,7 +95,7 @@ class Workers:
 
     async def refresh(self) -> None:
         """Bring the metrics of all workers up to date."""
-        answers = await asyncio.gather(*((worker.ask("snapshot", timeout=1.0)) for worker in self._alive))
+        answers = await asyncio.gather(*((worker.ask("snapshot", within=1.0)) for worker in self._alive))
         for worker, answer in zip(self._alive, answers, strict=False):
             if "snapshot" in answer:
                 worker.snapshot = _told(answer["snapshot"])
@@ -114,7 +114,7 @@ class Workers:
     async def drain(self) -> None:
         """All drain at once; returns when all have."""
         grace = self._settings.timeouts.drain + _ANSWER
-        await asyncio.gather(*(worker.ask("drain", timeout=grace) for worker in self._alive))
+        await asyncio.gather(*(worker.ask("drain", within=grace) for worker in self._alive))
         await self.refresh()
 
     def abort(self) -> None:
@@ -157,7 +157,7 @@ class Workers:
         self._alive.append(worker)
         self._tasks.append(asyncio.create_task(self._listen(worker)))
         settings = self._settings.model_copy(update={"listen": self._address})
-        told = await worker.ask("start", timeout=30.0, settings=settings.model_dump(mode="json"), **self._policy)
+        told = await worker.ask("start", within=30.0, settings=settings.model_dump(mode="json"), **self._policy)
         worker.addresses = told.get("addresses", [])
         return worker if worker.addresses else None
 

@@ -78,7 +78,7 @@ def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
     """The text with all edits made; they must not overlap."""
-    for edit in reversed(sorted(edits, key=lambda edit: edit.start)):
+    for edit in sorted(edits, key=lambda edit: edit.start)[::-1]:  # of two at one place the first stays first
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
@@ -160,7 +160,7 @@ def _set_mode(source: Source, path: Path, mode: Mode) -> Edit:
     here = source.spans.get(path)
     if here is None:
         return _new_rule(source, str(path[-1]), mode, newline)
-    if here.style == "alias" or here.style == "scalar":
+    if here.style in ("alias", "scalar"):
         raise PolicyError((source.place(Problem("this rule is written as an alias", "write it out to give it a mode of its own", path)),))
     if here.style == "flow":
         separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "

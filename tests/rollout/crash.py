@@ -109,7 +109,7 @@ def judge(folder: Path, promised: list[str]) -> None:
     entries = store.journal()
     raw = (folder / "state" / "journal.jsonl").read_bytes() if (folder / "state" / "journal.jsonl").exists() else b""
     assert all(json.loads(line) for line in raw.splitlines())
-    assert not [path for path in (folder / "state").rglob(".tmp-*")]
+    assert not list((folder / "state").rglob(".tmp-*"))
     names = {entry["who"] for entry in entries}
     assert set(promised) <= names, set(promised) - names
     if state:
