@@ -88,7 +88,7 @@ def _print_meaning(found: Comparison) -> None:
             (change.rule, _routes(routes), change.what, mode_text(change.before or "-"), mode_text(change.after or "-"), _keys(change))
             for change, routes in _by_change(found.rules)
         ]
-        table("", ("rule", "on routes", "", "was", "is", "says"), rows)
+        table("", ("rule", "on routes", "change", "was", "is", "says"), rows)
     for title, changes, style in (("NEW enforces more", found.more, "green"), ("NEW enforces less", found.less, "yellow")):
         if changes:
             rules = dict.fromkeys(change.rule for change in changes)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, err, out, table
+from sidecar.cli.printing import as_json, err, out, plain, table
 from sidecar.cli.rollout import replace_file
 from sidecar.policy.conditions import Facts
 from sidecar.policy.model import seconds
@@ -59,7 +59,7 @@ def capture_verb(context: click.Context, /, output: Path, *, force: bool, machin
     cells, source = _gather(context, told)
     baseline = Baseline(cells, _now(), who(), source)
     if not cells:
-        err().print("[yellow]no answer of the service has been seen yet; nothing is written[/yellow]")
+        err().print("no answer of the service has been seen yet; nothing is written", style="yellow")
         sys.exit(1)
     _write(output, baseline)
     if machine:
@@ -116,12 +116,12 @@ def _gather(context: click.Context, told: Mapping[str, Any], lasting: str | None
 
 
 def _live(client: Admin, lasting: str | None) -> tuple[tuple[Cell, ...], str]:
+    try:
+        wait = None if lasting is None else seconds(lasting)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     cells = from_data(client.get("/api/baseline")["tally"]).cells
-    if lasting is not None:
-        try:
-            wait = seconds(lasting)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
+    if wait is not None:
         time.sleep(wait)
         cells = since(from_data(client.get("/api/baseline")["tally"]).cells, cells)
     return cells, client.url
@@ -182,10 +182,10 @@ def _print(report: Report) -> None:
         out().print(f"nothing differs in {report.compared} cells")
     console = err()
     if not report.compared:
-        console.print("[yellow]nothing could be compared: no answer came in any cell of the baseline[/yellow]")
+        console.print("nothing could be compared: no answer came in any cell of the baseline", style="yellow")
     for title, cells in (("no answer now in", report.unseen), ("not in the baseline", report.unknown)):
         if cells:
-            console.print(f"{title}: {', '.join(cells[:12])}{f' and {len(cells) - 12} more' if len(cells) > 12 else ''}")
+            console.print(plain(f"{title}: {', '.join(cells[:12])}{f' and {len(cells) - 12} more' if len(cells) > 12 else ''}"))
 
 
 def _shown(variants: tuple[Lines, ...]) -> str:

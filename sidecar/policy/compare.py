@@ -7,7 +7,7 @@ from, or how a difference is shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from sidecar.policy.checks import value_text
@@ -132,10 +132,9 @@ def _order(one: tuple[NamedRoute, RoutePlan], other: tuple[NamedRoute, RoutePlan
 
 
 def _about(resolved: Resolved) -> dict[str, Any]:
-    policy = resolved.policy
-    guard = policy.guard if policy.guard == "off" else policy.guard.model_dump()
-    held = {key: getattr(policy, key) for key in ("name", "owner", "reason", "expected", "rollback", "share")}
-    return {key: value for key, value in held.items() if value} | {"mode": resolved.mode, "guard": guard}
+    canonical = resolved.canonical()
+    held = dict(zip(("owner", "reason", "expected", "rollback"), canonical.pop("about"), strict=True)) | canonical
+    return {key: value for key, value in held.items() if key != "routes" and value}
 
 
 def _keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[KeyChange]:
@@ -185,7 +184,8 @@ def _route_changes(old: _Routes, new: _Routes) -> Iterator[RouteChange]:
 
 
 def _matched(route: NamedRoute) -> dict[str, Any]:
-    return route.match.model_dump(exclude_none=True) | ({"mode": route.mode} if route.mode else {})
+    own = {field.name: getattr(route, field.name) for field in fields(route) if field.name not in ("name", "match", "rules")}
+    return {key: value for key, value in (route.match.model_dump() | own).items() if value is not None}
 
 
 # Which route is never reached.

@@ -108,11 +108,10 @@ def form(key: str, value: str) -> str:
 
 
 def _shown(value: str) -> str:
-    text = _NONCE.sub("'nonce-...'", value)
-    text = _DATE.sub("<date>", text)
+    text = re.sub(r"[^\t -~]", lambda found: f"\\x{ord(found[0]):02x}", value)
+    text = _DATE.sub("<date>", _NONCE.sub("'nonce-...'", text))
     text = _CHALLENGE.sub(lambda found: f'{found[1]}="..."' if found[1] else f"{found[2]} ...", text)
     text = _USER.sub("//...@", _QUERY.sub("?...", text))
-    text = re.sub(r"[^\t -~]", lambda found: f"\\x{ord(found[0]):02x}", text)
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."
 
 

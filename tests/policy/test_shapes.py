@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.shapes import CLASSES, MAX_LINES, MAX_VALUE, OTHER, content_class, cookie, display_name, host, path, shape, shapes
+from sidecar.policy.shapes import (
+    CLASSES,
+    MAX_LINES,
+    MAX_VALUE,
+    OTHER,
+    content_class,
+    cookie,
+    display_name,
+    host,
+    path,
+    shape,
+    shapes,
+)
 
 SECRET = "Hq7w9ZtK3vXb2LmN8pRs"
 

@@ -44,9 +44,9 @@ def test_only_some_answers_of_a_second_are_looked_at() -> None:
 
 def test_first_and_last_sight_are_kept() -> None:
     """Each cell tells when it was first and last seen."""
-    now = START
-    tally = Tally(clock=lambda: now)
-    for now in (START, START + 5, START + 3600):
+    times = iter((START, START + 5, START + 3600))
+    tally = Tally(clock=lambda: next(times))
+    for _ in range(3):
         tally.observe(ROUTE, page())
 
     [cell] = tally.cells()

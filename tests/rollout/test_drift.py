@@ -22,7 +22,7 @@ def _lines(header: str, *values: str) -> Facts:
     return page(*((header, value) for value in values))
 
 
-CASES = (
+CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, str]]], ...] = (
     # one header in the baseline and now; () = absent
     ("X-Frame-Options", ("DENY",), (), [("lost", "error")]),
     ("X-Frame-Options", ("DENY",), ("SAMEORIGIN",), [("weakened", "error")]),
