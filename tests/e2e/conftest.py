@@ -63,8 +63,7 @@ def shop(services: Callable[[str], Service]) -> Service:
 
 def finish(sidecar: Sidecar) -> None:
     """End a sidecar and judge its whole output: exit code 0, JSON lines on stdout, nothing on stderr."""
-    if sidecar.child.returncode is None:
-        assert sidecar.stop() == 0
+    assert sidecar.stop() == 0
     events = sidecar.events()
     assert sidecar.child.stdout.read_bytes().endswith(b"\n") or not events
     assert sidecar.child.stderr.read_text() == ""
@@ -92,6 +91,8 @@ def _starter(folder: Callable[[str], Path]) -> Iterator[Start]:
         return sidecar
 
     yield starting
+    for sidecar in started:
+        sidecar.child.ask_to_end()
     for sidecar in started:
         finish(sidecar)
 

@@ -1,0 +1,91 @@
+"""Several workers behind one address are one sidecar: one switch, one sum, one end."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import wire
+from tests.e2e.conftest import ENFORCED, POLICY, Start
+from tests.e2e.processes import Service, until
+from tests.e2e.running import Sidecar
+
+WORKERS = 2
+ASKED = 40
+
+
+@pytest.fixture(scope="module")
+def _several(begin: Start, shop: Service) -> Sidecar:
+    return begin(POLICY, shop.url, workers=WORKERS)
+
+
+@pytest.fixture
+def several(_several: Sidecar) -> Sidecar:
+    """A sidecar of two workers, in report-only; shared by tests that leave the parent standing."""
+    _several.put(POLICY)
+    return _several
+
+
+def children(sidecar: Sidecar) -> list[int]:
+    """The workers' process ids."""
+    return [int(pid) for pid in Path(f"/proc/{sidecar.child.pid}/task/{sidecar.child.pid}/children").read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    """True until the process has ended; one that nobody has waited for yet has ended too."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def marks(sidecar: Sidecar) -> set[str | None]:
+    """What many fresh connections get to see."""
+    return {sidecar.get("/").value("X-Policy-Mark") for _ in range(ASKED)}
+
+
+def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> None:
+    """An edit enforces in every worker, a rollback restores in every worker, metrics are the sum and events come from one stdout."""
+    assert len(children(several)) == WORKERS
+    assert "[+] workers" in several.ready()[1]
+    violations, since = several.metric("sidecar_violations_total", rule="mark", mode="report-only"), len(several.events())
+    assert marks(several) == {None}
+    assert several.metric("sidecar_violations_total", rule="mark", mode="report-only") == violations + ASKED
+    until(lambda: len(several.told("header.would_change", since)) == ASKED, "every worker's events on the one stdout")
+    several.put(ENFORCED)
+    changes = several.metric("sidecar_header_changes_total", rule="mark")
+    assert marks(several) == {"one"}
+    assert several.metric("sidecar_header_changes_total", rule="mark") == changes + ASKED
+    assert several.verb("rollback").returncode == 0
+    assert marks(several) == {None}
+    assert several.get("/").stable == wire.get(shop.address, "/").stable
+
+
+def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> None:
+    """A worker that is killed is told, replaced, and serves the revision that is in force; no count is lost."""
+    several.put(ENFORCED)
+    assert marks(several) == {"one"}
+    counted = several.metric("sidecar_responses_total", origin="upstream")
+    killed = children(several)[0]
+    os.kill(killed, signal.SIGKILL)
+    assert several.event("worker.died")["pid"] == killed
+    several.event("worker.replaced", within=10.0)
+    assert killed not in children(several)
+    assert marks(several) == {"one"}
+    assert several.metric("sidecar_responses_total", origin="upstream") >= counted + ASKED
+
+
+def test_term_drains_all(start: Start, shop: Service) -> None:
+    """TERM lets the request in flight in a worker finish, and all processes end."""
+    several = start(POLICY, shop.url, workers=WORKERS)
+    with wire.Line(several.listen) as line:
+        line.send(wire.request("GET", "/held/workers"))
+        until(lambda: several.metric("sidecar_requests_in_flight") == 1, "in flight")
+        workers = children(several)
+        several.signal(signal.SIGTERM)
+        several.event("service.draining")
+        shop.open_gate("workers")
+        assert line.answer().status == 200
+    assert several.child.wait() == 0
+    until(lambda: not any(map(runs, workers)), "the workers are gone", within=5.0)
