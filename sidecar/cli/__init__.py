@@ -6,8 +6,6 @@ what any verb does.
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 import sidecar
@@ -45,8 +43,4 @@ for _family in (run.VERBS, policy.VERBS, comparing.VERBS, auditing.VERBS, operat
 
 def main() -> None:
     """The command `sidecar`."""
-    try:
-        commands.main(prog_name="sidecar")
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        sys.exit(0)
+    commands.main(prog_name="sidecar")

@@ -6,6 +6,7 @@ Lives here: one small HTTP client for the admin API. Must not know how orders ar
 from __future__ import annotations
 
 import getpass
+import http.client
 import json
 import sys
 import urllib.error
@@ -17,7 +18,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.printing import as_json, err, mode_text, out, table
+from sidecar.cli.printing import as_json, err, mode_text, out, plain, table
 from sidecar.policy.model import MODES
 
 _TIMEOUT = 10.0
@@ -51,9 +52,9 @@ class Admin:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             _refused(error)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            err().print(f"[red]{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?[/red]")
+            err().print(f"{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?", style="red")
             sys.exit(1)
 
 
@@ -63,7 +64,7 @@ def _refused(error: urllib.error.HTTPError) -> None:
     except ValueError:
         told = {"error": f"HTTP {error.code}"}
     for line in told.get("problems") or [told.get("error", f"HTTP {error.code}")]:
-        err().print(Text(str(line), style="red"))
+        err().print(Text(plain(str(line)), style="red"))
     sys.exit(1)
 
 
@@ -76,7 +77,7 @@ def who() -> str:
 
 
 def admin_options(command: Any) -> Any:
-    """The options of every verb here; the verb gets `admin: Admin` and `machine: bool`."""
+    """The options of every verb here; the verb gets `admin` (a URL), `token_file` and `machine` (JSON is wanted)."""
     command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
     command = click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="SIDECAR_ADMIN_TOKEN_FILE", help="File with the admin token.")(command)
     return click.option("--admin", metavar="URL", default="http://127.0.0.1:19000", show_default=True, envvar="SIDECAR_ADMIN", help="The sidecar's admin address.")(command)
@@ -101,7 +102,7 @@ def status(admin: str, token_file: Path | None, machine: bool) -> None:
     if told["pinned"]:
         console.print(Text.assemble(("pinned    ", "bold"), f"the file's revision {told['pinned']} was rolled back and is held back", style="yellow"))
     for problem in told["problems"]:
-        console.print(Text(problem, style="red"))
+        console.print(Text(plain(problem), style="red"))
     console.print()
     rows = [(route["name"], rule["name"], mode_text(rule["mode"]), rule["ceiling"]) for route in told["routes"] for rule in route["rules"]]
     table("", ("route", "rule", "mode", "set by"), rows)

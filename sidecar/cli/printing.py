@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,17 +18,23 @@ from rich.text import Text
 
 from sidecar.policy.model import Problem
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MODE_STYLES = {"off": "dim", "report-only": "yellow", "enforce": "green"}
 
 
 def out() -> Console:
     """Stdout for people. Piped output is not wrapped at 80 columns."""
-    return Console(width=None if os.isatty(1) else 200, highlight=False)
+    return Console(width=None if os.isatty(1) else 200, highlight=False, markup=False, emoji=False)
 
 
 def err() -> Console:
     """Stderr for people."""
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def plain(text: str) -> str:
+    """Text of others with its control characters spelled out, so that it cannot steer a terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def as_json(data: Any) -> None:
@@ -41,9 +48,9 @@ def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
     shown = list(excerpts)
     for position, problem in enumerate(problems):
         style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
-        console.print(Text(str(problem), style=style))
+        console.print(Text(plain(str(problem)), style=style))
         if position < len(shown) and shown[position]:
-            console.print(Text("    " + shown[position].replace("\n", "\n    "), style="dim"))
+            console.print(Text("    " + plain(shown[position]).replace("\n", "\n    "), style="dim"))
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row))
     out().print(made)
 
 

@@ -141,7 +141,7 @@ def promote_verb(rules: tuple[str, ...], file: Path, override: str | None, dry_r
     elif done:
         err().print(f"{file} is written; a sidecar that watches it puts it in force within two seconds")
     elif not allowed:
-        err().print("[yellow]not promoted; the file is untouched. Wait for more traffic, or give --override WHY[/yellow]")
+        err().print("not promoted; the file is untouched. Wait for more traffic, or give --override WHY", style="yellow")
     sys.exit(0 if allowed else 1)
 
 

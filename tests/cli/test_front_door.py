@@ -1,0 +1,74 @@
+"""The group of verbs: which there are, and that each helps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+import sidecar as package
+from sidecar.cli import commands
+from tests.cli import sidecar
+
+DOCUMENTED = (
+    "run demo check explain diff test schema presets headers import audit status history reload rollback mode health "
+    "capture drift evidence promote rehearse note"
+).split()
+
+
+def test_no_verb_is_undocumented():
+    """Names that scripts rely on; a new one is documented before it is shipped."""
+    assert set(commands.commands) <= set(DOCUMENTED)
+    assert set("run demo check explain schema presets status history reload rollback mode health".split()) <= set(commands.commands)
+
+
+@pytest.mark.parametrize("verb", commands.commands)
+def test_each_verb_helps(verb: str):
+    """What it does in a sentence, and each of its options in a few words."""
+    result = sidecar(verb, "--help")
+    command = commands.commands[verb]
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: sidecar {verb}")
+    assert command.help
+    assert command.help.split("\n\n")[0].rstrip().endswith(".")
+    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
+    assert sidecar(verb, "-h").stdout == result.stdout
+
+
+def test_the_group_helps_and_says_its_version():
+    """Verbs stand in the order of a working day."""
+    shown = sidecar("--help").stdout
+    places = [shown.index(f"\n  {verb} ") for verb in ("run", "check", "explain", "status", "rollback")]
+
+    assert places == sorted(places)
+    assert sidecar("--version").stdout == f"sidecar, version {package.__version__}\n"
+
+
+def test_the_module_is_the_command():
+    """`python -m sidecar` works where the script is not on the path."""
+    shown = subprocess.run([sys.executable, "-m", "sidecar", "--version"], capture_output=True, text=True, check=True)
+
+    assert shown.stdout == f"sidecar, version {package.__version__}\n"
+
+
+def test_a_reader_that_left_is_no_crash():
+    """As in `sidecar schema | head -1`: no traceback."""
+    process = subprocess.Popen([sys.executable, "-m", "sidecar", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+
+    assert process.wait(10) in (0, 1)
+    assert said == b""
+
+
+def test_the_shell_completes_verbs():
+    """click's completion is on: the script for a shell is printed on demand."""
+    shown = sidecar(env={"_SIDECAR_COMPLETE": "zsh_source"})
+
+    assert "_SIDECAR_COMPLETE=zsh_complete" in shown.stdout
