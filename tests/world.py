@@ -1,6 +1,7 @@
 """One process after another over the same folder, without its sockets.
 
-Lives here: `World`, and a policy text whose meaning is its value and mode. Must not know what is proved with them.
+Lives here: `World`, a policy text whose meaning is its value and mode, and what clients get of it. Must not
+know what is proved with them.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sidecar.policy.plan import decide
 from sidecar.revisions import Revisions
 from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
+from tests.policy.making import facts
 from tests.telemetry import Collected
+
+BAD = "version: 1\nmode: enfroce\n"
 
 
 def text(value: str = "DENY", mode: str = "enforce", comment: str = "") -> str:
@@ -49,3 +54,15 @@ class World:
     def names(self) -> list[str]:
         """What was told, in order."""
         return [event["event"] for event in self.lines.events]
+
+
+def sent(made: Revisions) -> str:
+    """What clients get now: the value of the header, - where it is only told."""
+    decision = decide(made.active.plan.routes[-1], facts())
+    return next((value.decode() for name, value in decision.fields if name == b"X-Frame-Options"), "-")
+
+
+async def edited(world: World, made: Revisions, content: str) -> str:
+    """Save the file and reload; what came of it."""
+    world.file.write_text(content)
+    return await made.reload()
