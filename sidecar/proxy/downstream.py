@@ -60,10 +60,10 @@ class Incoming(NamedTuple):
 class Tunnelled(Protocol):
     """What a connection needs of the tunnel that it became a part of."""
 
-    def from_client(self, data: bytes) -> None: ...  # noqa: D102
-    def client_full(self) -> None: ...  # noqa: D102
-    def client_ready(self) -> None: ...  # noqa: D102
-    def client_lost(self) -> None: ...  # noqa: D102
+    def from_client(self, data: bytes) -> None: ...
+    def client_full(self) -> None: ...
+    def client_ready(self) -> None: ...
+    def client_lost(self) -> None: ...
 
 
 Serve: TypeAlias = Callable[["Downstream", Incoming], Awaitable[bool]]

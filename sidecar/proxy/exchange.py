@@ -202,7 +202,7 @@ class Exchange:
             self._client.write(answer_head(answer.line, answer.fields, b""))
 
     def _send_continue(self) -> None:
-        if self._continue is not None:
+        if self._continue is not None and not self._answered:
             self._continue.cancel()
             self._continue = None
             self._client.write(CONTINUE)
@@ -225,7 +225,8 @@ class Exchange:
                 deadlines.drop(body)
                 left -= len(piece)
                 if left < 0:
-                    raise Refused(413, "body_too_large")
+                    upstream.abort(Refused(413, "body_too_large"))
+                    return
                 if upstream.done or upstream.failure is not None:
                     return
                 if piece:

@@ -49,10 +49,10 @@ class State(Enum):
 class Tunnelled(Protocol):
     """What a connection needs of the tunnel that it became a part of."""
 
-    def from_upstream(self, data: bytes) -> None: ...  # noqa: D102
-    def upstream_full(self) -> None: ...  # noqa: D102
-    def upstream_ready(self) -> None: ...  # noqa: D102
-    def upstream_lost(self) -> None: ...  # noqa: D102
+    def from_upstream(self, data: bytes) -> None: ...
+    def upstream_full(self) -> None: ...
+    def upstream_ready(self) -> None: ...
+    def upstream_lost(self) -> None: ...
 
 
 class _Reader:

@@ -28,7 +28,7 @@ def _nominated(name: bytes, line: bytes) -> bytes:
     return get(b"Connection: close, " + name, line)
 
 
-_TARGETS = (b"/a%2Fb//../%41?x=%20", b"/a;b=c/./d", b"//x", b"/%2e%2e/%c3%a9", b"/x?", b"/?a=b&c=/d?e", b"/~user/!$&'()*+,=:@", b"/a|b{c}\"<>\\^`")
+_TARGETS = (b"/a%2Fb//../%41?x=%20", b"/a;b=c/./d", b"//x", b"/%2e%2e/%c3%a9", b"/x?", b"/?a=b&c=/d?e", b"/~user/!$&'()*+,=:@", b'/a|b{c}"<>\\^`')
 
 PASSED: dict[str, Passed] = {
     "plain": Passed(get(), lacks=("connection", "transfer-encoding", "content-length")),

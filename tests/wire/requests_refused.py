@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     **{
         f"2.1 TE.TE alone: {name}": (post(line, body=b"0\r\n\r\n"), 400)
         for name, line in _CODINGS.items()
-        if name not in ("upper case",)
+        if name != "upper case"
     },
     "2.1 TE in HTTP/1.0": (post(b"Connection: keep-alive", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED, version=b"HTTP/1.0"), 400),
     **{f"2.1 CL {name}": (post(b"Content-Length: " + value, body=b"hello"), 413 if name == "2^64-1" else 400) for name, value in _LENGTHS.items()},

@@ -205,6 +205,19 @@ def test_early_answer(stage: Stage, request_: bytes) -> None:
     assert targets(stage) == []
 
 
+def test_no_continue_inside_an_answer(stage: Stage) -> None:
+    """2.3 Expect: once the final answer has begun, no 100 is sent into it, however long it takes."""
+
+    async def early(line: Line) -> None:
+        await line.send(ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n", start=b"HTTP/1.1 401 U\r\n"))
+        await asyncio.sleep(1.2)
+        await line.send(b"0\r\n\r\n")
+
+    stage.origin.early = early
+    (reply,) = stage.talk(UPLOAD, method="POST", answers=2)
+    assert (reply.status, reply.body, reply.interim, reply.whole) == (401, b"hi", [], True)
+
+
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
 def test_early_answer_and_close(stage: Stage, pause: float) -> None:
     """2.4 Upstream answers early and closes: the 413 arrives though a megabyte is on its way, at whatever moment."""

@@ -177,7 +177,7 @@ def test_wrong_101(stage: Stage, lines: tuple[bytes, ...]) -> None:
     replies = stage.talk(get(*HANDSHAKE) + SMUGGLED, answers=2)
     assert [reply.status for reply in replies] == [502]
     stage.canary()
-    assert [request.target for request in stage.origin.requests][0] == "/x"
+    assert stage.origin.requests[0].target == "/x"
     assert "/smuggled" not in [request.target for request in stage.origin.requests]
 
 
