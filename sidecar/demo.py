@@ -22,6 +22,7 @@ from aiohttp import web
 from rich.console import Console
 from rich.text import Text
 
+from sidecar.policy.model import PolicyError, Problem
 from sidecar.service import Service
 from sidecar.settings import Settings, Timeouts
 from sidecar.telemetry.events import Sink, capture_logging
@@ -127,8 +128,11 @@ async def show(folder: Path, port: int) -> None:
 
 def _starter(folder: Path, console: Console) -> Path:
     """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old state is not."""
-    policy = folder / "policy.yaml"
+    policy, mark = folder / "policy.yaml", folder / ".sidecar-demo"
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise PolicyError((Problem(f"{folder} holds something else than a demo", "choose another with --dir, or remove it"),))
     folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     shutil.rmtree(folder / "state", ignore_errors=True)
     if policy.exists() and policy.read_text("utf-8") != POLICY:
         kept = policy.replace(folder / "policy.before.yaml")

@@ -275,6 +275,7 @@ class Revisions:
     async def _install(self, revision: Revision) -> None:
         self._known.pop(revision.id, None)
         self._known[revision.id] = revision
+        self._parents[revision.id] = revision.parent
         while len(self._known) > _KEPT:
             del self._known[next(iter(self._known))]
         self.current = revision
@@ -330,7 +331,7 @@ class Revisions:
         saved = {
             "active": current.id,
             "pinned": self.pinned,
-            "parents": self._parents | {held.id: held.parent for held in self._known.values()},
+            "parents": self._parents,
             "override": {"mode": override.mode, "reason": override.reason, "who": override.who, "until": override.until} if override else None,
         }
         try:

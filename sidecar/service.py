@@ -19,6 +19,7 @@ import sidecar
 from sidecar.admin.access import read_token
 from sidecar.admin.api import Api
 from sidecar.admin.health import health_app
+from sidecar.admin.listener import Runner
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
 from sidecar.policy.model import Mode, PolicyError, Problem
@@ -26,7 +27,8 @@ from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Refused, Revision, Revisions
 from sidecar.rollout.baseline import Cell
 from sidecar.rollout.capture import Tally
-from sidecar.rollout.evidence import Book, Minimums, Trend, from_data, judge
+from sidecar.rollout.evidence import Book, Trend
+from sidecar.rollout.gate import Minimums, from_data, judge
 from sidecar.rollout.guard import Breach, Watch
 from sidecar.rollout.lookout import Lookout
 from sidecar.settings import Settings
@@ -164,7 +166,7 @@ class Service:
         }
 
     async def _serve(self, app: web.Application, address: str) -> str:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
+        runner = Runner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
         await runner.setup()
         self._runners.append(runner)
         if address.startswith("unix:"):

@@ -22,7 +22,7 @@ from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, mode_text, out, table
 from sidecar.cli.run import read_settings
 from sidecar.policy.model import PolicyError, Problem, seconds
-from sidecar.rollout.evidence import Evidence, Minimums, Verdict, from_data, judge, span
+from sidecar.rollout.gate import Evidence, Minimums, Verdict, from_data, judge, span
 from sidecar.rollout.note import digest, markdown, write_note
 from sidecar.rollout.prometheus import PrometheusFailed
 from sidecar.rollout.prometheus import evidence as fleet_evidence

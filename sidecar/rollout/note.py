@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sidecar.rollout.evidence import span
+from sidecar.rollout.gate import span
 
 _CHANGES = ("policy.activated", "policy.rolled_back", "policy.promoted", "mode.overridden", "policy.rejected")
 

@@ -14,7 +14,7 @@ import urllib.request
 from typing import Any
 
 from sidecar.policy.model import seconds
-from sidecar.rollout.evidence import Evidence, parse_mode
+from sidecar.rollout.gate import Evidence, parse_mode
 
 _TIMEOUT = 30.0
 _BY = "route, rule, mode"

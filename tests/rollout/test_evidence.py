@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from sidecar.policy.plan import Plan, decide
-from sidecar.rollout.evidence import Book, Evidence, Minimums, Trend, from_data, judge, span
+from sidecar.rollout.evidence import Book, Trend
+from sidecar.rollout.gate import Evidence, Minimums, from_data, judge, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts, plan
 

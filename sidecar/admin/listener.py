@@ -1,0 +1,39 @@
+"""The admin and health listeners: aiohttp's application runner with its error path owned.
+
+Lives here: what a request that cannot be parsed gets. Must not know paths or orders.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from sidecar.admin.access import OWN_HEADERS
+
+
+class _Protocol(RequestHandler):
+    """aiohttp would name itself, repeat the offending line and log it with a traceback."""
+
+    def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None) -> web.StreamResponse:
+        """A few words of our own; the connection ends."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        if exc is not None and status >= 500:
+            self.log_exception("admin request failed", exc_info=exc)
+        response = web.Response(status=status, text=f"{status}\n", headers=OWN_HEADERS | {"Server": "sidecar"})
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """Runs one application on our protocol."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        made.__class__ = _Server  # the handler, factory and settings are those that aiohttp has just put together
+        return made
