@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
+from sidecar.policy.lint import lint, refused
 from sidecar.policy.model import Path, PolicyError, Problem
 from sidecar.policy.resolve import Resolved, resolve
 
@@ -253,6 +254,20 @@ def load_policy(data: bytes, name: str) -> Resolved:
     Raises:
         PolicyError: with every problem, each with file, line and column.
     """
+    return _load_policy(data, name)[1]
+
+
+def lint_policy(data: bytes, name: str) -> tuple[Resolved, tuple[Problem, ...]]:
+    """The same, and what lint finds in it: nothing that keeps it from being put in force.
+
+    Raises:
+        PolicyError: as `load_policy`.
+    """
+    source, resolved = _load_policy(data, name)
+    return resolved, located(lint(resolved), source)
+
+
+def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
     source = read(data, name)
     try:
         resolved = resolve(source.data, presets())
@@ -262,7 +277,9 @@ def load_policy(data: bytes, name: str) -> Resolved:
         raise PolicyError(located((*source.problems, *found), source)) from error
     if source.problems:
         raise PolicyError(source.problems)
-    return resolved
+    if harmful := refused(resolved):
+        raise PolicyError(located(harmful, source))
+    return source, resolved
 
 
 def located(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:

@@ -1,7 +1,4 @@
-"""Reports as SARIF 2.1.0, for code scanning. Must not know files or terminals.
-
-Source: SARIF Version 2.1.0 (OASIS), https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
-"""
+"""Reports as SARIF 2.1.0, for code scanning. Must not know files or terminals."""
 
 from __future__ import annotations
 
@@ -9,12 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-import sidecar
 from sidecar.audit.report import Report
 from sidecar.audit.verdicts import Row
+from sidecar.sarif import log
 
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_HOME = "https://github.com/header-sidecar/header-sidecar"
 _ABOUT = {
     "weak": "{header} protects less than it could",
     "missing": "{header} is missing",
@@ -28,16 +23,12 @@ def sarif(reports: Iterable[Report]) -> dict[str, Any]:
     held = tuple(reports)
     found = [(report, row) for report in held for row in report.rows if row.verdict != "good"]
     rules = {_id(row): _rule(row) for _, row in found}
-    places = {rule: index for index, rule in enumerate(rules)}
-    driver = {"name": "header-sidecar", "semanticVersion": sidecar.__version__, "informationUri": _HOME, "rules": list(rules.values())}
-    run = {
-        "tool": {"driver": driver},
-        "invocations": [
-            {"executionSuccessful": all(report.status is not None for report in held), "toolExecutionNotifications": [_note(report, note) for report in held for note in report.notes]}
-        ],
-        "results": [_result(report, row, places) for report, row in found],
-    }
-    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return log(
+        rules.values(),
+        [_result(report, row) for report, row in found],
+        notes=[_note(report, note) for report in held for note in report.notes],
+        successful=all(report.status is not None for report in held),
+    )
 
 
 def _id(row: Row) -> str:
@@ -49,13 +40,12 @@ def _rule(row: Row) -> dict[str, Any]:
     return {**made, "helpUri": row.spec} if row.spec else made
 
 
-def _result(report: Report, row: Row, places: dict[str, int]) -> dict[str, Any]:
+def _result(report: Report, row: Row) -> dict[str, Any]:
     texts = [row.why, *row.more, *([row.advice] if row.advice else [])]
     # The same finding keeps its print while values vary, so that a tracker can follow it over runs.
     same = hashlib.sha256("\n".join((report.url, _id(row), *_subject(row))).encode()).hexdigest()[:32]
     return {
         "ruleId": _id(row),
-        "ruleIndex": places[_id(row)],
         "level": report.level(row),
         "message": {"text": " ".join(texts)},
         "locations": [_location(report, row.header)],

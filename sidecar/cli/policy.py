@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
-from sidecar.cli.printing import as_json, complain, err, mode_text, out, problem_data, table
+from sidecar.cli import findings
+from sidecar.cli.printing import as_json, complain, err, mode_text, out, plain, table
 from sidecar.cli.run import read_settings
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.explain import Explanation, Step, explain
-from sidecar.policy.model import MODES, Mode, PolicyError, schema
+from sidecar.policy.model import MODES, Mode, PolicyError, Problem, schema
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.resolve import Resolved
-from sidecar.source import load_policy, preset_texts
+from sidecar.source import lint_policy, load_policy, preset_texts
 
 
 def read_policy(file: Path) -> Resolved:
@@ -26,51 +28,86 @@ def read_policy(file: Path) -> Resolved:
         PolicyError: with every problem.
         click.UsageError: the file cannot be read.
     """
+    return load_policy(_bytes(file), str(file))
+
+
+def _bytes(file: Path) -> bytes:
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise click.UsageError(f"{file}: {error.strerror}") from error
-    return load_policy(data, str(file))
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="Check this settings file too.")
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
-def check(files: tuple[Path, ...], config: Path | None, machine: bool) -> None:
-    """Check policy files as `run` would read them; every problem at once, with its place and cure."""
-    results: list[dict[str, Any]] = []
+@click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
+@click.option("--notes", is_flag=True, help="Show what is only good to know, too; JSON and SARIF always hold it.")
+@click.option("--format", "form", type=click.Choice(("text", "json", "sarif", "github")), default="text", show_default=True, help="How findings are printed.")
+@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+def check(files: tuple[Path, ...], config: Path | None, strict: bool, notes: bool, form: str, machine: bool) -> None:
+    """Check policy files as `run` would read them, and judge what they say; every finding with its place and cure."""
     if config is not None:
         read_settings(config, {})
-    for file in files:
-        try:
-            resolved = read_policy(file)
-        except PolicyError as error:
-            results.append({"file": str(file), "ok": False, "problems": [problem_data(problem) for problem in error.problems]})
-            if not machine:
-                complain(error.problems, _excerpts(file, error))
-            continue
-        rules = sorted({named.name for route in resolved.routes for named in route.rules})
-        result = {"file": str(file), "ok": True, "revision": resolved.revision(), "mode": resolved.mode, "rules": rules, "routes": len(resolved.routes), "problems": []}
-        results.append(result)
-        if not machine:
-            err().print(f"{file}: ok: revision {result['revision']}, mode {resolved.mode}, {len(rules)} rules, {len(resolved.routes)} routes")
-    if machine:
-        as_json({"files": results})
-    sys.exit(0 if all(result["ok"] for result in results) else 1)
+    checked = [_checked(file) for file in files]
+    problems = [problem for one in checked for problem in one.problems]
+    shown = [problem for problem in problems if notes or problem.severity != "info"]
+    if machine or form == "json":
+        as_json({"files": [_summary(one) for one in checked]})
+    elif form == "sarif":
+        as_json(findings.sarif(problems))
+    elif form == "github":
+        findings.annotate(shown)
+    else:
+        for one in checked:
+            _tell(one, notes=notes)
+    failing = ("error", "warning") if strict else ("error",)
+    sys.exit(1 if any(problem.severity in failing for problem in problems) else 0)
 
 
-def _excerpts(file: Path, error: PolicyError) -> list[str]:
-    if str(file) == "-":
-        return []
-    lines = file.read_text("utf-8", "replace").splitlines()
-    return [
-        f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^" if 0 < problem.line <= len(lines) else "" for problem in error.problems
-    ]
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """One policy file: its text, the policy unless it is refused, and what was found."""
+
+    file: Path
+    text: str
+    resolved: Resolved | None
+    problems: tuple[Problem, ...]
+
+
+def _checked(file: Path) -> _Checked:
+    data = _bytes(file)
+    text = data.decode("utf-8", "replace")
+    try:
+        return _Checked(file, text, *lint_policy(data, str(file)))
+    except PolicyError as error:
+        return _Checked(file, text, None, error.problems)
+
+
+def _summary(one: _Checked) -> dict[str, Any]:
+    told: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
+    if one.resolved is not None:
+        rules = sorted({named.name for route in one.resolved.routes for named in route.rules})
+        told |= {"revision": one.resolved.revision(), "mode": one.resolved.mode, "rules": rules, "routes": len(one.resolved.routes)}
+    return {**told, "problems": findings.as_data(one.problems)}
+
+
+def _tell(one: _Checked, *, notes: bool) -> None:
+    shown = [problem for problem in one.problems if notes or problem.severity != "info"]
+    lines = one.text.splitlines()
+    complain(shown, [f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^" if 0 < problem.line <= len(lines) else "" for problem in shown])
+    if one.resolved is None:
+        return
+    told = _summary(one)
+    parts = [f"revision {told['revision']}", f"mode {told['mode']}", f"{len(told['rules'])} rules", f"{told['routes']} routes"]
+    for severity, word in (("warning", "warnings"), ("info", "notes" if notes else "notes (--notes shows them)")):
+        if count := sum(problem.severity == severity for problem in one.problems):
+            parts.append(f"{count} {word}")
+    err().print(f"{one.file}: ok: {', '.join(parts)}")
 
 
 @click.command("explain")
-@click.option("--policy", "file", type=click.Path(path_type=Path), default=Path("policy.yaml"), show_default=True, envvar="SIDECAR_POLICY")
+@click.option("--policy", "file", type=click.Path(path_type=Path), default=Path("policy.yaml"), show_default=True, envvar="SIDECAR_POLICY", help="Policy file.")
 @click.option("--method", default="GET", show_default=True, help="Of the request.")
 @click.option("--host", default="localhost", show_default=True, help="Of the request.")
 @click.option("--path", default="/", show_default=True, help="Of the request, without query.")
@@ -106,11 +143,15 @@ def _field(line: str) -> tuple[bytes, bytes]:
 
 
 def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
-    head = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[0].split(b"\n")
-    words = head[0].split()
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        raise click.UsageError("the answer does not start with a status line; use `curl -si`")
-    return int(words[1]), [*(_field(line.decode("utf-8", "surrogateescape")) for line in head[1:] if line), *more]
+    status, rest = b"1xx", raw.replace(b"\r\n", b"\n")
+    while status.startswith(b"1"):  # curl shows interim answers too
+        first, _, rest = rest.partition(b"\n\n")
+        head = first.split(b"\n")
+        version, _, status = head[0].partition(b" ")
+        status = status[:4].rstrip()
+        if not version.startswith(b"HTTP/") or len(status) != 3 or not status.isdigit():
+            raise click.UsageError("the answer does not start with a status line; use `curl -si`")
+    return int(status), [*(_field(line.decode("utf-8", "surrogateescape")) for line in head[1:] if line), *more]
 
 
 def _shown(values: tuple[bytes, ...] | None) -> list[str]:
@@ -147,11 +188,11 @@ def _print(told: Explanation, mode: Mode) -> None:
     before, after = list(told.before), list(told.after)
     console.print(Text("Answer that leaves", style="bold"))
     for field in after:
-        text = f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}"
+        text = plain(f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}")
         console.print(Text(f"  {text}") if field in before else Text(f"+ {text}", style="green"))
     for field in before:
         if field not in after:
-            console.print(Text(f"- {field[0].decode('latin-1')}: {field[1].decode('latin-1')}", style="red"))
+            console.print(Text(plain(f"- {field[0].decode('latin-1')}: {field[1].decode('latin-1')}"), style="red"))
 
 
 @click.command("schema")

@@ -299,14 +299,15 @@ def _weaknesses(policies: tuple[Policy, ...]) -> Iterable[Fault]:
             yield found[0]
 
 
-def _allowed(policy: Policy, name: str) -> Sources:
+def allowed(policy: Policy, name: str) -> Sources:
+    """The sources that a policy allows for a directive, its fallbacks included; empty also where nothing governs it."""
     governing = effective(policy, name)
     return source_list(governing.values if governing else ())
 
 
 def _inline(policy: Policy) -> Fault | None:
     for name in ("script-src-elem", "script-src-attr"):
-        sources = _allowed(policy, name)
+        sources = allowed(policy, name)
         if "'unsafe-inline'" in sources and not _is_strict(sources):
             return Kind.UNSAFE_INLINE.about(name)
     return None
@@ -317,18 +318,20 @@ def _is_strict(sources: Sources) -> bool:
 
 
 def _eval(policy: Policy) -> Fault | None:
-    return Kind.UNSAFE_EVAL.about("script-src") if "'unsafe-eval'" in _allowed(policy, "script-src") else None
+    return Kind.UNSAFE_EVAL.about("script-src") if "'unsafe-eval'" in allowed(policy, "script-src") else None
 
 
 def _broad(policy: Policy) -> Fault | None:
-    scripts = _allowed(policy, "script-src-elem")
-    loaded = chain(() if "'strict-dynamic'" in scripts else scripts.values(), _allowed(policy, "object-src").values())
+    scripts = allowed(policy, "script-src-elem")
+    loaded = chain(() if "'strict-dynamic'" in scripts else scripts.values(), allowed(policy, "object-src").values())
     return next((Kind.BROAD_SOURCE.about(one.text) for one in loaded if one.key in BROAD or one.host == "*"), None)
 
 
 def _base(policy: Policy) -> Fault | None:
-    nonces = any(source.shape == "nonce" for source in _allowed(policy, "script-src-elem").values())
-    return Kind.BASE_OPEN.about() if nonces and not policy.get("base-uri") else None
+    scripts = allowed(policy, "script-src-elem")
+    shapes = {source.shape for source in scripts.values()}
+    relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
+    return Kind.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
 
 
 _CHECKS: tuple[Callable[[Policy], Fault | None], ...] = (_inline, _eval, _broad, _base)

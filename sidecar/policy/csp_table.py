@@ -176,6 +176,6 @@ class Kind(faults.Kind):
         "Add script-src or default-src.",
     )  # fmt: skip
     BASE_OPEN = (
-        "csp-base-open", "weak", "Nonces are used without base-uri, so an injected base element can redirect trusted scripts.",
+        "csp-base-open", "weak", "Scripts are trusted by nonce or hash without base-uri, so an injected base element can redirect them.",
         "Add base-uri 'none' or 'self'.",
     )  # fmt: skip

@@ -47,6 +47,11 @@ class NamedRoute:
     """Octets of a request body."""
 
 
+def is_off(route: NamedRoute, named: NamedRule) -> bool:
+    """Whether the route or the rule itself turns the rule off."""
+    return "off" in (route.mode, named.rule.mode)
+
+
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """A complete policy: the declared one, and its routes with every layer merged; `default` stands last."""

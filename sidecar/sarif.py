@@ -1,0 +1,35 @@
+"""The frame of a SARIF 2.1.0 log, in which every finding of ours goes to code scanning.
+
+Lives here: one run of one tool. Must not know what is found, nor where.
+Source: SARIF Version 2.1.0 (OASIS), https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sidecar
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_HOME = "https://github.com/header-sidecar/header-sidecar"
+
+
+def log(rules: Iterable[Mapping[str, Any]], results: Iterable[Mapping[str, Any]], *, notes: Iterable[Mapping[str, Any]] = (), successful: bool = True) -> dict[str, Any]:
+    """A log with one run.
+
+    Args:
+        rules: reportingDescriptor objects (section 3.49), each id once.
+        results: result objects (section 3.27), each with the `ruleId` of one of the rules.
+        notes: notification objects (section 3.58) of the run itself.
+        successful: whether the tool could do its work, whatever it found.
+    """
+    known = list(rules)
+    places = {rule["id"]: index for index, rule in enumerate(known)}
+    driver = {"name": "header-sidecar", "semanticVersion": sidecar.__version__, "informationUri": _HOME, "rules": known}
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": successful, "toolExecutionNotifications": list(notes)}],
+        "results": [{"ruleId": result["ruleId"], "ruleIndex": places[result["ruleId"]], **result} for result in results],
+    }
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
