@@ -119,9 +119,9 @@ def test_lines_are_json(stage: Stage) -> None:
     """2.6 Log injection: whatever the request's octets, each line told is one JSON object."""
     stage.events.lines.clear()
     rng = random.Random(7)
-    for raw, _ in rng.sample(list(REFUSED.values()), 40):
-        if len(raw) < 5000:
-            stage.talk(raw)
+    quick = [raw for raw, status in REFUSED.values() if len(raw) < 5000 and status != 408]
+    for raw in rng.sample(quick, 40):
+        stage.talk(raw)
     stage.talk(get(b"User-Agent: \x1b[31m\xe2\x80\xa8" + b"a" * 20_000, target=b"/%0a%0d\\u2028"))
     assert stage.events.lines
     for line in stage.events.lines:
