@@ -65,14 +65,6 @@ class Source:
         line, column = known.get(path, (1, 1))
         return dataclasses.replace(problem, file=self.name, line=line, column=column)
 
-    def excerpt(self, problem: Problem) -> str:
-        """The source line with a caret under the column; "" without a place."""
-        lines = self.text.splitlines()
-        if not 0 < problem.line <= len(lines):
-            return ""
-        line = lines[problem.line - 1].replace("\t", " ")[:160]
-        return f"{line}\n{' ' * (problem.column - 1)}^"
-
 
 def load(data: bytes, name: str) -> Source:
     """Load one YAML document strictly, as `read`, and refuse every problem."""

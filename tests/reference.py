@@ -123,7 +123,7 @@ def cookie_complaint(name: str, rule: Rule, mode: str, facts: Facts, lines: RawF
 
 def cookie_name(line: str) -> str:
     """What stands before the first = of the first part; a part without one is all value (RFC 6265bis section 5.6)."""
-    pair = line.split(";")[0]
+    pair = line.partition(";")[0]
     return pair.partition("=")[0].strip(" \t") if "=" in pair else ""
 
 
@@ -159,7 +159,7 @@ def holds(when: When | None, facts: Facts, lines: RawFields) -> bool:
     """Whether all conditions of a rule hold for the answer as it stands now."""
     if when is None:
         return True
-    media = next((value.split(b";")[0].strip(b" \t").lower() for name, value in lines if name.lower() == b"content-type"), None)
+    media = next((value.partition(b";")[0].strip(b" \t").lower() for name, value in lines if name.lower() == b"content-type"), None)
     asked = [(facts.request, pair) for pair in (when.request or {}).items()] + [(lines, pair) for pair in (when.response or {}).items()]
     return (
         when.scheme in (None, facts.scheme)

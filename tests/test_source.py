@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.model import Path, PolicyError, Problem
-from sidecar.source import MAX_BYTES, MAX_DEPTH, MAX_NODES, load, load_policy, located, preset_texts, presets, read
+from sidecar.source import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    load,
+    load_policy,
+    located,
+    preset_texts,
+    presets,
+    read,
+)
 
 
 def data(text: str) -> Any:

@@ -61,8 +61,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
             found = check.judge(facts, seen)
             if not found:
                 steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, True, "already right", None))
-            for finding in found:
-                steps.append(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding, facts), finding))
+            steps.extend(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding, facts), finding) for finding in found)
             if found and found[0].made:
                 fields = write(fields, seen, found)
     return Explanation(route.name, of_service, facts.fields, tuple(steps), fields)

@@ -129,6 +129,7 @@ def _sources(item: object) -> tuple[str, ...] | bool:
 
 
 def percentage(value: object) -> object:
+    """`10%` as 0.1; raises ValueError with the cure."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
     if not found or not 0 < float(found[1]) <= 100:
         raise ValueError(f"unknown percentage {value!r}; write a number above 0 and a percent sign, as 10%")

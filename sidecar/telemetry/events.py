@@ -73,7 +73,8 @@ class Sink:
         except queue.Full:
             return
         self._thread.join(timeout)
-        self._thread = None
+        if not self._thread.is_alive():
+            self._thread = None
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:

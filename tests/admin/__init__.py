@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sidecar.admin.api import Api
 from sidecar.admin.health import health_app
+from sidecar.admin.listener import Runner
 from sidecar.admin.process import Process
 from sidecar.revisions import Revisions
 from tests.world import World
@@ -81,7 +82,7 @@ class Control(World):
 
 async def listening(app: web.Application) -> tuple[web.AppRunner, str]:
     """An application on a free port of loopback."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = Runner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     return runner, f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -227,7 +227,7 @@ async def test_events_are_streamed_live(admin: Control):
 async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):
     """Its watcher goes when the next event finds nobody."""
     before = len(admin.telemetry._watchers)
-    async with admin.http.get(admin.url + "/api/events") as answer:
+    async with admin.http.get(admin.url + "/api/events"):
         while len(admin.telemetry._watchers) == before:
             await asyncio.sleep(0)
     async with asyncio.timeout(5):

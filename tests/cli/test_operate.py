@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from sidecar.cli.operate import who
 from tests.admin import TOKEN, Control, control
 from tests.cli import data, sidecar
 from tests.world import text
@@ -149,6 +150,17 @@ async def test_a_token_is_read_from_a_file(tmp_path: Path):
         result = await asyncio.to_thread(sidecar, "mode", "off", "--admin", admin.url, env={"SIDECAR_ADMIN_TOKEN_FILE": str(file)})
         assert result.exit_code == 0
         assert (await told(admin, "status", "--token-file", tmp_path / "none"))[0] == 2
+
+
+@pytest.mark.parametrize("error", [KeyError("no such user"), OSError("no such user")])
+def test_a_user_without_a_name_is_the_operator(monkeypatch: pytest.MonkeyPatch, error: Exception):
+    """A container's numeric user stands in no password file."""
+
+    def nobody() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert who() == "operator"
 
 
 def test_nobody_there_is_told_with_the_cure():

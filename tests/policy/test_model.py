@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import MAX_VALUE, Policy, PolicyError, Problem, header_name, header_value, lowest, octets, percentage, schema, seconds
+from sidecar.policy.model import (
+    MAX_VALUE,
+    Policy,
+    PolicyError,
+    Problem,
+    Rule,
+    header_name,
+    header_value,
+    lowest,
+    octets,
+    percentage,
+    schema,
+    seconds,
+)
 from sidecar.policy.problems import did_you_mean, keys_at
 
 
@@ -47,6 +60,12 @@ def test_other_things_are_no_header_value(value: object):
     """Too long, or not a text: numbers and booleans must be quoted."""
     with pytest.raises(ValueError, match="value"):
         header_value(value)
+
+
+@pytest.mark.parametrize(("sources", "taken"), [(None, True), (True, True), (False, False), ("'self'", ("'self'",)), ([], ()), (["a", " b "], ("a", "b"))])
+def test_the_sources_of_a_directive(sources: object, taken: object):
+    """A text is a list of one, nothing is true, false leaves the directive out."""
+    assert Rule.model_validate({"value": {"img-src": sources}}).value == {"img-src": taken}
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a:", "\u00e9", "a\n", None, 5, "Content-Length", "KEEP-ALIVE", "te"])

@@ -220,7 +220,8 @@ def test_any_mapping_is_taken_or_refused_in_good_order(breaks: list[tuple[tuple[
     for path, word, value in breaks:
         here: Any = data
         for part in path[:-1]:
-            here = here[part] if isinstance(here, dict) and part in here or isinstance(here, list) and isinstance(part, int) and part < len(here) else {}
+            there = part in here if isinstance(here, dict) else isinstance(here, list) and isinstance(part, int) and part < len(here)
+            here = here[part] if there else {}
         if isinstance(here, dict):
             here[path[-1]] = value
             here[word] = value

@@ -12,6 +12,7 @@ from sidecar.policy.conditions import Facts
 from sidecar.policy.model import Mode
 from sidecar.policy.plan import decide
 from sidecar.telemetry import Events, Metrics, Telemetry
+from sidecar.telemetry.events import Cap
 from tests.policy.making import facts, plan
 from tests.telemetry import Collected
 
@@ -186,6 +187,22 @@ def test_failures_and_refusals_are_counted_and_told_under_the_cap():
     assert (failed["event"], failed["reason"], failed["request_id"], len(failed["detail"])) == ("upstream.failed", "refused", "r1", 256)
     assert (rejected["event"], rejected["http.response.status_code"], rejected["client.address"]) == ("request.rejected", 400, "192.0.2.1")
     assert world.value("sidecar_upstream_errors_total", "refused") == world.value("sidecar_rejected_requests_total", "host") == 2
+
+
+def test_browser_reports_are_counted_by_closed_words_and_told_under_their_own_cap():
+    """Whoever posts many of them silences no event of ours."""
+    world = World()
+    world.telemetry._reports_cap = Cap(2, clock=lambda: 1.0)
+    report = {"csp-report": {"effective-directive": "img-src", "disposition": "report", "blocked-uri": "https://a.example/x?geheim", "document-uri": "https://shop.example/p?geheim"}}
+    for _ in range(5):
+        world.telemetry.browser_reports(json.dumps(report).encode(), "application/csp-report")
+    world.telemetry.browser_reports(b"{", "application/csp-report")
+
+    assert world.value("sidecar_browser_reports_total", "csp-violation", "img-src", "report") == 5
+    assert len(world.lines.named("browser.report")) == 2
+    assert world.lines.events[0]["directive"] == "img-src"
+    assert "geheim" not in "".join(world.lines.lines)
+    assert world.telemetry.events.suppressed == 0
 
 
 def test_watchers_are_handed_every_told_event_until_they_leave():
