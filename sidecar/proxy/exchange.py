@@ -67,15 +67,16 @@ class Exchange:
     """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
 
     __slots__ = (
-        "_active", "_answered", "_body", "_clean", "_client", "_context", "_continue", "_message", "_request", "_request_id",
-        "_scheme", "_sent", "_started", "_total", "_upload", "_upstream", "settled",
+        "_active", "_address", "_answered", "_bound", "_body", "_clean", "_client", "_context", "_continue", "_message", "_request", "_request_id",
+        "_room", "_scheme", "_sent", "_started", "_total", "_upload", "_upstream", "settled",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
         self._context, self._client = context, client
         self._message, self._body = incoming
         self._active = context.active()
-        self._scheme = client.peer.scheme
+        self._scheme, self._address = client.peer.scheme, client.peer.address
+        self._room, self._bound = context.settings.limits.body, _NEVER
         self._request: Request | None = None
         self._request_id = ""
         self._upstream: Connection | None = None
@@ -140,12 +141,32 @@ class Exchange:
         request = read_request(message, limits, forwarder.id_key, authority if forwarder.rewrite else forwarder.host, authority)
         self._request = request
         origin = forwarder.origin(self._client.peer, request)
-        self._scheme, self._request_id = origin.scheme, origin.request_id
+        self._scheme, self._address, self._request_id = origin.scheme, origin.client, origin.request_id
         if context.telemetry.in_flight.n > limits.requests:
             raise Refused(503, "overload")
         if request.websocket and context.telemetry.tunnels.n >= limits.tunnels:
             raise Refused(503, "tunnels")
+        if request.length:
+            self._bound_body(request)
         return request, origin
+
+    def _bound_body(self, request: Request) -> None:
+        """The policy's own bound on the body: in enforce a limit, in report-only a mark that is told when it is passed."""
+        route = self._active.plan.route(request.host, request.method, request.path)
+        if route.max_body is None or route.max_body_mode == "off":
+            return
+        if route.max_body_mode == "enforce":
+            self._room = min(self._room, route.max_body)
+            if request.length > self._room:
+                raise Refused(413, "body_too_large")
+        else:
+            self._bound = route.max_body
+            self._tell_bound(request.length)
+
+    def _tell_bound(self, octets: int) -> None:
+        if octets > self._bound:
+            self._bound = _NEVER
+            self._context.telemetry.request_would_be_rejected("body_too_large", status=413, request_id=self._request_id, client=self._address)
 
     # To the upstream.
 
@@ -216,15 +237,16 @@ class Exchange:
         """Carry the request body, a piece at a time; a failure ends the exchange with its reason."""
         context, body = self._context, self._body
         timeouts, deadlines = context.settings.timeouts, context.deadlines
-        left = context.settings.limits.body
+        taken = 0
         chunked = request.length == CHUNKED
         try:
             while not body.at_eof():
                 deadlines.set(body, timeouts.body_idle, _body_late)
                 piece = await body.readany()
                 deadlines.drop(body)
-                left -= len(piece)
-                if left < 0:
+                taken += len(piece)
+                self._tell_bound(taken)
+                if taken > self._room:
                     upstream.abort(Refused(413, "body_too_large"))
                     return
                 if upstream.done or upstream.failure is not None:
@@ -330,7 +352,7 @@ class Exchange:
             method, host, path = message.method, "", target if target.startswith("/") else "/"
         route = active.plan.route(host, method, path)
         seen = [] if isinstance(message, Refused) else list(message.raw_headers)
-        facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields)
+        facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields, self._address)
         decision = decide(route, facts)
         self._context.telemetry.record(
             active.tallies[route.name], active.revision, route, facts, decision, origin=origin, request_id=self._request_id

@@ -133,6 +133,13 @@ class Telemetry:
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             self.tell("request.rejected", level="warning", reason=reason, request_id=request_id, **facts)
 
+    def request_would_be_rejected(self, reason: str, *, status: int, request_id: str, client: str) -> None:
+        """Count a request that passed because the policy only tells, and tell it under the cap."""
+        self.metrics.cell("sidecar_would_reject_requests_total", reason).n += 1
+        if self.events.may_tell():
+            facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
+            self.tell("request.would_reject", reason=reason, request_id=request_id, **facts)
+
     def browser_reports(self, data: bytes, media: str) -> None:
         """Count what a browser posted, and tell it under the reports' own cap."""
         for report in read_reports(data, media):

@@ -74,6 +74,7 @@ METRICS: dict[str, Metric] = {
     "sidecar_upstream_errors_total": Metric("counter", "Exchanges with the upstream that failed.", ("reason",)),
     "sidecar_upstream_retries_total": Metric("counter", "Requests sent again because a kept connection had died."),
     "sidecar_rejected_requests_total": Metric("counter", "Requests answered without asking the upstream.", ("reason",)),
+    "sidecar_would_reject_requests_total": Metric("counter", "Requests that a policy in enforce would have refused.", ("reason",)),
     "sidecar_client_aborts_total": Metric("counter", "Clients that went away before the end of their answer."),
     "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
     "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
@@ -183,6 +184,7 @@ class Metrics(Collector):
         for name, values in (
             ("sidecar_upstream_errors_total", UPSTREAM_REASONS),
             ("sidecar_rejected_requests_total", REJECT_REASONS),
+            ("sidecar_would_reject_requests_total", ("body_too_large",)),
             ("sidecar_config_reloads_total", RELOADS),
             ("sidecar_rollbacks_total", CAUSES),
             ("sidecar_guard_fired_total", SIGNALS),

@@ -29,7 +29,7 @@ ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 """RFC 6455 section 1.3: the example's key and its answer."""
 
 SHOP = (ROOT / "config" / "policy.yaml").read_text("utf-8").replace(
-    "\nrules:\n", "\nguard: {window: 60s, min-requests: 5}\nrules:\n  release: {header: X-Release, action: require}\n"
+    "\nrules:\n", "\nguard: {window: 60s, min-requests: 5}\nmax-body: 2KiB\nrules:\n  release: {header: X-Release, action: require}\n"
 )
 BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}\n"
 
@@ -158,6 +158,8 @@ class Fleet:
             report = json.dumps({"csp-report": {"effective-directive": directive, "disposition": "report"}}).encode()
             told = wire.ask(first.listen, wire.request("POST", "/.well-known/sidecar/reports", [("Content-Type", "application/csp-report")], report))
             assert told.status == 204
+        assert wire.ask(first.listen, wire.request("POST", "/api/items", [("Content-Type", "text/plain")], b"x" * 4000)).status
+        sees('sidecar_would_reject_requests_total{job="shop"} > 0')
         sees('sidecar_violations_total{job="shop", rule="release", mode="report-only"} > 0')
         first.save("mode: report-only", "mode: enforce")
         sees('sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance) sidecar_guard_watching == 1')

@@ -1,0 +1,59 @@
+"""The policy's own bound on request bodies, over real sockets."""
+
+import pytest
+
+from tests.e2e import wire
+from tests.e2e.conftest import Start
+from tests.e2e.processes import Service
+
+POLICY = """\
+version: 1
+mode: {mode}
+max-body: 1KiB
+rules:
+  nosniff: {{header: X-Content-Type-Options, action: set, value: nosniff}}
+routes:
+  - {{name: wide, match: {{path: /upload}}, max-body: 8KiB}}
+"""
+CHUNKED = [("Transfer-Encoding", "chunked")]
+
+
+def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wire.Answer:
+    """Send a body of so many octets."""
+    if not chunked:
+        return wire.ask(address, wire.request("POST", target, [], b"x" * size))
+    head = wire.request("POST", target, CHUNKED)
+    return wire.ask(address, head + b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size))
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "chunked", "refused"),
+    [
+        ("/other", 1024, False, False),
+        ("/other", 1025, False, True),
+        ("/upload", 8192, False, False),
+        ("/upload", 8193, False, True),
+        ("/upload", 8192, True, False),
+        ("/upload", 8193, True, True),
+    ],
+)
+def test_enforced_bounds(begin: Start, shop: Service, target: str, size: int, chunked: bool, refused: bool):
+    """One octet more than the route allows is 413, with the policy applied, however the body is framed."""
+    sidecar = begin(POLICY.format(mode="enforce"), shop.url)
+
+    answer = post(sidecar.listen, target, size, chunked=chunked)
+
+    assert (answer.status == 413) is refused
+    assert answer.value("X-Content-Type-Options") == "nosniff"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_report_only_tells(begin: Start, shop: Service, chunked: bool):
+    """In report-only the request passes, and is told and counted once."""
+    sidecar = begin(POLICY.format(mode="report-only"), shop.url)
+
+    answer = post(sidecar.listen, "/", 5000, chunked=chunked)
+
+    assert answer.status != 413
+    sidecar.event("request.would_reject", reason="body_too_large")
+    assert sidecar.metric("sidecar_would_reject_requests_total", reason="body_too_large") == 1
