@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from sidecar.policy.model import Path, Problem
 
+_DATE = re.compile(r"-\d{4}-\d\d$")
 _TYPES = {
     "string_type": "text",
     "dict_type": "a mapping",
@@ -30,14 +31,12 @@ _TYPES = {
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
-    """The cure for a wrong word: the nearest choice, the newest one that is dated, or all of them when few; "" = none."""
+    """The cure for a wrong word: the nearest choice (dated ones also without their date), or all when few; "" = none."""
     known = sorted(set(choices))
-    dated = [choice for choice in known if re.fullmatch(rf"{re.escape(str(word).lower())}-\d{{4}}-\d\d", choice)]
-    if dated:
-        return f"did you mean {dated[-1]!r}?"
-    near = difflib.get_close_matches(str(word).lower(), [choice.lower() for choice in known], n=1, cutoff=0.6)
+    names = {_DATE.sub("", choice.lower()): choice for choice in known} | {choice.lower(): choice for choice in known}
+    near = difflib.get_close_matches(str(word).lower(), names, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {next(choice for choice in known if choice.lower() == near[0])!r}?"
+        return f"did you mean {names[near[0]]!r}?"
     return f"known: {', '.join(known)}" if 0 < len(known) <= 16 else ""
 
 
