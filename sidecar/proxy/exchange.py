@@ -67,8 +67,26 @@ class Exchange:
     """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
 
     __slots__ = (
-        "_active", "_address", "_answered", "_bound", "_body", "_clean", "_client", "_context", "_continue", "_message", "_request", "_request_id",
-        "_room", "_scheme", "_sent", "_started", "_total", "_upload", "_upstream", "settled",
+        "_active",
+        "_address",
+        "_answered",
+        "_body",
+        "_bound",
+        "_clean",
+        "_client",
+        "_context",
+        "_continue",
+        "_message",
+        "_request",
+        "_request_id",
+        "_room",
+        "_scheme",
+        "_sent",
+        "_started",
+        "_total",
+        "_upload",
+        "_upstream",
+        "settled",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:

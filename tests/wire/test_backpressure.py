@@ -1,0 +1,75 @@
+"""Back-pressure: whole bodies through slow readers, with bounded memory.
+
+Lives here: downloads and uploads larger than any buffer of ours. Must not know timeouts (test_faults does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.wire.answers import ok
+from tests.wire.origin import Line
+from tests.wire.requests_refused import chunked, get, post
+from tests.wire.stage import Stage, read_answers, send
+from tests.wire.test_answers import play
+
+BIG = 24 << 20
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "until close"])
+def test_download_through_a_slow_reader(stage: Stage, framing: str) -> None:
+    """2.5 Slow reader: every octet arrives, and what we hold meanwhile is bounded."""
+    body = bytes(range(256)) * (BIG // 256)
+    raw = {
+        "length": ok(b"Content-Length: %d" % BIG, body=body),
+        "chunked": ok(b"Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body)),
+        "until close": ok(body=body),
+    }[framing]
+    stage.origin.script = play(raw, ends=framing == "until close")
+    with stage.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.sendall(get())
+        time.sleep(0.3)
+        assert _held(stage) < 2 << 20
+        (reply,) = read_answers(client)
+    assert (reply.whole, reply.body == body) == (True, True)
+
+
+def _held(stage: Stage) -> int:
+    """Octets of answers in our hands: the upstream's buffer and the client's."""
+
+    async def measure() -> int:
+        held = 0
+        for connection in stage.plane._listener.open:
+            held += connection.transport.get_write_buffer_size()
+        return held
+
+    return stage.call(measure())
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_upload_to_a_slow_upstream(framing: str) -> None:
+    """2.5 Big upload: every octet arrives though the upstream reads slowly, and the client is made to wait."""
+    body = bytes(range(256)) * (BIG // 256)
+    with Stage({"timeouts": {"idle": "5s"}}).running() as stage:
+
+        async def early(line: Line) -> None:
+            await asyncio.sleep(0.3)
+            stage.origin.early = None
+
+        stage.origin.early = early
+        raw = post(b"Content-Length: %d" % BIG, body=body) if framing == "length" else chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body))
+        with stage.connect() as client:
+            client.settimeout(10)
+            sender = threading.Thread(target=send, args=(client, raw), daemon=True)
+            sender.start()
+            time.sleep(0.2)
+            assert sender.is_alive()
+            (reply,) = read_answers(client, method="POST")
+        assert reply.body == b"POST /x %d" % BIG
+        assert stage.origin.requests[0].body == body
