@@ -120,6 +120,7 @@ def test_no_percentages(text: object):
         ("enfroce", ("off", "report-only", "enforce"), "did you mean 'enforce'?"),
         ("HTTPONLY", ("HttpOnly",), "did you mean 'HttpOnly'?"),
         ("xyz", ("b", "a"), "known: a, b"),
+        ("oshp", ("oshp-2026-07", "oshp-2026-01"), "did you mean 'oshp-2026-07'?"),
         ("xyz", (), ""),
         ("xyz", [f"word{at}" for at in range(17)], ""),
         ("base", ("base-2025-01", "base-2026-11", "baseline"), "did you mean 'base-2026-11'?"),
