@@ -1,0 +1,153 @@
+"""The verb headers: what is known of each response header, from the table that judges them.
+
+Must not know how a value is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sidecar.cli.printing import as_json, out, table
+from sidecar.policy import cookies, csp_lint, csp_table, faults, fields, headers, tokens
+from sidecar.policy.header_table import ALL, DISCLOSURE, Grammar, Header, Repeats, Scope
+from sidecar.policy.problems import did_you_mean
+
+GRAMMARS: Mapping[Grammar, str] = {
+    "csp": "directives, each a name and its sources, separated by ; (several policies by ,)",
+    "permissions": "dictionary (RFC 9651): feature=(allowlist), separated by ,",
+    "endpoints": 'dictionary (RFC 9651): name="address", separated by ,',
+    "integrity": "dictionary (RFC 9651): blocked-destinations=(...), endpoints=(...)",
+    "dictionary": "dictionary (RFC 9651): key=value, separated by ,",
+    "item": "one word, and parameters after ; (RFC 9651)",
+    "boolean": "?1 or ?0 (RFC 9651)",
+    "hsts": "max-age=SECONDS, includeSubDomains and preload, separated by ;",
+    "referrer": "one policy, or several separated by , of which the last known one counts",
+    "cache": "directives, some with =ARGUMENT, separated by ,",
+    "vary": "header names separated by ,",
+    "names": "names separated by ,",
+    "site-data": "words in double quotes, separated by ,",
+    "cookie": "NAME=VALUE, and attributes separated by ;",
+    "token": "one word, whatever its case",
+    "exact": "one word, in lower case",
+    "origin": "one origin as https://example.com, or *",
+    "number": "a whole number",
+    "json": "JSON objects separated by ,",
+    "text": "text",
+}
+SCOPES: Mapping[Scope, str] = {
+    "documents": "pages (and workers)",
+    "all": "every answer",
+    "https": "every answer over HTTPS, none over HTTP",
+    "logout": "the answer to a logout",
+}
+REPEATS: Mapping[Repeats, str] = {
+    "first": "only the first copy counts",
+    "last": "copies are one list, in which the last entry counts",
+    "union": "copies are one list",
+    "intersect": "all copies hold at once",
+    "invalid": "two copies and none counts",
+    "conflict-blocks": "copies that differ block",
+    "separate": "each copy stands for itself",
+}
+_KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.Kind], ...]]] = {
+    "csp": ("csp-", (csp_table.Kind, csp_lint.Kind)),
+    "permissions": ("pp-", (fields.Kind,)),
+    "endpoints": ("reporting-", (fields.Kind,)),
+    "integrity": ("integrity-", (fields.Kind,)),
+    "hsts": ("hsts-", (tokens.Kind,)),
+    "referrer": ("referrer-", (tokens.Kind,)),
+    "cache": ("cache-", (tokens.Kind,)),
+    "site-data": ("site-data-", (tokens.Kind,)),
+    "cookie": ("cookie-", (cookies.Kind,)),
+}
+"""Grammars with faults of their own: the prefix of their codes, and the rooms that make them."""
+
+
+@click.command("headers")
+@click.argument("name", required=False)
+@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+def headers_verb(name: str | None, machine: bool) -> None:
+    """What is known of security headers: the table, or one header with its values, pitfalls and specification."""
+    if name is None:
+        if machine:
+            as_json([_summary(row) for row in ALL])
+        else:
+            table("", ("header", "for", "matters on", "copies", "recommended"), ((row.name, row.group, SCOPES[row.scope], REPEATS[row.repeats], row.strong) for row in ALL))
+        return
+    row = headers.get(name)
+    if row is None:
+        if name.lower() in DISCLOSURE:
+            raise click.UsageError(f"{name} is on OWASP's list of headers to remove, and nothing more is known of it")
+        raise click.UsageError(f"unknown header {name!r}; {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}")
+    if machine:
+        as_json(_whole(row))
+    else:
+        _tell(row)
+
+
+def _summary(row: Header) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "group": row.group,
+        "purpose": row.purpose,
+        "grammar": row.grammar,
+        "scope": row.scope,
+        "repeats": row.repeats,
+        "once": row.single,
+        "merge": row.key in headers.MERGEABLE,
+        "strong": row.strong,
+        "values": _values(row),
+        "weak": [{"value": value, "why": why} for value, why in row.weak],
+        "report_only": row.twin,
+        "breaks": row.breaks,
+        "deprecated": row.deprecated,
+        "spec": row.spec,
+    }
+
+
+def _values(row: Header) -> list[str]:
+    """The values that browsers know, where they are a closed list."""
+    return [*tokens.REFERRER_POLICIES] if row.grammar == "referrer" else [*row.tokens]
+
+
+def _whole(row: Header) -> dict[str, Any]:
+    return _summary(row) | {"judged": [{"code": kind.value, "verdict": kind.verdict, "why": _text(kind)} for kind in _kinds(row)]}
+
+
+def _kinds(row: Header) -> Iterable[faults.Kind]:
+    prefix, rooms = _KINDS.get(row.grammar, ("", ()))
+    return (kind for room in rooms for kind in room if kind.value.startswith(prefix))
+
+
+def _text(kind: faults.Kind) -> str:
+    return kind.text.format(part="...", hint="...")
+
+
+def _tell(row: Header) -> None:
+    console = out()
+    console.print(Text.assemble((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red")))
+    console.print(row.purpose)
+    facts = (
+        ("grammar", GRAMMARS[row.grammar]),
+        ("matters on", SCOPES[row.scope]),
+        ("copies", REPEATS[row.repeats]),
+        ("merge", "by its own grammar" if row.key in headers.MERGEABLE else ""),
+        ("recommended", row.strong),
+        ("values", ", ".join(_values(row))),
+        *(("weak", f"{value}: {why}") for value, why in row.weak),
+        ("reports only", row.twin or ""),
+        ("may break", row.breaks),
+        ("specification", row.spec),
+    )
+    console.print()
+    table("", ("", ""), [(Text(key, style="bold"), text) for key, text in facts if text])
+    if judged := [(kind.value, kind.verdict, _text(kind)) for kind in _kinds(row)]:
+        console.print()
+        table("What is judged in a value", ("code", "verdict", "why"), judged)
+
+
+VERBS = (headers_verb,)
