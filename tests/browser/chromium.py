@@ -1,0 +1,160 @@
+"""A headless Chromium, driven by its own protocol: pages, clicks, and everything it complains of.
+
+Lives here: `Chromium` and `Tab` over the DevTools protocol. Must not know what is tested.
+"""
+
+import base64
+import itertools
+import json
+import shutil
+import tempfile
+import time
+import urllib.request
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from tests.e2e.processes import Child, until
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0",
+)  # fmt: skip
+PATIENCE = 15.0
+
+
+class Chromium:
+    """One browser with an empty profile."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = shutil.which("chromium") or shutil.which("chromium-browser")
+        if binary is None:
+            pytest.skip("chromium is not installed")
+        self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.child = Child([binary, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"], folder / "chromium")
+        told = Path(self._profile.name) / "DevToolsActivePort"
+        until(lambda: told.exists() and told.read_text().count("\n"), "Chromium listens", PATIENCE)
+        self._address = f"127.0.0.1:{told.read_text().splitlines()[0]}"
+
+    def tab(self) -> "Tab":
+        """A new page."""
+        request = urllib.request.Request(f"http://{self._address}/json/new?about:blank", method="PUT")
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return Tab(json.loads(answer.read())["webSocketDebuggerUrl"])
+
+    def close(self) -> None:
+        """End the browser."""
+        self.child.end(5.0) if self.child.returncode is None and not self.child.ask_to_end() else None
+        self._profile.cleanup()
+
+
+class Tab:
+    """One page. `complaints` holds console errors and warnings, exceptions and policy violations, in order."""
+
+    def __init__(self, address: str) -> None:
+        self._open = ExitStack()
+        self._line: ClientConnection = self._open.enter_context(connect(address, max_size=None))
+        self._numbers = itertools.count(1)
+        self._loaded = 0
+        self.complaints: list[str] = []
+        for domain in ("Page", "Runtime", "Log", "Network", "Audits"):
+            self.send(f"{domain}.enable")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
+        """One command; what comes in between is noted."""
+        number = next(self._numbers)
+        self._line.send(json.dumps({"id": number, "method": method, "params": params}))
+        end = time.monotonic() + PATIENCE
+        while True:
+            message = json.loads(self._line.recv(timeout=max(0.01, end - time.monotonic())))
+            if message.get("id") == number:
+                assert "error" not in message, (method, message["error"])
+                result: dict[str, Any] = message["result"]
+                return result
+            self._note(message)
+
+    def _note(self, message: dict[str, Any]) -> None:
+        params = message.get("params", {})
+        match message.get("method"):
+            case "Page.loadEventFired":
+                self._loaded += 1
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(params["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
+                self.complaints.append(str([item.get("value") for item in params["args"]]))
+            case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+            case "Audits.issueAdded":
+                self.complaints.append(f"{params['issue']['code']}: {params['issue']['details']}")
+
+    def hears(self) -> bool:
+        """Note what the browser says on its own, within a moment."""
+        with suppress(TimeoutError):
+            self._note(json.loads(self._line.recv(timeout=0.05)))
+        return True
+
+    def visit(self, url: str) -> None:
+        """Load a page and wait until it is loaded."""
+        with self.loading():
+            self.send("Page.navigate", url=url)
+
+    def loading(self) -> "_Loading":
+        """A block after which another page has been loaded."""
+        return _Loading(self)
+
+    def run(self, script: str) -> Any:
+        """The value of a JavaScript expression; promises are awaited."""
+        told = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
+        assert "exceptionDetails" not in told, told["exceptionDetails"]
+        return told["result"].get("value")
+
+    def awaits(self, script: str, what: str) -> Any:
+        """Ask until the expression is true."""
+        return until(lambda: self.run(script), what, PATIENCE)
+
+    def type(self, selector: str, text: str) -> None:
+        """Focus a field and type."""
+        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.send("Input.insertText", text=text)
+
+    def click(self, selector: str) -> None:
+        """Click the middle of an element, as a person does."""
+        place = self.run(
+            f"(() => {{ const it = document.querySelector({json.dumps(selector)}); it.scrollIntoView({{block: 'center'}});"
+            "const box = it.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+
+    def press(self, key: str, code: int) -> None:
+        """Press a key."""
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
+
+    def picture(self, path: Path, width: int = 1150, height: int = 1500) -> None:
+        """Write a screenshot."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
+
+
+class _Loading:
+    def __init__(self, tab: Tab) -> None:
+        self._tab = tab
+
+    def __enter__(self) -> None:
+        self._before = self._tab._loaded
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            until(lambda: self._tab.hears() and self._tab._loaded > self._before, "the page is loaded", PATIENCE)

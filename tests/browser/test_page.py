@@ -1,0 +1,157 @@
+"""The admin page in a real browser: log in, read, order, see it live, roll back; with and without scripts."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import Chromium, Tab
+from tests.e2e.conftest import ENFORCED, POLICY, Start
+from tests.e2e.processes import Service
+from tests.e2e.running import Sidecar
+
+TOKEN = "a-token-that-nobody-guesses"
+ABOUT = POLICY.replace("reason: header review\n", "reason: header review\nexpected: locked\nrollback: sidecar rollback\n")
+
+
+@pytest.fixture
+def guarded(start: Start, shop: Service, tmp_path: Path) -> Sidecar:
+    """A sidecar whose admin listener wants a token."""
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    return start(ABOUT, shop.url, admin_token_file=str(token))
+
+
+def log_in(tab: Tab, sidecar: Sidecar) -> None:
+    """Through the form."""
+    tab.visit(sidecar.admin)
+    assert tab.run("location.pathname") == "/login"
+    tab.type("#token", TOKEN)
+    with tab.loading():
+        tab.click("button")
+    assert tab.run("location.pathname") == "/"
+
+
+def test_a_shift(browser: Chromium, guarded: Sidecar):
+    """Log in, read the table, go to report-only and back with a reason, see an event arrive live, roll back; no complaint."""
+    with browser.tab() as tab:
+        log_in(tab, guarded)
+        rules = tab.run("[...document.querySelectorAll('#rules tbody th')].map((cell) => cell.textContent)")
+        assert rules == ["no-server", "nosniff", "csp", "mark"]
+        assert tab.run("document.querySelector('.mode strong').textContent") == "report-only"
+
+        guarded.save("mode: report-only", "mode: enforce")
+        guarded.event("policy.activated", who="file")
+        with tab.loading():
+            tab.run("location.reload()")
+        assert tab.run("document.querySelector('.mode strong').textContent") == "enforce"
+        assert "+mode: enforce" in tab.run("document.querySelector('.diff').textContent")
+
+        tab.awaits("document.getElementById('live').textContent === 'Live.'", "the page is live")
+        guarded.get("/")
+        tab.awaits("document.querySelector('#events li strong').textContent === 'header.changed'", "the event arrives")
+
+        tab.run("document.querySelector('#mode').value = 'report-only'")
+        tab.type("#mode-reason", "the portal is down")
+        tab.click("input[name=sure]")
+        with tab.loading():
+            tab.click("form[action='/orders/mode'] button")
+        assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is report-only now."
+        guarded.event("mode.overridden", who="admin page", reason="the portal is down")
+
+        tab.type("#back-reason", "as agreed")
+        with tab.loading():
+            tab.click("form[action='/orders/rollback'] button")
+        guarded.event("policy.rolled_back", who="admin page", reason="as agreed")
+        assert tab.complaints == []
+
+
+def test_without_scripts(browser: Chromium, start: Start, shop: Service):
+    """With JavaScript off everything works but the live list."""
+    sidecar = start(ENFORCED.replace("mode: enforce", "mode: report-only"), shop.url)
+    sidecar.get("/")
+    sidecar.save("mode: report-only", "mode: enforce")
+    sidecar.event("policy.activated", who="file")
+    with browser.tab() as tab:
+        tab.send("Emulation.setScriptExecutionDisabled", value=True)
+        tab.visit(sidecar.admin)
+        assert "As of this page" in tab.run("document.getElementById('live').textContent")
+        assert tab.run("document.querySelectorAll('#events li').length") > 0
+        tab.type("#back-reason", "without scripts")
+        with tab.loading():
+            tab.click("form[action='/orders/rollback'] button")
+        assert "is in force again" in tab.run("document.querySelector('[role=status]').textContent")
+        assert tab.complaints == []
+    assert sidecar.status()["mode"] == "report-only"
+
+
+CONTRAST = """
+(() => {
+  const light = (text) => { const [r, g, b] = text.match(/[\\d.]+/g).map((part) => part / 255).map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (it) => { for (; it; it = it.parentElement) { const paint = getComputedStyle(it).backgroundColor; if (!/, 0\\)$|transparent/.test(paint)) return paint; } return 'rgb(255, 255, 255)'; };
+  const poor = [];
+  for (const it of document.querySelectorAll('body *')) {
+    if (![...it.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()) || it.closest('[hidden]')) continue;
+    const [one, two] = [light(getComputedStyle(it).color), light(behind(it))].sort((a, b) => b - a);
+    const ratio = (one + 0.05) / (two + 0.05);
+    if (ratio < 4.5) poor.push(`${it.tagName} ${it.className} ${it.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+})()
+"""
+UNLABELLED = """
+[...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
+  .filter((it) => !(it.labels && it.labels.length) && !it.textContent.trim() && !it.getAttribute('aria-label')).map((it) => it.outerHTML)
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read(browser: Chromium, start: Start, shop: Service, scheme: str):
+    """Every text has a contrast of 4.5 or more (WCAG 2.2, 1.4.3), every control a name, every table a caption, headings in order."""
+    sidecar = start(POLICY, shop.url)
+    sidecar.get("/")
+    sidecar.save("mode: report-only", "mode: enforce")
+    sidecar.event("policy.activated", who="file")
+    sidecar.write("mode: enfroce")
+    sidecar.event("policy.rejected")
+    with browser.tab() as tab:
+        tab.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        tab.visit(sidecar.admin)
+        tab.run("document.querySelectorAll('details').forEach((it) => { it.open = true; })")
+
+        assert tab.run(CONTRAST) == []
+        assert tab.run(UNLABELLED) == []
+        assert tab.run("[...document.querySelectorAll('table')].every((it) => it.caption)") is True
+        assert tab.run("[...document.querySelectorAll('h1, h2')].map((it) => it.tagName)")[0] == "H1"
+        assert "unknown mode 'enfroce'" in tab.run("document.querySelector('.alarm').textContent")
+        assert tab.complaints == []
+
+
+def test_keyboard(browser: Chromium, start: Start, shop: Service):
+    """Tab goes through links, fields and buttons in the order of the page, and the first stop skips to the rules."""
+    sidecar = start(POLICY, shop.url)
+    with browser.tab() as tab:
+        tab.visit(sidecar.admin)
+        stops = []
+        for _ in range(6):
+            tab.press("Tab", 9)
+            stops.append(tab.run("document.activeElement.id || document.activeElement.name || document.activeElement.textContent.trim()"))
+
+        assert stops == ["Skip to the rules", "Change the mode of everything", "mode", "mode-reason", "sure", "Set the mode"]
+
+
+def test_other_sites_can_do_nothing(browser: Chromium, start: Start, shop: Service):
+    """A page of another origin cannot order by a form, read, or frame the admin page."""
+    sidecar = start(POLICY, shop.url)
+    with browser.tab() as tab:
+        tab.visit(f"{shop.url}/")
+        posted = tab.run(f"fetch({sidecar.admin!r} + '/-/mode', {{method: 'POST', mode: 'no-cors', headers: {{'Content-Type': 'text/plain'}}, body: '{{\"mode\": \"off\"}}'}}).then(() => 'sent', () => 'refused')")
+        framed = tab.run(
+            f"new Promise((done) => {{ const frame = document.createElement('iframe'); frame.src = {sidecar.admin!r}; frame.onload = () => {{"
+            "try { done(frame.contentDocument ? frame.contentDocument.title : 'foreign'); } catch (error) { done('foreign'); } }; document.body.append(frame); })"
+        )
+
+        assert posted in ("sent", "refused")
+        assert framed != "shop - header sidecar"
+        assert any("frame" in text.lower() for text in tab.complaints)
+    assert sidecar.status()["override"] is None
