@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 NGINX_MODULE = Path("/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so")
 
 SET = {
-    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "Cross-Origin-Embedder-Policy": "unsafe-none",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
