@@ -92,7 +92,7 @@ class Service:
         except BaseException:
             await self.close()
             raise
-        self._tasks = [asyncio.create_task(self.revisions.watch()), asyncio.create_task(self._tick())]
+        self._tasks = [asyncio.create_task(self._always(self.revisions.watch)), asyncio.create_task(self._always(self._tick))]
         listeners: dict[str, Any] = {"listen": self.listen, "admin": self.admin, "health": self.health, "upstream": self.settings.upstream}
         self.telemetry.tell("service.started", version=sidecar.__version__, mode=self.revisions.mode, revision=self.revisions.current.id, **listeners)
 
@@ -207,6 +207,15 @@ class Service:
     def _verdict(self, item: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
         told = judge(item["rule"], [from_data(item)], Minimums(), time.time())
         return told.outcome, told.reasons
+
+    async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that must never end: a fault in it is told, and it goes on."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch over the file must not die of it
+                self.telemetry.tell("process.error", level="error", detail=f"{work.__qualname__} failed", error=repr(error)[:500])
+                await asyncio.sleep(1)
 
     async def _tick(self) -> None:
         while True:

@@ -79,6 +79,10 @@ def _listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _version(value: object) -> object:
+    return "true" if value is True else value  # which Python takes for 1
+
+
 def header_name(value: object) -> str:
     """Check one header name (RFC 9110 section 5.1); raises ValueError with the cure."""
     if not isinstance(value, str):
@@ -349,7 +353,7 @@ GuardOrOff = Annotated[
 class Policy(Noun):
     """The whole file."""
 
-    version: Literal[1] = Field(description="The version of this format.")
+    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(description="The version of this format.")
     name: str = Field("policy", min_length=1, max_length=128, description="Stands in metrics, events and the status.")
     owner: str = Field("", description="Who answers for this policy.")
     reason: str = Field("", description="Why it is being changed.")

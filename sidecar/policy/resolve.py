@@ -25,6 +25,14 @@ _OWN_VALUE = ("set", "default", "append", "merge")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+def _meaning(rule: Rule) -> dict[str, Any]:
+    """A rule as data; the order of directives is part of what is sent, and so of the meaning."""
+    said = rule.model_dump(exclude_none=True)
+    if isinstance(rule.value, dict):
+        said["value"] = list(rule.value.items())
+    return said
+
+
 @dataclass(frozen=True, slots=True)
 class NamedRule:
     """A complete rule and where each of its keys comes from (preset name, "policy" or "route NAME")."""
@@ -78,7 +86,7 @@ class Resolved:
                     "match": route.match.model_dump(exclude_none=True),
                     "mode": route.mode,
                     "max_body": route.max_body,
-                    "rules": [[named.name, named.rule.model_dump(exclude_none=True)] for named in route.rules],
+                    "rules": [[named.name, _meaning(named.rule)] for named in route.rules],
                 }
                 for route in self.routes
             ],

@@ -69,7 +69,7 @@ class Kind(faults.Kind):
         "hsts-bad-directive", "invalid", "{part} is no directive of HSTS.", "Use max-age, includeSubDomains and preload, separated by semicolons.",
     )  # fmt: skip
     HSTS_PRELOAD = (
-        "hsts-preload-refused", "invalid", "The preload list refuses the host: preload needs includeSubDomains and a max-age of a year.",
+        "hsts-preload-refused", "weak", "The preload list refuses the host: preload needs includeSubDomains and a max-age of a year.",
         "Add them, or remove preload, which is hard to undo.",
     )  # fmt: skip
     HSTS_SHORT = (
