@@ -28,15 +28,15 @@ PATIENCE = 15.0
 
 
 class Chromium:
-    """One browser with an empty profile."""
+    """One browser with an empty profile, started with further `flags`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         binary = shutil.which("chromium") or shutil.which("chromium-browser")
         if binary is None:
             pytest.skip("chromium is not installed")
         self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        self.child = Child([binary, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"], folder / "chromium")
+        self.child = Child([binary, *FLAGS, *flags, f"--user-data-dir={self._profile.name}", "about:blank"], folder / "chromium")
         told = Path(self._profile.name) / "DevToolsActivePort"
         until(lambda: told.exists() and told.read_text().count("\n"), "Chromium listens", PATIENCE)
         self._address = f"127.0.0.1:{told.read_text().splitlines()[0]}"
@@ -58,7 +58,7 @@ class Tab:
 
     def __init__(self, address: str) -> None:
         self._open = ExitStack()
-        self._line: ClientConnection = self._open.enter_context(connect(address, max_size=None))
+        self._line: ClientConnection = self._open.enter_context(connect(address, max_size=None, max_queue=None))
         self._numbers = itertools.count(1)
         self._loaded = 0
         self.complaints: list[str] = []
@@ -99,9 +99,11 @@ class Tab:
                 self.complaints.append(f"{params['issue']['code']}: {params['issue']['details']}")
 
     def hears(self) -> bool:
-        """Note what the browser says on its own, within a moment."""
+        """Note what the browser says on its own: wait a moment for the first word, then take all that is there."""
         with suppress(TimeoutError):
             self._note(json.loads(self._line.recv(timeout=0.05)))
+            while True:
+                self._note(json.loads(self._line.recv(timeout=0)))
         return True
 
     def visit(self, url: str) -> None:
