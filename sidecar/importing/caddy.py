@@ -6,8 +6,8 @@ caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
 
 from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
@@ -19,6 +19,7 @@ from sidecar.importing.syntax import Block, Directive, everything
 _BODY = frozenset(
     ("encode", "file_server", "handle", "handle_path", "header", "php_fastcgi", "redir", "respond", "reverse_proxy", "rewrite", "root", "route", "tls")
 )
+_ADDRESS = re.compile(r"(?:(https?)://)?(\[[^\]]*\]|[^:/]*)(?::[^/]*)?(?:/.*)?")
 _EXCLUSIVE = ("handle", "handle_path")
 _PROXIES = ("reverse_proxy", "php_fastcgi")
 
@@ -59,9 +60,9 @@ def _site(item: Directive, notes: Notes) -> Site | None:
     names: list[str] = []
     schemes: set[str] = set()
     for address in addresses:
-        parts = urlsplit(address if "://" in address else f"//{address}")
-        names.append(parts.netloc.partition(":")[0].lower())
-        schemes.add(parts.scheme)
+        found = _ADDRESS.fullmatch(address)
+        names.append(found[2].lower() if found else address)
+        schemes.add((found[1] or "") if found else "")
     tls = False if schemes == {"http"} else True if schemes == {"https"} else None
     return Site(sayable([name for name in names if name], item.spot, notes), item, tls, plain=not touches, default="" in names)
 

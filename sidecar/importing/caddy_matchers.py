@@ -55,11 +55,11 @@ def matcher(word: str, named: Mapping[str, Block], spot: Spot) -> Matcher | None
 
 def definitions(block: Block) -> dict[str, Block]:
     """The named matchers of a block: their lines by name with @."""
-    return {item.name: item.block if item.block is not None else _one_line(item) for item in block if item.name.startswith("@")}
+    return {item.name: _one_line(item) if item.args else item.block or () for item in block if item.name.startswith("@")}
 
 
 def _one_line(item: Directive) -> Block:
-    return (Directive(item.args[0], item.args[1:], item.spot),) if item.args else ()
+    return (Directive(item.args[0], item.args[1:], item.spot, item.block),) if item.args else ()
 
 
 def _lines(lines: Block) -> Matcher | None:

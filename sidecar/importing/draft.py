@@ -6,12 +6,16 @@ Must not know any format, nor YAML.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from sidecar.importing.paths import Pattern
 from sidecar.policy import headers
-from sidecar.policy.model import Action, Problem, Severity, header_name, header_value
+from sidecar.policy.model import Action, PolicyError, Problem, Severity
+from sidecar.policy.resolve import resolve
+
+MAX_MESSAGE = 300
 
 When: TypeAlias = tuple[tuple[str, object], ...]
 """Conditions as (key, value) pairs; a value is a text, a tuple of texts or a tuple of (header, pattern) pairs."""
@@ -33,7 +37,7 @@ class Effect:
     """What becomes of one header (or cookie) of every answer at a place. Two effects are equal when they do the same."""
 
     action: Action
-    header: str
+    header: str = field(compare=False)
     value: str = ""
     when: When = ()
     attributes: tuple[tuple[str, bool | str], ...] = ()
@@ -42,10 +46,11 @@ class Effect:
     about: str = field(default="", compare=False)
     """A word on where it comes from, for the comment beside the line's number."""
 
-    @property
-    def key(self) -> str:
-        """What the effect is about: the same for all effects on one header."""
-        return f"cookie-{self.header}" if self.attributes else self.header.lower()
+    key: str = field(init=False)
+    """What the effect is about: the same for all effects on one header, whatever its case."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"cookie-{self.header}" if self.attributes else self.header.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class Notes:
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
 
     def _tell(self, severity: Severity, spot: Spot, message: str, cure: str) -> None:
-        self._found[Problem(message, cure, severity=severity, file=spot.file, line=spot.line)] = None
+        shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # texts of strangers go to terminals
+        self._found[Problem(shown, cure, severity=severity, file=spot.file, line=spot.line)] = None
 
 
 def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:
@@ -97,23 +103,18 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
     """
     settled: list[Effect] = []
     for effect in effects:
-        if effect.attributes:
-            settled.append(effect)
-            continue
-        try:
-            header_name(effect.header)
-            header_value(effect.value)
-        except ValueError as error:
-            notes.lost(effect.spot, f"{effect.header[:64]!r}: {str(error).partition('; ')[0]}", "write the rule by hand if it is needed")
-            continue
-        if effect.key == "set-cookie" and effect.action not in ("append", "remove"):
-            notes.lost(effect.spot, f"{effect.action} on Set-Cookie would overwrite the service's cookies", "write a cookie rule: cookie: NAME, attributes: {...}")
-            continue
         before = [other for other in settled if other.key == effect.key]
         cleared = len(before) == 1 and before[0].action == "remove" and not before[0].when
         if effect.action == "append":
             effect = _appended(effect, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
-        if effect.action in ("set", "remove") and not effect.when:
+        elif effect.action == "set" and not effect.attributes and not effect.value.strip():
+            notes.differs(effect.spot, f"{effect.header}: {server} sends it with an empty value; the policy removes it")
+            effect = replace(effect, action="remove", value="")  # noqa: PLW2901 - the same effect in the policy's words
+        problem = _problem(effect)
+        if problem is not None:
+            notes.lost(effect.spot, f"{effect.header[:64]}: {problem.message}", problem.cure or "write the rule by hand if it is needed")
+            continue
+        if effect.action in ("set", "remove") and not effect.when and not effect.attributes:
             settled = [other for other in settled if other.key != effect.key]
         settled.append(effect)
     return tuple(settled)
@@ -127,3 +128,27 @@ def _appended(effect: Effect, *, cleared: bool, server: str, notes: Notes) -> Ef
             notes.differs(effect.spot, f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only")
         return replace(effect, action="set")
     return replace(effect, action="set") if cleared and not effect.when else effect
+
+
+def _problem(effect: Effect) -> Problem | None:
+    """What the policy itself would say against a rule of this effect."""
+    if effect.attributes and not re.fullmatch("[!-~]+", effect.header):
+        return Problem("illegal cookie name")
+    if effect.attributes:
+        rule: dict[str, object] = {"cookie": effect.header, "attributes": dict(effect.attributes)}
+    else:
+        rule = {"header": effect.header, "action": effect.action, "when": {key: _plain(value) for key, value in effect.when}}
+    if effect.action != "remove" and not effect.attributes:
+        rule["value"] = effect.value
+    try:
+        resolve({"version": 1, "rules": {"rule": rule}}, {})
+    except PolicyError as error:
+        return error.problems[0]
+    return None
+
+
+def _plain(value: object) -> object:
+    """A condition's value as a policy's mapping holds it."""
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -5,13 +5,27 @@ Lives here: the table of formats and `convert`. Must not know how any of them is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TypeAlias
 
-from sidecar.importing import apache, apache_syntax, caddy, caddy_syntax, nginx, nginx_syntax
+from sidecar.importing import (
+    apache,
+    apache_syntax,
+    caddy,
+    caddy_syntax,
+    django,
+    helmet,
+    ingress,
+    nginx,
+    nginx_syntax,
+    secure,
+    talisman,
+    traefik,
+)
 from sidecar.importing.draft import Effect, Imported, Notes, Place, Spot, settle
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
@@ -33,8 +47,39 @@ def _caddy(sources: Sources, notes: Notes) -> list[Place]:
     return caddy.places(caddy_syntax.read(sources, notes), notes)
 
 
-FORMATS: Mapping[str, tuple[str, Importer]] = MappingProxyType({"nginx": ("nginx", _nginx), "apache": ("Apache", _apache), "caddy": ("Caddy", _caddy)})
+FORMATS: Mapping[str, tuple[str, Importer]] = MappingProxyType(
+    {
+        "nginx": ("nginx", _nginx),
+        "apache": ("Apache", _apache),
+        "caddy": ("Caddy", _caddy),
+        "traefik": ("Traefik", traefik.importer),
+        "ingress": ("ingress-nginx", ingress.importer),
+        "helmet": ("Helmet", helmet.importer),
+        "talisman": ("Talisman", talisman.importer),
+        "secure": ("secure", secure.importer),
+        "django": ("Django", django.importer),
+    }
+)
 """By name: how notes call it, and its importer."""
+
+# In this order: words that only one of them has come first.
+_SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("helmet", re.compile(r"\bhelmet\s*(\.\w+\s*)?[(,]|^\s*\{\s*[\"']?(contentSecurityPolicy|strictTransportSecurity|hsts|frameguard|referrerPolicy)\b")),
+    ("talisman", re.compile(r"\bTalisman\(|\btalisman\.init_app\(")),
+    ("django", re.compile(r"^(SECURE_[A-Z_]+|X_FRAME_OPTIONS|(SESSION|CSRF)_COOKIE_[A-Z]+|CONTENT_SECURITY_POLICY)\s*(:[^=\n]+)?=", re.MULTILINE)),
+    ("secure", re.compile(r"^\s*(from secure import|import secure\b)|\bSecure(\.\w+)?\(", re.MULTILINE)),
+    ("ingress", re.compile(r"nginx\.ingress\.kubernetes\.io/|^kind:\s*Ingress\s*$|^\s+hsts-[a-z-]+:", re.MULTILINE)),
+    ("traefik", re.compile(r"\btraefik\.http\.|^kind:\s*(Middleware|IngressRoute)\b|^\s*middlewares:|^\s*\[http\.(middlewares|routers)\b", re.MULTILINE)),
+    ("apache", re.compile(r"^\s*(<(VirtualHost|IfModule|Directory|Location|Files)|Header\s+(always\s+|onsuccess\s+)?(set|unset|append|merge|add|edit|setifempty)\b)", re.MULTILINE | re.IGNORECASE)),
+    ("nginx", re.compile(r"^\s*((add_header|more_set_headers|more_clear_headers|\w+_hide_header|server_tokens|server_name|listen)\s[^{}]*;|(server|http|location\s[^;]*)\s*\{)", re.MULTILINE)),
+    ("caddy", re.compile(r"^\s*(header|reverse_proxy|handle|handle_path|encode|respond)\s", re.MULTILINE)),
+)
+
+
+def guess(sources: Sources) -> str | None:
+    """The format that the texts look like; None when they look like none."""
+    text = "\n".join(sources.values())[:MAX_CHARS]
+    return next((form for form, sign in _SIGNS if sign.search(text)), None)
 
 
 def convert(sources: Sources, form: str) -> Imported:
@@ -53,7 +98,7 @@ def convert(sources: Sources, form: str) -> Imported:
     notes = Notes()
     places = [replace(place, effects=settle(place.effects, server, notes)) for place in importer(sources, notes)]
     effects = [effect for place in places for effect in place.effects]
-    if not effects:
+    if not effects and not notes.told():
         notes.lost(Spot(next(iter(sources))), f"no header setting of {server} was found", "name the format with --from, and give the included files too")
     _general(effects, server, notes)
     about = f"imported from {', '.join(PurePosixPath(name).name for name in sources)} ({server})"

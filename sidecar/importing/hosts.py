@@ -6,14 +6,16 @@ Lives here: which of several servers answers for a host. Must not know what is i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from sidecar.importing.draft import Effect, Notes, Spot
 from sidecar.importing.syntax import Directive
 
 # A host as a policy says it: * stands for one run, at an end.
-_HOST = re.compile(r"(\*\.|\.)?[\w-]+(\.[\w-]+)*\.?(\.\*)?|\[[0-9a-fA-F:.]+\]|\*")
+_HOST = re.compile(r"(\*\.|\.)?[\w-]+(\.[\w-]+)*\.?(\.\*)?|\[[0-9a-fA-F:.]+\]|\*", re.ASCII)
+_SCHEMES: Mapping[tuple[bool | None, bool | None], str] = MappingProxyType({(True, False): "https", (False, True): "http"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,11 @@ def sayable(names: Sequence[str], spot: Spot, notes: Notes) -> tuple[str, ...]:
     """The names that a policy can state; the others are told."""
     kept: list[str] = []
     for name in names:
+        if name in ("", "_"):
+            continue
         if _HOST.fullmatch(name):
             kept.extend((name[1:], f"*{name}") if name.startswith(".") else (name,))
-        elif name and name != "_":
+        else:
             notes.lost(spot, f"host {name!r} cannot be said as a pattern", "write the names under match: {host: [...]} by hand")
     return tuple(dict.fromkeys(kept))
 
@@ -56,23 +60,32 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
     The usual pair, one for HTTP that does nothing and one for HTTPS, becomes the latter with conditions on the scheme.
     """
     kept: list[Site] = []
+    owner: dict[str, int] = {}
+
+    def keep(site: Site, at: int) -> None:
+        kept[at : at + 1] = [site]
+        owner.update(dict.fromkeys(site.names or ("",), at))
+
     for site in sites:
-        twin = next((other for other in kept if set(other.names) & set(site.names) or not (other.names or site.names)), None)
-        if twin is None:
-            kept.append(site)
+        shared = [name for name in site.names or ("",) if name in owner]
+        if not shared:
+            keep(site, len(kept))
             continue
+        at = owner[shared[0]]
+        twin = kept[at]
         quiet, loud = (twin, site) if twin.plain else (site, twin)
-        if not quiet.plain:
+        others = tuple(name for name in quiet.names if name not in loud.names and owner.get(name, at) == at)
+        if quiet.plain:
+            scheme = _SCHEMES.get((loud.tls, quiet.tls), "")
+            keep(replace(loud, default=loud.default or quiet.default, scheme=scheme), at)
+        else:
             notes.lost(
                 site.item.spot,
-                f"{' '.join(site.names) or 'the default server'} stands in line {twin.item.spot.line} too; the policy knows no ports, so this one is not carried",
+                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.spot.line} too; the policy knows no ports, so this one is not carried",
                 "import it alone if it is the one in front of the service",
             )
-        else:
-            schemes: dict[tuple[bool | None, bool | None], str] = {(True, False): "https", (False, True): "http"}
-            kept[kept.index(twin)] = replace(loud, default=loud.default or quiet.default, scheme=schemes.get((loud.tls, quiet.tls), ""))
-            if others := tuple(name for name in quiet.names if name not in loud.names):
-                kept.append(replace(quiet, names=others, default=False))
+        if others:
+            keep(replace(quiet, names=others, default=False), len(kept))
     return kept
 
 

@@ -34,11 +34,10 @@ class Pattern:
 
     def __str__(self) -> str:
         """As a policy's path. Servers match decoded paths, the policy matches them as sent."""
-        head = quote(self.head, safe=_SAFE)
-        return head if self.tail is None else f"{head}**{quote(self.tail, safe=_SAFE)}"
+        head, tail = (quote(part, safe="/!$&'()+,;=:@~", errors="replace") for part in (self.head, self.tail or ""))
+        return head if self.tail is None else f"{head}**{tail}"
 
 
-_SAFE = "/!$&'()+,;=:@~"
 ALL = Pattern("/", "")
 
 

@@ -5,7 +5,6 @@ Lives here: rules shared by all places stand at the top, routes say only what is
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,14 +17,17 @@ MAX_CHARS = 900_000
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9 ._/;=+()@*-]*")
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 _PRINTABLE = re.compile(r"[ -~]*")
+_SPECIAL = frozenset('"\\')
 
 
 def quoted(text: str) -> str:
     """A text as YAML, in a block or a flow, on one line: plain where that is safe."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not text.endswith(" "):
         return text
-    if not _PRINTABLE.fullmatch(text) or ("'" in text and '"' not in text and "\\" not in text):
-        return json.dumps(text)
+    if not _PRINTABLE.fullmatch(text):
+        return '"' + "".join(char if _PRINTABLE.fullmatch(char) and char not in _SPECIAL else f"\\U{ord(char):08x}" for char in text) + '"'
+    if "'" in text and not _SPECIAL & set(text):
+        return f'"{text}"'
     return f"'{text.replace(chr(39), chr(39) * 2)}'"
 
 
@@ -51,7 +53,7 @@ def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -
     lines = [
         "version: 1",
         f"name: {quoted(name)}",
-        f"reason: {quoted(reason)}",
+        f"reason: {quoted(re.sub(r'[^ -~]', '?', reason))}",
         "mode: report-only  # nothing is changed yet; promote rule by rule on evidence",
         "rules:" if shared else "rules: {}",
     ]
@@ -77,10 +79,17 @@ Slot = tuple[str, int]
 
 
 def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
-    """The effects by header and by their number among those on it: the places line up by these."""
+    """The effects by header and by their number among those on it: the places line up by these.
+
+    Headers come in the order of the source; what becomes of one does not depend on the others.
+    """
     counts: dict[str, int] = {}
     found: dict[Slot, Effect] = {}
+    first: dict[str, tuple[str, int]] = {}
     for effect in effects:
+        place = (effect.spot.file, effect.spot.line)
+        first[effect.key] = min(place, first.get(effect.key, place))
+    for effect in sorted(effects, key=lambda effect: first[effect.key]):
         counts[effect.key] = counts.get(effect.key, 0) + 1
         found[effect.key, counts[effect.key]] = effect
     return found
@@ -146,7 +155,7 @@ def _route_name(route: Place, taken: set[str]) -> str:
 def _route(name: str, route: Place, own: Mapping[Slot, Effect], above: Mapping[Slot, Effect], names: Mapping[Slot, str]) -> list[str]:
     spots = tuple(dict.fromkeys(spot for pattern in route.patterns for spot in pattern.spots))
     lines = [f"  # {re.sub(r'[^ -~]', '?', ', '.join(spots))}"] if spots else []
-    lines += [f"  - name: {name}", "    match:"]
+    lines += [f"  - name: {quoted(name)}", "    match:"]
     if route.hosts:
         lines.append(f"      host: {flow(route.hosts)}")
     if route.patterns:

@@ -1,0 +1,107 @@
+"""YAML and TOML texts of other tools as data with places: several documents in a file, of which each stands alone.
+
+Must not know what the keys mean.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.syntax import Sources, refuse
+from sidecar.policy.model import Path
+from sidecar.source import Source, read
+
+_DIVIDER = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document: a mapping, and the place of each path in it."""
+
+    data: dict[str, Any]
+    spot: Callable[[Path], Spot]
+
+    def at(self, *path: str | int) -> Any:
+        """What stands at a path; None when nothing does."""
+        here: Any = self.data
+        for part in path:
+            if isinstance(here, dict) and isinstance(part, str):
+                here = here.get(part)
+            elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+                here = here[part]
+            else:
+                return None
+        return here
+
+    def mapping(self, *path: str | int) -> dict[str, Any]:
+        """The mapping at a path; {} when there is none."""
+        here = self.at(*path)
+        return here if isinstance(here, dict) else {}
+
+    def items(self, *path: str | int) -> list[Any]:
+        """The list at a path; [] when there is none."""
+        here = self.at(*path)
+        return here if isinstance(here, list) else []
+
+
+def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
+    """Every mapping in the texts, in order; a name that ends in .toml is read as TOML.
+
+    Raises:
+        PolicyError: a text is neither.
+    """
+    for name, text in sources.items():
+        if name.endswith(".toml"):
+            yield _toml(name, text)
+            continue
+        for part in _parts(text):
+            source = read(part.encode(), name)
+            for problem in source.problems:
+                notes.lost(Spot(name, problem.line), problem.message, problem.cure or "correct the text")
+            if isinstance(source.data, dict):
+                yield Document(source.data, _placed(name, source))
+
+
+def _placed(name: str, source: Source) -> Callable[[Path], Spot]:
+    def spot(path: Path) -> Spot:
+        while path and path not in source.keys and path not in source.values:
+            path = path[:-1]
+        line, _ = source.keys.get(path) or source.values.get(path) or (0, 0)
+        return Spot(name, line)
+
+    return spot
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The documents of a stream, each behind as many empty lines as stand before it."""
+    start = 0
+    for found in [*_DIVIDER.finditer(text), None]:
+        end = len(text) if found is None else found.start()
+        if text[start:end].strip():
+            yield "\n" * text.count("\n", 0, start) + text[start:end]
+        start = end if found is None else found.end()
+
+
+def _toml(name: str, text: str) -> Document:
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        line = re.search(r"at line (\d+)", str(error))
+        raise refuse(Spot(name, int(line[1]) if line else 0), f"not TOML: {error}", "correct the text") from error
+    lines = text.split("\n")
+
+    def spot(path: Path) -> Spot:
+        """The first line that sets the last key, or heads its table."""
+        for part in reversed(path):
+            mark = re.compile(rf"""^\s*(\[.*)?["']?{re.escape(str(part))}["']?\s*(=|\])""")
+            number = next((number for number, line in enumerate(lines, 1) if mark.match(line)), 0)
+            if number:
+                return Spot(name, number)
+        return Spot(name)
+
+    return Document(data, spot)

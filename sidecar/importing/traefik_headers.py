@@ -1,0 +1,92 @@
+"""Traefik's headers middleware: what its options do to an answer.
+
+customResponseHeaders are set, or removed where empty, after the security options have set theirs. Facts:
+doc.traefik.io on the headers middleware. Must not know routers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sidecar.importing.draft import Effect, Notes, Spot
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its names from the outside in (lower case, but for header names), its value and place."""
+
+    names: tuple[str, ...]
+    value: object
+    spot: Spot
+
+
+# Options that are the value of a header.
+_VALUES: Mapping[str, str] = MappingProxyType(
+    {
+        "customframeoptionsvalue": "X-Frame-Options",
+        "custombrowserxssvalue": "X-XSS-Protection",
+        "contentsecuritypolicy": "Content-Security-Policy",
+        "contentsecuritypolicyreportonly": "Content-Security-Policy-Report-Only",
+        "referrerpolicy": "Referrer-Policy",
+        "permissionspolicy": "Permissions-Policy",
+        "featurepolicy": "Feature-Policy",
+        "publickey": "Public-Key-Pins",
+    }
+)
+# Options that switch a header on, and the option that may stand instead.
+_SWITCHES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "framedeny": ("X-Frame-Options", "DENY", "customframeoptionsvalue"),
+        "contenttypenosniff": ("X-Content-Type-Options", "nosniff", ""),
+        "browserxssfilter": ("X-XSS-Protection", "1; mode=block", "custombrowserxssvalue"),
+    }
+)
+_HSTS = frozenset(("stsseconds", "stsincludesubdomains", "stspreload", "forcestsheader", "isdevelopment"))
+_REQUEST = frozenset(
+    ("customrequestheaders", "allowedhosts", "hostsproxyheaders", "sslredirect", "ssltemporaryredirect", "sslhost", "sslproxyheaders", "sslforcehost")
+)
+
+
+def effects(options: tuple[Option, ...], notes: Notes) -> tuple[Effect, ...]:
+    """What one middleware does: the security options first, then the custom headers."""
+    said = {option.names[0]: option for option in options}
+    found = list(_security(options, said, notes))
+    for option in options:
+        if option.names[0] != "customresponseheaders" or len(option.names) != 2:
+            continue
+        name, value = option.names[1], "" if option.value is None else str(option.value)
+        found.append(Effect("set" if value else "remove", name, value, spot=option.spot))
+    return tuple(found)
+
+
+def _security(options: tuple[Option, ...], said: Mapping[str, Option], notes: Notes) -> Iterator[Effect]:
+    for option in options:
+        name = option.names[0]
+        if name in _VALUES and option.value:
+            yield Effect("set", _VALUES[name], str(option.value), spot=option.spot)
+        elif name in _SWITCHES:
+            header, value, instead = _SWITCHES[name]
+            if _on(option) and not (instead in said and said[instead].value):
+                yield Effect("set", header, value, spot=option.spot)
+        elif name == "stsseconds":
+            yield from _hsts(option, said)
+        elif name.startswith("accesscontrol") or name == "addvaryheader":
+            notes.lost(option.spot, f"{name}: CORS headers depend on the request's Origin and are not carried", "write rules with when: {request: {Origin: ...}}")
+        elif name not in _HSTS | _VALUES.keys() | {"customresponseheaders"} | _REQUEST:
+            notes.lost(option.spot, f"{name} is no option of the headers middleware that a policy knows", "look at the option")
+
+
+def _on(option: Option | None) -> bool:
+    return option is not None and str(option.value).lower() == "true"
+
+
+def _hsts(option: Option, said: Mapping[str, Option]) -> Iterator[Effect]:
+    seconds = str(option.value)
+    if not seconds.isdigit() or int(seconds[:20]) == 0 or _on(said.get("isdevelopment")):
+        return
+    value = f"max-age={int(seconds[:20])}"
+    value += "; includeSubDomains" if _on(said.get("stsincludesubdomains")) else ""
+    value += "; preload" if _on(said.get("stspreload")) else ""
+    yield Effect("set", "Strict-Transport-Security", value, spot=option.spot)

@@ -1,0 +1,89 @@
+"""The verb `import` on the command line: where the policy goes, where the notes go, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sidecar.cli.importing import import_verb
+from sidecar.source import load_policy
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration of which one line cannot be carried."""
+    file = tmp_path / "site.conf"
+    file.write_text("add_header X-A 1 always;\nadd_header X-B $host;\n")
+    return file
+
+
+def run(*args: object, text: str | None = None) -> Result:
+    return CliRunner().invoke(import_verb, [str(arg) for arg in args], input=text)
+
+
+def test_policy_and_notes(config: Path) -> None:
+    """The policy is all of stdout, the notes stand on stderr with file and line, and the exit code is 0."""
+    result = run(config)
+    assert result.exit_code == 0
+    assert [named.name for named in load_policy(result.stdout.encode(), "p").routes[-1].rules] == ["x-a"]
+    assert f"{config}:2: warning: add_header X-B: the variable $host cannot be carried" in result.stderr
+
+
+def test_strict(config: Path) -> None:
+    """--strict turns what could not be carried into exit code 1, and a difference not."""
+    assert run(config, "--strict").exit_code == 1
+    config.write_text("add_header X-Frame-Options DENY;\n")
+    assert run(config, "--strict").exit_code == 0
+
+
+def test_output(config: Path, tmp_path: Path) -> None:
+    """--output writes a new file, and never over one that may be in force."""
+    target = tmp_path / "policy.yaml"
+    result = run(config, "--output", target)
+    assert (result.exit_code, result.stdout) == (0, "")
+    written = target.read_text()
+    assert written.startswith("version: 1\n")
+    again = run(config, "--output", target)
+    assert again.exit_code == 2
+    assert "exists" in again.stderr
+    assert target.read_text() == written
+
+
+def test_json(config: Path) -> None:
+    """--json is one document with the format, the policy and the notes."""
+    told = json.loads(run(config, "--json").stdout)
+    assert told["from"] == "nginx"
+    assert load_policy(told["policy"].encode(), "p").mode == "report-only"
+    assert [(note["line"], note["severity"]) for note in told["notes"]] == [(1, "info"), (2, "warning")]
+
+
+def test_stdin() -> None:
+    """- reads stdin."""
+    assert "header: X-A" in run("-", text="Header set X-A 1").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "text", "told"),
+    [
+        (("-",), "nothing of the kind", "name it with --from"),
+        (("nowhere.conf",), None, "nowhere.conf: No such file"),
+        (("--from", "iis", "-"), "", "'iis' is not one of"),
+        ((), None, "Missing argument"),
+    ],
+)
+def test_usage(args: tuple[str, ...], text: str | None, told: str) -> None:
+    """What is asked wrongly is exit code 2, with the word that is wrong."""
+    result = run(*args, text=text)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_not_text(tmp_path: Path) -> None:
+    """A file that is no text is named."""
+    file = tmp_path / "a.conf"
+    file.write_bytes(b"\xff\xfe")
+    result = run(file)
+    assert (result.exit_code, "it is not UTF-8" in result.stderr) == (2, True)
