@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sidecar.policy.matching import same_path
 from sidecar.policy.model import ResponseClass
@@ -52,14 +53,14 @@ _LOGOUT = re.compile(r"(?:.*/)?(?:log|sign)[-_]?(?:out|off)(?:\.[a-z]{1,5})?/?",
 
 def is_class(wanted: frozenset[ResponseClass], path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> bool:
     """Whether an answer belongs to one of the classes; `seen` are its lines by lower-case name."""
-    return not wanted.isdisjoint(classes(path, status, seen)) if "logout" in wanted else _content(path, seen) in wanted
+    return _content(path, seen) in wanted or ("logout" in wanted and 200 <= status < 400 and _at_logout(path))
 
 
 def classes(path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> tuple[ResponseClass, ...]:
     """The classes of an answer: at most one by what it carries, and `logout` beside it."""
     content = _content(path, seen)
     found: tuple[ResponseClass, ...] = () if content is None else (content,)
-    return (*found, "logout") if 200 <= status < 400 and _LOGOUT.fullmatch(same_path(path)) else found
+    return (*found, "logout") if 200 <= status < 400 and _at_logout(path) else found
 
 
 def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClass | None:
@@ -70,9 +71,21 @@ def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClas
     if types is None:
         return None
     found = of_media_type(types[0])
-    return "docs" if found in ("html", "api") and _DOCS.fullmatch(same_path(path)) else found
+    return "docs" if found in ("html", "api") and _at_docs(path) else found
 
 
+# Each rule of a plan asks the same of the same answer: the last answers are remembered.
+@lru_cache(maxsize=256)
+def _at_docs(path: str) -> bool:
+    return _DOCS.fullmatch(same_path(path)) is not None
+
+
+@lru_cache(maxsize=256)
+def _at_logout(path: str) -> bool:
+    return _LOGOUT.fullmatch(same_path(path)) is not None
+
+
+@lru_cache(maxsize=256)
 def of_media_type(content_type: bytes) -> ResponseClass | None:
     """The class that a Content-Type alone tells: html, api, static or download."""
     media = content_type.partition(b";")[0].strip(b" \t").lower()
