@@ -98,8 +98,9 @@ def metrics_reference() -> str:
 def cli_reference() -> str:
     """The help of every verb, as `--help` prints it."""
     lines = []
+    front = click.Context(commands, info_name="sidecar", **commands.context_settings)
     for name, verb in commands.commands.items():
-        context = click.Context(verb, info_name=f"sidecar {name}", terminal_width=100, max_content_width=100)
+        context = click.Context(verb, info_name=name, parent=front, terminal_width=100, max_content_width=100)
         lines += [f"### {name}", "", "```text", verb.get_help(context), "```", ""]
     return "\n".join(lines).rstrip()
 

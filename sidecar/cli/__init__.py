@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 import sidecar
-from sidecar.cli import auditing, comparing, knowledge, operate, policy, rollout, run, watching
+from sidecar.cli import auditing, comparing, importing, knowledge, operate, policy, rollout, run, watching
 from sidecar.cli.printing import complain
 from sidecar.policy.model import PolicyError
 
@@ -36,8 +36,9 @@ def commands() -> None:
     """Judge and rewrite security headers beside one service; report-only to enforce, and back, in a second."""
 
 
-for _family in (run.VERBS, policy.VERBS, knowledge.VERBS, comparing.VERBS, auditing.VERBS, operate.VERBS, watching.VERBS, rollout.VERBS):
+for _family in (run.VERBS, policy.VERBS, knowledge.VERBS, comparing.VERBS, auditing.VERBS, importing.VERBS, operate.VERBS, watching.VERBS, rollout.VERBS):
     for _verb in _family:
+        _verb.context_settings.setdefault("help_option_names", ["-h", "--help"])  # also where a verb is called by itself
         commands.add_command(_verb)
 
 
