@@ -20,6 +20,7 @@ _ACTIONS = frozenset(("set", "append", "merge", "add", "unset", "setifempty", "e
 _POLICY_ACTIONS: dict[str, Action] = {"set": "set", "add": "append", "append": "append", "merge": "append", "unset": "remove", "setifempty": "default"}
 # Lists whose lines a policy can merge member by member, as httpd does.
 _LISTS = frozenset(("cache-control", "vary"))
+_JOINS = "the policy sends them merged, or on a line of its own"
 _EXPR = re.compile(r"%\{(?P<name>\w+)\}\s*(?P<op>==|=~|-eq|>=|-ge)\s*(?P<what>.+)")
 _COOKIE_EDIT = re.compile(r"\$1\s*((?:;\s*(?:Secure|HttpOnly|Partitioned|SameSite=(?:Strict|Lax|None))\s*)+);?", re.IGNORECASE)
 _ATTRIBUTES = {"secure": "Secure", "httponly": "HttpOnly", "partitioned": "Partitioned"}
@@ -53,7 +54,7 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
             beside = _always(beside, statement, notes)
         else:
             ours.append(_success(statement, notes))
-    return (*ours, *beside)
+    return (*ours, *(_one_vary(line, notes) for line in beside))
 
 
 def _success(statement: Statement, notes: Notes) -> Effect:
@@ -61,10 +62,23 @@ def _success(statement: Statement, notes: Notes) -> Effect:
     action = _POLICY_ACTIONS[statement.action]
     name, spot = statement.name, statement.item.spot
     if statement.action in ("append", "merge"):
-        if name.lower() in _LISTS & headers.MERGEABLE:
-            action = "merge"
-        notes.differs(spot, f"{name}: Apache joins values with a comma on the service's line; the policy sends them merged, or on a line of its own")
-    return Effect(action, name, "" if action == "remove" else statement.value, statement.when, spot=spot)
+        known = headers.get(name)
+        if known is not None and known.single:
+            notes.differs(spot, f"{name}: Apache joins its value to the service's own with a comma; the policy sends this one only")
+            action = "set"
+        else:
+            notes.differs(spot, f"{name}: Apache joins values with a comma on the service's line; {_JOINS}")
+            action = "merge" if name.lower() in _LISTS & headers.MERGEABLE else "append"
+    effect = Effect(action, name, "" if action == "remove" else statement.value, statement.when, spot=spot)
+    return _one_vary(effect, notes) if action == "append" else effect
+
+
+def _one_vary(line: Effect, notes: Notes) -> Effect:
+    """httpd makes one line of all Vary lines when it sends them."""
+    if line.key != "vary":
+        return line
+    notes.differs(line.spot, f"{line.header}: Apache joins values of all its lines in one; {_JOINS}")
+    return replace(line, action="merge")
 
 
 def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Effect]:

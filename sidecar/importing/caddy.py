@@ -7,7 +7,7 @@ caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
@@ -93,8 +93,19 @@ def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
             yield from _patterns(item.block or (), scope)
 
 
-def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool) -> Iterator[Step]:
-    """The steps that an answer for the region's paths goes through, from outside to inside; `literal`: in the order written."""
+def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool) -> Generator[Step, None, bool]:
+    """The steps that an answer for the region's paths goes through, from outside to inside, up to the first proxy.
+
+    Args:
+        block: the directives of a site, or of a handle or route block.
+        region: all of its paths match alike.
+        named: the matchers of the blocks around.
+        notes: told of matchers that cannot be said.
+        literal: in the order written, as in route; otherwise in Caddy's.
+
+    Returns:
+        Whether a proxy was reached.
+    """
     scope = {**named, **definitions(block)}
     asked = [(item, found) for item in block if (found := _asked(item, scope, notes)) is not None and found.covers(region)]
     if not literal:
@@ -103,14 +114,14 @@ def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Not
     for item, found in asked:
         if item.name == "header":
             yield from steps_of(item, split(item)[1], found.when, notes)
-        elif item.name == "route":
-            yield from _chain(item.block or (), region, scope, notes, literal=True)
-        elif item.name in _EXCLUSIVE and not handled:
-            handled = True
-            yield from _chain(item.block or (), region, scope, notes, literal=False)
         elif item.name in _PROXIES:
             yield upstream_step(item, notes)
-            return
+            return True
+        elif item.name == "route" or not handled:
+            handled = handled or item.name in _EXCLUSIVE
+            if (yield from _chain(item.block or (), region, scope, notes, literal=item.name == "route")):
+                return True
+    return False
 
 
 def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:

@@ -50,7 +50,7 @@ def read(sources: Sources, notes: Notes) -> Block:
 
 def parse(text: str, name: str) -> Block:
     """The directives of one text."""
-    builder, words, at, line = Builder(), list[str](), 0, 1
+    builder, words, at, line, brace = Builder(), list[str](), 0, 1, False
     start = Spot(name, 1)
     while at < len(text):
         found = _TOKEN.match(text, at)
@@ -61,12 +61,13 @@ def parse(text: str, name: str) -> Block:
             if not words:
                 start = Spot(name, line)
             words.append(_plain(found[0]) if found["quoted"] else found[0])
+            brace = found["word"] in ("{", "}")
         elif found["line"] and words and not words[-1].endswith(","):
-            _statement(builder, words, start)
+            _statement(builder, words, start, brace=brace)
             words = []
         line += found[0].count("\n")
     if words:
-        _statement(builder, words, start)
+        _statement(builder, words, start, brace=brace)
     return builder.done()
 
 
@@ -74,10 +75,11 @@ def _plain(token: str) -> str:
     return token[1:-1] if token[0] == "`" else token[1:-1].replace('\\"', '"')
 
 
-def _statement(builder: Builder, words: list[str], spot: Spot) -> None:
-    if words == ["}"]:
+def _statement(builder: Builder, words: list[str], spot: Spot, *, brace: bool) -> None:
+    """A line; `brace` tells that its last word is a brace that opens or closes a block, not a quoted one."""
+    if brace and words == ["}"]:
         builder.close(spot)
-    elif words[-1] == "{":
+    elif brace and words[-1] == "{":
         builder.open(words[:-1] or [""], spot)
     else:
         builder.add(words, spot)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from sidecar.importing.paths import Pattern
 from sidecar.policy import headers
 from sidecar.policy.model import Action, PolicyError, Problem, Severity
+from sidecar.policy.lint import refused
 from sidecar.policy.resolve import resolve
 
 MAX_MESSAGE = 300
@@ -141,10 +142,10 @@ def _problem(effect: Effect) -> Problem | None:
     if effect.action != "remove" and not effect.attributes:
         rule["value"] = effect.value
     try:
-        resolve({"version": 1, "rules": {"rule": rule}}, {})
+        harmful = refused(resolve({"version": 1, "rules": {"rule": rule}}, {}))
     except PolicyError as error:
         return error.problems[0]
-    return None
+    return replace(harmful[0], message=harmful[0].message.partition(": ")[2]) if harmful else None
 
 
 def _plain(value: object) -> object:

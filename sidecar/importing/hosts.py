@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from sidecar.importing.draft import Effect, Notes, Spot
@@ -107,7 +108,7 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
             groups[-1] = ((*groups[-1][0], name), site)
         else:
             groups.append(((name,), site))
-    wild = any("*" in name for site in sites if site is not default for name in site.names)
+    wild = any(fnmatchcase(own, name) for site in sites if site is not default for name in site.names if "*" in name for own in default.names)
     yield from ((hosts, site) for hosts, site in groups if site is not default or wild)
     yield (), default
 

@@ -5,7 +5,7 @@ Lives here: servers, their places, and what has no like in a policy. Must not kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from sidecar.importing.draft import Effect, Notes, Place
@@ -60,10 +60,11 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     _refusals(site.item, notes)
     tree = locations_of(site.item.block or (), level, notes)
     every = list(flat(tree))
-    differ = len({at_server, *(location.effects for location in every)}) > 1
+    lists = dict.fromkeys((at_server, *(location.effects for location in every)))
+    differ = len(lists) > 1
     for location in every:
         if differ and location.patterns is None and not any(item.name in _ANSWERS for item in location.item.block or ()):
-            notes.lost(location.item.spot, f"location {' '.join(location.item.args)} cannot be said as path globs; other there: {_others(location.effects, at_server)}", "write a route for it by hand")
+            notes.lost(location.item.spot, f"location {' '.join(location.item.args)} cannot be said as path globs; may be other there: {_others(lists)}", "write a route for it by hand")
         if differ and location.folds:
             notes.differs(location.item.spot, f"location {' '.join(location.item.args)} matches without regard to case; the policy minds it")
 
@@ -80,9 +81,11 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
         yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
 
 
-def _others(some: tuple[Effect, ...], others: tuple[Effect, ...]) -> str:
-    """The headers on which two lists of effects are not the same."""
-    return ", ".join(dict.fromkeys(effect.header for effect in (*some, *others) if (effect in some) != (effect in others)))
+def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
+    """The headers on which not all of these lists are the same."""
+    known = list(lists)
+    found = {effect.header: None for effects in known for effect in effects if not all(effect in others for others in known)}
+    return ", ".join(found)
 
 
 def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> tuple[Effect, ...]:

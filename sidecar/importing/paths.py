@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 T = TypeVar("T")
 
-MAX_REGIONS = 400
+MAX_REGIONS = 700
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,12 @@ def flow(value: object) -> str:
 
 
 def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -> str:
-    """The whole file. Places that would make it larger than a policy may be are told and left out."""
+    """The whole file. What would make it larger than a policy may be is told and left out."""
     rest = bool(places) and not places[-1].hosts and not places[-1].patterns
-    shared = places[-1].effects if rest else ()
+    shared = _numbered(places[-1].effects if rest else ())
     routes = places[:-1] if rest else places
-    names = _slots([shared, *(place.effects for place in routes)])
-    above = _numbered(shared)
+    names = _slots([shared, *(_numbered(place.effects) for place in routes)])
+    room = _Room(MAX_RULES, MAX_CHARS)
     lines = [
         "version: 1",
         f"name: {quoted(name)}",
@@ -57,22 +57,40 @@ def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -
         "mode: report-only  # nothing is changed yet; promote rule by rule on evidence",
         "rules:" if shared else "rules: {}",
     ]
-    room = MAX_RULES - len(shared)
-    for slot, effect in above.items():
-        lines += _rule(names[slot], effect, None, "  ")
-    size = sum(map(len, lines))
-    taken: set[str] = {"default"}
+    for position, (slot, effect) in enumerate(shared.items()):
+        text = list(_rule(names[slot], effect, None, "  "))
+        if not room.takes(1, text):
+            notes.lost(effect.spot, f"{len(shared) - position} of {len(shared)} rules are left out: a policy holds {MAX_RULES}", "import fewer at a time")
+            shared = dict(list(shared.items())[:position])
+            break
+        lines += text
+    taken = {"default"}
     for position, route in enumerate(routes):
         own = _numbered(route.effects)
-        text = _route(_route_name(route, taken), route, own, above, names)
-        room -= len(above.keys() | own.keys())
-        size += sum(map(len, text))
-        if room < 0 or size > MAX_CHARS:
+        text = _route(_route_name(route, taken), route, own, shared, names)
+        if not room.takes(len(shared.keys() | own.keys()), text):
             spot = next((effect.spot for place in routes[position:] for effect in place.effects), Spot(""))
-            notes.lost(spot, f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes", "split the service's paths over two policies")
+            notes.lost(spot, f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes", "import fewer at a time")
             break
         lines += [*([] if position else ["routes:"]), *text]
     return "\n".join(lines) + "\n"
+
+
+class _Room:
+    """What is left of the rules and characters that a policy may have."""
+
+    def __init__(self, rules: int, chars: int) -> None:
+        self.rules = rules
+        self.chars = chars
+
+    def takes(self, rules: int, text: list[str]) -> bool:
+        """True when this much more has room; then it is taken."""
+        chars = sum(map(len, text)) + len(text)
+        if rules > self.rules or chars > self.chars:
+            return False
+        self.rules -= rules
+        self.chars -= chars
+        return True
 
 
 Slot = tuple[str, int]
@@ -95,15 +113,13 @@ def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
     return found
 
 
-def _slots(lists: Sequence[Sequence[Effect]]) -> dict[Slot, str]:
+def _slots(lists: Sequence[Mapping[Slot, Effect]]) -> dict[Slot, str]:
     """A rule name for every slot."""
+    taken: set[str] = set()
     names: dict[Slot, str] = {}
-    for effects in lists:
-        for slot in _numbered(effects):
-            if slot not in names:
-                key, number = slot
-                base = _word(key.replace("*", "any")) + (f"-{number}" if number > 1 else "")
-                names[slot] = _free(base, set(names.values()))
+    for slot in dict.fromkeys(slot for effects in lists for slot in effects):
+        key, number = slot
+        names[slot] = _free(_word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken)
     return names
 
 
@@ -112,10 +128,12 @@ def _word(text: str) -> str:
 
 
 def _free(base: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken; from now on it is."""
     name, number = base, 1
     while name in taken:
         number += 1
         name = f"{base}-{number}"
+    taken.add(name)
     return name
 
 
@@ -147,9 +165,7 @@ def _comment(effect: Effect) -> str:
 def _route_name(route: Place, taken: set[str]) -> str:
     path = str(route.patterns[0]) if route.patterns else ""
     base = _word("-".join((*route.hosts[:1], "root" if path == "/" else path)).replace(".", "-"))
-    name = _free(base, taken)
-    taken.add(name)
-    return name
+    return _free(base, taken)
 
 
 def _route(name: str, route: Place, own: Mapping[Slot, Effect], above: Mapping[Slot, Effect], names: Mapping[Slot, str]) -> list[str]:

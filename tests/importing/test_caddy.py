@@ -30,6 +30,7 @@ from tests.importing.test_paths import PATHS
         ("header X-A: 1", [], [("X-A", "1")]),
         ("reverse_proxy app {\n header_down -X-A\n}\nheader X-A 1", [("X-A", "0")], [("X-A", "1")]),
         ("reverse_proxy app {\n header_down X-A 1\n}", [("X-A", "0")], [("X-A", "1")]),
+        ('header X-A "{"', [], [("X-A", "{")]),
         ("route {\n reverse_proxy app\n header X-A 1\n}", [], []),
         ("route {\n header X-A 1\n header X-A 2\n reverse_proxy app\n}", [], [("X-A", "2")]),
     ],
@@ -37,6 +38,13 @@ from tests.importing.test_paths import PATHS
 def test_moments(body: str, service: Fields, expected: Fields) -> None:
     """A plain operation works before the service answers, header_down on its lines, a deferred one on all that leave."""
     assert answered(imported("caddy", f"a.example {{\n{body}\n}}"), "/", *service) == expected
+
+
+@pytest.mark.parametrize("block", ["handle", "handle_path", "route"])
+def test_first_proxy_answers(block: str) -> None:
+    """A proxy inside a block ends the way: what stands behind the block counts for other paths only."""
+    plan = enforced(imported("caddy", f"a.example {{\n{block} /a* {{\n reverse_proxy app\n}}\nreverse_proxy app {{\n header_down X-A 1\n}}\n}}"))
+    assert (answered(plan, "/a"), answered(plan, "/b")) == ([], [("X-A", "1")])
 
 
 def test_defaults_of_one_block() -> None:

@@ -199,6 +199,21 @@ def test_many_overlaps() -> None:
     assert re.findall(r"header: (\S+)", imported.policy_yaml) == ["X-A"]
 
 
+def test_many_rules() -> None:
+    """More rules than a policy holds are left out and told."""
+    imported = loads("nginx", "\n".join(f"add_header X-{number} 1;" for number in range(1_010)))
+    assert imported is not None
+    assert [(note.line, note.message) for note in imported.notes if "left out" in note.message] == [(1001, "10 of 1010 rules are left out: a policy holds 1000")]
+
+
+def test_long_values() -> None:
+    """So are routes that would make the file longer than a policy may be."""
+    blocks = "".join(f"location /{number}/ {{ add_header X-A {str(number) * 4000}; }}\n" for number in range(100, 185))
+    imported = loads("nginx", blocks)
+    assert imported is not None
+    assert ["routes are left out" in note.message for note in imported.notes if note.severity == "warning"] == [True]
+
+
 def test_too_long() -> None:
     """A text that is longer than any configuration is refused before it is read."""
     with pytest.raises(PolicyError, match="longer"):
