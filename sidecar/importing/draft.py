@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from sidecar.importing.paths import Pattern
 from sidecar.policy import headers
-from sidecar.policy.model import Action, PolicyError, Problem, Severity
 from sidecar.policy.lint import refused
+from sidecar.policy.model import Action, PolicyError, Problem, Severity
 from sidecar.policy.resolve import resolve
 
 MAX_MESSAGE = 300

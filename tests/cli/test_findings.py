@@ -112,3 +112,15 @@ def test_a_finding_keeps_its_print_when_lines_are_added_above(file: Path):
     before = prints(WARNED)
     assert prints(f"# one more line\n{WARNED}") == before
     assert len(set(before)) == 2
+
+
+def test_what_is_imported_is_not_refused(tmp_path: Path):
+    """A value that would do harm as a rule is left out of the imported policy, and said so."""
+    config, policy = tmp_path / "nginx.conf", tmp_path / "policy.yaml"
+    config.write_text("server { add_header X-A 1 always; add_header Content-Security-Policy \"script-src 'nonce-abcdefgh'\" always; }\n")
+    imported = sidecar("import", config)
+    policy.write_text(imported.stdout)
+
+    assert "a nonce in a policy is the same in every answer" in imported.stderr
+    assert "X-A" in imported.stdout
+    assert sidecar("check", policy).exit_code == 0
