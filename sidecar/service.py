@@ -279,6 +279,9 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         from asyncio import new_event_loop  # type: ignore[assignment]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)
+    # The loop has given its signals back: one that comes now, while the last lines are written, must not turn the exit code.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def serve(settings: Settings, sink: Sink) -> None:
