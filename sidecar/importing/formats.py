@@ -68,6 +68,7 @@ _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("talisman", re.compile(r"\bTalisman\(|\btalisman\.init_app\(")),
     ("django", re.compile(r"^(SECURE_[A-Z_]+|X_FRAME_OPTIONS|(SESSION|CSRF)_COOKIE_[A-Z]+|CONTENT_SECURITY_POLICY)\s*(:[^=\n]+)?=", re.MULTILINE)),
     ("secure", re.compile(r"^\s*(from secure import|import secure\b)|\bSecure(\.\w+)?\(", re.MULTILINE)),
+    ("traefik", re.compile(r"traefik\.ingress\.kubernetes\.io/")),
     ("ingress", re.compile(r"nginx\.ingress\.kubernetes\.io/|^kind:\s*Ingress\s*$|^\s+hsts-[a-z-]+:", re.MULTILINE)),
     ("traefik", re.compile(r"\btraefik\.http\.|^kind:\s*(Middleware|IngressRoute)\b|^\s*middlewares:|^\s*\[http\.(middlewares|routers)\b", re.MULTILINE)),
     ("apache", re.compile(r"^\s*(<(VirtualHost|IfModule|Directory|Location|Files)|Header\s+(always\s+|onsuccess\s+)?(set|unset|append|merge|add|edit|setifempty)\b)", re.MULTILINE | re.IGNORECASE)),

@@ -57,11 +57,11 @@ def _touches(block: Block) -> bool:
 def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> Iterator[Place]:
     level = outer.below(site.item.block or ())
     at_server = effects(level, notes)
-    _refusals(site.item, notes)
     tree = locations_of(site.item.block or (), level, notes)
     every = list(flat(tree))
     lists = dict.fromkeys((at_server, *(location.effects for location in every)))
     differ = len(lists) > 1
+    _refusals(site.item, notes, differ=differ)
     for location in every:
         if differ and location.patterns is None and not any(item.name in _ANSWERS for item in location.item.block or ()):
             notes.lost(location.item.spot, f"location {' '.join(location.item.args)} cannot be said as path globs; may be other there: {_others(lists)}", "write a route for it by hand")
@@ -104,8 +104,8 @@ def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> 
     return other.effects
 
 
-def _refusals(server: Directive, notes: Notes) -> None:
-    """Statements on response headers that have no like in a policy."""
+def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
+    """Statements on response headers that have no like in a policy; `differ`: not all locations do the same."""
     todo = [server]
     while todo:
         block = todo.pop()
@@ -116,7 +116,7 @@ def _refusals(server: Directive, notes: Notes) -> None:
                 notes.lost(item.spot, f"expires {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried", "write a Cache-Control rule with max-age")
             elif item.name in ("add_trailer", "proxy_cookie_flags", "proxy_cookie_path", "proxy_cookie_domain"):
                 notes.lost(item.spot, f"{item.name} is not carried", "write a cookie rule: cookie: NAME, attributes: {...}" if "cookie" in item.name else "trailers pass unchanged")
-            elif item.name == "rewrite" and item.args[-1:] == ("last",):
+            elif item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
                 notes.lost(item.spot, "rewrite ... last: the headers of the location that the new path finds are not carried", "write a route with that location's rules")
             else:
                 todo.append(item)

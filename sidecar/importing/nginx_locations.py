@@ -1,7 +1,8 @@
 """nginx's locations: which one answers for a path.
 
 Lives here: the tree of locations and nginx's way through it (ngx_http_core_module, `location`): an exact one ends the
-search; else the longest prefix, unless it is not marked ^~ and a regular expression matches; inner ones first. Must not know what the effects are.
+search; else the longest prefix, unless it is not marked ^~ and a regular expression matches; inner ones first.
+Must not know what the effects are.
 """
 
 from __future__ import annotations

@@ -48,6 +48,10 @@ class _Found:
     everywhere: list[str] = field(default_factory=list)
     """Middlewares of entry points: outside of every router's own."""
 
+    def get(self, name: str) -> Middleware | None:
+        """A middleware by its name, or by the name with its namespace before it, as annotations have it."""
+        return self.middlewares.get(name) or next((one for known, one in self.middlewares.items() if name.endswith(f"-{known}")), None)
+
 
 def importer(sources: Sources, notes: Notes) -> list[Place]:
     """The places of a dynamic configuration, first match first."""
@@ -57,6 +61,8 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
             _middleware(found, str(document.at("metadata", "name")), _lower(document, ("spec",)), document.spot(("spec",)))
         elif document.at("kind") == "IngressRoute":
             _ingress_route(found, document)
+        elif document.at("kind") == "Ingress":
+            _ingress(found, document)
         else:
             _file(found, document)
             for path in _label_paths(document):
@@ -121,6 +127,20 @@ def _ingress_route(found: _Found, document: Document) -> None:
             found.routers.append(_router({**route, "rule": route.get("match", "")}, document.spot(("spec", "routes", position))))
 
 
+def _ingress(found: _Found, document: Document) -> None:
+    """A plain Ingress with Traefik's annotation: middlewares for every host and path that it names."""
+    key = "traefik.ingress.kubernetes.io/router.middlewares"
+    names = document.at("metadata", "annotations", key)
+    for position, rule in enumerate(document.items("spec", "rules")):
+        for number, path in enumerate(document.items("spec", "rules", position, "http", "paths")):
+            if not isinstance(rule, dict) or not isinstance(path, dict):
+                continue
+            host = f"Host(`{rule['host']}`) && " if rule.get("host") else ""
+            matcher = "Path" if path.get("pathType") == "Exact" else "PathPrefix"
+            said = {"rule": f"{host}{matcher}(`{path.get('path') or '/'}`)", "middlewares": names}
+            found.routers.append(_router(said, document.spot(("spec", "rules", position, "http", "paths", number))))
+
+
 def _label_paths(document: Document) -> Iterator[tuple[str | int, ...]]:
     """Where a compose file has labels."""
     for name in document.mapping("services"):
@@ -152,13 +172,13 @@ def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> N
 
 
 def _used(found: _Found, names: Iterable[str]) -> bool:
-    return any(found.middlewares[name].kind == "headers" for name in _unchained(found, tuple(names), 0) if name in found.middlewares)
+    return any(one.kind == "headers" for name in _unchained(found, tuple(names), 0) if (one := found.get(name)) is not None)
 
 
 def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[str]:
     """The middlewares behind names, with chains opened, the outermost first."""
     for name in names[:100] if depth < 8 else ():
-        one = found.middlewares.get(name)
+        one = found.get(name)
         if one is not None and one.kind == "chain":
             yield from _unchained(found, one.chain, depth + 1)
         else:
@@ -168,7 +188,7 @@ def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[st
 def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Effect, ...]:
     """What middlewares do to an answer: the innermost first, so that outer ones have the last word."""
     inside_out = [name for name, _ in zip(_unchained(found, names, 0), range(200), strict=False)][::-1]
-    known = [found.middlewares[name] for name in inside_out if name in found.middlewares]
+    known = [one for name in inside_out if (one := found.get(name)) is not None]
     return tuple(effect for one in known if one.kind == "headers" for effect in effects(one.options, notes))
 
 
@@ -176,10 +196,10 @@ def _places(found: _Found, notes: Notes) -> Iterator[Place]:
     """Routers by priority, for each host that a rule names and then for all others."""
     standing: list[tuple[Ground, Router]] = []
     for router in sorted(found.routers, key=lambda router: -router.priority):
-        if any(name in found.middlewares and found.middlewares[name].kind in ("redirectscheme", "redirectregex") for name in router.middlewares):
+        if any(one.kind in ("redirectscheme", "redirectregex") for name in router.middlewares if (one := found.get(name)) is not None):
             continue  # it answers by itself
         known = grounds(router.rule, (str(router.spot),))
-        missing = [name for name in router.middlewares if name not in found.middlewares]
+        missing = [name for name in router.middlewares if found.get(name) is None]
         if missing:
             notes.lost(router.spot, f"middlewares {', '.join(missing)} are not among the given texts; their headers are not carried", "give their file too")
         if known is None:

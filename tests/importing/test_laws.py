@@ -16,7 +16,7 @@ from sidecar.source import load, load_policy
 
 NAMES = st.sampled_from(["X-A", "X-B", "x-a", "Set-Cookie", "Content-Security-Policy", "X-Frame-Options", "Strict-Transport-Security", "Vary", "Connection", "X_*", "!#$", "a b", "\u00e9"])
 VALUES = st.one_of(
-    st.sampled_from(["1", "off", "yes", "null", "", " ", "~", "a: b", "a #b", "- a", "'", "''", "max-age=60; includeSubDomains", "default-src 'self'", "$x", "%t", "{x}", "${X}", "\\", "0x1f"]),
+    st.sampled_from(["1", "off", "yes", "null", "", " ", "~", "a: b", "a #b", "- a", "'", "''", "max-age=60; includeSubDomains", "default-src 'self'", "script-src 'nonce-YWJjZGVmZ2g='", "camera=('self')", "$x", "%t", "{x}", "${X}", "\\", "0x1f"]),
     st.text(st.characters(codec="utf-8", exclude_characters="\"\\'`"), max_size=12),
 )
 PLACES = st.sampled_from(["/", "/a", "/a/", "/a b", "/\u00e9", "/a?b#c", "/a*", "/%41", "/.well-known", "/x'y\"z", "/{id}"])

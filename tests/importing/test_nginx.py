@@ -66,7 +66,7 @@ def test_once_only_header() -> None:
         ("proxy_cookie_flags ~ secure;", "1: proxy_cookie_flags is not carried"),
         ("location / { if ($a) { add_header X-A 1; } }", "1: if ($a): not carried, nor X-A"),
         ("add_header X-B 1;\nlocation ~ ^/\\d { add_header X-A 1; }", "2: location ~ ^/\\d cannot be said as path globs; may be other there: X-B, X-A"),
-        ("rewrite ^ /index.php last;", "1: rewrite ... last: the headers of the location that the new path finds are not carried"),
+        ("add_header X-A 1; location /a { add_header X-A 2; } rewrite ^ /index.php last;", "1: rewrite ... last: the headers of the location that the new path finds are not carried"),
         ("include other.conf;", "1: other.conf is not among the given files; its headers are not carried"),
         ("server_name ~^www; add_header X-A 1;", "1: host '~^www' cannot be said as a pattern"),
         ("server { return 301 /; add_header X-A 1; }", "1: this server answers by itself (return); headers of such answers are not the service's"),
@@ -77,7 +77,7 @@ def test_what_is_lost(text: str, told: str) -> None:
     assert told in lost(imported("nginx", text))
 
 
-@pytest.mark.parametrize("text", ["include mime.types;", "expires off;", "location ~ ^/\\d { deny all; }", "server { return 301 /; }"])
+@pytest.mark.parametrize("text", ["include mime.types;", "expires off;", "rewrite ^ /index.php last;", "location ~ ^/\\d { deny all; }", "server { return 301 /; }"])
 def test_what_is_no_loss(text: str) -> None:
     """What touches no header of the service is not told."""
     assert lost(imported("nginx", f"add_header X-A 1; {text}" if "server" not in text else f"{text} server {{ add_header X-A 1; }}")) == []

@@ -127,6 +127,26 @@ def test_kubernetes() -> None:
     assert "# traefik.yaml:6\n" in policy.policy_yaml
 
 
+INGRESS = """
+kind: Ingress
+metadata:
+  annotations:
+    traefik.ingress.kubernetes.io/router.middlewares: web-sec@kubernetescrd
+spec:
+  rules:
+    - host: a.example
+      http: {paths: [{path: /app, pathType: Prefix}, {path: /exact, pathType: Exact}]}
+    - http: {paths: [{pathType: Prefix}]}
+"""
+
+
+def test_ingress_annotation() -> None:
+    """An Ingress names its middlewares with their namespace; they count at its hosts and paths."""
+    plan = enforced(imported("traefik", f"{INGRESS}---{RESOURCES.partition('---')[0]}"))
+    asked = [("a.example", "/app/x"), ("a.example", "/exact"), ("b.example", "/any")]
+    assert [answered(plan, path, host=host) for host, path in asked] == [[("X-Content-Type-Options", "nosniff")]] * 3
+
+
 def test_toml() -> None:
     """TOML says the same, and CORS is told with its line."""
     policy = convert({"dynamic.toml": TOML}, "traefik")
