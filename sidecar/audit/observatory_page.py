@@ -100,7 +100,7 @@ def scripts(answer: Answer, page: Page | None) -> Outcome:
     return Outcome.SRI_EXTERNAL if any(is_foreign for is_foreign, *_ in loads) else Outcome.SRI_SAME_ORIGIN
 
 
-def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | None:  # noqa: FBT001 - one row of a truth table
+def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | None:
     """What one script's loading comes to; None = nothing to say."""
     if not is_foreign:
         return Outcome.SRI_ALL if has_integrity and is_secure else None

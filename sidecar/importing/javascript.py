@@ -111,8 +111,9 @@ class Reader:
         items: list[object] = []
         self.skip()
         while self._char() not in "];":
+            start = self.at
             items.append(self.value())
-            self._comma()
+            self._comma(start)
         self.at += 1
         self.depth -= 1
         return items
@@ -133,7 +134,7 @@ class Reader:
                 self.at = start
                 self._behind()
                 found[self.text[start : self.at].strip()] = UNKNOWN
-            self._comma()
+            self._comma(start)
         self.at += 1
         self.depth -= 1
         return found
@@ -146,12 +147,15 @@ class Reader:
         self.at = name.end()
         return _unescaped(name[0][1:-1]) if string else name[0]
 
-    def _comma(self) -> None:
+    def _comma(self, start: int) -> None:
+        """Go behind the comma of what began at `start`; a bracket that closes nothing is passed over."""
         self.skip()
         if self._char() == ",":
             self.at += 1
         elif self._char() not in "]}":
             self._behind()
+        if self.at == start:
+            self.at += 1
         self.skip()
 
     def _behind(self) -> None:

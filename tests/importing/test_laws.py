@@ -163,6 +163,9 @@ def test_every_configuration_loads(form: str, data: st.DataObject) -> None:
 @example(text="- " * 5000)
 @example(text="a." * 5000 + "b()")
 @example(text="1+" * 5000 + "1")
+@example(text="helmet({)")
+@example(text="helmet({a: [}")
+@example(text="helmet([(]")
 @example(text="Secure(hsts=" + "a()." * 3000 + "b())")
 def test_any_text(form: str, text: str) -> None:
     """Any text at all is imported or refused, never worse."""
