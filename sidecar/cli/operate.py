@@ -5,11 +5,13 @@ Lives here: one small HTTP client for the admin API. Must not know how orders ar
 
 from __future__ import annotations
 
+import difflib
 import getpass
 import http.client
 import json
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from datetime import datetime
 from pathlib import Path
@@ -111,9 +113,14 @@ def status(admin: str, token_file: Path | None, machine: bool) -> None:
 @click.command()
 @admin_options
 @click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many entries.")
-def history(admin: str, token_file: Path | None, machine: bool, last: int) -> None:
+@click.option("--diff", "revision", metavar="REVISION", help="Show what differs from this revision to the one in force.")
+def history(admin: str, token_file: Path | None, machine: bool, last: int, revision: str | None) -> None:
     """Who put what in force, when and why; newest first."""
-    told = Admin(admin, token_file).get("/api/revisions")
+    client = Admin(admin, token_file)
+    told = client.get("/api/revisions")
+    if revision is not None:
+        click.echo(_difference(client, revision, told["active"]), nl=False)
+        return
     entries = told["entries"][:last]
     if machine:
         as_json({"active": told["active"], "entries": entries})
@@ -171,6 +178,11 @@ def mode(admin: str, token_file: Path | None, machine: bool, mode: str | None, r
     console.print(Text.assemble("mode ", mode_text(told["mode"]), f" (policy says {told['policy_mode']})"))
     if mode == "enforce" and told["mode"] != "enforce":
         console.print("the override is lifted; to enforce, write `mode: enforce` in the policy file")
+
+
+def _difference(client: Admin, revision: str, active: str) -> str:
+    before, after = (client.get(f"/api/revisions/{urllib.parse.quote(one, safe='')}")["text"].splitlines(keepends=True) for one in (revision, active))
+    return "".join(difflib.unified_diff(before, after, revision, f"{active} (in force)"))
 
 
 def _time(stamp: float) -> str:

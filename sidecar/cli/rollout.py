@@ -22,6 +22,8 @@ from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, mode_text, out, table
 from sidecar.cli.run import read_settings
 from sidecar.policy.model import PolicyError, Problem, seconds
+from sidecar.rollout.baseline import answers
+from sidecar.rollout.baseline_file import read_baseline
 from sidecar.rollout.gate import Evidence, Minimums, Verdict, from_data, judge, span
 from sidecar.rollout.note import digest, markdown, write_note
 from sidecar.rollout.prometheus import PrometheusFailed
@@ -203,7 +205,8 @@ def note_verb(admin: str, token_file: Path | None, machine: bool, since: str | N
     start = since or status["parent"] or status["revision"]
     texts = {revision: client.get(f"/api/revisions/{revision}")["text"] for revision in {start, status["revision"]}}
     journal = client.get("/api/revisions")["entries"][::-1]
-    note = write_note(status, journal, client.get("/api/evidence")["evidence"], texts, start)
+    drift = client.get("/api/baseline")["drift"]
+    note = write_note(status, journal, client.get("/api/evidence")["evidence"], texts, start, drift)
     if machine:
         as_json(note.data())
         return
@@ -224,15 +227,19 @@ def note_verb(admin: str, token_file: Path | None, machine: bool, since: str | N
 @click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
 @click.option("--state", metavar="DIR", help="The real state folder; only its permissions are looked at.")
 @click.option("--path", "paths", multiple=True, metavar="TARGET", help="A request target to replay; may be repeated. [default: /]")
+@click.option("--baseline", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Replay the example paths of this baseline too.")
 @click.option("--har", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Answer from this recording instead of the service.")
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
-def rehearse_verb(config: Path | None, paths: tuple[str, ...], har: Path | None, machine: bool, **flags: Any) -> None:
+def rehearse_verb(config: Path | None, paths: tuple[str, ...], baseline: Path | None, har: Path | None, machine: bool, **flags: Any) -> None:
     """Try the release on scratch ports: start, compare, enforce, verify, roll back; each step timed."""
     from sidecar.rehearsal import Step, rehearse
     from sidecar.service import run_to_end
 
     settings = read_settings(config, flags)
     recorded = json.loads(har.read_bytes())["log"]["entries"] if har else ()
+    if baseline:
+        held = read_baseline(baseline.read_bytes(), str(baseline))
+        paths = (*paths, *(facts.path for cell in held.cells for facts in answers(cell) if facts.method == "GET"))
     steps: list[Step] = []
 
     async def run() -> None:

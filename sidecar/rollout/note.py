@@ -39,13 +39,15 @@ class Note:
     after: Sequence[Mapping[str, Any]]
     """Evidence since then."""
     timeline: Sequence[Mapping[str, str]]
+    drift: Mapping[str, Any] | None = None
+    """What differs from the configured baseline now; None = no baseline is configured."""
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def write_note(status: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], evidence: Sequence[Mapping[str, Any]], texts: Mapping[str, str], since: str | None) -> Note:
+def write_note(status: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], evidence: Sequence[Mapping[str, Any]], texts: Mapping[str, str], since: str | None, drift: Mapping[str, Any] | None = None) -> Note:
     """Build the note.
 
     Args:
@@ -54,6 +56,7 @@ def write_note(status: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], 
         evidence: since the activation, as the admin API tells it.
         texts: the texts of `since` and of the revision in force, by revision.
         since: the revision to start from; None = the one before the one in force.
+        drift: what the sidecar says of its baseline, None = it has none.
     """
     start = since or status.get("parent") or status["revision"]
     entries = _after(journal, start)
@@ -74,6 +77,7 @@ def write_note(status: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], 
         before=left,
         after=evidence,
         timeline=[_told(entry) for entry in entries],
+        drift=drift,
     )
 
 
@@ -143,6 +147,8 @@ def markdown(note: Note, admin: str) -> str:
         lines.append("")
     lines += ["## Before and after", "", "| route | rule | mode before | answers with a violation before | mode after | answers with a violation after |", "|---|---|---|---|---|---|"]
     lines += _comparison(note)
+    if note.drift is not None:
+        lines += ["", f"The service differs from its baseline in {len(note.drift.get('findings', ()))} ways now (`sidecar drift` lists them)."]
     lines += ["", "## What happened", "", "| time | event | what | who | why |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |" for entry in note.timeline]
     return "\n".join(lines) + "\n"

@@ -58,6 +58,13 @@ def test_a_shift(browser: Chromium, guarded: Sidecar):
         assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is report-only now."
         guarded.event("mode.overridden", who="admin page", reason="the portal is down")
 
+        tab.run("document.querySelector('#mode').value = 'enforce'; document.querySelector('details').open = true")
+        tab.type("#mode-reason", "the portal is back")
+        tab.click("input[name=sure]")
+        with tab.loading():
+            tab.click("form[action='/orders/mode'] button")
+        assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is enforce now."
+
         tab.type("#back-reason", "as agreed")
         with tab.loading():
             tab.click("form[action='/orders/rollback'] button")

@@ -41,12 +41,12 @@ def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
     one, two = fleet
     prometheus = Prometheus(tmp_path / "prometheus", {"shop": [sidecar.health for sidecar in fleet]})
     try:
-        _day(one, two, prometheus, tmp_path)
+        _day(one, two, prometheus, tmp_path, shop.url)
     finally:
         prometheus.child.end()
 
 
-def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path) -> None:
+def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstream: str) -> None:
     fleet, address = (one, two), f"http://{prometheus._address[0]}:{prometheus._address[1]}"
     evidence = ("--prometheus", address, "--window", "5m", "--selector", 'job="shop"')
 
@@ -59,6 +59,8 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path) -> No
     captured = one.verb("capture", "--output", str(folder / "baseline.yaml"))
     assert captured.returncode == 0, captured.stderr
     backup = one.policy.read_text()
+    rehearsed = command("rehearse", "--policy", str(one.policy), "--upstream", upstream, "--baseline", str(folder / "baseline.yaml"), "--json")
+    assert json.loads(rehearsed.stdout)["passed"], rehearsed.stdout
 
     code, told = promote()
     assert (code, told["verdicts"][0]["outcome"], one.policy.read_text()) == (1, "inconclusive", backup)
@@ -96,6 +98,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path) -> No
     assert "+  nosniff:" in written["files"][-1]["diff"]
     (after,) = [item for item in written["after"] if item["rule"] == "nosniff"]
     assert (after["mode"], after["evaluated"], after["affected"]) == ("enforce", 25, 25)
+    assert "+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: enforce}" in one.verb("history", "--diff", written["since"]).stdout
     text = one.verb("note").stdout
     assert f"sidecar rollback --to {written['since']}" in text
     assert "0 of 25 left so; 25 were put right" in text

@@ -1,0 +1,74 @@
+"""The note: everything a reader of the change needs, from the journal alone."""
+
+from typing import Any
+
+from sidecar.rollout.note import digest, markdown, write_note
+
+STATUS = {
+    "name": "shop", "owner": "web@example.com", "reason": "review", "expected": "nosniff everywhere", "rollback": "sidecar rollback",
+    "revision": "r2", "parent": "r1", "mode": "enforce", "source": "policy.yaml",
+}  # fmt: skip
+TEXTS = {"r1": "mode: report-only\n", "r2": "mode: enforce\n"}
+
+
+def seen(mode: str, evaluated: float, affected: float) -> dict[str, Any]:
+    """Evidence of one rule, as the API tells it."""
+    return {"route": "default", "rule": "nosniff", "mode": mode, "evaluated": evaluated, "affected": affected}
+
+
+JOURNAL = [
+    {"time": "t0", "event": "policy.activated", "revision": "r0", "parent": None, "who": "start", "reason": "earlier"},
+    {"time": "t1", "event": "policy.activated", "revision": "r1", "parent": "r0", "who": "file", "reason": "trial"},
+    {
+        "time": "t2", "event": "policy.promoted", "rules": ["nosniff"], "who": "ann", "command": "sidecar promote nosniff", "file": "policy.yaml",
+        "before": "aa", "after": "bb", "diff": "-a\n+b\n", "override": None,
+        "verdicts": [{"rule": "nosniff", "outcome": "pass", "reasons": ["enough"], "evaluated": 100.0, "elapsed": 3600.0, "breaks": 0.0, "unknown": 5.0}],
+    },
+    {"time": "t3", "event": "policy.activated", "revision": "r2", "parent": "r1", "who": "file", "reason": "review", "seen": [seen("report-only", 100, 40)]},
+    {"time": "t4", "event": "something.else"},
+]  # fmt: skip
+
+
+def test_a_promotion_is_told_whole():
+    """Since the revision before: files with hashes and diff, the command, the verdict's numbers, before and after, the way back."""
+    note = write_note(STATUS, JOURNAL, [seen("enforce", 50, 20)], TEXTS, None, {"findings": [1, 2]})
+    text = markdown(note, "http://127.0.0.1:19000")
+
+    assert (note.since, [entry["time"] for entry in note.timeline]) == ("r1", ["t2", "t3"])
+    for line in (
+        "- **Reason:** review",
+        "- **Owner:** web@example.com",
+        "- **Expected result:** nosniff everywhere",
+        "- **Roll back:** `sidecar rollback --to r1 --admin http://127.0.0.1:19000` (sidecar rollback)",
+        "- before: sha256 aa",
+        "    sidecar promote nosniff",
+        "| nosniff | pass | 100 | 1h | 0 | 5 | enough |",
+        "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50 left so; 20 were put right |",
+        "The service differs from its baseline in 2 ways now (`sidecar drift` lists them).",
+        "| t2 | policy.promoted | nosniff | ann |  |",
+    ):
+        assert line in text.splitlines(), line
+
+
+def test_an_edit_by_hand_is_told_by_its_texts():
+    """Without a promotion the files are compared by what was in force."""
+    (file,) = write_note(STATUS, [entry for entry in JOURNAL if entry["event"] != "policy.promoted"], [], TEXTS, None).files
+
+    assert (file["before"], file["after"]) == (digest(TEXTS["r1"]), digest(TEXTS["r2"]))
+    assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
+
+
+def test_since_an_earlier_revision():
+    """The note can start further back."""
+    assert [entry["time"] for entry in write_note(STATUS, JOURNAL, [], {"r0": "", **TEXTS}, "r0").timeline] == ["t1", "t2", "t3"]
+
+
+def test_nothing_said_is_said():
+    """Missing words are named, and no change is told as none."""
+    bare = dict.fromkeys(STATUS, "") | {"revision": "r1", "parent": None, "mode": "report-only"}
+
+    text = markdown(write_note(bare, [], [], TEXTS, None), "here")
+
+    assert "(none given)" in text
+    assert "None: the text of the policy is the same." in text
+    assert "The file was edited by hand." in text
