@@ -105,7 +105,7 @@ async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[s
             through, _ = await _replay(f"http://{service.listen[0]}", paths)
             yield _compare("report-only", direct, through, "the service's own answers, byte for byte")
             yield await _enforce(service, policy, text, direct)
-            if service.active_mode() == "enforce":
+            if service.revisions.mode == "enforce":
                 yield await _effects(service, direct)
                 yield await _rollbacks(service, direct)
         finally:
@@ -122,7 +122,7 @@ async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, 
     while service.revisions.current.id == before and time.perf_counter() < deadline:
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
-    passed = service.active_mode() == "enforce"
+    passed = service.revisions.mode == "enforce"
     return Step("enforce", passed, "every mode in the file set to enforce" if passed else "the edit did not come in force", seconds)
 
 

@@ -22,7 +22,7 @@ from sidecar.admin.health import health_app
 from sidecar.admin.listener import Runner
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
-from sidecar.policy.model import Mode, PolicyError, Problem
+from sidecar.policy.model import PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Refused, Revision, Revisions
 from sidecar.rollout.baseline import Cell
@@ -108,10 +108,6 @@ class Service:
             await self.drain()
         finally:
             await self.close()
-
-    def active_mode(self) -> Mode:
-        """The effective mode of the whole."""
-        return self.revisions.mode
 
     def stop(self) -> None:
         """TERM: drain, then stop. A second time: now."""

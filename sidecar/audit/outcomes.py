@@ -10,7 +10,6 @@ from __future__ import annotations
 from enum import StrEnum
 from types import MappingProxyType
 
-ALGORITHM = 6
 START = 100
 MIN_BEFORE_BONUS = 90
 """Bonuses count only where the penalties leave at least this."""

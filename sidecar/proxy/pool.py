@@ -13,10 +13,11 @@ from collections import deque
 from functools import partial
 from urllib.parse import urlsplit
 
+from sidecar.proxy.certificates import client_context, unusable
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.upstream import Connection
-from sidecar.settings import Settings, Tls
+from sidecar.settings import Settings
 
 _pool_full = partial(UpstreamFailed, 503, "pool_full")
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -40,7 +41,10 @@ class Pool:
         self._open = 0
         self._evicting: asyncio.TimerHandle | None = None
         self._parts = urlsplit(settings.upstream)
-        self._tls = _client_context(settings.tls) if self._parts.scheme == "https" else None
+        try:
+            self._tls = client_context(settings.tls) if self._parts.scheme == "https" else None
+        except OSError as error:
+            raise unusable(error, settings.tls.upstream_ca, settings.tls.upstream_certificate, settings.tls.upstream_key) from error
         self._server_name = settings.tls.upstream_name or self._parts.hostname
         self.authority = (self._parts.netloc or "localhost").encode("idna" if not self._parts.netloc.isascii() else "ascii")
 
@@ -176,11 +180,3 @@ def _failed(error: OSError) -> UpstreamFailed:
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         return UpstreamFailed(502, "refused")
     return UpstreamFailed(503 if error.errno in _EXHAUSTED else 502, "unreachable", error.strerror or "")
-
-
-def _client_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.upstream_ca)
-    context.set_alpn_protocols(["http/1.1"])
-    if tls.upstream_certificate:
-        context.load_cert_chain(tls.upstream_certificate, tls.upstream_key)
-    return context

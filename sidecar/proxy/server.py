@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import http_parser
 
+from sidecar.proxy.certificates import marks, server_context, unusable
 from sidecar.proxy.context import Context, Reports
 from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.downstream import Listener
@@ -22,13 +22,15 @@ from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.tunnel import Tunnel
-from sidecar.settings import Settings, Tls
+from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from sidecar.revisions import Active
 
 BACKLOG = 1024
+CERTIFICATE_LOOK = 1.0
+"""Seconds between two looks at the certificate's files."""
 
 
 def require_c_parser() -> None:
@@ -57,7 +59,11 @@ class DataPlane:
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(loop, tick_for(settings.timeouts))
         self._settings = settings
-        self._tls = _server_context(settings.tls) if settings.tls.certificate else None
+        try:
+            self._tls = server_context(settings.tls) if settings.tls.certificate else None
+        except OSError as error:
+            raise unusable(error, settings.tls.certificate, settings.tls.key) from error
+        self._follower: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Server] = []
         self._context = Context(
             loop=loop,
@@ -87,6 +93,8 @@ class DataPlane:
             OSError: when it cannot be bound.
         """
         loop, listen = self._context.loop, self._settings.listen
+        if self._tls is not None:
+            self._follower = loop.create_task(self._follow_certificate())
         handshake = self._settings.timeouts.header if self._tls else None
         options: dict[str, Any] = {"ssl": self._tls, "ssl_handshake_timeout": handshake, "backlog": BACKLOG}
         if listen.startswith("unix:"):
@@ -121,6 +129,8 @@ class DataPlane:
     def abort(self) -> None:
         """End now; every connection is cut."""
         self.draining = True
+        if self._follower is not None:
+            self._follower.cancel()
         for server in self._servers:
             server.close()
         for connection in tuple(self._listener.open):
@@ -140,18 +150,25 @@ class DataPlane:
         """
         if self._tls is not None:
             tls = self._settings.tls
-            _server_context(tls)  # a pair that does not match would be half loaded
+            server_context(tls)  # a pair that does not match would be half loaded
             assert tls.certificate is not None
             self._tls.load_cert_chain(tls.certificate, tls.key)
 
-
-def _server_context(tls: Tls) -> ssl.SSLContext:
-    assert tls.certificate is not None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(tls.certificate, tls.key)
-    return context
+    async def _follow_certificate(self) -> None:
+        """Take the files whenever they change; a pair that does not match is told once, and tried again when it changes."""
+        telemetry, seen = self._context.telemetry, marks(self._settings.tls)
+        while True:
+            await asyncio.sleep(CERTIFICATE_LOOK)
+            now = await asyncio.to_thread(marks, self._settings.tls)
+            if now == seen:
+                continue
+            seen = now
+            try:
+                self.reload_tls()
+            except OSError as error:  # ssl.SSLError is one
+                telemetry.tell("tls.rejected", level="error", certificate=self._settings.tls.certificate, detail=str(error)[:200])
+            else:
+                telemetry.tell("tls.reloaded", certificate=self._settings.tls.certificate)
 
 
 def _name(bound: socket.socket) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sidecar.policy.model import Guard
 from sidecar.policy.plan import Plan
 from sidecar.telemetry import Metrics
+from sidecar.telemetry.metrics import STATUS_CLASSES
 
 _BEFORE = 600
 """Seconds of the time before that are kept to compare with."""
@@ -108,7 +109,7 @@ class Watch:
 
     def _read(self) -> Counts:
         total = self._metrics.total
-        by_class = {name: total("sidecar_responses_total", origin="upstream", status_class=name) for name in ("1xx", "2xx", "3xx", "4xx", "5xx")}
+        by_class = {name: total("sidecar_responses_total", origin="upstream", status_class=name) for name in STATUS_CLASSES}
         return Counts(sum(by_class.values()), by_class["4xx"], by_class["5xx"], total("sidecar_upstream_errors_total"))
 
 

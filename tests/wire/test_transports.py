@@ -76,6 +76,22 @@ def test_tls_listener(folder: Path, tmp_path: Path) -> None:
             assert talk(client, get())[0].status == 200
 
 
+def test_a_certificate_is_followed(folder: Path, tmp_path: Path) -> None:
+    """New files are served without an order; a pair that does not match leaves the old one in force."""
+    shutil.copy(folder / "one.test.pem", tmp_path / "c.pem")
+    shutil.copy(folder / "one.test.key", tmp_path / "k.pem")
+    settings = {"tls": {"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")}}
+    told: list[object] = []
+    with Stage(settings).running() as stage:
+        stage.telemetry.watch(lambda event: told.append(event["event"]))
+        shutil.copy(folder / "two.test.pem", tmp_path / "c.pem")
+        stage.until(lambda: "tls.rejected" in told)
+        secure(stage, folder / "one.test.pem").close()
+        shutil.copy(folder / "two.test.key", tmp_path / "k.pem")
+        stage.until(lambda: "tls.reloaded" in told)
+        secure(stage, folder / "two.test.pem").close()
+
+
 def test_large_bodies_over_tls(folder: Path) -> None:
     """Bodies pass whole through TLS in both directions, and a refused upload's answer arrives."""
     settings = {"tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}, "limits": {"body": "8MiB"}}

@@ -1,0 +1,56 @@
+"""Certificates: of the data listener, and what is asked and shown at an https upstream.
+
+Lives here: both contexts from the settings' files, and the marks by which a change of the files is seen.
+Must not know listeners, connections, or when files are looked at.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.settings import Tls
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """The context of the data listener.
+
+    Raises:
+        OSError: (ssl.SSLError is one) when the files cannot be read or do not match.
+    """
+    assert tls.certificate is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+def client_context(tls: Tls) -> ssl.SSLContext:
+    """The context towards an https upstream, verification on; errors as `server_context`."""
+    context = ssl.create_default_context(cafile=tls.upstream_ca)
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.upstream_certificate:
+        context.load_cert_chain(tls.upstream_certificate, tls.upstream_key)
+    return context
+
+
+def unusable(error: OSError, *files: str | None) -> PolicyError:
+    """What to say to the operator at start."""
+    named = " and ".join(file for file in files if file)
+    cure = "name a PEM chain and the key that belongs to it"
+    return PolicyError((Problem(f"{named} cannot be used: {error.strerror or error}", cure, ("tls",)),))
+
+
+def marks(tls: Tls) -> list[tuple[int, int, int] | None]:
+    """What changes when one of the listener's files does; None for one that is not there."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (tls.certificate, tls.key):
+        try:
+            told = Path(path or "").stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((told.st_mtime_ns, told.st_size, told.st_ino))
+    return found
