@@ -52,7 +52,7 @@ UPSTREAM_REASONS = (
     "total_timeout", "closed", "truncated", "invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes",
 )  # fmt: skip
 REJECT_REASONS = (
-    "malformed", "framing", "host", "target", "target_too_long", "header_too_large", "header_name", "header_value",
+    "malformed", "framing", "host", "target", "target_too_long", "header_too_large",
     "version", "method", "upgrade", "expectation", "body_too_large", "header_timeout", "body_timeout", "overload",
     "connections", "tunnels", "loop", "report",
 )  # fmt: skip
