@@ -85,6 +85,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     at = len(one.events())
     one.save("mode: enforce}  # first", "mode: report-only}  # first")
     until(lambda: one.status()["pinned"] is None, "the mended file is read")
+    visit(fleet, 120)  # fresh evidence: one series was away while the rule enforced
     until(lambda: promote_is_ready(one, evidence), "the gate passes again")
     code, told = promote()
     assert (code, told["promoted"]) == (0, True)
