@@ -13,7 +13,16 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from sidecar.policy import headers
-from sidecar.policy.conditions import Condition, Facts, RawFields, Seen, conditions, glob_source, scheme_is
+from sidecar.policy.conditions import (
+    Ask,
+    Condition,
+    Facts,
+    RawFields,
+    Seen,
+    conditions,
+    glob_source,
+    scheme_is,
+)
 from sidecar.policy.faults import Fault, Verdict
 from sidecar.policy.model import WRITING, Action, Directives, Kind, Mode, Rule
 
@@ -74,6 +83,14 @@ class Check(ABC):
     @abstractmethod
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         """What is wrong with the answer; () = nothing."""
+
+    def looks(self) -> frozenset[bytes]:
+        """The answer's lines, by lower-case name, that the judgement and its conditions rest on."""
+        return frozenset({self.key}).union(*(condition.looks for condition in self.when))
+
+    def asks(self) -> tuple[Ask, ...]:
+        """What else it rests on, beside scheme and status."""
+        return tuple(ask for condition in self.when for ask in condition.asks)
 
     def finding(self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None) -> Findings:
         """One finding of this check."""
@@ -244,6 +261,10 @@ class Several(Check):
         self.action, self.kinds, self.made = first.action, first.kinds, first.made
         self.header = ", ".join(check.header for check in inner)
         self.inner = {check.key: check for check in inner}
+
+    def looks(self) -> frozenset[bytes]:
+        """Of all its headers."""
+        return frozenset(self.inner).union(*(condition.looks for condition in self.when))
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         return tuple(

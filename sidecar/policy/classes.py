@@ -51,6 +51,15 @@ _DOCS = re.compile(
 _LOGOUT = re.compile(r"(?:.*/)?(?:log|sign)[-_]?(?:out|off)(?:\.[a-z]{1,5})?/?", re.IGNORECASE | re.DOTALL)
 
 
+LOOKS = frozenset({b"content-disposition", b"content-type"})
+"""The lines of an answer that tell its class."""
+
+
+def of_path(path: str) -> tuple[bool, bool]:
+    """All that a path tells of a class: whether API documentation is there, and whether a logout."""
+    return _at_docs(path), _at_logout(path)
+
+
 def is_class(wanted: frozenset[ResponseClass], path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> bool:
     """Whether an answer belongs to one of the classes; `seen` are its lines by lower-case name."""
     return _content(path, seen) in wanted or ("logout" in wanted and 200 <= status < 400 and _at_logout(path))

@@ -6,11 +6,11 @@ Lives here: `Facts` and `conditions(when)`. Must not know rules, actions or mode
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy.classes import is_class
+from sidecar.policy.classes import LOOKS, is_class, of_path
 from sidecar.policy.matching import wild
 from sidecar.policy.model import ResponseClass, When
 
@@ -48,14 +48,21 @@ def by_name(fields: RawFields) -> Seen:
 
 
 Test: TypeAlias = Callable[[Facts, Seen], bool]
+Ask: TypeAlias = Callable[[Facts], Hashable]
+"""What a judgement takes from the facts beside scheme, status and the answer's lines, and nothing more of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition: its text for people, and the test."""
+    """One condition: its text for people, the test, and all that the test looks at.
+
+    `looks` are the answer's lines by lower-case name; scheme and status need no mention.
+    """
 
     text: str
     holds: Test
+    looks: frozenset[bytes] = frozenset()
+    asks: tuple[Ask, ...] = ()
 
 
 def conditions(when: When | None) -> tuple[Condition, ...]:
@@ -92,7 +99,12 @@ def _status_in(patterns: tuple[str, ...]) -> Condition:
 
 def _class_in(classes: tuple[ResponseClass, ...]) -> Condition:
     wanted = frozenset(classes)
-    return Condition(f"class is {' or '.join(classes)}", lambda facts, seen: is_class(wanted, facts.path, facts.status, seen))
+    text = f"class is {' or '.join(classes)}"
+    return Condition(text, lambda facts, seen: is_class(wanted, facts.path, facts.status, seen), LOOKS, (_of_path,))
+
+
+def _of_path(facts: Facts) -> Hashable:
+    return of_path(facts.path)
 
 
 def _content_type_in(types: tuple[str, ...]) -> Condition:
@@ -106,22 +118,23 @@ def _content_type_in(types: tuple[str, ...]) -> Condition:
         media = observed[0].partition(b";")[0].strip(b" \t").lower()
         return media in exact or any(glob.fullmatch(media) for glob in globs)
 
-    return Condition(f"content type is {' or '.join(types)}", holds)
+    return Condition(f"content type is {' or '.join(types)}", holds, frozenset({b"content-type"}))
 
 
 def _response_header(name: str, pattern: str | bool) -> Condition:
     key = name.lower().encode()
     test = _values_test(pattern)
-    return Condition(_text("answer", name, pattern), lambda facts, seen: test(seen.get(key, ())))
+    return Condition(_text("answer", name, pattern), lambda facts, seen: test(seen.get(key, ())), frozenset({key}))
 
 
 def _request_header(name: str, pattern: str | bool) -> Condition:
     key = name.lower().encode()
     test = _values_test(pattern)
-    return Condition(
-        _text("request", name, pattern),
-        lambda facts, seen: test(tuple(value for found, value in facts.request if found.lower() == key)),
-    )
+
+    def asked(facts: Facts) -> bool:
+        return test(tuple(value for found, value in facts.request if found.lower() == key))
+
+    return Condition(_text("request", name, pattern), lambda facts, seen: asked(facts), asks=(asked,))
 
 
 def _values_test(pattern: str | bool) -> Callable[[tuple[bytes, ...]], bool]:

@@ -1,6 +1,6 @@
 """A compiled policy: route a request, decide on one answer. Pure, total: no exception for any bytes.
 
-Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`, `decide`. The mode is folded in at
+Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is folded in at
 compile time, so nothing here asks "is this report-only?". Must not know files, time, or who asks.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from sidecar.policy.breakage import Oracle, oracle
-from sidecar.policy.checks import Check, Finding, make_check, value_text, write
-from sidecar.policy.conditions import Facts, RawFields, Seen, by_name
+from sidecar.policy.checks import Check, make_check, value_text
+from sidecar.policy.conditions import Facts
 from sidecar.policy.cookie_check import CookieCheck
+from sidecar.policy.judge import Decision, Judge, decide_by
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, Policy, lowest
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
@@ -40,6 +41,8 @@ class RoutePlan:
     name: str
     rules: tuple[RuleLine, ...]
     checks: tuple[Check, ...]
+    judge: Judge
+    """Of these checks."""
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
     """Rules that are only told, and whose breakage requests can show; by the rule's index."""
@@ -65,43 +68,9 @@ class Plan:
         return route
 
 
-class Decision(NamedTuple):
-    """What the rules say of one answer.
-
-    `fields` are the header lines that leave: the very object that came in when nothing was changed.
-    `skipped` holds the indices of rules whose conditions did not hold.
-    """
-
-    fields: RawFields
-    findings: tuple[Finding, ...]
-    skipped: tuple[int, ...]
-
-    @property
-    def changed(self) -> bool:
-        """True when at least one change was made, not only told."""
-        return any(finding.made for finding in self.findings)
-
-
 def decide(route: RoutePlan, facts: Facts) -> Decision:
-    """Judge one answer by one route's checks, in order; each sees what the ones before it made."""
-    fields = facts.fields
-    seen: Seen = {name.lower(): (value,) for name, value in fields}
-    if len(seen) != len(fields):
-        seen = by_name(fields)
-    findings: list[Finding] = []
-    skipped: list[int] = []
-    for check in route.checks:
-        for condition in check.when:
-            if not condition.holds(facts, seen):
-                skipped.append(check.index)
-                break
-        else:
-            found = check.judge(facts, seen)
-            if found:
-                findings += found
-                if found[0].made:
-                    fields = write(list(fields) if fields is facts.fields else fields, seen, found)
-    return Decision(fields, tuple(findings), tuple(skipped))
+    """Judge one answer by one route's checks, anew; `route.judge` says the same, and remembers."""
+    return decide_by(route.checks, facts)
 
 
 def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
@@ -131,4 +100,6 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         if mode != "off":
             checks.append(_check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0)))
     told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode == "report-only")
-    return RoutePlan(route.name, tuple(rules), tuple(checks), matcher(route.match), told, route.max_body, lowest(override, policy.mode or "report-only", route.mode))
+    mode = lowest(override, policy.mode or "report-only", route.mode)
+    flat = tuple(checks)
+    return RoutePlan(route.name, tuple(rules), flat, Judge(flat), matcher(route.match), told, route.max_body, mode)

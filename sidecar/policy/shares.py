@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 
 from sidecar.policy.checks import Check, Findings
-from sidecar.policy.conditions import Facts, Seen
+from sidecar.policy.conditions import Ask, Facts, Seen
+
+_CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 
 
 class Shared(Check):
@@ -27,8 +29,18 @@ class Shared(Check):
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         """What the enforced check finds for a client in the share, else what the told one finds."""
-        inside = position(facts.client) < self.limit and not shared_cacheable(facts, seen)
-        return (self.enforced if inside else self.told).judge(facts, seen)
+        return (self.enforced if self._inside(facts) and not shared_cacheable(facts, seen) else self.told).judge(facts, seen)
+
+    def looks(self) -> frozenset[bytes]:
+        """Of the rule, and what tells whether a shared cache may keep the answer."""
+        return self.enforced.looks() | _CACHING
+
+    def asks(self) -> tuple[Ask, ...]:
+        """Of the rule, and whether client and method are in the share."""
+        return (*self.enforced.asks(), self._inside, _readable)
+
+    def _inside(self, facts: Facts) -> bool:
+        return position(facts.client) < self.limit
 
 
 def position(client: str) -> float:
@@ -41,7 +53,7 @@ def shared_cacheable(facts: Facts, seen: Seen) -> bool:
 
     One client's variant would then be served to all: such answers are never part of a share.
     """
-    if facts.method not in ("GET", "HEAD"):
+    if not _readable(facts):
         return False
     directives = {
         part.partition(b"=")[0].strip() for value in seen.get(b"cache-control", ()) for part in value.lower().split(b",")
@@ -51,3 +63,7 @@ def shared_cacheable(facts: Facts, seen: Seen) -> bool:
     if directives & {b"public", b"s-maxage", b"max-age", b"must-revalidate"}:
         return True
     return b"expires" in seen or b"last-modified" in seen
+
+
+def _readable(facts: Facts) -> bool:
+    return facts.method in ("GET", "HEAD")

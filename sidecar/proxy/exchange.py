@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import decide
 from sidecar.proxy.answers import own_answer
 from sidecar.proxy.downstream import CONTINUE, Downstream, Incoming
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
@@ -371,16 +370,16 @@ class Exchange:
         route = active.plan.route(host, method, path)
         seen = [] if isinstance(message, Refused) else list(message.raw_headers)
         facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields, self._address)
-        decision = decide(route, facts)
+        verdict = route.judge(facts)
         self._context.telemetry.record(
-            active.tallies[route.name], active.revision, route, facts, decision, origin=origin, request_id=self._request_id
+            active.tallies[route.name], active.revision, route, facts, verdict, origin=origin, request_id=self._request_id
         )
         connection = b""
         if not keep_alive:
             connection = b"Connection: close\r\n"
         elif request is not None and request.http10:
             connection = b"Connection: keep-alive\r\n"
-        return answer_head(answer.line, decision.fields, connection)
+        return answer_head(answer.line, verdict.fields(answer.fields), connection)
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""

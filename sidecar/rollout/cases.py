@@ -16,8 +16,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from pydantic import BeforeValidator, Field, ValidationError
 
 from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy.judge import Decision
 from sidecar.policy.model import TOKEN, Kind, Mode, Noun, Path, PolicyError, Problem, header_value
-from sidecar.policy.plan import Decision, compile_policy, decide
+from sidecar.policy.plan import compile_policy, decide
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.resolve import Resolved
 from sidecar.source import Source, load, located

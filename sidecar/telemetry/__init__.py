@@ -17,8 +17,9 @@ import aiohttp
 import sidecar
 from sidecar.policy.breakage import Fetch
 from sidecar.policy.conditions import Facts
+from sidecar.policy.judge import Verdict
 from sidecar.policy.model import MODES
-from sidecar.policy.plan import Decision, Plan, RoutePlan
+from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import read_reports
 from sidecar.telemetry.events import Cap, Events, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
@@ -69,9 +70,9 @@ class Telemetry:
                 watcher(told)
 
     def record(
-        self, tally: RouteTally, revision: str, route: RoutePlan, facts: Facts, decision: Decision, *, origin: str, request_id: str
+        self, tally: RouteTally, revision: str, route: RoutePlan, facts: Facts, verdict: Verdict, *, origin: str, request_id: str
     ) -> None:
-        """Count one decision, and tell it when something changed or would have.
+        """Count one verdict on one answer, and tell it when something changed or would have.
 
         `origin` is "upstream" or "sidecar" (an answer of our own).
         """
@@ -79,29 +80,19 @@ class Telemetry:
         tally.responses[facts.status // 100 if 100 <= facts.status < 600 else 5, origin].n += 1
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
-        skipped = decision.skipped
-        for index, cell in enumerate(tally.evaluations):
-            if index not in skipped:
-                cell.n += 1
+        for cell in tally.cells(verdict):
+            cell.n += 1
         if route.oracles:
             fetch = Fetch(facts)
             for index, oracle in route.oracles:
-                if index not in skipped:
+                if index not in verdict.skipped:
                     tally.breaks[index, oracle(facts, fetch)].n += 1
-        if not decision.findings:
+        if not verdict.findings:
             return
-        last = -1
-        for finding in decision.findings:
-            if finding.position != last:  # findings of one rule stand together
-                last = finding.position
-                tally.affected[last].n += 1
-            tally.violations[finding.position, finding.kind, finding.mode].n += 1
-            if finding.made:
-                tally.changes[finding.position].n += 1
         if not self.events.may_tell():
             return
         self.tell(
-            "header.changed" if decision.changed else "header.would_change",
+            "header.changed" if verdict.changed else "header.would_change",
             revision=revision,
             route=route.name,
             request_id=request_id,
@@ -116,7 +107,7 @@ class Telemetry:
                     "before": shown(finding.header, finding.before, self._value_bytes),
                     "after": shown(finding.header, finding.after, self._value_bytes),
                 }
-                for finding in decision.findings
+                for finding in verdict.findings
             ],
         )
 

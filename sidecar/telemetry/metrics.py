@@ -23,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from sidecar.policy.breakage import OUTCOMES
+from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import DISPOSITIONS
@@ -127,7 +128,7 @@ class Histogram:
 class RouteTally:
     """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("affected", "breaks", "changes", "evaluations", "responses", "violations")
+    __slots__ = ("_kept", "affected", "breaks", "changes", "evaluations", "responses", "violations")
 
     def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
         self.responses = {
@@ -160,6 +161,31 @@ class RouteTally:
             for check in route.checks
             if check.made
         }
+        self._kept: dict[Verdict, tuple[Cell, ...]] = {}
+
+    def cells(self, verdict: Verdict) -> tuple[Cell, ...]:
+        """What one answer with this verdict adds one to."""
+        found = self._kept.get(verdict)
+        if found is None:
+            found = tuple(self._counted(verdict))
+            if verdict.remembered:
+                if len(self._kept) >= REMEMBERED:
+                    self._kept.clear()
+                self._kept[verdict] = found
+        return found
+
+    def _counted(self, verdict: Verdict) -> Iterator[Cell]:
+        for index, cell in enumerate(self.evaluations):
+            if index not in verdict.skipped:
+                yield cell
+        last = -1
+        for finding in verdict.findings:
+            if finding.position != last:  # findings of one rule stand together
+                last = finding.position
+                yield self.affected[last]
+            yield self.violations[finding.position, finding.kind, finding.mode]
+            if finding.made:
+                yield self.changes[finding.position]
 
 
 class Metrics(Collector):

@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy.judge import Decision
 from sidecar.policy.model import CLASSES, MODES, Mode
-from sidecar.policy.plan import Decision, Plan, compile_policy, decide
+from sidecar.policy.plan import Plan, compile_policy, decide
 from sidecar.policy.resolve import Resolved, resolve
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from sidecar.policy import headers
 from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy.judge import Decision
 from sidecar.policy.model import PolicyError
-from sidecar.policy.plan import Decision, compile_policy, decide
+from sidecar.policy.plan import compile_policy, decide
 from sidecar.source import lint_policy, load_policy, preset_texts
 from tests.policy.making import facts
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.plan import decide
 from sidecar.policy.shapes import OTHER
 from sidecar.rollout.baseline import Baseline
 from sidecar.rollout.baseline_file import read_baseline, yaml_text
@@ -127,7 +126,7 @@ def test_the_tally_sees_the_service_and_nothing_else() -> None:
     for observer in (None, tally.observe):
         telemetry.observer = observer
         for origin in ("upstream", "sidecar"):
-            telemetry.record(tallies["default"], "r", route, answer, decide(route, answer), origin=origin, request_id="1")
+            telemetry.record(tallies["default"], "r", route, answer, route.judge(answer), origin=origin, request_id="1")
 
     [cell] = tally.cells()
     assert (cell.answers, cell.headers["server"]) == (1, {("uvicorn",): 1})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.plan import Plan, decide
+from sidecar.policy.plan import Plan
 from sidecar.rollout.evidence import Book, Trend
 from sidecar.rollout.gate import Evidence, Minimums, from_data, judge, span
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -95,7 +95,7 @@ class World:
         route = made.routes[-1]
         world = facts(*fields, request=list(request))
         for _ in range(count):
-            self.telemetry.record(self.tallies["default"], "r", route, world, decide(route, world), origin="upstream", request_id="")
+            self.telemetry.record(self.tallies["default"], "r", route, world, route.judge(world), origin="upstream", request_id="")
 
 
 def test_a_book_reads_what_was_added():

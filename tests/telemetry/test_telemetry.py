@@ -10,7 +10,6 @@ import pytest
 
 from sidecar.policy.conditions import Facts
 from sidecar.policy.model import Mode
-from sidecar.policy.plan import decide
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Cap
 from tests.policy.making import facts, plan
@@ -52,7 +51,7 @@ class World:
     def record(self, world: Facts, origin: str = "upstream") -> None:
         """Judge one answer and record it."""
         route = self.plan.routes[-1]
-        self.telemetry.record(self.tallies[route.name], "0123456789ab", route, world, decide(route, world), origin=origin, request_id="req-1")
+        self.telemetry.record(self.tallies[route.name], "0123456789ab", route, world, route.judge(world), origin=origin, request_id="req-1")
 
     def value(self, metric: str, *labels: str) -> float:
         """One number as it would be scraped."""

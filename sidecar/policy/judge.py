@@ -1,0 +1,152 @@
+"""What checks say of one answer, and a memory of it: services repeat the lines that rules look at.
+
+Lives here: `Decision` and `decide_by`, `Judge` and `Verdict`. Pure: remembering changes the cost of a
+judgement, never what it says. Must not know routes, counters or sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from sidecar.policy.checks import Check, Finding, write
+from sidecar.policy.conditions import Ask, Facts, RawFields, Seen, by_name
+
+REMEMBERED = 512
+"""Verdicts that a judge keeps; when there are more, it starts anew."""
+
+KEPT_OCTETS = 4096
+"""Lines longer than this together are judged each time: what a service sends must not fill our memory."""
+
+Place: TypeAlias = tuple[tuple[bytes, bytes], ...] | None
+"""What stands in the place of a line; None = the line itself."""
+
+_MARK = (b"", b"")
+_SECRET = b"set-cookie"
+"""Never kept."""
+
+
+class Decision(NamedTuple):
+    """What the rules say of one answer.
+
+    `fields` are the header lines that leave: the very object that came in when nothing was changed.
+    `skipped` holds the indices of rules whose conditions did not hold.
+    """
+
+    fields: RawFields
+    findings: tuple[Finding, ...]
+    skipped: tuple[int, ...]
+
+    @property
+    def changed(self) -> bool:
+        """True when at least one change was made, not only told."""
+        return any(finding.made for finding in self.findings)
+
+
+def decide_by(checks: tuple[Check, ...], facts: Facts) -> Decision:
+    """Judge one answer by checks, in order; each sees what the ones before it made."""
+    fields = facts.fields
+    seen: Seen = {name.lower(): (value,) for name, value in fields}
+    if len(seen) != len(fields):
+        seen = by_name(fields)
+    findings: list[Finding] = []
+    skipped: list[int] = []
+    for check in checks:
+        for condition in check.when:
+            if not condition.holds(facts, seen):
+                skipped.append(check.index)
+                break
+        else:
+            found = check.judge(facts, seen)
+            if found:
+                findings += found
+                if found[0].made:
+                    fields = write(list(fields) if fields is facts.fields else fields, seen, found)
+    return Decision(fields, tuple(findings), tuple(skipped))
+
+
+class Verdict:
+    """What the rules say of answers whose lines, as far as rules look at them, are the same.
+
+    `findings` and `skipped` as in `Decision`. Equal to itself alone, so that others can keep by it what
+    they make of it; `remembered` tells whether it will come again.
+    """
+
+    __slots__ = ("_added", "_places", "_watching", "changed", "findings", "remembered", "skipped")
+
+    def __init__(self, decision: Decision, watching: Mapping[bytes, bool], places: tuple[Place, ...], added: RawFields, *, remembered: bool) -> None:
+        self.findings: tuple[Finding, ...] = decision.findings
+        self.skipped = decision.skipped
+        self.changed = decision.changed
+        self.remembered = remembered
+        self._watching, self._places, self._added = watching, places, added
+
+    def fields(self, sent: RawFields) -> RawFields:
+        """The lines that leave, for the lines that were sent: the very object when nothing was changed."""
+        if not self.changed:
+            return sent
+        watching, places = self._watching, iter(self._places)
+        fields: RawFields = []
+        for line in sent:
+            if not watching[line[0]] or (instead := next(places)) is None:
+                fields.append(line)
+            elif instead:
+                fields += instead
+        fields += self._added
+        return fields
+
+
+class _Watching(dict[bytes, bool]):
+    """Whether rules look at a line, by its name as it is written."""
+
+    def __init__(self, looks: frozenset[bytes]) -> None:
+        super().__init__()
+        self._looks = looks
+
+    def __missing__(self, name: bytes) -> bool:
+        found = name.lower() in self._looks
+        if len(self) < REMEMBERED and len(name) < KEPT_OCTETS // 64:
+            self[name] = found
+        return found
+
+
+class Judge:
+    """Checks with a memory of what they said."""
+
+    __slots__ = ("_asks", "_checks", "_verdicts", "_watching")
+
+    def __init__(self, checks: tuple[Check, ...]) -> None:
+        self._checks = checks
+        self._watching = _Watching(frozenset[bytes]().union(*(check.looks() for check in checks)))
+        self._asks: tuple[Ask, ...] = tuple(dict.fromkeys(ask for check in checks for ask in check.asks()))
+        self._verdicts: dict[Hashable, Verdict] = {}
+
+    def __call__(self, facts: Facts) -> Verdict:
+        """What `decide_by` says of the answer."""
+        watching = self._watching
+        watched = [line for line in facts.fields if watching[line[0]]]
+        key = (facts.status, facts.scheme, *watched, *[ask(facts) for ask in self._asks])
+        verdict = self._verdicts.get(key)
+        return self._fresh(facts, watched, key) if verdict is None else verdict
+
+    def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> Verdict:
+        # A mark before each line and behind the last shows, in the answer, what has come in the place of which.
+        marked = [_MARK]
+        for name, value in watched:
+            marked += ((name, value), _MARK)
+        decision = decide_by(self._checks, facts._replace(fields=marked))
+        places: list[RawFields] = []
+        for line in decision.fields:
+            if line is _MARK:
+                places.append([])
+            else:
+                places[-1].append(line)
+        added = places.pop()
+        instead = tuple(None if place == [line] else tuple(place) for place, line in zip(places, watched, strict=True))
+        keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_OCTETS and not any(name.lower() == _SECRET for name, _ in watched)
+        verdict = Verdict(decision, self._watching, instead, added, remembered=keep)
+        if keep:
+            if len(self._verdicts) >= REMEMBERED:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
+        return verdict
