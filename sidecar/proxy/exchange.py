@@ -12,17 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sidecar.policy.conditions import Facts
-from sidecar.proxy.answers import own_answer
+from sidecar.proxy.answer import Answer
 from sidecar.proxy.downstream import CONTINUE, Downstream, Incoming
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin
+from sidecar.proxy.own_answers import own_answer
 from sidecar.proxy.reporting import PATH as REPORTS_PATH
 from sidecar.proxy.reporting import receive_report
 from sidecar.proxy.rules import (
     CHUNKED,
     IDEMPOTENT,
     UNTIL_CLOSE,
-    Answer,
     Request,
     answer_head,
     forwards_left,

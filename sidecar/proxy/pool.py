@@ -13,6 +13,7 @@ from collections import deque
 from functools import partial
 from urllib.parse import urlsplit
 
+from sidecar.proxy.answer import AnswerReader
 from sidecar.proxy.certificates import client_context, unusable
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
@@ -34,6 +35,7 @@ class Pool:
         self._loop = loop
         self._deadlines = deadlines
         self._limits = settings.limits
+        self._reader = AnswerReader(settings.limits)
         self._connect_timeout = settings.timeouts.connect
         self._fresh_for = settings.timeouts.upstream_idle
         self._idle: list[Connection] = []
@@ -156,7 +158,7 @@ class Pool:
             raise
 
     async def _connect(self) -> Connection:
-        make = partial(Connection, self._loop, self._limits)
+        make = partial(Connection, self._loop, self._limits, self._reader)
         parts = self._parts
         try:
             async with asyncio.timeout(self._connect_timeout):

@@ -1,7 +1,7 @@
-"""What may pass from a request to the upstream, and from its answer to the client. RFC 9110 and 9112.
+"""What may pass from a request to the upstream, and the octets of heads that leave. RFC 9110 and 9112.
 
-Lives here: pure functions over parsed heads: framing, hop-by-hop lines, Host and target, and the octets
-that leave. Must not know sockets, the pool, forwarding headers' meaning, or the policy.
+Lives here: pure functions over parsed heads: framing, hop-by-hop lines, Host and target. Must not know
+answers, sockets, the pool, forwarding headers' meaning, or the policy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 
-from sidecar.proxy.faults import Refused, UpstreamFailed
+from sidecar.proxy.faults import Refused
 from sidecar.settings import Limits
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
@@ -24,21 +24,19 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
 # RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
-_HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"})
+HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"})
 _CLAIMS = frozenset({b"forwarded", b"x-real-ip", b"via"})
 _REQUEST_HANDLED = (
-    _HOP_BY_HOP | _CLAIMS | {b"connection", b"upgrade", b"host", b"content-length", b"transfer-encoding", b"expect", b"proxy"}
+    HOP_BY_HOP | _CLAIMS | {b"connection", b"upgrade", b"host", b"content-length", b"transfer-encoding", b"expect", b"proxy"}
 )
-_ANSWER_HANDLED = _HOP_BY_HOP | {b"connection", b"upgrade", b"content-length", b"transfer-encoding"}
 # A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
-_NEVER_NOMINATED = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
+NEVER_NOMINATED = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
 
 # RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
 _TARGET = re.compile(r"/[!\"$-~]*")  # visible ASCII without '#'
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)((?:[/?][!\"$-~]*)?)", re.IGNORECASE)
-_REASON = re.compile(rb"[\t -~\x80-\xff]*")
-_DIGITS = re.compile(rb"[0-9]{1,18}")
+DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
 class Request(NamedTuple):
@@ -62,21 +60,6 @@ class Request(NamedTuple):
     """The client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise."""
     keep_alive: bool
     http10: bool
-
-
-class Answer(NamedTuple):
-    """An upstream's answer as it may be passed on."""
-
-    status: int
-    line: bytes
-    """The status line after the version: b" 200 OK"."""
-    fields: Fields
-    """End-to-end lines and framing, in order."""
-    length: int
-    """Body octets that follow, CHUNKED or UNTIL_CLOSE."""
-    keep_alive: bool
-    upgrade: bytes
-    """The Upgrade line's value, lower case, when Connection nominates it."""
 
 
 def read_request(message: RawRequestMessage, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes) -> Request:
@@ -119,7 +102,7 @@ def read_request(message: RawRequestMessage, limits: Limits, request_id: bytes, 
             elif lower == b"connection":
                 nominated = nominated | connection_tokens(value)
             elif lower == b"content-length":
-                if length is not None or not _DIGITS.fullmatch(value):
+                if length is not None or not DIGITS.fullmatch(value):
                     raise Refused(413 if length is None and value.isdigit() else 400, "framing")
                 length = int(value)
                 fields.append(line)
@@ -153,7 +136,7 @@ def read_request(message: RawRequestMessage, limits: Limits, request_id: bytes, 
             raise Refused(400, "upgrade")
     else:
         key = b""
-    nominated = nominated - _NEVER_NOMINATED
+    nominated = nominated - NEVER_NOMINATED
     if nominated:
         fields = [line for line in fields if line[0].lower() not in nominated]
         for lower in nominated:
@@ -201,7 +184,7 @@ def forwards_left(request: Request) -> int | None:
     """The value of Max-Forwards on OPTIONS, None when it does not count (RFC 9110 section 7.6.2)."""
     if request.method == "OPTIONS":
         for name, value in request.fields:
-            if name.lower() == b"max-forwards" and _DIGITS.fullmatch(value):
+            if name.lower() == b"max-forwards" and DIGITS.fullmatch(value):
                 return int(value)
     return None
 
@@ -241,62 +224,6 @@ def _request_body(message: RawRequestMessage, length: int | None, coding: bytes 
     if length is not None and length > limit:
         raise Refused(413, "body_too_large")
     return length or 0
-
-
-def read_answer(head: bytes, fields: Fields, method: str) -> Answer:
-    """Judge an upstream's answer: `head` as received, `fields` as the parser split it.
-
-    Raises:
-        UpstreamFailed: 502 for framing that two readers could take differently, or a status line with control octets.
-    """
-    end = head.index(b"\r\n")
-    status = int(head[9:12])
-    http11 = head[7:8] == b"1"
-    if status > 599 or not _REASON.fullmatch(head, 12, end):
-        raise UpstreamFailed(502, "invalid_framing", "status line")
-    kept: Fields = []
-    length = coding = None
-    upgrade = b""
-    nominated: frozenset[bytes] | set[bytes] = frozenset()
-    for line in fields:
-        lower = line[0].lower()
-        if lower in _ANSWER_HANDLED:
-            if lower == b"connection":
-                nominated = nominated | connection_tokens(line[1])
-            elif lower == b"content-length":
-                if length is not None or not _DIGITS.fullmatch(line[1]):
-                    raise UpstreamFailed(502, "invalid_framing", "Content-Length")
-                length = int(line[1])
-                if status != 204 or length == 0:
-                    kept.append(line)
-            elif lower == b"transfer-encoding":
-                if coding is not None or line[1].lower() != b"chunked" or not http11:
-                    raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
-                coding = b"chunked"
-                if status != 204:
-                    kept.append(line)
-            elif lower == b"upgrade":
-                upgrade = line[1].lower()
-        else:
-            kept.append(line)
-    if length is not None and coding is not None:
-        raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
-    keep_alive = http11 and b"close" not in nominated
-    if b"upgrade" not in nominated:
-        upgrade = b""
-    nominated = nominated - _NEVER_NOMINATED
-    if nominated:
-        kept = [line for line in kept if line[0].lower() not in nominated]
-    if method == "HEAD" or status < 200 or status in (204, 304):
-        body = 0
-    elif coding is not None:
-        body = CHUNKED
-    elif length is not None:
-        body = length
-    else:
-        body = UNTIL_CLOSE
-        keep_alive = False
-    return Answer(status, head[8:end], kept, body, keep_alive, upgrade)
 
 
 def request_head(request: Request, added: bytes) -> bytes:

@@ -12,8 +12,9 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sidecar.proxy.answer import Answer
 from sidecar.proxy.faults import ClientGone
-from sidecar.proxy.rules import Answer, Request
+from sidecar.proxy.rules import Request
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context

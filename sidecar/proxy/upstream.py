@@ -1,7 +1,7 @@
 """One connection to the upstream: one request at a time, one answer for each, judged strictly.
 
-Lives here: `Connection`. llhttp (by httptools, strict) reads heads and chunked bodies; bodies with a
-length are counted here. A connection that says anything unasked is closed, never matched to a request.
+Lives here: `Connection`. llhttp (by httptools, strict) reads chunked bodies; those with a length are
+counted here. A connection that says anything unasked is closed, never matched to a request.
 Must not know the pool, the client, or the policy.
 """
 
@@ -14,13 +14,13 @@ import select
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
 from typing import Protocol, cast
 
 import httptools
 
+from sidecar.proxy.answer import Answer, AnswerReader
 from sidecar.proxy.faults import UpstreamFailed
-from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE, Answer, Fields, read_answer
+from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE
 from sidecar.settings import Limits
 
 HIGH_WATER = 262_144
@@ -30,20 +30,12 @@ MAX_INTERIM = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
-class State(Enum):
-    """Where a connection stands in its exchange."""
+# Where a connection stands in its exchange. HEAD: asked, the head of the answer is awaited; LENGTH, CODED and REST:
+# a body by its length, in chunks, or up to the end of the connection.
+IDLE, HEAD, LENGTH, CODED, REST, DONE, TUNNEL, CLOSED = range(8)
 
-    IDLE = 0
-    HEAD = 1
-    """Asked; the head of the answer is awaited."""
-    LENGTH = 2
-    CODED = 3
-    """A chunked body."""
-    REST = 4
-    """A body that ends with the connection."""
-    DONE = 5
-    TUNNEL = 6
-    CLOSED = 7
+_CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""What a parser of chunks is told first: the real head has been read already."""
 
 
 class Tunnelled(Protocol):
@@ -55,22 +47,18 @@ class Tunnelled(Protocol):
     def upstream_lost(self) -> None: ...
 
 
-class _Reader:
-    """httptools' callbacks for one message. `begun` counts messages: a second one was not asked for."""
+class _Chunks:
+    """httptools' callbacks for one chunked body. `begun` counts messages: a second one was not asked for."""
 
-    __slots__ = ("begun", "complete", "fields", "pieces")
+    __slots__ = ("begun", "complete", "pieces")
 
     def __init__(self) -> None:
-        self.fields: Fields = []
         self.pieces: list[bytes] = []
         self.begun = 0
         self.complete = False
 
     def on_message_begin(self) -> None:
         self.begun += 1
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value.rstrip(b" \t")))
 
     def on_body(self, piece: bytes) -> None:
         if self.begun == 1:
@@ -85,11 +73,12 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, reader: AnswerReader) -> None:
         self._loop = loop
         self._limits = limits
-        self._state = State.IDLE
-        self._buffer = bytearray()
+        self._reader = reader
+        self._state = IDLE
+        self._buffer = b""
         self._pieces: list[bytes] = []
         self._size = 0
         self._reading = True
@@ -109,13 +98,13 @@ class Connection(asyncio.Protocol):
     def ask(self, method: str, data: bytes, interim: Callable[[Answer], None]) -> None:
         """Send a request's head, with what of its body is at hand; `interim` gets each 1xx answer."""
         self._method, self._interim, self._interims = method, interim, 0
-        self._state, self.answer = State.HEAD, None
+        self._state, self.answer = HEAD, None
         self.transport.write(data)
 
     @property
     def done(self) -> bool:
         """The whole answer has been received."""
-        return self._state is State.DONE
+        return self._state == DONE
 
     @property
     def failure(self) -> Exception | None:
@@ -159,14 +148,14 @@ class Connection(asyncio.Protocol):
 
     def tunnel(self, tunnel: Tunnelled) -> bytes:
         """From here on octets go to `tunnel`; returns those that came already."""
-        self._state, self._tunnel = State.TUNNEL, tunnel
+        self._state, self._tunnel = TUNNEL, tunnel
         return self.take()
 
     # What the pool asks.
 
     def release(self, now: float) -> None:
         """The answer has been passed on; ready for the next request."""
-        self._state, self.answer, self.reused, self.idle_since = State.IDLE, None, True, now
+        self._state, self.answer, self.reused, self.idle_since = IDLE, None, True, now
 
     def usable(self) -> bool:
         """Nothing has arrived unasked, no octet and no end: asked of the socket, as the loop may not have looked yet."""
@@ -187,7 +176,7 @@ class Connection(asyncio.Protocol):
             self._tunnel.from_upstream(data)
             return
         try:
-            if self._state is State.HEAD:
+            if self._state == HEAD:
                 self._head(data)
             else:
                 self._body(data)
@@ -198,7 +187,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Asyncio's protocol; the transport closes itself after it."""
-        if self._state is State.REST:
+        if self._state == REST:
             self._finish()
             self._wake()
 
@@ -208,12 +197,12 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.upstream_lost()
             return
-        if exc is not None and self._state is State.HEAD:
+        if exc is not None and self._state == HEAD:
             self._rescue()
         if self._room is not None:
             self.resume_writing()
-        if self._state not in (State.IDLE, State.DONE):
-            untouched = self._state is State.HEAD and not self._buffer and not self._interims
+        if self._state not in (IDLE, DONE):
+            untouched = self._state == HEAD and not self._buffer and not self._interims
             self._fail(UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched))
         self._wake()
 
@@ -236,61 +225,49 @@ class Connection(asyncio.Protocol):
     # Reading.
 
     def _head(self, data: bytes) -> None:
-        buffer = self._buffer
-        seen = len(buffer)
-        buffer += data
-        while (end := buffer.find(b"\r\n\r\n", max(0, seen - 3)) + 4) >= 4:
-            answer = self._parse(bytes(buffer[:end]))
-            rest = bytes(buffer[end:])
-            buffer.clear()
+        seen = 0
+        if self._buffer:
+            seen = len(self._buffer) - 3
+            data = self._buffer + data
+            self._buffer = b""
+        while (end := data.find(b"\r\n\r\n", max(0, seen))) >= 0:
+            answer = self._reader.read(data[:end], self._method)
+            data = data[end + 4 :]
             if answer.status >= 200 or answer.status == 101:
-                self._begin(answer, rest)
+                self._begin(answer, data)
                 return
             self._interims += 1
             if self._interims > MAX_INTERIM:
                 raise UpstreamFailed(502, "invalid_framing", "too many interim answers")
             self._interim(answer)
-            buffer += rest
             seen = 0
-        if len(buffer) > self._limits.header_bytes:
+        self._buffer = data
+        if len(data) > self._limits.header_bytes:
             raise UpstreamFailed(502, "header_too_large")
-        if not buffer.startswith(b"HTTP/1."[: len(buffer)]) or _BARE_LF.search(buffer, seen):
+        if not data.startswith(b"HTTP/1."[: len(data)]) or _BARE_LF.search(data, max(0, seen)):
             raise UpstreamFailed(502, "invalid_header")
-
-    def _parse(self, head: bytes) -> Answer:
-        # One parser for each message: none of its state can reach the next, and a HEAD's answer needs no body.
-        self._reader = _Reader()
-        self._parser = httptools.HttpResponseParser(self._reader)
-        try:
-            self._parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
-            pass  # a 101, judged below
-        except httptools.HttpParserError as error:
-            raise UpstreamFailed(502, "invalid_header", str(error)) from None
-        if len(head) > self._limits.header_bytes or len(self._reader.fields) > self._limits.headers:
-            raise UpstreamFailed(502, "header_too_large")
-        if not head.startswith(b"HTTP/1."):
-            raise UpstreamFailed(502, "invalid_header")
-        return read_answer(head, self._reader.fields, self._method)
 
     def _begin(self, answer: Answer, rest: bytes) -> None:
         self.answer = answer
         self.keep_alive = self.keep_alive and answer.keep_alive
         self._left = answer.length
         if answer.status == 101 or answer.length == UNTIL_CLOSE:
-            self._state = State.REST
+            self._state = REST
         elif answer.length == CHUNKED:
             # From here `_left` counts what framing may cost: chunk sizes, extensions and trailers.
-            self._state, self._left = State.CODED, self._limits.header_bytes
+            self._state, self._left = CODED, self._limits.header_bytes
+            self._chunks = _Chunks()
+            self._parser = httptools.HttpResponseParser(self._chunks)
+            self._parser.feed_data(_CHUNKED_HEAD)
         elif answer.length:
-            self._state = State.LENGTH
+            self._state = LENGTH
         else:
             self._finish()
         if rest:
             self._body(rest)
 
     def _body(self, data: bytes) -> None:
-        if self._state is State.LENGTH:
+        if self._state == LENGTH:
             left = self._left - len(data)
             if left < 0:
                 self._unasked()
@@ -299,32 +276,32 @@ class Connection(asyncio.Protocol):
             self._left = max(left, 0)
             if not self._left:
                 self._finish()
-        elif self._state is State.CODED:
+        elif self._state == CODED:
             self._coded(data)
-        elif self._state is State.REST:
+        elif self._state == REST:
             self._push(data)
-        elif self._state is State.DONE:
+        elif self._state == DONE:
             self._unasked()
-        elif self._state is State.IDLE:
+        elif self._state == IDLE:
             self._unasked()
             self.transport.abort()
 
     def _coded(self, data: bytes) -> None:
-        reader = self._reader
+        chunks = self._chunks
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            if not reader.complete:
+            if not chunks.complete:
                 raise UpstreamFailed(502, "invalid_framing", str(error)) from None
             self._unasked()
-        if reader.begun > 1:
+        if chunks.begun > 1:
             self._unasked()
         self._left -= len(data)
-        for piece in reader.pieces:
+        for piece in chunks.pieces:
             self._left += 17 * len(piece)
             self._push(piece)
-        reader.pieces.clear()
-        if reader.complete:
+        chunks.pieces.clear()
+        if chunks.complete:
             self._finish()
         elif self._left < 0:
             raise UpstreamFailed(502, "invalid_framing", "chunk framing outweighs its data")
@@ -340,12 +317,12 @@ class Connection(asyncio.Protocol):
         self.extra, self.keep_alive = True, False
 
     def _finish(self) -> None:
-        self._state = State.DONE
+        self._state = DONE
 
     def _fail(self, failure: Exception) -> None:
         self.keep_alive = False
-        if self._failure is None and self._state != State.DONE:
-            self._state, self._failure = State.CLOSED, failure
+        if self._failure is None and self._state != DONE:
+            self._state, self._failure = CLOSED, failure
         self._wake()
 
     def _wake(self) -> None:
@@ -366,5 +343,5 @@ class Connection(asyncio.Protocol):
         if not isinstance(raw, TransportSocket) or self.transport.get_extra_info("ssl_object") is not None:
             return
         with suppress(OSError, UpstreamFailed):
-            while self._state is not State.DONE and (data := os.read(raw.fileno(), 65_536)):
-                (self._head if self._state is State.HEAD else self._body)(data)
+            while self._state != DONE and (data := os.read(raw.fileno(), 65_536)):
+                (self._head if self._state == HEAD else self._body)(data)

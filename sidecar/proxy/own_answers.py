@@ -10,7 +10,8 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from sidecar.proxy.rules import Answer, Fields
+from sidecar.proxy.answer import Answer
+from sidecar.proxy.rules import Fields
 
 RETRY_AFTER = b"1"
 """Seconds; the conditions that we answer 503 for pass quickly or not at all."""

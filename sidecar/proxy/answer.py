@@ -1,0 +1,139 @@
+"""The head of an upstream's answer: read strictly, line by line, with a memory of lines. RFC 9110 and 9112.
+
+Lives here: `Answer`, and `AnswerReader`, which makes one of octets or says what is wrong with them. A
+service repeats most of its lines, and each is judged once. Must not know connections or bodies' octets.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, TypeAlias
+
+from sidecar.proxy.faults import UpstreamFailed
+from sidecar.proxy.rules import (
+    CHUNKED,
+    DIGITS,
+    HOP_BY_HOP,
+    NEVER_NOMINATED,
+    UNTIL_CLOSE,
+    Fields,
+    connection_tokens,
+)
+from sidecar.settings import Limits
+
+KEPT_LINES = 2048
+KEPT_OCTETS = 256
+"""Longer lines are read each time; when all places are taken, the memory starts anew."""
+
+# RFC 9112 sections 4 and 5: one space, no fold, no space before the colon, no control octet but HTAB; CR and LF
+# stand nowhere but between lines.
+_STATUS = re.compile(rb"HTTP/1\.([01])( ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?)")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?)[\t ]*")
+
+PASSED, DROPPED, CONNECTION, LENGTH, CODING, UPGRADE = range(6)
+_KINDS = {
+    **dict.fromkeys(HOP_BY_HOP, DROPPED),
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+}
+Line: TypeAlias = tuple[int, tuple[bytes, bytes]]
+"""What a line means here, its name and value."""
+
+
+class Answer(NamedTuple):
+    """An upstream's answer as it may be passed on."""
+
+    status: int
+    line: bytes
+    """The status line after the version: b" 200 OK"."""
+    fields: Fields
+    """End-to-end lines and framing, in order."""
+    length: int
+    """Body octets that follow, CHUNKED or UNTIL_CLOSE."""
+    keep_alive: bool
+    upgrade: bytes
+    """The Upgrade line's value, lower case, when Connection nominates it."""
+
+
+class _Lines(dict[bytes, Line]):
+    """Header lines by their octets. Cookies are secrets, and never kept."""
+
+    def __missing__(self, octets: bytes) -> Line:
+        found = _FIELD.fullmatch(octets)
+        if found is None:
+            raise UpstreamFailed(502, "invalid_header", "header line")
+        name, value = found[1], found[2]
+        lower = name.lower()
+        line = (_KINDS.get(lower, PASSED), (name, value))
+        if len(octets) <= KEPT_OCTETS and lower != b"set-cookie":
+            if len(self) >= KEPT_LINES:
+                self.clear()
+            self[octets] = line
+        return line
+
+
+class AnswerReader:
+    """Reads the heads of one upstream's answers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lines = _Lines()
+
+    def read(self, head: bytes, method: str) -> Answer:
+        """Judge a head without the empty line at its end; `method` is the request's.
+
+        Raises:
+            UpstreamFailed: 502 for octets that are no head, or framing that two readers could take differently.
+        """
+        first, *rest = head.split(b"\r\n")
+        started = _STATUS.fullmatch(first)
+        if started is None:
+            raise UpstreamFailed(502, "invalid_header", "status line")
+        if len(head) > self._limits.header_bytes or len(rest) > self._limits.headers:
+            raise UpstreamFailed(502, "header_too_large")
+        status, http11 = int(started[3]), started[1] == b"1"
+        lines = self._lines
+        fields: Fields = []
+        length = coding = None
+        upgrade = b""
+        nominated: frozenset[bytes] | set[bytes] = frozenset()
+        for octets in rest:
+            kind, line = lines[octets]
+            if not kind:
+                fields.append(line)
+            elif kind == CONNECTION:
+                nominated = nominated | connection_tokens(line[1])
+            elif kind == LENGTH:
+                if length is not None or not DIGITS.fullmatch(line[1]):
+                    raise UpstreamFailed(502, "invalid_framing", "Content-Length")
+                length = int(line[1])
+                if status != 204 or length == 0:
+                    fields.append(line)
+            elif kind == CODING:
+                if coding is not None or line[1].lower() != b"chunked" or not http11:
+                    raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
+                coding = b"chunked"
+                if status != 204:
+                    fields.append(line)
+            elif kind == UPGRADE:
+                upgrade = line[1].lower()
+        if length is not None and coding is not None:
+            raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
+        keep_alive = http11 and b"close" not in nominated
+        if b"upgrade" not in nominated:
+            upgrade = b""
+        nominated = nominated - NEVER_NOMINATED
+        if nominated:
+            fields = [line for line in fields if line[0].lower() not in nominated]
+        if method == "HEAD" or status < 200 or status in (204, 304):
+            body = 0
+        elif coding is not None:
+            body = CHUNKED
+        elif length is not None:
+            body = length
+        else:
+            body = UNTIL_CLOSE
+            keep_alive = False
+        return Answer(status, started[2], fields, body, keep_alive, upgrade)

@@ -1,0 +1,103 @@
+"""The head of an upstream's answer: strict, as llhttp reads it, and the same the second time."""
+
+from __future__ import annotations
+
+import contextlib
+
+import httptools
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sidecar.proxy import answer as room
+from sidecar.proxy.answer import Answer, AnswerReader
+from sidecar.proxy.faults import UpstreamFailed
+from sidecar.settings import Limits
+from tests.proxy.test_rules import FIELDS
+
+FRAMING = st.sampled_from([(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"), (b"Connection", b"close, x-a"), (b"content-length", b"x"), (b"Keep-Alive", b"1")])
+PIECES = st.sampled_from(
+    [b"HTTP/1.1 200 OK", b"HTTP/1.0 404 ", b"HTTP/1.1 204", b"HTTP/1.1  200 OK", b"HTTP/2.0 200 OK", b"HTTP/1.1 600 X", b"HTTP/1.1 099 X", b"\r\n", b"\r\n", b"\r\n", b"\n",
+     b"X-A: b", b"X-B:c", b"Content-Length: 5", b"content-length:5 ", b"Set-Cookie: a=b", b" ", b"\t", b":", b"\0", b"\r", b"\x7f", b"caf\xe9", b"=", b"Connection: x-a, close"]
+)  # fmt: skip
+
+
+def head(status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
+    """Octets without the empty line at the end."""
+    return b"\r\n".join([b"HTTP/1.1 %d X" % status, *(name + b": " + value for name, value in fields)])
+
+
+def said(reader: AnswerReader, octets: bytes) -> Answer | str:
+    """What a reader makes of it: an answer, or the reason of its refusal."""
+    try:
+        return reader.read(octets, "GET")
+    except UpstreamFailed as failure:
+        return failure.reason
+
+
+class _Llhttp:
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value.rstrip(b" \t")))
+
+
+@given(FIELDS, st.lists(FRAMING, max_size=3), st.sampled_from([200, 204, 304, 404]), st.sampled_from(["GET", "HEAD"]))
+def test_lines_that_are_kept(fields: list[tuple[bytes, bytes]], framing: list[tuple[bytes, bytes]], status: int, method: str) -> None:
+    """An answer is refused, or keeps its end-to-end lines in order with at most one framing line, and no line of the hop."""
+    with contextlib.suppress(UpstreamFailed):
+        answer = AnswerReader(Limits()).read(head(status, fields + framing), method)
+        names = [name.lower() for name, _ in answer.fields]
+        assert not {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"trailer"} & set(names)
+        assert len([name for name in names if name in (b"content-length", b"transfer-encoding")]) <= 1
+        kept = iter(fields + framing)
+        assert all(line in kept for line in answer.fields)
+        if method == "HEAD" or status in (204, 304):
+            assert answer.length == 0
+
+
+@settings(max_examples=400)
+@given(st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=10).map(b"".join), st.lists(PIECES, max_size=8).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces))))
+@example(b"HTTP/1.1 200 OK\r\nX-A: b \t\r\nX-B:")
+def test_what_is_read_is_what_llhttp_reads(octets: bytes) -> None:
+    """Whatever passes here, a strict llhttp takes too, with the same status and lines; and nothing raises but a refusal."""
+    answer = said(AnswerReader(Limits()), octets)
+    if isinstance(answer, str):
+        return
+    found = _Llhttp()
+    parser = httptools.HttpResponseParser(found)
+    with contextlib.suppress(httptools.HttpParserUpgrade):
+        parser.feed_data(octets + b"\r\n\r\n")
+    assert parser.get_status_code() == answer.status
+    kept = iter(found.fields)
+    assert all(line in kept for line in answer.fields)
+
+
+@given(st.lists(st.lists(PIECES, max_size=6).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces)), max_size=5))
+def test_a_remembered_line_is_read_as_the_first_time(heads: list[bytes]) -> None:
+    """What a reader saw before does not change what it makes of an answer."""
+    reader = AnswerReader(Limits())
+    for octets in (*heads, *heads):
+        assert said(reader, octets) == said(AnswerReader(Limits()), octets)
+
+
+@pytest.mark.parametrize("line", [pytest.param(b"Set-Cookie: sid=secret", id="a cookie"), pytest.param(b"X-A: " + b"a" * 300, id="a long line")])
+def test_secrets_and_bulk_are_not_remembered(line: bytes) -> None:
+    """Cookies and long lines are read rightly, and leave nothing behind."""
+    reader = AnswerReader(Limits())
+
+    answer = said(reader, b"HTTP/1.1 200 OK\r\n" + line)
+
+    assert isinstance(answer, Answer)
+    assert answer.fields == [tuple(line.split(b": "))]
+    assert not reader._lines
+
+
+def test_a_service_that_never_repeats_itself_does_not_fill_the_memory() -> None:
+    """The lines that are kept are bounded."""
+    reader = AnswerReader(Limits())
+    for count in range(2 * room.KEPT_LINES):
+        reader.read(b"HTTP/1.1 200 OK\r\nETag: %d" % count, "GET")
+
+    assert len(reader._lines) <= room.KEPT_LINES
