@@ -6,7 +6,7 @@ Lives here: `Facts` and `conditions(when)`. Must not know rules, actions or mode
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -30,7 +30,7 @@ class Facts(NamedTuple):
     """As sent, without query."""
     scheme: str
     """http or https, as far as trusted proxies tell."""
-    request: RawFields
+    request: Sequence[tuple[bytes, bytes]]
     status: int
     fields: RawFields
     """The answer's header lines."""

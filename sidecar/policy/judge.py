@@ -72,7 +72,7 @@ class Verdict:
     they make of it; `remembered` tells whether it will come again.
     """
 
-    __slots__ = ("_added", "_places", "_watching", "changed", "findings", "remembered", "skipped")
+    __slots__ = ("_added", "_places", "_watching", "added", "changed", "findings", "remembered", "skipped")
 
     def __init__(self, decision: Decision, watching: Mapping[bytes, bool], places: tuple[Place, ...], added: RawFields, *, remembered: bool) -> None:
         self.findings: tuple[Finding, ...] = decision.findings
@@ -80,9 +80,15 @@ class Verdict:
         self.changed = decision.changed
         self.remembered = remembered
         self._watching, self._places, self._added = watching, places, added
+        self.added = b"".join(b"%b: %b\r\n" % line for line in added)
+        """What was added at the end, as it is sent."""
 
     def fields(self, sent: RawFields) -> RawFields:
         """The lines that leave, for the lines that were sent: the very object when nothing was changed."""
+        return self.kept(sent) + self._added if self.changed else sent
+
+    def kept(self, sent: RawFields) -> RawFields:
+        """The same, without what was added at the end."""
         if not self.changed:
             return sent
         watching, places = self._watching, iter(self._places)
@@ -92,7 +98,6 @@ class Verdict:
                 fields.append(line)
             elif instead:
                 fields += instead
-        fields += self._added
         return fields
 
 

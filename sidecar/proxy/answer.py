@@ -38,8 +38,8 @@ _KINDS = {
     b"transfer-encoding": CODING,
     b"upgrade": UPGRADE,
 }
-Line: TypeAlias = tuple[int, tuple[bytes, bytes]]
-"""What a line means here, its name and value."""
+Line: TypeAlias = tuple[int, tuple[bytes, bytes], frozenset[bytes]]
+"""What a line means here, its name and value, and the names that it nominates if it is a Connection line."""
 
 
 class Answer(NamedTuple):
@@ -66,7 +66,8 @@ class _Lines(dict[bytes, Line]):
             raise UpstreamFailed(502, "invalid_header", "header line")
         name, value = found[1], found[2]
         lower = name.lower()
-        line = (_KINDS.get(lower, PASSED), (name, value))
+        kind = _KINDS.get(lower, PASSED)
+        line = (kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ()))
         if len(octets) <= KEPT_OCTETS and lower != b"set-cookie":
             if len(self) >= KEPT_LINES:
                 self.clear()
@@ -74,11 +75,25 @@ class _Lines(dict[bytes, Line]):
         return line
 
 
+class _Starts(dict[bytes, tuple[int, bytes, bool]]):
+    """Status lines by their octets: the status, what follows the version, and whether that is 1.1."""
+
+    def __missing__(self, octets: bytes) -> tuple[int, bytes, bool]:
+        found = _STATUS.fullmatch(octets)
+        if found is None:
+            raise UpstreamFailed(502, "invalid_header", "status line")
+        start = (int(found[3]), found[2], found[1] == b"1")
+        if len(self) < KEPT_LINES and len(octets) <= KEPT_OCTETS:
+            self[octets] = start
+        return start
+
+
 class AnswerReader:
     """Reads the heads of one upstream's answers."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._starts = _Starts()
         self._lines = _Lines()
 
     def read(self, head: bytes, method: str) -> Answer:
@@ -87,24 +102,21 @@ class AnswerReader:
         Raises:
             UpstreamFailed: 502 for octets that are no head, or framing that two readers could take differently.
         """
-        first, *rest = head.split(b"\r\n")
-        started = _STATUS.fullmatch(first)
-        if started is None:
-            raise UpstreamFailed(502, "invalid_header", "status line")
-        if len(head) > self._limits.header_bytes or len(rest) > self._limits.headers:
+        split = head.split(b"\r\n")
+        status, start, http11 = self._starts[split[0]]
+        if len(head) > self._limits.header_bytes or len(split) > self._limits.headers + 1:
             raise UpstreamFailed(502, "header_too_large")
-        status, http11 = int(started[3]), started[1] == b"1"
         lines = self._lines
         fields: Fields = []
         length = coding = None
         upgrade = b""
-        nominated: frozenset[bytes] | set[bytes] = frozenset()
-        for octets in rest:
-            kind, line = lines[octets]
+        nominated: frozenset[bytes] = frozenset()
+        for octets in split[1:]:
+            kind, line, names = lines[octets]
             if not kind:
                 fields.append(line)
             elif kind == CONNECTION:
-                nominated = nominated | connection_tokens(line[1])
+                nominated = nominated | names if nominated else names
             elif kind == LENGTH:
                 if length is not None or not DIGITS.fullmatch(line[1]):
                     raise UpstreamFailed(502, "invalid_framing", "Content-Length")
@@ -121,12 +133,14 @@ class AnswerReader:
                 upgrade = line[1].lower()
         if length is not None and coding is not None:
             raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
-        keep_alive = http11 and b"close" not in nominated
-        if b"upgrade" not in nominated:
-            upgrade = b""
-        nominated = nominated - NEVER_NOMINATED
+        keep_alive = http11
         if nominated:
-            fields = [line for line in fields if line[0].lower() not in nominated]
+            keep_alive = http11 and b"close" not in nominated
+            dropped = nominated - NEVER_NOMINATED
+            if dropped:
+                fields = [line for line in fields if line[0].lower() not in dropped]
+        if upgrade and b"upgrade" not in nominated:
+            upgrade = b""
         if method == "HEAD" or status < 200 or status in (204, 304):
             body = 0
         elif coding is not None:
@@ -136,4 +150,4 @@ class AnswerReader:
         else:
             body = UNTIL_CLOSE
             keep_alive = False
-        return Answer(status, started[2], fields, body, keep_alive, upgrade)
+        return Answer(status, start, fields, body, keep_alive, upgrade)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.rules import RequestReader
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 
@@ -34,5 +35,6 @@ class Context:
     deadlines: Deadlines
     pool: Pool
     forwarder: Forwarder
+    requests: RequestReader
     reports: Reports | None
     draining: bool = False

@@ -53,14 +53,15 @@ class Deadlines:
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        late = [(waiting, error) for waiting, (when, error) in self._entries.items() if when <= now]
-        for waiting, error in late:
+        for waiting, entry in [item for item in self._entries.items() if item[1][0] <= now]:
+            if self._entries.get(waiting) is not entry:
+                continue  # one that was ended just now has gone on, and set or dropped it
             if not isinstance(waiting, asyncio.Future):
-                waiting.set_exception(error())  # stays until it is dropped: a stream may miss the first word
+                waiting.set_exception(entry[1]())  # stays until it is dropped: a stream may miss the first word
                 continue
             self.drop(waiting)
             if not waiting.done():
-                waiting.set_exception(error())
+                waiting.set_exception(entry[1]())
         self._timer = self._loop.call_later(self._tick, self._sweep)
 
 

@@ -1,8 +1,7 @@
-"""The client's side of a connection: aiohttp's request handler with its loop, error path and clocks owned.
+"""The client's side of a connection: aiohttp's protocol and parser, with the exchanges driven by us.
 
-Lives here: `Downstream`. aiohttp brings llhttp, the body stream with flow control and the life of the
-protocol; how requests follow each other, what a parser error becomes and when a connection ends is
-decided here. One request is parsed at a time: octets behind it are held until it has been answered, so
+Lives here: `Downstream`. aiohttp brings llhttp and the body stream with flow control; how requests follow
+each other, what a parser error becomes and when a connection ends is decided here. One request is parsed at a time: octets behind it are held until it has been answered, so
 no later fault can reach an earlier answer. Must not know the upstream or the policy.
 """
 
@@ -12,22 +11,23 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from aiohttp import web
-from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.tcp_helpers import tcp_keepalive
 
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.parser import make_parser, refusal_for
+from sidecar.proxy.parser import Incoming, make_parser, refusal_for
+from sidecar.proxy.turns import Turn
 
 if TYPE_CHECKING:
-    from sidecar.proxy.context import Context
     from sidecar.proxy.forwarding import Peer
+    from sidecar.proxy.listener import Listener
 
 BUFFER = 131_072
 """Octets of a request body held for a slow upstream before the client is no longer read; twice at most."""
@@ -50,13 +50,6 @@ _header_late = partial(Refused, 408, "header_timeout")
 _client_stuck = partial(ClientGone, "stopped reading")
 
 
-class Incoming(NamedTuple):
-    """A parsed request with its body, or the fault that stands in its place."""
-
-    message: RawRequestMessage | Refused
-    body: StreamReader
-
-
 class Tunnelled(Protocol):
     """What a connection needs of the tunnel that it became a part of."""
 
@@ -66,63 +59,36 @@ class Tunnelled(Protocol):
     def client_lost(self) -> None: ...
 
 
-Serve: TypeAlias = Callable[["Downstream", Incoming], Awaitable[bool]]
-"""Answers one request; True = another may follow on the connection."""
+class Downstream(BaseProtocol):
+    """One client connection. Names with an underscore that are not set here are aiohttp's.
 
-
-class Listener(web.Server):
-    """aiohttp's low-level server, with our protocol for each connection."""
-
-    def __init__(self, context: Context, serve: Serve) -> None:
-        super().__init__(_unused, handler_cancellation=True, loop=context.loop)
-        self.context, self.serve = context, serve
-        self.open: set[Downstream] = set()
-        self.closing = False
-        """No connection waits for another request any more."""
-        self._emptied: asyncio.Future[None] | None = None
-
-    async def emptied(self) -> None:
-        """Wait until no connection is open."""
-        if self.open:
-            self._emptied = self.context.loop.create_future()
-            await self._emptied
-
-    def closed(self, connection: Downstream) -> None:
-        """A connection has ended."""
-        self.open.discard(connection)
-        if not self.open and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
-
-    def __call__(self) -> RequestHandler:
-        """A protocol for a new connection."""
-        return Downstream(self)
-
-
-async def _unused(_request: web.BaseRequest) -> web.StreamResponse:
-    raise NotImplementedError
-
-
-class Downstream(RequestHandler):
-    """One client connection. Names with an underscore that are not set here are aiohttp's."""
+    `_work` is the exchange under way, a coroutine that this connection drives, and `_waiting` what it waits
+    for: mostly a `Turn`, so that an answer is passed on from where it was received.
+    """
 
     __slots__ = (
-        "_body", "_budget", "_busy", "_chunked", "_context", "_deaf", "_framing", "_head_octets", "_head_started", "_held",
-        "_last", "_listener", "_serve", "_tunnel", "_used", "peer",
+        "_behind", "_body", "_budget", "_busy", "_chunked", "_context", "_deaf", "_framing", "_head_octets", "_head_started", "_held",
+        "_last", "_listener", "_messages", "_serve", "_tunnel", "_used", "_waiting", "_work", "peer",
     )  # fmt: skip
+    _parser: HttpRequestParser | None
     peer: Peer
 
     def __init__(self, listener: Listener) -> None:
         context = self._context = listener.context
         self._listener, self._serve = listener, listener.serve
-        super().__init__(listener, loop=context.loop, keepalive_timeout=0, access_log=None, auto_decompress=False)  # type: ignore[arg-type]
+        super().__init__(context.loop)
         self._parser = self._new_parser()
-        self._messages: list[Incoming] = []  # type: ignore[assignment]
+        self._messages: list[Incoming] = []
+        self._work: Coroutine[Any, None, bool] | None = None
+        self._waiting: Turn | asyncio.Future[Any] | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._busy = False
         self._deaf = False
         self._last = False
         self._used = False
         self._chunked = False
+        self._behind = False
+        """The parser may hold octets behind the request."""
         self._held = bytearray()
         self._head_octets = self._framing = self._budget = 0
         self._head_started = False
@@ -138,11 +104,17 @@ class Downstream(RequestHandler):
         if self.transport is not None:
             self.transport.write(data)
 
+    def turn(self) -> Turn:
+        """Something that the exchange of this connection can wait for."""
+        return Turn(self._advance)
+
     async def drained(self) -> None:
         """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
         if self._paused and self.transport is not None:
-            self._drain_waiter = self._loop.create_future()
-            await self._context.deadlines.wait(self._drain_waiter, self._context.settings.timeouts.idle, _client_stuck)
+            turn = self.turn()
+            self._drain_waiter = turn  # type: ignore[assignment]  # aiohttp only asks whether it is done, and ends it
+            self._context.deadlines.set(self, self._context.settings.timeouts.idle, _client_stuck)
+            await turn
 
     def reset(self) -> None:
         """End the connection so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
@@ -178,13 +150,26 @@ class Downstream(RequestHandler):
             return
         if self._used:
             self.transport.close()
-        elif self._waiter is not None:
-            self._context.deadlines.set(self._waiter, FIRST_REQUEST, _idle_over)
+        else:
+            self._context.deadlines.set(self, FIRST_REQUEST, _idle_over)
+
+    def set_exception(self, error: Exception) -> None:
+        """A deadline has passed: the exchange goes on with this error; between requests the next is refused, or none is waited for."""
+        self._context.deadlines.drop(self)
+        if isinstance(self._waiting, Turn):
+            self._waiting.set_exception(error)
+        elif self._work is not None:
+            return
+        elif isinstance(error, Refused):
+            self._refuse(error)
+            self._advance()
+        else:
+            self._end()
 
     # The life of the connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """aiohttp's protocol; sheds what is above the limit before anything is spent on it."""
+        """Asyncio's protocol; sheds what is above the limit before anything is spent on it."""
         context = self._context
         stream = cast("asyncio.Transport", transport)
         connections = context.telemetry.connections
@@ -196,64 +181,93 @@ class Downstream(RequestHandler):
         scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
         self.peer = context.forwarder.peer(address, port, scheme)
         super().connection_made(transport)
+        tcp_keepalive(stream)
         stream.set_write_buffer_limits(2 * BUFFER)
         if connections.n > context.settings.limits.connections:
             context.telemetry.request_rejected("connections", status=0, client=address)
             stream.abort()
+        else:
+            self._advance()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """aiohttp's protocol: cancels the task of `start`, and with it the exchange."""
-        if self._manager is not None:
-            self._context.telemetry.connections.n -= 1
-            self._listener.closed(self)
+        """Asyncio's protocol: ends the exchange."""
+        self._context.telemetry.connections.n -= 1
+        self._listener.closed(self)
         if self._tunnel is not None:
             self._tunnel.client_lost()
         if not self._body.is_eof():
             self._context.deadlines.drop(self._body)
+        self._context.deadlines.drop(self)
+        self._drain_waiter = self._parser = None
         super().connection_lost(exc)
+        # A future that is over already has called for `_resumed`, which sees that the client is gone.
+        if self._waiting is not None and not self._waiting.cancel() and isinstance(self._waiting, Turn):
+            self._advance(asyncio.CancelledError())
 
-    async def start(self) -> None:
-        """Serve requests one after the other; aiohttp calls it once for each connection."""
-        try:
-            while await self._serve(self, await self._next()):
-                pass
-            await self._linger()
-        except ClientGone:
-            pass
-        except Exception:
-            logging.getLogger(__name__).exception("exchange.crashed")
-            self.reset()
+    def _advance(self, error: BaseException | None = None) -> None:
+        """Drive the exchange until it must wait, and those that follow, until no request is at hand."""
+        while True:
+            work, self._waiting = self._work, None
+            if work is None:
+                incoming = self._next()
+                if incoming is None:
+                    return
+                work = self._work = self._serve(self, incoming)
+            try:
+                waiting = work.send(None) if error is None else work.throw(error)
+            except StopIteration as served:
+                self._work = None
+                if not served.value:
+                    self._linger()
+                    return
+            except BaseException as failure:
+                self._work = None
+                if not isinstance(failure, ClientGone | asyncio.CancelledError):
+                    logging.getLogger(__name__).exception("exchange.crashed")
+                    self.reset()
+                self._end()
+                return
+            else:
+                self._waiting = waiting
+                if waiting.__class__ is not Turn:  # a future of the loop's: taken as asyncio's tasks take one
+                    waiting._asyncio_future_blocking = False  # noqa: SLF001
+                    waiting.add_done_callback(self._resumed)
+                return
+            error = None
+
+    def _resumed(self, _future: asyncio.Future[Any]) -> None:
+        self._advance(asyncio.CancelledError() if self.transport is None else None)
+
+    def _end(self) -> None:
+        """Close; what was written still leaves, while the client reads."""
         if (transport := self.transport) is not None:
             transport.close()
             if transport.get_write_buffer_size():
                 self._loop.call_later(self._context.settings.timeouts.idle, transport.abort)
 
-    async def _next(self) -> Incoming:
-        """The next request; raises ClientGone when none comes."""
-        if not self._messages:
+    def _next(self) -> Incoming | None:
+        """The next request; None = it has not come yet, or will not."""
+        deadlines = self._context.deadlines
+        if not self._messages and self.transport is not None:
             self._busy = False
-            self._go_on()
+            if self._held or self._behind:
+                self._go_on()
         if not self._messages:
             closing = self._listener.closing and not self._head_started
             if self._deaf or (closing and self._used):
-                raise ClientGone
-            timeouts = self._context.settings.timeouts
-            self._waiter = self._loop.create_future()
-            error = _header_late if self._head_started else _idle_over
-            seconds = timeouts.idle if self._used and not self._head_started else timeouts.header
-            if closing:
-                seconds = min(seconds, FIRST_REQUEST)
-            try:
-                await self._context.deadlines.wait(self._waiter, seconds, error)
-            except Refused as refusal:
-                self._refuse(refusal)
-            finally:
-                self._waiter = None
+                self._end()
+            elif self.transport is not None:
+                timeouts = self._context.settings.timeouts
+                seconds = timeouts.idle if self._used and not self._head_started else timeouts.header
+                deadlines.set(self, min(seconds, FIRST_REQUEST) if closing else seconds, _header_late if self._head_started else _idle_over)
+            return None
+        deadlines.drop(self)
         self._used = True
         return self._messages.pop()
 
     def _go_on(self) -> None:
         """Parse what came while the last request was served."""
+        self._behind = False
         if self._chunked:
             self._renew()
         if not self._deaf:
@@ -295,6 +309,8 @@ class Downstream(RequestHandler):
             self._hold(data)
         else:
             self._feed(data)
+            if self._messages and self._work is None:
+                self._advance()
 
     def _hold(self, data: bytes) -> None:
         self._held += data
@@ -316,11 +332,12 @@ class Downstream(RequestHandler):
             return
         if messages:
             message, body = messages[0]
-            self._head_octets, self._head_started = 0, False
+            octets, self._head_octets, self._head_started = self._head_octets + len(data), 0, False
             self._chunked, self._framing = bool(message.chunked), len(data)
+            self._behind = not (body.is_eof() and data.find(b"\r\n\r\n") == len(data) - 4)
             self._body = body
             self._last = bool(message.should_close or message.upgrade)
-            self._arrive(Incoming(message, body))
+            self._arrive(Incoming(message, body, octets))
         elif in_body:
             if self._chunked:
                 self._count_framing(len(data))
@@ -340,13 +357,12 @@ class Downstream(RequestHandler):
             self._refuse(Refused(431, "header_too_large"))
         elif not self._head_started and data.strip(b"\r\n"):
             self._head_started = True
-            if self._waiter is not None:
-                self._context.deadlines.set(self._waiter, self._context.settings.timeouts.header, _header_late)
+            self._context.deadlines.set(self, self._context.settings.timeouts.header, _header_late)
 
     def _refuse(self, refusal: Refused) -> None:
         self._deaf, self._budget = True, LINGER_OCTETS
         if self._body.is_eof():
-            self._arrive(Incoming(refusal, EMPTY_PAYLOAD))
+            self._arrive(Incoming(refusal, EMPTY_PAYLOAD, 0))
         else:
             self._body.set_exception(refusal)
             # aiohttp's stream does not look again when a chunk's end has just woken its reader: say it once more.
@@ -355,20 +371,19 @@ class Downstream(RequestHandler):
     def _arrive(self, incoming: Incoming) -> None:
         self._messages.append(incoming)
         self._busy = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
-    async def _linger(self) -> None:
+    def _linger(self) -> None:
         """Let the answer reach a client that may still be sending: end our side, read on for a while."""
         transport = self.transport
         if transport is None or (self._last and self._body.is_eof() and not self._held):
+            self._end()
             return
         self._deaf, self._busy, self._budget = True, False, LINGER_OCTETS
         self._resume_transport_reading()
         if transport.can_write_eof():
             with suppress(OSError):  # the client may have gone already
                 transport.write_eof()
-        await self._context.deadlines.wait(self._loop.create_future(), LINGER_SECONDS, _idle_over)
+        self._context.deadlines.set(self, LINGER_SECONDS, _idle_over)
 
     def pause_writing(self) -> None:
         """aiohttp's protocol."""

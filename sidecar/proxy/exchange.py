@@ -8,15 +8,17 @@ octets become messages (downstream, upstream), nor what the policy says.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecar.policy.conditions import Facts
 from sidecar.proxy.answer import Answer
-from sidecar.proxy.downstream import CONTINUE, Downstream, Incoming
+from sidecar.proxy.downstream import CONTINUE, Downstream
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin
 from sidecar.proxy.own_answers import own_answer
+from sidecar.proxy.parser import Incoming
 from sidecar.proxy.reporting import PATH as REPORTS_PATH
 from sidecar.proxy.reporting import receive_report
 from sidecar.proxy.rules import (
@@ -27,7 +29,6 @@ from sidecar.proxy.rules import (
     answer_head,
     forwards_left,
     one_forward_less,
-    read_request,
     request_head,
     without_chunked,
 )
@@ -47,51 +48,23 @@ _total_late = partial(UpstreamFailed, 504, "total_timeout")
 _NEVER = float("inf")
 
 
-async def serve(context: Context, client: Downstream, incoming: Incoming) -> bool:
+def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:
     """Answer one request; True = another may follow on the connection."""
-    context.telemetry.in_flight.n += 1
-    exchange = Exchange(context, client, incoming)
-    try:
-        return await exchange.run()
-    except asyncio.CancelledError:
-        if not exchange.settled:
-            context.telemetry.aborts.n += 1
-        raise
-    finally:
-        exchange.settle()
-        exchange.close()
+    return Exchange(context, client, incoming).run()
 
 
 class Exchange:
     """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
 
     __slots__ = (
-        "_active",
-        "_address",
-        "_answered",
-        "_body",
-        "_bound",
-        "_clean",
-        "_client",
-        "_context",
-        "_continue",
-        "_message",
-        "_request",
-        "_request_id",
-        "_room",
-        "_scheme",
-        "_sent",
-        "_started",
-        "_total",
-        "_upload",
-        "_upstream",
-        "settled",
+        "_active", "_address", "_answered", "_body", "_bound", "_clean", "_client", "_context", "_continue", "_message", "_octets",
+        "_request", "_request_id", "_room", "_scheme", "_sent", "_settled", "_started", "_total", "_upload", "_upstream",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
         self._context, self._client = context, client
-        self._message, self._body = incoming
         self._active = context.active()
+        self._message, self._body, self._octets = incoming
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._room, self._bound = context.settings.limits.body, _NEVER
         self._request: Request | None = None
@@ -101,25 +74,28 @@ class Exchange:
         self._continue: asyncio.TimerHandle | None = None
         self._total: asyncio.TimerHandle | None = None
         self._started = context.loop.time()
-        self._clean = self._answered = self._sent = self.settled = False
-
-    def settle(self) -> None:
-        """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
-        if not self.settled:
-            self.settled = True
-            self._context.telemetry.in_flight.n -= 1
-            self._context.telemetry.request_seconds.observe(self._context.loop.time() - self._started)
+        self._clean = self._answered = self._sent = self._settled = False
 
     async def run(self) -> bool:
-        """From the request's head to the last octet of the answer."""
+        """From the request's head to the last octet of the answer, counted once, with nothing left behind."""
+        self._context.telemetry.in_flight.n += 1
+        try:
+            return await self._exchanged()
+        except asyncio.CancelledError:
+            if not self._settled:
+                self._context.telemetry.aborts.n += 1
+            raise
+        finally:
+            self._settle()
+            self._close()
+
+    async def _exchanged(self) -> bool:
         context = self._context
         try:
             request, origin = self._admit()
-            if context.reports is not None and request.path == REPORTS_PATH:
-                status = await receive_report(context, request, self._body)
-                return await self._own(status)
-            forwards = forwards_left(request)
-            if forwards is not None:
+            if request.path == REPORTS_PATH and context.reports is not None:
+                return await self._own(await receive_report(context, request, self._body))
+            if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
                 if forwards == 0:
                     return await self._own(204)
                 request = one_forward_less(request)
@@ -137,7 +113,14 @@ class Exchange:
             context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
             return await self._own(failure.status, close=self._unread())
 
-    def close(self) -> None:
+    def _settle(self) -> None:
+        """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
+        if not self._settled:
+            self._settled = True
+            self._context.telemetry.in_flight.n -= 1
+            self._context.telemetry.request_seconds.observe(self._context.loop.time() - self._started)
+
+    def _close(self) -> None:
         """Leave nothing behind, however the exchange ended."""
         for handle in (self._continue, self._total):
             if handle is not None:
@@ -153,11 +136,9 @@ class Exchange:
         context, message = self._context, self._message
         if isinstance(message, Refused):
             raise message
-        limits, forwarder = context.settings.limits, context.forwarder
-        authority = context.pool.authority
-        request = read_request(message, limits, forwarder.id_key, authority if forwarder.rewrite else forwarder.host, authority)
-        self._request = request
-        origin = forwarder.origin(self._client.peer, request)
+        limits = context.settings.limits
+        request = self._request = context.requests.read(message, self._octets)
+        origin = context.forwarder.origin(self._client.peer, request)
         self._scheme, self._address, self._request_id = origin.scheme, origin.client, origin.request_id
         if context.telemetry.in_flight.n > limits.requests:
             raise Refused(503, "overload")
@@ -189,7 +170,7 @@ class Exchange:
 
     async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Answer]:
         """Send the request and wait for the head of its answer; once more if a kept connection had died unused."""
-        context, body = self._context, self._body
+        context, body, timeouts = self._context, self._body, self._context.settings.timeouts
         added = origin.lines
         if request.websocket:
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -201,15 +182,18 @@ class Exchange:
             data += body.read_nowait()
         pool, fresh = context.pool, False
         while True:
-            upstream = self._upstream = await pool.acquire(fresh=fresh)
+            upstream = self._upstream = (None if fresh else pool.take()) or await pool.acquire(fresh=fresh)
             asked = context.loop.time()
-            if context.settings.timeouts.total and self._total is None:
-                self._total = context.loop.call_later(context.settings.timeouts.total, self._expire)
+            if timeouts.total and self._total is None:
+                self._total = context.loop.call_later(timeouts.total, self._expire)
             upstream.ask(request.method, data, self._interim)
             if not whole:
                 self._start_upload(request, upstream)
             try:
-                answer = await self._head(upstream, whole=whole)
+                while (answer := upstream.answer) is None:
+                    # While the body is under way its own clocks run; the upload starts this one at its end.
+                    context.deadlines.set(self._client, timeouts.response if self._sent else _NEVER, _response_late)
+                    await upstream.wake(self._client.turn())
             except UpstreamFailed as failure:
                 if not (failure.untouched and upstream.reused and not request.length and request.method in IDEMPOTENT):
                     raise
@@ -219,14 +203,6 @@ class Exchange:
                 continue
             context.telemetry.upstream_seconds.observe(context.loop.time() - asked)
             return upstream, answer
-
-    async def _head(self, upstream: Connection, *, whole: bool) -> Answer:
-        deadlines, timeouts = self._context.deadlines, self._context.settings.timeouts
-        while upstream.answer is None:
-            # While the body is under way its own clocks run; the upload starts this one at its end.
-            seconds = timeouts.response if whole or (self._upload is not None and self._upload.done()) else _NEVER
-            await deadlines.wait(upstream.waiter(), seconds, _response_late)
-        return upstream.answer
 
     def _interim(self, answer: Answer) -> None:
         """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for it."""
@@ -276,8 +252,8 @@ class Exchange:
             if chunked and not upstream.transport.is_closing():
                 upstream.transport.write(b"0\r\n\r\n")
             self._sent = True
-            if upstream.answer is None and upstream.awaited is not None:
-                deadlines.set(upstream.awaited, timeouts.response, _response_late)
+            if upstream.answer is None:
+                deadlines.set(self._client, timeouts.response, _response_late)
         except (Refused, UpstreamFailed) as failure:
             upstream.abort(failure)
         finally:
@@ -300,7 +276,10 @@ class Exchange:
         head = self._judged(answer, "upstream", keep_alive=keep_alive)
         self._answered = True
         try:
-            await self._pass_body(upstream, head, chunked=chunked)
+            if upstream.done and not chunked:
+                self._client.write(head + upstream.take())
+            else:
+                await self._pass_body(upstream, head, chunked=chunked)
         except UpstreamFailed as failure:
             self._context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
             self._cut(visible=not until_close)
@@ -315,8 +294,7 @@ class Exchange:
         return keep_alive and self._sent
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
-        client, deadlines = self._client, self._context.deadlines
-        idle = self._context.settings.timeouts.idle
+        client, deadlines, idle = self._client, self._context.deadlines, self._context.settings.timeouts.idle
         pending = head
         while True:
             piece = upstream.take()
@@ -333,7 +311,8 @@ class Exchange:
             if client.writing_paused:
                 await client.drained()
             else:
-                await deadlines.wait(upstream.waiter(), idle, _idle_late)
+                deadlines.set(client, idle, _idle_late)
+                await upstream.wake(client.turn())
 
     async def _switch(self, request: Request, upstream: Connection, answer: Answer) -> bool:
         """Become a tunnel, when the upstream's 101 answers what was asked (RFC 9110 section 7.8, RFC 6455 section 4)."""
@@ -341,7 +320,7 @@ class Exchange:
             raise UpstreamFailed(502, "upgrade")
         self._answered = True
         head = answer_head(answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        self.settle()
+        self._settle()
         await websocket(self._context, self._client, upstream, head)
         return False
 
@@ -368,18 +347,18 @@ class Exchange:
             target = message.path.partition("?")[0].partition("#")[0]
             method, host, path = message.method, "", target if target.startswith("/") else "/"
         route = active.plan.route(host, method, path)
-        seen = [] if isinstance(message, Refused) else list(message.raw_headers)
+        seen = () if isinstance(message, Refused) else message.raw_headers
         facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields, self._address)
         verdict = route.judge(facts)
         self._context.telemetry.record(
             active.tallies[route.name], active.revision, route, facts, verdict, origin=origin, request_id=self._request_id
         )
-        connection = b""
+        added = verdict.added
         if not keep_alive:
-            connection = b"Connection: close\r\n"
+            added += b"Connection: close\r\n"
         elif request is not None and request.http10:
-            connection = b"Connection: keep-alive\r\n"
-        return answer_head(answer.line, verdict.fields(answer.fields), connection)
+            added += b"Connection: keep-alive\r\n"
+        return answer_head(answer.line, verdict.kept(answer.fields), added)
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""

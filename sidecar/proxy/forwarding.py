@@ -64,6 +64,7 @@ class Forwarder:
         self.pseudonym = f"sidecar-{os.urandom(6).hex()}".encode("ascii")
         self._id_prefix = os.urandom(8).hex()
         self._ids = itertools.count(1)
+        self._plain = tuple(self._lines_without_claims(http10=http10) for http10 in (False, True))
 
     def peer(self, address: str, port: int, scheme: str) -> Peer:
         """The noun for a new connection."""
@@ -76,8 +77,11 @@ class Forwarder:
             Refused: 508 when the request has passed this process before.
         """
         claims = request.claims
+        if not claims:
+            request_id = self.new_id()
+            return Origin(peer.address, peer.scheme, request_id, peer.lines(request.host) + self._plain[request.http10] % request_id.encode("ascii"))
         client, scheme, request_id = peer.address, peer.scheme, ""
-        if peer.trusted and claims:
+        if peer.trusted:
             chain = self._chain(claims, peer.address)
             client = chain[0]
             scheme = _claimed_scheme(claims) or scheme
@@ -92,7 +96,7 @@ class Forwarder:
         request_id = request_id or self.new_id()
         lines += b"%b: %b\r\n" % (self._id_name, request_id.encode("ascii"))
         if self._via:
-            lines += self._via_line(claims, request)
+            lines += self._via_line(claims.get(b"via", []), http10=request.http10)
         return Origin(client, scheme, request_id, lines)
 
     def new_id(self) -> str:
@@ -126,11 +130,15 @@ class Forwarder:
                 break
         return chain
 
-    def _via_line(self, claims: dict[bytes, list[bytes]], request: Request) -> bytes:
-        before = claims.get(b"via", [])
+    def _lines_without_claims(self, *, http10: bool) -> bytes:
+        """Request id, still to be filled in, and Via, where the client has said neither."""
+        via = self._via_line([], http10=http10) if self._via else b""
+        return self._id_name + b": %b\r\n" + via.replace(b"%", b"%%")
+
+    def _via_line(self, before: list[bytes], *, http10: bool) -> bytes:
         if any(self.pseudonym in value for value in before):
             raise Refused(508, "loop")
-        own = b"%b %b" % (b"1.0" if request.http10 else b"1.1", self.pseudonym)
+        own = b"%b %b" % (b"1.0" if http10 else b"1.1", self.pseudonym)
         return b"Via: %b\r\n" % b", ".join([*before, own])
 
 

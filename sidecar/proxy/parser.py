@@ -1,18 +1,29 @@
 """aiohttp's request parser (llhttp in C): how it is made, and what its complaints mean.
 
-Lives here: `make_parser` and `refusal_for`. Must not know connections or what follows a refusal.
+Lives here: `make_parser`, `Incoming` and `refusal_for`. Must not know connections or what follows a refusal.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpRequestParser
+from aiohttp.http import HttpRequestParser, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
+from aiohttp.streams import StreamReader
 
 from sidecar.proxy.faults import Refused
 from sidecar.settings import Limits
+
+
+class Incoming(NamedTuple):
+    """A parsed request with its body, or the fault that stands in its place."""
+
+    message: RawRequestMessage | Refused
+    body: StreamReader
+    octets: int
+    """Of the head, at most."""
 
 
 def make_parser(protocol: BaseProtocol, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: int) -> HttpRequestParser:

@@ -56,9 +56,9 @@ class Pool:
         Raises:
             UpstreamFailed: 503 when the limit held for timeouts.connect; 502 or 504 when connecting failed.
         """
+        if not fresh and (kept := self.take()) is not None:
+            return kept
         if not self._waiting:
-            if not fresh and (kept := self._kept()) is not None:
-                return kept
             if self._open < self._limits.upstream_connections:
                 self._open += 1
                 return await self._fill()
@@ -71,6 +71,20 @@ class Pool:
                 return handed
             handed.abort()
         return await self._fill()
+
+    def take(self) -> Connection | None:
+        """A kept connection, if there is one and nobody waits for it."""
+        if self._waiting:
+            return None
+        # The youngest first: the others grow old and are dropped. None is used near the service's own idle limit.
+        oldest = self._loop.time() - self._fresh_for
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since >= oldest and connection.usable():
+                return connection
+            connection.abort()
+            self._open -= 1
+        return None
 
     def release(self, connection: Connection, *, clean: bool) -> None:
         """Give a connection back: `clean` when its answer ended as it should and the whole request was sent."""
@@ -100,17 +114,6 @@ class Pool:
             return False
         connection.abort()
         return True
-
-    def _kept(self) -> Connection | None:
-        # The youngest first: the others grow old and are dropped. None is used near the service's own idle limit.
-        oldest = self._loop.time() - self._fresh_for
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.idle_since >= oldest and connection.usable():
-                return connection
-            connection.abort()
-            self._open -= 1
-        return None
 
     def _evict(self) -> None:
         oldest = self._loop.time() - self._fresh_for
@@ -151,9 +154,12 @@ class Pool:
 
     async def _fill(self) -> Connection:
         """Connect, into a place that is already counted."""
+        # A task of its own: who waits here need not be one, and asyncio's timeout asks for one.
+        connecting = self._loop.create_task(self._connect())
         try:
-            return await self._connect()
+            return await connecting
         except BaseException:
+            connecting.add_done_callback(_discard)
             self._vacate()
             raise
 
@@ -170,6 +176,12 @@ class Pool:
                 return (await self._loop.create_connection(make, host, port, ssl=self._tls, server_hostname=name))[1]
         except OSError as error:
             raise _failed(error) from None
+
+
+def _discard(connecting: asyncio.Task[Connection]) -> None:
+    """Who wanted the connection was called away as it came."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().abort()
 
 
 def _failed(error: OSError) -> UpstreamFailed:

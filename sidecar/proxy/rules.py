@@ -7,6 +7,7 @@ answers, sockets, the pool, forwarding headers' meaning, or the policy.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
@@ -25,10 +26,6 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 # RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
 HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"})
-_CLAIMS = frozenset({b"forwarded", b"x-real-ip", b"via"})
-_REQUEST_HANDLED = (
-    HOP_BY_HOP | _CLAIMS | {b"connection", b"upgrade", b"host", b"content-length", b"transfer-encoding", b"expect", b"proxy"}
-)
 # A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
 NEVER_NOMINATED = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
 
@@ -62,99 +59,146 @@ class Request(NamedTuple):
     http10: bool
 
 
-def read_request(message: RawRequestMessage, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes) -> Request:
-    """Judge a parsed request head.
+class RequestReader:
+    """Judges the heads of requests to one upstream.
 
     Args:
-        message: from aiohttp's request parser.
         limits: of which header_bytes, headers, target_bytes and body count here.
         request_id: the lower-case name of the header that carries the request id.
         host_sent: the Host for the upstream; None = the client's.
         authority: the upstream's own, for HTTP/1.0 clients that name no host.
-
-    Raises:
-        Refused: with the status of the first fault.
     """
-    http10 = message.version == HttpVersion10
-    if not http10 and message.version != HttpVersion11:
-        raise Refused(505, "version")
-    method = message.method
-    if method in ("CONNECT", "TRACE"):
-        raise Refused(501, "method")
-    target, named = read_target(method, message.path, limits.target_bytes)
-    fields: Fields = []
-    claims: dict[bytes, list[bytes]] = {}
-    nominated: frozenset[bytes] | set[bytes] = frozenset()
-    host = length = coding = None
-    upgrade = key = b""
-    expects = False
-    size = 0
-    for line in message.raw_headers:
-        name, value = line
-        size += len(name) + len(value) + 4
-        lower = name.lower()
-        if lower in _REQUEST_HANDLED:
-            if lower == b"host":
+
+    def __init__(self, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes) -> None:
+        self._limits, self._host_sent, self._authority = limits, host_sent, authority
+        self._kinds = _Kinds(request_id)
+
+    def read(self, message: RawRequestMessage, octets: int) -> Request:
+        """Judge a head that aiohttp's parser has split, out of at most so many octets.
+
+        Raises:
+            Refused: with the status of the first fault.
+        """
+        http10 = message.version == HttpVersion10
+        if not http10 and message.version != HttpVersion11:
+            raise Refused(505, "version")
+        method, lines, limits = message.method, message.raw_headers, self._limits
+        if method in ("CONNECT", "TRACE"):
+            raise Refused(501, "method")
+        target, named = read_target(method, message.path, limits.target_bytes)
+        kinds, host_sent = self._kinds, self._host_sent or named
+        fields: Fields = []
+        claims: dict[bytes, list[bytes]] = {}
+        nominated: frozenset[bytes] | set[bytes] = frozenset()
+        host = length = coding = None
+        upgrade = key = b""
+        expects = False
+        for line in lines:
+            kind, lower = kinds[line[0]]
+            if not kind:
+                fields.append(line)
+            elif kind == HOST:
                 if host is not None:
                     raise Refused(400, "host")
-                host = value
-                fields.append((name, host_sent or named or value))
-            elif lower == b"connection":
-                nominated = nominated | connection_tokens(value)
-            elif lower == b"content-length":
+                host = line[1]
+                fields.append((line[0], host_sent) if host_sent else line)
+            elif kind == CONNECTION:
+                nominated = nominated | connection_tokens(line[1])
+            elif kind == LENGTH:
+                value = line[1]
                 if length is not None or not DIGITS.fullmatch(value):
                     raise Refused(413 if length is None and value.isdigit() else 400, "framing")
                 length = int(value)
                 fields.append(line)
-            elif lower == b"transfer-encoding":
+            elif kind == CODING:
                 if coding is not None:
                     raise Refused(400, "framing")
-                coding = value.lower()
+                coding = line[1].lower()
                 fields.append(line)
-            elif lower == b"upgrade":
-                upgrade = value.lower() if not upgrade else b","
-            elif lower == b"expect":
-                if value.lower() != b"100-continue":
+            elif kind == UPGRADE:
+                upgrade = line[1].lower() if not upgrade else b","
+            elif kind == EXPECT:
+                if line[1].lower() != b"100-continue":
                     raise Refused(417, "expectation")
                 expects = not http10
-            elif lower in _CLAIMS:
-                claims.setdefault(lower, []).append(value)
-        elif lower == request_id or lower.startswith(b"x-forwarded-"):
-            claims.setdefault(lower, []).append(value)
-        elif b"_" not in lower:  # WSGI and CGI read X_Y as X-Y
-            if lower == b"sec-websocket-key":
-                key = value if not key else b","
-            fields.append(line)
-    if size > limits.header_bytes or len(message.raw_headers) > limits.headers:
-        raise Refused(431, "header_too_large")
-    body = _request_body(message, length, coding, limits.body, http10=http10)
-    _check_host(host, named, http10=http10)
-    if host is None:
-        fields.insert(0, (b"Host", host_sent or named or authority))
-    if message.upgrade and b"upgrade" in nominated and not http10 and upgrade == b"websocket":
-        if method != "GET" or body or len(key) != 24:
-            raise Refused(400, "upgrade")
-    else:
-        key = b""
-    nominated = nominated - NEVER_NOMINATED
-    if nominated:
-        fields = [line for line in fields if line[0].lower() not in nominated]
-        for lower in nominated:
-            claims.pop(lower, None)
-    return Request(
-        method,
-        target,
-        target.partition(b"?")[0].decode("ascii"),
-        (named or host or b"").decode("ascii"),
-        fields,
-        claims,
-        body,
-        expects and body != 0,
-        key,
-        # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
-        not (message.should_close or message.upgrade),
-        http10,
-    )
+            elif kind == CLAIM:
+                claims.setdefault(lower, []).append(line[1])
+            elif kind == KEY:
+                key = line[1] if not key else b","
+                fields.append(line)
+        if len(lines) > limits.headers or (octets > limits.header_bytes and _size(lines) > limits.header_bytes):
+            raise Refused(431, "header_too_large")
+        body = 0
+        if length is not None or coding is not None or message.chunked:
+            body = _request_body(message, length, coding, limits.body, http10=http10)
+        _check_host(host, named, http10=http10)
+        if host is None:
+            fields.insert(0, (b"Host", host_sent or self._authority))
+        if upgrade and message.upgrade and b"upgrade" in nominated and not http10 and upgrade == b"websocket":
+            if method != "GET" or body or len(key) != 24:
+                raise Refused(400, "upgrade")
+        else:
+            key = b""
+        if nominated:
+            nominated = nominated - NEVER_NOMINATED
+            if nominated:
+                fields = [line for line in fields if line[0].lower() not in nominated]
+                for lower in nominated:
+                    claims.pop(lower, None)
+        return Request(
+            method,
+            target,
+            target.partition(b"?")[0].decode("ascii"),
+            (named or host or b"").decode("ascii"),
+            fields,
+            claims,
+            body,
+            expects and body != 0,
+            key,
+            # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
+            not (message.should_close or message.upgrade),
+            http10,
+        )
+
+
+PASSED, DROPPED, HOST, CONNECTION, LENGTH, CODING, UPGRADE, EXPECT, CLAIM, KEY = range(10)
+_KINDS = {
+    **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
+    **dict.fromkeys((b"forwarded", b"x-real-ip", b"via"), CLAIM),
+    b"host": HOST,
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+    b"expect": EXPECT,
+    b"sec-websocket-key": KEY,
+}
+KEPT_NAMES = 1024
+"""Names of header lines that are remembered, of at most 64 octets: clients repeat them."""
+
+
+class _Kinds(dict[bytes, tuple[int, bytes]]):
+    """What a header line of a request means by its name, as it is written, and the name in lower case."""
+
+    def __init__(self, request_id: bytes) -> None:
+        super().__init__()
+        self._request_id = request_id
+
+    def __missing__(self, name: bytes) -> tuple[int, bytes]:
+        lower = name.lower()
+        kind = _KINDS.get(lower)
+        if kind is None:
+            if lower == self._request_id or lower.startswith(b"x-forwarded-"):
+                kind = CLAIM
+            else:
+                kind = DROPPED if b"_" in lower else PASSED  # WSGI and CGI read X_Y as X-Y
+        if len(self) < KEPT_NAMES and len(name) <= 64:
+            self[name] = (kind, lower)
+        return kind, lower
+
+
+def _size(lines: tuple[tuple[bytes, bytes], ...]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in lines)
 
 
 def read_target(method: str, path: str, limit: int) -> tuple[bytes, bytes | None]:
@@ -200,6 +244,7 @@ def connection_tokens(value: bytes) -> set[bytes]:
     return {token.strip(b" \t") for token in value.lower().split(b",")}
 
 
+@lru_cache(maxsize=256)
 def _valid_host(value: bytes) -> bool:
     found = _HOST.fullmatch(value)
     return found is not None and not (found[1] and int(found[1]) > 65535)
@@ -237,7 +282,7 @@ def request_head(request: Request, added: bytes) -> bytes:
 
 
 def answer_head(line: bytes, fields: Fields, added: bytes) -> bytes:
-    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5)."""
+    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `added` holds whole lines with their ends."""
     parts = [b"HTTP/1.1", line, b"\r\n"]
     for name, value in fields:
         parts += (name, b": ", value, b"\r\n")

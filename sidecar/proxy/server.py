@@ -17,10 +17,11 @@ from aiohttp import http_parser
 from sidecar.proxy.certificates import marks, server_context, unusable
 from sidecar.proxy.context import Context, Reports
 from sidecar.proxy.deadlines import Deadlines, tick_for
-from sidecar.proxy.downstream import Listener
 from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
+from sidecar.proxy.listener import Listener
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.rules import RequestReader
 from sidecar.proxy.tunnel import Tunnel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
@@ -65,14 +66,17 @@ class DataPlane:
             raise unusable(error, settings.tls.certificate, settings.tls.key) from error
         self._follower: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Server] = []
+        pool, forwarder = Pool(settings, loop, deadlines), Forwarder(settings.forwarding)
+        host = pool.authority if forwarder.rewrite else forwarder.host
         self._context = Context(
             loop=loop,
             settings=settings,
             active=active,
             telemetry=telemetry,
             deadlines=deadlines,
-            pool=Pool(settings, loop, deadlines),
-            forwarder=Forwarder(settings.forwarding),
+            pool=pool,
+            forwarder=forwarder,
+            requests=RequestReader(settings.limits, forwarder.id_key, host, pool.authority),
             reports=reports if settings.reports.enabled else None,
         )
         self._listener = Listener(self._context, partial(serve, self._context))

@@ -21,6 +21,7 @@ import httptools
 from sidecar.proxy.answer import Answer, AnswerReader
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE
+from sidecar.proxy.turns import Turn
 from sidecar.settings import Limits
 
 HIGH_WATER = 262_144
@@ -84,7 +85,8 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._left = 0
         self._failure: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.awaited: Turn | None = None
+        """What `wake` was given, while there is nothing new."""
         self._room: asyncio.Future[None] | None = None
         self._tunnel: Tunnelled | None = None
         self.answer: Answer | None = None
@@ -111,17 +113,12 @@ class Connection(asyncio.Protocol):
         """What ended the connection before its answer was whole."""
         return self._failure
 
-    def waiter(self) -> asyncio.Future[None]:
-        """Done when there is more: the head, a piece of the body, or its end. Raises what ended the connection."""
-        waiter = self._waiter = self._loop.create_future()
+    def wake(self, turn: Turn) -> Turn:
+        """`turn`, to be ended when there is more: the head, a piece of the body, or its end; raises what ended the connection."""
         if self._failure is not None:
-            waiter.set_exception(self._failure)
-        return waiter
-
-    @property
-    def awaited(self) -> asyncio.Future[None] | None:
-        """What `waiter` gave out, while it is not done."""
-        return self._waiter
+            raise self._failure
+        self.awaited = turn
+        return turn
 
     def room(self) -> asyncio.Future[None] | None:
         """What to wait for before more is written; None = nothing."""
@@ -188,7 +185,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """Asyncio's protocol; the transport closes itself after it."""
         if self._state == REST:
-            self._finish()
+            self._state = DONE
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -251,6 +248,11 @@ class Connection(asyncio.Protocol):
         self.answer = answer
         self.keep_alive = self.keep_alive and answer.keep_alive
         self._left = answer.length
+        if answer.length == len(rest) and answer.status != 101:  # all of it came at once, or there is none
+            if rest:
+                self._pieces.append(rest)
+            self._state = DONE
+            return
         if answer.status == 101 or answer.length == UNTIL_CLOSE:
             self._state = REST
         elif answer.length == CHUNKED:
@@ -262,7 +264,7 @@ class Connection(asyncio.Protocol):
         elif answer.length:
             self._state = LENGTH
         else:
-            self._finish()
+            self._state = DONE
         if rest:
             self._body(rest)
 
@@ -275,7 +277,7 @@ class Connection(asyncio.Protocol):
             self._push(data)
             self._left = max(left, 0)
             if not self._left:
-                self._finish()
+                self._state = DONE
         elif self._state == CODED:
             self._coded(data)
         elif self._state == REST:
@@ -302,7 +304,7 @@ class Connection(asyncio.Protocol):
             self._push(piece)
         chunks.pieces.clear()
         if chunks.complete:
-            self._finish()
+            self._state = DONE
         elif self._left < 0:
             raise UpstreamFailed(502, "invalid_framing", "chunk framing outweighs its data")
 
@@ -316,9 +318,6 @@ class Connection(asyncio.Protocol):
     def _unasked(self) -> None:
         self.extra, self.keep_alive = True, False
 
-    def _finish(self) -> None:
-        self._state = DONE
-
     def _fail(self, failure: Exception) -> None:
         self.keep_alive = False
         if self._failure is None and self._state != DONE:
@@ -326,7 +325,7 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter, self.awaited = self.awaited, None
         if waiter is not None and not waiter.done():
             if self._failure is None:
                 waiter.set_result(None)

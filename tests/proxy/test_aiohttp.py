@@ -8,33 +8,23 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
 
 from sidecar.proxy.parser import make_parser
 from sidecar.settings import Limits
 
 
-async def _serve(_request: web.BaseRequest) -> web.Response:
-    return web.Response()
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["_parser", "_messages", "_waiter", "_paused", "_drain_waiter", "_manager", "_loop", "_upgraded", "transport", "writing_paused"],
-)
+@pytest.mark.parametrize("name", ["_parser", "_paused", "_drain_waiter", "_loop", "_upgraded", "transport", "writing_paused"])
 async def test_state(name: str) -> None:
-    """The handler holds this state under this name."""
-    handler = RequestHandler(web.Server(_serve), loop=asyncio.get_running_loop(), access_log=None)
-    assert hasattr(handler, name)
+    """The protocol holds this state under this name."""
+    assert hasattr(BaseProtocol(asyncio.get_running_loop()), name)
 
 
-@pytest.mark.parametrize("name", ["start", "data_received", "connection_made", "connection_lost", "_pause_transport_reading", "_resume_transport_reading", "pause_writing"])
+@pytest.mark.parametrize("name", ["connection_made", "connection_lost", "_pause_transport_reading", "_resume_transport_reading", "pause_writing", "resume_writing"])
 def test_calls(name: str) -> None:
-    """The handler is called, or can be called, by this name."""
-    assert callable(getattr(RequestHandler, name))
+    """The protocol is called, or can be called, by this name."""
+    assert callable(getattr(BaseProtocol, name))
 
 
 async def test_parser() -> None:

@@ -1,0 +1,46 @@
+"""The client connections of one process: made here, known while they are open.
+
+Lives here: `Listener`. Must not know what a connection does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sidecar.proxy.downstream import Downstream
+from sidecar.proxy.parser import Incoming
+
+if TYPE_CHECKING:
+    from sidecar.proxy.context import Context
+
+Serve: TypeAlias = Callable[["Downstream", Incoming], Coroutine[Any, None, bool]]
+"""Answers one request; True = another may follow on the connection."""
+
+
+class Listener:
+    """Makes our protocol for each connection, and knows those that are open."""
+
+    def __init__(self, context: Context, serve: Serve) -> None:
+        self.context, self.serve = context, serve
+        self.open: set[Downstream] = set()
+        self.closing = False
+        """No connection waits for another request any more."""
+        self._emptied: asyncio.Future[None] | None = None
+
+    async def emptied(self) -> None:
+        """Wait until no connection is open."""
+        if self.open:
+            self._emptied = self.context.loop.create_future()
+            await self._emptied
+
+    def closed(self, connection: Downstream) -> None:
+        """A connection has ended."""
+        self.open.discard(connection)
+        if not self.open and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def __call__(self) -> Downstream:
+        """A protocol for a new connection."""
+        return Downstream(self)
