@@ -24,9 +24,9 @@ from sidecar.cli.run import read_settings
 from sidecar.policy.model import PolicyError, Problem, seconds
 from sidecar.rollout.baseline import answers
 from sidecar.rollout.baseline_file import read_baseline
-from sidecar.rollout.gate import Evidence, Minimums, Verdict, from_data, judge, span
+from sidecar.rollout.gate import Evidence, Minimums, Verdict, from_data, judge, judged, span
 from sidecar.rollout.note import digest, markdown, write_note
-from sidecar.rollout.prometheus import PrometheusFailed
+from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.promotion import promote as promoted
 
@@ -56,7 +56,7 @@ def _source_options(command: Any) -> Any:
     """Where evidence comes from, and the minimums of the gate."""
     options = (
         click.option("--prometheus", metavar="URL", help="Sum evidence over a fleet, from this Prometheus server."),
-        click.option("--window", callback=_window, default="24h", show_default=True, help="With --prometheus: how far back."),
+        click.option("--window", callback=_window, default="24h", show_default=True, help="With --prometheus: how far back; nothing counts as watched for longer."),
         click.option("--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."),
         click.option("--min-requests", type=click.IntRange(0), default=1000, show_default=True, help="Answers that must have been judged."),
         click.option("--min-time", type=_Time(), default="24h", show_default=True, help="How long the rule must have been watched."),
@@ -72,11 +72,14 @@ def _minimums(told: dict[str, Any]) -> Minimums:
     return Minimums(told["min_requests"], told["min_time"], told["min_routes"], told["max_breaks"])
 
 
-def _gather(client: Admin, told: dict[str, Any]) -> list[Evidence]:
+def _gather(client: Admin, told: dict[str, Any]) -> tuple[list[Evidence], float]:
+    """The evidence, and the moment of which it is."""
     if not told["prometheus"]:
-        return [from_data(item) for item in client.get("/api/evidence")["evidence"]]
+        return [from_data(item) for item in client.get("/api/evidence")["evidence"]], time.time()
     try:
-        return fleet_evidence(told["prometheus"], told["window"], told["selector"])
+        asked = told["prometheus"], told["window"], told["selector"]
+        at = settled(*asked)
+        return fleet_evidence(*asked, at), at
     except PrometheusFailed as failed:
         err().print(Text(str(failed), style="red"))
         sys.exit(1)
@@ -87,17 +90,23 @@ def _gather(client: Admin, told: dict[str, Any]) -> list[Evidence]:
 @_source_options
 def evidence_verb(admin: str, token_file: Path | None, machine: bool, **told: Any) -> None:
     """What each rule has seen since it came as it is now, and whether that is enough to enforce it."""
-    found = _gather(Admin(admin, token_file), told)
-    verdicts = _verdicts(dict.fromkeys(item.rule for item in found), found, _minimums(told))
+    client = Admin(admin, token_file)
+    found, at = _gather(client, told)
+    verdicts = [judge(rule, found, _minimums(told), at) for rule in dict.fromkeys(item.rule for item in found)]
     if machine:
-        as_json({"evidence": [item.data() for item in found], "verdicts": [asdict(verdict) for verdict in verdicts]})
+        as_json({"evidence": [item.data() for item in found], "verdicts": _sourced(client, told, found, verdicts)})
         return
     _print_evidence(found, verdicts)
 
 
-def _verdicts(rules: Any, found: list[Evidence], minimums: Minimums) -> list[Verdict]:
-    now = time.time()
-    return [judge(rule, found, minimums, now) for rule in rules]
+def _sourced(client: Admin, told: dict[str, Any], found: list[Evidence], verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the same time gives the same number."""
+    rows = []
+    for verdict in verdicts:
+        decisive = judged(verdict.rule, found)
+        query = evaluated(verdict.rule, decisive[0].mode, told["window"], told["selector"]) if told["prometheus"] and decisive else None
+        rows.append({**asdict(verdict), "source": told["prometheus"] or client.url, "query": query})
+    return rows
 
 
 def _print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
@@ -108,7 +117,7 @@ def _print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> N
         outcomes = f"{item.outcomes.get('break', 0):g} / {item.outcomes.get('unknown', 0):g}" if item.outcomes else "-"
         told = Text(verdict.outcome if item.mode != "enforce" else "enforcing", style=_STYLES.get(verdict.outcome, "") if item.mode != "enforce" else "green")
         numbers = (f"{item.evaluated:g}", f"{item.right:g}", f"{would['add']:g}", f"{would['replace']:g}", f"{would['remove']:g}", outcomes)
-        rows.append((item.rule, item.route, mode_text(item.mode), span(time.time() - item.since), *numbers, told))
+        rows.append((item.rule, item.route, mode_text(item.mode), span(verdict.at - item.since), *numbers, told))
     table("", ("rule", "route", "mode", "watched", "judged", "right", "add", "replace", "remove", "break / unknown", "verdict"), rows)
 
 
@@ -126,18 +135,20 @@ def promote_verb(rules: tuple[str, ...], file: Path, override: str | None, dry_r
     before = file.read_bytes().decode("utf-8")
     after = promoted(before, rules, str(file))
     client = Admin(admin, token_file)
-    found = [item for item in _gather(client, told) if item.rule in rules]
-    verdicts = _verdicts(rules, found, _minimums(told))
+    gathered, at = _gather(client, told)
+    found = [item for item in gathered if item.rule in rules]
+    verdicts = [judge(rule, found, _minimums(told), at) for rule in rules]
+    sourced = _sourced(client, told, found, verdicts)
     allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
     diff = "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), f"{file} (now)", f"{file} (promoted)"))
     if not machine:
         _print_sheet(found, verdicts, diff)
     done = allowed and not dry_run and before != after
     if done:
-        _record(client, told, rules, file, verdicts, override, (before, after, diff))
+        _record(client, told, rules, file, sourced, override, (before, after, diff))
         replace_file(file, after)
     if machine:
-        as_json({"promoted": done, "verdicts": [asdict(verdict) for verdict in verdicts], "override": override, "diff": diff, "evidence": [item.data() for item in found]})
+        as_json({"promoted": done, "verdicts": sourced, "override": override, "diff": diff, "evidence": [item.data() for item in found]})
     elif before == after:
         err().print("the file says so already; if it is not in force, it may be pinned: see `sidecar status`")
     elif done:
@@ -159,13 +170,13 @@ def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: s
     console.print(Syntax(diff, "diff", theme="ansi_light", background_color="default") if console.is_terminal else Text(diff))
 
 
-def _record(client: Admin, told: dict[str, Any], rules: tuple[str, ...], file: Path, verdicts: list[Verdict], override: str | None, edit: tuple[str, str, str]) -> None:
+def _record(client: Admin, told: dict[str, Any], rules: tuple[str, ...], file: Path, verdicts: list[dict[str, Any]], override: str | None, edit: tuple[str, str, str]) -> None:
     """The journal knows of the promotion before the file changes."""
     before, after, diff = edit
     client.post(
         "/-/promotion",
         rules=list(rules),
-        verdicts=[asdict(verdict) for verdict in verdicts],
+        verdicts=verdicts,
         override=override,
         source=told["prometheus"] or client.url,
         command=f"sidecar {shlex.join(sys.argv[1:])}",

@@ -58,7 +58,7 @@ class Minimums:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Pass, fail, or not enough known; every reason with its numbers."""
+    """Pass, fail, or not enough known; every reason with its numbers, which are those of the moment `at` (epoch seconds)."""
 
     rule: str
     outcome: Outcome
@@ -67,14 +67,24 @@ class Verdict:
     elapsed: float
     breaks: float
     unknown: float
+    at: float
 
 
-def judge(rule: str, evidence: Iterable[Evidence], minimums: Minimums, now: float) -> Verdict:
-    """The gate for one rule over all its routes."""
+def judged(rule: str, evidence: Iterable[Evidence]) -> list[Evidence]:
+    """What decides on a rule: what it saw where it only reported; what it saw in enforce, where it reports nowhere.
+
+    A fleet's numbers hold both for a while after a rule was taken back, and the few minutes in which it
+    enforced say nothing of how long it was watched.
+    """
     own = [item for item in evidence if item.rule == rule]
-    live = [item for item in own if item.mode != "off"]
+    return [item for item in own if item.mode == "report-only"] or [item for item in own if item.mode == "enforce"]
+
+
+def judge(rule: str, evidence: Iterable[Evidence], minimums: Minimums, at: float) -> Verdict:
+    """The gate for one rule over all its routes, on evidence of the moment `at`."""
+    live = judged(rule, evidence)
     evaluated = sum(item.evaluated for item in live)
-    elapsed = min((now - item.since for item in live), default=0.0)
+    elapsed = min((at - item.since for item in live), default=0.0)
     seen = [item.route for item in live if item.evaluated > 0]
     breaks = sum(item.outcomes.get("break", 0.0) for item in live)
     unknown = sum(item.outcomes.get("unknown", 0.0) for item in live)
@@ -92,7 +102,7 @@ def judge(rule: str, evidence: Iterable[Evidence], minimums: Minimums, now: floa
     if unknown:
         notes.append(f"{unknown:g} requests do not say where they came from")
     outcome: Outcome = "fail" if failing else "inconclusive" if lacking else "pass"
-    return Verdict(rule, outcome, (*failing, *lacking, *met, *notes), evaluated, elapsed, breaks, unknown)
+    return Verdict(rule, outcome, (*failing, *lacking, *met, *notes), evaluated, elapsed, breaks, unknown, at)
 
 
 def parse_mode(text: str) -> Mode:

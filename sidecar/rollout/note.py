@@ -10,6 +10,7 @@ import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.rollout.gate import span
@@ -33,7 +34,7 @@ class Note:
     """Each with path, before, after (SHA-256) and diff."""
     commands: Sequence[str]
     verdicts: Sequence[Mapping[str, Any]]
-    """What the gate said at each promotion."""
+    """What the gate said at each promotion, with the moment of its numbers and the query for them."""
     before: Sequence[Mapping[str, Any]]
     """Evidence of the revision that was left, by rule and route."""
     after: Sequence[Mapping[str, Any]]
@@ -144,7 +145,7 @@ def markdown(note: Note, admin: str) -> str:
         for verdict in note.verdicts:
             numbers = f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} | {verdict['unknown']:g}"
             lines.append(f"| {verdict['rule']} | {verdict['outcome']} | {numbers} | {'; '.join(verdict['reasons'])} |")
-        lines.append("")
+        lines += ["", *(line for verdict in note.verdicts for line in _asked(verdict))]
     lines += ["## Before and after", "", "| route | rule | mode before | answers with a violation before | mode after | answers with a violation after |", "|---|---|---|---|---|---|"]
     lines += _comparison(note)
     if note.drift is not None:
@@ -152,6 +153,16 @@ def markdown(note: Note, admin: str) -> str:
     lines += ["", "## What happened", "", "| time | event | what | who | why |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |" for entry in note.timeline]
     return "\n".join(lines) + "\n"
+
+
+def _asked(verdict: Mapping[str, Any]) -> list[str]:
+    """Of which moment a verdict's numbers are, and how to get them again; nothing in a journal that does not know."""
+    if "at" not in verdict:
+        return []
+    moment = datetime.fromtimestamp(verdict["at"], UTC).isoformat(timespec="seconds")
+    if not verdict["query"]:
+        return [f"{verdict['rule']}: counted by {verdict['source']} until {moment}.", ""]
+    return [f"{verdict['rule']}: {verdict['source']} at {moment} (`time={verdict['at']:.0f}`); asked again for that time it gives the same number:", "", f"    {verdict['query']}", ""]
 
 
 def _comparison(note: Note) -> list[str]:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import yaml
 
-from tests.deploy.files import DEPLOY, ROOT, data, program
+from tests.deploy.files import DEPLOY, ROOT, data, program, run
 from tests.e2e import wire
 from tests.e2e.processes import Child, until
 from tests.e2e.running import Sidecar
@@ -35,9 +35,9 @@ BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Con
 
 
 class Prometheus:
-    """The shipped configuration and rules, with quick intervals and the test's targets."""
+    """The shipped configuration and rules, with quick intervals and the test's targets; `history` (OpenMetrics) is there already."""
 
-    def __init__(self, folder: Path, targets: dict[str, list[wire.Address]]) -> None:
+    def __init__(self, folder: Path, targets: dict[str, list[wire.Address]], history: str = "") -> None:
         config = data("deploy/prometheus/prometheus.yml")
         config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL, "scrape_timeout": INTERVAL}
         config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
@@ -48,11 +48,15 @@ class Prometheus:
         ]
         folder.mkdir()
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+        if history:
+            (folder / "history").write_text(history, "utf-8")
+            run(program("promtool"), "tsdb", "create-blocks-from", "openmetrics", folder / "history", folder / "data")
         flags = {"config.file": folder / "prometheus.yml", "storage.tsdb.path": folder / "data", "web.listen-address": "127.0.0.1:0"}
         self.child = Child([program("prometheus"), *(f"--{name}={value}" for name, value in flags.items())], folder)
         listening = until(lambda: re.search(r'msg="Listening on" address=(\S+)', self.child.stderr.read_text("utf-8")), "Prometheus listens")
         host, _, port = listening[1].rpartition(":")
         self._address: wire.Address = host, int(port)
+        self.url = f"http://{host}:{port}"
         until(lambda: wire.get(self._address, "/-/ready").status == 200, "Prometheus is ready")
         self.began = time.time()
 
@@ -61,6 +65,11 @@ class Prometheus:
         told = wire.get(self._address, f"/api/v1/{path}?{urlencode(words)}").json()
         assert told["status"] == "success", told
         return told["data"]
+
+    def value(self, query: str, at: float | None = None) -> float:
+        """The sum of what a query gives, now or at a moment."""
+        told = self.ask("query", query=query, **({} if at is None else {"time": at}))
+        return sum(float(series["value"][1]) for series in told["result"])
 
     def ever(self, query: str) -> list[float]:
         """Every value that a query had, of any series, since the start; NaN left out."""

@@ -48,6 +48,17 @@ def test_routes_count_together():
     assert judge("it", both, Minimums(100, 3600, 3, 0), NOW).outcome == "inconclusive"
 
 
+def test_a_rule_is_judged_by_what_it_reported():
+    """Minutes of enforcing that were taken back neither shorten the watch nor count; a rule that only enforces is judged by that."""
+    both = [evidence(evaluated=200, outcomes={"safe": 200}), evidence(mode="enforce", since=NOW - 5, evaluated=7)]
+
+    verdict = judge("it", both, ENOUGH, NOW)
+
+    assert (verdict.outcome, verdict.evaluated, verdict.elapsed, verdict.at) == ("pass", 200, NOW, NOW)
+    assert "seen on 1 of 1 routes, 1 are needed" in verdict.reasons
+    assert judge("it", both[1:], ENOUGH, NOW).evaluated == 7
+
+
 def test_an_unknown_rule_is_inconclusive():
     """No evidence is no leave."""
     assert judge("other", [evidence()], Minimums(0, 0, 0, 0), NOW).outcome == "inconclusive"

@@ -22,7 +22,8 @@ JOURNAL = [
     {
         "time": "t2", "event": "policy.promoted", "rules": ["nosniff"], "who": "ann", "command": "sidecar promote nosniff", "file": "policy.yaml",
         "before": "aa", "after": "bb", "diff": "-a\n+b\n", "override": None,
-        "verdicts": [{"rule": "nosniff", "outcome": "pass", "reasons": ["enough"], "evaluated": 100.0, "elapsed": 3600.0, "breaks": 0.0, "unknown": 5.0}],
+        "verdicts": [{"rule": "nosniff", "outcome": "pass", "reasons": ["enough"], "evaluated": 100.0, "elapsed": 3600.0, "breaks": 0.0, "unknown": 5.0,
+                      "at": 1795362450.0, "source": "http://prometheus:9090", "query": "sum(increase(x[24h]))"}],
     },
     {"time": "t3", "event": "policy.activated", "revision": "r2", "parent": "r1", "who": "file", "reason": "review", "seen": [seen("report-only", 100, 40)]},
     {"time": "t4", "event": "something.else"},
@@ -43,11 +44,22 @@ def test_a_promotion_is_told_whole():
         "- before: sha256 aa",
         "    sidecar promote nosniff",
         "| nosniff | pass | 100 | 1h | 0 | 5 | enough |",
+        "nosniff: http://prometheus:9090 at 2026-11-22T15:47:30+00:00 (`time=1795362450`); asked again for that time it gives the same number:",
+        "    sum(increase(x[24h]))",
         "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50 left so; 20 were put right |",
         "The service differs from its baseline in 2 ways now (`sidecar drift` lists them).",
         "| t2 | policy.promoted | nosniff | ann |  |",
     ):
         assert line in text.splitlines(), line
+
+
+def test_numbers_of_the_sidecar_itself_bear_their_moment():
+    """Without Prometheus the note says who counted, until when."""
+    verdict = JOURNAL[2]["verdicts"][0] | {"source": "http://127.0.0.1:19000", "query": None}
+
+    text = markdown(write_note(STATUS, [*JOURNAL[:2], JOURNAL[2] | {"verdicts": [verdict]}, JOURNAL[3]], [], TEXTS, None), "here")
+
+    assert "nosniff: counted by http://127.0.0.1:19000 until 2026-11-22T15:47:30+00:00." in text.splitlines()
 
 
 def test_an_edit_by_hand_is_told_by_its_texts():

@@ -43,18 +43,19 @@ def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
     try:
         _day(one, two, prometheus, tmp_path, shop.url)
     finally:
+        prometheus.child.ask_to_end()
         prometheus.child.end()
 
 
 def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstream: str) -> None:
-    fleet, address = (one, two), f"http://{prometheus._address[0]}:{prometheus._address[1]}"
-    evidence = ("--prometheus", address, "--window", "5m", "--selector", 'job="shop"')
+    fleet = one, two
+    evidence = ("--prometheus", prometheus.url, "--window", "5m", "--selector", 'job="shop"')
 
     def promote() -> Any:
         told = command("promote", "nosniff", "--policy", str(one.policy), "--admin", one.admin, *evidence, *GATE, "--json")
         return told.returncode, json.loads(told.stdout)
 
-    until(lambda: _value(prometheus, 'sum(up{job="shop"})') == 2, "Prometheus scrapes both")
+    until(lambda: prometheus.value('sum(up{job="shop"})') == 2, "Prometheus scrapes both")
     visit(fleet, 5)
     captured = one.verb("capture", "--output", str(folder / "baseline.yaml"))
     assert captured.returncode == 0, captured.stderr
@@ -67,7 +68,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
 
     visit(fleet, 60)
     counted = 'sum(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only"})'
-    until(lambda: _value(prometheus, counted) == 130, "Prometheus has seen all requests")
+    until(lambda: prometheus.value(counted) == 130, "Prometheus has seen all requests")
     until(lambda: promote_is_ready(one, evidence), "the gate passes")
     code, told = promote()
     assert (code, told["verdicts"][0]["outcome"], told["promoted"]) == (0, "pass", True)
@@ -82,26 +83,28 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     assert fired["signal"] == "server_errors"
     assert one.get("/").value("X-Content-Type-Options") is None
 
-    at = len(one.events())
     one.save("mode: enforce}  # first", "mode: report-only}  # first")
     until(lambda: one.status()["pinned"] is None, "the mended file is read")
-    visit(fleet, 120)  # fresh evidence: one series was away while the rule enforced
     until(lambda: promote_is_ready(one, evidence), "the gate passes again")
+    at = len(one.events())
     code, told = promote()
     assert (code, told["promoted"]) == (0, True)
+    _same_as_prometheus(told, prometheus)
     one.event("policy.activated", at, who="file")
     visit((one,), 25)
 
     note = one.verb("note", "--json")
     written = json.loads(note.stdout)
     assert (written["owner"], written["reason"], written["expected"]) == ("web@example.com", "header review", "every answer carries nosniff")
-    assert [verdict["evaluated"] for verdict in written["verdicts"]][-1] == told["verdicts"][0]["evaluated"]
+    assert written["verdicts"][-1] == told["verdicts"][0]
     assert written["files"][-1]["path"] == str(one.policy)
     assert "+  nosniff:" in written["files"][-1]["diff"]
     (after,) = [item for item in written["after"] if item["rule"] == "nosniff"]
     assert (after["mode"], after["evaluated"], after["affected"]) == ("enforce", 25, 25)
     assert "+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: enforce}" in one.verb("history", "--diff", written["since"]).stdout
     text = one.verb("note").stdout
+    assert f"`time={told['verdicts'][0]['at']:.0f}`" in text
+    assert f"    {told['verdicts'][0]['query']}\n" in text
     assert f"sidecar rollback --to {written['since']}" in text
     assert "0 of 25 left so; 25 were put right" in text
 
@@ -112,13 +115,11 @@ def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
     return dry.returncode == 0
 
 
-def _value(prometheus: Prometheus, expression: str) -> float:
-    told = prometheus.ask("query", query=expression)
-    return sum(float(item["value"][1]) for item in told["result"])
-
-
 def _same_as_prometheus(told: dict[str, Any], prometheus: Prometheus) -> None:
-    """The gate's numbers are those that Prometheus gives for the same question (later by a moment, so never fewer)."""
-    (item,) = [item for item in told["evidence"] if item["rule"] == "nosniff" and item["route"] == "default"]
-    now = _value(prometheus, 'sum(increase(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only",route="default"}[5m]))')
-    assert item["evaluated"] == pytest.approx(now, rel=0.3)  # asked at another moment: increase extrapolates
+    """The gate's numbers are those that Prometheus gives for the same question at the same moment, ours and the told one."""
+    (verdict,) = told["verdicts"]
+    (item,) = [item for item in told["evidence"] if item["rule"] == "nosniff" and item["mode"] == "report-only"]
+    ours = 'sum(increase(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only",route="default"}[5m]))'
+    asked = [prometheus.value(query, verdict["at"]) for query in (ours, verdict["query"])]
+    assert verdict["source"] == prometheus.url
+    assert [verdict["evaluated"], item["evaluated"]] == pytest.approx(asked, rel=1e-9)

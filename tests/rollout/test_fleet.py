@@ -1,0 +1,103 @@
+"""Evidence of a fleet, on a real Prometheus that remembers a day: how long a rule was watched, and numbers that can be asked for again."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.rollout.gate import Minimums, Verdict, judge
+from sidecar.rollout.prometheus import evaluated, evidence, settled
+from tests.deploy.fleet import Prometheus
+
+HOUR = 3600
+SHOP = 'job="shop"'
+
+
+def _series(job: str, pod: str, rule: str, mode: str, times: range) -> Iterator[str]:
+    """One rule's counter, one answer from scrape to scrape."""
+    labels = f'job="{job}",instance="{pod}",route="default",rule="{rule}",mode="{mode}"'
+    return (f"sidecar_rule_evaluations_total{{{labels}}} {position} {moment}" for position, moment in enumerate(times))
+
+
+def _history(now: int) -> Iterator[str]:
+    """Two pods: rules of 26 and of 23 hours, and one that pod a enforced for a minute; one pod whose `up` is not kept."""
+    enforced = range(now - 2 * HOUR, now - 2 * HOUR + 60, 15)
+    yield "# TYPE sidecar_rule_evaluations counter"
+    for pod, last in (("a", now - 20), ("b", now - 40)):
+        yield from _series("shop", pod, "old", "report-only", range(now - 26 * HOUR, last, 15))
+        yield from _series("shop", pod, "young", "report-only", range(now - 23 * HOUR, last, 15))
+    yield from _series("shop", "a", "back", "report-only", range(now - 26 * HOUR, enforced.start, 15))
+    yield from _series("shop", "a", "back", "enforce", enforced)
+    yield from _series("shop", "a", "back", "report-only", range(enforced.stop, now - 20, 15))
+    yield from _series("bare", "c", "old", "report-only", range(now - 300, now - 29, 15))
+    yield "# TYPE up gauge"
+    for pod, last in (("a", now - 20), ("b", now - 31), ("stranger", now - 90)):
+        yield f'up{{job="shop",instance="{pod}"}} 0 {last}.750'
+    yield "# EOF"
+
+
+class Day:
+    """A server with a day behind it and nothing to scrape; `now` is when it began."""
+
+    def __init__(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.now = int(time.time())
+        self.prometheus = Prometheus(tmp_path_factory.mktemp("fleet") / "prometheus", {}, "\n".join(_history(self.now)) + "\n")
+        self.url = self.prometheus.url
+
+    def verdict(self, rule: str, ago: int = 60) -> Verdict:
+        """By the minimums that hold when nobody says others."""
+        at = float(self.now - ago)
+        return judge(rule, evidence(self.url, "24h", SHOP, at), Minimums(), at)
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    """The day, ended with the tests of this file."""
+    began = Day(tmp_path_factory)
+    yield began
+    began.prometheus.child.ask_to_end()
+    began.prometheus.child.end()
+
+
+@pytest.mark.parametrize("rule", ["old", "back"])
+def test_a_day_is_a_day(day: Day, rule: str):
+    """A rule that was there when the window began has been watched for all of it, whenever asked, and a minute of enforcing does not end that."""
+    verdicts = [day.verdict(rule, ago) for ago in range(60, 160, 9)]
+
+    assert {(verdict.outcome, verdict.elapsed) for verdict in verdicts} == {("pass", 24 * HOUR)}
+    assert all("seen on 1 of 1 routes, 1 are needed" in verdict.reasons for verdict in verdicts)
+
+
+def test_a_rule_that_came_later_is_watched_since_then(day: Day):
+    """The watch is never told longer than it was, and at most a thousandth of the window shorter."""
+    verdict = day.verdict("young")
+
+    assert verdict.outcome == "inconclusive"
+    assert 23 * HOUR - 60 - 86 <= verdict.elapsed <= 23 * HOUR - 60
+
+
+@pytest.mark.parametrize("rule", ["old", "young", "back"])
+def test_the_expression_gives_the_number(day: Day, rule: str):
+    """Prometheus gives the gate's number for the expression and the moment that are written down with it."""
+    verdict = day.verdict(rule)
+
+    assert verdict.evaluated > 1000
+    assert day.prometheus.value(evaluated(rule, "report-only", "24h", SHOP), verdict.at) == pytest.approx(verdict.evaluated, rel=1e-9)
+
+
+def test_the_expression_of_everything(day: Day):
+    """Without a selector every job is counted."""
+    assert day.prometheus.value(evaluated("old", "report-only", "24h", ""), day.now) > day.prometheus.value(evaluated("old", "report-only", "24h", SHOP), day.now)
+
+
+@pytest.mark.parametrize(("selector", "ago"), [(SHOP, 31), ('instance="a"', 20), ('job="bare"', 30)])
+def test_a_moment_is_settled_when_the_slowest_scrape_is_in(day: Day, selector: str, ago: int):
+    """The last scrape of every sidecar, failed ones too, strangers' not; the last sample where `up` is not kept; a whole second."""
+    assert settled(day.url, "24h", selector) == day.now - ago
+
+
+def test_where_nothing_was_seen_the_moment_is_now(day: Day):
+    """An empty answer has a moment too."""
+    began = int(time.time())
+
+    assert began <= settled(day.url, "24h", 'job="nobody"') <= time.time()
