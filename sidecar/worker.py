@@ -78,6 +78,7 @@ class Worker:
     async def snapshot(self, _message: dict[str, Any]) -> dict[str, Any]:
         """The counts that the parent sums."""
         self.telemetry.tick()
+        self.telemetry.metrics.settle()
         return {"snapshot": {name: cells for name, cells in self.telemetry.metrics.snapshot().items() if name in PER_WORKER}}
 
     async def tally(self, _message: dict[str, Any]) -> dict[str, Any]:

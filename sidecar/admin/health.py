@@ -43,6 +43,7 @@ def add_health(app: web.Application, ready: Callable[[], Readiness], telemetry: 
 
     async def metrics(_request: web.Request) -> web.Response:
         await refresh()
+        telemetry.metrics.settle()
         data = await asyncio.to_thread(telemetry.metrics.render)
         return web.Response(body=data, headers=OWN_HEADERS | {"Content-Type": CONTENT_TYPE, "Server": "sidecar"})
 

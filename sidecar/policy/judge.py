@@ -22,6 +22,8 @@ Place: TypeAlias = tuple[tuple[bytes, bytes], ...] | None
 """What stands in the place of a line; None = the line itself."""
 
 _MARK = (b"", b"")
+"""A line without a name: no rule can look at it."""
+
 _SECRET = b"set-cookie"
 """Never kept."""
 
@@ -142,7 +144,7 @@ class Judge:
         decision = decide_by(self._checks, facts._replace(fields=marked))
         places: list[RawFields] = []
         for line in decision.fields:
-            if line is _MARK:
+            if not line[0]:
                 places.append([])
             else:
                 places[-1].append(line)

@@ -66,10 +66,6 @@ class Downstream(BaseProtocol):
     for: mostly a `Turn`, so that an answer is passed on from where it was received.
     """
 
-    __slots__ = (
-        "_behind", "_body", "_budget", "_busy", "_chunked", "_context", "_deaf", "_framing", "_head_octets", "_head_started", "_held",
-        "_last", "_listener", "_messages", "_serve", "_tunnel", "_used", "_waiting", "_work", "peer",
-    )  # fmt: skip
     _parser: HttpRequestParser | None
     peer: Peer
 

@@ -46,6 +46,7 @@ _response_late = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late = partial(UpstreamFailed, 504, "total_timeout")
 _NEVER = float("inf")
+_BOUNDLESS = 1 << 62
 
 
 def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:
@@ -66,7 +67,7 @@ class Exchange:
         self._active = context.active()
         self._message, self._body, self._octets = incoming
         self._scheme, self._address = client.peer.scheme, client.peer.address
-        self._room, self._bound = context.settings.limits.body, _NEVER
+        self._room, self._bound = context.settings.limits.body, _BOUNDLESS
         self._request: Request | None = None
         self._request_id = ""
         self._upstream: Connection | None = None
@@ -163,7 +164,7 @@ class Exchange:
 
     def _tell_bound(self, octets: int) -> None:
         if octets > self._bound:
-            self._bound = _NEVER
+            self._bound = _BOUNDLESS
             self._context.telemetry.request_would_be_rejected("body_too_large", status=413, request_id=self._request_id, client=self._address)
 
     # To the upstream.

@@ -6,10 +6,10 @@ Lives here: `make_parser`, `Incoming` and `refusal_for`. Must not know connectio
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http import HttpRequestParser, HttpVersion
 from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLError, LineTooLong
 from aiohttp.streams import StreamReader
 
@@ -17,10 +17,29 @@ from sidecar.proxy.faults import Refused
 from sidecar.settings import Limits
 
 
+class Message(Protocol):
+    """A request's head as aiohttp's parser has split it; its own class differs between its two parsers."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def version(self) -> HttpVersion: ...
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]: ...
+    @property
+    def should_close(self) -> bool: ...
+    @property
+    def upgrade(self) -> bool: ...
+    @property
+    def chunked(self) -> bool: ...
+
+
 class Incoming(NamedTuple):
     """A parsed request with its body, or the fault that stands in its place."""
 
-    message: RawRequestMessage | Refused
+    message: Message | Refused
     body: StreamReader
     octets: int
     """Of the head, at most."""

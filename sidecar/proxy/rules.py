@@ -10,9 +10,10 @@ import re
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from sidecar.proxy.faults import Refused
+from sidecar.proxy.parser import Message
 from sidecar.settings import Limits
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
@@ -73,7 +74,7 @@ class RequestReader:
         self._limits, self._host_sent, self._authority = limits, host_sent, authority
         self._kinds = _Kinds(request_id)
 
-    def read(self, message: RawRequestMessage, octets: int) -> Request:
+    def read(self, message: Message, octets: int) -> Request:
         """Judge a head that aiohttp's parser has split, out of at most so many octets.
 
         Raises:
@@ -258,7 +259,7 @@ def _check_host(host: bytes | None, named: bytes | None, *, http10: bool) -> Non
         raise Refused(400, "host")
 
 
-def _request_body(message: RawRequestMessage, length: int | None, coding: bytes | None, limit: int, *, http10: bool) -> int:
+def _request_body(message: Message, length: int | None, coding: bytes | None, limit: int, *, http10: bool) -> int:
     """The body's length; our reading of the framing lines must agree with the parser's (RFC 9112 section 6.3)."""
     if coding is not None:
         if coding != b"chunked" or length is not None or http10 or not message.chunked:

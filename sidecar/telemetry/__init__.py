@@ -77,11 +77,10 @@ class Telemetry:
         `origin` is "upstream" or "sidecar" (an answer of our own).
         """
         # RFC 9110 section 15: a status beyond the known classes counts as 5xx.
-        tally.responses[facts.status // 100 if 100 <= facts.status < 600 else 5, origin].n += 1
+        tally.responses[origin][facts.status // 100 - 1 if 100 <= facts.status < 600 else 4].n += 1.0
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
-        for cell in tally.cells(verdict):
-            cell.n += 1
+        tally.count(verdict)
         if route.oracles:
             fetch = Fetch(facts)
             for index, oracle in route.oracles:
@@ -149,7 +148,7 @@ class Telemetry:
     def tick(self) -> None:
         """Once a second: tell what was suppressed, and bring the counter up to date."""
         self.events.tell_suppressed()
-        self._suppressed.n = self.events.suppressed + self.events.sink.dropped
+        self._suppressed.n = float(self.events.suppressed + self.events.sink.dropped)
 
 
 def _http_facts(facts: Facts) -> dict[str, Any]:

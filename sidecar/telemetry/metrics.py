@@ -125,17 +125,34 @@ class Histogram:
         self.total += seconds
 
 
+class Bundle:
+    """The cells that every answer with one verdict adds one to, and how many answers have come since they were added to."""
+
+    __slots__ = ("cells", "n")
+
+    def __init__(self, cells: tuple[Cell, ...]) -> None:
+        self.cells = cells
+        self.n = 0.0
+
+    def settle(self) -> None:
+        """Bring the cells up to date."""
+        count, self.n = self.n, 0.0
+        if count:
+            for cell in self.cells:
+                cell.n += count
+
+
 class RouteTally:
     """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("_kept", "affected", "breaks", "changes", "evaluations", "responses", "violations")
+    __slots__ = ("_bundles", "_live", "affected", "breaks", "changes", "evaluations", "responses", "violations")
 
     def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
         self.responses = {
-            (status, origin): metrics.cell("sidecar_responses_total", route.name, f"{status}xx", origin)
-            for status in range(1, 6)
+            origin: tuple(metrics.cell("sidecar_responses_total", route.name, f"{status}xx", origin) for status in range(1, 6))
             for origin in ORIGINS
         }
+        """By who made the answer; the first is 1xx."""
         self.evaluations = tuple(
             metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode) if line.mode != "off" else Cell()
             for line in route.rules
@@ -161,18 +178,35 @@ class RouteTally:
             for check in route.checks
             if check.made
         }
-        self._kept: dict[Verdict, tuple[Cell, ...]] = {}
+        self._bundles: dict[Verdict, Bundle] = {}
+        self._live = True
 
-    def cells(self, verdict: Verdict) -> tuple[Cell, ...]:
-        """What one answer with this verdict adds one to."""
-        found = self._kept.get(verdict)
-        if found is None:
-            found = tuple(self._counted(verdict))
-            if verdict.remembered:
-                if len(self._kept) >= REMEMBERED:
-                    self._kept.clear()
-                self._kept[verdict] = found
-        return found
+    def count(self, verdict: Verdict) -> None:
+        """Count one answer with this verdict; cells of a verdict that will come again are brought up to date by `settle`."""
+        bundle = self._bundles.get(verdict)
+        if bundle is None:
+            bundle = Bundle(tuple(self._counted(verdict)))
+            bundle.n = 1.0
+            if not (self._live and verdict.remembered):
+                bundle.settle()
+                return
+            if len(self._bundles) >= REMEMBERED:
+                self.settle()
+                self._bundles.clear()
+            self._bundles[verdict] = bundle
+        else:
+            bundle.n += 1.0
+
+    def settle(self) -> None:
+        """Bring every cell up to date."""
+        for bundle in self._bundles.values():
+            bundle.settle()
+
+    def retire(self) -> None:
+        """Another plan is in force: what requests on their way still count goes to the cells at once."""
+        self.settle()
+        self._bundles.clear()
+        self._live = False
 
     def _counted(self, verdict: Verdict) -> Iterator[Cell]:
         for index, cell in enumerate(self.evaluations):
@@ -194,6 +228,7 @@ class Metrics(Collector):
     def __init__(self, *, process: bool = True) -> None:
         self._cells: dict[str, dict[Labels, Cell]] = {name: {} for name, row in METRICS.items() if row.kind != "histogram"}
         self._histograms = {name: Histogram() for name, row in METRICS.items() if row.kind == "histogram"}
+        self._bound: tuple[RouteTally, ...] = ()
         self.others: list[Snapshot] = []
         """Snapshots of other processes that are summed into what is told."""
         self.registry = CollectorRegistry()
@@ -235,7 +270,10 @@ class Metrics(Collector):
 
     def bind(self, plan: Plan) -> dict[str, RouteTally]:
         """Tallies by route name, zero-initialised; cells of rules that are gone are dropped."""
+        for tally in self._bound:
+            tally.retire()
         bound = {route.name: RouteTally(self, route) for route in plan.routes}
+        self._bound = tuple(bound.values())
         rules = {(route.name, line.name, line.mode) for route in plan.routes for line in route.rules if line.mode != "off"}
         names = {(route, rule) for route, rule, _ in rules}
         self._keep("sidecar_responses_total", lambda labels: labels[0] in bound)
@@ -255,10 +293,11 @@ class Metrics(Collector):
     def only(self, metric: str, *labels: str) -> None:
         """Let this info metric stand with these labels alone, at 1."""
         self._cells[metric].clear()
-        self.cell(metric, *labels).n = 1
+        self.cell(metric, *labels).n = 1.0
 
     def value(self, metric: str, *labels: str) -> float:
         """What would be told of one cell now, other processes included."""
+        self.settle()
         own = self._cells[metric].get(labels)
         return (own.n if own else 0.0) + sum(
             numbers[0] for snapshot in self.others for found, numbers in snapshot.get(metric, ()) if found == labels
@@ -266,6 +305,7 @@ class Metrics(Collector):
 
     def total(self, metric: str, **labels: str) -> float:
         """The sum over all cells whose labels are so, other processes included."""
+        self.settle()
         wanted = [(METRICS[metric].labels.index(name), value) for name, value in labels.items()]
         return sum(
             numbers[0]
@@ -274,8 +314,13 @@ class Metrics(Collector):
             if all(found[place] == value for place, value in wanted)
         )
 
+    def settle(self) -> None:
+        """Bring the cells up to date before they are read; called where requests are counted, in the loop's thread."""
+        for tally in self._bound:
+            tally.settle()
+
     def snapshot(self) -> Snapshot:
-        """All cells as plain data; may be called from another thread (each copy is one step of the interpreter)."""
+        """All settled cells as plain data; may be called from another thread (each copy is one step of the interpreter)."""
         told: Snapshot = {name: [(labels, [cell.n]) for labels, cell in list(cells.items())] for name, cells in self._cells.items()}
         for name, histogram in self._histograms.items():
             told[name] = [((), [*histogram.counts, histogram.total])]
@@ -296,7 +341,7 @@ class Metrics(Collector):
             yield family
 
     def render(self) -> bytes:
-        """The text exposition format."""
+        """The text exposition format of the settled cells; may be called from another thread."""
         return generate_latest(self.registry)
 
 

@@ -107,7 +107,7 @@ def test_binding_again_keeps_counts_and_drops_what_is_gone():
     tally = made.bind(first)["default"]
     tally.evaluations[0].n += 5
     tally.violations[0, "missing", "enforce"].n += 2
-    tally.responses[2, "upstream"].n += 7
+    tally.responses["upstream"][1].n += 7
 
     left = {name: RULES[name] for name in ("frames",)}
     again = made.bind(plan(left))["default"]

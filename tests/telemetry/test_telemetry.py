@@ -229,3 +229,31 @@ def test_activation_tells_mode_and_revision():
     world.telemetry.activated(plan({}, mode="off"), "ba9876543210")
     assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [1, 0, 0]
     assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 0
+
+
+def test_answers_that_are_counted_together_are_all_there_when_the_counts_are_read():
+    """However often a verdict came, remembered or not, each reader sees every answer."""
+    world = World()
+    for size in (0, 10, 5000, 10):
+        world.record(facts((b"x-frame-options", b"a" * size)))
+        world.record(facts((b"x-frame-options", b"a" * size)))
+
+    assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 8
+    assert world.telemetry.metrics.total("sidecar_responses_total") == 8
+    world.telemetry.metrics.settle()
+    assert b'sidecar_rule_evaluations_total{mode="enforce",route="default",rule="frames"} 8.0' in world.telemetry.metrics.render()
+
+
+def test_a_request_that_outlives_its_revision_is_counted():
+    """What is counted by the tallies of a plan that has been replaced is neither lost nor counted twice."""
+    world = World()
+    world.record(facts())
+    tallies = world.tallies
+    world.telemetry.activated(world.plan, "another")
+    world.record(facts())
+    world.tallies = world.telemetry.activated(world.plan, "a third")
+    world.record(facts())
+    world.tallies = tallies
+    world.record(facts())
+
+    assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 4
