@@ -15,6 +15,9 @@ T = TypeVar("T")
 Error = Callable[[], Exception]
 
 
+_NEVER: tuple[float, Error] = (float("inf"), TimeoutError)
+
+
 class Expiring(Protocol):
     """A future or a stream: something that takes an exception in place of what was waited for."""
 
@@ -53,15 +56,16 @@ class Deadlines:
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        for waiting, entry in [item for item in self._entries.items() if item[1][0] <= now]:
-            if self._entries.get(waiting) is not entry:
-                continue  # one that was ended just now has gone on, and set or dropped it
+        for waiting in [waiting for waiting, (when, _) in self._entries.items() if when <= now]:
+            when, error = self._entries.get(waiting, _NEVER)
+            if when > now:
+                continue  # one that was ended just now has gone on, and moved or dropped it
             if not isinstance(waiting, asyncio.Future):
-                waiting.set_exception(entry[1]())  # stays until it is dropped: a stream may miss the first word
+                waiting.set_exception(error())  # stays until it is dropped: a stream may miss the first word
                 continue
             self.drop(waiting)
             if not waiting.done():
-                waiting.set_exception(entry[1]())
+                waiting.set_exception(error())
         self._timer = self._loop.call_later(self._tick, self._sweep)
 
 

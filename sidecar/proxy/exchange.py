@@ -160,7 +160,13 @@ class Exchange:
                 raise Refused(413, "body_too_large")
         else:
             self._bound = route.max_body
-            self._tell_bound(request.length)
+            self._tell_bound(max(request.length, self._body.total_bytes))
+
+    def _judge_octets(self, octets: int) -> None:
+        """So much of a body has come whose length was not said before."""
+        self._tell_bound(octets)
+        if octets > self._room:
+            raise Refused(413, "body_too_large")
 
     def _tell_bound(self, octets: int) -> None:
         if octets > self._bound:
@@ -178,9 +184,13 @@ class Exchange:
         elif request.expects:
             added += b"Expect: 100-continue\r\n"
         data = request_head(request, added)
-        whole = self._sent = body.is_eof() and request.length != CHUNKED
+        whole = self._sent = body.is_eof()
         if whole and request.length:
-            data += body.read_nowait()
+            piece = body.read_nowait()
+            if request.length == CHUNKED:
+                self._judge_octets(len(piece))
+                piece = (b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece)) if piece else b"0\r\n\r\n"
+            data += piece
         pool, fresh = context.pool, False
         while True:
             upstream = self._upstream = (None if fresh else pool.take()) or await pool.acquire(fresh=fresh)
@@ -239,10 +249,7 @@ class Exchange:
                 piece = await body.readany()
                 deadlines.drop(body)
                 taken += len(piece)
-                self._tell_bound(taken)
-                if taken > self._room:
-                    upstream.abort(Refused(413, "body_too_large"))
-                    return
+                self._judge_octets(taken)
                 if upstream.done or upstream.failure is not None:
                     return
                 if piece:

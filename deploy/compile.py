@@ -1,0 +1,56 @@
+"""The request path as native code: the same sources, compiled by mypyc while the wheel is built.
+
+Lives here: which modules, and the build hook that does it where the environment says SIDECAR_COMPILE=1, as
+the image's build does. Without it the wheel is plain Python and fits every machine. Must not know what the
+modules do.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+MODULES = (
+    *("policy/judge", "policy/matching", "policy/plan", "telemetry/__init__", "telemetry/metrics"),
+    *("proxy/answer", "proxy/context", "proxy/deadlines", "proxy/exchange", "proxy/faults", "proxy/forwarding"),
+    *("proxy/pool", "proxy/rules", "proxy/turns", "proxy/upstream"),
+)
+"""What every request passes through."""
+
+
+class CompileHook(BuildHookInterface[Any]):
+    """Puts a compiled module beside each source in the wheel; an import takes the compiled one."""
+
+    def dependencies(self) -> list[str]:
+        """What a build that compiles needs besides; it must see the package's own dependencies too, for their types."""
+        return ["mypy>=1.18", "setuptools>=77", *self.metadata.core.dependencies] if _wanted() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile before the files are collected. An editable install stays plain: its sources are to be changed."""
+        if not _wanted() or version == "editable":
+            return
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        folder = Path(self.directory) / "compiled"
+        for built in _compiled(Path(self.root), folder):
+            build_data["force_include"][str(built)] = str(built.relative_to(folder))
+
+
+def _wanted() -> bool:
+    return os.environ.get("SIDECAR_COMPILE") == "1"
+
+
+def _compiled(root: Path, folder: Path) -> list[Path]:
+    from mypyc.build import mypycify
+    from setuptools import Distribution
+    from setuptools.command.build_ext import build_ext
+
+    paths = [str(root / "sidecar" / f"{name}.py") for name in MODULES]
+    command = build_ext(Distribution({"name": "sidecar", "ext_modules": mypycify(paths, target_dir=str(folder / "c"))}))
+    command.build_lib, command.build_temp = str(folder), str(folder / "c")
+    command.ensure_finalized()
+    command.run()
+    return [Path(built) for built in command.get_outputs()]
