@@ -30,7 +30,7 @@ _FIRST = (
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Folders are run by one worker more than there are cores, as much of the time is waiting; what was chosen by file or name, in this process."""
+    """Folders are run by one worker more than there are cores, as much of the time is waiting; files and tests that are named, in this process."""
     cores = yield
     return cores + 1 if all(Path(arg).is_dir() for arg in config.args) else 0
 
