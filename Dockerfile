@@ -4,16 +4,16 @@ FROM python:3.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 
-# Dependencies first: this layer stays until the lock changes. The environment gets no pip of its own.
+# Dependencies first: this layer stays until the lock changes. No environment gets a pip of its own.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/sidecar \
     && pip --python /opt/sidecar/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements.lock
-RUN python -m venv /opt/build \
-    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock
+RUN python -m venv --without-pip /opt/build \
+    && pip --python /opt/build/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY sidecar sidecar
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
+RUN pip --python /opt/build/bin/python wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
     && pip --python /opt/sidecar/bin/python install --no-compile --no-deps --no-index /opt/wheel/*.whl \
     && /opt/sidecar/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/sidecar/lib \
     && mkdir /opt/state

@@ -6,6 +6,7 @@ Lives here: the worker's side of the orders. Must not know files, admin or healt
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -130,6 +131,7 @@ async def work(end: socket.socket) -> None:
 
 def main() -> None:
     """`python -m sidecar.worker FD`: only the parent calls this."""
+    gc.freeze()  # as the first process does
     run_to_end(work(socket.socket(fileno=int(sys.argv[1]))))
 
 

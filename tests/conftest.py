@@ -1,4 +1,4 @@
-"""What holds for every test: examples are not timed, and where CI says so a skipped test is a failed one."""
+"""What holds for every test: how they are spread over workers, that examples are not timed, that in CI a skipped test is a failed one."""
 
 import os
 from collections.abc import Generator
@@ -11,6 +11,35 @@ from tests.world import World
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
+
+_FIRST = (
+    "rollout/test_working_day.py",
+    "deploy/test_image.py",
+    "deploy/test_live.py",
+    "browser/test_page.py",
+    "e2e/test_enforce.py",
+    "e2e/test_readme.py",
+    "e2e/test_storm.py",
+    "e2e/test_lifecycle.py",
+    "wire/test_faults.py",
+    "browser/presets/test_presets.py",
+    "e2e/test_start.py",
+)
+"""The files that take long, the longest first, so that no worker is left alone with one of them at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Folders are run by one worker more than there are cores, as much of the time is waiting; files and tests that are named, in this process."""
+    cores = yield
+    return cores + 1 if all(Path(arg).is_dir() for arg in config.args) else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, all else as it stands; no file is torn apart, so what its tests share is made once."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture

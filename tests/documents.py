@@ -19,6 +19,7 @@ from sidecar.cli import commands
 from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, When, schema
 from sidecar.settings import Settings
 from sidecar.telemetry.metrics import METRICS
+from tests.cli import VERBS
 
 ROOT = Path(__file__).parent.parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -99,7 +100,7 @@ def cli_reference() -> str:
     """The help of every verb, as `--help` prints it."""
     lines = []
     front = click.Context(commands, info_name="sidecar", **commands.context_settings)
-    for name, verb in commands.commands.items():
+    for name, verb in VERBS.items():
         context = click.Context(verb, info_name=name, parent=front, terminal_width=100, max_content_width=100)
         lines += [f"### {name}", "", "```text", verb.get_help(context), "```", ""]
     return "\n".join(lines).rstrip()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import web
@@ -38,6 +39,8 @@ class Api:
         self._process = process
         self._token = token
         self._sessions = Sessions(token)
+        self._readers: set[Callable[[dict[str, object]], None]] = set()
+        self._over = False
 
     def app(self) -> web.Application:
         """The application of the admin listener."""
@@ -54,6 +57,7 @@ class Api:
         app.router.add_post("/-/mode", self.mode)
         Page(self._revisions, self._telemetry, self._process, self._sessions).add(app)
         add_health(app, self._process.ready, self._telemetry, self._process.refresh)
+        app.on_shutdown.append(self._end)
         return app
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -91,7 +95,7 @@ class Api:
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Live events (server-sent events); a reader that falls behind loses the oldest."""
+        """Live events (server-sent events); a reader that falls behind loses the oldest, and none holds up the end of the process."""
         response = web.StreamResponse(headers=OWN_HEADERS | {"Content-Type": "text/event-stream", "Server": "sidecar"})
         backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
 
@@ -103,15 +107,23 @@ class Api:
         await response.prepare(request)
         await response.write(b": live\n\n")
         stop = self._telemetry.watch(take)
+        self._readers.add(take)
         try:
-            while True:
+            while not self._over:
                 told = None
                 with contextlib.suppress(TimeoutError):
                     told = await asyncio.wait_for(backlog.get(), 15)
                 line = f"event: told\ndata: {json.dumps(told, default=str)}\n\n" if told else ": still here\n\n"
                 await response.write(line.encode())
+            return response
         finally:
+            self._readers.discard(take)
             stop()
+
+    async def _end(self, _app: web.Application) -> None:
+        self._over = True
+        for wake in self._readers:
+            wake({})
 
     async def reload(self, request: web.Request) -> web.Response:
         """Read the policy file now. `{unpin?, who?}`."""

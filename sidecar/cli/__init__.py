@@ -1,17 +1,32 @@
 """The front door: verbs in families, one file each; a verb calls one function and prints its result.
 
-Lives here: the command group and the exit codes (0 fine, 1 findings or refused, 2 usage). Must not know
-what any verb does.
+Lives here: the command group, which verb is of which family, and the exit codes (0 fine, 1 findings or
+refused, 2 usage). A family is loaded when one of its verbs is called: a rollback does not wait for what an
+audit needs. Must not know what any verb does.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 import sidecar
-from sidecar.cli import auditing, comparing, importing, knowledge, operate, policy, rollout, run, watching
 from sidecar.cli.printing import complain
 from sidecar.policy.model import PolicyError
+
+FAMILIES = {
+    "run": ("run", "demo", "health"),
+    "policy": ("check", "explain", "schema", "presets"),
+    "knowledge": ("headers",),
+    "comparing": ("diff", "test"),
+    "auditing": ("audit",),
+    "importing": ("import",),
+    "operate": ("status", "history", "reload", "rollback", "mode"),
+    "watching": ("capture", "drift"),
+    "rollout": ("evidence", "promote", "rehearse", "note"),
+}
+"""The file and its verbs, in the order of a working day."""
 
 
 class _Verbs(click.Group):
@@ -19,7 +34,16 @@ class _Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Verbs in the order of a working day, not of the alphabet."""
-        return list(self.commands)
+        return [verb for verbs in FAMILIES.values() for verb in verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb, from its family's file."""
+        if cmd_name not in self.commands:
+            for family in [name for name, verbs in FAMILIES.items() if cmd_name in verbs] or FAMILIES:  # for a strange word all, as click names the nearest
+                for verb in import_module(f"sidecar.cli.{family}").VERBS:
+                    verb.context_settings.setdefault("help_option_names", ["-h", "--help"])  # also where a verb is called by itself
+                    self.add_command(verb)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; a policy or settings that cannot be used is printed problem by problem."""
@@ -34,12 +58,6 @@ class _Verbs(click.Group):
 @click.version_option(sidecar.__version__, prog_name="sidecar")
 def commands() -> None:
     """Judge and rewrite security headers beside one service; report-only to enforce, and back, in a second."""
-
-
-for _family in (run.VERBS, policy.VERBS, knowledge.VERBS, comparing.VERBS, auditing.VERBS, importing.VERBS, operate.VERBS, watching.VERBS, rollout.VERBS):
-    for _verb in _family:
-        _verb.context_settings.setdefault("help_option_names", ["-h", "--help"])  # also where a verb is called by itself
-        commands.add_command(_verb)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import urllib.error
@@ -53,6 +54,7 @@ def run(config: Path | None, **flags: Any) -> None:
     from sidecar.service import run_to_end, serve
     from sidecar.telemetry.events import Sink, capture_logging
 
+    gc.freeze()  # what is loaded stays: the collector need never look at it, neither at work nor at the end
     settings = read_settings(config, flags)
     sink = Sink(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)

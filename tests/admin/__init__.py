@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Control(World):
     url: str
     health: str
     http: aiohttp.ClientSession
+    stop: Callable[[], Awaitable[None]]
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -95,6 +96,7 @@ async def control(folder: Path, token: str | None = None) -> AsyncIterator[Contr
     world.made = await world.started()
     around = world.around()
     admin, world.url = await listening(Api(world.made, world.telemetry, around, token).app())
+    world.stop = admin.cleanup
     health, world.health = await listening(health_app(around.ready, world.telemetry, around.refresh))
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as world.http:

@@ -249,6 +249,18 @@ async def test_a_reader_that_falls_behind_loses_the_oldest(admin: Control):
     assert numbers == list(range(744, 1000))
 
 
+async def test_a_reader_of_events_sees_the_end_of_the_process(admin: Control):
+    """Its stream ends whole, in place of holding up the stop until it is cut."""
+    before = len(admin.telemetry._watchers)
+    async with admin.http.get(admin.url + "/api/events") as answer:
+        while len(admin.telemetry._watchers) == before:
+            await asyncio.sleep(0)
+        await admin.stop()
+
+        assert (await answer.content.read()).startswith(b": live\n")
+    assert len(admin.telemetry._watchers) == before
+
+
 async def test_events_cannot_be_asked_for_by_head(admin: Control):
     """It would be an answer without end and without a body."""
     assert (await admin.ask("HEAD", "/api/events"))[0] == 405

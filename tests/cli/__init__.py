@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 
-from sidecar.cli import commands
+from sidecar.cli import FAMILIES, commands
 
+_FRONT = click.Context(commands)
+VERBS = {name: verb for names in FAMILIES.values() for name in names if (verb := commands.get_command(_FRONT, name))}
+"""Every verb by its name."""
 CLEAN = {"NO_COLOR": "1", "SIDECAR_ADMIN": None, "SIDECAR_POLICY": None, "SIDECAR_CONFIG": None, "SIDECAR_ADMIN_TOKEN_FILE": None, "FORCE_COLOR": None}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ import click
 import pytest
 
 import sidecar as package
-from sidecar.cli import commands, main
-from tests.cli import sidecar
+from sidecar.cli import FAMILIES, main
+from tests.cli import VERBS, sidecar
 
 WORKING = ("run", "demo", "check", "explain", "schema", "presets", "status", "history", "reload", "rollback", "mode", "health")
 DOCUMENTED = (*WORKING, "diff", "test", "headers", "import", "audit", "capture", "drift", "evidence", "promote", "rehearse", "note")
@@ -18,15 +19,39 @@ DOCUMENTED = (*WORKING, "diff", "test", "headers", "import", "audit", "capture",
 
 def test_no_verb_is_undocumented():
     """Names that scripts rely on; a new one is documented before it is shipped."""
-    assert set(commands.commands) <= set(DOCUMENTED)
-    assert set(WORKING) <= set(commands.commands)
+    assert set(VERBS) <= set(DOCUMENTED)
+    assert set(WORKING) <= set(VERBS)
 
 
-@pytest.mark.parametrize("verb", commands.commands)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_door_knows_each_family(family: str):
+    """The verbs that the door says are in a file are those that the file has, in its order."""
+    assert FAMILIES[family] == tuple(verb.name for verb in importlib.import_module(f"sidecar.cli.{family}").VERBS)
+
+
+def test_a_verb_does_not_wait_for_other_families():
+    """What a rollback loads holds neither the audit nor the imports nor the service."""
+    script = "import sys; from sidecar.cli import commands; commands.main(['rollback', '-h'], standalone_mode=False); print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = set(shown.stdout.splitlines()[-1].split())
+    assert "sidecar.cli.operate" in loaded
+    assert loaded.isdisjoint({"sidecar.cli.auditing", "sidecar.audit", "sidecar.importing", "sidecar.rollout", "sidecar.service", "aiohttp"})
+
+
+def test_a_verb_that_is_not_there():
+    """Exit code 2, and the nearest that is."""
+    result = sidecar("rollbak")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Did you mean 'rollback'?" in result.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_helps(verb: str):
     """What it does in a sentence, and each of its options in a few words."""
     result = sidecar(verb, "--help")
-    command = commands.commands[verb]
+    command = VERBS[verb]
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith(f"Usage: sidecar {verb}")

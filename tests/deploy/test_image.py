@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sidecar
-from sidecar.cli import commands
+from tests.cli import VERBS
 from tests.deploy.dockerfile import build, environment, of, stages
 from tests.deploy.files import DEPLOY, ROOT, program, run
 from tests.e2e.processes import Child, until
@@ -49,7 +49,7 @@ def test_it_is_open_where_it_must_be_and_nowhere_else():
     env = environment(FINAL)
     assert {env["SIDECAR_LISTEN"], env["SIDECAR_HEALTH"]} == {f"0.0.0.0:{port}" for port in of(FINAL, "EXPOSE")[0].split()}
     assert "SIDECAR_ADMIN" not in env
-    asked = commands.commands["health"].params[0].default
+    asked = VERBS["health"].params[0].default
     assert asked == f"http://127.0.0.1:{env['SIDECAR_HEALTH'].rpartition(':')[2]}/readyz", "what the health check asks without an argument"
 
 

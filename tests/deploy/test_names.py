@@ -11,13 +11,13 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 import sidecar
-from sidecar.cli import commands
 from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.model import MODES, Action
 from sidecar.proxy.reporting import PATH as REPORTS
 from sidecar.settings import ENV_PREFIX, Settings
 from sidecar.telemetry import metrics
 from sidecar.telemetry.metrics import METRICS
+from tests.cli import VERBS
 from tests.deploy.files import ROOT, shipped
 from tests.deploy.queries import Named, annotation_queries, panel_queries, rule_queries, rules
 
@@ -52,8 +52,8 @@ def _paths(model: type[BaseModel], above: str = "") -> set[str]:
 SETTINGS = _paths(Settings)
 PARTS = {path.partition(".")[0] for path in SETTINGS if "." in path}
 VARIABLES = {f"{ENV_PREFIX}{path.replace('.', '__').upper()}" for path in SETTINGS}
-FLAGS = {name: {flag for option in verb.params for flag in option.opts} | {"--help"} for name, verb in commands.commands.items()}
-CLI_VARIABLES = {str(option.envvar) for verb in commands.commands.values() for option in verb.params if option.envvar}
+FLAGS = {name: {flag for option in verb.params for flag in option.opts} | {"--help"} for name, verb in VERBS.items()}
+CLI_VARIABLES = {str(option.envvar) for verb in VERBS.values() for option in verb.params if option.envvar}
 SERIES = {f"{name}{suffix}" for name, row in METRICS.items() for suffix in (("_bucket", "_sum", "_count") if row.kind == "histogram" else ("",))}
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 OF_PYTHON = {sample.name for family in REGISTRY.collect() for sample in family.samples}
@@ -138,7 +138,7 @@ def test_every_event_is_told():
 
 def test_every_verb_is_a_click_command():
     """The table of verbs that the other tests rely on is the real one."""
-    assert all(isinstance(verb, click.Command) for verb in commands.commands.values())
+    assert all(isinstance(verb, click.Command) for verb in VERBS.values())
     assert {"run", "health", "check", "status", "rollback", "mode", "reload"} <= set(FLAGS)
 
 

@@ -1,8 +1,10 @@
-"""Children of the tests: started with their output in files, awaited by what they do, ended by their own handle."""
+"""Children of the tests: started with their output in files, awaited by what they do, ended by their own handle; ports for them."""
 
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +28,17 @@ def until(asked: Callable[[], T], what: str, within: float = PATIENCE) -> T:
             raise AssertionError(f"not within {within} s: {what}")
         time.sleep(0.01)
     return found
+
+
+def free_port() -> int:
+    """A port of the loopback for who cannot take 0 and tell: below those that the system gives, so that no neighbour is given it meanwhile."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.SystemRandom().randrange(20_000, 32_768)))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
 
 
 class Child:

@@ -1,14 +1,13 @@
 """Every command of the documents works as it stands, on a machine where the default ports are taken."""
 
 import os
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import recipes
-from tests.e2e.processes import ROOT, Service, clean_environment
+from tests.e2e.processes import ROOT, Service, clean_environment, free_port
 
 DOCUMENTS = [
     path
@@ -17,19 +16,10 @@ DOCUMENTS = [
 ]
 
 
-def free_ports(count: int) -> list[str]:
-    """Ports that nobody listens on now."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [str(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_works(document: Path, shop: Service, tmp_path: Path) -> None:
     """The ```sh blocks of a document, in order, in an empty folder beside a running service, all succeed."""
-    data, admin, health = free_ports(3)
+    data, admin, health = (str(free_port()) for _ in range(3))
     env = clean_environment() | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SIDECAR_UPSTREAM": shop.url,

@@ -25,13 +25,6 @@ def installed(form: str) -> bool:
     return binary is not None and {"nginx": MORE, "apache": MODULES / "mod_headers.so", "caddy": Path(binary)}[form].exists()
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _nginx(folder: Path, text: str) -> Sequence[str]:
     main = folder / "nginx.conf"
     main.write_text(

@@ -18,8 +18,9 @@ from sidecar.importing.formats import convert
 from sidecar.policy.conditions import Facts
 from sidecar.policy.plan import Plan, compile_policy, decide
 from sidecar.source import load_policy
+from tests.e2e.processes import free_port
 from tests.importing.origin import ANSWERS, HTML, Lines, origin
-from tests.importing.servers import free_port, installed, server
+from tests.importing.servers import installed, server
 
 CONFIGS = Path(__file__).parent / "configs"
 FILES = ("index.php", "index.html", "app.css", "app.js", "login.php", "photo.PNG", "note.txt")

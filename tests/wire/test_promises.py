@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 
 import pytest
 
+from tests.e2e.processes import free_port
 from tests.wire.answers import sized
 from tests.wire.origin import Line
 from tests.wire.requests_refused import REFUSED, chunked, get, post
@@ -141,9 +141,7 @@ def test_series_do_not_grow(stage: Stage) -> None:
 
 def test_loop() -> None:
     """2.3 Via: a proxy that asks itself ends with a 508, not in a storm."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with Stage(upstream=f"http://127.0.0.1:{port}", listen=f"127.0.0.1:{port}").running() as stage:
         (reply,) = stage.talk(get())
         assert (reply.status, reply.values("x-policy")) == (508, ["on"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.proxy import require_c_parser
+from tests.e2e.processes import free_port
 from tests.wire.answers import ok
 from tests.wire.origin import Origin
 from tests.wire.requests_refused import chunked, get, post
@@ -127,9 +127,7 @@ def over_tls(folder: Path, **tls: str) -> Stage:
     context.load_cert_chain(folder / "one.test.pem", folder / "one.test.key")
     context.load_verify_locations(folder / "two.test.pem")
     context.verify_mode = ssl.CERT_REQUIRED
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     return Stage({"tls": tls}, upstream=f"https://127.0.0.1:{port}", origin=Origin(options={"ssl": context, "port": port}))
 
 

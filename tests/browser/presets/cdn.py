@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif host == "fonts.googleapis.com":
             self._answer("text/css", _FONTS.encode())
         elif host == "fonts.gstatic.com":
-            self._answer("font/woff2", b"no font, and nobody will see it")
+            self._answer("font/woff2", b"no font, as the browser will say")
         elif host in ("fastapi.tiangolo.com", "cdn.redoc.ly"):
             self._answer("image/png", PICTURE)
         else:
