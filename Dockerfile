@@ -1,6 +1,8 @@
 # The image: a virtual environment from hashed locks, on slim Python, for a numeric user.
 # docker build -t header-sidecar:0.1.0 .
-FROM python:3.13-slim-bookworm AS build
+# The build's base is the same Python with a C compiler: what every request passes through is compiled.
+FROM python:3.13-bookworm AS build
+ARG COMPILE_SIDECAR=1
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 
@@ -9,9 +11,10 @@ COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/sidecar \
     && pip --python /opt/sidecar/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements.lock
 RUN python -m venv --without-pip /opt/build \
-    && pip --python /opt/build/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements-build.lock
+    && pip --python /opt/build/bin/python install --no-compile --require-hashes --only-binary :all: -r requirements-build.lock -r requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
+COPY deploy/compile.py deploy/compile.py
 COPY sidecar sidecar
 RUN pip --python /opt/build/bin/python wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
     && pip --python /opt/sidecar/bin/python install --no-compile --no-deps --no-index /opt/wheel/*.whl \

@@ -1,6 +1,6 @@
 """The request path as native code: the same sources, compiled by mypyc while the wheel is built.
 
-Lives here: which modules, and the build hook that does it where the environment says SIDECAR_COMPILE=1, as
+Lives here: which modules, and the build hook that does it where the environment says COMPILE_SIDECAR=1, as
 the image's build does. Without it the wheel is plain Python and fits every machine. Must not know what the
 modules do.
 """
@@ -40,7 +40,7 @@ class CompileHook(BuildHookInterface[Any]):
 
 
 def _wanted() -> bool:
-    return os.environ.get("SIDECAR_COMPILE") == "1"
+    return os.environ.get("COMPILE_SIDECAR") == "1"
 
 
 def _compiled(root: Path, folder: Path) -> list[Path]:

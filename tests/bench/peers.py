@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from . import compiled
 from .process import free_port
 
 HERE = Path(__file__).resolve().parent
@@ -78,13 +79,17 @@ def _write(site: Site, name: str, text: str) -> str:
     return str(path)
 
 
+def _compiled(site: Site) -> list[str]:
+    return ["env", f"PYTHONPATH={compiled.compiled()}", *_sidecar(site)]
+
+
 def _sidecar(site: Site) -> list[str]:
     rules: dict[str, object] = {
         name.lower(): {"header": name, "action": "set", "value": value} for name, value in SET.items()
     }
     rules |= {f"no-{name.lower()}": {"action": "remove", "header": name} for name in REMOVE}
     policy = {"version": 1, "name": "bench", "mode": "enforce", "rules": rules}
-    argv = [sys.executable, "-m", "sidecar", "run"]
+    argv = [sys.executable, "-P", "-m", "sidecar", "run"]
     argv += ["--policy", _write(site, "policy.yaml", json.dumps(policy, indent=1))]
     argv += ["--upstream", f"http://127.0.0.1:{site.upstream}"]
     argv += ["--listen", f"127.0.0.1:{site.port}"]
@@ -265,9 +270,11 @@ def _aiohttp(site: Site, loop: str = "asyncio") -> list[str]:
 
 
 SUBJECT = "sidecar"
+"""Compiled, as the image has it; `sidecar-plain` is what pip makes of the sources."""
 REFERENCE = "nginx"
 PEERS = (
-    Peer(SUBJECT, _module("sidecar", "header-sidecar"), _sidecar),
+    Peer(SUBJECT, compiled.missing, _compiled),
+    Peer("sidecar-plain", _module("sidecar", "header-sidecar"), _sidecar),
     Peer(REFERENCE, _nginx_missing, _nginx),
     Peer("nginx-stock", _nginx_missing, partial(_nginx, buffers="")),
     Peer("haproxy", _command("haproxy", "haproxy"), _haproxy),

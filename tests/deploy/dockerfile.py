@@ -44,8 +44,13 @@ def environment(stage: list[Instruction]) -> dict[str, str]:
     return dict(pair.split("=", 1) for rest in of(stage, "ENV") for pair in shlex.split(rest))
 
 
-def build(stage: list[Instruction], context: Path, root: Path) -> None:
-    """Run a stage's COPY and RUN instructions with `root` in the place of `/opt` and of its work folder."""
+def build(stage: list[Instruction], context: Path, root: Path, **arguments: str) -> None:
+    """Run a stage's COPY and RUN instructions with `root` in the place of `/opt` and of its work folder.
+
+    `arguments` are build arguments: for what ARG names, in the place of its default.
+    """
+    given = dict(rest.split("=", 1) for rest in of(stage, "ARG"))
+    assert given.keys() >= arguments.keys()
     source = root / "src"
     source.mkdir(parents=True)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -54,11 +59,12 @@ def build(stage: list[Instruction], context: Path, root: Path) -> None:
         if instruction.word == "COPY":
             for name in words[:-1]:
                 target = source / words[-1]
+                target.parent.mkdir(parents=True, exist_ok=True)
                 if (context / name).is_dir():
                     shutil.copytree(context / name, target, ignore=shutil.ignore_patterns("__pycache__"))
                 else:
                     shutil.copy(context / name, target)
         elif instruction.word == "RUN":
             command = instruction.rest.replace("/opt/", f"{root}/")
-            done = subprocess.run(["sh", "-ec", command], cwd=source, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=300, check=False)
+            done = subprocess.run(["sh", "-ec", command], cwd=source, env=os.environ | {"PATH": path} | given | arguments, capture_output=True, text=True, timeout=300, check=False)
             assert done.returncode == 0, f"RUN {command}\n{done.stdout}\n{done.stderr}"
