@@ -17,7 +17,7 @@ import aiohttp
 import sidecar
 from sidecar.policy.breakage import Fetch
 from sidecar.policy.conditions import Facts
-from sidecar.policy.judge import Verdict
+from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import read_reports
@@ -43,6 +43,7 @@ class Telemetry:
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
+        self._told: dict[Verdict, list[dict[str, object]]] = {}
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
         """Called with each answer of the service, as it sent it; must cost little."""
@@ -96,7 +97,14 @@ class Telemetry:
             route=route.name,
             request_id=request_id,
             **_http_facts(facts),
-            changes=[
+            changes=self._changes(verdict),
+        )
+
+    def _changes(self, verdict: Verdict) -> list[dict[str, object]]:
+        """What an event tells of a verdict's findings; made once for one that comes again."""
+        told = self._told.get(verdict)
+        if told is None:
+            told = [
                 {
                     "rule": finding.rule,
                     "header": finding.header,
@@ -107,8 +115,12 @@ class Telemetry:
                     "after": shown(finding.header, finding.after, self._value_bytes),
                 }
                 for finding in verdict.findings
-            ],
-        )
+            ]
+            if verdict.remembered:
+                if len(self._told) >= REMEMBERED:
+                    self._told.clear()
+                self._told[verdict] = told
+        return told
 
     def upstream_failed(self, reason: str, *, request_id: str = "", detail: str = "") -> None:
         """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS."""
@@ -139,6 +151,7 @@ class Telemetry:
 
     def activated(self, plan: Plan, revision: str) -> dict[str, RouteTally]:
         """Bind the counters of a plan that is about to be put in force."""
+        self._told.clear()
         tallies = self.metrics.bind(plan)
         self.metrics.only("sidecar_policy_info", plan.name, revision)
         for mode in MODES:

@@ -94,21 +94,25 @@ class _SinkLogger:
 
 
 class Cap:
-    """So many places a second."""
+    """So many places a second: all at once after a quiet second, evenly under load.
+
+    Were all of them taken when a second begins, each request behind them would wait until they are written.
+    The generic cell rate algorithm (ITU-T I.371): `_due` is when the places given so far would have come one by one.
+    """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = per_second
         self._clock = clock
-        self._second = 0
-        self._left = per_second
+        self._each = 1 / per_second if per_second else float("inf")
+        self._saved = 1 - self._each + 1e-9
+        self._due = 0.0
 
     def take(self) -> bool:
-        """Take a place; False when there is none left in this second."""
-        now = int(self._clock())
-        if now != self._second:
-            self._second, self._left = now, self._per_second
-        self._left -= 1
-        return self._left >= 0
+        """Take a place; False when there is none."""
+        now = self._clock()
+        if self._due > now + self._saved:
+            return False
+        self._due = max(self._due, now) + self._each
+        return True
 
 
 class Events:
@@ -117,8 +121,10 @@ class Events:
     def __init__(self, sink: Lines, *, level: str = "info", per_second: int = 100, clock: Callable[[], float] = time.monotonic) -> None:
         self.sink = sink
         self.suppressed = 0
+        self._clock = clock
         self._cap = Cap(per_second, clock)
         self._untold = 0
+        self._told_suppressed = 0.0
         self._log = structlog.wrap_logger(
             _SinkLogger(sink),
             processors=[*_shared(), structlog.processors.JSONRenderer()],
@@ -132,7 +138,8 @@ class Events:
     def may_tell(self) -> bool:
         """Take one place under the cap; False = count it as suppressed and build nothing."""
         if self._cap.take():
-            self.tell_suppressed()
+            if self._untold and self._clock() - self._told_suppressed >= 1:
+                self.tell_suppressed()
             return True
         self._untold += 1
         self.suppressed += 1
@@ -141,7 +148,7 @@ class Events:
     def tell_suppressed(self) -> None:
         """Tell how many were suppressed since this was last told; nothing when none were."""
         if self._untold:
-            count, self._untold = self._untold, 0
+            count, self._untold, self._told_suppressed = self._untold, 0, self._clock()
             self.tell("events.suppressed", level="warning", count=count)
 
 

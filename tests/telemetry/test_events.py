@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sidecar.policy import headers
 from sidecar.telemetry import Events, events
-from sidecar.telemetry.events import Sink, capture_logging, shown
+from sidecar.telemetry.events import Cap, Sink, capture_logging, shown
 from tests.telemetry import Collected
 
 
@@ -147,6 +147,19 @@ def test_the_cap_counts_what_it_holds_back_and_tells_it():
     assert made.suppressed == 3
     made.tell_suppressed()
     assert len(lines.events) == 1
+
+
+def test_under_load_the_places_of_a_second_are_spread_over_it():
+    """After a quiet second all are there at once; then each comes in its turn, and no second has more than it was promised."""
+    now = [50.0]
+    cap = Cap(4, clock=lambda: now[0])
+    taken = []
+    for step in range(32):
+        now[0] = 50 + step / 8
+        taken += [step for _ in range(6) if cap.take()]
+
+    assert taken[:4] == [0, 0, 0, 0]
+    assert taken[4:] == list(range(2, 32, 2)), "one each quarter of a second"
 
 
 @pytest.fixture
