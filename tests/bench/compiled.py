@@ -31,6 +31,8 @@ def compiled() -> Path:
     folder = ROOT / "build" / f"compiled-{mark.hexdigest()[:16]}"
     if not folder.exists():
         folder.parent.mkdir(exist_ok=True)
+        for old in folder.parent.glob("compiled-*"):
+            shutil.rmtree(old)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             _run("build", "--wheel", "--no-isolation", "--outdir", scratch, str(ROOT))
             wheel = next(Path(scratch).glob("*.whl"))
