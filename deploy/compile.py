@@ -15,8 +15,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
     *("policy/judge", "policy/matching", "policy/plan", "telemetry/__init__", "telemetry/metrics"),
-    *("proxy/answer", "proxy/context", "proxy/deadlines", "proxy/exchange", "proxy/faults", "proxy/forwarding"),
-    *("proxy/pool", "proxy/rules", "proxy/turns", "proxy/upstream"),
+    *("proxy/answer", "proxy/context", "proxy/deadlines", "proxy/downstream", "proxy/exchange", "proxy/faults"),
+    *("proxy/flow", "proxy/forwarding", "proxy/pool", "proxy/rules", "proxy/turns", "proxy/upstream"),
 )
 """What every request passes through."""
 
@@ -26,7 +26,7 @@ class CompileHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """What a build that compiles needs besides; it must see the package's own dependencies too, for their types."""
-        return ["mypy>=1.18", "setuptools>=77", *self.metadata.core.dependencies] if _wanted() else []
+        return ["mypy>=1.18", "setuptools>=77", "types-PyYAML>=6", *self.metadata.core.dependencies] if _wanted() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before the files are collected. An editable install stays plain: its sources are to be changed."""

@@ -1,8 +1,9 @@
-"""The client's side of a connection: aiohttp's protocol and parser, with the exchanges driven by us.
+"""The client's side of a connection: requests one by one, each as an exchange that is driven from here.
 
-Lives here: `Downstream`. aiohttp brings llhttp and the body stream with flow control; how requests follow
-each other, what a parser error becomes and when a connection ends is decided here. One request is parsed at a time: octets behind it are held until it has been answered, so
-no later fault can reach an earlier answer. Must not know the upstream or the policy.
+Lives here: `Downstream`. aiohttp brings llhttp and the streams of bodies; how requests follow each other,
+what a parser error becomes and when a connection ends is decided here. One request is parsed at a time:
+octets behind it are held until it has been answered, so no later fault can reach an earlier answer. Must
+not know the upstream or the policy.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.tcp_helpers import tcp_keepalive
 
 from sidecar.proxy.faults import ClientGone, Refused
+from sidecar.proxy.flow import Flow
 from sidecar.proxy.parser import Incoming, make_parser, refusal_for
 from sidecar.proxy.turns import Turn
 
@@ -59,20 +59,20 @@ class Tunnelled(Protocol):
     def client_lost(self) -> None: ...
 
 
-class Downstream(BaseProtocol):
-    """One client connection. Names with an underscore that are not set here are aiohttp's.
+class Downstream(Flow):
+    """One client connection.
 
     `_work` is the exchange under way, a coroutine that this connection drives, and `_waiting` what it waits
     for: mostly a `Turn`, so that an answer is passed on from where it was received.
     """
 
-    _parser: HttpRequestParser | None
     peer: Peer
 
     def __init__(self, listener: Listener) -> None:
         context = self._context = listener.context
         self._listener, self._serve = listener, listener.serve
-        super().__init__(context.loop)
+        super().__init__()
+        self._loop = context.loop
         self._parser = self._new_parser()
         self._messages: list[Incoming] = []
         self._work: Coroutine[Any, None, bool] | None = None
@@ -106,9 +106,8 @@ class Downstream(BaseProtocol):
 
     async def drained(self) -> None:
         """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
-        if self._paused and self.transport is not None:
-            turn = self.turn()
-            self._drain_waiter = turn  # type: ignore[assignment]  # aiohttp only asks whether it is done, and ends it
+        if self.writing_paused and self.transport is not None:
+            turn = self._drained = self.turn()
             self._context.deadlines.set(self, self._context.settings.timeouts.idle, _client_stuck)
             await turn
 
@@ -127,7 +126,7 @@ class Downstream(BaseProtocol):
             _, _, tail = self._parser.feed_data(b"")
         self._tunnel = tunnel
         held, self._held = tail + self._held, bytearray()
-        self._resume_transport_reading()
+        self._resume_transport()
         return held
 
     @property
@@ -177,7 +176,6 @@ class Downstream(BaseProtocol):
         scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
         self.peer = context.forwarder.peer(address, port, scheme)
         super().connection_made(transport)
-        tcp_keepalive(stream)
         stream.set_write_buffer_limits(2 * BUFFER)
         if connections.n > context.settings.limits.connections:
             context.telemetry.request_rejected("connections", status=0, client=address)
@@ -194,7 +192,6 @@ class Downstream(BaseProtocol):
         if not self._body.is_eof():
             self._context.deadlines.drop(self._body)
         self._context.deadlines.drop(self)
-        self._drain_waiter = self._parser = None
         super().connection_lost(exc)
         # A future that is over already has called for `_resumed`, which sees that the client is gone.
         if self._waiting is not None and not self._waiting.cancel() and isinstance(self._waiting, Turn):
@@ -270,7 +267,7 @@ class Downstream(BaseProtocol):
             held, self._held = bytes(self._held), bytearray()
             self._feed(held)
             if len(held) > HELD:
-                self._resume_transport_reading()
+                self._resume_transport()
 
     def _renew(self) -> None:
         """Start a clean parser behind a chunked request.
@@ -294,7 +291,7 @@ class Downstream(BaseProtocol):
     # Reading.
 
     def data_received(self, data: bytes) -> None:
-        """aiohttp's protocol; `data` is empty when a paused body is read again."""
+        """Asyncio's protocol; `data` is empty when a paused body is read again."""
         if self._tunnel is not None:
             self._tunnel.from_client(data)
         elif self._deaf:
@@ -311,7 +308,7 @@ class Downstream(BaseProtocol):
     def _hold(self, data: bytes) -> None:
         self._held += data
         if len(self._held) > HELD:
-            self._pause_transport_reading()
+            self._pause_transport()
 
     def _feed(self, data: bytes) -> None:
         """Parse. Whatever goes wrong becomes a refusal: of the request being read, or in place of the next."""
@@ -322,6 +319,7 @@ class Downstream(BaseProtocol):
         try:
             if not self._busy:
                 parser.message_consumed()
+            messages: Any  # of a class that differs between aiohttp's two parsers: see Message
             messages, _, _ = parser.feed_data(data)
         except Exception as error:  # noqa: BLE001  (no octets from outside may raise out of here)
             self._refuse(refusal_for(error, self._context.settings.limits))
@@ -375,20 +373,20 @@ class Downstream(BaseProtocol):
             self._end()
             return
         self._deaf, self._busy, self._budget = True, False, LINGER_OCTETS
-        self._resume_transport_reading()
+        self._resume_transport()
         if transport.can_write_eof():
             with suppress(OSError):  # the client may have gone already
                 transport.write_eof()
         self._context.deadlines.set(self, LINGER_SECONDS, _idle_over)
 
     def pause_writing(self) -> None:
-        """aiohttp's protocol."""
+        """Asyncio's protocol."""
         super().pause_writing()
         if self._tunnel is not None:
             self._tunnel.client_full()
 
     def resume_writing(self) -> None:
-        """aiohttp's protocol."""
+        """Asyncio's protocol."""
         super().resume_writing()
         if self._tunnel is not None:
             self._tunnel.client_ready()
