@@ -132,6 +132,7 @@ async def work(end: socket.socket) -> None:
 def main() -> None:
     """`python -m sidecar.worker FD`: only the parent calls this."""
     gc.freeze()  # as the first process does
+    gc.set_threshold(10_000, 20, 20)
     run_to_end(work(socket.socket(fileno=int(sys.argv[1]))))
 
 

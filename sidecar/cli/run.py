@@ -55,6 +55,7 @@ def run(config: Path | None, **flags: Any) -> None:
     from sidecar.telemetry.events import Sink, capture_logging
 
     gc.freeze()  # what is loaded stays: the collector need never look at it, neither at work nor at the end
+    gc.set_threshold(10_000, 20, 20)  # requests leave no cycles: looking every 700 objects found nothing, for 5 % of the time
     settings = read_settings(config, flags)
     sink = Sink(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)

@@ -7,7 +7,7 @@ service repeats most of its lines, and each is judged once. Must not know connec
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.rules import (
@@ -38,8 +38,17 @@ _KINDS = {
     b"transfer-encoding": CODING,
     b"upgrade": UPGRADE,
 }
-Line: TypeAlias = tuple[int, tuple[bytes, bytes], frozenset[bytes]]
-"""What a line means here, its name and value, and the names that it nominates if it is a Connection line."""
+
+
+class Line:
+    """What a line means here, its name and value, and the names that it nominates if it is a Connection line."""
+
+    __slots__ = ("field", "kind", "names")
+
+    def __init__(self, kind: int, field: tuple[bytes, bytes], names: frozenset[bytes]) -> None:
+        self.kind = kind
+        self.field: Any = field  # as mypyc sees it one object, not two values that are made a tuple each time
+        self.names = names
 
 
 class Answer(NamedTuple):
@@ -67,7 +76,7 @@ class _Lines(dict[bytes, Line]):
         name, value = found[1], found[2]
         lower = name.lower()
         kind = _KINDS.get(lower, PASSED)
-        line = (kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ()))
+        line = Line(kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ()))
         if len(octets) <= KEPT_OCTETS and lower != b"set-cookie":
             if len(self) >= KEPT_LINES:
                 self.clear()
@@ -112,25 +121,26 @@ class AnswerReader:
         upgrade = b""
         nominated: frozenset[bytes] = frozenset()
         for octets in split[1:]:
-            kind, line, names = lines[octets]
+            line = lines[octets]
+            kind, field = line.kind, line.field
             if not kind:
-                fields.append(line)
+                fields.append(field)
             elif kind == CONNECTION:
-                nominated = nominated | names if nominated else names
+                nominated = nominated | line.names if nominated else line.names
             elif kind == LENGTH:
-                if length is not None or not DIGITS.fullmatch(line[1]):
+                if length is not None or not DIGITS.fullmatch(field[1]):
                     raise UpstreamFailed(502, "invalid_framing", "Content-Length")
-                length = int(line[1])
+                length = int(field[1])
                 if status != 204 or length == 0:
-                    fields.append(line)
+                    fields.append(field)
             elif kind == CODING:
-                if coding is not None or line[1].lower() != b"chunked" or not http11:
+                if coding is not None or field[1].lower() != b"chunked" or not http11:
                     raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
                 coding = b"chunked"
                 if status != 204:
-                    fields.append(line)
+                    fields.append(field)
             elif kind == UPGRADE:
-                upgrade = line[1].lower()
+                upgrade = field[1].lower()
         if length is not None and coding is not None:
             raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
         keep_alive = http11

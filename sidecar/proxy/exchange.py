@@ -79,40 +79,38 @@ class Exchange:
 
     async def run(self) -> bool:
         """From the request's head to the last octet of the answer, counted once, with nothing left behind."""
-        self._context.telemetry.in_flight.n += 1
-        try:
-            return await self._exchanged()
-        except asyncio.CancelledError:
-            if not self._settled:
-                self._context.telemetry.aborts.n += 1
-            raise
-        finally:
-            self._settle()
-            self._close()
-
-    async def _exchanged(self) -> bool:
         context = self._context
+        context.telemetry.in_flight.n += 1
         try:
             request, origin = self._admit()
             if request.path == REPORTS_PATH and context.reports is not None:
-                return await self._own(await receive_report(context, request, self._body))
+                return self._own(await receive_report(context, request, self._body))
             if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
                 if forwards == 0:
-                    return await self._own(204)
+                    return self._own(204)
                 request = one_forward_less(request)
             upstream, answer = await self._ask(request, origin)
             if answer.status == 101:
                 return await self._switch(request, upstream, answer)
+            if answer.length >= 0 and upstream.done:
+                return self._relay_whole(request, upstream, answer)
             return await self._relay(request, upstream, answer)
         except Refused as refusal:
             self._request_id = self._request_id or context.forwarder.new_id()
             context.telemetry.request_rejected(
                 refusal.reason, status=refusal.status, request_id=self._request_id, client=self._client.peer.address
             )
-            return await self._own(refusal.status, refusal.fields, close=self._unread())
+            return self._own(refusal.status, refusal.fields, close=self._unread())
         except UpstreamFailed as failure:
             context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
-            return await self._own(failure.status, close=self._unread())
+            return self._own(failure.status, close=self._unread())
+        except asyncio.CancelledError:
+            if not self._settled:
+                context.telemetry.aborts.n += 1
+            raise
+        finally:
+            self._settle()
+            self._close()
 
     def _settle(self) -> None:
         """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
@@ -273,6 +271,14 @@ class Exchange:
 
     # To the client.
 
+    def _relay_whole(self, request: Request, upstream: Connection, answer: Answer) -> bool:
+        """Pass an answer on that is here to its end, in one piece."""
+        keep_alive = request.keep_alive and not (self._unread() or self._context.draining)
+        head = self._judged(answer, "upstream", keep_alive=keep_alive)
+        self._answered = True
+        self._client.write(head + upstream.take())
+        return self._relayed(upstream, keep_alive=keep_alive)
+
     async def _relay(self, request: Request, upstream: Connection, answer: Answer) -> bool:
         """Pass the upstream's answer through the policy and on, as it comes."""
         chunked = answer.length == CHUNKED
@@ -284,10 +290,7 @@ class Exchange:
         head = self._judged(answer, "upstream", keep_alive=keep_alive)
         self._answered = True
         try:
-            if upstream.done and not chunked:
-                self._client.write(head + upstream.take())
-            else:
-                await self._pass_body(upstream, head, chunked=chunked)
+            await self._pass_body(upstream, head, chunked=chunked)
         except UpstreamFailed as failure:
             self._context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
             self._cut(visible=not until_close)
@@ -295,6 +298,10 @@ class Exchange:
         except (Refused, ClientGone, ConnectionError):
             self._cut(visible=not until_close)
             raise ClientGone from None
+        return self._relayed(upstream, keep_alive=keep_alive)
+
+    def _relayed(self, upstream: Connection, *, keep_alive: bool) -> bool:
+        """The answer is out: what is left on either connection."""
         if upstream.extra:
             self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
         # An upload that gave up is over too, but the upstream still waits for the rest of that body.
@@ -332,7 +339,7 @@ class Exchange:
         await websocket(self._context, self._client, upstream, head)
         return False
 
-    async def _own(self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, close: bool = False) -> bool:
+    def _own(self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, close: bool = False) -> bool:
         """Answer ourselves; the connection ends when the request was not read to its end."""
         request = self._request
         answer, body = own_answer(status, extra)

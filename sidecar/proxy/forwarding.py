@@ -101,7 +101,7 @@ class Forwarder:
 
     def new_id(self) -> str:
         """A request id that no other process makes."""
-        return f"{self._id_prefix}{next(self._ids):08x}"
+        return self._id_prefix + next(self._ids).to_bytes(6, "big").hex()
 
     def _trusts(self, address: str) -> bool:
         if not self._networks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from aiohttp.http import HttpVersion10, HttpVersion11
 
@@ -94,6 +94,7 @@ class RequestReader:
         host = length = coding = None
         upgrade = key = b""
         expects = False
+        line: Any  # as mypyc sees it one object, not two values that are made a tuple again
         for line in lines:
             kind, lower = kinds[line[0]]
             if not kind:

@@ -96,6 +96,7 @@ PER_WORKER = {name: row.kind for name, row in METRICS.items() if not name.starts
 """What each worker counts for itself and the parent sums."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+FASTEST = BUCKETS[0]
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -121,7 +122,7 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         """Count one duration."""
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.counts[0 if seconds <= FASTEST else bisect_left(BUCKETS, seconds)] += 1.0
         self.total += seconds
 
 
