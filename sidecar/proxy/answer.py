@@ -160,4 +160,5 @@ class AnswerReader:
         else:
             body = UNTIL_CLOSE
             keep_alive = False
-        return Answer(status, start, fields, body, keep_alive, upgrade)
+        # A NamedTuple's own constructor is a Python function around this call: here and where else each request makes one.
+        return tuple.__new__(Answer, (status, start, fields, body, keep_alive, upgrade))

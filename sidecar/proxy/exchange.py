@@ -109,17 +109,18 @@ class Exchange:
                 context.telemetry.aborts.n += 1
             raise
         finally:
-            self._settle()
-            self._close()
+            now = context.loop.time()
+            self._settle(now)
+            self._close(now)
 
-    def _settle(self) -> None:
+    def _settle(self, now: float) -> None:
         """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
         if not self._settled:
             self._settled = True
             self._context.telemetry.in_flight.n -= 1
-            self._context.telemetry.request_seconds.observe(self._context.loop.time() - self._started)
+            self._context.telemetry.request_seconds.observe(now - self._started)
 
-    def _close(self) -> None:
+    def _close(self, now: float) -> None:
         """Leave nothing behind, however the exchange ended."""
         for handle in (self._continue, self._total):
             if handle is not None:
@@ -127,7 +128,7 @@ class Exchange:
         if self._upload is not None:
             self._upload.cancel()
         if self._upstream is not None:
-            self._context.pool.release(self._upstream, clean=self._clean)
+            self._context.pool.release(self._upstream, now, clean=self._clean)
             self._upstream = None
 
     def _admit(self) -> tuple[Request, Origin]:
@@ -191,8 +192,12 @@ class Exchange:
             data += piece
         pool, fresh = context.pool, False
         while True:
-            upstream = self._upstream = (None if fresh else pool.take()) or await pool.acquire(fresh=fresh)
             asked = context.loop.time()
+            taken = None if fresh else pool.take(asked)
+            if taken is None:
+                taken = await pool.acquire(fresh=fresh)
+                asked = context.loop.time()
+            upstream = self._upstream = taken
             if timeouts.total and self._total is None:
                 self._total = context.loop.call_later(timeouts.total, self._expire)
             upstream.ask(request.method, data, self._interim)
@@ -207,7 +212,7 @@ class Exchange:
                 if not (failure.untouched and upstream.reused and not request.length and request.method in IDEMPOTENT):
                     raise
                 context.telemetry.retries.n += 1
-                pool.release(upstream, clean=False)
+                pool.release(upstream, asked, clean=False)
                 self._upstream, fresh = None, True
                 continue
             context.telemetry.upstream_seconds.observe(context.loop.time() - asked)
@@ -335,7 +340,7 @@ class Exchange:
             raise UpstreamFailed(502, "upgrade")
         self._answered = True
         head = answer_head(answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        self._settle()
+        self._settle(self._context.loop.time())
         await websocket(self._context, self._client, upstream, head)
         return False
 
@@ -363,7 +368,7 @@ class Exchange:
             method, host, path = message.method, "", target if target.startswith("/") else "/"
         route = active.plan.route(host, method, path)
         seen = () if isinstance(message, Refused) else message.raw_headers
-        facts = Facts(method, host, path, self._scheme, seen, answer.status, answer.fields, self._address)
+        facts = tuple.__new__(Facts, (method, host, path, self._scheme, seen, answer.status, answer.fields, self._address))
         verdict = route.judge(facts)
         self._context.telemetry.record(
             active.tallies[route.name], active.revision, route, facts, verdict, origin=origin, request_id=self._request_id

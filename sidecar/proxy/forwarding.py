@@ -79,7 +79,8 @@ class Forwarder:
         claims = request.claims
         if not claims:
             request_id = self.new_id()
-            return Origin(peer.address, peer.scheme, request_id, peer.lines(request.host) + self._plain[request.http10] % request_id.encode("ascii"))
+            lines = peer.lines(request.host) + self._plain[request.http10] % request_id.encode("ascii")
+            return tuple.__new__(Origin, (peer.address, peer.scheme, request_id, lines))
         client, scheme, request_id = peer.address, peer.scheme, ""
         if peer.trusted:
             chain = self._chain(claims, peer.address)

@@ -56,7 +56,7 @@ class Pool:
         Raises:
             UpstreamFailed: 503 when the limit held for timeouts.connect; 502 or 504 when connecting failed.
         """
-        if not fresh and (kept := self.take()) is not None:
+        if not fresh and (kept := self.take(self._loop.time())) is not None:
             return kept
         if not self._waiting:
             if self._open < self._limits.upstream_connections:
@@ -72,12 +72,12 @@ class Pool:
             handed.abort()
         return await self._fill()
 
-    def take(self) -> Connection | None:
-        """A kept connection, if there is one and nobody waits for it."""
+    def take(self, now: float) -> Connection | None:
+        """A kept connection, if there is one and nobody waits for it; `now` by the loop's clock."""
         if self._waiting:
             return None
         # The youngest first: the others grow old and are dropped. None is used near the service's own idle limit.
-        oldest = self._loop.time() - self._fresh_for
+        oldest = now - self._fresh_for
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_since >= oldest and connection.usable():
@@ -86,13 +86,13 @@ class Pool:
             self._open -= 1
         return None
 
-    def release(self, connection: Connection, *, clean: bool) -> None:
+    def release(self, connection: Connection, now: float, *, clean: bool) -> None:
         """Give a connection back: `clean` when its answer ended as it should and the whole request was sent."""
         if not clean or not connection.keep_alive:
             connection.abort()
             self._vacate()
             return
-        connection.release(self._loop.time())
+        connection.release(now)
         if not self._hand(connection):
             self._idle.append(connection)
             if self._evicting is None:
@@ -137,7 +137,7 @@ class Pool:
                 if handed is None:
                     self._vacate()
                 else:
-                    self.release(handed, clean=True)
+                    self.release(handed, self._loop.time(), clean=True)
             raise
 
     def _hand(self, connection: Connection | None) -> bool:

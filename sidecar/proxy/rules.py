@@ -147,20 +147,10 @@ class RequestReader:
                 fields = [line for line in fields if line[0].lower() not in nominated]
                 for lower in nominated:
                     claims.pop(lower, None)
-        return Request(
-            method,
-            target,
-            target.partition(b"?")[0].decode("ascii"),
-            (named or host or b"").decode("ascii"),
-            fields,
-            claims,
-            body,
-            expects and body != 0,
-            key,
-            # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
-            not (message.should_close or message.upgrade),
-            http10,
-        )
+        path, name = target.partition(b"?")[0].decode("ascii"), (named or host or b"").decode("ascii")
+        # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
+        keep_alive = not (message.should_close or message.upgrade)
+        return tuple.__new__(Request, (method, target, path, name, fields, claims, body, expects and body != 0, key, keep_alive, http10))
 
 
 PASSED, DROPPED, HOST, CONNECTION, LENGTH, CODING, UPGRADE, EXPECT, CLAIM, KEY = range(10)
