@@ -17,11 +17,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from aiohttp.http import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.flow import Flow
+from sidecar.proxy.flow import Flow, Parser
 from sidecar.proxy.parser import Incoming, make_parser, refusal_for
 from sidecar.proxy.turns import Turn
 
@@ -90,7 +89,7 @@ class Downstream(Flow):
         self._head_started = False
         self._tunnel: Tunnelled | None = None
 
-    def _new_parser(self) -> HttpRequestParser:
+    def _new_parser(self) -> Parser:
         return make_parser(self, self._loop, self._context.settings.limits, BUFFER)
 
     # What the exchange asks.
@@ -319,7 +318,6 @@ class Downstream(Flow):
         try:
             if not self._busy:
                 parser.message_consumed()
-            messages: Any  # of a class that differs between aiohttp's two parsers: see Message
             messages, _, _ = parser.feed_data(data)
         except Exception as error:  # noqa: BLE001  (no octets from outside may raise out of here)
             self._refuse(refusal_for(error, self._context.settings.limits))

@@ -1,6 +1,6 @@
 """Flow control of a client connection, as aiohttp's parser and body streams ask it of their protocol.
 
-Lives here: `Flow`. In the place of aiohttp's own base class, so that it can be compiled with what stands on
+Lives here: `Flow`, and `Parser` as it is used. In the place of aiohttp's own base class, so that it can be compiled with what stands on
 it. Must not know requests.
 """
 
@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import cast
+from typing import Any, Protocol, cast
 
-from aiohttp.http import HttpRequestParser
 from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
 from sidecar.proxy.turns import Turn
+
+
+class Parser(Protocol):
+    """aiohttp's request parser: what its one in C really gives is not of the types that its stubs name."""
+
+    def feed_data(self, data: bytes, /) -> Any: ...
+    def feed_eof(self) -> Any: ...
+    def message_consumed(self) -> Any: ...
+    def pause_reading(self) -> Any: ...
 
 
 class Flow(asyncio.Protocol):
@@ -23,7 +31,7 @@ class Flow(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
         self._drained: Turn | None = None
-        self._parser: HttpRequestParser | None = None
+        self._parser: Parser | None = None
         self._reading_paused = False
 
     # What aiohttp's streams ask.

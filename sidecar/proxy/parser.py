@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import BadHttpMethod, BadStatusLine, InvalidURLErro
 from aiohttp.streams import StreamReader
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.flow import Flow
+from sidecar.proxy.flow import Flow, Parser
 from sidecar.settings import Limits
 
 
@@ -45,7 +45,7 @@ class Incoming(NamedTuple):
     """Of the head, at most."""
 
 
-def make_parser(protocol: Flow, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: int) -> HttpRequestParser:
+def make_parser(protocol: Flow, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: int) -> Parser:
     """A parser that stops behind each request: its queue holds one.
 
     The limits are judged in rules.py; here they bound what the parser may hold, and end a line that never ends.
