@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
 
-BUFFER = 131_072
+BUFFER = 65_536
 """Octets of a request body held for a slow upstream before the client is no longer read; twice at most."""
 
 HELD = 65_536

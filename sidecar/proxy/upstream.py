@@ -24,7 +24,7 @@ from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE
 from sidecar.proxy.turns import Turn
 from sidecar.settings import Limits
 
-HIGH_WATER = 262_144
+HIGH_WATER = 131_072
 """Octets of a body held for a slow client before the upstream is no longer read."""
 
 MAX_INTERIM = 16
