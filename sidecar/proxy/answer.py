@@ -7,7 +7,7 @@ service repeats most of its lines, and each is judged once. Must not know connec
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.rules import (
@@ -30,7 +30,12 @@ KEPT_OCTETS = 256
 _STATUS = re.compile(rb"HTTP/1\.([01])( ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?)[\t ]*")
 
-PASSED, DROPPED, CONNECTION, LENGTH, CODING, UPGRADE = range(6)
+PASSED: Final = 0
+DROPPED: Final = 1
+CONNECTION: Final = 2
+LENGTH: Final = 3
+CODING: Final = 4
+UPGRADE: Final = 5
 _KINDS = {
     **dict.fromkeys(HOP_BY_HOP, DROPPED),
     b"connection": CONNECTION,

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
 
-BUFFER = 65_536
+BUFFER: Final = 65_536
 """Octets of a request body held for a slow upstream before the client is no longer read; twice at most."""
 
-HELD = 65_536
+HELD: Final = 65_536
 """Octets behind a request that is being answered; more are not read."""
 
-LINGER_SECONDS = 2.0
-LINGER_OCTETS = 1 << 20
+LINGER_SECONDS: Final = 2.0
+LINGER_OCTETS: Final = 1 << 20
 """After an early answer the client may still be sending; without reading on, a reset would destroy the answer."""
 
-FIRST_REQUEST = 0.5
+FIRST_REQUEST: Final = 0.5
 """Seconds that a new connection has, while the process ends, for the request that it was opened for."""
 
-_RESET = struct.pack("ii", 1, 0)
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET: Final = struct.pack("ii", 1, 0)
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_idle_over = partial(ClientGone, "idle")
-_header_late = partial(Refused, 408, "header_timeout")
-_client_stuck = partial(ClientGone, "stopped reading")
+_idle_over: Final = partial(ClientGone, "idle")
+_header_late: Final = partial(Refused, 408, "header_timeout")
+_client_stuck: Final = partial(ClientGone, "stopped reading")
 
 
 class Tunnelled(Protocol):

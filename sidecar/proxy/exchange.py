@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.policy.conditions import Facts
 from sidecar.proxy.answer import Answer
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 CONTINUE_AFTER = 1.0
 """Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
 
-_body_late = partial(Refused, 408, "body_timeout")
-_response_late = partial(UpstreamFailed, 504, "response_timeout")
-_idle_late = partial(UpstreamFailed, 504, "idle_timeout")
-_total_late = partial(UpstreamFailed, 504, "total_timeout")
-_NEVER = float("inf")
-_BOUNDLESS = 1 << 62
+_body_late: Final = partial(Refused, 408, "body_timeout")
+_response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
+_idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
+_total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
+_NEVER: Final = float("inf")
+_BOUNDLESS: Final = 1 << 62
 
 
 def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:

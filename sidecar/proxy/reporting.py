@@ -6,7 +6,7 @@ reports say, nor how they are told.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp.streams import StreamReader
 
@@ -16,7 +16,7 @@ from sidecar.proxy.rules import Request
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
 
-PATH = "/.well-known/sidecar/reports"
+PATH: Final = "/.well-known/sidecar/reports"
 _TYPES = frozenset({b"application/csp-report", b"application/reports+json"})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiohttp.http import HttpVersion10, HttpVersion11
 
@@ -18,23 +18,48 @@ from sidecar.settings import Limits
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
 
-CHUNKED = -1
-UNTIL_CLOSE = -2
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 """Body lengths that are not a number of octets."""
 
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
 # RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
 HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"})
 # A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
-NEVER_NOMINATED = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
+NEVER_NOMINATED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
 
 # RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
-_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
-_TARGET = re.compile(r"/[!\"$-~]*")  # visible ASCII without '#'
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
+_TARGET: Final = re.compile(r"/[!\"$-~]*")  # visible ASCII without '#'
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)((?:[/?][!\"$-~]*)?)", re.IGNORECASE)
-DIGITS = re.compile(rb"[0-9]{1,18}")
+DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+
+
+PASSED: Final = 0
+DROPPED: Final = 1
+HOST: Final = 2
+CONNECTION: Final = 3
+LENGTH: Final = 4
+CODING: Final = 5
+UPGRADE: Final = 6
+EXPECT: Final = 7
+CLAIM: Final = 8
+KEY: Final = 9
+_KINDS = {
+    **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
+    **dict.fromkeys((b"forwarded", b"x-real-ip", b"via"), CLAIM),
+    b"host": HOST,
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+    b"expect": EXPECT,
+    b"sec-websocket-key": KEY,
+}
+KEPT_NAMES = 1024
+"""Names of header lines that are remembered, of at most 64 octets: clients repeat them."""
 
 
 class Request(NamedTuple):
@@ -151,22 +176,6 @@ class RequestReader:
         # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
         keep_alive = not (message.should_close or message.upgrade)
         return tuple.__new__(Request, (method, target, path, name, fields, claims, body, expects and body != 0, key, keep_alive, http10))
-
-
-PASSED, DROPPED, HOST, CONNECTION, LENGTH, CODING, UPGRADE, EXPECT, CLAIM, KEY = range(10)
-_KINDS = {
-    **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
-    **dict.fromkeys((b"forwarded", b"x-real-ip", b"via"), CLAIM),
-    b"host": HOST,
-    b"connection": CONNECTION,
-    b"content-length": LENGTH,
-    b"transfer-encoding": CODING,
-    b"upgrade": UPGRADE,
-    b"expect": EXPECT,
-    b"sec-websocket-key": KEY,
-}
-KEPT_NAMES = 1024
-"""Names of header lines that are remembered, of at most 64 octets: clients repeat them."""
 
 
 class _Kinds(dict[bytes, tuple[int, bytes]]):

@@ -14,7 +14,7 @@ import select
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -33,7 +33,14 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 # Where a connection stands in its exchange. HEAD: asked, the head of the answer is awaited; LENGTH, CODED and REST:
 # a body by its length, in chunks, or up to the end of the connection.
-IDLE, HEAD, LENGTH, CODED, REST, DONE, TUNNEL, CLOSED = range(8)
+IDLE: Final = 0
+HEAD: Final = 1
+LENGTH: Final = 2
+CODED: Final = 3
+REST: Final = 4
+DONE: Final = 5
+TUNNEL: Final = 6
+CLOSED: Final = 7
 
 _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 """What a parser of chunks is told first: the real head has been read already."""

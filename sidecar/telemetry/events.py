@@ -49,16 +49,16 @@ class Sink:
         self.dropped = 0
         self._fd = fd
         self._lines: queue.Queue[str | None] = queue.Queue(_QUEUE)
-        self._thread: threading.Thread | None = None
+        self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def write(self, line: str) -> None:
         """Take one line (without its end); never waits."""
-        if self._thread is None:
+        if self._writer is None:
             with self._starting:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-                    self._thread.start()
+                if self._writer is None:
+                    self._writer = threading.Thread(target=self._run, name="events", daemon=True)
+                    self._writer.start()
         try:
             self._lines.put_nowait(line)
         except queue.Full:
@@ -66,15 +66,15 @@ class Sink:
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what is queued, within `timeout` seconds."""
-        if self._thread is None:
+        if self._writer is None:
             return
         try:
             self._lines.put(None, timeout=timeout)
         except queue.Full:
             return
-        self._thread.join(timeout)
-        if not self._thread.is_alive():
-            self._thread = None
+        self._writer.join(timeout)
+        if not self._writer.is_alive():
+            self._writer = None
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:

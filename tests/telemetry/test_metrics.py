@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.policy.model import KINDS, MODES
 from sidecar.policy.plan import Plan
 from sidecar.telemetry import metrics
-from sidecar.telemetry.metrics import BUCKETS, METRICS, PER_WORKER, Histogram, Metrics
+from sidecar.telemetry.metrics import BUCKETS, FASTEST, METRICS, PER_WORKER, Histogram, Metrics
 from tests.policy.making import plan
 
 RULES: dict[str, Any] = {
@@ -161,6 +161,7 @@ def test_a_bound_itself_is_inside_its_bucket():
     """`le` means less or equal."""
     made = Histogram()
     made.observe(BUCKETS[3])
+    assert FASTEST == BUCKETS[0]
 
     assert made.counts.index(1) == 3
 
