@@ -14,7 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
-    *("policy/judge", "policy/matching", "policy/plan", "rollout/capture", "telemetry/__init__", "telemetry/events", "telemetry/metrics"),
+    *("policy/judge", "policy/matching", "policy/plan", "rollout/capture", "telemetry/__init__", "telemetry/metrics"),
     *("proxy/answer", "proxy/context", "proxy/deadlines", "proxy/downstream", "proxy/exchange", "proxy/faults"),
     *("proxy/flow", "proxy/forwarding", "proxy/pool", "proxy/rules", "proxy/turns", "proxy/upstream"),
 )
