@@ -106,7 +106,7 @@ class AnswerReader:
     """Reads the heads of one upstream's answers."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._octets, self._most = limits.header_bytes, limits.headers
         self._starts = _Starts()
         self._lines = _Lines()
 
@@ -118,7 +118,7 @@ class AnswerReader:
         """
         split = head.split(b"\r\n")
         status, start, http11 = self._starts[split[0]]
-        if len(head) > self._limits.header_bytes or len(split) > self._limits.headers + 1:
+        if len(head) > self._octets or len(split) > self._most + 1:
             raise UpstreamFailed(502, "header_too_large")
         lines = self._lines
         fields: Fields = []

@@ -1,6 +1,6 @@
 """What every exchange of one process shares.
 
-Lives here: `Context`, a noun. Must not know how any of its parts works.
+Lives here: `Context` and `Bounds`, nouns. Must not know how any of its parts works.
 """
 
 from __future__ import annotations
@@ -24,12 +24,37 @@ Reports = Callable[[bytes, str], None]
 """Takes one browser report: body and Content-Type."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The settings that every request looks at, as plain numbers: a model of pydantic's is slow to ask.
+
+    `requests`, `tunnels` and `body` of the limits, the others of the timeouts in seconds.
+    """
+
+    requests: int
+    tunnels: int
+    body: int
+    header: float
+    body_idle: float
+    response: float
+    idle: float
+    total: float
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Taken from the settings once."""
+    limits, timeouts = settings.limits, settings.timeouts
+    times = (timeouts.header, timeouts.body_idle, timeouts.response, timeouts.idle, timeouts.total)
+    return Bounds(limits.requests, limits.tunnels, limits.body, *map(float, times))
+
+
 @dataclass(slots=True)
 class Context:
     """`draining` is the one thing that changes: from then on answers end their connections."""
 
     loop: asyncio.AbstractEventLoop
     settings: Settings
+    bounds: Bounds
     active: Callable[[], Active]
     telemetry: Telemetry
     deadlines: Deadlines

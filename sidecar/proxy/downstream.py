@@ -107,7 +107,7 @@ class Downstream(Flow):
         """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
         if self.writing_paused and self.transport is not None:
             turn = self._drained = self.turn()
-            self._context.deadlines.set(self, self._context.settings.timeouts.idle, _client_stuck)
+            self._context.deadlines.set(self, self._context.bounds.idle, _client_stuck)
             await turn
 
     def reset(self) -> None:
@@ -235,7 +235,7 @@ class Downstream(Flow):
         if (transport := self.transport) is not None:
             transport.close()
             if transport.get_write_buffer_size():
-                self._loop.call_later(self._context.settings.timeouts.idle, transport.abort)
+                self._loop.call_later(self._context.bounds.idle, transport.abort)
 
     def _next(self) -> Incoming | None:
         """The next request; None = it has not come yet, or will not."""
@@ -249,8 +249,8 @@ class Downstream(Flow):
             if self._deaf or (closing and self._used):
                 self._end()
             elif self.transport is not None:
-                timeouts = self._context.settings.timeouts
-                seconds = timeouts.idle if self._used and not self._head_started else timeouts.header
+                bounds = self._context.bounds
+                seconds = bounds.idle if self._used and not self._head_started else bounds.header
                 deadlines.set(self, min(seconds, FIRST_REQUEST) if closing else seconds, _header_late if self._head_started else _idle_over)
             return None
         deadlines.drop(self)
@@ -349,7 +349,7 @@ class Downstream(Flow):
             self._refuse(Refused(431, "header_too_large"))
         elif not self._head_started and data.strip(b"\r\n"):
             self._head_started = True
-            self._context.deadlines.set(self, self._context.settings.timeouts.header, _header_late)
+            self._context.deadlines.set(self, self._context.bounds.header, _header_late)
 
     def _refuse(self, refusal: Refused) -> None:
         self._deaf, self._budget = True, LINGER_OCTETS

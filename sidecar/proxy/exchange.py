@@ -67,7 +67,7 @@ class Exchange:
         self._active = context.active()
         self._message, self._body, self._octets = incoming
         self._scheme, self._address = client.peer.scheme, client.peer.address
-        self._room, self._bound = context.settings.limits.body, _BOUNDLESS
+        self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._request: Request | None = None
         self._request_id = ""
         self._upstream: Connection | None = None
@@ -136,13 +136,13 @@ class Exchange:
         context, message = self._context, self._message
         if isinstance(message, Refused):
             raise message
-        limits = context.settings.limits
+        bounds = context.bounds
         request = self._request = context.requests.read(message, self._octets)
         origin = context.forwarder.origin(self._client.peer, request)
         self._scheme, self._address, self._request_id = origin.scheme, origin.client, origin.request_id
-        if context.telemetry.in_flight.n > limits.requests:
+        if context.telemetry.in_flight.n > bounds.requests:
             raise Refused(503, "overload")
-        if request.websocket and context.telemetry.tunnels.n >= limits.tunnels:
+        if request.websocket and context.telemetry.tunnels.n >= bounds.tunnels:
             raise Refused(503, "tunnels")
         if request.length:
             self._bound_body(request)
@@ -176,7 +176,7 @@ class Exchange:
 
     async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Answer]:
         """Send the request and wait for the head of its answer; once more if a kept connection had died unused."""
-        context, body, timeouts = self._context, self._body, self._context.settings.timeouts
+        context, body, bounds = self._context, self._body, self._context.bounds
         added = origin.lines
         if request.websocket:
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -198,15 +198,15 @@ class Exchange:
                 taken = await pool.acquire(fresh=fresh)
                 asked = context.loop.time()
             upstream = self._upstream = taken
-            if timeouts.total and self._total is None:
-                self._total = context.loop.call_later(timeouts.total, self._expire)
+            if bounds.total and self._total is None:
+                self._total = context.loop.call_later(bounds.total, self._expire)
             upstream.ask(request.method, data, self._interim)
             if not whole:
                 self._start_upload(request, upstream)
             try:
                 while (answer := upstream.answer) is None:
                     # While the body is under way its own clocks run; the upload starts this one at its end.
-                    context.deadlines.set(self._client, timeouts.response if self._sent else _NEVER, _response_late)
+                    context.deadlines.set(self._client, bounds.response if self._sent else _NEVER, _response_late)
                     await upstream.wake(self._client.turn())
             except UpstreamFailed as failure:
                 if not (failure.untouched and upstream.reused and not request.length and request.method in IDEMPOTENT):
@@ -243,12 +243,12 @@ class Exchange:
     async def _send_body(self, request: Request, upstream: Connection) -> None:
         """Carry the request body, a piece at a time; a failure ends the exchange with its reason."""
         context, body = self._context, self._body
-        timeouts, deadlines = context.settings.timeouts, context.deadlines
+        bounds, deadlines = context.bounds, context.deadlines
         taken = 0
         chunked = request.length == CHUNKED
         try:
             while not body.at_eof():
-                deadlines.set(body, timeouts.body_idle, _body_late)
+                deadlines.set(body, bounds.body_idle, _body_late)
                 piece = await body.readany()
                 deadlines.drop(body)
                 taken += len(piece)
@@ -259,12 +259,12 @@ class Exchange:
                     upstream.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 room = upstream.room()
                 if room is not None:
-                    await deadlines.wait(room, timeouts.idle, _idle_late)
+                    await deadlines.wait(room, bounds.idle, _idle_late)
             if chunked and not upstream.transport.is_closing():
                 upstream.transport.write(b"0\r\n\r\n")
             self._sent = True
             if upstream.answer is None:
-                deadlines.set(self._client, timeouts.response, _response_late)
+                deadlines.set(self._client, bounds.response, _response_late)
         except (Refused, UpstreamFailed) as failure:
             upstream.abort(failure)
         finally:
@@ -314,7 +314,7 @@ class Exchange:
         return keep_alive and self._sent
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
-        client, deadlines, idle = self._client, self._context.deadlines, self._context.settings.timeouts.idle
+        client, deadlines, idle = self._client, self._context.deadlines, self._context.bounds.idle
         pending = head
         while True:
             piece = upstream.take()

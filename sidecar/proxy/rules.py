@@ -96,7 +96,8 @@ class RequestReader:
     """
 
     def __init__(self, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes) -> None:
-        self._limits, self._host_sent, self._authority = limits, host_sent, authority
+        self._host_sent, self._authority = host_sent, authority
+        self._octets, self._lines, self._target, self._body = limits.header_bytes, limits.headers, limits.target_bytes, limits.body
         self._kinds = _Kinds(request_id)
 
     def read(self, message: Message, octets: int) -> Request:
@@ -108,10 +109,10 @@ class RequestReader:
         http10 = message.version == HttpVersion10
         if not http10 and message.version != HttpVersion11:
             raise Refused(505, "version")
-        method, lines, limits = message.method, message.raw_headers, self._limits
+        method, lines = message.method, message.raw_headers
         if method in ("CONNECT", "TRACE"):
             raise Refused(501, "method")
-        target, named = read_target(method, message.path, limits.target_bytes)
+        target, named = read_target(method, message.path, self._target)
         kinds, host_sent = self._kinds, self._host_sent or named
         fields: Fields = []
         claims: dict[bytes, list[bytes]] = {}
@@ -153,11 +154,11 @@ class RequestReader:
             elif kind == KEY:
                 key = line[1] if not key else b","
                 fields.append(line)
-        if len(lines) > limits.headers or (octets > limits.header_bytes and _size(lines) > limits.header_bytes):
+        if len(lines) > self._lines or (octets > self._octets and _size(lines) > self._octets):
             raise Refused(431, "header_too_large")
         body = 0
         if length is not None or coding is not None or message.chunked:
-            body = _request_body(message, length, coding, limits.body, http10=http10)
+            body = _request_body(message, length, coding, self._body, http10=http10)
         _check_host(host, named, http10=http10)
         if host is None:
             fields.insert(0, (b"Host", host_sent or self._authority))

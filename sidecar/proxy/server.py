@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import http_parser
 
 from sidecar.proxy.certificates import marks, server_context, unusable
-from sidecar.proxy.context import Context, Reports
+from sidecar.proxy.context import Context, Reports, bounds_of
 from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
@@ -71,6 +71,7 @@ class DataPlane:
         self._context = Context(
             loop=loop,
             settings=settings,
+            bounds=bounds_of(settings),
             active=active,
             telemetry=telemetry,
             deadlines=deadlines,
