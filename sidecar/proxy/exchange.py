@@ -24,9 +24,11 @@ from sidecar.proxy.reporting import receive_report
 from sidecar.proxy.rules import (
     CHUNKED,
     IDEMPOTENT,
+    LAST_CHUNK,
     UNTIL_CLOSE,
     Request,
     answer_head,
+    chunk,
     forwards_left,
     one_forward_less,
     request_head,
@@ -188,7 +190,7 @@ class Exchange:
             piece = body.read_nowait()
             if request.length == CHUNKED:
                 self._judge_octets(len(piece))
-                piece = (b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece)) if piece else b"0\r\n\r\n"
+                piece = chunk(piece) + LAST_CHUNK
             data += piece
         pool, fresh = context.pool, False
         while True:
@@ -256,12 +258,12 @@ class Exchange:
                 if upstream.done or upstream.failure is not None:
                     return
                 if piece:
-                    upstream.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                    upstream.transport.write(chunk(piece) if chunked else piece)
                 room = upstream.room()
                 if room is not None:
                     await deadlines.wait(room, bounds.idle, _idle_late)
             if chunked and not upstream.transport.is_closing():
-                upstream.transport.write(b"0\r\n\r\n")
+                upstream.transport.write(LAST_CHUNK)
             self._sent = True
             if upstream.answer is None:
                 deadlines.set(self._client, bounds.response, _response_late)
@@ -318,12 +320,12 @@ class Exchange:
         pending = head
         while True:
             piece = upstream.take()
-            if piece and chunked:
-                pending += b"%x\r\n%b\r\n" % (len(piece), piece)
+            if chunked:
+                pending += chunk(piece)
             elif piece:
                 pending = pending + piece if pending else piece
             if upstream.done:
-                client.write(pending + b"0\r\n\r\n" if chunked else pending)
+                client.write(pending + LAST_CHUNK if chunked else pending)
                 return
             if pending:
                 client.write(pending)

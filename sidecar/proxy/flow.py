@@ -1,7 +1,7 @@
 """Flow control of a client connection, as aiohttp's parser and body streams ask it of their protocol.
 
-Lives here: `Flow`, and `Parser` as it is used. In the place of aiohttp's own base class, so that it can be compiled with what stands on
-it. Must not know requests.
+Lives here: `Flow`, in the place of aiohttp's own base class so that it can be compiled with what stands on
+it, and `Parser`. Must not know requests.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """Body lengths that are not a number of octets."""
 
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
@@ -227,11 +229,10 @@ def read_target(method: str, path: str, limit: int) -> tuple[bytes, bytes | None
 
 
 def forwards_left(request: Request) -> int | None:
-    """The value of Max-Forwards on OPTIONS, None when it does not count (RFC 9110 section 7.6.2)."""
-    if request.method == "OPTIONS":
-        for name, value in request.fields:
-            if name.lower() == b"max-forwards" and DIGITS.fullmatch(value):
-                return int(value)
+    """The value of Max-Forwards, which counts on OPTIONS alone; None when there is none (RFC 9110 section 7.6.2)."""
+    for name, value in request.fields:
+        if name.lower() == b"max-forwards" and DIGITS.fullmatch(value):
+            return int(value)
     return None
 
 
@@ -291,6 +292,11 @@ def answer_head(line: bytes, fields: Fields, added: bytes) -> bytes:
     parts.append(added)
     parts.append(b"\r\n")
     return b"".join(parts)
+
+
+def chunk(piece: bytes) -> bytes:
+    """One chunk of a body (RFC 9112 section 7.1); of b"" none, as that would end it."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
 
 def without_chunked(fields: Fields) -> Fields:

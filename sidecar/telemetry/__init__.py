@@ -87,9 +87,7 @@ class Telemetry:
             for index, oracle in route.oracles:
                 if index not in verdict.skipped:
                     tally.breaks[index, oracle(facts, fetch)].n += 1
-        if not verdict.findings:
-            return
-        if not self.events.may_tell():
+        if not verdict.findings or not self.events.may_tell():
             return
         self.tell(
             "header.changed" if verdict.changed else "header.would_change",
