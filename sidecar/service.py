@@ -23,10 +23,12 @@ from sidecar.admin.listener import Runner
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
 from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.reports import Report
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Refused, Revision, Revisions
 from sidecar.rollout.baseline import Cell
 from sidecar.rollout.capture import Tally
+from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import Book, Trend
 from sidecar.rollout.gate import Minimums, from_data, judge
 from sidecar.rollout.guard import Breach, Watch
@@ -50,11 +52,13 @@ class Service:
     def __init__(self, settings: Settings, sink: Sink) -> None:
         self.settings = settings
         log = settings.log
-        self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second)
+        self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second, canary=settings.trial.canary)
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
         self._store = Store(Path(settings.state))
-        self.book = Book(self.telemetry.metrics)
+        self.causes = Causes()
+        self.telemetry.trial_report = self._reported
+        self.book = Book(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
         self.revisions = Revisions(Path(settings.policy), self._store, self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
@@ -82,7 +86,7 @@ class Service:
         await self._lookout.open()
         self.book.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
-        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of, self._lookout.told)
+        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of, self._lookout.told, self._causes)
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
             self.listen = await self._bound("listen", self.plane.start())
@@ -183,12 +187,21 @@ class Service:
     def _seen(self) -> list[dict[str, Any]]:
         return [item.data() for item in self.book.evidence() if item.evaluated]
 
+    def _reported(self, key: str, report: Report, client: str, engine: str) -> None:
+        counted = self.causes.add(key, report, client, engine)
+        if counted is not None:
+            self.telemetry.metrics.cell("sidecar_trial_reports_total", *counted).n += 1
+
     def _activated(self, active: Active, revision: Revision) -> None:
+        self.causes.activated(active.plan)
         self.book.activated(active.plan)
         self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
 
     async def _sent(self) -> tuple[Cell, ...]:
         return await self._workers.seen() if self._workers else self._tally.cells()
+
+    def _causes(self) -> dict[str, Any]:
+        return {"causes": [cause.data() for cause in self.causes.all()], "overflow": self.causes.overflow}
 
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
@@ -218,6 +231,7 @@ class Service:
             await asyncio.sleep(1)
             await self._refresh()
             await self.revisions.tick()
+            self.book.tick()
             self._trend.tick()
             if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
                 await self._keep_evidence()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from sidecar.policy.model import Duration, Mode, Path, PolicyError, Problem, Size
+from sidecar.policy.model import Duration, Mode, Path, PolicyError, Problem, Size, percentage
 from sidecar.policy.problems import translate
 
 ENV_PREFIX = "SIDECAR_"
@@ -63,11 +63,19 @@ def _networks(value: object) -> object:
     return tuple(str(item).strip() for item in items)
 
 
+def _canary_share(value: object) -> object:
+    """`1%` as 0.01, `0%` as 0; a float is one that was read before."""
+    if isinstance(value, float):
+        return value
+    return 0.0 if str(value) == "0%" else percentage(value)
+
+
 _TEXT = WithJsonSchema({"type": "string"})
 Address = Annotated[str, BeforeValidator(_address), _TEXT]
 Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 Count = Annotated[int, Field(ge=1)]
+CanaryShare = Annotated[float, BeforeValidator(_canary_share), _TEXT]
 
 
 class _Part(BaseModel):
@@ -138,6 +146,12 @@ class Reports(_Part):
     per_second: Count = Field(20, description="More reports than this are counted, not told.")
 
 
+class Trial(_Part):
+    """What a trial adds beside the rules' report-only twins."""
+
+    canary: CanaryShare = Field(0.01, description="Share of page loads in trial that must report, to prove that reports come through, as 1%; 0% = none.")
+
+
 class Ready(_Part):
     """What /readyz demands besides a policy in force."""
 
@@ -163,6 +177,7 @@ class Settings(_Part):
     tls: Tls = Field(default_factory=Tls)
     log: Log = Field(default_factory=Log)
     reports: Reports = Field(default_factory=Reports)
+    trial: Trial = Field(default_factory=Trial)
     ready: Ready = Field(default_factory=Ready)
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from sidecar.channel import Channel
@@ -34,13 +35,13 @@ class _Lines:
     dropped = 0
 
     def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
-        self._channel = channel
+        self.channel = channel
         self._loop = loop
 
     def write(self, line: str) -> None:
         """Send one line, from any thread."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._channel.send(line=line))
+            self._loop.call_soon_threadsafe(lambda: self.channel.send(line=line))
 
 
 class Worker:
@@ -48,13 +49,15 @@ class Worker:
 
     active: Active
 
-    def __init__(self, settings: Settings, lines: _Lines) -> None:
+    def __init__(self, settings: Settings, lines: _Lines, secret: bytes) -> None:
         log = settings.log
         events = Events(lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers))
-        self.telemetry = Telemetry(events, Metrics(process=False), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second)
+        self.telemetry = Telemetry(events, Metrics(process=False), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second, canary=settings.trial.canary, secret=secret)
         self.plane = DataPlane(settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
+        self.telemetry.trial_report = lambda key, report, client, engine: lines.channel.send(trial=[key, asdict(report), client, engine])
+        self.telemetry.canary_returned = lambda identity: lines.channel.send(canary=identity)
         self._prepared: tuple[str, Plan] | None = None
 
     async def prepare(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +120,7 @@ async def work(end: socket.socket) -> None:
         if worker is None:
             settings = Settings.model_validate(message["settings"])
             capture_logging(lines, settings.log.level)
-            worker = Worker(settings, lines)
+            worker = Worker(settings, lines, bytes.fromhex(message["secret"]))
         order = getattr(worker, message["order"])
         if message["order"] == "drain":
             task = asyncio.create_task(obey(order, message))

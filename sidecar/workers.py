@@ -15,6 +15,7 @@ from typing import Any
 
 from sidecar.channel import Channel
 from sidecar.policy.model import Mode
+from sidecar.policy.reports import Report
 from sidecar.revisions import Revision
 from sidecar.rollout.baseline import Cell, total
 from sidecar.rollout.baseline_file import from_data
@@ -157,7 +158,7 @@ class Workers:
         self._alive.append(worker)
         self._tasks.append(asyncio.create_task(self._listen(worker)))
         settings = self._settings.model_copy(update={"listen": self._address})
-        told = await worker.ask("start", within=30.0, settings=settings.model_dump(mode="json"), **self._policy)
+        told = await worker.ask("start", within=30.0, settings=settings.model_dump(mode="json"), secret=self._telemetry.trials.secret.hex(), **self._policy)
         worker.addresses = told.get("addresses", [])
         return worker if worker.addresses else None
 
@@ -165,6 +166,11 @@ class Workers:
         while (message := await worker.channel.receive()) is not None:
             if "line" in message:
                 self._telemetry.pass_on(message["line"])
+            elif "trial" in message:
+                key, report, client, engine = message["trial"]
+                self._telemetry.trial_report(key, Report(**report), client, engine)
+            elif "canary" in message:
+                self._telemetry.trials.returned(message["canary"])
             elif "number" in message:
                 worker.answered(message)
         worker.gone()

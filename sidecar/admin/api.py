@@ -51,6 +51,7 @@ class Api:
         app.router.add_get("/api/evidence", self.evidence)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
+        app.router.add_get("/api/reports", self.reports)
         app.router.add_get("/api/events", self.events, allow_head=False)
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
@@ -84,9 +85,13 @@ class Api:
         """What the service itself sent so far; with a baseline, what drifted since the last look (null = none is set)."""
         return web.json_response(await self._process.baseline())
 
+    async def reports(self, request: web.Request) -> web.Response:
+        """What browsers reported of rules in trial, as causes."""
+        return web.json_response(self._process.causes())
+
     async def promotion(self, request: web.Request) -> web.Response:
         """Record a promotion that is about to be written to the policy file."""
-        keys = {"rules", "verdicts", "override", "source", "command", "file", "before", "after", "diff", "who"}
+        keys = {"rules", "verdicts", "override", "source", "command", "file", "before", "after", "diff", "waived", "who"}
         body = await _body(request, keys)
         rules = body.get("rules")
         if not rules or not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):

@@ -27,3 +27,5 @@ class Process:
     """Answers with a violation for each of the last intervals, of (route, rule)."""
     baseline: Callable[[], Awaitable[dict[str, Any]]]
     """What the service sent so far, and how that differs from the baseline."""
+    causes: Callable[[], dict[str, Any]]
+    """What browsers reported of rules in trial."""

@@ -25,6 +25,7 @@ FAMILIES = {
     "operate": ("status", "history", "reload", "rollback", "mode"),
     "watching": ("capture", "drift"),
     "rollout": ("evidence", "promote", "rehearse", "note"),
+    "causes": ("reports",),
 }
 """The file and its verbs, in the order of a working day."""
 

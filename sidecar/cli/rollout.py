@@ -30,6 +30,10 @@ from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.promotion import promote as promoted
 
+_PATIENCE = 10.0
+"""Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""
+_READING = 1.5
+"""Seconds until the sidecar's next reading of its counters is in."""
 _STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
@@ -58,7 +62,7 @@ def _source_options(command: Any) -> Any:
         click.option("--prometheus", metavar="URL", help="Sum evidence over a fleet, from this Prometheus server."),
         click.option("--window", callback=_window, default="24h", show_default=True, help="With --prometheus: how far back; nothing counts as watched for longer."),
         click.option("--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."),
-        click.option("--min-requests", type=click.IntRange(0), default=1000, show_default=True, help="Answers that must have been judged."),
+        click.option("--min-requests", type=click.IntRange(0), default=1000, show_default=True, help="Page loads or requests that the rule's witness must have seen."),
         click.option("--min-time", type=_Time(), default="24h", show_default=True, help="How long the rule must have been watched."),
         click.option("--min-routes", type=click.IntRange(0), default=1, show_default=True, help="Routes on which it must have been seen."),
         click.option("--max-breaks", type=click.IntRange(0), default=0, show_default=True, help="Requests that may have been broken."),
@@ -74,12 +78,13 @@ def _minimums(told: dict[str, Any]) -> Minimums:
 
 def _gather(client: Admin, told: dict[str, Any]) -> tuple[list[Evidence], float]:
     """The evidence, and the moment of which it is."""
+    own = [from_data(item) for item in client.get("/api/evidence")["evidence"]]
     if not told["prometheus"]:
-        return [from_data(item) for item in client.get("/api/evidence")["evidence"]], time.time()
+        return own, time.time()
     try:
         asked = told["prometheus"], told["window"], told["selector"]
         at = settled(*asked)
-        return fleet_evidence(*asked, at), at
+        return fleet_evidence(*asked, at, {(item.route, item.rule): item for item in own}), at
     except PrometheusFailed as failed:
         err().print(Text(str(failed), style="red"))
         sys.exit(1)
@@ -113,31 +118,48 @@ def _print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> N
     by_rule = {verdict.rule: verdict for verdict in verdicts}
     rows = []
     for item in found:
-        would, verdict = item.data()["would"], by_rule[item.rule]
-        outcomes = f"{item.outcomes.get('break', 0):g} / {item.outcomes.get('unknown', 0):g}" if item.outcomes else "-"
-        told = Text(verdict.outcome if item.mode != "enforce" else "enforcing", style=_STYLES.get(verdict.outcome, "") if item.mode != "enforce" else "green")
-        numbers = (f"{item.evaluated:g}", f"{item.right:g}", f"{would['add']:g}", f"{would['replace']:g}", f"{would['remove']:g}", outcomes)
-        rows.append((item.rule, item.route, mode_text(item.mode), span(verdict.at - item.since), *numbers, told))
-    table("", ("rule", "route", "mode", "watched", "judged", "right", "add", "replace", "remove", "break / unknown", "verdict"), rows)
+        verdict = by_rule[item.rule]
+        witness = ", ".join(dict.fromkeys(witness["kind"] for witness in item.witnesses)) or "-"
+        shown = Text(verdict.outcome if item.mode != "enforce" else "enforcing", style=_STYLES.get(verdict.outcome, "") if item.mode != "enforce" else "green")
+        numbers = (f"{item.evaluated:g}", f"{item.affected:g}", _heard(item), _against(item), f"{item.outcomes.get('unknown', 0):g}")
+        rows.append((item.rule, item.route, mode_text(item.mode), span(verdict.at - item.since), witness, *numbers, shown))
+    table("", ("rule", "route", "mode", "watched", "witness", "judged", "would change", "bore witness", "against", "unknown", "verdict"), rows)
+
+
+def _heard(item: Evidence) -> str:
+    """What the rule's witness saw: page loads in trial, or requests that say enough."""
+    if item.mode == "trial" and item.trial.settle:
+        return f"{item.trial.loads + item.outcomes.get('safe', 0):g} page loads"
+    if not item.outcomes:
+        return "-"
+    return f"{item.outcomes.get('safe', 0) + item.outcomes.get('break', 0):g} requests"
+
+
+def _against(item: Evidence) -> str:
+    """Requests that would have broken, and causes that browsers reported."""
+    causes = sum(1 for cause in item.trial.causes if cause["kind"] != "noise")
+    parts = [f"{item.outcomes['break']:g} requests"] if item.outcomes.get("break") else []
+    return ", ".join([*parts, *([f"{causes} causes"] if causes else [])]) or "0"
 
 
 @click.command("promote")
 @click.argument("rules", nargs=-1, required=True)
 @click.option("--policy", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=Path("policy.yaml"), show_default=True, help="The file to edit.")
 @click.option("--override", metavar="WHY", help="Promote although the evidence is not enough; the reason is recorded.")
+@click.option("--waive", "waived", multiple=True, metavar="CAUSE", help="A cause, by its id in `sidecar reports`, that does not count; may be repeated; recorded.")
 @click.option("--dry-run", is_flag=True, help="Show the verdict and the edit, change nothing.")
 @admin_options
 @_source_options
-def promote_verb(rules: tuple[str, ...], file: Path, override: str | None, dry_run: bool, admin: str, token_file: Path | None, machine: bool, **told: Any) -> None:
-    """Move rules from report-only to enforce, in the file, on stated evidence."""
+def promote_verb(rules: tuple[str, ...], file: Path, override: str | None, waived: tuple[str, ...], dry_run: bool, admin: str, token_file: Path | None, machine: bool, **told: Any) -> None:
+    """Move rules from report-only or trial to enforce, in the file, on stated evidence."""
     if override is not None and not override.strip():
         raise click.UsageError("--override needs a reason")
-    before = file.read_bytes().decode("utf-8")
+    before = read_text(file)
     after = promoted(before, rules, str(file))
     client = Admin(admin, token_file)
-    gathered, at = _gather(client, told)
+    gathered, at = _gather_settled(client, told, rules)
     found = [item for item in gathered if item.rule in rules]
-    verdicts = [judge(rule, found, _minimums(told), at) for rule in rules]
+    verdicts = [judge(rule, found, _minimums(told), at, waived) for rule in rules]
     sourced = _sourced(client, told, found, verdicts)
     allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
     diff = "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), f"{file} (now)", f"{file} (promoted)"))
@@ -145,17 +167,43 @@ def promote_verb(rules: tuple[str, ...], file: Path, override: str | None, dry_r
         _print_sheet(found, verdicts, diff)
     done = allowed and not dry_run and before != after
     if done:
-        _record(client, told, rules, file, sourced, override, (before, after, diff))
+        _record(client, told, rules, file, sourced, override, waived, (before, after, diff))
         replace_file(file, after)
     if machine:
-        as_json({"promoted": done, "verdicts": sourced, "override": override, "diff": diff, "evidence": [item.data() for item in found]})
+        as_json({"promoted": done, "verdicts": sourced, "override": override, "waived": waived, "diff": diff, "evidence": [item.data() for item in found]})
     elif before == after:
         err().print("the file says so already; if it is not in force, it may be pinned: see `sidecar status`")
     elif done:
         err().print(f"{file} is written; a sidecar that watches it puts it in force within two seconds")
     elif not allowed:
-        err().print("not promoted; the file is untouched. Wait for more traffic, or give --override WHY", style="yellow")
+        steps = dict.fromkeys(verdict.next for verdict in verdicts if verdict.next)
+        err().print(Text(f"not promoted; the file is untouched. {' '.join(steps)}", style="yellow"))
     sys.exit(0 if allowed else 1)
+
+
+def read_text(file: Path) -> str:
+    """A policy file's text.
+
+    Raises:
+        PolicyError: it is not UTF-8.
+    """
+    data = file.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PolicyError((Problem("the file is not UTF-8", "save it as UTF-8", file=str(file), line=line),)) from error
+
+
+def _gather_settled(client: Admin, told: dict[str, Any], rules: Sequence[str]) -> tuple[list[Evidence], float]:
+    """The evidence, once reports of the last page loads have had their few seconds; a minute is not waited for."""
+    found, at = _gather(client, told)
+    late = [item.trial.settle for item in found if item.rule in rules and item.trial.loads > item.trial.settled]
+    if late and max(late) <= _PATIENCE and not told["prometheus"]:
+        err().print(f"reports of the last page loads may still be on their way: waiting {max(late):g} s")
+        time.sleep(max(late) + _READING)
+        return _gather(client, told)
+    return found, at
 
 
 def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: str) -> None:
@@ -163,14 +211,16 @@ def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: s
     for verdict in verdicts:
         console.print(Text.assemble((verdict.rule, "bold"), ": ", (verdict.outcome, _STYLES[verdict.outcome])))
         for reason in verdict.reasons:
-            console.print(f"  {reason}")
+            console.print(Text(f"  {reason}"))
+        if verdict.next:
+            console.print(Text(f"  next: {verdict.next}", style="bold"))
     console.print()
     _print_evidence(found, verdicts)
     console.print()
     console.print(Syntax(diff, "diff", theme="ansi_light", background_color="default") if console.is_terminal else Text(diff))
 
 
-def _record(client: Admin, told: dict[str, Any], rules: tuple[str, ...], file: Path, verdicts: list[dict[str, Any]], override: str | None, edit: tuple[str, str, str]) -> None:
+def _record(client: Admin, told: dict[str, Any], rules: tuple[str, ...], file: Path, verdicts: list[dict[str, Any]], override: str | None, waived: Sequence[str], edit: tuple[str, str, str]) -> None:
     """The journal knows of the promotion before the file changes."""
     before, after, diff = edit
     client.post(
@@ -178,6 +228,7 @@ def _record(client: Admin, told: dict[str, Any], rules: tuple[str, ...], file: P
         rules=list(rules),
         verdicts=verdicts,
         override=override,
+        waived=list(waived),
         source=told["prometheus"] or client.url,
         command=f"sidecar {shlex.join(sys.argv[1:])}",
         file=str(file),

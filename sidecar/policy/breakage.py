@@ -1,11 +1,11 @@
-"""What a rule would have broken in a real browser, read from the request's Fetch Metadata.
+"""What a rule would have broken in a real browser, read from the request that came before the response.
 
-Lives here: oracles for headers that have no report-only twin of their own. Must not know counters or
-modes. Evidence, never control: a client may forge these headers, and old or plain-HTTP browsers do not
-send them, so absence is "unknown", not "safe".
+Lives here: oracles for headers whose effect shows in requests. Must not know counters or modes. Evidence, never
+control: a client may forge what it sends. What is no browser says nothing (irrelevant); a browser that sends no
+Fetch Metadata, as all do on plain http names, is unknown, and never safe.
 
-Source: Fetch Metadata Request Headers (W3C); Fetch section 3.6 (nosniff) and 3.7 (CORP); HTML section
-7.1.6 (X-Frame-Options); RFC 6265bis section 5.2 (SameSite).
+Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML section 7.1.6
+(X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section 5.2 (SameSite).
 """
 
 from __future__ import annotations
@@ -13,55 +13,108 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
+from sidecar.policy import csp
 from sidecar.policy.conditions import Facts
+from sidecar.policy.engines import engine_of
 from sidecar.policy.model import WRITING, Rule
 
-Outcome: TypeAlias = Literal["break", "safe", "unknown"]
-OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown")
+Outcome: TypeAlias = Literal["break", "safe", "unknown", "irrelevant"]
+OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant")
 Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 _FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
-_SCRIPTS = frozenset({b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"})
-_SCRIPT_TYPES = frozenset(
-    {b"text/javascript", b"application/javascript", b"application/ecmascript", b"application/x-javascript", b"text/ecmascript", b"text/x-javascript"}
+_SCRIPTS = frozenset(
+    {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}
 )
+_SCRIPT_TYPES = frozenset(
+    f"{family}/{name}".encode()
+    for family, names in (
+        ("application", "ecmascript javascript x-ecmascript x-javascript"),
+        (
+            "text",
+            "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3 javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript",
+        ),
+    )
+    for name in names.split()
+)
+"""The 16 JavaScript MIME types (MIME Sniffing section 4.6)."""
+_SNIFFED_BY_ORB = (
+    b"text/html",
+    b"text/plain",
+    b"application/json",
+    b"text/json",
+    b"application/xml",
+    b"text/xml",
+)
+"""Types that Opaque Response Blocking refuses to other origins once sniffing is off (Fetch, ORB)."""
+_WANTED = {
+    b"sec-fetch-site": "site",
+    b"sec-fetch-mode": "mode",
+    b"sec-fetch-dest": "dest",
+    b"user-agent": "agent",
+    b"referer": "referer",
+    b"origin": "origin",
+}
+_LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
 
 
 class Fetch:
     """The request headers that oracles look at, found in one pass; None = not sent."""
 
-    __slots__ = ("cookie", "dest", "mode", "site")
+    __slots__ = ("agent", "cookie", "dest", "mode", "origin", "referer", "site")
 
     def __init__(self, facts: Facts) -> None:
-        self.site = self.mode = self.dest = self.cookie = None
+        self.site: bytes | None = None
+        self.mode: bytes | None = None
+        self.dest: bytes | None = None
+        self.agent: bytes | None = None
+        self.referer: bytes | None = None
+        self.origin: bytes | None = None
+        self.cookie: bytes | None = None
         for name, value in facts.request:
-            if len(name) not in (6, 14):
+            if len(name) not in _LENGTHS:
                 continue
             key = name.lower()
-            if key == b"sec-fetch-site":
-                self.site = value
-            elif key == b"sec-fetch-mode":
-                self.mode = value
-            elif key == b"sec-fetch-dest":
-                self.dest = value
-            elif key == b"cookie":
+            if key == b"cookie":
                 self.cookie = value if self.cookie is None else self.cookie + b"; " + value
+            elif (slot := _WANTED.get(key)) is not None:
+                setattr(self, slot, value)
+
+    @property
+    def silent(self) -> Outcome | None:
+        """What a request without Fetch Metadata says: nothing of a browser's is irrelevant, a browser's own is unknown."""
+        if self.dest is not None and self.site is not None and self.mode is not None:
+            return None
+        return "irrelevant" if self.agent is None or engine_of(self.agent) is None else "unknown"
 
 
 def oracle(rule: Rule, value: str) -> Oracle | None:
     """The oracle of a complete rule that would write `value`, or None where requests tell nothing."""
     if rule.cookie is not None:
         return _cookie_oracle(rule)
-    if rule.header is None or len(rule.header) != 1 or rule.action not in WRITING or rule.action == "remove":
+    if (
+        rule.header is None
+        or len(rule.header) != 1
+        or rule.action not in WRITING
+        or rule.action == "remove"
+    ):
         return None
     name, wanted = rule.header[0].lower(), value.lower().strip()
     if name == "x-frame-options" and wanted in ("deny", "sameorigin"):
-        return _framing(same_origin_allowed=wanted == "sameorigin")
+        return _framing(("'self'",) if wanted == "sameorigin" else (), overruled=True)
     if name == "content-security-policy":
-        ancestors = next((part.split()[1:] for part in wanted.split(";") if part.split()[:1] == ["frame-ancestors"]), None)
-        if ancestors in (["'none'"], ["'self'"]):
-            return _framing(same_origin_allowed=ancestors == ["'self'"])
+        directives = [directive for policy in csp.parse(wanted) for directive in policy.directives]
+        acting = [
+            directive
+            for directive in directives
+            if directive.name not in ("report-uri", "report-to")
+        ]
+        if len(acting) == 1 and acting[0].name == "frame-ancestors":
+            return _framing(
+                tuple(word for word in acting[0].values if word != "'none'"), overruled=False
+            )
     if name == "cross-origin-resource-policy" and wanted in ("same-origin", "same-site"):
         return _resource(same_site_allowed=wanted == "same-site")
     if name == "x-content-type-options" and wanted == "nosniff":
@@ -69,37 +122,103 @@ def oracle(rule: Rule, value: str) -> Oracle | None:
     return None
 
 
-def _framing(*, same_origin_allowed: bool) -> Oracle:
+def _framing(allowed: tuple[str, ...], *, overruled: bool) -> Oracle:
+    """Who embeds a page: `allowed` as in frame-ancestors; `overruled` when the service's own frame-ancestors decides."""
+
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        if fetch.dest is None or fetch.site is None:
-            return "unknown"
-        if fetch.dest not in _FRAMES or (same_origin_allowed and fetch.site in (b"same-origin", b"none")):
+        if (silent := fetch.silent) is not None:
+            return silent
+        if fetch.dest not in _FRAMES:
+            return "safe" if fetch.dest == b"document" else "irrelevant"
+        if 300 <= facts.status < 400:  # a redirect shows nothing; what it leads to is judged
             return "safe"
-        return "break"
+        if fetch.dest in (b"object", b"embed") and _media_type(facts).startswith(b"image/"):
+            return "safe"
+        if overruled and _own_ancestors(facts):
+            return "safe"
+        if fetch.site == b"none" or "*" in allowed:
+            return "safe"
+        if fetch.site == b"same-origin":
+            return "safe" if "'self'" in allowed else _listed(allowed, fetch)
+        return _listed(allowed, fetch)
 
     return judge
+
+
+def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
+    """Whether the embedding page's origin is on the list, as Referer or Origin tell it."""
+    hosts = [word for word in allowed if not word.startswith("'")]
+    if not hosts:
+        return "break"
+    told = fetch.origin if fetch.origin not in (None, b"null") else fetch.referer
+    if told is None:
+        return "unknown"
+    try:
+        parts = urlsplit(told.decode("latin-1"))
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+    except ValueError:
+        return "unknown"
+    return "safe" if any(_covers(word, scheme, host, port) for word in hosts) else "break"
+
+
+def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
+    """Whether a host-source or scheme-source covers an origin (CSP3 section 6.7.2.8), paths aside."""
+    if word.endswith(":"):
+        return word[:-1] == scheme
+    wanted, separator, rest = word.partition("://")
+    if not separator:
+        wanted, rest = "", word
+    if wanted and wanted != scheme and (wanted, scheme) != ("http", "https"):
+        return False
+    name, _, wanted_port = rest.partition("/")[0].partition(":")
+    if wanted_port not in ("", "*") and wanted_port != str(
+        port or {"https": 443, "http": 80}.get(scheme)
+    ):
+        return False
+    if not wanted_port and port not in (None, 443, 80):
+        return False
+    return host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
+
+
+def _own_ancestors(facts: Facts) -> bool:
+    """The service's own frame-ancestors stands: browsers then ignore X-Frame-Options (CSP3 section 6.4.2)."""
+    return any(
+        name.lower() == b"content-security-policy" and b"frame-ancestors" in value.lower()
+        for name, value in facts.fields
+    )
 
 
 def _resource(*, same_site_allowed: bool) -> Oracle:
     blocked = frozenset({b"cross-site"} if same_site_allowed else {b"cross-site", b"same-site"})
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        if fetch.mode is None or fetch.site is None:
-            return "unknown"
-        return "break" if fetch.mode == b"no-cors" and fetch.site in blocked else "safe"
+        if (silent := fetch.silent) is not None:
+            return silent
+        if fetch.mode != b"no-cors" or fetch.site not in blocked:
+            return "safe"
+        # A beacon's response is read by nobody, and an error response shows nothing that could break.
+        return "safe" if fetch.dest == b"empty" or facts.status >= 400 else "break"
 
     return judge
 
 
 def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
-    if fetch.dest is None:
-        return "unknown"
+    if (silent := fetch.silent) is not None:
+        return silent
     if facts.status >= 300:
         return "safe"
+    media = _media_type(facts)
     if fetch.dest == b"style":
-        return "safe" if _media_type(facts) == b"text/css" else "break"
+        return "safe" if media == b"text/css" else "break"
     if fetch.dest in _SCRIPTS:
-        return "safe" if _media_type(facts) in _SCRIPT_TYPES else "break"
+        if media in _SCRIPT_TYPES:
+            return "safe"
+        # A module script of another type was refused before (HTML section 8.1.4.2).
+        return "safe" if fetch.mode == b"cors" and media else "break"
+    if fetch.dest == b"document" or fetch.dest in _FRAMES:
+        return "safe" if media else "break"
+    if fetch.dest == b"image" and fetch.site in (b"cross-site", b"same-site"):
+        return "break" if not media or media in _SNIFFED_BY_ORB else "safe"
     return "safe"
 
 
@@ -113,28 +232,51 @@ def _media_type(facts: Facts) -> bytes:
 def _cookie_oracle(rule: Rule) -> Oracle | None:
     """Whether the browser would have left the cookie at home: SameSite on cross-site requests, Secure on HTTP."""
     attributes, pattern = rule.attributes, rule.cookie
-    if attributes is None or pattern is None or not (attributes.same_site in ("Lax", "Strict") or attributes.secure):
+    if attributes is None or pattern is None:
+        return None
+    if not (attributes.same_site in ("Lax", "Strict") or attributes.secure or attributes.http_only):
         return None
     strict, secure = attributes.same_site == "Strict", bool(attributes.secure)
-    same_site = attributes.same_site in ("Lax", "Strict")
+    same_site, hidden = attributes.same_site in ("Lax", "Strict"), bool(attributes.http_only)
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        if fetch.cookie is None or not _sends(fetch.cookie, pattern):
-            return "safe"
-        if secure and facts.scheme == "http":
+        sent = () if fetch.cookie is None else _values(fetch.cookie, pattern)
+        if not sent:
+            # The cookie stayed at home: that is what a browser that can say so shows every day.
+            return fetch.silent or "safe"
+        if hidden and _echoed(facts, sent):
             return "break"
-        if not same_site:
-            return "safe"
-        if fetch.site is None:
+        if secure and facts.scheme == "http" and fetch.silent != "irrelevant":
+            # Secure is never written over http, so a cookie that only ever lives there keeps working.
             return "unknown"
+        if not same_site:
+            return fetch.silent or "safe"
+        if (silent := fetch.silent) is not None:
+            return silent
         if fetch.site != b"cross-site":
             return "safe"
-        followed_link = fetch.mode == b"navigate" and facts.method in ("GET", "HEAD") and fetch.dest == b"document"
+        followed_link = (
+            fetch.mode == b"navigate"
+            and facts.method in ("GET", "HEAD")
+            and fetch.dest == b"document"
+        )
         return "safe" if followed_link and not strict else "break"
 
     return judge
 
 
-def _sends(cookie: bytes, pattern: str) -> bool:
-    names = (pair.partition(b"=")[0].strip().decode("latin-1") for pair in cookie.split(b";"))
-    return any(fnmatch.fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")) for name in names)
+def _values(cookie: bytes, pattern: str) -> tuple[bytes, ...]:
+    """The values of the cookies whose names match."""
+    glob = pattern.replace("[", "[[]").replace("?", "[?]")
+    pairs = (pair.partition(b"=") for pair in cookie.split(b";"))
+    return tuple(
+        value.strip()
+        for name, _, value in pairs
+        if fnmatch.fnmatchcase(name.strip().decode("latin-1"), glob)
+    )
+
+
+def _echoed(facts: Facts, values: tuple[bytes, ...]) -> bool:
+    """A cookie's value comes back in another request header: a script has read it (double submit)."""
+    long = [value for value in values if len(value) >= 8]
+    return any(name.lower() != b"cookie" and value in long for name, value in facts.request)

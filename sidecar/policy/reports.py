@@ -16,15 +16,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.policy.csp_table import DIRECTIVES
+from sidecar.policy.fields import FEATURES
 
 MAX_REPORTS = 100
+WORDS = frozenset({"corp", "navigation", "worker initialization", "navigation-to-response", "navigation-from-response", "script", "style", "access-to-opener", "access-from-coop-page-to-opener", "access-to-coop-page-from-opener", "access-from-coop-page-to-openee"})
+"""What other reports than CSP's name in the place of a directive: COEP's and COOP's types, Integrity-Policy's destinations."""
 TYPES = (
-    "csp-violation", "coep", "coop", "permissions-policy-violation", "document-policy-violation", "integrity-violation",
+    "csp-violation", "coep", "coop", "permissions-policy-violation", "potential-permissions-policy-violation",
+    "document-policy-violation", "integrity-violation", "csp-hash",
     "deprecation", "intervention", "crash", "network-error", "other",
 )  # fmt: skip
-DISPOSITIONS = ("enforce", "report", "other")
-_NOISE = ("chrome-extension", "moz-extension", "safari-extension", "safari-web-extension", "ms-browser-extension", "about", "blob", "data")
+DISPOSITIONS = ("enforce", "report", "reporting", "other")
+_NOISE = frozenset({"chrome-extension", "moz-extension", "safari-extension", "safari-web-extension", "ms-browser-extension", "webkit-masked-url", "user-script"})
 _SHOWN = 120
+_SAMPLE = 40
+"""Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,17 @@ class Report:
     document: str
     """Path of the page."""
     noise: bool
-    """Likely made by a browser extension or a tool, not by the site."""
+    """Made by a browser extension or a tool, not by the site."""
+    sample: str = ""
+    """The first characters of inline code that was blocked."""
+    source: str = ""
+    """Scheme, host and path of the script that caused it."""
+    origin: str = ""
+    """Scheme and host of the page."""
+    line: int = 0
+    """Line of the source, from 1; 0 = not said."""
+    breaks: bool = True
+    """False for reports of ends at which nothing is lost, as COOP sends them too."""
 
 
 def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
@@ -65,15 +81,23 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
     kind = kind if kind in TYPES else "other"
     named = _first(body, "effectiveDirective", "effective-directive", "violatedDirective", "violated-directive").split(" ")[0].lower()
     disposition = _first(body, "disposition").lower()
-    blocked = _first(body, "blockedURL", "blocked-uri", "blockedURI")
+    named = named or _first(body, "featureId", "policyId", "destination", "type").lower()
+    blocked = _first(body, "blockedURL", "blocked-uri", "blockedURI", "nextResponseURL", "openeeURL", "initialPopupURL", "openedWindowInitialURL")
     document = _first(body, "documentURL", "document-uri", "url")
+    source = _first(body, "sourceFile", "source-file")
+    number = body.get("lineNumber", body.get("line-number"))
     return Report(
         kind,
-        named if named in DIRECTIVES else "other",
+        named if named in DIRECTIVES or named in FEATURES or named in WORDS else "other",
         disposition if disposition in DISPOSITIONS else "other",
         _address(blocked),
         _path(document),
-        blocked.partition(":")[0].lower() in _NOISE,
+        bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
+        "".join(char if char.isprintable() else " " for char in _first(body, "script-sample", "sample")[:_SAMPLE]),
+        _address(source),
+        _origin(document),
+        number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
+        kind != "coop" or _first(body, "type") != "navigation-to-response" or bool(_first(body, "nextResponseURL", "previousResponseURL")),
     )
 
 
@@ -88,8 +112,18 @@ def _address(text: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         return "(not an address)"
-    shown = f"{parts.scheme}://{host}{parts.path}" if parts.scheme and host else f"{parts.scheme}:" if parts.scheme else parts.path
+    at = parts.netloc.rpartition("@")[2]
+    shown = f"{parts.scheme}://{at}{parts.path}" if parts.scheme and host else f"{parts.scheme}:" if parts.scheme else parts.path
     return shown[:_SHOWN]
+
+
+def _origin(text: str) -> str:
+    """Scheme, host and port of an address; "" for anything else."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:_SHOWN] if parts.netloc else ""
 
 
 def _path(text: str) -> str:

@@ -37,12 +37,27 @@ class Twin(NamedTuple):
 
 def has_twin(rule: Rule) -> bool:
     """Whether a trial of this complete rule adds anything: it writes a header that has a report-only twin."""
-    return rule.action in WRITING and rule.action != "remove" and any(name.lower().encode() in _TWINS for name in rule.header or ())
+    return (
+        rule.action in WRITING
+        and rule.action != "remove"
+        and any(name.lower().encode() in _TWINS for name in rule.header or ())
+    )
+
+
+def by_api(rule: Rule) -> bool:
+    """Whether any of the rule's twins is reported by the Reporting API, which takes its time and needs https."""
+    return any(
+        _TWINS[key].api for name in rule.header or () if (key := name.lower().encode()) in _TWINS
+    )
 
 
 def looks(rule: Rule) -> frozenset[bytes]:
     """The lower-case names of the lines of a response that decide whether its twin can stand."""
-    return frozenset(_TWINS[key].name.lower() for name in rule.header or () if (key := name.lower().encode()) in _TWINS)
+    return frozenset(
+        _TWINS[key].name.lower()
+        for name in rule.header or ()
+        if (key := name.lower().encode()) in _TWINS
+    )
 
 
 def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
@@ -84,12 +99,22 @@ class _Row(NamedTuple):
     """Delivered by the Reporting API, which browsers use on https only."""
 
 
-_SAMPLED = frozenset({"default-src", "script-src", "script-src-elem", "script-src-attr", "style-src", "style-src-elem", "style-src-attr"})
-_NO_TWIN = frozenset({"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"})
-"""Of no effect in a report-only policy, or replaced by the trial's own destination."""
-_SECURE_ONLY = (
-    "default-src https: wss: data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; form-action https:"
+_SAMPLED = frozenset(
+    {
+        "default-src",
+        "script-src",
+        "script-src-elem",
+        "script-src-attr",
+        "style-src",
+        "style-src-elem",
+        "style-src-attr",
+    }
 )
+_NO_TWIN = frozenset(
+    {"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"}
+)
+"""Of no effect in a report-only policy, or replaced by the trial's own destination."""
+_SECURE_ONLY = "default-src https: wss: data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; form-action https:"
 """Reports exactly what `upgrade-insecure-requests` would ask for over https instead."""
 
 
@@ -98,7 +123,9 @@ def _csp(value: str, key: str) -> list[str]:
     made = []
     for policy in csp.parse(value):
         report = f"report-uri {REPORTS_PATH}/{key}"
-        kept = [_sampled(directive) for directive in policy.directives if directive.name not in _NO_TWIN]
+        kept = [
+            _sampled(directive) for directive in policy.directives if directive.name not in _NO_TWIN
+        ]
         if kept:
             made.append("; ".join((*kept, report)))
         if policy.get("upgrade-insecure-requests"):
@@ -117,7 +144,11 @@ def _sampled(directive: csp.Directive) -> str:
 def _framing(value: str, key: str) -> list[str]:
     """X-Frame-Options as the CSP directive that replaced it (HTML section 7.1.6)."""
     ancestors = {"deny": "'none'", "sameorigin": "'self'"}.get(value.strip().lower())
-    return [] if ancestors is None else [f"frame-ancestors {ancestors}; report-uri {REPORTS_PATH}/{key}"]
+    return (
+        []
+        if ancestors is None
+        else [f"frame-ancestors {ancestors}; report-uri {REPORTS_PATH}/{key}"]
+    )
 
 
 def _item(value: str, key: str) -> list[str]:
@@ -131,7 +162,14 @@ def _permissions(value: str, key: str) -> list[str]:
     parsed = fields.parse_dictionary(value).value
     if not parsed:
         return []
-    return [fields.serialise({name: (member, {**own, "report-to": Token(endpoint(key))}) for name, (member, own) in parsed.items()})]
+    return [
+        fields.serialise(
+            {
+                name: (member, {**own, "report-to": Token(endpoint(key))})
+                for name, (member, own) in parsed.items()
+            }
+        )
+    ]
 
 
 def _integrity(value: str, key: str) -> list[str]:
@@ -142,11 +180,21 @@ def _integrity(value: str, key: str) -> list[str]:
 
 
 _TWINS: Mapping[bytes, _Row] = {
-    b"content-security-policy": _Row(b"Content-Security-Policy-Report-Only", _csp, single=False, api=False),
-    b"x-frame-options": _Row(b"Content-Security-Policy-Report-Only", _framing, single=False, api=False),
-    b"cross-origin-embedder-policy": _Row(b"Cross-Origin-Embedder-Policy-Report-Only", _item, single=True, api=True),
-    b"cross-origin-opener-policy": _Row(b"Cross-Origin-Opener-Policy-Report-Only", _item, single=True, api=True),
-    b"permissions-policy": _Row(b"Permissions-Policy-Report-Only", _permissions, single=True, api=True),
+    b"content-security-policy": _Row(
+        b"Content-Security-Policy-Report-Only", _csp, single=False, api=False
+    ),
+    b"x-frame-options": _Row(
+        b"Content-Security-Policy-Report-Only", _framing, single=False, api=False
+    ),
+    b"cross-origin-embedder-policy": _Row(
+        b"Cross-Origin-Embedder-Policy-Report-Only", _item, single=True, api=True
+    ),
+    b"cross-origin-opener-policy": _Row(
+        b"Cross-Origin-Opener-Policy-Report-Only", _item, single=True, api=True
+    ),
+    b"permissions-policy": _Row(
+        b"Permissions-Policy-Report-Only", _permissions, single=True, api=True
+    ),
     b"integrity-policy": _Row(b"Integrity-Policy-Report-Only", _integrity, single=True, api=True),
 }
 

@@ -20,8 +20,8 @@ from sidecar.telemetry import Telemetry
 if TYPE_CHECKING:
     from sidecar.revisions import Active
 
-Reports = Callable[[bytes, str], None]
-"""Takes one browser report: body and Content-Type."""
+Reports = Callable[[str, bytes, str, str, bytes], None]
+"""Takes one post of browser reports: the rest of its path, body, Content-Type, the client's address and User-Agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +61,5 @@ class Context:
     pool: Pool
     forwarder: Forwarder
     requests: RequestReader
-    reports: Reports | None
+    reports: Reports
     draining: bool = False

@@ -19,8 +19,8 @@ from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin
 from sidecar.proxy.own_answers import own_answer
 from sidecar.proxy.parser import Incoming
-from sidecar.proxy.reporting import PATH as REPORTS_PATH
-from sidecar.proxy.reporting import receive_report
+from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
+from sidecar.proxy.reporting import receive_report, report_key
 from sidecar.proxy.rules import (
     CHUNKED,
     IDEMPOTENT,
@@ -85,8 +85,11 @@ class Exchange:
         context.telemetry.in_flight.n += 1
         try:
             request, origin = self._admit()
-            if request.path == REPORTS_PATH and context.reports is not None:
-                return self._own(await receive_report(context, request, self._body))
+            if request.path.startswith(REPORTS_PREFIX):
+                key = report_key(context, self._active.plan, request.path)
+                if key is not None:
+                    status = await receive_report(context, request, self._body, key, self._address)
+                    return self._own(status, origin="report")
             if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
                 if forwards == 0:
                     return self._own(204)
@@ -346,13 +349,13 @@ class Exchange:
         await websocket(self._context, self._client, upstream, head)
         return False
 
-    def _own(self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, close: bool = False) -> bool:
+    def _own(self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, close: bool = False, origin: str = "sidecar") -> bool:
         """Answer ourselves; the connection ends when the request was not read to its end."""
         request = self._request
         answer, body = own_answer(status, extra)
         keep_alive = request is not None and request.keep_alive and not (close or self._context.draining)
         self._answered = True
-        head = self._judged(answer, "sidecar", keep_alive=keep_alive)
+        head = self._judged(answer, origin, keep_alive=keep_alive)
         head_only = not isinstance(self._message, Refused) and self._message.method == "HEAD"
         self._client.write(head if head_only else head + body)
         return keep_alive
@@ -376,6 +379,8 @@ class Exchange:
             active.tallies[route.name], active.revision, route, facts, verdict, origin=origin, request_id=self._request_id
         )
         added = verdict.added
+        if route.trials and origin == "upstream":
+            added += self._context.telemetry.trials.count(active.tallies[route.name], route, facts, verdict)
         if not keep_alive:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:

@@ -10,18 +10,32 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp.streams import StreamReader
 
+from sidecar.policy.plan import Plan
+from sidecar.policy.trial import REPORTS_PATH
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.rules import Request
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
 
-PATH: Final = "/.well-known/sidecar/reports"
+PREFIX: Final = "/.well-known/sidecar/"
 _TYPES = frozenset({b"application/csp-report", b"application/reports+json"})
 
 
-async def receive_report(context: Context, request: Request, body: StreamReader) -> int:
-    """Take one report; returns the status of the answer.
+def report_key(context: Context, plan: Plan, path: str) -> str | None:
+    """What follows the reports' path: "" for the site's own reports, a rule's key or a canary; None = the service's path.
+
+    The site's own are taken where the settings say so; those of a trial whenever a rule is in trial.
+    """
+    if path == REPORTS_PATH:
+        return "" if context.settings.reports.enabled else None
+    if not path.startswith(f"{REPORTS_PATH}/") or not (plan.trials or context.settings.reports.enabled):
+        return None
+    return path.removeprefix(f"{REPORTS_PATH}/")
+
+
+async def receive_report(context: Context, request: Request, body: StreamReader, key: str, client: str) -> int:
+    """Take one post of reports; returns the status of the response.
 
     Raises:
         Refused: 405, 413, 415 or 408.
@@ -44,6 +58,6 @@ async def receive_report(context: Context, request: Request, body: StreamReader)
                 raise Refused(413, "report")
     finally:
         context.deadlines.drop(body)
-    assert context.reports is not None
-    context.reports(bytes(taken), media.decode("ascii"))
+    agent = next((value for name, value in request.fields if name.lower() == b"user-agent"), b"")
+    context.reports(key, bytes(taken), media.decode("ascii"), client, agent)
     return 204

@@ -54,7 +54,7 @@ class DataPlane:
     """
 
     def __init__(
-        self, settings: Settings, active: Callable[[], Active], telemetry: Telemetry, *, reports: Reports | None = None
+        self, settings: Settings, active: Callable[[], Active], telemetry: Telemetry, *, reports: Reports
     ) -> None:
         require_c_parser()
         loop = asyncio.get_running_loop()
@@ -78,7 +78,7 @@ class DataPlane:
             pool=pool,
             forwarder=forwarder,
             requests=RequestReader(settings.limits, forwarder.id_key, host, pool.authority),
-            reports=reports if settings.reports.enabled else None,
+            reports=reports,
         )
         self._listener = Listener(self._context, partial(serve, self._context))
 

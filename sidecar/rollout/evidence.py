@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
-from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.model import KINDS
 from sidecar.policy.plan import Plan, RoutePlan, RuleLine
-from sidecar.rollout.gate import Evidence
+from sidecar.policy.trial import by_api
+from sidecar.policy.witness import witnesses
+from sidecar.rollout.gate import Evidence, Trial
 from sidecar.telemetry import Metrics
+from sidecar.telemetry.metrics import CAUSE_KINDS, ENGINES, SEEN
+
+SETTLE = 5.0
+"""Seconds in which `report-uri` has delivered what it will."""
+SETTLE_API = 70.0
+"""The same for the Reporting API, which now and then waits a minute."""
+
+Causes: TypeAlias = Callable[[str, str], Sequence[Mapping[str, Any]]]
+"""The causes that browsers reported of a rule on a route, as data."""
+
+
+def _no_causes(_route: str, _rule: str) -> Sequence[Mapping[str, Any]]:
+    return ()
 
 
 class Book:
@@ -25,9 +39,11 @@ class Book:
     where `restore` is given what `saved` returned.
     """
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.time, causes: Causes = _no_causes) -> None:
         self._metrics = metrics
         self._clock = clock
+        self._causes = causes
+        self._past: deque[tuple[float, dict[tuple[str, ...], float]]] = deque()
         self._plan: Plan | None = None
         self._marks: dict[tuple[str, str], _Mark] = {}
         self._earlier: dict[str, dict[str, Any]] = {}
@@ -47,6 +63,25 @@ class Book:
                 counts = {key: value - carried.get(key, 0.0) for key, value in self._counts(route, line).items()}
                 marks[place] = _Mark(meaning, saved["since"] if carried else self._clock(), counts)
         self._plan, self._marks = plan, marks
+
+    def tick(self) -> None:
+        """Called each second: note what trials have sent, so that it can be told what has had time to report."""
+        routes = self._plan.routes if self._plan else ()
+        sent: dict[tuple[str, ...], float] = {
+            (route.name, route.rules[index].name): self._metrics.value(_LOADS, route.name, route.rules[index].name)
+            for route in routes
+            for index in route.trials
+        }
+        if sent:
+            sent |= {(engine,): self._metrics.value(_SENT, engine) for engine in ENGINES}
+            self._past.append((self._clock(), sent))
+        while self._past and (not sent or self._past[0][0] < self._clock() - SETTLE_API - 5):
+            self._past.popleft()
+
+    def _settled(self, place: tuple[str, ...], settle: float) -> float:
+        """What a counter of a trial said `settle` seconds ago; 0 before it was first noted."""
+        latest = self._clock() - settle
+        return next((held.get(place, 0.0) for at, held in reversed(self._past) if at <= latest), 0.0)
 
     def evidence(self) -> list[Evidence]:
         """What each rule on each route has seen, in the order of the policy."""
@@ -71,8 +106,26 @@ class Book:
         mark = self._marks[route.name, line.name]
         grown = {key: value - mark.counts.get(key, 0.0) for key, value in self._counts(route, line).items()}
         kinds: dict[str, float] = {kind: grown[kind] for kind in KINDS if grown.get(kind)}
-        outcomes: dict[str, float] = {outcome: grown[outcome] for outcome in OUTCOMES if outcome in grown}
-        return Evidence(route.name, line.name, line.mode, mark.since, grown["evaluated"], grown["affected"], kinds, outcomes)
+        outcomes: dict[str, float] = {outcome: grown[outcome] for outcome in SEEN if outcome in grown}
+        told = tuple(asdict(witness) for witness in witnesses(line.named.rule))
+        trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
+        numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
+        return Evidence(route.name, line.name, line.mode, mark.since, *numbers, witnesses=told, trial=trial)
+
+    def _trial(self, route: RoutePlan, line: RuleLine, mark: _Mark, grown: Mapping[str, float]) -> Trial:
+        """What the trial of a rule has shown; settled counts are those of a moment ago, since reports take their time."""
+        settle = SETTLE_API if by_api(line.named.rule) else SETTLE
+        settled = self._settled((route.name, line.name), settle) - mark.counts.get("loads", 0.0)
+        canaries: dict[str, tuple[float, float]] = {
+            engine: (
+                max(0.0, self._settled((engine,), settle) - mark.counts.get(f"sent {engine}", 0.0)),
+                grown[f"returned {engine}"],
+            )
+            for engine in ENGINES
+        }
+        reports = {kind: grown[f"report {kind}"] for kind in CAUSE_KINDS}
+        causes = tuple(self._causes(route.name, line.name))
+        return Trial(grown["loads"], settle, min(grown["loads"], max(0.0, settled)), canaries, reports, causes)
 
     def _counts(self, route: RoutePlan, line: RuleLine) -> dict[str, float]:
         value = self._metrics.value
@@ -82,10 +135,22 @@ class Book:
         }
         for kind in KINDS:
             counts[kind] = value("sidecar_violations_total", route.name, line.name, kind, line.mode)
-        if line.oracle is not None:
-            for outcome in OUTCOMES:
+        tried = line.name in {route.rules[index].name for index in route.trials}
+        if line.oracle is not None or tried:
+            for outcome in SEEN:
                 counts[outcome] = value("sidecar_would_break_total", route.name, line.name, outcome)
+        if tried:
+            counts["loads"] = value(_LOADS, route.name, line.name)
+            for cause in CAUSE_KINDS:
+                counts[f"report {cause}"] = value(_REPORTS, route.name, line.name, cause)
+            for engine in ENGINES:
+                counts[f"sent {engine}"] = value(_SENT, engine)
+                counts[f"returned {engine}"] = value(_RETURNED, engine)
         return counts
+
+
+_LOADS, _REPORTS = "sidecar_trial_page_loads_total", "sidecar_trial_reports_total"
+_SENT, _RETURNED = "sidecar_canaries_sent_total", "sidecar_canaries_returned_total"
 
 
 class Trend:

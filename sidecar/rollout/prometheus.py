@@ -12,10 +12,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from sidecar.policy.model import Mode, seconds
-from sidecar.rollout.gate import Evidence, parse_mode
+from sidecar.rollout.gate import Evidence, Trial, parse_mode
 
 _TIMEOUT = 30.0
 _BY = "route, rule, mode"
@@ -65,8 +66,11 @@ def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
     return f"sum(increase({_EVALUATIONS}{{{matchers}}}[{window}]))"
 
 
-def evidence(url: str, window: str, selector: str, at: float) -> list[Evidence]:
-    """Evidence for every rule over the window that ends at `at`, summed over all that the selector (`job="shop"`) matches."""
+def evidence(url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]) -> list[Evidence]:
+    """Evidence for every rule over the window that ends at `at`, summed over all that the selector (`job="shop"`) matches.
+
+    Numbers are the fleet's; `known`, by route and rule, is what one sidecar says: it gives the witnesses and the causes.
+    """
     length = seconds(window)
     step = max(1, int(length / 1000))
 
@@ -87,13 +91,55 @@ def evidence(url: str, window: str, selector: str, at: float) -> list[Evidence]:
         if value and _place(labels) in found:
             found[_place(labels)]["kinds"][labels["kind"]] = value
     for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
-        place = (labels.get("route", ""), labels.get("rule", ""), "report-only")
-        if place in found:
-            found[place]["outcomes"][labels["outcome"]] = value
+        # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher of the two if both are there.
+        for mode in ("trial", "report-only"):
+            place = (labels.get("route", ""), labels.get("rule", ""), mode)
+            if place in found:
+                found[place]["outcomes"][labels["outcome"]] = value
+                break
+    trials = _trials(url, window, selector, at, known)
     return [
-        Evidence(route, rule, parse_mode(mode), since.get((route, rule, mode), at), **numbers)
+        Evidence(
+            route,
+            rule,
+            parse_mode(mode),
+            since.get((route, rule, mode), at),
+            witnesses=known[route, rule].witnesses if (route, rule) in known else (),
+            trial=trials.get((route, rule), Trial()) if mode == "trial" else Trial(),
+            **numbers,
+        )
         for (route, rule, mode), numbers in sorted(found.items())
     ]
+
+
+def _trials(url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]) -> dict[tuple[str, str], Trial]:
+    """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as reports take their time."""
+
+    def ask(metric: str, by: str, before: float = 0.0) -> list[tuple[dict[str, str], float]]:
+        return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at - before)
+
+    loads = {(labels.get("route", ""), labels.get("rule", "")): value for labels, value in ask("sidecar_trial_page_loads_total", "route, rule")}
+    if not loads:
+        return {}
+    settle = max((item.trial.settle for item in known.values()), default=0.0)
+    settled = {(labels.get("route", ""), labels.get("rule", "")): value for labels, value in ask("sidecar_trial_page_loads_total", "route, rule", settle)}
+    sent = {labels.get("engine", ""): value for labels, value in ask("sidecar_canaries_sent_total", "engine", settle)}
+    returned = {labels.get("engine", ""): value for labels, value in ask("sidecar_canaries_returned_total", "engine")}
+    canaries = {engine: (value, returned.get(engine, 0.0)) for engine, value in sent.items()}
+    reports: dict[tuple[str, str], dict[str, float]] = {}
+    for labels, value in ask("sidecar_trial_reports_total", "route, rule, cause_kind"):
+        reports.setdefault((labels.get("route", ""), labels.get("rule", "")), {})[labels.get("cause_kind", "")] = value
+    return {
+        place: Trial(
+            value,
+            settle,
+            min(value, settled.get(place, 0.0)),
+            canaries,
+            reports.get(place, {}),
+            known[place].trial.causes if place in known else (),
+        )
+        for place, value in loads.items()
+    }
 
 
 def _place(labels: dict[str, str]) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,20 +18,22 @@ import aiohttp
 import sidecar
 from sidecar.policy.breakage import Fetch
 from sidecar.policy.conditions import Facts
+from sidecar.policy.engines import engine_of
 from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
-from sidecar.policy.reports import read_reports
+from sidecar.policy.reports import Report, read_reports
 from sidecar.telemetry.events import Cap, Events, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
+from sidecar.telemetry.trials import Trials
 
-__all__ = ["Events", "Metrics", "RouteTally", "Telemetry"]
+__all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
 
 
 class Telemetry:
     """Events and metrics of one process."""
 
-    def __init__(self, events: Events, metrics: Metrics, *, value_bytes: int = 256, reports_per_second: int = 20) -> None:
+    def __init__(self, events: Events, metrics: Metrics, *, value_bytes: int = 256, reports_per_second: int = 20, canary: float = 0.01, secret: bytes = b"") -> None:
         self.events = events
         self.metrics = metrics
         self._value_bytes = value_bytes
@@ -42,6 +45,10 @@ class Telemetry:
         self.aborts = metrics.cell("sidecar_client_aborts_total")
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
+        self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
+        """Takes a report on a rule in trial: key, report, client's address, engine."""
+        self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
+        self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
         self._told: dict[Verdict, list[dict[str, object]]] = {}
         self._watchers: list[Callable[[dict[str, object]], None]] = []
@@ -75,8 +82,12 @@ class Telemetry:
     ) -> None:
         """Count one verdict on one answer, and tell it when something changed or would have.
 
-        `origin` is "upstream" or "sidecar" (an answer of our own).
+        `origin` is "upstream", "sidecar" (a response of our own), or "report" (to a browser's report, which says
+        nothing of any rule).
         """
+        if origin == "report":
+            tally.responses["sidecar"][facts.status // 100 - 1].n += 1.0
+            return
         # RFC 9110 section 15: a status beyond the known classes counts as 5xx.
         tally.responses[origin][facts.status // 100 - 1 if 100 <= facts.status < 600 else 4].n += 1.0
         if self.observer is not None and origin == "upstream":
@@ -140,16 +151,27 @@ class Telemetry:
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             self.tell("request.would_reject", reason=reason, request_id=request_id, **facts)
 
-    def browser_reports(self, data: bytes, media: str) -> None:
-        """Count what a browser posted, and tell it under the reports' own cap."""
+    def browser_reports(self, key: str, data: bytes, media: str, client: str, agent: bytes) -> None:
+        """Count what a browser posted, hand on what concerns a trial, and log it under the reports' own cap."""
+        if key.startswith("canary/"):
+            self.canary_returned(key.removeprefix("canary/"))
+            return
+        engine = engine_of(agent)
+        seen: set[Report] = set()
         for report in read_reports(data, media):
+            if report in seen:  # Integrity-Policy's come twice
+                continue
+            seen.add(report)
             self.metrics.cell("sidecar_browser_reports_total", report.type, report.directive, report.disposition).n += 1
+            if key:
+                self.trial_report(key, report, client, engine[0] if engine else "")
             if self._reports_cap.take() and self.events.may_tell():
                 self.tell("browser.report", **asdict(report))
 
     def activated(self, plan: Plan, revision: str) -> dict[str, RouteTally]:
         """Bind the counters of a plan that is about to be put in force."""
         self._told.clear()
+        self.trials.activated()
         tallies = self.metrics.bind(plan)
         self.metrics.only("sidecar_policy_info", plan.name, revision)
         for mode in MODES:

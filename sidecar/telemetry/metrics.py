@@ -23,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from sidecar.policy.breakage import OUTCOMES
+from sidecar.policy.engines import Engine
 from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
@@ -45,6 +46,11 @@ class Metric:
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
+ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
+CAUSE_KINDS = ("served", "script", "unexplained", "noise")
+"""Of a browser's report in trial: in a page that we served, made by the site's own script, neither, or an extension's."""
+SEEN = (*OUTCOMES, "waiting")
+"""What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours."""
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard")
 SIGNALS = ("server_errors", "client_errors", "upstream_errors")
@@ -63,8 +69,12 @@ METRICS: dict[str, Metric] = {
     "sidecar_rule_evaluations_total": Metric("counter", "Answers that a rule judged.", ("route", "rule", "mode")),
     "sidecar_rule_affected_total": Metric("counter", "Answers of which a rule complained.", ("route", "rule", "mode")),
     "sidecar_would_break_total": Metric(
-        "counter", "Requests by what their Fetch Metadata says a rule would have done to them.", ("route", "rule", "outcome")
+        "counter", "Requests by what they say a rule would have done to them.", ("route", "rule", "outcome")
     ),
+    "sidecar_trial_page_loads_total": Metric("counter", "Page loads that carried a rule's report-only twin, in browsers that report it.", ("route", "rule")),
+    "sidecar_trial_reports_total": Metric("counter", "Reports of browsers on a rule in trial, by kind of cause.", ("route", "rule", "cause_kind")),
+    "sidecar_canaries_sent_total": Metric("counter", "Page loads that must report, to prove that reports come through.", ("engine",)),
+    "sidecar_canaries_returned_total": Metric("counter", "Page loads that must report and did.", ("engine",)),
     "sidecar_violations_total": Metric("counter", "What rules complained of.", ("route", "rule", "kind", "mode")),
     "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
     "sidecar_request_duration_seconds": Metric("histogram", "From a request's head to the end of its answer."),
@@ -146,7 +156,7 @@ class Bundle:
 class RouteTally:
     """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("_bundles", "_live", "affected", "breaks", "changes", "evaluations", "responses", "violations")
+    __slots__ = ("_bundles", "_live", "affected", "breaks", "changes", "evaluations", "loads", "oracles", "responses", "violations")
 
     def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
         self.responses = {
@@ -165,8 +175,12 @@ class RouteTally:
         self.breaks = {
             (index, outcome): metrics.cell("sidecar_would_break_total", route.name, line.name, outcome)
             for index, line in enumerate(route.rules)
-            if line.oracle and line.mode != "off"
-            for outcome in OUTCOMES
+            if line.mode != "off" and (line.oracle or index in route.trials)
+            for outcome in SEEN
+        }
+        self.oracles = frozenset(index for index, _ in route.oracles)
+        self.loads = {
+            index: metrics.cell("sidecar_trial_page_loads_total", route.name, route.rules[index].name) for index in route.trials
         }
         self.violations = {
             (check.index, kind, mode): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, mode)
@@ -197,6 +211,11 @@ class RouteTally:
             self._bundles[verdict] = bundle
         else:
             bundle.n += 1.0
+
+    def outcome(self, index: int, outcome: str) -> None:
+        """Count what a page load in trial says of a rule, unless requests themselves say it."""
+        if index not in self.oracles:
+            self.breaks[index, outcome].n += 1.0
 
     def settle(self) -> None:
         """Bring every cell up to date."""
@@ -254,6 +273,9 @@ class Metrics(Collector):
         ):
             for value in values:
                 self.cell(name, value)
+        for engine in ENGINES:
+            self.cell("sidecar_canaries_sent_total", engine)
+            self.cell("sidecar_canaries_returned_total", engine)
         for disposition in DISPOSITIONS:
             self.cell("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 
@@ -282,6 +304,12 @@ class Metrics(Collector):
         self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
         self._keep("sidecar_rule_affected_total", lambda labels: labels in rules)
         self._keep("sidecar_would_break_total", lambda labels: (labels[0], labels[1]) in names)
+        tried = {(route.name, route.rules[index].name) for route in plan.routes for index in route.trials}
+        for place in tried:
+            for kind in CAUSE_KINDS:
+                self.cell("sidecar_trial_reports_total", *place, kind)
+        self._keep("sidecar_trial_page_loads_total", lambda labels: labels in tried)
+        self._keep("sidecar_trial_reports_total", lambda labels: labels[:2] in tried)
         self._keep("sidecar_violations_total", lambda labels: (labels[0], labels[1]) in names)
         self._keep("sidecar_header_changes_total", lambda labels: (labels[0], labels[1]) in names)
         return bound

@@ -64,6 +64,7 @@ class Control(World):
             verdict=lambda row: ("not yet", ("too few answers",)),
             trend=lambda route, rule: (0.0, 2.0, 1.0),
             baseline=self.baseline,
+            causes=lambda: {"causes": [], "overflow": 0},
         )
 
     async def ask(self, method: str, path: str, body: Any = None, *, base: str = "", **more: Any) -> tuple[int, Any, Mapping[str, str]]:

@@ -24,12 +24,15 @@ from tests.e2e.running import Sidecar
 
 INTERVAL = "250ms"
 CROSS_SITE = (("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "image"))
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+PAGE_LOAD = (("User-Agent", AGENT), ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document"))
 HANDSHAKE = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 """RFC 6455 section 1.3: the example's key and its answer."""
 
 SHOP = (ROOT / "config" / "policy.yaml").read_text("utf-8").replace(
     "\nrules:\n", "\nguard: {window: 60s, min-requests: 5}\nmax-body: 2KiB\nrules:\n  release: {header: X-Release, action: require}\n"
+    "  tried: {header: Content-Security-Policy, action: append, value: \"object-src 'none'\", mode: trial}\n"
 )
 BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}\n"
 
@@ -175,6 +178,7 @@ class Fleet:
         for path in ("/", "/api/items", "/old"):
             first.get(path, *CROSS_SITE)
         sees("sidecar_header_changes_total > 0")
+        self._trial()
         for _ in range(10):
             first.get("/broken")
         first.event("guard.fired")
@@ -182,6 +186,19 @@ class Fleet:
         self.second.save("mode: report-only", "mode: enforce")
         sees('count(sidecar_mode{job="shop", mode="enforce"} == 1) == 1')
         assert self.second.verb("rollback", "--reason", "as agreed").returncode == 0
+
+    def _trial(self) -> None:
+        """A page load that carries a twin and a canary; both report, as a browser would."""
+        self.prometheus.sees('sidecar_trial_page_loads_total{rule="tried"} == 0')
+        page = self.first.get("/", *PAGE_LOAD)
+        lines = page.values("Content-Security-Policy-Report-Only")
+        targets = [found[1] for line in lines if (found := re.search(r"report-uri (\S+)", line))]
+        body = {"effective-directive": "object-src", "blocked-uri": "https://a.test/x", "document-uri": "http://127.0.0.1/", "disposition": "report"}
+        assert len(targets) == 2, lines
+        for target in targets:
+            headers = [("Content-Type", "application/csp-report"), ("User-Agent", AGENT)]
+            assert wire.ask(self.first.listen, wire.request("POST", target, headers, json.dumps({"csp-report": body}).encode())).status == 204
+        self.prometheus.sees("sidecar_trial_page_loads_total > 0 and on (instance) sidecar_canaries_returned_total > 0")
 
     def _drift(self) -> None:
         """A baseline that knows a header which the service does not send any more; asking for it makes the comparison now."""

@@ -11,9 +11,8 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 import sidecar
-from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.model import MODES, Action
-from sidecar.proxy.reporting import PATH as REPORTS
+from sidecar.policy.trial import REPORTS_PATH as REPORTS
 from sidecar.settings import ENV_PREFIX, Settings
 from sidecar.telemetry import metrics
 from sidecar.telemetry.metrics import METRICS
@@ -29,7 +28,9 @@ QUERIES = [*rule_queries(), *panel_queries(), *annotation_queries()]
 FROM_SCRAPING = {"namespace", "job", "instance", "le"}
 CLOSED = {
     "mode": MODES,
-    "outcome": OUTCOMES,
+    "outcome": metrics.SEEN,
+    "engine": metrics.ENGINES,
+    "cause_kind": metrics.CAUSE_KINDS,
     "action": get_args(Action),
     "result": metrics.RELOADS,
     "cause": metrics.CAUSES,

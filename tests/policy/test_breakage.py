@@ -9,9 +9,10 @@ import pytest
 from sidecar.policy.breakage import Fetch
 from tests.policy.making import facts, plan
 
+AGENT = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 DENY = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 SAME = DENY | {"value": "SAMEORIGIN"}
-ANCESTORS = {"header": "Content-Security-Policy", "action": "set", "value": "default-src *; frame-ancestors 'self'"}
+ANCESTORS = {"header": "Content-Security-Policy", "action": "set", "value": "frame-ancestors 'self'"}
 CORP = {"header": "Cross-Origin-Resource-Policy", "action": "set", "value": "same-site"}
 NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
 LAX = {"cookie": "s*", "attributes": {"SameSite": "Lax"}}
@@ -23,7 +24,7 @@ def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **mor
     """What the rule's oracle says of a request; `sent` is `site mode dest cookie`, - for what is not sent."""
     names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
     request = [(name, value.replace("_", " ").encode()) for name, value in zip(names, sent.split(), strict=False) if value != "-"]
-    world = facts(*fields, request=[(b"Accept", b"x"), (b"Length6-is-14ch", b"x"), *request], **more)
+    world = facts(*fields, request=[(b"User-Agent", AGENT), (b"Length6-is-14ch", b"x"), *request], **more)
     oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
     assert oracle
     return oracle(world, Fetch(world))
@@ -69,21 +70,74 @@ def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str,
         ("style", b"TEXT/CSS", 200, "safe"),
         ("style", None, 200, "break"),
         ("script", b"text/plain", 404, "safe"),
-        ("image", b"text/plain", 200, "safe"),
+        ("image", b"text/plain", 200, "break"),
+        ("image", b"image/png", 200, "safe"),
+        ("document", None, 200, "break"),
+        ("document", b"text/html", 200, "safe"),
+        ("script", b"text/javascript1.5", 200, "safe"),
+        ("script", b"text/livescript", 200, "safe"),
         ("-", b"text/plain", 200, "unknown"),
     ],
 )
-def test_nosniff_breaks_scripts_and_styles_of_the_wrong_type(dest: str, media: bytes | None, status: int, expected: str):
-    """Fetch section 3.6: only scripts and styles that are used, by their type."""
+def test_nosniff_breaks_what_was_sniffed_before(dest: str, media: bytes | None, status: int, expected: str):
+    """Fetch section 3.6 and ORB: scripts and styles by their type, pages without one, images of other origins with a page's type."""
     fields = [(b"X-A", b"1")] + ([(b"Content-type", media)] if media else [])
 
     assert outcome(NOSNIFF, f"cross-site no-cors {dest}", *fields, status=status) == expected
 
 
-def test_a_secure_cookie_stays_at_home_on_plain_http():
-    """A request over HTTP that carries it would have gone without."""
-    assert outcome(SECURE, "- - - s[id]?=1", scheme="http") == "break"
-    assert outcome(SECURE, "- - - other=1", scheme="http") == "safe"
+def test_a_secure_cookie_on_plain_http_is_no_proof():
+    """Secure is never written over http: a cookie that only lives there keeps working."""
+    assert outcome(SECURE, "- - - s[id]?=1", scheme="http") == "unknown"
+    assert outcome(SECURE, "cross-site cors empty other=1", scheme="https") == "safe"
+
+
+@pytest.mark.parametrize("rule", [DENY, CORP, NOSNIFF, LAX, ANCESTORS])
+def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
+    """curl, probes and service clients are never counted as safe."""
+    world = facts(request=[(b"User-Agent", b"curl/8.5.0"), (b"Cookie", b"sid=1")])
+    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
+    assert oracle
+    assert oracle(world, Fetch(world)) == "irrelevant"
+
+
+@pytest.mark.parametrize(
+    ("ancestors", "referer", "expected"),
+    [
+        ("https://a.test", "https://a.test/page", "safe"),
+        ("https://a.test", "https://b.test/page", "break"),
+        ("https://a.test", "http://a.test/page", "break"),
+        ("https://*.a.test", "https://x.a.test/", "safe"),
+        ("https://*.a.test", "https://a.test/", "break"),
+        ("a.test:8443", "https://a.test:8443/", "safe"),
+        ("a.test", "https://a.test:8443/", "break"),
+        ("https:", "https://b.test/", "safe"),
+        ("https://a.test", "", "unknown"),
+    ],
+)
+def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(ancestors: str, referer: str, expected: str):
+    """CSP3 section 6.4.2: the embedding page's origin, as the request tells it."""
+    request = [(b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate"), (b"Sec-Fetch-Dest", b"iframe")]
+    world = facts(request=[*request, *([(b"Referer", referer.encode())] if referer else [])])
+    oracle = plan({"it": ANCESTORS | {"value": f"frame-ancestors {ancestors}"}}, mode="report-only").routes[-1].rules[0].oracle
+    assert oracle
+    assert oracle(world, Fetch(world)) == expected
+
+
+def test_frame_options_are_overruled_by_the_service_s_own_ancestors():
+    """Browsers ignore X-Frame-Options where frame-ancestors stands, and on redirects."""
+    assert outcome(DENY, "cross-site navigate iframe", (b"Content-Security-Policy", b"frame-ancestors *")) == "safe"
+    assert outcome(DENY, "cross-site navigate iframe", status=302) == "safe"
+
+
+def test_a_double_submit_reads_the_cookie():
+    """A cookie's value in another request header was put there by a script that HttpOnly would blind."""
+    rule = {"cookie": "csrf", "attributes": {"HttpOnly": True}}
+    request = [(b"User-Agent", AGENT), (b"Cookie", b"csrf=0123456789"), (b"X-CSRFToken", b"0123456789")]
+    world = facts(request=request)
+    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
+    assert oracle
+    assert oracle(world, Fetch(world)) == "break"
 
 
 def test_two_cookie_lines_are_one():
@@ -100,12 +154,10 @@ def test_two_cookie_lines_are_one():
         {"header": "X-Frame-Options", "action": "remove"},
         DENY | {"value": "ALLOW-FROM x"},
         DENY | {"header": ["X-Frame-Options", "X-Odd"]},
-        ANCESTORS | {"value": "frame-ancestors https://a.example"},
         ANCESTORS | {"value": "default-src 'self'"},
         CORP | {"value": "cross-origin"},
         NOSNIFF | {"value": "x"},
         {"header": "Referrer-Policy", "action": "set", "value": "no-referrer"},
-        {"cookie": "a", "attributes": {"HttpOnly": True}},
         {"cookie": "a", "attributes": {"SameSite": "None"}},
     ],
 )

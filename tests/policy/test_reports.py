@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.csp_table import DIRECTIVES
-from sidecar.policy.reports import DISPOSITIONS, MAX_REPORTS, TYPES, Report, read_reports
+from sidecar.policy.fields import FEATURES
+from sidecar.policy.reports import DISPOSITIONS, MAX_REPORTS, TYPES, WORDS, Report, read_reports
 
 CSP = "application/csp-report"
 API = "application/reports+json"
@@ -26,7 +27,7 @@ def test_report_uri_form():
     }
 
     assert read_reports(json.dumps(told).encode(), CSP) == (
-        Report("csp-violation", "script-src-elem", "report", "https://evil.example/x.js", "/cart", noise=False),
+        Report("csp-violation", "script-src-elem", "report", "https://evil.example/x.js", "/cart", noise=False, origin="https://shop.example"),
     )
 
 
@@ -40,8 +41,8 @@ def test_reporting_api_form():
     ]
 
     assert read_reports(json.dumps(told).encode(), API) == (
-        Report("csp-violation", "img-src", "enforce", "inline", "/", noise=False),
-        Report("coep", "other", "other", "chrome-extension://abc/x", "/a", noise=True),
+        Report("csp-violation", "img-src", "enforce", "inline", "/", noise=False, origin="https://shop.example"),
+        Report("coep", "other", "reporting", "chrome-extension://abc/x", "/a", noise=True, origin="https://shop.example"),
         Report("other", "other", "other", "", "", noise=False),
     )
 
@@ -66,7 +67,33 @@ def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked:
     (report,) = read_reports(json.dumps(told).encode(), API)
 
     assert report.type in TYPES
-    assert report.directive in {*DIRECTIVES, "other"}
+    assert report.directive in {*DIRECTIVES, *FEATURES, *WORDS, "other"}
     assert report.disposition in DISPOSITIONS
     assert len(report.blocked) <= 120
     assert "?" not in report.blocked
+
+
+@pytest.mark.parametrize(
+    ("blocked", "source", "noise"),
+    [
+        ("chrome-extension://abc/x.js", "", True),
+        ("inline", "chrome-extension", True),
+        ("https://a.test/x.js", "moz-extension://abc/content.js", True),
+        ("data", "", False),
+        ("blob", "https://shop.test/app.js", False),
+        ("about", "", False),
+    ],
+)
+def test_noise_is_what_extensions_cause(blocked: str, source: str, noise: bool):
+    """An extension may stand in what was blocked or in its source, as a bare word too; the site's own data: and blob: are no noise."""
+    told = {"csp-report": {"document-uri": "https://shop.test/", "blocked-uri": blocked, "source-file": source}}
+
+    assert read_reports(json.dumps(told).encode(), CSP)[0].noise is noise
+
+
+def test_a_sample_and_its_place_are_kept():
+    """The first characters of inline code, on one line, and where it stands."""
+    told = {"csp-report": {"document-uri": "https://shop.test/p?q", "blocked-uri": "inline", "script-sample": "a\nb" + "c" * 60, "source-file": "https://shop.test/p?q", "line-number": 7}}
+    (report,) = read_reports(json.dumps(told).encode(), CSP)
+
+    assert (report.sample, report.source, report.line, report.origin) == ("a b" + "c" * 37, "https://shop.test/p", 7, "https://shop.test")

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.rollout.gate import Minimums, Verdict, judge
+from sidecar.rollout.gate import Evidence, Minimums, Verdict, judge
 from sidecar.rollout.prometheus import evaluated, evidence, settled
 from tests.deploy.fleet import Prometheus
 
 HOUR = 3600
 SHOP = 'job="shop"'
+HARMLESS = ({"kind": "harmless", "why": "it only judges", "source": "the test", "next": ""},)
 
 
 def _series(job: str, pod: str, rule: str, mode: str, times: range) -> Iterator[str]:
@@ -47,7 +48,8 @@ class Day:
     def verdict(self, rule: str, ago: int = 60) -> Verdict:
         """By the minimums that hold when nobody says others."""
         at = float(self.now - ago)
-        return judge(rule, evidence(self.url, "24h", SHOP, at), Minimums(), at)
+        known = {("default", rule): Evidence("default", rule, "report-only", 0.0, 0.0, 0.0, witnesses=HARMLESS)}
+        return judge(rule, evidence(self.url, "24h", SHOP, at, known), Minimums(), at)
 
 
 @pytest.fixture(scope="module")

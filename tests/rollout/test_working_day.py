@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.fleet import Prometheus
+from tests.deploy.fleet import PAGE_LOAD, Prometheus
 from tests.e2e.conftest import Start
 from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar, command
@@ -32,7 +32,7 @@ def visit(sidecars: tuple[Sidecar, ...], count: int, target: str = "/") -> None:
     """So many requests to each."""
     for sidecar in sidecars:
         for _ in range(count):
-            sidecar.get(target)
+            sidecar.get(target, *PAGE_LOAD)
 
 
 def test_a_working_day(start: Start, shop: Service, tmp_path: Path):

@@ -53,7 +53,7 @@ def test_every_series_stands_at_zero_from_the_start():
         sample = f"{name}_count" if row.kind == "histogram" else name
         if sample in found:
             assert set(found[sample].values()) == {0}, name
-    assert set(METRICS) - {name.removesuffix("_count") for name in found} == {"sidecar_policy_info", "sidecar_build_info", "sidecar_drift_total"}
+    assert set(METRICS) - {name.removesuffix("_count") for name in found} == {"sidecar_policy_info", "sidecar_build_info", "sidecar_drift_total", "sidecar_trial_page_loads_total", "sidecar_trial_reports_total"}
 
 
 def test_series_of_rules_are_those_of_the_policy():
@@ -78,7 +78,7 @@ def test_labels_are_closed():
     """Kinds, modes, outcomes and reasons come from lists; no name of a label is left open to the wire."""
     closed = {
         "mode": MODES, "kind": KINDS, "origin": metrics.ORIGINS, "status_class": metrics.STATUS_CLASSES, "result": metrics.RELOADS,
-        "cause": metrics.CAUSES, "signal": metrics.SIGNALS, "outcome": metrics.OUTCOMES, "reason": metrics.UPSTREAM_REASONS + metrics.REJECT_REASONS,
+        "cause": metrics.CAUSES, "signal": metrics.SIGNALS, "outcome": metrics.SEEN, "engine": metrics.ENGINES, "cause_kind": metrics.CAUSE_KINDS, "reason": metrics.UPSTREAM_REASONS + metrics.REJECT_REASONS,
     }  # fmt: skip
     of_the_policy = {"route", "rule", "action", "name", "revision"}
     of_the_build = {"version", "python", "aiohttp"}

@@ -156,11 +156,14 @@ def test_oracles_are_counted_for_rules_that_are_told():
     """What requests say a rule would have broken, by outcome; a rule that did not apply is not asked."""
     rules = {"frames": RULES["frames"], "late": RULES["frames"] | {"when": {"status": 500}}}
     world = World("report-only", rules=rules)
-    world.record(facts(request=[(b"Sec-Fetch-Dest", b"iframe"), (b"Sec-Fetch-Site", b"cross-site")]))
+    world.record(facts(request=[(b"Sec-Fetch-Dest", b"iframe"), (b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate")]))
     world.record(facts())
 
-    assert [world.value("sidecar_would_break_total", "default", "frames", outcome) for outcome in ("break", "safe", "unknown")] == [1, 0, 1]
-    assert [world.value("sidecar_would_break_total", "default", "late", outcome) for outcome in ("break", "safe", "unknown")] == [0, 0, 0]
+    def counted(rule: str) -> list[float]:
+        return [world.value("sidecar_would_break_total", "default", rule, outcome) for outcome in ("break", "safe", "unknown", "irrelevant")]
+
+    assert counted("frames") == [1, 0, 0, 1]
+    assert counted("late") == [0, 0, 0, 0]
 
 
 def test_the_observer_sees_the_services_answers_alone():
@@ -194,8 +197,8 @@ def test_browser_reports_are_counted_by_closed_words_and_told_under_their_own_ca
     world.telemetry._reports_cap = Cap(2, clock=lambda: 1.0)
     report = {"csp-report": {"effective-directive": "img-src", "disposition": "report", "blocked-uri": "https://a.example/x?geheim", "document-uri": "https://shop.example/p?geheim"}}
     for _ in range(5):
-        world.telemetry.browser_reports(json.dumps(report).encode(), "application/csp-report")
-    world.telemetry.browser_reports(b"{", "application/csp-report")
+        world.telemetry.browser_reports("", json.dumps(report).encode(), "application/csp-report", "192.0.2.1", b"")
+    world.telemetry.browser_reports("", b"{", "application/csp-report", "192.0.2.1", b"")
 
     assert world.value("sidecar_browser_reports_total", "csp-violation", "img-src", "report") == 5
     assert len(world.lines.named("browser.report")) == 2

@@ -71,7 +71,7 @@ class Stage:
     upstream: str | None = None
     listen: str = "127.0.0.1:0"
     origin: Origin = field(default_factory=Origin)
-    reports: Any = None
+    reports: Any = field(default=lambda *_: None)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Stage]:

@@ -171,7 +171,7 @@ REPORTS = b"/.well-known/sidecar/reports"
 @pytest.fixture(scope="module")
 def reporting() -> Iterator[Stage]:
     taken: list[tuple[bytes, str]] = []
-    with Stage({"reports": {"enabled": True, "body": "1KiB"}}, reports=lambda body, media: taken.append((body, media))).running() as stage:
+    with Stage({"reports": {"enabled": True, "body": "1KiB"}}, reports=lambda key, body, media, client, agent: taken.append((body, media))).running() as stage:
         stage.taken = taken
         yield stage
 

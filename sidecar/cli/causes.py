@@ -1,0 +1,69 @@
+"""The verb `reports`: what browsers say rules in trial would break. Must not know how reports become causes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.printing import as_json, err, table
+from sidecar.rollout.gate import span
+
+_KINDS = {
+    "served": "in a page of the site",
+    "script": "by a script of the site",
+    "unexplained": "not explained",
+    "noise": "browser extension",
+}
+
+
+@click.command("reports")
+@click.argument("rule", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also what browser extensions caused.")
+@admin_options
+def reports_verb(
+    rule: str | None, everything: bool, admin: str, token_file: Path | None, machine: bool
+) -> None:
+    """What browsers reported of rules in trial, grouped by cause."""
+    got = Admin(admin, token_file).get("/api/reports")
+    shown = [
+        cause
+        for cause in got["causes"]
+        if (rule is None or cause["rule"] == rule) and (everything or cause["kind"] != "noise")
+    ]
+    if machine:
+        as_json({**got, "causes": shown})
+        return
+    if not shown:
+        err().print(
+            "no reports: either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+        )
+        return
+    rows = [
+        (
+            cause["id"],
+            cause["rule"],
+            cause["directive"],
+            Text(f"inline: {cause['sample']}" if cause["sample"] else cause["blocked"]),
+            Text(", ".join(cause["pages"])),
+            f"{cause['count']}",
+            f"{cause['clients']}",
+            span(cause["last"] - cause["first"]),
+            _KINDS[cause["kind"]],
+        )
+        for cause in shown
+    ]
+    table(
+        "",
+        ("id", "rule", "directive", "blocked", "pages", "reports", "clients", "over", "whose"),
+        rows,
+    )
+    if got["overflow"]:
+        err().print(
+            f"{got['overflow']} more reports were not kept: too many causes, or too many from one client"
+        )
+
+
+VERBS = (reports_verb,)

@@ -1,0 +1,225 @@
+"""What browsers reported of rules in trial, as causes: what was blocked, where, how often, and whose it is.
+
+Lives here: `Cause`, `classify` and `Causes`, in bounded memory whatever is posted. Must not know how reports arrive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from sidecar.policy.plan import Plan
+from sidecar.policy.reports import Report
+
+CauseKind: TypeAlias = Literal["served", "script", "unexplained", "noise"]
+
+MAX_OF_RULE = 200
+MAX_CAUSES = 2_000
+PER_MINUTE = 60
+"""Reports of one client that count in a minute: whoever forges more is not heard."""
+_CLIENTS = 16
+_TALKERS = 4_096
+_PAGES = 5
+_RANK: Mapping[str, int] = {"served": 0, "script": 1, "unexplained": 2, "noise": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Reports that say the same thing. `first` and `last` in epoch seconds; `clients` counts up to 16."""
+
+    id: str
+    route: str
+    rule: str
+    kind: CauseKind
+    type: str
+    directive: str
+    blocked: str
+    """Scheme, host and path of what was blocked, or a keyword: inline, eval, data."""
+    sample: str
+    """First characters of inline code."""
+    source: str
+    """The script that caused it; "" when none is named."""
+    pages: tuple[str, ...]
+    count: int
+    clients: int
+    engines: tuple[str, ...]
+    first: float
+    last: float
+    why: str
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def classify(report: Report) -> tuple[CauseKind, str]:
+    """Whose doing a report is, and why we say so."""
+    if report.noise:
+        return "noise", "a browser extension caused it"
+    if not report.origin:
+        return "unexplained", "the report names no page"
+    source, page = report.source, f"{report.origin}{report.document}"
+    if source.startswith(f"{report.origin}/"):
+        if source != page:
+            return "script", f"a script of the site caused it: {urlsplit(source).path}"
+        return "served", "it stands in the page, or the page's own inline script made it"
+    if source:
+        return "script", f"the script {source} caused it"
+    return "served", "the browser met it while it loaded the page"
+
+
+class _Held:
+    """A cause that grows."""
+
+    __slots__ = ("clients", "count", "engines", "first", "last", "pages", "report", "verdict")
+
+    def __init__(self, report: Report, now: float) -> None:
+        self.report = report
+        self.verdict = classify(report)
+        self.count = 0
+        self.clients: set[bytes] = set()
+        self.engines: set[str] = set()
+        self.pages: list[str] = []
+        self.first = self.last = now
+
+
+class Causes:
+    """The causes of all rules in trial; clients are known by a hash that this process alone can make."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._salt = secrets.token_bytes(16)
+        self._held: dict[tuple[str, str], dict[str, _Held]] = {}
+        self._keys: Mapping[str, tuple[str, str]] = {}
+        self._spoken: dict[bytes, int] = {}
+        self._minute = 0
+        self.overflow = 0
+        """Reports that found no room, or came too fast from one client."""
+
+    def activated(self, plan: Plan) -> None:
+        """Another plan is in force: causes of rules whose meaning changed are gone."""
+        kept = {key: place for key, place in plan.trials.items() if self._keys.get(key) == place}
+        self._held = {place: self._held[place] for place in kept.values() if place in self._held}
+        self._keys = plan.trials
+
+    def add(
+        self, key: str, report: Report, client: str, engine: str
+    ) -> tuple[str, str, CauseKind] | None:
+        """Count one report; returns route, rule and kind, or None when it does not count."""
+        place = self._keys.get(key)
+        if place is None or not report.breaks or _is_canary(report):
+            return None
+        who = hashlib.blake2b(
+            client.encode("utf-8", "replace"), digest_size=8, key=self._salt
+        ).digest()
+        if not self._may_speak(who):
+            self.overflow += 1
+            return None
+        held, identity = self._held.setdefault(place, {}), _identity(place, report)
+        cause = held.get(identity)
+        if cause is None:
+            cause = _Held(report, self._clock())
+            if not self._has_room(held, cause):
+                self.overflow += 1
+                return None
+            held[identity] = cause
+        cause.count += 1
+        cause.last = self._clock()
+        if len(cause.clients) < _CLIENTS:
+            cause.clients.add(who)
+        if engine:
+            cause.engines.add(engine)
+        if len(cause.pages) < _PAGES and report.document not in cause.pages:
+            cause.pages.append(report.document)
+        return (*place, cause.verdict[0])
+
+    def of(self, route: str, rule: str) -> tuple[Cause, ...]:
+        """The causes of one rule on one route: the site's own first, the most frequent first."""
+        held = self._held.get((route, rule), {})
+        made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
+        return tuple(sorted(made, key=lambda cause: (_RANK[cause.kind], -cause.count, cause.id)))
+
+    def all(self) -> tuple[Cause, ...]:
+        """Every cause, rule by rule."""
+        return tuple(cause for place in self._held for cause in self.of(*place))
+
+    def data(self, route: str, rule: str) -> list[dict[str, Any]]:
+        """`of` as data."""
+        return [cause.data() for cause in self.of(route, rule)]
+
+    def _may_speak(self, who: bytes) -> bool:
+        minute = int(self._clock() // 60)
+        if minute != self._minute:
+            self._minute, self._spoken = minute, {}
+        spoken = self._spoken.get(who, 0)
+        if spoken >= PER_MINUTE or (not spoken and len(self._spoken) >= _TALKERS):
+            return False
+        self._spoken[who] = spoken + 1
+        return True
+
+    def _has_room(self, held: dict[str, _Held], new: _Held) -> bool:
+        """Room for one more; what explains less gives way to what explains more."""
+        if len(held) < MAX_OF_RULE and sum(map(len, self._held.values())) < MAX_CAUSES:
+            return True
+        worst = max(
+            held,
+            key=lambda identity: (_RANK[held[identity].verdict[0]], -held[identity].count),
+            default=None,
+        )
+        if worst is None or _RANK[held[worst].verdict[0]] <= _RANK[new.verdict[0]]:
+            return False
+        del held[worst]
+        return True
+
+
+def _is_canary(report: Report) -> bool:
+    """The canary's own preload, which a rule's twin meets as well: a data: image that no line of a page asked for."""
+    return (
+        report.blocked in ("data", "data:")
+        and report.directive in ("img-src", "default-src")
+        and not report.source
+        and not report.line
+    )
+
+
+def _identity(place: tuple[str, str], report: Report) -> str:
+    """What makes two reports one cause: rule, directive, and the origin that was blocked or the code's first characters."""
+    parts = urlsplit(report.blocked)
+    blocked = f"{parts.scheme}://{parts.netloc}" if parts.netloc else report.blocked
+    what = (
+        *place,
+        report.type,
+        report.directive,
+        blocked,
+        report.sample,
+        report.source if report.blocked == "eval" else "",
+        str(report.noise),
+    )
+    return hashlib.sha256("\0".join(what).encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def _frozen(identity: str, route: str, rule: str, held: _Held) -> Cause:
+    report, (kind, why) = held.report, held.verdict
+    return Cause(
+        identity,
+        route,
+        rule,
+        kind,
+        report.type,
+        report.directive,
+        report.blocked,
+        report.sample,
+        report.source,
+        tuple(held.pages),
+        held.count,
+        len(held.clients),
+        tuple(sorted(held.engines)),
+        held.first,
+        held.last,
+        why,
+    )

@@ -1,0 +1,175 @@
+"""What a trial counts with each response: page loads that carried a twin, and the canaries among them.
+
+A canary is a page load that also carries a report-only policy which every page violates: when its report comes
+back, reports of that browser come through, and the silence of the others means something.
+
+Lives here: `Trials`. Must not know verdicts of the gate, nor what reports say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+import secrets
+import time
+from collections.abc import Callable
+
+from sidecar.policy.classes import of_media_type
+from sidecar.policy.conditions import Facts
+from sidecar.policy.engines import Engine, engine_of, reports
+from sidecar.policy.judge import Verdict
+from sidecar.policy.plan import RoutePlan
+from sidecar.policy.trial import REPORTS_PATH
+from sidecar.telemetry.metrics import ENGINES, Metrics, RouteTally
+
+FIRST = 20
+"""Page loads of each engine that all carry a canary after an activation: small sites have their proof early."""
+LASTS = 900
+"""Seconds after which a canary's return is not counted any more."""
+_OPEN = 20_000
+"""Returned canaries that are remembered, so that none counts twice."""
+
+_PAGES = frozenset({b"document", b"iframe", b"frame", b"fencedframe", b"object", b"embed"})
+
+
+class Trials:
+    """Counts of one process. `secret` is shared by the processes of one sidecar, so that any of them knows a canary of another."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        share: float,
+        secret: bytes,
+        clock: Callable[[], float] = time.time,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._share = share
+        self.secret = secret
+        self._clock = clock
+        self._draw = draw
+        self._sent = {
+            engine: metrics.cell("sidecar_canaries_sent_total", engine) for engine in ENGINES
+        }
+        self._returned = {
+            engine: metrics.cell("sidecar_canaries_returned_total", engine) for engine in ENGINES
+        }
+        self._first = dict.fromkeys(ENGINES, 0)
+        self._back: dict[str, set[str]] = {}
+
+    def activated(self) -> None:
+        """Another plan is in force: the first page loads of each engine carry canaries again."""
+        self._first = dict.fromkeys(ENGINES, 0)
+
+    def count(self, tally: RouteTally, route: RoutePlan, facts: Facts, verdict: Verdict) -> bytes:
+        """Count one response for each rule in trial; returns header lines to add: a canary, or nothing."""
+        browser = page_load(facts)
+        if browser is None:
+            return b""
+        engine, version = browser
+        carried = by_api = False
+        for index in route.trials:
+            if index in verdict.skipped:
+                continue
+            line = route.rules[index]
+            twins = [one for one in verdict.twins if one.position == index]
+            header = (line.named.rule.header or ("",))[0].lower().encode()
+            if not twins:
+                tally.outcome(index, "safe")  # nothing would be changed
+            elif any(one.state == "waiting" for one in twins):
+                tally.outcome(index, "waiting")
+            elif any(one.state == "silent" for one in twins) or not reports(
+                header, engine, version
+            ):
+                tally.outcome(index, "unknown")
+            else:
+                tally.loads[index].n += 1.0
+                carried = True
+                by_api = by_api or any(
+                    name == b"Reporting-Endpoints" for one in twins for name, _ in one.lines
+                )
+        return self._canary(engine, by_api=by_api) if carried else b""
+
+    def returned(self, identity: str) -> None:
+        """A canary's report came: counted once, when all the ways that it tries have delivered."""
+        name, _, way = identity.partition("/")
+        parts = name.split("-")
+        if len(parts) != 4 or way not in ("u", "a") or parts[0] not in ENGINES:
+            return
+        engine, made, ways, mac = parts[0], parts[1], parts[2][:2], parts[3]
+        if not hmac.compare_digest(self._mac(f"{engine}-{made}-{parts[2]}"), mac):
+            return
+        moment = int(made, 16)
+        if not 0 <= self._clock() - moment + 60 <= LASTS + 60:
+            return
+        back = self._back.setdefault(name, set())
+        if way in back:
+            return
+        back.add(way)
+        if len(back) == (2 if ways == "ua" else 1):
+            self._returned[engine].n += 1.0
+        while len(self._back) > _OPEN:
+            del self._back[next(iter(self._back))]
+
+    def _canary(self, engine: Engine, *, by_api: bool) -> bytes:
+        if self._first[engine] < FIRST:
+            self._first[engine] += 1
+        elif self._draw() >= self._share:
+            return b""
+        self._sent[engine].n += 1.0
+        body = f"{engine}-{int(self._clock()):x}-{'ua' if by_api else 'u_'}{secrets.token_hex(6)}"
+        return canary_lines(f"{REPORTS_PATH}/canary/{body}-{self._mac(body)}", by_api=by_api)
+
+    def _mac(self, body: str) -> str:
+        return hmac.new(self.secret, body.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def canary_lines(path: str, *, by_api: bool) -> bytes:
+    """Header lines that make any page load send one report to `path`/u, and by the Reporting API one to `path`/a.
+
+    A preload of an empty data: address costs no request, and `img-src *` does not allow it (CSP3 section 6.7.2.8):
+    every page violates this policy once, whatever it holds, and nothing that the page does is touched.
+    """
+    lines = [
+        b"Link: <data:image/gif,>; rel=preload; as=image\r\n",
+        f"Content-Security-Policy-Report-Only: img-src *; report-uri {path}/u\r\n".encode(),
+    ]
+    if by_api:
+        lines += [
+            b"Content-Security-Policy-Report-Only: img-src *; report-to sidecar-canary\r\n",
+            f'Reporting-Endpoints: sidecar-canary="{path}/a"\r\n'.encode(),
+        ]
+    return b"".join(lines)
+
+
+def page_load(facts: Facts) -> tuple[Engine, int] | None:
+    """The engine and version of the browser that loads this response as a page or frame; None for anything else.
+
+    By Fetch Metadata where it is sent; on plain http names, where it is not, by Accept and User-Agent.
+    """
+    if facts.method not in ("GET", "POST") or not _is_page(facts):
+        return None
+    dest = accept = agent = b""
+    for name, value in facts.request:
+        size = len(name)
+        if size == 6 and name.lower() == b"accept":
+            accept = value
+        elif size == 10 and name.lower() == b"user-agent":
+            agent = value
+        elif size == 14 and name.lower() == b"sec-fetch-dest":
+            dest = value
+        elif size == 11 and name.lower() == b"sec-purpose" and b"prefetch" in value:
+            return None
+    if dest not in _PAGES if dest else b"text/html" not in accept:
+        return None
+    return engine_of(agent)
+
+
+def _is_page(facts: Facts) -> bool:
+    for name, value in facts.fields:
+        if len(name) == 12 and name.lower() == b"content-type":
+            return (
+                of_media_type(value) == "html"
+                or value.partition(b";")[0].strip().lower() == b"image/svg+xml"
+            )
+    return False

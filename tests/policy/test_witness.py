@@ -1,0 +1,125 @@
+"""Who can tell whether a rule breaks the site, and which browsers report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.policy.engines import engine_of, reports
+from sidecar.policy.witness import witnesses
+from tests.policy.making import policy
+
+CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36"
+FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
+SAFARI = b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15"
+IPHONE = b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/156.0 Mobile/15E148 Safari/604.1"
+
+
+def kinds(rule: dict[str, Any]) -> list[str]:
+    """The kinds of witness of one complete rule."""
+    return [witness.kind for witness in witnesses(policy({"it": rule}).routes[-1].rules[0].rule)]
+
+
+@pytest.mark.parametrize(
+    ("header", "action", "value", "expected"),
+    [
+        ("Server", "remove", None, ["harmless"]),
+        (["Server", "X-Powered-By"], "remove", None, ["harmless"]),
+        ("X-Kong-Request-Id", "remove", None, ["nobody"]),
+        ("X-XSS-Protection", "set", "0", ["harmless"]),
+        ("X-XSS-Protection", "set", "1; mode=block", ["nobody"]),
+        ("Strict-Transport-Security", "set", "max-age=300", ["nobody"]),
+        ("Strict-Transport-Security", "require", None, ["harmless"]),
+        ("Content-Security-Policy", "set", "default-src 'self'", ["browsers"]),
+        ("Content-Security-Policy", "set", "default-src 'self'; sandbox", ["browsers", "nobody"]),
+        ("Content-Security-Policy", "set", "sandbox", ["nobody"]),
+        ("Content-Security-Policy", "set", "frame-ancestors 'none'; report-uri /x", ["proxy"]),
+        ("Content-Security-Policy", "set", "upgrade-insecure-requests", ["browsers"]),
+        ("Content-Security-Policy", "remove", None, ["harmless"]),
+        ("X-Frame-Options", "set", "DENY", ["proxy"]),
+        ("X-Content-Type-Options", "set", "nosniff", ["proxy"]),
+        ("Cross-Origin-Resource-Policy", "set", "same-origin", ["proxy"]),
+        ("Cross-Origin-Opener-Policy", "set", "same-origin", ["browsers"]),
+        ("Cross-Origin-Opener-Policy", "set", "unsafe-none", ["harmless"]),
+        ("Cross-Origin-Embedder-Policy", "set", "require-corp", ["browsers"]),
+        ("Permissions-Policy", "set", "camera=()", ["browsers"]),
+        ("Integrity-Policy", "set", "blocked-destinations=(script)", ["browsers"]),
+        ("Referrer-Policy", "set", "no-referrer", ["nobody"]),
+        ("Referrer-Policy", "set", "no-referrer, strict-origin-when-cross-origin", ["harmless"]),
+        ("Cache-Control", "set", "no-store", ["nobody"]),
+        ("Access-Control-Allow-Origin", "remove", None, ["nobody"]),
+        ("X-Custom", "set", "1", ["nobody"]),
+    ],
+)
+def test_each_rule_has_its_witness(
+    header: Any, action: str, value: str | None, expected: list[str]
+):
+    """By header and value; one that nothing is known of has nobody."""
+    assert (
+        kinds({"header": header, "action": action} | ({} if value is None else {"value": value}))
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"SameSite": "Lax"}, ["proxy"]),
+        ({"Secure": True}, ["proxy"]),
+        ({"HttpOnly": True}, ["nobody"]),
+        ({"Secure": True, "HttpOnly": True, "SameSite": "Strict"}, ["proxy", "proxy", "nobody"]),
+        ({"Domain": False}, ["nobody"]),
+    ],
+)
+def test_each_attribute_of_a_cookie_has_its_witness(
+    attributes: dict[str, Any], expected: list[str]
+):
+    """What one attribute shows says nothing of another."""
+    assert kinds({"cookie": "s", "attributes": attributes}) == expected
+
+
+@pytest.mark.parametrize(
+    ("agent", "expected"),
+    [
+        (CHROME, ("chromium", 156)),
+        (FIREFOX, ("firefox", 153)),
+        (SAFARI, ("safari", 26)),
+        (IPHONE, ("safari", 18)),
+        (b"curl/8.5.0", None),
+        (b"", None),
+        (b"kube-probe/1.33", None),
+        (
+            b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html) Chrome/156.0.0.0",
+            None,
+        ),
+    ],
+)
+def test_engines_are_told_by_their_user_agent(agent: bytes, expected: tuple[str, int] | None):
+    """Browsers on iOS are WebKit whatever their name; what is no browser has no engine."""
+    assert engine_of(agent) == expected
+
+
+@given(st.binary(max_size=300))
+def test_any_user_agent_is_read(agent: bytes):
+    """Whatever is sent, there is an engine or none."""
+    engine_of(b"Mozilla/5.0 " + agent)
+
+
+@pytest.mark.parametrize(
+    ("header", "engine", "version", "expected"),
+    [
+        (b"content-security-policy", "firefox", 140, True),
+        (b"permissions-policy", "chromium", 120, True),
+        (b"permissions-policy", "chromium", 119, False),
+        (b"permissions-policy", "safari", 26, False),
+        (b"cross-origin-opener-policy", "firefox", 153, False),
+        (b"integrity-policy", "firefox", 153, False),
+        (b"x-unknown", "chromium", 156, False),
+    ],
+)
+def test_what_browsers_report(header: bytes, engine: Any, version: int, expected: bool):
+    """The dated table: by header, engine and version."""
+    assert reports(header, engine, version) is expected

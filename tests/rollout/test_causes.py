@@ -1,0 +1,147 @@
+"""Causes: reports of browsers grouped, told apart and bounded, whatever is posted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.policy.reports import Report
+from sidecar.rollout.causes import MAX_CAUSES, MAX_OF_RULE, PER_MINUTE, Causes, classify
+from tests.policy.making import plan
+
+CSP = {
+    "header": "Content-Security-Policy",
+    "action": "set",
+    "value": "default-src 'self'",
+    "mode": "trial",
+}
+SITE = "https://shop.test"
+
+
+def report(**known: Any) -> Report:
+    """An inline script that a page of the site has."""
+    fixed = {
+        "type": "csp-violation",
+        "directive": "script-src-elem",
+        "disposition": "report",
+        "blocked": "inline",
+    }
+    place = {
+        "document": "/cart",
+        "noise": False,
+        "sample": "go()",
+        "source": f"{SITE}/cart",
+        "origin": SITE,
+        "line": 3,
+    }
+    return Report(**(fixed | place | known))
+
+
+class World:
+    """Causes with a clock, for a plan with one rule in trial."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.causes = Causes(lambda: self.now)
+        made = plan({"csp": CSP})
+        self.causes.activated(made)
+        (self.key,) = made.trials
+
+    def add(self, client: str = "192.0.2.1", engine: str = "chromium", **known: Any) -> Any:
+        """Count one report."""
+        return self.causes.add(self.key, report(**known), client, engine)
+
+
+@pytest.mark.parametrize(
+    ("known", "kind"),
+    [
+        ({}, "served"),
+        ({"source": ""}, "served"),
+        ({"source": f"{SITE}/app.js", "blocked": "eval"}, "script"),
+        ({"source": "https://cdn.test/lib.js", "blocked": "https://api.test"}, "script"),
+        ({"noise": True}, "noise"),
+        ({"origin": ""}, "unexplained"),
+    ],
+)
+def test_whose_doing_a_report_is(known: dict[str, Any], kind: str):
+    """By the script that caused it, as the browser names it."""
+    assert classify(report(**known))[0] == kind
+
+
+def test_reports_that_say_the_same_are_one_cause():
+    """Counted with their pages, clients and engines, from the first to the last."""
+    world = World()
+    assert world.add() == ("default", "csp", "served")
+    world.now = 1060.0
+    world.add("192.0.2.2", "firefox", document="/pay")
+    (cause,) = world.causes.of("default", "csp")
+
+    assert (cause.count, cause.clients, cause.pages, cause.engines) == (
+        2,
+        2,
+        ("/cart", "/pay"),
+        ("chromium", "firefox"),
+    )
+    assert (cause.first, cause.last, cause.sample) == (1000.0, 1060.0, "go()")
+
+
+def test_other_origins_are_other_causes():
+    """Blocked addresses are grouped by origin; code by its first characters."""
+    world = World()
+    for blocked in ("https://a.test/1", "https://a.test/2", "https://b.test/1"):
+        world.add(blocked=blocked, sample="")
+    world.add(sample="other()")
+
+    assert [cause.count for cause in world.causes.of("default", "csp")] == [2, 1, 1]
+
+
+def test_reports_of_an_earlier_meaning_do_not_count():
+    """A key that the plan does not know is counted for no rule; causes of a changed rule are gone, others stay."""
+    world = World()
+    world.add()
+    assert world.causes.add("0123456789abcdef", report(), "192.0.2.1", "") is None
+    world.causes.activated(plan({"csp": CSP, "other": CSP | {"value": "img-src 'self'"}}))
+    assert len(world.causes.all()) == 1
+    world.causes.activated(plan({"csp": CSP | {"value": "default-src 'none'"}}))
+    assert world.causes.all() == ()
+
+
+def test_the_canary_s_own_preload_is_no_cause():
+    """A rule's twin meets it as well: a data: image that no line asked for; the site's own data: image counts."""
+    world = World()
+    assert world.add(directive="img-src", blocked="data", sample="", source="", line=0) is None
+    assert (
+        world.add(directive="img-src", blocked="data", sample="", source=f"{SITE}/cart", line=3)
+        is not None
+    )
+
+
+def test_harmless_ends_do_not_count():
+    """COOP also reports windows that part without loss."""
+    assert World().add(breaks=False) is None
+
+
+def test_one_client_is_heard_so_often_a_minute():
+    """Who forges reports delays a promotion at worst, and is not heard without end."""
+    world = World()
+    for number in range(PER_MINUTE + 40):
+        world.add(sample=f"forged {number}")
+    assert len(world.causes.all()) == PER_MINUTE
+    assert world.causes.overflow == 40
+    world.now += 60
+    assert world.add("192.0.2.1", sample="later") is not None
+
+
+def test_a_flood_of_distinct_reports_leaves_memory_bounded():
+    """So many causes of a rule and in all, whatever comes; the site's own push out what explains less."""
+    world = World()
+    for number in range(20_000):
+        world.now += 1.0
+        world.add(f"client {number}", sample=f"forged {number}", noise=number % 2 == 0)
+    world.add("the browser", sample="real()")
+
+    causes = world.causes.all()
+    assert len(causes) == MAX_OF_RULE <= MAX_CAUSES
+    assert {cause.kind for cause in causes} == {"served"}
+    assert world.causes.overflow > 0
