@@ -30,9 +30,10 @@ from sidecar.rollout.baseline import Cell
 from sidecar.rollout.capture import Tally
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import Book, Trend
-from sidecar.rollout.gate import Minimums, from_data, judge
+from sidecar.rollout.gate import judge
 from sidecar.rollout.guard import Breach, Watch
 from sidecar.rollout.lookout import Lookout
+from sidecar.rollout.testimony import Minimums, from_data
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry

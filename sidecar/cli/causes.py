@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, table
-from sidecar.rollout.gate import span
+from sidecar.rollout.testimony import span
 
 _KINDS = {
     "served": "in a page of the site",

@@ -24,11 +24,12 @@ from sidecar.cli.run import read_settings
 from sidecar.policy.model import PolicyError, Problem, seconds
 from sidecar.rollout.baseline import answers
 from sidecar.rollout.baseline_file import read_baseline
-from sidecar.rollout.gate import Evidence, Minimums, Verdict, from_data, judge, judged, span
+from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.note import digest, markdown, write_note
 from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.promotion import promote as promoted
+from sidecar.rollout.testimony import Evidence, Minimums, Verdict, from_data, span
 
 _PATIENCE = 10.0
 """Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""

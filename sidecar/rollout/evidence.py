@@ -15,7 +15,7 @@ from sidecar.policy.model import KINDS
 from sidecar.policy.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.trial import by_api
 from sidecar.policy.witness import witnesses
-from sidecar.rollout.gate import Evidence, Trial
+from sidecar.rollout.testimony import Evidence, Trial
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metrics import CAUSE_KINDS, ENGINES, SEEN
 

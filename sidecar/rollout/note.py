@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.rollout.gate import span
+from sidecar.rollout.testimony import span
 
 _CHANGES = ("policy.activated", "policy.rolled_back", "policy.promoted", "mode.overridden", "policy.rejected")
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidecar.policy.model import Mode, seconds
-from sidecar.rollout.gate import Evidence, Trial, parse_mode
+from sidecar.rollout.testimony import Evidence, Trial, parse_mode
 
 _TIMEOUT = 30.0
 _BY = "route, rule, mode"

@@ -14,7 +14,7 @@ from sidecar.cli import FAMILIES, main
 from tests.cli import VERBS, sidecar
 
 WORKING = ("run", "demo", "check", "explain", "schema", "presets", "status", "history", "reload", "rollback", "mode", "health")
-DOCUMENTED = (*WORKING, "diff", "test", "headers", "import", "audit", "capture", "drift", "evidence", "promote", "rehearse", "note")
+DOCUMENTED = (*WORKING, "diff", "test", "headers", "import", "audit", "capture", "drift", "evidence", "reports", "promote", "rehearse", "note")
 
 
 def test_no_verb_is_undocumented():

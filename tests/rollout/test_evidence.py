@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.policy.plan import Plan
 from sidecar.rollout.evidence import Book, Trend
-from sidecar.rollout.gate import Evidence, Minimums, Trial, from_data, judge, span
+from sidecar.rollout.gate import judge
+from sidecar.rollout.testimony import Evidence, Minimums, Trial, from_data, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts, plan
 

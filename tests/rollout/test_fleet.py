@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.rollout.gate import Evidence, Minimums, Verdict, judge
+from sidecar.rollout.gate import judge
 from sidecar.rollout.prometheus import evaluated, evidence, settled
+from sidecar.rollout.testimony import Evidence, Minimums, Verdict
 from tests.deploy.fleet import Prometheus
 
 HOUR = 3600

@@ -1,0 +1,145 @@
+"""What has been seen of a rule, and what the gate says of it, as nouns.
+
+Lives here: `Evidence` with its `Trial`, `Minimums`, `Verdict`, and how they are read back from JSON. Must not know
+how a verdict is reached (`gate`), nor where numbers come from (`evidence`, `prometheus`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from sidecar.policy.model import MODES, Mode
+
+Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
+
+_ADD, _REMOVE = ("missing",), ("forbidden",)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What browsers said of one rule on one route while it was in trial.
+
+    `loads` are page loads that carried the twin in a browser that reports it; `settled` are those of them
+    whose reports have had time to come. `canaries` maps an engine to (settled ones sent, returned).
+    `reports` counts reports by kind of cause; `causes` are they themselves, as data. `settle` is how many
+    seconds reports may take.
+    """
+
+    loads: float = 0.0
+    settle: float = 0.0
+    settled: float = 0.0
+    canaries: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    reports: Mapping[str, float] = field(default_factory=dict)
+    causes: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one rule on one route has seen since `since` (epoch seconds): responses, and kinds of violation.
+
+    `affected` responses had at least one violation. `outcomes` counts what requests say would have broken;
+    empty where they cannot say. `witnesses` say who can tell whether the rule breaks the site, as data.
+    """
+
+    route: str
+    rule: str
+    mode: Mode
+    since: float
+    evaluated: float
+    affected: float
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    witnesses: Sequence[Mapping[str, str]] = ()
+    trial: Trial = field(default_factory=Trial)
+
+    @property
+    def right(self) -> float:
+        """Responses that were right already."""
+        return self.evaluated - self.affected
+
+    def data(self) -> dict[str, Any]:
+        """For JSON: the fields, and what they mean for the responses."""
+        replaced = sum(count for kind, count in self.kinds.items() if kind not in (*_ADD, *_REMOVE))
+        would = {
+            "add": self.kinds.get("missing", 0.0),
+            "replace": replaced,
+            "remove": self.kinds.get("forbidden", 0.0),
+        }
+        return {**asdict(self), "right": self.right, "would": would}
+
+
+@dataclass(frozen=True, slots=True)
+class Minimums:
+    """What must have been seen before a rule may enforce; `time` in seconds, `breaks` is a budget.
+
+    `requests` counts what the rule's witness saw: page loads in browsers that report, requests of browsers
+    that say where they come from; for a rule that is harmless by nature, responses.
+    """
+
+    requests: int = 1000
+    time: float = 86_400.0
+    routes: int = 1
+    breaks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Pass, fail, or not enough known; every reason with its numbers, which are those of the moment `at` (epoch seconds)."""
+
+    rule: str
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    next: str
+    """What to do now, in one sentence; "" after a pass."""
+    evaluated: float
+    elapsed: float
+    breaks: float
+    unknown: float
+    at: float
+    witnesses: tuple[str, ...] = ()
+    """Kinds of witness that the rule needs."""
+    testified: float = 0.0
+    """Page loads or requests that the witness could judge."""
+    canaries: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each engine, how many canaries were sent and how many came back."""
+    bound: float | None = None
+    """At most this share of page loads is broken, at 95 % confidence; None where browsers did not say."""
+    causes: tuple[str, ...] = ()
+    """Ids of the causes that stand against the rule."""
+
+
+def parse_mode(text: str) -> Mode:
+    """A mode's word as it stands in a label; anything else counts as report-only."""
+    return next((mode for mode in MODES if mode == text), "report-only")
+
+
+def from_data(data: Mapping[str, Any]) -> Evidence:
+    """Evidence from what `Evidence.data` said, as the admin API sends it."""
+    numbers = {
+        key: data[key]
+        for key in ("since", "evaluated", "affected", "kinds", "outcomes", "witnesses")
+    }
+    return Evidence(
+        data["route"],
+        data["rule"],
+        parse_mode(data["mode"]),
+        trial=Trial(**data["trial"]),
+        **numbers,
+    )
+
+
+def span(seconds: float) -> str:
+    """Seconds for people: 45s, 12m, 5h 30m, 2d 3h."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    big, small = (
+        ((whole // 3600, "h"), (whole % 3600 // 60, "m"))
+        if whole < 86_400
+        else ((whole // 86_400, "d"), (whole % 86_400 // 3600, "h"))
+    )
+    return f"{big[0]}{big[1]} {small[0]}{small[1]}" if small[0] else f"{big[0]}{big[1]}"
