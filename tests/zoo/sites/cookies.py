@@ -57,7 +57,8 @@ def _stays(visitor: Visitor) -> bool:
 
 
 def _framed(visitor: Visitor) -> bool:
-    visitor.go("/")
+    """The first frame sets the cookie, the second sends it."""
+    visitor.go("%OTHER%/")
     visitor.go("%OTHER%/")
     return visitor.until(WORKS)
 
@@ -69,7 +70,8 @@ def _own_form(visitor: Visitor) -> bool:
 
 
 def _in_frame(asked: Asked) -> Page:
-    return html(f"<script>parent.postMessage('{'works' if asked.cookies.get('session') == 'yes' else 'nobody'}', '*')</script>")
+    said = "works" if asked.cookies.get("session") == "yes" else "nobody"
+    return html(f"<script>parent.postMessage('{said}', '*')</script>", "", ("Set-Cookie", f"{_NONE}; Partitioned"))
 
 
 _LISTENS = "<script>addEventListener('message', (event) => { document.title = event.data; })</script>"
@@ -84,7 +86,7 @@ _add("cookie-lax-link", _cookie("session", "SameSite: Lax"),
 _add("cookie-lax-cross-post", _cookie("session", "SameSite: Lax"),
      {"/": _gives(_NONE), "/account": _account, "other:/": html(_FORM.format("%SITE%/account"))}, _comes_by_form, breaks=True, witness="proxy")  # fmt: skip
 _add("cookie-lax-framed", _cookie("session", "SameSite: Lax"),
-     {"/": _gives(_NONE), "/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)}, _framed, breaks=True, witness="proxy")  # fmt: skip
+     {"/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)}, _framed, breaks=True, witness="proxy")  # fmt: skip
 _add("cookie-lax-own", _cookie("session", "SameSite: Lax"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
      breaks=False, witness="proxy", schemes=_BOTH)  # fmt: skip
 _add("cookie-httponly-read", _cookie("name", "HttpOnly: true"), {"/": _gives("name=works; Path=/", "<script src=/a.js></script>"), "/a.js": _READS}, WORKS,

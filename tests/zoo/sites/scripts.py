@@ -6,7 +6,7 @@ import base64
 import hashlib
 import itertools
 
-from tests.zoo.site import WORKS, Asked, Family, Page, Visitor, html, script
+from tests.zoo.site import WORKS, Asked, Family, Page, Scheme, Visitor, html, script
 
 FAMILY = Family("CSP: scripts")
 _add = FAMILY.add
@@ -33,7 +33,7 @@ def _nonced(_: Asked) -> Page:
 
 
 _HASH = base64.b64encode(hashlib.sha256(_INLINE.encode()).digest()).decode()
-_ALL = ("https", "http", "loopback")
+_ALL: tuple[Scheme, ...] = ("https", "http", "loopback")
 _PAGE = {"/": html(f"<script>{_INLINE}</script>")}
 _LAX = ("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
 _EXTERNAL = {"/": html("<p>all of it is our own</p><img src=/i.png>", "<script src=/app.js></script><link rel=stylesheet href=/app.css>"),
