@@ -366,7 +366,7 @@ class Revisions:
         return Revision(revision, resolved, text, str(self.file), self._clock(), "state", self._parents.get(revision))
 
     def _restore_override(self, saved: object) -> None:
-        if isinstance(saved, dict) and saved.get("mode") in ("off", "report-only"):
+        if isinstance(saved, dict) and saved.get("mode") in ("off", "report-only", "trial"):
             until = saved.get("until")
             if until is None or until > self._clock():
                 self.override = Override(saved["mode"], saved.get("reason", ""), saved.get("who", ""), until)

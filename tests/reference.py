@@ -36,7 +36,7 @@ def reference(policy: Resolved, override: Mode | None, facts: Facts) -> tuple[Ra
         mode = min((mode for mode in said if mode), key=MODES.index)
         if mode == "off" or not holds(rule.when, facts, lines):
             continue
-        if mode == "enforce" and not in_share(min(policy.policy.share or 1, rule.share or 1), facts, lines):
+        if mode in ("trial", "enforce") and not in_share(min(policy.policy.share or 1, rule.share or 1), facts, lines):
             mode = "report-only"
         if rule.cookie:
             found = cookie_complaint(named.name, rule, mode, facts, lines)

@@ -19,7 +19,7 @@ from rich.text import Text
 from sidecar.policy.model import Problem
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-MODE_STYLES = {"off": "dim", "report-only": "yellow", "enforce": "green"}
+MODE_STYLES = {"off": "dim", "report-only": "yellow", "trial": "cyan", "enforce": "green"}
 
 
 def out() -> Console:

@@ -13,6 +13,7 @@ from sidecar.policy.classes import classes
 from sidecar.policy.conditions import Facts, RawFields, by_name
 from sidecar.policy.model import Mode, ResponseClass
 from sidecar.policy.plan import RoutePlan
+from sidecar.policy.trial import added, twin
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     seen = by_name(fields)
     of_service = classes(facts.path, facts.status, seen)
     steps: list[Step] = []
+    tried: RawFields = []
     for index, line in enumerate(route.rules):
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
         names = line.named.rule.header or ("Set-Cookie",)
@@ -64,6 +66,12 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
             steps.extend(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding, facts), finding) for finding in found)
             if found and found[0].made:
                 fields = write(fields, seen, found)
+            elif found and found[0].mode == "trial" and index in route.trials:
+                twins = [one for finding in found if (one := twin(finding, route.trials[index], facts.scheme, seen))]
+                tried += added(tuple(twins))
+                for name, value in added(tuple(twins)):
+                    seen[name.lower()] = (*seen.get(name.lower(), ()), value)
+    fields += tried
     return Explanation(route.name, of_service, facts.fields, tuple(steps), fields)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.checks import Check, Finding, write
 from sidecar.policy.conditions import Ask, Facts, RawFields, Seen, by_name
+from sidecar.policy.trial import Twin, added, twin
 
 REMEMBERED = 512
 """Verdicts that a judge keeps; when there are more, it starts anew."""
@@ -27,17 +28,20 @@ _MARK = (b"", b"")
 _SECRET = b"set-cookie"
 """Never kept."""
 
+_NO_KEYS: Mapping[int, str] = {}
+
 
 class Decision(NamedTuple):
     """What the rules say of one answer.
 
     `fields` are the header lines that leave: the very object that came in when nothing was changed.
-    `skipped` holds the indices of rules whose conditions did not hold.
+    `skipped` holds the indices of rules whose conditions did not hold, `twins` what a trial adds.
     """
 
     fields: RawFields
     findings: tuple[Finding, ...]
     skipped: tuple[int, ...]
+    twins: tuple[Twin, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -45,14 +49,18 @@ class Decision(NamedTuple):
         return any(finding.made for finding in self.findings)
 
 
-def decide_by(checks: tuple[Check, ...], facts: Facts) -> Decision:
-    """Judge one answer by checks, in order; each sees what the ones before it made."""
+def decide_by(checks: tuple[Check, ...], facts: Facts, keys: Mapping[int, str] = _NO_KEYS) -> Decision:
+    """Judge one answer by checks, in order; each sees what the ones before it made.
+
+    `keys` holds the reports' key of each rule in trial that has a twin, by the rule's index.
+    """
     fields = facts.fields
     seen: Seen = {name.lower(): (value,) for name, value in fields}
     if len(seen) != len(fields):
         seen = by_name(fields)
     findings: list[Finding] = []
     skipped: list[int] = []
+    twins: list[Twin] = []
     for check in checks:
         for condition in check.when:
             if not condition.holds(facts, seen):
@@ -64,22 +72,33 @@ def decide_by(checks: tuple[Check, ...], facts: Facts) -> Decision:
                 findings += found
                 if found[0].made:
                     fields = write(list(fields) if fields is facts.fields else fields, seen, found)
-    return Decision(fields, tuple(findings), tuple(skipped))
+                elif found[0].mode == "trial" and check.index in keys:
+                    for finding in found:
+                        one = twin(finding, keys[check.index], facts.scheme, seen)
+                        if one is not None:
+                            twins.append(one)
+                            for name, value in one.lines:  # a second rule in trial sees that the place is taken
+                                seen[name.lower()] = (*seen.get(name.lower(), ()), value)
+    if twins:
+        fields = [*fields, *added(tuple(twins))]
+    return Decision(fields, tuple(findings), tuple(skipped), tuple(twins))
 
 
 class Verdict:
     """What the rules say of answers whose lines, as far as rules look at them, are the same.
 
-    `findings` and `skipped` as in `Decision`. Equal to itself alone, so that others can keep by it what
+    `findings`, `skipped` and `twins` as in `Decision`. Equal to itself alone, so that others can keep by it what
     they make of it; `remembered` tells whether it will come again.
     """
 
-    __slots__ = ("_added", "_places", "_watching", "added", "changed", "findings", "remembered", "skipped")
+    __slots__ = ("_added", "_altered", "_places", "_watching", "added", "changed", "findings", "remembered", "skipped", "twins")
 
     def __init__(self, decision: Decision, watching: Mapping[bytes, bool], places: tuple[Place, ...], added: RawFields, *, remembered: bool) -> None:
         self.findings: tuple[Finding, ...] = decision.findings
         self.skipped = decision.skipped
+        self.twins = decision.twins
         self.changed = decision.changed
+        self._altered = decision.changed or bool(added)
         self.remembered = remembered
         self._watching, self._places, self._added = watching, places, added
         self.added = b"".join(b"%b: %b\r\n" % line for line in added)
@@ -87,7 +106,7 @@ class Verdict:
 
     def fields(self, sent: RawFields) -> RawFields:
         """The lines that leave, for the lines that were sent: the very object when nothing was changed."""
-        return self.kept(sent) + self._added if self.changed else sent
+        return self.kept(sent) + self._added if self._altered else sent
 
     def kept(self, sent: RawFields) -> RawFields:
         """The same, without what was added at the end."""
@@ -118,13 +137,14 @@ class _Watching(dict[bytes, bool]):
 
 
 class Judge:
-    """Checks with a memory of what they said."""
+    """Checks with a memory of what they said; `keys` as for `decide_by`, `looks` what their twins look at."""
 
-    __slots__ = ("_asks", "_checks", "_verdicts", "_watching")
+    __slots__ = ("_asks", "_checks", "_keys", "_verdicts", "_watching")
 
-    def __init__(self, checks: tuple[Check, ...]) -> None:
+    def __init__(self, checks: tuple[Check, ...], keys: Mapping[int, str] = _NO_KEYS, looks: frozenset[bytes] = frozenset()) -> None:
         self._checks = checks
-        self._watching = _Watching(frozenset[bytes]().union(*(check.looks() for check in checks)))
+        self._keys = keys
+        self._watching = _Watching(looks.union(*(check.looks() for check in checks)))
         self._asks: tuple[Ask, ...] = tuple(dict.fromkeys(ask for check in checks for ask in check.asks()))
         self._verdicts: dict[Hashable, Verdict] = {}
 
@@ -141,7 +161,7 @@ class Judge:
         marked = [_MARK]
         for name, value in watched:
             marked += ((name, value), _MARK)
-        decision = decide_by(self._checks, facts._replace(fields=marked))
+        decision = decide_by(self._checks, facts._replace(fields=marked), self._keys)
         places: list[RawFields] = []
         for line in decision.fields:
             if not line[0]:

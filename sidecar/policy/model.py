@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
-Mode: TypeAlias = Literal["off", "report-only", "enforce"]
+Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
 Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
 Severity: TypeAlias = Literal["error", "warning", "info"]
 ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", "logout"]
 Path: TypeAlias = tuple[str | int, ...]
 
-MODES: tuple[Mode, ...] = ("off", "report-only", "enforce")
+MODES: tuple[Mode, ...] = ("off", "report-only", "trial", "enforce")
 CLASSES: tuple[ResponseClass, ...] = ("html", "api", "static", "download", "docs", "logout")
 KINDS: tuple[Kind, ...] = ("missing", "mismatch", "forbidden", "duplicate", "weak", "invalid")
 WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
@@ -303,7 +303,7 @@ class Rule(Noun):
     widen: bool | None = Field(None, description="Gives a merge leave to allow more than the service's own value does.")
     when: When | None = Field(None, description="The rule counts only where all of these hold.")
     mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
-    share: Share | None = Field(None, description="Enforce for this share of clients only, as 10%; the same clients stay in as it grows.")
+    share: Share | None = Field(None, description="Try or enforce for this share of clients only, as 10%; the same clients stay in as it grows.")
     owner: str | None = Field(None, description="Who answers for the rule; missing = the policy's.")
     reason: str | None = Field(None, description="Why the rule stands; missing = the policy's.")
     expected: str | None = Field(None, description="What will be seen when it works; missing = the policy's.")
@@ -359,7 +359,7 @@ class Policy(Noun):
     reason: str = Field("", description="Why it is being changed.")
     expected: str = Field("", description="What will be seen when it works.")
     rollback: str = Field("", description="How to undo it.")
-    mode: Mode | None = Field(None, description="The ceiling: off, report-only or enforce; missing = report-only.")
+    mode: Mode | None = Field(None, description="The ceiling: off, report-only, trial or enforce; missing = report-only.")
     share: Share | None = Field(None, description="A ceiling over every rule's share.")
     max_body: Size | None = Field(None, description="For routes that name none: bodies above this are refused; in report-only only told.")
     guard: GuardOrOff = Field(default_factory=Guard, description="The watch after an activation; off = none.")

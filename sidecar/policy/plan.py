@@ -6,8 +6,10 @@ compile time, so nothing here asks "is this report-only?". Must not know files, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sidecar.policy.breakage import Oracle, oracle
@@ -19,6 +21,7 @@ from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, Policy, lowest
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.shares import Shared
+from sidecar.policy.trial import has_twin, looks
 
 Matcher: TypeAlias = Callable[[str, str, str], bool]
 
@@ -32,6 +35,8 @@ class RuleLine:
     ceiling: str
     named: NamedRule
     oracle: Oracle | None
+    meaning: str
+    """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,9 @@ class RoutePlan:
     """Of these checks."""
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
-    """Rules that are only told, and whose breakage requests can show; by the rule's index."""
+    """Rules that change nothing yet, and whose breakage requests can show; by the rule's index."""
+    trials: Mapping[int, str]
+    """The reports' key of each rule in trial that has a report-only twin; by the rule's index."""
     max_body: int | None
     """Octets of a request body."""
     max_body_mode: Mode
@@ -59,6 +66,8 @@ class Plan:
     name: str
     mode: Mode
     routes: tuple[RoutePlan, ...]
+    trials: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Route and rule of each reports' key."""
 
     def route(self, host: str, method: str, path: str) -> RoutePlan:
         """The first route that matches; `path` is the request target's path as sent, without query."""
@@ -70,20 +79,21 @@ class Plan:
 
 def decide(route: RoutePlan, facts: Facts) -> Decision:
     """Judge one answer by one route's checks, anew; `route.judge` says the same, and remembers."""
-    return decide_by(route.checks, facts)
+    return decide_by(route.checks, facts, route.trials)
 
 
 def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     """Compile a complete policy under a runtime ceiling (`override`, None = none)."""
     mode = lowest(resolved.mode, override)
     routes = tuple(_route(route, resolved.policy, override) for route in resolved.routes)
-    return Plan(resolved.policy.name, mode, routes)
+    keys = {key: (route.name, route.rules[index].name) for route in routes for index, key in route.trials.items()}
+    return Plan(resolved.policy.name, mode, routes, keys)
 
 
 def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
     make = CookieCheck if named.rule.cookie is not None else make_check
     check = make(named.name, named.rule, index, mode)
-    if mode != "enforce" or share >= 1.0:
+    if mode not in ("trial", "enforce") or share >= 1.0:
         return check
     return Shared(check, make(named.name, named.rule, index, "report-only"), share)
 
@@ -96,10 +106,22 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
         value = "" if named.rule.value is None else value_text(named.rule.value)
-        rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value)))
+        rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value), _meaning(named, mode)))
         if mode != "off":
             checks.append(_check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0)))
-    told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode == "report-only")
+    told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode in ("report-only", "trial"))
+    tried = {index: line for index, line in enumerate(rules) if line.mode == "trial" and has_twin(line.named.rule)}
+    keys = {index: _key(route.name, line) for index, line in tried.items()}
+    judge = Judge(tuple(checks), keys, frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())))
     mode = lowest(override, policy.mode or "report-only", route.mode)
-    flat = tuple(checks)
-    return RoutePlan(route.name, tuple(rules), flat, Judge(flat), matcher(route.match), told, route.max_body, mode)
+    return RoutePlan(route.name, tuple(rules), tuple(checks), judge, matcher(route.match), told, keys, route.max_body, mode)
+
+
+def _meaning(named: NamedRule, mode: Mode) -> str:
+    text = json.dumps([mode, named.rule.model_dump(mode="json", exclude_none=True)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _key(route: str, line: RuleLine) -> str:
+    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are told apart."""
+    return hashlib.sha256(f"{route}\0{line.name}\0{line.meaning}".encode()).hexdigest()[:16]

@@ -5,8 +5,6 @@ Lives here: the book of readings, and the trend. Must not know where numbers are
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -39,7 +37,7 @@ class Book:
         marks: dict[tuple[str, str], _Mark] = {}
         for route in plan.routes:
             for line in route.rules:
-                place, meaning = (route.name, line.name), _meaning(line)
+                place, meaning = (route.name, line.name), line.meaning
                 held = self._marks.get(place)
                 if held is not None and held.meaning == meaning:
                     marks[place] = held
@@ -122,8 +120,3 @@ class _Mark:
     meaning: str
     since: float
     counts: Mapping[str, float]
-
-
-def _meaning(line: RuleLine) -> str:
-    text = json.dumps([line.mode, line.named.rule.model_dump(mode="json", exclude_none=True)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

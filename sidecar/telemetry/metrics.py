@@ -172,7 +172,7 @@ class RouteTally:
             (check.index, kind, mode): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, mode)
             for check in route.checks
             for kind in check.kinds
-            for mode in (("enforce", "report-only") if isinstance(check, Shared) else (check.mode,))
+            for mode in ((check.mode, "report-only") if isinstance(check, Shared) else (check.mode,))
         }
         self.changes = {
             check.index: metrics.cell("sidecar_header_changes_total", route.name, check.rule, check.action)

@@ -1,0 +1,114 @@
+"""Trial: browsers' report-only twins are added, and nothing else changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.plan import compile_policy, decide
+from sidecar.policy.resolve import Resolved
+from sidecar.policy.trial import added
+from tests.policy.making import POLICIES, WORLDS, facts, judged, plan
+
+CSP = "Content-Security-Policy"
+PAGE = (b"Content-Type", b"text/html")
+
+
+def twins(rule: dict[str, Any], *fields: tuple[bytes, bytes], **more: Any) -> list[tuple[str, str]]:
+    """What a trial of one rule adds, with KEY in the place of its key."""
+    route = plan({"it": rule}, mode="trial").routes[-1]
+    key = next(iter(route.trials.values()), "-")
+    lines = added(decide(route, facts(PAGE, *fields, **more)).twins)
+    return [(name.decode(), value.decode().replace(key, "KEY")) for name, value in lines]
+
+
+REPORT = "report-uri /.well-known/sidecar/reports/KEY"
+ENDPOINT = ("Reporting-Endpoints", 'sidecar-KEY="/.well-known/sidecar/reports/KEY"')
+
+
+@pytest.mark.parametrize(
+    ("rule", "service", "expected"),
+    [
+        pytest.param({"action": "set", "value": "img-src 'self'"}, [], [f"img-src 'self'; {REPORT}"], id="set"),
+        pytest.param({"action": "set", "value": "img-src 'self'"}, ["img-src *"], [f"img-src 'self'; {REPORT}"], id="set over the service's"),
+        pytest.param({"action": "set", "value": "img-src 'self'"}, ["img-src 'self'"], [], id="already so"),
+        pytest.param({"action": "default", "value": "img-src 'self'"}, ["img-src *"], [], id="default leaves the service's"),
+        pytest.param({"action": "append", "value": "img-src 'self'"}, ["img-src *"], [f"img-src 'self'; {REPORT}"], id="append adds its own only"),
+        pytest.param({"action": "merge", "value": "img-src 'self'"}, ["font-src a.test"], [f"font-src a.test; img-src 'self'; {REPORT}"], id="merge"),
+        pytest.param({"action": "set", "value": "default-src 'none'"}, [], [f"default-src 'report-sample'; {REPORT}"], id="a sample is asked for"),
+        pytest.param({"action": "set", "value": "script-src 'self' 'report-sample'; report-to mine"}, [], [f"script-src 'self' 'report-sample'; {REPORT}"], id="the destination is ours"),
+        pytest.param({"action": "set", "value": "img-src a.test, font-src b.test"}, [], [f"img-src a.test; {REPORT}", f"font-src b.test; {REPORT}"], id="two policies"),
+        pytest.param({"action": "set", "value": "sandbox"}, [], [], id="sandbox has no twin"),
+    ],
+)  # fmt: skip
+def test_what_csp_would_be_written_is_reported_only(rule: dict[str, Any], service: list[str], expected: list[str]):
+    """The twin says what would stand after the action, with the trial's own destination."""
+    lines = [(CSP.encode(), value.encode()) for value in service]
+    assert twins({"header": CSP} | rule, *lines) == [(f"{CSP}-Report-Only", value) for value in expected]
+
+
+def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
+    """`upgrade-insecure-requests` does nothing in report-only: a second policy reports what is loaded over http."""
+    found = twins({"header": CSP, "action": "set", "value": "img-src *; upgrade-insecure-requests"})
+    assert [name for name, _ in found] == [f"{CSP}-Report-Only"] * 2
+    assert found[0][1] == f"img-src *; {REPORT}"
+    assert found[1][1].startswith("default-src https: ")
+    assert found[1][1].endswith(REPORT)
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "twin"),
+    [
+        ("Cross-Origin-Embedder-Policy", "require-corp", 'require-corp;report-to="sidecar-KEY"'),
+        ("Cross-Origin-Opener-Policy", "same-origin", 'same-origin;report-to="sidecar-KEY"'),
+        ("Permissions-Policy", "camera=(), fullscreen=(self)", "camera=();report-to=sidecar-KEY, fullscreen=(self);report-to=sidecar-KEY"),
+        ("Integrity-Policy", "blocked-destinations=(script)", "blocked-destinations=(script), endpoints=(sidecar-KEY)"),
+    ],
+)
+def test_headers_of_the_reporting_api_name_our_endpoint(header: str, value: str, twin: str):
+    """On https the twin goes along with its endpoint; on http, where browsers would deliver nothing, it does not."""
+    rule = {"header": header, "action": "set", "value": value}
+    assert twins(rule, scheme="https") == [(f"{header}-Report-Only", twin), ENDPOINT]
+    assert twins(rule, scheme="http") == []
+
+
+def test_the_service_s_own_single_twin_stays_alone():
+    """Where only one report-only line can stand, the service's stands and ours waits."""
+    rule = {"header": "Cross-Origin-Opener-Policy", "action": "set", "value": "same-origin"}
+    own = (b"Cross-Origin-Opener-Policy-Report-Only", b'same-origin; report-to="x"')
+    assert twins(rule, own, scheme="https") == []
+    assert judged(rule, own, mode="trial", scheme="https").twins[0].state == "waiting"
+
+
+def test_the_service_s_own_csp_report_only_line_stays_beside_ours():
+    """Browsers apply each CSP line by itself, so ours is one more."""
+    own = (f"{CSP}-Report-Only".encode(), b"img-src *; report-uri /own")
+    decision = judged({"header": CSP, "action": "set", "value": "img-src a.test"}, own, mode="trial")
+    assert decision.fields[0] == own
+    assert len(decision.fields) == 2
+
+
+def test_frame_options_are_tried_as_frame_ancestors():
+    """X-Frame-Options has no report-only form; the CSP directive that replaced it has."""
+    assert twins({"header": "X-Frame-Options", "action": "set", "value": "DENY"}) == [(f"{CSP}-Report-Only", f"frame-ancestors 'none'; {REPORT}")]
+
+
+@pytest.mark.parametrize("share", ["1%", "100%"])
+def test_a_share_of_clients_is_tried(share: str):
+    """A trial is of the share of clients that the rule names."""
+    rule = {"header": CSP, "action": "set", "value": "img-src a.test", "share": share}
+    assert len(twins(rule, client="192.0.2.1")) == (share == "100%")
+
+
+@settings(max_examples=200)
+@given(POLICIES, WORLDS)
+def test_a_trial_only_adds(resolved: Resolved, world: Facts):
+    """Whatever the policy, every line of the service leaves as it came and in its place; report-only lines follow."""
+    route = compile_policy(resolved, override="trial").route(world.host, world.method, world.path)
+    fields = route.judge(world).fields(world.fields)
+    assert fields[: len(world.fields)] == world.fields
+    names = {name for name, _ in fields[len(world.fields) :]}
+    assert all(name.endswith(b"-Report-Only") or name == b"Reporting-Endpoints" for name in names)
