@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -84,12 +84,12 @@ class Context:
 class Person:
     """A visitor with one page open, as visit scripts know it.
 
-    `address` makes a URL of what a script names, `arrived` counts requests for a place; `patience` in seconds.
+    `address` makes a URL of what a script names, `arrived` counts requests by place; `patience` in seconds.
     """
 
-    def __init__(self, context: Context, address: Callable[[str], str], arrived: Callable[[str], int], patience: float) -> None:
+    def __init__(self, context: Context, address: Callable[[str], str], arrived: Callable[[], Mapping[str, int]], patience: float) -> None:
         self._context, self._address, self._arrived, self._patience = context, address, arrived, patience
-        self._before: dict[str, int] = {}
+        self._before: Mapping[str, int] = {}
         self.tab = context.tab()
 
     def __enter__(self) -> Self:
@@ -99,6 +99,10 @@ class Person:
         with suppress(AssertionError):
             self.tab.send("Page.close")
         self.tab.__exit__(kind, error, trace)
+
+    def begins(self) -> None:
+        """A visit begins: what arrived before is not of it."""
+        self._before = self._arrived()
 
     def go(self, address: str) -> None:
         """Load a page and wait until it is loaded, or the browser says why not."""
@@ -124,7 +128,7 @@ class Person:
 
     def arrives(self, place: str) -> bool:
         """Whether a request for this place has arrived since the visit began, or does in time."""
-        return self._waits(lambda: self._arrived(place) > 0)
+        return self._waits(lambda: self._arrived().get(place, 0) > self._before.get(place, 0))
 
     def allow(self, permission: str) -> None:
         """Grant a permission; where the visitor is, is made up."""

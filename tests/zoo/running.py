@@ -26,7 +26,8 @@ def rows(sites: Sequence[Site], folder: Path, *, trial: bool) -> list[Row]:
                 ladders = climbed(world, gate)
             finally:
                 gate.close()
-        truths = world.each(world.enclosures, lambda enclosure: truth(world, enclosure))
+        offs = [ladder.off if ladder else None for ladder in ladders]
+        truths = world.each(zip(world.enclosures, offs, strict=True), lambda pair: truth(world, *pair))
     return [_row(site, found, ladder) for site, found, ladder in zip(sites, truths, ladders, strict=True)]
 
 

@@ -21,7 +21,7 @@ SHARED = {"cdn": "cdn.test", "api": "api.test", "other": "other.test"}
 
 
 class Service:
-    """The server; `plain` and `secure` are its ports. `arrived` counts requests by site name and place."""
+    """The server; `plain` and `secure` are its ports."""
 
     plain: int
     secure: int
@@ -31,7 +31,7 @@ class Service:
         self._own: dict[str, str] = {}
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate, key)
-        self.arrived: Counter[tuple[str, str]] = Counter()
+        self._arrived: Counter[tuple[str, str]] = Counter()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -55,6 +55,10 @@ class Service:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def arrivals(self, site: Site) -> dict[str, int]:
+        """How many requests have arrived for each place of a site."""
+        return {place: count for (name, place), count in list(self._arrived.items()) if name == site.name}
 
     def reached_at(self, site: Site, url: str) -> None:
         """Say at which URL browsers reach a site."""
@@ -89,7 +93,7 @@ class Service:
             return web.Response(status=404)
         made = site.places.get(place)
         asked = Asked(request.method, request.path, {name.lower(): value for name, value in request.headers.items()}, request.cookies, await _form(request))
-        self.arrived[site.name, place] += 1
+        self._arrived[site.name, place] += 1
         page = Page("not found", "text/plain", 404) if made is None else made if isinstance(made, Page) else made(asked)
         body = self.filled(site, page.body).encode() if isinstance(page.body, str) else page.body
         response = (_Untyped if page.type is None else web.StreamResponse)(status=page.status)

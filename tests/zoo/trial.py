@@ -1,6 +1,6 @@
 """What the gate says of each rule: after report-only, and after a trial whose reports have had time to come.
 
-Lives here: `Ladder`, `observed`, `tried`, `promoted`. Must not know which rules break.
+Lives here: `Ladder`, `climbed`. Must not know which rules break.
 """
 
 from __future__ import annotations
@@ -25,44 +25,42 @@ CANARIES, REPORTS = 6.0, 2.0
 
 @dataclass(frozen=True)
 class Ladder:
-    """One rule's way up: the visits in report-only and in trial, and what the gate said after each."""
+    """One rule's way up: the visits with it off, in report-only and in trial, and what the gate said after each."""
 
+    off: Visit
     reported: tuple[Visit, ...]
     after_report_only: Verdict
     tried: tuple[Visit, ...]
     after_trial: Verdict
 
 
-def visits(enclosure: Enclosure, mode: str, context: Context) -> tuple[Visit, ...]:
-    """So many visits of one visitor with the rule in this mode."""
-    enclosure.put(mode)
-    return tuple(enclosure.visit(context, PATIENCE) for _ in range(VISITS))
-
-
 def climbed(world: World, gate: Gate) -> list[Ladder]:
     """All rules' ways up, in the order of the enclosures.
 
-    The visitors of the trial stay until the verdicts are given: a browser forgets unsent reports with its visitor.
+    The visitors stay until the verdicts are given: a browser forgets unsent reports with its visitor.
     """
     contexts = [world.browser.context() for _ in world.enclosures]
-    pairs = list(zip(world.enclosures, contexts, strict=True))
 
-    def lower(pair: tuple[Enclosure, Context]) -> tuple[tuple[Visit, ...], Verdict, tuple[Visit, ...], float]:
+    def lower(pair: tuple[Enclosure, Context]) -> tuple[Visit, tuple[Visit, ...], Verdict, tuple[Visit, ...], float]:
         enclosure, context = pair
-        reported = visits(enclosure, "report-only", context)
-        verdict = gate.verdict(enclosure.sidecar, enclosure.rule)
-        tried = visits(enclosure, "trial", context)
-        return reported, verdict, tried, time.monotonic()
+        with enclosure.person(context, PATIENCE) as person:
+            off = enclosure.visit(person)
+            enclosure.put("report-only")
+            reported = tuple(enclosure.visit(person) for _ in range(VISITS))
+            verdict = gate.verdict(enclosure.sidecar, enclosure.rule)
+            enclosure.put("trial")
+            tried = tuple(enclosure.visit(person) for _ in range(VISITS))
+        return off, reported, verdict, tried, time.monotonic()
 
     def upper(asked: tuple[Enclosure, float]) -> Verdict:
         enclosure, ended = asked
         _settled(enclosure, ended)
         return gate.verdict(enclosure.sidecar, enclosure.rule)
 
-    lowers = world.each(pairs, lower)
-    uppers = world.each([(enclosure, found[3]) for enclosure, found in zip(world.enclosures, lowers, strict=True)], upper)
+    lowers = world.each(zip(world.enclosures, contexts, strict=True), lower)
+    uppers = world.each([(enclosure, found[4]) for enclosure, found in zip(world.enclosures, lowers, strict=True)], upper)
     world.each(contexts, Context.close)
-    return [Ladder(*found[:3], verdict) for found, verdict in zip(lowers, uppers, strict=True)]
+    return [Ladder(*found[:4], verdict) for found, verdict in zip(lowers, uppers, strict=True)]
 
 
 def _settled(enclosure: Enclosure, ended: float) -> None:

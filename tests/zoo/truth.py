@@ -31,11 +31,12 @@ def visited(world: World, enclosure: Enclosure, mode: str, patience: float) -> V
     enclosure.put(mode)
     context = world.browser.context()
     try:
-        return enclosure.visit(context, patience)
+        with enclosure.person(context, patience) as person:
+            return enclosure.visit(person)
     finally:
         context.close()
 
 
-def truth(world: World, enclosure: Enclosure) -> Truth:
-    """Off, then enforced."""
-    return Truth(visited(world, enclosure, "off", WORKING), visited(world, enclosure, "enforce", BREAKING))
+def truth(world: World, enclosure: Enclosure, off: Visit | None = None) -> Truth:
+    """Off (where that visit has not been made yet), then enforced."""
+    return Truth(off or visited(world, enclosure, "off", WORKING), visited(world, enclosure, "enforce", BREAKING))

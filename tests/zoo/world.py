@@ -51,17 +51,15 @@ class Enclosure:
         """The URL of what a visit script names."""
         return self._service.filled(self.site, f"%SITE%{named}" if named.startswith("/") else named)
 
-    def visit(self, context: Context, patience: float) -> Visit:
-        """One visit by this visitor, who waits for each sign of life for `patience` seconds."""
-        before = dict(self._service.arrived)
+    def person(self, context: Context, patience: float) -> Person:
+        """This visitor with a page open, who waits for each sign of life for `patience` seconds."""
+        return Person(context, self.address, lambda: self._service.arrivals(self.site), patience)
 
-        def arrived(place: str) -> int:
-            key = (self.site.name, place)
-            return self._service.arrived[key] - before.get(key, 0)
-
-        with Person(context, self.address, arrived, patience) as person:
-            works = self.site.visit(person)
-            return Visit(works, person.seen())
+    def visit(self, person: Person) -> Visit:
+        """One visit of the site as it is now."""
+        person.begins()
+        works = self.site.visit(person)
+        return Visit(works, person.seen())
 
 
 class World:
@@ -78,6 +76,7 @@ class World:
         self.browser = Visitors(
             folder / "browser",
             f"--ignore-certificate-errors-spki-list={pin}",  # unlike --ignore-certificate-errors, such a site may set HSTS
+            "--disable-features=SpareRendererForSitePerProcess",  # half of the time went into processes for pages to come
             "--short-reporting-delay",  # reports leave at once, not up to a minute later
             "--host-resolver-rules=MAP *.test 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
         )
