@@ -29,7 +29,9 @@ class Visitors(Chromium):
 
     def __init__(self, folder: Path, *flags: str) -> None:
         super().__init__(folder, *flags)
-        with urllib.request.urlopen(f"http://{self._address}/json/version", timeout=PATIENCE) as response:
+        with urllib.request.urlopen(
+            f"http://{self._address}/json/version", timeout=PATIENCE
+        ) as response:
             self._line = connect(json.loads(response.read())["webSocketDebuggerUrl"], max_size=None)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -57,7 +59,9 @@ class Visitors(Chromium):
 
     def page_of(self, context: str) -> Tab:
         """A new page of a visitor."""
-        target = self.order("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        target = self.order("Target.createTarget", url="about:blank", browserContextId=context)[
+            "targetId"
+        ]
         return Tab(f"ws://{self._address}/devtools/page/{target}")
 
 
@@ -73,7 +77,9 @@ class Context:
 
     def allow(self, permission: str) -> None:
         """Grant a permission to every origin."""
-        self._browser.order("Browser.grantPermissions", permissions=[permission], browserContextId=self.number)
+        self._browser.order(
+            "Browser.grantPermissions", permissions=[permission], browserContextId=self.number
+        )
 
     def close(self) -> None:
         """Forget the visitor."""
@@ -87,15 +93,31 @@ class Person:
     `address` makes a URL of what a script names, `arrived` counts requests by place; `patience` in seconds.
     """
 
-    def __init__(self, context: Context, address: Callable[[str], str], arrived: Callable[[], Mapping[str, int]], patience: float) -> None:
-        self._context, self._address, self._arrived, self._patience = context, address, arrived, patience
+    def __init__(
+        self,
+        context: Context,
+        address: Callable[[str], str],
+        arrived: Callable[[], Mapping[str, int]],
+        patience: float,
+    ) -> None:
+        self._context, self._address, self._arrived, self._patience = (
+            context,
+            address,
+            arrived,
+            patience,
+        )
         self._before: Mapping[str, int] = {}
         self.tab = context.tab()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with suppress(AssertionError):
             self.tab.send("Page.close")
         self.tab.__exit__(kind, error, trace)
@@ -124,7 +146,13 @@ class Person:
 
     def until(self, script: str) -> bool:
         """Whether the expression becomes true in time; one that fails is false."""
-        return self._waits(lambda: bool(self.run(f"(() => {{ try {{ return Boolean({script}) }} catch {{ return false }} }})()")))
+        return self._waits(
+            lambda: bool(
+                self.run(
+                    f"(() => {{ try {{ return Boolean({script}) }} catch {{ return false }} }})()"
+                )
+            )
+        )
 
     def arrives(self, place: str) -> bool:
         """Whether a request for this place has arrived since the visit began, or does in time."""
@@ -137,7 +165,9 @@ class Person:
 
     def seen(self) -> str:
         """What stands on the page at the end: title and text."""
-        return str(self.run("document.title + ' | ' + (document.body ? document.body.innerText : '')"))
+        return str(
+            self.run("document.title + ' | ' + (document.body ? document.body.innerText : '')")
+        )
 
     def _waits(self, asked: Callable[[], bool]) -> bool:
         end = time.monotonic() + self._patience

@@ -48,7 +48,17 @@ class Gate:
 
     def verdict(self, sidecar: Sidecar, rule: str) -> Verdict:
         """What `promote` says of this rule now; the policy file stays as it is."""
-        argv = ["promote", rule, "--policy", str(sidecar.policy), "--admin", sidecar.admin, "--dry-run", "--json", *self._minimums]
+        argv = [
+            "promote",
+            rule,
+            "--policy",
+            str(sidecar.policy),
+            "--admin",
+            sidecar.admin,
+            "--dry-run",
+            "--json",
+            *self._minimums,
+        ]
         code, out, err = self._pool.submit(_asked, argv).result()
         assert code in (0, 1), (argv, err)
         try:

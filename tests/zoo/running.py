@@ -27,8 +27,13 @@ def rows(sites: Sequence[Site], folder: Path, *, trial: bool) -> list[Row]:
             finally:
                 gate.close()
         offs = [ladder.off if ladder else None for ladder in ladders]
-        truths = world.each(zip(world.enclosures, offs, strict=True), lambda pair: truth(world, *pair))
-    return [_row(site, found, ladder) for site, found, ladder in zip(sites, truths, ladders, strict=True)]
+        truths = world.each(
+            zip(world.enclosures, offs, strict=True), lambda pair: truth(world, *pair)
+        )
+    return [
+        _row(site, found, ladder)
+        for site, found, ladder in zip(sites, truths, ladders, strict=True)
+    ]
 
 
 def _row(site: Site, found: Truth, ladder: Ladder | None) -> Row:
@@ -36,4 +41,11 @@ def _row(site: Site, found: Truth, ladder: Ladder | None) -> Row:
         return Row(site, found.off.works, found.breaks, "", "", unchanged=True)
     observed = (*ladder.reported, *ladder.tried)
     unchanged = all(visit == found.off for visit in observed)
-    return Row(site, found.off.works, found.breaks, ladder.after_report_only.outcome, ladder.after_trial.outcome, unchanged)
+    return Row(
+        site,
+        found.off.works,
+        found.breaks,
+        ladder.after_report_only.outcome,
+        ladder.after_trial.outcome,
+        unchanged,
+    )

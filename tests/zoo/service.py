@@ -58,7 +58,11 @@ class Service:
 
     def arrivals(self, site: Site) -> dict[str, int]:
         """How many requests have arrived for each place of a site."""
-        return {place: count for (name, place), count in list(self._arrived.items()) if name == site.name}
+        return {
+            place: count
+            for (name, place), count in list(self._arrived.items())
+            if name == site.name
+        }
 
     def reached_at(self, site: Site, url: str) -> None:
         """Say at which URL browsers reach a site."""
@@ -66,13 +70,22 @@ class Service:
 
     def origin(self, scheme: Scheme, host: str) -> str:
         """The origin of a shared host, as a site of this scheme uses it."""
-        return f"https://{host}:{self.secure}" if scheme == "https" else f"http://{host}:{self.plain}"
+        return (
+            f"https://{host}:{self.secure}" if scheme == "https" else f"http://{host}:{self.plain}"
+        )
 
     def filled(self, site: Site, text: str) -> str:
         """A text with the URLs of this site in place of the placeholders."""
         other = self.origin(site.scheme, SHARED["other"])
-        urls = {"%SITE%": self._own.get(site.name, ""), "%OTHER-ORIGIN%": other, "%SUB%": f"http://sub.{site.host}:{self.plain}"}
-        urls |= {f"%{word.upper()}%": f"{self.origin(site.scheme, host)}/{site.name}" for word, host in SHARED.items()}
+        urls = {
+            "%SITE%": self._own.get(site.name, ""),
+            "%OTHER-ORIGIN%": other,
+            "%SUB%": f"http://sub.{site.host}:{self.plain}",
+        }
+        urls |= {
+            f"%{word.upper()}%": f"{self.origin(site.scheme, host)}/{site.name}"
+            for word, host in SHARED.items()
+        }
         for word, url in urls.items():
             text = text.replace(word, url)
         return text
@@ -84,7 +97,9 @@ class Service:
                 name, _, path = request.path.removeprefix("/").partition("/")
                 return self._sites.get(name), f"{word}:/{path}"
         if host.startswith("sub."):
-            return self._sites.get(host.removeprefix("sub.").removesuffix(".test")), f"sub:{request.path}"
+            return self._sites.get(
+                host.removeprefix("sub.").removesuffix(".test")
+            ), f"sub:{request.path}"
         return self._sites.get(host.removesuffix(".test")), request.path
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -92,9 +107,21 @@ class Service:
         if site is None:
             return web.Response(status=404)
         made = site.places.get(place)
-        asked = Asked(request.method, request.path, {name.lower(): value for name, value in request.headers.items()}, request.cookies, await _form(request))
+        asked = Asked(
+            request.method,
+            request.path,
+            {name.lower(): value for name, value in request.headers.items()},
+            request.cookies,
+            await _form(request),
+        )
         self._arrived[site.name, place] += 1
-        page = Page("not found", "text/plain", 404) if made is None else made if isinstance(made, Page) else made(asked)
+        page = (
+            Page("not found", "text/plain", 404)
+            if made is None
+            else made
+            if isinstance(made, Page)
+            else made(asked)
+        )
         body = self.filled(site, page.body).encode() if isinstance(page.body, str) else page.body
         response = (_Untyped if page.type is None else web.StreamResponse)(status=page.status)
         for name, value in page.headers:

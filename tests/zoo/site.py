@@ -106,7 +106,9 @@ class Family:
         script = shows(visit) if isinstance(visit, str) else visit
         site = Site(name, self.name, rule, places, script, breaks, witness)
         for number, scheme in enumerate(schemes):
-            self.sites.append(replace(site, scheme=scheme, name=f"{name}-{scheme}" if number else name))
+            self.sites.append(
+                replace(site, scheme=scheme, name=f"{name}-{scheme}" if number else name)
+            )
 
 
 def shows(script: str, address: str = "/") -> Callable[[Visitor], bool]:
@@ -121,7 +123,10 @@ def shows(script: str, address: str = "/") -> Callable[[Visitor], bool]:
 
 def html(body: str, head: str = "", *headers: tuple[str, str]) -> Page:
     """A page in standards mode."""
-    return Page(f"<!doctype html><html lang=en><head><title>start</title>{head}</head><body>{body}</body></html>", headers=headers)
+    return Page(
+        f"<!doctype html><html lang=en><head><title>start</title>{head}</head><body>{body}</body></html>",
+        headers=headers,
+    )
 
 
 def script(text: str, *headers: tuple[str, str]) -> Page:

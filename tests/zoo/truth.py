@@ -39,4 +39,7 @@ def visited(world: World, enclosure: Enclosure, mode: str, patience: float) -> V
 
 def truth(world: World, enclosure: Enclosure, off: Visit | None = None) -> Truth:
     """Off (where that visit has not been made yet), then enforced."""
-    return Truth(off or visited(world, enclosure, "off", WORKING), visited(world, enclosure, "enforce", BREAKING))
+    return Truth(
+        off or visited(world, enclosure, "off", WORKING),
+        visited(world, enclosure, "enforce", BREAKING),
+    )

@@ -20,7 +20,7 @@ from tests.zoo.browser import Context, Person, Visitors
 from tests.zoo.service import Service
 from tests.zoo.site import Site
 
-AT_ONCE = 6
+AT_ONCE = 8
 """Sites that are visited side by side; most of a visit is waiting."""
 T = TypeVar("T")
 
@@ -65,7 +65,9 @@ class Enclosure:
 class World:
     """The zoo, open. `settings` go to every sidecar beside those that it needs."""
 
-    def __init__(self, sites: Sequence[Site], folder: Path, *, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, sites: Sequence[Site], folder: Path, *, settings: Mapping[str, Any] | None = None
+    ) -> None:
         self._folder, self._settings = folder, dict(settings or {})
         self.pool = ThreadPoolExecutor(AT_ONCE)
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,12 @@ class World:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.pool.shutdown()
         self.browser.close()
         for sidecar in self._started:
@@ -99,11 +106,17 @@ class World:
         return list(self.pool.map(ask, items))
 
     def _enclose(self, site: Site) -> Enclosure:
-        tls = {"tls": {"certificate": str(self._certificate), "key": str(self._key)}} if site.scheme == "https" else {}
+        tls = (
+            {"tls": {"certificate": str(self._certificate), "key": str(self._key)}}
+            if site.scheme == "https"
+            else {}
+        )
         named = {"forwarding": {"host": site.host}} if site.scheme == "loopback" else {}
         settings = {"reports": {"enabled": True}, **tls, **named, **self._settings}
         upstream = f"http://127.0.0.1:{self.service.plain}"
-        sidecar = Sidecar(self._folder / site.name, policy(site, self.service, "off"), upstream, settings=settings)
+        sidecar = Sidecar(
+            self._folder / site.name, policy(site, self.service, "off"), upstream, settings=settings
+        )
         self._started.append(sidecar)
         return Enclosure(site, sidecar.start(), self.service)
 
@@ -122,6 +135,15 @@ def _certified(certificate: Path, key: Path) -> str:
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=zoo.test",
          "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True,
     )  # fmt: skip
-    public = subprocess.run(["openssl", "x509", "-in", str(certificate), "-pubkey", "-noout"], check=True, capture_output=True).stdout
-    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=public, check=True, capture_output=True).stdout
+    public = subprocess.run(
+        ["openssl", "x509", "-in", str(certificate), "-pubkey", "-noout"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-outform", "der"],
+        input=public,
+        check=True,
+        capture_output=True,
+    ).stdout
     return base64.b64encode(hashlib.sha256(der).digest()).decode()

@@ -6,5 +6,7 @@ from tests.zoo.site import Site
 from tests.zoo.sites import content, cookies, framing, isolation, plain, scripts, sniffing
 
 SITES: tuple[Site, ...] = tuple(
-    site for module in (scripts, content, framing, sniffing, isolation, cookies, plain) for site in module.FAMILY.sites
+    site
+    for module in (scripts, content, framing, sniffing, isolation, cookies, plain)
+    for site in module.FAMILY.sites
 )

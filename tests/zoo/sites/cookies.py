@@ -12,7 +12,9 @@ _SENDS_HEADER = script(
     "const token = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';"
     "fetch('/save', {method: 'POST', headers: {'X-CSRF-Token': token}}).then((it) => it.text()).then((it) => { document.title = it; });"
 )
-_FILLS_FORM = script("document.querySelector('[name=csrf]').value = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';")
+_FILLS_FORM = script(
+    "document.querySelector('[name=csrf]').value = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';"
+)
 
 
 def _cookie(name: str, attribute: str) -> str:
@@ -30,7 +32,11 @@ def _account(asked: Asked) -> Page:
 def _checked(asked: Asked) -> Page:
     sent = asked.headers.get("x-csrf-token") or asked.form.get("csrf")
     known = sent and sent == asked.cookies.get("csrf")
-    return html(f"<p>{'welcome' if known else 'refused'}</p>") if asked.form else Page("works" if known else "refused", "text/plain")
+    return (
+        html(f"<p>{'welcome' if known else 'refused'}</p>")
+        if asked.form
+        else Page("works" if known else "refused", "text/plain")
+    )
 
 
 _WELCOME = "document.body !== null && document.body.textContent.includes('welcome')"
@@ -71,10 +77,16 @@ def _own_form(visitor: Visitor) -> bool:
 
 def _in_frame(asked: Asked) -> Page:
     said = "works" if asked.cookies.get("session") == "yes" else "nobody"
-    return html(f"<script>parent.postMessage('{said}', '*')</script>", "", ("Set-Cookie", f"{_NONE}; Partitioned"))
+    return html(
+        f"<script>parent.postMessage('{said}', '*')</script>",
+        "",
+        ("Set-Cookie", f"{_NONE}; Partitioned"),
+    )
 
 
-_LISTENS = "<script>addEventListener('message', (event) => { document.title = event.data; })</script>"
+_LISTENS = (
+    "<script>addEventListener('message', (event) => { document.title = event.data; })</script>"
+)
 _NONE = "session=yes; Path=/; Secure; SameSite=None"
 _BOTH: tuple[Scheme, ...] = ("https", "loopback")
 

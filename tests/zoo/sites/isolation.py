@@ -21,8 +21,12 @@ _LOGIN = script(
     "document.querySelector('button').onclick = () => { window.open('%OTHER%/login', 'login', 'width=300,height=200'); };"
 )
 _ANSWERS = html("<script>if (opener) opener.postMessage('works', '*')</script>")
-_SYNC = script("const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title = it.responseText;")
-_WHERE = script("navigator.geolocation.getCurrentPosition(() => { document.title = 'works'; }, () => { document.title = 'refused'; });")
+_SYNC = script(
+    "const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title = it.responseText;"
+)
+_WHERE = script(
+    "navigator.geolocation.getCurrentPosition(() => { document.title = 'works'; }, () => { document.title = 'refused'; });"
+)
 
 
 def _permissions(value: str) -> str:
@@ -46,24 +50,67 @@ def _located(visitor: Visitor) -> bool:
     return visitor.until(WORKS)
 
 
-_add("corp-image-elsewhere", _CORP, {"/i.png": PICTURE, "other:/": html("<img src='%SITE%/i.png'>")}, shows(SEEN, "%OTHER%/"), breaks=True, witness="proxy")
-_add("corp-image-own", _CORP, {"/": html("<img src=/i.png>"), "/i.png": PICTURE}, SEEN, breaks=False, witness="proxy", schemes=("https", "loopback"))
+_add(
+    "corp-image-elsewhere",
+    _CORP,
+    {"/i.png": PICTURE, "other:/": html("<img src='%SITE%/i.png'>")},
+    shows(SEEN, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "corp-image-own",
+    _CORP,
+    {"/": html("<img src=/i.png>"), "/i.png": PICTURE},
+    SEEN,
+    breaks=False,
+    witness="proxy",
+    schemes=("https", "loopback"),
+)
 _add("corp-beacon", _CORP, {"/log": Page(status=204), "other:/": html("<script>navigator.sendBeacon('%SITE%/log', 'seen')</script>")}, _beacon,
      breaks=False, witness="proxy")  # fmt: skip
 _add("corp-missing-image", _CORP, {"/": html("", f"<script>{_CODE}</script>"), "other:/": html("<img src='%SITE%/none.png'>", "<title>works</title>")},
      shows("document.images[0].complete", "%OTHER%/"), breaks=False, witness="proxy")  # fmt: skip
-_add("coep-image-elsewhere", _COEP, {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE}, SEEN, breaks=True, witness="browsers")
-_add("coep-image-own", _COEP, {"/": html("<img src=/i.png>"), "/i.png": PICTURE}, SEEN, breaks=False, witness="browsers")
+_add(
+    "coep-image-elsewhere",
+    _COEP,
+    {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE},
+    SEEN,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "coep-image-own",
+    _COEP,
+    {"/": html("<img src=/i.png>"), "/i.png": PICTURE},
+    SEEN,
+    breaks=False,
+    witness="browsers",
+)
 _add("coop-popup-login", _COOP, {"/": html("<button>log in</button><script src=/a.js></script>"), "/a.js": _LOGIN, "other:/login": _ANSWERS}, _logs_in,
      breaks=True, witness="browsers")  # fmt: skip
-_add("coop-no-popup", _COOP, {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY}, WORKS, breaks=False, witness="browsers")
+_add(
+    "coop-no-popup",
+    _COOP,
+    {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
 _add("permissions-geolocation", _permissions("geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _WHERE}, _located,
      breaks=True, witness="browsers")  # fmt: skip
 _add("permissions-sync-xhr", _permissions("sync-xhr=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _SYNC, "/data": Page("works", "text/plain")}, WORKS,
      breaks=True, witness="browsers")  # fmt: skip
 _add("permissions-unused", _permissions("camera=(), microphone=(), geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip
-_add("integrity-missing", _INTEGRITY, {"/": html("", "<script src='%CDN%/lib.js'></script>"), "cdn:/lib.js": _LIBRARY}, WORKS, breaks=True, witness="browsers")
+_add(
+    "integrity-missing",
+    _INTEGRITY,
+    {"/": html("", "<script src='%CDN%/lib.js'></script>"), "cdn:/lib.js": _LIBRARY},
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
 _add("integrity-given", _INTEGRITY,
      {"/": html("", f"<script src='%CDN%/lib.js' crossorigin integrity='sha256-{_HASH}'></script>"), "cdn:/lib.js": _LIBRARY}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip

@@ -67,10 +67,22 @@ def _downloads(visitor: Visitor) -> bool:
 
 
 _SESSION = html("<p>start</p>", "", ("Set-Cookie", "session=yes; Path=/"))
-_PLAIN = {"/": html("<p>text</p>", "<script src=/a.js></script>"), "/a.js": script("document.title = 'works'")}
-_NAMED = {"/": html("<p>text</p>", "<title>works</title>", ("X-Powered-By", "Python"), ("Server", "gunicorn")), "/a": Page("works")}
+_PLAIN = {
+    "/": html("<p>text</p>", "<script src=/a.js></script>"),
+    "/a.js": script("document.title = 'works'"),
+}
+_NAMED = {
+    "/": html(
+        "<p>text</p>", "<title>works</title>", ("X-Powered-By", "Python"), ("Server", "gunicorn")
+    ),
+    "/a": Page("works"),
+}
 _TITLED = "document.body.textContent === 'text'"
-_SEARCH = {"/": html(_FORM.format("/found")), "/found": html("<a href=/one>one</a>"), "/one": Page("<title>works</title>one")}
+_SEARCH = {
+    "/": html(_FORM.format("/found")),
+    "/found": html("<a href=/one>one</a>"),
+    "/one": Page("<title>works</title>one"),
+}
 
 _add("cors-removed", "header: Access-Control-Allow-Origin, action: remove", {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))},
      shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy", schemes=("https", "http"))  # fmt: skip
@@ -80,7 +92,15 @@ _add("cors-narrowed-to-its-user", "header: Access-Control-Allow-Origin, action: 
      {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))}, shows(WORKS, "%OTHER%/"), breaks=False, witness="proxy")  # fmt: skip
 _add("cors-removed-unused", "header: Access-Control-Allow-Origin, action: remove", {"/data": _DATA, "/": html(_FETCHES.format("/data"))}, WORKS,
      breaks=False, witness="proxy")  # fmt: skip
-_add("disposition-pages", "header: Content-Disposition, action: set, value: attachment", _PLAIN, WORKS, breaks=True, witness="proxy", schemes=("https", "loopback"))
+_add(
+    "disposition-pages",
+    "header: Content-Disposition, action: set, value: attachment",
+    _PLAIN,
+    WORKS,
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "loopback"),
+)
 _add("disposition-download", "header: Content-Disposition, action: set, value: attachment, when: {content-type: text/csv}",
      {"/": html("<a href=/list.csv download>list</a>", "<title>works</title><script>document.title = 'works'</script>"), "/list.csv": Page("a,b", "text/csv")},
      _downloads, breaks=False, witness="proxy")  # fmt: skip
@@ -88,7 +108,15 @@ _add("clear-site-data-everywhere", 'header: Clear-Site-Data, action: set, value:
      breaks=True, witness="proxy")  # fmt: skip
 _add("clear-site-data-logout", 'header: Clear-Site-Data, action: set, value: \'"cookies"\', when: {class: logout}',
      {"/": _SESSION, "/account": _account, "/logout": html("<script>document.title = 'works'</script>")}, _logs_out, breaks=False, witness="proxy")  # fmt: skip
-_add("no-store-after-post", "header: Cache-Control, action: set, value: no-store", _SEARCH, _goes_back, breaks=True, witness="proxy", schemes=("https", "http"))
+_add(
+    "no-store-after-post",
+    "header: Cache-Control, action: set, value: no-store",
+    _SEARCH,
+    _goes_back,
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "http"),
+)
 _add("no-store-api", "header: Cache-Control, action: set, value: no-store, when: {content-type: application/json}",
      {"/": html(_FETCHES.format("/data")), "/data": _DATA}, WORKS, breaks=False, witness="proxy", schemes=("https", "http"))  # fmt: skip
 _add("referrer-checked", "header: Referrer-Policy, action: set, value: no-referrer", {"/": html(_FORM.format("/save")), "/save": _careful}, _sends,
@@ -97,7 +125,38 @@ _add("referrer-unchecked", "header: Referrer-Policy, action: set, value: no-refe
      breaks=False, witness="nobody")  # fmt: skip
 _add("hsts-subdomains", "header: Strict-Transport-Security, action: set, value: max-age=600; includeSubDomains",
      {"/": html("<p>start</p>"), "sub:/legacy": html("<script>document.title = 'works'</script>")}, _old_subdomain, breaks=True, witness="nobody")  # fmt: skip
-_add("hsts-short", "header: Strict-Transport-Security, action: set, value: max-age=600", _PLAIN, WORKS, breaks=False, witness="nobody")
-_add("server-removed", "header: [Server, X-Powered-By], action: remove", _NAMED, _TITLED, breaks=False, witness="harmless", schemes=("https", "http", "loopback"))
-_add("xss-protection-off", 'header: X-XSS-Protection, action: set, value: "0"', _PLAIN, WORKS, breaks=False, witness="harmless", schemes=("http", "https"))
-_add("judge-only", "header: X-Content-Type-Options, action: require, value: nosniff", _PLAIN, WORKS, breaks=False, witness="harmless", schemes=("https", "http"))
+_add(
+    "hsts-short",
+    "header: Strict-Transport-Security, action: set, value: max-age=600",
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="nobody",
+)
+_add(
+    "server-removed",
+    "header: [Server, X-Powered-By], action: remove",
+    _NAMED,
+    _TITLED,
+    breaks=False,
+    witness="harmless",
+    schemes=("https", "http", "loopback"),
+)
+_add(
+    "xss-protection-off",
+    'header: X-XSS-Protection, action: set, value: "0"',
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="harmless",
+    schemes=("http", "https"),
+)
+_add(
+    "judge-only",
+    "header: X-Content-Type-Options, action: require, value: nosniff",
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="harmless",
+    schemes=("https", "http"),
+)

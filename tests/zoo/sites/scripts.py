@@ -29,7 +29,9 @@ def _clicks(visitor: Visitor) -> bool:
 def _nonced(_: Asked) -> Page:
     nonce = base64.b64encode(hashlib.sha256(str(next(_NUMBERS)).encode()).digest()).decode()
     policy = f"script-src 'nonce-{nonce}' 'strict-dynamic'; object-src 'none'; base-uri 'none'"
-    return html(f"<script nonce='{nonce}'>{_INLINE}</script>", "", ("Content-Security-Policy", policy))
+    return html(
+        f"<script nonce='{nonce}'>{_INLINE}</script>", "", ("Content-Security-Policy", policy)
+    )
 
 
 _HASH = base64.b64encode(hashlib.sha256(_INLINE.encode()).digest()).decode()
@@ -41,7 +43,14 @@ _EXTERNAL = {"/": html("<p>all of it is our own</p><img src=/i.png>", "<script s
 
 _add("csp-inline-script", _SELF, _PAGE, WORKS, breaks=True, witness="browsers", schemes=_ALL)
 _add("csp-own-files", _SELF, _EXTERNAL, WORKS, breaks=False, witness="browsers", schemes=_ALL)
-_add("csp-inline-hash", _csp("set", f"script-src 'sha256-{_HASH}'"), _PAGE, WORKS, breaks=False, witness="browsers")
+_add(
+    "csp-inline-hash",
+    _csp("set", f"script-src 'sha256-{_HASH}'"),
+    _PAGE,
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
 _add("csp-inline-handler", _csp("set", "script-src 'self'"), {"/": html(f'<button onclick="{_INLINE}">go</button>')}, _clicks,
      breaks=True, witness="browsers")  # fmt: skip
 _add("csp-eval", _csp("set", "script-src 'self'"), {"/": html("", "<script src=/app.js></script>"), "/app.js": script(f'eval("{_INLINE}")')}, WORKS,
@@ -57,11 +66,33 @@ _add("csp-worker-blob", _SELF,
      {"/": html("", "<script src=/app.js></script>"),
       "/app.js": script("""const it = new Worker(URL.createObjectURL(new Blob(["postMessage('works')"], {type: 'text/javascript'})));
                         it.onmessage = (event) => { document.title = event.data; };""")}, WORKS, breaks=True, witness="browsers")  # fmt: skip
-_add("csp-nonce-replaced", _csp("set", "script-src 'self'; object-src 'none'"), {"/": _nonced}, WORKS, breaks=True, witness="browsers")
-_add("csp-nonce-kept", _csp("default", "default-src 'self'"), {"/": _nonced}, WORKS, breaks=False, witness="browsers")
+_add(
+    "csp-nonce-replaced",
+    _csp("set", "script-src 'self'; object-src 'none'"),
+    {"/": _nonced},
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "csp-nonce-kept",
+    _csp("default", "default-src 'self'"),
+    {"/": _nonced},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
 _add("csp-default-kept", _csp("default", "default-src 'none'"), {"/": html(f"<script>{_INLINE}</script>", "", _LAX)}, WORKS,
      breaks=False, witness="browsers", schemes=("http",))  # fmt: skip
-_add("csp-default-absent", _csp("default", "default-src 'none'"), _PAGE, WORKS, breaks=True, witness="browsers", schemes=("http",))
+_add(
+    "csp-default-absent",
+    _csp("default", "default-src 'none'"),
+    _PAGE,
+    WORKS,
+    breaks=True,
+    witness="browsers",
+    schemes=("http",),
+)
 _add("csp-append-narrows", _csp("append", "script-src 'self'"), {"/": html(f"<script>{_INLINE}</script>", "", _LAX)}, WORKS,
      breaks=True, witness="browsers")  # fmt: skip
 _add("csp-own-reports", _csp("append", "object-src 'none'"),
@@ -83,4 +114,11 @@ _add("csp-trusted-types", _csp("set", "require-trusted-types-for 'script'"),
 _add("csp-trusted-types-unneeded", _csp("set", "require-trusted-types-for 'script'"),
      {"/": html("<p></p>", "<script src=/app.js defer></script>"), "/app.js": script("document.querySelector('p').textContent = document.title = 'works'")},
      WORKS, breaks=False, witness="browsers")  # fmt: skip
-_add("csp-sandbox", _csp("set", "sandbox allow-forms"), _EXTERNAL, WORKS, breaks=True, witness="nobody")
+_add(
+    "csp-sandbox",
+    _csp("set", "sandbox allow-forms"),
+    _EXTERNAL,
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)

@@ -22,7 +22,14 @@ _add("nosniff-untyped-page", _RULE, {"/": Page("<!doctype html><html><head><titl
      breaks=True, witness="proxy")  # fmt: skip
 _add("nosniff-image-as-page-elsewhere", _RULE, {"/photo": _PHOTO, "other:/": html("<img src='%SITE%/photo'>")}, shows(SEEN, "%OTHER%/"),
      breaks=True, witness="proxy")  # fmt: skip
-_add("nosniff-image-as-page-own", _RULE, {"/": html("<img src=/photo>"), "/photo": _PHOTO}, SEEN, breaks=False, witness="proxy")
+_add(
+    "nosniff-image-as-page-own",
+    _RULE,
+    {"/": html("<img src=/photo>"), "/photo": _PHOTO},
+    SEEN,
+    breaks=False,
+    witness="proxy",
+)
 _add("nosniff-right-types", _RULE,
      {"/": html("<p>text</p>", "<script src=/a.js></script><link rel=stylesheet href=/a.css>"), "/a.js": script(_CODE), "/a.css": Page("p { color: red }", "text/css")},
      WORKS, breaks=False, witness="proxy", schemes=("https", "loopback"))  # fmt: skip
