@@ -76,9 +76,15 @@ class Context:
         return self._browser.page_of(self.number)
 
     def allow(self, permission: str) -> None:
-        """Grant a permission to every origin."""
+        """Grant a permission to every origin.
+
+        `Browser.grantPermissions` would refuse all others, background sync too, without which no report is sent.
+        """
         self._browser.order(
-            "Browser.grantPermissions", permissions=[permission], browserContextId=self.number
+            "Browser.setPermission",
+            permission={"name": permission},
+            setting="granted",
+            browserContextId=self.number,
         )
 
     def close(self) -> None:

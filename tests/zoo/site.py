@@ -83,6 +83,11 @@ class Site:
         """The name that the service knows the site by."""
         return f"{self.name}.test"
 
+    @property
+    def bundled(self) -> bool:
+        """Whether browsers tell of it by the Reporting API alone: in bundles, up to a minute late."""
+        return self.witness == "browsers" and self.family == "Isolation"
+
 
 @dataclass(frozen=True)
 class Family:

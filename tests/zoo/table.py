@@ -94,11 +94,11 @@ def svg(rows: Sequence[Row]) -> str:
     """
     lines = list(_lines(rows))
     width, height = _LEFT + 2 * _BLOCK, _TOP + _LINE * len(lines) + 8
-    parts = [
+    opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13" fill="#222222"><title>{escape(_title(rows))}</title>'
-    ]
-    parts.append(f'<rect width="{width}" height="{height}" fill="#ffffff"/>')
+    )
+    parts = [opening, f'<rect width="{width}" height="{height}" fill="#ffffff"/>']
     for number, outcome in enumerate(OUTCOMES):
         x = _LEFT + number * 110
         parts.append(

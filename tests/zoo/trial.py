@@ -8,8 +8,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.zoo.browser import Context
 from tests.zoo.gate import Gate, Verdict
 from tests.zoo.world import Enclosure, Visit, World
@@ -21,8 +19,8 @@ VISITS = 3
 PATIENCE = 10.0
 WATCHED = 1.1
 """Seconds that a rule must have been watched, as the minimums say."""
-CANARIES, REPORTS = 6.0, 2.0
-"""Seconds within which all canaries are back, at most; and then, for what the Reporting API sends in bundles."""
+REPORTS, BUNDLES = 6.0, 72.0
+"""Seconds after the last visit until what comes on its own, and what the Reporting API bundles, has come."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,12 @@ class Ladder:
 def climbed(world: World, gate: Gate) -> list[Ladder]:
     """All rules' ways up, in the order of the enclosures.
 
-    The visitors stay until the verdicts are given: a browser forgets unsent reports with its visitor.
+    Sites whose reports come late are visited first, so that the waiting is not lost. The visitors stay until
+    the verdicts are given: a browser forgets unsent reports with its visitor.
     """
     contexts = [world.browser.context() for _ in world.enclosures]
 
-    def lower(
-        pair: tuple[Enclosure, Context],
-    ) -> tuple[Visit, tuple[Visit, ...], Verdict, tuple[Visit, ...], float]:
+    def visited(pair: tuple[Enclosure, Context]) -> _Visits:
         enclosure, context = pair
         with enclosure.person(context, PATIENCE) as person:
             off = enclosure.visit(person)
@@ -56,37 +53,31 @@ def climbed(world: World, gate: Gate) -> list[Ladder]:
             verdict = gate.verdict(enclosure.sidecar, enclosure.rule)
             enclosure.put("trial")
             tried = tuple(enclosure.visit(person) for _ in range(VISITS))
-        return off, reported, verdict, tried, time.monotonic()
+        due = time.monotonic() + (BUNDLES if enclosure.site.bundled else REPORTS)
+        return _Visits(off, reported, verdict, tried, enclosure, due)
 
-    def upper(asked: tuple[Enclosure, float]) -> Verdict:
-        enclosure, ended = asked
-        _settled(enclosure, ended)
-        return gate.verdict(enclosure.sidecar, enclosure.rule)
+    def judged(visits: _Visits) -> Ladder:
+        time.sleep(max(0.0, visits.due - time.monotonic()))
+        verdict = gate.verdict(visits.enclosure.sidecar, visits.enclosure.rule)
+        return Ladder(visits.off, visits.reported, visits.after_report_only, visits.tried, verdict)
 
-    lowers = world.each(zip(world.enclosures, contexts, strict=True), lower)
-    uppers = world.each(
-        [(enclosure, found[4]) for enclosure, found in zip(world.enclosures, lowers, strict=True)],
-        upper,
+    pairs = sorted(
+        zip(world.enclosures, contexts, strict=True), key=lambda pair: not pair[0].site.bundled
     )
+    found = sorted(world.each(pairs, visited), key=lambda visits: visits.due)
+    ladders = {
+        visits.enclosure.rule: ladder
+        for visits, ladder in zip(found, world.each(found, judged), strict=True)
+    }
     world.each(contexts, Context.close)
-    return [Ladder(*found[:4], verdict) for found, verdict in zip(lowers, uppers, strict=True)]
+    return [ladders[enclosure.rule] for enclosure in world.enclosures]
 
 
-def _settled(enclosure: Enclosure, ended: float) -> None:
-    """Wait until the canaries of the trial are back, and its reports have had time to follow."""
-    while time.monotonic() < ended + CANARIES and _sum(
-        enclosure, "sidecar_canaries_returned"
-    ) < _sum(enclosure, "sidecar_canaries_sent"):
-        time.sleep(0.1)
-    time.sleep(max(0.0, ended + REPORTS - time.monotonic()))
-
-
-def _sum(enclosure: Enclosure, family: str) -> float:
-    families = text_string_to_metric_families(enclosure.sidecar.metrics())
-    return sum(
-        sample.value
-        for found in families
-        if found.name == family
-        for sample in found.samples
-        if sample.name.endswith("_total")
-    )
+@dataclass(frozen=True)
+class _Visits:
+    off: Visit
+    reported: tuple[Visit, ...]
+    after_report_only: Verdict
+    tried: tuple[Visit, ...]
+    enclosure: Enclosure
+    due: float

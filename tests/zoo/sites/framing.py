@@ -47,7 +47,7 @@ _add(
     _PLACES,
     _ABROAD,
     breaks=True,
-    witness="nobody",
+    witness="browsers",
     schemes=("http",),
 )
 _add("xfo-deny-framed-by-itself", _DENY, _PLACES, _AT_HOME, breaks=True, witness="proxy")
