@@ -13,6 +13,7 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 
 _FIRST = (
+    "zoo/test_zoo.py",
     "rollout/test_working_day.py",
     "deploy/test_image.py",
     "deploy/test_live.py",

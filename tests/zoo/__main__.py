@@ -1,0 +1,60 @@
+"""`python -m tests.zoo`: visit all sites in every mode, print the table, write it and the figure.
+
+Must not know how a stage works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.e2e.processes import ROOT
+from tests.zoo.running import rows
+from tests.zoo.sites import SITES
+from tests.zoo.table import markdown, summary, svg, wrong
+
+PICTURE, TABLE = Path("docs/pictures/zoo.svg"), Path("docs/zoo.md")
+
+
+def main() -> int:
+    """Read the flags and run; the exit code says whether all is as it should be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.zoo",
+        description="Visit all sites, print the table, write it and its figure.",
+    )
+    parser.add_argument(
+        "--truth", action="store_true", help="only find out which rules break their site"
+    )
+    parser.add_argument(
+        "--only", default="", help="only sites whose name contains this text; no file is written"
+    )
+    asked = parser.parse_args()
+    begun = time.monotonic()
+    sites = [site for site in SITES if asked.only in site.name]
+    with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
+        found = rows(sites, Path(folder), trial=not asked.truth)
+    for row in found:
+        complaint = wrong(row)
+        truth = "breaks" if row.breaks else "harmless"
+        verdicts = f"{row.after_report_only:12} {row.after_trial:12}"
+        print(
+            f"{row.site.name:34} {row.site.scheme:9} {row.site.witness:9} {truth:9} {verdicts} {complaint}".rstrip()
+        )
+    for (stage, truth), counts in summary(found).items() if not asked.truth else ():
+        print(f"after {stage:12} {truth:9} {counts}")
+    print(
+        f"{sum(row.breaks for row in found)} of {len(found)} rules break their site; {time.monotonic() - begun:.0f} s"
+    )
+    if not asked.truth and not asked.only:
+        for path, text in ((PICTURE, svg(found)), (TABLE, markdown(found))):
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text, "utf-8")
+            print(f"{path} is written")
+    return int(any(wrong(row) for row in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""All sites of the zoo, in the order of the table."""
+
+from __future__ import annotations
+
+from tests.zoo.site import Site
+from tests.zoo.sites import content, cookies, framing, isolation, plain, scripts, sniffing
+
+SITES: tuple[Site, ...] = tuple(
+    site
+    for module in (scripts, content, framing, sniffing, isolation, cookies, plain)
+    for site in module.FAMILY.sites
+)

@@ -1,0 +1,115 @@
+"""Attributes of cookies. Must not know how a site is served or visited."""
+
+from __future__ import annotations
+
+from tests.zoo.site import WORKS, Asked, Family, Page, Scheme, Visitor, html, script
+
+FAMILY = Family("Cookies")
+_add = FAMILY.add
+_FORM = "<form method=post action='{}'><input name=q value=1><button>go</button></form>"
+_READS = script("document.title = document.cookie.includes('name=works') ? 'works' : 'nobody';")
+_SENDS_HEADER = script(
+    "const token = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';"
+    "fetch('/save', {method: 'POST', headers: {'X-CSRF-Token': token}}).then((it) => it.text()).then((it) => { document.title = it; });"
+)
+_FILLS_FORM = script(
+    "document.querySelector('[name=csrf]').value = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';"
+)
+
+
+def _cookie(name: str, attribute: str) -> str:
+    return f"cookie: {name}, attributes: {{{attribute}}}"
+
+
+def _gives(cookie: str, body: str = "<p>start</p>") -> Page:
+    return html(body, "", ("Set-Cookie", cookie))
+
+
+def _account(asked: Asked) -> Page:
+    return html(f"<p>{'welcome' if asked.cookies.get('session') == 'yes' else 'who are you?'}</p>")
+
+
+def _checked(asked: Asked) -> Page:
+    sent = asked.headers.get("x-csrf-token") or asked.form.get("csrf")
+    known = sent and sent == asked.cookies.get("csrf")
+    return (
+        html(f"<p>{'welcome' if known else 'refused'}</p>")
+        if asked.form
+        else Page("works" if known else "refused", "text/plain")
+    )
+
+
+_WELCOME = "document.body !== null && document.body.textContent.includes('welcome')"
+
+
+def _comes_by_link(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("%OTHER%/")
+    visitor.run("document.querySelector('a').click()")
+    return visitor.until(_WELCOME)
+
+
+def _comes_by_form(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("%OTHER%/")
+    visitor.run("document.querySelector('button').click()")
+    return visitor.until(_WELCOME)
+
+
+def _stays(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("/account")
+    return visitor.until(_WELCOME)
+
+
+def _framed(visitor: Visitor) -> bool:
+    """The first frame sets the cookie, the second sends it."""
+    visitor.go("%OTHER%/")
+    visitor.go("%OTHER%/")
+    return visitor.until(WORKS)
+
+
+def _own_form(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('button').click()")
+    return visitor.until(_WELCOME)
+
+
+def _in_frame(asked: Asked) -> Page:
+    said = "works" if asked.cookies.get("session") == "yes" else "nobody"
+    return html(
+        f"<script>parent.postMessage('{said}', '*')</script>",
+        "",
+        ("Set-Cookie", f"{_NONE}; Partitioned"),
+    )
+
+
+_LISTENS = (
+    "<script>addEventListener('message', (event) => { document.title = event.data; })</script>"
+)
+_NONE = "session=yes; Path=/; Secure; SameSite=None"
+_BOTH: tuple[Scheme, ...] = ("https", "loopback")
+
+_add("cookie-strict-link", _cookie("session", "SameSite: Strict"),
+     {"/": _gives("session=yes; Path=/; SameSite=Lax"), "/account": _account, "other:/": html("<a href='%SITE%/account'>to the shop</a>")}, _comes_by_link,
+     breaks=True, witness="proxy", schemes=_BOTH)  # fmt: skip
+_add("cookie-lax-link", _cookie("session", "SameSite: Lax"),
+     {"/": _gives(_NONE), "/account": _account, "other:/": html("<a href='%SITE%/account'>to the shop</a>")}, _comes_by_link, breaks=False, witness="proxy")  # fmt: skip
+_add("cookie-lax-cross-post", _cookie("session", "SameSite: Lax"),
+     {"/": _gives(_NONE), "/account": _account, "other:/": html(_FORM.format("%SITE%/account"))}, _comes_by_form, breaks=True, witness="proxy")  # fmt: skip
+_add("cookie-lax-framed", _cookie("session", "SameSite: Lax"),
+     {"/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)}, _framed, breaks=True, witness="proxy")  # fmt: skip
+_add("cookie-lax-own", _cookie("session", "SameSite: Lax"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
+     breaks=False, witness="proxy", schemes=_BOTH)  # fmt: skip
+_add("cookie-httponly-read", _cookie("name", "HttpOnly: true"), {"/": _gives("name=works; Path=/", "<script src=/a.js></script>"), "/a.js": _READS}, WORKS,
+     breaks=True, witness="nobody")  # fmt: skip
+_add("cookie-httponly-header", _cookie("csrf", "HttpOnly: true"),
+     {"/": _gives("csrf=0a1b2c3d4e5f6071; Path=/", "<script src=/a.js></script>"), "/a.js": _SENDS_HEADER, "/save": _checked}, WORKS,
+     breaks=True, witness="proxy", schemes=("https", "http"))  # fmt: skip
+_add("cookie-httponly-field", _cookie("csrf", "HttpOnly: true"),
+     {"/": _gives("csrf=0a1b2c3d4e5f6071; Path=/", "<form method=post action=/save><input name=csrf><button>go</button></form><script src=/a.js></script>"),
+      "/a.js": _FILLS_FORM, "/save": _checked}, _own_form, breaks=True, witness="proxy")  # fmt: skip
+_add("cookie-httponly-unread", _cookie("session", "HttpOnly: true"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
+     breaks=False, witness="nobody")  # fmt: skip
+_add("cookie-secure", _cookie("session", "Secure: true"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
+     breaks=False, witness="proxy", schemes=("https", "http"))  # fmt: skip

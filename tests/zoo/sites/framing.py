@@ -1,0 +1,82 @@
+"""X-Frame-Options. Must not know how a site is served or visited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.zoo.site import (
+    EMBEDS,
+    FRAMED,
+    FRAMED_SCRIPT,
+    PICTURE,
+    WORKS,
+    Family,
+    Page,
+    html,
+    script,
+    shows,
+)
+
+FAMILY = Family("X-Frame-Options")
+_add = FAMILY.add
+_DENY = "header: X-Frame-Options, action: set, value: DENY"
+_SAME = "header: X-Frame-Options, action: set, value: SAMEORIGIN"
+_PLACES = {"/": FRAMED, "/framed.js": FRAMED_SCRIPT, "/outer": EMBEDS, "other:/outer": EMBEDS}
+_ABROAD, _AT_HOME = shows(WORKS, "%OTHER%/outer"), shows(WORKS, "/outer")
+_OVERRULED = replace(
+    FRAMED, headers=(("Content-Security-Policy", "frame-ancestors %OTHER-ORIGIN%"),)
+)
+_MOVED = Page(status=302, headers=(("Location", "%OTHER%/new"),))
+_OBJECT = html("<object data=/i.png type=image/png></object>", "<script src=/a.js></script>")
+_WATCHES = script(
+    "addEventListener('load', () => { const it = document.querySelector('object'); document.title = it.offsetWidth === 1 ? 'works' : 'broken'; })"
+)
+
+_add(
+    "xfo-deny-framed",
+    _DENY,
+    _PLACES,
+    _ABROAD,
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "loopback"),
+)
+_add(
+    "xfo-deny-framed-http",
+    _DENY,
+    _PLACES,
+    _ABROAD,
+    breaks=True,
+    witness="browsers",
+    schemes=("http",),
+)
+_add("xfo-deny-framed-by-itself", _DENY, _PLACES, _AT_HOME, breaks=True, witness="proxy")
+_add("xfo-sameorigin-framed", _SAME, _PLACES, _ABROAD, breaks=True, witness="proxy")
+_add("xfo-sameorigin-framed-by-itself", _SAME, _PLACES, _AT_HOME, breaks=False, witness="proxy")
+_add(
+    "xfo-deny-unframed",
+    _DENY,
+    _PLACES,
+    WORKS,
+    breaks=False,
+    witness="proxy",
+    schemes=("https", "loopback"),
+)
+_add(
+    "xfo-deny-overruled",
+    _DENY,
+    {**_PLACES, "/": _OVERRULED},
+    _ABROAD,
+    breaks=False,
+    witness="proxy",
+)
+_add("xfo-deny-redirect", _DENY, {**_PLACES, "/": _MOVED, "other:/new": html("<script>parent.postMessage('works', '*')</script>")}, _ABROAD,
+     breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "xfo-deny-object-image",
+    _DENY,
+    {"/": _OBJECT, "/a.js": _WATCHES, "/i.png": PICTURE},
+    WORKS,
+    breaks=False,
+    witness="proxy",
+)

@@ -1,0 +1,116 @@
+"""CORP, COEP, COOP, Permissions-Policy, Integrity-Policy. Must not know how a site is served or visited."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from tests.zoo.site import PICTURE, SEEN, WORKS, Family, Page, Visitor, html, script, shows
+
+FAMILY = Family("Isolation")
+_add = FAMILY.add
+_CORP = "header: Cross-Origin-Resource-Policy, action: set, value: same-origin"
+_COEP = "header: Cross-Origin-Embedder-Policy, action: set, value: require-corp"
+_COOP = "header: Cross-Origin-Opener-Policy, action: set, value: same-origin"
+_INTEGRITY = 'header: Integrity-Policy, action: set, value: "blocked-destinations=(script)"'
+_CODE = "document.title = 'works'"
+_HASH = base64.b64encode(hashlib.sha256(_CODE.encode()).digest()).decode()
+_LIBRARY = script(_CODE, ("Access-Control-Allow-Origin", "*"))
+_LOGIN = script(
+    "addEventListener('message', (event) => { document.title = event.data; });"
+    "document.querySelector('button').onclick = () => { window.open('%OTHER%/login', 'login', 'width=300,height=200'); };"
+)
+_ANSWERS = html("<script>if (opener) opener.postMessage('works', '*')</script>")
+_SYNC = script(
+    "const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title = it.responseText;"
+)
+_WHERE = script(
+    "navigator.geolocation.getCurrentPosition(() => { document.title = 'works'; }, () => { document.title = 'refused'; });"
+)
+
+
+def _permissions(value: str) -> str:
+    return f'header: Permissions-Policy, action: set, value: "{value}"'
+
+
+def _logs_in(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('button').click()")
+    return visitor.until(WORKS)
+
+
+def _beacon(visitor: Visitor) -> bool:
+    visitor.go("%OTHER%/")
+    return visitor.arrives("/log")
+
+
+def _located(visitor: Visitor) -> bool:
+    visitor.allow("geolocation")
+    visitor.go("/")
+    return visitor.until(WORKS)
+
+
+_add(
+    "corp-image-elsewhere",
+    _CORP,
+    {"/i.png": PICTURE, "other:/": html("<img src='%SITE%/i.png'>")},
+    shows(SEEN, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "corp-image-own",
+    _CORP,
+    {"/": html("<img src=/i.png>"), "/i.png": PICTURE},
+    SEEN,
+    breaks=False,
+    witness="proxy",
+    schemes=("https", "loopback"),
+)
+_add("corp-beacon", _CORP, {"/log": Page(status=204), "other:/": html("<script>navigator.sendBeacon('%SITE%/log', 'seen')</script>")}, _beacon,
+     breaks=False, witness="proxy")  # fmt: skip
+_add("corp-missing-image", _CORP, {"/": html("", f"<script>{_CODE}</script>"), "other:/": html("<img src='%SITE%/none.png'>", "<title>works</title>")},
+     shows("document.images[0].complete", "%OTHER%/"), breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "coep-image-elsewhere",
+    _COEP,
+    {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE},
+    SEEN,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "coep-image-own",
+    _COEP,
+    {"/": html("<img src=/i.png>"), "/i.png": PICTURE},
+    SEEN,
+    breaks=False,
+    witness="browsers",
+)
+_add("coop-popup-login", _COOP, {"/": html("<button>log in</button><script src=/a.js></script>"), "/a.js": _LOGIN, "other:/login": _ANSWERS}, _logs_in,
+     breaks=True, witness="browsers")  # fmt: skip
+_add(
+    "coop-no-popup",
+    _COOP,
+    {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add("permissions-geolocation", _permissions("geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _WHERE}, _located,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("permissions-sync-xhr", _permissions("sync-xhr=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _SYNC, "/data": Page("works", "text/plain")}, WORKS,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("permissions-unused", _permissions("camera=(), microphone=(), geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY}, WORKS,
+     breaks=False, witness="browsers")  # fmt: skip
+_add(
+    "integrity-missing",
+    _INTEGRITY,
+    {"/": html("", "<script src='%CDN%/lib.js'></script>"), "cdn:/lib.js": _LIBRARY},
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add("integrity-given", _INTEGRITY,
+     {"/": html("", f"<script src='%CDN%/lib.js' crossorigin integrity='sha256-{_HASH}'></script>"), "cdn:/lib.js": _LIBRARY}, WORKS,
+     breaks=False, witness="browsers")  # fmt: skip

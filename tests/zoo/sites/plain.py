@@ -1,0 +1,162 @@
+"""CORS, downloads, stores, Referer, HSTS, and what is harmless by nature. Must not know how a site is served or visited."""
+
+from __future__ import annotations
+
+from tests.zoo.site import WORKS, Asked, Family, Page, Visitor, html, script, shows
+
+FAMILY = Family("Others")
+_add = FAMILY.add
+_ANY = ("Access-Control-Allow-Origin", "*")
+_FETCHES = "<script>fetch('{}').then((it) => it.text()).then((it) => {{ document.title = it; }}, () => {{ document.title = 'refused'; }})</script>"
+_DATA = Page("works", "application/json", headers=(_ANY,))
+_WELCOME = "document.body !== null && document.body.textContent.includes('welcome')"
+_FORM = "<form method=post action='{}'><input name=q value=1><button>go</button></form>"
+
+
+def _account(asked: Asked) -> Page:
+    return html(f"<p>{'welcome' if asked.cookies.get('session') == 'yes' else 'who are you?'}</p>")
+
+
+def _careful(asked: Asked) -> Page:
+    """A service that takes no form without a Referer of its own, as a CSRF check."""
+    own = asked.headers.get("referer", "").split("/")[2:3] == [asked.headers.get("host")]
+    return html(f"<p>{'welcome' if own else 'refused'}</p>")
+
+
+def _stays(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("/account")
+    visitor.go("/account")
+    return visitor.until(_WELCOME)
+
+
+def _sends(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('button').click()")
+    return visitor.until(_WELCOME)
+
+
+def _logs_out(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("/account")
+    known = visitor.until(_WELCOME)
+    visitor.go("/logout")
+    return visitor.until(WORKS) and known
+
+
+def _goes_back(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('button').click()")
+    found = visitor.until("document.querySelector('a') !== null")
+    visitor.run("document.querySelector('a').click()")
+    read = visitor.until(WORKS)
+    visitor.run("void history.back()")
+    return found and read and visitor.until("document.querySelector('a') !== null")
+
+
+def _old_subdomain(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("%SUB%/legacy")
+    return visitor.until(WORKS)
+
+
+def _downloads(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('a').click()")
+    return visitor.arrives("/list.csv") and visitor.until(WORKS)
+
+
+_SESSION = html("<p>start</p>", "", ("Set-Cookie", "session=yes; Path=/"))
+_PLAIN = {
+    "/": html("<p>text</p>", "<script src=/a.js></script>"),
+    "/a.js": script("document.title = 'works'"),
+}
+_NAMED = {
+    "/": html(
+        "<p>text</p>", "<title>works</title>", ("X-Powered-By", "Python"), ("Server", "gunicorn")
+    ),
+    "/a": Page("works"),
+}
+_TITLED = "document.body.textContent === 'text'"
+_SEARCH = {
+    "/": html(_FORM.format("/found")),
+    "/found": html("<a href=/one>one</a>"),
+    "/one": Page("<title>works</title>one"),
+}
+
+_add("cors-removed", "header: Access-Control-Allow-Origin, action: remove", {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))},
+     shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy", schemes=("https", "http"))  # fmt: skip
+_add("cors-narrowed", "header: Access-Control-Allow-Origin, action: set, value: https://partner.example",
+     {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))}, shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy")  # fmt: skip
+_add("cors-narrowed-to-its-user", "header: Access-Control-Allow-Origin, action: set, value: '%OTHER-ORIGIN%'",
+     {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))}, shows(WORKS, "%OTHER%/"), breaks=False, witness="proxy")  # fmt: skip
+_add("cors-removed-unused", "header: Access-Control-Allow-Origin, action: remove", {"/data": _DATA, "/": html(_FETCHES.format("/data"))}, WORKS,
+     breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "disposition-pages",
+    "header: Content-Disposition, action: set, value: attachment",
+    _PLAIN,
+    WORKS,
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "loopback"),
+)
+_add("disposition-download", "header: Content-Disposition, action: set, value: attachment, when: {content-type: text/csv}",
+     {"/": html("<a href=/list.csv download>list</a>", "<title>works</title><script>document.title = 'works'</script>"), "/list.csv": Page("a,b", "text/csv")},
+     _downloads, breaks=False, witness="proxy")  # fmt: skip
+_add("clear-site-data-everywhere", 'header: Clear-Site-Data, action: set, value: \'"cookies"\'', {"/": _SESSION, "/account": _account}, _stays,
+     breaks=True, witness="proxy")  # fmt: skip
+_add("clear-site-data-logout", 'header: Clear-Site-Data, action: set, value: \'"cookies"\', when: {class: logout}',
+     {"/": _SESSION, "/account": _account, "/logout": html("<script>document.title = 'works'</script>")}, _logs_out, breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "no-store-after-post",
+    "header: Cache-Control, action: set, value: no-store",
+    _SEARCH,
+    _goes_back,
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "http"),
+)
+_add("no-store-api", "header: Cache-Control, action: set, value: no-store, when: {content-type: application/json}",
+     {"/": html(_FETCHES.format("/data")), "/data": _DATA}, WORKS, breaks=False, witness="proxy", schemes=("https", "http"))  # fmt: skip
+_add("referrer-checked", "header: Referrer-Policy, action: set, value: no-referrer", {"/": html(_FORM.format("/save")), "/save": _careful}, _sends,
+     breaks=True, witness="nobody", schemes=("https", "http"))  # fmt: skip
+_add("referrer-unchecked", "header: Referrer-Policy, action: set, value: no-referrer", {"/": html(_FORM.format("/save")), "/save": html("<p>welcome</p>")}, _sends,
+     breaks=False, witness="nobody")  # fmt: skip
+_add("hsts-subdomains", "header: Strict-Transport-Security, action: set, value: max-age=600; includeSubDomains",
+     {"/": html("<p>start</p>"), "sub:/legacy": html("<script>document.title = 'works'</script>")}, _old_subdomain, breaks=True, witness="nobody")  # fmt: skip
+_add(
+    "hsts-short",
+    "header: Strict-Transport-Security, action: set, value: max-age=600",
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="nobody",
+)
+_add(
+    "server-removed",
+    "header: [Server, X-Powered-By], action: remove",
+    _NAMED,
+    _TITLED,
+    breaks=False,
+    witness="harmless",
+    schemes=("https", "http", "loopback"),
+)
+_add(
+    "xss-protection-off",
+    'header: X-XSS-Protection, action: set, value: "0"',
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="harmless",
+    schemes=("http", "https"),
+)
+_add(
+    "judge-only",
+    "header: X-Content-Type-Options, action: require, value: nosniff",
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="harmless",
+    schemes=("https", "http"),
+)

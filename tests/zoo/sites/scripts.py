@@ -1,0 +1,124 @@
+"""CSP and the scripts of a page. Must not know how a site is served or visited."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+
+from tests.zoo.site import WORKS, Asked, Family, Page, Scheme, Visitor, html, script
+
+FAMILY = Family("CSP: scripts")
+_add = FAMILY.add
+_INLINE = "document.title = 'works'"
+_SELF = "header: Content-Security-Policy, action: set, value: \"default-src 'self'\""
+_OWN = script(_INLINE)
+_NUMBERS = itertools.count(1)
+
+
+def _csp(action: str, value: str, rest: str = "") -> str:
+    return f'header: Content-Security-Policy, action: {action}, value: "{value}"{rest}'
+
+
+def _clicks(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('button').click()")
+    return visitor.until(WORKS)
+
+
+def _nonced(_: Asked) -> Page:
+    nonce = base64.b64encode(hashlib.sha256(str(next(_NUMBERS)).encode()).digest()).decode()
+    policy = f"script-src 'nonce-{nonce}' 'strict-dynamic'; object-src 'none'; base-uri 'none'"
+    return html(
+        f"<script nonce='{nonce}'>{_INLINE}</script>", "", ("Content-Security-Policy", policy)
+    )
+
+
+_HASH = base64.b64encode(hashlib.sha256(_INLINE.encode()).digest()).decode()
+_ALL: tuple[Scheme, ...] = ("https", "http", "loopback")
+_PAGE = {"/": html(f"<script>{_INLINE}</script>")}
+_LAX = ("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
+_EXTERNAL = {"/": html("<p>all of it is our own</p><img src=/i.png>", "<script src=/app.js></script><link rel=stylesheet href=/app.css>"),
+             "/app.js": _OWN, "/app.css": Page("p { color: rgb(1, 2, 3) }", "text/css"), "/i.png": Page("", "image/png")}  # fmt: skip
+
+_add("csp-inline-script", _SELF, _PAGE, WORKS, breaks=True, witness="browsers", schemes=_ALL)
+_add("csp-own-files", _SELF, _EXTERNAL, WORKS, breaks=False, witness="browsers", schemes=_ALL)
+_add(
+    "csp-inline-hash",
+    _csp("set", f"script-src 'sha256-{_HASH}'"),
+    _PAGE,
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add("csp-inline-handler", _csp("set", "script-src 'self'"), {"/": html(f'<button onclick="{_INLINE}">go</button>')}, _clicks,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("csp-eval", _csp("set", "script-src 'self'"), {"/": html("", "<script src=/app.js></script>"), "/app.js": script(f'eval("{_INLINE}")')}, WORKS,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("csp-cdn-script", _SELF, {"/": html("", "<script src='%CDN%/lib.js'></script>"), "cdn:/lib.js": _OWN}, WORKS,
+     breaks=True, witness="browsers", schemes=("http", "https"))  # fmt: skip
+_add("csp-cdn-script-named", _csp("set", "default-src 'self'; script-src 'self' %CDN%/"),
+     {"/": html("", "<script src='%CDN%/lib.js'></script>"), "cdn:/lib.js": _OWN}, WORKS, breaks=False, witness="browsers", schemes=("http", "https"))  # fmt: skip
+_add("csp-fetch-elsewhere", _SELF,
+     {"/": html("", "<script src=/app.js></script>"), "/app.js": script("fetch('%API%/data').then((it) => it.text()).then((it) => { document.title = it; })"),
+      "api:/data": Page("works", "text/plain", headers=(("Access-Control-Allow-Origin", "*"),))}, WORKS, breaks=True, witness="browsers")  # fmt: skip
+_add("csp-worker-blob", _SELF,
+     {"/": html("", "<script src=/app.js></script>"),
+      "/app.js": script("""const it = new Worker(URL.createObjectURL(new Blob(["postMessage('works')"], {type: 'text/javascript'})));
+                        it.onmessage = (event) => { document.title = event.data; };""")}, WORKS, breaks=True, witness="browsers")  # fmt: skip
+_add(
+    "csp-nonce-replaced",
+    _csp("set", "script-src 'self'; object-src 'none'"),
+    {"/": _nonced},
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "csp-nonce-kept",
+    _csp("default", "default-src 'self'"),
+    {"/": _nonced},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add("csp-default-kept", _csp("default", "default-src 'none'"), {"/": html(f"<script>{_INLINE}</script>", "", _LAX)}, WORKS,
+     breaks=False, witness="browsers", schemes=("http",))  # fmt: skip
+_add(
+    "csp-default-absent",
+    _csp("default", "default-src 'none'"),
+    _PAGE,
+    WORKS,
+    breaks=True,
+    witness="browsers",
+    schemes=("http",),
+)
+_add("csp-append-narrows", _csp("append", "script-src 'self'"), {"/": html(f"<script>{_INLINE}</script>", "", _LAX)}, WORKS,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("csp-own-reports", _csp("append", "object-src 'none'"),
+     {"/": html(f"<script>{_INLINE}</script>", "", _LAX, ("Content-Security-Policy-Report-Only", "default-src 'self'; report-uri /own-reports")),
+      "/own-reports": Page(status=204)}, WORKS, breaks=False, witness="browsers", schemes=("https", "http"))  # fmt: skip
+_add("csp-merge-narrows", "header: Content-Security-Policy, action: merge, value: {script-src: [\"'self'\"]}",
+     {"/": html(f"<script>{_INLINE}</script>", "", ("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; img-src *"))}, WORKS,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("csp-merge-adds", "header: Content-Security-Policy, action: merge, value: {object-src: [\"'none'\"], base-uri: [\"'self'\"]}",
+     {"/": html(f"<script>{_INLINE}</script>", "", _LAX)}, WORKS, breaks=False, witness="browsers")  # fmt: skip
+_add("csp-pages-only", _csp("set", "default-src 'none'; script-src 'self'; connect-src 'self'", ", when: {content-type: text/html}"),
+     {"/": html("", "<script src=/app.js></script>"), "/app.js": script("fetch('/data').then((it) => it.text()).then((it) => { document.title = it; })"),
+      "/data": Page("works", "application/json")}, WORKS, breaks=False, witness="browsers")  # fmt: skip
+_add("csp-pages-only-inline", _csp("set", "script-src 'self'", ", when: {content-type: text/html}"), _PAGE, WORKS,
+     breaks=True, witness="browsers", schemes=("http",))  # fmt: skip
+_add("csp-trusted-types", _csp("set", "require-trusted-types-for 'script'"),
+     {"/": html("<p></p>", "<script src=/app.js defer></script>"), "/app.js": script("document.querySelector('p').innerHTML = '<b>works</b>'")},
+     "document.querySelector('b') !== null", breaks=True, witness="browsers")  # fmt: skip
+_add("csp-trusted-types-unneeded", _csp("set", "require-trusted-types-for 'script'"),
+     {"/": html("<p></p>", "<script src=/app.js defer></script>"), "/app.js": script("document.querySelector('p').textContent = document.title = 'works'")},
+     WORKS, breaks=False, witness="browsers")  # fmt: skip
+_add(
+    "csp-sandbox",
+    _csp("set", "sandbox allow-forms"),
+    _EXTERNAL,
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)

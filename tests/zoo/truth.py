@@ -1,0 +1,45 @@
+"""The truth about each rule: the site is visited with the rule off, then with the rule enforced.
+
+Lives here: `Truth`, `truth`. Must not know verdicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.zoo.world import Enclosure, Visit, World
+
+WORKING, BREAKING = 10.0, 2.5
+"""Seconds that a visitor waits for a sign of life: where there must be one, and where there may be none."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One site seen without its rule and with it."""
+
+    off: Visit
+    enforced: Visit
+
+    @property
+    def breaks(self) -> bool:
+        """Whether the rule breaks what works without it."""
+        return self.off.works and not self.enforced.works
+
+
+def visited(world: World, enclosure: Enclosure, mode: str, patience: float) -> Visit:
+    """One visit by somebody new, with the rule in this mode."""
+    enclosure.put(mode)
+    context = world.browser.context()
+    try:
+        with enclosure.person(context, patience) as person:
+            return enclosure.visit(person)
+    finally:
+        context.close()
+
+
+def truth(world: World, enclosure: Enclosure, off: Visit | None = None) -> Truth:
+    """Off (where that visit has not been made yet), then enforced."""
+    return Truth(
+        off or visited(world, enclosure, "off", WORKING),
+        visited(world, enclosure, "enforce", BREAKING),
+    )
