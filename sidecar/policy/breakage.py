@@ -1,8 +1,7 @@
 """What a rule would have broken in a real browser, read from the request that came before the response.
 
-Lives here: oracles for headers whose effect shows in requests. Must not know counters or modes. Evidence, never
-control: a client may forge what it sends. What is no browser says nothing (irrelevant); a browser that sends no
-Fetch Metadata, as all do on plain http names, is unknown, and never safe.
+Lives here: `oracle`, and the oracles of framing, loading and cookies; those of CORS are in `sharing`, those of what
+browsers show and keep in `keeping`. Must not know counters or modes.
 
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML section 7.1.6
 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section 5.2 (SameSite).
@@ -11,20 +10,15 @@ Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable
-from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote_from_bytes, urlsplit
 
 from sidecar.policy import csp
 from sidecar.policy.conditions import Facts
-from sidecar.policy.engines import engine_of
+from sidecar.policy.fetch import FRAMES, Fetch, Oracle, Outcome, media_type
+from sidecar.policy.keeping import Clearing, disposition_oracle, store_oracle
 from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.sharing import sharing_oracle
 
-Outcome: TypeAlias = Literal["break", "safe", "unknown", "irrelevant"]
-OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant")
-Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
-
-_FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
 _SCRIPTS = frozenset(
     {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}
 )
@@ -49,72 +43,47 @@ _SNIFFED_BY_ORB = (
     b"text/xml",
 )
 """Types that Opaque Response Blocking refuses to other origins once sniffing is off (Fetch, ORB)."""
-_WANTED = {
-    b"sec-fetch-site": "site",
-    b"sec-fetch-mode": "mode",
-    b"sec-fetch-dest": "dest",
-    b"user-agent": "agent",
-    b"referer": "referer",
-    b"origin": "origin",
-}
-_LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
-
-
-class Fetch:
-    """The request headers that oracles look at, found in one pass; None = not sent."""
-
-    __slots__ = ("agent", "cookie", "dest", "mode", "origin", "referer", "site")
-
-    def __init__(self, facts: Facts) -> None:
-        self.site: bytes | None = None
-        self.mode: bytes | None = None
-        self.dest: bytes | None = None
-        self.agent: bytes | None = None
-        self.referer: bytes | None = None
-        self.origin: bytes | None = None
-        self.cookie: bytes | None = None
-        for name, value in facts.request:
-            if len(name) not in _LENGTHS:
-                continue
-            key = name.lower()
-            if key == b"cookie":
-                self.cookie = value if self.cookie is None else self.cookie + b"; " + value
-            elif (slot := _WANTED.get(key)) is not None:
-                setattr(self, slot, value)
-
-    @property
-    def silent(self) -> Outcome | None:
-        """What a request without Fetch Metadata says: nothing of a browser's is irrelevant, a browser's own is unknown."""
-        if self.dest is not None and self.site is not None and self.mode is not None:
-            return None
-        return "irrelevant" if self.agent is None or engine_of(self.agent) is None else "unknown"
 
 
 def oracle(rule: Rule, value: str) -> Oracle | None:
     """The oracle of a complete rule that would write `value`, or None where requests tell nothing."""
     if rule.cookie is not None:
         return _cookie_oracle(rule)
-    if (
-        rule.header is None
-        or len(rule.header) != 1
-        or rule.action not in WRITING
-        or rule.action == "remove"
-    ):
+    if rule.header is None or rule.action not in WRITING:
         return None
-    name, wanted = rule.header[0].lower(), value.lower().strip()
+    found = [one for name in rule.header if (one := _header_oracle(name.lower(), rule, value))]
+    return None if not found else found[0] if len(found) == 1 else _worst(found)
+
+
+_SEVERITY: tuple[Outcome, ...] = ("break", "unknown", "safe", "irrelevant")
+
+
+def _worst(oracles: list[Oracle]) -> Oracle:
+    """Several headers of one rule: what any of them would break."""
+
+    def judge(facts: Facts, fetch: Fetch) -> Outcome:
+        outcomes = [oracle(facts, fetch) for oracle in oracles]
+        return min(outcomes, key=_SEVERITY.index)
+
+    return judge
+
+
+def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
+    wanted = value.lower().strip()
+    if name.startswith("access-control-"):
+        return sharing_oracle(name, rule, value)
+    if name == "content-disposition":
+        return disposition_oracle(rule, value)
+    if rule.action == "remove":
+        return None
+    if name == "clear-site-data":
+        return Clearing(value)
+    if name == "cache-control" and "no-store" in wanted:
+        return store_oracle
     if name == "x-frame-options" and wanted in ("deny", "sameorigin"):
         return _framing(("'self'",) if wanted == "sameorigin" else (), overruled=True)
-    if name == "content-security-policy":
-        directives = [directive for policy in csp.parse(wanted) for directive in policy.directives]
-        acting = [
-            directive
-            for directive in directives
-            if directive.name not in ("report-uri", "report-to")
-        ]
-        if len(acting) == 1 and acting[0].name == "frame-ancestors":
-            return _framing(
-                tuple(word for word in acting[0].values if word != "'none'"), overruled=False
-            )
+    if name == "content-security-policy" and (ancestors := _only_ancestors(wanted)) is not None:
+        return _framing(ancestors, overruled=False)
     if name == "cross-origin-resource-policy" and wanted in ("same-origin", "same-site"):
         return _resource(same_site_allowed=wanted == "same-site")
     if name == "x-content-type-options" and wanted == "nosniff":
@@ -122,19 +91,33 @@ def oracle(rule: Rule, value: str) -> Oracle | None:
     return None
 
 
+def _only_ancestors(value: str) -> tuple[str, ...] | None:
+    """The sources of a policy that says nothing but `frame-ancestors`."""
+    acting = [
+        directive
+        for policy in csp.parse(value)
+        for directive in policy.directives
+        if directive.name not in ("report-uri", "report-to")
+    ]
+    if len(acting) != 1 or acting[0].name != "frame-ancestors":
+        return None
+    return tuple(word for word in acting[0].values if word != "'none'")
+
+
 def _framing(allowed: tuple[str, ...], *, overruled: bool) -> Oracle:
     """Who embeds a page: `allowed` as in frame-ancestors; `overruled` when the service's own frame-ancestors decides."""
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
-        if (silent := fetch.silent) is not None:
+        silent = fetch.silent
+        if overruled and silent != "irrelevant" and _own_ancestors(facts):
+            return "safe"
+        if silent is not None:
             return silent
-        if fetch.dest not in _FRAMES:
+        if fetch.dest not in FRAMES:
             return "safe" if fetch.dest == b"document" else "irrelevant"
         if 300 <= facts.status < 400:  # a redirect shows nothing; what it leads to is judged
             return "safe"
-        if fetch.dest in (b"object", b"embed") and _media_type(facts).startswith(b"image/"):
-            return "safe"
-        if overruled and _own_ancestors(facts):
+        if fetch.dest in (b"object", b"embed") and media_type(facts).startswith(b"image/"):
             return "safe"
         if fetch.site == b"none" or "*" in allowed:
             return "safe"
@@ -207,7 +190,7 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
         return silent
     if facts.status >= 300:
         return "safe"
-    media = _media_type(facts)
+    media = media_type(facts)
     if fetch.dest == b"style":
         return "safe" if media == b"text/css" else "break"
     if fetch.dest in _SCRIPTS:
@@ -215,18 +198,11 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
             return "safe"
         # A module script of another type was refused before (HTML section 8.1.4.2).
         return "safe" if fetch.mode == b"cors" and media else "break"
-    if fetch.dest == b"document" or fetch.dest in _FRAMES:
+    if fetch.dest == b"document" or fetch.dest in FRAMES:
         return "safe" if media else "break"
     if fetch.dest == b"image" and fetch.site in (b"cross-site", b"same-site"):
         return "break" if not media or media in _SNIFFED_BY_ORB else "safe"
     return "safe"
-
-
-def _media_type(facts: Facts) -> bytes:
-    for name, value in facts.fields:
-        if name.lower() == b"content-type":
-            return value.partition(b";")[0].strip().lower()
-    return b""
 
 
 def _cookie_oracle(rule: Rule) -> Oracle | None:
@@ -277,6 +253,15 @@ def _values(cookie: bytes, pattern: str) -> tuple[bytes, ...]:
 
 
 def _echoed(facts: Facts, values: tuple[bytes, ...]) -> bool:
-    """A cookie's value comes back in another request header: a script has read it (double submit)."""
-    long = [value for value in values if len(value) >= 8]
-    return any(name.lower() != b"cookie" and value in long for name, value in facts.request)
+    """A cookie's value comes back in another header or in the body: a script has read it (double submit)."""
+    for value in values:
+        if len(value) < 8:
+            continue
+        if any(value in sent for name, sent in facts.request if name.lower() not in _NOT_SCRIPTS):
+            return True
+        if value in facts.body or quote_from_bytes(value).encode() in facts.body:
+            return True
+    return False
+
+
+_NOT_SCRIPTS = frozenset({b"cookie", b"referer", b"origin", b"user-agent"})

@@ -36,6 +36,8 @@ class Facts(NamedTuple):
     """The answer's header lines."""
     client: str = ""
     """The client's address, as far as trusted proxies tell."""
+    body: bytes = b""
+    """The beginning of the request body, where a rule of the route looks for it (`RoutePlan.reads_body`)."""
 
 
 def by_name(fields: RawFields) -> Seen:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sidecar.policy.breakage import Oracle, oracle
+from sidecar.policy.breakage import oracle
 from sidecar.policy.checks import Check, make_check, value_text
 from sidecar.policy.conditions import Facts
 from sidecar.policy.cookie_check import CookieCheck
+from sidecar.policy.fetch import Oracle
 from sidecar.policy.judge import Decision, Judge, decide_by
+from sidecar.policy.keeping import Clearing
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, Policy, lowest
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
@@ -51,12 +53,16 @@ class RoutePlan:
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
     """Rules that change nothing yet, and whose breakage requests can show; by the rule's index."""
+    reads_body: bool
+    """Whether a rule looks for a cookie's value in request bodies."""
     trials: Mapping[int, str]
     """The reports' key of each rule in trial that has a report-only twin; by the rule's index."""
     max_body: int | None
     """Octets of a request body."""
     max_body_mode: Mode
     """In enforce a larger body is refused, in report-only it is only told."""
+    clearings: tuple[tuple[str, str, Clearing], ...] = ()
+    """Rules of the whole policy that would clear cookies, by route and name: they watch every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,9 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     mode = lowest(resolved.mode, override)
     routes = tuple(_route(route, resolved.policy, override) for route in resolved.routes)
     keys = {key: (route.name, route.rules[index].name) for route in routes for index, key in route.trials.items()}
+    clearings = tuple(_clearings(routes))
+    if clearings:
+        routes = tuple(replace(route, clearings=clearings) for route in routes)
     return Plan(resolved.policy.name, mode, routes, keys)
 
 
@@ -114,7 +123,19 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
     keys = {index: _key(route.name, line) for index, line in tried.items()}
     judge = Judge(tuple(checks), keys, frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())))
     mode = lowest(override, policy.mode or "report-only", route.mode)
-    return RoutePlan(route.name, tuple(rules), tuple(checks), judge, matcher(route.match), told, keys, route.max_body, mode)
+    reads_body = any(_hides(rules[index].named) for index, _ in told)
+    return RoutePlan(route.name, tuple(rules), tuple(checks), judge, matcher(route.match), told, reads_body, keys, route.max_body, mode)
+
+
+def _hides(named: NamedRule) -> bool:
+    return named.rule.attributes is not None and bool(named.rule.attributes.http_only)
+
+
+def _clearings(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Clearing]]:
+    for route in routes:
+        for index, found in route.oracles:
+            if isinstance(found, Clearing):
+                yield route.name, route.rules[index].name, found
 
 
 def _meaning(named: NamedRule, mode: Mode) -> str:

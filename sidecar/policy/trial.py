@@ -26,6 +26,9 @@ State: TypeAlias = Literal["carried", "waiting", "silent"]
 """What came of a twin: it went along; the service's own stands in its place; browsers would not report it here."""
 
 
+_CSP, _XFO = b"content-security-policy", b"x-frame-options"
+
+
 class Twin(NamedTuple):
     """What a trial adds to one response for one rule: `lines` are () unless `state` is carried."""
 
@@ -53,11 +56,9 @@ def by_api(rule: Rule) -> bool:
 
 def looks(rule: Rule) -> frozenset[bytes]:
     """The lower-case names of the lines of a response that decide whether its twin can stand."""
-    return frozenset(
-        _TWINS[key].name.lower()
-        for name in rule.header or ()
-        if (key := name.lower().encode()) in _TWINS
-    )
+    names = [name.lower().encode() for name in rule.header or ()]
+    found = {_TWINS[name].name.lower() for name in names if name in _TWINS}
+    return frozenset(found | ({_CSP} if _XFO in names else set()))
 
 
 def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
@@ -69,6 +70,8 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     if row is None or not finding.after:
         return None
     position = finding.position
+    if finding.key == _XFO and _own_ancestors(seen):
+        return None
     if row.api and scheme != "https":
         return Twin(position, "silent", ())
     if row.single and row.name.lower() in seen:
@@ -82,6 +85,13 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     if row.api:
         lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
     return Twin(position, "carried", tuple(lines))
+
+
+def _own_ancestors(seen: Seen) -> bool:
+    """Browsers then ignore X-Frame-Options (CSP Level 3 section 6.4.2): a twin would report what never happens."""
+    return any(
+        b"frame-ancestors" in value.lower() for value in seen.get(_CSP, ())
+    )
 
 
 def endpoint(key: str) -> str:

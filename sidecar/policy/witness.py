@@ -169,13 +169,43 @@ def _embedder(value: str) -> tuple[Witness, ...]:
 
 
 def _cached(value: str) -> tuple[Witness, ...]:
-    if "no-store" in value:
+    words = {word.strip() for word in value.split(",")} - {""}
+    if "no-store" in words:
         return (
-            _nobody("what the back button would lose cannot be seen", "RFC 9111 section 5.2.2.5"),
+            _proxy(
+                "requests show whose result would be gone on the way back: that of a sent form",
+                "RFC 9111 section 5.2.2.5",
+            ),
         )
+    if words and words <= _ASK_AGAIN:
+        return (_harmless("browsers ask again, nothing is lost", "RFC 9111 section 5.2.2"),)
     return (_nobody("who relies on a stored response cannot be seen", "RFC 9111 section 5.2"),)
 
 
+_ASK_AGAIN = {"no-cache", "private", "must-revalidate", "proxy-revalidate", "max-age=0"}
+
+
+def _clearing(value: str) -> tuple[Witness, ...]:
+    """Cookies come back in requests; what scripts have stored does not."""
+    types = {word.strip().strip('"') for word in value.split(",")}
+    stored = _nobody(
+        "whether scripts need what they have stored cannot be seen", "Clear Site Data section 3.1"
+    )
+    cleared = _proxy(
+        "requests show who goes on with a cookie that would have been cleared",
+        "Clear Site Data section 3.1",
+    )
+    lost = types & {"storage", "executioncontexts", "*"}
+    return (cleared, stored) if lost else (cleared,)
+
+
+_SHARED = _proxy(
+    "requests of other origins name themselves, and what they ask for", "Fetch section 3.3"
+)
+_SAVED = _proxy(
+    "requests show which responses are opened in a window, and their type is seen",
+    "RFC 6266 section 4.2",
+)
 _FRAMED = _proxy(
     "requests for frames say from which site they come",
     "Fetch Metadata; HTML section 7.1.6; CSP3 section 6.4.2",
@@ -190,6 +220,22 @@ _REPORTS = _harmless("it only asks for reports", "Reporting API section 3.2")
 _LESS = _nobody("what the header protected or allowed before cannot be seen", "-")
 
 _TABLE: Mapping[str, _Row] = {
+    "access-control-allow-credentials": _Row(_always(_SHARED), _SHARED),
+    "access-control-allow-headers": _Row(_always(_SHARED), _SHARED),
+    "access-control-allow-methods": _Row(_always(_SHARED), _SHARED),
+    "access-control-allow-origin": _Row(_always(_SHARED), _SHARED),
+    "access-control-expose-headers": _Row(
+        _always(_nobody("which headers scripts read cannot be seen", "Fetch section 3.3.3")),
+        _nobody("which headers scripts read cannot be seen", "Fetch section 3.3.3"),
+    ),
+    "access-control-max-age": _Row(
+        _always(_harmless("browsers only ask more or less often", "Fetch section 3.3.3")),
+        _harmless("browsers only ask more or less often", "Fetch section 3.3.3"),
+    ),
+    "clear-site-data": _Row(
+        _clearing, _nobody("what is no longer cleared cannot be seen", "Clear Site Data")
+    ),
+    "content-disposition": _Row(_always(_SAVED), _SAVED),
     "content-security-policy": _Row(
         _csp, _harmless("without it browsers block less", "CSP Level 3")
     ),

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 CONTINUE_AFTER = 1.0
 """Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
 
+WATCHED_BODY: Final = 8192
+"""Bytes of a request body that rules may look at."""
+
 _body_late: Final = partial(Refused, 408, "body_timeout")
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
@@ -60,8 +63,8 @@ class Exchange:
     """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
 
     __slots__ = (
-        "_active", "_address", "_answered", "_body", "_bound", "_clean", "_client", "_context", "_continue", "_message", "_octets",
-        "_request", "_request_id", "_room", "_scheme", "_sent", "_settled", "_started", "_total", "_upload", "_upstream",
+        "_active", "_address", "_answered", "_begun", "_body", "_bound", "_clean", "_client", "_context", "_continue", "_message", "_octets",
+        "_request", "_request_id", "_room", "_scheme", "_sent", "_settled", "_started", "_total", "_upload", "_upstream", "_watched",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
@@ -70,6 +73,7 @@ class Exchange:
         self._message, self._body, self._octets = incoming
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._room, self._bound = context.bounds.body, _BOUNDLESS
+        self._begun, self._watched = b"", 0
         self._request: Request | None = None
         self._request_id = ""
         self._upstream: Connection | None = None
@@ -156,6 +160,7 @@ class Exchange:
     def _bound_body(self, request: Request) -> None:
         """The policy's own bound on the body: in enforce a limit, in report-only a mark that is told when it is passed."""
         route = self._active.plan.route(request.host, request.method, request.path)
+        self._watched = WATCHED_BODY if route.reads_body else 0
         if route.max_body is None or route.max_body_mode == "off":
             return
         if route.max_body_mode == "enforce":
@@ -191,6 +196,7 @@ class Exchange:
         whole = self._sent = body.is_eof()
         if whole and request.length:
             piece = body.read_nowait()
+            self._begun = piece[: self._watched]
             if request.length == CHUNKED:
                 self._judge_octets(len(piece))
                 piece = chunk(piece) + LAST_CHUNK
@@ -256,6 +262,8 @@ class Exchange:
                 deadlines.set(body, bounds.body_idle, _body_late)
                 piece = await body.readany()
                 deadlines.drop(body)
+                if taken < self._watched:
+                    self._begun += piece[: self._watched - taken]
                 taken += len(piece)
                 self._judge_octets(taken)
                 if upstream.done or upstream.failure is not None:
@@ -373,7 +381,7 @@ class Exchange:
             method, host, path = message.method, "", target if target.startswith("/") else "/"
         route = active.plan.route(host, method, path)
         seen = () if isinstance(message, Refused) else message.raw_headers
-        facts = tuple.__new__(Facts, (method, host, path, self._scheme, seen, answer.status, answer.fields, self._address))
+        facts = tuple.__new__(Facts, (method, host, path, self._scheme, seen, answer.status, answer.fields, self._address, self._begun))
         verdict = route.judge(facts)
         self._context.telemetry.record(
             active.tallies[route.name], active.revision, route, facts, verdict, origin=origin, request_id=self._request_id

@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 
 import sidecar
-from sidecar.policy.breakage import Fetch
 from sidecar.policy.conditions import Facts
 from sidecar.policy.engines import engine_of
+from sidecar.policy.fetch import Fetch
 from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
@@ -93,8 +93,11 @@ class Telemetry:
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         tally.count(verdict)
-        if route.oracles:
+        if route.oracles or route.clearings:
             fetch = Fetch(facts)
+            for place, rule, clearing in route.clearings:
+                if clearing.returns(facts, fetch):
+                    self.metrics.cell("sidecar_would_break_total", place, rule, "break").n += 1
             for index, oracle in route.oracles:
                 if index not in verdict.skipped:
                     tally.breaks[index, oracle(facts, fetch)].n += 1

@@ -22,8 +22,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from sidecar.policy.breakage import OUTCOMES
 from sidecar.policy.engines import Engine
+from sidecar.policy.fetch import OUTCOMES
 from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan

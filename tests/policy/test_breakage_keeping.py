@@ -1,0 +1,247 @@
+"""Oracles of CORS, of what browsers show and keep, and of double submits in bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.policy.fetch import Fetch, Outcome
+from sidecar.policy.keeping import Clearing
+from tests.policy.making import facts, plan
+
+AGENT = (
+    b"User-Agent",
+    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+)
+ORIGIN = {"header": "Access-Control-Allow-Origin", "action": "remove"}
+PARTNER = {
+    "header": "Access-Control-Allow-Origin",
+    "action": "set",
+    "value": "https://partner.example",
+}
+STAR = PARTNER | {"value": "*"}
+CREDENTIALS = {"header": "Access-Control-Allow-Credentials", "action": "remove"}
+METHODS = {"header": "Access-Control-Allow-Methods", "action": "set", "value": "GET, PUT"}
+HEADERS = {"header": "Access-Control-Allow-Headers", "action": "set", "value": "x-a"}
+SAVE = {"header": "Content-Disposition", "action": "set", "value": "attachment"}
+SHOW = {"header": "Content-Disposition", "action": "remove"}
+STORE = {"header": "Cache-Control", "action": "set", "value": "no-store"}
+HIDE = {"cookie": "csrf", "attributes": {"HttpOnly": True}}
+
+
+def fields(text: str) -> list[tuple[bytes, bytes]]:
+    """Header lines from `name: value | name: value`."""
+    pairs = (line.partition(": ") for line in text.split(" | ") if line)
+    return [(name.encode(), value.encode()) for name, _, value in pairs]
+
+
+def outcome(rule: dict[str, Any], request: str, response: str = "", **more: Any) -> Outcome:
+    """What the rule's oracle says of a browser's request with these headers."""
+    world = facts(*fields(response), request=[AGENT, *fields(request)], **more)
+    oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
+    assert oracle
+    return oracle(world, Fetch(world))
+
+
+CORS = "Origin: https://a.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: empty"
+PLAIN = "Origin: https://a.example"
+FORM = "Origin: https://a.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: document"
+ANY, NAMED = "Access-Control-Allow-Origin: *", "Access-Control-Allow-Origin: https://a.example"
+WITH = f"{NAMED} | Access-Control-Allow-Credentials: true"
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_", "response", "expected"),
+    [
+        (ORIGIN, CORS, ANY, "break"),
+        (ORIGIN, PLAIN, ANY, "break"),
+        (ORIGIN, CORS, "", "safe"),
+        (ORIGIN, CORS, "Access-Control-Allow-Origin: https://b.example", "safe"),
+        (ORIGIN, FORM, ANY, "safe"),
+        (ORIGIN, "Cookie: a=1", ANY, "safe"),
+        (ORIGIN, "Origin: https://shop.example", ANY, "safe"),
+        (PARTNER, CORS, ANY, "break"),
+        (PARTNER, CORS.replace("a.example", "partner.example"), ANY, "safe"),
+        (PARTNER | {"action": "default"}, CORS, ANY, "safe"),
+        (STAR, CORS, NAMED, "safe"),
+        (STAR, f"{CORS} | Cookie: sid=1", WITH, "break"),
+        (CREDENTIALS, f"{CORS} | Cookie: sid=1", WITH, "break"),
+        (CREDENTIALS, CORS, WITH, "unknown"),
+        (CREDENTIALS, f"{CORS} | Cookie: sid=1", NAMED, "safe"),
+        (ORIGIN | {"header": [ORIGIN["header"], "X-Odd"]}, CORS, ANY, "break"),
+        (ORIGIN | {"header": [ORIGIN["header"], CREDENTIALS["header"]]}, CORS, WITH, "break"),
+    ],
+)
+def test_what_other_origins_may_read_no_longer_breaks(
+    rule: dict[str, Any], request_: str, response: str, expected: str
+):
+    """Fetch section 4.10: the origin of a CORS request against the value that would stand."""
+    assert outcome(rule, request_, response) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "method", "asked", "response", "expected"),
+    [
+        (METHODS, "OPTIONS", "Access-Control-Request-Method: DELETE", "GET, DELETE", "break"),
+        (METHODS, "OPTIONS", "Access-Control-Request-Method: DELETE", "GET", "safe"),
+        (METHODS, "OPTIONS", "Access-Control-Request-Method: PUT", "PUT", "safe"),
+        (METHODS, "OPTIONS", "Access-Control-Request-Method: POST", "PUT", "safe"),
+        (METHODS, "DELETE", "", "", "break"),
+        (METHODS, "POST", "", "", "safe"),
+        (METHODS | {"value": "*"}, "OPTIONS", "Access-Control-Request-Method: PUT", "PUT", "safe"),
+        (
+            HEADERS,
+            "OPTIONS",
+            "Access-Control-Request-Method: GET | Access-Control-Request-Headers: x-b",
+            "x-b",
+            "break",
+        ),
+        (
+            HEADERS,
+            "OPTIONS",
+            "Access-Control-Request-Method: GET | Access-Control-Request-Headers: X-A",
+            "x-a, x-b",
+            "safe",
+        ),
+        (HEADERS, "GET", "", "", "irrelevant"),
+    ],
+)
+def test_a_preflight_asks_for_methods_and_headers(
+    rule: dict[str, Any], method: str, asked: str, response: str, expected: str
+):
+    """Fetch section 4.8: what was allowed and would be no longer."""
+    own = f"{rule['header']}: {response}"
+    request = f"{CORS} | {asked}" if asked else CORS
+    assert outcome(rule, request, own, method=method) == expected
+
+
+WINDOW = "Sec-Fetch-Site: none | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: document"
+IMAGE = "Sec-Fetch-Site: same-origin | Sec-Fetch-Mode: no-cors | Sec-Fetch-Dest: image"
+OVER_HTTP = "Upgrade-Insecure-Requests: 1"
+
+
+@pytest.mark.parametrize(
+    ("rule", "request_", "response", "status", "expected"),
+    [
+        (SAVE, WINDOW, "Content-Type: text/html", 200, "break"),
+        (SAVE, WINDOW, "", 200, "break"),
+        (SAVE, WINDOW, "Content-Type: application/pdf", 200, "break"),
+        (SAVE, WINDOW, "Content-Type: image/svg+xml", 200, "break"),
+        (SAVE, OVER_HTTP, "Content-Type: text/html", 200, "break"),
+        (SAVE, WINDOW, "Content-Type: text/csv", 200, "safe"),
+        (SAVE, WINDOW, "Content-Type: application/zip", 200, "safe"),
+        (
+            SAVE,
+            WINDOW,
+            "Content-Type: text/html | Content-Disposition: Attachment; filename=a",
+            200,
+            "safe",
+        ),
+        (SAVE, WINDOW, "Content-Type: text/html", 302, "safe"),
+        (SAVE, IMAGE, "Content-Type: image/png", 200, "safe"),
+        (SHOW, WINDOW, "Content-Type: text/html | Content-Disposition: attachment", 200, "break"),
+        (SHOW, WINDOW, "Content-Type: text/html", 200, "safe"),
+    ],
+)
+def test_a_page_that_would_be_saved_is_a_break(
+    rule: dict[str, Any], request_: str, response: str, status: int, expected: str
+):
+    """RFC 6266 section 4.2, on what browsers show in a window."""
+    assert outcome(rule, request_, response, status=status) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "status", "expected"),
+    [
+        ("POST", WINDOW, 200, "break"),
+        ("POST", OVER_HTTP, 200, "break"),
+        ("POST", WINDOW, 303, "safe"),
+        ("POST", IMAGE, 200, "safe"),
+        ("GET", WINDOW, 200, "safe"),
+    ],
+)
+def test_the_result_of_a_form_is_lost_by_no_store(
+    method: str, request_: str, status: int, expected: str
+):
+    """RFC 9111 section 5.2.2.5: the back button would ask to send the form again."""
+    assert outcome(STORE, request_, method=method, status=status) == expected
+
+
+def _visit(
+    clearing: Clearing, cookie: str, response: str = "", **more: Any
+) -> tuple[Outcome, bool]:
+    """What the rule says of one response, and whether the request had shown a break."""
+    world = facts(*fields(response), request=[AGENT, *fields(f"Cookie: {cookie}")], **more)
+    returned = clearing.returns(world, Fetch(world))
+    return clearing(world, Fetch(world)), returned
+
+
+def test_a_cookie_that_comes_back_would_have_been_cleared():
+    """Clear Site Data section 3.1: the visitor goes on with what would be gone."""
+    clearing = Clearing('"cookies"')
+    assert _visit(clearing, "sid=1", client="a") == ("unknown", False)
+    assert _visit(clearing, "sid=1", client="b") == ("unknown", False)
+    assert _visit(clearing, "sid=1", client="a") == ("unknown", True)
+
+
+def test_a_cookie_that_is_set_anew_is_not_missed():
+    """What the response sets or ends itself is not lost by the rule."""
+    clearing = Clearing('"cookies"')
+    assert _visit(clearing, "sid=1", "Set-Cookie: sid=; Max-Age=0") == ("safe", False)
+    assert _visit(clearing, "sid=1") == ("unknown", False)
+    assert _visit(clearing, "sid=1", "Set-Cookie: sid=2") == ("safe", False)
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "expected"),
+    [
+        ('"cache"', {}, "safe"),
+        ('"storage"', {}, "unknown"),
+        ('"*"', {"scheme": "http"}, "safe"),
+        ('"cookies"', {"scheme": "http", "host": "127.0.0.1:8000"}, "unknown"),
+    ],
+)
+def test_what_else_is_cleared(value: str, more: dict[str, Any], expected: str):
+    """Stores of scripts cannot be seen; outside of secure contexts nothing is cleared."""
+    assert _visit(Clearing(value), "sid=1", **more)[0] == expected
+
+
+def test_the_memory_of_cleared_cookies_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    """The oldest are forgotten."""
+    monkeypatch.setattr("sidecar.policy.keeping.REMEMBERED", 2)
+    clearing = Clearing('"cookies"')
+    for number in range(4):
+        _visit(clearing, f"sid={number}")
+    assert [_visit(clearing, f"sid={number}")[1] for number in (0, 3)] == [False, True]
+
+
+def test_every_route_watches_what_a_rule_would_clear():
+    """The cookie comes back on other routes."""
+    rule = {"header": "Clear-Site-Data", "action": "set", "value": '"cookies"'}
+    routes = [{"name": "logout", "match": {"path": "/logout"}, "rules": {"clear": rule}}]
+    made = plan({}, mode="report-only", routes=routes)
+    assert [[entry[:2] for entry in route.clearings] for route in made.routes] == [
+        [("logout", "clear")]
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"name=x&csrf=0123%2B456789", "break"),
+        (b'{"csrf": "0123+456789"}', "break"),
+        (b"csrf=other", "safe"),
+    ],
+)
+def test_a_double_submit_may_stand_in_the_body(body: bytes, expected: str):
+    """A form field with the cookie's value was filled by a script that HttpOnly would blind."""
+    request = f"{WINDOW} | Cookie: csrf=0123+456789"
+    assert outcome(HIDE, request, method="POST", body=body) == expected
+
+
+def test_bodies_are_read_where_a_rule_looks_for_cookies():
+    """No other route pays for it, and neither does a rule that enforces."""
+    assert plan({"it": HIDE}, mode="report-only").routes[-1].reads_body
+    assert not plan({"it": HIDE}, mode="enforce").routes[-1].reads_body
+    assert not plan({"it": STORE}, mode="report-only").routes[-1].reads_body
