@@ -25,6 +25,9 @@ from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.shares import Shared
 from sidecar.policy.trial import has_twin, looks
 
+READ_BODY = 8192
+"""Bytes at the beginning of a request body that a rule may look at."""
+
 Matcher: TypeAlias = Callable[[str, str, str], bool]
 
 
@@ -53,8 +56,8 @@ class RoutePlan:
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
     """Rules that change nothing yet, and whose breakage requests can show; by the rule's index."""
-    reads_body: bool
-    """Whether a rule looks for a cookie's value in request bodies."""
+    reads_body: int
+    """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
     trials: Mapping[int, str]
     """The reports' key of each rule in trial that has a report-only twin; by the rule's index."""
     max_body: int | None
@@ -123,7 +126,7 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
     keys = {index: _key(route.name, line) for index, line in tried.items()}
     judge = Judge(tuple(checks), keys, frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())))
     mode = lowest(override, policy.mode or "report-only", route.mode)
-    reads_body = any(_hides(rules[index].named) for index, _ in told)
+    reads_body = READ_BODY if any(_hides(rules[index].named) for index, _ in told) else 0
     return RoutePlan(route.name, tuple(rules), tuple(checks), judge, matcher(route.match), told, reads_body, keys, route.max_body, mode)
 
 

@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 CONTINUE_AFTER = 1.0
 """Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
 
-WATCHED_BODY: Final = 8192
-"""Bytes of a request body that rules may look at."""
-
 _body_late: Final = partial(Refused, 408, "body_timeout")
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
@@ -73,9 +70,8 @@ class Exchange:
         self._message, self._body, self._octets = incoming
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._room, self._bound = context.bounds.body, _BOUNDLESS
-        self._begun, self._watched = b"", 0
         self._request: Request | None = None
-        self._request_id = ""
+        self._request_id, self._begun, self._watched = "", b"", 0
         self._upstream: Connection | None = None
         self._upload: asyncio.Task[None] | None = None
         self._continue: asyncio.TimerHandle | None = None
@@ -160,7 +156,7 @@ class Exchange:
     def _bound_body(self, request: Request) -> None:
         """The policy's own bound on the body: in enforce a limit, in report-only a mark that is told when it is passed."""
         route = self._active.plan.route(request.host, request.method, request.path)
-        self._watched = WATCHED_BODY if route.reads_body else 0
+        self._watched = route.reads_body
         if route.max_body is None or route.max_body_mode == "off":
             return
         if route.max_body_mode == "enforce":
@@ -255,15 +251,13 @@ class Exchange:
         """Carry the request body, a piece at a time; a failure ends the exchange with its reason."""
         context, body = self._context, self._body
         bounds, deadlines = context.bounds, context.deadlines
-        taken = 0
-        chunked = request.length == CHUNKED
+        taken, chunked = 0, request.length == CHUNKED
         try:
             while not body.at_eof():
                 deadlines.set(body, bounds.body_idle, _body_late)
                 piece = await body.readany()
                 deadlines.drop(body)
-                if taken < self._watched:
-                    self._begun += piece[: self._watched - taken]
+                self._begun += piece[: max(0, self._watched - taken)]
                 taken += len(piece)
                 self._judge_octets(taken)
                 if upstream.done or upstream.failure is not None:
