@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ from sidecar.rollout.baseline import Cell
 from sidecar.rollout.capture import Tally
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import Book, Trend
-from sidecar.rollout.gate import judge
 from sidecar.rollout.guard import Breach, Watch
 from sidecar.rollout.lookout import Lookout
-from sidecar.rollout.testimony import Minimums, from_data
+from sidecar.rollout.overview import overview
+from sidecar.rollout.testimony import Minimums
 from sidecar.settings import Settings
 from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -87,7 +88,7 @@ class Service:
         await self._lookout.open()
         self.book.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
-        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._verdict, self._trend.of, self._lookout.told, self._causes)
+        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._rollout, self._lookout.told, self._causes)
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
             self.listen = await self._bound("listen", self.plane.start())
@@ -214,9 +215,11 @@ class Service:
         except OSError as error:
             self.telemetry.tell("state.failed", level="error", detail=str(error))
 
-    def _verdict(self, item: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
-        told = judge(item["rule"], [from_data(item)], Minimums(), time.time())
-        return told.outcome, told.reasons
+    async def _rollout(self) -> dict[str, Any]:
+        await self._refresh()
+        minimums, at = Minimums(), time.time()
+        views = overview(self.revisions.active.plan, self.book.evidence(), minimums, at, self._trend.of)
+        return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that must never end: a fault in it is told, and it goes on."""

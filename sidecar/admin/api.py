@@ -49,6 +49,7 @@ class Api:
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
         app.router.add_get("/api/evidence", self.evidence)
+        app.router.add_get("/api/rollout", self.rollout)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
         app.router.add_get("/api/reports", self.reports)
@@ -80,6 +81,10 @@ class Api:
     async def evidence(self, _request: web.Request) -> web.Response:
         """What each rule has seen since it came as it is now."""
         return web.json_response({"evidence": await self._process.evidence()})
+
+    async def rollout(self, _request: web.Request) -> web.Response:
+        """Where each rule stands on its way to enforce: progress, causes, what to do next. What the page shows."""
+        return web.json_response(await self._process.rollout())
 
     async def baseline(self, _request: web.Request) -> web.Response:
         """What the service itself sent so far; with a baseline, what drifted since the last look (null = none is set)."""

@@ -7,10 +7,8 @@ calls what the API calls. Templates and style stand in `assets/`.
 from __future__ import annotations
 
 import asyncio
-import difflib
-import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -20,6 +18,7 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import web
 
+from sidecar.admin import view
 from sidecar.admin.access import OWN_HEADERS
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
@@ -60,7 +59,7 @@ class Page:
     async def home(self, request: web.Request) -> web.Response:
         """Everything on one page."""
         told = status(self._revisions) | self._process.facts()
-        evidence = await self._process.evidence()
+        rollout = await self._process.rollout()
         journal = await asyncio.to_thread(self._revisions.history)
         host = request.host or "127.0.0.1:19000"
         return _page(
@@ -69,11 +68,15 @@ class Page:
             told=request.query.get("told", "")[:200],
             form=self._sessions.form,
             problems=[{"text": str(problem), "excerpt": self._revisions.excerpt(problem)} for problem in self._revisions.problems],
-            rows=[_row(item, self._process) for item in evidence],
-            difference=_difference(self._revisions.text(told["parent"]) if told["parent"] else None, self._revisions.current.text),
-            events=[_event(event) for event in self._recent],
-            history=[_entry(entry, told["revision"]) for entry in journal[::-1][:50]],
-            commands=[f"sidecar {verb} --admin http://{host}" for verb in ("status", "rollback", "mode report-only", "evidence", "note")],
+            meaning=view.MEANING,
+            modes=MODES,
+            counts=view.counts(rollout["rules"]),
+            rules=[view.rule(item) for item in rollout["rules"]],
+            difference=view.difference(self._revisions.text(told["parent"]) if told["parent"] else None, self._revisions.current.text),
+            events=[view.event(told) for told in self._recent],
+            history=[view.entry(one, told["revision"]) for one in journal[::-1][:50]],
+            admin=f" --admin http://{host}",
+            commands=[f"sidecar {verb} --admin http://{host}" for verb in ("status", "rollback", "mode report-only", "evidence", "reports", "note")],
         )
 
     async def revision(self, request: web.Request) -> web.Response:
@@ -83,7 +86,7 @@ class Page:
         if text is None:
             raise web.HTTPNotFound(reason="no such revision")
         return _page(
-            "revision.html", revision=revision, active=active.id, text=text, form=self._sessions.form, difference=_difference(text, active.text)
+            "revision.html", revision=revision, active=active.id, text=text, form=self._sessions.form, difference=view.difference(text, active.text)
         )
 
     async def asset(self, request: web.Request) -> web.Response:
@@ -124,6 +127,8 @@ class Page:
             mode = await self._revisions.set_mode(cast("Mode", words["mode"]), reason=reason, who="admin page")
             return f"The mode is {mode} now."
         if order == "rollback":
+            if words.get("sure") != "yes" or not reason:
+                return "Nothing was changed: give a reason, and say yes."
             try:
                 found = await self._revisions.rollback(words.get("to") or None, reason=reason, who="admin page")
             except Refused as refused:
@@ -149,50 +154,3 @@ def _templates() -> jinja2.Environment:
 @cache
 def _asset(name: str) -> str:
     return (resources.files("sidecar.admin") / "assets" / name).read_text("utf-8")
-
-
-def _row(item: Mapping[str, Any], process: Process) -> dict[str, Any]:
-    outcome, reasons = process.verdict(item)
-    trend = process.trend(item["route"], item["rule"])
-    outcomes = item["outcomes"]
-    return {
-        **{key: item[key] for key in ("rule", "route", "mode")},
-        **{key: f"{item[key]:g}" for key in ("evaluated", "affected")},
-        "breaks": f"{outcomes['break']:g}" if outcomes else "-",
-        "unknown": f"{outcomes['unknown']:g}" if outcomes else "-",
-        "outcome": "enforcing" if item["mode"] == "enforce" else "off" if item["mode"] == "off" else outcome,
-        "reasons": "; ".join(reasons),
-        "line": _line(trend),
-        "trend": f"answers with a violation, last minutes: {', '.join(f'{number:g}' for number in trend)}",
-    }
-
-
-def _line(numbers: Sequence[float]) -> str:
-    """The points of a sparkline, 60 by 16; "" when there is nothing to draw."""
-    if len(numbers) < 2:
-        return ""
-    top = max(numbers) or 1.0
-    return " ".join(f"{60 * at / (len(numbers) - 1):.1f},{15 - 14 * number / top:.1f}" for at, number in enumerate(numbers))
-
-
-def _difference(before: str | None, after: str) -> list[tuple[str, str]]:
-    if before is None:
-        return []
-    kinds = {"+": "added", "-": "removed", "@": "place"}
-    return [(kinds.get(line[:1], "same"), line) for line in list(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2))[2:]]
-
-
-def _event(told: Mapping[str, Any]) -> dict[str, str]:
-    if "changes" in told:
-        names = ", ".join(dict.fromkeys(str(change["header"]) for change in told["changes"]))
-        text = f"{told['http.request.method']} {told['url.path']} {told['http.response.status_code']}: {names}"
-    else:
-        text = ", ".join(f"{key} {told[key]}" for key in ("revision", "left", "mode", "who", "reason", "signal") if told.get(key))
-    return {"time": str(told["timestamp"]), "name": str(told["event"]), "text": text}
-
-
-def _entry(entry: Mapping[str, Any], active: str) -> dict[str, Any]:
-    what = str(entry.get("revision") or entry.get("mode") or ", ".join(entry.get("rules", ())))
-    why = str(entry.get("override") or entry.get("reason") or "; ".join(entry.get("problems", ()))[:200])
-    stamp = str(entry.get("time", time.strftime("%Y")))
-    return {"time": stamp, "event": entry["event"], "what": what, "who": entry.get("who", ""), "why": why, "diff": bool(entry.get("revision")) and what != active}

@@ -5,7 +5,7 @@ Lives here: one noun. Must not know who fills it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,8 @@ class Process:
     refresh: Callable[[], Awaitable[None]]
     """Brings the metrics up to date."""
     evidence: Callable[[], Awaitable[list[dict[str, Any]]]]
-    verdict: Callable[[Mapping[str, Any]], tuple[str, Sequence[str]]]
-    """The gate's word on one rule's evidence, and its reasons."""
-    trend: Callable[[str, str], Sequence[float]]
-    """Answers with a violation for each of the last intervals, of (route, rule)."""
+    rollout: Callable[[], Awaitable[dict[str, Any]]]
+    """Where each rule stands on its way to enforce, with the gate's verdict and its minimums."""
     baseline: Callable[[], Awaitable[dict[str, Any]]]
     """What the service sent so far, and how that differs from the baseline."""
     causes: Callable[[], dict[str, Any]]

@@ -23,6 +23,19 @@ EVIDENCE = {
 }  # fmt: skip
 
 
+ROLLOUT = {
+    "rule": "frames", "does": "set X-Frame-Options", "mode": "trial", "outcome": "fail", "reasons": ["browsers reported it"], "next": "See the causes.",
+    "command": "sidecar suggest frames", "progress": [{"what": "page loads", "have": 3.0, "need": 10, "text": "3 of 10 page loads"}],
+    "places": [{"route": "default", "mode": "trial", "ceiling": "rule", "evaluated": 3.0, "affected": 2.0}],
+    "witnesses": [{"kind": "browsers", "why": "they report it", "source": "CSP3", "next": ""}],
+    "causes": [
+        {"id": "c1", "kind": "served", "directive": "script-src", "sample": "<script>alert(1)", "blocked": "inline", "pages": ["/"], "count": 2, "clients": 1, "first": 1.0, "last": 2.0},
+        {"id": "c2", "kind": "noise", "directive": "script-src", "sample": "", "blocked": "moz-extension", "pages": ["/"], "count": 9, "clients": 1, "first": 1.0, "last": 2.0},
+    ],
+    "trend": [0.0, 2.0, 1.0],
+}  # fmt: skip
+
+
 class Control(World):
     """A started process with its admin and health listeners on real sockets."""
 
@@ -50,6 +63,10 @@ class Control(World):
         """One row."""
         return [EVIDENCE]
 
+    async def rollout(self) -> dict[str, Any]:
+        """One rule in trial that fails, with a cause whose words are hostile."""
+        return {"at": 10.0, "minimums": {}, "rules": [ROLLOUT]}
+
     async def baseline(self) -> dict[str, Any]:
         """None is set."""
         return {"sent": {}, "drift": None}
@@ -61,8 +78,7 @@ class Control(World):
             ready=self.ready,
             refresh=self.refresh,
             evidence=self.evidence,
-            verdict=lambda row: ("not yet", ("too few answers",)),
-            trend=lambda route, rule: (0.0, 2.0, 1.0),
+            rollout=self.rollout,
             baseline=self.baseline,
             causes=lambda: {"causes": [], "overflow": 0},
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.admin.page import _difference, _entry, _line
+from sidecar.admin.view import counts, difference, entry, line
 from tests.admin import Control, control
 from tests.world import text
 
@@ -67,7 +67,7 @@ async def test_the_page_shows_what_is_in_force(admin: Control):
     words = " ".join(" ".join(outline.words).split())
 
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    for expected in (admin.made.current.id, "report-only", "The file was refused", ":2:7: error: unknown mode", "frames", "not yet", "policy.activated", "policy.rejected", f"sidecar rollback --admin {admin.url}"):
+    for expected in (admin.made.current.id, "report-only", "The policy file was refused", ":2:7: error: unknown mode", "frames", "3 of 10 page loads", "See the causes.", "In force", "Refused", f"sidecar rollback --admin {admin.url}"):
         assert expected in words, expected
     assert "^" in words
 
@@ -114,8 +114,8 @@ async def test_forms_give_orders(admin: Control):
 
     assert await ordered(admin, "mode", form=word, mode="off", reason="because", sure="yes") == (303, "/?told=The mode is off now.")
     assert admin.made.history()[-1]["who"] == "admin page"
-    assert await ordered(admin, "rollback", form=word, to=parent, reason="because") == (303, f"/?told=Revision {parent} is in force again.")
-    assert (await ordered(admin, "rollback", form=word, to=parent, reason="because"))[1].startswith("/?told=Nothing was changed")
+    assert await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes") == (303, f"/?told=Revision {parent} is in force again.")
+    assert (await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes"))[1].startswith("/?told=Nothing was changed")
     assert await ordered(admin, "reload", form=word) == (303, "/?told=The file was read%3A rejected.")
     assert (await ordered(admin, "nonsense", form=word))[0] == 404
 
@@ -138,19 +138,20 @@ async def test_a_form_of_another_page_is_refused(admin: Control, word: str):
 
 def test_a_sparkline_fills_its_box():
     """From left to right, the highest at the top; nothing to draw is nothing."""
-    assert _line((0, 2, 1)) == "0.0,15.0 30.0,1.0 60.0,8.0"
-    assert _line((0, 0)) == "0.0,15.0 60.0,15.0"
-    assert _line((1,)) == _line(()) == ""
+    assert line((0, 2, 1)) == "0.0,15.0 30.0,1.0 60.0,8.0"
+    assert line((0, 0)) == "0.0,15.0 60.0,15.0"
+    assert line((1,)) == "0.0,1.0 60.0,1.0"
+    assert line(()) == ""
 
 
 def test_a_difference_marks_its_lines():
     """Added, removed, place and same; without an earlier text there is none."""
-    assert _difference("a\nb", "a\nc") == [("place", "@@ -1,2 +1,2 @@"), ("same", " a"), ("removed", "-b"), ("added", "+c")]
-    assert _difference(None, "a") == []
+    assert difference("a\nb", "a\nc") == [("place", "@@ -1,2 +1,2 @@"), ("same", " a"), ("removed", "-b"), ("added", "+c")]
+    assert difference(None, "a") == []
 
 
 @pytest.mark.parametrize(
-    ("entry", "what", "why"),
+    ("one", "what", "why"),
     [
         ({"revision": "abc", "reason": "r"}, "abc", "r"),
         ({"mode": "off"}, "off", ""),
@@ -158,8 +159,30 @@ def test_a_difference_marks_its_lines():
         ({"problems": ["one", "two"]}, "", "one; two"),
     ],
 )
-def test_an_entry_of_the_journal_as_a_row(entry: dict[str, object], what: str, why: str):
+def test_an_entry_of_the_journal_as_a_row(one: dict[str, object], what: str, why: str):
     """What it is about and why, whichever keys it has."""
-    row = _entry({"time": "t", "event": "e", **entry}, "other")
+    row = entry({"time": "t", "event": "e", **one}, "other")
 
-    assert (row["what"], row["why"], row["diff"]) == (what, why, "revision" in entry)
+    assert (row["what"], row["why"], row["diff"]) == (what, why, "revision" in one)
+
+
+async def test_causes_are_shown_without_what_extensions_did(admin: Control):
+    """The page and the API hold the same rules; a cause's sample is text."""
+    words = " ".join(Outline(str((await admin.get("/"))[1])).words)
+
+    assert "<script>alert(1)" in words
+    assert "moz-extension" not in words
+    assert "sidecar suggest frames" in words
+    assert (await admin.get("/api/rollout"))[1]["rules"][0]["rule"] == "frames"
+
+
+def test_rules_are_counted_by_mode():
+    """In the order of the modes, without those that no rule is in."""
+    assert counts([{"mode": "enforce"}, {"mode": "off"}, {"mode": "enforce"}]) == [("off", 1), ("enforce", 2)]
+
+
+async def test_a_rollback_needs_a_reason_and_a_yes(admin: Control):
+    """One click is too few for it."""
+    word, parent = await form(admin), str(admin.made.current.parent)
+
+    assert (await ordered(admin, "rollback", form=word, to=parent, reason="x"))[1].startswith("/?told=Nothing was changed")

@@ -35,15 +35,15 @@ def test_a_shift(browser: Chromium, guarded: Sidecar):
     """Log in, read the table, go to report-only and back with a reason, see an event arrive live, roll back; no complaint."""
     with browser.tab() as tab:
         log_in(tab, guarded)
-        rules = tab.run("[...document.querySelectorAll('#rules tbody th')].map((cell) => cell.textContent)")
+        rules = tab.run("[...document.querySelectorAll('#rules summary strong')].map((cell) => cell.textContent)")
         assert rules == ["no-server", "nosniff", "csp", "mark"]
-        assert tab.run("document.querySelector('.mode strong').textContent") == "report-only"
+        assert tab.run("document.querySelector('.now .mode').textContent") == "report-only"
 
         guarded.save("mode: report-only", "mode: enforce")
         guarded.event("policy.activated", who="file")
         with tab.loading():
             tab.run("location.reload()")
-        assert tab.run("document.querySelector('.mode strong').textContent") == "enforce"
+        assert tab.run("document.querySelector('.now .mode').textContent") == "enforce"
         assert "+mode: enforce" in tab.run("document.querySelector('.diff').textContent")
 
         tab.awaits("document.getElementById('live').textContent === 'Live.'", "the page is live")
@@ -52,20 +52,21 @@ def test_a_shift(browser: Chromium, guarded: Sidecar):
 
         tab.run("document.querySelector('#mode').value = 'report-only'")
         tab.type("#mode-reason", "the portal is down")
-        tab.click("input[name=sure]")
+        tab.click("form[action='/orders/mode'] input[name=sure]")
         with tab.loading():
             tab.click("form[action='/orders/mode'] button")
         assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is report-only now."
         guarded.event("mode.overridden", who="admin page", reason="the portal is down")
 
-        tab.run("document.querySelector('#mode').value = 'enforce'; document.querySelector('details').open = true")
+        tab.run("document.querySelector('#mode').value = 'enforce'")
         tab.type("#mode-reason", "the portal is back")
-        tab.click("input[name=sure]")
+        tab.click("form[action='/orders/mode'] input[name=sure]")
         with tab.loading():
             tab.click("form[action='/orders/mode'] button")
         assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is enforce now."
 
         tab.type("#back-reason", "as agreed")
+        tab.click("form[action='/orders/rollback'] input[name=sure]")
         with tab.loading():
             tab.click("form[action='/orders/rollback'] button")
         guarded.event("policy.rolled_back", who="admin page", reason="as agreed")
@@ -84,6 +85,7 @@ def test_without_scripts(browser: Chromium, start: Start, shop: Service):
         assert "As of this page" in tab.run("document.getElementById('live').textContent")
         assert tab.run("document.querySelectorAll('#events li').length") > 0
         tab.type("#back-reason", "without scripts")
+        tab.click("form[action='/orders/rollback'] input[name=sure]")
         with tab.loading():
             tab.click("form[action='/orders/rollback'] button")
         assert "is in force again" in tab.run("document.querySelector('[role=status]').textContent")
@@ -140,11 +142,17 @@ def test_keyboard(browser: Chromium, start: Start, shop: Service):
     with browser.tab() as tab:
         tab.visit(sidecar.admin)
         stops = []
-        for _ in range(6):
+        for _ in range(9):
             tab.press("Tab", 9)
-            stops.append(tab.run("document.activeElement.id || document.activeElement.name || document.activeElement.textContent.trim()"))
+            stops.append(
+                tab.run(
+                    "document.activeElement.id || document.activeElement.name || document.activeElement.querySelector('strong')?.textContent"
+                    " || document.activeElement.textContent.trim()"
+                )
+            )
 
-        assert stops == ["Skip to the rules", "Change the mode of everything", "mode", "mode-reason", "sure", "Set the mode"]
+        rules = ["no-server", "nosniff", "csp", "mark"]
+        assert stops == ["Skip to the rules", *rules, "mode", "mode-reason", "sure", "Set the mode"]
 
 
 def test_other_sites_can_do_nothing(browser: Chromium, start: Start, shop: Service):

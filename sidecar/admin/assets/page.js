@@ -1,39 +1,89 @@
-// Live events and copy buttons; everything else on the page works without this file.
+// Live events, a live rules section, and copy buttons; everything else on the page works without this file.
 "use strict";
 
+const KEPT = 200;
+const REFRESH = 5000;
 const list = document.getElementById("events");
 const live = document.getElementById("live");
-const KEPT = 200;
+const filter = document.getElementById("filter");
+const pause = document.getElementById("pause");
+const waiting = [];
+let paused = false;
 
-function summary(told) {
-  if (told.changes) {
-    const names = [...new Set(told.changes.map((change) => change.header))].join(", ");
-    return `${told["http.request.method"]} ${told["url.path"]} ${told["http.response.status_code"]}: ${names}`;
+function summary(event) {
+  if (event.changes) {
+    const names = [...new Set(event.changes.map((change) => change.header))].join(", ");
+    return `${event["http.request.method"]} ${event["url.path"]} ${event["http.response.status_code"]}: ${names}`;
   }
-  return ["revision", "left", "mode", "who", "reason", "signal"].filter((key) => told[key]).map((key) => `${key} ${told[key]}`).join(", ");
+  return ["revision", "left", "mode", "who", "reason", "signal"].filter((key) => event[key]).map((key) => `${key} ${event[key]}`).join(", ");
 }
 
-function show(told) {
+function matches(item) {
+  return item.textContent.toLowerCase().includes(filter.value.trim().toLowerCase());
+}
+
+function show(event) {
   const item = document.createElement("li");
   const time = document.createElement("time");
   const name = document.createElement("strong");
-  time.textContent = told.timestamp;
-  name.textContent = told.event;
-  item.append(time, " ", name, " ", summary(told));
+  time.textContent = event.timestamp;
+  name.textContent = event.event;
+  item.append(time, " ", name, " ", summary(event));
+  item.hidden = !matches(item);
   list.prepend(item);
   while (list.children.length > KEPT) list.lastElementChild.remove();
 }
 
+function arrived(event) {
+  if (!paused) return show(event);
+  waiting.push(event);
+  if (waiting.length > KEPT) waiting.shift();
+  pause.textContent = `Go on (${waiting.length} waiting)`;
+}
+
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.setAttribute("aria-pressed", String(paused));
+  pause.textContent = paused ? "Go on" : "Pause";
+  if (!paused) waiting.splice(0).forEach(show);
+});
+filter.addEventListener("input", () => {
+  for (const item of list.children) item.hidden = !matches(item);
+});
+document.getElementById("event-tools").hidden = false;
+
 const source = new EventSource("/api/events");
 source.addEventListener("open", () => { live.textContent = "Live."; });
-source.addEventListener("error", () => { live.textContent = "Not live: the connection is being made again."; });
-source.addEventListener("told", (message) => show(JSON.parse(message.data)));
+source.addEventListener("error", () => { live.textContent = "Not live: trying to connect again."; });
+source.addEventListener("told", (message) => arrived(JSON.parse(message.data)));
 addEventListener("pagehide", () => source.close());
 
-for (const button of document.querySelectorAll("button.copy")) {
-  button.hidden = !navigator.clipboard;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-    button.textContent = "Copied";
-  });
+function addCopyButtons(part) {
+  for (const button of part.querySelectorAll("button.copy")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "Copied";
+    });
+  }
 }
+
+// The rules section is fetched anew, unless somebody is using it.
+async function refresh() {
+  const old = document.getElementById("rules");
+  if (document.hidden || old.contains(document.activeElement)) return;
+  const response = await fetch("/", { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!response || !response.ok || response.redirected) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = page.getElementById("rules");
+  if (!fresh || old.contains(document.activeElement)) return;
+  for (const rule of old.querySelectorAll("details.rule")) {
+    const same = fresh.querySelector(`#${rule.id}`);
+    if (same) same.open = rule.open;
+  }
+  old.replaceWith(document.importNode(fresh, true));
+  addCopyButtons(document.getElementById("rules"));
+}
+
+addCopyButtons(document);
+setInterval(refresh, REFRESH);

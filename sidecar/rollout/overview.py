@@ -1,0 +1,172 @@
+"""Where each rule of a policy stands on its way to enforce: one row for each rule, over all its routes.
+
+Lives here: `overview`, which joins the plan, the evidence and the gate's verdict. Pure: the moment is passed in. Must
+not know who shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sidecar.policy.model import MODES, Mode
+from sidecar.policy.plan import Plan, RuleLine
+from sidecar.rollout.gate import judge
+from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
+
+Trend = Callable[[str, str], Sequence[float]]
+"""Responses with a violation in each of the last intervals, oldest first, by route and rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One demand of the gate: `have` of `need`, and the same as text."""
+
+    what: str
+    have: float
+    need: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The rule on one route."""
+
+    route: str
+    mode: Mode
+    ceiling: str
+    evaluated: float
+    affected: float
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """One rule: what it does, how far it is, what stands against the next step, and what to do now.
+
+    `mode` is the highest of its routes. `outcome` is the gate's word, or "enforcing" or "off". `command` is the next
+    command to run, "" where there is none.
+    """
+
+    rule: str
+    does: str
+    mode: Mode
+    places: tuple[Place, ...]
+    outcome: str
+    reasons: tuple[str, ...]
+    next: str
+    command: str
+    progress: tuple[Progress, ...]
+    witnesses: tuple[dict[str, str], ...]
+    causes: tuple[dict[str, Any], ...]
+    trend: tuple[float, ...]
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def overview(
+    plan: Plan, evidence: Iterable[Evidence], minimums: Minimums, at: float, trend: Trend
+) -> list[RuleView]:
+    """All rules in the order of the policy; `at` in epoch seconds."""
+    found = list(evidence)
+    lines: dict[str, list[tuple[str, RuleLine]]] = {}
+    for route in plan.routes:
+        for line in route.rules:
+            lines.setdefault(line.name, []).append((route.name, line))
+    return [_view(rule, where, found, minimums, at, trend) for rule, where in lines.items()]
+
+
+def _view(
+    rule: str,
+    where: Sequence[tuple[str, RuleLine]],
+    evidence: Sequence[Evidence],
+    minimums: Minimums,
+    at: float,
+    trend: Trend,
+) -> RuleView:
+    own = {item.route: item for item in evidence if item.rule == rule}
+    places = tuple(
+        Place(
+            route,
+            line.mode,
+            line.ceiling,
+            own[route].evaluated if route in own else 0.0,
+            own[route].affected if route in own else 0.0,
+        )
+        for route, line in where
+    )
+    modes = {place.mode for place in places}
+    mode = max(modes, key=MODES.index)
+    verdict = judge(rule, own.values(), minimums, at)
+    settled = modes <= {"off"} or modes <= {"enforce", "off"}
+    outcome = ("off" if mode == "off" else "enforcing") if settled else verdict.outcome
+    series = [list(trend(route, rule)) for route, _ in where]
+    return RuleView(
+        rule,
+        _does(where[0][1]),
+        mode,
+        places,
+        outcome,
+        verdict.reasons,
+        "" if settled else _next(verdict),
+        "" if settled else _command(verdict, mode),
+        () if settled else _progress(verdict, minimums),
+        tuple(_witnesses(own.values())),
+        tuple(dict(cause) for item in own.values() for cause in item.trial.causes),
+        tuple(sum(numbers) for numbers in zip(*[one for one in series if one], strict=False)),
+    )
+
+
+def _does(line: RuleLine) -> str:
+    """The rule in a few words: what it does to which header or cookie."""
+    rule = line.named.rule
+    if rule.cookie is not None:
+        return f"cookie {rule.cookie}"
+    return f"{rule.action} {', '.join(rule.header or ())}"
+
+
+def _witnesses(evidence: Iterable[Evidence]) -> Iterable[dict[str, str]]:
+    return {
+        witness["kind"]: dict(witness) for item in evidence for witness in item.witnesses
+    }.values()
+
+
+def _next(verdict: Verdict) -> str:
+    return verdict.next or "Everything that was asked for has been seen: it can enforce."
+
+
+def _command(verdict: Verdict, mode: Mode) -> str:
+    if verdict.outcome == "pass":
+        return f"sidecar promote {verdict.rule}"
+    if verdict.causes:
+        return f"sidecar suggest {verdict.rule}"
+    if "browsers" in verdict.witnesses and mode == "report-only":
+        return f"sidecar promote {verdict.rule} --to trial"
+    if "nobody" in verdict.witnesses:
+        return f'sidecar promote {verdict.rule} --override "why"'
+    return "sidecar evidence"
+
+
+def _progress(verdict: Verdict, minimums: Minimums) -> tuple[Progress, ...]:
+    """What the gate counts, as bars."""
+    seen: tuple[Progress, ...] = ()
+    if "nobody" not in verdict.witnesses:
+        what = (
+            "page loads"
+            if "browsers" in verdict.witnesses
+            else "requests"
+            if "proxy" in verdict.witnesses
+            else "responses"
+        )
+        have = min(verdict.testified, minimums.requests)
+        text = f"{verdict.testified:,.0f} of {minimums.requests:,} {what}"
+        seen = (Progress(what, have, minimums.requests, text),)
+    time = Progress(
+        "time",
+        min(verdict.elapsed, minimums.time),
+        minimums.time,
+        f"{span(verdict.elapsed)} of {span(minimums.time)}",
+    )
+    return (*seen, time)
