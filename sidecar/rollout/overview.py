@@ -141,9 +141,9 @@ def _command(verdict: Verdict, mode: Mode) -> str:
     if verdict.outcome == "pass":
         return f"sidecar promote {verdict.rule}"
     if verdict.causes:
-        return f"sidecar suggest {verdict.rule}"
+        return f"sidecar reports {verdict.rule}"
     if "browsers" in verdict.witnesses and mode == "report-only":
-        return f"sidecar promote {verdict.rule} --to trial"
+        return ""  # the next step is an edit of the file, as `next` says
     if "nobody" in verdict.witnesses:
         return f'sidecar promote {verdict.rule} --override "why"'
     return "sidecar evidence"
