@@ -50,6 +50,7 @@ class Page:
     def add(self, app: web.Application) -> None:
         """Add the page's paths to the admin application."""
         app.router.add_get("/", self.home)
+        app.router.add_get("/rules", self.rules)
         app.router.add_get("/revisions/{revision}", self.revision)
         app.router.add_get("/assets/{name}", self.asset)
         app.router.add_get("/login", self.login)
@@ -58,10 +59,9 @@ class Page:
 
     async def home(self, request: web.Request) -> web.Response:
         """Everything on one page."""
+        host = _host(request)
         told = status(self._revisions) | self._process.facts()
-        rollout = await self._process.rollout()
         journal = await asyncio.to_thread(self._revisions.history)
-        host = request.host or "127.0.0.1:19000"
         return _page(
             "page.html",
             status=told,
@@ -69,15 +69,26 @@ class Page:
             form=self._sessions.form,
             problems=[{"text": str(problem), "excerpt": self._revisions.excerpt(problem)} for problem in self._revisions.problems],
             meaning=view.MEANING,
-            modes=MODES,
-            counts=view.counts(rollout["rules"]),
-            rules=[view.rule(item) for item in rollout["rules"]],
+            **await self._rules(told["source"], host),
             difference=view.difference(self._revisions.text(told["parent"]) if told["parent"] else None, self._revisions.current.text),
-            events=[view.event(told) for told in self._recent],
+            events=[view.event(one) for one in self._recent],
             history=[view.entry(one, told["revision"]) for one in journal[::-1][:50]],
-            admin=f" --admin http://{host}",
             commands=[f"sidecar {verb} --admin http://{host}" for verb in ("status", "rollback", "mode report-only", "evidence", "reports", "note")],
         )
+
+    async def rules(self, request: web.Request) -> web.Response:
+        """The section of the rules alone, for a page that keeps itself up to date."""
+        return _page("rules.html", **await self._rules(self._revisions.current.source, _host(request)))
+
+    async def _rules(self, source: str, host: str) -> dict[str, Any]:
+        rules = (await self._process.rollout())["rules"]
+        return {
+            "source": source,
+            "modes": MODES,
+            "admin": f" --admin http://{host}",
+            "counts": view.counts(rules),
+            "rules": [view.rule(item) for item in rules],
+        }
 
     async def revision(self, request: web.Request) -> web.Response:
         """One revision beside the one in force."""
@@ -137,6 +148,10 @@ class Page:
         if order == "reload":
             return f"The file was read: {await self._revisions.reload('admin page')}."
         raise web.HTTPNotFound(reason="no such order")
+
+
+def _host(request: web.Request) -> str:
+    return request.host or "127.0.0.1:19000"
 
 
 def _page(template: str, code: int = 200, **facts: Any) -> web.Response:

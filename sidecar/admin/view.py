@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.policy.model import MODES
+from sidecar.policy.reports import CAUSE_KINDS
 
 MEANING = {
     "enforce": "Headers are changed.",
@@ -25,20 +26,13 @@ _WITNESSES = {
     "browsers": "browsers, in a trial",
     "nobody": "nobody",
 }
-_WHOSE = {
-    "served": "in a page of the site",
-    "script": "by a script of the site",
-    "unexplained": "not explained",
-    "noise": "a browser extension",
-}
 _TITLES = {
     "policy.activated": "In force",
     "policy.promoted": "Promoted",
     "policy.rejected": "Refused",
     "policy.rolled_back": "Rolled back",
+    "policy.unpinned": "Taken up again",
     "mode.overridden": "Mode limited",
-    "mode.restored": "Limit lifted",
-    "guard.fired": "Taken back by the guard",
 }
 
 
@@ -57,12 +51,8 @@ def rule(item: Mapping[str, Any]) -> dict[str, Any]:
         **item,
         "step": MODES.index(item["mode"]) + 1,
         "open": item["outcome"] == "fail",
-        "causes": [
-            {**cause, "whose": _WHOSE.get(cause["kind"], cause["kind"])} for cause in shown[:20]
-        ],
-        "witnesses": [
-            {**one, "who": _WITNESSES.get(one["kind"], one["kind"])} for one in item["witnesses"]
-        ],
+        "causes": [{**cause, "whose": CAUSE_KINDS[cause["kind"]]} for cause in shown[:20]],
+        "witnesses": [{**one, "who": _WITNESSES[one["kind"]]} for one in item["witnesses"]],
         "line": line(trend),
         "trend_text": "responses that violate the rule, in the last minutes: "
         + ", ".join(f"{number:g}" for number in trend),

@@ -9,14 +9,8 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, table
+from sidecar.policy.reports import CAUSE_KINDS
 from sidecar.rollout.testimony import span
-
-_KINDS = {
-    "served": "in a page of the site",
-    "script": "by a script of the site",
-    "unexplained": "not explained",
-    "noise": "browser extension",
-}
 
 
 @click.command("reports")
@@ -51,7 +45,7 @@ def reports_verb(
             f"{cause['count']}",
             f"{cause['clients']}",
             span(cause["last"] - cause["first"]),
-            _KINDS[cause["kind"]],
+            CAUSE_KINDS[cause["kind"]],
         )
         for cause in shown
     ]

@@ -15,7 +15,7 @@ from urllib.parse import quote_from_bytes, urlsplit
 from sidecar.policy import csp
 from sidecar.policy.conditions import Facts
 from sidecar.policy.fetch import FRAMES, Fetch, Oracle, Outcome, media_type
-from sidecar.policy.keeping import Clearing, disposition_oracle, store_oracle
+from sidecar.policy.keeping import Clearing, disposition_oracle, store_oracle, unstored
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.sharing import sharing_oracle
 
@@ -78,7 +78,7 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
         return None
     if name == "clear-site-data":
         return Clearing(value)
-    if name == "cache-control" and "no-store" in wanted:
+    if name == "cache-control" and unstored(wanted):
         return store_oracle
     if name == "x-frame-options" and wanted in ("deny", "sameorigin"):
         return _framing(("'self'",) if wanted == "sameorigin" else (), overruled=True)
@@ -164,10 +164,8 @@ def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
 
 
 def _own_ancestors(facts: Facts) -> bool:
-    """The service's own frame-ancestors stands: browsers then ignore X-Frame-Options (CSP3 section 6.4.2)."""
-    return any(
-        name.lower() == b"content-security-policy" and b"frame-ancestors" in value.lower()
-        for name, value in facts.fields
+    return csp.names_ancestors(
+        value for name, value in facts.fields if name.lower() == b"content-security-policy"
     )
 
 

@@ -70,6 +70,11 @@ def parse(text: str) -> tuple[Policy, ...]:
     return tuple(policies)
 
 
+def names_ancestors(lines: Iterable[bytes]) -> bool:
+    """Whether these policies say who may frame the page: browsers then ignore X-Frame-Options (section 6.4.2)."""
+    return any(b"frame-ancestors" in line.lower() for line in lines)
+
+
 def _parse_one(part: str, left: int) -> tuple[Policy, int]:
     """One policy, and how many words may still be read (-1: more than allowed)."""
     directives: dict[str, Directive] = {}

@@ -13,11 +13,12 @@ from collections import OrderedDict
 from sidecar.policy.conditions import Facts
 from sidecar.policy.fetch import Fetch, Oracle, Outcome, line, media_type
 from sidecar.policy.model import Rule
+from sidecar.policy.tokens import parse_cache, words
 
 REMEMBERED = 4096
 """Cookies of visitors that would have been cleared; the oldest are forgotten."""
 
-_SHOWN = ("image/", "audio/", "video/")
+_SHOWN = (b"image/", b"audio/", b"video/")
 _SHOWN_TYPES = frozenset(
     {
         b"application/json",
@@ -71,7 +72,12 @@ def _shown(media: bytes) -> bool:
         return True
     if media.startswith(b"text/"):
         return media not in _SAVED_TEXTS
-    return media.startswith(tuple(start.encode() for start in _SHOWN))
+    return media.startswith(_SHOWN)
+
+
+def unstored(value: str) -> bool:
+    """Whether a Cache-Control value says `no-store`."""
+    return "no-store" in parse_cache(value)[0]
 
 
 def store_oracle(facts: Facts, fetch: Fetch) -> Outcome:
@@ -80,6 +86,15 @@ def store_oracle(facts: Facts, fetch: Fetch) -> Outcome:
         return "irrelevant"
     shown = facts.method == "POST" and fetch.navigates and facts.status == 200
     return "break" if shown else "safe"
+
+
+COOKIES, STORED = frozenset({"cookies", "*"}), frozenset({"storage", "executioncontexts", "*"})
+"""Types of `Clear-Site-Data` that clear cookies, and those that clear what scripts have stored."""
+
+
+def cleared(value: str) -> frozenset[str]:
+    """The types that a `Clear-Site-Data` value names, lower-case, without quotes."""
+    return frozenset(word.strip('"').lower() for word in words(value))
 
 
 class Clearing:
@@ -91,9 +106,8 @@ class Clearing:
     __slots__ = ("_cleared", "_cookies", "_storage")
 
     def __init__(self, value: str) -> None:
-        types = {word.strip().strip('"').lower() for word in value.split(",")}
-        self._cookies = bool(types & {"cookies", "*"})
-        self._storage = bool(types & {"storage", "executioncontexts", "*"})
+        types = cleared(value)
+        self._cookies, self._storage = bool(types & COOKIES), bool(types & STORED)
         self._cleared: OrderedDict[int, None] = OrderedDict()
 
     def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
@@ -114,15 +128,13 @@ class Clearing:
 
     def returns(self, facts: Facts, fetch: Fetch) -> bool:
         """Whether this request carries a cookie that would be gone; asked of every request, on every route."""
-        if not self._cleared or fetch.cookie is None:
+        if not self._cleared:
             return False
-        renewed = _set_names(facts)
-        found = False
-        for pair in _pairs(fetch):
-            if (key := hash((facts.client, pair))) in self._cleared:
-                del self._cleared[key]
-                found = found or pair[0] not in renewed
-        return found
+        keys = {hash((facts.client, pair)): pair[0] for pair in _pairs(fetch)}
+        back = keys.keys() & self._cleared.keys()
+        for key in back:
+            del self._cleared[key]
+        return bool(back) and not {keys[key] for key in back} <= _set_names(facts)
 
 
 def _loopback(host: str) -> bool:

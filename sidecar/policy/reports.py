@@ -28,6 +28,13 @@ TYPES = (
 )  # fmt: skip
 DISPOSITIONS = ("enforce", "report", "reporting", "other")
 _NOISE = frozenset({"chrome-extension", "moz-extension", "safari-extension", "safari-web-extension", "ms-browser-extension", "webkit-masked-url", "user-script"})
+CAUSE_KINDS: Mapping[str, str] = {
+    "served": "in a page of the site",
+    "script": "by a script of the site",
+    "unexplained": "not explained",
+    "noise": "a browser extension",
+}
+"""Kinds of cause of a report in trial, and in words whose they are."""
 _SHOWN = 120
 _SAMPLE = 40
 """Characters of what was blocked that a report may quote (CSP3 section 5.3)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from sidecar.policy.conditions import Facts
 from sidecar.policy.fetch import Fetch, Oracle, Outcome, line
 from sidecar.policy.model import Rule
+from sidecar.policy.tokens import words
 
 _SAFELISTED = frozenset({"get", "head", "post"})
 """Methods that need no leave (Fetch section 2.2.1)."""
@@ -113,7 +114,7 @@ def _covers(allowed: frozenset[str], asked: frozenset[str], fetch: Fetch) -> boo
 
 
 def _words(value: str) -> frozenset[str]:
-    return frozenset(word.strip().lower() for word in value.split(",")) - {""}
+    return frozenset(word.lower() for word in words(value))
 
 
 def _value(facts: Facts, name: bytes) -> str:

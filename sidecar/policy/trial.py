@@ -70,7 +70,7 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     if row is None or not finding.after:
         return None
     position = finding.position
-    if finding.key == _XFO and _own_ancestors(seen):
+    if finding.key == _XFO and csp.names_ancestors(seen.get(_CSP, ())):
         return None
     if row.api and scheme != "https":
         return Twin(position, "silent", ())
@@ -85,13 +85,6 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     if row.api:
         lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
     return Twin(position, "carried", tuple(lines))
-
-
-def _own_ancestors(seen: Seen) -> bool:
-    """Browsers then ignore X-Frame-Options (CSP Level 3 section 6.4.2): a twin would report what never happens."""
-    return any(
-        b"frame-ancestors" in value.lower() for value in seen.get(_CSP, ())
-    )
 
 
 def endpoint(key: str) -> str:

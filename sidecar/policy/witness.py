@@ -13,7 +13,9 @@ from typing import Literal, TypeAlias
 from sidecar.policy import csp
 from sidecar.policy.checks import value_text
 from sidecar.policy.header_table import DISCLOSURE
+from sidecar.policy.keeping import STORED, cleared
 from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.tokens import parse_cache
 
 WitnessKind: TypeAlias = Literal["harmless", "proxy", "browsers", "nobody"]
 
@@ -99,6 +101,11 @@ def _always(witness: Witness) -> Callable[[str], tuple[Witness, ...]]:
     return lambda _value: (witness,)
 
 
+def _either_way(witness: Witness) -> _Row:
+    """The same whether the header is written or removed."""
+    return _Row(_always(witness), witness)
+
+
 def _csp(value: str) -> tuple[Witness, ...]:
     """Browsers report all of CSP but `sandbox`; who is framed is seen in requests too (CSP3 section 6.4.2)."""
     names = {directive.name for policy in csp.parse(value) for directive in policy.directives}
@@ -169,34 +176,32 @@ def _embedder(value: str) -> tuple[Witness, ...]:
 
 
 def _cached(value: str) -> tuple[Witness, ...]:
-    words = {word.strip() for word in value.split(",")} - {""}
-    if "no-store" in words:
+    said = parse_cache(value)[0]
+    if "no-store" in said:
         return (
             _proxy(
                 "requests show whose result would be gone on the way back: that of a sent form",
                 "RFC 9111 section 5.2.2.5",
             ),
         )
-    if words and words <= _ASK_AGAIN:
+    if said and said.keys() <= _ASK_AGAIN and said.get("max-age", "0") == "0":
         return (_harmless("browsers ask again, nothing is lost", "RFC 9111 section 5.2.2"),)
     return (_nobody("who relies on a stored response cannot be seen", "RFC 9111 section 5.2"),)
 
 
-_ASK_AGAIN = {"no-cache", "private", "must-revalidate", "proxy-revalidate", "max-age=0"}
+_ASK_AGAIN = {"no-cache", "private", "must-revalidate", "proxy-revalidate", "max-age"}
 
 
 def _clearing(value: str) -> tuple[Witness, ...]:
     """Cookies come back in requests; what scripts have stored does not."""
-    types = {word.strip().strip('"') for word in value.split(",")}
     stored = _nobody(
         "whether scripts need what they have stored cannot be seen", "Clear Site Data section 3.1"
     )
-    cleared = _proxy(
+    seen = _proxy(
         "requests show who goes on with a cookie that would have been cleared",
         "Clear Site Data section 3.1",
     )
-    lost = types & {"storage", "executioncontexts", "*"}
-    return (cleared, stored) if lost else (cleared,)
+    return (seen, stored) if cleared(value) & STORED else (seen,)
 
 
 _SHARED = _proxy(
@@ -219,33 +224,30 @@ _DEAD = _harmless("browsers ignore it", "OWASP Secure Headers, deprecated header
 _REPORTS = _harmless("it only asks for reports", "Reporting API section 3.2")
 _LESS = _nobody("what the header protected or allowed before cannot be seen", "-")
 
+_SCRIPTS_READ = _nobody("which headers scripts read cannot be seen", "Fetch section 3.3.3")
+_ASKED_LESS = _harmless("browsers only ask more or less often", "Fetch section 3.3.3")
+
 _TABLE: Mapping[str, _Row] = {
-    "access-control-allow-credentials": _Row(_always(_SHARED), _SHARED),
-    "access-control-allow-headers": _Row(_always(_SHARED), _SHARED),
-    "access-control-allow-methods": _Row(_always(_SHARED), _SHARED),
-    "access-control-allow-origin": _Row(_always(_SHARED), _SHARED),
-    "access-control-expose-headers": _Row(
-        _always(_nobody("which headers scripts read cannot be seen", "Fetch section 3.3.3")),
-        _nobody("which headers scripts read cannot be seen", "Fetch section 3.3.3"),
-    ),
-    "access-control-max-age": _Row(
-        _always(_harmless("browsers only ask more or less often", "Fetch section 3.3.3")),
-        _harmless("browsers only ask more or less often", "Fetch section 3.3.3"),
-    ),
+    "access-control-allow-credentials": _either_way(_SHARED),
+    "access-control-allow-headers": _either_way(_SHARED),
+    "access-control-allow-methods": _either_way(_SHARED),
+    "access-control-allow-origin": _either_way(_SHARED),
+    "access-control-expose-headers": _either_way(_SCRIPTS_READ),
+    "access-control-max-age": _either_way(_ASKED_LESS),
     "clear-site-data": _Row(
         _clearing, _nobody("what is no longer cleared cannot be seen", "Clear Site Data")
     ),
-    "content-disposition": _Row(_always(_SAVED), _SAVED),
+    "content-disposition": _either_way(_SAVED),
     "content-security-policy": _Row(
         _csp, _harmless("without it browsers block less", "CSP Level 3")
     ),
-    "content-security-policy-report-only": _Row(_always(_REPORTS), _REPORTS),
+    "content-security-policy-report-only": _either_way(_REPORTS),
     "cross-origin-embedder-policy": _Row(_embedder, _LESS),
-    "cross-origin-embedder-policy-report-only": _Row(_always(_REPORTS), _REPORTS),
+    "cross-origin-embedder-policy-report-only": _either_way(_REPORTS),
     "cross-origin-opener-policy": _Row(_opener, _LESS),
-    "cross-origin-opener-policy-report-only": _Row(_always(_REPORTS), _REPORTS),
+    "cross-origin-opener-policy-report-only": _either_way(_REPORTS),
     "cross-origin-resource-policy": _Row(_always(_FETCHED), _LESS),
-    "expect-ct": _Row(_always(_DEAD), _DEAD),
+    "expect-ct": _either_way(_DEAD),
     "feature-policy": _Row(
         _always(_nobody("old browsers obey it", "Permissions Policy")),
         _harmless("without it browsers block less", "Permissions Policy"),
@@ -259,9 +261,9 @@ _TABLE: Mapping[str, _Row] = {
         ),
         _harmless("without it browsers block less", "Subresource Integrity"),
     ),
-    "integrity-policy-report-only": _Row(_always(_REPORTS), _REPORTS),
-    "nel": _Row(_always(_REPORTS), _REPORTS),
-    "p3p": _Row(_always(_DEAD), _DEAD),
+    "integrity-policy-report-only": _either_way(_REPORTS),
+    "nel": _either_way(_REPORTS),
+    "p3p": _either_way(_DEAD),
     "permissions-policy": _Row(
         _always(
             _browsers(
@@ -270,13 +272,13 @@ _TABLE: Mapping[str, _Row] = {
         ),
         _harmless("without it browsers block less", "Permissions Policy"),
     ),
-    "permissions-policy-report-only": _Row(_always(_REPORTS), _REPORTS),
-    "public-key-pins": _Row(_always(_DEAD), _DEAD),
+    "permissions-policy-report-only": _either_way(_REPORTS),
+    "public-key-pins": _either_way(_DEAD),
     "referrer-policy": _Row(
         _referrer, _harmless("browsers then tell by their default", "Referrer Policy section 3")
     ),
-    "report-to": _Row(_always(_REPORTS), _REPORTS),
-    "reporting-endpoints": _Row(_always(_REPORTS), _REPORTS),
+    "report-to": _either_way(_REPORTS),
+    "reporting-endpoints": _either_way(_REPORTS),
     "strict-transport-security": _Row(
         _transport, _nobody("browsers keep what they have seen", "RFC 6797 section 8.1")
     ),
@@ -287,16 +289,16 @@ _TABLE: Mapping[str, _Row] = {
         _always(_harmless("it only changes when names are looked up", "MDN")),
         _harmless("it only changes when names are looked up", "MDN"),
     ),
-    "x-download-options": _Row(_always(_DEAD), _DEAD),
+    "x-download-options": _either_way(_DEAD),
     "x-frame-options": _Row(
         _always(_FRAMED), _harmless("without it browsers block less", "HTML section 7.1.6")
     ),
     "x-permitted-cross-domain-policies": _Row(
         _always(_harmless("only plugins that are gone asked for it", "OWASP Secure Headers")), _DEAD
     ),
-    "x-ua-compatible": _Row(_always(_DEAD), _DEAD),
-    "x-webkit-csp": _Row(_always(_DEAD), _DEAD),
-    "x-content-security-policy": _Row(_always(_DEAD), _DEAD),
+    "x-ua-compatible": _either_way(_DEAD),
+    "x-webkit-csp": _either_way(_DEAD),
+    "x-content-security-policy": _either_way(_DEAD),
     "x-xss-protection": _Row(
         _filter, _harmless("browsers no longer have the filter", "OWASP Secure Headers")
     ),

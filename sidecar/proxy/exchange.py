@@ -257,7 +257,7 @@ class Exchange:
                 deadlines.set(body, bounds.body_idle, _body_late)
                 piece = await body.readany()
                 deadlines.drop(body)
-                self._begun += piece[: max(0, self._watched - taken)]
+                self._begun += piece[: self._watched - len(self._begun)]
                 taken += len(piece)
                 self._judge_octets(taken)
                 if upstream.done or upstream.failure is not None:

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 
 from sidecar.policy.model import KINDS
 from sidecar.policy.plan import Plan, RoutePlan, RuleLine
+from sidecar.policy.reports import CAUSE_KINDS
 from sidecar.policy.trial import by_api
 from sidecar.policy.witness import witnesses
 from sidecar.rollout.testimony import Evidence, Trial
 from sidecar.telemetry import Metrics
-from sidecar.telemetry.metrics import CAUSE_KINDS, ENGINES, SEEN
+from sidecar.telemetry.metrics import ENGINES, SEEN
 
 SETTLE = 5.0
 """Seconds in which `report-uri` has delivered what it will."""

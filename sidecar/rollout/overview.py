@@ -12,7 +12,7 @@ from typing import Any
 
 from sidecar.policy.model import MODES, Mode
 from sidecar.policy.plan import Plan, RuleLine
-from sidecar.rollout.gate import judge
+from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
 
 Trend = Callable[[str, str], Sequence[float]]
@@ -102,6 +102,7 @@ def _view(
     verdict = judge(rule, own.values(), minimums, at)
     settled = modes <= {"off"} or modes <= {"enforce", "off"}
     outcome = ("off" if mode == "off" else "enforcing") if settled else verdict.outcome
+    affected = any(item.affected for item in judged(rule, own.values()))
     series = [list(trend(route, rule)) for route, _ in where]
     return RuleView(
         rule,
@@ -112,7 +113,7 @@ def _view(
         verdict.reasons,
         "" if settled else _next(verdict),
         "" if settled else _command(verdict, mode),
-        () if settled else _progress(verdict, minimums),
+        () if settled else _progress(verdict, minimums, affected=affected),
         tuple(_witnesses(own.values())),
         tuple(dict(cause) for item in own.values() for cause in item.trial.causes),
         tuple(sum(numbers) for numbers in zip(*[one for one in series if one], strict=False)),
@@ -149,24 +150,19 @@ def _command(verdict: Verdict, mode: Mode) -> str:
     return "sidecar evidence"
 
 
-def _progress(verdict: Verdict, minimums: Minimums) -> tuple[Progress, ...]:
+_COUNTED = {"browsers": "page loads", "proxy": "requests"}
+"""What a witness sees, by its kind."""
+
+
+def _progress(verdict: Verdict, minimums: Minimums, *, affected: bool) -> tuple[Progress, ...]:
     """What the gate counts, as bars."""
-    seen: tuple[Progress, ...] = ()
-    if "nobody" not in verdict.witnesses:
-        what = (
-            "page loads"
-            if "browsers" in verdict.witnesses
-            else "requests"
-            if "proxy" in verdict.witnesses
-            else "responses"
-        )
-        have = min(verdict.testified, minimums.requests)
-        text = f"{verdict.testified:,.0f} of {minimums.requests:,} {what}"
-        seen = (Progress(what, have, minimums.requests, text),)
-    time = Progress(
-        "time",
-        min(verdict.elapsed, minimums.time),
-        minimums.time,
-        f"{span(verdict.elapsed)} of {span(minimums.time)}",
-    )
-    return (*seen, time)
+    text = f"{span(verdict.elapsed)} of {span(minimums.time)}"
+    time = Progress("time", min(verdict.elapsed, minimums.time), minimums.time, text)
+    if "nobody" in verdict.witnesses:
+        return (time,)
+    # Where the rule would change nothing, no witness is asked: the gate counts responses.
+    kinds = verdict.witnesses if affected else ()
+    what = next((word for kind, word in _COUNTED.items() if kind in kinds), "responses")
+    text = f"{verdict.testified:,.0f} of {minimums.requests:,} {what}"
+    have = min(verdict.testified, minimums.requests)
+    return Progress(what, have, minimums.requests, text), time

@@ -27,7 +27,7 @@ from sidecar.policy.fetch import OUTCOMES
 from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
-from sidecar.policy.reports import DISPOSITIONS
+from sidecar.policy.reports import CAUSE_KINDS, DISPOSITIONS
 from sidecar.policy.shares import Shared
 
 Labels: TypeAlias = tuple[str, ...]
@@ -47,8 +47,6 @@ class Metric:
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
-CAUSE_KINDS = ("served", "script", "unexplained", "noise")
-"""Of a browser's report in trial: in a page that we served, made by the site's own script, neither, or an extension's."""
 SEEN = (*OUTCOMES, "waiting")
 """What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours."""
 RELOADS = ("activated", "unchanged", "rejected", "pinned")

@@ -186,3 +186,21 @@ async def test_a_rollback_needs_a_reason_and_a_yes(admin: Control):
     word, parent = await form(admin), str(admin.made.current.parent)
 
     assert (await ordered(admin, "rollback", form=word, to=parent, reason="x"))[1].startswith("/?told=Nothing was changed")
+
+
+async def test_the_rules_come_alone_for_a_page_that_is_open(admin: Control):
+    """Without the journal and the forms, which an open page need not read again."""
+    status, page, headers = await admin.get("/rules")
+    outline = Outline(str(page))
+
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert ("id", "rules") in outline.attributes
+    assert "form" not in outline.tags
+
+
+async def test_each_form_that_rolls_back_asks_for_a_yes(admin: Control):
+    """On the page and beside an older revision: what the order wants, the form asks."""
+    for path in ("/", f"/revisions/{admin.made.current.parent}"):
+        outline = Outline(str((await admin.get(path))[1]))
+        assert ("action", "/orders/rollback") in outline.attributes
+        assert ("name", "sure") in outline.attributes, path

@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from websockets.sync.client import connect
@@ -118,15 +117,10 @@ class Person:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(AssertionError):
             self.tab.send("Page.close")
-        self.tab.__exit__(kind, error, trace)
+        self.tab.__exit__(None, None, None)
 
     def begins(self) -> None:
         """A visit begins: what arrived before is not of it."""

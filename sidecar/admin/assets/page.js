@@ -72,7 +72,7 @@ function addCopyButtons(part) {
 async function refresh() {
   const old = document.getElementById("rules");
   if (document.hidden || old.contains(document.activeElement)) return;
-  const response = await fetch("/", { headers: { Accept: "text/html" } }).catch(() => null);
+  const response = await fetch("/rules").catch(() => null);
   if (!response || !response.ok || response.redirected) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.getElementById("rules");

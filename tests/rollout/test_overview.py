@@ -1,0 +1,115 @@
+"""Where each rule stands: joined from the plan, the evidence and the gate, over all its routes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sidecar.rollout.overview import RuleView, overview
+from sidecar.rollout.testimony import Evidence, Minimums, Trial
+from tests.policy.making import plan
+
+NOW = 10_000.0
+MINIMUMS = Minimums(requests=100, time=3600)
+CSP = {"header": "Content-Security-Policy", "action": "set", "value": "default-src 'self'"}
+CAUSE = {
+    "id": "c1",
+    "kind": "served",
+    "directive": "script-src",
+    "blocked": "inline",
+    "sample": "x()",
+    "pages": ["/"],
+    "count": 3,
+    "clients": 1,
+}
+WITNESSES = {
+    kind: ({"kind": kind, "why": "w", "source": "s", "next": "Do it."},)
+    for kind in ("harmless", "proxy", "browsers", "nobody")
+}
+SEEN = Evidence("default", "it", "report-only", 0.0, 100.0, 40.0, witnesses=WITNESSES["harmless"])
+
+
+def views(rules: dict[str, Any], *evidence: Evidence, **more: Any) -> list[RuleView]:
+    """The overview of a policy whose trends are 1 and 2 on each route."""
+    return overview(plan(rules, **more), evidence, MINIMUMS, NOW, lambda route, rule: (1.0, 2.0))
+
+
+def view(mode: str = "report-only", **known: Any) -> RuleView:
+    """One rule, seen as told."""
+    seen = replace(SEEN, mode=mode, **known)
+    return views({"it": CSP | {"mode": mode}}, seen)[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "known", "outcome", "command"),
+    [
+        ("report-only", {}, "pass", "sidecar promote it"),
+        ("report-only", {"evaluated": 5.0}, "inconclusive", "sidecar evidence"),
+        ("report-only", {"witnesses": WITNESSES["browsers"]}, "inconclusive", ""),
+        ("report-only", {"witnesses": WITNESSES["nobody"]}, "inconclusive", 'sidecar promote it --override "why"'),
+        ("trial", {"witnesses": WITNESSES["browsers"], "trial": Trial(causes=(CAUSE,))}, "fail", "sidecar reports it"),
+        ("enforce", {}, "enforcing", ""),
+        ("off", {}, "off", ""),
+    ],
+)  # fmt: skip
+def test_each_rule_has_an_outcome_and_a_next_command(
+    mode: str, known: dict[str, Any], outcome: str, command: str
+):
+    """The gate's word, and what to run now."""
+    found = view(mode, **known)
+    assert (found.outcome, found.command) == (outcome, command)
+    assert bool(found.next) == (outcome not in ("enforcing", "off"))
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, ["100 of 100 responses", "2h 46m of 1h"]),
+        ({"witnesses": WITNESSES["proxy"], "outcomes": {"safe": 7.0}}, ["7 of 100 requests", "2h 46m of 1h"]),
+        ({"witnesses": WITNESSES["browsers"]}, ["0 of 100 page loads", "2h 46m of 1h"]),
+        ({"witnesses": WITNESSES["browsers"], "affected": 0.0}, ["100 of 100 responses", "2h 46m of 1h"]),
+        ({"witnesses": WITNESSES["nobody"]}, ["2h 46m of 1h"]),
+    ],
+)  # fmt: skip
+def test_progress_counts_what_the_witness_sees(known: dict[str, Any], expected: list[str]):
+    """Page loads only where browsers were asked; nothing where nobody can tell."""
+    found = view(**known).progress
+    assert [bar.text for bar in found] == expected
+    assert all(bar.have <= bar.need for bar in found)
+
+
+def test_a_rule_is_one_row_over_its_routes():
+    """Its highest mode, each route's own, and the sum of their trends."""
+    routes = [{"name": "api", "match": {"path": "/api/**"}, "rules": {"it": {"mode": "trial"}}}]
+    (found,) = views(
+        {"it": CSP | {"mode": "report-only"}},
+        SEEN,
+        replace(SEEN, route="api", mode="trial"),
+        routes=routes,
+    )
+
+    assert [(place.route, place.mode) for place in found.places] == [
+        ("api", "trial"),
+        ("default", "report-only"),
+    ]
+    assert (found.mode, found.does, found.trend) == (
+        "trial",
+        "set Content-Security-Policy",
+        (2.0, 4.0),
+    )
+    assert found.data()["rule"] == "it"
+
+
+def test_a_rule_that_nothing_is_known_of_has_a_row():
+    """Before the first response."""
+    (found,) = views(
+        {"it": {"cookie": "sid", "attributes": {"Secure": True}, "mode": "report-only"}}
+    )
+
+    assert (found.does, found.outcome, found.places[0].evaluated) == (
+        "cookie sid",
+        "inconclusive",
+        0.0,
+    )
