@@ -19,8 +19,8 @@ from tests.zoo.browser import Context, Person, Visitors
 from tests.zoo.service import Service
 from tests.zoo.site import Site
 
-AT_ONCE = 8
-"""Sites that are visited side by side; most of a visit is waiting."""
+AT_ONCE = 3
+"""Sites that are visited side by side; more of them would starve the tests that run beside these."""
 T = TypeVar("T")
 
 
