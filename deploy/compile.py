@@ -14,9 +14,30 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
-    *("policy/judge", "policy/matching", "policy/plan", "rollout/capture", "telemetry/__init__", "telemetry/metrics"),
-    *("proxy/answer", "proxy/context", "proxy/deadlines", "proxy/downstream", "proxy/exchange", "proxy/faults"),
-    *("proxy/flow", "proxy/forwarding", "proxy/pool", "proxy/rules", "proxy/turns", "proxy/upstream"),
+    *(
+        "policy/judge",
+        "policy/matching",
+        "policy/plan",
+        "rollout/capture",
+        "telemetry/__init__",
+        "telemetry/metrics",
+    ),
+    *(
+        "proxy/answer",
+        "proxy/context",
+        "proxy/deadlines",
+        "proxy/downstream",
+        "proxy/exchange",
+        "proxy/faults",
+    ),
+    *(
+        "proxy/flow",
+        "proxy/forwarding",
+        "proxy/pool",
+        "proxy/rules",
+        "proxy/turns",
+        "proxy/upstream",
+    ),
 )
 """What every request passes through."""
 
@@ -26,7 +47,11 @@ class CompileHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """What a build that compiles needs besides; it must see the package's own dependencies too, for their types."""
-        return ["mypy>=1.18", "setuptools>=77", "types-PyYAML>=6", *self.metadata.core.dependencies] if _wanted() else []
+        return (
+            ["mypy>=1.18", "setuptools>=77", "types-PyYAML>=6", *self.metadata.core.dependencies]
+            if _wanted()
+            else []
+        )
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before the files are collected. An editable install stays plain: its sources are to be changed."""
@@ -49,7 +74,11 @@ def _compiled(root: Path, folder: Path) -> list[Path]:
     from setuptools.command.build_ext import build_ext
 
     paths = [str(root / "sidecar" / f"{name}.py") for name in MODULES]
-    command = build_ext(Distribution({"name": "sidecar", "ext_modules": mypycify(paths, target_dir=str(folder / "c"))}))
+    command = build_ext(
+        Distribution(
+            {"name": "sidecar", "ext_modules": mypycify(paths, target_dir=str(folder / "c"))}
+        )
+    )
     command.build_lib, command.build_temp = str(folder), str(folder / "c")
     command.ensure_finalized()
     command.run()

@@ -74,7 +74,13 @@ def sample_service() -> web.Application:
         return _faulty(web.json_response({"items": ["kettle", "teapot"]}))
 
     async def broken(_request: web.Request) -> web.Response:
-        return _faulty(web.Response(status=500, text="<h1>Internal error in shop.views line 42</h1>\n", content_type="text/html"))
+        return _faulty(
+            web.Response(
+                status=500,
+                text="<h1>Internal error in shop.views line 42</h1>\n",
+                content_type="text/html",
+            )
+        )
 
     async def old(_request: web.Request) -> web.Response:
         return _faulty(web.Response(status=302, headers={"Location": "/"}))
@@ -87,7 +93,13 @@ def sample_service() -> web.Application:
             await asyncio.sleep(0.5)
         return answer
 
-    for path, handler in (("/", home), ("/api/items", api), ("/broken", broken), ("/old", old), ("/stream", stream)):
+    for path, handler in (
+        ("/", home),
+        ("/api/items", api),
+        ("/broken", broken),
+        ("/old", old),
+        ("/stream", stream),
+    ):
         app.router.add_get(path, handler)
     return app
 
@@ -108,7 +120,9 @@ async def show(folder: Path, port: int) -> None:
         runner = web.AppRunner(sample_service(), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        service = Service(_settings(folder, policy, f"http://127.0.0.1:{runner.addresses[0][1]}", port), sink)
+        service = Service(
+            _settings(folder, policy, f"http://127.0.0.1:{runner.addresses[0][1]}", port), sink
+        )
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -130,7 +144,14 @@ def _starter(folder: Path, console: Console) -> Path:
     """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old state is not."""
     policy, mark = folder / "policy.yaml", folder / ".sidecar-demo"
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
-        raise PolicyError((Problem(f"{folder} holds something else than a demo", "choose another with --dir, or remove it"),))
+        raise PolicyError(
+            (
+                Problem(
+                    f"{folder} holds something else than a demo",
+                    "choose another with --dir, or remove it",
+                ),
+            )
+        )
     folder.mkdir(parents=True, exist_ok=True)
     mark.touch()
     shutil.rmtree(folder / "state", ignore_errors=True)
@@ -171,16 +192,34 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
     events = shlex.quote(str(folder / "events.jsonl"))
     sidecar = f"{command} --admin http://{service.admin}".replace(" --admin", " {verb} --admin")
     steps = (
-        ("1. Report-only: the answer is the service's own, faults and all.", f"curl -si http://{listen}/", head),
+        (
+            "1. Report-only: the answer is the service's own, faults and all.",
+            f"curl -si http://{listen}/",
+            head,
+        ),
         ("2. What would have changed is told, and counted.", f"tail -n 1 {events}", ""),
         ("", f"curl -s http://{service.health}/metrics | grep violations_total", ""),
-        ("3. Enforce: change one word in the file; it is in force within two seconds.", f"sed -i.bak 's/^mode: report-only/mode: enforce/' {policy}", ""),
-        ("", f"curl -si http://{listen}/     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)", ""),
-        ("4. Roll back: at once, and it stays back although the file still says enforce.", sidecar.format(verb="rollback"), ""),
+        (
+            "3. Enforce: change one word in the file; it is in force within two seconds.",
+            f"sed -i.bak 's/^mode: report-only/mode: enforce/' {policy}",
+            "",
+        ),
+        (
+            "",
+            f"curl -si http://{listen}/     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)",
+            "",
+        ),
+        (
+            "4. Roll back: at once, and it stays back although the file still says enforce.",
+            sidecar.format(verb="rollback"),
+            "",
+        ),
         ("", sidecar.format(verb="history"), ""),
     )
     console.print(Text("\nheader-sidecar demo", style="bold"))
-    console.print(f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second terminal; Ctrl-C ends it.\n")
+    console.print(
+        f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second terminal; Ctrl-C ends it.\n"
+    )
     for title, line, seen in steps:
         if title:
             console.print(Text(title, style="bold"))
@@ -212,7 +251,13 @@ def _head(address: str) -> str:
         answer.read()
     finally:
         connection.close()
-    return "\n".join(f"     {line}" for line in (f"HTTP/1.1 {answer.status} {answer.reason}", *(f"{name}: {value}" for name, value in answer.getheaders())))
+    return "\n".join(
+        f"     {line}"
+        for line in (
+            f"HTTP/1.1 {answer.status} {answer.reason}",
+            *(f"{name}: {value}" for name, value in answer.getheaders()),
+        )
+    )
 
 
 def _say(console: Console, told: dict[str, Any]) -> None:
@@ -222,7 +267,11 @@ def _say(console: Console, told: dict[str, Any]) -> None:
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in told["changes"]))
         text = f"{told['http.request.method']} {told['url.path']} {told['http.response.status_code']}: {names}"
     elif event == "policy.rejected":
-        text = "the file is not put in force; the last good revision stays\n     " + "\n     ".join(told["problems"])
+        text = "the file is not put in force; the last good revision stays\n     " + "\n     ".join(
+            told["problems"]
+        )
     else:
-        text = ", ".join(f"{key} {told[key]}" for key in ("revision", "left", "mode", "who") if told.get(key))
+        text = ", ".join(
+            f"{key} {told[key]}" for key in ("revision", "left", "mode", "who") if told.get(key)
+        )
     console.print(Text.assemble("   ", (f"{event:<22}", "bold"), text))

@@ -56,14 +56,20 @@ class Answer:
 
     def same(self, other: Answer) -> bool:
         """Equal but for what differs from one moment to the next."""
-        return (self.status, _lasting(self.lines), self.body) == (other.status, _lasting(other.lines), other.body)
+        return (self.status, _lasting(self.lines), self.body) == (
+            other.status,
+            _lasting(other.lines),
+            other.body,
+        )
 
 
 def _lasting(lines: Lines) -> Lines:
     return [line for line in lines if line[0].lower() not in _ASIDE]
 
 
-async def rehearse(settings: Settings, paths: Sequence[str], recorded: Sequence[dict[str, Any]] = ()) -> AsyncIterator[Step]:
+async def rehearse(
+    settings: Settings, paths: Sequence[str], recorded: Sequence[dict[str, Any]] = ()
+) -> AsyncIterator[Step]:
     """Try the release of a policy; yields each step as it is done.
 
     Args:
@@ -74,36 +80,66 @@ async def rehearse(settings: Settings, paths: Sequence[str], recorded: Sequence[
     failed = False
     for finding in deployment.check(settings):
         failed |= finding.outcome == "fail"
-        yield Step(finding.name, finding.outcome != "fail", finding.text + (" (warning)" if finding.outcome == "warn" else ""))
+        yield Step(
+            finding.name,
+            finding.outcome != "fail",
+            finding.text + (" (warning)" if finding.outcome == "warn" else ""),
+        )
     if failed:
         yield Step("rehearsal", passed=False, text="not started: put the above right first")
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-rehearsal-") as folder:
         async with _upstream(settings, recorded) as (upstream, more):
-            async for step in _steps(settings, upstream, Path(folder), tuple(dict.fromkeys((*paths, *more)) or ("/",))):
+            async for step in _steps(
+                settings, upstream, Path(folder), tuple(dict.fromkeys((*paths, *more)) or ("/",))
+            ):
                 yield step
 
 
-async def _steps(settings: Settings, upstream: str, folder: Path, paths: tuple[str, ...]) -> AsyncIterator[Step]:
+async def _steps(
+    settings: Settings, upstream: str, folder: Path, paths: tuple[str, ...]
+) -> AsyncIterator[Step]:
     text = Path(settings.policy).read_bytes().decode("utf-8")
     policy = folder / "policy.yaml"
     policy.write_text(reported(text), "utf-8", newline="")
-    scratch = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "health": "127.0.0.1:0", "admin_token_file": None, "workers": 1}
+    scratch = {
+        "listen": "127.0.0.1:0",
+        "admin": "127.0.0.1:0",
+        "health": "127.0.0.1:0",
+        "admin_token_file": None,
+        "workers": 1,
+    }
     tls = settings.tls.model_copy(update={"certificate": None, "key": None})
-    own = settings.model_copy(update={**scratch, "policy": str(policy), "state": str(folder / "state"), "upstream": upstream, "mode": None, "tls": tls})
+    own = settings.model_copy(
+        update={
+            **scratch,
+            "policy": str(policy),
+            "state": str(folder / "state"),
+            "upstream": upstream,
+            "mode": None,
+            "tls": tls,
+        }
+    )
     with (folder / "events.jsonl").open("wb") as file:
         sink = Sink(file.fileno())
         service = Service(own, sink)
         try:
             began = time.perf_counter()
             await service.start()
-            yield Step("start", passed=True, text="policy in force, listeners open", seconds=time.perf_counter() - began)
+            yield Step(
+                "start",
+                passed=True,
+                text="policy in force, listeners open",
+                seconds=time.perf_counter() - began,
+            )
             direct, reach = await _replay(upstream, paths)
             if reach:
                 yield Step("service", passed=False, text=reach)
                 return
             through, _ = await _replay(f"http://{service.listen[0]}", paths)
-            yield _compare("report-only", direct, through, "the service's own answers, byte for byte")
+            yield _compare(
+                "report-only", direct, through, "the service's own answers, byte for byte"
+            )
             yield await _enforce(service, policy, text, direct)
             if service.revisions.mode == "enforce":
                 yield await _effects(service, direct)
@@ -123,7 +159,12 @@ async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, 
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
     passed = service.revisions.mode == "enforce"
-    return Step("enforce", passed, "every mode in the file set to enforce" if passed else "the edit did not come in force", seconds)
+    return Step(
+        "enforce",
+        passed,
+        "every mode in the file set to enforce" if passed else "the edit did not come in force",
+        seconds,
+    )
 
 
 async def _effects(service: Service, direct: dict[str, Answer]) -> Step:
@@ -134,13 +175,20 @@ async def _effects(service: Service, direct: dict[str, Answer]) -> Step:
     for path, answer in direct.items():
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.lines]
         bare = path.partition("?")[0]
-        facts = Facts("GET", service.listen[0], bare, "http", [], answer.status, fields, "127.0.0.1")
-        expected = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in decide(plan.route(service.listen[0], "GET", bare), facts).fields]
+        facts = Facts(
+            "GET", service.listen[0], bare, "http", [], answer.status, fields, "127.0.0.1"
+        )
+        expected = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in decide(plan.route(service.listen[0], "GET", bare), facts).fields
+        ]
         changed += expected != answer.lines
         if not through[path].same(Answer(answer.status, expected, answer.body)):
             wrong.append(path)
     text = f"{changed} of {len(direct)} answers changed as the policy says"
-    return Step("effects", not wrong, text if not wrong else f"not as expected: {', '.join(wrong[:5])}")
+    return Step(
+        "effects", not wrong, text if not wrong else f"not as expected: {', '.join(wrong[:5])}"
+    )
 
 
 async def _rollbacks(service: Service, direct: dict[str, Answer]) -> Step:
@@ -150,7 +198,9 @@ async def _rollbacks(service: Service, direct: dict[str, Answer]) -> Step:
     latest = service.revisions.current.id
     for _ in range(ROLLBACKS):
         began = time.perf_counter()
-        await asyncio.to_thread(_post, service.admin, "/-/rollback", {"to": target, "who": "rehearsal"})
+        await asyncio.to_thread(
+            _post, service.admin, "/-/rollback", {"to": target, "who": "rehearsal"}
+        )
         restored = await asyncio.to_thread(_get, f"http://{service.listen[0]}", changed)
         taken.append(time.perf_counter() - began)
         if not restored.same(direct[changed]):
@@ -159,18 +209,30 @@ async def _rollbacks(service: Service, direct: dict[str, Answer]) -> Step:
     await service.revisions.rollback(target, who="rehearsal")
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
     median = statistics.median(taken)
-    step = _compare("rollback", direct, through, f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest {max(taken) * 1000:.0f} ms")
+    step = _compare(
+        "rollback",
+        direct,
+        through,
+        f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest {max(taken) * 1000:.0f} ms",
+    )
     return Step(step.name, step.passed, step.text, median)
 
 
 async def _first_changed(service: Service, direct: dict[str, Answer]) -> str:
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
-    return next((path for path, answer in direct.items() if not through[path].same(answer)), next(iter(direct)))
+    return next(
+        (path for path, answer in direct.items() if not through[path].same(answer)),
+        next(iter(direct)),
+    )
 
 
 def _compare(name: str, direct: dict[str, Answer], through: dict[str, Answer], good: str) -> Step:
     different = [path for path, answer in direct.items() if not through[path].same(answer)]
-    return Step(name, not different, good if not different else f"differs from the service's own: {', '.join(different[:5])}")
+    return Step(
+        name,
+        not different,
+        good if not different else f"differs from the service's own: {', '.join(different[:5])}",
+    )
 
 
 async def _replay(base: str, paths: Sequence[str]) -> tuple[dict[str, Answer], str]:
@@ -185,7 +247,9 @@ async def _replay(base: str, paths: Sequence[str]) -> tuple[dict[str, Answer], s
 
 def _connect(base: str) -> http.client.HTTPConnection:
     parts = urlsplit(base)
-    make: Callable[..., http.client.HTTPConnection] = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    make: Callable[..., http.client.HTTPConnection] = (
+        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    )
     return make(parts.hostname or "127.0.0.1", parts.port, timeout=10)
 
 
@@ -212,7 +276,9 @@ def _post(address: str, path: str, body: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def _upstream(settings: Settings, recorded: Sequence[dict[str, Any]]) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
+async def _upstream(
+    settings: Settings, recorded: Sequence[dict[str, Any]]
+) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
     """The real service's address, or that of a server which answers from the recording."""
     if not recorded:
         yield settings.upstream, ()
@@ -223,10 +289,18 @@ async def _upstream(settings: Settings, recorded: Sequence[dict[str, Any]]) -> A
         found = answers.get(request.raw_path)
         if found is None:
             return web.Response(status=404)
-        made = web.Response(status=int(found["status"]), body=str(found.get("content", {}).get("text", "")).encode())
+        made = web.Response(
+            status=int(found["status"]), body=str(found.get("content", {}).get("text", "")).encode()
+        )
         made.headers.popall("Content-Type", None)
         for header in found["headers"]:
-            if header["name"].lower() not in ("content-length", "transfer-encoding", "connection", "content-encoding", "date"):
+            if header["name"].lower() not in (
+                "content-length",
+                "transfer-encoding",
+                "connection",
+                "content-encoding",
+                "date",
+            ):
                 made.headers.add(header["name"], header["value"])
         return made
 

@@ -120,7 +120,9 @@ class Revisions:
         try:
             state = await asyncio.to_thread(self._store.open)
         except OSError as error:
-            said = f"the state folder {self._store.folder} cannot be used: {error.strerror or error}"
+            said = (
+                f"the state folder {self._store.folder} cannot be used: {error.strerror or error}"
+            )
             raise PolicyError((Problem(said, "choose another with --state DIR"),)) from error
         self._parents = state.get("parents") or {}
         self.pinned = state.get("pinned")
@@ -144,7 +146,11 @@ class Revisions:
             self._reloaded("pinned")
         else:
             self.pinned = None
-            parent = last.id if last is not None and last.id != self._in_file else (last.parent if last else None)
+            parent = (
+                last.id
+                if last is not None and last.id != self._in_file
+                else (last.parent if last else None)
+            )
             await self._install(self._made(found, data.decode("utf-8-sig"), "start", parent))
             self._reloaded("activated")
         await self._tell_activated("start")
@@ -154,7 +160,14 @@ class Revisions:
         async with self._lock:
             return await self._reload(who, unpin=unpin)
 
-    async def rollback(self, to: str | None = None, *, who: str = "operator", reason: str = "", cause: str = "operator") -> Revision:
+    async def rollback(
+        self,
+        to: str | None = None,
+        *,
+        who: str = "operator",
+        reason: str = "",
+        cause: str = "operator",
+    ) -> Revision:
         """Put an earlier revision in force and pin it against what the file says now.
 
         Raises:
@@ -173,14 +186,32 @@ class Revisions:
             self.pinned = held_back if held_back != found.id else None
             self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
             self._telemetry.tell(
-                "policy.rolled_back", level="warning", revision=found.id, left=left.id, who=who, reason=reason, cause=cause, mode=self.mode
+                "policy.rolled_back",
+                level="warning",
+                revision=found.id,
+                left=left.id,
+                who=who,
+                reason=reason,
+                cause=cause,
+                mode=self.mode,
             )
             if self.pinned:
                 self._telemetry.tell("policy.pinned", revision=found.id, held_back=self.pinned)
-            await self._keep({"event": "policy.rolled_back", "seen": self._left, "revision": found.id, "left": left.id, "who": who, "reason": reason})
+            await self._keep(
+                {
+                    "event": "policy.rolled_back",
+                    "seen": self._left,
+                    "revision": found.id,
+                    "left": left.id,
+                    "who": who,
+                    "reason": reason,
+                }
+            )
             return found
 
-    async def set_mode(self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None) -> Mode:
+    async def set_mode(
+        self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None
+    ) -> Mode:
         """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; returns the effective mode."""
         async with self._lock:
             return await self._set_mode(mode, reason, who, ttl)
@@ -190,16 +221,28 @@ class Revisions:
         if self._is_over():
             async with self._lock:
                 if self._is_over():  # another order may have come first
-                    await self._set_mode("enforce", "the time of the override is over", "timer", None)
+                    await self._set_mode(
+                        "enforce", "the time of the override is over", "timer", None
+                    )
 
     def _is_over(self) -> bool:
-        return self.override is not None and self.override.until is not None and self._clock() >= self.override.until
+        return (
+            self.override is not None
+            and self.override.until is not None
+            and self._clock() >= self.override.until
+        )
 
     async def _set_mode(self, mode: Mode, reason: str, who: str, ttl: float | None) -> Mode:
-        self.override = None if mode == "enforce" else Override(mode, reason, who, self._clock() + ttl if ttl else None)
+        self.override = (
+            None
+            if mode == "enforce"
+            else Override(mode, reason, who, self._clock() + ttl if ttl else None)
+        )
         await self._swap()
         self._tell_mode(mode, who, reason)
-        await self._keep({"event": "mode.overridden", "mode": mode, "who": who, "reason": reason, "ttl": ttl})
+        await self._keep(
+            {"event": "mode.overridden", "mode": mode, "who": who, "reason": reason, "ttl": ttl}
+        )
         return self.mode
 
     async def watch(self) -> None:
@@ -219,11 +262,19 @@ class Revisions:
     def excerpt(self, problem: Problem) -> str:
         """The line of the refused text with a caret under the place; "" when it is not known."""
         lines = self._refused.splitlines()
-        return f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^" if 0 < problem.line <= len(lines) else ""
+        return (
+            f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^"
+            if 0 < problem.line <= len(lines)
+            else ""
+        )
 
     async def record(self, entry: dict[str, Any]) -> None:
         """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it."""
-        self._telemetry.tell(str(entry["event"]), level="warning", **{key: value for key, value in entry.items() if key not in ("event", "diff")})
+        self._telemetry.tell(
+            str(entry["event"]),
+            level="warning",
+            **{key: value for key, value in entry.items() if key not in ("event", "diff")},
+        )
         await self._keep(entry, state=False)
 
     def history(self) -> list[dict[str, Any]]:
@@ -243,7 +294,9 @@ class Revisions:
     @property
     def ceiling(self) -> Mode | None:
         """The lowest of the process's and the runtime ceiling."""
-        modes = [mode for mode in (self._ceiling, self.override.mode if self.override else None) if mode]
+        modes = [
+            mode for mode in (self._ceiling, self.override.mode if self.override else None) if mode
+        ]
         return lowest(*modes) if modes else None
 
     async def _reload(self, who: str, *, unpin: bool) -> Result:
@@ -262,7 +315,14 @@ class Revisions:
         lifted, self.pinned = self.pinned, None
         if self._in_file == self.current.id:
             if lifted:
-                await self._keep({"event": "policy.unpinned", "revision": self.current.id, "held_back": lifted, "who": who})
+                await self._keep(
+                    {
+                        "event": "policy.unpinned",
+                        "revision": self.current.id,
+                        "held_back": lifted,
+                        "who": who,
+                    }
+                )
             return self._reloaded("unchanged")
         await self._install(self._made(found, data.decode("utf-8-sig"), who, self.current.id))
         self._reloaded("activated")
@@ -270,7 +330,9 @@ class Revisions:
         return "activated"
 
     def _made(self, resolved: Resolved, text: str, who: str, parent: str | None) -> Revision:
-        return Revision(resolved.revision(), resolved, text, str(self.file), self._clock(), who, parent)
+        return Revision(
+            resolved.revision(), resolved, text, str(self.file), self._clock(), who, parent
+        )
 
     async def _install(self, revision: Revision) -> None:
         self._known.pop(revision.id, None)
@@ -306,40 +368,77 @@ class Revisions:
         self.problems = _as_policy_error(error, self.file).problems
         self._reloaded("rejected")
         told = [str(problem) for problem in self.problems[:20]]
-        self._telemetry.tell("policy.rejected", level="error", source=str(self.file), who=who, problems=told, in_force=self.current.id)
+        self._telemetry.tell(
+            "policy.rejected",
+            level="error",
+            source=str(self.file),
+            who=who,
+            problems=told,
+            in_force=self.current.id,
+        )
         await self._keep({"event": "policy.rejected", "who": who, "problems": told}, state=False)
 
     async def _tell_activated(self, who: str) -> None:
         current = self.current
         about = current.resolved.policy
-        facts: dict[str, Any] = {"revision": current.id, "parent": current.parent, "name": about.name, "owner": about.owner, "mode": self.mode, "who": who}
-        self._telemetry.tell("policy.activated", source=current.source, reason=about.reason, **facts)
+        facts: dict[str, Any] = {
+            "revision": current.id,
+            "parent": current.parent,
+            "name": about.name,
+            "owner": about.owner,
+            "mode": self.mode,
+            "who": who,
+        }
+        self._telemetry.tell(
+            "policy.activated", source=current.source, reason=about.reason, **facts
+        )
         if self.override:
             self._tell_mode(self.override.mode, self.override.who, self.override.reason)
-        await self._keep({"event": "policy.activated", "seen": self._left, "reason": about.reason, **facts})
+        await self._keep(
+            {"event": "policy.activated", "seen": self._left, "reason": about.reason, **facts}
+        )
 
     def _tell_mode(self, mode: Mode, who: str, reason: str) -> None:
         until = self.override.until if self.override else None
         self._telemetry.tell(
-            "mode.overridden", level="warning", override=mode, mode=self.mode, policy_mode=self.current.resolved.mode, who=who, reason=reason, until=until
+            "mode.overridden",
+            level="warning",
+            override=mode,
+            mode=self.mode,
+            policy_mode=self.current.resolved.mode,
+            who=who,
+            reason=reason,
+            until=until,
         )
 
     async def _keep(self, entry: dict[str, Any], *, state: bool = True) -> None:
         current = self.current
-        stamped = {"time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"), **entry}
+        stamped = {
+            "time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
+            **entry,
+        }
         override = self.override
         saved = {
             "active": current.id,
             "pinned": self.pinned,
             "parents": self._parents,
-            "override": {"mode": override.mode, "reason": override.reason, "who": override.who, "until": override.until} if override else None,
+            "override": {
+                "mode": override.mode,
+                "reason": override.reason,
+                "who": override.who,
+                "until": override.until,
+            }
+            if override
+            else None,
         }
         try:
             await asyncio.to_thread(self._write, current, stamped, saved if state else None)
         except OSError as error:
             self._telemetry.tell("state.failed", level="error", detail=str(error))
 
-    def _write(self, current: Revision, entry: dict[str, Any], state: dict[str, Any] | None) -> None:
+    def _write(
+        self, current: Revision, entry: dict[str, Any], state: dict[str, Any] | None
+    ) -> None:
         if state is not None:
             self._store.save_text(current.id, current.text)
             self._store.save_state(state)
@@ -347,9 +446,15 @@ class Revisions:
 
     def _find(self, revision: str) -> Revision:
         known = {*self._known, *self._store.revisions()}
-        fitting = [revision] if revision in known else sorted(name for name in known if name.startswith(revision))
+        fitting = (
+            [revision]
+            if revision in known
+            else sorted(name for name in known if name.startswith(revision))
+        )
         if len(fitting) > 1:
-            raise Refused(f"{revision!r} is the beginning of {len(fitting)} revisions: {', '.join(fitting[:5])}; write more of it")
+            raise Refused(
+                f"{revision!r} is the beginning of {len(fitting)} revisions: {', '.join(fitting[:5])}; write more of it"
+            )
         found = (self._known.get(fitting[0]) or self._kept(fitting[0])) if fitting else None
         if found is None:
             raise Refused(f"no revision {revision!r}; `sidecar history` lists them")
@@ -363,13 +468,23 @@ class Revisions:
             resolved = load_policy(text.encode(), f"revision {revision}")
         except PolicyError:
             return None
-        return Revision(revision, resolved, text, str(self.file), self._clock(), "state", self._parents.get(revision))
+        return Revision(
+            revision,
+            resolved,
+            text,
+            str(self.file),
+            self._clock(),
+            "state",
+            self._parents.get(revision),
+        )
 
     def _restore_override(self, saved: object) -> None:
         if isinstance(saved, dict) and saved.get("mode") in ("off", "report-only", "trial"):
             until = saved.get("until")
             if until is None or until > self._clock():
-                self.override = Override(saved["mode"], saved.get("reason", ""), saved.get("who", ""), until)
+                self.override = Override(
+                    saved["mode"], saved.get("reason", ""), saved.get("who", ""), until
+                )
 
     def _fingerprint(self) -> str:
         try:

@@ -11,11 +11,19 @@ from typing import Any
 
 import sidecar
 
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 _HOME = "https://github.com/header-sidecar/header-sidecar"
 
 
-def log(rules: Iterable[Mapping[str, Any]], results: Iterable[Mapping[str, Any]], *, notes: Iterable[Mapping[str, Any]] = (), successful: bool = True) -> dict[str, Any]:
+def log(
+    rules: Iterable[Mapping[str, Any]],
+    results: Iterable[Mapping[str, Any]],
+    *,
+    notes: Iterable[Mapping[str, Any]] = (),
+    successful: bool = True,
+) -> dict[str, Any]:
     """A log with one run.
 
     Args:
@@ -26,10 +34,20 @@ def log(rules: Iterable[Mapping[str, Any]], results: Iterable[Mapping[str, Any]]
     """
     known = list(rules)
     places = {rule["id"]: index for index, rule in enumerate(known)}
-    driver = {"name": "header-sidecar", "semanticVersion": sidecar.__version__, "informationUri": _HOME, "rules": known}
+    driver = {
+        "name": "header-sidecar",
+        "semanticVersion": sidecar.__version__,
+        "informationUri": _HOME,
+        "rules": known,
+    }
     run = {
         "tool": {"driver": driver},
-        "invocations": [{"executionSuccessful": successful, "toolExecutionNotifications": list(notes)}],
-        "results": [{"ruleId": result["ruleId"], "ruleIndex": places[result["ruleId"]], **result} for result in results],
+        "invocations": [
+            {"executionSuccessful": successful, "toolExecutionNotifications": list(notes)}
+        ],
+        "results": [
+            {"ruleId": result["ruleId"], "ruleIndex": places[result["ruleId"]], **result}
+            for result in results
+        ],
     }
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}

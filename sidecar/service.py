@@ -54,7 +54,13 @@ class Service:
     def __init__(self, settings: Settings, sink: Sink) -> None:
         self.settings = settings
         log = settings.log
-        self.telemetry = Telemetry(Events(sink, level=log.level, per_second=log.events_per_second), Metrics(), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second, canary=settings.trial.canary)
+        self.telemetry = Telemetry(
+            Events(sink, level=log.level, per_second=log.events_per_second),
+            Metrics(),
+            value_bytes=log.value_bytes,
+            reports_per_second=settings.reports.per_second,
+            canary=settings.trial.canary,
+        )
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
         self._store = Store(Path(settings.state))
@@ -63,11 +69,29 @@ class Service:
         self.book = Book(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
-        self.revisions = Revisions(Path(settings.policy), self._store, self.telemetry, ceiling=settings.mode, publish=publish, seen=self._seen, observers=(self._activated,))
-        self.plane = self._workers or DataPlane(settings, lambda: self.revisions.active, self.telemetry, reports=self.telemetry.browser_reports)
+        self.revisions = Revisions(
+            Path(settings.policy),
+            self._store,
+            self.telemetry,
+            ceiling=settings.mode,
+            publish=publish,
+            seen=self._seen,
+            observers=(self._activated,),
+        )
+        self.plane = self._workers or DataPlane(
+            settings,
+            lambda: self.revisions.active,
+            self.telemetry,
+            reports=self.telemetry.browser_reports,
+        )
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
-        self._lookout = Lookout(settings.baseline, self._sent, lambda: [route.name for route in self.revisions.active.plan.routes], self.telemetry)
+        self._lookout = Lookout(
+            settings.baseline,
+            self._sent,
+            lambda: [route.name for route in self.revisions.active.plan.routes],
+            self.telemetry,
+        )
         self.listen: list[str] = []
         self.admin = self.health = ""
         self._token = read_token(settings.admin, settings.admin_token_file)
@@ -88,7 +112,15 @@ class Service:
         await self._lookout.open()
         self.book.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
-        process = Process(self._facts, self._ready, self._refresh, self._evidence, self._rollout, self._lookout.told, self._causes)
+        process = Process(
+            self._facts,
+            self._ready,
+            self._refresh,
+            self._evidence,
+            self._rollout,
+            self._lookout.told,
+            self._causes,
+        )
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
             self.listen = await self._bound("listen", self.plane.start())
@@ -98,9 +130,23 @@ class Service:
         except BaseException:
             await self.close()
             raise
-        self._tasks = [asyncio.create_task(self._always(self.revisions.watch)), asyncio.create_task(self._always(self._tick))]
-        listeners: dict[str, Any] = {"listen": self.listen, "admin": self.admin, "health": self.health, "upstream": self.settings.upstream}
-        self.telemetry.tell("service.started", version=sidecar.__version__, mode=self.revisions.mode, revision=self.revisions.current.id, **listeners)
+        self._tasks = [
+            asyncio.create_task(self._always(self.revisions.watch)),
+            asyncio.create_task(self._always(self._tick)),
+        ]
+        listeners: dict[str, Any] = {
+            "listen": self.listen,
+            "admin": self.admin,
+            "health": self.health,
+            "upstream": self.settings.upstream,
+        }
+        self.telemetry.tell(
+            "service.started",
+            version=sidecar.__version__,
+            mode=self.revisions.mode,
+            revision=self.revisions.current.id,
+            **listeners,
+        )
 
     async def run(self) -> None:
         """Start, hear signals, and return when the process may end."""
@@ -129,7 +175,12 @@ class Service:
             await self._workers.begin_drain()
         self.plane.draining = True
         timeouts = self.settings.timeouts
-        self.telemetry.tell("service.draining", delay=timeouts.drain_delay, grace=timeouts.drain, in_flight=int(self.telemetry.in_flight.n))
+        self.telemetry.tell(
+            "service.draining",
+            delay=timeouts.drain_delay,
+            grace=timeouts.drain,
+            in_flight=int(self.telemetry.in_flight.n),
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._hurried.wait(), timeouts.drain_delay)
         if not self._hurried.is_set():
@@ -163,8 +214,12 @@ class Service:
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: order(lambda: self.revisions.reload("signal")),
-            signal.SIGUSR1: lambda: self.telemetry.tell("service.state", **status(self.revisions), **self._facts()),
-            signal.SIGUSR2: order(lambda: self.revisions.set_mode("report-only", who="signal", reason="SIGUSR2")),
+            signal.SIGUSR1: lambda: self.telemetry.tell(
+                "service.state", **status(self.revisions), **self._facts()
+            ),
+            signal.SIGUSR2: order(
+                lambda: self.revisions.set_mode("report-only", who="signal", reason="SIGUSR2")
+            ),
         }
 
     async def _serve(self, app: web.Application, address: str) -> str:
@@ -184,7 +239,13 @@ class Service:
         except OSError as error:
             wanted = getattr(self.settings, name)
             cure = f"choose another with --{name} HOST:PORT"
-            raise PolicyError((Problem(f"{name} address {wanted} cannot be bound: {error.strerror or error}", cure),)) from error
+            raise PolicyError(
+                (
+                    Problem(
+                        f"{name} address {wanted} cannot be bound: {error.strerror or error}", cure
+                    ),
+                )
+            ) from error
 
     def _seen(self) -> list[dict[str, Any]]:
         return [item.data() for item in self.book.evidence() if item.evaluated]
@@ -203,7 +264,10 @@ class Service:
         return await self._workers.seen() if self._workers else self._tally.cells()
 
     def _causes(self) -> dict[str, Any]:
-        return {"causes": [cause.data() for cause in self.causes.all()], "overflow": self.causes.overflow}
+        return {
+            "causes": [cause.data() for cause in self.causes.all()],
+            "overflow": self.causes.overflow,
+        }
 
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
@@ -218,7 +282,9 @@ class Service:
     async def _rollout(self) -> dict[str, Any]:
         await self._refresh()
         minimums, at = Minimums(), time.time()
-        views = overview(self.revisions.active.plan, self.book.evidence(), minimums, at, self._trend.of)
+        views = overview(
+            self.revisions.active.plan, self.book.evidence(), minimums, at, self._trend.of
+        )
         return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -227,7 +293,12 @@ class Service:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - whatever it is, the watch over the file must not die of it
-                self.telemetry.tell("process.error", level="error", detail=f"{work.__qualname__} failed", error=repr(error)[:500])
+                self.telemetry.tell(
+                    "process.error",
+                    level="error",
+                    detail=f"{work.__qualname__} failed",
+                    error=repr(error)[:500],
+                )
                 await asyncio.sleep(1)
 
     async def _tick(self) -> None:
@@ -248,12 +319,16 @@ class Service:
         """The guard fired: what came in force goes back, by the way it came."""
         before, now = self._guard.before, self.revisions.current.id
         self.telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
-        self.telemetry.tell("guard.fired", level="error", revision=now, signal=breach.signal, reason=str(breach))
+        self.telemetry.tell(
+            "guard.fired", level="error", revision=now, signal=breach.signal, reason=str(breach)
+        )
         try:
             if before is None or before == now:
                 await self.revisions.set_mode("report-only", who="guard", reason=str(breach))
             else:
-                await self.revisions.rollback(before, who="guard", reason=str(breach), cause="guard")
+                await self.revisions.rollback(
+                    before, who="guard", reason=str(breach), cause="guard"
+                )
         except Refused as refused:
             await self.revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")
 
@@ -279,9 +354,15 @@ class Service:
         }
         if self._workers:
             missing = self._workers.missing()
-            checks["workers"] = f"{missing} of {self.settings.workers} are missing" if missing * 2 > self.settings.workers else ""
+            checks["workers"] = (
+                f"{missing} of {self.settings.workers} are missing"
+                if missing * 2 > self.settings.workers
+                else ""
+            )
         if self.settings.ready.upstream:
-            checks["upstream"] = "" if await self.plane.upstream_reachable() else "does not take connections"
+            checks["upstream"] = (
+                "" if await self.plane.upstream_reachable() else "does not take connections"
+            )
         return checks
 
 
@@ -304,7 +385,12 @@ async def serve(settings: Settings, sink: Sink) -> None:
 
     def complain(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        service.telemetry.tell("process.error", level="error", detail=str(context.get("message"))[:500], error=repr(error)[:500])
+        service.telemetry.tell(
+            "process.error",
+            level="error",
+            detail=str(context.get("message"))[:500],
+            error=repr(error)[:500],
+        )
 
     asyncio.get_running_loop().set_exception_handler(complain)
     with contextlib.suppress(asyncio.CancelledError):

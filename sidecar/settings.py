@@ -23,6 +23,7 @@ ENV_PREFIX = "SIDECAR_"
 # service that is named "sidecar"; nobody wrote them as settings.
 _NOT_SETTINGS = re.compile(r"SIDECAR_(CONFIG|SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?)")
 
+
 def _address(value: object) -> object:
     text = str(value)
     if text.startswith("unix:"):
@@ -41,13 +42,21 @@ def _upstream(value: object) -> object:
             raise ValueError(f"unknown upstream {text!r}; write unix:/path/to/socket")
         return text
     try:
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        right = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         right = False
     if not right:
-        raise ValueError(f"unknown upstream {text!r}; write http://HOST:PORT, https://HOST:PORT or unix:/path")
+        raise ValueError(
+            f"unknown upstream {text!r}; write http://HOST:PORT, https://HOST:PORT or unix:/path"
+        )
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
-        raise ValueError(f"upstream {text!r} has more than scheme, host and port; the target passes as the client sent it")
+        raise ValueError(
+            f"upstream {text!r} has more than scheme, host and port; the target passes as the client sent it"
+        )
     return text
 
 
@@ -73,7 +82,11 @@ def _canary_share(value: object) -> object:
 _TEXT = WithJsonSchema({"type": "string"})
 Address = Annotated[str, BeforeValidator(_address), _TEXT]
 Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]
-Networks = Annotated[tuple[str, ...], BeforeValidator(_networks), WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+Networks = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_networks),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+]
 Count = Annotated[int, Field(ge=1)]
 CanaryShare = Annotated[float, BeforeValidator(_canary_share), _TEXT]
 
@@ -85,36 +98,64 @@ class _Part(BaseModel):
 class Timeouts(_Part):
     """Each ends with its own status and reason."""
 
-    header: Duration = Field(10.0, description="From the first byte of a request to the end of its header: 408.")
+    header: Duration = Field(
+        10.0, description="From the first byte of a request to the end of its header: 408."
+    )
     body_idle: Duration = Field(30.0, description="Between two pieces of a request body: 408.")
-    connect: Duration = Field(2.0, description="To connect to the upstream, wait for a free connection included: 504 or 503.")
-    response: Duration = Field(60.0, description="From the end of the request to the head of the answer: 504.")
-    idle: Duration = Field(60.0, description="Between two pieces of an answer's body; and a kept client connection without a request.")
-    upstream_idle: Duration = Field(1.5, description="A kept upstream connection is not used again after this; below the service's own.")
-    tunnel_idle: Duration = Field(600.0, description="A tunnel (WebSocket) with no bytes in either direction.")
+    connect: Duration = Field(
+        2.0,
+        description="To connect to the upstream, wait for a free connection included: 504 or 503.",
+    )
+    response: Duration = Field(
+        60.0, description="From the end of the request to the head of the answer: 504."
+    )
+    idle: Duration = Field(
+        60.0,
+        description="Between two pieces of an answer's body; and a kept client connection without a request.",
+    )
+    upstream_idle: Duration = Field(
+        1.5,
+        description="A kept upstream connection is not used again after this; below the service's own.",
+    )
+    tunnel_idle: Duration = Field(
+        600.0, description="A tunnel (WebSocket) with no bytes in either direction."
+    )
     total: Duration = Field(0.0, description="A whole exchange; 0s = no limit.")
-    drain_delay: Duration = Field(0.0, description="After TERM, readiness falls and requests are still taken for this long.")
+    drain_delay: Duration = Field(
+        0.0, description="After TERM, readiness falls and requests are still taken for this long."
+    )
     drain: Duration = Field(20.0, description="Then requests in flight may finish within this.")
 
 
 class Limits(_Part):
     """Each ends with its own status and counter."""
 
-    header_bytes: Size = Field(65536, description="All header bytes of one message: 431, or 502 from the upstream.")
-    headers: Count = Field(100, description="Header lines of one message: 431, or 502 from the upstream.")
+    header_bytes: Size = Field(
+        65536, description="All header bytes of one message: 431, or 502 from the upstream."
+    )
+    headers: Count = Field(
+        100, description="Header lines of one message: 431, or 502 from the upstream."
+    )
     target_bytes: Size = Field(16384, description="The request target: 414.")
     body: Size = Field(67108864, description="A request body: 413.")
     requests: Count = Field(1024, description="Requests in flight: 503.")
     connections: Count = Field(10240, description="Client connections: closed at once.")
-    upstream_connections: Count = Field(256, description="Connections to the upstream; more requests wait within timeouts.connect.")
+    upstream_connections: Count = Field(
+        256, description="Connections to the upstream; more requests wait within timeouts.connect."
+    )
     tunnels: Count = Field(1024, description="Upgraded connections: 503.")
 
 
 class Forwarding(_Part):
     """What the upstream is told of the client."""
 
-    trusted: Networks = Field((), description="Proxies in front of this one whose forwarding headers and request id are believed.")
-    host: str = Field("pass", description="pass = the client's Host; rewrite = the upstream's; or a name.")
+    trusted: Networks = Field(
+        (),
+        description="Proxies in front of this one whose forwarding headers and request id are believed.",
+    )
+    host: str = Field(
+        "pass", description="pass = the client's Host; rewrite = the upstream's; or a name."
+    )
     request_id: str = Field("X-Request-ID", description="The header that carries the request id.")
     via: bool = Field(True, description="Add Via (RFC 9110 section 7.6.3); it also ends loops.")
 
@@ -122,19 +163,32 @@ class Forwarding(_Part):
 class Tls(_Part):
     """Certificates: of the data listener, and for an https upstream."""
 
-    certificate: str | None = Field(None, description="PEM file of the data listener's certificate chain; read again when it changes.")
+    certificate: str | None = Field(
+        None,
+        description="PEM file of the data listener's certificate chain; read again when it changes.",
+    )
     key: str | None = Field(None, description="PEM file of its key.")
-    upstream_ca: str | None = Field(None, description="PEM file of the authorities that may sign the upstream's certificate.")
-    upstream_certificate: str | None = Field(None, description="PEM file of the client certificate shown to the upstream.")
+    upstream_ca: str | None = Field(
+        None, description="PEM file of the authorities that may sign the upstream's certificate."
+    )
+    upstream_certificate: str | None = Field(
+        None, description="PEM file of the client certificate shown to the upstream."
+    )
     upstream_key: str | None = Field(None, description="PEM file of its key.")
-    upstream_name: str | None = Field(None, description="The name the upstream's certificate must carry; missing = its host.")
+    upstream_name: str | None = Field(
+        None, description="The name the upstream's certificate must carry; missing = its host."
+    )
 
 
 class Log(_Part):
     """Events on stdout, JSON lines."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line that is written.")
-    events_per_second: Count = Field(100, description="More events than this are counted, not written.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is written."
+    )
+    events_per_second: Count = Field(
+        100, description="More events than this are counted, not written."
+    )
     value_bytes: Count = Field(256, description="Header values are cut to this in events.")
 
 
@@ -149,7 +203,10 @@ class Reports(_Part):
 class Trial(_Part):
     """What a trial adds beside the rules' report-only twins."""
 
-    canary: CanaryShare = Field(0.01, description="Share of page loads in trial that must report, to prove that reports come through, as 1%; 0% = none.")
+    canary: CanaryShare = Field(
+        0.01,
+        description="Share of page loads in trial that must report, to prove that reports come through, as 1%; 0% = none.",
+    )
 
 
 class Ready(_Part):
@@ -161,16 +218,28 @@ class Ready(_Part):
 class Settings(_Part):
     """One process's settings; units as in the parts."""
 
-    upstream: Upstream = Field("http://127.0.0.1:8000", description="The service: http://, https:// or unix:.")
+    upstream: Upstream = Field(
+        "http://127.0.0.1:8000", description="The service: http://, https:// or unix:."
+    )
     listen: Address = Field("127.0.0.1:18000", description="The data listener.")
     admin: Address = Field("127.0.0.1:19000", description="The admin listener.")
-    admin_token_file: str | None = Field(None, description="File with the bearer token; needed for an admin bind that is not loopback.")
-    health: Address = Field("127.0.0.1:19001", description="The health listener: /livez /readyz /metrics.")
+    admin_token_file: str | None = Field(
+        None,
+        description="File with the bearer token; needed for an admin bind that is not loopback.",
+    )
+    health: Address = Field(
+        "127.0.0.1:19001", description="The health listener: /livez /readyz /metrics."
+    )
     policy: str = Field("policy.yaml", description="The policy file.")
     state: str = Field("state", description="The folder for revisions, history and journal.")
-    baseline: str | None = Field(None, description="File of `sidecar capture` that the service's headers are compared with, once a minute.")
+    baseline: str | None = Field(
+        None,
+        description="File of `sidecar capture` that the service's headers are compared with, once a minute.",
+    )
     workers: Count = Field(1, description="Worker processes.")
-    mode: Mode | None = Field(None, description="A ceiling over the policy's mode for this process.")
+    mode: Mode | None = Field(
+        None, description="A ceiling over the policy's mode for this process."
+    )
     timeouts: Timeouts = Field(default_factory=Timeouts)
     limits: Limits = Field(default_factory=Limits)
     forwarding: Forwarding = Field(default_factory=Forwarding)
@@ -192,7 +261,9 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
     Raises:
         PolicyError: with every problem; those of the environment name the variable.
     """
-    data: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()}
+    data: dict[str, Any] = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()
+    }
     variables: dict[Path, str] = {}
     for variable, value in sorted(env.items()):
         if not variable.startswith(ENV_PREFIX) or _NOT_SETTINGS.fullmatch(variable):
@@ -216,4 +287,6 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
 
 def _named(problem: Problem, variables: Mapping[Path, str]) -> Problem:
     variable = variables.get(problem.path)
-    return problem if variable is None else Problem(problem.message, problem.cure, (), file=variable)
+    return (
+        problem if variable is None else Problem(problem.message, problem.cure, (), file=variable)
+    )

@@ -27,7 +27,14 @@ MAX_DEPTH = 32
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+|0[xo][0-9a-fA-F]+")
-_OLD_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "n": "false", "off": "false"}
+_OLD_BOOLEANS = {
+    "yes": "true",
+    "on": "true",
+    "y": "true",
+    "no": "false",
+    "n": "false",
+    "off": "false",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +92,22 @@ def read(data: bytes, name: str) -> Source:
         PolicyError: the text makes no sense from some place on.
     """
     if len(data) > MAX_BYTES:
-        raise PolicyError((Problem(f"the file is {len(data)} bytes long", f"at most {MAX_BYTES} are read", file=name),))
+        raise PolicyError(
+            (
+                Problem(
+                    f"the file is {len(data)} bytes long",
+                    f"at most {MAX_BYTES} are read",
+                    file=name,
+                ),
+            )
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise PolicyError((Problem("the file is not UTF-8", "save it as UTF-8", file=name, line=line, column=1),)) from error
+        raise PolicyError(
+            (Problem("the file is not UTF-8", "save it as UTF-8", file=name, line=line, column=1),)
+        ) from error
     builder = _Builder(name)
     fatal: Problem | None = None
     try:
@@ -102,10 +119,20 @@ def read(data: bytes, name: str) -> Source:
         fatal = Problem(f"not YAML: {message}", "", file=name, line=line, column=column)
     except yaml.YAMLError as error:
         line = data[: getattr(error, "position", 0)].count(b"\n") + 1
-        fatal = Problem(f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=line, column=1)
+        fatal = Problem(
+            f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=line, column=1
+        )
     if fatal or builder.gave_up:
         raise PolicyError((*builder.problems, fatal) if fatal else tuple(builder.problems))
-    return Source(name, text, builder.data, builder.values, builder.keys, builder.spans, tuple(builder.problems))
+    return Source(
+        name,
+        text,
+        builder.data,
+        builder.values,
+        builder.keys,
+        builder.spans,
+        tuple(builder.problems),
+    )
 
 
 class _Full(Exception):  # noqa: N818 - not an error of ours, only the way out of a deep or huge text
@@ -132,7 +159,9 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._problem(event, "a second document starts here", "keep one document in a file")
+                    self._problem(
+                        event, "a second document starts here", "keep one document in a file"
+                    )
                     return
             elif isinstance(event, yaml.NodeEvent):
                 try:
@@ -149,7 +178,11 @@ class _Builder:
         self.values[path] = _at(event)
         self._nodes += 1
         if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            self._problem(event, "the text is nested too deep or, with its aliases, too large", "write it plainer")
+            self._problem(
+                event,
+                "the text is nested too deep or, with its aliases, too large",
+                "write it plainer",
+            )
             raise _Full
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
@@ -184,14 +217,23 @@ class _Builder:
                 raise _Full
             word = key.value
             if word == "<<" and not key.style:
-                self._problem(key, "merge keys (<<) are not YAML 1.2", "use extends, or override the rule on a route")
+                self._problem(
+                    key,
+                    "merge keys (<<) are not YAML 1.2",
+                    "use extends, or override the rule on a route",
+                )
             elif word in value:
                 first = self.keys[*path, word][0]
                 self._problem(key, f"key {word!r} stands twice", f"the first is in line {first}")
             self.keys.setdefault((*path, word), _at(key))
             value[word] = self._node(next(events), events, (*path, word))
         end = _end(key)
-        self.spans[path] = Span(_start(start), end, "flow" if start.flow_style else "block", end - 1 if inside is None else inside)
+        self.spans[path] = Span(
+            _start(start),
+            end,
+            "flow" if start.flow_style else "block",
+            end - 1 if inside is None else inside,
+        )
         return value
 
     def _scalar(self, event: Any) -> Any:
@@ -204,14 +246,22 @@ class _Builder:
             return text.lower() == "true"
         if text != "off" and text.lower() in _OLD_BOOLEANS:
             meant = _OLD_BOOLEANS[text.lower()]
-            self._problem(event, f"{text!r} is a boolean in YAML 1.1 and a text in 1.2", f"write {meant}, or '{text}' for the text")
+            self._problem(
+                event,
+                f"{text!r} is a boolean in YAML 1.1 and a text in 1.2",
+                f"write {meant}, or '{text}' for the text",
+            )
             return meant == "true"
         if _INT.fullmatch(text) and len(text) < 20:
             return int(text)
         if _FLOAT.fullmatch(text):
             return float(text)
         if _LEADING_ZERO.fullmatch(text):
-            self._problem(event, f"{text!r} is a different number in YAML 1.1 and 1.2", f"put it in quotes: '{text}'")
+            self._problem(
+                event,
+                f"{text!r} is a different number in YAML 1.1 and 1.2",
+                f"put it in quotes: '{text}'",
+            )
         return text
 
 
@@ -265,7 +315,11 @@ def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
         resolved = resolve(source.data, presets())
     except PolicyError as error:
         told = {(problem.line, problem.column) for problem in source.problems}
-        found = [problem for problem in located(error.problems, source) if (problem.line, problem.column) not in told]
+        found = [
+            problem
+            for problem in located(error.problems, source)
+            if (problem.line, problem.column) not in told
+        ]
         raise PolicyError(located((*source.problems, *found), source)) from error
     if source.problems:
         raise PolicyError(source.problems)
@@ -276,7 +330,12 @@ def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
 
 def located(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:
     """The problems with their places, in the order of the text."""
-    return tuple(sorted((source.place(problem) for problem in problems), key=lambda problem: (problem.line, problem.column)))
+    return tuple(
+        sorted(
+            (source.place(problem) for problem in problems),
+            key=lambda problem: (problem.line, problem.column),
+        )
+    )
 
 
 @cache
@@ -289,5 +348,8 @@ def presets() -> Mapping[str, Any]:
 def preset_texts() -> Mapping[str, str]:
     """The shipped presets as they are written, by name."""
     folder = resources.files("sidecar.policy") / "presets"
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    files = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".yaml")),
+        key=lambda entry: entry.name,
+    )
     return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}

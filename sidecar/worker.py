@@ -51,12 +51,25 @@ class Worker:
 
     def __init__(self, settings: Settings, lines: _Lines, secret: bytes) -> None:
         log = settings.log
-        events = Events(lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers))
-        self.telemetry = Telemetry(events, Metrics(process=False), value_bytes=log.value_bytes, reports_per_second=settings.reports.per_second, canary=settings.trial.canary, secret=secret)
-        self.plane = DataPlane(settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports)
+        events = Events(
+            lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers)
+        )
+        self.telemetry = Telemetry(
+            events,
+            Metrics(process=False),
+            value_bytes=log.value_bytes,
+            reports_per_second=settings.reports.per_second,
+            canary=settings.trial.canary,
+            secret=secret,
+        )
+        self.plane = DataPlane(
+            settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports
+        )
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
-        self.telemetry.trial_report = lambda key, report, client, engine: lines.channel.send(trial=[key, asdict(report), client, engine])
+        self.telemetry.trial_report = lambda key, report, client, engine: lines.channel.send(
+            trial=[key, asdict(report), client, engine]
+        )
         self.telemetry.canary_returned = lambda identity: lines.channel.send(canary=identity)
         self._prepared: tuple[str, Plan] | None = None
 
@@ -83,7 +96,13 @@ class Worker:
         """The counts that the parent sums."""
         self.telemetry.tick()
         self.telemetry.metrics.settle()
-        return {"snapshot": {name: cells for name, cells in self.telemetry.metrics.snapshot().items() if name in PER_WORKER}}
+        return {
+            "snapshot": {
+                name: cells
+                for name, cells in self.telemetry.metrics.snapshot().items()
+                if name in PER_WORKER
+            }
+        }
 
     async def tally(self, _message: dict[str, Any]) -> dict[str, Any]:
         """What the service sent, as this worker saw it."""
@@ -109,11 +128,15 @@ async def work(end: socket.socket) -> None:
     channel = await Channel.over(end)
     lines = _Lines(channel, asyncio.get_running_loop())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: None)  # the parent hears them and gives orders
+        asyncio.get_running_loop().add_signal_handler(
+            number, lambda: None
+        )  # the parent hears them and gives orders
     worker: Worker | None = None
     drains: set[asyncio.Task[None]] = set()
 
-    async def obey(order: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], message: dict[str, Any]) -> None:
+    async def obey(
+        order: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], message: dict[str, Any]
+    ) -> None:
         channel.send(number=message["number"], **await order(message))
 
     while (message := await channel.receive()) is not None:

@@ -90,13 +90,20 @@ class Workers:
 
     async def publish(self, revision: Revision, ceiling: Mode | None) -> None:
         """Bring a revision in force in all workers together: the slowest has compiled before the first switches."""
-        self._policy = {"revision": revision.id, "text": revision.text, "source": revision.source, "ceiling": ceiling}
+        self._policy = {
+            "revision": revision.id,
+            "text": revision.text,
+            "source": revision.source,
+            "ceiling": ceiling,
+        }
         await asyncio.gather(*(worker.ask("prepare", **self._policy) for worker in self._alive))
         await asyncio.gather(*(worker.ask("commit") for worker in self._alive))
 
     async def refresh(self) -> None:
         """Bring the metrics of all workers up to date."""
-        answers = await asyncio.gather(*((worker.ask("snapshot", within=1.0)) for worker in self._alive))
+        answers = await asyncio.gather(
+            *((worker.ask("snapshot", within=1.0)) for worker in self._alive)
+        )
         for worker, answer in zip(self._alive, answers, strict=False):
             if "snapshot" in answer:
                 worker.snapshot = _told(answer["snapshot"])
@@ -150,7 +157,13 @@ class Workers:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sidecar.worker", str(theirs.fileno()), pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+                sys.executable,
+                "-m",
+                "sidecar.worker",
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
             )
         finally:
             theirs.close()
@@ -158,7 +171,13 @@ class Workers:
         self._alive.append(worker)
         self._tasks.append(asyncio.create_task(self._listen(worker)))
         settings = self._settings.model_copy(update={"listen": self._address})
-        told = await worker.ask("start", within=30.0, settings=settings.model_dump(mode="json"), secret=self._telemetry.trials.secret.hex(), **self._policy)
+        told = await worker.ask(
+            "start",
+            within=30.0,
+            settings=settings.model_dump(mode="json"),
+            secret=self._telemetry.trials.secret.hex(),
+            **self._policy,
+        )
         worker.addresses = told.get("addresses", [])
         return worker if worker.addresses else None
 
@@ -205,17 +224,25 @@ class Workers:
         if worker in self._alive:
             self._alive.remove(worker)
         worker.channel.close()
-        held: dict[str, dict[tuple[str, ...], list[float]]] = {name: dict(cells) for name, cells in self._left.items()}
+        held: dict[str, dict[tuple[str, ...], list[float]]] = {
+            name: dict(cells) for name, cells in self._left.items()
+        }
         for name, cells in worker.snapshot.items():
             if PER_WORKER[name] == "gauge":
                 continue
             known = held.setdefault(name, {})
             for labels, numbers in cells:
-                known[labels] = [a + b for a, b in zip(known.get(labels, [0.0] * len(numbers)), numbers, strict=True)]
+                known[labels] = [
+                    a + b
+                    for a, b in zip(known.get(labels, [0.0] * len(numbers)), numbers, strict=True)
+                ]
         self._left = {name: list(cells.items()) for name, cells in held.items()}
 
 
 def _told(snapshot: dict[str, list[list[Any]]]) -> Snapshot:
     """A snapshot as it came over the channel: labels are tuples again, and only what workers count."""
-    return {name: [(tuple(labels), numbers) for labels, numbers in cells] for name, cells in snapshot.items() if name in PER_WORKER}
-
+    return {
+        name: [(tuple(labels), numbers) for labels, numbers in cells]
+        for name, cells in snapshot.items()
+        if name in PER_WORKER
+    }

@@ -34,10 +34,18 @@ def _type(data: Mapping[str, Any]) -> str:
     if "const" in data:
         return f"`{data['const']}`"
     if "anyOf" in data or "oneOf" in data:
-        known = [_type(item) for item in data.get("anyOf") or data["oneOf"] if item.get("type") != "null"]
+        known = [
+            _type(item) for item in data.get("anyOf") or data["oneOf"] if item.get("type") != "null"
+        ]
         return " or ".join(dict.fromkeys(known))
     kind = data.get("type", "")
-    words = {"string": "text", "array": "list", "object": "mapping", "integer": "whole number", "boolean": "true or false"}
+    words = {
+        "string": "text",
+        "array": "list",
+        "object": "mapping",
+        "integer": "whole number",
+        "boolean": "true or false",
+    }
     kinds = kind if isinstance(kind, list) else [kind]
     return " or ".join(words.get(one, one) for one in kinds)
 
@@ -59,7 +67,11 @@ def _model(model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[str]:
 def policy_reference() -> str:
     """Every key of the policy file."""
     data = schema()
-    return "\n".join(line for model in (Policy, Rule, When, Attributes, Route, Match, Guard) for line in _model(model, data))
+    return "\n".join(
+        line
+        for model in (Policy, Rule, When, Attributes, Route, Match, Guard)
+        for line in _model(model, data)
+    )
 
 
 def settings_reference() -> str:
@@ -73,7 +85,9 @@ def settings_reference() -> str:
                 walk(type(value), value, here)
                 continue
             shown = "" if value in (None, ()) else _shown(name, field.annotation, value, path)
-            lines.append(f"| `{'.'.join(here)}` | `SIDECAR_{'__'.join(here).upper()}` | {shown} | {field.description or ''} |")
+            lines.append(
+                f"| `{'.'.join(here)}` | `SIDECAR_{'__'.join(here).upper()}` | {shown} | {field.description or ''} |"
+            )
 
     walk(Settings, Settings(), ())
     return "\n".join(lines)
@@ -85,14 +99,24 @@ def _shown(name: str, annotation: Any, value: Any, path: tuple[str, ...]) -> str
     if isinstance(value, float):
         return f"`{value:g}s`"
     if isinstance(value, int) and (name in ("header_bytes", "target_bytes", "body") and path):
-        units = next(((size, unit) for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")) if value % size == 0), (1, "B"))
+        units = next(
+            (
+                (size, unit)
+                for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB"))
+                if value % size == 0
+            ),
+            (1, "B"),
+        )
         return f"`{value // units[0]}{units[1]}`"
     return f"`{value}`"
 
 
 def metrics_reference() -> str:
     """Every metric with its labels."""
-    rows = [f"| `{name}` | {row.kind} | {', '.join(f'`{label}`' for label in row.labels)} | {row.help} |" for name, row in METRICS.items()]
+    rows = [
+        f"| `{name}` | {row.kind} | {', '.join(f'`{label}`' for label in row.labels)} | {row.help} |"
+        for name, row in METRICS.items()
+    ]
     return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])
 
 
@@ -101,7 +125,9 @@ def cli_reference() -> str:
     lines = []
     front = click.Context(commands, info_name="sidecar", **commands.context_settings)
     for name, verb in VERBS.items():
-        context = click.Context(verb, info_name=name, parent=front, terminal_width=100, max_content_width=100)
+        context = click.Context(
+            verb, info_name=name, parent=front, terminal_width=100, max_content_width=100
+        )
         lines += [f"### {name}", "", "```text", verb.get_help(context), "```", ""]
     return "\n".join(lines).rstrip()
 
@@ -121,7 +147,11 @@ def refreshed(text: str) -> str:
 
 def documents() -> list[Path]:
     """The documents that have generated parts."""
-    found = (path for path in (ROOT / "README.md", *ROOT.glob("config/**/*.md"), *ROOT.glob("deploy/**/*.md")) if path.exists())
+    found = (
+        path
+        for path in (ROOT / "README.md", *ROOT.glob("config/**/*.md"), *ROOT.glob("deploy/**/*.md"))
+        if path.exists()
+    )
     return sorted(path for path in found if _PART.search(path.read_text("utf-8")))
 
 
@@ -130,7 +160,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
-    stale = [path for path in documents() if refreshed(path.read_text("utf-8")) != path.read_text("utf-8")]
+    stale = [
+        path
+        for path in documents()
+        if refreshed(path.read_text("utf-8")) != path.read_text("utf-8")
+    ]
     for path in stale:
         if write:
             path.write_text(refreshed(path.read_text("utf-8")), "utf-8")

@@ -26,7 +26,9 @@ class Told(NamedTuple):
     after: list[bytes] | None
 
 
-def reference(policy: Resolved, override: Mode | None, facts: Facts) -> tuple[RawFields, list[Told]]:
+def reference(
+    policy: Resolved, override: Mode | None, facts: Facts
+) -> tuple[RawFields, list[Told]]:
     """The lines that leave, and every violation in order."""
     route = next(route for route in policy.routes if applies(route, facts))
     lines, told = list(facts.fields), []
@@ -36,12 +38,18 @@ def reference(policy: Resolved, override: Mode | None, facts: Facts) -> tuple[Ra
         mode = min((mode for mode in said if mode), key=MODES.index)
         if mode == "off" or not holds(rule.when, facts, lines):
             continue
-        if mode in ("trial", "enforce") and not in_share(min(policy.policy.share or 1, rule.share or 1), facts, lines):
+        if mode in ("trial", "enforce") and not in_share(
+            min(policy.policy.share or 1, rule.share or 1), facts, lines
+        ):
             mode = "report-only"
         if rule.cookie:
             found = cookie_complaint(named.name, rule, mode, facts, lines)
         else:
-            found = [told for header in rule.header or () for told in complaint(named.name, rule, header, mode, facts, lines)]
+            found = [
+                told
+                for header in rule.header or ()
+                for told in complaint(named.name, rule, header, mode, facts, lines)
+            ]
         if rule.action in ("remove", "forbid"):  # these go through the answer, not through the rule
             names = [name.lower() for name, _ in lines]
             found.sort(key=lambda item: names.index(item.header.lower().encode()))
@@ -52,7 +60,9 @@ def reference(policy: Resolved, override: Mode | None, facts: Facts) -> tuple[Ra
     return lines, told
 
 
-def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines: RawFields) -> list[Told]:
+def complaint(
+    name: str, rule: Rule, header: str, mode: str, facts: Facts, lines: RawFields
+) -> list[Told]:
     """What one action says of one header: nothing, or one violation."""
     row = headers.get(header)
     before = [value for found, value in lines if found.lower() == header.lower().encode()]
@@ -62,20 +72,39 @@ def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines
     def say(kind: str, after: list[bytes] | None) -> list[Told]:
         return [Told(name, header, kind, mode, before, after)]
 
-    if rule.action in ("set", "default", "append", "merge", "require") and row is not None and row.scope == "https" and facts.scheme != "https":
+    if (
+        rule.action in ("set", "default", "append", "merge", "require")
+        and row is not None
+        and row.scope == "https"
+        and facts.scheme != "https"
+    ):
         return []
     if rule.action == "remove":
         return say("forbidden", []) if before else []
     if rule.action == "forbid":
-        return say("forbidden", None) if before and (not text or any(glob(text, item) for item in before)) else []
+        return (
+            say("forbidden", None)
+            if before and (not text or any(glob(text, item) for item in before))
+            else []
+        )
     if rule.action == "require":
         if not before:
             return say("missing", None)
         if row is not None and row.single and len(before) > 1:
             return say("duplicate", None)
         if not text:
-            verdicts = [fault.verdict for item in judged_together(header, before) for fault in headers.judge(header, item, facts.scheme)]
-            return say("invalid", None) if "invalid" in verdicts else say("weak", None) if verdicts else []
+            verdicts = [
+                fault.verdict
+                for item in judged_together(header, before)
+                for fault in headers.judge(header, item, facts.scheme)
+            ]
+            return (
+                say("invalid", None)
+                if "invalid" in verdicts
+                else say("weak", None)
+                if verdicts
+                else []
+            )
         return [] if any(glob(text, item) for item in before) else say("mismatch", None)
     if not before:
         return say("missing", [value])
@@ -89,7 +118,11 @@ def complaint(name: str, rule: Rule, header: str, mode: str, facts: Facts, lines
         merged = headers.merge(header, now, text, widen=rule.widen is True)
         return [] if merged == now else say("mismatch", [merged.encode("latin-1")])
     assert rule.action == "default"
-    one = headers.collapse(header, tuple(item.decode("latin-1") for item in before)) if len(before) > 1 else None
+    one = (
+        headers.collapse(header, tuple(item.decode("latin-1") for item in before))
+        if len(before) > 1
+        else None
+    )
     return [] if one is None else say("duplicate", [one.encode("latin-1")])
 
 
@@ -99,7 +132,9 @@ def judged_together(header: str, lines: list[bytes]) -> list[str]:
     return texts if header.lower() == "set-cookie" else [", ".join(texts)]
 
 
-def cookie_complaint(name: str, rule: Rule, mode: str, facts: Facts, lines: RawFields) -> list[Told]:
+def cookie_complaint(
+    name: str, rule: Rule, mode: str, facts: Facts, lines: RawFields
+) -> list[Told]:
     """What a cookie rule says of all Set-Cookie lines together."""
     asked = rule.attributes
     assert rule.cookie
@@ -115,10 +150,24 @@ def cookie_complaint(name: str, rule: Rule, mode: str, facts: Facts, lines: RawF
     )
     before = [value for found, value in lines if found.lower() == b"set-cookie"]
     texts = [line.decode("latin-1") for line in before]
-    after = [cookies.apply(text, demands, facts.scheme) if cookies.matches(rule.cookie, cookie_name(text)) else text for text in texts]
+    after = [
+        cookies.apply(text, demands, facts.scheme)
+        if cookies.matches(rule.cookie, cookie_name(text))
+        else text
+        for text in texts
+    ]
     if after == texts:
         return []
-    return [Told(name, "Set-Cookie", "mismatch", mode, before, None if rule.action == "require" else [text.encode("latin-1") for text in after])]
+    return [
+        Told(
+            name,
+            "Set-Cookie",
+            "mismatch",
+            mode,
+            before,
+            None if rule.action == "require" else [text.encode("latin-1") for text in after],
+        )
+    ]
 
 
 def cookie_name(line: str) -> str:
@@ -129,7 +178,10 @@ def cookie_name(line: str) -> str:
 
 def in_share(share: float, facts: Facts, lines: RawFields) -> bool:
     """Whether this client and this answer belong to the share of those that are enforced."""
-    seen = {name.lower(): tuple(value for other, value in lines if other.lower() == name.lower()) for name, _ in lines}
+    seen = {
+        name.lower(): tuple(value for other, value in lines if other.lower() == name.lower())
+        for name, _ in lines
+    }
     return share >= 1 or (position(facts.client) < share and not shared_cacheable(facts, seen))
 
 
@@ -159,13 +211,32 @@ def holds(when: When | None, facts: Facts, lines: RawFields) -> bool:
     """Whether all conditions of a rule hold for the answer as it stands now."""
     if when is None:
         return True
-    media = next((value.partition(b";")[0].strip(b" \t").lower() for name, value in lines if name.lower() == b"content-type"), None)
-    asked = [(facts.request, pair) for pair in (when.request or {}).items()] + [(lines, pair) for pair in (when.response or {}).items()]
+    media = next(
+        (
+            value.partition(b";")[0].strip(b" \t").lower()
+            for name, value in lines
+            if name.lower() == b"content-type"
+        ),
+        None,
+    )
+    asked = [(facts.request, pair) for pair in (when.request or {}).items()] + [
+        (lines, pair) for pair in (when.response or {}).items()
+    ]
     return (
         when.scheme in (None, facts.scheme)
-        and (when.response_class is None or not what_it_is(facts, lines).isdisjoint(when.response_class))
-        and (when.status is None or str(facts.status) in when.status or f"{facts.status // 100}xx" in when.status)
-        and (when.content_type is None or (media is not None and any(glob(item, media) for item in when.content_type)))
+        and (
+            when.response_class is None
+            or not what_it_is(facts, lines).isdisjoint(when.response_class)
+        )
+        and (
+            when.status is None
+            or str(facts.status) in when.status
+            or f"{facts.status // 100}xx" in when.status
+        )
+        and (
+            when.content_type is None
+            or (media is not None and any(glob(item, media) for item in when.content_type))
+        )
         and all(pattern_holds(where, name, pattern) for where, (name, pattern) in asked)
     )
 
@@ -181,12 +252,21 @@ def what_it_is(facts: Facts, lines: RawFields) -> set[str]:
     media = values.get(b"content-type", "").split(";")[0].strip(" \t")
     path = facts.path.rstrip("/")
     found = set()
-    if values.get(b"content-disposition", "").split(";")[0].strip(" \t") == "attachment" or media in DOWNLOADS:
+    if (
+        values.get(b"content-disposition", "").split(";")[0].strip(" \t") == "attachment"
+        or media in DOWNLOADS
+    ):
         found.add("download")
     elif media in FILES:
         found.add("static")
     elif media == "text/html" or media in DATA:
-        found.add("docs" if path in ("/docs", "/openapi.json") else "html" if media == "text/html" else "api")
+        found.add(
+            "docs"
+            if path in ("/docs", "/openapi.json")
+            else "html"
+            if media == "text/html"
+            else "api"
+        )
     if path.endswith("/logout") and facts.status < 400:
         found.add("logout")
     return found
@@ -195,7 +275,11 @@ def what_it_is(facts: Facts, lines: RawFields) -> set[str]:
 def pattern_holds(lines: RawFields, header: str, pattern: str | bool) -> bool:
     """Whether a header is there, is not there, or has a line of this pattern."""
     values = [value for name, value in lines if name.lower() == header.lower().encode()]
-    return (len(values) > 0) is pattern if isinstance(pattern, bool) else any(glob(pattern.lower(), value.lower()) for value in values)
+    return (
+        (len(values) > 0) is pattern
+        if isinstance(pattern, bool)
+        else any(glob(pattern.lower(), value.lower()) for value in values)
+    )
 
 
 def applies(route: NamedRoute, facts: Facts) -> bool:
@@ -225,10 +309,22 @@ def path_glob(pattern: str, path: str) -> bool:
     reached, rest = {0}, pattern
     while rest:
         if rest.startswith("**"):
-            reached, rest = set(range(min(reached, default=len(path) + 1), len(path) + 1)), rest.lstrip("*")
+            reached, rest = (
+                set(range(min(reached, default=len(path) + 1), len(path) + 1)),
+                rest.lstrip("*"),
+            )
         elif rest.startswith("*"):
-            ends = [(path.find("/", at) if "/" in path[at:] else len(path)) for at in sorted(reached)]
-            reached, rest = {at for start, end in zip(sorted(reached), ends, strict=True) for at in range(start, end + 1)}, rest[1:]
+            ends = [
+                (path.find("/", at) if "/" in path[at:] else len(path)) for at in sorted(reached)
+            ]
+            reached, rest = (
+                {
+                    at
+                    for start, end in zip(sorted(reached), ends, strict=True)
+                    for at in range(start, end + 1)
+                },
+                rest[1:],
+            )
         else:
             reached, rest = {at + 1 for at in reached if path[at : at + 1] == rest[0]}, rest[1:]
     return len(path) in reached

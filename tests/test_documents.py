@@ -28,7 +28,12 @@ def test_links_lead_somewhere():
 
     missing = [
         (path.name, target)
-        for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("config/**/*.md"), *ROOT.glob("deploy/**/*.md"))
+        for path in (
+            ROOT / "README.md",
+            ROOT / "CONTRIBUTING.md",
+            *ROOT.glob("config/**/*.md"),
+            *ROOT.glob("deploy/**/*.md"),
+        )
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text("utf-8"))
         if not (path.parent / target).exists()
     ]

@@ -38,8 +38,18 @@ async def test_an_override_never_raises(world: World):
     assert sent(made) == "-"
 
 
-@pytest.mark.parametrize(("ceiling", "override", "expected"), [("report-only", None, "report-only"), ("off", "report-only", "off"), ("enforce", "report-only", "report-only"), (None, None, "enforce")])
-async def test_the_process_has_a_ceiling_too(world: World, ceiling: Mode | None, override: Mode | None, expected: Mode):
+@pytest.mark.parametrize(
+    ("ceiling", "override", "expected"),
+    [
+        ("report-only", None, "report-only"),
+        ("off", "report-only", "off"),
+        ("enforce", "report-only", "report-only"),
+        (None, None, "enforce"),
+    ],
+)
+async def test_the_process_has_a_ceiling_too(
+    world: World, ceiling: Mode | None, override: Mode | None, expected: Mode
+):
     """`run --mode` cannot be lifted from outside."""
     made = await world.started(ceiling=ceiling)
     if override:
@@ -73,7 +83,10 @@ async def test_an_override_ends_with_its_time(world: World):
     await made.tick()
 
     assert (sent(made), made.override) == ("DENY", None)
-    assert (world.lines.events[-1]["override"], world.lines.events[-1]["who"]) == ("enforce", "timer")
+    assert (world.lines.events[-1]["override"], world.lines.events[-1]["who"]) == (
+        "enforce",
+        "timer",
+    )
     await made.tick()
     assert world.names().count("mode.overridden") == 2
 
@@ -86,7 +99,9 @@ async def test_an_override_whose_time_came_while_nobody_ran_is_gone(world: World
     assert (await world.started()).override is None
 
 
-async def test_the_end_of_one_override_does_not_lift_the_next(world: World, monkeypatch: pytest.MonkeyPatch):
+async def test_the_end_of_one_override_does_not_lift_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     """An order that came first is not undone by the timer of the one before it."""
     made = await world.started()
     await made.set_mode("report-only", ttl=60)

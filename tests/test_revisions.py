@@ -18,7 +18,12 @@ async def test_start_puts_the_file_in_force(world: World):
     made = await world.started()
 
     assert made.active.revision == made.current.id == made.current.resolved.revision()
-    assert (sent(made), made.mode, made.current.who, made.current.parent) == ("DENY", "enforce", "start", None)
+    assert (sent(made), made.mode, made.current.who, made.current.parent) == (
+        "DENY",
+        "enforce",
+        "start",
+        None,
+    )
     assert world.names() == ["policy.activated"]
     assert world.value("sidecar_config_last_reload_successful") == 1
     assert world.value("sidecar_config_last_reload_success_timestamp_seconds") == world.now
@@ -38,7 +43,15 @@ async def test_an_edit_activates_a_new_revision_and_names_its_parent(world: Worl
     assert (sent(made), made.current.parent) == ("SAMEORIGIN", first.id)
 
 
-@pytest.mark.parametrize("same", [text(comment="why"), text().replace("\n", "\r\n"), "\ufeff" + text(), text().replace("{header", "{ header")])
+@pytest.mark.parametrize(
+    "same",
+    [
+        text(comment="why"),
+        text().replace("\n", "\r\n"),
+        "\ufeff" + text(),
+        text().replace("{header", "{ header"),
+    ],
+)
 async def test_unchanged_meaning_is_unchanged(world: World, same: str):
     """Comments, line ends and spaces make no new revision; nothing is swapped."""
     made = await world.started()
@@ -100,14 +113,20 @@ async def test_a_start_with_a_bad_file_is_the_last_good_revision(world: World, c
 
     again = await world.started()
 
-    assert (again.current.id, again.current.parent, sent(again)) == (good.id, good.parent, "SAMEORIGIN")
+    assert (again.current.id, again.current.parent, sent(again)) == (
+        good.id,
+        good.parent,
+        "SAMEORIGIN",
+    )
     assert world.names() == ["policy.rejected", "policy.activated"]
     assert world.value("sidecar_config_last_reload_successful") == 0
     assert again.problems
 
 
 @pytest.mark.parametrize("content", [BAD, None])
-async def test_a_start_with_a_bad_file_and_nothing_before_is_refused(world: World, content: str | None):
+async def test_a_start_with_a_bad_file_and_nothing_before_is_refused(
+    world: World, content: str | None
+):
     """With the file's own problems, so that the first start says what to mend."""
     world.file.unlink() if content is None else world.file.write_text(content)
 
@@ -147,7 +166,12 @@ async def test_a_rollback_goes_back_and_pins(world: World):
 
     found = await made.rollback(who="anna", reason="pages broke")
 
-    assert (found.id, sent(made), made.pinned, made.current.who) == (first.id, "DENY", second.id, "anna")
+    assert (found.id, sent(made), made.pinned, made.current.who) == (
+        first.id,
+        "DENY",
+        second.id,
+        "anna",
+    )
     assert world.names()[-2:] == ["policy.rolled_back", "policy.pinned"]
     told = world.lines.events[-2]
     assert {key: told[key] for key in ("revision", "left", "who", "reason", "cause", "mode", "level")} == {
@@ -158,7 +182,12 @@ async def test_a_rollback_goes_back_and_pins(world: World):
     assert await edited(world, made, text("SAMEORIGIN", comment="same meaning")) == "pinned"
     assert (sent(made), world.value("sidecar_config_reloads_total", "pinned")) == ("DENY", 2)
     entry = made.history()[-1]
-    assert {key: entry[key] for key in ("event", "who", "reason", "left")} == {"event": "policy.rolled_back", "who": "anna", "reason": "pages broke", "left": second.id}
+    assert {key: entry[key] for key in ("event", "who", "reason", "left")} == {
+        "event": "policy.rolled_back",
+        "who": "anna",
+        "reason": "pages broke",
+        "left": second.id,
+    }
 
 
 async def test_a_pin_outlives_the_process(world: World):
@@ -246,7 +275,12 @@ async def test_what_is_no_revision_is_refused(world: World):
     first = [path.stem[0] for path in (world.state / "revisions").iterdir()]
     twice = next(digit for digit in first if first.count(digit) > 1)
 
-    for to, why in (("zzz", "no revision 'zzz'"), ("../state", "no revision"), (made.current.id, "in force already"), (twice, "is the beginning of")):
+    for to, why in (
+        ("zzz", "no revision 'zzz'"),
+        ("../state", "no revision"),
+        (made.current.id, "in force already"),
+        (twice, "is the beginning of"),
+    ):
         with pytest.raises(Refused, match=why):
             await made.rollback(to)
     assert made.active is before
@@ -270,7 +304,9 @@ async def test_a_state_folder_that_cannot_be_used_refuses_the_start(world: World
     """Without it there would be no rollback; the cure is named."""
     world.state.write_text("a file")
 
-    with pytest.raises(PolicyError, match="state folder .* cannot be used: .*; choose another with --state DIR"):
+    with pytest.raises(
+        PolicyError, match="state folder .* cannot be used: .*; choose another with --state DIR"
+    ):
         await world.started()
 
 
@@ -290,7 +326,10 @@ async def test_a_disk_that_refuses_stops_no_order(world: World, monkeypatch: pyt
 
     assert sent(made) == "DENY"
     assert world.names().count("state.failed") == 4
-    assert "No space left" in next(event for event in world.lines.events if event["event"] == "state.failed")["detail"]
+    assert (
+        "No space left"
+        in next(event for event in world.lines.events if event["event"] == "state.failed")["detail"]
+    )
 
 
 async def test_many_revisions_leave_memory_bounded(world: World):
@@ -311,7 +350,13 @@ async def test_orders_are_carried_out_one_after_another(world: World):
     """Whatever comes at the same time ends in one of the states that a sequence would."""
     made = await world.started()
     world.file.write_text(text("SAMEORIGIN"))
-    await asyncio.gather(made.reload(), made.set_mode("report-only"), made.reload(), made.set_mode("enforce"), made.reload())
+    await asyncio.gather(
+        made.reload(),
+        made.set_mode("report-only"),
+        made.reload(),
+        made.set_mode("enforce"),
+        made.reload(),
+    )
 
     assert (sent(made), made.mode) == ("SAMEORIGIN", "enforce")
     assert world.value("sidecar_config_reloads_total", "activated") == 2

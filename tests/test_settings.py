@@ -12,11 +12,16 @@ from sidecar.policy.model import PolicyError
 from sidecar.settings import Settings, layered
 
 
-def refused(file: dict[str, Any] | None = None, env: dict[str, str] | None = None, **flags: Any) -> list[str]:
+def refused(
+    file: dict[str, Any] | None = None, env: dict[str, str] | None = None, **flags: Any
+) -> list[str]:
     """Each problem of a layering, with its path or variable."""
     with pytest.raises(PolicyError) as caught:
         layered(file or {}, env or {}, flags)
-    return [f"{problem.file or '.'.join(map(str, problem.path))}: {problem.message}" for problem in caught.value.problems]
+    return [
+        f"{problem.file or '.'.join(map(str, problem.path))}: {problem.message}"
+        for problem in caught.value.problems
+    ]
 
 
 def test_flag_before_environment_before_file_before_default():
@@ -26,7 +31,12 @@ def test_flag_before_environment_before_file_before_default():
 
     made = layered(file, env, {"listen": "127.0.0.1:3", "admin": None})
 
-    assert (made.listen, made.admin, made.health, made.upstream) == ("127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1", "http://127.0.0.1:8000")
+    assert (made.listen, made.admin, made.health, made.upstream) == (
+        "127.0.0.1:3",
+        "127.0.0.1:2",
+        "127.0.0.1:1",
+        "http://127.0.0.1:8000",
+    )
 
 
 def test_the_environment_reaches_into_the_parts():
@@ -44,14 +54,31 @@ def test_the_environment_reaches_into_the_parts():
 
     made = layered(file, env, {})
 
-    assert (made.timeouts.header, made.timeouts.idle, made.limits.body, made.limits.headers) == (0.5, 5.0, 1 << 30, 7)
-    assert (made.forwarding.trusted, made.forwarding.via, made.mode) == (("10.0.0.0/8", "fd00::/8"), False, "report-only")
+    assert (made.timeouts.header, made.timeouts.idle, made.limits.body, made.limits.headers) == (
+        0.5,
+        5.0,
+        1 << 30,
+        7,
+    )
+    assert (made.forwarding.trusted, made.forwarding.via, made.mode) == (
+        ("10.0.0.0/8", "fd00::/8"),
+        False,
+        "report-only",
+    )
     assert file == {"timeouts": {"header": "1s", "idle": "5s"}}
 
 
 @pytest.mark.parametrize(
     "variable",
-    ["SIDECAR_CONFIG", "SIDECAR_SERVICE_HOST", "SIDECAR_SERVICE_PORT", "SIDECAR_SERVICE_PORT_HTTP", "SIDECAR_PORT", "SIDECAR_PORT_80_TCP", "SIDECAR_PORT_80_TCP_ADDR"],
+    [
+        "SIDECAR_CONFIG",
+        "SIDECAR_SERVICE_HOST",
+        "SIDECAR_SERVICE_PORT",
+        "SIDECAR_SERVICE_PORT_HTTP",
+        "SIDECAR_PORT",
+        "SIDECAR_PORT_80_TCP",
+        "SIDECAR_PORT_80_TCP_ADDR",
+    ],
 )
 def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_setting(variable: str):
     """Nobody wrote these as settings, so they do not stop the start."""
@@ -65,14 +92,45 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
         ({"file": {"timeouts": {"headers": "1s"}}}, ["timeouts.headers: unknown key 'headers'"]),
         ({"file": {"timeouts": "1s"}}, ["timeouts: timeouts must be a mapping, got text"]),
         ({"file": {"timeouts": {"header": 5}}}, ["timeouts.header: unknown duration 5"]),
-        ({"file": {"limits": {"body": "16MB", "headers": 0}}}, ["limits.body: unknown size '16MB'", "limits.headers: headers: input should be greater than or equal to 1"]),
-        ({"file": {"listen": "18000", "admin": "127.0.0.1:70000", "health": ":1"}}, ["listen: unknown address '18000'", "admin: unknown address '127.0.0.1:70000'", "health: unknown address ':1'"]),
-        ({"env": {"SIDECAR_ADMIN": "http://127.0.0.1:19000"}}, ["SIDECAR_ADMIN: unknown address 'http://127.0.0.1:19000'"]),
-        ({"env": {"SIDECAR_TIMEOUTS__HEADER": "soon", "SIDECAR_NO_SUCH": "1"}}, ["SIDECAR_TIMEOUTS__HEADER: unknown duration 'soon'", "SIDECAR_NO_SUCH: unknown key 'no_such'"]),
-        ({"env": {"SIDECAR_TIMEOUTS": "5s", "SIDECAR_TIMEOUTS__HEADER": "5s"}}, ["SIDECAR_TIMEOUTS: timeouts must be a mapping, got text"]),
+        (
+            {"file": {"limits": {"body": "16MB", "headers": 0}}},
+            [
+                "limits.body: unknown size '16MB'",
+                "limits.headers: headers: input should be greater than or equal to 1",
+            ],
+        ),
+        (
+            {"file": {"listen": "18000", "admin": "127.0.0.1:70000", "health": ":1"}},
+            [
+                "listen: unknown address '18000'",
+                "admin: unknown address '127.0.0.1:70000'",
+                "health: unknown address ':1'",
+            ],
+        ),
+        (
+            {"env": {"SIDECAR_ADMIN": "http://127.0.0.1:19000"}},
+            ["SIDECAR_ADMIN: unknown address 'http://127.0.0.1:19000'"],
+        ),
+        (
+            {"env": {"SIDECAR_TIMEOUTS__HEADER": "soon", "SIDECAR_NO_SUCH": "1"}},
+            [
+                "SIDECAR_TIMEOUTS__HEADER: unknown duration 'soon'",
+                "SIDECAR_NO_SUCH: unknown key 'no_such'",
+            ],
+        ),
+        (
+            {"env": {"SIDECAR_TIMEOUTS": "5s", "SIDECAR_TIMEOUTS__HEADER": "5s"}},
+            ["SIDECAR_TIMEOUTS: timeouts must be a mapping, got text"],
+        ),
         ({"mode": "enfroce"}, ["mode: unknown mode 'enfroce'"]),
-        ({"file": {"forwarding": {"trusted": ["10.0.0.1/8"]}}}, ["forwarding.trusted: unknown network '10.0.0.1/8'"]),
-        ({"file": {"forwarding": {"trusted": 5}}}, ["forwarding.trusted: trusted takes a list of networks, as [10.0.0.0/8]"]),
+        (
+            {"file": {"forwarding": {"trusted": ["10.0.0.1/8"]}}},
+            ["forwarding.trusted: unknown network '10.0.0.1/8'"],
+        ),
+        (
+            {"file": {"forwarding": {"trusted": 5}}},
+            ["forwarding.trusted: trusted takes a list of networks, as [10.0.0.0/8]"],
+        ),
     ],
 )
 def test_every_problem_is_named(given: dict[str, Any], problems: list[str]):
@@ -80,21 +138,42 @@ def test_every_problem_is_named(given: dict[str, Any], problems: list[str]):
     assert sorted(refused(**given)) == sorted(problems)
 
 
-@pytest.mark.parametrize("upstream", ["http://127.0.0.1:8000", "https://app.internal", "http://[::1]:8000/", "unix:/run/app.sock"])
+@pytest.mark.parametrize(
+    "upstream",
+    ["http://127.0.0.1:8000", "https://app.internal", "http://[::1]:8000/", "unix:/run/app.sock"],
+)
 def test_upstreams(upstream: str):
     """Scheme, host and port, or a socket's path."""
     assert layered({"upstream": upstream}, {}, {}).upstream == upstream
 
 
 @pytest.mark.parametrize(
-    "upstream", ["127.0.0.1:8000", "ftp://a", "http://", "http://a:0", "http://a:x", "http://a:70000", "unix:", "unix:app.sock", "http://a/path", "http://u:p@a", "http://a?b", "http://a#b", "http://[::1", 5]
+    "upstream",
+    [
+        "127.0.0.1:8000",
+        "ftp://a",
+        "http://",
+        "http://a:0",
+        "http://a:x",
+        "http://a:70000",
+        "unix:",
+        "unix:app.sock",
+        "http://a/path",
+        "http://u:p@a",
+        "http://a?b",
+        "http://a#b",
+        "http://[::1",
+        5,
+    ],
 )
 def test_no_upstreams(upstream: object):
     """A path would be silently dropped, a user would be silently ignored: both are refused."""
     assert len(refused({"upstream": upstream})) == 1
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:18000", "localhost:65535", "unix:/run/sidecar.sock"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "[::1]:18000", "localhost:65535", "unix:/run/sidecar.sock"]
+)
 def test_addresses(address: str):
     """HOST:PORT, port 0 for any, or a socket's path."""
     assert layered({"listen": address}, {}, {}).listen == address
@@ -108,7 +187,11 @@ def test_settings_are_frozen():
 
 def nouns(model: type[BaseModel]) -> list[type[BaseModel]]:
     """A model and those inside it."""
-    inner = [field.annotation for field in model.model_fields.values() if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)]
+    inner = [
+        field.annotation
+        for field in model.model_fields.values()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    ]
     return [model, *(found for part in inner for found in nouns(part))]
 
 
@@ -118,7 +201,10 @@ def test_every_setting_is_documented_and_has_a_default():
         (noun.__name__, name)
         for noun in nouns(Settings)
         for name, field in noun.model_fields.items()
-        if field.is_required() or not (field.description or (isinstance(field.annotation, type) and field.annotation.__doc__))
+        if field.is_required()
+        or not (
+            field.description or (isinstance(field.annotation, type) and field.annotation.__doc__)
+        )
     ]
 
     assert undone == []
@@ -129,12 +215,32 @@ def test_the_settings_schema_takes_the_defaults_as_written():
     schema = Settings.model_json_schema()
     Draft202012Validator.check_schema(schema)
 
-    assert Draft202012Validator(schema).is_valid({"listen": "127.0.0.1:1", "timeouts": {"header": "5s"}, "limits": {"body": "1MiB"}, "forwarding": {"trusted": ["10.0.0.0/8"]}})
+    assert Draft202012Validator(schema).is_valid(
+        {
+            "listen": "127.0.0.1:1",
+            "timeouts": {"header": "5s"},
+            "limits": {"body": "1MiB"},
+            "forwarding": {"trusted": ["10.0.0.0/8"]},
+        }
+    )
     assert not Draft202012Validator(schema).is_valid({"listn": "127.0.0.1:1"})
 
 
 def test_a_worker_gets_the_same_settings_as_its_parent():
     """Dumped as JSON and read again, nothing is lost."""
-    made = layered({"timeouts": {"header": "1.5s"}, "limits": {"body": "3KiB"}, "forwarding": {"trusted": ["10.0.0.0/8"]}, "mode": "off"}, {}, {})
+    made = layered(
+        {
+            "timeouts": {"header": "1.5s"},
+            "limits": {"body": "3KiB"},
+            "forwarding": {"trusted": ["10.0.0.0/8"]},
+            "mode": "off",
+        },
+        {},
+        {},
+    )
 
-    assert Settings.model_validate_json(made.model_dump_json()) == Settings.model_validate(made.model_dump(mode="json")) == made
+    assert (
+        Settings.model_validate_json(made.model_dump_json())
+        == Settings.model_validate(made.model_dump(mode="json"))
+        == made
+    )

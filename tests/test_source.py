@@ -82,21 +82,51 @@ def test_words_are_those_of_yaml_12(text: str, value: object):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: on", "t.yaml:1:4: error: 'on' is a boolean in YAML 1.1 and a text in 1.2; write true, or 'on' for the text"),
-        ("a: N", "t.yaml:1:4: error: 'N' is a boolean in YAML 1.1 and a text in 1.2; write false, or 'N' for the text"),
-        ("a: 010", "t.yaml:1:4: error: '010' is a different number in YAML 1.1 and 1.2; put it in quotes: '010'"),
+        (
+            "a: on",
+            "t.yaml:1:4: error: 'on' is a boolean in YAML 1.1 and a text in 1.2; write true, or 'on' for the text",
+        ),
+        (
+            "a: N",
+            "t.yaml:1:4: error: 'N' is a boolean in YAML 1.1 and a text in 1.2; write false, or 'N' for the text",
+        ),
+        (
+            "a: 010",
+            "t.yaml:1:4: error: '010' is a different number in YAML 1.1 and 1.2; put it in quotes: '010'",
+        ),
         ("a: 1\nb: 2\na: 3", "t.yaml:3:1: error: key 'a' stands twice; the first is in line 1"),
-        ("a:\n  <<: {b: 1}", "t.yaml:2:3: error: merge keys (<<) are not YAML 1.2; use extends, or override the rule on a route"),
-        ("a: !!binary eA==", "t.yaml:1:4: error: tag 'tag:yaml.org,2002:binary' is not allowed; remove it"),
+        (
+            "a:\n  <<: {b: 1}",
+            "t.yaml:2:3: error: merge keys (<<) are not YAML 1.2; use extends, or override the rule on a route",
+        ),
+        (
+            "a: !!binary eA==",
+            "t.yaml:1:4: error: tag 'tag:yaml.org,2002:binary' is not allowed; remove it",
+        ),
         ("a: *b", "t.yaml:1:4: error: unknown alias *b; define it above with &"),
         ("a: &b [*b]", "t.yaml:1:8: error: unknown alias *b; define it above with &"),
         ("? {a: b}\n: c", "t.yaml:1:3: error: a key must be a plain word; write KEY: VALUE"),
         ("a: &x b\n*x : c", "t.yaml:2:1: error: a key must be a plain word; write KEY: VALUE"),
-        ("a: 1\n---\nb: 2", "t.yaml:2:1: error: a second document starts here; keep one document in a file"),
-        ("a: [1", "t.yaml:2:1: error: not YAML: while parsing a flow sequence did not find expected ',' or ']'"),
-        ("a: b\n\tc: d", "t.yaml:2:1: error: not YAML: while scanning a plain scalar found a tab character that violates indentation"),
-        ("a: 'b", "t.yaml:1:6: error: not YAML: while scanning a quoted scalar found unexpected end of stream"),
-        ("\n\na: \x00", "t.yaml:3:1: error: not YAML: unacceptable character #x0000: control characters are not allowed"),
+        (
+            "a: 1\n---\nb: 2",
+            "t.yaml:2:1: error: a second document starts here; keep one document in a file",
+        ),
+        (
+            "a: [1",
+            "t.yaml:2:1: error: not YAML: while parsing a flow sequence did not find expected ',' or ']'",
+        ),
+        (
+            "a: b\n\tc: d",
+            "t.yaml:2:1: error: not YAML: while scanning a plain scalar found a tab character that violates indentation",
+        ),
+        (
+            "a: 'b",
+            "t.yaml:1:6: error: not YAML: while scanning a quoted scalar found unexpected end of stream",
+        ),
+        (
+            "\n\na: \x00",
+            "t.yaml:3:1: error: not YAML: unacceptable character #x0000: control characters are not allowed",
+        ),
         (b"a: b\nc: \xff", "t.yaml:2:1: error: the file is not UTF-8; save it as UTF-8"),
         (b"\xfe\xff\x00a", "t.yaml:1:1: error: the file is not UTF-8; save it as UTF-8"),
     ],
@@ -108,7 +138,12 @@ def test_what_is_refused_is_told_with_its_place(text: str | bytes, problem: str)
 
 def test_all_problems_of_a_text_come_at_once_and_before_the_fatal_one():
     """Reading goes on as far as it makes sense."""
-    assert [problem.split(": error: ")[0] for problem in refused("a: on\na: !x z\nb: [")] == ["t.yaml:1:4", "t.yaml:2:1", "t.yaml:2:4", "t.yaml:4:1"]
+    assert [problem.split(": error: ")[0] for problem in refused("a: on\na: !x z\nb: [")] == [
+        "t.yaml:1:4",
+        "t.yaml:2:1",
+        "t.yaml:2:4",
+        "t.yaml:4:1",
+    ]
 
 
 def test_read_leaves_what_can_be_read_over():
@@ -127,7 +162,11 @@ def test_read_leaves_what_can_be_read_over():
         "{a: " * 5000,
         "- " * 5000 + "a",
         "[" + "a," * (MAX_NODES + 1) + "]",
-        "a: &a [x, x]\n" + "".join(f"{after}: &{after} [*{before}, *{before}]\n" for before, after in zip("abcdefghijklmnopqrs", "bcdefghijklmnopqrst", strict=True)),
+        "a: &a [x, x]\n"
+        + "".join(
+            f"{after}: &{after} [*{before}, *{before}]\n"
+            for before, after in zip("abcdefghijklmnopqrs", "bcdefghijklmnopqrst", strict=True)
+        ),
         "- &a [" + "x," * 40_000 + "]\n" + "- *a\n" * 100_000,
     ],
 )
@@ -140,7 +179,9 @@ def test_bombs_are_refused(text: str):
 
 def test_the_length_is_bounded():
     """One byte more than is taken is refused unread, with the limit."""
-    assert refused(b"#" * (MAX_BYTES + 1)) == [f"t.yaml: error: the file is {MAX_BYTES + 1} bytes long; at most {MAX_BYTES} are read"]
+    assert refused(b"#" * (MAX_BYTES + 1)) == [
+        f"t.yaml: error: the file is {MAX_BYTES + 1} bytes long; at most {MAX_BYTES} are read"
+    ]
     assert load(b"#" * MAX_BYTES, "t.yaml").data is None
 
 
@@ -170,7 +211,9 @@ rules:
         (("nowhere",), True, (1, 1)),
     ],
 )
-def test_a_problem_finds_its_place_or_the_nearest_above(path: Path, at_key: bool, place: tuple[int, int]):
+def test_a_problem_finds_its_place_or_the_nearest_above(
+    path: Path, at_key: bool, place: tuple[int, int]
+):
     """Values and keys have their own places."""
     found = load(TEXT.encode(), "t.yaml").place(Problem("wrong", path=path, at_key=at_key))
 
@@ -183,7 +226,10 @@ def test_a_problem_with_a_place_keeps_it():
     kept = Problem("wrong", file="SIDECAR_X", path=("version",))
 
     assert source.place(kept) is kept
-    assert located((Problem("b", path=("rules",)), Problem("a", path=("version",))), source)[0].message == "a"
+    assert (
+        located((Problem("b", path=("rules",)), Problem("a", path=("version",))), source)[0].message
+        == "a"
+    )
 
 
 def test_spans_are_the_text_of_each_value():
@@ -201,7 +247,10 @@ def test_spans_are_the_text_of_each_value():
 def test_a_policy_with_faults_of_text_and_of_meaning_tells_both_in_order():
     """A place that is told once is not told again for what follows from it."""
     with pytest.raises(PolicyError) as caught:
-        load_policy(b"version: 1\nmode: yes\nrules:\n  a: {header: A, action: sett}\n  a: {header: A, action: remove, mode: enforce, mode: enfroce}\n", "p.yaml")
+        load_policy(
+            b"version: 1\nmode: yes\nrules:\n  a: {header: A, action: sett}\n  a: {header: A, action: remove, mode: enforce, mode: enfroce}\n",
+            "p.yaml",
+        )
 
     assert [problem.line for problem in caught.value.problems] == [2, 5, 5, 5]
 
@@ -218,7 +267,15 @@ def test_any_bytes_are_a_policy_or_problems(raw: bytes):
 WORDS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@given(st.recursive(st.one_of(st.none(), st.booleans(), st.integers(-9999, 9999), WORDS), lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(WORDS, inner, max_size=4)), max_leaves=10))
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(-9999, 9999), WORDS),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(WORDS, inner, max_size=4)
+        ),
+        max_leaves=10,
+    )
+)
 def test_what_a_yaml_writer_writes_is_read_back(value: object):
     """Quoting, folding and nesting of another writer make no difference, but for words that it should have quoted."""
     source = read(yaml.safe_dump(value).encode(), "t.yaml")
@@ -240,6 +297,8 @@ def test_without_the_c_parser_the_words_are_the_same():
         "import yaml; del yaml.CSafeLoader; from sidecar.source import load_policy, preset_texts\n"
         "print(load_policy(preset_texts()['oshp-2026-07'].encode(), 'p').revision())"
     )
-    slow = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    slow = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
     assert slow == load_policy(preset_texts()["oshp-2026-07"].encode(), "p").revision()

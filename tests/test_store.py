@@ -26,7 +26,12 @@ def test_a_new_folder_is_empty(tmp_path: Path):
     store = Store(tmp_path / "a" / "b")
 
     assert store.open() == {}
-    assert (store.journal(), store.revisions(), store.text("abc"), store.evidence()) == ([], [], None, None)
+    assert (store.journal(), store.revisions(), store.text("abc"), store.evidence()) == (
+        [],
+        [],
+        None,
+        None,
+    )
     assert (store.folder / "revisions").stat().st_mode & 0o007 == 0
 
 
@@ -66,7 +71,9 @@ def test_a_name_cannot_leave_the_folder(store: Store, name: str):
 
 
 @given(torn=st.binary(max_size=30).filter(lambda data: b"\n" not in data))
-def test_a_torn_journal_line_is_cut_and_the_next_is_whole(tmp_path_factory: pytest.TempPathFactory, torn: bytes):
+def test_a_torn_journal_line_is_cut_and_the_next_is_whole(
+    tmp_path_factory: pytest.TempPathFactory, torn: bytes
+):
     """A crash in the middle of an append loses that line alone."""
     store = Store(tmp_path_factory.mktemp("state"))
     store.open()
@@ -81,7 +88,9 @@ def test_a_torn_journal_line_is_cut_and_the_next_is_whole(tmp_path_factory: pyte
 
 def test_foreign_journal_lines_are_passed_over(store: Store):
     """What is no JSON object, in the middle too, hides nothing else."""
-    (store.folder / "journal.jsonl").write_bytes(b'{"time": "1", "event": "e"}\nnot json\n[1]\n{}\n\xff\n{"time": "2", "event": "e"}\n')
+    (store.folder / "journal.jsonl").write_bytes(
+        b'{"time": "1", "event": "e"}\nnot json\n[1]\n{}\n\xff\n{"time": "2", "event": "e"}\n'
+    )
 
     assert store.journal() == [{"time": "1", "event": "e"}, {"time": "2", "event": "e"}]
 

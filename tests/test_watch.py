@@ -56,7 +56,9 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.asynccontextmanager
-async def watched(world: World, made: Revisions) -> AsyncIterator[Callable[[str], Awaitable[dict[str, Any]]]]:
+async def watched(
+    world: World, made: Revisions
+) -> AsyncIterator[Callable[[str], Awaitable[dict[str, Any]]]]:
     """The watch runs; gives a call that waits for the next event of a name."""
     told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     leave = world.telemetry.watch(told.put_nowait)
@@ -138,7 +140,9 @@ async def test_the_watch_keeps_a_pin(world: World):
 
 
 @pytest.mark.usefixtures("fast")
-async def test_the_watch_waits_while_somebody_is_still_writing(world: World, monkeypatch: pytest.MonkeyPatch):
+async def test_the_watch_waits_while_somebody_is_still_writing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     """Only what looks the same twice is read, and what a reload has read meanwhile is not read again."""
     made = await world.started()
     looks = iter(["a", "b", "c", "c", "c", "d", "d"])

@@ -39,7 +39,9 @@ class World:
         """A new process: nothing in memory, the folder as the last one left it."""
         self.lines, self.metrics = Collected(), Metrics(process=False)
         self.telemetry = Telemetry(Events(self.lines), self.metrics)
-        return Revisions(self.file, Store(self.state), self.telemetry, clock=lambda: self.now, **more)
+        return Revisions(
+            self.file, Store(self.state), self.telemetry, clock=lambda: self.now, **more
+        )
 
     async def started(self, **more: Any) -> Revisions:
         """A new process that has started."""
@@ -59,7 +61,9 @@ class World:
 def sent(made: Revisions) -> str:
     """What clients get now: the value of the header, - where it is only told."""
     decision = decide(made.active.plan.routes[-1], facts())
-    return next((value.decode() for name, value in decision.fields if name == b"X-Frame-Options"), "-")
+    return next(
+        (value.decode() for name, value in decision.fields if name == b"X-Frame-Options"), "-"
+    )
 
 
 async def edited(world: World, made: Revisions, content: str) -> str:

@@ -49,14 +49,32 @@ def read_token(address: str, token_file: str | None) -> str | None:
     if token_file is None:
         if not is_loopback(address):
             cure = "set admin_token_file, or bind 127.0.0.1"
-            raise PolicyError((Problem(f"admin listener {address} is not loopback and has no token", cure, ("admin",)),))
+            raise PolicyError(
+                (
+                    Problem(
+                        f"admin listener {address} is not loopback and has no token",
+                        cure,
+                        ("admin",),
+                    ),
+                )
+            )
         return None
     try:
         token = Path(token_file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError((Problem(f"the token file cannot be read: {error}", "", ("admin_token_file",)),)) from error
+        raise PolicyError(
+            (Problem(f"the token file cannot be read: {error}", "", ("admin_token_file",)),)
+        ) from error
     if len(token) < 16:
-        raise PolicyError((Problem("the admin token is shorter than 16 characters", "make a longer one", ("admin_token_file",)),))
+        raise PolicyError(
+            (
+                Problem(
+                    "the admin token is shorter than 16 characters",
+                    "make a longer one",
+                    ("admin_token_file",),
+                ),
+            )
+        )
     return token
 
 
@@ -114,7 +132,11 @@ def _known_host(request: web.Request, token: str | None) -> bool:
     """
     if token is not None:
         return True
-    host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+    host = (
+        request.host.rpartition(":")[0]
+        if request.host.rpartition(":")[2].isdigit()
+        else request.host
+    )
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -33,7 +33,9 @@ _LONGEST = 366 * 86_400.0
 class Api:
     """The admin handlers over one process's revisions and telemetry."""
 
-    def __init__(self, revisions: Revisions, telemetry: Telemetry, process: Process, token: str | None) -> None:
+    def __init__(
+        self, revisions: Revisions, telemetry: Telemetry, process: Process, token: str | None
+    ) -> None:
         self._revisions = revisions
         self._telemetry = telemetry
         self._process = process
@@ -44,7 +46,9 @@ class Api:
 
     def app(self) -> web.Application:
         """The application of the admin listener."""
-        app = web.Application(middlewares=[guard(self._token, self._sessions)], client_max_size=_BODY)
+        app = web.Application(
+            middlewares=[guard(self._token, self._sessions)], client_max_size=_BODY
+        )
         app.router.add_get("/api/status", self.status)
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
@@ -69,7 +73,9 @@ class Api:
     async def revisions(self, _request: web.Request) -> web.Response:
         """The journal, newest first."""
         entries = await asyncio.to_thread(self._revisions.history)
-        return web.json_response({"active": self._revisions.current.id, "entries": entries[::-1][:1000]})
+        return web.json_response(
+            {"active": self._revisions.current.id, "entries": entries[::-1][:1000]}
+        )
 
     async def revision(self, request: web.Request) -> web.Response:
         """One revision's text."""
@@ -96,17 +102,35 @@ class Api:
 
     async def promotion(self, request: web.Request) -> web.Response:
         """Record a promotion that is about to be written to the policy file."""
-        keys = {"rules", "verdicts", "override", "source", "command", "file", "before", "after", "diff", "waived", "who"}
+        keys = {
+            "rules",
+            "verdicts",
+            "override",
+            "source",
+            "command",
+            "file",
+            "before",
+            "after",
+            "diff",
+            "waived",
+            "who",
+        }
         body = await _body(request, keys)
         rules = body.get("rules")
-        if not rules or not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
+        if (
+            not rules
+            or not isinstance(rules, list)
+            or not all(isinstance(rule, str) for rule in rules)
+        ):
             return error(400, "a promotion names its rules")
         await self._revisions.record({"event": "policy.promoted", **body})
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Live events (server-sent events); a reader that falls behind loses the oldest, and none holds up the end of the process."""
-        response = web.StreamResponse(headers=OWN_HEADERS | {"Content-Type": "text/event-stream", "Server": "sidecar"})
+        response = web.StreamResponse(
+            headers=OWN_HEADERS | {"Content-Type": "text/event-stream", "Server": "sidecar"}
+        )
         backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
 
         def take(told: dict[str, object]) -> None:
@@ -123,7 +147,11 @@ class Api:
                 told = None
                 with contextlib.suppress(TimeoutError):
                     told = await asyncio.wait_for(backlog.get(), 15)
-                line = f"event: told\ndata: {json.dumps(told, default=str)}\n\n" if told else ": still here\n\n"
+                line = (
+                    f"event: told\ndata: {json.dumps(told, default=str)}\n\n"
+                    if told
+                    else ": still here\n\n"
+                )
                 await response.write(line.encode())
             return response
         finally:
@@ -140,10 +168,18 @@ class Api:
         body = await _body(request, {"unpin", "who"})
         if not isinstance(body.get("unpin", False), bool):
             return error(400, "unpin must be true or false")
-        result = await self._revisions.reload(_text(body, "who") or "operator", unpin=body.get("unpin", False))
-        told = {"result": result, "revision": self._revisions.current.id, "problems": [str(problem) for problem in self._revisions.problems]}
+        result = await self._revisions.reload(
+            _text(body, "who") or "operator", unpin=body.get("unpin", False)
+        )
+        told = {
+            "result": result,
+            "revision": self._revisions.current.id,
+            "problems": [str(problem) for problem in self._revisions.problems],
+        }
         if result == "pinned":
-            told["problems"] = ["the file holds the revision that was rolled back; edit it, or reload with unpin"]
+            told["problems"] = [
+                "the file holds the revision that was rolled back; edit it, or reload with unpin"
+            ]
         return web.json_response(told, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
@@ -151,10 +187,21 @@ class Api:
         body = await _body(request, {"to", "reason", "who"})
         left = self._revisions.current.id
         try:
-            found = await self._revisions.rollback(_text(body, "to") or None, who=_text(body, "who") or "operator", reason=_text(body, "reason"))
+            found = await self._revisions.rollback(
+                _text(body, "to") or None,
+                who=_text(body, "who") or "operator",
+                reason=_text(body, "reason"),
+            )
         except Refused as refused:
             return error(409, str(refused))
-        return web.json_response({"revision": found.id, "left": left, "pinned": self._revisions.pinned, "mode": self._revisions.mode})
+        return web.json_response(
+            {
+                "revision": found.id,
+                "left": left,
+                "pinned": self._revisions.pinned,
+                "mode": self._revisions.mode,
+            }
+        )
 
     async def mode(self, request: web.Request) -> web.Response:
         """Set the runtime ceiling. `{mode, reason?, ttl?, who?}`; ttl as 30m or in seconds."""
@@ -169,8 +216,19 @@ class Api:
             return error(400, str(wrong))
         if lasting is not None and not 0 < lasting <= _LONGEST:  # not a number is neither
             return error(400, "ttl must be more than 0s, and at most 366d")
-        told = await self._revisions.set_mode(cast("Mode", mode), reason=_text(body, "reason"), who=_text(body, "who") or "operator", ttl=lasting)
-        return web.json_response({"mode": told, "override": override(self._revisions), "policy_mode": self._revisions.current.resolved.mode})
+        told = await self._revisions.set_mode(
+            cast("Mode", mode),
+            reason=_text(body, "reason"),
+            who=_text(body, "who") or "operator",
+            ttl=lasting,
+        )
+        return web.json_response(
+            {
+                "mode": told,
+                "override": override(self._revisions),
+                "policy_mode": self._revisions.current.resolved.mode,
+            }
+        )
 
 
 async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
@@ -187,7 +245,9 @@ async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
         raise web.HTTPBadRequest(reason="the body must be a JSON object")
     for key in body:
         if key not in known:
-            raise web.HTTPBadRequest(reason=f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}")
+            raise web.HTTPBadRequest(
+                reason=f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}"
+            )
     return body
 
 

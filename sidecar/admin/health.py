@@ -19,7 +19,9 @@ Readiness: TypeAlias = Awaitable[dict[str, str]]
 """What stands against taking traffic, by check: "" = nothing."""
 
 
-def health_app(ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> web.Application:
+def health_app(
+    ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]
+) -> web.Application:
     """The application of the health listener."""
     app = web.Application()
     app.on_response_prepare.append(_owned)
@@ -27,7 +29,12 @@ def health_app(ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Ca
     return app
 
 
-def add_health(app: web.Application, ready: Callable[[], Readiness], telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> None:
+def add_health(
+    app: web.Application,
+    ready: Callable[[], Readiness],
+    telemetry: Telemetry,
+    refresh: Callable[[], Awaitable[None]],
+) -> None:
     """Add the three paths (and /healthz, as others call /livez) to an application.
 
     `refresh` brings the metrics up to date before they are told.
@@ -38,16 +45,26 @@ def add_health(app: web.Application, ready: Callable[[], Readiness], telemetry: 
 
     async def readyz(_request: web.Request) -> web.Response:
         checks = await ready()
-        text = "".join(f"[{'-' if against else '+'}] {name}{': ' if against else ''}{against}\n" for name, against in checks.items())
+        text = "".join(
+            f"[{'-' if against else '+'}] {name}{': ' if against else ''}{against}\n"
+            for name, against in checks.items()
+        )
         return _answer(503 if any(checks.values()) else 200, text)
 
     async def metrics(_request: web.Request) -> web.Response:
         await refresh()
         telemetry.metrics.settle()
         data = await asyncio.to_thread(telemetry.metrics.render)
-        return web.Response(body=data, headers=OWN_HEADERS | {"Content-Type": CONTENT_TYPE, "Server": "sidecar"})
+        return web.Response(
+            body=data, headers=OWN_HEADERS | {"Content-Type": CONTENT_TYPE, "Server": "sidecar"}
+        )
 
-    for path, handler in (("/livez", livez), ("/healthz", livez), ("/readyz", readyz), ("/metrics", metrics)):
+    for path, handler in (
+        ("/livez", livez),
+        ("/healthz", livez),
+        ("/readyz", readyz),
+        ("/metrics", metrics),
+    ):
         app.router.add_get(path, handler)
 
 

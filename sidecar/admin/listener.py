@@ -14,13 +14,21 @@ from sidecar.admin.access import OWN_HEADERS
 class _Protocol(RequestHandler):
     """aiohttp would name itself, repeat the offending line and log it with a traceback."""
 
-    def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None) -> web.StreamResponse:
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
         """A few words of our own; the connection ends."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         if exc is not None and status >= 500:
             self.log_exception("admin request failed", exc_info=exc)
-        response = web.Response(status=status, text=f"{status}\n", headers=OWN_HEADERS | {"Server": "sidecar"})
+        response = web.Response(
+            status=status, text=f"{status}\n", headers=OWN_HEADERS | {"Server": "sidecar"}
+        )
         response.force_close()
         return response
 

@@ -29,18 +29,23 @@ from sidecar.telemetry import Telemetry
 
 _RECENT = 50
 _ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
-PAGE_HEADERS = OWN_HEADERS | {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",  # under no-referrer a form's Origin is "null", which no order may have
-}
+PAGE_HEADERS = (
+    OWN_HEADERS
+    | {
+        "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",  # under no-referrer a form's Origin is "null", which no order may have
+    }
+)
 
 
 class Page:
     """The page's handlers; keeps the last events for those who come later."""
 
-    def __init__(self, revisions: Revisions, telemetry: Telemetry, process: Process, sessions: Sessions) -> None:
+    def __init__(
+        self, revisions: Revisions, telemetry: Telemetry, process: Process, sessions: Sessions
+    ) -> None:
         self._revisions = revisions
         self._process = process
         self._sessions = sessions
@@ -67,18 +72,36 @@ class Page:
             status=told,
             told=request.query.get("told", "")[:200],
             form=self._sessions.form,
-            problems=[{"text": str(problem), "excerpt": self._revisions.excerpt(problem)} for problem in self._revisions.problems],
+            problems=[
+                {"text": str(problem), "excerpt": self._revisions.excerpt(problem)}
+                for problem in self._revisions.problems
+            ],
             meaning=view.MEANING,
             **await self._rules(told["source"], host),
-            difference=view.difference(self._revisions.text(told["parent"]) if told["parent"] else None, self._revisions.current.text),
+            difference=view.difference(
+                self._revisions.text(told["parent"]) if told["parent"] else None,
+                self._revisions.current.text,
+            ),
             events=[view.event(one) for one in self._recent],
             history=[view.entry(one, told["revision"]) for one in journal[::-1][:50]],
-            commands=[f"sidecar {verb} --admin http://{host}" for verb in ("status", "rollback", "mode report-only", "evidence", "reports", "note")],
+            commands=[
+                f"sidecar {verb} --admin http://{host}"
+                for verb in (
+                    "status",
+                    "rollback",
+                    "mode report-only",
+                    "evidence",
+                    "reports",
+                    "note",
+                )
+            ],
         )
 
     async def rules(self, request: web.Request) -> web.Response:
         """The section of the rules alone, for a page that keeps itself up to date."""
-        return _page("rules.html", **await self._rules(self._revisions.current.source, _host(request)))
+        return _page(
+            "rules.html", **await self._rules(self._revisions.current.source, _host(request))
+        )
 
     async def _rules(self, source: str, host: str) -> dict[str, Any]:
         rules = (await self._process.rollout())["rules"]
@@ -97,7 +120,12 @@ class Page:
         if text is None:
             raise web.HTTPNotFound(reason="no such revision")
         return _page(
-            "revision.html", revision=revision, active=active.id, text=text, form=self._sessions.form, difference=view.difference(text, active.text)
+            "revision.html",
+            revision=revision,
+            active=active.id,
+            text=text,
+            form=self._sessions.form,
+            difference=view.difference(text, active.text),
         )
 
     async def asset(self, request: web.Request) -> web.Response:
@@ -128,20 +156,26 @@ class Page:
             raise web.HTTPForbidden(reason="this form is not of this page; reload the page")
         words = {key: str(value)[:200] for key, value in form.items()}
         told = await self._obey(request.match_info["order"], words)
-        return web.Response(status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': told})}"})
+        return web.Response(
+            status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': told})}"}
+        )
 
     async def _obey(self, order: str, words: Mapping[str, str]) -> str:
         reason = words.get("reason", "")
         if order == "mode":
             if words.get("mode") not in MODES or words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: choose a mode, give a reason, and say yes."
-            mode = await self._revisions.set_mode(cast("Mode", words["mode"]), reason=reason, who="admin page")
+            mode = await self._revisions.set_mode(
+                cast("Mode", words["mode"]), reason=reason, who="admin page"
+            )
             return f"The mode is {mode} now."
         if order == "rollback":
             if words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: give a reason, and say yes."
             try:
-                found = await self._revisions.rollback(words.get("to") or None, reason=reason, who="admin page")
+                found = await self._revisions.rollback(
+                    words.get("to") or None, reason=reason, who="admin page"
+                )
             except Refused as refused:
                 return f"Nothing was changed: {refused}."
             return f"Revision {found.id} is in force again."
@@ -161,8 +195,16 @@ def _page(template: str, code: int = 200, **facts: Any) -> web.Response:
 
 @cache
 def _templates() -> jinja2.Environment:
-    made = jinja2.Environment(loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    made.filters["moment"] = lambda stamp: datetime.fromtimestamp(stamp).astimezone().isoformat(sep=" ", timespec="seconds")
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    made.filters["moment"] = lambda stamp: (
+        datetime.fromtimestamp(stamp).astimezone().isoformat(sep=" ", timespec="seconds")
+    )
     return made
 
 

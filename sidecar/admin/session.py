@@ -39,7 +39,15 @@ class Sessions:
     def log_in(self, response: web.StreamResponse, *, secure: bool) -> None:
         """Give a browser its cookie."""
         until = str(int(time.time()) + LASTING)
-        response.set_cookie(COOKIE, f"{until}.{self._sign(f'until {until}')}", max_age=LASTING, httponly=True, samesite="Strict", secure=secure, path="/")
+        response.set_cookie(
+            COOKIE,
+            f"{until}.{self._sign(f'until {until}')}",
+            max_age=LASTING,
+            httponly=True,
+            samesite="Strict",
+            secure=secure,
+            path="/",
+        )
 
     def logged_in(self, request: web.Request) -> bool:
         """Whether the request carries a cookie of ours that is still good."""

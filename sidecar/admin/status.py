@@ -10,7 +10,11 @@ from sidecar.revisions import Revisions
 def override(revisions: Revisions) -> dict[str, Any] | None:
     """The runtime ceiling as data."""
     held = revisions.override
-    return {"mode": held.mode, "reason": held.reason, "who": held.who, "until": held.until} if held else None
+    return (
+        {"mode": held.mode, "reason": held.reason, "who": held.who, "until": held.until}
+        if held
+        else None
+    )
 
 
 def status(revisions: Revisions) -> dict[str, Any]:
@@ -34,7 +38,13 @@ def status(revisions: Revisions) -> dict[str, Any]:
         "pinned": revisions.pinned,
         "problems": [str(problem) for problem in revisions.problems],
         "routes": [
-            {"name": route.name, "rules": [{"name": line.name, "mode": line.mode, "ceiling": line.ceiling} for line in route.rules]}
+            {
+                "name": route.name,
+                "rules": [
+                    {"name": line.name, "mode": line.mode, "ceiling": line.ceiling}
+                    for line in route.rules
+                ],
+            }
             for route in plan.routes
         ],
     }

@@ -40,12 +40,18 @@ def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
     """
     held: dict[str, Answered] = {}
     leaks: dict[str, None] = {}
-    for row in (row for report in reports for row in report.rows if row.fix and row.verdict != "good"):
+    for row in (
+        row for report in reports for row in report.rows if row.fix and row.verdict != "good"
+    ):
         if row.verdict == "leaks":
             leaks[row.header] = None
         elif row.fix is not None:
             _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
-    last = [Answered(removal(*leaks), (f"{', '.join(leaks)}: tell strangers what runs here.",))] if leaks else []
+    last = (
+        [Answered(removal(*leaks), (f"{', '.join(leaks)}: tell strangers what runs here.",))]
+        if leaks
+        else []
+    )
     return (*held.values(), *last)
 
 
@@ -56,7 +62,10 @@ def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
         name = f"{fix.name}-{number}"
     before = held.get(name)
     both = fix if before is None else _both(before.fix, fix)
-    held[name] = Answered(replace(both, name=name), tuple(dict.fromkeys((*(before.findings if before else ()), finding))))
+    held[name] = Answered(
+        replace(both, name=name),
+        tuple(dict.fromkeys((*(before.findings if before else ()), finding))),
+    )
 
 
 def _both(one: Fix, other: Fix) -> Fix:
@@ -85,4 +94,6 @@ def draft(reports: Iterable[Report]) -> str:
 def _block(answered: Answered) -> str:
     fix = answered.fix
     comments = [*answered.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
-    return "".join(f"  {line}\n" for line in (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n")))
+    return "".join(
+        f"  {line}\n" for line in (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n"))
+    )

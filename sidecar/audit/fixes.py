@@ -56,7 +56,11 @@ def for_header(row: Header, *, present: bool) -> Fix | None:
         return Fix(rule_name(row.name), {"header": row.name, "action": "remove"})
     if not row.strong:
         return None
-    rule: dict[str, Value] = {"header": row.name, "action": "set" if present else "default", "value": row.strong}
+    rule: dict[str, Value] = {
+        "header": row.name,
+        "action": "set" if present else "default",
+        "value": row.strong,
+    }
     if row.grammar == "cache":
         rule["when"] = _DYNAMIC
     elif row.scope == "documents":
@@ -68,8 +72,16 @@ def for_header(row: Header, *, present: bool) -> Fix | None:
 
 def for_policy(directives: Mapping[str, tuple[str, ...]]) -> Fix:
     """The rule that adds what a Content-Security-Policy says nothing of."""
-    rule: dict[str, Value] = {"header": "Content-Security-Policy", "action": "merge", "value": directives}
-    return Fix(rule_name("Content-Security-Policy"), rule | {"when": _POLICED}, "Frames, forms and plugins that it does not allow.")
+    rule: dict[str, Value] = {
+        "header": "Content-Security-Policy",
+        "action": "merge",
+        "value": directives,
+    }
+    return Fix(
+        rule_name("Content-Security-Policy"),
+        rule | {"when": _POLICED},
+        "Frames, forms and plugins that it does not allow.",
+    )
 
 
 def for_cookie(name: str, attributes: Mapping[str, str | bool], breaks: str) -> Fix | None:

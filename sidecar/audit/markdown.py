@@ -15,16 +15,55 @@ def markdown(reports: Iterable[Report]) -> str:
     held = tuple(reports)
     parts = ["# Header audit"]
     if len(held) > 1:
-        parts.append(_table(("Page", "Mark", "Findings"), [(_text(report.url), _mark(report), f"{sum(row.verdict != 'good' for row in report.rows)}") for report in held]))
+        parts.append(
+            _table(
+                ("Page", "Mark", "Findings"),
+                [
+                    (
+                        _text(report.url),
+                        _mark(report),
+                        f"{sum(row.verdict != 'good' for row in report.rows)}",
+                    )
+                    for report in held
+                ],
+            )
+        )
     for report in held:
         parts.append(f"## {_text(report.url)}: {_mark(report)}")
         if report.coverage:
-            parts.append(f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as recommended, {len(report.coverage.leaks)} that leak.")
+            parts.append(
+                f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as recommended, {len(report.coverage.leaks)} that leak."
+            )
         if report.rows:
-            parts.append(_table(("Header", "Verdict", "Observed", "Why"), [(row.header, f"**{row.verdict}**", _observed(row.observed), _text(" ".join((row.why, *row.more)))) for row in report.rows]))
+            parts.append(
+                _table(
+                    ("Header", "Verdict", "Observed", "Why"),
+                    [
+                        (
+                            row.header,
+                            f"**{row.verdict}**",
+                            _observed(row.observed),
+                            _text(" ".join((row.why, *row.more))),
+                        )
+                        for row in report.rows
+                    ],
+                )
+            )
         if report.results:
             parts.append("### Score")
-            parts.append(_table(("Test", "Outcome", "Points"), [(result.test.value, result.outcome.value, f"{result.points:+d}" if result.points else "0") for result in report.results]))
+            parts.append(
+                _table(
+                    ("Test", "Outcome", "Points"),
+                    [
+                        (
+                            result.test.value,
+                            result.outcome.value,
+                            f"{result.points:+d}" if result.points else "0",
+                        )
+                        for result in report.results
+                    ],
+                )
+            )
         rules = "\n".join(answered.fix.yaml for answered in gather((report,)))
         if rules:
             parts.append(f"### Rules that answer the findings\n\n```yaml\n{rules}\n```")
@@ -40,7 +79,9 @@ def _mark(report: Report) -> str:
 
 def _observed(values: Sequence[str]) -> str:
     """Values as code; a vertical bar would end the cell, and a backtick the code."""
-    return "<br>".join(f"`{value.replace('|', chr(92) + '|').replace('`', chr(39))}`" for value in values if value)
+    return "<br>".join(
+        f"`{value.replace('|', chr(92) + '|').replace('`', chr(39))}`" for value in values if value
+    )
 
 
 def _text(text: str) -> str:

@@ -21,10 +21,18 @@ _CSP = "content-security-policy"
 _HSTS_PASSED = frozenset({Outcome.HSTS_SIX_MONTHS, Outcome.HSTS_PRELOADED})
 
 _CORP: Mapping[str, Outcome] = MappingProxyType(
-    {"same-origin": Outcome.CORP_SAME_ORIGIN, "same-site": Outcome.CORP_SAME_SITE, "cross-origin": Outcome.CORP_CROSS_ORIGIN}
+    {
+        "same-origin": Outcome.CORP_SAME_ORIGIN,
+        "same-site": Outcome.CORP_SAME_SITE,
+        "cross-origin": Outcome.CORP_CROSS_ORIGIN,
+    }
 )
 _COEP: Mapping[str, Outcome] = MappingProxyType(
-    {"require-corp": Outcome.COEP_REQUIRE_CORP, "credentialless": Outcome.COEP_CREDENTIALLESS, "unsafe-none": Outcome.COEP_UNSAFE_NONE}
+    {
+        "require-corp": Outcome.COEP_REQUIRE_CORP,
+        "credentialless": Outcome.COEP_CREDENTIALLESS,
+        "unsafe-none": Outcome.COEP_UNSAFE_NONE,
+    }
 )
 _COOP: Mapping[str, Outcome] = MappingProxyType(
     {
@@ -102,7 +110,11 @@ def _cors(seen: Seen) -> Outcome:
     if allowed == "*":
         return Outcome.CORS_PUBLIC
     with_credentials = probe.first("access-control-allow-credentials").lower() == "true"
-    return Outcome.CORS_UNIVERSAL if allowed == seen.visit.origin and with_credentials else Outcome.CORS_RESTRICTED
+    return (
+        Outcome.CORS_UNIVERSAL
+        if allowed == seen.visit.origin and with_credentials
+        else Outcome.CORS_RESTRICTED
+    )
 
 
 def _redirection(seen: Seen) -> Outcome:
@@ -123,7 +135,11 @@ def _redirection(seen: Seen) -> Outcome:
         return Outcome.REDIRECTION_NEVER_HTTPS
     if places[1].scheme != "https":
         return Outcome.REDIRECTION_LATE
-    return Outcome.REDIRECTION_HTTPS if places[0].hostname == places[1].hostname else Outcome.REDIRECTION_OFF_HOST
+    return (
+        Outcome.REDIRECTION_HTTPS
+        if places[0].hostname == places[1].hostname
+        else Outcome.REDIRECTION_OFF_HOST
+    )
 
 
 def _hsts(seen: Seen) -> Outcome:
@@ -182,7 +198,9 @@ def _corp(seen: Seen) -> Outcome:
     return _CORP.get(value, Outcome.CORP_INVALID) if value else Outcome.CORP_ABSENT
 
 
-def _token(seen: Seen, header: str, known: Mapping[str, Outcome], absent: Outcome, invalid: Outcome) -> Outcome:
+def _token(
+    seen: Seen, header: str, known: Mapping[str, Outcome], absent: Outcome, invalid: Outcome
+) -> Outcome:
     """The outcome of a header that is one structured token; a second line makes it void."""
     values = seen.answer.values(header)
     if not any(values):
@@ -193,11 +211,15 @@ def _token(seen: Seen, header: str, known: Mapping[str, Outcome], absent: Outcom
 
 
 def _coep(seen: Seen) -> Outcome:
-    return _token(seen, "cross-origin-embedder-policy", _COEP, Outcome.COEP_ABSENT, Outcome.COEP_INVALID)
+    return _token(
+        seen, "cross-origin-embedder-policy", _COEP, Outcome.COEP_ABSENT, Outcome.COEP_INVALID
+    )
 
 
 def _coop(seen: Seen) -> Outcome:
-    return _token(seen, "cross-origin-opener-policy", _COOP, Outcome.COOP_ABSENT, Outcome.COOP_INVALID)
+    return _token(
+        seen, "cross-origin-opener-policy", _COOP, Outcome.COOP_ABSENT, Outcome.COOP_INVALID
+    )
 
 
 TESTS: Mapping[Test, Callable[[Seen], Outcome]] = MappingProxyType(

@@ -18,28 +18,46 @@ _SHORTEST = 6
 _REPORTING = frozenset({"report-uri", "report-to"})
 _NOT_IN_META = frozenset({"frame-ancestors", "report-uri", "sandbox"})
 _PASSIVE = ("img-src", "media-src")
-_BROAD = frozenset({"ftp:", "http:", "https:", "*", "http://*", "http://*.*", "https://*", "https://*.*"})
+_BROAD = frozenset(
+    {"ftp:", "http:", "https:", "*", "http://*", "http://*.*", "https://*", "https://*.*"}
+)
 _OPEN = _BROAD | {"'unsafe-inline'", "data:"}
-_PASSED = frozenset({Outcome.CSP_DEFAULT_NONE, Outcome.CSP_NO_UNSAFE, Outcome.CSP_UNSAFE_STYLE, Outcome.CSP_INSECURE_PASSIVE})
+_PASSED = frozenset(
+    {
+        Outcome.CSP_DEFAULT_NONE,
+        Outcome.CSP_NO_UNSAFE,
+        Outcome.CSP_UNSAFE_STYLE,
+        Outcome.CSP_INSECURE_PASSIVE,
+    }
+)
 
 
 def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Policy | None:
     """What all policies of a page allow together; None where the Observatory calls one of them invalid."""
-    if any(len(part.strip()) < _SHORTEST for value in (*headers, *metas) for part in value.split(",")):
+    if any(
+        len(part.strip()) < _SHORTEST for value in (*headers, *metas) for part in value.split(",")
+    ):
         return None
     sent, written = csp.parse(",".join(headers)), csp.parse(",".join(metas))
     if _repeated((*sent, *written)) - _REPORTING:
         return None
-    kept = (csp.Policy(tuple(one for one in policy.directives if one.name not in _NOT_IN_META)) for policy in written)
+    kept = (
+        csp.Policy(tuple(one for one in policy.directives if one.name not in _NOT_IN_META))
+        for policy in written
+    )
     policies = [policy for policy in (*sent, *kept) if policy.directives]
     return reduce(csp.merge, policies) if policies else csp.Policy()
 
 
 def _repeated(policies: tuple[csp.Policy, ...]) -> set[str]:
-    return {fault.part for policy in policies for fault in policy.faults if fault.kind is Kind.REPEATED}
+    return {
+        fault.part for policy in policies for fault in policy.faults if fault.kind is Kind.REPEATED
+    }
 
 
-def outcome(headers: tuple[str, ...], metas: tuple[str, ...], *, report_only: bool, is_https: bool) -> Outcome:
+def outcome(
+    headers: tuple[str, ...], metas: tuple[str, ...], *, report_only: bool, is_https: bool
+) -> Outcome:
     """The outcome for the values of all header lines and meta elements."""
     policy = policy_of(headers, metas)
     if policy is None:
@@ -54,12 +72,20 @@ def outcome(headers: tuple[str, ...], metas: tuple[str, ...], *, report_only: bo
 
 
 def _worst(policy: csp.Policy, *, is_https: bool) -> Outcome:
-    scripts, styles, objects = (_sources(policy, name) for name in ("script-src", "style-src", "object-src"))
+    scripts, styles, objects = (
+        _sources(policy, name) for name in ("script-src", "style-src", "object-src")
+    )
     if "'strict-dynamic'" in scripts:
         if not _has_secret(scripts):
             return Outcome.CSP_INVALID
-        scripts = {one for one in scripts if one not in ("'self'", "'unsafe-inline'") and not one.startswith(tuple(_BROAD))}
-    scripts, styles = (one - {"'unsafe-inline'"} if _has_secret(one) else one for one in (scripts, styles))
+        scripts = {
+            one
+            for one in scripts
+            if one not in ("'self'", "'unsafe-inline'") and not one.startswith(tuple(_BROAD))
+        }
+    scripts, styles = (
+        one - {"'unsafe-inline'"} if _has_secret(one) else one for one in (scripts, styles)
+    )
     if scripts & _OPEN or objects & _BROAD:
         return Outcome.CSP_UNSAFE_INLINE
     active = (one.values for one in policy.directives if one.name not in (*_PASSIVE, "script-src"))
@@ -79,11 +105,17 @@ def _worst(policy: csp.Policy, *, is_https: bool) -> Outcome:
 def _sources(policy: csp.Policy, name: str) -> set[str]:
     """The sources that govern `name`, in lower case; where nothing governs it, everything."""
     governing = csp.effective(policy, name)
-    return {"*"} if governing is None else {source.text.lower() for source in source_list(governing.values).values()}
+    return (
+        {"*"}
+        if governing is None
+        else {source.text.lower() for source in source_list(governing.values).values()}
+    )
 
 
 def _has_secret(sources: set[str]) -> bool:
-    return any(source.startswith(("'nonce-", "'sha256-", "'sha384-", "'sha512-")) for source in sources)
+    return any(
+        source.startswith(("'nonce-", "'sha256-", "'sha384-", "'sha512-")) for source in sources
+    )
 
 
 def _insecure(sources: set[str]) -> bool:

@@ -25,11 +25,18 @@ _COOKIES_WORST_LAST = (
     Outcome.COOKIES_SESSION_READABLE,
     Outcome.COOKIES_SESSION_INSECURE,
 )
-_SCRIPTS_WORST_LAST = (Outcome.SRI_ALL, Outcome.SRI_INSECURE, Outcome.SRI_ABSENT_SECURE, Outcome.SRI_ABSENT_INSECURE)
+_SCRIPTS_WORST_LAST = (
+    Outcome.SRI_ALL,
+    Outcome.SRI_INSECURE,
+    Outcome.SRI_ABSENT_SECURE,
+    Outcome.SRI_ABSENT_INSECURE,
+)
 _FORGIVEN = frozenset({"heroku-session-affinity"})
 """Cookies of a platform that its users cannot change."""
 _SAME_SITES = frozenset({"lax", "strict", "none"})
-_REGISTRIES = frozenset({"ac", "co", "com", "edu", "gob", "gouv", "gov", "gv", "mil", "ne", "net", "nom", "or", "org"})
+_REGISTRIES = frozenset(
+    {"ac", "co", "com", "edu", "gob", "gouv", "gov", "gv", "mil", "ne", "net", "nom", "or", "org"}
+)
 
 
 def cookies_kept(answers: Iterable[Answer]) -> tuple[Cookie, ...]:
@@ -50,7 +57,9 @@ def is_deletion(cookie: Cookie, answer: Answer) -> bool:
     if age is not None and re.fullmatch(r"-?[0-9]+", age):
         return age.startswith("-") or not age.strip("0")
     try:
-        return parsedate_to_datetime(cookie.get("expires") or "") <= parsedate_to_datetime(answer.first("date"))
+        return parsedate_to_datetime(cookie.get("expires") or "") <= parsedate_to_datetime(
+            answer.first("date")
+        )
     except (TypeError, ValueError, OverflowError):  # not dates, or one of them without a zone
         return False
 
@@ -60,12 +69,20 @@ def cookies(kept: tuple[Cookie, ...], page: Answer, *, hsts: bool) -> Outcome:
     if not kept:
         return Outcome.COOKIES_ABSENT
     lines = (parse(line).get("samesite") for line in page.values("set-cookie"))
-    found = {Outcome.COOKIES_BAD_SAME_SITE for said in lines if said is not None and said.lower() not in _SAME_SITES}
+    found = {
+        Outcome.COOKIES_BAD_SAME_SITE
+        for said in lines
+        if said is not None and said.lower() not in _SAME_SITES
+    }
     for cookie in kept:
         found |= _complaints(cookie, hsts=hsts)
     if found:
         return max(found, key=_COOKIES_WORST_LAST.index)
-    return Outcome.COOKIES_SAME_SITE if all(cookie.get("samesite") for cookie in kept) else Outcome.COOKIES_SECURE
+    return (
+        Outcome.COOKIES_SAME_SITE
+        if all(cookie.get("samesite") for cookie in kept)
+        else Outcome.COOKIES_SECURE
+    )
 
 
 def _complaints(cookie: Cookie, *, hsts: bool) -> set[Outcome]:
@@ -75,7 +92,9 @@ def _complaints(cookie: Cookie, *, hsts: bool) -> set[Outcome]:
     if cookie.get("secure") is None:
         found.add(Outcome.COOKIES_INSECURE_HSTS if hsts else Outcome.COOKIES_INSECURE)
         if is_session:
-            found.add(Outcome.COOKIES_SESSION_INSECURE_HSTS if hsts else Outcome.COOKIES_SESSION_INSECURE)
+            found.add(
+                Outcome.COOKIES_SESSION_INSECURE_HSTS if hsts else Outcome.COOKIES_SESSION_INSECURE
+            )
         if same_site == "none":
             found.add(Outcome.COOKIES_BAD_SAME_SITE)
     if "csrf" in name and not same_site:
@@ -93,11 +112,19 @@ def scripts(answer: Answer, page: Page | None) -> Outcome:
         return Outcome.HTML_BROKEN
     if not page.scripts:
         return Outcome.SRI_NO_SCRIPTS
-    loads = [(*_origin(script.src, answer), script.has_integrity) for script in page.scripts if script.src]
+    loads = [
+        (*_origin(script.src, answer), script.has_integrity)
+        for script in page.scripts
+        if script.src
+    ]
     found = {outcome for load in loads if (outcome := _load(*load)) is not None}
     if found:
         return max(found, key=_SCRIPTS_WORST_LAST.index)
-    return Outcome.SRI_EXTERNAL if any(is_foreign for is_foreign, *_ in loads) else Outcome.SRI_SAME_ORIGIN
+    return (
+        Outcome.SRI_EXTERNAL
+        if any(is_foreign for is_foreign, *_ in loads)
+        else Outcome.SRI_SAME_ORIGIN
+    )
 
 
 def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | None:
@@ -118,7 +145,9 @@ def _origin(src: str, answer: Answer) -> tuple[bool, bool]:
         return True, False
     parts = split(src)
     if parts.scheme in ("http", "https"):
-        return not same_site(parts.hostname or "", answer.place.hostname or ""), parts.scheme == "https"
+        return not same_site(
+            parts.hostname or "", answer.place.hostname or ""
+        ), parts.scheme == "https"
     return False, answer.place.scheme == "https"
 
 

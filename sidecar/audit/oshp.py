@@ -58,14 +58,25 @@ class Coverage:
 def recommended() -> tuple[Recommended, ...]:
     """The headers that the preset sets, in its order."""
     rules = presets()[PRESET]["rules"]
-    return tuple(Recommended(rule["header"], name, rule["value"]) for name, rule in rules.items() if rule["action"] == "set")
+    return tuple(
+        Recommended(rule["header"], name, rule["value"])
+        for name, rule in rules.items()
+        if rule["action"] == "set"
+    )
 
 
 @cache
 def removed() -> Mapping[str, str]:
     """The names that the preset removes: lower case -> its spelling."""
     rules = presets()[PRESET]["rules"].values()
-    return MappingProxyType({name.lower(): name for rule in rules if rule["action"] == "remove" for name in rule["header"]})
+    return MappingProxyType(
+        {
+            name.lower(): name
+            for rule in rules
+            if rule["action"] == "remove"
+            for name in rule["header"]
+        }
+    )
 
 
 def is_due(row: Header, answer: Answer) -> bool:
@@ -106,7 +117,9 @@ def _policies(value: str, wanted: str) -> bool:
 def _hsts(value: str, wanted: str) -> bool:
     """As long and as far; longer, and preload, are left to the site."""
     found, stated = parse_hsts(value), parse_hsts(wanted)
-    return found.valid and (found.max_age or 0) >= (stated.max_age or 0) and found.include_subdomains
+    return (
+        found.valid and (found.max_age or 0) >= (stated.max_age or 0) and found.include_subdomains
+    )
 
 
 def _features(value: str, wanted: str) -> bool:

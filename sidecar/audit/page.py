@@ -20,8 +20,12 @@ MAX_BODY = 2 << 20
 
 _TAG = re.compile(r"<(?:(?P<comment>!--)|(?P<other>[!?/])|(?P<name>[a-zA-Z][^\s/>]*))")
 # An attribute's name may begin with "=" (HTML section 13.2.5.32), hence the first class.
-_ATTRIBUTE = re.compile(r"""[\s/]*(?:(?P<end>>)|(?P<name>[^\s/>][^\s/>=]*)(?:\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>][^\s>]*)))?)""")
-_RAW_TEXT = frozenset({"iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp"})
+_ATTRIBUTE = re.compile(
+    r"""[\s/]*(?:(?P<end>>)|(?P<name>[^\s/>][^\s/>=]*)(?:\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>][^\s>]*)))?)"""
+)
+_RAW_TEXT = frozenset(
+    {"iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp"}
+)
 """Elements whose content is text up to their end tag."""
 
 
@@ -65,7 +69,11 @@ def read(body: bytes) -> Page:
     referrer: str | None = None
     for name, attributes in _start_tags(body[:MAX_BODY].decode("utf-8", "replace")):
         if name == "script":
-            scripts.append(Script(attributes.get("src", "").strip(), bool(attributes.get("integrity", "").strip())))
+            scripts.append(
+                Script(
+                    attributes.get("src", "").strip(), bool(attributes.get("integrity", "").strip())
+                )
+            )
         elif name == "meta" and "content" in attributes:
             if attributes.get("http-equiv", "").strip().lower() == "content-security-policy":
                 policies.append(attributes["content"])
@@ -88,7 +96,9 @@ def _start_tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
             continue
         name, attributes = found["name"].lower(), dict[str, str]()
         while (one := _ATTRIBUTE.match(text, at)) and not one["end"]:
-            value = next((value for value in one.group("double", "single", "bare") if value is not None), "")
+            value = next(
+                (value for value in one.group("double", "single", "bare") if value is not None), ""
+            )
             attributes.setdefault(one["name"].lower(), html.unescape(value))
             at = one.end()
         if one is None:

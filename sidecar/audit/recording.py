@@ -42,7 +42,9 @@ def from_har(data: bytes, preloaded: frozenset[str] = frozenset()) -> tuple[Visi
         entries = json.loads(data)["log"]["entries"]
         answers = [answer for entry in entries if (answer := _entry(entry)) is not None]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RecordError("this is no HTTP archive; save one as HAR from the browser's network panel") from error
+        raise RecordError(
+            "this is no HTTP archive; save one as HAR from the browser's network panel"
+        ) from error
     if not answers:
         raise RecordError("the archive has no answers")
     hosts: dict[str, list[Answer]] = {}
@@ -51,7 +53,11 @@ def from_har(data: bytes, preloaded: frozenset[str] = frozenset()) -> tuple[Visi
     pages = {host: _documents(held) for host, held in hosts.items()}
     if not any(pages.values()):
         pages = {host: held[:1] for host, held in hosts.items()}
-    visits = (_recorded(page, hosts[host], answers, preloaded) for host, found in pages.items() for page in found)
+    visits = (
+        _recorded(page, hosts[host], answers, preloaded)
+        for host, found in pages.items()
+        for page in found
+    )
     return tuple(visit for visit, _ in zip(visits, range(MAX_PAGES), strict=False))
 
 
@@ -64,10 +70,19 @@ def _entry(entry: Any) -> Answer | None:
             return None
         lines = [(str(line["name"]), str(line["value"])) for line in response["headers"]]
         # Firefox and Chrome write several Set-Cookie lines as one, broken by line feeds.
-        fields = [(_octets(name), _octets(part)) for name, value in lines if name[:1] != ":" for part in value.split("\n")]
+        fields = [
+            (_octets(name), _octets(part))
+            for name, value in lines
+            if name[:1] != ":"
+            for part in value.split("\n")
+        ]
         content = response.get("content") or {}
         text = str(content.get("text") or "")
-        body = base64.b64decode(text) if content.get("encoding") == "base64" else text.encode("utf-8", "replace")
+        body = (
+            base64.b64decode(text)
+            if content.get("encoding") == "base64"
+            else text.encode("utf-8", "replace")
+        )
         return Answer(str(request["url"]), status, *_as_decoded(fields, body))
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         return None
@@ -82,7 +97,11 @@ def _octets(text: str) -> bytes:
 
 def _as_decoded(fields: Iterable[tuple[bytes, bytes]], body: bytes) -> tuple[Fields, bytes]:
     """Records hold bodies decoded beside the header that says how they were coded: that header goes."""
-    kept = tuple(field for field in fields if body.startswith(_GZIP) or field[0].lower() != b"content-encoding")
+    kept = tuple(
+        field
+        for field in fields
+        if body.startswith(_GZIP) or field[0].lower() != b"content-encoding"
+    )
     return kept, body
 
 
@@ -90,10 +109,14 @@ def _documents(answers: list[Answer]) -> list[Answer]:
     """The documents among a host's answers, one for each address without query; those over https where there are any."""
     found = [answer for answer in answers if answer.media_type in HTML_TYPES and not answer.target]
     secure = [answer for answer in found if answer.place.scheme == "https"]
-    return [*{without_query(answer.url): answer for answer in reversed(secure or found)}.values()][::-1]
+    return [*{without_query(answer.url): answer for answer in reversed(secure or found)}.values()][
+        ::-1
+    ]
 
 
-def _recorded(page: Answer, host: list[Answer], answers: list[Answer], preloaded: frozenset[str]) -> Visit:
+def _recorded(
+    page: Answer, host: list[Answer], answers: list[Answer], preloaded: frozenset[str]
+) -> Visit:
     """The visit of one page: the chain that led to it, the host's plain-HTTP chain, and the host's other cookies."""
     by_url = {answer.url: answer for answer in reversed(answers)}
     plain = [answer for answer in host if answer.place.scheme == "http"]
@@ -142,7 +165,9 @@ def from_raw(data: bytes, url: str, preloaded: frozenset[str] = frozenset()) -> 
 def _chained(chain: tuple[Answer, ...], url: str, preloaded: frozenset[str]) -> Visit:
     starts_plain = split(url).scheme == "http"
     https = tuple(answer for answer in chain if answer.place.scheme == "https")
-    return Visit(url, https, chain if starts_plain else (), preloaded=preloaded, notes=(_NOT_PROBED,))
+    return Visit(
+        url, https, chain if starts_plain else (), preloaded=preloaded, notes=(_NOT_PROBED,)
+    )
 
 
 def _parts(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
@@ -154,7 +179,10 @@ def _parts(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     for line in head.split(b"\n"):
         name, colon, value = line.rstrip(b"\r").partition(b":")
         if line[:1] in (b" ", b"\t") and fields:
-            fields[-1] = (fields[-1][0], fields[-1][1] + b" " + line.strip())  # obs-fold (RFC 9112 section 5.2)
+            fields[-1] = (
+                fields[-1][0],
+                fields[-1][1] + b" " + line.strip(),
+            )  # obs-fold (RFC 9112 section 5.2)
         elif colon and name.strip():
             fields.append((name.strip(), value.strip(b" \t")))
     return fields, body.removesuffix(b"\n").removesuffix(b"\r")

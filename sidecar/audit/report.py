@@ -77,7 +77,9 @@ def _notes(visit: Visit, page: Answer | None) -> Iterator[str]:
         return
     if not is_judged(page.status):
         yield f"an answer of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
-    says_preload = any(parse_hsts(value).preload for value in page.values("strict-transport-security"))
+    says_preload = any(
+        parse_hsts(value).preload for value in page.values("strict-transport-security")
+    )
     if says_preload and not visit.is_preloaded(visit.host):
         yield "the header asks for preloading; whether browsers' lists hold the host was not looked up (say so with --preloaded HOST)"
 
@@ -96,9 +98,19 @@ def as_data(one: Report) -> dict[str, Any]:
         "status": one.status,
         "grade": one.grade,
         "score": one.score,
-        "tests": [{"test": result.test.value, "outcome": result.outcome.value, "points": result.points} for result in one.results],
+        "tests": [
+            {"test": result.test.value, "outcome": result.outcome.value, "points": result.points}
+            for result in one.results
+        ],
         "oshp": covered
-        and {"preset": PRESET, "as_recommended": covered.followed, "due": covered.due, "of": len(covered.states), "headers": dict(covered.states), "leaks": list(covered.leaks)},
+        and {
+            "preset": PRESET,
+            "as_recommended": covered.followed,
+            "due": covered.due,
+            "of": len(covered.states),
+            "headers": dict(covered.states),
+            "leaks": list(covered.leaks),
+        },
         "headers": [_row_data(one, row) for row in one.rows],
         "notes": list(one.notes),
     }

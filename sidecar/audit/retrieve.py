@@ -14,7 +14,16 @@ from typing import Literal
 import aiohttp
 
 from sidecar.audit.page import MAX_BODY
-from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Answer, Visit, join, split, without_query
+from sidecar.audit.visit import (
+    HTML_TYPES,
+    MAX_HOPS,
+    PORTS,
+    Answer,
+    Visit,
+    join,
+    split,
+    without_query,
+)
 
 ORIGIN = "https://foreign-origin.example"
 """The origin that the CORS preflight claims to come from; nobody can own it (RFC 2606)."""
@@ -46,7 +55,9 @@ class Options:
     preloaded: frozenset[str] = frozenset()
 
 
-async def visits(urls: Iterable[str], options: Options, done: Callable[[], object]) -> tuple[Visit, ...]:
+async def visits(
+    urls: Iterable[str], options: Options, done: Callable[[], object]
+) -> tuple[Visit, ...]:
     """Visit every address, some at a time, in the order given; `done` is called after each.
 
     Raises:
@@ -73,7 +84,9 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
     for scheme in ("https", "http"):
         address = twin(url, scheme, options)
         if address is None:
-            notes.append(f"the port of the {scheme} twin is not known; name it with --{scheme}-port")
+            notes.append(
+                f"the port of the {scheme} twin is not known; name it with --{scheme}-port"
+            )
             continue
         async with _session(options) as session:
             reader = _Reader(session, False if options.insecure else trust, notes)
@@ -81,10 +94,21 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
             if chains[scheme] and (scheme == "https" or not chains["https"]):
                 page = chains[scheme][-1]
                 others = await reader.chain(join(page.url, "/robots.txt"))
-                probe = await reader.answer(page.url, "OPTIONS", {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"})
+                probe = await reader.answer(
+                    page.url, "OPTIONS", {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+                )
     if options.insecure:
         notes.append("certificates were not checked")
-    return Visit(url, chains["https"], chains["http"], others, probe, ORIGIN, options.preloaded, tuple(dict.fromkeys(notes)))
+    return Visit(
+        url,
+        chains["https"],
+        chains["http"],
+        others,
+        probe,
+        ORIGIN,
+        options.preloaded,
+        tuple(dict.fromkeys(notes)),
+    )
 
 
 def twin(url: str, scheme: str, options: Options) -> str | None:
@@ -115,7 +139,12 @@ def _session(options: Options) -> aiohttp.ClientSession:
 class _Reader:
     """Asks within one session; from the first bad certificate on, no certificate is checked."""
 
-    def __init__(self, session: aiohttp.ClientSession, trust: ssl.SSLContext | Literal[False], notes: list[str]) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        trust: ssl.SSLContext | Literal[False],
+        notes: list[str],
+    ) -> None:
         self._session, self._notes = session, notes
         self._trust: ssl.SSLContext | Literal[False] = trust
         self._verified = True
@@ -131,13 +160,17 @@ class _Reader:
             url = answer.target
         return tuple(answers)
 
-    async def answer(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer | None:
+    async def answer(
+        self, url: str, method: str = "GET", headers: dict[str, str] | None = None
+    ) -> Answer | None:
         """One answer, whatever its certificate; None = none came, and why is noted."""
         try:
             try:
                 return await self._ask(url, method, headers)
             except aiohttp.ClientConnectorCertificateError as error:
-                self._notes.append(f"{without_query(url)}: bad certificate: {getattr(error.certificate_error, 'verify_message', error.certificate_error)}")
+                self._notes.append(
+                    f"{without_query(url)}: bad certificate: {getattr(error.certificate_error, 'verify_message', error.certificate_error)}"
+                )
                 self._trust, self._verified = False, False
                 return await self._ask(url, method, headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -145,12 +178,16 @@ class _Reader:
             return None
 
     async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> Answer:
-        async with self._session.request(method, url, headers=headers, allow_redirects=False, ssl=self._trust) as response:
+        async with self._session.request(
+            method, url, headers=headers, allow_redirects=False, ssl=self._trust
+        ) as response:
             fields = tuple((bytes(name), bytes(value)) for name, value in response.raw_headers)
             answer = Answer(url, response.status, fields, b"", self._verified)
             if answer.target or (answer.media_type and answer.media_type not in HTML_TYPES):
                 return answer
-            return Answer(url, response.status, fields, await _body(response.content), self._verified)
+            return Answer(
+                url, response.status, fields, await _body(response.content), self._verified
+            )
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

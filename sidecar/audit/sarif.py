@@ -36,14 +36,19 @@ def _id(row: Row) -> str:
 
 
 def _rule(row: Row) -> dict[str, Any]:
-    made: dict[str, Any] = {"id": _id(row), "shortDescription": {"text": f"{_ABOUT[row.verdict].format(header=row.header)}."}}
+    made: dict[str, Any] = {
+        "id": _id(row),
+        "shortDescription": {"text": f"{_ABOUT[row.verdict].format(header=row.header)}."},
+    }
     return {**made, "helpUri": row.spec} if row.spec else made
 
 
 def _result(report: Report, row: Row) -> dict[str, Any]:
     texts = [row.why, *row.more, *([row.advice] if row.advice else [])]
     # The same finding keeps its print while values vary, so that a tracker can follow it over runs.
-    same = hashlib.sha256("\n".join((report.url, _id(row), *_subject(row))).encode()).hexdigest()[:32]
+    same = hashlib.sha256("\n".join((report.url, _id(row), *_subject(row))).encode()).hexdigest()[
+        :32
+    ]
     return {
         "ruleId": _id(row),
         "level": report.level(row),
@@ -56,7 +61,9 @@ def _result(report: Report, row: Row) -> dict[str, Any]:
 
 def _subject(row: Row) -> tuple[str, ...]:
     """What tells rows of one header apart: the cookie's name."""
-    return (row.observed[0].partition(";")[0],) if row.header == "Set-Cookie" and row.observed else ()
+    return (
+        (row.observed[0].partition(";")[0],) if row.header == "Set-Cookie" and row.observed else ()
+    )
 
 
 def _location(report: Report, header: str) -> dict[str, Any]:
@@ -67,4 +74,7 @@ def _location(report: Report, header: str) -> dict[str, Any]:
 
 
 def _note(report: Report, note: str) -> dict[str, Any]:
-    return {"level": "note" if report.status is not None else "error", "message": {"text": f"{report.url}: {note}"}}
+    return {
+        "level": "note" if report.status is not None else "error",
+        "message": {"text": f"{report.url}: {note}"},
+    }

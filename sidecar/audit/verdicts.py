@@ -34,7 +34,14 @@ _COPIES = MappingProxyType(
     }
 )
 """What follows from copies of a header that may stand once only, by how browsers take them."""
-_NEEDED = MappingProxyType({"object-src": ("'none'",), "base-uri": ("'self'",), "form-action": ("'self'",), "frame-ancestors": ("'none'",)})
+_NEEDED = MappingProxyType(
+    {
+        "object-src": ("'none'",),
+        "base-uri": ("'self'",),
+        "form-action": ("'self'",),
+        "frame-ancestors": ("'none'",),
+    }
+)
 """What every Content Security Policy should govern, and a value to begin with."""
 _GRAVEST = (cookies.Kind.NOT_SECURE, cookies.Kind.READABLE)
 _SPELT = MappingProxyType({"httponly": "HttpOnly", "samesite": "SameSite"})
@@ -66,7 +73,13 @@ class Row:
 def verdicts(seen: Seen) -> tuple[Row, ...]:
     """The rows of a page: the recommended headers first, then what else is sent. Total."""
     answer = seen.answer
-    return (*_recommended(seen), *_others(answer), *_cookies(seen.visit), *_cors(seen.visit), *_leaks(answer))
+    return (
+        *_recommended(seen),
+        *_others(answer),
+        *_cookies(seen.visit),
+        *_cors(seen.visit),
+        *_leaks(answer),
+    )
 
 
 def _recommended(seen: Seen) -> Iterator[Row]:
@@ -80,29 +93,58 @@ def _recommended(seen: Seen) -> Iterator[Row]:
             found = _judged(row, values, answer)
             yield _completed(found, answer) if row.key == "content-security-policy" else found
         elif row.key == "x-frame-options" and framed is not None and framed.get("frame-ancestors"):
-            yield Row(row.name, "good", "The policy's frame-ancestors stands in its place, and wins over it.", spec=row.spec)
+            yield Row(
+                row.name,
+                "good",
+                "The policy's frame-ancestors stands in its place, and wins over it.",
+                spec=row.spec,
+            )
         elif is_due(row, answer):
-            yield Row(row.name, "missing", row.purpose, fix=fixes.for_header(row, present=False), spec=row.spec)
+            yield Row(
+                row.name,
+                "missing",
+                row.purpose,
+                fix=fixes.for_header(row, present=False),
+                spec=row.spec,
+            )
 
 
 def _completed(row: Row, answer: Answer) -> Row:
     """The row of a policy that is sound but for what it leaves ungoverned."""
     policy = policy_of(answer.values(row.header))
     faults = headers.judge(row.header, ", ".join(answer.values(row.header)))
-    if policy is None or not policy.directives or any(fault.kind is not Kind.BASE_OPEN for fault in faults):
+    if (
+        policy is None
+        or not policy.directives
+        or any(fault.kind is not Kind.BASE_OPEN for fault in faults)
+    ):
         return row
     framed = answer.first("x-frame-options").lower() in ("deny", "sameorigin")
-    lacking = {name: value for name, value in _NEEDED.items() if not csp.effective(policy, name) and not (framed and name == "frame-ancestors")}
+    lacking = {
+        name: value
+        for name, value in _NEEDED.items()
+        if not csp.effective(policy, name) and not (framed and name == "frame-ancestors")
+    }
     if not lacking:
         return row
     why = f"It says nothing of {', '.join(lacking)}, so all of that is allowed."
-    return replace(row, verdict="weak", why=why, more=tuple(shown(fault.text) for fault in faults), advice="Name what it leaves out.", fix=fixes.for_policy(lacking))
+    return replace(
+        row,
+        verdict="weak",
+        why=why,
+        more=tuple(shown(fault.text) for fault in faults),
+        advice="Name what it leaves out.",
+        fix=fixes.for_policy(lacking),
+    )
 
 
 def _written(row: Header, seen: Seen) -> tuple[str, ...]:
     """What the page's meta elements say in place of a header."""
     referrer = seen.page.referrer if seen.page else None
-    written = {"content-security-policy": seen.metas, "referrer-policy": () if referrer is None else (referrer,)}
+    written = {
+        "content-security-policy": seen.metas,
+        "referrer-policy": () if referrer is None else (referrer,),
+    }
     return written.get(row.key, ())
 
 
@@ -115,15 +157,30 @@ def _others(answer: Answer) -> Iterator[Row]:
             continue
         values = answer.values(name)
         found = _judged(row, values, answer)
-        if row.key == _REPORTING and not any(policy.get("report-uri") or policy.get("report-to") for policy in csp.parse(", ".join(values))):
-            found = replace(found, verdict="invalid", why=_NOWHERE, more=(), advice="Name an address with report-uri and report-to.")
+        if row.key == _REPORTING and not any(
+            policy.get("report-uri") or policy.get("report-to")
+            for policy in csp.parse(", ".join(values))
+        ):
+            found = replace(
+                found,
+                verdict="invalid",
+                why=_NOWHERE,
+                more=(),
+                advice="Name an address with report-uri and report-to.",
+            )
         if found.verdict != "good" or row.strong or row.tokens or row.key == _REPORTING:
             yield found
 
 
 def _judged(row: Header, values: tuple[str, ...], answer: Answer) -> Row:
-    together = (", ".join(values),) if not row.single else values[:1] if row.repeats == "first" else values
-    faults = dict.fromkeys(fault for value in together for fault in headers.judge(row.name, value, answer.place.scheme or "https"))
+    together = (
+        (", ".join(values),) if not row.single else values[:1] if row.repeats == "first" else values
+    )
+    faults = dict.fromkeys(
+        fault
+        for value in together
+        for fault in headers.judge(row.name, value, answer.place.scheme or "https")
+    )
     differ = len(set(values)) > 1 or row.repeats == "invalid"
     copies = _COPIES.get(row.repeats, "") if len(values) > 1 and differ else ""
     if row.scope == "https" and answer.place.scheme == "http":
@@ -138,28 +195,63 @@ def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copi
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
     verdict: Verdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
     advice = "Send it once." if copies else shown(ordered[0].cure)
-    return Row(row.name, verdict, texts[0], observed, tuple(texts[1:]), advice, fixes.for_header(row, present=True), row.spec)
+    return Row(
+        row.name,
+        verdict,
+        texts[0],
+        observed,
+        tuple(texts[1:]),
+        advice,
+        fixes.for_header(row, present=True),
+        row.spec,
+    )
 
 
 def _cookies(visit: Visit) -> Iterator[Row]:
     """A row for each cookie by name, as it was set last on the way to the page and beside it."""
     row = headers.get("set-cookie")
     answers = (*visit.session, *visit.others)
-    lines = {cookies.parse(line).name: (line, answer) for answer in answers for line in answer.values("set-cookie")}
+    lines = {
+        cookies.parse(line).name: (line, answer)
+        for answer in answers
+        for line in answer.values("set-cookie")
+    }
     for line, answer in lines.values():
         cookie = cookies.parse(line)
         if is_deletion(cookie, answer):
             continue
-        told = [f"{_SPELT.get(name, name.title())}={value}".rstrip("=") for name, value in cookie.attributes if name]
+        told = [
+            f"{_SPELT.get(name, name.title())}={value}".rstrip("=")
+            for name, value in cookie.attributes
+            if name
+        ]
         observed = (shown("; ".join((cookie.name or "(no name)", *told))),)
-        faults = sorted(cookies.judge(line, answer.place.scheme or "https"), key=lambda fault: (fault.verdict, fault.kind not in _GRAVEST))
+        faults = sorted(
+            cookies.judge(line, answer.place.scheme or "https"),
+            key=lambda fault: (fault.verdict, fault.kind not in _GRAVEST),
+        )
         spec = row.spec if row else ""
         if not faults:
-            yield Row("Set-Cookie", "good", "Its attributes say that scripts, plain HTTP and other sites' requests do not get it.", observed, spec=spec)
+            yield Row(
+                "Set-Cookie",
+                "good",
+                "Its attributes say that scripts, plain HTTP and other sites' requests do not get it.",
+                observed,
+                spec=spec,
+            )
             continue
         fix = fixes.for_cookie(cookie.name, _demands(cookie, answer), row.breaks if row else "")
         why, *more = (shown(fault.text) for fault in faults)
-        yield Row("Set-Cookie", faults[0].verdict, why, observed, tuple(more), shown(faults[0].cure), fix, spec)
+        yield Row(
+            "Set-Cookie",
+            faults[0].verdict,
+            why,
+            observed,
+            tuple(more),
+            shown(faults[0].cure),
+            fix,
+            spec,
+        )
 
 
 def _demands(cookie: cookies.Cookie, answer: Answer) -> dict[str, str | bool]:
@@ -176,7 +268,11 @@ def _demands(cookie: cookies.Cookie, answer: Answer) -> dict[str, str | bool]:
 
 def _cors(visit: Visit) -> Iterator[Row]:
     probe = visit.probe
-    if probe is None or not visit.origin or probe.first("access-control-allow-origin") != visit.origin:
+    if (
+        probe is None
+        or not visit.origin
+        or probe.first("access-control-allow-origin") != visit.origin
+    ):
         return
     if probe.first("access-control-allow-credentials").lower() == "true":
         fix = Fix(
@@ -186,7 +282,16 @@ def _cors(visit: Visit) -> Iterator[Row]:
         )
         observed = (visit.origin,)
         advice = "Compare the request's origin with a list, and name only what stands there."
-        yield Row("Access-Control-Allow-Origin", "weak", _MIRRORED, observed, (), advice, fix, "https://fetch.spec.whatwg.org/#http-access-control-allow-origin")
+        yield Row(
+            "Access-Control-Allow-Origin",
+            "weak",
+            _MIRRORED,
+            observed,
+            (),
+            advice,
+            fix,
+            "https://fetch.spec.whatwg.org/#http-access-control-allow-origin",
+        )
 
 
 def _leaks(answer: Answer) -> Iterator[Row]:
@@ -194,4 +299,11 @@ def _leaks(answer: Answer) -> Iterator[Row]:
         if name in removed():
             row, spelt = headers.get(name), removed()[name]
             why = row.purpose if row else _DISCLOSES
-            yield Row(spelt, "leaks", why, tuple(map(shown, answer.values(name))), fix=fixes.removal(spelt), spec=row.spec if row else "")
+            yield Row(
+                spelt,
+                "leaks",
+                why,
+                tuple(map(shown, answer.values(name))),
+                fix=fixes.removal(spelt),
+                spec=row.spec if row else "",
+            )

@@ -50,7 +50,11 @@ class Answer:
     def values(self, name: str) -> tuple[str, ...]:
         """The values of all lines of this name (any case), one character for each octet, trimmed."""
         key = name.lower().encode("latin-1")
-        return tuple(value.decode("latin-1").strip(_WS) for found, value in self.fields if found.lower() == key)
+        return tuple(
+            value.decode("latin-1").strip(_WS)
+            for found, value in self.fields
+            if found.lower() == key
+        )
 
     def first(self, name: str) -> str:
         """The first value of this name, or ""."""
@@ -69,7 +73,11 @@ class Answer:
     @property
     def target(self) -> str:
         """Where a client goes on to; "" = it stays here."""
-        return join(self.url, self.first("location")) if self.status in REDIRECTS and self.first("location") else ""
+        return (
+            join(self.url, self.first("location"))
+            if self.status in REDIRECTS and self.first("location")
+            else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +158,9 @@ def join(base: str, reference: str) -> str:
 def without_query(url: str) -> str:
     """An address fit to be shown: no user, password, query or fragment."""
     parts = split(url)
-    return quote(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}", safe=_URI)
+    return quote(
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}", safe=_URI
+    )
 
 
 def shown(value: str) -> str:

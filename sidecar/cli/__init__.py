@@ -40,9 +40,13 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb, from its family's file."""
         if cmd_name not in self.commands:
-            for family in [name for name, verbs in FAMILIES.items() if cmd_name in verbs] or FAMILIES:  # for a strange word all, as click names the nearest
+            for family in [
+                name for name, verbs in FAMILIES.items() if cmd_name in verbs
+            ] or FAMILIES:  # for a strange word all, as click names the nearest
                 for verb in import_module(f"sidecar.cli.{family}").VERBS:
-                    verb.context_settings.setdefault("help_option_names", ["-h", "--help"])  # also where a verb is called by itself
+                    verb.context_settings.setdefault(
+                        "help_option_names", ["-h", "--help"]
+                    )  # also where a verb is called by itself
                     self.add_command(verb)
         return super().get_command(ctx, cmd_name)
 
@@ -55,7 +59,9 @@ class _Verbs(click.Group):
             ctx.exit(1)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(sidecar.__version__, prog_name="sidecar")
 def commands() -> None:
     """Judge and rewrite security headers beside one service; report-only to enforce, and back, in a second."""

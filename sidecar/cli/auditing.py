@@ -27,25 +27,77 @@ from sidecar.audit.visit import Visit, complete
 from sidecar.cli.printing import as_json, err, out, table
 from sidecar.source import load_policy
 
-_STYLES = {"good": "green", "weak": "yellow", "missing": "red", "invalid": "red", "leaks": "magenta"}
+_STYLES = {
+    "good": "green",
+    "weak": "yellow",
+    "missing": "red",
+    "invalid": "red",
+    "leaks": "magenta",
+}
 _FORMATS = ("table", "json", "markdown", "sarif")
 
 
 @click.command()
 @click.argument("urls", nargs=-1, metavar="[URL]...")
-@click.option("--har", type=click.Path(path_type=Path), help="Judge the pages of an HTTP archive, saved by a browser.")
-@click.option("--raw", type=click.Path(path_type=Path), help="Judge answers as `curl -si` prints them; - reads stdin. URL says where they came from.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="table", show_default=True, help="How the result is printed.")
+@click.option(
+    "--har",
+    type=click.Path(path_type=Path),
+    help="Judge the pages of an HTTP archive, saved by a browser.",
+)
+@click.option(
+    "--raw",
+    type=click.Path(path_type=Path),
+    help="Judge answers as `curl -si` prints them; - reads stdin. URL says where they came from.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="table",
+    show_default=True,
+    help="How the result is printed.",
+)
 @click.option("--json", "machine", is_flag=True, help="The same as --format json.")
-@click.option("--min-grade", type=click.Choice([name for _, name in GRADES]), help="Exit 1 when a page's grade is below this.")
-@click.option("--write", type=click.Path(path_type=Path), help="Write a first report-only policy that answers the findings.")
+@click.option(
+    "--min-grade",
+    type=click.Choice([name for _, name in GRADES]),
+    help="Exit 1 when a page's grade is below this.",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    help="Write a first report-only policy that answers the findings.",
+)
 @click.option("--force", is_flag=True, help="Let --write overwrite a file.")
-@click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds for each answer.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 600),
+    default=10.0,
+    show_default=True,
+    help="Seconds for each answer.",
+)
 @click.option("--insecure", is_flag=True, help="Take every certificate for good.")
-@click.option("--cacert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Trust these certificate authorities (PEM) and no others.")
-@click.option("--http-port", type=click.IntRange(1, 65535), help="Port of the http twin. [default: 80, where the page is on 443]")
-@click.option("--https-port", type=click.IntRange(1, 65535), help="Port of the https twin. [default: 443, where the page is on 80]")
-@click.option("--preloaded", multiple=True, metavar="HOST", help="A host in the browsers' HSTS preload lists; may be repeated.")
+@click.option(
+    "--cacert",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Trust these certificate authorities (PEM) and no others.",
+)
+@click.option(
+    "--http-port",
+    type=click.IntRange(1, 65535),
+    help="Port of the http twin. [default: 80, where the page is on 443]",
+)
+@click.option(
+    "--https-port",
+    type=click.IntRange(1, 65535),
+    help="Port of the https twin. [default: 443, where the page is on 80]",
+)
+@click.option(
+    "--preloaded",
+    multiple=True,
+    metavar="HOST",
+    help="A host in the browsers' HSTS preload lists; may be repeated.",
+)
 def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any) -> None:
     """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and say the rules that help."""
     file: Path | None = how["write"]
@@ -60,29 +112,50 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
     sys.exit(0 if fine else 1)
 
 
-def _visits(urls: tuple[str, ...], har: Path | None, raw: Path | None, how: Mapping[str, Any]) -> tuple[Visit, ...]:
-    if (har is not None) + (raw is not None) + (bool(urls) and raw is None) != 1 or (raw and len(urls) > 1):
-        raise click.UsageError("name URLs, or --har FILE, or --raw FILE with the URL that it came from")
+def _visits(
+    urls: tuple[str, ...], har: Path | None, raw: Path | None, how: Mapping[str, Any]
+) -> tuple[Visit, ...]:
+    if (har is not None) + (raw is not None) + (bool(urls) and raw is None) != 1 or (
+        raw and len(urls) > 1
+    ):
+        raise click.UsageError(
+            "name URLs, or --har FILE, or --raw FILE with the URL that it came from"
+        )
     preloaded = frozenset(host.lower() for host in how["preloaded"])
     try:
         addresses = [complete(url) for url in urls]
         if har is not None:
             return recording.from_har(_read(har), preloaded)
         if raw is not None:
-            return recording.from_raw(_read(raw), addresses[0] if addresses else "https://localhost/", preloaded)
+            return recording.from_raw(
+                _read(raw), addresses[0] if addresses else "https://localhost/", preloaded
+            )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return _fetched(addresses, preloaded, how)
 
 
-def _fetched(addresses: Sequence[str], preloaded: frozenset[str], how: Mapping[str, Any]) -> tuple[Visit, ...]:
+def _fetched(
+    addresses: Sequence[str], preloaded: frozenset[str], how: Mapping[str, Any]
+) -> tuple[Visit, ...]:
     from sidecar.audit import retrieve  # the client is slow to load, and no other verb needs it
 
     cacert = how["cacert"]
-    options = retrieve.Options(how["timeout"], how["insecure"], str(cacert) if cacert else None, how["http_port"], how["https_port"], preloaded)
-    logging.getLogger("aiohttp").addHandler(logging.NullHandler())  # else it prints each cookie that its jar does not take
+    options = retrieve.Options(
+        how["timeout"],
+        how["insecure"],
+        str(cacert) if cacert else None,
+        how["http_port"],
+        how["https_port"],
+        preloaded,
+    )
+    logging.getLogger("aiohttp").addHandler(
+        logging.NullHandler()
+    )  # else it prints each cookie that its jar does not take
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=len(addresses) < 2 or not console.is_terminal) as progress:
+    with Progress(
+        console=console, transient=True, disable=len(addresses) < 2 or not console.is_terminal
+    ) as progress:
         task = progress.add_task("audit", total=len(addresses))
         try:
             return asyncio.run(retrieve.visits(addresses, options, lambda: progress.advance(task)))
@@ -122,17 +195,33 @@ def _table(one: Report) -> None:
     mark = "no score" if one.grade is None else f"grade {one.grade}, score {one.score}"
     console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
     if one.coverage:
-        console.print(f"OWASP: {one.coverage.followed} of {one.coverage.due} headers as recommended; {len(one.coverage.leaks)} that leak")
-    rows = [(row.header, Text(row.verdict, style=_STYLES[row.verdict]), "\n".join(row.observed), "\n".join((row.why, *row.more))) for row in one.rows]
+        console.print(
+            f"OWASP: {one.coverage.followed} of {one.coverage.due} headers as recommended; {len(one.coverage.leaks)} that leak"
+        )
+    rows = [
+        (
+            row.header,
+            Text(row.verdict, style=_STYLES[row.verdict]),
+            "\n".join(row.observed),
+            "\n".join((row.why, *row.more)),
+        )
+        for row in one.rows
+    ]
     if rows:
         console.print()
         table("", ("header", "verdict", "observed", "why"), rows)
-    tests = [(result.test.value, result.outcome.value, f"{result.points:+d}" if result.points else "0") for result in one.results]
+    tests = [
+        (result.test.value, result.outcome.value, f"{result.points:+d}" if result.points else "0")
+        for result in one.results
+    ]
     if tests:
         console.print()
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
-        console.print("\nrules that answer the findings (--write FILE makes a report-only policy of them):", style="bold")
+        console.print(
+            "\nrules that answer the findings (--write FILE makes a report-only policy of them):",
+            style="bold",
+        )
         for answered in found:
             console.print(Text(answered.fix.yaml), soft_wrap=True)
     for note in one.notes:

@@ -30,10 +30,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command("diff")
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--baseline", type=_FILE, help="Show what would become of the answers of this baseline.")
-@click.option("--har", type=_FILE, help="Show what would become of the answers of this HTTP archive.")
+@click.option(
+    "--baseline", type=_FILE, help="Show what would become of the answers of this baseline."
+)
+@click.option(
+    "--har", type=_FILE, help="Show what would become of the answers of this HTTP archive."
+)
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
-def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, machine: bool) -> None:
+def diff_verb(
+    old: Path, new: Path, *, baseline: Path | None, har: Path | None, machine: bool
+) -> None:
     """Compare two policies by meaning, and by their effect on recorded answers. Exit 0 same, 1 differs, 2 trouble."""
     try:
         before, after = read_policy(old), read_policy(new)
@@ -47,9 +53,21 @@ def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, 
     changed = effects(compile_policy(before), compile_policy(after), seen)
     differs = not found.same or bool(changed)
     if machine:
-        told = {"same": not differs, "old": before.revision(), "new": after.revision(), **asdict(found)}
-        more_less = {"more": [_place(change) for change in found.more], "less": [_place(change) for change in found.less]}
-        as_json(told | more_less | {"answers": len(seen), "effects": [asdict(effect) for effect in changed]})
+        told = {
+            "same": not differs,
+            "old": before.revision(),
+            "new": after.revision(),
+            **asdict(found),
+        }
+        more_less = {
+            "more": [_place(change) for change in found.more],
+            "less": [_place(change) for change in found.less],
+        }
+        as_json(
+            told
+            | more_less
+            | {"answers": len(seen), "effects": [asdict(effect) for effect in changed]}
+        )
     else:
         _print_meaning(found)
         _print_effects(changed, len(seen), asked=baseline is not None or har is not None)
@@ -61,7 +79,11 @@ def diff_verb(old: Path, new: Path, *, baseline: Path | None, har: Path | None, 
 def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
     found: list[Facts] = []
     if baseline is not None:
-        found += [facts for cell in read_baseline(baseline.read_bytes(), str(baseline)).cells for facts in answers(cell)]
+        found += [
+            facts
+            for cell in read_baseline(baseline.read_bytes(), str(baseline)).cells
+            for facts in answers(cell)
+        ]
     if har is not None:
         found += from_har(read_archive(har), str(har))
     return found
@@ -74,22 +96,54 @@ def _place(change: RuleChange) -> str:
 def _print_meaning(found: Comparison) -> None:
     console = out()
     for key in found.about:
-        console.print(Text.assemble((f"{key.key}: ", "bold"), (key.before or "(nothing)", "red"), " -> ", (key.after or "(nothing)", "green")))
+        console.print(
+            Text.assemble(
+                (f"{key.key}: ", "bold"),
+                (key.before or "(nothing)", "red"),
+                " -> ",
+                (key.after or "(nothing)", "green"),
+            )
+        )
     for route in found.routes:
-        console.print(Text.assemble((f"route {route.route} ", "bold"), f"{route.what}: " + "; ".join(f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys)))
+        console.print(
+            Text.assemble(
+                (f"route {route.route} ", "bold"),
+                f"{route.what}: "
+                + "; ".join(
+                    f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys
+                ),
+            )
+        )
     if found.order:
-        console.print(Text.assemble(("routes are asked in another order: ", "bold"), ", ".join(found.order)))
+        console.print(
+            Text.assemble(("routes are asked in another order: ", "bold"), ", ".join(found.order))
+        )
     for name in found.reordered:
         console.print(Text(f"the rules of route {name} are judged in another order"))
     for shadow in found.shadowed:
-        console.print(Text(f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all its requests", style="yellow"))
+        console.print(
+            Text(
+                f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all its requests",
+                style="yellow",
+            )
+        )
     if found.rules:
         rows = [
-            (change.rule, _routes(routes), change.what, mode_text(change.before or "-"), mode_text(change.after or "-"), _keys(change))
+            (
+                change.rule,
+                _routes(routes),
+                change.what,
+                mode_text(change.before or "-"),
+                mode_text(change.after or "-"),
+                _keys(change),
+            )
             for change, routes in _by_change(found.rules)
         ]
         table("", ("rule", "on routes", "change", "was", "is", "says"), rows)
-    for title, changes, style in (("NEW enforces more", found.more, "green"), ("NEW enforces less", found.less, "yellow")):
+    for title, changes, style in (
+        ("NEW enforces more", found.more, "green"),
+        ("NEW enforces less", found.less, "yellow"),
+    ):
         if changes:
             rules = dict.fromkeys(change.rule for change in changes)
             console.print(Text.assemble((f"{title}: ", f"bold {style}"), ", ".join(rules)))
@@ -117,14 +171,30 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
         return
     console = out()
     console.print()
-    console.print(Text(f"Of {count} answers, {sum(effect.answers for effect in changed)} would differ", style="bold"))
+    console.print(
+        Text(
+            f"Of {count} answers, {sum(effect.answers for effect in changed)} would differ",
+            style="bold",
+        )
+    )
     for effect in changed:
-        route = effect.after if effect.before == effect.after else f"{effect.before} -> {effect.after}"
+        route = (
+            effect.after if effect.before == effect.after else f"{effect.before} -> {effect.after}"
+        )
         console.print()
-        console.print(Text.assemble((f"route {route}", "bold"), f"  {effect.answers} answers, as {effect.example}"))
+        console.print(
+            Text.assemble(
+                (f"route {route}", "bold"), f"  {effect.answers} answers, as {effect.example}"
+            )
+        )
         for header in effect.headers:
             console.print(Text(f"  - {header.header}: {_lines(header.before)}", style="red"))
-            console.print(Text.assemble((f"  + {header.header}: {_lines(header.after)}", "green"), (f"   weaker: {header.weaker}" if header.weaker else "", "yellow")))
+            console.print(
+                Text.assemble(
+                    (f"  + {header.header}: {_lines(header.after)}", "green"),
+                    (f"   weaker: {header.weaker}" if header.weaker else "", "yellow"),
+                )
+            )
         for title, complaints in (("told now", effect.told), ("no longer told", effect.silent)):
             if complaints:
                 console.print(f"  {title}: {_complaints(complaints)}")
@@ -140,14 +210,34 @@ def _complaints(complaints: Iterable[Complaint]) -> str:
 
 @click.command("test")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--policy", type=click.Path(path_type=Path), default=Path("policy.yaml"), show_default=True, envvar="SIDECAR_POLICY", help="Without FILES: run every *.test.yaml beside this policy.")
-@click.option("--junit", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML to this file.")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    envvar="SIDECAR_POLICY",
+    help="Without FILES: run every *.test.yaml beside this policy.",
+)
+@click.option(
+    "--junit",
+    "report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the results as JUnit XML to this file.",
+)
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
-def cases_verb(files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool) -> None:
+def cases_verb(
+    files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool
+) -> None:
     """Run the tests of policies (*.test.yaml): requests and answers in, violations and headers out."""
-    found = [file for given in files or (policy.parent,) for file in (sorted(given.glob("*.test.yaml")) if given.is_dir() else [given])]
+    found = [
+        file
+        for given in files or (policy.parent,)
+        for file in (sorted(given.glob("*.test.yaml")) if given.is_dir() else [given])
+    ]
     if not found:
-        raise click.UsageError(f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}")
+        raise click.UsageError(
+            f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}"
+        )
     results: list[Result] = []
     broken: list[str] = []
     for file in found:
@@ -163,10 +253,19 @@ def cases_verb(files: tuple[Path, ...], policy: Path, *, report: Path | None, ma
             raise click.UsageError(f"{report}: {error.strerror}") from error
     failed = sum(bool(result.failures) for result in results)
     if machine:
-        as_json({"passed": len(results) - failed, "failed": failed, "problems": broken, "cases": to_data(results)})
+        as_json(
+            {
+                "passed": len(results) - failed,
+                "failed": failed,
+                "problems": broken,
+                "cases": to_data(results),
+            }
+        )
     else:
         _print_results(results)
-        err().print(f"{len(results)} cases: {len(results) - failed} passed, {failed} failed{f'; {len(broken)} problems' if broken else ''}")
+        err().print(
+            f"{len(results)} cases: {len(results) - failed} passed, {failed} failed{f'; {len(broken)} problems' if broken else ''}"
+        )
     sys.exit(1 if failed or broken else 0)
 
 
@@ -176,13 +275,22 @@ def _run(file: Path) -> tuple[Result, ...]:
 
 
 def _print_results(results: Sequence[Result]) -> None:
-    rows = [(Text("FAIL", style="red") if result.failures else Text("pass", style="green"), result.case, f"{result.file}:{result.line}") for result in results]
+    rows = [
+        (
+            Text("FAIL", style="red") if result.failures else Text("pass", style="green"),
+            result.case,
+            f"{result.file}:{result.line}",
+        )
+        for result in results
+    ]
     if rows:
         table("", ("", "case", "where"), rows)
     console = out()
     for result in (result for result in results if result.failures):
         console.print()
-        console.print(Text.assemble(("FAIL ", "red"), (result.case, "bold"), f"  {result.file}:{result.line}"))
+        console.print(
+            Text.assemble(("FAIL ", "red"), (result.case, "bold"), f"  {result.file}:{result.line}")
+        )
         for failure in result.failures:
             console.print(_marked(failure))
 
@@ -190,12 +298,29 @@ def _print_results(results: Sequence[Result]) -> None:
 def _marked(failure: Failure) -> Text:
     """Expected and got, one below the other; where both are one line, the part that differs is marked below."""
     if failure.what == "violation":
-        return Text(f"  violation not found: {failure.expected[0]}" if failure.expected else f"  violation not expected: {failure.got[0]}", style="red")
+        return Text(
+            f"  violation not found: {failure.expected[0]}"
+            if failure.expected
+            else f"  violation not expected: {failure.got[0]}",
+            style="red",
+        )
     subject = f"{failure.what} {failure.name}".strip()
     expected, got = (" | ".join(lines) or "(absent)" for lines in (failure.expected, failure.got))
-    same = next((place for place, (one, other) in enumerate(zip(expected, got, strict=False)) if one != other), min(len(expected), len(got)))
+    same = next(
+        (
+            place
+            for place, (one, other) in enumerate(zip(expected, got, strict=False))
+            if one != other
+        ),
+        min(len(expected), len(got)),
+    )
     mark = f"\n             {' ' * same}^" if failure.expected and failure.got else ""
-    return Text.assemble(f"  {subject}\n", (f"  - expected {expected}\n", "green"), (f"  + got      {got}", "red"), (mark, "yellow"))
+    return Text.assemble(
+        f"  {subject}\n",
+        (f"  - expected {expected}\n", "green"),
+        (f"  + got      {got}", "red"),
+        (mark, "yellow"),
+    )
 
 
 VERBS = (diff_verb, cases_verb)

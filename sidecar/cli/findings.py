@@ -22,14 +22,20 @@ _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 
 def as_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     """Problems for machines; findings of lint have a stable code beside them."""
-    return [problem_data(problem) | ({"code": problem.code} if problem.code else {}) for problem in problems]
+    return [
+        problem_data(problem) | ({"code": problem.code} if problem.code else {})
+        for problem in problems
+    ]
 
 
 def sarif(problems: Iterable[Problem]) -> dict[str, Any]:
     """A SARIF log with a result for each problem, at its place in the file."""
     found = tuple(problems)
     codes = sorted({_code(problem) for problem in found})
-    rules = [{"id": code, "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."}} for code in codes]
+    rules = [
+        {"id": code, "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."}}
+        for code in codes
+    ]
     return log(rules, [_result(problem) for problem in found])
 
 
@@ -46,7 +52,9 @@ def _result(problem: Problem) -> dict[str, Any]:
         "ruleId": _code(problem),
         "level": _LEVELS[problem.severity],
         "message": {"text": text},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": problem.file}, "region": region}}],
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": problem.file}, "region": region}}
+        ],
         "partialFingerprints": {"finding/v1": hashlib.sha256(print_of.encode()).hexdigest()[:32]},
     }
 

@@ -13,11 +13,24 @@ from sidecar.importing.formats import FORMATS, convert, guess
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--from", "form", type=click.Choice(tuple(FORMATS)), help="The format. [default: what the texts look like]")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the policy to this new file. [default: stdout]")
+@click.option(
+    "--from",
+    "form",
+    type=click.Choice(tuple(FORMATS)),
+    help="The format. [default: what the texts look like]",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the policy to this new file. [default: stdout]",
+)
 @click.option("--strict", is_flag=True, help="Exit 1 when anything could not be carried.")
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout: the policy's text and the notes.")
-def import_verb(files: tuple[Path, ...], form: str | None, output: Path | None, strict: bool, machine: bool) -> None:
+@click.option(
+    "--json", "machine", is_flag=True, help="JSON on stdout: the policy's text and the notes."
+)
+def import_verb(
+    files: tuple[Path, ...], form: str | None, output: Path | None, strict: bool, machine: bool
+) -> None:
     """Turn header settings of nginx, Apache, Caddy, Traefik, ingress-nginx, Helmet, Talisman, secure or Django into a
     report-only policy.
 
@@ -33,7 +46,13 @@ def import_verb(files: tuple[Path, ...], form: str | None, output: Path | None, 
     if output is not None:
         output.write_text(imported.policy_yaml, "utf-8")
     if machine:
-        as_json({"from": chosen, "policy": imported.policy_yaml, "notes": [problem_data(note) for note in imported.notes]})
+        as_json(
+            {
+                "from": chosen,
+                "policy": imported.policy_yaml,
+                "notes": [problem_data(note) for note in imported.notes],
+            }
+        )
     else:
         if output is None:
             click.echo(imported.policy_yaml, nl=False)

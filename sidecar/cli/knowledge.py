@@ -76,13 +76,24 @@ def headers_verb(name: str | None, machine: bool) -> None:
         if machine:
             as_json([_summary(row) for row in ALL])
         else:
-            table("", ("header", "for", "matters on", "copies", "recommended"), ((row.name, row.group, SCOPES[row.scope], REPEATS[row.repeats], row.strong) for row in ALL))
+            table(
+                "",
+                ("header", "for", "matters on", "copies", "recommended"),
+                (
+                    (row.name, row.group, SCOPES[row.scope], REPEATS[row.repeats], row.strong)
+                    for row in ALL
+                ),
+            )
         return
     row = headers.get(name)
     if row is None:
         if name.lower() in DISCLOSURE:
-            raise click.UsageError(f"{name} is on OWASP's list of headers to remove, and nothing more is known of it")
-        raise click.UsageError(f"unknown header {name!r}; {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}")
+            raise click.UsageError(
+                f"{name} is on OWASP's list of headers to remove, and nothing more is known of it"
+            )
+        raise click.UsageError(
+            f"unknown header {name!r}; {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}"
+        )
     if machine:
         as_json(_whole(row))
     else:
@@ -115,7 +126,12 @@ def _values(row: Header) -> list[str]:
 
 
 def _whole(row: Header) -> dict[str, Any]:
-    return _summary(row) | {"judged": [{"code": kind.value, "verdict": kind.verdict, "why": _text(kind)} for kind in _kinds(row)]}
+    return _summary(row) | {
+        "judged": [
+            {"code": kind.value, "verdict": kind.verdict, "why": _text(kind)}
+            for kind in _kinds(row)
+        ]
+    }
 
 
 def _kinds(row: Header) -> Iterable[faults.Kind]:
@@ -129,7 +145,9 @@ def _text(kind: faults.Kind) -> str:
 
 def _tell(row: Header) -> None:
     console = out()
-    console.print(Text.assemble((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red")))
+    console.print(
+        Text.assemble((row.name, "bold"), ("  deprecated" if row.deprecated else "", "red"))
+    )
     console.print(row.purpose)
     facts = (
         ("grammar", GRAMMARS[row.grammar]),

@@ -42,7 +42,9 @@ class Admin:
     def post(self, path: str, **body: Any) -> Any:
         """What POST answers, as data; keys that are None are left out, and who asks is added."""
         sent = {key: value for key, value in body.items() if value is not None} | {"who": who()}
-        request = urllib.request.Request(self.url + path, json.dumps(sent).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            self.url + path, json.dumps(sent).encode(), {"Content-Type": "application/json"}
+        )
         return self._ask(request)
 
     def _ask(self, request: urllib.request.Request) -> Any:
@@ -56,7 +58,10 @@ class Admin:
             _refused(error)
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            err().print(f"{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?", style="red")
+            err().print(
+                f"{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?",
+                style="red",
+            )
             sys.exit(1)
 
 
@@ -81,8 +86,20 @@ def who() -> str:
 def admin_options(command: Any) -> Any:
     """The options of every verb here; the verb gets `admin` (a URL), `token_file` and `machine` (JSON is wanted)."""
     command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
-    command = click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="SIDECAR_ADMIN_TOKEN_FILE", help="File with the admin token.")(command)
-    return click.option("--admin", metavar="URL", default="http://127.0.0.1:19000", show_default=True, envvar="SIDECAR_ADMIN", help="The sidecar's admin address.")(command)
+    command = click.option(
+        "--token-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="SIDECAR_ADMIN_TOKEN_FILE",
+        help="File with the admin token.",
+    )(command)
+    return click.option(
+        "--admin",
+        metavar="URL",
+        default="http://127.0.0.1:19000",
+        show_default=True,
+        envvar="SIDECAR_ADMIN",
+        help="The sidecar's admin address.",
+    )(command)
 
 
 @click.command()
@@ -95,26 +112,66 @@ def status(admin: str, token_file: Path | None, machine: bool) -> None:
         return
     console = out()
     override = told["override"]
-    console.print(Text.assemble(("policy    ", "bold"), f"{told['name']} (owner: {told['owner'] or 'nobody'})"))
-    console.print(Text.assemble(("revision  ", "bold"), f"{told['revision']}, since {_time(told['activated'])} by {told['who']}"))
-    console.print(Text.assemble(("mode      ", "bold"), mode_text(told["mode"]), f"  (policy says {told['policy_mode']})"))
+    console.print(
+        Text.assemble(
+            ("policy    ", "bold"), f"{told['name']} (owner: {told['owner'] or 'nobody'})"
+        )
+    )
+    console.print(
+        Text.assemble(
+            ("revision  ", "bold"),
+            f"{told['revision']}, since {_time(told['activated'])} by {told['who']}",
+        )
+    )
+    console.print(
+        Text.assemble(
+            ("mode      ", "bold"),
+            mode_text(told["mode"]),
+            f"  (policy says {told['policy_mode']})",
+        )
+    )
     if override:
         until = f" until {_time(override['until'])}" if override["until"] else ""
-        console.print(Text.assemble(("override  ", "bold"), mode_text(override["mode"]), f" by {override['who']}{until}: {override['reason'] or 'no reason given'}"))
+        console.print(
+            Text.assemble(
+                ("override  ", "bold"),
+                mode_text(override["mode"]),
+                f" by {override['who']}{until}: {override['reason'] or 'no reason given'}",
+            )
+        )
     if told["pinned"]:
-        console.print(Text.assemble(("pinned    ", "bold"), f"the file's revision {told['pinned']} was rolled back and is held back", style="yellow"))
+        console.print(
+            Text.assemble(
+                ("pinned    ", "bold"),
+                f"the file's revision {told['pinned']} was rolled back and is held back",
+                style="yellow",
+            )
+        )
     for problem in told["problems"]:
         console.print(Text(plain(problem), style="red"))
     console.print()
-    rows = [(route["name"], rule["name"], mode_text(rule["mode"]), rule["ceiling"]) for route in told["routes"] for rule in route["rules"]]
+    rows = [
+        (route["name"], rule["name"], mode_text(rule["mode"]), rule["ceiling"])
+        for route in told["routes"]
+        for rule in route["rules"]
+    ]
     table("", ("route", "rule", "mode", "set by"), rows)
 
 
 @click.command()
 @admin_options
-@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many entries.")
-@click.option("--diff", "revision", metavar="REVISION", help="Show what differs from this revision to the one in force.")
-def history(admin: str, token_file: Path | None, machine: bool, last: int, revision: str | None) -> None:
+@click.option(
+    "--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many entries."
+)
+@click.option(
+    "--diff",
+    "revision",
+    metavar="REVISION",
+    help="Show what differs from this revision to the one in force.",
+)
+def history(
+    admin: str, token_file: Path | None, machine: bool, last: int, revision: str | None
+) -> None:
     """Who put what in force, when and why; newest first."""
     client = Admin(admin, token_file)
     told = client.get("/api/revisions")
@@ -126,7 +183,13 @@ def history(admin: str, token_file: Path | None, machine: bool, last: int, revis
         as_json({"active": told["active"], "entries": entries})
         return
     rows = [
-        (entry["time"], entry["event"], entry.get("revision") or entry.get("mode") or "", entry.get("who", ""), entry.get("reason") or "; ".join(entry.get("problems", ()))[:120])
+        (
+            entry["time"],
+            entry["event"],
+            entry.get("revision") or entry.get("mode") or "",
+            entry.get("who", ""),
+            entry.get("reason") or "; ".join(entry.get("problems", ()))[:120],
+        )
         for entry in entries
     ]
     table("", ("time", "event", "what", "who", "why"), rows)
@@ -134,7 +197,9 @@ def history(admin: str, token_file: Path | None, machine: bool, last: int, revis
 
 @click.command()
 @admin_options
-@click.option("--unpin", is_flag=True, help="Put the file in force even if its revision was rolled back.")
+@click.option(
+    "--unpin", is_flag=True, help="Put the file in force even if its revision was rolled back."
+)
 def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> None:
     """Read the policy file now."""
     told = Admin(admin, token_file).post("/-/reload", unpin=unpin or None)
@@ -148,15 +213,21 @@ def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> N
 @admin_options
 @click.option("--to", metavar="REVISION", help="Which revision; without it, the one before.")
 @click.option("--reason", help="Why; stands in the history.")
-def rollback(admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None) -> None:
+def rollback(
+    admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None
+) -> None:
     """Put an earlier revision in force at once, and pin it against what the file says now."""
     told = Admin(admin, token_file).post("/-/rollback", to=to, reason=reason)
     if machine:
         as_json(told)
         return
-    err().print(f"revision {told['revision']} is in force again (mode {told['mode']}); left {told['left']}")
+    err().print(
+        f"revision {told['revision']} is in force again (mode {told['mode']}); left {told['left']}"
+    )
     if told["pinned"]:
-        err().print(f"pinned: the file still holds {told['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`")
+        err().print(
+            f"pinned: the file still holds {told['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
+        )
 
 
 @click.command()
@@ -164,24 +235,44 @@ def rollback(admin: str, token_file: Path | None, machine: bool, to: str | None,
 @click.argument("mode", required=False, type=click.Choice(MODES))
 @click.option("--reason", help="Why; stands in the history.")
 @click.option("--for", "lasting", metavar="TIME", help="End the override after this, as 30m.")
-def mode(admin: str, token_file: Path | None, machine: bool, mode: str | None, reason: str | None, lasting: str | None) -> None:
+def mode(
+    admin: str,
+    token_file: Path | None,
+    machine: bool,
+    mode: str | None,
+    reason: str | None,
+    lasting: str | None,
+) -> None:
     """Lower the mode of everything at once (off, report-only), or lift that again (enforce)."""
     client = Admin(admin, token_file)
     if mode is None:
-        told = {key: value for key, value in client.get("/api/status").items() if key in ("mode", "policy_mode", "override")}
+        told = {
+            key: value
+            for key, value in client.get("/api/status").items()
+            if key in ("mode", "policy_mode", "override")
+        }
     else:
         told = client.post("/-/mode", mode=mode, reason=reason, ttl=lasting)
     if machine:
         as_json(told)
         return
     console = err() if mode else out()
-    console.print(Text.assemble("mode ", mode_text(told["mode"]), f" (policy says {told['policy_mode']})"))
+    console.print(
+        Text.assemble("mode ", mode_text(told["mode"]), f" (policy says {told['policy_mode']})")
+    )
     if mode == "enforce" and told["mode"] != "enforce":
-        console.print("the override is lifted; to enforce, write `mode: enforce` in the policy file")
+        console.print(
+            "the override is lifted; to enforce, write `mode: enforce` in the policy file"
+        )
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:
-    before, after = (client.get(f"/api/revisions/{urllib.parse.quote(one, safe='')}")["text"].splitlines(keepends=True) for one in (revision, active))
+    before, after = (
+        client.get(f"/api/revisions/{urllib.parse.quote(one, safe='')}")["text"].splitlines(
+            keepends=True
+        )
+        for one in (revision, active)
+    )
     return "".join(difflib.unified_diff(before, after, revision, f"{active} (in force)"))
 
 

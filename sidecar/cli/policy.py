@@ -42,10 +42,28 @@ def _bytes(file: Path) -> bytes:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="Check this settings file too.")
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
-@click.option("--notes", is_flag=True, help="Show what is only good to know, too; JSON and SARIF always hold it.")
-@click.option("--format", "form", type=click.Choice(("text", "json", "sarif", "github")), default="text", show_default=True, help="How findings are printed.")
+@click.option(
+    "--notes",
+    is_flag=True,
+    help="Show what is only good to know, too; JSON and SARIF always hold it.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json", "sarif", "github")),
+    default="text",
+    show_default=True,
+    help="How findings are printed.",
+)
 @click.option("--json", "machine", is_flag=True, help="The same as --format json.")
-def check(files: tuple[Path, ...], config: Path | None, strict: bool, notes: bool, form: str, machine: bool) -> None:
+def check(
+    files: tuple[Path, ...],
+    config: Path | None,
+    strict: bool,
+    notes: bool,
+    form: str,
+    machine: bool,
+) -> None:
     """Check policy files as `run` would read them, and judge what they say; every finding with its place and cure."""
     if config is not None:
         read_settings(config, {})
@@ -88,38 +106,104 @@ def _summary(one: _Checked) -> dict[str, Any]:
     told: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
     if one.resolved is not None:
         rules = sorted({named.name for route in one.resolved.routes for named in route.rules})
-        told |= {"revision": one.resolved.revision(), "mode": one.resolved.mode, "rules": rules, "routes": len(one.resolved.routes)}
+        told |= {
+            "revision": one.resolved.revision(),
+            "mode": one.resolved.mode,
+            "rules": rules,
+            "routes": len(one.resolved.routes),
+        }
     return {**told, "problems": findings.as_data(one.problems)}
 
 
 def _tell(one: _Checked, *, notes: bool) -> None:
     shown = [problem for problem in one.problems if notes or problem.severity != "info"]
     lines = one.text.splitlines()
-    complain(shown, [f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^" if 0 < problem.line <= len(lines) else "" for problem in shown])
+    complain(
+        shown,
+        [
+            f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^"
+            if 0 < problem.line <= len(lines)
+            else ""
+            for problem in shown
+        ],
+    )
     if one.resolved is None:
         return
     told = _summary(one)
-    parts = [f"revision {told['revision']}", f"mode {told['mode']}", f"{len(told['rules'])} rules", f"{told['routes']} routes"]
-    for severity, word in (("warning", "warnings"), ("info", "notes" if notes else "notes (--notes shows them)")):
+    parts = [
+        f"revision {told['revision']}",
+        f"mode {told['mode']}",
+        f"{len(told['rules'])} rules",
+        f"{told['routes']} routes",
+    ]
+    for severity, word in (
+        ("warning", "warnings"),
+        ("info", "notes" if notes else "notes (--notes shows them)"),
+    ):
         if count := sum(problem.severity == severity for problem in one.problems):
             parts.append(f"{count} {word}")
     err().print(f"{one.file}: ok: {', '.join(parts)}")
 
 
 @click.command("explain")
-@click.option("--policy", "file", type=click.Path(path_type=Path), default=Path("policy.yaml"), show_default=True, envvar="SIDECAR_POLICY", help="Policy file.")
+@click.option(
+    "--policy",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    envvar="SIDECAR_POLICY",
+    help="Policy file.",
+)
 @click.option("--method", default="GET", show_default=True, help="Of the request.")
 @click.option("--host", default="localhost", show_default=True, help="Of the request.")
 @click.option("--path", default="/", show_default=True, help="Of the request, without query.")
-@click.option("--scheme", type=click.Choice(("http", "https")), default="https", show_default=True, help="How the client speaks.")
-@click.option("--request-header", multiple=True, metavar="NAME:VALUE", help="A header of the request; may be repeated.")
-@click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="Of the service's answer.")
-@click.option("-H", "--header", multiple=True, metavar="NAME:VALUE", help="A header of the service's answer; may be repeated.")
-@click.option("--answer", type=click.File("rb"), help="The answer's head as `curl -si` prints it; - reads stdin.")
+@click.option(
+    "--scheme",
+    type=click.Choice(("http", "https")),
+    default="https",
+    show_default=True,
+    help="How the client speaks.",
+)
+@click.option(
+    "--request-header",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A header of the request; may be repeated.",
+)
+@click.option(
+    "--status",
+    type=click.IntRange(100, 599),
+    default=200,
+    show_default=True,
+    help="Of the service's answer.",
+)
+@click.option(
+    "-H",
+    "--header",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A header of the service's answer; may be repeated.",
+)
+@click.option(
+    "--answer",
+    type=click.File("rb"),
+    help="The answer's head as `curl -si` prints it; - reads stdin.",
+)
 @click.option("--override", type=click.Choice(MODES), help="Suppose this runtime ceiling.")
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 def explain_verb(
-    file: Path, method: str, host: str, path: str, scheme: str, request_header: tuple[str, ...], status: int, header: tuple[str, ...], answer: Any, override: Mode | None, machine: bool
+    file: Path,
+    method: str,
+    host: str,
+    path: str,
+    scheme: str,
+    request_header: tuple[str, ...],
+    status: int,
+    header: tuple[str, ...],
+    answer: Any,
+    override: Mode | None,
+    machine: bool,
 ) -> None:
     """Say what would become of one answer, rule by rule, and why a rule does not apply."""
     fields = [_field(line) for line in header]
@@ -127,7 +211,15 @@ def explain_verb(
         status, fields = _head(answer.read(1 << 20), fields)
     plan = compile_policy(read_policy(file), override=override)
     route = plan.route(host, method, path.partition("?")[0])
-    facts = Facts(method, host, path.partition("?")[0], scheme, [_field(line) for line in request_header], status, fields)
+    facts = Facts(
+        method,
+        host,
+        path.partition("?")[0],
+        scheme,
+        [_field(line) for line in request_header],
+        status,
+        fields,
+    )
     told = explain(route, facts)
     if machine:
         as_json(_explained(told, plan.mode))
@@ -139,7 +231,9 @@ def _field(line: str) -> tuple[bytes, bytes]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip():
         raise click.UsageError(f"unknown header {line!r}; write NAME:VALUE")
-    return name.strip().encode("utf-8", "surrogateescape"), value.strip().encode("utf-8", "surrogateescape")
+    return name.strip().encode("utf-8", "surrogateescape"), value.strip().encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
@@ -151,7 +245,10 @@ def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
         status = status[:4].rstrip()
         if not version.startswith(b"HTTP/") or len(status) != 3 or not status.isdigit():
             raise click.UsageError("the answer does not start with a status line; use `curl -si`")
-    return int(status), [*(_field(line.decode("utf-8", "surrogateescape")) for line in head[1:] if line), *more]
+    return int(status), [
+        *(_field(line.decode("utf-8", "surrogateescape")) for line in head[1:] if line),
+        *more,
+    ]
 
 
 def _shown(values: tuple[bytes, ...] | None) -> list[str]:
@@ -166,24 +263,74 @@ def _explained(told: Explanation, mode: Mode) -> dict[str, Any]:
         found = step.finding
         finding = None
         if found is not None:
-            finding = {"kind": found.kind, "action": found.action, "made": found.made, "before": _shown(found.before), "after": None if found.after is None else _shown(found.after)}
-        return {"rule": step.rule, "header": step.header, "mode": step.mode, "ceiling": step.ceiling, "origin": step.origin, "applies": step.applies, "reason": step.reason, "finding": finding}
+            finding = {
+                "kind": found.kind,
+                "action": found.action,
+                "made": found.made,
+                "before": _shown(found.before),
+                "after": None if found.after is None else _shown(found.after),
+            }
+        return {
+            "rule": step.rule,
+            "header": step.header,
+            "mode": step.mode,
+            "ceiling": step.ceiling,
+            "origin": step.origin,
+            "applies": step.applies,
+            "reason": step.reason,
+            "finding": finding,
+        }
 
-    return {"route": told.route, "mode": mode, "classes": list(told.classes), "before": lines(told.before), "steps": [step(item) for item in told.steps], "after": lines(told.after)}
+    return {
+        "route": told.route,
+        "mode": mode,
+        "classes": list(told.classes),
+        "before": lines(told.before),
+        "steps": [step(item) for item in told.steps],
+        "after": lines(told.after),
+    }
 
 
 def _print(told: Explanation, mode: Mode) -> None:
     console = out()
-    console.print(Text.assemble(("route ", "bold"), told.route, ("   mode ", "bold"), mode_text(mode), ("   class ", "bold"), ", ".join(told.classes) or "none"))
+    console.print(
+        Text.assemble(
+            ("route ", "bold"),
+            told.route,
+            ("   mode ", "bold"),
+            mode_text(mode),
+            ("   class ", "bold"),
+            ", ".join(told.classes) or "none",
+        )
+    )
     console.print()
     rows = []
     for step in told.steps:
         found = step.finding
         now = ", ".join(_shown(found.before)) if found else ""
-        then = "" if found is None or found.after is None else (", ".join(_shown(found.after)) or "(removed)")
+        then = (
+            ""
+            if found is None or found.after is None
+            else (", ".join(_shown(found.after)) or "(removed)")
+        )
         style = "green" if found and found.made else "yellow" if found else "dim"
-        rows.append((step.rule, mode_text(step.mode), step.ceiling, step.header, Text(step.reason, style=style), now, then, step.origin))
-    table("Rules in order", ("rule", "mode", "set by", "header", "why", "service sends", "policy wants", "from"), rows)
+        rows.append(
+            (
+                step.rule,
+                mode_text(step.mode),
+                step.ceiling,
+                step.header,
+                Text(step.reason, style=style),
+                now,
+                then,
+                step.origin,
+            )
+        )
+    table(
+        "Rules in order",
+        ("rule", "mode", "set by", "header", "why", "service sends", "policy wants", "from"),
+        rows,
+    )
     console.print()
     before, after = list(told.before), list(told.after)
     console.print(Text("Answer that leaves", style="bold"))
@@ -192,7 +339,12 @@ def _print(told: Explanation, mode: Mode) -> None:
         console.print(Text(f"  {text}") if field in before else Text(f"+ {text}", style="green"))
     for field in before:
         if field not in after:
-            console.print(Text(plain(f"- {field[0].decode('latin-1')}: {field[1].decode('latin-1')}"), style="red"))
+            console.print(
+                Text(
+                    plain(f"- {field[0].decode('latin-1')}: {field[1].decode('latin-1')}"),
+                    style="red",
+                )
+            )
 
 
 @click.command("schema")
@@ -213,7 +365,10 @@ def presets(name: str | None, machine: bool) -> None:
         click.echo(texts[name], nl=False)
         return
     loaded = {known: load_policy(text.encode(), f"{known}.yaml") for known, text in texts.items()}
-    rows = [(known, len(resolved.routes[-1].rules), resolved.policy.reason) for known, resolved in loaded.items()]
+    rows = [
+        (known, len(resolved.routes[-1].rules), resolved.policy.reason)
+        for known, resolved in loaded.items()
+    ]
     if machine:
         as_json([{"name": known, "rules": rules, "about": about} for known, rules, about in rows])
     else:

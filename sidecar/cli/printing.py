@@ -50,7 +50,9 @@ def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
         style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
         console.print(Text(plain(str(problem)), style=style))
         if position < len(shown) and shown[position]:
-            console.print(Text("    " + plain(shown[position]).replace("\n", "\n    "), style="dim"))
+            console.print(
+                Text("    " + plain(shown[position]).replace("\n", "\n    "), style="dim")
+            )
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:
@@ -68,7 +70,14 @@ def problem_data(problem: Problem) -> dict[str, Any]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout."""
-    made = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:

@@ -29,10 +29,20 @@ def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
     try:
         source = load(config.read_bytes(), str(config))
     except OSError as error:
-        raise PolicyError((Problem(f"the settings cannot be read: {error.strerror}", "", file=str(config)),)) from error
+        raise PolicyError(
+            (Problem(f"the settings cannot be read: {error.strerror}", "", file=str(config)),)
+        ) from error
     data = source.data if source.data is not None else {}
     if not isinstance(data, dict):
-        raise PolicyError((Problem("settings are a mapping", "start with: upstream: http://127.0.0.1:8000", file=str(config)),))
+        raise PolicyError(
+            (
+                Problem(
+                    "settings are a mapping",
+                    "start with: upstream: http://127.0.0.1:8000",
+                    file=str(config),
+                ),
+            )
+        )
     try:
         return layered(data, os.environ, flags)
     except PolicyError as error:
@@ -40,7 +50,9 @@ def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), envvar="SIDECAR_CONFIG", help="Settings file.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar="SIDECAR_CONFIG", help="Settings file."
+)
 @click.option("--policy", help="Policy file. [default: policy.yaml]")
 @click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
 @click.option("--listen", metavar="HOST:PORT", help="Data listener. [default: 127.0.0.1:18000]")
@@ -48,14 +60,18 @@ def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
 @click.option("--health", metavar="HOST:PORT", help="Health listener. [default: 127.0.0.1:19001]")
 @click.option("--state", metavar="DIR", help="Folder for revisions and journal. [default: state]")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes. [default: 1]")
-@click.option("--mode", type=click.Choice(MODES), help="A ceiling over the policy's mode for this process.")
+@click.option(
+    "--mode", type=click.Choice(MODES), help="A ceiling over the policy's mode for this process."
+)
 def run(config: Path | None, **flags: Any) -> None:
     """Run the sidecar in front of a service. Stdout is JSON lines from the first byte."""
     from sidecar.service import run_to_end, serve
     from sidecar.telemetry.events import Sink, capture_logging
 
     gc.freeze()  # what is loaded stays: the collector need never look at it, neither at work nor at the end
-    gc.set_threshold(10_000, 20, 20)  # requests leave no cycles: looking every 700 objects found nothing, for 5 % of the time
+    gc.set_threshold(
+        10_000, 20, 20
+    )  # requests leave no cycles: looking every 700 objects found nothing, for 5 % of the time
     settings = read_settings(config, flags)
     sink = Sink(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)
@@ -66,8 +82,21 @@ def run(config: Path | None, **flags: Any) -> None:
 
 
 @click.command()
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("sidecar-demo"), show_default=True, help="Where the policy is written.")
-@click.option("--port", type=int, default=18000, show_default=True, help="Port of the data listener; a free one is taken when it is in use.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("sidecar-demo"),
+    show_default=True,
+    help="Where the policy is written.",
+)
+@click.option(
+    "--port",
+    type=int,
+    default=18000,
+    show_default=True,
+    help="Port of the data listener; a free one is taken when it is in use.",
+)
 def demo(folder: Path, port: int) -> None:
     """Show the whole idea in one minute: a faulty sample service, the sidecar in front, a policy to edit."""
     from sidecar.demo import show

@@ -34,8 +34,19 @@ _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 def _source_options(command: Any) -> Any:
     """Where answers come from: a running sidecar, or addresses and archives."""
     options = (
-        click.option("--har", "hars", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Read this HTTP archive; may be repeated."),
-        click.option("--policy", "policy", type=click.Path(path_type=Path), help="With URLs and --har: name routes by this policy. [default: all are `default`]"),
+        click.option(
+            "--har",
+            "hars",
+            multiple=True,
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Read this HTTP archive; may be repeated.",
+        ),
+        click.option(
+            "--policy",
+            "policy",
+            type=click.Path(path_type=Path),
+            help="With URLs and --har: name routes by this policy. [default: all are `default`]",
+        ),
         click.argument("urls", nargs=-1, metavar="[URL]..."),
     )
     for option in reversed(options):
@@ -45,58 +56,129 @@ def _source_options(command: Any) -> Any:
 
 @click.command("capture")
 @_source_options
-@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The baseline to write.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The baseline to write.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @admin_options
 @click.pass_context
-def capture_verb(context: click.Context, /, output: Path, *, force: bool, machine: bool, **told: Any) -> None:
+def capture_verb(
+    context: click.Context, /, output: Path, *, force: bool, machine: bool, **told: Any
+) -> None:
     """Write down what the service itself sends: a running sidecar's tally, or what URLs and archives answer.
 
     The file is a baseline to commit; cookie values, nonces and queries are never in it.
     """
     if output.exists() and not force:
-        raise click.UsageError(f"{output} is there already; give --force, or take in single changes with: sidecar drift {output} --accept --reason WHY")
+        raise click.UsageError(
+            f"{output} is there already; give --force, or take in single changes with: sidecar drift {output} --accept --reason WHY"
+        )
     cells, source = _gather(context, told)
     baseline = Baseline(cells, _now(), who(), source)
     if not cells:
-        err().print("no answer of the service has been seen yet; nothing is written", style="yellow")
+        err().print(
+            "no answer of the service has been seen yet; nothing is written", style="yellow"
+        )
         sys.exit(1)
     _write(output, baseline)
     if machine:
         as_json(to_data(baseline))
         return
-    rows = [(cell.route, cell.status, cell.content, cell.answers, len(cell.headers), len(cell.cookies), cell.first, cell.last) for cell in cells]
-    table("", ("route", "status", "content", "answers", "headers", "cookies", "first", "last"), rows)
+    rows = [
+        (
+            cell.route,
+            cell.status,
+            cell.content,
+            cell.answers,
+            len(cell.headers),
+            len(cell.cookies),
+            cell.first,
+            cell.last,
+        )
+        for cell in cells
+    ]
+    table(
+        "", ("route", "status", "content", "answers", "headers", "cookies", "first", "last"), rows
+    )
     err().print(f"{output} is written; commit it, and compare with: sidecar drift {output}")
 
 
 @click.command("drift")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_source_options
-@click.option("--for", "lasting", metavar="TIME", help="With --admin: wait this long and judge only what comes meanwhile, as 30s.")
-@click.option("--fail-on", type=click.Choice((*SEVERITIES, "never")), default="error", show_default=True, help="Exit 1 on findings of this severity and worse; error = protection lost or weakened.")
-@click.option("--accept", "accepting", is_flag=True, help="Take the differences into the file; needs --reason.")
-@click.option("--reason", metavar="WHY", help="With --accept: why; stands in the file with who and when.")
+@click.option(
+    "--for",
+    "lasting",
+    metavar="TIME",
+    help="With --admin: wait this long and judge only what comes meanwhile, as 30s.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice((*SEVERITIES, "never")),
+    default="error",
+    show_default=True,
+    help="Exit 1 on findings of this severity and worse; error = protection lost or weakened.",
+)
+@click.option(
+    "--accept",
+    "accepting",
+    is_flag=True,
+    help="Take the differences into the file; needs --reason.",
+)
+@click.option(
+    "--reason", metavar="WHY", help="With --accept: why; stands in the file with who and when."
+)
 @admin_options
 @click.pass_context
-def drift_verb(context: click.Context, /, file: Path, *, lasting: str | None, fail_on: str, accepting: bool, reason: str | None, machine: bool, **told: Any) -> None:
+def drift_verb(
+    context: click.Context,
+    /,
+    file: Path,
+    *,
+    lasting: str | None,
+    fail_on: str,
+    accepting: bool,
+    reason: str | None,
+    machine: bool,
+    **told: Any,
+) -> None:
     """Compare what the service sends now with a baseline: lost, added, changed, weakened, duplicated."""
     if accepting and not (reason and reason.strip()):
         raise click.UsageError("--accept needs --reason WHY")
     baseline = read_baseline(file.read_bytes(), str(file))
     cells, _ = _gather(context, told, lasting)
     report = drift(baseline, cells)
-    taken = accept(baseline, cells, report, at=_now(), by=who(), reason=reason or "") if accepting else baseline
-    failed = not accepting and fail_on != "never" and (bool(report.at_least(_severity(fail_on))) or not report.compared)
+    taken = (
+        accept(baseline, cells, report, at=_now(), by=who(), reason=reason or "")
+        if accepting
+        else baseline
+    )
+    failed = (
+        not accepting
+        and fail_on != "never"
+        and (bool(report.at_least(_severity(fail_on))) or not report.compared)
+    )
     if accepting and taken is not baseline:
         _write(file, taken)
     if machine:
         verdict = "inconclusive" if not report.compared else "drift" if report.findings else "same"
-        as_json({"verdict": verdict, "failed": failed, "accepted": taken is not baseline, **report.data()})
+        as_json(
+            {
+                "verdict": verdict,
+                "failed": failed,
+                "accepted": taken is not baseline,
+                **report.data(),
+            }
+        )
     else:
         _print(report)
         if accepting:
-            err().print(f"{file} is written" if taken is not baseline else "there was nothing to take in")
+            err().print(
+                f"{file} is written" if taken is not baseline else "there was nothing to take in"
+            )
     sys.exit(1 if failed else 0)
 
 
@@ -104,7 +186,9 @@ def _severity(word: str) -> Any:
     return next(severity for severity in SEVERITIES if severity == word)
 
 
-def _gather(context: click.Context, told: Mapping[str, Any], lasting: str | None = None) -> tuple[tuple[Cell, ...], str]:
+def _gather(
+    context: click.Context, told: Mapping[str, Any], lasting: str | None = None
+) -> tuple[tuple[Cell, ...], str]:
     """The cells, and where they come from in a word."""
     urls, hars = told["urls"], told["hars"]
     if not urls and not hars:
@@ -175,17 +259,37 @@ def _print(report: Report) -> None:
     for found in report.findings:
         severity = Text(found.severity, style=_STYLES[found.severity])
         what = f"{found.header} {found.part}".strip()
-        rows.append((severity, found.kind, f"{found.route} {found.status} {found.content}", what, _shown(found.before), _shown(found.now), f"{found.seen} of {found.answers}", found.why))
+        rows.append(
+            (
+                severity,
+                found.kind,
+                f"{found.route} {found.status} {found.content}",
+                what,
+                _shown(found.before),
+                _shown(found.now),
+                f"{found.seen} of {found.answers}",
+                found.why,
+            )
+        )
     if rows:
         table("", ("severity", "kind", "where", "header", "baseline", "now", "seen", "why"), rows)
     elif report.compared:
         out().print(f"nothing differs in {report.compared} cells")
     console = err()
     if not report.compared:
-        console.print("nothing could be compared: no answer came in any cell of the baseline", style="yellow")
-    for title, cells in (("no answer now in", report.unseen), ("not in the baseline", report.unknown)):
+        console.print(
+            "nothing could be compared: no answer came in any cell of the baseline", style="yellow"
+        )
+    for title, cells in (
+        ("no answer now in", report.unseen),
+        ("not in the baseline", report.unknown),
+    ):
         if cells:
-            console.print(plain(f"{title}: {', '.join(cells[:12])}{f' and {len(cells) - 12} more' if len(cells) > 12 else ''}"))
+            console.print(
+                plain(
+                    f"{title}: {', '.join(cells[:12])}{f' and {len(cells) - 12} more' if len(cells) > 12 else ''}"
+                )
+            )
 
 
 def _shown(variants: tuple[Lines, ...]) -> str:

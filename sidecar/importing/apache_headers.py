@@ -16,13 +16,25 @@ from sidecar.importing.syntax import Block, Directive
 from sidecar.policy import headers
 from sidecar.policy.model import Action
 
-_ACTIONS = frozenset(("set", "append", "merge", "add", "unset", "setifempty", "edit", "edit*", "echo", "note"))
-_POLICY_ACTIONS: dict[str, Action] = {"set": "set", "add": "append", "append": "append", "merge": "append", "unset": "remove", "setifempty": "default"}
+_ACTIONS = frozenset(
+    ("set", "append", "merge", "add", "unset", "setifempty", "edit", "edit*", "echo", "note")
+)
+_POLICY_ACTIONS: dict[str, Action] = {
+    "set": "set",
+    "add": "append",
+    "append": "append",
+    "merge": "append",
+    "unset": "remove",
+    "setifempty": "default",
+}
 # Lists whose lines a policy can merge member by member, as httpd does.
 _LISTS = frozenset(("cache-control", "vary"))
 _JOINS = "the policy sends them merged, or on a line of its own"
 _EXPR = re.compile(r"%\{(?P<name>\w+)\}\s*(?P<op>==|=~|-eq|>=|-ge)\s*(?P<what>.+)")
-_COOKIE_EDIT = re.compile(r"\$1\s*((?:;\s*(?:Secure|HttpOnly|Partitioned|SameSite=(?:Strict|Lax|None))\s*)+);?", re.IGNORECASE)
+_COOKIE_EDIT = re.compile(
+    r"\$1\s*((?:;\s*(?:Secure|HttpOnly|Partitioned|SameSite=(?:Strict|Lax|None))\s*)+);?",
+    re.IGNORECASE,
+)
 _ATTRIBUTES = {"secure": "Secure", "httponly": "HttpOnly", "partitioned": "Partitioned"}
 
 
@@ -47,7 +59,10 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
         statement = None if cookie else _taken_apart(item, notes)
         if cookie is not None:
             ours.append(cookie)
-            notes.differs(item.spot, "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS only, and leaves cookies readable that scripts must read")
+            notes.differs(
+                item.spot,
+                "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS only, and leaves cookies readable that scripts must read",
+            )
         elif statement is None:
             continue
         elif statement.always:
@@ -64,12 +79,19 @@ def _success(statement: Statement, notes: Notes) -> Effect:
     if statement.action in ("append", "merge"):
         known = headers.get(name)
         if known is not None and known.single:
-            notes.differs(spot, f"{name}: Apache joins its value to the service's own with a comma; the policy sends this one only")
+            notes.differs(
+                spot,
+                f"{name}: Apache joins its value to the service's own with a comma; the policy sends this one only",
+            )
             action = "set"
         else:
-            notes.differs(spot, f"{name}: Apache joins values with a comma on the service's line; {_JOINS}")
+            notes.differs(
+                spot, f"{name}: Apache joins values with a comma on the service's line; {_JOINS}"
+            )
             action = "merge" if name.lower() in _LISTS & headers.MERGEABLE else "append"
-    effect = Effect(action, name, "" if action == "remove" else statement.value, statement.when, spot=spot)
+    effect = Effect(
+        action, name, "" if action == "remove" else statement.value, statement.when, spot=spot
+    )
     return _one_vary(effect, notes) if action == "append" else effect
 
 
@@ -77,17 +99,25 @@ def _one_vary(line: Effect, notes: Notes) -> Effect:
     """httpd makes one line of all Vary lines when it sends them."""
     if line.key != "vary":
         return line
-    notes.differs(line.spot, f"{line.header}: Apache joins values of all its lines in one; {_JOINS}")
+    notes.differs(
+        line.spot, f"{line.header}: Apache joins values of all its lines in one; {_JOINS}"
+    )
     return replace(line, action="merge")
 
 
 def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Effect]:
     """What a statement does to the lines that httpd keeps beside the service's."""
-    line = Effect("append", statement.name, statement.value, statement.when, spot=statement.item.spot)
+    line = Effect(
+        "append", statement.name, statement.value, statement.when, spot=statement.item.spot
+    )
     same = [other for other in beside if other.key == line.key]
     others = [other for other in beside if other.key != line.key]
     if any(other.when != line.when for other in same) and statement.action != "add":
-        notes.lost(statement.item.spot, f"Header always {statement.action} {statement.name} works on a line with other conditions", "write the rules by hand")
+        notes.lost(
+            statement.item.spot,
+            f"Header always {statement.action} {statement.name} works on a line with other conditions",
+            "write the rules by hand",
+        )
         return beside
     if statement.action == "unset":
         return others
@@ -96,15 +126,25 @@ def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Ef
     if statement.action == "add":
         return [*beside, line]
     members = [member.strip() for member in same[0].value.split(",")]
-    if statement.action == "setifempty" or (statement.action == "merge" and statement.value in members):
+    if statement.action == "setifempty" or (
+        statement.action == "merge" and statement.value in members
+    ):
         return beside
-    return [replace(other, value=f"{other.value}, {statement.value}") if other is same[0] else other for other in beside]
+    return [
+        replace(other, value=f"{other.value}, {statement.value}") if other is same[0] else other
+        for other in beside
+    ]
 
 
 def _cookie_edit(item: Directive) -> Effect | None:
     """The cookie rule that `Header edit Set-Cookie ^(.*)$ "$1; Secure"` means; None when it is not of that kind."""
     args = item.args[1:] if item.args[:1] == ("onsuccess",) else item.args
-    if len(args) < 4 or args[0].lower() not in ("edit", "edit*") or args[1].lower() != "set-cookie" or args[4:]:
+    if (
+        len(args) < 4
+        or args[0].lower() not in ("edit", "edit*")
+        or args[1].lower() != "set-cookie"
+        or args[4:]
+    ):
         return None
     found = _COOKIE_EDIT.fullmatch(args[3].strip())
     if args[2].strip("^$") not in ("(.*)", "(.+)") or found is None:
@@ -113,7 +153,9 @@ def _cookie_edit(item: Directive) -> Effect | None:
     attributes = dict[str, bool | str]()
     for word in words:
         name, _, value = word.partition("=")
-        attributes[_ATTRIBUTES.get(name.lower(), "SameSite")] = value.capitalize() if value else True
+        attributes[_ATTRIBUTES.get(name.lower(), "SameSite")] = (
+            value.capitalize() if value else True
+        )
     return Effect("set", "*", attributes=tuple(attributes.items()), spot=item.spot)
 
 
@@ -125,27 +167,52 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     action = args[0].lower() if args else ""
     said = f"Header {' '.join(item.args)[:120]}"
     if action not in _ACTIONS or len(args) < 2:
-        notes.lost(item.spot, f"{said}: not a Header statement that httpd knows", "look at the statement")
+        notes.lost(
+            item.spot, f"{said}: not a Header statement that httpd knows", "look at the statement"
+        )
         return None
     name = args[1].rstrip(":")
     if action not in _POLICY_ACTIONS:
-        cure = "write a cookie rule: cookie: NAME, attributes: {...}" if name.lower() == "set-cookie" else "write a rule with the whole value"
+        cure = (
+            "write a cookie rule: cookie: NAME, attributes: {...}"
+            if name.lower() == "set-cookie"
+            else "write a rule with the whole value"
+        )
         notes.lost(item.spot, f"{said}: a policy does not edit parts of a value", cure)
         return None
     rest = args[2:]
     value = "" if action == "unset" or not rest else rest.pop(0)
     if "*" in name:
-        notes.lost(item.spot, f"{said}: names with * cannot be carried", "write a remove rule that lists the names")
+        notes.lost(
+            item.spot,
+            f"{said}: names with * cannot be carried",
+            "write a remove rule that lists the names",
+        )
         return None
-    if re.search(r"%[^%]|%$", value.replace("%%", "")) or "${" in value or value.startswith("expr="):
-        notes.lost(item.spot, f"{said}: a value that httpd computes for each answer cannot be carried", "write a rule with a fixed value, or leave it to the service")
+    if (
+        re.search(r"%[^%]|%$", value.replace("%%", ""))
+        or "${" in value
+        or value.startswith("expr=")
+    ):
+        notes.lost(
+            item.spot,
+            f"{said}: a value that httpd computes for each answer cannot be carried",
+            "write a rule with a fixed value, or leave it to the service",
+        )
         return None
     when = condition(" ".join(rest))
     if when is None:
-        notes.lost(item.spot, f"{said}: the condition cannot be said as `when`", "write the rule by hand, with when: {...}")
+        notes.lost(
+            item.spot,
+            f"{said}: the condition cannot be said as `when`",
+            "write the rule by hand, with when: {...}",
+        )
         return None
     if any(key == "content-type" for key, _ in when):
-        notes.differs(item.spot, f"{name}: where the service sends no Content-Type, Apache takes one from the file's name; the policy's condition does not hold there")
+        notes.differs(
+            item.spot,
+            f"{name}: where the service sends no Content-Type, Apache takes one from the file's name; the policy's condition does not hold there",
+        )
     return Statement(item, always, action, name, value.replace("%%", "%"), when)
 
 
@@ -161,7 +228,11 @@ def condition(text: str) -> When | None:
     name, what = found["name"], found["what"].strip().strip("'\"")
     if (name, found["op"], what) in (("HTTPS", "==", "on"), ("REQUEST_SCHEME", "==", "https")):
         return (("scheme", "https"),)
-    if name == "REQUEST_STATUS" and found["op"] in ("==", "-eq") and re.fullmatch(r"[1-5]\d\d", what):
+    if (
+        name == "REQUEST_STATUS"
+        and found["op"] in ("==", "-eq")
+        and re.fullmatch(r"[1-5]\d\d", what)
+    ):
         return (("status", (what,)),)
     if name == "REQUEST_STATUS" and found["op"] in (">=", "-ge") and re.fullmatch(r"[1-5]00", what):
         return (("status", tuple(f"{digit}xx" for digit in range(int(what[0]), 6))),)
@@ -176,10 +247,16 @@ def _content_type(op: str, what: str) -> When | None:
     if texts is None:
         return None
     types = tuple(_media_type(text) for text in texts)
-    return (("content-type", types),) if all(re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", kind) for kind in types) else None
+    return (
+        (("content-type", types),)
+        if all(re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", kind) for kind in types)
+        else None
+    )
 
 
 def _media_type(text: str) -> str:
     """A searched text as a media type's pattern: text/html as it is, xml as any type that holds it."""
     bare = text.strip("*")
-    return (bare if re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare) else text if "/" in bare else f"*/{text}").lower()
+    return (
+        bare if re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare) else text if "/" in bare else f"*/{text}"
+    ).lower()

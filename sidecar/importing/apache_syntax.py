@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 
 from sidecar.importing.draft import Notes, Spot
-from sidecar.importing.syntax import Block, Builder, Directive, Sources, everything, included, refuse, spliced
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    Directive,
+    Sources,
+    everything,
+    included,
+    refuse,
+    spliced,
+)
 
 _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|(\S+))""", re.DOTALL)
 _INCLUDES = ("include", "includeoptional")
@@ -23,14 +32,27 @@ def read(sources: Sources, notes: Notes) -> Block:
     """
     blocks = {name: parse(text, name) for name, text in sources.items()}
     statements = [item for block in blocks.values() for item in everything(block)]
-    used = {name for item in statements if item.name in _INCLUDES and item.args for name in included(item.args[0], sources)}
-    defined = {item.args[0]: item.args[1] for item in statements if item.name == "define" and len(item.args) == 2}
+    used = {
+        name
+        for item in statements
+        if item.name in _INCLUDES and item.args
+        for name in included(item.args[0], sources)
+    }
+    defined = {
+        item.args[0]: item.args[1]
+        for item in statements
+        if item.name == "define" and len(item.args) == 2
+    }
 
     def replace(item: Directive) -> Block | None:
         if item.name in _INCLUDES and item.args:
             names = included(item.args[0], sources)
             if not names and item.name == "include":
-                notes.lost(item.spot, f"{item.args[0]} is not among the given files; its headers are not carried", "give that file too")
+                notes.lost(
+                    item.spot,
+                    f"{item.args[0]} is not among the given files; its headers are not carried",
+                    "give that file too",
+                )
             return tuple(directive for name in names for directive in blocks[name])
         args = tuple(_defined(arg, defined) for arg in item.args)
         return None if args == item.args else (Directive(item.name, args, item.spot, item.block),)
@@ -54,7 +76,11 @@ def parse(text: str, name: str) -> Block:
         if not line.startswith("<"):
             _add(builder, line, spot)
         elif not line.endswith(">"):
-            raise refuse(spot, f"not httpd configuration: {line[:40]!r} has no '>'", "end the section's head with '>'")
+            raise refuse(
+                spot,
+                f"not httpd configuration: {line[:40]!r} has no '>'",
+                "end the section's head with '>'",
+            )
         elif line.startswith("</"):
             builder.close(spot, line[2:-1].strip().lower())
         else:
@@ -81,9 +107,17 @@ def _words(text: str, spot: Spot) -> list[str]:
             words.append(found[3].replace("\\\\", "\\"))
         else:
             quote = '"' if found[1] is not None else "'"
-            words.append((found[1] if found[1] is not None else found[2]).replace("\\\\", "\\").replace(f"\\{quote}", quote))
+            words.append(
+                (found[1] if found[1] is not None else found[2])
+                .replace("\\\\", "\\")
+                .replace(f"\\{quote}", quote)
+            )
     return words
 
 
 def _defined(text: str, defined: dict[str, str]) -> str:
-    return re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), text) if "${" in text else text
+    return (
+        re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), text)
+        if "${" in text
+        else text
+    )

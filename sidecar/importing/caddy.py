@@ -17,7 +17,21 @@ from sidecar.importing.paths import ALL, Pattern, regions
 from sidecar.importing.syntax import Block, Directive, everything
 
 _BODY = frozenset(
-    ("encode", "file_server", "handle", "handle_path", "header", "php_fastcgi", "redir", "respond", "reverse_proxy", "rewrite", "root", "route", "tls")
+    (
+        "encode",
+        "file_server",
+        "handle",
+        "handle_path",
+        "header",
+        "php_fastcgi",
+        "redir",
+        "respond",
+        "reverse_proxy",
+        "rewrite",
+        "root",
+        "route",
+        "tls",
+    )
 )
 _ADDRESS = re.compile(r"(?:(https?)://)?(\[[^\]]*\]|[^:/]*)(?::[^/]*)?(?:/.*)?")
 _EXCLUSIVE = ("handle", "handle_path")
@@ -50,13 +64,25 @@ def _site(item: Directive, notes: Notes) -> Site | None:
     body = item.block or ()
     touches = any(inner.name in ("header", "header_down") for inner in everything(body))
     for inner in everything(body):
-        if inner.name == "handle_errors" and any(one.name == "header" for one in everything(inner.block or ())):
-            notes.lost(inner.spot, "handle_errors: headers of Caddy's own error answers are not carried", "the policy's rules count for the sidecar's own answers too")
+        if inner.name == "handle_errors" and any(
+            one.name == "header" for one in everything(inner.block or ())
+        ):
+            notes.lost(
+                inner.spot,
+                "handle_errors: headers of Caddy's own error answers are not carried",
+                "the policy's rules count for the sidecar's own answers too",
+            )
     if any(inner.name in ("redir", "respond") and not split(inner)[0] for inner in body):
         if touches:
-            notes.lost(item.spot, "this site answers by itself (redir, respond); headers of such answers are not the service's", "nothing, if the service is not behind it")
+            notes.lost(
+                item.spot,
+                "this site answers by itself (redir, respond); headers of such answers are not the service's",
+                "nothing, if the service is not behind it",
+            )
         return None
-    addresses = [address for word in (item.name, *item.args) for address in word.split(",") if address]
+    addresses = [
+        address for word in (item.name, *item.args) for address in word.split(",") if address
+    ]
     names: list[str] = []
     schemes: set[str] = set()
     for address in addresses:
@@ -64,7 +90,13 @@ def _site(item: Directive, notes: Notes) -> Site | None:
         names.append(found[2].lower() if found else address)
         schemes.add((found[1] or "") if found else "")
     tls = False if schemes == {"http"} else True if schemes == {"https"} else None
-    return Site(sayable([name for name in names if name], item.spot, notes), item, tls, plain=not touches, default="" in names)
+    return Site(
+        sayable([name for name in names if name], item.spot, notes),
+        item,
+        tls,
+        plain=not touches,
+        default="" in names,
+    )
 
 
 def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]:
@@ -76,7 +108,11 @@ def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]
 
     cut = regions(patterns, holds)
     if cut is None:
-        notes.lost(site.item.spot, "its matchers overlap in too many ways; only what stands outside them is carried", "import fewer at a time")
+        notes.lost(
+            site.item.spot,
+            "its matchers overlap in too many ways; only what stands outside them is carried",
+            "import fewer at a time",
+        )
         cut = [((ALL,), holds(ALL))]
     for group, held in cut:
         yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
@@ -93,7 +129,9 @@ def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
             yield from _patterns(item.block or (), scope)
 
 
-def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool) -> Generator[Step, None, bool]:
+def _chain(
+    block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool
+) -> Generator[Step, None, bool]:
     """The steps that an answer for the region's paths goes through, from outside to inside, up to the first proxy.
 
     Args:
@@ -107,7 +145,11 @@ def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Not
         Whether a proxy was reached.
     """
     scope = {**named, **definitions(block)}
-    asked = [(item, found) for item in block if (found := _asked(item, scope, notes)) is not None and found.covers(region)]
+    asked = [
+        (item, found)
+        for item in block
+        if (found := _asked(item, scope, notes)) is not None and found.covers(region)
+    ]
     if not literal:
         asked.sort(key=_order)
     handled = False
@@ -119,7 +161,11 @@ def _chain(block: Block, region: Pattern, named: Mapping[str, Block], notes: Not
             return True
         elif item.name == "route" or not handled:
             handled = handled or item.name in _EXCLUSIVE
-            if (yield from _chain(item.block or (), region, scope, notes, literal=item.name == "route")):
+            if (
+                yield from _chain(
+                    item.block or (), region, scope, notes, literal=item.name == "route"
+                )
+            ):
                 return True
     return False
 
@@ -129,22 +175,44 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
     if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
         return None
     found = matcher(split(item)[0], scope, item.spot)
-    inside = [inner for inner in (item, *everything(item.block or ())) if inner.name in ("header", "header_down")]
+    inside = [
+        inner
+        for inner in (item, *everything(item.block or ()))
+        if inner.name in ("header", "header_down")
+    ]
     if found is None or (found.when and item.name != "header"):
         if inside:
-            notes.lost(item.spot, f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`; not carried: {_names(inside)}", "write a route or a rule with when by hand")
+            notes.lost(
+                item.spot,
+                f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`; not carried: {_names(inside)}",
+                "write a route or a rule with when by hand",
+            )
         return None
     return found
 
 
 def _names(headers: list[Directive]) -> str:
     """The fields that header directives are about."""
-    fields = [words[0] for item in headers for words in ([split(item)[1]] if split(item)[1] else [(line.name,) for line in item.block or ()])]
+    fields = [
+        words[0]
+        for item in headers
+        for words in (
+            [split(item)[1]] if split(item)[1] else [(line.name,) for line in item.block or ()]
+        )
+    ]
     return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
 
 
 def _order(entry: tuple[Directive, Matcher]) -> tuple[int, bool, int]:
     """Caddy's order of directives, and of several of a kind: longer paths first, those without matcher last."""
     item, found = entry
-    rank = 0 if item.name == "header" else 1 if item.name in _EXCLUSIVE else 2 if item.name == "route" else 3
+    rank = (
+        0
+        if item.name == "header"
+        else 1
+        if item.name in _EXCLUSIVE
+        else 2
+        if item.name == "route"
+        else 3
+    )
     return rank, not split(item)[0] or split(item)[0] == "*", -found.length

@@ -43,25 +43,44 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     written = [words] if words else [(one.name, *one.args) for one in inner]
     statements = [item] if words else list(inner)
     if any(one.name == "match" for one in inner):
-        notes.lost(item.spot, "header with match: conditions on the answer are not carried, nor the headers", "write the rules by hand, with when: {status: ..., response: ...}")
+        notes.lost(
+            item.spot,
+            "header with match: conditions on the answer are not carried, nor the headers",
+            "write the rules by hand, with when: {status: ..., response: ...}",
+        )
         return
-    lines = [line for line in map(_line, written, statements, [notes] * len(written)) if line is not None]
+    lines = [
+        line for line in map(_line, written, statements, [notes] * len(written)) if line is not None
+    ]
     defaults = [line for line in lines if line.mark == "?"]
     others = [line for line in lines if line.mark != "?"]
-    late = any(line.mark in (">", "-") for line in others) or any(one.name == "defer" for one in inner)
+    late = any(line.mark in (">", "-") for line in others) or any(
+        one.name == "defer" for one in inner
+    )
     if others:
         yield Step("leaving" if late else "before", _operations(others, when))
     if len(defaults) > 1:
         names = ", ".join(line.name for line in defaults)
-        notes.differs(item.spot, f"{names}: Caddy writes defaults of one block only where none of them stands; the policy decides for each")
+        notes.differs(
+            item.spot,
+            f"{names}: Caddy writes defaults of one block only where none of them stands; the policy decides for each",
+        )
     if defaults:
-        yield Step("leaving", tuple(Effect("default", line.name, line.value, when, spot=line.item.spot) for line in defaults))
+        yield Step(
+            "leaving",
+            tuple(
+                Effect("default", line.name, line.value, when, spot=line.item.spot)
+                for line in defaults
+            ),
+        )
 
 
 def upstream_step(proxy: Directive, notes: Notes) -> Step:
     """What reverse_proxy's header_down does to the service's lines."""
     statements = [one for one in proxy.block or () if one.name == "header_down" and one.args]
-    lines = [line for line in (_line(one.args, one, notes) for one in statements) if line is not None]
+    lines = [
+        line for line in (_line(one.args, one, notes) for one in statements) if line is not None
+    ]
     return Step("upstream", _operations(lines, ()))
 
 
@@ -72,11 +91,23 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
     if name == "defer" and not mark and len(words) == 1:
         return None
     if len(words) > 2:
-        notes.lost(item.spot, f"{name}: a policy does not replace parts of a value", "write a rule with the whole value")
+        notes.lost(
+            item.spot,
+            f"{name}: a policy does not replace parts of a value",
+            "write a rule with the whole value",
+        )
     elif "*" in name:
-        notes.lost(item.spot, f"{field}: names with * cannot be carried", "write a remove rule that lists the names")
+        notes.lost(
+            item.spot,
+            f"{field}: names with * cannot be carried",
+            "write a remove rule that lists the names",
+        )
     elif _COMPUTED.search(value):
-        notes.lost(item.spot, f"{name}: the placeholder {_COMPUTED.findall(value)[0]} cannot be carried", "write a rule with a fixed value, or leave it to the service")
+        notes.lost(
+            item.spot,
+            f"{name}: the placeholder {_COMPUTED.findall(value)[0]} cannot be carried",
+            "write a rule with a fixed value, or leave it to the service",
+        )
     else:
         return _Line(mark, name, value, item)
     return None
@@ -84,9 +115,21 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
 
 def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
     """One handler's operations in the order in which Caddy does them; of several sets of a field the last counts."""
-    added = [Effect("append", line.name, line.value, when, spot=line.item.spot) for line in lines if line.mark == "+"]
-    sets = {line.name.lower(): Effect("set", line.name, line.value, when, spot=line.item.spot) for line in lines if line.mark in ("", ">")}
-    removed = [Effect("remove", line.name, "", when, spot=line.item.spot) for line in lines if line.mark == "-"]
+    added = [
+        Effect("append", line.name, line.value, when, spot=line.item.spot)
+        for line in lines
+        if line.mark == "+"
+    ]
+    sets = {
+        line.name.lower(): Effect("set", line.name, line.value, when, spot=line.item.spot)
+        for line in lines
+        if line.mark in ("", ">")
+    }
+    removed = [
+        Effect("remove", line.name, "", when, spot=line.item.spot)
+        for line in lines
+        if line.mark == "-"
+    ]
     return (*added, *sets.values(), *removed)
 
 
@@ -98,7 +141,9 @@ def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
             for effect in step.effects:
                 beside = _before(beside, effect, notes)
     upstream = [effect for step in chain if step.moment == "upstream" for effect in step.effects]
-    leaving = [effect for step in reversed(chain) if step.moment == "leaving" for effect in step.effects]
+    leaving = [
+        effect for step in reversed(chain) if step.moment == "leaving" for effect in step.effects
+    ]
     return (*upstream, *beside, *leaving)
 
 
@@ -108,6 +153,10 @@ def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
     if effect.action == "append":
         return [*beside, line]
     if any(other.key == line.key and other.when != line.when for other in beside) and effect.when:
-        notes.lost(effect.spot, f"{effect.header}: it is set over a line that has other conditions", "write the rules by hand")
+        notes.lost(
+            effect.spot,
+            f"{effect.header}: it is set over a line that has other conditions",
+            "write the rules by hand",
+        )
         return beside
     return [*(other for other in beside if other.key != line.key), line]

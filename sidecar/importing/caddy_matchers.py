@@ -29,13 +29,18 @@ class Matcher:
 
     def covers(self, region: Pattern) -> bool:
         """True when the region's paths match."""
-        return all(any(pattern.covers(region) for pattern in group) != negated for negated, group in self.paths)
+        return all(
+            any(pattern.covers(region) for pattern in group) != negated
+            for negated, group in self.paths
+        )
 
 
 def split(item: Directive) -> tuple[str, tuple[str, ...]]:
     """A directive's matcher word ("" = none) and its other words."""
     first = item.args[0] if item.args else ""
-    return (first, item.args[1:]) if first.startswith(("/", "@")) or first == "*" else ("", item.args)
+    return (
+        (first, item.args[1:]) if first.startswith(("/", "@")) or first == "*" else ("", item.args)
+    )
 
 
 def matcher(word: str, named: Mapping[str, Block], spot: Spot) -> Matcher | None:
@@ -55,7 +60,11 @@ def matcher(word: str, named: Mapping[str, Block], spot: Spot) -> Matcher | None
 
 def definitions(block: Block) -> dict[str, Block]:
     """The named matchers of a block: their lines by name with @."""
-    return {item.name: _one_line(item) if item.args else item.block or () for item in block if item.name.startswith("@")}
+    return {
+        item.name: _one_line(item) if item.args else item.block or ()
+        for item in block
+        if item.name.startswith("@")
+    }
 
 
 def _one_line(item: Directive) -> Block:
@@ -68,7 +77,13 @@ def _lines(lines: Block) -> Matcher | None:
     when: dict[str, object] = {}
     texts: list[str] = []
     for line in lines:
-        inner = (line,) if line.name != "not" else line.block if line.block is not None else _one_line(line)
+        inner = (
+            (line,)
+            if line.name != "not"
+            else line.block
+            if line.block is not None
+            else _one_line(line)
+        )
         if line.name == "not" and (len(inner) != 1 or inner[0].name not in ("path", "path_regexp")):
             return None
         for part in inner:
@@ -85,7 +100,9 @@ def _lines(lines: Block) -> Matcher | None:
                 paths.append((line.name == "not", group))
     if positive:
         paths.append((False, tuple(positive)))
-    return Matcher(tuple(paths), tuple(when.items()), len(texts[0].rstrip("*")) if len(texts) == 1 else 0)
+    return Matcher(
+        tuple(paths), tuple(when.items()), len(texts[0].rstrip("*")) if len(texts) == 1 else 0
+    )
 
 
 def _paths(part: Directive) -> tuple[Pattern, ...] | None:
@@ -97,7 +114,9 @@ def _paths(part: Directive) -> tuple[Pattern, ...] | None:
         if text == "*":
             found.append(ALL)
         elif text.startswith("/") and "*" not in text[:-1]:
-            found.append(Pattern(text[:-1], "", spots) if text.endswith("*") else Pattern(text, None, spots))
+            found.append(
+                Pattern(text[:-1], "", spots) if text.endswith("*") else Pattern(text, None, spots)
+            )
         elif text.startswith("*") and "*" not in text[1:]:
             found += meet(Pattern("", text[1:], spots), ALL)
         else:
@@ -113,7 +132,9 @@ def _condition(part: Directive, when: dict[str, object]) -> bool:
     if part.name != "header" or not part.args or len(part.args) > 2 or "{" in part.args[-1]:
         return False
     name, pattern = part.args[0], part.args[1] if part.args[1:] not in ((), ("*",)) else True
-    said: tuple[tuple[str, object], ...] = ((name[1:], False),) if name.startswith("!") else ((name, pattern),)
+    said: tuple[tuple[str, object], ...] = (
+        ((name[1:], False),) if name.startswith("!") else ((name, pattern),)
+    )
     known = when.get("request", ())
     when["request"] = (*known, *said) if isinstance(known, tuple) else said
     return True

@@ -10,7 +10,16 @@ import re
 from dataclasses import replace as with_changes
 
 from sidecar.importing.draft import Notes, Spot
-from sidecar.importing.syntax import Block, Builder, Directive, Sources, everything, included, refuse, spliced
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    Directive,
+    Sources,
+    everything,
+    included,
+    refuse,
+    spliced,
+)
 
 _TOKEN = re.compile(
     r"""(?P<space>[^\S\n]+|\\[ \t]*\n)|(?P<line>\n)|(?P<comment>\#[^\n]*)"""
@@ -27,9 +36,19 @@ def read(sources: Sources, notes: Notes) -> Block:
         PolicyError: a text that is not a Caddyfile.
     """
     blocks = {name: parse(text, name) for name, text in sources.items()}
-    imports = [item.args[0] for block in blocks.values() for item in everything(block) if item.name == "import" and item.args]
+    imports = [
+        item.args[0]
+        for block in blocks.values()
+        for item in everything(block)
+        if item.name == "import" and item.args
+    ]
     used = {name for wanted in imports for name in included(wanted, sources)}
-    snippets = {item.name: item.block for block in blocks.values() for item in block if item.name.startswith("(") and item.block is not None}
+    snippets = {
+        item.name: item.block
+        for block in blocks.values()
+        for item in block
+        if item.name.startswith("(") and item.block is not None
+    }
 
     def replace(item: Directive) -> Block | None:
         if item.name.startswith("(") and item.block is not None:
@@ -41,8 +60,14 @@ def read(sources: Sources, notes: Notes) -> Block:
             return _filled(snippet, item.args[1:])
         names = included(item.args[0], sources)
         if not names:
-            notes.lost(item.spot, f"import {item.args[0]}: no such snippet or file is given; its headers are not carried", "give that file too")
-        return tuple(directive for name in names for directive in _filled(blocks[name], item.args[1:]))
+            notes.lost(
+                item.spot,
+                f"import {item.args[0]}: no such snippet or file is given; its headers are not carried",
+                "give that file too",
+            )
+        return tuple(
+            directive for name in names for directive in _filled(blocks[name], item.args[1:])
+        )
 
     roots = [name for name in blocks if name not in used] or list(blocks)
     return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
@@ -89,9 +114,19 @@ def _filled(block: Block, args: tuple[str, ...]) -> Block:
     """A snippet's directives with the arguments of its import."""
 
     def fill(text: str) -> str:
-        return _ARGUMENT.sub(lambda found: args[number] if (number := int(found[1] or found[2])) < len(args) else found[0], text)
+        return _ARGUMENT.sub(
+            lambda found: (
+                args[number] if (number := int(found[1] or found[2])) < len(args) else found[0]
+            ),
+            text,
+        )
 
     return tuple(
-        with_changes(item, name=fill(item.name), args=tuple(map(fill, item.args)), block=None if item.block is None else _filled(item.block, args))
+        with_changes(
+            item,
+            name=fill(item.name),
+            args=tuple(map(fill, item.args)),
+            block=None if item.block is None else _filled(item.block, args),
+        )
         for item in block
     )

@@ -17,13 +17,31 @@ from sidecar.importing.syntax import Sources
 _NONCE = "\0nonce"
 _KEYWORDS = {
     name: f"'{name.lower().replace('_', '-')}'"
-    for name in ("SELF", "NONE", "UNSAFE_INLINE", "UNSAFE_EVAL", "UNSAFE_HASHES", "STRICT_DYNAMIC", "REPORT_SAMPLE", "WASM_UNSAFE_EVAL")
+    for name in (
+        "SELF",
+        "NONE",
+        "UNSAFE_INLINE",
+        "UNSAFE_EVAL",
+        "UNSAFE_HASHES",
+        "STRICT_DYNAMIC",
+        "REPORT_SAMPLE",
+        "WASM_UNSAFE_EVAL",
+    )
 }
 _KNOWN: Mapping[str, object] = MappingProxyType(
-    {**_KEYWORDS, "NONCE": _NONCE, "CSP.NONCE": _NONCE, **{f"CSP.{name}": value for name, value in _KEYWORDS.items()}}
+    {
+        **_KEYWORDS,
+        "NONCE": _NONCE,
+        "CSP.NONCE": _NONCE,
+        **{f"CSP.{name}": value for name, value in _KEYWORDS.items()},
+    }
 )
 _DEFAULT = "a default of Django"
-_COOKIES = {"SESSION": ("sessionid", True), "CSRF": ("csrftoken", False), "LANGUAGE": ("django_language", False)}
+_COOKIES = {
+    "SESSION": ("sessionid", True),
+    "CSRF": ("csrftoken", False),
+    "LANGUAGE": ("django_language", False),
+}
 
 
 class _Settings:
@@ -42,13 +60,21 @@ class _Settings:
         try:
             return self._module.value(node), spot, ""
         except Unreadable:
-            self._notes.lost(spot, f"{name}: the value cannot be known without running the program", "write the rule by hand")
+            self._notes.lost(
+                spot,
+                f"{name}: the value cannot be known without running the program",
+                "write the rule by hand",
+            )
             return None
 
     def uses(self, middleware: str) -> bool:
         """True when the middleware is in force, or when that cannot be known."""
         found = self.get("MIDDLEWARE")
-        return found is None or not isinstance(found[0], list) or any(isinstance(item, str) and item.endswith(middleware) for item in found[0])
+        return (
+            found is None
+            or not isinstance(found[0], list)
+            or any(isinstance(item, str) and item.endswith(middleware) for item in found[0])
+        )
 
 
 def importer(sources: Sources, notes: Notes) -> list[Place]:
@@ -59,7 +85,9 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         if settings.uses("SecurityMiddleware"):
             effects += _security(settings, notes)
         if settings.uses("XFrameOptionsMiddleware"):
-            effects += _header("X-Frame-Options", settings.get("X_FRAME_OPTIONS", "DENY"), upper=True)
+            effects += _header(
+                "X-Frame-Options", settings.get("X_FRAME_OPTIONS", "DENY"), upper=True
+            )
         effects += _csp(settings, notes)
         effects += _cookies(settings)
     return [Place((), (), tuple(effects))] if effects else []
@@ -69,32 +97,54 @@ def _security(settings: _Settings, notes: Notes) -> Iterator[Effect]:
     seconds = settings.get("SECURE_HSTS_SECONDS", 0)
     if seconds is not None and isinstance(seconds[0], int) and seconds[0]:
         value = f"max-age={seconds[0]}"
-        for name, text in (("SECURE_HSTS_INCLUDE_SUBDOMAINS", "; includeSubDomains"), ("SECURE_HSTS_PRELOAD", "; preload")):
+        for name, text in (
+            ("SECURE_HSTS_INCLUDE_SUBDOMAINS", "; includeSubDomains"),
+            ("SECURE_HSTS_PRELOAD", "; preload"),
+        ):
             found = settings.get(name, default=False)
             value += text if found is not None and found[0] else ""
         yield Effect("default", "Strict-Transport-Security", value, spot=seconds[1])
     nosniff = settings.get("SECURE_CONTENT_TYPE_NOSNIFF", default=True)
     if nosniff is not None and nosniff[0]:
-        yield Effect("default", "X-Content-Type-Options", "nosniff", spot=nosniff[1], about=nosniff[2])
+        yield Effect(
+            "default", "X-Content-Type-Options", "nosniff", spot=nosniff[1], about=nosniff[2]
+        )
     yield from _header("Referrer-Policy", settings.get("SECURE_REFERRER_POLICY", "same-origin"))
-    yield from _header("Cross-Origin-Opener-Policy", settings.get("SECURE_CROSS_ORIGIN_OPENER_POLICY", "same-origin"))
+    yield from _header(
+        "Cross-Origin-Opener-Policy",
+        settings.get("SECURE_CROSS_ORIGIN_OPENER_POLICY", "same-origin"),
+    )
     redirect = settings.get("SECURE_SSL_REDIRECT", default=False)
     if redirect is not None and redirect[0]:
-        notes.differs(redirect[1], "SECURE_SSL_REDIRECT: redirects are the service's, or of the one who ends TLS")
+        notes.differs(
+            redirect[1],
+            "SECURE_SSL_REDIRECT: redirects are the service's, or of the one who ends TLS",
+        )
 
 
-def _header(header: str, found: tuple[object, Spot, str] | None, *, upper: bool = False) -> Iterator[Effect]:
+def _header(
+    header: str, found: tuple[object, Spot, str] | None, *, upper: bool = False
+) -> Iterator[Effect]:
     if found is None or not found[0]:
         return
     value, spot, about = found
-    parts = value.split(",") if isinstance(value, str) else [part for part in value if isinstance(part, str)] if isinstance(value, list) else []
+    parts = (
+        value.split(",")
+        if isinstance(value, str)
+        else [part for part in value if isinstance(part, str)]
+        if isinstance(value, list)
+        else []
+    )
     text = ",".join(part.strip() for part in parts)
     yield Effect("default", header, text.upper() if upper else text, spot=spot, about=about)
 
 
 def _csp(settings: _Settings, notes: Notes) -> Iterator[Effect]:
     """Django 6's SECURE_CSP and django-csp's CONTENT_SECURITY_POLICY, each with its report-only twin."""
-    for suffix, header in (("", "Content-Security-Policy"), ("_REPORT_ONLY", "Content-Security-Policy-Report-Only")):
+    for suffix, header in (
+        ("", "Content-Security-Policy"),
+        ("_REPORT_ONLY", "Content-Security-Policy-Report-Only"),
+    ):
         for name in (f"SECURE_CSP{suffix}", f"CONTENT_SECURITY_POLICY{suffix}"):
             found = settings.get(name)
             if found is None or not isinstance(found[0], dict) or not found[0]:
@@ -102,7 +152,11 @@ def _csp(settings: _Settings, notes: Notes) -> Iterator[Effect]:
             directives = found[0]
             if name.startswith("CONTENT"):
                 if directives.get("EXCLUDE_URL_PREFIXES"):
-                    notes.lost(found[1], f"{name}: EXCLUDE_URL_PREFIXES is not carried, {header} is written there too", "write a route for these paths with the rule's mode: off")
+                    notes.lost(
+                        found[1],
+                        f"{name}: EXCLUDE_URL_PREFIXES is not carried, {header} is written there too",
+                        "write a route for these paths with the rule's mode: off",
+                    )
                 inner = directives.get("DIRECTIVES", {})
                 directives = {"default-src": ["'self'"], **inner} if isinstance(inner, dict) else {}
             try:
@@ -110,13 +164,21 @@ def _csp(settings: _Settings, notes: Notes) -> Iterator[Effect]:
             except Unreadable:
                 text = _NONCE
             if _NONCE in text:
-                notes.lost(found[1], f"{name}: {header} with a nonce, or a value that is no text, cannot be carried", "leave it to the service, and judge it with a require rule")
+                notes.lost(
+                    found[1],
+                    f"{name}: {header} with a nonce, or a value that is no text, cannot be carried",
+                    "leave it to the service, and judge it with a require rule",
+                )
             elif text:
                 yield Effect("default", header, text, spot=found[1])
 
 
 def _policy(directives: Mapping[object, object]) -> str:
-    written = ((name, [] if sources is True else texts(sources)) for name, sources in directives.items() if sources is not None and sources is not False)
+    written = (
+        (name, [] if sources is True else texts(sources))
+        for name, sources in directives.items()
+        if sources is not None and sources is not False
+    )
     return "; ".join(" ".join([str(name), *sources]) for name, sources in written)
 
 
@@ -126,7 +188,11 @@ def _cookies(settings: _Settings) -> Iterator[Effect]:
         name = settings.get(f"{prefix}_COOKIE_NAME", usual)
         wanted: list[tuple[str, bool | str]] = []
         spots: list[Spot] = []
-        for suffix, attribute, default in (("SECURE", "Secure", False), ("HTTPONLY", "HttpOnly", http_only), ("SAMESITE", "SameSite", "Lax")):
+        for suffix, attribute, default in (
+            ("SECURE", "Secure", False),
+            ("HTTPONLY", "HttpOnly", http_only),
+            ("SAMESITE", "SameSite", "Lax"),
+        ):
             found = settings.get(f"{prefix}_COOKIE_{suffix}", default)
             if found is None or found[2] == _DEFAULT or not found[0]:
                 continue

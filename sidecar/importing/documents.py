@@ -62,7 +62,9 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
         for part in _parts(text):
             source = read(part.encode(), name)
             for problem in source.problems:
-                notes.lost(Spot(name, problem.line), problem.message, problem.cure or "correct the text")
+                notes.lost(
+                    Spot(name, problem.line), problem.message, problem.cure or "correct the text"
+                )
             if isinstance(source.data, dict):
                 yield Document(source.data, _placed(name, source))
 
@@ -92,7 +94,9 @@ def _toml(name: str, text: str) -> Document:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
-        raise refuse(Spot(name, int(line[1]) if line else 0), f"not TOML: {error}", "correct the text") from error
+        raise refuse(
+            Spot(name, int(line[1]) if line else 0), f"not TOML: {error}", "correct the text"
+        ) from error
     lines = text.split("\n")
 
     def spot(path: Path) -> Spot:

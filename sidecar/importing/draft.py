@@ -51,7 +51,9 @@ class Effect:
     """What the effect is about: the same for all effects on one header, whatever its case."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", f"cookie-{self.header}" if self.attributes else self.header.lower())
+        object.__setattr__(
+            self, "key", f"cookie-{self.header}" if self.attributes else self.header.lower()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,18 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
         if effect.action == "append":
             effect = _appended(effect, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
         elif effect.action == "set" and not effect.attributes and not effect.value.strip():
-            notes.differs(effect.spot, f"{effect.header}: {server} sends it with an empty value; the policy removes it")
+            notes.differs(
+                effect.spot,
+                f"{effect.header}: {server} sends it with an empty value; the policy removes it",
+            )
             effect = replace(effect, action="remove", value="")  # noqa: PLW2901 - the same effect in the policy's words
         problem = _problem(effect)
         if problem is not None:
-            notes.lost(effect.spot, f"{effect.header[:64]}: {problem.message}", problem.cure or "write the rule by hand if it is needed")
+            notes.lost(
+                effect.spot,
+                f"{effect.header[:64]}: {problem.message}",
+                problem.cure or "write the rule by hand if it is needed",
+            )
             continue
         if effect.action in ("set", "remove") and not effect.when and not effect.attributes:
             settled = [other for other in settled if other.key != effect.key]
@@ -126,7 +135,10 @@ def _appended(effect: Effect, *, cleared: bool, server: str, notes: Notes) -> Ef
     known = headers.get(effect.header)
     if known is not None and known.single:
         if not cleared:
-            notes.differs(effect.spot, f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only")
+            notes.differs(
+                effect.spot,
+                f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only",
+            )
         return replace(effect, action="set")
     return replace(effect, action="set") if cleared and not effect.when else effect
 
@@ -138,7 +150,11 @@ def _problem(effect: Effect) -> Problem | None:
     if effect.attributes:
         rule: dict[str, object] = {"cookie": effect.header, "attributes": dict(effect.attributes)}
     else:
-        rule = {"header": effect.header, "action": effect.action, "when": {key: _plain(value) for key, value in effect.when}}
+        rule = {
+            "header": effect.header,
+            "action": effect.action,
+            "when": {key: _plain(value) for key, value in effect.when},
+        }
     if effect.action != "remove" and not effect.attributes:
         rule["value"] = effect.value
     try:

@@ -64,16 +64,56 @@ FORMATS: Mapping[str, tuple[str, Importer]] = MappingProxyType(
 
 # In this order: words that only one of them has come first.
 _SIGNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("helmet", re.compile(r"\bhelmet\s*(\.\w+\s*)?[(,]|^\s*\{\s*[\"']?(contentSecurityPolicy|strictTransportSecurity|hsts|frameguard|referrerPolicy)\b")),
+    (
+        "helmet",
+        re.compile(
+            r"\bhelmet\s*(\.\w+\s*)?[(,]|^\s*\{\s*[\"']?(contentSecurityPolicy|strictTransportSecurity|hsts|frameguard|referrerPolicy)\b"
+        ),
+    ),
     ("talisman", re.compile(r"\bTalisman\(|\btalisman\.init_app\(")),
-    ("django", re.compile(r"^(SECURE_[A-Z_]+|X_FRAME_OPTIONS|(SESSION|CSRF)_COOKIE_[A-Z]+|CONTENT_SECURITY_POLICY)\s*(:[^=\n]+)?=", re.MULTILINE)),
-    ("secure", re.compile(r"^\s*(from secure import|import secure\b)|\bSecure(\.\w+)?\(", re.MULTILINE)),
+    (
+        "django",
+        re.compile(
+            r"^(SECURE_[A-Z_]+|X_FRAME_OPTIONS|(SESSION|CSRF)_COOKIE_[A-Z]+|CONTENT_SECURITY_POLICY)\s*(:[^=\n]+)?=",
+            re.MULTILINE,
+        ),
+    ),
+    (
+        "secure",
+        re.compile(r"^\s*(from secure import|import secure\b)|\bSecure(\.\w+)?\(", re.MULTILINE),
+    ),
     ("traefik", re.compile(r"traefik\.ingress\.kubernetes\.io/")),
-    ("ingress", re.compile(r"nginx\.ingress\.kubernetes\.io/|^kind:\s*Ingress\s*$|^\s+hsts-[a-z-]+:", re.MULTILINE)),
-    ("traefik", re.compile(r"\btraefik\.http\.|^kind:\s*(Middleware|IngressRoute)\b|^\s*middlewares:|^\s*\[http\.(middlewares|routers)\b", re.MULTILINE)),
-    ("apache", re.compile(r"^\s*(<(VirtualHost|IfModule|Directory|Location|Files)|Header\s+(always\s+|onsuccess\s+)?(set|unset|append|merge|add|edit|setifempty)\b)", re.MULTILINE | re.IGNORECASE)),
-    ("nginx", re.compile(r"^\s*((add_header|more_set_headers|more_clear_headers|\w+_hide_header|server_tokens|server_name|listen)\s[^{}]*;|(server|http|location\s[^;]*)\s*\{)", re.MULTILINE)),
-    ("caddy", re.compile(r"^\s*(header|reverse_proxy|handle|handle_path|encode|respond)\s", re.MULTILINE)),
+    (
+        "ingress",
+        re.compile(
+            r"nginx\.ingress\.kubernetes\.io/|^kind:\s*Ingress\s*$|^\s+hsts-[a-z-]+:", re.MULTILINE
+        ),
+    ),
+    (
+        "traefik",
+        re.compile(
+            r"\btraefik\.http\.|^kind:\s*(Middleware|IngressRoute)\b|^\s*middlewares:|^\s*\[http\.(middlewares|routers)\b",
+            re.MULTILINE,
+        ),
+    ),
+    (
+        "apache",
+        re.compile(
+            r"^\s*(<(VirtualHost|IfModule|Directory|Location|Files)|Header\s+(always\s+|onsuccess\s+)?(set|unset|append|merge|add|edit|setifempty)\b)",
+            re.MULTILINE | re.IGNORECASE,
+        ),
+    ),
+    (
+        "nginx",
+        re.compile(
+            r"^\s*((add_header|more_set_headers|more_clear_headers|\w+_hide_header|server_tokens|server_name|listen)\s[^{}]*;|(server|http|location\s[^;]*)\s*\{)",
+            re.MULTILINE,
+        ),
+    ),
+    (
+        "caddy",
+        re.compile(r"^\s*(header|reverse_proxy|handle|handle_path|encode|respond)\s", re.MULTILINE),
+    ),
 )
 
 
@@ -94,13 +134,28 @@ def convert(sources: Sources, form: str) -> Imported:
         PolicyError: a text cannot be read at all.
     """
     if sum(map(len, sources.values())) > MAX_CHARS:
-        raise PolicyError((Problem(f"the texts are longer than {MAX_CHARS} characters", "give the files that set headers only", file=next(iter(sources))),))
+        raise PolicyError(
+            (
+                Problem(
+                    f"the texts are longer than {MAX_CHARS} characters",
+                    "give the files that set headers only",
+                    file=next(iter(sources)),
+                ),
+            )
+        )
     server, importer = FORMATS[form]
     notes = Notes()
-    places = [replace(place, effects=settle(place.effects, server, notes)) for place in importer(sources, notes)]
+    places = [
+        replace(place, effects=settle(place.effects, server, notes))
+        for place in importer(sources, notes)
+    ]
     effects = [effect for place in places for effect in place.effects]
     if not effects and not notes.told():
-        notes.lost(Spot(next(iter(sources))), f"no header setting of {server} was found", "name the format with --from, and give the included files too")
+        notes.lost(
+            Spot(next(iter(sources))),
+            f"no header setting of {server} was found",
+            "name the format with --from, and give the included files too",
+        )
     _general(effects, server, notes)
     about = f"imported from {', '.join(PurePosixPath(name).name for name in sources)} ({server})"
     return Imported(policy_text(f"imported-{form}", about, places, notes), notes.told())
@@ -110,7 +165,20 @@ def _general(effects: list[Effect], server: str, notes: Notes) -> None:
     """The two differences that hold for every policy, told once."""
     added = next((effect for effect in effects if effect.action == "append"), None)
     if added is not None:
-        notes.differs(added.spot, f"{server} adds a line even where the service already sends the very same; the policy does not repeat it")
-    hsts = next((effect for effect in effects if effect.key == "strict-transport-security" and effect.action != "remove"), None)
+        notes.differs(
+            added.spot,
+            f"{server} adds a line even where the service already sends the very same; the policy does not repeat it",
+        )
+    hsts = next(
+        (
+            effect
+            for effect in effects
+            if effect.key == "strict-transport-security" and effect.action != "remove"
+        ),
+        None,
+    )
     if hsts is not None:
-        notes.differs(hsts.spot, "Strict-Transport-Security is written on HTTPS answers only; browsers ignore it on others (RFC 6797 section 7.2)")
+        notes.differs(
+            hsts.spot,
+            "Strict-Transport-Security is written on HTTPS answers only; browsers ignore it on others (RFC 6797 section 7.2)",
+        )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from sidecar.importing.draft import Effect, Notes, Place, Spot
 from sidecar.importing.javascript import UNKNOWN, Reader
 from sidecar.importing.syntax import Sources, refuse
+from sidecar.policy.model import Action
 
 _CALL = re.compile(r"""\bhelmet(?:\.(?P<one>\w+))?\s*\(|\bhelmet\s*,\s*(?=\{)""")
 _DEFAULT = "a default of Helmet"
@@ -42,7 +43,9 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     effects: dict[str, Effect] = {}
     for name, text in sources.items():
         for options, spot in _calls(name, text):
-            effects |= _effects(options, spot, text, notes)  # a later middleware writes over an earlier one
+            effects |= _effects(
+                options, spot, text, notes
+            )  # a later middleware writes over an earlier one
     return [Place((), (), tuple(effects.values()))] if effects else []
 
 
@@ -51,7 +54,11 @@ def _calls(name: str, text: str) -> list[tuple[Options | None, Spot]]:
     if text.lstrip().startswith("{"):
         found = Reader(text).value()
         if not isinstance(found, dict):
-            raise refuse(Spot(name, 1), "not an options object", "give the object as it stands in helmet({...})")
+            raise refuse(
+                Spot(name, 1),
+                "not an options object",
+                "give the object as it stands in helmet({...})",
+            )
         return [(found, Spot(name, 1))]
     calls: list[tuple[Options | None, Spot]] = []
     for match in _CALL.finditer(text):
@@ -69,11 +76,19 @@ def _calls(name: str, text: str) -> list[tuple[Options | None, Spot]]:
 
 def _effects(options: Options | None, spot: Spot, text: str, notes: Notes) -> dict[str, Effect]:
     if options is None:
-        notes.lost(spot, "helmet(...): the options cannot be known without running the program", "write the rules by hand")
+        notes.lost(
+            spot,
+            "helmet(...): the options cannot be known without running the program",
+            "write the rules by hand",
+        )
         return {}
     said = {_NAMES.get(name, name): value for name, value in options.items()}
     for name in said.keys() - _HEADERS.keys():
-        notes.lost(_line(name, spot, text), f"{name[:60]!r} is no option of Helmet that can be read", "look at the options")
+        notes.lost(
+            _line(name, spot, text),
+            f"{name[:60]!r} is no option of Helmet that can be read",
+            "look at the options",
+        )
     effects: dict[str, Effect] = {}
     for name, (header, value_of) in _HEADERS.items():
         given = said.get(name, name != "crossOriginEmbedderPolicy")
@@ -83,12 +98,22 @@ def _effects(options: Options | None, spot: Spot, text: str, notes: Notes) -> di
         try:
             value = _value(value_of, given)
         except _Unsayable:
-            notes.lost(where, f"{name}: the value of {header} cannot be known without running the program", "write the rule by hand, or leave it to the service")
+            notes.lost(
+                where,
+                f"{name}: the value of {header} cannot be known without running the program",
+                "write the rule by hand, or leave it to the service",
+            )
             continue
         if name == "contentSecurityPolicy" and isinstance(given, dict) and given.get("reportOnly"):
             header = f"{header}-Report-Only"  # noqa: PLW2901 - the same header, only judged
-        action = "remove" if name == "xPoweredBy" else "default"
-        effects[header] = Effect(action, header, value, spot=where, about="" if name in said else _DEFAULT)  # type: ignore[arg-type]
+        action: Action = "remove" if name == "xPoweredBy" else "default"
+        effects[header] = Effect(
+            action,
+            header,
+            value,
+            spot=where,
+            about="" if name in said else _DEFAULT,
+        )
     return effects
 
 
@@ -110,7 +135,9 @@ def _line(name: str, spot: Spot, text: str) -> Spot:
 
 def _csp(options: Options) -> str:
     given = options.get("directives", {})
-    directives: dict[str, list[str]] = dict(_CSP) if options.get("useDefaults", True) is not False else {}
+    directives: dict[str, list[str]] = (
+        dict(_CSP) if options.get("useDefaults", True) is not False else {}
+    )
     if not isinstance(given, dict):
         raise _Unsayable
     for name, sources in given.items():
@@ -170,10 +197,16 @@ _HEADERS: Mapping[str, tuple[str, Callable[[Options], str]]] = MappingProxyType(
         "referrerPolicy": ("Referrer-Policy", _referrer),
         "strictTransportSecurity": ("Strict-Transport-Security", _hsts),
         "xContentTypeOptions": ("X-Content-Type-Options", lambda _: "nosniff"),
-        "xDnsPrefetchControl": ("X-DNS-Prefetch-Control", lambda options: "on" if options.get("allow") is True else "off"),
+        "xDnsPrefetchControl": (
+            "X-DNS-Prefetch-Control",
+            lambda options: "on" if options.get("allow") is True else "off",
+        ),
         "xDownloadOptions": ("X-Download-Options", lambda _: "noopen"),
         "xFrameOptions": ("X-Frame-Options", _frame),
-        "xPermittedCrossDomainPolicies": ("X-Permitted-Cross-Domain-Policies", _policy("none", "permittedPolicies")),
+        "xPermittedCrossDomainPolicies": (
+            "X-Permitted-Cross-Domain-Policies",
+            _policy("none", "permittedPolicies"),
+        ),
         "xPoweredBy": ("X-Powered-By", lambda _: ""),
         "xXssProtection": ("X-XSS-Protection", lambda _: "0"),
     }

@@ -16,7 +16,9 @@ from sidecar.importing.syntax import Directive
 
 # A host as a policy says it: * stands for one run, at an end.
 _HOST = re.compile(r"(\*\.|\.)?[\w-]+(\.[\w-]+)*\.?(\.\*)?|\[[0-9a-fA-F:.]+\]|\*", re.ASCII)
-_SCHEMES: Mapping[tuple[bool | None, bool | None], str] = MappingProxyType({(True, False): "https", (False, True): "http"})
+_SCHEMES: Mapping[tuple[bool | None, bool | None], str] = MappingProxyType(
+    {(True, False): "https", (False, True): "http"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Site:
         """Its effects with the condition on the scheme, where there is one."""
         if not self.scheme:
             return effects
-        return tuple(replace(effect, when=(("scheme", self.scheme), *effect.when)) for effect in effects)
+        return tuple(
+            replace(effect, when=(("scheme", self.scheme), *effect.when)) for effect in effects
+        )
 
 
 def sayable(names: Sequence[str], spot: Spot, notes: Notes) -> tuple[str, ...]:
@@ -51,7 +55,11 @@ def sayable(names: Sequence[str], spot: Spot, notes: Notes) -> tuple[str, ...]:
         if _HOST.fullmatch(name):
             kept.extend((name[1:], f"*{name}") if name.startswith(".") else (name,))
         else:
-            notes.lost(spot, f"host {name!r} cannot be said as a pattern", "write the names under match: {host: [...]} by hand")
+            notes.lost(
+                spot,
+                f"host {name!r} cannot be said as a pattern",
+                "write the names under match: {host: [...]} by hand",
+            )
     return tuple(dict.fromkeys(kept))
 
 
@@ -75,7 +83,9 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
         at = owner[shared[0]]
         twin = kept[at]
         quiet, loud = (twin, site) if twin.plain else (site, twin)
-        others = tuple(name for name in quiet.names if name not in loud.names and owner.get(name, at) == at)
+        others = tuple(
+            name for name in quiet.names if name not in loud.names and owner.get(name, at) == at
+        )
         if quiet.plain:
             scheme = _SCHEMES.get((loud.tls, quiet.tls), "")
             keep(replace(loud, default=loud.default or quiet.default, scheme=scheme), at)
@@ -100,7 +110,11 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
     """
     default = next((site for site in sites if site.default), sites[0])
     rank: Callable[[str], tuple[int, int]] = (lambda _: (0, 0)) if in_order else _specificity
-    named = [(rank(name), position, name, site) for position, site in enumerate(sites) for name in site.names]
+    named = [
+        (rank(name), position, name, site)
+        for position, site in enumerate(sites)
+        for name in site.names
+    ]
     named.sort(key=lambda entry: (entry[0], entry[1]))
     groups: list[tuple[tuple[str, ...], Site]] = []
     for _, _, name, site in named:
@@ -108,7 +122,14 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
             groups[-1] = ((*groups[-1][0], name), site)
         else:
             groups.append(((name,), site))
-    wild = any(fnmatchcase(own, name) for site in sites if site is not default for name in site.names if "*" in name for own in default.names)
+    wild = any(
+        fnmatchcase(own, name)
+        for site in sites
+        if site is not default
+        for name in site.names
+        if "*" in name
+        for own in default.names
+    )
     yield from ((hosts, site) for hosts, site in groups if site is not default or wild)
     yield (), default
 

@@ -14,8 +14,27 @@ from sidecar.importing.draft import Notes, Place, Spot
 from sidecar.importing.syntax import Block, Directive, Sources
 
 _ANNOTATION = "nginx.ingress.kubernetes.io/"
-_CONTROLLER = ("hsts", "hsts-max-age", "hsts-include-subdomains", "hsts-preload", "add-headers", "hide-headers", "server-tokens", "http-snippet", "server-snippet", "location-snippet")
-_LOST = ("enable-cors", "auth-snippet", "modsecurity-snippet", "stream-snippet", "proxy-cookie-path", "proxy-cookie-domain", "session-cookie-samesite")
+_CONTROLLER = (
+    "hsts",
+    "hsts-max-age",
+    "hsts-include-subdomains",
+    "hsts-preload",
+    "add-headers",
+    "hide-headers",
+    "server-tokens",
+    "http-snippet",
+    "server-snippet",
+    "location-snippet",
+)
+_LOST = (
+    "enable-cors",
+    "auth-snippet",
+    "modsecurity-snippet",
+    "stream-snippet",
+    "proxy-cookie-path",
+    "proxy-cookie-domain",
+    "session-cookie-samesite",
+)
 
 
 def importer(sources: Sources, notes: Notes) -> list[Place]:
@@ -23,9 +42,15 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     found = list(documents(sources, notes))
     maps = [document for document in found if document.at("kind") == "ConfigMap"]
     ingresses = [document for document in found if document.at("kind") == "Ingress"]
-    controller = next((one for one in maps if any(key in one.mapping("data") for key in _CONTROLLER)), None)
+    controller = next(
+        (one for one in maps if any(key in one.mapping("data") for key in _CONTROLLER)), None
+    )
     if controller is None and any(one.items("spec", "tls") for one in ingresses):
-        notes.lost(ingresses[0].spot(("spec", "tls")), "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried", "give the controller's ConfigMap too")
+        notes.lost(
+            ingresses[0].spot(("spec", "tls")),
+            "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried",
+            "give the controller's ConfigMap too",
+        )
     http: list[Directive] = []
     for_server: Block = ()
     for_location: Block = ()
@@ -39,11 +64,22 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
             servers.setdefault(host, list(for_server)).append(directive)
     for host, block in servers.items():
         spot = block[0].spot
-        names = (Directive("server_name", (host,), spot),) if host else (Directive("listen", ("80", "default_server"), spot),)
+        names = (
+            (Directive("server_name", (host,), spot),)
+            if host
+            else (Directive("listen", ("80", "default_server"), spot),)
+        )
         http.append(Directive("server", (), spot, (*names, *block)))
     if servers and "" not in servers:
         # Hosts that no resource names go to the controller's own default backend, where only http level counts.
-        http.append(Directive("server", (), http[-1].spot, (Directive("listen", ("80", "default_server"), http[-1].spot),)))
+        http.append(
+            Directive(
+                "server",
+                (),
+                http[-1].spot,
+                (Directive("listen", ("80", "default_server"), http[-1].spot),),
+            )
+        )
     return nginx.places((Directive("http", (), http[0].spot, tuple(http)),), notes) if http else []
 
 
@@ -51,7 +87,11 @@ def _snippet(document: Document, path: tuple[str, ...]) -> Block:
     """The nginx statements in a text; the block scalar's first line stands below its key."""
     text = document.at(*path)
     spot = document.spot(path)
-    return nginx_syntax.parse(text, spot.file, spot.line + ("\n" in text)) if isinstance(text, str) else ()
+    return (
+        nginx_syntax.parse(text, spot.file, spot.line + ("\n" in text))
+        if isinstance(text, str)
+        else ()
+    )
 
 
 def _more(name: str, value: object, spot: Spot) -> Directive:
@@ -63,7 +103,11 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
     data = document.mapping("data")
     if any(key.startswith("hsts") for key in data) and str(data.get("hsts", "true")) == "true":
         value = f"max-age={data.get('hsts-max-age', 31536000)}"
-        value += "; includeSubDomains" if str(data.get("hsts-include-subdomains", "true")) == "true" else ""
+        value += (
+            "; includeSubDomains"
+            if str(data.get("hsts-include-subdomains", "true")) == "true"
+            else ""
+        )
         value += "; preload" if str(data.get("hsts-preload", "false")) == "true" else ""
         key = next(key for key in data if key.startswith("hsts"))
         yield _more("Strict-Transport-Security", value, document.spot(("data", key)))
@@ -71,35 +115,53 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
         yield Directive("server_tokens", ("off",), document.spot(("data", "server-tokens")))
     for name in str(data.get("hide-headers", "")).split(","):
         if name.strip():
-            yield Directive("proxy_hide_header", (name.strip(),), document.spot(("data", "hide-headers")))
+            yield Directive(
+                "proxy_hide_header", (name.strip(),), document.spot(("data", "hide-headers"))
+            )
     if data.get("add-headers"):
-        yield from _headers_of(str(data["add-headers"]), maps, document.spot(("data", "add-headers")), notes)
+        yield from _headers_of(
+            str(data["add-headers"]), maps, document.spot(("data", "add-headers")), notes
+        )
     yield from _snippet(document, ("data", "http-snippet"))
 
 
-def _headers_of(reference: str, maps: list[Document], spot: Spot, notes: Notes) -> Iterator[Directive]:
+def _headers_of(
+    reference: str, maps: list[Document], spot: Spot, notes: Notes
+) -> Iterator[Directive]:
     """The headers in another ConfigMap, named as namespace/name."""
     name = reference.rpartition("/")[2]
     found = next((one for one in maps if one.at("metadata", "name") == name), None)
     if found is None:
-        notes.lost(spot, f"ConfigMap {reference} is not among the given texts; its headers are not carried", "give that ConfigMap too")
+        notes.lost(
+            spot,
+            f"ConfigMap {reference} is not among the given texts; its headers are not carried",
+            "give that ConfigMap too",
+        )
         return
     for header, value in found.mapping("data").items():
         yield _more(header, "" if value is None else value, found.spot(("data", header)))
 
 
-def _directives(ingress: Document, maps: list[Document], for_location: Block, notes: Notes) -> Iterator[tuple[str, Directive]]:
+def _directives(
+    ingress: Document, maps: list[Document], for_location: Block, notes: Notes
+) -> Iterator[tuple[str, Directive]]:
     """Host and directive of everything that one Ingress adds to a server."""
     notations = ("metadata", "annotations")
     known = ingress.mapping(*notations)
     for name in _LOST:
         key = f"{_ANNOTATION}{name}"
         if str(known.get(key, "false")) != "false":
-            notes.lost(ingress.spot((*notations, key)), f"{name} is not carried", "write the rules by hand; CORS with when: {request: {Origin: ...}}")
+            notes.lost(
+                ingress.spot((*notations, key)),
+                f"{name} is not carried",
+                "write the rules by hand; CORS with when: {request: {Origin: ...}}",
+            )
     inner = [*for_location, *_snippet(ingress, (*notations, f"{_ANNOTATION}configuration-snippet"))]
     custom = known.get(f"{_ANNOTATION}custom-headers")
     if custom:
-        inner += _headers_of(str(custom), maps, ingress.spot((*notations, f"{_ANNOTATION}custom-headers")), notes)
+        inner += _headers_of(
+            str(custom), maps, ingress.spot((*notations, f"{_ANNOTATION}custom-headers")), notes
+        )
     regex = str(known.get(f"{_ANNOTATION}use-regex", "false")) == "true"
     server = _snippet(ingress, (*notations, f"{_ANNOTATION}server-snippet"))
     hosts: set[str] = set()
@@ -111,12 +173,23 @@ def _directives(ingress: Document, maps: list[Document], for_location: Block, no
         for number, path in enumerate(ingress.items("spec", "rules", position, "http", "paths")):
             if isinstance(path, dict):
                 spot = ingress.spot(("spec", "rules", position, "http", "paths", number))
-                yield from ((host, directive) for directive in _locations(path, spot, tuple(inner), regex=regex))
+                yield from (
+                    (host, directive)
+                    for directive in _locations(path, spot, tuple(inner), regex=regex)
+                )
     if not hosts and (ingress.mapping("spec", "defaultBackend") or inner):
-        yield from (("", directive) for directive in (*server, Directive("location", ("/",), ingress.spot(("spec",)), tuple(inner))))
+        yield from (
+            ("", directive)
+            for directive in (
+                *server,
+                Directive("location", ("/",), ingress.spot(("spec",)), tuple(inner)),
+            )
+        )
 
 
-def _locations(path: dict[str, object], spot: Spot, block: Block, *, regex: bool) -> Iterator[Directive]:
+def _locations(
+    path: dict[str, object], spot: Spot, block: Block, *, regex: bool
+) -> Iterator[Directive]:
     """The locations of one path: whole segments for Prefix, the path alone for Exact."""
     text, kind = str(path.get("path") or "/"), path.get("pathType")
     if regex and kind != "Exact":

@@ -70,7 +70,11 @@ class Reader:
         string = _STRING.match(self.text, self.at)
         if string is not None:
             self.at = string.end()
-            return UNKNOWN if string[0][0] == "`" and "${" in string[0] else _unescaped(string[0][1:-1])
+            return (
+                UNKNOWN
+                if string[0][0] == "`" and "${" in string[0]
+                else _unescaped(string[0][1:-1])
+            )
         number = _NUMBER.match(self.text, self.at)
         if number is not None:
             self.at = number.end()
@@ -94,7 +98,11 @@ class Reader:
             factor = _number(number[0])
             total = min(total * factor, 1 << 62) if isinstance(factor, int) else None
             self.skip()
-        return total if isinstance(total, int) and not isinstance(total, bool) and self._char() in ",;:)]}" else None
+        return (
+            total
+            if isinstance(total, int) and not isinstance(total, bool) and self._char() in ",;:)]}"
+            else None
+        )
 
     def _declared(self, name: str) -> object:
         """What a name means that is declared once, as a constant, in the same text."""

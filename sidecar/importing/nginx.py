@@ -20,13 +20,19 @@ _ANSWERS = ("return", "deny")
 
 def places(block: Block, notes: Notes) -> list[Place]:
     """The places of a configuration (or a snippet of one), first match first."""
-    http = tuple(chain.from_iterable((item.block or ()) if item.name == "http" else (item,) for item in block))
+    http = tuple(
+        chain.from_iterable(
+            (item.block or ()) if item.name == "http" else (item,) for item in block
+        )
+    )
     outer = Level().below(http)
     servers = [item for item in http if item.name == "server" and item.block is not None]
     if not servers:
         servers = [Directive("server", (), block[0].spot, http)] if block else []
         outer = Level()
-    sites = [site for site in (_site(server, outer, notes) for server in servers) if site is not None]
+    sites = [
+        site for site in (_site(server, outer, notes) for server in servers) if site is not None
+    ]
     if not sites:
         return []
     found: list[Place] = []
@@ -38,16 +44,29 @@ def places(block: Block, notes: Notes) -> list[Place]:
 def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
     block = server.block or ()
     listens = [item.args for item in server.inside("listen")]
-    tls = {"ssl" in args or any(arg == "443" or arg.endswith(":443") for arg in args[:1]) for args in listens}
+    tls = {
+        "ssl" in args or any(arg == "443" or arg.endswith(":443") for arg in args[:1])
+        for args in listens
+    }
     default = any("default_server" in args or "default" in args for args in listens)
     plain = not _touches(block) and not effects(outer, Notes())
     if any(item.name == "return" for item in block):
         # Its answers never come from the service, so they never pass the sidecar.
         if _touches(block):
-            notes.lost(server.spot, "this server answers by itself (return); headers of such answers are not the service's", "nothing, if the service is not behind it")
+            notes.lost(
+                server.spot,
+                "this server answers by itself (return); headers of such answers are not the service's",
+                "nothing, if the service is not behind it",
+            )
         return None
-    names = sayable([name.lower() for item in server.inside("server_name") for name in item.args], server.spot, notes)
-    return Site(names, server, next(iter(tls)) if len(tls) == 1 else None, plain=plain, default=default)
+    names = sayable(
+        [name.lower() for item in server.inside("server_name") for name in item.args],
+        server.spot,
+        notes,
+    )
+    return Site(
+        names, server, next(iter(tls)) if len(tls) == 1 else None, plain=plain, default=default
+    )
 
 
 def _touches(block: Block) -> bool:
@@ -63,10 +82,21 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     differ = len(lists) > 1
     _refusals(site.item, notes, differ=differ)
     for location in every:
-        if differ and location.patterns is None and not any(item.name in _ANSWERS for item in location.item.block or ()):
-            notes.lost(location.item.spot, f"location {' '.join(location.item.args)} cannot be said as path globs; may be other there: {_others(lists)}", "write a route for it by hand")
+        if (
+            differ
+            and location.patterns is None
+            and not any(item.name in _ANSWERS for item in location.item.block or ())
+        ):
+            notes.lost(
+                location.item.spot,
+                f"location {' '.join(location.item.args)} cannot be said as path globs; may be other there: {_others(lists)}",
+                "write a route for it by hand",
+            )
         if differ and location.folds:
-            notes.differs(location.item.spot, f"location {' '.join(location.item.args)} matches without regard to case; the policy minds it")
+            notes.differs(
+                location.item.spot,
+                f"location {' '.join(location.item.args)} matches without regard to case; the policy minds it",
+            )
 
     def holds(pattern: Pattern) -> tuple[Effect, ...]:
         location, _ = find(tree, pattern)
@@ -75,7 +105,11 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     patterns = [pattern for location in every for pattern in location.patterns or ()]
     cut = regions(patterns, holds)
     if cut is None:
-        notes.lost(site.item.spot, "its locations overlap in too many ways; only what stands outside them is carried", "import fewer at a time")
+        notes.lost(
+            site.item.spot,
+            "its locations overlap in too many ways; only what stands outside them is carried",
+            "import fewer at a time",
+        )
         cut = [((ALL,), at_server)]
     for group, held in cut:
         yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
@@ -84,13 +118,20 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
 def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
     """The headers on which not all of these lists are the same."""
     known = list(lists)
-    found = {effect.header: None for effects in known for effect in effects if not all(effect in others for others in known)}
+    found = {
+        effect.header: None
+        for effects in known
+        for effect in effects
+        if not all(effect in others for others in known)
+    }
     return ", ".join(found)
 
 
 def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> tuple[Effect, ...]:
     """The effects of a location, or of the one that it hands requests to: @name or a path at the end of try_files."""
-    tries = next((item for item in location.item.block or () if item.name == "try_files" and item.args), None)
+    tries = next(
+        (item for item in location.item.block or () if item.name == "try_files" and item.args), None
+    )
     target = tries.args[-1].partition("?")[0] if tries else ""
     if not target.startswith(("@", "/")) or "$" in target:
         return location.effects
@@ -100,7 +141,10 @@ def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> 
         other, _ = find(tree, Pattern(target))
     if other is None or other.effects == location.effects:
         return location.effects
-    notes.differs(tries.spot if tries else location.item.spot, f"try_files: files on disk get the headers of line {location.item.spot.line}; the policy writes those of line {other.item.spot.line}, where the rest goes")
+    notes.differs(
+        tries.spot if tries else location.item.spot,
+        f"try_files: files on disk get the headers of line {location.item.spot.line}; the policy writes those of line {other.item.spot.line}, where the rest goes",
+    )
     return other.effects
 
 
@@ -111,12 +155,35 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
         block = todo.pop()
         for item in block.block or ():
             if item.name == "if" and _touches(item.block or ()):
-                notes.lost(item.spot, f"if {' '.join(item.args)}: not carried, nor {named(item)}", "write a rule with when, or a route with match: {method: ...}")
+                notes.lost(
+                    item.spot,
+                    f"if {' '.join(item.args)}: not carried, nor {named(item)}",
+                    "write a rule with when, or a route with match: {method: ...}",
+                )
             elif item.name == "expires" and item.args[:1] not in ((), ("off",)):
-                notes.lost(item.spot, f"expires {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried", "write a Cache-Control rule with max-age")
-            elif item.name in ("add_trailer", "proxy_cookie_flags", "proxy_cookie_path", "proxy_cookie_domain"):
-                notes.lost(item.spot, f"{item.name} is not carried", "write a cookie rule: cookie: NAME, attributes: {...}" if "cookie" in item.name else "trailers pass unchanged")
+                notes.lost(
+                    item.spot,
+                    f"expires {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried",
+                    "write a Cache-Control rule with max-age",
+                )
+            elif item.name in (
+                "add_trailer",
+                "proxy_cookie_flags",
+                "proxy_cookie_path",
+                "proxy_cookie_domain",
+            ):
+                notes.lost(
+                    item.spot,
+                    f"{item.name} is not carried",
+                    "write a cookie rule: cookie: NAME, attributes: {...}"
+                    if "cookie" in item.name
+                    else "trailers pass unchanged",
+                )
             elif item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
-                notes.lost(item.spot, "rewrite ... last: the headers of the location that the new path finds are not carried", "write a route with that location's rules")
+                notes.lost(
+                    item.spot,
+                    "rewrite ... last: the headers of the location that the new path finds are not carried",
+                    "write a route with that location's rules",
+                )
             else:
                 todo.append(item)

@@ -16,7 +16,13 @@ from sidecar.importing.syntax import Block, Directive
 # ngx_http_headers_module: without `always` a line is added for these only.
 SAFE_STATUS = ("200", "201", "204", "206", "301", "302", "303", "304", "307", "308")
 _MORE = ("more_set_headers", "more_clear_headers")
-_HIDES = ("proxy_hide_header", "fastcgi_hide_header", "uwsgi_hide_header", "scgi_hide_header", "grpc_hide_header")
+_HIDES = (
+    "proxy_hide_header",
+    "fastcgi_hide_header",
+    "uwsgi_hide_header",
+    "scgi_hide_header",
+    "grpc_hide_header",
+)
 _SETS = ("etag", "last-modified")
 TOUCHING = frozenset(("add_header", "server_tokens", *_MORE, *_HIDES))
 """The statements that change an answer's headers and are carried."""
@@ -35,7 +41,10 @@ class Level:
     def below(self, block: Block) -> Level:
         """What counts in a block that stands inside."""
         own = [item for item in block if item.name == "add_header" and len(item.args) >= 2]
-        inherit = next((item.args[0] for item in block if item.name == "add_header_inherit" and item.args), self.inherit)
+        inherit = next(
+            (item.args[0] for item in block if item.name == "add_header_inherit" and item.args),
+            self.inherit,
+        )
         # One add_header in a block drops all inherited ones, unless add_header_inherit (1.29.3) says otherwise.
         kept = () if inherit == "off" or (own and inherit != "merge") else self.adds
         return Level(
@@ -43,15 +52,28 @@ class Level:
             mores=(*self.mores, *(item for item in block if item.name in _MORE)),
             hides=tuple(item for item in block if item.name in _HIDES and item.args) or self.hides,
             inherit=inherit,
-            tokens=next((item for item in block if item.name == "server_tokens" and item.args), self.tokens),
+            tokens=next(
+                (item for item in block if item.name == "server_tokens" and item.args), self.tokens
+            ),
         )
 
 
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
     """What a level does to an answer, in nginx's order: hidden lines, then headers-more, then added lines."""
-    found = [Effect("remove", item.args[0], spot=item.spot) for item in level.hides if not _variable(item.args[0], item, notes)]
+    found = [
+        Effect("remove", item.args[0], spot=item.spot)
+        for item in level.hides
+        if not _variable(item.args[0], item, notes)
+    ]
     if level.tokens is not None and level.tokens.args[0] == "off":
-        found.append(Effect("remove", "Server", spot=level.tokens.spot, about="nginx never passes the service's own"))
+        found.append(
+            Effect(
+                "remove",
+                "Server",
+                spot=level.tokens.spot,
+                about="nginx never passes the service's own",
+            )
+        )
     for item in level.mores:
         found.extend(_more(item, notes))
     for item in level.adds:
@@ -61,14 +83,23 @@ def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
 
 def named(block: Directive) -> str:
     """The headers that a block's own statements are about."""
-    found = [word.partition(":")[0] for item in block.block or () if item.name in TOUCHING for word in (item.args if item.name in _MORE else item.args[:1])]
+    found = [
+        word.partition(":")[0]
+        for item in block.block or ()
+        if item.name in TOUCHING
+        for word in (item.args if item.name in _MORE else item.args[:1])
+    ]
     return ", ".join(dict.fromkeys(found))
 
 
 def _variable(text: str, item: Directive, notes: Notes) -> bool:
     if "$" in text:
         name = re.search(r"\$\{?\w*\}?", text)
-        notes.lost(item.spot, f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be carried", "write a rule with a fixed value, or leave it to the service")
+        notes.lost(
+            item.spot,
+            f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be carried",
+            "write a rule with a fixed value, or leave it to the service",
+        )
     return "$" in text
 
 
@@ -101,15 +132,30 @@ def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
 
 
 def _conditions(status: list[str], types: list[str]) -> When:
-    parts: tuple[tuple[str, object], ...] = (("status", tuple(status)), ("content-type", tuple(types)))
+    parts: tuple[tuple[str, object], ...] = (
+        ("status", tuple(status)),
+        ("content-type", tuple(types)),
+    )
     return tuple(part for part in parts if part[1])
 
 
-def _more_one(item: Directive, word: str, when: When, *, added: bool, notes: Notes) -> Iterator[Effect]:
+def _more_one(
+    item: Directive, word: str, when: When, *, added: bool, notes: Notes
+) -> Iterator[Effect]:
     name, _, value = word.partition(":")
     name, value = name.strip().rstrip(";"), value.strip()
     if "*" in name:
-        notes.lost(item.spot, f"{item.name} {name}: names with * cannot be carried", "write a remove rule that lists the names")
+        notes.lost(
+            item.spot,
+            f"{item.name} {name}: names with * cannot be carried",
+            "write a remove rule that lists the names",
+        )
     elif not _variable(word, item, notes):
         clears = item.name == "more_clear_headers" or not value
-        yield Effect("remove" if clears else "append" if added else "set", name, "" if clears else value, when, spot=item.spot)
+        yield Effect(
+            "remove" if clears else "append" if added else "set",
+            name,
+            "" if clears else value,
+            when,
+            spot=item.spot,
+        )

@@ -37,7 +37,16 @@ def locations_of(block: Block, level: Level, notes: Notes) -> tuple[Location, ..
             continue
         below = level.below(item.block)
         kind, folds, patterns = _matched(item)
-        found.append(Location(kind, patterns, folds, effects(below, notes), locations_of(item.block, below, notes), item))
+        found.append(
+            Location(
+                kind,
+                patterns,
+                folds,
+                effects(below, notes),
+                locations_of(item.block, below, notes),
+                item,
+            )
+        )
     return tuple(found)
 
 
@@ -67,7 +76,11 @@ def find(tree: tuple[Location, ...], path: Pattern) -> tuple[Location | None, bo
     """The location that answers for a path (or a region in which all do alike), and whether outer expressions are not asked."""
     fixed = [one for one in tree if one.kind not in ("~", "@") and _covers(one, path)]
     prefix: Location | None = None
-    best = max(fixed, key=lambda one: (one.kind == "=", max(len(pattern.head) for pattern in one.patterns or ())), default=None)
+    best = max(
+        fixed,
+        key=lambda one: (one.kind == "=", max(len(pattern.head) for pattern in one.patterns or ())),
+        default=None,
+    )
     if best is not None and best.kind == "=":
         return best, True
     if best is not None:

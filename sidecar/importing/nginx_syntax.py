@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 
 from sidecar.importing.draft import Notes, Spot
-from sidecar.importing.syntax import Block, Builder, Directive, Sources, everything, included, refuse, spliced
+from sidecar.importing.syntax import (
+    Block,
+    Builder,
+    Directive,
+    Sources,
+    everything,
+    included,
+    refuse,
+    spliced,
+)
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<mark>[;{}])"""
@@ -18,7 +27,9 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 # Files of every distribution that touch no response header.
-_HARMLESS = re.compile(r"(mime\.types|(fastcgi|scgi|uwsgi|proxy)(_params|\.conf)|fastcgi-php\.conf|options-ssl-nginx\.conf|modules-enabled/\*\.conf)$")
+_HARMLESS = re.compile(
+    r"(mime\.types|(fastcgi|scgi|uwsgi|proxy)(_params|\.conf)|fastcgi-php\.conf|options-ssl-nginx\.conf|modules-enabled/\*\.conf)$"
+)
 
 
 def read(sources: Sources, notes: Notes) -> Block:
@@ -41,7 +52,11 @@ def read(sources: Sources, notes: Notes) -> Block:
             return None
         names = included(item.args[0], sources)
         if not names and not _HARMLESS.search(item.args[0]):
-            notes.lost(item.spot, f"{item.args[0]} is not among the given files; its headers are not carried", "give that file too")
+            notes.lost(
+                item.spot,
+                f"{item.args[0]} is not among the given files; its headers are not carried",
+                "give that file too",
+            )
         return tuple(directive for name in names for directive in blocks[name])
 
     roots = [name for name in blocks if name not in used] or list(blocks)
@@ -55,7 +70,11 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
         spot = Spot(name, line)
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found[0][0] in "\"'"):
-            raise refuse(spot, f"not nginx configuration: {text[at : at + 20]!r} is never closed", "close the quote")
+            raise refuse(
+                spot,
+                f"not nginx configuration: {text[at : at + 20]!r} is never closed",
+                "close the quote",
+            )
         at, token = found.end(), found[0]
         if found["mark"] is None and (found["quoted"] or found["word"]):
             if not words:

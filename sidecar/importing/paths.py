@@ -29,12 +29,19 @@ class Pattern:
         if self.tail is None:
             return self == other
         if other.tail is None:
-            return len(other.head) >= len(self.head) + len(self.tail) and other.head.startswith(self.head) and other.head.endswith(self.tail)
+            return (
+                len(other.head) >= len(self.head) + len(self.tail)
+                and other.head.startswith(self.head)
+                and other.head.endswith(self.tail)
+            )
         return other.head.startswith(self.head) and other.tail.endswith(self.tail)
 
     def __str__(self) -> str:
         """As a policy's path. Servers match decoded paths, the policy matches them as sent."""
-        head, tail = (quote(part, safe="/!$&'()+,;=:@~", errors="replace") for part in (self.head, self.tail or ""))
+        head, tail = (
+            quote(part, safe="/!$&'()+,;=:@~", errors="replace")
+            for part in (self.head, self.tail or "")
+        )
         return head if self.tail is None else f"{head}**{tail}"
 
 
@@ -59,12 +66,21 @@ def meet(one: Pattern, two: Pattern) -> tuple[Pattern, ...]:
     if not head.startswith(short) or not tail.endswith(ending):
         return ()
     # A path shorter than head + tail may still be in both, where the longer head and the longer tail share letters.
-    shared = (head + tail[size:] for size in range(1, min(len(head), len(tail)) + 1) if head.endswith(tail[:size]))
+    shared = (
+        head + tail[size:]
+        for size in range(1, min(len(head), len(tail)) + 1)
+        if head.endswith(tail[:size])
+    )
     exact_ones = (Pattern(path, None, spots) for path in shared)
-    return (Pattern(head, tail, spots), *(found for found in exact_ones if one.covers(found) and two.covers(found)))
+    return (
+        Pattern(head, tail, spots),
+        *(found for found in exact_ones if one.covers(found) and two.covers(found)),
+    )
 
 
-def regions(patterns: Iterable[Pattern], what: Callable[[Pattern], T]) -> list[tuple[tuple[Pattern, ...], T]] | None:
+def regions(
+    patterns: Iterable[Pattern], what: Callable[[Pattern], T]
+) -> list[tuple[tuple[Pattern, ...], T]] | None:
     """Cut all paths into regions in which the same thing holds, as a list whose first match counts.
 
     Args:

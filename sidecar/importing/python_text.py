@@ -57,7 +57,11 @@ class Module:
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             return [self.value(item, depth + 1) for item in node.elts]
         if isinstance(node, ast.Dict) and all(node.keys):
-            return {self.value(key, depth + 1): self.value(item, depth + 1) for key, item in zip(node.keys, node.values, strict=True) if key is not None}
+            return {
+                self.value(key, depth + 1): self.value(item, depth + 1)
+                for key, item in zip(node.keys, node.values, strict=True)
+                if key is not None
+            }
         return self._computed(node, depth)
 
     def _computed(self, node: ast.expr, depth: int) -> object:
@@ -68,11 +72,25 @@ class Module:
                 return not inner if isinstance(node.op, ast.Not) else -inner
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult):
             left, right = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
-            if isinstance(left, int) and isinstance(right, int) and max(abs(left), abs(right)) < MAX_NUMBER:
+            if (
+                isinstance(left, int)
+                and isinstance(right, int)
+                and max(abs(left), abs(right)) < MAX_NUMBER
+            ):
                 return left + right if isinstance(node.op, ast.Add) else left * right
-            if isinstance(node.op, ast.Add) and isinstance(left, str) and isinstance(right, str) and len(left) + len(right) < MAX_LENGTH:
+            if (
+                isinstance(node.op, ast.Add)
+                and isinstance(left, str)
+                and isinstance(right, str)
+                and len(left) + len(right) < MAX_LENGTH
+            ):
                 return left + right
-            if isinstance(node.op, ast.Add) and isinstance(left, list) and isinstance(right, list) and len(left) + len(right) < MAX_LENGTH:
+            if (
+                isinstance(node.op, ast.Add)
+                and isinstance(left, list)
+                and isinstance(right, list)
+                and len(left) + len(right) < MAX_LENGTH
+            ):
                 return [*left, *right]
         raise Unreadable
 
@@ -91,9 +109,17 @@ def texts(value: object) -> list[str]:
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        if (
+            isinstance(node, ast.Assign)
+            and len(node.targets) == 1
+            and isinstance(node.targets[0], ast.Name)
+        ):
             yield node.targets[0].id, node.value
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+        elif (
+            isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and node.value is not None
+        ):
             yield node.target.id, node.value
 
 
@@ -115,7 +141,13 @@ def read(name: str, text: str, known: Mapping[str, object] | None = None) -> Mod
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        raise refuse(Spot(name, error.lineno or 0), f"not Python: {error.msg}", "give the module as it is imported") from error
+        raise refuse(
+            Spot(name, error.lineno or 0),
+            f"not Python: {error.msg}",
+            "give the module as it is imported",
+        ) from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise refuse(Spot(name), "not Python that can be read", "give the module as it is imported") from error
+        raise refuse(
+            Spot(name), "not Python that can be read", "give the module as it is imported"
+        ) from error
     return Module(name, tree, known or {})

@@ -38,7 +38,9 @@ def alternatives(regex: str) -> tuple[str, ...] | None:
 
 def _patterns(regex: str, spots: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
     try:
-        found = [pattern for text in _Reader(regex).whole() for pattern in _pattern(text, spots, before)]
+        found = [
+            pattern for text in _Reader(regex).whole() for pattern in _pattern(text, spots, before)
+        ]
     except _Unsayable:
         return None
     return tuple(dict.fromkeys(found))
@@ -48,7 +50,11 @@ def _pattern(text: str, spots: tuple[str, ...], before: str) -> tuple[Pattern, .
     if before and not text.startswith(_ANY):
         text = _ANY + before + text
     parts = text.split(_ANY)
-    if len(parts) > 2 or (before and "/" in parts[-1][1:]) or (before and len(parts) == 2 and parts[0]):
+    if (
+        len(parts) > 2
+        or (before and "/" in parts[-1][1:])
+        or (before and len(parts) == 2 and parts[0])
+    ):
         raise _Unsayable
     if any("*" in part for part in parts):
         raise _Unsayable

@@ -108,13 +108,18 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
 def _named_preset(module: Module, node: ast.Call, notes: Notes) -> list[Effect]:
     name = dotted(node.args[0]).rpartition(".")[2]
     if name not in PRESETS:
-        notes.lost(module.spot(node), f"preset {name or '?'} is not known", f"known: {', '.join(PRESETS)}")
+        notes.lost(
+            module.spot(node), f"preset {name or '?'} is not known", f"known: {', '.join(PRESETS)}"
+        )
         return []
     return _preset(name, module.spot(node))
 
 
 def _preset(name: str, spot: Spot) -> list[Effect]:
-    return [Effect("set", header, value, spot=spot, about=f"of the preset {name}") for header, value in PRESETS[name].items()]
+    return [
+        Effect("set", header, value, spot=spot, about=f"of the preset {name}")
+        for header, value in PRESETS[name].items()
+    ]
 
 
 def _header(module: Module, node: ast.expr, notes: Notes) -> list[Effect]:
@@ -122,33 +127,55 @@ def _header(module: Module, node: ast.expr, notes: Notes) -> list[Effect]:
     if isinstance(node, ast.Name) and node.id in module.assigned:
         node = module.assigned[node.id]
     if isinstance(node, ast.List):
-        return [effect for item in node.elts if not isinstance(item, ast.List) for effect in _header(module, item, notes)]
+        return [
+            effect
+            for item in node.elts
+            if not isinstance(item, ast.List)
+            for effect in _header(module, item, notes)
+        ]
     builder, methods = _chain(node)
     try:
         if builder == "CustomHeader":
             return [_custom(module, node)]
-        header, value = _built(builder, [(name, [_text(module.value(arg)) for arg in call.args]) for name, call in methods])
+        header, value = _built(
+            builder,
+            [(name, [_text(module.value(arg)) for arg in call.args]) for name, call in methods],
+        )
     except (Unreadable, KeyError):
-        notes.lost(module.spot(node), f"{builder or 'a value'}: it cannot be known without running the program", "write the rule by hand")
+        notes.lost(
+            module.spot(node),
+            f"{builder or 'a value'}: it cannot be known without running the program",
+            "write the rule by hand",
+        )
         return []
     return [Effect("set", header, value, spot=module.spot(node))]
 
 
 def _custom(module: Module, node: ast.expr) -> Effect:
-    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+    while (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Call)
+    ):
         node = node.func.value
     if not isinstance(node, ast.Call):
         raise Unreadable
     given = [*node.args, *(keyword.value for keyword in node.keywords)]
     if len(given) != 2:
         raise Unreadable
-    return Effect("set", _text(module.value(given[0])), _text(module.value(given[1])), spot=module.spot(node))
+    return Effect(
+        "set", _text(module.value(given[0])), _text(module.value(given[1])), spot=module.spot(node)
+    )
 
 
 def _chain(node: ast.expr) -> tuple[str, list[tuple[str, ast.Call]]]:
     """A chain's builder and its method calls in order; "" when it is none."""
     methods: list[tuple[str, ast.Call]] = []
-    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+    while (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Call)
+    ):
         methods.append((node.func.attr, node))
         node = node.func.value
     builder = dotted(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
@@ -179,7 +206,9 @@ def _built(builder: str, methods: list[tuple[str, list[str]]]) -> tuple[str, str
             known = parts.setdefault(key, [])
             if builder == "PermissionsPolicy":
                 known.clear()
-            known += [word for word in (words[1:] if name in _NAMED else words) if word not in known]
+            known += [
+                word for word in (words[1:] if name in _NAMED else words) if word not in known
+            ]
     if whole is not None or not parts:
         return header, usual if whole is None else whole
     return header, _JOINED.get(builder, _token)(parts)
@@ -217,7 +246,11 @@ def _cache(parts: Mapping[str, list[str]]) -> str:
 
 
 def _referrer(parts: Mapping[str, list[str]]) -> str:
-    tokens = [token for name, words in parts.items() for token in (words if name in ("add", "set", "value", "custom", "fallback") else [name])]
+    tokens = [
+        token
+        for name, words in parts.items()
+        for token in (words if name in ("add", "set", "value", "custom", "fallback") else [name])
+    ]
     return ", ".join(tokens)
 
 

@@ -56,7 +56,9 @@ class Builder:
     def open(self, words: list[str], spot: Spot) -> None:
         """A statement whose block starts here."""
         if len(self._open) >= MAX_NESTING:
-            raise refuse(spot, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer")
+            raise refuse(
+                spot, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer"
+            )
         self._open.append((words[0], tuple(words[1:]), spot, self._here))
         self._here = []
 
@@ -66,7 +68,9 @@ class Builder:
             raise refuse(spot, "a block ends here that was never opened", "remove the end")
         opened, args, start, outer = self._open.pop()
         if name is not None and name != opened:
-            raise refuse(spot, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>")
+            raise refuse(
+                spot, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>"
+            )
         outer.append(Directive(opened, args, start, tuple(self._here)))
         self._here = outer
 
@@ -95,7 +99,11 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
         for item in block:
             count += 1
             if count > MAX_DIRECTIVES or depth > MAX_NESTING:
-                raise refuse(item.spot, "included files or snippets go in circles, or are too many", "give less at a time")
+                raise refuse(
+                    item.spot,
+                    "included files or snippets go in circles, or are too many",
+                    "give less at a time",
+                )
             other = replace(item)
             if other is not None:
                 yield from walk(other, depth + 1)
@@ -123,6 +131,9 @@ def included(pattern: str, sources: Sources) -> tuple[str, ...]:
     for name in sources:
         parts = PurePosixPath(name).parts
         depth = min(len(wanted), len(parts))
-        if depth and all(fnmatch.fnmatchcase(part, want) for part, want in zip(parts[-depth:], wanted[-depth:], strict=True)):
+        if depth and all(
+            fnmatch.fnmatchcase(part, want)
+            for part, want in zip(parts[-depth:], wanted[-depth:], strict=True)
+        ):
             found.append(name)
     return tuple(sorted(found))

@@ -38,7 +38,15 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
     }
 )
 _ELSEWHERE = frozenset(("force_https", "force_https_permanent"))
-_KNOWN = MappingProxyType({"DENY": "DENY", "SAMEORIGIN": "SAMEORIGIN", "ALLOW_FROM": "ALLOW-FROM", "talisman.DENY": "DENY", "talisman.SAMEORIGIN": "SAMEORIGIN"})
+_KNOWN = MappingProxyType(
+    {
+        "DENY": "DENY",
+        "SAMEORIGIN": "SAMEORIGIN",
+        "ALLOW_FROM": "ALLOW-FROM",
+        "talisman.DENY": "DENY",
+        "talisman.SAMEORIGIN": "SAMEORIGIN",
+    }
+)
 _DEFAULT = "a default of Talisman"
 
 
@@ -53,7 +61,11 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
                     continue  # Talisman() alone; init_app says the rest
                 effects += _effects(_options(module, node, notes), module.spot(node), notes)
             elif called == "talisman":
-                notes.lost(module.spot(node), "@talisman(...) on one view is not carried", "write a route for that view's path by hand")
+                notes.lost(
+                    module.spot(node),
+                    "@talisman(...) on one view is not carried",
+                    "write a route for that view's path by hand",
+                )
     return [Place((), (), tuple(effects))] if effects else []
 
 
@@ -63,21 +75,34 @@ Options = Mapping[str, tuple[object, Spot, str]]
 
 def _options(module: Module, node: ast.Call, notes: Notes) -> Options:
     spot = module.spot(node)
-    found: dict[str, tuple[object, Spot, str]] = {name: (value, spot, _DEFAULT) for name, value in DEFAULTS.items()}
+    found: dict[str, tuple[object, Spot, str]] = {
+        name: (value, spot, _DEFAULT) for name, value in DEFAULTS.items()
+    }
     for keyword in node.keywords:
         where = module.spot(keyword.value)
         if keyword.arg is None or (keyword.arg not in DEFAULTS and keyword.arg not in _ELSEWHERE):
-            notes.lost(where, f"{keyword.arg or '**'} is not an argument that Talisman's headers depend on", "look at the call")
+            notes.lost(
+                where,
+                f"{keyword.arg or '**'} is not an argument that Talisman's headers depend on",
+                "look at the call",
+            )
             continue
         try:
             value = module.value(keyword.value)
         except Unreadable:
-            notes.lost(where, f"{keyword.arg}: the value cannot be known without running the program", "write the rule by hand")
+            notes.lost(
+                where,
+                f"{keyword.arg}: the value cannot be known without running the program",
+                "write the rule by hand",
+            )
             found.pop(keyword.arg, None)
         else:
             if keyword.arg in _ELSEWHERE:
                 if value and keyword.arg == "force_https":
-                    notes.differs(where, "force_https: redirects are the service's, or of the one who ends TLS")
+                    notes.differs(
+                        where,
+                        "force_https: redirects are the service's, or of the one who ends TLS",
+                    )
             else:
                 found[keyword.arg] = (value, where, "")
     return found
@@ -91,16 +116,30 @@ def _effects(options: Options, call: Spot, notes: Notes) -> Iterator[Effect]:
         _, spot, about = options.get(name, (None, call, ""))
         return Effect("set", header, value, spot=spot, about=about)
 
-    for name, header in (("permissions_policy", "Permissions-Policy"), ("document_policy", "Document-Policy"), ("feature_policy", "Feature-Policy")):
+    for name, header in (
+        ("permissions_policy", "Permissions-Policy"),
+        ("document_policy", "Document-Policy"),
+        ("feature_policy", "Feature-Policy"),
+    ):
         value = said(name)
         if isinstance(value, dict) and value:
             pairs = [(str(key), item) for key, item in value.items() if isinstance(item, str)]
-            yield effect(header, "; ".join(map(" ".join, pairs)) if name == "feature_policy" else ", ".join(map("=".join, pairs)), name)
+            yield effect(
+                header,
+                "; ".join(map(" ".join, pairs))
+                if name == "feature_policy"
+                else ", ".join(map("=".join, pairs)),
+                name,
+            )
         elif isinstance(value, str) and value:
             yield effect(header, value, name)
     frame = said("frame_options")
     if isinstance(frame, str) and frame:
-        yield effect("X-Frame-Options", f"{frame} {said('frame_options_allow_from')}" if frame == "ALLOW-FROM" else frame, "frame_options")
+        yield effect(
+            "X-Frame-Options",
+            f"{frame} {said('frame_options_allow_from')}" if frame == "ALLOW-FROM" else frame,
+            "frame_options",
+        )
     for name, header, text in (
         ("x_xss_protection", "X-XSS-Protection", "1; mode=block"),
         ("x_content_type_options", "X-Content-Type-Options", "nosniff"),
@@ -111,7 +150,9 @@ def _effects(options: Options, call: Spot, notes: Notes) -> Iterator[Effect]:
     yield from _csp(options, notes)
     if said("strict_transport_security"):
         value = f"max-age={said('strict_transport_security_max_age')}"
-        value += "; includeSubDomains" if said("strict_transport_security_include_subdomains") else ""
+        value += (
+            "; includeSubDomains" if said("strict_transport_security_include_subdomains") else ""
+        )
         value += "; preload" if said("strict_transport_security_preload") else ""
         if "strict_transport_security_max_age" in options:
             yield effect("Strict-Transport-Security", value, "strict_transport_security_max_age")
@@ -126,17 +167,29 @@ def _csp(options: Options, notes: Notes) -> Iterator[Effect]:
         return
     policy, spot, about = options["content_security_policy"]
     if options.get("content_security_policy_nonce_in", (True,))[0]:
-        notes.lost(spot, "content_security_policy with nonces: a nonce is other in every answer, so Content-Security-Policy is not carried", "leave it to the service, and judge it with a require rule")
+        notes.lost(
+            spot,
+            "content_security_policy with nonces: a nonce is other in every answer, so Content-Security-Policy is not carried",
+            "leave it to the service, and judge it with a require rule",
+        )
         return
     try:
         value = _policy(policy)
     except Unreadable:
-        notes.lost(spot, "content_security_policy: a source is no text, so Content-Security-Policy is not carried", "write the rule by hand")
+        notes.lost(
+            spot,
+            "content_security_policy: a source is no text, so Content-Security-Policy is not carried",
+            "write the rule by hand",
+        )
         return
     report = options.get("content_security_policy_report_uri", (None,))[0]
     if report and "report-uri" not in value:
         value += f"; report-uri {report}"
-    name = "Content-Security-Policy-Report-Only" if options.get("content_security_policy_report_only", (False,))[0] else "Content-Security-Policy"
+    name = (
+        "Content-Security-Policy-Report-Only"
+        if options.get("content_security_policy_report_only", (False,))[0]
+        else "Content-Security-Policy"
+    )
     yield Effect("set", name, value, spot=spot, about=about)
 
 
@@ -161,4 +214,6 @@ def _cookie(options: Options, call: Spot) -> Iterator[Effect]:
     if isinstance(same_site, str) and same_site in ("Strict", "Lax", "None"):
         wanted.append(("SameSite", same_site))
     if wanted:
-        yield Effect("set", "session", attributes=tuple(wanted), spot=call, about="Flask's session cookie")
+        yield Effect(
+            "set", "session", attributes=tuple(wanted), spot=call, about="Flask's session cookie"
+        )

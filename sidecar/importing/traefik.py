@@ -50,7 +50,9 @@ class _Found:
 
     def get(self, name: str) -> Middleware | None:
         """A middleware by its name, or by the name with its namespace before it, as annotations have it."""
-        return self.middlewares.get(name) or next((one for known, one in self.middlewares.items() if name.endswith(f"-{known}")), None)
+        return self.middlewares.get(name) or next(
+            (one for known, one in self.middlewares.items() if name.endswith(f"-{known}")), None
+        )
 
 
 def importer(sources: Sources, notes: Notes) -> list[Place]:
@@ -58,7 +60,12 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     found = _Found()
     for document in documents(sources, notes):
         if document.at("kind") == "Middleware":
-            _middleware(found, str(document.at("metadata", "name")), _lower(document, ("spec",)), document.spot(("spec",)))
+            _middleware(
+                found,
+                str(document.at("metadata", "name")),
+                _lower(document, ("spec",)),
+                document.spot(("spec",)),
+            )
         elif document.at("kind") == "IngressRoute":
             _ingress_route(found, document)
         elif document.at("kind") == "Ingress":
@@ -70,36 +77,57 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     headers = [name for name, one in found.middlewares.items() if one.kind == "headers"]
     if not headers:
         return []
-    if not any(_used(found, router.middlewares) for router in found.routers) and not found.everywhere:
+    if (
+        not any(_used(found, router.middlewares) for router in found.routers)
+        and not found.everywhere
+    ):
         for name in headers:
-            notes.differs(found.middlewares[name].spot, f"no router names the middleware {name!r}; it is taken for every request")
+            notes.differs(
+                found.middlewares[name].spot,
+                f"no router names the middleware {name!r}; it is taken for every request",
+            )
         return [Place((), (), _response(found, tuple(headers), notes))]
     return list(_places(found, notes))
 
 
 def _lower(document: Document, path: tuple[str | int, ...]) -> Iterator[Option]:
     """Every leaf below a path as an option: keys joined by dots, in lower case but for header names."""
-    todo: list[tuple[tuple[str | int, ...], tuple[str, ...], Any]] = [(path, (), document.at(*path))]
+    todo: list[tuple[tuple[str | int, ...], tuple[str, ...], Any]] = [
+        (path, (), document.at(*path))
+    ]
     while todo:
         place, names, value = todo.pop(0)
         if isinstance(value, dict):
             todo.extend(((*place, key), (*names, key), item) for key, item in value.items())
         elif names:
-            yield Option(tuple(name.lower() for name in names[:2]) + names[2:], value, document.spot(place))
+            yield Option(
+                tuple(name.lower() for name in names[:2]) + names[2:], value, document.spot(place)
+            )
 
 
 def _middleware(found: _Found, name: str, options: Iterable[Option], spot: Spot) -> None:
     listed = tuple(options)
     kinds = {option.names[0] for option in listed if option.names}
     kind = "headers" if "headers" in kinds else next(iter(sorted(kinds)), "")
-    chain = [text for option in listed if option.names == ("chain", "middlewares") for text in _names(option.value)]
-    inner = tuple(Option(option.names[1:], option.value, option.spot) for option in listed if option.names[:1] == ("headers",) and len(option.names) > 1)
+    chain = [
+        text
+        for option in listed
+        if option.names == ("chain", "middlewares")
+        for text in _names(option.value)
+    ]
+    inner = tuple(
+        Option(option.names[1:], option.value, option.spot)
+        for option in listed
+        if option.names[:1] == ("headers",) and len(option.names) > 1
+    )
     found.middlewares[name] = Middleware(kind, inner, tuple(chain), spot)
 
 
 def _names(value: object) -> list[str]:
     """Names of middlewares: a list, a text with commas, or Kubernetes references; without their provider."""
-    listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    listed = (
+        value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    )
     texts = [item.get("name", "") if isinstance(item, dict) else item for item in listed]
     return [str(text).strip().partition("@")[0] for text in texts]
 
@@ -107,10 +135,20 @@ def _names(value: object) -> list[str]:
 def _file(found: _Found, document: Document) -> None:
     """The file provider, and the entry points of the static configuration."""
     for name in document.mapping("http", "middlewares"):
-        _middleware(found, name, _lower(document, ("http", "middlewares", name)), document.spot(("http", "middlewares", name)))
+        _middleware(
+            found,
+            name,
+            _lower(document, ("http", "middlewares", name)),
+            document.spot(("http", "middlewares", name)),
+        )
     for name in document.mapping("http", "routers"):
         path = ("http", "routers", name)
-        found.routers.append(_router({key.lower(): value for key, value in document.mapping(*path).items()}, document.spot(path)))
+        found.routers.append(
+            _router(
+                {key.lower(): value for key, value in document.mapping(*path).items()},
+                document.spot(path),
+            )
+        )
     for name in document.mapping("entryPoints"):
         found.everywhere += _names(document.at("entryPoints", name, "http", "middlewares"))
 
@@ -118,13 +156,23 @@ def _file(found: _Found, document: Document) -> None:
 def _router(options: Mapping[str, Any], spot: Spot) -> Router:
     rule = str(options.get("rule", ""))
     priority = str(options.get("priority", ""))
-    return Router(rule, tuple(_names(options.get("middlewares"))), int(priority) if priority.isdigit() and len(priority) < 10 else len(rule), spot)
+    return Router(
+        rule,
+        tuple(_names(options.get("middlewares"))),
+        int(priority) if priority.isdigit() and len(priority) < 10 else len(rule),
+        spot,
+    )
 
 
 def _ingress_route(found: _Found, document: Document) -> None:
     for position, route in enumerate(document.items("spec", "routes")):
         if isinstance(route, dict):
-            found.routers.append(_router({**route, "rule": route.get("match", "")}, document.spot(("spec", "routes", position))))
+            found.routers.append(
+                _router(
+                    {**route, "rule": route.get("match", "")},
+                    document.spot(("spec", "routes", position)),
+                )
+            )
 
 
 def _ingress(found: _Found, document: Document) -> None:
@@ -138,7 +186,9 @@ def _ingress(found: _Found, document: Document) -> None:
             host = f"Host(`{rule['host']}`) && " if rule.get("host") else ""
             matcher = "Path" if path.get("pathType") == "Exact" else "PathPrefix"
             said = {"rule": f"{host}{matcher}(`{path.get('path') or '/'}`)", "middlewares": names}
-            found.routers.append(_router(said, document.spot(("spec", "rules", position, "http", "paths", number))))
+            found.routers.append(
+                _router(said, document.spot(("spec", "rules", position, "http", "paths", number)))
+            )
 
 
 def _label_paths(document: Document) -> Iterator[tuple[str | int, ...]]:
@@ -154,7 +204,10 @@ def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> N
     if isinstance(value, dict):
         pairs = [(key, item, document.spot((*path, key))) for key, item in value.items()]
     elif isinstance(value, list):
-        split = [(str(item).partition("="), document.spot((*path, position))) for position, item in enumerate(value)]
+        split = [
+            (str(item).partition("="), document.spot((*path, position)))
+            for position, item in enumerate(value)
+        ]
         pairs = [(key, text, spot) for (key, _, text), spot in split]
     options: dict[tuple[str, str], list[Option]] = {}
     for key, item, spot in pairs:
@@ -162,17 +215,25 @@ def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> N
         words = key[len(_PREFIX) :].split(".") if key.lower().startswith(_PREFIX) else []
         if len(words) >= 3:
             said = item.replace("$$", "$") if isinstance(item, str) else item
-            names = tuple(word.lower() for word in words[2:4]) + ((".".join(words[4:]),) if words[4:] else ())
+            names = tuple(word.lower() for word in words[2:4]) + (
+                (".".join(words[4:]),) if words[4:] else ()
+            )
             options.setdefault((words[0].lower(), words[1]), []).append(Option(names, said, spot))
     for (group, name), listed in options.items():
         if group == "middlewares":
             _middleware(found, name, listed, listed[0].spot)
         elif group == "routers":
-            found.routers.append(_router({option.names[0]: option.value for option in listed}, listed[0].spot))
+            found.routers.append(
+                _router({option.names[0]: option.value for option in listed}, listed[0].spot)
+            )
 
 
 def _used(found: _Found, names: Iterable[str]) -> bool:
-    return any(one.kind == "headers" for name in _unchained(found, tuple(names), 0) if (one := found.get(name)) is not None)
+    return any(
+        one.kind == "headers"
+        for name in _unchained(found, tuple(names), 0)
+        if (one := found.get(name)) is not None
+    )
 
 
 def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[str]:
@@ -187,33 +248,68 @@ def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[st
 
 def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Effect, ...]:
     """What middlewares do to an answer: the innermost first, so that outer ones have the last word."""
-    inside_out = [name for name, _ in zip(_unchained(found, names, 0), range(200), strict=False)][::-1]
+    inside_out = [name for name, _ in zip(_unchained(found, names, 0), range(200), strict=False)][
+        ::-1
+    ]
     known = [one for name in inside_out if (one := found.get(name)) is not None]
-    return tuple(effect for one in known if one.kind == "headers" for effect in effects(one.options, notes))
+    return tuple(
+        effect for one in known if one.kind == "headers" for effect in effects(one.options, notes)
+    )
 
 
 def _places(found: _Found, notes: Notes) -> Iterator[Place]:
     """Routers by priority, for each host that a rule names and then for all others."""
     standing: list[tuple[Ground, Router]] = []
     for router in sorted(found.routers, key=lambda router: -router.priority):
-        if any(one.kind in ("redirectscheme", "redirectregex") for name in router.middlewares if (one := found.get(name)) is not None):
+        if any(
+            one.kind in ("redirectscheme", "redirectregex")
+            for name in router.middlewares
+            if (one := found.get(name)) is not None
+        ):
             continue  # it answers by itself
         known = grounds(router.rule, (str(router.spot),))
         missing = [name for name in router.middlewares if found.get(name) is None]
         if missing:
-            notes.lost(router.spot, f"middlewares {', '.join(missing)} are not among the given texts; their headers are not carried", "give their file too")
+            notes.lost(
+                router.spot,
+                f"middlewares {', '.join(missing)} are not among the given texts; their headers are not carried",
+                "give their file too",
+            )
         if known is None:
-            notes.lost(router.spot, f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are not carried", "write a route for it by hand")
+            notes.lost(
+                router.spot,
+                f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are not carried",
+                "write a route for it by hand",
+            )
             continue
         standing += [(ground, router) for ground in known]
     hosts = tuple(dict.fromkeys(host for ground, _ in standing for host in ground.hosts))
     single = len(hosts) == 1 and all(ground.hosts for ground, _ in standing)
     for host in hosts if not single else ():
-        yield from _host((host,), [(ground.patterns, router) for ground, router in standing if host in ground.hosts or not ground.hosts], found, notes)
-    yield from _host((), [(ground.patterns, router) for ground, router in standing if single or not ground.hosts], found, notes)
+        yield from _host(
+            (host,),
+            [
+                (ground.patterns, router)
+                for ground, router in standing
+                if host in ground.hosts or not ground.hosts
+            ],
+            found,
+            notes,
+        )
+    yield from _host(
+        (),
+        [(ground.patterns, router) for ground, router in standing if single or not ground.hosts],
+        found,
+        notes,
+    )
 
 
-def _host(hosts: tuple[str, ...], standing: list[tuple[tuple[Pattern, ...], Router]], found: _Found, notes: Notes) -> Iterator[Place]:
+def _host(
+    hosts: tuple[str, ...],
+    standing: list[tuple[tuple[Pattern, ...], Router]],
+    found: _Found,
+    notes: Notes,
+) -> Iterator[Place]:
     def holds(region: Pattern) -> tuple[Effect, ...]:
         for patterns, router in standing:
             if any(pattern.covers(region) for pattern in patterns):
@@ -222,7 +318,11 @@ def _host(hosts: tuple[str, ...], standing: list[tuple[tuple[Pattern, ...], Rout
 
     cut = regions([pattern for patterns, _ in standing for pattern in patterns], holds)
     if cut is None:
-        notes.lost(standing[0][1].spot, "routers overlap in too many ways; they are not carried", "import fewer at a time")
+        notes.lost(
+            standing[0][1].spot,
+            "routers overlap in too many ways; they are not carried",
+            "import fewer at a time",
+        )
         return
     for group, held in cut:
         yield Place(hosts, () if group == (ALL,) else group, held)

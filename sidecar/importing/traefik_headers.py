@@ -43,9 +43,20 @@ _SWITCHES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "browserxssfilter": ("X-XSS-Protection", "1; mode=block", "custombrowserxssvalue"),
     }
 )
-_HSTS = frozenset(("stsseconds", "stsincludesubdomains", "stspreload", "forcestsheader", "isdevelopment"))
+_HSTS = frozenset(
+    ("stsseconds", "stsincludesubdomains", "stspreload", "forcestsheader", "isdevelopment")
+)
 _REQUEST = frozenset(
-    ("customrequestheaders", "allowedhosts", "hostsproxyheaders", "sslredirect", "ssltemporaryredirect", "sslhost", "sslproxyheaders", "sslforcehost")
+    (
+        "customrequestheaders",
+        "allowedhosts",
+        "hostsproxyheaders",
+        "sslredirect",
+        "ssltemporaryredirect",
+        "sslhost",
+        "sslproxyheaders",
+        "sslforcehost",
+    )
 )
 
 
@@ -61,7 +72,9 @@ def effects(options: tuple[Option, ...], notes: Notes) -> tuple[Effect, ...]:
     return tuple(found)
 
 
-def _security(options: tuple[Option, ...], said: Mapping[str, Option], notes: Notes) -> Iterator[Effect]:
+def _security(
+    options: tuple[Option, ...], said: Mapping[str, Option], notes: Notes
+) -> Iterator[Effect]:
     for option in options:
         name = option.names[0]
         if name in _VALUES and option.value:
@@ -73,9 +86,17 @@ def _security(options: tuple[Option, ...], said: Mapping[str, Option], notes: No
         elif name == "stsseconds":
             yield from _hsts(option, said)
         elif name.startswith("accesscontrol") or name == "addvaryheader":
-            notes.lost(option.spot, f"{name}: CORS headers depend on the request's Origin and are not carried", "write rules with when: {request: {Origin: ...}}")
+            notes.lost(
+                option.spot,
+                f"{name}: CORS headers depend on the request's Origin and are not carried",
+                "write rules with when: {request: {Origin: ...}}",
+            )
         elif name not in _HSTS | _VALUES.keys() | {"customresponseheaders"} | _REQUEST:
-            notes.lost(option.spot, f"{name} is no option of the headers middleware that a policy knows", "look at the option")
+            notes.lost(
+                option.spot,
+                f"{name} is no option of the headers middleware that a policy knows",
+                "look at the option",
+            )
 
 
 def _on(option: Option | None) -> bool:

@@ -50,7 +50,11 @@ class _Reader:
             found = _TOKEN.match(rule, position)
             if found is None:
                 raise _Unsayable
-            kind = next(kind for kind, text in zip(("mark", "word", "text", "text"), found.groups(), strict=True) if text is not None)
+            kind = next(
+                kind
+                for kind, text in zip(("mark", "word", "text", "text"), found.groups(), strict=True)
+                if text is not None
+            )
             self.tokens.append((kind, next(text for text in found.groups() if text is not None)))
             position = found.end()
 
@@ -66,7 +70,9 @@ class _Reader:
     def _both(self, depth: int) -> list[Ground]:
         found = self._one(depth)
         while self._eat("&&"):
-            found = [ground for one in found for two in self._one(depth) for ground in _joined(one, two)]
+            found = [
+                ground for one in found for two in self._one(depth) for ground in _joined(one, two)
+            ]
             if len(found) > MAX_ALTERNATIVES:
                 raise _Unsayable
         return found
@@ -93,8 +99,16 @@ class _Reader:
     def _matcher(self, name: str, texts: list[str]) -> Ground:
         if name == "Host":
             return Ground(tuple(text.lower() for text in texts), (ALL,))
-        if name in ("Path", "PathPrefix") and not any(set("{*") & set(text) or not text.startswith("/") for text in texts):
-            return Ground((), tuple(Pattern(text, "" if name == "PathPrefix" else None, self.spots) for text in texts))
+        if name in ("Path", "PathPrefix") and not any(
+            set("{*") & set(text) or not text.startswith("/") for text in texts
+        ):
+            return Ground(
+                (),
+                tuple(
+                    Pattern(text, "" if name == "PathPrefix" else None, self.spots)
+                    for text in texts
+                ),
+            )
         if name == "PathRegexp" and len(texts) == 1:
             patterns = path_patterns(texts[0], self.spots)
             if patterns is not None:
@@ -114,6 +128,19 @@ class _Reader:
 
 
 def _joined(one: Ground, two: Ground) -> list[Ground]:
-    hosts = tuple(host for host in one.hosts if host in two.hosts) if one.hosts and two.hosts else one.hosts or two.hosts
-    patterns = tuple(dict.fromkeys(pattern for first in one.patterns for second in two.patterns for pattern in meet(first, second)))
-    return [Ground(hosts, patterns)] if patterns and (hosts or not (one.hosts and two.hosts)) else []
+    hosts = (
+        tuple(host for host in one.hosts if host in two.hosts)
+        if one.hosts and two.hosts
+        else one.hosts or two.hosts
+    )
+    patterns = tuple(
+        dict.fromkeys(
+            pattern
+            for first in one.patterns
+            for second in two.patterns
+            for pattern in meet(first, second)
+        )
+    )
+    return (
+        [Ground(hosts, patterns)] if patterns and (hosts or not (one.hosts and two.hosts)) else []
+    )

@@ -25,7 +25,16 @@ def quoted(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not text.endswith(" "):
         return text
     if not _PRINTABLE.fullmatch(text):
-        return '"' + "".join(char if _PRINTABLE.fullmatch(char) and char not in _SPECIAL else f"\\U{ord(char):08x}" for char in text) + '"'
+        return (
+            '"'
+            + "".join(
+                char
+                if _PRINTABLE.fullmatch(char) and char not in _SPECIAL
+                else f"\\U{ord(char):08x}"
+                for char in text
+            )
+            + '"'
+        )
     if "'" in text and not _SPECIAL & set(text):
         return f'"{text}"'
     return f"'{text.replace(chr(39), chr(39) * 2)}'"
@@ -38,7 +47,10 @@ def flow(value: object) -> str:
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         return f"{{{', '.join(f'{quoted(str(key))}: {flow(item)}' for key, item in value)}}}"
     if isinstance(value, tuple):
-        items = [str(item) if re.fullmatch(r"[1-5]\d\d", str(item)) else quoted(str(item)) for item in value]
+        items = [
+            str(item) if re.fullmatch(r"[1-5]\d\d", str(item)) else quoted(str(item))
+            for item in value
+        ]
         return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
     return quoted(str(value))
 
@@ -60,7 +72,11 @@ def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -
     for position, (slot, effect) in enumerate(shared.items()):
         text = list(_rule(names[slot], effect, None, "  "))
         if not room.takes(1, text):
-            notes.lost(effect.spot, f"{len(shared) - position} of {len(shared)} rules are left out: a policy holds {MAX_RULES}", "import fewer at a time")
+            notes.lost(
+                effect.spot,
+                f"{len(shared) - position} of {len(shared)} rules are left out: a policy holds {MAX_RULES}",
+                "import fewer at a time",
+            )
             shared = dict(list(shared.items())[:position])
             break
         lines += text
@@ -69,8 +85,14 @@ def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -
         own = _numbered(route.effects)
         text = _route(_route_name(route, taken), route, own, shared, names)
         if not room.takes(len(shared.keys() | own.keys()), text):
-            spot = next((effect.spot for place in routes[position:] for effect in place.effects), Spot(""))
-            notes.lost(spot, f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes", "import fewer at a time")
+            spot = next(
+                (effect.spot for place in routes[position:] for effect in place.effects), Spot("")
+            )
+            notes.lost(
+                spot,
+                f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes",
+                "import fewer at a time",
+            )
             break
         lines += [*([] if position else ["routes:"]), *text]
     return "\n".join(lines) + "\n"
@@ -119,7 +141,9 @@ def _slots(lists: Sequence[Mapping[Slot, Effect]]) -> dict[Slot, str]:
     names: dict[Slot, str] = {}
     for slot in dict.fromkeys(slot for effects in lists for slot in effects):
         key, number = slot
-        names[slot] = _free(_word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken)
+        names[slot] = _free(
+            _word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken
+        )
     return names
 
 
@@ -144,14 +168,23 @@ def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Itera
     if above is None:
         keys.append((word, quoted(effect.header)))
     if effect.attributes:
-        keys.append(("attributes", f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.attributes)}}}"))
+        keys.append(
+            (
+                "attributes",
+                f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.attributes)}}}",
+            )
+        )
     else:
         if above is None or above.action != effect.action:
             keys.append(("action", effect.action))
-        if effect.action != "remove" and (above is None or (above.action, above.value) != (effect.action, effect.value)):
+        if effect.action != "remove" and (
+            above is None or (above.action, above.value) != (effect.action, effect.value)
+        ):
             keys.append(("value", quoted(effect.value)))
     if effect.when != (above.when if above else ()):
-        keys.append(("when", f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.when)}}}"))
+        keys.append(
+            ("when", f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.when)}}}")
+        )
     yield f"{indent}# {_comment(effect)}"
     yield f"{indent}{name}:"
     yield from (f"{indent}  {key}: {text}" for key, text in keys)
@@ -168,7 +201,13 @@ def _route_name(route: Place, taken: set[str]) -> str:
     return _free(base, taken)
 
 
-def _route(name: str, route: Place, own: Mapping[Slot, Effect], above: Mapping[Slot, Effect], names: Mapping[Slot, str]) -> list[str]:
+def _route(
+    name: str,
+    route: Place,
+    own: Mapping[Slot, Effect],
+    above: Mapping[Slot, Effect],
+    names: Mapping[Slot, str],
+) -> list[str]:
     spots = tuple(dict.fromkeys(spot for pattern in route.patterns for spot in pattern.spots))
     lines = [f"  # {re.sub(r'[^ -~]', '?', ', '.join(spots))}"] if spots else []
     lines += [f"  - name: {quoted(name)}", "    match:"]

@@ -32,7 +32,9 @@ def value_text(value: str | Directives) -> str:
     if isinstance(value, str):
         return value
     return "; ".join(
-        " ".join((name, *(() if isinstance(sources, bool) else sources))) for name, sources in value.items() if sources is not False
+        " ".join((name, *(() if isinstance(sources, bool) else sources)))
+        for name, sources in value.items()
+        if sources is not False
     )
 
 
@@ -70,14 +72,25 @@ class Check(ABC):
     kinds: tuple[Kind, ...]
     """The kinds of violation that it can find."""
 
-    def __init__(self, *, rule: str, header: str, index: int, mode: Mode, when: tuple[Condition, ...], declared: Rule) -> None:
+    def __init__(
+        self,
+        *,
+        rule: str,
+        header: str,
+        index: int,
+        mode: Mode,
+        when: tuple[Condition, ...],
+        declared: Rule,
+    ) -> None:
         known = headers.get(header)
         self.rule, self.header, self.index, self.mode = rule, header, index, mode
         self.name = header.encode()
         self.key = self.name.lower()
         self.value = b"" if declared.value is None else value_text(declared.value).encode()
         self.made = mode == "enforce" and self.action in WRITING
-        https_only = known is not None and known.scope == "https" and self.action not in ("remove", "forbid")
+        https_only = (
+            known is not None and known.scope == "https" and self.action not in ("remove", "forbid")
+        )
         self.when = (scheme_is("https"), *when) if https_only else when
 
     @abstractmethod
@@ -92,9 +105,25 @@ class Check(ABC):
         """What else it rests on, beside scheme and status."""
         return tuple(ask for condition in self.when for ask in condition.asks)
 
-    def finding(self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None) -> Findings:
+    def finding(
+        self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None
+    ) -> Findings:
         """One finding of this check."""
-        return (Finding(self.rule, self.index, self.header, self.name, self.key, self.action, kind, self.mode, before, after, self.made),)
+        return (
+            Finding(
+                self.rule,
+                self.index,
+                self.header,
+                self.name,
+                self.key,
+                self.action,
+                kind,
+                self.mode,
+                before,
+                after,
+                self.made,
+            ),
+        )
 
 
 class Set(Check):
@@ -132,8 +161,14 @@ class Default(Set):
             return self.missing
         if len(observed) == 1:
             return ()
-        collapsed = headers.collapse(self.header, tuple(value.decode("latin-1") for value in observed))
-        return () if collapsed is None else self.finding("duplicate", observed, (collapsed.encode("latin-1"),))
+        collapsed = headers.collapse(
+            self.header, tuple(value.decode("latin-1") for value in observed)
+        )
+        return (
+            ()
+            if collapsed is None
+            else self.finding("duplicate", observed, (collapsed.encode("latin-1"),))
+        )
 
 
 class Append(Set):
@@ -147,7 +182,11 @@ class Append(Set):
         observed = seen.get(self.key)
         if observed is None:
             return self.missing
-        return () if self.value in observed else self.finding("missing", observed, (*observed, self.value))
+        return (
+            ()
+            if self.value in observed
+            else self.finding("missing", observed, (*observed, self.value))
+        )
 
 
 class Remove(Check):
@@ -179,7 +218,9 @@ class Merge(Set):
         def merged(observed: tuple[bytes, ...]) -> tuple[bytes, ...]:
             text = ", ".join(value.decode("latin-1") for value in observed)
             after = headers.merge(header, text, ours, widen=widen)
-            return observed if after == text else (after.encode("latin-1"),)  # several lines are one list: no need to fold them
+            return (
+                observed if after == text else (after.encode("latin-1"),)
+            )  # several lines are one list: no need to fold them
 
         self.merged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = merged
 
@@ -202,7 +243,9 @@ class Require(Check):
         super().__init__(**known)  # type: ignore[arg-type]
         row = headers.get(self.header)
         self.single = row is not None and row.single
-        self.pattern = re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
+        self.pattern = (
+            re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
+        )
         header = self.header
 
         def verdict(observed: tuple[bytes, ...], scheme: str) -> Verdict | None:
@@ -245,7 +288,9 @@ class Forbid(Require):
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
-        if observed is None or not (self.pattern is None or any(self.pattern.fullmatch(value) for value in observed)):
+        if observed is None or not (
+            self.pattern is None or any(self.pattern.fullmatch(value) for value in observed)
+        ):
             return ()
         return self.finding("forbidden", observed, None)
 
@@ -283,7 +328,12 @@ class AnyOf(Several):
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         if self.inner.keys().isdisjoint(seen):
             return ()
-        return tuple(finding for key in seen if key in self.inner for finding in self.inner[key].judge(facts, seen))
+        return tuple(
+            finding
+            for key in seen
+            if key in self.inner
+            for finding in self.inner[key].judge(facts, seen)
+        )
 
 
 def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
@@ -293,8 +343,18 @@ def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
     make = _ACTIONS[declared.action]
     when = conditions(declared.when)
     if len(declared.header) == 1:
-        return make(rule=rule, header=declared.header[0], index=index, mode=mode, when=when, declared=declared)
-    inner = [make(rule=rule, header=header, index=index, mode=mode, when=(), declared=declared) for header in declared.header]
+        return make(
+            rule=rule,
+            header=declared.header[0],
+            index=index,
+            mode=mode,
+            when=when,
+            declared=declared,
+        )
+    inner = [
+        make(rule=rule, header=header, index=index, mode=mode, when=(), declared=declared)
+        for header in declared.header
+    ]
     return (AnyOf if declared.action in ("remove", "forbid") else Several)(inner, when)
 
 

@@ -48,7 +48,9 @@ _DOCS = re.compile(
     r"/(?:docs(?:/oauth2-redirect)?|redoc|apidocs?|api-docs|swagger(?:-ui)?(?:/index\.html|/oauth2-redirect\.html|\.html)?|(?:openapi|swagger)\.(?:json|ya?ml))/?",
     re.IGNORECASE,
 )
-_LOGOUT = re.compile(r"(?:.*/)?(?:log|sign)[-_]?(?:out|off)(?:\.[a-z]{1,5})?/?", re.IGNORECASE | re.DOTALL)
+_LOGOUT = re.compile(
+    r"(?:.*/)?(?:log|sign)[-_]?(?:out|off)(?:\.[a-z]{1,5})?/?", re.IGNORECASE | re.DOTALL
+)
 
 
 LOOKS = frozenset({b"content-disposition", b"content-type"})
@@ -60,12 +62,21 @@ def of_path(path: str) -> tuple[bool, bool]:
     return _at_docs(path), _at_logout(path)
 
 
-def is_class(wanted: frozenset[ResponseClass], path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> bool:
+def is_class(
+    wanted: frozenset[ResponseClass],
+    path: str,
+    status: int,
+    seen: Mapping[bytes, tuple[bytes, ...]],
+) -> bool:
     """Whether an answer belongs to one of the classes; `seen` are its lines by lower-case name."""
-    return _content(path, seen) in wanted or ("logout" in wanted and 200 <= status < 400 and _at_logout(path))
+    return _content(path, seen) in wanted or (
+        "logout" in wanted and 200 <= status < 400 and _at_logout(path)
+    )
 
 
-def classes(path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> tuple[ResponseClass, ...]:
+def classes(
+    path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]
+) -> tuple[ResponseClass, ...]:
     """The classes of an answer: at most one by what it carries, and `logout` beside it."""
     content = _content(path, seen)
     found: tuple[ResponseClass, ...] = () if content is None else (content,)
@@ -75,7 +86,10 @@ def classes(path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]) -> 
 def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClass | None:
     """By Content-Disposition, then Content-Type; an answer without the latter (304, 204) is of no class."""
     disposition, types = seen.get(b"content-disposition"), seen.get(b"content-type")
-    if disposition is not None and disposition[0].partition(b";")[0].strip(b" \t").lower() == b"attachment":
+    if (
+        disposition is not None
+        and disposition[0].partition(b";")[0].strip(b" \t").lower() == b"attachment"
+    ):
         return "download"
     if types is None:
         return None

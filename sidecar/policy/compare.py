@@ -113,8 +113,12 @@ def compare(before: Resolved, after: Resolved) -> Comparison:
         rules=tuple(_rule_changes(old, new)),
         routes=tuple(_route_changes(old, new)),
         order=tuple(name for name in new if name != DEFAULT_ROUTE) if common != kept else (),
-        reordered=tuple(name for name in common if _order(old[name], new[name]) != _order(new[name], old[name])),
-        shadowed=tuple(shadow for shadow in shadows(after.routes) if shadow not in shadows(before.routes)),
+        reordered=tuple(
+            name for name in common if _order(old[name], new[name]) != _order(new[name], old[name])
+        ),
+        shadowed=tuple(
+            shadow for shadow in shadows(after.routes) if shadow not in shadows(before.routes)
+        ),
     )
 
 
@@ -133,7 +137,10 @@ def _order(one: tuple[NamedRoute, RoutePlan], other: tuple[NamedRoute, RoutePlan
 
 def _about(resolved: Resolved) -> dict[str, Any]:
     canonical = resolved.canonical()
-    held = dict(zip(("owner", "reason", "expected", "rollback"), canonical.pop("about"), strict=True)) | canonical
+    held = (
+        dict(zip(("owner", "reason", "expected", "rollback"), canonical.pop("about"), strict=True))
+        | canonical
+    )
     return {key: value for key, value in held.items() if key != "routes" and value}
 
 
@@ -151,7 +158,13 @@ def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
             keys = tuple(_keys(_said(one), _said(other))) if one and other else ()
             modes = (one.mode if one else None, other.mode if other else None)
             if modes[0] != modes[1] or keys:
-                yield RuleChange(name, rule, "changed" if one and other else "added" if other else "removed", *modes, keys)
+                yield RuleChange(
+                    name,
+                    rule,
+                    "changed" if one and other else "added" if other else "removed",
+                    *modes,
+                    keys,
+                )
 
 
 def _lines(route: RoutePlan) -> dict[str, RuleLine]:
@@ -184,8 +197,14 @@ def _route_changes(old: _Routes, new: _Routes) -> Iterator[RouteChange]:
 
 
 def _matched(route: NamedRoute) -> dict[str, Any]:
-    own = {field.name: getattr(route, field.name) for field in fields(route) if field.name not in ("name", "match", "rules")}
-    return {key: value for key, value in (route.match.model_dump() | own).items() if value is not None}
+    own = {
+        field.name: getattr(route, field.name)
+        for field in fields(route)
+        if field.name not in ("name", "match", "rules")
+    }
+    return {
+        key: value for key, value in (route.match.model_dump() | own).items() if value is not None
+    }
 
 
 # Which route is never reached.
@@ -199,7 +218,14 @@ def shadows(routes: Sequence[NamedRoute]) -> tuple[Shadow, ...]:
     found = []
     for position, (route, _) in enumerate(tests):
         tried = [*_tried(route.match)]
-        by = next((earlier.name for earlier, matches in tests[:position] if all(matches(*request) for request in tried)), None)
+        by = next(
+            (
+                earlier.name
+                for earlier, matches in tests[:position]
+                if all(matches(*request) for request in tried)
+            ),
+            None,
+        )
         if by is not None:
             found.append(Shadow(route.name, by))
     return tuple(found)
@@ -211,7 +237,11 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
     for method in match.method or ("ZQ",):
         for pattern in match.path or ("/zq", "/zq/q7/zq", "/"):
             for word in _WORDS:
-                filled = pattern.replace("**", "\0").replace("*", word.replace("/", "")).replace("\0", word)
+                filled = (
+                    pattern.replace("**", "\0")
+                    .replace("*", word.replace("/", ""))
+                    .replace("\0", word)
+                )
                 for name in hosts:
                     yield name.replace("*", "zq.q7" if len(word) > 2 else "zq"), method, filled
 
@@ -271,11 +301,18 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
     routes = [plan.route(facts.host, facts.method, facts.path) for plan in (before, after)]
     old, new = (decide(route, facts) for route in routes)
     changes = tuple(_header_changes(_by_name(old.fields), _by_name(new.fields)))
-    said = [dict.fromkeys(Complaint(one.rule, one.header, one.kind) for one in decision.findings) for decision in (old, new)]
-    silent, told = (tuple(item for item in mine if item not in theirs) for mine, theirs in (said, said[::-1]))
+    said = [
+        dict.fromkeys(Complaint(one.rule, one.header, one.kind) for one in decision.findings)
+        for decision in (old, new)
+    ]
+    silent, told = (
+        tuple(item for item in mine if item not in theirs) for mine, theirs in (said, said[::-1])
+    )
     if not (changes or silent or told):
         return None
-    example = f"{facts.method} {facts.scheme}://{host(facts.host)}{path(facts.path)} -> {facts.status}"
+    example = (
+        f"{facts.method} {facts.scheme}://{host(facts.host)}{path(facts.path)} -> {facts.status}"
+    )
     return Effect(routes[0].name, routes[1].name, changes, silent, told, 1, example)
 
 
@@ -287,7 +324,9 @@ def _by_name(fields: RawFields) -> dict[str, tuple[bytes, ...]]:
     return seen
 
 
-def _header_changes(before: Mapping[str, tuple[bytes, ...]], after: Mapping[str, tuple[bytes, ...]]) -> Iterator[HeaderChange]:
+def _header_changes(
+    before: Mapping[str, tuple[bytes, ...]], after: Mapping[str, tuple[bytes, ...]]
+) -> Iterator[HeaderChange]:
     for name in {**before, **after}:
         if before.get(name) != after.get(name):
             was, now = shapes(name, before.get(name, ())), shapes(name, after.get(name, ()))

@@ -94,15 +94,28 @@ def scheme_is(scheme: str) -> Condition:
 
 def _status_in(patterns: tuple[str, ...]) -> Condition:
     codes = frozenset(
-        code for pattern in patterns for code in (range(int(pattern[0]) * 100, int(pattern[0]) * 100 + 100) if pattern.endswith("xx") else (int(pattern),))
+        code
+        for pattern in patterns
+        for code in (
+            range(int(pattern[0]) * 100, int(pattern[0]) * 100 + 100)
+            if pattern.endswith("xx")
+            else (int(pattern),)
+        )
     )
-    return Condition(f"status is {' or '.join(patterns)}", lambda facts, seen: facts.status in codes)
+    return Condition(
+        f"status is {' or '.join(patterns)}", lambda facts, seen: facts.status in codes
+    )
 
 
 def _class_in(classes: tuple[ResponseClass, ...]) -> Condition:
     wanted = frozenset(classes)
     text = f"class is {' or '.join(classes)}"
-    return Condition(text, lambda facts, seen: is_class(wanted, facts.path, facts.status, seen), LOOKS, (_of_path,))
+    return Condition(
+        text,
+        lambda facts, seen: is_class(wanted, facts.path, facts.status, seen),
+        LOOKS,
+        (_of_path,),
+    )
 
 
 def _of_path(facts: Facts) -> Hashable:
@@ -126,7 +139,11 @@ def _content_type_in(types: tuple[str, ...]) -> Condition:
 def _response_header(name: str, pattern: str | bool) -> Condition:
     key = name.lower().encode()
     test = _values_test(pattern)
-    return Condition(_text("answer", name, pattern), lambda facts, seen: test(seen.get(key, ())), frozenset({key}))
+    return Condition(
+        _text("answer", name, pattern),
+        lambda facts, seen: test(seen.get(key, ())),
+        frozenset({key}),
+    )
 
 
 def _request_header(name: str, pattern: str | bool) -> Condition:
@@ -136,7 +153,9 @@ def _request_header(name: str, pattern: str | bool) -> Condition:
     def asked(facts: Facts) -> bool:
         return test(tuple(value for found, value in facts.request if found.lower() == key))
 
-    return Condition(_text("request", name, pattern), lambda facts, seen: asked(facts), asks=(asked,))
+    return Condition(
+        _text("request", name, pattern), lambda facts, seen: asked(facts), asks=(asked,)
+    )
 
 
 def _values_test(pattern: str | bool) -> Callable[[tuple[bytes, ...]], bool]:

@@ -19,7 +19,19 @@ from sidecar.policy.faults import MAX_TEXT, Fault
 
 SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
 
-ATTRIBUTES = frozenset({"domain", "expires", "httponly", "max-age", "partitioned", "path", "priority", "samesite", "secure"})
+ATTRIBUTES = frozenset(
+    {
+        "domain",
+        "expires",
+        "httponly",
+        "max-age",
+        "partitioned",
+        "path",
+        "priority",
+        "samesite",
+        "secure",
+    }
+)
 MAX_PAIR = 4_096
 """Octets of name and value together beyond which browsers refuse a cookie."""
 MAX_ATTRIBUTE = 1_024
@@ -44,12 +56,22 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class Kind(faults.Kind):
     """All that can be wrong with a Set-Cookie line."""
 
-    CONTROL = "cookie-control", "invalid", "Browsers refuse the cookie {part}: the line has control characters.", "Encode the value."
+    CONTROL = (
+        "cookie-control",
+        "invalid",
+        "Browsers refuse the cookie {part}: the line has control characters.",
+        "Encode the value.",
+    )
     TOO_LONG = (
         "cookie-too-long", "invalid", "Browsers refuse the cookie {part}: name and value exceed 4,096 octets.",
         "Keep large state on the server.",
     )  # fmt: skip
-    EMPTY = "cookie-empty", "invalid", "Browsers ignore a cookie with neither name nor value.", "Name the cookie."
+    EMPTY = (
+        "cookie-empty",
+        "invalid",
+        "Browsers ignore a cookie with neither name nor value.",
+        "Name the cookie.",
+    )
     NAMELESS = (
         "cookie-nameless", "weak", "A cookie without a name can be read back as another cookie's name and value.",
         "Name the cookie: NAME=VALUE.",
@@ -103,7 +125,11 @@ class Cookie:
 
     def get(self, attribute: str) -> str | None:
         """The value of the last such attribute (lower case), the one that counts; None = absent."""
-        values = [value for name, value in self.attributes if name == attribute and len(value) <= MAX_ATTRIBUTE]
+        values = [
+            value
+            for name, value in self.attributes
+            if name == attribute and len(value) <= MAX_ATTRIBUTE
+        ]
         return values[-1] if values else None
 
 
@@ -132,7 +158,9 @@ def parse(line: str) -> Cookie:
     if _CONTROL.search(line):
         refused = Kind.CONTROL
     attributes = (_attribute(piece) for piece in pieces if piece.strip(_WS))
-    return Cookie(name, tuple(one if one[0] in ATTRIBUTES else ("", "") for one in attributes), refused)
+    return Cookie(
+        name, tuple(one if one[0] in ATTRIBUTES else ("", "") for one in attributes), refused
+    )
 
 
 def _attribute(piece: str) -> tuple[str, str]:
@@ -251,7 +279,11 @@ def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[Kind, str]]:
         yield Kind.NEEDS_SECURE, "Partitioned"
     prefix = next((prefix for prefix in PREFIXES if cookie.name.lower().startswith(prefix)), "")
     pinned = cookie.get("path") == "/" and not cookie.get("domain")
-    if (prefix and not secure) or ("host-" in prefix and not pinned) or ("http-" in prefix and not hidden):
+    if (
+        (prefix and not secure)
+        or ("host-" in prefix and not pinned)
+        or ("http-" in prefix and not hidden)
+    ):
         yield Kind.PREFIX, PREFIXES[prefix]
     if secure and scheme == "http":
         yield Kind.SECURE_OVER_HTTP, ""

@@ -14,7 +14,15 @@ from functools import reduce
 from itertools import chain
 
 from sidecar.policy.csp_sources import Sources, fault_of, join, meet, source_list
-from sidecar.policy.csp_table import BROAD, DEPRECATED, DIRECTIVES, FALLBACKS, SANDBOX_FLAGS, Grammar, Kind
+from sidecar.policy.csp_table import (
+    BROAD,
+    DEPRECATED,
+    DIRECTIVES,
+    FALLBACKS,
+    SANDBOX_FLAGS,
+    Grammar,
+    Kind,
+)
 from sidecar.policy.faults import MAX_TEXT, Fault
 
 MAX_WORDS = 1_000
@@ -96,7 +104,9 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             faults.append(Kind.CONTROL.about(name))
         else:
             faults.extend(Kind.CONTROL.about(word) for word in words[1:] if _CONTROL.search(word))
-            directives[name] = Directive(name, tuple(word for word in words[1:] if not _CONTROL.search(word)))
+            directives[name] = Directive(
+                name, tuple(word for word in words[1:] if not _CONTROL.search(word))
+            )
             faults.extend(_faults(directives[name]))
     return Policy(tuple(directives.values()), tuple(faults)), max(left, -1)
 
@@ -112,7 +122,9 @@ def _faults(directive: Directive) -> Iterable[Fault]:
         if len(values) > 1 and any(value.lower() == "'none'" for value in values):
             yield Kind.NONE_WITH_OTHERS.about(name)
     elif grammar == "flags":
-        yield from (Kind.BAD_FLAG.about(value) for value in values if value.lower() not in SANDBOX_FLAGS)
+        yield from (
+            Kind.BAD_FLAG.about(value) for value in values if value.lower() not in SANDBOX_FLAGS
+        )
     elif grammar == "valueless" and values:
         yield Kind.VALUE_UNEXPECTED.about(name)
     elif grammar in ("uris", "token", "sinks", "webrtc") and not values:
@@ -121,7 +133,10 @@ def _faults(directive: Directive) -> Iterable[Fault]:
 
 def serialise(*policies: Policy) -> str:
     """The header value of one or more policies; `parse` gives the same directives back."""
-    texts = ("; ".join(" ".join((one.name, *one.values)) for one in policy.directives) for policy in policies)
+    texts = (
+        "; ".join(" ".join((one.name, *one.values)) for one in policy.directives)
+        for policy in policies
+    )
     return ", ".join(filter(None, texts))
 
 
@@ -140,7 +155,13 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
         elif name in directives:
             faults.append(Kind.REPEATED.about(name))
         elif value is not False:
-            items = () if value is None or value is True else [value] if isinstance(value, str) else value
+            items = (
+                ()
+                if value is None or value is True
+                else [value]
+                if isinstance(value, str)
+                else value
+            )
             words = [*chain.from_iterable(_WORD.findall(item) for item in items)]
             faults.extend(Kind.BAD_WORD.about(word) for word in words if _ILLEGAL.search(word))
             values = tuple(word for word in words if not _ILLEGAL.search(word))
@@ -214,10 +235,17 @@ def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
         made[wanted.name] = wanted if base is None else _combine(base, wanted, widen=widen)
     for name in FALLBACKS:
         before, after = _governing(held, name), _governing(made, name)
-        if before is None or after is None or after.name in (name, before.name) or _governing(held, after.name) == before:
+        if (
+            before is None
+            or after is None
+            or after.name in (name, before.name)
+            or _governing(held, after.name) == before
+        ):
             continue
         # A new directive stepped in between (child-src before script-src, for workers): pin what held.
-        made[name] = _combine(Directive(name, before.values), Directive(name, after.values), widen=widen)
+        made[name] = _combine(
+            Directive(name, before.values), Directive(name, after.values), widen=widen
+        )
     return Policy(tuple(made.values()))
 
 
@@ -229,7 +257,10 @@ def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
     long to be read whole.
     """
     found = parse(app)
-    held, wanted = (tuple(policy for policy in policies if policy.directives) for policies in (found, parse(ours)))
+    held, wanted = (
+        tuple(policy for policy in policies if policy.directives)
+        for policies in (found, parse(ours))
+    )
     if not wanted or not all(policy.whole for policy in found):
         return app
     one = reduce(merge, wanted)
@@ -256,7 +287,11 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
         mine, theirs = source_list(base.values), source_list(wanted.values)
         merged: Sources = join(mine, theirs) if widen else meet(mine, theirs)
         values = tuple(source.text for source in merged.values()) or ("'none'",)
-        return base if base.name == wanted.name and [*merged] == [*mine] else Directive(wanted.name, values)
+        return (
+            base
+            if base.name == wanted.name and [*merged] == [*mine]
+            else Directive(wanted.name, values)
+        )
     if grammar in (None, "token", "valueless"):
         return base
     one, other = _words(base, grammar), _words(wanted, grammar)
@@ -264,7 +299,11 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
         both = {**one, **{key: word for key, word in other.items() if key not in one}}
     else:
         both = {key: word for key, word in one.items() if _granted(key, other, grammar)}
-        both |= {key: word for key, word in other.items() if key not in both and _granted(key, one, grammar)}
+        both |= {
+            key: word
+            for key, word in other.items()
+            if key not in both and _granted(key, one, grammar)
+        }
     if grammar == "webrtc" and len(both) != 1:
         both = {"'allow'": "'allow'"} if widen else {"'block'": "'block'"}
     if not both and grammar == "names":
@@ -275,7 +314,10 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
 def _words(directive: Directive, grammar: Grammar) -> dict[str, str]:
     """The words of a value by the form that compares; addresses and policy names keep their case."""
     exact = grammar in ("uris", "names")
-    words = {value if exact and not value.startswith("'") else value.lower(): value for value in directive.values}
+    words = {
+        value if exact and not value.startswith("'") else value.lower(): value
+        for value in directive.values
+    }
     if grammar == "names":
         words.pop("'none'", None)
     return words
@@ -319,17 +361,33 @@ def _inline(policy: Policy) -> Fault | None:
 
 
 def _is_strict(sources: Sources) -> bool:
-    return "'strict-dynamic'" in sources or any(source.shape in ("nonce", "hash") for source in sources.values())
+    return "'strict-dynamic'" in sources or any(
+        source.shape in ("nonce", "hash") for source in sources.values()
+    )
 
 
 def _eval(policy: Policy) -> Fault | None:
-    return Kind.UNSAFE_EVAL.about("script-src") if "'unsafe-eval'" in allowed(policy, "script-src") else None
+    return (
+        Kind.UNSAFE_EVAL.about("script-src")
+        if "'unsafe-eval'" in allowed(policy, "script-src")
+        else None
+    )
 
 
 def _broad(policy: Policy) -> Fault | None:
     scripts = allowed(policy, "script-src-elem")
-    loaded = chain(() if "'strict-dynamic'" in scripts else scripts.values(), allowed(policy, "object-src").values())
-    return next((Kind.BROAD_SOURCE.about(one.text) for one in loaded if one.key in BROAD or one.host == "*"), None)
+    loaded = chain(
+        () if "'strict-dynamic'" in scripts else scripts.values(),
+        allowed(policy, "object-src").values(),
+    )
+    return next(
+        (
+            Kind.BROAD_SOURCE.about(one.text)
+            for one in loaded
+            if one.key in BROAD or one.host == "*"
+        ),
+        None,
+    )
 
 
 def _base(policy: Policy) -> Fault | None:

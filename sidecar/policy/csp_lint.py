@@ -59,8 +59,18 @@ class Kind(faults.Kind):
     OBJECT_OPEN = (
         "csp-object-open", "weak", "No directive governs plugins and embedded objects, which can run scripts.", "Add object-src 'none'.",
     )  # fmt: skip
-    OBJECT_HOST = "csp-object-host", "weak", "The host {part} serves plugin files that run anyone's scripts.", "Write object-src 'none'."
-    OBJECT_ALLOWED = "csp-object-allowed", "weak", "Plugins and embedded objects may load from {part}.", "Write object-src 'none', if the pages embed none."
+    OBJECT_HOST = (
+        "csp-object-host",
+        "weak",
+        "The host {part} serves plugin files that run anyone's scripts.",
+        "Write object-src 'none'.",
+    )
+    OBJECT_ALLOWED = (
+        "csp-object-allowed",
+        "weak",
+        "Plugins and embedded objects may load from {part}.",
+        "Write object-src 'none', if the pages embed none.",
+    )
     JSONP_HOST = (
         "csp-jsonp-host", "weak", "The host {part} answers with scripts of the caller's choice (JSONP), which passes by the policy.",
         "Name the file's path, or use nonces with 'strict-dynamic'.",
@@ -90,10 +100,30 @@ class Kind(faults.Kind):
     NO_TRUSTED_TYPES = (
         "csp-no-trusted-types", "weak", "Scripts may write text into places where it runs (DOM-based injection).", "Add require-trusted-types-for 'script'.",
     )  # fmt: skip
-    IP_SOURCE = "csp-ip-source", "weak", "The source {part} is an address and no name; browsers match none but 127.0.0.1.", "Name the host."
-    NONCE_SHORT = "csp-nonce-short", "weak", "A nonce has fewer than 8 characters and can be guessed.", "Use at least 128 random bits for each answer."
-    INSECURE_SOURCE = "csp-insecure-source", "weak", "The address {part} in {hint} is plain HTTP, which anyone on the way can change.", "Write https://."
-    NO_REPORTS = "csp-no-reports", "weak", "Nobody hears what the policy blocks.", "Add report-uri and report-to."
+    IP_SOURCE = (
+        "csp-ip-source",
+        "weak",
+        "The source {part} is an address and no name; browsers match none but 127.0.0.1.",
+        "Name the host.",
+    )
+    NONCE_SHORT = (
+        "csp-nonce-short",
+        "weak",
+        "A nonce has fewer than 8 characters and can be guessed.",
+        "Use at least 128 random bits for each answer.",
+    )
+    INSECURE_SOURCE = (
+        "csp-insecure-source",
+        "weak",
+        "The address {part} in {hint} is plain HTTP, which anyone on the way can change.",
+        "Write https://.",
+    )
+    NO_REPORTS = (
+        "csp-no-reports",
+        "weak",
+        "Nobody hears what the policy blocks.",
+        "Add report-uri and report-to.",
+    )
     REPORT_TO_ALONE = (
         "csp-report-to-alone", "weak", "Browsers that do not know report-to, Firefox among them, report nothing.", "Add report-uri beside report-to.",
     )  # fmt: skip
@@ -108,7 +138,15 @@ INFO: frozenset[str] = frozenset(
 """Kinds to know of, where the Evaluator says "maybe", "strict CSP" or "info"; all others call for a change."""
 
 ABSENT: frozenset[str] = frozenset(
-    (Kind.OBJECT_OPEN, Kind.NO_TRUSTED_TYPES, Kind.NO_REPORTS, Kind.NO_INLINE_FALLBACK, Kind.NO_HOST_FALLBACK, Known.SCRIPTS_OPEN, Known.BASE_OPEN)
+    (
+        Kind.OBJECT_OPEN,
+        Kind.NO_TRUSTED_TYPES,
+        Kind.NO_REPORTS,
+        Kind.NO_INLINE_FALLBACK,
+        Kind.NO_HOST_FALLBACK,
+        Known.SCRIPTS_OPEN,
+        Known.BASE_OPEN,
+    )
 )
 """Kinds that complain of what is not there: of a value that is merged into another, they say little."""
 
@@ -130,11 +168,17 @@ def judge(text: str) -> tuple[Fault, ...]:
     browsers make of it, or a report needs, is said of each.
     """
     policies = csp.parse(text)
-    return tuple(dict.fromkeys((*csp.judge(text), *(fault for check in _CHECKS for fault in _found(check, policies)))))
+    return tuple(
+        dict.fromkeys(
+            (*csp.judge(text), *(fault for check in _CHECKS for fault in _found(check, policies)))
+        )
+    )
 
 
 def _found(check: _Check, policies: tuple[Policy, ...]) -> tuple[Fault, ...]:
-    asked = [policy for policy in policies if not check.governed or effective(policy, check.governed)]
+    asked = [
+        policy for policy in policies if not check.governed or effective(policy, check.governed)
+    ]
     found = [check.test(policy) for policy in asked]
     if not found or (None in found and not check.each):
         return ()
@@ -144,7 +188,11 @@ def _found(check: _Check, policies: tuple[Policy, ...]) -> tuple[Fault, ...]:
 def _scripts(policy: Policy) -> list[Source]:
     """The script sources that count: beside 'strict-dynamic' those by address do not (section 6.7.3.2)."""
     sources = allowed(policy, "script-src-elem")
-    return [source for source in sources.values() if not (source.is_url and "'strict-dynamic'" in sources)]
+    return [
+        source
+        for source in sources.values()
+        if not (source.is_url and "'strict-dynamic'" in sources)
+    ]
 
 
 def _hosts(sources: Iterable[Source]) -> Iterable[Source]:
@@ -155,7 +203,9 @@ def _serves(source: Source, hosts: frozenset[str]) -> bool:
     """Whether a source lets in all of one of these hosts; one that names a path does not."""
     if source.path not in ("", "/"):
         return False
-    return source.host in hosts or (source.host.startswith("*.") and any(host.endswith(source.host[1:]) for host in hosts))
+    return source.host in hosts or (
+        source.host.startswith("*.") and any(host.endswith(source.host[1:]) for host in hosts)
+    )
 
 
 def _is_broad(source: Source) -> bool:
@@ -167,7 +217,11 @@ def _first(kind: faults.Kind, sources: Iterable[Source]) -> Fault | None:
 
 
 def _unsafe_hashes(policy: Policy) -> Fault | None:
-    return Kind.UNSAFE_HASHES.about() if "'unsafe-hashes'" in allowed(policy, "script-src-attr") else None
+    return (
+        Kind.UNSAFE_HASHES.about()
+        if "'unsafe-hashes'" in allowed(policy, "script-src-attr")
+        else None
+    )
 
 
 def _base_broad(policy: Policy) -> Fault | None:
@@ -181,7 +235,11 @@ def _object_open(policy: Policy) -> Fault | None:
 def _objects(policy: Policy) -> Fault | None:
     sources = allowed(policy, "object-src").values()
     served = (source for source in _hosts(sources) if _serves(source, PLUGIN_HOSTS))
-    return _first(Known.BROAD_SOURCE, filter(_is_broad, sources)) or _first(Kind.OBJECT_HOST, served) or _first(Kind.OBJECT_ALLOWED, sources)
+    return (
+        _first(Known.BROAD_SOURCE, filter(_is_broad, sources))
+        or _first(Kind.OBJECT_HOST, served)
+        or _first(Kind.OBJECT_ALLOWED, sources)
+    )
 
 
 def _script_hosts(policy: Policy) -> Fault | None:
@@ -196,7 +254,10 @@ def _script_hosts(policy: Policy) -> Fault | None:
 
 
 def _allow_list(policy: Policy) -> Fault | None:
-    return _first(Kind.ALLOW_LIST, (source for source in _scripts(policy) if source.is_url and source.key != "'self'"))
+    return _first(
+        Kind.ALLOW_LIST,
+        (source for source in _scripts(policy) if source.is_url and source.key != "'self'"),
+    )
 
 
 def _dynamic_alone(policy: Policy) -> Fault | None:
@@ -221,7 +282,11 @@ def _trusted_types(policy: Policy) -> Fault | None:
     """Nothing to say where no script runs at all."""
     sinks = policy.get("require-trusted-types-for")
     demanded = sinks is not None and "'script'" in (word.lower() for word in sinks.values)
-    return Kind.NO_TRUSTED_TYPES.about() if not demanded and allowed(policy, "script-src-elem") else None
+    return (
+        Kind.NO_TRUSTED_TYPES.about()
+        if not demanded and allowed(policy, "script-src-elem")
+        else None
+    )
 
 
 def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
@@ -232,7 +297,14 @@ def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
 
 
 def _ip_source(policy: Policy) -> Fault | None:
-    return _first(Kind.IP_SOURCE, (source for _, source in _listed(policy) if source.shape == "host" and _is_address(source.host)))
+    return _first(
+        Kind.IP_SOURCE,
+        (
+            source
+            for _, source in _listed(policy)
+            if source.shape == "host" and _is_address(source.host)
+        ),
+    )
 
 
 def _is_address(host: str) -> bool:
@@ -243,12 +315,19 @@ def _is_address(host: str) -> bool:
 
 
 def _nonce_short(policy: Policy) -> Fault | None:
-    short = any(source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE for _, source in _listed(policy))
+    short = any(
+        source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE
+        for _, source in _listed(policy)
+    )
     return Kind.NONCE_SHORT.about() if short else None
 
 
 def _insecure(policy: Policy) -> Fault | None:
-    found = ((source, name) for name, source in _listed(policy) if source.text.lower().startswith("http://"))
+    found = (
+        (source, name)
+        for name, source in _listed(policy)
+        if source.text.lower().startswith("http://")
+    )
     return next((Kind.INSECURE_SOURCE.about(source.text, name) for source, name in found), None)
 
 

@@ -21,7 +21,8 @@ _ANY_CASE = re.IGNORECASE | re.ASCII
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", _ANY_CASE)
 # Underscores are outside the grammar, yet browsers take them in host names.
 _HOST = re.compile(
-    r"(?:([a-z][a-z0-9+.-]*)://)?(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]+|\*))?(/[^?#]*)?", _ANY_CASE
+    r"(?:([a-z][a-z0-9+.-]*)://)?(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]+|\*))?(/[^?#]*)?",
+    _ANY_CASE,
 )
 _NONCE = re.compile(r"'nonce-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
 _HASH = re.compile(r"'((?:url-|eval-)?sha(?:256|384|512))-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
@@ -69,7 +70,15 @@ def read(text: str) -> Source:
         return Source(low, text, "scheme", scheme=found[1].lower())
     if (found := _HOST.fullmatch(text)) and len(found[2]) <= _MAX_HOST:
         scheme, host, port, path = (part or "" for part in found.groups())
-        return Source(low[: len(low) - len(path)] + path, text, "host", scheme.lower(), host.lower(), port, path)
+        return Source(
+            low[: len(low) - len(path)] + path,
+            text,
+            "host",
+            scheme.lower(),
+            host.lower(),
+            port,
+            path,
+        )
     if found := _NONCE.fullmatch(text):
         return Source(f"'nonce-{found[1]}'", text, "nonce")
     if found := _HASH.fullmatch(text):
@@ -92,7 +101,13 @@ def fault_of(text: str) -> Fault | None:
     if low.startswith("'"):
         if source.shape != "other":
             return None
-        kind = Kind.BAD_NONCE if low.startswith("'nonce-") else Kind.BAD_HASH if low.startswith("'sha") else Kind.UNKNOWN_KEYWORD
+        kind = (
+            Kind.BAD_NONCE
+            if low.startswith("'nonce-")
+            else Kind.BAD_HASH
+            if low.startswith("'sha")
+            else Kind.UNKNOWN_KEYWORD
+        )
         return kind.about(text)
     if f"'{low}'" in KEYWORDS or _BARE_WORDS.fullmatch(text):
         return Kind.UNQUOTED.about(text)
@@ -112,9 +127,15 @@ def covers(wide: Source, narrow: Source) -> bool:
     if wide.shape == "any":
         return narrow.key == "'self'" or (narrow.shape in _URLS and narrow.scheme in _NETWORK)
     if wide.shape == "scheme":
-        return narrow.shape in _URLS and (narrow.scheme == wide.scheme or (wide.scheme, narrow.scheme) in _UPGRADES)
+        return narrow.shape in _URLS and (
+            narrow.scheme == wide.scheme or (wide.scheme, narrow.scheme) in _UPGRADES
+        )
     if wide.shape == "host":
-        return narrow.shape == "host" and _covers_origin(wide, narrow) and _covers_path(wide.path, narrow.path)
+        return (
+            narrow.shape == "host"
+            and _covers_origin(wide, narrow)
+            and _covers_path(wide.path, narrow.path)
+        )
     return (wide.key, narrow.key) == ("'unsafe-eval'", "'wasm-unsafe-eval'")
 
 
@@ -124,7 +145,9 @@ def _covers_origin(wide: Source, narrow: Source) -> bool:
         return False
     if wide.port != "*" and not (wide.port == narrow.port and (same or not wide.port)):
         return False
-    return wide.host in ("*", narrow.host) or (wide.host.startswith("*.") and narrow.host.endswith(wide.host[1:]))
+    return wide.host in ("*", narrow.host) or (
+        wide.host.startswith("*.") and narrow.host.endswith(wide.host[1:])
+    )
 
 
 def _covers_path(wide: str, narrow: str) -> bool:
@@ -144,7 +167,12 @@ def meet(one: Sources, other: Sources) -> Sources:
             if source.key in REPORTING_KEYWORDS or _within(source, theirs):
                 both.setdefault(source.key, source)
             elif source.shape == "host" and not source.scheme and source.port in ("", "*"):
-                secure = replace(source, key=f"https://{source.key}", text=f"https://{source.text}", scheme="https")
+                secure = replace(
+                    source,
+                    key=f"https://{source.key}",
+                    text=f"https://{source.text}",
+                    scheme="https",
+                )
                 if _within(secure, theirs):
                     both.setdefault(secure.key, secure)
     lost = (_switches(one) | _switches(other)) - _switches(both)

@@ -12,7 +12,9 @@ from typing import Literal, TypeAlias
 
 from sidecar.policy import faults
 
-Grammar: TypeAlias = Literal["sources", "flags", "names", "types", "sinks", "uris", "token", "webrtc", "valueless"]
+Grammar: TypeAlias = Literal[
+    "sources", "flags", "names", "types", "sinks", "uris", "token", "webrtc", "valueless"
+]
 """How a directive's value is read, and so how two of them merge.
 
 `sources`: a source list; `flags`: sandbox tokens, each a grant; `names`: Trusted Types policy names;
@@ -89,7 +91,9 @@ KEYWORDS = frozenset(
 )
 """Keyword sources (section 2.3.1), in lower case with their quotes."""
 
-REPORTING_KEYWORDS = frozenset({"'report-sample'", "'report-sha256'", "'report-sha384'", "'report-sha512'"})
+REPORTING_KEYWORDS = frozenset(
+    {"'report-sample'", "'report-sha256'", "'report-sha384'", "'report-sha512'"}
+)
 """Keywords that say what is told, and allow nothing."""
 
 BROAD = frozenset({"*", "http:", "https:", "ws:", "wss:", "data:", "blob:", "filesystem:"})
@@ -109,13 +113,28 @@ SANDBOX_FLAGS = frozenset(
 class Kind(faults.Kind):
     """All that can be wrong in a policy's text, and the weaknesses that need no context to be seen."""
 
-    TOO_LONG = "csp-too-long", "invalid", "The value is longer than 64 KiB; only its start was read.", "Shorten the policy."
-    TOO_MANY = "csp-too-many", "invalid", "The value has more than 1,000 words; only its start was read.", "Shorten the policy."
+    TOO_LONG = (
+        "csp-too-long",
+        "invalid",
+        "The value is longer than 64 KiB; only its start was read.",
+        "Shorten the policy.",
+    )
+    TOO_MANY = (
+        "csp-too-many",
+        "invalid",
+        "The value has more than 1,000 words; only its start was read.",
+        "Shorten the policy.",
+    )
     NOT_ASCII = (
         "csp-not-ascii", "invalid", "Browsers skip the directive {part}: it has characters outside ASCII.",
         "Write host names in Punycode and paths percent-encoded.",
     )  # fmt: skip
-    CONTROL = "csp-control", "invalid", "The word {part} has control characters and was left out.", "Write visible ASCII only."
+    CONTROL = (
+        "csp-control",
+        "invalid",
+        "The word {part} has control characters and was left out.",
+        "Write visible ASCII only.",
+    )
     REPEATED = (
         "csp-repeated", "invalid", "The directive {part} stands twice, and browsers obey the first one only.",
         "Put all sources into one {part}.",
@@ -124,7 +143,12 @@ class Kind(faults.Kind):
         "csp-unknown-directive", "invalid", "Browsers ignore {part}: it is no directive of CSP Level 3.",
         "Correct the spelling, or remove it.",
     )  # fmt: skip
-    DEPRECATED = "csp-deprecated", "invalid", "Browsers have dropped the directive {part}.", "Take it out: {hint}."
+    DEPRECATED = (
+        "csp-deprecated",
+        "invalid",
+        "Browsers have dropped the directive {part}.",
+        "Take it out: {hint}.",
+    )
     MISSING_SEMICOLON = (
         "csp-missing-semicolon", "invalid", "The directive name {part} stands among the sources of another directive.",
         "Put a semicolon before {part}.",
@@ -152,9 +176,24 @@ class Kind(faults.Kind):
         "csp-none-with-others", "invalid", "In {part} the keyword 'none' stands beside other sources and so has no effect.",
         "Remove 'none', or everything else.",
     )  # fmt: skip
-    VALUE_UNEXPECTED = "csp-value-unexpected", "invalid", "The directive {part} takes no value.", "Write {part} alone."
-    VALUE_MISSING = "csp-value-missing", "invalid", "The directive {part} has no effect without a value.", "Give it its value."
-    BAD_FLAG = "csp-bad-flag", "invalid", "Browsers ignore {part} in sandbox.", "Use the sandbox tokens of the HTML standard."
+    VALUE_UNEXPECTED = (
+        "csp-value-unexpected",
+        "invalid",
+        "The directive {part} takes no value.",
+        "Write {part} alone.",
+    )
+    VALUE_MISSING = (
+        "csp-value-missing",
+        "invalid",
+        "The directive {part} has no effect without a value.",
+        "Give it its value.",
+    )
+    BAD_FLAG = (
+        "csp-bad-flag",
+        "invalid",
+        "Browsers ignore {part} in sandbox.",
+        "Use the sandbox tokens of the HTML standard.",
+    )
     BAD_WORD = (
         "csp-bad-word", "invalid", "The word {part} cannot stand in a directive and was left out.",
         "Write each source on its own, without comma, semicolon or white space.",

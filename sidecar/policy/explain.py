@@ -54,20 +54,72 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
         names = line.named.rule.header or ("Set-Cookie",)
         checks = [check for check in route.checks if check.index == index]
         if not checks:
-            steps.append(Step(line.name, ", ".join(names), line.mode, line.ceiling, origin, False, f"off ({line.ceiling})", None))
+            steps.append(
+                Step(
+                    line.name,
+                    ", ".join(names),
+                    line.mode,
+                    line.ceiling,
+                    origin,
+                    False,
+                    f"off ({line.ceiling})",
+                    None,
+                )
+            )
         for check in checks:
-            failed = next((condition.text for condition in check.when if not condition.holds(facts, seen)), None)
+            failed = next(
+                (condition.text for condition in check.when if not condition.holds(facts, seen)),
+                None,
+            )
             if failed is not None:
-                steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, False, f"not so: {failed}", None))
+                steps.append(
+                    Step(
+                        line.name,
+                        check.header,
+                        line.mode,
+                        line.ceiling,
+                        origin,
+                        False,
+                        f"not so: {failed}",
+                        None,
+                    )
+                )
                 continue
             found = check.judge(facts, seen)
             if not found:
-                steps.append(Step(line.name, check.header, line.mode, line.ceiling, origin, True, "already right", None))
-            steps.extend(Step(line.name, finding.header, line.mode, line.ceiling, origin, True, _reason(finding, facts), finding) for finding in found)
+                steps.append(
+                    Step(
+                        line.name,
+                        check.header,
+                        line.mode,
+                        line.ceiling,
+                        origin,
+                        True,
+                        "already right",
+                        None,
+                    )
+                )
+            steps.extend(
+                Step(
+                    line.name,
+                    finding.header,
+                    line.mode,
+                    line.ceiling,
+                    origin,
+                    True,
+                    _reason(finding, facts),
+                    finding,
+                )
+                for finding in found
+            )
             if found and found[0].made:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:
-                twins = [one for finding in found if (one := twin(finding, route.trials[index], facts.scheme, seen))]
+                twins = [
+                    one
+                    for finding in found
+                    if (one := twin(finding, route.trials[index], facts.scheme, seen))
+                ]
                 tried += added(tuple(twins))
                 for name, value in added(tuple(twins)):
                     seen[name.lower()] = (*seen.get(name.lower(), ()), value)
@@ -91,4 +143,8 @@ def _reason(finding: Finding, facts: Facts) -> str:
         return f"{_WHAT[finding.kind]}: {fault.text if fault else ''} {finding.action} only judges"
     if finding.after is None:
         return f"{_WHAT[finding.kind]}; {finding.action} only judges"
-    return _WHAT[finding.kind] if finding.made else f"{_WHAT[finding.kind]}; only told, the mode is {finding.mode}"
+    return (
+        _WHAT[finding.kind]
+        if finding.made
+        else f"{_WHAT[finding.kind]}; only told, the mode is {finding.mode}"
+    )

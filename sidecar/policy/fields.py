@@ -44,7 +44,9 @@ FEATURES = frozenset(
     ).split()
 )
 """Policy-controlled features of the standards and of shipped drafts."""
-POWERFUL = frozenset("bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial usb window-management".split())
+POWERFUL = frozenset(
+    "bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial usb window-management".split()
+)
 """Features that reach devices, money or the person."""
 
 _OWS = " \t"
@@ -55,7 +57,12 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 class Kind(faults.Kind):
     """All that can be wrong with a structured field."""
 
-    TOO_LONG = "sf-too-long", "invalid", "The value is longer than 64 KiB and was not read.", "Shorten it."
+    TOO_LONG = (
+        "sf-too-long",
+        "invalid",
+        "The value is longer than 64 KiB and was not read.",
+        "Shorten it.",
+    )
     BAD_SYNTAX = (
         "sf-bad-syntax", "invalid", "Browsers drop the whole header: it is no structured {hint}.", "Correct the syntax (RFC 9651).",
     )  # fmt: skip
@@ -66,7 +73,12 @@ class Kind(faults.Kind):
         "pp-old-syntax", "invalid", "Browsers drop the whole header: it is written as the old Feature-Policy was.",
         "Write geolocation=(self), camera=() with commas and without single quotes.",
     )  # fmt: skip
-    UNKNOWN_FEATURE = "pp-unknown-feature", "invalid", "Browsers know no feature {part} and ignore it.", "Correct its spelling, or remove it."
+    UNKNOWN_FEATURE = (
+        "pp-unknown-feature",
+        "invalid",
+        "Browsers know no feature {part} and ignore it.",
+        "Correct its spelling, or remove it.",
+    )
     NOT_ALLOWLIST = (
         "pp-not-allowlist", "invalid", "The value of {part} is no allowlist, so the feature is off for everyone.",
         "Write {part}=(), {part}=(self) or {part}=*.",
@@ -180,7 +192,11 @@ def wider(app: Member, ours: Member) -> Member:
     if _is_all(mine) or theirs.keys() <= mine.keys():
         return app
     parameters = {**ours[1], **app[1]}
-    return (Token("*"), parameters) if _is_all(theirs) else ([*{**theirs, **mine}.values()], parameters)
+    return (
+        (Token("*"), parameters)
+        if _is_all(theirs)
+        else ([*{**theirs, **mine}.values()], parameters)
+    )
 
 
 def _items(member: Member) -> list[Item]:
@@ -191,7 +207,11 @@ def _items(member: Member) -> list[Item]:
 
 def _entries(member: Member) -> dict[tuple[str, str], Item]:
     """Tokens and strings of a list by type and text, since "self" and self are two things."""
-    return {(type(bare).__name__, str(bare)): (bare, own) for bare, own in _items(member) if isinstance(bare, Token | str)}
+    return {
+        (type(bare).__name__, str(bare)): (bare, own)
+        for bare, own in _items(member)
+        if isinstance(bare, Token | str)
+    }
 
 
 def _is_all(entries: dict[tuple[str, str], Item]) -> bool:
@@ -204,7 +224,11 @@ def judge_permissions(text: str) -> tuple[Fault, ...]:
     if parsed.value is None:
         is_old = parsed.faults[0].kind is Kind.BAD_SYNTAX and _OLD_SYNTAX.search(text)
         return (Kind.OLD_SYNTAX.about(),) if is_old else parsed.faults
-    found = (fault for feature, member in parsed.value.items() for fault in _feature_faults(feature, member))
+    found = (
+        fault
+        for feature, member in parsed.value.items()
+        for fault in _feature_faults(feature, member)
+    )
     return (*parsed.faults, *found)
 
 
@@ -231,7 +255,11 @@ def _is_origin(bare: object) -> bool:
 def judge_endpoints(text: str) -> tuple[Fault, ...]:
     """What is wrong with Reporting-Endpoints (https://www.w3.org/TR/reporting-1/#header)."""
     parsed = parse_dictionary(text)
-    found = (Kind.BAD_ENDPOINT.about(name) for name, member in (parsed.value or {}).items() if not _is_endpoint(member[0]))
+    found = (
+        Kind.BAD_ENDPOINT.about(name)
+        for name, member in (parsed.value or {}).items()
+        if not _is_endpoint(member[0])
+    )
     return (*parsed.faults, *found)
 
 
@@ -253,7 +281,14 @@ def judge_integrity(text: str) -> tuple[Fault, ...]:
     found = [Kind.UNKNOWN_DESTINATION.about(key) for key in parsed.value if key not in _INTEGRITY]
     for key, known in _INTEGRITY.items():
         entries = _entries(parsed.value.get(key, ([], {})))
-        found += [Kind.UNKNOWN_DESTINATION.about(word) for kind, word in entries if kind != "Token" or (known and word not in known)]
-        if key == "blocked-destinations" and not {("Token", word) for word in known or ()} & entries.keys():
+        found += [
+            Kind.UNKNOWN_DESTINATION.about(word)
+            for kind, word in entries
+            if kind != "Token" or (known and word not in known)
+        ]
+        if (
+            key == "blocked-destinations"
+            and not {("Token", word) for word in known or ()} & entries.keys()
+        ):
             found.append(Kind.NO_DESTINATIONS.about())
     return (*parsed.faults, *found)

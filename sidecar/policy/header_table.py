@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Group: TypeAlias = Literal[
-    "content", "transport", "framing", "cross-origin", "cors", "reporting", "session", "caching", "disclosure", "deprecated"
+    "content",
+    "transport",
+    "framing",
+    "cross-origin",
+    "cors",
+    "reporting",
+    "session",
+    "caching",
+    "disclosure",
+    "deprecated",
 ]
 Grammar: TypeAlias = Literal[
     "csp", "permissions", "endpoints", "integrity", "dictionary", "item", "boolean", "hsts", "referrer", "cache",
@@ -21,7 +30,9 @@ Grammar: TypeAlias = Literal[
 """How a value is read; `token` and `exact` are single words, and case counts in the latter alone."""
 Scope: TypeAlias = Literal["documents", "all", "https", "logout"]
 """Where the header has an effect: pages (and workers), every answer, answers over HTTPS, the answer to a logout."""
-Repeats: TypeAlias = Literal["first", "last", "union", "intersect", "invalid", "conflict-blocks", "separate"]
+Repeats: TypeAlias = Literal[
+    "first", "last", "union", "intersect", "invalid", "conflict-blocks", "separate"
+]
 """How browsers take several copies: the first counts; they are one list in which the last entry counts; they are
 one list; all of them hold; none of them counts; they block unless they agree; each is a header of its own."""
 

@@ -15,7 +15,18 @@ from sidecar.policy import cookies, csp, faults, fields, tokens
 from sidecar.policy.faults import MAX_TEXT, Fault
 from sidecar.policy.header_table import ALL, DISCLOSURE, Grammar, Header
 
-__all__ = ["ALL", "CSP_NAMES", "DISCLOSURE", "MERGEABLE", "Header", "Kind", "collapse", "get", "judge", "merge"]
+__all__ = [
+    "ALL",
+    "CSP_NAMES",
+    "DISCLOSURE",
+    "MERGEABLE",
+    "Header",
+    "Kind",
+    "collapse",
+    "get",
+    "judge",
+    "merge",
+]
 
 CSP_NAMES = frozenset({"content-security-policy", "content-security-policy-report-only"})
 
@@ -27,15 +38,45 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#]+", re.IGNORECASE | re.ASCII
 class Kind(faults.Kind):
     """What can be wrong with a header beyond the faults of its grammar."""
 
-    INVALID = "header-invalid-value", "invalid", "Browsers ignore the value {part}.", "Write one of: {hint}."
+    INVALID = (
+        "header-invalid-value",
+        "invalid",
+        "Browsers ignore the value {part}.",
+        "Write one of: {hint}.",
+    )
     NOT_AN_ORIGIN = (
         "header-not-an-origin", "invalid", "Browsers refuse {part}: it is not one origin.", "Write one origin as https://example.com, or *.",
     )  # fmt: skip
-    NOT_A_NUMBER = "header-not-a-number", "invalid", "Browsers ignore {part}: it is no whole number.", "Write seconds in digits."
-    NOT_JSON = "header-not-json", "invalid", "Browsers ignore the value: it is no JSON.", "Correct the JSON."
-    NOT_A_BOOLEAN = "header-not-a-boolean", "invalid", "Browsers ignore the value {part}.", "Write ?1 or ?0."
-    WEAK = "header-weak-value", "weak", "The value {part} protects little. {hint}", "Use a stricter value than {part}."
-    DISCLOSES = "header-discloses", "weak", "The header {part} tells strangers what runs here.", "Remove {part}."
+    NOT_A_NUMBER = (
+        "header-not-a-number",
+        "invalid",
+        "Browsers ignore {part}: it is no whole number.",
+        "Write seconds in digits.",
+    )
+    NOT_JSON = (
+        "header-not-json",
+        "invalid",
+        "Browsers ignore the value: it is no JSON.",
+        "Correct the JSON.",
+    )
+    NOT_A_BOOLEAN = (
+        "header-not-a-boolean",
+        "invalid",
+        "Browsers ignore the value {part}.",
+        "Write ?1 or ?0.",
+    )
+    WEAK = (
+        "header-weak-value",
+        "weak",
+        "The value {part} protects little. {hint}",
+        "Use a stricter value than {part}.",
+    )
+    DISCLOSES = (
+        "header-discloses",
+        "weak",
+        "The header {part} tells strangers what runs here.",
+        "Remove {part}.",
+    )
     DEPRECATED = "header-deprecated", "weak", "The header {part} is out of use.", "{hint}"
 
 
@@ -87,7 +128,11 @@ def judge(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
         return cookies.judge(value, scheme)
     found = [*_JUDGES[row.grammar](row, value)]
     word = value.strip(_OWS).lower() if row.grammar != "item" else _word(row, value)
-    found += [Kind.WEAK.about(value, why) for weak, why in row.weak if word == weak or word.startswith(f"{weak};")]
+    found += [
+        Kind.WEAK.about(value, why)
+        for weak, why in row.weak
+        if word == weak or word.startswith(f"{weak};")
+    ]
     if row.group == "disclosure":
         found.append(Kind.DISCLOSES.about(row.name))
     if row.deprecated and not (row.strong and word == row.strong):
@@ -103,7 +148,11 @@ def _judge_word(row: Header, value: str) -> tuple[Fault, ...]:
 
 def _judge_origin(_row: Header, value: str) -> tuple[Fault, ...]:
     text = value.strip(_OWS)
-    return () if text in ("*", "null") or _ORIGIN.fullmatch(text) else (Kind.NOT_AN_ORIGIN.about(text),)
+    return (
+        ()
+        if text in ("*", "null") or _ORIGIN.fullmatch(text)
+        else (Kind.NOT_AN_ORIGIN.about(text),)
+    )
 
 
 def _judge_number(_row: Header, value: str) -> tuple[Fault, ...]:
@@ -149,7 +198,9 @@ _JUDGES: Mapping[Grammar, _Judge] = {
 
 _MERGERS: Mapping[Grammar, Callable[[str, str, bool], str]] = {
     "csp": lambda app, ours, widen: csp.merge_text(app, ours, widen=widen),
-    "permissions": lambda app, ours, widen: fields.merge_dictionary(app, ours, fields.wider if widen else fields.narrower),
+    "permissions": lambda app, ours, widen: fields.merge_dictionary(
+        app, ours, fields.wider if widen else fields.narrower
+    ),
     "endpoints": lambda app, ours, _: fields.merge_dictionary(app, ours),
     "dictionary": lambda app, ours, _: fields.merge_dictionary(app, ours),
     "integrity": lambda app, ours, _: fields.merge_dictionary(app, ours, fields.both_lists),
@@ -158,7 +209,9 @@ _MERGERS: Mapping[Grammar, Callable[[str, str, bool], str]] = {
     "site-data": lambda app, ours, _: tokens.merge_words(app, ours, '"*"', fold=False),
 }
 
-MERGEABLE: frozenset[str] = frozenset(row.key for row in ALL if row.grammar in _MERGERS and not row.deprecated)
+MERGEABLE: frozenset[str] = frozenset(
+    row.key for row in ALL if row.grammar in _MERGERS and not row.deprecated
+)
 """Names, in lower case, of the headers that `merge` knows a rule for."""
 
 
@@ -175,4 +228,6 @@ def merge(name: str, app_value: str, our_value: str, *, widen: bool = False) -> 
     row = get(name)
     if row is None or row.key not in MERGEABLE:
         raise ValueError(f"{name} cannot be merged; use set, default or append")
-    return _MERGERS[row.grammar](app_value, our_value, widen) if app_value.strip(_OWS) else our_value
+    return (
+        _MERGERS[row.grammar](app_value, our_value, widen) if app_value.strip(_OWS) else our_value
+    )

@@ -49,7 +49,9 @@ class Decision(NamedTuple):
         return any(finding.made for finding in self.findings)
 
 
-def decide_by(checks: tuple[Check, ...], facts: Facts, keys: Mapping[int, str] = _NO_KEYS) -> Decision:
+def decide_by(
+    checks: tuple[Check, ...], facts: Facts, keys: Mapping[int, str] = _NO_KEYS
+) -> Decision:
     """Judge one answer by checks, in order; each sees what the ones before it made.
 
     `keys` holds the reports' key of each rule in trial that has a twin, by the rule's index.
@@ -77,7 +79,10 @@ def decide_by(checks: tuple[Check, ...], facts: Facts, keys: Mapping[int, str] =
                         one = twin(finding, keys[check.index], facts.scheme, seen)
                         if one is not None:
                             twins.append(one)
-                            for name, value in one.lines:  # a second rule in trial sees that the place is taken
+                            for (
+                                name,
+                                value,
+                            ) in one.lines:  # a second rule in trial sees that the place is taken
                                 seen[name.lower()] = (*seen.get(name.lower(), ()), value)
     if twins:
         fields = [*fields, *added(tuple(twins))]
@@ -91,9 +96,28 @@ class Verdict:
     they make of it; `remembered` tells whether it will come again.
     """
 
-    __slots__ = ("_added", "_altered", "_places", "_watching", "added", "changed", "findings", "remembered", "skipped", "twins")
+    __slots__ = (
+        "_added",
+        "_altered",
+        "_places",
+        "_watching",
+        "added",
+        "changed",
+        "findings",
+        "remembered",
+        "skipped",
+        "twins",
+    )
 
-    def __init__(self, decision: Decision, watching: Mapping[bytes, bool], places: tuple[Place, ...], added: RawFields, *, remembered: bool) -> None:
+    def __init__(
+        self,
+        decision: Decision,
+        watching: Mapping[bytes, bool],
+        places: tuple[Place, ...],
+        added: RawFields,
+        *,
+        remembered: bool,
+    ) -> None:
         self.findings: tuple[Finding, ...] = decision.findings
         self.skipped = decision.skipped
         self.twins = decision.twins
@@ -141,11 +165,18 @@ class Judge:
 
     __slots__ = ("_asks", "_checks", "_keys", "_verdicts", "_watching")
 
-    def __init__(self, checks: tuple[Check, ...], keys: Mapping[int, str] = _NO_KEYS, looks: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        checks: tuple[Check, ...],
+        keys: Mapping[int, str] = _NO_KEYS,
+        looks: frozenset[bytes] = frozenset(),
+    ) -> None:
         self._checks = checks
         self._keys = keys
         self._watching = _Watching(looks.union(*(check.looks() for check in checks)))
-        self._asks: tuple[Ask, ...] = tuple(dict.fromkeys(ask for check in checks for ask in check.asks()))
+        self._asks: tuple[Ask, ...] = tuple(
+            dict.fromkeys(ask for check in checks for ask in check.asks())
+        )
         self._verdicts: dict[Hashable, Verdict] = {}
 
     def __call__(self, facts: Facts) -> Verdict:
@@ -169,8 +200,13 @@ class Judge:
             else:
                 places[-1].append(line)
         added = places.pop()
-        instead = tuple(None if place == [line] else tuple(place) for place, line in zip(places, watched, strict=True))
-        keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_OCTETS and not any(name.lower() == _SECRET for name, _ in watched)
+        instead = tuple(
+            None if place == [line] else tuple(place)
+            for place, line in zip(places, watched, strict=True)
+        )
+        keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_OCTETS and not any(
+            name.lower() == _SECRET for name, _ in watched
+        )
         verdict = Verdict(decision, self._watching, instead, added, remembered=keep)
         if keep:
             if len(self._verdicts) >= REMEMBERED:

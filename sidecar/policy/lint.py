@@ -30,7 +30,10 @@ def refused(resolved: Resolved) -> tuple[Problem, ...]:
     """The errors alone."""
     return tuple(
         dict.fromkeys(
-            _placed(resolved, at, named, problem) for at, route in enumerate(resolved.routes) for named in _active(route) for problem in refusals(named.rule)
+            _placed(resolved, at, named, problem)
+            for at, route in enumerate(resolved.routes)
+            for named in _active(route)
+            for problem in refusals(named.rule)
         )
     )
 
@@ -47,7 +50,9 @@ def _found(resolved: Resolved) -> Iterator[Problem]:
             if position is not None:
                 yield _placed(resolved, at, rules[position], problem)
             else:
-                yield replace(problem, path=problem.path if is_default else ("routes", at, *problem.path))
+                yield replace(
+                    problem, path=problem.path if is_default else ("routes", at, *problem.path)
+                )
 
 
 def _active(route: NamedRoute) -> tuple[NamedRule, ...]:
@@ -58,13 +63,17 @@ def _placed(resolved: Resolved, at: int, named: NamedRule, problem: Problem) -> 
     """The problem of one rule, whose path leads to a key of the rule, at its place in the file."""
     extends = resolved.policy.extends or ()
     own = [layer for layer in named.origin.values() if layer not in extends]
-    layer = named.origin.get(str(problem.path[0])) if problem.path else max(own, default=None)  # "route ..." before "policy"
+    layer = (
+        named.origin.get(str(problem.path[0])) if problem.path else max(own, default=None)
+    )  # "route ..." before "policy"
     layer = layer or next(iter(named.origin.values()))
     inside: Path = ("rules", named.name, *problem.path)
     if layer == "policy":
         return replace(problem, message=f"rule {named.name!r}: {problem.message}", path=inside)
     if layer not in extends:
-        return replace(problem, message=f"rule {named.name!r}: {problem.message}", path=("routes", at, *inside))
+        return replace(
+            problem, message=f"rule {named.name!r}: {problem.message}", path=("routes", at, *inside)
+        )
     return replace(
         problem,
         message=f"preset {layer}, rule {named.name!r}: {problem.message}",

@@ -34,13 +34,30 @@ def policy_problems(resolved: Resolved) -> Iterator[Problem]:
     """What an enforced policy lacks for its review: who answers for it, what to expect, how to undo it."""
     policy = resolved.policy
     enforced = [
-        named for route in resolved.routes for named in route.rules if lowest(policy.mode or "report-only", route.mode, named.rule.mode) == "enforce"
+        named
+        for route in resolved.routes
+        for named in route.rules
+        if lowest(policy.mode or "report-only", route.mode, named.rule.mode) == "enforce"
     ]
-    for key, lacks in (("owner", "nobody to ask"), ("expected", "no word on what will be seen"), ("rollback", "no word on how to undo it")):
-        names = dict.fromkeys(named.name for named in enforced if not (getattr(policy, key) or getattr(named.rule, key)))
+    for key, lacks in (
+        ("owner", "nobody to ask"),
+        ("expected", "no word on what will be seen"),
+        ("rollback", "no word on how to undo it"),
+    ):
+        names = dict.fromkeys(
+            named.name
+            for named in enforced
+            if not (getattr(policy, key) or getattr(named.rule, key))
+        )
         if names:
             shown = ", ".join([*names][:5]) + (", ..." if len(names) > 5 else "")
-            yield Problem(f"enforced with {lacks}: {shown}", f"add {key}: to the policy or the rule", ("mode",), "warning", code=f"enforced-without-{key}")
+            yield Problem(
+                f"enforced with {lacks}: {shown}",
+                f"add {key}: to the policy or the rule",
+                ("mode",),
+                "warning",
+                code=f"enforced-without-{key}",
+            )
 
 
 def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator[Finding]:
@@ -76,7 +93,9 @@ def _given(rules: Sequence[NamedRule]) -> tuple[_Given, ...]:
     )
 
 
-def _warn(code: str, message: str, cure: str, path: Path = (), severity: Severity = "warning") -> Problem:
+def _warn(
+    code: str, message: str, cure: str, path: Path = (), severity: Severity = "warning"
+) -> Problem:
     return Problem(message, cure, path, severity, code=code)
 
 
@@ -85,10 +104,20 @@ def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterato
         return
     above = next((one for one in earlier if match_covers(one.match, route.match)), None)
     if above is not None:
-        yield _warn("route-shadowed", f"route {route.name!r} is never reached: {above.name!r} above it takes all its requests", "put it above", ("match",))
+        yield _warn(
+            "route-shadowed",
+            f"route {route.name!r} is never reached: {above.name!r} above it takes all its requests",
+            "put it above",
+            ("match",),
+        )
     for at, host in enumerate(route.match.host or ()):
         if "/" in host:
-            yield _warn("route-never-matches", f"host {host!r} matches no request: a host name has no slash", "write the name alone", ("match", "host", at))
+            yield _warn(
+                "route-never-matches",
+                f"host {host!r} matches no request: a host name has no slash",
+                "write the name alone",
+                ("match", "host", at),
+            )
 
 
 def _clashes(rules: Sequence[NamedRule]) -> Iterator[Finding]:
@@ -107,28 +136,61 @@ def _clashes(rules: Sequence[NamedRule]) -> Iterator[Finding]:
 
 def _clash(header: str, first: NamedRule, second: NamedRule) -> tuple[str, str, str, str] | None:
     one, other = first.rule, second.rule
-    if (one.mode, one.share) != (other.mode, other.share) or header in {name.lower() for name in (other.when.response if other.when else None) or ()}:
-        return None  # an enforced rule beside a candidate, or a rule that looks at what the other made
+    if (one.mode, one.share) != (other.mode, other.share) or header in {
+        name.lower() for name in (other.when.response if other.when else None) or ()
+    }:
+        return (
+            None  # an enforced rule beside a candidate, or a rule that looks at what the other made
+        )
     gives = one.action in ("set", "default", "append", "merge")
     name = next(name for name in one.header or () if name.lower() == header)
     if when_covers(other.when, one.when):
         if gives and other.action == "remove":
-            return "first", "rule-undone", f"what it does to {name} is undone: {second.name!r} removes it afterwards", "remove one of the two"
+            return (
+                "first",
+                "rule-undone",
+                f"what it does to {name} is undone: {second.name!r} removes it afterwards",
+                "remove one of the two",
+            )
         if other.action == "set" and (gives or one.action == "remove"):
-            return "first", "rule-overwritten", f"what it does to {name} is overwritten: {second.name!r} sets it afterwards", "remove one of the two, or give them conditions"
+            return (
+                "first",
+                "rule-overwritten",
+                f"what it does to {name} is overwritten: {second.name!r} sets it afterwards",
+                "remove one of the two, or give them conditions",
+            )
     if when_covers(one.when, other.when):
         if one.action == "set" and other.action == "default":
-            return "second", "rule-idle", f"{name} always stands already: {first.name!r} sets it before", "remove one of the two"
+            return (
+                "second",
+                "rule-idle",
+                f"{name} always stands already: {first.name!r} sets it before",
+                "remove one of the two",
+            )
         if one.action == "remove" and other.action == "require":
-            return "second", "rules-clash", f"it demands {name}, which {first.name!r} removes before", "remove one of the two"
+            return (
+                "second",
+                "rules-clash",
+                f"it demands {name}, which {first.name!r} removes before",
+                "remove one of the two",
+            )
         if gives and other.action == "forbid" and other.value is None:
-            return "second", "rules-clash", f"it forbids {name}, which {first.name!r} writes before", "remove one of the two"
+            return (
+                "second",
+                "rules-clash",
+                f"it forbids {name}, which {first.name!r} writes before",
+                "remove one of the two",
+            )
     return None
 
 
 def _destinations(given: Sequence[_Given]) -> Iterator[Finding]:
     """Reports that go nowhere: no destination, or one that the route's own Reporting-Endpoints does not name."""
-    declared = [fields.parse_dictionary(one.text).value or {} for one in given if one.key == "reporting-endpoints"]
+    declared = [
+        fields.parse_dictionary(one.text).value or {}
+        for one in given
+        if one.key == "reporting-endpoints"
+    ]
     for one in given:
         row = headers.get(one.key)
         if row is None or row.deprecated:
@@ -138,7 +200,15 @@ def _destinations(given: Sequence[_Given]) -> Iterator[Finding]:
         names = [name for name in _endpoints(row.grammar, one.text) or () if name]
         for name in names:
             if declared and not any(name in endpoints for endpoints in declared):
-                yield one.position, _warn("report-endpoint-unknown", f"Reporting-Endpoints of this route names no endpoint {name!r}", "add it there", ("value",))
+                yield (
+                    one.position,
+                    _warn(
+                        "report-endpoint-unknown",
+                        f"Reporting-Endpoints of this route names no endpoint {name!r}",
+                        "add it there",
+                        ("value",),
+                    ),
+                )
             if not declared:
                 yield one.position, _warn(
                     "report-endpoint-undeclared", f"no rule writes Reporting-Endpoints, so the service must name the endpoint {name!r}",
@@ -156,14 +226,21 @@ def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
     for policy in csp.parse(one.text) if row.grammar == "csp" else ():
         for name in _INERT:
             if policy.get(name):
-                yield _warn("csp-report-only-inert", f"{name} has no effect in {row.name}", "remove it there", ("value",))
+                yield _warn(
+                    "csp-report-only-inert",
+                    f"{name} has no effect in {row.name}",
+                    "remove it there",
+                    ("value",),
+                )
 
 
 def _endpoints(grammar: str, text: str) -> tuple[str, ...] | None:
     """The endpoints that a value reports to ("" = an address of its own); None where they cannot be told."""
     if grammar == "csp":
         directives = [one for policy in csp.parse(text) for one in policy.directives]
-        groups = [value for one in directives if one.name == "report-to" for value in one.values[:1]]
+        groups = [
+            value for one in directives if one.name == "report-to" for value in one.values[:1]
+        ]
         return (*groups, *("" for one in directives if one.name == "report-uri" and one.values))
     if grammar == "item":
         item = fields.parse_item(text).value
@@ -174,7 +251,11 @@ def _endpoints(grammar: str, text: str) -> tuple[str, ...] | None:
         return tuple(str(bare) for bare, _ in listed)
     if grammar in ("permissions", "dictionary"):
         members = fields.parse_dictionary(text).value
-        return None if members is None else tuple(name for _, parameters in members.values() for name in _group(parameters))
+        return (
+            None
+            if members is None
+            else tuple(name for _, parameters in members.values() for name in _group(parameters))
+        )
     return None
 
 
@@ -184,14 +265,31 @@ def _group(parameters: Mapping[str, object]) -> tuple[str, ...]:
 
 def _copies(given: Sequence[_Given]) -> Iterator[Finding]:
     """A candidate that says what is enforced anyway doubles every report and shows nothing."""
-    enforced = [_meaning(one.text) for one in given if one.key == "content-security-policy" and one.rule.action == "set"]
+    enforced = [
+        _meaning(one.text)
+        for one in given
+        if one.key == "content-security-policy" and one.rule.action == "set"
+    ]
     for one in given:
         if one.key == "content-security-policy-report-only" and _meaning(one.text) in enforced:
-            yield one.position, _warn("csp-report-only-copy", "it says what is enforced anyway, so every report comes twice", "keep what differs", ("value",))
+            yield (
+                one.position,
+                _warn(
+                    "csp-report-only-copy",
+                    "it says what is enforced anyway, so every report comes twice",
+                    "keep what differs",
+                    ("value",),
+                ),
+            )
 
 
 def _meaning(text: str) -> tuple[csp.Policy, ...]:
-    policies = (csp.Policy(tuple(one for one in policy.directives if one.name not in (*_REPORTING, *_INERT))) for policy in csp.parse(text))
+    policies = (
+        csp.Policy(
+            tuple(one for one in policy.directives if one.name not in (*_REPORTING, *_INERT))
+        )
+        for policy in csp.parse(text)
+    )
     return tuple(csp.normalise(policy) for policy in policies)
 
 
@@ -199,21 +297,39 @@ def _credentials(given: Sequence[_Given]) -> Iterator[Finding]:
     everyone = any(one.key == "access-control-allow-origin" and one.text == "*" for one in given)
     for one in given:
         if everyone and one.key == "access-control-allow-credentials":
-            yield one.position, _warn(
-                "cors-credentials-for-all", "any origin is let in, and browsers refuse credentials for it", "name the origin, or remove this", ("value",)
+            yield (
+                one.position,
+                _warn(
+                    "cors-credentials-for-all",
+                    "any origin is let in, and browsers refuse credentials for it",
+                    "name the origin, or remove this",
+                    ("value",),
+                ),
             )
 
 
 def _left_out(rules: Sequence[NamedRule]) -> Iterator[Finding]:
     """Pages of API documentation are of a class of their own; a rule for pages alone does not reach them."""
     on_docs = {
-        header.lower() for named in rules for header in given_headers(named.rule) if named.rule.when is None or _reaches_docs(named.rule.when.response_class)
+        header.lower()
+        for named in rules
+        for header in given_headers(named.rule)
+        if named.rule.when is None or _reaches_docs(named.rule.when.response_class)
     }
     for position, named in enumerate(rules):
         when = named.rule.when
         lost = [header for header in given_headers(named.rule) if header.lower() not in on_docs]
         if when is not None and when.response_class and "html" in when.response_class and lost:
-            yield position, _warn("docs-left-out", f"pages of API documentation (class docs) get no {lost[0]}", "add docs to the class, or a rule for it", ("when",), "info")
+            yield (
+                position,
+                _warn(
+                    "docs-left-out",
+                    f"pages of API documentation (class docs) get no {lost[0]}",
+                    "add docs to the class, or a rule for it",
+                    ("when",),
+                    "info",
+                ),
+            )
 
 
 def _reaches_docs(classes: Iterable[str] | None) -> bool:
@@ -233,7 +349,11 @@ def _size(given: Sequence[_Given]) -> Iterator[Problem]:
     total = appended + sum(largest.values())
     for kib, severity, outcome in _SIZES:
         if total > kib << 10:
-            yield _warn(f"headers-over-{kib}k", f"the rules add up to {total} bytes of headers: {outcome}", "shorten the largest", ("rules",), severity)
+            yield _warn(
+                f"headers-over-{kib}k",
+                f"the rules add up to {total} bytes of headers: {outcome}",
+                "shorten the largest",
+                ("rules",),
+                severity,
+            )
             return
-
-

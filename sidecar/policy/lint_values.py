@@ -20,7 +20,9 @@ _GIVING = ("set", "default", "append", "merge")
 _NONCE = re.compile(r"'nonce-", re.IGNORECASE)
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)
 _EMPTY_STATUS = frozenset({"204", "304"})
-_INFO = frozenset({*csp_lint.INFO, headers.Kind.DISCLOSES, tokens.Kind.HSTS_SHORT})  # a short max-age is the first step of the ladder
+_INFO = frozenset(
+    {*csp_lint.INFO, headers.Kind.DISCLOSES, tokens.Kind.HSTS_SHORT}
+)  # a short max-age is the first step of the ladder
 
 
 def refusals(rule: Rule) -> Iterator[Problem]:
@@ -39,8 +41,16 @@ def refusals(rule: Rule) -> Iterator[Problem]:
 def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
     """What is weak or without effect in one complete rule; `match` is its route's, None = the default route."""
     yield from _never(rule)
-    if rule.share is not None and (rule.action in ("require", "forbid") or rule.mode == "report-only"):
-        yield _problem("share-without-effect", "info", "the share counts only for what is enforced", "remove it", ("share",))
+    if rule.share is not None and (
+        rule.action in ("require", "forbid") or rule.mode == "report-only"
+    ):
+        yield _problem(
+            "share-without-effect",
+            "info",
+            "the share counts only for what is enforced",
+            "remove it",
+            ("share",),
+        )
     if rule.cookie is not None and rule.attributes is not None:
         yield from _cookies(rule.cookie, rule.attributes)
     for header in given_headers(rule):
@@ -72,7 +82,13 @@ def as_problem(fault: Fault, *, merged: bool = False) -> Problem:
     """A fault of a value as a finding at the value."""
     is_info = fault.kind in _INFO or (merged and fault.kind in csp_lint.ABSENT)
     cure = fault.cure.removesuffix(".")
-    return _problem(fault.kind.value, "info" if is_info else "warning", fault.text.removesuffix("."), cure[:1].lower() + cure[1:], ("value",))
+    return _problem(
+        fault.kind.value,
+        "info" if is_info else "warning",
+        fault.text.removesuffix("."),
+        cure[:1].lower() + cure[1:],
+        ("value",),
+    )
 
 
 def _hsts(text: str) -> Iterator[Problem]:
@@ -83,7 +99,13 @@ def _hsts(text: str) -> Iterator[Problem]:
             "remove preload unless every host of the domain is HTTPS for good", ("value",),
         )  # fmt: skip
     if said.include_subdomains:
-        yield _problem("hsts-subdomains", "info", "includeSubDomains binds every host below this one to HTTPS", "see that all of them have it", ("value",))
+        yield _problem(
+            "hsts-subdomains",
+            "info",
+            "includeSubDomains binds every host below this one to HTTPS",
+            "see that all of them have it",
+            ("value",),
+        )
 
 
 def _scope(rule: Rule, match: Match | None) -> Iterator[Problem]:
@@ -108,7 +130,11 @@ def _narrows(when: When | None) -> bool:
 def _at_logout(when: When | None, match: Match | None) -> bool:
     if when is not None and when.response_class == ("logout",):
         return True
-    return match is not None and match.path is not None and all(_LOGOUT.search(path) for path in match.path)
+    return (
+        match is not None
+        and match.path is not None
+        and all(_LOGOUT.search(path) for path in match.path)
+    )
 
 
 def _listed(names: list[str]) -> str:
@@ -120,11 +146,22 @@ def _never(rule: Rule) -> Iterator[Problem]:
     when = rule.when
     if when is None:
         return
-    rows: list[Header] = [row for header in rule.header or () if (row := headers.get(header)) is not None]
+    rows: list[Header] = [
+        row for header in rule.header or () if (row := headers.get(header)) is not None
+    ]
     reason = _impossible(when)
-    if when.scheme == "http" and rows and all(row.scope == "https" for row in rows) and rule.action not in ("remove", "forbid"):
+    if (
+        when.scheme == "http"
+        and rows
+        and all(row.scope == "https" for row in rows)
+        and rule.action not in ("remove", "forbid")
+    ):
         reason = f"{rows[0].name} counts over HTTPS only"
-    if when.scheme == "http" and rule.attributes is not None and rule.attributes.model_dump(exclude_none=True) == {"secure": True}:
+    if (
+        when.scheme == "http"
+        and rule.attributes is not None
+        and rule.attributes.model_dump(exclude_none=True) == {"secure": True}
+    ):
         reason = "Secure is written over HTTPS only"
     asked = {name.lower(): pattern for name, pattern in (when.response or {}).items()}
     for header in rule.header or ():
@@ -133,7 +170,13 @@ def _never(rule: Rule) -> Iterator[Problem]:
         if rule.action == "default" and asked.get(header.lower(), False) is not False:
             reason = f"{header} stands already"
     if reason:
-        yield _problem("never-applies", "warning", f"it never has an effect: {reason}", "correct the condition", ("when",))
+        yield _problem(
+            "never-applies",
+            "warning",
+            f"it never has an effect: {reason}",
+            "correct the condition",
+            ("when",),
+        )
 
 
 def _impossible(when: When) -> str:
@@ -157,16 +200,34 @@ def _cookies(pattern: str, asked: Attributes) -> Iterator[Problem]:
             "remove HttpOnly, unless the token also stands in the page", ("attributes", "HttpOnly"),
         )  # fmt: skip
     if asked.secure is False:
-        yield _problem("cookie-weakened", "warning", "Secure is taken away, so the cookie may travel over plain HTTP", "remove it", ("attributes", "Secure"))
+        yield _problem(
+            "cookie-weakened",
+            "warning",
+            "Secure is taken away, so the cookie may travel over plain HTTP",
+            "remove it",
+            ("attributes", "Secure"),
+        )
     if asked.http_only is False and not cookies.is_readable_csrf(pattern):
-        yield _problem("cookie-weakened", "warning", "HttpOnly is taken away, so injected scripts can read the cookie", "remove it", ("attributes", "HttpOnly"))
+        yield _problem(
+            "cookie-weakened",
+            "warning",
+            "HttpOnly is taken away, so injected scripts can read the cookie",
+            "remove it",
+            ("attributes", "HttpOnly"),
+        )
 
 
 def _refused_cookies(pattern: str, asked: Attributes) -> Iterator[Problem]:
     """Demands that contradict what browsers want of such a cookie (RFC 6265bis)."""
 
     def refused(reason: str, key: str) -> Problem:
-        return _problem("cookie-refused", "error", f"browsers refuse the cookie: {reason}", "change one of the two", ("attributes", key))
+        return _problem(
+            "cookie-refused",
+            "error",
+            f"browsers refuse the cookie: {reason}",
+            "change one of the two",
+            ("attributes", key),
+        )
 
     if asked.secure is False and asked.same_site == "None":
         yield refused("SameSite=None needs Secure", "SameSite")

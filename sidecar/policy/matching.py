@@ -35,7 +35,9 @@ def matcher(match: Match) -> Callable[[str, str, str], bool]:
 
 def same_path(path: str) -> str:
     """The path with encoded unreserved characters decoded; nothing else is touched."""
-    return _ENCODED_UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path) if "%" in path else path
+    return (
+        _ENCODED_UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path) if "%" in path else path
+    )
 
 
 def host_name(host: str) -> str:

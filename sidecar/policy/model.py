@@ -10,7 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+)
 
 Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
@@ -28,7 +36,16 @@ DEFAULT_ROUTE = "default"
 # RFC 9110 section 5.6.2; the framing and hop-by-hop names belong to the proxy (RFC 9110 section 7.6.1).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 PROXY_OWNED = frozenset(
-    {"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 MAX_VALUE = 16_384
 
@@ -90,7 +107,9 @@ def header_name(value: object) -> str:
     if not TOKEN.fullmatch(value):
         raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
     if value.lower() in PROXY_OWNED:
-        raise ValueError(f"{value} frames the message and belongs to the proxy; no rule may touch it")
+        raise ValueError(
+            f"{value} frames the message and belongs to the proxy; no rule may touch it"
+        )
     return value
 
 
@@ -103,7 +122,9 @@ def header_value(value: object) -> str:
         raise ValueError(f"the value must be text, got {type(value).__name__}")
     for char in value:
         if char in "\r\n\0":
-            raise ValueError("illegal header value: it contains CR, LF or NUL; write it on one line")
+            raise ValueError(
+                "illegal header value: it contains CR, LF or NUL; write it on one line"
+            )
         if char != "\t" and not " " <= char <= "~":
             raise ValueError(f"illegal header value: {char!r} is not visible ASCII")
     if len(value) > MAX_VALUE:
@@ -128,7 +149,9 @@ def _sources(item: object) -> tuple[str, ...] | bool:
     sources = tuple(header_value(source) for source in items)
     for source in sources:
         if any(char in source for char in ",;"):
-            raise ValueError(f"source {source!r} contains ',' or ';'; write one list item for each source")
+            raise ValueError(
+                f"source {source!r} contains ',' or ';'; write one list item for each source"
+            )
     return sources
 
 
@@ -136,7 +159,9 @@ def percentage(value: object) -> object:
     """`10%` as 0.1; raises ValueError with the cure."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
     if not found or not 0 < float(found[1]) <= 100:
-        raise ValueError(f"unknown percentage {value!r}; write a number above 0 and a percent sign, as 10%")
+        raise ValueError(
+            f"unknown percentage {value!r}; write a number above 0 and a percent sign, as 10%"
+        )
     return float(found[1]) / 100
 
 
@@ -157,7 +182,9 @@ def _media_types(value: object) -> object:
         raise ValueError("content-type takes a media type or a list of them")
     for item in listed:
         if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", item):
-            raise ValueError(f"unknown media type {item!r}; write type/subtype, as text/html or image/*")
+            raise ValueError(
+                f"unknown media type {item!r}; write type/subtype, as text/html or image/*"
+            )
     return tuple(item.lower() for item in listed)
 
 
@@ -181,12 +208,19 @@ def seconds(value: object) -> float:
         return value
     found = _DURATION.fullmatch(str(value))
     if not found:
-        raise ValueError(f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms")
+        raise ValueError(
+            f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms"
+        )
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def _listed_schema(**text: str) -> dict[str, Any]:
-    return {"anyOf": [{"type": "string", **text}, {"type": "array", "items": {"type": "string", **text}, "minItems": 1}]}
+    return {
+        "anyOf": [
+            {"type": "string", **text},
+            {"type": "array", "items": {"type": "string", **text}, "minItems": 1},
+        ]
+    }
 
 
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
@@ -199,20 +233,36 @@ def octets(value: object) -> object:
         return value
     found = _SIZE.fullmatch(str(value))
     if not found:
-        raise ValueError(f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB")
+        raise ValueError(
+            f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB"
+        )
     return int(found[1]) * _BYTES[found[2]]
 
 
 _TEXT_OR_LIST = _listed_schema()
 _NAMES_SCHEMA = _listed_schema(pattern=f"^{TOKEN.pattern}$")
-_STATUS_SCHEMA = {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1}]}
-_CLASSES_SCHEMA = {"anyOf": [{"enum": [*CLASSES]}, {"type": "array", "items": {"enum": [*CLASSES]}, "minItems": 1}]}
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "integer"]},
+        {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
+    ]
+}
+_CLASSES_SCHEMA = {
+    "anyOf": [{"enum": [*CLASSES]}, {"type": "array", "items": {"enum": [*CLASSES]}, "minItems": 1}]
+}
 _VALUE_SCHEMA = {
     "anyOf": [
         {"type": "string"},
-        {"type": "object", "additionalProperties": {"type": ["string", "array", "boolean", "null"], "items": {"type": "string"}}},
+        {
+            "type": "object",
+            "additionalProperties": {
+                "type": ["string", "array", "boolean", "null"],
+                "items": {"type": "string"},
+            },
+        },
     ]
 }
+
 
 def _cookie_path(value: object) -> str:
     text = header_value(value)
@@ -223,27 +273,52 @@ def _cookie_path(value: object) -> str:
 
 CookiePath = Annotated[str, BeforeValidator(_cookie_path)]
 HeaderName = Annotated[str, BeforeValidator(header_name)]
-HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_NAMES_SCHEMA)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
-Directives: TypeAlias = dict[Annotated[str, BeforeValidator(_directive_name)], Annotated[tuple[str, ...] | bool, BeforeValidator(_sources)]]
+HeaderNames = Annotated[
+    tuple[HeaderName, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    WithJsonSchema(_NAMES_SCHEMA),
+]
+Texts = Annotated[
+    tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)
+]
+Directives: TypeAlias = dict[
+    Annotated[str, BeforeValidator(_directive_name)],
+    Annotated[tuple[str, ...] | bool, BeforeValidator(_sources)],
+]
 Value = Annotated[
-    Annotated[str, BeforeValidator(header_value), Tag("@text")] | Annotated[Directives, Tag("@directives")],
+    Annotated[str, BeforeValidator(header_value), Tag("@text")]
+    | Annotated[Directives, Tag("@directives")],
     Discriminator(lambda value: "@directives" if isinstance(value, dict) else "@text"),
     WithJsonSchema(_VALUE_SCHEMA),
 ]
-Statuses = Annotated[tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)]
+Statuses = Annotated[
+    tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)
+]
 Classes = Annotated[
     tuple[ResponseClass, ...],
     BeforeValidator(_listed),
     Field(min_length=1),
     WithJsonSchema(_CLASSES_SCHEMA),
 ]
-MediaTypes = Annotated[tuple[str, ...], BeforeValidator(_media_types), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)]
-Conditions: TypeAlias = dict[Annotated[str, BeforeValidator(_condition_name)], Annotated[str | bool, BeforeValidator(_pattern)]]
+MediaTypes = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_media_types),
+    Field(min_length=1),
+    WithJsonSchema(_TEXT_OR_LIST),
+]
+Conditions: TypeAlias = dict[
+    Annotated[str, BeforeValidator(_condition_name)],
+    Annotated[str | bool, BeforeValidator(_pattern)],
+]
 Size = Annotated[int, BeforeValidator(octets), WithJsonSchema({"type": ["string", "integer"]})]
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string"})]
 Percent = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string"})]
-Share = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"})]
+Share = Annotated[
+    float,
+    BeforeValidator(percentage),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"}),
+]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -254,7 +329,9 @@ def _alias(name: str) -> str:
 class Noun(BaseModel):
     """The base of every model: frozen, strict, unknown keys refused, keys in kebab case."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", alias_generator=_alias, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", alias_generator=_alias, populate_by_name=True
+    )
 
 
 class When(Noun):
@@ -265,8 +342,12 @@ class When(Noun):
     stored, what it removes stays stored.
     """
 
-    scheme: Literal["http", "https"] | None = Field(None, description="How the client spoke, as far as trusted proxies tell.")
-    status: Statuses | None = Field(None, description="Status codes or classes: 200, 4xx, [301, 302].")
+    scheme: Literal["http", "https"] | None = Field(
+        None, description="How the client spoke, as far as trusted proxies tell."
+    )
+    status: Statuses | None = Field(
+        None, description="Status codes or classes: 200, 4xx, [301, 302]."
+    )
     response_class: Classes | None = Field(
         None,
         alias="class",
@@ -274,48 +355,82 @@ class When(Noun):
         "download (an attachment, or a type that browsers save), docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then neither html nor api), "
         "or logout (an answer below 400 at a path that ends in logout or signout; also any of the others).",
     )
-    content_type: MediaTypes | None = Field(None, description="Media types of the answer: text/html, image/*.")
-    request: Conditions | None = Field(None, description="Request headers: a pattern with *, true (present) or false (absent).")
-    response: Conditions | None = Field(None, description="Headers of the service's answer, written like `request`.")
+    content_type: MediaTypes | None = Field(
+        None, description="Media types of the answer: text/html, image/*."
+    )
+    request: Conditions | None = Field(
+        None, description="Request headers: a pattern with *, true (present) or false (absent)."
+    )
+    response: Conditions | None = Field(
+        None, description="Headers of the service's answer, written like `request`."
+    )
 
 
 class Attributes(Noun):
     """What a cookie rule demands of a Set-Cookie line."""
 
-    secure: bool | None = Field(None, alias="Secure", description="Sent over HTTPS only; written only on HTTPS.")
+    secure: bool | None = Field(
+        None, alias="Secure", description="Sent over HTTPS only; written only on HTTPS."
+    )
     http_only: bool | None = Field(None, alias="HttpOnly", description="Hidden from scripts.")
-    same_site: Literal["Strict", "Lax", "None"] | None = Field(None, alias="SameSite", description="When other sites' requests carry it.")
-    partitioned: bool | None = Field(None, alias="Partitioned", description="One jar for each top-level site; needs Secure.")
-    path: CookiePath | None = Field(None, alias="Path", description="The paths that get it; names that begin with __Host- need /.")
-    domain: Literal[False] | None = Field(None, alias="Domain", description="false takes Domain away: only this host gets it, as __Host- names need.")
+    same_site: Literal["Strict", "Lax", "None"] | None = Field(
+        None, alias="SameSite", description="When other sites' requests carry it."
+    )
+    partitioned: bool | None = Field(
+        None, alias="Partitioned", description="One jar for each top-level site; needs Secure."
+    )
+    path: CookiePath | None = Field(
+        None,
+        alias="Path",
+        description="The paths that get it; names that begin with __Host- need /.",
+    )
+    domain: Literal[False] | None = Field(
+        None,
+        alias="Domain",
+        description="false takes Domain away: only this host gets it, as __Host- names need.",
+    )
 
 
 class Rule(Noun):
     """A named demand on one header (or header set), or on cookies by name; layers may leave keys out."""
 
     header: HeaderNames | None = Field(None, description="Header name, or a list of names.")
-    cookie: str | None = Field(None, min_length=1, max_length=256, description="Cookie name, may hold *.")
+    cookie: str | None = Field(
+        None, min_length=1, max_length=256, description="Cookie name, may hold *."
+    )
     attributes: Attributes | None = Field(None, description="Demands on the cookie.")
     action: Action | None = Field(
-        None, description="set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid (judge only)."
+        None,
+        description="set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid (judge only).",
     )
     value: Value | None = Field(None, description="The value: a text, or directives for CSP.")
-    widen: bool | None = Field(None, description="Gives a merge leave to allow more than the service's own value does.")
+    widen: bool | None = Field(
+        None, description="Gives a merge leave to allow more than the service's own value does."
+    )
     when: When | None = Field(None, description="The rule counts only where all of these hold.")
     mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
-    share: Share | None = Field(None, description="Try or enforce for this share of clients only, as 10%; the same clients stay in as it grows.")
+    share: Share | None = Field(
+        None,
+        description="Try or enforce for this share of clients only, as 10%; the same clients stay in as it grows.",
+    )
     owner: str | None = Field(None, description="Who answers for the rule; missing = the policy's.")
     reason: str | None = Field(None, description="Why the rule stands; missing = the policy's.")
-    expected: str | None = Field(None, description="What will be seen when it works; missing = the policy's.")
+    expected: str | None = Field(
+        None, description="What will be seen when it works; missing = the policy's."
+    )
     rollback: str | None = Field(None, description="How to undo it; missing = the policy's.")
 
 
 class Match(Noun):
     """Where a route applies; all given parts must hold."""
 
-    host: Texts | None = Field(None, description="Host names without port; *.example.com covers one level and more.")
+    host: Texts | None = Field(
+        None, description="Host names without port; *.example.com covers one level and more."
+    )
     method: Texts | None = Field(None, description="Methods: GET, or a list.")
-    path: Texts | None = Field(None, description="Exact, or with * (within one segment) and ** (any rest).")
+    path: Texts | None = Field(
+        None, description="Exact, or with * (within one segment) and ** (any rest)."
+    )
 
 
 class Route(Noun):
@@ -324,8 +439,13 @@ class Route(Noun):
     name: Name = Field(description="Stands in metrics and events.")
     match: Match = Field(description="Where the route applies.")
     mode: Mode | None = Field(None, description="A ceiling for this route; missing = inherits.")
-    max_body: Size | None = Field(None, description="Request bodies above this are refused with 413; in report-only only told.")
-    rules: dict[Name, Rule] = Field(default_factory=dict, description="Overrides by rule name, or further rules.")
+    max_body: Size | None = Field(
+        None,
+        description="Request bodies above this are refused with 413; in report-only only told.",
+    )
+    rules: dict[Name, Rule] = Field(
+        default_factory=dict, description="Overrides by rule name, or further rules."
+    )
 
 
 class Guard(Noun):
@@ -336,9 +456,15 @@ class Guard(Noun):
 
     window: Duration = Field(600.0, description="How long the watch lasts.")
     min_requests: int = Field(50, ge=1, description="Answers that must be seen before it judges.")
-    server_errors: Percent = Field(0.02, description="Points by which the share of 5xx answers may rise.")
-    client_errors: Percent = Field(0.1, description="Points by which the share of 4xx answers may rise.")
-    upstream_errors: Percent = Field(0.02, description="Points by which the share of failed exchanges may rise.")
+    server_errors: Percent = Field(
+        0.02, description="Points by which the share of 5xx answers may rise."
+    )
+    client_errors: Percent = Field(
+        0.1, description="Points by which the share of 4xx answers may rise."
+    )
+    upstream_errors: Percent = Field(
+        0.02, description="Points by which the share of failed exchanges may rise."
+    )
 
 
 def _guard_form(value: object) -> str:
@@ -346,26 +472,47 @@ def _guard_form(value: object) -> str:
 
 
 GuardOrOff = Annotated[
-    Annotated[Literal["off"], Tag("@off")] | Annotated[Guard, Tag("@guard")], Discriminator(_guard_form)
+    Annotated[Literal["off"], Tag("@off")] | Annotated[Guard, Tag("@guard")],
+    Discriminator(_guard_form),
 ]
 
 
 class Policy(Noun):
     """The whole file."""
 
-    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(description="The version of this format.")
-    name: str = Field("policy", min_length=1, max_length=128, description="Stands in metrics, events and the status.")
+    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(
+        description="The version of this format."
+    )
+    name: str = Field(
+        "policy",
+        min_length=1,
+        max_length=128,
+        description="Stands in metrics, events and the status.",
+    )
     owner: str = Field("", description="Who answers for this policy.")
     reason: str = Field("", description="Why it is being changed.")
     expected: str = Field("", description="What will be seen when it works.")
     rollback: str = Field("", description="How to undo it.")
-    mode: Mode | None = Field(None, description="The ceiling: off, report-only, trial or enforce; missing = report-only.")
+    mode: Mode | None = Field(
+        None, description="The ceiling: off, report-only, trial or enforce; missing = report-only."
+    )
     share: Share | None = Field(None, description="A ceiling over every rule's share.")
-    max_body: Size | None = Field(None, description="For routes that name none: bodies above this are refused; in report-only only told.")
-    guard: GuardOrOff = Field(default_factory=Guard, description="The watch after an activation; off = none.")
-    extends: Texts | None = Field(None, description="Presets whose rules stand below these, in order; later wins.")
-    rules: dict[Name, Rule] = Field(default_factory=dict, description="Rules by name, judged in this order.")
-    routes: Annotated[tuple[Route, ...], BeforeValidator(_listed)] = Field(default=(), description="First match wins; the route `default` always exists.")
+    max_body: Size | None = Field(
+        None,
+        description="For routes that name none: bodies above this are refused; in report-only only told.",
+    )
+    guard: GuardOrOff = Field(
+        default_factory=Guard, description="The watch after an activation; off = none."
+    )
+    extends: Texts | None = Field(
+        None, description="Presets whose rules stand below these, in order; later wins."
+    )
+    rules: dict[Name, Rule] = Field(
+        default_factory=dict, description="Rules by name, judged in this order."
+    )
+    routes: Annotated[tuple[Route, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="First match wins; the route `default` always exists."
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -374,5 +521,7 @@ def schema() -> dict[str, Any]:
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
     for noun in (made, made["$defs"]["Route"]):
-        noun["properties"]["rules"]["additionalProperties"] = False  # a name outside the pattern is refused
+        noun["properties"]["rules"]["additionalProperties"] = (
+            False  # a name outside the pattern is refused
+        )
     return made

@@ -23,7 +23,9 @@ def match_covers(wide: Match, narrow: Match) -> bool:
     """Whether every request that `narrow` matches is matched by `wide`."""
     return (
         _all_within(narrow.method, wide.method, lambda one, other: one == other)
-        and _all_within(narrow.host, wide.host, lambda one, other: _includes(_host(other), _host(one)))
+        and _all_within(
+            narrow.host, wide.host, lambda one, other: _includes(_host(other), _host(one))
+        )
         and _all_within(narrow.path, wide.path, _path_within)
     )
 
@@ -35,15 +37,25 @@ def when_covers(wide: When | None, narrow: When | None) -> bool:
     said = narrow or When()
     return (
         wide.scheme in (None, said.scheme)
-        and _all_within(said.status, wide.status, lambda one, other: one == other or (other.endswith("xx") and one[0] == other[0]))
+        and _all_within(
+            said.status,
+            wide.status,
+            lambda one, other: one == other or (other.endswith("xx") and one[0] == other[0]),
+        )
         and _all_within(said.response_class, wide.response_class, lambda one, other: one == other)
-        and _all_within(said.content_type, wide.content_type, lambda one, other: _includes(_wild(other), _wild(one)))
+        and _all_within(
+            said.content_type,
+            wide.content_type,
+            lambda one, other: _includes(_wild(other), _wild(one)),
+        )
         and (wide.request or {}).items() <= (said.request or {}).items()
         and (wide.response or {}).items() <= (said.response or {}).items()
     )
 
 
-def _all_within(narrow: Sequence[str] | None, wide: Sequence[str] | None, within: Callable[[str, str], bool]) -> bool:
+def _all_within(
+    narrow: Sequence[str] | None, wide: Sequence[str] | None, within: Callable[[str, str], bool]
+) -> bool:
     """Whether each of `narrow` lies within one of `wide`; None is everything."""
     if wide is None:
         return True
@@ -58,7 +70,9 @@ def _path_within(one: str, other: str) -> bool:
 
 def _path(pattern: str) -> list[Symbol]:
     parts = re.findall(r"\*\*+|\*|[^*]", pattern, re.DOTALL)
-    return ["any" if part.startswith("**") else "segment" if part == "*" else part for part in parts]
+    return [
+        "any" if part.startswith("**") else "segment" if part == "*" else part for part in parts
+    ]
 
 
 def _host(pattern: str) -> list[Symbol]:
@@ -74,7 +88,15 @@ def _includes(wide: Iterable[Symbol], narrow: Iterable[Symbol]) -> bool:
     states = [symbol for part in wide for symbol in (("one", "any") if part == "some" else (part,))]
     reached = _skip({0}, states)
     for symbol in narrow:
-        reached = _skip({after for at in reached if at < len(states) for after in _step(states[at], symbol, at)}, states)
+        reached = _skip(
+            {
+                after
+                for at in reached
+                if at < len(states)
+                for after in _step(states[at], symbol, at)
+            },
+            states,
+        )
         if not reached:
             return False
     return len(states) in reached

@@ -95,7 +95,11 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     """Compile a complete policy under a runtime ceiling (`override`, None = none)."""
     mode = lowest(resolved.mode, override)
     routes = tuple(_route(route, resolved.policy, override) for route in resolved.routes)
-    keys = {key: (route.name, route.rules[index].name) for route in routes for index, key in route.trials.items()}
+    keys = {
+        key: (route.name, route.rules[index].name)
+        for route in routes
+        for index, key in route.trials.items()
+    }
     clearings = tuple(_clearings(routes))
     if clearings:
         routes = tuple(replace(route, clearings=clearings) for route in routes)
@@ -114,20 +118,54 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
     rules: list[RuleLine] = []
     checks: list[Check] = []
     for index, named in enumerate(route.rules):
-        ceilings = {"override": override, "policy": policy.mode or "report-only", f"route {route.name}": route.mode, "rule": named.rule.mode}
+        ceilings = {
+            "override": override,
+            "policy": policy.mode or "report-only",
+            f"route {route.name}": route.mode,
+            "rule": named.rule.mode,
+        }
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
         value = "" if named.rule.value is None else value_text(named.rule.value)
-        rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value), _meaning(named, mode)))
+        rules.append(
+            RuleLine(
+                named.name, mode, ceiling, named, oracle(named.rule, value), _meaning(named, mode)
+            )
+        )
         if mode != "off":
-            checks.append(_check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0)))
-    told = tuple((index, line.oracle) for index, line in enumerate(rules) if line.oracle and line.mode in ("report-only", "trial"))
-    tried = {index: line for index, line in enumerate(rules) if line.mode == "trial" and has_twin(line.named.rule)}
+            checks.append(
+                _check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0))
+            )
+    told = tuple(
+        (index, line.oracle)
+        for index, line in enumerate(rules)
+        if line.oracle and line.mode in ("report-only", "trial")
+    )
+    tried = {
+        index: line
+        for index, line in enumerate(rules)
+        if line.mode == "trial" and has_twin(line.named.rule)
+    }
     keys = {index: _key(route.name, line) for index, line in tried.items()}
-    judge = Judge(tuple(checks), keys, frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())))
+    judge = Judge(
+        tuple(checks),
+        keys,
+        frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())),
+    )
     mode = lowest(override, policy.mode or "report-only", route.mode)
     reads_body = READ_BODY if any(_hides(rules[index].named) for index, _ in told) else 0
-    return RoutePlan(route.name, tuple(rules), tuple(checks), judge, matcher(route.match), told, reads_body, keys, route.max_body, mode)
+    return RoutePlan(
+        route.name,
+        tuple(rules),
+        tuple(checks),
+        judge,
+        matcher(route.match),
+        told,
+        reads_body,
+        keys,
+        route.max_body,
+        mode,
+    )
 
 
 def _hides(named: NamedRule) -> bool:

@@ -33,7 +33,9 @@ _TYPES = {
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """The cure for a wrong word: the nearest choice (dated ones also without their date), or all when few; "" = none."""
     known = sorted(set(choices))
-    names = {_DATE.sub("", choice.lower()): choice for choice in known} | {choice.lower(): choice for choice in known}
+    names = {_DATE.sub("", choice.lower()): choice for choice in known} | {
+        choice.lower(): choice for choice in known
+    }
     near = difflib.get_close_matches(str(word).lower(), names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {names[near[0]]!r}?"
@@ -45,7 +47,9 @@ def keys_at(model: type[BaseModel], path: Path) -> tuple[str, ...]:
     here: Any = model
     for part in path:
         if isinstance(here, type) and issubclass(here, BaseModel):
-            by_alias = {field.alias or name: field.annotation for name, field in here.model_fields.items()}
+            by_alias = {
+                field.alias or name: field.annotation for name, field in here.model_fields.items()
+            }
             here = _inner(by_alias.get(str(part)))
         else:
             arguments = [argument for argument in typing.get_args(here) if argument is not Ellipsis]
@@ -62,8 +66,15 @@ def _inner(annotation: Any) -> Any:
     arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     if len(arguments) == 1 and type(None) in typing.get_args(annotation):
         return _inner(arguments[0])
-    models = [_inner(argument) for argument in arguments if typing.get_origin(argument) is typing.Annotated]
-    return next((model for model in models if isinstance(model, type) and issubclass(model, BaseModel)), annotation)
+    models = [
+        _inner(argument)
+        for argument in arguments
+        if typing.get_origin(argument) is typing.Annotated
+    ]
+    return next(
+        (model for model in models if isinstance(model, type) and issubclass(model, BaseModel)),
+        annotation,
+    )
 
 
 def translate(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
@@ -73,29 +84,58 @@ def translate(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, 
 
 def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
     kind, word = item["type"], item["input"]
-    above = len(item["loc"]) - (kind == "extra_forbidden")  # @ marks a form, but for a user's own wrong key
-    path: Path = tuple(part for at, part in enumerate(item["loc"]) if at == above or not str(part).startswith("@"))
-    last = next((str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "file")
+    above = len(item["loc"]) - (
+        kind == "extra_forbidden"
+    )  # @ marks a form, but for a user's own wrong key
+    path: Path = tuple(
+        part for at, part in enumerate(item["loc"]) if at == above or not str(part).startswith("@")
+    )
+    last = next(
+        (str(part) for part in reversed(path) if isinstance(part, str) and part != "[key]"), "file"
+    )
     if kind == "extra_forbidden":
-        return Problem(f"unknown key {path[-1]!r}", did_you_mean(path[-1], keys_at(model, path[:-1])), path, at_key=True)
+        return Problem(
+            f"unknown key {path[-1]!r}",
+            did_you_mean(path[-1], keys_at(model, path[:-1])),
+            path,
+            at_key=True,
+        )
     if kind == "missing":
         return Problem(f"key {path[-1]!r} is missing", "add it", path[:-1])
     if kind == "literal_error":
-        choices = [choice.strip("'") for choice in item["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        choices = [
+            choice.strip("'")
+            for choice in item["ctx"]["expected"].replace(" or ", ", ").split(", ")
+        ]
         if str(word) in choices:  # right but for its type: '1' for 1
-            return Problem(f"{last} {word!r} must be a number, not a text", "write it without quotes", path)
+            return Problem(
+                f"{last} {word!r} must be a number, not a text", "write it without quotes", path
+            )
         return Problem(f"unknown {last} {word!r}", did_you_mean(word, choices), path)
     if path and path[-1] == "[key]":
-        return Problem(f"illegal name {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path[:-1], at_key=True)
+        return Problem(
+            f"illegal name {word!r}",
+            "use letters, digits, '.', '_' and '-', at most 64",
+            path[:-1],
+            at_key=True,
+        )
     if kind == "value_error":
         text, _, cure = str(item["ctx"]["error"]).partition("; ")
         return Problem(text, cure, path)
     if kind == "string_pattern_mismatch":
-        return Problem(f"illegal {last} {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path)
+        return Problem(
+            f"illegal {last} {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path
+        )
     if kind in ("too_short", "string_too_short"):
         return Problem(f"{last} is empty", "say at least one, or leave the key out", path)
     if kind in _TYPES:
-        shown = {"NoneType": "nothing", "str": "text", "dict": "a mapping", "list": "a list"}.get(type(word).__name__, f"{word!r}")
-        cure = f"put it in quotes: '{word}'" if _TYPES[kind] == "text" and isinstance(word, int | float) else ""
+        shown = {"NoneType": "nothing", "str": "text", "dict": "a mapping", "list": "a list"}.get(
+            type(word).__name__, f"{word!r}"
+        )
+        cure = (
+            f"put it in quotes: '{word}'"
+            if _TYPES[kind] == "text" and isinstance(word, int | float)
+            else ""
+        )
         return Problem(f"{last} must be {_TYPES[kind]}, got {shown}", cure, path)
     return Problem(f"{last}: {item['msg'][0].lower()}{item['msg'][1:]}", "", path)

@@ -19,7 +19,21 @@ from sidecar.policy.csp_table import DIRECTIVES
 from sidecar.policy.fields import FEATURES
 
 MAX_REPORTS = 100
-WORDS = frozenset({"corp", "navigation", "worker initialization", "navigation-to-response", "navigation-from-response", "script", "style", "access-to-opener", "access-from-coop-page-to-opener", "access-to-coop-page-from-opener", "access-from-coop-page-to-openee"})
+WORDS = frozenset(
+    {
+        "corp",
+        "navigation",
+        "worker initialization",
+        "navigation-to-response",
+        "navigation-from-response",
+        "script",
+        "style",
+        "access-to-opener",
+        "access-from-coop-page-to-opener",
+        "access-to-coop-page-from-opener",
+        "access-from-coop-page-to-openee",
+    }
+)
 """What other reports than CSP's name in the place of a directive: COEP's and COOP's types, Integrity-Policy's destinations."""
 TYPES = (
     "csp-violation", "coep", "coop", "permissions-policy-violation", "potential-permissions-policy-violation",
@@ -27,7 +41,17 @@ TYPES = (
     "deprecation", "intervention", "crash", "network-error", "other",
 )  # fmt: skip
 DISPOSITIONS = ("enforce", "report", "reporting", "other")
-_NOISE = frozenset({"chrome-extension", "moz-extension", "safari-extension", "safari-web-extension", "ms-browser-extension", "webkit-masked-url", "user-script"})
+_NOISE = frozenset(
+    {
+        "chrome-extension",
+        "moz-extension",
+        "safari-extension",
+        "safari-web-extension",
+        "ms-browser-extension",
+        "webkit-masked-url",
+        "user-script",
+    }
+)
 CAUSE_KINDS: Mapping[str, str] = {
     "served": "in a page of the site",
     "script": "by a script of the site",
@@ -86,10 +110,29 @@ def _entries(items: list[Any]) -> Iterator[Report]:
 
 def _report(kind: str, body: Mapping[str, Any]) -> Report:
     kind = kind if kind in TYPES else "other"
-    named = _first(body, "effectiveDirective", "effective-directive", "violatedDirective", "violated-directive").split(" ")[0].lower()
+    named = (
+        _first(
+            body,
+            "effectiveDirective",
+            "effective-directive",
+            "violatedDirective",
+            "violated-directive",
+        )
+        .split(" ")[0]
+        .lower()
+    )
     disposition = _first(body, "disposition").lower()
     named = named or _first(body, "featureId", "policyId", "destination", "type").lower()
-    blocked = _first(body, "blockedURL", "blocked-uri", "blockedURI", "nextResponseURL", "openeeURL", "initialPopupURL", "openedWindowInitialURL")
+    blocked = _first(
+        body,
+        "blockedURL",
+        "blocked-uri",
+        "blockedURI",
+        "nextResponseURL",
+        "openeeURL",
+        "initialPopupURL",
+        "openedWindowInitialURL",
+    )
     document = _first(body, "documentURL", "document-uri", "url")
     source = _first(body, "sourceFile", "source-file")
     number = body.get("lineNumber", body.get("line-number"))
@@ -100,11 +143,16 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         _address(blocked),
         _path(document),
         bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
-        "".join(char if char.isprintable() else " " for char in _first(body, "script-sample", "sample")[:_SAMPLE]),
+        "".join(
+            char if char.isprintable() else " "
+            for char in _first(body, "script-sample", "sample")[:_SAMPLE]
+        ),
         _address(source),
         _origin(document),
         number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
-        kind != "coop" or _first(body, "type") != "navigation-to-response" or bool(_first(body, "nextResponseURL", "previousResponseURL")),
+        kind != "coop"
+        or _first(body, "type") != "navigation-to-response"
+        or bool(_first(body, "nextResponseURL", "previousResponseURL")),
     )
 
 
@@ -120,7 +168,13 @@ def _address(text: str) -> str:
     except ValueError:
         return "(not an address)"
     at = parts.netloc.rpartition("@")[2]
-    shown = f"{parts.scheme}://{at}{parts.path}" if parts.scheme and host else f"{parts.scheme}:" if parts.scheme else parts.path
+    shown = (
+        f"{parts.scheme}://{at}{parts.path}"
+        if parts.scheme and host
+        else f"{parts.scheme}:"
+        if parts.scheme
+        else parts.path
+    )
     return shown[:_SHOWN]
 
 

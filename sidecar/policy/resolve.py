@@ -17,7 +17,16 @@ from pydantic import ValidationError
 
 from sidecar.policy import headers
 from sidecar.policy.checks import value_text
-from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode, Path, Policy, PolicyError, Problem, Rule
+from sidecar.policy.model import (
+    DEFAULT_ROUTE,
+    Match,
+    Mode,
+    Path,
+    Policy,
+    PolicyError,
+    Problem,
+    Rule,
+)
 from sidecar.policy.problems import did_you_mean, translate
 
 MAX_RULES = 1_000
@@ -76,10 +85,17 @@ class Resolved:
         """What the policy means, without order of keys, comments and layers: the same meaning, the same text."""
         return {
             "name": self.policy.name,
-            "about": [self.policy.owner, self.policy.reason, self.policy.expected, self.policy.rollback],
+            "about": [
+                self.policy.owner,
+                self.policy.reason,
+                self.policy.expected,
+                self.policy.rollback,
+            ],
             "mode": self.mode,
             "share": self.policy.share,
-            "guard": self.policy.guard if self.policy.guard == "off" else self.policy.guard.model_dump(),
+            "guard": self.policy.guard
+            if self.policy.guard == "off"
+            else self.policy.guard.model_dump(),
             "routes": [
                 {
                     "name": route.name,
@@ -118,13 +134,21 @@ def resolve(data: object, presets: Mapping[str, object]) -> Resolved:
         if name in presets:
             layers.append((name, Policy.model_validate(presets[name]).rules))
         else:
-            path: Path = ("extends", position) if isinstance(data.get("extends"), list) else ("extends",)
+            path: Path = (
+                ("extends", position) if isinstance(data.get("extends"), list) else ("extends",)
+            )
             problems.append(Problem(f"unknown preset {name!r}", did_you_mean(name, presets), path))
     layers.append(("policy", policy.rules))
     routes = tuple(_routes(policy, layers))
     problems.extend(_route_problems(policy, routes))
     unsure = _unsure(problems, routes)
-    problems.extend(problem for route in routes for named in route.rules if named.name not in unsure for problem in _rule_problems(named))
+    problems.extend(
+        problem
+        for route in routes
+        for named in route.rules
+        if named.name not in unsure
+        for problem in _rule_problems(named)
+    )
     if problems:
         raise PolicyError(tuple(dict.fromkeys(problems)))
     return Resolved(policy, routes)
@@ -166,11 +190,21 @@ def _prune(data: dict[str, Any], path: Path) -> None:
 def _routes(policy: Policy, layers: list[tuple[str, Mapping[str, Rule]]]) -> Iterator[NamedRoute]:
     for position, route in enumerate(policy.routes):
         own = (*layers, (f"route {route.name}", route.rules))
-        yield NamedRoute(route.name, route.match, route.mode, tuple(_merged(own, position)), route.max_body or policy.max_body)
-    yield NamedRoute(DEFAULT_ROUTE, Match(), None, tuple(_merged(tuple(layers), None)), policy.max_body)
+        yield NamedRoute(
+            route.name,
+            route.match,
+            route.mode,
+            tuple(_merged(own, position)),
+            route.max_body or policy.max_body,
+        )
+    yield NamedRoute(
+        DEFAULT_ROUTE, Match(), None, tuple(_merged(tuple(layers), None)), policy.max_body
+    )
 
 
-def _merged(layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], position: int | None) -> Iterator[NamedRule]:
+def _merged(
+    layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], position: int | None
+) -> Iterator[NamedRule]:
     names = dict.fromkeys(name for _, rules in layers for name in rules)
     for name in names:
         values: dict[str, Any] = {}
@@ -181,7 +215,10 @@ def _merged(layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], posi
             if rule is None:
                 continue
             if rule.action is not None and values.get("action") not in (None, rule.action):
-                for key in ("value", "widen"):  # a new action does not inherit what belonged to the old one
+                for key in (
+                    "value",
+                    "widen",
+                ):  # a new action does not inherit what belonged to the old one
                     values.pop(key, None)
                     origin.pop(key, None)
             for key in (key for key in Rule.model_fields if key in rule.model_fields_set):
@@ -197,7 +234,12 @@ def _unsure(problems: list[Problem], routes: tuple[NamedRoute, ...]) -> set[str]
     paths = [problem.path for problem in problems]
     names = {str(path[path.index("rules") + 1]) for path in paths if "rules" in path[:-1]}
     if any(path[:1] == ("extends",) or path == ("rules",) for path in paths):
-        names |= {named.name for route in routes for named in route.rules if named.rule.header is None or named.rule.action is None}
+        names |= {
+            named.name
+            for route in routes
+            for named in route.rules
+            if named.rule.header is None or named.rule.action is None
+        }
     return names
 
 
@@ -205,40 +247,76 @@ def _route_problems(policy: Policy, routes: tuple[NamedRoute, ...]) -> Iterator[
     seen: set[str] = set()
     for position, route in enumerate(policy.routes):
         if route.name == DEFAULT_ROUTE:
-            yield Problem("the route 'default' always exists", "choose another name", ("routes", position, "name"))
+            yield Problem(
+                "the route 'default' always exists",
+                "choose another name",
+                ("routes", position, "name"),
+            )
         if route.name in seen:
-            yield Problem(f"route {route.name!r} stands twice", "names must differ", ("routes", position, "name"))
+            yield Problem(
+                f"route {route.name!r} stands twice",
+                "names must differ",
+                ("routes", position, "name"),
+            )
         seen.add(route.name)
         if not (route.match.host or route.match.method or route.match.path):
-            yield Problem(f"route {route.name!r} matches everything", "name a host, method or path", ("routes", position, "match"))
+            yield Problem(
+                f"route {route.name!r} matches everything",
+                "name a host, method or path",
+                ("routes", position, "match"),
+            )
         yield from _match_problems(route.match, ("routes", position, "match"))
     if sum(len(route.rules) for route in routes) > MAX_RULES:
-        yield Problem(f"more than {MAX_RULES} rules over all routes", "split the policy", ("rules",))
+        yield Problem(
+            f"more than {MAX_RULES} rules over all routes", "split the policy", ("rules",)
+        )
 
 
 def _match_problems(match: Match, path: Path) -> Iterator[Problem]:
     for index, method in enumerate(match.method or ()):
         if method not in _METHODS and method.upper() in _METHODS:
-            yield Problem(f"method {method!r} never comes, methods are upper case", f"write {method.upper()!r}", (*path, "method", index))
+            yield Problem(
+                f"method {method!r} never comes, methods are upper case",
+                f"write {method.upper()!r}",
+                (*path, "method", index),
+            )
     for index, pattern in enumerate(match.path or ()):
         if not pattern.startswith("/") and pattern not in ("*", "**"):
-            yield Problem(f"path {pattern!r} does not start with '/'", f"write '/{pattern}'", (*path, "path", index))
+            yield Problem(
+                f"path {pattern!r} does not start with '/'",
+                f"write '/{pattern}'",
+                (*path, "path", index),
+            )
         if "?" in pattern or "#" in pattern:
-            yield Problem(f"path {pattern!r} holds a query or fragment", "a path ends before '?'", (*path, "path", index))
+            yield Problem(
+                f"path {pattern!r} holds a query or fragment",
+                "a path ends before '?'",
+                (*path, "path", index),
+            )
 
 
 def _rule_problems(named: NamedRule) -> Iterator[Problem]:
     rule, name, path = named.rule, named.name, named.path
     if rule.header and rule.cookie:
-        yield Problem(f"rule {name!r} names both a header and a cookie", "make two rules of it", path)
+        yield Problem(
+            f"rule {name!r} names both a header and a cookie", "make two rules of it", path
+        )
         return
     if rule.cookie:
         if rule.action not in (None, "set", "require"):
-            yield Problem(f"a cookie rule cannot {rule.action!r}", "use set or require", (*path, "action"))
+            yield Problem(
+                f"a cookie rule cannot {rule.action!r}", "use set or require", (*path, "action")
+            )
         if rule.attributes is None or not rule.attributes.model_fields_set:
-            yield Problem(f"rule {name!r} demands nothing of the cookie", "add attributes: {Secure: true}", path)
+            yield Problem(
+                f"rule {name!r} demands nothing of the cookie",
+                "add attributes: {Secure: true}",
+                path,
+            )
         if rule.value is not None:
-            yield Problem("a cookie rule takes attributes, no value", "remove the value", (*path, "value"))
+            yield Problem(
+                "a cookie rule takes attributes, no value", "remove the value", (*path, "value")
+            )
         if rule.widen is not None:
             yield Problem("only a merge can widen", "remove widen", (*path, "widen"))
         return
@@ -248,30 +326,58 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
         yield Problem(f"rule {name!r} names no header", "add header: NAME (or cookie: NAME)", path)
         return
     if rule.action is None:
-        yield Problem(f"rule {name!r} names no action", "add action: set, default, append, remove, merge, require or forbid", path)
+        yield Problem(
+            f"rule {name!r} names no action",
+            "add action: set, default, append, remove, merge, require or forbid",
+            path,
+        )
         return
     if rule.action in _OWN_VALUE and rule.value is None:
         yield Problem(f"action {rule.action!r} needs a value", "add value: ...", path)
     elif rule.action in _OWN_VALUE and not value_text(rule.value or ""):
-        yield Problem("the value is empty", "use remove, if the header should not be sent", (*path, "value"))
+        yield Problem(
+            "the value is empty", "use remove, if the header should not be sent", (*path, "value")
+        )
     if rule.widen is not None and rule.action != "merge":
-        yield Problem("only a merge can widen", "remove widen, or use action: merge", (*path, "widen"))
+        yield Problem(
+            "only a merge can widen", "remove widen, or use action: merge", (*path, "widen")
+        )
     if rule.action == "remove" and rule.value is not None:
-        yield Problem("action 'remove' takes no value", "remove the value, or use forbid to judge by value", (*path, "value"))
+        yield Problem(
+            "action 'remove' takes no value",
+            "remove the value, or use forbid to judge by value",
+            (*path, "value"),
+        )
     names = [header.lower() for header in rule.header]
     for header in rule.header:
         if names.count(header.lower()) > 1:
-            yield Problem(f"rule {name!r} names {header.lower()} more than once", "name it once", (*path, "header"))
+            yield Problem(
+                f"rule {name!r} names {header.lower()} more than once",
+                "name it once",
+                (*path, "header"),
+            )
         yield from _header_problems(rule, header, path)
 
 
 def _header_problems(rule: Rule, header: str, path: Path) -> Iterator[Problem]:
     known = headers.get(header)
     if isinstance(rule.value, dict) and header.lower() not in headers.CSP_NAMES:
-        yield Problem(f"{header} takes its value as text", "directives are for Content-Security-Policy", (*path, "value"))
+        yield Problem(
+            f"{header} takes its value as text",
+            "directives are for Content-Security-Policy",
+            (*path, "value"),
+        )
     if rule.action in ("set", "default", "merge") and header.lower() == "set-cookie":
-        yield Problem(f"action {rule.action!r} would overwrite the service's cookies", "use a cookie rule, or append", (*path, "action"))
+        yield Problem(
+            f"action {rule.action!r} would overwrite the service's cookies",
+            "use a cookie rule, or append",
+            (*path, "action"),
+        )
     if rule.action == "merge" and header.lower() not in headers.MERGEABLE:
         yield Problem(f"{header} cannot be merged", "use set or default", (*path, "action"))
     if rule.action == "append" and known is not None and known.single:
-        yield Problem(f"{header} may stand once only, a second copy breaks it", "use set or default", (*path, "action"))
+        yield Problem(
+            f"{header} may stand once only, a second copy breaks it",
+            "use set or default",
+            (*path, "action"),
+        )

@@ -18,7 +18,9 @@ Lines: TypeAlias = tuple[str, ...]
 OTHER: Lines = ("<other>",)
 """Stands for all that was seen beyond a cap."""
 
-FORMS = frozenset({"<empty>", "<date>", "<http url>", "<https url>", "<path>", "<quoted>", "<token>", "<text>"})
+FORMS = frozenset(
+    {"<empty>", "<date>", "<http url>", "<https url>", "<path>", "<quoted>", "<token>", "<text>"}
+)
 """What stands for a value that is not told."""
 
 CLASSES = ("html", "api", "script", "style", "image", "font", "other", "none")
@@ -32,17 +34,28 @@ _EXACT = {
     "text/event-stream": "api", "application/grpc": "api", "text/javascript": "script", "application/javascript": "script",
     "application/wasm": "script", "text/css": "style",
 }  # fmt: skip
-_FAMILIES = (("image/", "image"), ("font/", "font"), ("application/font", "font"), ("application/vnd.ms-fontobject", "font"))
+_FAMILIES = (
+    ("image/", "image"),
+    ("font/", "font"),
+    ("application/font", "font"),
+    ("application/vnd.ms-fontobject", "font"),
+)
 
 # RFC 9110 section 5.6.7: the form in use, and the two obsolete ones.
-_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*(?:, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9:]{8}(?: GMT)?| [A-Z][a-z]{2} +[0-9]{1,2} [0-9:]{8} [0-9]{4})")
+_DATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*(?:, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9:]{8}(?: GMT)?| [A-Z][a-z]{2} +[0-9]{1,2} [0-9:]{8} [0-9]{4})"
+)
 _URL = re.compile(r"(https?)://", re.IGNORECASE)
 _NONCE = re.compile(r"(?i)'nonce-[^']*'")
 _QUERY = re.compile(r"\?[^\s'\";,>|]+")
 _USER = re.compile(r"//[^\s/@'\";,]+@")
-_CHALLENGE = re.compile(r"(?i)\b(nonce|opaque)=(?:\"[^\"]*\"?|[^\s,]+)|\b(negotiate|ntlm)\s+[^\s,]+")
+_CHALLENGE = re.compile(
+    r"(?i)\b(nonce|opaque)=(?:\"[^\"]*\"?|[^\s,]+)|\b(negotiate|ntlm)\s+[^\s,]+"
+)
 _RANDOM = re.compile(r"[0-9a-fA-F]{12,}|(?=[A-Za-z_-]*[0-9])[0-9A-Za-z_-]{20,}")
-_WORD = re.compile(r"(?:[a-z]{1,20}|[A-Z]?[a-z]{2,20}(?:[A-Z][a-z]{1,20}){0,3}|[A-Z]{1,12})?[0-9]{0,3}")
+_WORD = re.compile(
+    r"(?:[a-z]{1,20}|[A-Z]?[a-z]{2,20}(?:[A-Z][a-z]{1,20}){0,3}|[A-Z]{1,12})?[0-9]{0,3}"
+)
 _HOST = re.compile(r"[a-z0-9.-]{1,100}(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
 # Of the disclosing headers, these differ from answer to answer.
 _VOLATILE = frozenset({"server-timing", "sourcemap", "x-sourcemap"})
@@ -68,7 +81,11 @@ def display_name(key: str) -> str:
     row = headers.get(key)
     if row is None and key == "etag":
         return "ETag"
-    return row.name if row else "-".join(word[:1].upper() + word[1:] for word in key.lower().split("-"))
+    return (
+        row.name
+        if row
+        else "-".join(word[:1].upper() + word[1:] for word in key.lower().split("-"))
+    )
 
 
 def shape(key: str, value: str) -> str:
@@ -110,7 +127,9 @@ def form(key: str, value: str) -> str:
 def _shown(value: str) -> str:
     text = re.sub(r"[^\t -~]", lambda found: f"\\x{ord(found[0]):02x}", value)
     text = _DATE.sub("<date>", _NONCE.sub("'nonce-...'", text))
-    text = _CHALLENGE.sub(lambda found: f'{found[1]}="..."' if found[1] else f"{found[2]} ...", text)
+    text = _CHALLENGE.sub(
+        lambda found: f'{found[1]}="..."' if found[1] else f"{found[2]} ...", text
+    )
     text = _USER.sub("//...@", _QUERY.sub("?...", text))
     return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."
 
@@ -147,7 +166,11 @@ def path(text: str) -> str:
 
 def _is_word(segment: str) -> bool:
     words = re.split(r"[-_.~]", segment)
-    return not segment or (len(words) <= 8 and segment.strip("0123456789-_.~") != "" and all(_WORD.fullmatch(word) for word in words))
+    return not segment or (
+        len(words) <= 8
+        and segment.strip("0123456789-_.~") != ""
+        and all(_WORD.fullmatch(word) for word in words)
+    )
 
 
 def host(text: str) -> str:

@@ -23,13 +23,27 @@ class Shared(Check):
     __slots__ = ("action", "enforced", "kinds", "limit", "told")
 
     def __init__(self, enforced: Check, told: Check, share: float) -> None:
-        self.rule, self.index, self.mode, self.when = enforced.rule, enforced.index, enforced.mode, enforced.when
-        self.action, self.kinds, self.made, self.header = enforced.action, enforced.kinds, enforced.made, enforced.header
+        self.rule, self.index, self.mode, self.when = (
+            enforced.rule,
+            enforced.index,
+            enforced.mode,
+            enforced.when,
+        )
+        self.action, self.kinds, self.made, self.header = (
+            enforced.action,
+            enforced.kinds,
+            enforced.made,
+            enforced.header,
+        )
         self.enforced, self.told, self.limit = enforced, told, share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         """What the enforced check finds for a client in the share, else what the told one finds."""
-        return (self.enforced if self._inside(facts) and not shared_cacheable(facts, seen) else self.told).judge(facts, seen)
+        return (
+            self.enforced
+            if self._inside(facts) and not shared_cacheable(facts, seen)
+            else self.told
+        ).judge(facts, seen)
 
     def looks(self) -> frozenset[bytes]:
         """Of the rule, and what tells whether a shared cache may keep the answer."""
@@ -45,7 +59,15 @@ class Shared(Check):
 
 def position(client: str) -> float:
     """Where a client stands between 0 and 1: the same for ever, and even over all clients."""
-    return int.from_bytes(hashlib.blake2b(client.encode("utf-8", "replace"), digest_size=4, person=b"share").digest(), "big") / 2**32
+    return (
+        int.from_bytes(
+            hashlib.blake2b(
+                client.encode("utf-8", "replace"), digest_size=4, person=b"share"
+            ).digest(),
+            "big",
+        )
+        / 2**32
+    )
 
 
 def shared_cacheable(facts: Facts, seen: Seen) -> bool:
@@ -56,7 +78,9 @@ def shared_cacheable(facts: Facts, seen: Seen) -> bool:
     if not _readable(facts):
         return False
     directives = {
-        part.partition(b"=")[0].strip() for value in seen.get(b"cache-control", ()) for part in value.lower().split(b",")
+        part.partition(b"=")[0].strip()
+        for value in seen.get(b"cache-control", ())
+        for part in value.lower().split(b",")
     }
     if directives & {b"private", b"no-store"}:
         return False

@@ -23,7 +23,12 @@ _SAME_SITE = ("strict", "lax", "none")
 def is_protective(name: str) -> bool:
     """Whether the header protects whoever reads the answer, as far as is known."""
     row = headers.get(name)
-    return row is not None and row.group in ("content", "transport", "framing", "cross-origin", "session", "caching") and not row.deprecated and not reports_only(name)
+    return (
+        row is not None
+        and row.group in ("content", "transport", "framing", "cross-origin", "session", "caching")
+        and not row.deprecated
+        and not reports_only(name)
+    )
 
 
 def grants(name: str) -> bool:
@@ -59,17 +64,29 @@ def _in_force(row: Header, lines: Lines) -> str:
 
 
 def _by_csp(_row: Header, old: str, new: str) -> str:
-    kept = csp.serialise(*(csp.Policy(tuple(one for one in policy.directives if one.name not in _REPORTING)) for policy in csp.parse(old)))
+    kept = csp.serialise(
+        *(
+            csp.Policy(tuple(one for one in policy.directives if one.name not in _REPORTING))
+            for policy in csp.parse(old)
+        )
+    )
     if not kept:
         return ""
     tightened, written = (csp.parse(text) for text in (csp.merge_text(new, kept), new))
     if tightened == written:
         return ""
-    lost = [one.name for policy in csp.parse(kept) for one in policy.directives if not any(csp.effective(held, one.name) for held in written)]
+    lost = [
+        one.name
+        for policy in csp.parse(kept)
+        for one in policy.directives
+        if not any(csp.effective(held, one.name) for held in written)
+    ]
     if lost:
         return f"{lost[0]} is no longer set"
     known = {one for policy in written for one in policy.directives}
-    wider = next((one.name for policy in tightened for one in policy.directives if one not in known), "it")
+    wider = next(
+        (one.name for policy in tightened for one in policy.directives if one not in known), "it"
+    )
     return f"{wider} allows more"
 
 
@@ -93,14 +110,20 @@ def _by_hsts(_row: Header, old: str, new: str) -> str:
         return ""
     if not now.valid or (now.max_age or 0) < (was.max_age or 0):
         return "max-age is shorter"
-    return "includeSubDomains is gone" if was.include_subdomains and not now.include_subdomains else ""
+    return (
+        "includeSubDomains is gone" if was.include_subdomains and not now.include_subdomains else ""
+    )
 
 
 def _by_referrer(_row: Header, old: str, new: str) -> str:
     was, now = tokens.referrer_policy(old), tokens.referrer_policy(new)
     if was is None:
         return ""
-    return "it tells other sites more" if now is None or _REFERRERS.index(now) > _REFERRERS.index(was) else ""
+    return (
+        "it tells other sites more"
+        if now is None or _REFERRERS.index(now) > _REFERRERS.index(was)
+        else ""
+    )
 
 
 def _by_grant(old: str, new: str) -> str:
@@ -111,11 +134,27 @@ def _by_grant(old: str, new: str) -> str:
 
 def _by_word(row: Header, old: str, new: str) -> str:
     """By the place in the row's closed list, or its one strong value; else by what is wrong with the new value alone."""
-    was, now = (next((place for place, token in enumerate(row.tokens) if text.lower().partition(";")[0].strip() == token), None) for text in (old, new))
+    was, now = (
+        next(
+            (
+                place
+                for place, token in enumerate(row.tokens)
+                if text.lower().partition(";")[0].strip() == token
+            ),
+            None,
+        )
+        for text in (old, new)
+    )
     if was is not None or (row.strong and old.lower() == row.strong.lower()):
-        return "" if now is not None and was is not None and now <= was else f"{new[:40]} protects less than {old[:40]}"
+        return (
+            ""
+            if now is not None and was is not None and now <= was
+            else f"{new[:40]} protects less than {old[:40]}"
+        )
     known = {fault.kind for fault in headers.judge(row.name, old)}
-    return next((fault.text for fault in headers.judge(row.name, new) if fault.kind not in known), "")
+    return next(
+        (fault.text for fault in headers.judge(row.name, new) if fault.kind not in known), ""
+    )
 
 
 _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
@@ -134,7 +173,11 @@ _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
 def weaker_cookie(before: str, after: str) -> str:
     """Why the attributes `after` of a cookie protect less; written as in a Set-Cookie line, without the name."""
     was, now = (cookies.parse(f"c=; {attributes}") for attributes in (before, after))
-    for key, name in (("secure", "Secure"), ("httponly", "HttpOnly"), ("partitioned", "Partitioned")):
+    for key, name in (
+        ("secure", "Secure"),
+        ("httponly", "HttpOnly"),
+        ("partitioned", "Partitioned"),
+    ):
         if was.get(key) is not None and now.get(key) is None:
             return f"{name} is gone"
     if _same_site(now) > _same_site(was):

@@ -36,7 +36,17 @@ REFERRER_POLICIES: MappingProxyType[str, bool] = MappingProxyType(
 """Every policy that browsers recognise, and whether it keeps path and query from other sites and from plain HTTP."""
 
 SITE_DATA = frozenset(
-    f'"{word}"' for word in ("cache", "cookies", "storage", "executionContexts", "clientHints", "prefetchCache", "prerenderCache", "*")
+    f'"{word}"'
+    for word in (
+        "cache",
+        "cookies",
+        "storage",
+        "executionContexts",
+        "clientHints",
+        "prefetchCache",
+        "prerenderCache",
+        "*",
+    )
 )
 """Types of Clear-Site-Data, with the double quotes that they need."""
 
@@ -61,7 +71,12 @@ _OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
 class Kind(faults.Kind):
     """All that can be wrong with these headers."""
 
-    HSTS_NO_AGE = "hsts-no-max-age", "invalid", "Browsers ignore the header: it has no valid max-age.", "Write max-age=63072000."
+    HSTS_NO_AGE = (
+        "hsts-no-max-age",
+        "invalid",
+        "Browsers ignore the header: it has no valid max-age.",
+        "Write max-age=63072000.",
+    )
     HSTS_REPEATED = (
         "hsts-repeated", "invalid", "Browsers ignore the header: {part} stands in it more than once.", "Write {part} once (RFC 6797 section 6.1).",
     )  # fmt: skip
@@ -75,7 +90,12 @@ class Kind(faults.Kind):
     HSTS_SHORT = (
         "hsts-short", "weak", "The max-age is shorter than half a year, so browsers forget it between visits.", "Raise it step by step to 63072000.",
     )  # fmt: skip
-    HSTS_OFF = "hsts-off", "weak", "With max-age=0 browsers forget that the host is HTTPS only.", "Write max-age=63072000."
+    HSTS_OFF = (
+        "hsts-off",
+        "weak",
+        "With max-age=0 browsers forget that the host is HTTPS only.",
+        "Write max-age=63072000.",
+    )
     REFERRER_UNKNOWN = (
         "referrer-unknown", "invalid", "Browsers skip {part}: it is no referrer policy.", "Use a policy such as strict-origin-when-cross-origin.",
     )  # fmt: skip
@@ -89,12 +109,27 @@ class Kind(faults.Kind):
     CACHE_REPEATED = (
         "cache-repeated", "invalid", "The directive {part} stands more than once, and caches differ in which one they obey.", "Write {part} once.",
     )  # fmt: skip
-    CACHE_CONFLICT = "cache-conflict", "invalid", "The directive {part} is overruled by {hint} beside it.", "Remove one of the two."
-    SITE_DATA_UNQUOTED = "site-data-unquoted", "invalid", "Browsers ignore {part} without double quotes.", 'Write "{part}" in double quotes.'
+    CACHE_CONFLICT = (
+        "cache-conflict",
+        "invalid",
+        "The directive {part} is overruled by {hint} beside it.",
+        "Remove one of the two.",
+    )
+    SITE_DATA_UNQUOTED = (
+        "site-data-unquoted",
+        "invalid",
+        "Browsers ignore {part} without double quotes.",
+        'Write "{part}" in double quotes.',
+    )
     SITE_DATA_UNKNOWN = (
         "site-data-unknown", "invalid", "Browsers know no site data {part}.", 'Use "cache", "cookies", "storage" or "*".',
     )  # fmt: skip
-    NOT_A_NAME = "list-not-a-name", "invalid", "The entry {part} is no name.", "Write names separated by commas, without quotes."
+    NOT_A_NAME = (
+        "list-not-a-name",
+        "invalid",
+        "The entry {part} is no name.",
+        "Write names separated by commas, without quotes.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +144,9 @@ class Hsts:
     @property
     def valid(self) -> bool:
         """Whether browsers obey it: a max-age, and no directive twice (unknown ones do no harm)."""
-        return self.max_age is not None and not any(fault.kind is Kind.HSTS_REPEATED for fault in self.faults)
+        return self.max_age is not None and not any(
+            fault.kind is Kind.HSTS_REPEATED for fault in self.faults
+        )
 
 
 def parse_hsts(text: str) -> Hsts:
@@ -123,7 +160,9 @@ def parse_hsts(text: str) -> Hsts:
             continue
         if key in said:
             found.append(Kind.HSTS_REPEATED.about(name))
-        elif key not in ("max-age", "includesubdomains", "preload") or (equals and key != "max-age"):
+        elif key not in ("max-age", "includesubdomains", "preload") or (
+            equals and key != "max-age"
+        ):
             found.append(Kind.HSTS_BAD.about(piece.strip(_OWS)))
         else:
             said[key] = value
@@ -161,7 +200,11 @@ def referrer_policy(text: str) -> str | None:
 def judge_referrer(text: str) -> tuple[Fault, ...]:
     """Entries that browsers skip, and a policy in force that tells too much."""
     entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
-    found = [Kind.REFERRER_UNKNOWN.about(entry) for entry in entries if entry.lower() not in REFERRER_POLICIES]
+    found = [
+        Kind.REFERRER_UNKNOWN.about(entry)
+        for entry in entries
+        if entry.lower() not in REFERRER_POLICIES
+    ]
     policy = referrer_policy(text)
     if policy is not None and not REFERRER_POLICIES[policy]:
         found.append(Kind.REFERRER_UNSAFE.about(policy))
@@ -171,13 +214,17 @@ def judge_referrer(text: str) -> tuple[Fault, ...]:
 def judge_names(text: str) -> tuple[Fault, ...]:
     """Entries of a list of header names or methods that are none."""
     entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
-    return tuple(Kind.NOT_A_NAME.about(entry) for entry in entries if entry and not _TOKEN.fullmatch(entry))
+    return tuple(
+        Kind.NOT_A_NAME.about(entry) for entry in entries if entry and not _TOKEN.fullmatch(entry)
+    )
 
 
 def judge_site_data(text: str) -> tuple[Fault, ...]:
     """Entries of Clear-Site-Data that browsers ignore."""
     return tuple(
-        (Kind.SITE_DATA_UNQUOTED if f'"{entry}"' in SITE_DATA else Kind.SITE_DATA_UNKNOWN).about(entry)
+        (Kind.SITE_DATA_UNQUOTED if f'"{entry}"' in SITE_DATA else Kind.SITE_DATA_UNKNOWN).about(
+            entry
+        )
         for entry in words(text)
         if entry not in SITE_DATA
     )
@@ -192,7 +239,9 @@ def merge_words(app: str, ours: str, everything: str = "*", *, fold: bool = True
     merged: dict[str, str] = {}
     for entry in (*held, *words(ours)):
         merged.setdefault(entry.lower() if fold else entry, entry)
-    if len(app) > MAX_TEXT or len(merged) == len({entry.lower() if fold else entry for entry in held}):
+    if len(app) > MAX_TEXT or len(merged) == len(
+        {entry.lower() if fold else entry for entry in held}
+    ):
         return app
     return everything if everything in merged else ", ".join(merged.values())
 
@@ -219,7 +268,11 @@ def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
 def _stricter(name: str, one: str | None, other: str | None) -> str | None:
     """The argument that lets less be reused: fewer seconds, or no list of fields; else the first."""
     if name in _SECONDS:
-        seconds = [argument for argument in (one, other) if argument and re.fullmatch(r'"?[0-9]{1,15}"?', argument)]
+        seconds = [
+            argument
+            for argument in (one, other)
+            if argument and re.fullmatch(r'"?[0-9]{1,15}"?', argument)
+        ]
         return min(seconds, key=lambda argument: int(argument.strip('"')), default=one)
     return None if name in _SHARING and one != other else one
 
@@ -227,7 +280,9 @@ def _stricter(name: str, one: str | None, other: str | None) -> str | None:
 def judge_cache(text: str) -> tuple[Fault, ...]:
     """Directives that caches ignore, or that another directive overrules."""
     said, found = parse_cache(text)
-    conflicts = (Kind.CACHE_CONFLICT.about(name, by) for by, names in _overruled(said) for name in names)
+    conflicts = (
+        Kind.CACHE_CONFLICT.about(name, by) for by, names in _overruled(said) for name in names
+    )
     return (*found, *conflicts)
 
 
@@ -252,7 +307,11 @@ def merge_cache(app: str, ours: str, *, widen: bool = False) -> str:
     held, wanted = parse_cache(app)[0], parse_cache(ours)[0]
     if len(app) > MAX_TEXT or not held:
         return app if held else ours
-    merged = {name: value for name, value in held.items() if not (widen and name in _SHARING and wanted.keys() & _SHARING)}
+    merged = {
+        name: value
+        for name, value in held.items()
+        if not (widen and name in _SHARING and wanted.keys() & _SHARING)
+    }
     for name, value in wanted.items():
         if widen or (name not in merged and name not in _LOOSER):
             merged[name] = value

@@ -28,7 +28,9 @@ KEPT_OCTETS = 256
 # RFC 9112 sections 4 and 5: one space, no fold, no space before the colon, no control octet but HTAB; CR and LF
 # stand nowhere but between lines.
 _STATUS = re.compile(rb"HTTP/1\.([01])( ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?)")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?)[\t ]*")
+_FIELD = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?)[\t ]*"
+)
 
 PASSED: Final = 0
 DROPPED: Final = 1
@@ -52,7 +54,9 @@ class Line:
 
     def __init__(self, kind: int, field: tuple[bytes, bytes], names: frozenset[bytes]) -> None:
         self.kind = kind
-        self.field: Any = field  # as mypyc sees it one object, not two values that are made a tuple each time
+        self.field: Any = (
+            field  # as mypyc sees it one object, not two values that are made a tuple each time
+        )
         self.names = names
 
 
@@ -81,7 +85,9 @@ class _Lines(dict[bytes, Line]):
         name, value = found[1], found[2]
         lower = name.lower()
         kind = _KINDS.get(lower, PASSED)
-        line = Line(kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ()))
+        line = Line(
+            kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ())
+        )
         if len(octets) <= KEPT_OCTETS and lower != b"set-cookie":
             if len(self) >= KEPT_LINES:
                 self.clear()

@@ -40,7 +40,9 @@ def unusable(error: OSError, *files: str | None) -> PolicyError:
     """What to say to the operator at start."""
     named = " and ".join(file for file in files if file)
     cure = "name a PEM chain and the key that belongs to it"
-    return PolicyError((Problem(f"{named} cannot be used: {error.strerror or error}", cure, ("tls",)),))
+    return PolicyError(
+        (Problem(f"{named} cannot be used: {error.strerror or error}", cure, ("tls",)),)
+    )
 
 
 def marks(tls: Tls) -> list[tuple[int, int, int] | None]:

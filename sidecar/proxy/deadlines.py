@@ -61,7 +61,9 @@ class Deadlines:
             if when > now:
                 continue  # one that was ended just now has gone on, and moved or dropped it
             if not isinstance(waiting, asyncio.Future):
-                waiting.set_exception(error())  # stays until it is dropped: a stream may miss the first word
+                waiting.set_exception(
+                    error()
+                )  # stays until it is dropped: a stream may miss the first word
                 continue
             self.drop(waiting)
             if not waiting.done():
@@ -71,5 +73,12 @@ class Deadlines:
 
 def tick_for(timeouts: Timeouts) -> float:
     """The precision these timeouts ask for, in seconds: a tenth of the shortest, from 20 ms to half a second."""
-    shortest = min(timeouts.header, timeouts.body_idle, timeouts.connect, timeouts.response, timeouts.idle, timeouts.tunnel_idle)
+    shortest = min(
+        timeouts.header,
+        timeouts.body_idle,
+        timeouts.connect,
+        timeouts.response,
+        timeouts.idle,
+        timeouts.tunnel_idle,
+    )
     return min(0.5, max(0.02, shortest / 10))

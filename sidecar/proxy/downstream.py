@@ -114,7 +114,9 @@ class Downstream(Flow):
         """End the connection so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
         if self.transport is not None:
             raw = self.transport.get_extra_info("socket")
-            if raw is not None:  # uvloop has none under TLS, where an end without close_notify is visible
+            if (
+                raw is not None
+            ):  # uvloop has none under TLS, where an end without close_notify is visible
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
@@ -193,7 +195,11 @@ class Downstream(Flow):
         self._context.deadlines.drop(self)
         super().connection_lost(exc)
         # A future that is over already has called for `_resumed`, which sees that the client is gone.
-        if self._waiting is not None and not self._waiting.cancel() and isinstance(self._waiting, Turn):
+        if (
+            self._waiting is not None
+            and not self._waiting.cancel()
+            and isinstance(self._waiting, Turn)
+        ):
             self._advance(asyncio.CancelledError())
 
     def _advance(self, error: BaseException | None = None) -> None:
@@ -221,7 +227,9 @@ class Downstream(Flow):
                 return
             else:
                 self._waiting = waiting
-                if waiting.__class__ is not Turn:  # a future of the loop's: taken as asyncio's tasks take one
+                if (
+                    waiting.__class__ is not Turn
+                ):  # a future of the loop's: taken as asyncio's tasks take one
                     waiting._asyncio_future_blocking = False  # noqa: SLF001
                     waiting.add_done_callback(self._resumed)
                 return
@@ -251,7 +259,11 @@ class Downstream(Flow):
             elif self.transport is not None:
                 bounds = self._context.bounds
                 seconds = bounds.idle if self._used and not self._head_started else bounds.header
-                deadlines.set(self, min(seconds, FIRST_REQUEST) if closing else seconds, _header_late if self._head_started else _idle_over)
+                deadlines.set(
+                    self,
+                    min(seconds, FIRST_REQUEST) if closing else seconds,
+                    _header_late if self._head_started else _idle_over,
+                )
             return None
         deadlines.drop(self)
         self._used = True
@@ -339,7 +351,11 @@ class Downstream(Flow):
     def _count_framing(self, octets: int) -> None:
         """Bound what chunk sizes, extensions and trailers may cost: the C parser does not."""
         self._framing += octets
-        if not self._body.is_eof() and self._framing > 2 * self._context.settings.limits.header_bytes + 17 * self._body.total_bytes:
+        if (
+            not self._body.is_eof()
+            and self._framing
+            > 2 * self._context.settings.limits.header_bytes + 17 * self._body.total_bytes
+        ):
             self._refuse(Refused(400, "framing"))
 
     def _head_arrives(self, data: bytes) -> None:
@@ -388,4 +404,3 @@ class Downstream(Flow):
         super().resume_writing()
         if self._tunnel is not None:
             self._tunnel.client_ready()
-

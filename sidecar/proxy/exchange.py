@@ -103,11 +103,16 @@ class Exchange:
         except Refused as refusal:
             self._request_id = self._request_id or context.forwarder.new_id()
             context.telemetry.request_rejected(
-                refusal.reason, status=refusal.status, request_id=self._request_id, client=self._client.peer.address
+                refusal.reason,
+                status=refusal.status,
+                request_id=self._request_id,
+                client=self._client.peer.address,
             )
             return self._own(refusal.status, refusal.fields, close=self._unread())
         except UpstreamFailed as failure:
-            context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
+            context.telemetry.upstream_failed(
+                failure.reason, request_id=self._request_id, detail=failure.detail
+            )
             return self._own(failure.status, close=self._unread())
         except asyncio.CancelledError:
             if not self._settled:
@@ -144,7 +149,11 @@ class Exchange:
         bounds = context.bounds
         request = self._request = context.requests.read(message, self._octets)
         origin = context.forwarder.origin(self._client.peer, request)
-        self._scheme, self._address, self._request_id = origin.scheme, origin.client, origin.request_id
+        self._scheme, self._address, self._request_id = (
+            origin.scheme,
+            origin.client,
+            origin.request_id,
+        )
         if context.telemetry.in_flight.n > bounds.requests:
             raise Refused(503, "overload")
         if request.websocket and context.telemetry.tunnels.n >= bounds.tunnels:
@@ -176,7 +185,9 @@ class Exchange:
     def _tell_bound(self, octets: int) -> None:
         if octets > self._bound:
             self._bound = _BOUNDLESS
-            self._context.telemetry.request_would_be_rejected("body_too_large", status=413, request_id=self._request_id, client=self._address)
+            self._context.telemetry.request_would_be_rejected(
+                "body_too_large", status=413, request_id=self._request_id, client=self._address
+            )
 
     # To the upstream.
 
@@ -213,10 +224,17 @@ class Exchange:
             try:
                 while (answer := upstream.answer) is None:
                     # While the body is under way its own clocks run; the upload starts this one at its end.
-                    context.deadlines.set(self._client, bounds.response if self._sent else _NEVER, _response_late)
+                    context.deadlines.set(
+                        self._client, bounds.response if self._sent else _NEVER, _response_late
+                    )
                     await upstream.wake(self._client.turn())
             except UpstreamFailed as failure:
-                if not (failure.untouched and upstream.reused and not request.length and request.method in IDEMPOTENT):
+                if not (
+                    failure.untouched
+                    and upstream.reused
+                    and not request.length
+                    and request.method in IDEMPOTENT
+                ):
                     raise
                 context.telemetry.retries.n += 1
                 pool.release(upstream, asked, clean=False)
@@ -298,13 +316,17 @@ class Exchange:
             answer = answer._replace(fields=without_chunked(answer.fields), length=UNTIL_CLOSE)
             chunked = False
         until_close = answer.length == UNTIL_CLOSE
-        keep_alive = request.keep_alive and not (until_close or self._unread() or self._context.draining)
+        keep_alive = request.keep_alive and not (
+            until_close or self._unread() or self._context.draining
+        )
         head = self._judged(answer, "upstream", keep_alive=keep_alive)
         self._answered = True
         try:
             await self._pass_body(upstream, head, chunked=chunked)
         except UpstreamFailed as failure:
-            self._context.telemetry.upstream_failed(failure.reason, request_id=self._request_id, detail=failure.detail)
+            self._context.telemetry.upstream_failed(
+                failure.reason, request_id=self._request_id, detail=failure.detail
+            )
             self._cut(visible=not until_close)
             raise ClientGone from None
         except (Refused, ClientGone, ConnectionError):
@@ -346,16 +368,27 @@ class Exchange:
         if not accepted(request, answer):
             raise UpstreamFailed(502, "upgrade")
         self._answered = True
-        head = answer_head(answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        head = answer_head(
+            answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        )
         self._settle(self._context.loop.time())
         await websocket(self._context, self._client, upstream, head)
         return False
 
-    def _own(self, status: int, extra: tuple[tuple[bytes, bytes], ...] = (), *, close: bool = False, origin: str = "sidecar") -> bool:
+    def _own(
+        self,
+        status: int,
+        extra: tuple[tuple[bytes, bytes], ...] = (),
+        *,
+        close: bool = False,
+        origin: str = "sidecar",
+    ) -> bool:
         """Answer ourselves; the connection ends when the request was not read to its end."""
         request = self._request
         answer, body = own_answer(status, extra)
-        keep_alive = request is not None and request.keep_alive and not (close or self._context.draining)
+        keep_alive = (
+            request is not None and request.keep_alive and not (close or self._context.draining)
+        )
         self._answered = True
         head = self._judged(answer, origin, keep_alive=keep_alive)
         head_only = not isinstance(self._message, Refused) and self._message.method == "HEAD"
@@ -375,14 +408,35 @@ class Exchange:
             method, host, path = message.method, "", target if target.startswith("/") else "/"
         route = active.plan.route(host, method, path)
         seen = () if isinstance(message, Refused) else message.raw_headers
-        facts = tuple.__new__(Facts, (method, host, path, self._scheme, seen, answer.status, answer.fields, self._address, self._begun))
+        facts = tuple.__new__(
+            Facts,
+            (
+                method,
+                host,
+                path,
+                self._scheme,
+                seen,
+                answer.status,
+                answer.fields,
+                self._address,
+                self._begun,
+            ),
+        )
         verdict = route.judge(facts)
         self._context.telemetry.record(
-            active.tallies[route.name], active.revision, route, facts, verdict, origin=origin, request_id=self._request_id
+            active.tallies[route.name],
+            active.revision,
+            route,
+            facts,
+            verdict,
+            origin=origin,
+            request_id=self._request_id,
         )
         added = verdict.added
         if route.trials and origin == "upstream":
-            added += self._context.telemetry.trials.count(active.tallies[route.name], route, facts, verdict)
+            added += self._context.telemetry.trials.count(
+                active.tallies[route.name], route, facts, verdict
+            )
         if not keep_alive:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
@@ -397,4 +451,3 @@ class Exchange:
         """End the client's connection inside a body. A reset where the end of the connection would look like the end of the body."""
         if not visible:
             self._client.reset()
-

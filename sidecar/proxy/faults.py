@@ -9,7 +9,9 @@ from __future__ import annotations
 class Refused(Exception):  # noqa: N818  (the words of the metrics)
     """A request that is answered without the upstream's word. `reason` is of REJECT_REASONS."""
 
-    def __init__(self, status: int, reason: str, *, fields: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str, *, fields: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         super().__init__(status, reason)
         self.status, self.reason, self.fields = status, reason, fields
 
@@ -20,7 +22,9 @@ class UpstreamFailed(Exception):  # noqa: N818
     `untouched` tells that the connection died before any octet of an answer.
     """
 
-    def __init__(self, status: int, reason: str, detail: str = "", *, untouched: bool = False) -> None:
+    def __init__(
+        self, status: int, reason: str, detail: str = "", *, untouched: bool = False
+    ) -> None:
         super().__init__(status, reason, detail)
         self.status, self.reason, self.detail, self.untouched = status, reason, detail, untouched
 

@@ -79,7 +79,9 @@ class Forwarder:
         claims = request.claims
         if not claims:
             request_id = self.new_id()
-            lines = peer.lines(request.host) + self._plain[request.http10] % request_id.encode("ascii")
+            lines = peer.lines(request.host) + self._plain[request.http10] % request_id.encode(
+                "ascii"
+            )
             return tuple.__new__(Origin, (peer.address, peer.scheme, request_id, lines))
         client, scheme, request_id = peer.address, peer.scheme, ""
         if peer.trusted:
@@ -118,7 +120,10 @@ class Forwarder:
     def _chain(self, claims: dict[bytes, list[bytes]], peer: str) -> list[str]:
         """Client first, peer last: the claimed hops from the right, up to the first that is not trusted."""
         if b"x-forwarded-for" in claims:
-            hops = [hop.strip() for hop in b",".join(claims[b"x-forwarded-for"]).decode("latin-1").split(",")]
+            hops = [
+                hop.strip()
+                for hop in b",".join(claims[b"x-forwarded-for"]).decode("latin-1").split(",")
+            ]
         else:
             hops = _forwarded_values(claims, "for")
         chain = [peer]
@@ -166,7 +171,9 @@ def _address(hop: str) -> str | None:
 
 def _claimed_scheme(claims: dict[bytes, list[bytes]]) -> str | None:
     if b"x-forwarded-proto" in claims:
-        found = claims[b"x-forwarded-proto"][-1].decode("latin-1").rpartition(",")[2].strip().lower()
+        found = (
+            claims[b"x-forwarded-proto"][-1].decode("latin-1").rpartition(",")[2].strip().lower()
+        )
     else:
         found = (_forwarded_values(claims, "proto") or [""])[-1].lower()
     return found if found in _SCHEMES else None

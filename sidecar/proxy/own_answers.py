@@ -23,7 +23,10 @@ def own_answer(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tupl
     body = b"" if status == 204 else f"{status} {phrase}\n".encode("ascii")
     fields: Fields = [(b"Date", _date(int(time.time())))]
     if body:
-        fields += [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(body))]
+        fields += [
+            (b"Content-Type", b"text/plain; charset=utf-8"),
+            (b"Content-Length", b"%d" % len(body)),
+        ]
         fields.append((b"Cache-Control", b"no-store"))
     if status == 503:
         fields.append((b"Retry-After", RETRY_AFTER))

@@ -45,7 +45,9 @@ class Incoming(NamedTuple):
     """Of the head, at most."""
 
 
-def make_parser(protocol: Flow, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: int) -> Parser:
+def make_parser(
+    protocol: Flow, loop: asyncio.AbstractEventLoop, limits: Limits, buffer: int
+) -> Parser:
     """A parser that stops behind each request: its queue holds one.
 
     The limits are judged in rules.py; here they bound what the parser may hold, and end a line that never ends.

@@ -21,7 +21,9 @@ from sidecar.proxy.upstream import Connection
 from sidecar.settings import Settings
 
 _pool_full = partial(UpstreamFailed, 503, "pool_full")
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_EXHAUSTED = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
 
 
 class Pool:
@@ -31,7 +33,9 @@ class Pool:
     free goes to who waits longest, past those who ask just then.
     """
 
-    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, deadlines: Deadlines) -> None:
+    def __init__(
+        self, settings: Settings, loop: asyncio.AbstractEventLoop, deadlines: Deadlines
+    ) -> None:
         self._loop = loop
         self._deadlines = deadlines
         self._limits = settings.limits
@@ -46,9 +50,16 @@ class Pool:
         try:
             self._tls = client_context(settings.tls) if self._parts.scheme == "https" else None
         except OSError as error:
-            raise unusable(error, settings.tls.upstream_ca, settings.tls.upstream_certificate, settings.tls.upstream_key) from error
+            raise unusable(
+                error,
+                settings.tls.upstream_ca,
+                settings.tls.upstream_certificate,
+                settings.tls.upstream_key,
+            ) from error
         self._server_name = settings.tls.upstream_name or self._parts.hostname
-        self.authority = (self._parts.netloc or "localhost").encode("idna" if not self._parts.netloc.isascii() else "ascii")
+        self.authority = (self._parts.netloc or "localhost").encode(
+            "idna" if not self._parts.netloc.isascii() else "ascii"
+        )
 
     async def acquire(self, *, fresh: bool = False) -> Connection:
         """A connection for one request, kept or new; `fresh` takes only a new one.
@@ -173,7 +184,11 @@ class Pool:
                 port = parts.port or (443 if self._tls else 80)
                 name = self._server_name if self._tls else None
                 host = parts.hostname or ""
-                return (await self._loop.create_connection(make, host, port, ssl=self._tls, server_hostname=name))[1]
+                return (
+                    await self._loop.create_connection(
+                        make, host, port, ssl=self._tls, server_hostname=name
+                    )
+                )[1]
         except OSError as error:
             raise _failed(error) from None
 
@@ -193,4 +208,6 @@ def _failed(error: OSError) -> UpstreamFailed:
         return UpstreamFailed(502, "dns")
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         return UpstreamFailed(502, "refused")
-    return UpstreamFailed(503 if error.errno in _EXHAUSTED else 502, "unreachable", error.strerror or "")
+    return UpstreamFailed(
+        503 if error.errno in _EXHAUSTED else 502, "unreachable", error.strerror or ""
+    )

@@ -29,12 +29,16 @@ def report_key(context: Context, plan: Plan, path: str) -> str | None:
     """
     if path == REPORTS_PATH:
         return "" if context.settings.reports.enabled else None
-    if not path.startswith(f"{REPORTS_PATH}/") or not (plan.trials or context.settings.reports.enabled):
+    if not path.startswith(f"{REPORTS_PATH}/") or not (
+        plan.trials or context.settings.reports.enabled
+    ):
         return None
     return path.removeprefix(f"{REPORTS_PATH}/")
 
 
-async def receive_report(context: Context, request: Request, body: StreamReader, key: str, client: str) -> int:
+async def receive_report(
+    context: Context, request: Request, body: StreamReader, key: str, client: str
+) -> int:
     """Take one post of reports; returns the status of the response.
 
     Raises:
@@ -50,7 +54,9 @@ async def receive_report(context: Context, request: Request, body: StreamReader,
     if request.length > limit:
         raise Refused(413, "report")
     taken = bytearray()
-    context.deadlines.set(body, context.settings.timeouts.body_idle, lambda: Refused(408, "body_timeout"))
+    context.deadlines.set(
+        body, context.settings.timeouts.body_idle, lambda: Refused(408, "body_timeout")
+    )
     try:
         while not body.at_eof():
             taken += await body.readany()

@@ -30,7 +30,9 @@ IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
 HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"})
 # A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
-NEVER_NOMINATED: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
+NEVER_NOMINATED: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"}
+)
 
 # RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
@@ -97,9 +99,16 @@ class RequestReader:
         authority: the upstream's own, for HTTP/1.0 clients that name no host.
     """
 
-    def __init__(self, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes) -> None:
+    def __init__(
+        self, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes
+    ) -> None:
         self._host_sent, self._authority = host_sent, authority
-        self._octets, self._lines, self._target, self._body = limits.header_bytes, limits.headers, limits.target_bytes, limits.body
+        self._octets, self._lines, self._target, self._body = (
+            limits.header_bytes,
+            limits.headers,
+            limits.target_bytes,
+            limits.body,
+        )
         self._kinds = _Kinds(request_id)
 
     def read(self, message: Message, octets: int) -> Request:
@@ -164,7 +173,13 @@ class RequestReader:
         _check_host(host, named, http10=http10)
         if host is None:
             fields.insert(0, (b"Host", host_sent or self._authority))
-        if upgrade and message.upgrade and b"upgrade" in nominated and not http10 and upgrade == b"websocket":
+        if (
+            upgrade
+            and message.upgrade
+            and b"upgrade" in nominated
+            and not http10
+            and upgrade == b"websocket"
+        ):
             if method != "GET" or body or len(key) != 24:
                 raise Refused(400, "upgrade")
         else:
@@ -175,10 +190,28 @@ class RequestReader:
                 fields = [line for line in fields if line[0].lower() not in nominated]
                 for lower in nominated:
                     claims.pop(lower, None)
-        path, name = target.partition(b"?")[0].decode("ascii"), (named or host or b"").decode("ascii")
+        path, name = (
+            target.partition(b"?")[0].decode("ascii"),
+            (named or host or b"").decode("ascii"),
+        )
         # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
         keep_alive = not (message.should_close or message.upgrade)
-        return tuple.__new__(Request, (method, target, path, name, fields, claims, body, expects and body != 0, key, keep_alive, http10))
+        return tuple.__new__(
+            Request,
+            (
+                method,
+                target,
+                path,
+                name,
+                fields,
+                claims,
+                body,
+                expects and body != 0,
+                key,
+                keep_alive,
+                http10,
+            ),
+        )
 
 
 class _Kinds(dict[bytes, tuple[int, bytes]]):
@@ -218,7 +251,11 @@ def read_target(method: str, path: str, limit: int) -> tuple[bytes, bytes | None
     if path == "*" and method == "OPTIONS":
         return b"*", None
     absolute = _ABSOLUTE.fullmatch(path)
-    if absolute is None or not absolute[1].isascii() or not _valid_host(absolute[1].encode("ascii")):
+    if (
+        absolute is None
+        or not absolute[1].isascii()
+        or not _valid_host(absolute[1].encode("ascii"))
+    ):
         raise Refused(400, "target")
     rest = absolute[2]
     if not rest and method == "OPTIONS":  # RFC 9112 section 3.2.4
@@ -238,7 +275,10 @@ def forwards_left(request: Request) -> int | None:
 
 def one_forward_less(request: Request) -> Request:
     """The request with Max-Forwards counted down."""
-    fields = [(name, b"%d" % (int(value) - 1)) if name.lower() == b"max-forwards" else (name, value) for name, value in request.fields]
+    fields = [
+        (name, b"%d" % (int(value) - 1)) if name.lower() == b"max-forwards" else (name, value)
+        for name, value in request.fields
+    ]
     return request._replace(fields=fields)
 
 
@@ -261,7 +301,9 @@ def _check_host(host: bytes | None, named: bytes | None, *, http10: bool) -> Non
         raise Refused(400, "host")
 
 
-def _request_body(message: Message, length: int | None, coding: bytes | None, limit: int, *, http10: bool) -> int:
+def _request_body(
+    message: Message, length: int | None, coding: bytes | None, limit: int, *, http10: bool
+) -> int:
     """The body's length; our reading of the framing lines must agree with the parser's (RFC 9112 section 6.3)."""
     if coding is not None:
         if coding != b"chunked" or length is not None or http10 or not message.chunked:

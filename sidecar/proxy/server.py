@@ -54,7 +54,12 @@ class DataPlane:
     """
 
     def __init__(
-        self, settings: Settings, active: Callable[[], Active], telemetry: Telemetry, *, reports: Reports
+        self,
+        settings: Settings,
+        active: Callable[[], Active],
+        telemetry: Telemetry,
+        *,
+        reports: Reports,
     ) -> None:
         require_c_parser()
         loop = asyncio.get_running_loop()
@@ -101,12 +106,20 @@ class DataPlane:
         if self._tls is not None:
             self._follower = loop.create_task(self._follow_certificate())
         handshake = self._settings.timeouts.header if self._tls else None
-        options: dict[str, Any] = {"ssl": self._tls, "ssl_handshake_timeout": handshake, "backlog": BACKLOG}
+        options: dict[str, Any] = {
+            "ssl": self._tls,
+            "ssl_handshake_timeout": handshake,
+            "backlog": BACKLOG,
+        }
         if listen.startswith("unix:"):
-            self._servers.append(await loop.create_unix_server(self._listener, listen[5:], **options))
+            self._servers.append(
+                await loop.create_unix_server(self._listener, listen[5:], **options)
+            )
             return [listen]
         host, _, port = listen.rpartition(":")
-        server = await loop.create_server(self._listener, host.strip("[]"), int(port), reuse_port=reuse_port or None, **options)
+        server = await loop.create_server(
+            self._listener, host.strip("[]"), int(port), reuse_port=reuse_port or None, **options
+        )
         self._servers.append(server)
         return [_name(bound) for bound in server.sockets]
 
@@ -171,7 +184,12 @@ class DataPlane:
             try:
                 self.reload_tls()
             except OSError as error:  # ssl.SSLError is one
-                telemetry.tell("tls.rejected", level="error", certificate=self._settings.tls.certificate, detail=str(error)[:200])
+                telemetry.tell(
+                    "tls.rejected",
+                    level="error",
+                    certificate=self._settings.tls.certificate,
+                    detail=str(error)[:200],
+                )
             else:
                 telemetry.tell("tls.reloaded", certificate=self._settings.tls.certificate)
 

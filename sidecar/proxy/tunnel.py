@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-_GOING_AWAY = b"\x88\x02\x03\xe9"  # a close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)
+_GOING_AWAY = (
+    b"\x88\x02\x03\xe9"  # a close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)
+)
 GRACE = 5.0
 """Seconds in which what was written before the end must have left."""
 
@@ -33,11 +35,17 @@ def accepted(request: Request, answer: Answer) -> bool:
     """Whether a 101 is the answer to this request's handshake (RFC 6455 section 4.1)."""
     if not request.websocket or answer.upgrade != b"websocket":
         return False
-    right = base64.b64encode(hashlib.sha1(request.websocket + _GUID, usedforsecurity=False).digest())
-    return [value for name, value in answer.fields if name.lower() == b"sec-websocket-accept"] == [right]
+    right = base64.b64encode(
+        hashlib.sha1(request.websocket + _GUID, usedforsecurity=False).digest()
+    )
+    return [value for name, value in answer.fields if name.lower() == b"sec-websocket-accept"] == [
+        right
+    ]
 
 
-async def websocket(context: Context, client: Downstream, upstream: Connection, head: bytes) -> None:
+async def websocket(
+    context: Context, client: Downstream, upstream: Connection, head: bytes
+) -> None:
     """Join both connections until one of them ends, or no octet passes for timeouts.tunnel_idle."""
     tunnel = Tunnel(context, client, upstream)
     context.telemetry.tunnels.n += 1

@@ -81,7 +81,9 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, reader: AnswerReader) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limits: Limits, reader: AnswerReader
+    ) -> None:
         self._loop = loop
         self._limits = limits
         self._reader = reader
@@ -207,7 +209,9 @@ class Connection(asyncio.Protocol):
             self.resume_writing()
         if self._state not in (IDLE, DONE):
             untouched = self._state == HEAD and not self._buffer and not self._interims
-            self._fail(UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched))
+            self._fail(
+                UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched)
+            )
         self._wake()
 
     def pause_writing(self) -> None:
@@ -255,7 +259,9 @@ class Connection(asyncio.Protocol):
         self.answer = answer
         self.keep_alive = self.keep_alive and answer.keep_alive
         self._left = answer.length
-        if answer.length == len(rest) and answer.status != 101:  # all of it came at once, or there is none
+        if (
+            answer.length == len(rest) and answer.status != 101
+        ):  # all of it came at once, or there is none
             if rest:
                 self._pieces.append(rest)
             self._state = DONE
@@ -346,7 +352,10 @@ class Connection(asyncio.Protocol):
         knows here whether its descriptor is open: a bare number could be another connection's by now.
         """
         raw = self.transport.get_extra_info("socket")
-        if not isinstance(raw, TransportSocket) or self.transport.get_extra_info("ssl_object") is not None:
+        if (
+            not isinstance(raw, TransportSocket)
+            or self.transport.get_extra_info("ssl_object") is not None
+        ):
             return
         with suppress(OSError, UpstreamFailed):
             while self._state != DONE and (data := os.read(raw.fileno(), 65_536)):

@@ -42,7 +42,9 @@ def ask(url: str, trust: ssl.SSLContext | None = None) -> Facts:
     place = f"{parts.scheme}://{_host(parts)}{path}"
     assert parts.hostname is not None
     if parts.scheme == "https":
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT, context=trust)
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            parts.hostname, parts.port, timeout=TIMEOUT, context=trust
+        )
     else:
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT)
     try:
@@ -66,7 +68,9 @@ def from_har(data: bytes, name: str = "archive") -> tuple[Facts, ...]:
         entries = json.loads(data)["log"]["entries"]
         found = tuple(_entries(entries))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Unanswered(f"{name} is no HTTP archive; save one as HAR from the browser's network panel") from error
+        raise Unanswered(
+            f"{name} is no HTTP archive; save one as HAR from the browser's network panel"
+        ) from error
     if not found:
         raise Unanswered(f"{name} holds no answer")
     return found
@@ -76,10 +80,22 @@ def _entries(entries: Iterable[Any]) -> Iterator[Facts]:
     for entry in entries:
         try:
             request, answer = entry["request"], entry["response"]
-            parts, status, method = _split(str(request["url"])), int(answer["status"]), str(request["method"])
+            parts, status, method = (
+                _split(str(request["url"])),
+                int(answer["status"]),
+                str(request["method"]),
+            )
             if parts is None or not 200 <= status <= 599 or not TOKEN.fullmatch(method):
                 continue
-            yield Facts(method, _host(parts), parts.path or "/", parts.scheme, _lines(request["headers"]), status, _lines(answer["headers"]))
+            yield Facts(
+                method,
+                _host(parts),
+                parts.path or "/",
+                parts.scheme,
+                _lines(request["headers"]),
+                status,
+                _lines(answer["headers"]),
+            )
         except (KeyError, TypeError, ValueError):
             continue
 
@@ -87,13 +103,22 @@ def _entries(entries: Iterable[Any]) -> Iterator[Facts]:
 def _lines(listed: Any) -> RawFields:
     """Header lines; several of one name may be written as one, broken by line feeds."""
     pairs = ((str(line["name"]), str(line["value"])) for line in listed)
-    return [(_octets(name), _octets(part)) for name, value in pairs if TOKEN.fullmatch(name) for part in value.split("\n")]
+    return [
+        (_octets(name), _octets(part))
+        for name, value in pairs
+        if TOKEN.fullmatch(name)
+        for part in value.split("\n")
+    ]
 
 
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        known = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:
         return None
     return parts if known else None

@@ -107,7 +107,10 @@ def ordered(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 def _added(one: Cell, other: Cell) -> Cell:
     def both(mine: Mapping[str, Variants], theirs: Mapping[str, Variants]) -> dict[str, Variants]:
         absent: tuple[Variants, Variants] = ({(): one.answers}, {(): other.answers})
-        return {name: _sum(mine.get(name, absent[0]), theirs.get(name, absent[1]), 1) for name in {**mine, **theirs}}
+        return {
+            name: _sum(mine.get(name, absent[0]), theirs.get(name, absent[1]), 1)
+            for name in {**mine, **theirs}
+        }
 
     return replace(
         one,
@@ -123,7 +126,10 @@ def _added(one: Cell, other: Cell) -> Cell:
 
 def _without(now: Cell, earlier: Cell) -> Cell:
     def rest(mine: Mapping[str, Variants], theirs: Mapping[str, Variants]) -> dict[str, Variants]:
-        left = {name: _sum(variants, theirs.get(name, {(): earlier.answers}), -1) for name, variants in mine.items()}
+        left = {
+            name: _sum(variants, theirs.get(name, {(): earlier.answers}), -1)
+            for name, variants in mine.items()
+        }
         return {name: variants for name, variants in left.items() if any(variants)}
 
     answers = now.answers - earlier.answers
@@ -147,7 +153,10 @@ def answers(cell: Cell) -> Iterator[Facts]:
 
     Masked values stand as they are; of a request no more is known than its line.
     """
-    seen = {**cell.headers, **{f"set-cookie:{name}": variants for name, variants in cell.cookies.items()}}
+    seen = {
+        **cell.headers,
+        **{f"set-cookie:{name}": variants for name, variants in cell.cookies.items()},
+    }
     usual = {name: _most(variants) for name, variants in seen.items()}
     for request in cell.requests:
         yield _facts(request, usual)

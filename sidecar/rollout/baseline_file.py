@@ -78,7 +78,9 @@ def from_data(data: object) -> Baseline:
         file = _File.model_validate(data)
     except ValidationError as error:
         raise PolicyError(translate(error, _File)) from error
-    accepted = tuple(Acceptance(item.at, item.by, item.reason, tuple(item.changes)) for item in file.accepted)
+    accepted = tuple(
+        Acceptance(item.at, item.by, item.reason, tuple(item.changes)) for item in file.accepted
+    )
     return Baseline(ordered(map(_cell, file.cells)), file.made, file.by, file.source, accepted)
 
 
@@ -94,12 +96,22 @@ def _cell(cell: _Cell) -> Cell:
 def _variants(said: str | list[_Variant], answers: int) -> Variants:
     if isinstance(said, str):
         return {(said,): answers}
-    return {() if item.value is None else (item.value,) if isinstance(item.value, str) else tuple(item.value): item.seen for item in said}
+    return {
+        ()
+        if item.value is None
+        else (item.value,)
+        if isinstance(item.value, str)
+        else tuple(item.value): item.seen
+        for item in said
+    }
 
 
 def to_data(baseline: Baseline) -> dict[str, Any]:
     """A baseline as plain data, in the form and order of its file."""
-    accepted = [{"at": item.at, "by": item.by, "reason": item.reason, "changes": list(item.changes)} for item in baseline.accepted]
+    accepted = [
+        {"at": item.at, "by": item.by, "reason": item.reason, "changes": list(item.changes)}
+        for item in baseline.accepted
+    ]
     return {
         "version": 1,
         "made": baseline.made,
@@ -119,10 +131,16 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
         "first": cell.first,
         "last": cell.last,
         "requests": list(cell.requests),
-        "headers": {display_name(name): _variants_data(variants, cell.answers) for name, variants in sorted(cell.headers.items())},
+        "headers": {
+            display_name(name): _variants_data(variants, cell.answers)
+            for name, variants in sorted(cell.headers.items())
+        },
     }
     if cell.cookies:
-        told["cookies"] = {name: _variants_data(variants, cell.answers) for name, variants in sorted(cell.cookies.items())}
+        told["cookies"] = {
+            name: _variants_data(variants, cell.answers)
+            for name, variants in sorted(cell.cookies.items())
+        }
     return told | ({"beyond": cell.beyond} if cell.beyond else {})
 
 
@@ -131,7 +149,13 @@ def _variants_data(variants: Variants, answers: int) -> str | list[dict[str, Any
     (lines, count), *more = sorted(variants.items(), key=lambda item: (-item[1], item[0]))
     if not more and len(lines) == 1 and count == answers:
         return lines[0]
-    return [{"seen": count, "value": None if not lines else lines[0] if len(lines) == 1 else list(lines)} for lines, count in ((lines, count), *more)]
+    return [
+        {
+            "seen": count,
+            "value": None if not lines else lines[0] if len(lines) == 1 else list(lines),
+        }
+        for lines, count in ((lines, count), *more)
+    ]
 
 
 _HEAD = """\
@@ -184,11 +208,26 @@ def _scalar(value: str | int | None) -> str:
 
 def quoted(text: str) -> str:
     """A text as a double-quoted scalar (YAML 1.2.2 section 7.3.1)."""
-    escaped = (char if " " <= char <= "~" and char not in '"\\' else f"\\{char}" if char in '"\\' else _escape(ord(char)) for char in text)
+    escaped = (
+        char
+        if " " <= char <= "~" and char not in '"\\'
+        else f"\\{char}"
+        if char in '"\\'
+        else _escape(ord(char))
+        for char in text
+    )
     return f'"{"".join(escaped)}"'
 
 
 def _escape(code: int) -> str:
-    if 0xD800 <= code <= 0xDFFF:  # half of a pair: no character, as a text from the command line may hold
+    if (
+        0xD800 <= code <= 0xDFFF
+    ):  # half of a pair: no character, as a text from the command line may hold
         return "\\ufffd"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )

@@ -34,7 +34,9 @@ _CELL, _NAME, _VARIANT, _LINE = 800, 24, 42, 20
 class Tally:
     """Cells that grow; `observe` is called for every answer of the service."""
 
-    def __init__(self, *, per_second: float = PER_SECOND, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, per_second: float = PER_SECOND, clock: Callable[[], float] = time.time
+    ) -> None:
         self._per_second = per_second
         self._clock = clock
         self._looks: dict[tuple[str, int], _Looks] = {}
@@ -87,20 +89,31 @@ class Tally:
         return found
 
     def _note_request(self, cell: _Growing, facts: Facts) -> None:
-        method = facts.method if facts.method.isascii() and facts.method.isalpha() and len(facts.method) <= 20 else "GET"
+        method = (
+            facts.method
+            if facts.method.isascii() and facts.method.isalpha() and len(facts.method) <= 20
+            else "GET"
+        )
         target = path(facts.path) if facts.path.startswith("/") else "/"
         request = f"{method.upper()} {facts.scheme}://{host(facts.host)}{target} -> {facts.status}"
-        if request not in cell.requests and (not cell.requests or self._takes(len(request) + _LINE)):
+        if request not in cell.requests and (
+            not cell.requests or self._takes(len(request) + _LINE)
+        ):
             cell.requests.append(request)
 
-    def _count(self, cell: _Growing, seen: dict[str, dict[Lines, int]], name: str, lines: Lines) -> None:
+    def _count(
+        self, cell: _Growing, seen: dict[str, dict[Lines, int]], name: str, lines: Lines
+    ) -> None:
         variants = seen.get(name)
         if variants is None:
             if len(seen) >= MAX_NAMES or not self._takes(2 * len(name) + _NAME):
                 cell.beyond += 1
                 return
             variants = seen[name] = {}
-        if lines not in variants and (len(variants) >= MAX_VARIANTS or not self._takes(_VARIANT + sum(2 * len(line) + _LINE for line in lines))):
+        if lines not in variants and (
+            len(variants) >= MAX_VARIANTS
+            or not self._takes(_VARIANT + sum(2 * len(line) + _LINE for line in lines))
+        ):
             lines = OTHER
         variants[lines] = variants.get(lines, 0) + 1
 
@@ -132,7 +145,16 @@ class _Growing:
 
     def frozen(self, key: Key) -> Cell:
         """The cell as it is now."""
-        return Cell(*key, self.answers, _stamp(self.first), _stamp(self.last), tuple(self.requests), self._all(self.headers), self._all(self.cookies), self.beyond)
+        return Cell(
+            *key,
+            self.answers,
+            _stamp(self.first),
+            _stamp(self.last),
+            tuple(self.requests),
+            self._all(self.headers),
+            self._all(self.cookies),
+            self.beyond,
+        )
 
     def _all(self, seen: dict[str, dict[Lines, int]]) -> dict[str, dict[Lines, int]]:
         return {name: self._with_absent(variants) for name, variants in seen.items()}

@@ -33,17 +33,27 @@ def _name(value: object) -> str:
 def _pairs(value: object) -> object:
     """Headers as a mapping (a text, or a list for several lines) or as a list of [name, value]."""
     if isinstance(value, dict):
-        listed = [(name, line) for name, lines in value.items() for line in (lines if isinstance(lines, list) else [lines])]
-    elif isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        listed = [
+            (name, line)
+            for name, lines in value.items()
+            for line in (lines if isinstance(lines, list) else [lines])
+        ]
+    elif isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 for pair in value
+    ):
         listed = [(name, line) for name, line in value]
     else:
-        raise ValueError("headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]")
+        raise ValueError(
+            "headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]"
+        )
     return tuple((_name(name), header_value(line)) for name, line in listed)
 
 
 def _expected(value: object) -> object:
     if not isinstance(value, dict):
-        raise ValueError("headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)")
+        raise ValueError(
+            "headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)"
+        )
     return {_name(name): _lines(said) for name, said in value.items()}
 
 
@@ -156,7 +166,17 @@ def read_suite(data: bytes, name: str) -> Suite:
     """
     source = load(data, name)
     if not isinstance(source.data, dict):
-        raise PolicyError((Problem("a test file is a mapping", "start with: version: 1", file=name, line=1, column=1),))
+        raise PolicyError(
+            (
+                Problem(
+                    "a test file is a mapping",
+                    "start with: version: 1",
+                    file=name,
+                    line=1,
+                    column=1,
+                ),
+            )
+        )
     try:
         file = _File.model_validate(source.data)
     except ValidationError as error:
@@ -176,7 +196,11 @@ def _case_problems(cases: Sequence[Case]) -> Iterator[Problem]:
         seen.add(case.name)
         expect = case.expect
         if expect.violations is None and not expect.headers and expect.route is None:
-            yield Problem(f"case {case.name!r} expects nothing", "add violations, headers or route", (*path, "expect"))
+            yield Problem(
+                f"case {case.name!r} expects nothing",
+                "add violations, headers or route",
+                (*path, "expect"),
+            )
 
 
 def run(suite: Suite, resolved: Resolved) -> tuple[Result, ...]:
@@ -198,20 +222,41 @@ def _unknown(cases: Sequence[Case], resolved: Resolved) -> Iterator[Problem]:
         path: Path = ("cases", position, "expect")
         for index, violation in enumerate(case.expect.violations or ()):
             if violation.rule not in rules:
-                yield Problem(f"unknown rule {violation.rule!r}", did_you_mean(violation.rule, rules), (*path, "violations", index, "rule"))
+                yield Problem(
+                    f"unknown rule {violation.rule!r}",
+                    did_you_mean(violation.rule, rules),
+                    (*path, "violations", index, "rule"),
+                )
         if case.expect.route not in (None, *routes):
-            yield Problem(f"unknown route {case.expect.route!r}", did_you_mean(case.expect.route, routes), (*path, "route"))
+            yield Problem(
+                f"unknown route {case.expect.route!r}",
+                did_you_mean(case.expect.route, routes),
+                (*path, "route"),
+            )
 
 
 def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
     case = suite.cases[position]
     if case.mode is not None:
-        resolved = dataclasses.replace(resolved, policy=resolved.policy.model_copy(update={"mode": case.mode}))
+        resolved = dataclasses.replace(
+            resolved, policy=resolved.policy.model_copy(update={"mode": case.mode})
+        )
     asked = case.request
     route = compile_policy(resolved).route(asked.host, asked.method, asked.path)
-    facts = Facts(asked.method, asked.host, asked.path, asked.scheme, _raw(asked.headers), case.answer.status, _raw(case.answer.headers), asked.client)
+    facts = Facts(
+        asked.method,
+        asked.host,
+        asked.path,
+        asked.scheme,
+        _raw(asked.headers),
+        case.answer.status,
+        _raw(case.answer.headers),
+        asked.client,
+    )
     failures = tuple(_failures(case.expect, route.name, decide(route, facts)))
-    return Result(suite.source.name, suite.source.values[("cases", position)][0], case.name, failures)
+    return Result(
+        suite.source.name, suite.source.values[("cases", position)][0], case.name, failures
+    )
 
 
 def _raw(pairs: Iterable[tuple[str, str]]) -> RawFields:
@@ -225,15 +270,25 @@ def _failures(expect: Expect, route: str, decision: Decision) -> Iterator[Failur
         yield from _violations(expect.violations, decision)
     for name, wanted in expect.headers.items():
         key = name.lower().encode()
-        got = tuple(value.decode("latin-1") for found, value in decision.fields if found.lower() == key)
+        got = tuple(
+            value.decode("latin-1") for found, value in decision.fields if found.lower() == key
+        )
         if got != wanted:
             yield Failure("header", name, wanted, got)
 
 
 def _violations(expected: Sequence[Violation], decision: Decision) -> Iterator[Failure]:
     found = dict.fromkeys((finding.rule, finding.kind) for finding in decision.findings)
-    unmet = [one for one in expected if not any(one.rule == rule and one.kind in (None, kind) for rule, kind in found)]
-    beyond = [(rule, kind) for rule, kind in found if not any(one.rule == rule and one.kind in (None, kind) for one in expected)]
+    unmet = [
+        one
+        for one in expected
+        if not any(one.rule == rule and one.kind in (None, kind) for rule, kind in found)
+    ]
+    beyond = [
+        (rule, kind)
+        for rule, kind in found
+        if not any(one.rule == rule and one.kind in (None, kind) for one in expected)
+    ]
     for one in unmet:
         yield Failure("violation", "", (f"{one.rule} {one.kind or ''}".strip(),), ())
     for rule, kind in beyond:
@@ -251,9 +306,24 @@ def junit(results: Iterable[Result]) -> str:
         suites.setdefault(result.file, []).append(result)
     for file, held in suites.items():
         failed = sum(bool(result.failures) for result in held)
-        suite = SubElement(root, "testsuite", name=_xml(file), tests=str(len(held)), failures=str(failed), errors="0", skipped="0")
+        suite = SubElement(
+            root,
+            "testsuite",
+            name=_xml(file),
+            tests=str(len(held)),
+            failures=str(failed),
+            errors="0",
+            skipped="0",
+        )
         for result in held:
-            case = SubElement(suite, "testcase", name=_xml(result.case), classname=_xml(file), file=_xml(file), line=str(result.line))
+            case = SubElement(
+                suite,
+                "testcase",
+                name=_xml(result.case),
+                classname=_xml(file),
+                file=_xml(file),
+                line=str(result.line),
+            )
             if result.failures:
                 text = "\n".join(map(str, result.failures))
                 SubElement(case, "failure", message=_xml(str(result.failures[0]))).text = _xml(text)

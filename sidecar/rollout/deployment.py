@@ -37,7 +37,16 @@ class Finding:
 
 def check(settings: Settings) -> Iterator[Finding]:
     """All checks, in the order in which they would hurt."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_policy, _secrets, _files, _state, _admin, _limits, _drain, _log)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _policy,
+        _secrets,
+        _files,
+        _state,
+        _admin,
+        _limits,
+        _drain,
+        _log,
+    )
     for one in checks:
         yield from one(settings)
 
@@ -53,10 +62,16 @@ def _policy(settings: Settings) -> Iterator[Finding]:
         yield Finding("policy", "fail", "; ".join(str(problem) for problem in error.problems[:5]))
         return
     about = resolved.policy
-    missing = [name for name in ("owner", "reason", "expected", "rollback") if not getattr(about, name)]
+    missing = [
+        name for name in ("owner", "reason", "expected", "rollback") if not getattr(about, name)
+    ]
     yield Finding("policy", "pass", f"{path}: revision {resolved.revision()}, mode {resolved.mode}")
     if missing:
-        yield Finding("policy words", "warn", f"{', '.join(missing)} not written; promotions need owner, expected and rollback")
+        yield Finding(
+            "policy words",
+            "warn",
+            f"{', '.join(missing)} not written; promotions need owner, expected and rollback",
+        )
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
@@ -66,13 +81,22 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         return
     found = [number for number, line in enumerate(lines, 1) if _SECRETS.search(line)]
     if found:
-        yield Finding("secrets", "fail", f"line {', '.join(map(str, found[:5]))} of the policy looks like a secret; policies are shown and logged")
+        yield Finding(
+            "secrets",
+            "fail",
+            f"line {', '.join(map(str, found[:5]))} of the policy looks like a secret; policies are shown and logged",
+        )
     else:
         yield Finding("secrets", "pass", "nothing in the policy looks like a secret")
 
 
 def _files(settings: Settings) -> Iterator[Finding]:
-    for path, private in ((settings.policy, False), (settings.admin_token_file, True), (settings.tls.key, True), (settings.tls.upstream_key, True)):
+    for path, private in (
+        (settings.policy, False),
+        (settings.admin_token_file, True),
+        (settings.tls.key, True),
+        (settings.tls.upstream_key, True),
+    ):
         if path is None or not Path(path).exists():
             continue
         mode = Path(path).stat().st_mode
@@ -89,7 +113,9 @@ def _state(settings: Settings) -> Iterator[Finding]:
     nearest = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     writable = nearest.is_dir() and bool(nearest.stat().st_mode & stat.S_IWUSR)
     if not writable:
-        yield Finding("state", "fail", f"{folder} cannot be written; a rollback would not survive a restart")
+        yield Finding(
+            "state", "fail", f"{folder} cannot be written; a rollback would not survive a restart"
+        )
     elif folder.exists() and folder.stat().st_mode & stat.S_IWOTH:
         yield Finding("state", "fail", f"everybody may write {folder}; chmod o-w")
     else:
@@ -98,20 +124,41 @@ def _state(settings: Settings) -> Iterator[Finding]:
 
 def _admin(settings: Settings) -> Iterator[Finding]:
     host = settings.admin.rpartition(":")[0]
-    loopback = settings.admin.startswith("unix:") or host in ("localhost", "[::1]") or host.startswith("127.")
+    loopback = (
+        settings.admin.startswith("unix:")
+        or host in ("localhost", "[::1]")
+        or host.startswith("127.")
+    )
     if loopback:
         yield Finding("admin", "pass", f"{settings.admin} is loopback")
     elif settings.admin_token_file:
-        yield Finding("admin", "warn", f"{settings.admin} is reachable from outside, with a token; prefer loopback")
+        yield Finding(
+            "admin",
+            "warn",
+            f"{settings.admin} is reachable from outside, with a token; prefer loopback",
+        )
     else:
-        yield Finding("admin", "fail", f"{settings.admin} is reachable from outside without a token; bind 127.0.0.1")
+        yield Finding(
+            "admin",
+            "fail",
+            f"{settings.admin} is reachable from outside without a token; bind 127.0.0.1",
+        )
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:
-    needed = settings.limits.connections + settings.limits.upstream_connections + settings.limits.tunnels + 64
+    needed = (
+        settings.limits.connections
+        + settings.limits.upstream_connections
+        + settings.limits.tunnels
+        + 64
+    )
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed != resource.RLIM_INFINITY and allowed < needed:
-        yield Finding("limits", "warn", f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n or lower limits.connections")
+        yield Finding(
+            "limits",
+            "warn",
+            f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n or lower limits.connections",
+        )
     else:
         yield Finding("limits", "pass", f"{needed} open files at most")
 
@@ -119,11 +166,23 @@ def _limits(settings: Settings) -> Iterator[Finding]:
 def _drain(settings: Settings) -> Iterator[Finding]:
     needed = settings.timeouts.drain_delay + settings.timeouts.drain
     outcome: Literal["pass", "warn"] = "pass" if needed < GRACE else "warn"
-    yield Finding("drain", outcome, f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s unless told otherwise")
+    yield Finding(
+        "drain",
+        outcome,
+        f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s unless told otherwise",
+    )
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
     if settings.log.level in ("warning", "error"):
-        yield Finding("log", "warn", f"level {settings.log.level} hides header.would_change and header.changed; use info")
+        yield Finding(
+            "log",
+            "warn",
+            f"level {settings.log.level} hides header.would_change and header.changed; use info",
+        )
     else:
-        yield Finding("log", "pass", f"level {settings.log.level}, at most {settings.log.events_per_second} events a second, on stdout")
+        yield Finding(
+            "log",
+            "pass",
+            f"level {settings.log.level}, at most {settings.log.events_per_second} events a second, on stdout",
+        )

@@ -74,11 +74,20 @@ class Report:
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """The findings of this severity and worse."""
-        return tuple(found for found in self.findings if SEVERITIES.index(found.severity) <= SEVERITIES.index(severity))
+        return tuple(
+            found
+            for found in self.findings
+            if SEVERITIES.index(found.severity) <= SEVERITIES.index(severity)
+        )
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
-        return {"findings": [found.data() for found in self.findings], "compared": self.compared, "unseen": list(self.unseen), "unknown": list(self.unknown)}
+        return {
+            "findings": [found.data() for found in self.findings],
+            "compared": self.compared,
+            "unseen": list(self.unseen),
+            "unknown": list(self.unknown),
+        }
 
 
 def drift(baseline: Baseline, now: Iterable[Cell]) -> Report:
@@ -117,7 +126,9 @@ class _Said:
 
 def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tuple[Kind, _Said]]:
     """The new variants by kind; the kinds in the order of KINDS, each once."""
-    known = tuple(sorted((lines for lines in before if lines), key=lambda lines: (-before[lines], lines)))
+    known = tuple(
+        sorted((lines for lines in before if lines), key=lambda lines: (-before[lines], lines))
+    )
     by_kind: dict[Kind, dict[Lines, str]] = {}
     for lines in now:
         if lines in before or (lines and OTHER in before):
@@ -130,7 +141,15 @@ def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tupl
             by_kind["lost"] = {(): f"{answers - absent} of {answers} answers had it"}
     for kind in KINDS:
         if found := by_kind.get(kind):
-            yield kind, _Said(known, tuple(found), sum(now[lines] for lines in found), next(iter(found.values())))
+            yield (
+                kind,
+                _Said(
+                    known,
+                    tuple(found),
+                    sum(now[lines] for lines in found),
+                    next(iter(found.values())),
+                ),
+            )
 
 
 def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[Kind, str]:
@@ -145,8 +164,21 @@ def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[Ki
     return ("weakened" if why else "changed"), why
 
 
-def _finding(cell: Cell, header: str, part: str, kind: Kind, severity: Severity, said: _Said) -> Finding:
-    return Finding(*cell.key, header, part, kind, severity, said.before, said.now, said.seen, cell.answers, said.why)
+def _finding(
+    cell: Cell, header: str, part: str, kind: Kind, severity: Severity, said: _Said
+) -> Finding:
+    return Finding(
+        *cell.key,
+        header,
+        part,
+        kind,
+        severity,
+        said.before,
+        said.now,
+        said.seen,
+        cell.answers,
+        said.why,
+    )
 
 
 def _severity(name: str, kind: Kind, said: _Said) -> Severity:
@@ -160,7 +192,9 @@ def _severity(name: str, kind: Kind, said: _Said) -> Severity:
         if kind == "lost":
             return "error"
         return "info" if kind == "added" else "warning"
-    if name in headers.DISCLOSURE or (row is not None and row.group in ("disclosure", "deprecated")):
+    if name in headers.DISCLOSURE or (
+        row is not None and row.group in ("disclosure", "deprecated")
+    ):
         return "warning" if kind == "added" else "info"
     return "warning" if kind in ("lost", "duplicated") else "info"
 
@@ -169,12 +203,19 @@ def _cookie_severity(name: str, kind: Kind, said: _Said) -> Severity:
     if kind != "lost" and said.why:
         return "error"
     if kind == "added":
-        faults = [fault for lines in said.now for line in lines for fault in headers.judge("Set-Cookie", cookie_line(name, line))]
+        faults = [
+            fault
+            for lines in said.now
+            for line in lines
+            for fault in headers.judge("Set-Cookie", cookie_line(name, line))
+        ]
         return "warning" if faults else "info"
     return "info" if kind == "lost" else "warning"
 
 
-def accept(baseline: Baseline, now: Sequence[Cell], report: Report, *, at: str, by: str, reason: str) -> Baseline:
+def accept(
+    baseline: Baseline, now: Sequence[Cell], report: Report, *, at: str, by: str, reason: str
+) -> Baseline:
     """The baseline with every finding taken in, and new cells added; who and why is written down.
 
     `drift` of the result and `now` finds nothing.
@@ -185,13 +226,17 @@ def accept(baseline: Baseline, now: Sequence[Cell], report: Report, *, at: str, 
         key = (found.route, found.status, found.content)
         cells[key] = _taken_in(cells[key], current[key], found)
     new = [cell for key, cell in current.items() if key not in cells]
-    changes = [f"{found.place} {found.kind}" for found in report.findings] + [f"{' '.join(cell.key)}: new" for cell in new]
+    changes = [f"{found.place} {found.kind}" for found in report.findings] + [
+        f"{' '.join(cell.key)}: new" for cell in new
+    ]
     if len(changes) > _KEPT_CHANGES:
         changes[_KEPT_CHANGES:] = [f"and {len(changes) - _KEPT_CHANGES} more"]
     if not changes:
         return baseline
     entry = Acceptance(at, by, reason, tuple(changes))
-    return replace(baseline, cells=ordered((*cells.values(), *new)), accepted=(*baseline.accepted, entry))
+    return replace(
+        baseline, cells=ordered((*cells.values(), *new)), accepted=(*baseline.accepted, entry)
+    )
 
 
 def _taken_in(cell: Cell, now: Cell, found: Finding) -> Cell:

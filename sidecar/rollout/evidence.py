@@ -40,7 +40,9 @@ class Book:
     where `restore` is given what `saved` returned.
     """
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.time, causes: Causes = _no_causes) -> None:
+    def __init__(
+        self, metrics: Metrics, clock: Callable[[], float] = time.time, causes: Causes = _no_causes
+    ) -> None:
         self._metrics = metrics
         self._clock = clock
         self._causes = causes
@@ -61,7 +63,10 @@ class Book:
                     continue
                 saved = self._earlier.pop(f"{route.name}/{line.name}", {})
                 carried = saved.get("counts", {}) if saved.get("meaning") == meaning else {}
-                counts = {key: value - carried.get(key, 0.0) for key, value in self._counts(route, line).items()}
+                counts = {
+                    key: value - carried.get(key, 0.0)
+                    for key, value in self._counts(route, line).items()
+                }
                 marks[place] = _Mark(meaning, saved["since"] if carried else self._clock(), counts)
         self._plan, self._marks = plan, marks
 
@@ -69,7 +74,9 @@ class Book:
         """Called each second: note what trials have sent, so that it can be told what has had time to report."""
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
-            (route.name, route.rules[index].name): self._metrics.value(_LOADS, route.name, route.rules[index].name)
+            (route.name, route.rules[index].name): self._metrics.value(
+                _LOADS, route.name, route.rules[index].name
+            )
             for route in routes
             for index in route.trials
         }
@@ -82,11 +89,17 @@ class Book:
     def _settled(self, place: tuple[str, ...], settle: float) -> float:
         """What a counter of a trial said `settle` seconds ago; 0 before it was first noted."""
         latest = self._clock() - settle
-        return next((held.get(place, 0.0) for at, held in reversed(self._past) if at <= latest), 0.0)
+        return next(
+            (held.get(place, 0.0) for at, held in reversed(self._past) if at <= latest), 0.0
+        )
 
     def evidence(self) -> list[Evidence]:
         """What each rule on each route has seen, in the order of the policy."""
-        return [self._of(route, line) for route in (self._plan.routes if self._plan else ()) for line in route.rules]
+        return [
+            self._of(route, line)
+            for route in (self._plan.routes if self._plan else ())
+            for line in route.rules
+        ]
 
     def saved(self) -> dict[str, Any]:
         """The evidence as data, to be kept over a restart."""
@@ -95,7 +108,11 @@ class Book:
             for line in route.rules:
                 mark, counts = self._marks[route.name, line.name], self._counts(route, line)
                 grown = {key: value - mark.counts.get(key, 0.0) for key, value in counts.items()}
-                held[f"{route.name}/{line.name}"] = {"meaning": mark.meaning, "since": mark.since, "counts": grown}
+                held[f"{route.name}/{line.name}"] = {
+                    "meaning": mark.meaning,
+                    "since": mark.since,
+                    "counts": grown,
+                }
         return held
 
     def restore(self, saved: object) -> None:
@@ -105,15 +122,24 @@ class Book:
 
     def _of(self, route: RoutePlan, line: RuleLine) -> Evidence:
         mark = self._marks[route.name, line.name]
-        grown = {key: value - mark.counts.get(key, 0.0) for key, value in self._counts(route, line).items()}
+        grown = {
+            key: value - mark.counts.get(key, 0.0)
+            for key, value in self._counts(route, line).items()
+        }
         kinds: dict[str, float] = {kind: grown[kind] for kind in KINDS if grown.get(kind)}
-        outcomes: dict[str, float] = {outcome: grown[outcome] for outcome in SEEN if outcome in grown}
+        outcomes: dict[str, float] = {
+            outcome: grown[outcome] for outcome in SEEN if outcome in grown
+        }
         told = tuple(asdict(witness) for witness in witnesses(line.named.rule))
         trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
-        return Evidence(route.name, line.name, line.mode, mark.since, *numbers, witnesses=told, trial=trial)
+        return Evidence(
+            route.name, line.name, line.mode, mark.since, *numbers, witnesses=told, trial=trial
+        )
 
-    def _trial(self, route: RoutePlan, line: RuleLine, mark: _Mark, grown: Mapping[str, float]) -> Trial:
+    def _trial(
+        self, route: RoutePlan, line: RuleLine, mark: _Mark, grown: Mapping[str, float]
+    ) -> Trial:
         """What the trial of a rule has shown; settled counts are those of a moment ago, since reports take their time."""
         settle = SETTLE_API if by_api(line.named.rule) else SETTLE
         settled = self._settled((route.name, line.name), settle) - mark.counts.get("loads", 0.0)
@@ -126,7 +152,14 @@ class Book:
         }
         reports = {kind: grown[f"report {kind}"] for kind in CAUSE_KINDS}
         causes = tuple(self._causes(route.name, line.name))
-        return Trial(grown["loads"], settle, min(grown["loads"], max(0.0, settled)), canaries, reports, causes)
+        return Trial(
+            grown["loads"],
+            settle,
+            min(grown["loads"], max(0.0, settled)),
+            canaries,
+            reports,
+            causes,
+        )
 
     def _counts(self, route: RoutePlan, line: RuleLine) -> dict[str, float]:
         value = self._metrics.value

@@ -31,7 +31,12 @@ class Counts:
 
     def since(self, earlier: Counts) -> Counts:
         """What was added; never negative (counters of removed routes go away)."""
-        return Counts(*(max(0.0, getattr(self, name) - getattr(earlier, name)) for name in self.__dataclass_fields__))
+        return Counts(
+            *(
+                max(0.0, getattr(self, name) - getattr(earlier, name))
+                for name in self.__dataclass_fields__
+            )
+        )
 
     def shares(self) -> Mapping[str, float]:
         """Each kind of error as a share of all exchanges."""
@@ -109,8 +114,16 @@ class Watch:
 
     def _read(self) -> Counts:
         total = self._metrics.total
-        by_class = {name: total("sidecar_responses_total", origin="upstream", status_class=name) for name in STATUS_CLASSES}
-        return Counts(sum(by_class.values()), by_class["4xx"], by_class["5xx"], total("sidecar_upstream_errors_total"))
+        by_class = {
+            name: total("sidecar_responses_total", origin="upstream", status_class=name)
+            for name in STATUS_CLASSES
+        }
+        return Counts(
+            sum(by_class.values()),
+            by_class["4xx"],
+            by_class["5xx"],
+            total("sidecar_upstream_errors_total"),
+        )
 
 
 def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
@@ -139,7 +152,13 @@ def enforces_more(before: Plan, after: Plan) -> bool:
 
 def _enforced(plan: Plan) -> set[tuple[str, str, str]]:
     return {
-        (route.name, line.name, line.named.rule.model_dump_json(exclude={"mode", "owner", "reason", "expected", "rollback"}))
+        (
+            route.name,
+            line.name,
+            line.named.rule.model_dump_json(
+                exclude={"mode", "owner", "reason", "expected", "rollback"}
+            ),
+        )
         for route in plan.routes
         for line in route.rules
         if line.mode == "enforce"

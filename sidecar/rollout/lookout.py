@@ -69,7 +69,10 @@ class Lookout:
         report = None if self._file is None else await self.check(self._file)
         cells = await self._seen() if report is None else self._last
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"tally": to_data(Baseline(cells, made)), "drift": None if report is None else {"file": str(self._file), **report.data()}}
+        return {
+            "tally": to_data(Baseline(cells, made)),
+            "drift": None if report is None else {"file": str(self._file), **report.data()},
+        }
 
     async def check(self, file: Path) -> Report:
         """Compare what came since the last check; every finding is counted, new ones are told."""
@@ -82,7 +85,9 @@ class Lookout:
             routes = frozenset(self._routes())
             for found in report.findings:
                 if found.route in routes:
-                    self._telemetry.metrics.cell("sidecar_drift_total", found.route, found.kind).n += 1
+                    self._telemetry.metrics.cell(
+                        "sidecar_drift_total", found.route, found.kind
+                    ).n += 1
             self._tell(report.findings)
             return report
 
@@ -97,14 +102,24 @@ class Lookout:
             key = (found.place, found.kind)
             standing.add(key)
             if key not in self._standing:
-                self._telemetry.tell("baseline.drifted", level=_LEVELS[found.severity], **found.data())
+                self._telemetry.tell(
+                    "baseline.drifted", level=_LEVELS[found.severity], **found.data()
+                )
         self._standing = standing
 
     async def _read(self, file: Path) -> None:
         try:
             data = await asyncio.to_thread(file.read_bytes)
         except OSError as error:
-            raise PolicyError((Problem(f"the baseline cannot be read: {error.strerror}", "make one with: sidecar capture", file=str(file)),)) from error
+            raise PolicyError(
+                (
+                    Problem(
+                        f"the baseline cannot be read: {error.strerror}",
+                        "make one with: sidecar capture",
+                        file=str(file),
+                    ),
+                )
+            ) from error
         if data != self._bytes:
             self._baseline = await asyncio.to_thread(read_baseline, data, str(file))
             self._bytes = data
@@ -114,4 +129,8 @@ class Lookout:
         try:
             await self._read(file)
         except PolicyError as error:
-            self._telemetry.tell("baseline.rejected", level="error", problems=[str(problem) for problem in error.problems][:20])
+            self._telemetry.tell(
+                "baseline.rejected",
+                level="error",
+                problems=[str(problem) for problem in error.problems][:20],
+            )

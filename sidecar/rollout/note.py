@@ -15,7 +15,13 @@ from typing import Any
 
 from sidecar.rollout.testimony import span
 
-_CHANGES = ("policy.activated", "policy.rolled_back", "policy.promoted", "mode.overridden", "policy.rejected")
+_CHANGES = (
+    "policy.activated",
+    "policy.rolled_back",
+    "policy.promoted",
+    "mode.overridden",
+    "policy.rejected",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,14 @@ class Note:
         return asdict(self)
 
 
-def write_note(status: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], evidence: Sequence[Mapping[str, Any]], texts: Mapping[str, str], since: str | None, drift: Mapping[str, Any] | None = None) -> Note:
+def write_note(
+    status: Mapping[str, Any],
+    journal: Sequence[Mapping[str, Any]],
+    evidence: Sequence[Mapping[str, Any]],
+    texts: Mapping[str, str],
+    since: str | None,
+    drift: Mapping[str, Any] | None = None,
+) -> Note:
     """Build the note.
 
     Args:
@@ -62,7 +75,14 @@ def write_note(status: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], 
     start = since or status.get("parent") or status["revision"]
     entries = _after(journal, start)
     promotions = [entry for entry in entries if entry["event"] == "policy.promoted"]
-    left = next((entry.get("seen") or [] for entry in entries if entry["event"] in ("policy.activated", "policy.rolled_back")), [])
+    left = next(
+        (
+            entry.get("seen") or []
+            for entry in entries
+            if entry["event"] in ("policy.activated", "policy.rolled_back")
+        ),
+        [],
+    )
     return Note(
         policy=status["name"],
         owner=status["owner"],
@@ -86,7 +106,10 @@ def _after(journal: Sequence[Mapping[str, Any]], start: str) -> list[Mapping[str
     """The entries after `start` last came in force, the oldest first; all of them when it never did."""
     position = -1
     for index, entry in enumerate(journal):
-        if entry.get("event") in ("policy.activated", "policy.rolled_back") and entry.get("revision") == start:
+        if (
+            entry.get("event") in ("policy.activated", "policy.rolled_back")
+            and entry.get("revision") == start
+        ):
             position = index
             if not any(later.get("parent") == start for later in journal[index + 1 :]):
                 continue
@@ -94,17 +117,37 @@ def _after(journal: Sequence[Mapping[str, Any]], start: str) -> list[Mapping[str
     return [entry for entry in journal[position + 1 :] if entry.get("event") in _CHANGES]
 
 
-def _files(status: Mapping[str, Any], promotions: Sequence[Mapping[str, Any]], texts: Mapping[str, str], start: str) -> list[dict[str, str]]:
+def _files(
+    status: Mapping[str, Any],
+    promotions: Sequence[Mapping[str, Any]],
+    texts: Mapping[str, str],
+    start: str,
+) -> list[dict[str, str]]:
     before, after = texts.get(start, ""), texts.get(status["revision"], "")
     files = {
-        entry["file"]: {"path": entry["file"], "before": entry["before"], "after": entry["after"], "diff": entry["diff"]}
+        entry["file"]: {
+            "path": entry["file"],
+            "before": entry["before"],
+            "after": entry["after"],
+            "diff": entry["diff"],
+        }
         for entry in promotions
         if entry.get("file")
     }
     if before != after and not files:
         path = str(status["source"])
-        lines = difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), f"{path} ({start})", f"{path} ({status['revision']})")
-        files[path] = {"path": path, "before": digest(before), "after": digest(after), "diff": "".join(lines)}
+        lines = difflib.unified_diff(
+            before.splitlines(keepends=True),
+            after.splitlines(keepends=True),
+            f"{path} ({start})",
+            f"{path} ({status['revision']})",
+        )
+        files[path] = {
+            "path": path,
+            "before": digest(before),
+            "after": digest(after),
+            "diff": "".join(lines),
+        }
     return list(files.values())
 
 
@@ -118,7 +161,13 @@ def _told(entry: Mapping[str, Any]) -> dict[str, str]:
     if entry["event"] == "policy.promoted":
         what = ", ".join(entry.get("rules", ()))
     why = str(entry.get("override") or entry.get("reason") or "; ".join(entry.get("problems", ())))
-    return {"time": str(entry.get("time", "")), "event": str(entry["event"]), "what": what, "who": str(entry.get("who", "")), "why": why}
+    return {
+        "time": str(entry.get("time", "")),
+        "event": str(entry["event"]),
+        "what": what,
+        "who": str(entry.get("who", "")),
+        "why": why,
+    }
 
 
 def markdown(note: Note, admin: str) -> str:
@@ -130,28 +179,68 @@ def markdown(note: Note, admin: str) -> str:
         f"- **Owner:** {note.owner or '(none given)'}",
         f"- **Expected result:** {note.expected or '(none given)'}",
         f"- **Revision:** {note.since} -> {note.revision} (mode {note.mode})",
-        f"- **Roll back:** `sidecar rollback --to {note.since} --admin {admin}`" + (f" ({note.rollback})" if note.rollback else ""),
+        f"- **Roll back:** `sidecar rollback --to {note.since} --admin {admin}`"
+        + (f" ({note.rollback})" if note.rollback else ""),
         "",
         "## Files touched",
         "",
     ]
     for file in note.files:
-        lines += [f"`{file['path']}`", "", f"- before: sha256 {file['before']}", f"- after: sha256 {file['after']}", "", "```diff", file["diff"].rstrip("\n"), "```", ""]
+        lines += [
+            f"`{file['path']}`",
+            "",
+            f"- before: sha256 {file['before']}",
+            f"- after: sha256 {file['after']}",
+            "",
+            "```diff",
+            file["diff"].rstrip("\n"),
+            "```",
+            "",
+        ]
     if not note.files:
         lines += ["None: the text of the policy is the same.", ""]
-    lines += ["## Commands used", "", *([f"    {command}" for command in note.commands] or ["The file was edited by hand."]), ""]
+    lines += [
+        "## Commands used",
+        "",
+        *([f"    {command}" for command in note.commands] or ["The file was edited by hand."]),
+        "",
+    ]
     if note.verdicts:
-        lines += ["## Evidence at the promotion", "", "| rule | verdict | answers judged | watched for | would break | unknown | reasons |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "## Evidence at the promotion",
+            "",
+            "| rule | verdict | answers judged | watched for | would break | unknown | reasons |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for verdict in note.verdicts:
             numbers = f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} | {verdict['unknown']:g}"
-            lines.append(f"| {verdict['rule']} | {verdict['outcome']} | {numbers} | {'; '.join(verdict['reasons'])} |")
+            lines.append(
+                f"| {verdict['rule']} | {verdict['outcome']} | {numbers} | {'; '.join(verdict['reasons'])} |"
+            )
         lines += ["", *(line for verdict in note.verdicts for line in _asked(verdict))]
-    lines += ["## Before and after", "", "| route | rule | mode before | answers with a violation before | mode after | answers with a violation after |", "|---|---|---|---|---|---|"]
+    lines += [
+        "## Before and after",
+        "",
+        "| route | rule | mode before | answers with a violation before | mode after | answers with a violation after |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += _comparison(note)
     if note.drift is not None:
-        lines += ["", f"The service differs from its baseline in {len(note.drift.get('findings', ()))} ways now (`sidecar drift` lists them)."]
-    lines += ["", "## What happened", "", "| time | event | what | who | why |", "|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |" for entry in note.timeline]
+        lines += [
+            "",
+            f"The service differs from its baseline in {len(note.drift.get('findings', ()))} ways now (`sidecar drift` lists them).",
+        ]
+    lines += [
+        "",
+        "## What happened",
+        "",
+        "| time | event | what | who | why |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |"
+        for entry in note.timeline
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -162,7 +251,12 @@ def _asked(verdict: Mapping[str, Any]) -> list[str]:
     moment = datetime.fromtimestamp(verdict["at"], UTC).isoformat(timespec="seconds")
     if not verdict["query"]:
         return [f"{verdict['rule']}: counted by {verdict['source']} until {moment}.", ""]
-    return [f"{verdict['rule']}: {verdict['source']} at {moment} (`time={verdict['at']:.0f}`); asked again for that time it gives the same number:", "", f"    {verdict['query']}", ""]
+    return [
+        f"{verdict['rule']}: {verdict['source']} at {moment} (`time={verdict['at']:.0f}`); asked again for that time it gives the same number:",
+        "",
+        f"    {verdict['query']}",
+        "",
+    ]
 
 
 def _comparison(note: Note) -> list[str]:
@@ -172,7 +266,9 @@ def _comparison(note: Note) -> list[str]:
         held = earlier.get((item["route"], item["rule"]))
         was = f"{held['mode']} | {held['affected']:g} of {held['evaluated']:g}" if held else "- | -"
         if item["evaluated"] or (held and held["evaluated"]):
-            rows.append(f"| {item['route']} | {item['rule']} | {was} | {item['mode']} | {_left_wrong(item)} |")
+            rows.append(
+                f"| {item['route']} | {item['rule']} | {was} | {item['mode']} | {_left_wrong(item)} |"
+            )
     return rows
 
 

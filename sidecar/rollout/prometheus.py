@@ -36,7 +36,9 @@ def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict
     asked = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}", timeout=_TIMEOUT) as answer:
+        with opener.open(
+            f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}", timeout=_TIMEOUT
+        ) as answer:
             told = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         detail = error.read(2000).decode("utf-8", "replace")
@@ -56,7 +58,10 @@ def settled(url: str, window: str, selector: str) -> float:
     ones too; a server that does not keep it is taken at the word of the series. Whole, because people write it down.
     """
     series = f"{_EVALUATIONS}{{{selector}}}"
-    found = query(url, f"min(timestamp(up) and on (job, instance) present_over_time({series}[{window}])) or min(timestamp({series}))")
+    found = query(
+        url,
+        f"min(timestamp(up) and on (job, instance) present_over_time({series}[{window}])) or min(timestamp({series}))",
+    )
     return float(math.floor(found[0][1] if found else time.time()))
 
 
@@ -66,7 +71,9 @@ def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
     return f"sum(increase({_EVALUATIONS}{{{matchers}}}[{window}]))"
 
 
-def evidence(url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]) -> list[Evidence]:
+def evidence(
+    url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]
+) -> list[Evidence]:
     """Evidence for every rule over the window that ends at `at`, summed over all that the selector (`job="shop"`) matches.
 
     Numbers are the fleet's; `known`, by route and rule, is what one sidecar says: it gives the witnesses and the causes.
@@ -79,7 +86,9 @@ def evidence(url: str, window: str, selector: str, at: float, known: Mapping[tup
 
     # One step further back than the window: a rule that was there when it began has been watched for all of it.
     reach = f"{math.ceil(length) + step}s:{step}s"
-    first = query(url, f"min by ({_BY}) (min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}]))", at)
+    first = query(
+        url, f"min by ({_BY}) (min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}]))", at
+    )
     since = {_place(labels): max(value, at - length) for labels, value in first}
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for labels, value in ask(_EVALUATIONS, _BY):
@@ -112,23 +121,41 @@ def evidence(url: str, window: str, selector: str, at: float, known: Mapping[tup
     ]
 
 
-def _trials(url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]) -> dict[tuple[str, str], Trial]:
+def _trials(
+    url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]
+) -> dict[tuple[str, str], Trial]:
     """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as reports take their time."""
 
     def ask(metric: str, by: str, before: float = 0.0) -> list[tuple[dict[str, str], float]]:
-        return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at - before)
+        return query(
+            url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at - before
+        )
 
-    loads = {(labels.get("route", ""), labels.get("rule", "")): value for labels, value in ask("sidecar_trial_page_loads_total", "route, rule")}
+    loads = {
+        (labels.get("route", ""), labels.get("rule", "")): value
+        for labels, value in ask("sidecar_trial_page_loads_total", "route, rule")
+    }
     if not loads:
         return {}
     settle = max((item.trial.settle for item in known.values()), default=0.0)
-    settled = {(labels.get("route", ""), labels.get("rule", "")): value for labels, value in ask("sidecar_trial_page_loads_total", "route, rule", settle)}
-    sent = {labels.get("engine", ""): value for labels, value in ask("sidecar_canaries_sent_total", "engine", settle)}
-    returned = {labels.get("engine", ""): value for labels, value in ask("sidecar_canaries_returned_total", "engine")}
+    settled = {
+        (labels.get("route", ""), labels.get("rule", "")): value
+        for labels, value in ask("sidecar_trial_page_loads_total", "route, rule", settle)
+    }
+    sent = {
+        labels.get("engine", ""): value
+        for labels, value in ask("sidecar_canaries_sent_total", "engine", settle)
+    }
+    returned = {
+        labels.get("engine", ""): value
+        for labels, value in ask("sidecar_canaries_returned_total", "engine")
+    }
     canaries = {engine: (value, returned.get(engine, 0.0)) for engine, value in sent.items()}
     reports: dict[tuple[str, str], dict[str, float]] = {}
     for labels, value in ask("sidecar_trial_reports_total", "route, rule, cause_kind"):
-        reports.setdefault((labels.get("route", ""), labels.get("rule", "")), {})[labels.get("cause_kind", "")] = value
+        reports.setdefault((labels.get("route", ""), labels.get("rule", "")), {})[
+            labels.get("cause_kind", "")
+        ] = value
     return {
         place: Trial(
             value,

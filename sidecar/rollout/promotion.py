@@ -48,7 +48,14 @@ def promote(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
     try:
         after = load_policy(edited.encode(), name)
     except PolicyError as error:
-        raise PolicyError((Problem("the file's form does not allow the edit", "write the mode by hand", file=name), *error.problems)) from error
+        raise PolicyError(
+            (
+                Problem(
+                    "the file's form does not allow the edit", "write the mode by hand", file=name
+                ),
+                *error.problems,
+            )
+        ) from error
     _verify(before, after, wanted, name)
     return edited
 
@@ -65,20 +72,33 @@ def enforced(text: str, name: str = "policy.yaml") -> str:
     routes = source.data.get("routes") or ()
     below: list[Path] = [("rules", rule) for rule in source.data.get("rules") or ()]
     for position, route in enumerate(routes):
-        below += [("routes", position), *(("routes", position, "rules", rule) for rule in route.get("rules") or ())]
+        below += [
+            ("routes", position),
+            *(("routes", position, "rules", rule) for rule in route.get("rules") or ()),
+        ]
     raised = [(), *(path for path in below if source_mode(source, path) == "report-only")]
-    edits = (_set_mode(source, path, "enforce") for path in raised if source_mode(source, path) != "enforce")
+    edits = (
+        _set_mode(source, path, "enforce")
+        for path in raised
+        if source_mode(source, path) != "enforce"
+    )
     return applied(source.text, {edit.start: edit for edit in edits}.values())
 
 
 def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
     """The effective mode of each (route, rule)."""
-    return {(route.name, line.name): line.mode for route in compile_policy(resolved).routes for line in route.rules}
+    return {
+        (route.name, line.name): line.mode
+        for route in compile_policy(resolved).routes
+        for line in route.rules
+    }
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
     """The text with all edits made; they must not overlap."""
-    for edit in sorted(edits, key=lambda edit: edit.start)[::-1]:  # of two at one place the first stays first
+    for edit in sorted(edits, key=lambda edit: edit.start)[
+        ::-1
+    ]:  # of two at one place the first stays first
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
@@ -94,9 +114,17 @@ def _without_about(resolved: Resolved, wanted: tuple[str, ...]) -> Iterable[Prob
     policy = resolved.policy
     for route in resolved.routes:
         for named in route.rules:
-            missing = [key for key in _ABOUT if not (getattr(named.rule, key, None) or getattr(policy, key))]
+            missing = [
+                key
+                for key in _ABOUT
+                if not (getattr(named.rule, key, None) or getattr(policy, key))
+            ]
             if named.name in wanted and missing:
-                yield Problem(f"rule {named.name!r} may not enforce without {' and '.join(missing)}", "write it at the top of the policy", ())
+                yield Problem(
+                    f"rule {named.name!r} may not enforce without {' and '.join(missing)}",
+                    "write it at the top of the policy",
+                    (),
+                )
 
 
 def _edits(source: Source, resolved: Resolved, wanted: tuple[str, ...]) -> Iterable[Edit]:
@@ -122,7 +150,9 @@ def _set_everywhere(source: Source, resolved: Resolved, rule: str) -> Iterable[E
     for position, route in enumerate(resolved.policy.routes):
         override = route.rules.get(rule)
         base = resolved.policy.rules.get(rule)
-        only_here = base is None and not any(named.name == rule for named in resolved.routes[-1].rules)
+        only_here = base is None and not any(
+            named.name == rule for named in resolved.routes[-1].rules
+        )
         if override is not None and (override.mode == "report-only" or only_here):
             places.append(("routes", position, "rules", rule))
             if only_here and places[0] == ("rules", rule):
@@ -161,7 +191,17 @@ def _set_mode(source: Source, path: Path, mode: Mode) -> Edit:
     if here is None:
         return _new_rule(source, str(path[-1]), mode, newline)
     if here.style in ("alias", "scalar"):
-        raise PolicyError((source.place(Problem("this rule is written as an alias", "write it out to give it a mode of its own", path)),))
+        raise PolicyError(
+            (
+                source.place(
+                    Problem(
+                        "this rule is written as an alias",
+                        "write it out to give it a mode of its own",
+                        path,
+                    )
+                ),
+            )
+        )
     if here.style == "flow":
         separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
         return Edit(here.inside, here.inside, f"mode: {mode}{separator}")
@@ -179,7 +219,13 @@ def _new_rule(source: Source, rule: str, mode: Mode, newline: str) -> Edit:
         separator = "" if source.text[rules.inside] == "}" else ", "
         return Edit(rules.inside, rules.inside, line + separator)
     if rules.style != "block":
-        raise PolicyError((source.place(Problem("rules is not written as a mapping here", "write it out", ("rules",))),))
+        raise PolicyError(
+            (
+                source.place(
+                    Problem("rules is not written as a mapping here", "write it out", ("rules",))
+                ),
+            )
+        )
     return Edit(rules.inside, rules.inside, f"{line}{newline}{_indent(source.text, rules.inside)}")
 
 
@@ -198,11 +244,25 @@ def _verify(before: Resolved, after: Resolved, wanted: tuple[str, ...], name: st
     was, now = effective(before), effective(after)
     for place, mode in now.items():
         route, rule = place
-        right = mode == "enforce" or was.get(place) == "off" or _held(after, route) if rule in wanted else mode == was.get(place)
+        right = (
+            mode == "enforce" or was.get(place) == "off" or _held(after, route)
+            if rule in wanted
+            else mode == was.get(place)
+        )
         if not right:
-            raise PolicyError((Problem(f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not asked for", "write the mode by hand", file=name),))
+            raise PolicyError(
+                (
+                    Problem(
+                        f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not asked for",
+                        "write the mode by hand",
+                        file=name,
+                    ),
+                )
+            )
 
 
 def _held(resolved: Resolved, route: str) -> bool:
     """The route's own ceiling holds its rules down on purpose."""
-    return any(known.name == route and known.mode not in (None, "enforce") for known in resolved.routes)
+    return any(
+        known.name == route and known.mode not in (None, "enforce") for known in resolved.routes
+    )

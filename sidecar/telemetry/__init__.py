@@ -33,7 +33,16 @@ __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
 class Telemetry:
     """Events and metrics of one process."""
 
-    def __init__(self, events: Events, metrics: Metrics, *, value_bytes: int = 256, reports_per_second: int = 20, canary: float = 0.01, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        events: Events,
+        metrics: Metrics,
+        *,
+        value_bytes: int = 256,
+        reports_per_second: int = 20,
+        canary: float = 0.01,
+        secret: bytes = b"",
+    ) -> None:
         self.events = events
         self.metrics = metrics
         self._value_bytes = value_bytes
@@ -54,7 +63,12 @@ class Telemetry:
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
         """Called with each answer of the service, as it sent it; must cost little."""
-        metrics.only("sidecar_build_info", sidecar.__version__, platform.python_version(), aiohttp.__version__)
+        metrics.only(
+            "sidecar_build_info",
+            sidecar.__version__,
+            platform.python_version(),
+            aiohttp.__version__,
+        )
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
         """Hand every told event to `watcher` too; returns the call that ends it."""
@@ -65,7 +79,12 @@ class Telemetry:
         """Write an event that is always told."""
         self.events.tell(event, level=level, **facts)
         if self._watchers:
-            told = {"event": event, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": level, **facts}
+            told = {
+                "event": event,
+                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "level": level,
+                **facts,
+            }
             for watcher in tuple(self._watchers):
                 watcher(told)
 
@@ -78,7 +97,15 @@ class Telemetry:
                 watcher(told)
 
     def record(
-        self, tally: RouteTally, revision: str, route: RoutePlan, facts: Facts, verdict: Verdict, *, origin: str, request_id: str
+        self,
+        tally: RouteTally,
+        revision: str,
+        route: RoutePlan,
+        facts: Facts,
+        verdict: Verdict,
+        *,
+        origin: str,
+        request_id: str,
     ) -> None:
         """Count one verdict on one answer, and tell it when something changed or would have.
 
@@ -89,7 +116,9 @@ class Telemetry:
             tally.responses["sidecar"][facts.status // 100 - 1].n += 1.0
             return
         # RFC 9110 section 15: a status beyond the known classes counts as 5xx.
-        tally.responses[origin][facts.status // 100 - 1 if 100 <= facts.status < 600 else 4].n += 1.0
+        tally.responses[origin][
+            facts.status // 100 - 1 if 100 <= facts.status < 600 else 4
+        ].n += 1.0
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         tally.count(verdict)
@@ -138,16 +167,28 @@ class Telemetry:
         """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS."""
         self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_tell():
-            self.tell("upstream.failed", level="warning", reason=reason, request_id=request_id, detail=detail[: self._value_bytes])
+            self.tell(
+                "upstream.failed",
+                level="warning",
+                reason=reason,
+                request_id=request_id,
+                detail=detail[: self._value_bytes],
+            )
 
-    def request_rejected(self, reason: str, *, status: int, request_id: str = "", client: str = "") -> None:
+    def request_rejected(
+        self, reason: str, *, status: int, request_id: str = "", client: str = ""
+    ) -> None:
         """Count a request that the upstream never saw, and tell it under the cap. `reason` is of REJECT_REASONS."""
         self.metrics.cell("sidecar_rejected_requests_total", reason).n += 1
         if self.events.may_tell():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
-            self.tell("request.rejected", level="warning", reason=reason, request_id=request_id, **facts)
+            self.tell(
+                "request.rejected", level="warning", reason=reason, request_id=request_id, **facts
+            )
 
-    def request_would_be_rejected(self, reason: str, *, status: int, request_id: str, client: str) -> None:
+    def request_would_be_rejected(
+        self, reason: str, *, status: int, request_id: str, client: str
+    ) -> None:
         """Count a request that passed because the policy only tells, and tell it under the cap."""
         self.metrics.cell("sidecar_would_reject_requests_total", reason).n += 1
         if self.events.may_tell():
@@ -165,7 +206,9 @@ class Telemetry:
             if report in seen:  # Integrity-Policy's come twice
                 continue
             seen.add(report)
-            self.metrics.cell("sidecar_browser_reports_total", report.type, report.directive, report.disposition).n += 1
+            self.metrics.cell(
+                "sidecar_browser_reports_total", report.type, report.directive, report.disposition
+            ).n += 1
             if key:
                 self.trial_report(key, report, client, engine[0] if engine else "")
             if self._reports_cap.take() and self.events.may_tell():

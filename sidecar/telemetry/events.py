@@ -26,7 +26,19 @@ from sidecar.policy import headers
 
 _QUEUE = 10_000
 _NONCE = re.compile(rb"(?i)(nonce-)[^'\s;,]+")
-_SHOWN_ATTRIBUTES = frozenset({"domain", "expires", "httponly", "max-age", "partitioned", "path", "priority", "samesite", "secure"})
+_SHOWN_ATTRIBUTES = frozenset(
+    {
+        "domain",
+        "expires",
+        "httponly",
+        "max-age",
+        "partitioned",
+        "path",
+        "priority",
+        "samesite",
+        "secure",
+    }
+)
 _TEXT_CAP = 2048
 
 
@@ -118,7 +130,14 @@ class Cap:
 class Events:
     """Names and facts in, one JSON line out, at most `per_second` of the capped kind."""
 
-    def __init__(self, sink: Lines, *, level: str = "info", per_second: int = 100, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sink: Lines,
+        *,
+        level: str = "info",
+        per_second: int = 100,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.sink = sink
         self.suppressed = 0
         self._clock = clock
@@ -165,8 +184,16 @@ def capture_logging(sink: Lines, level: str) -> None:
     handler = _SinkHandler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.add_log_level, *_shared()[1:]],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _capped, structlog.processors.JSONRenderer()],
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                *_shared()[1:],
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _capped,
+                structlog.processors.JSONRenderer(),
+            ],
         )
     )
     root = logging.getLogger()
@@ -191,7 +218,14 @@ class _SinkHandler(logging.Handler):
         try:
             line = self.format(_unquoted(record))
         except Exception:  # noqa: BLE001 - whoever logs must not fall over its own log line
-            line = json.dumps({"event": "log.failed", "level": "error", "logger": record.name, "message": str(record.msg)[:_TEXT_CAP]})
+            line = json.dumps(
+                {
+                    "event": "log.failed",
+                    "level": "error",
+                    "logger": record.name,
+                    "message": str(record.msg)[:_TEXT_CAP],
+                }
+            )
         self._sink.write(line)
 
 
@@ -200,13 +234,20 @@ def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         record = copy.copy(record)
-        record.msg, record.args, record.exc_info, record.exc_text = f"{record.getMessage()}: {type(error).__name__}", (), None, None
+        record.msg, record.args, record.exc_info, record.exc_text = (
+            f"{record.getMessage()}: {type(error).__name__}",
+            (),
+            None,
+            None,
+        )
     return record
 
 
 def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     """Free text of other people's log records, cut."""
-    return {key: value[:_TEXT_CAP] if isinstance(value, str) else value for key, value in event.items()}
+    return {
+        key: value[:_TEXT_CAP] if isinstance(value, str) else value for key, value in event.items()
+    }
 
 
 def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] | None:
@@ -221,7 +262,10 @@ def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] 
     if key == "set-cookie":
         return [_cookie(value)[:cap] for value in values]
     if headers.get(header) is None and key not in headers.DISCLOSURE:
-        return [f"({len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:8]})" for value in values]
+        return [
+            f"({len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:8]})"
+            for value in values
+        ]
     return [_NONCE.sub(rb"\1...", value).decode("latin-1")[:cap] for value in values]
 
 
@@ -229,5 +273,8 @@ def _cookie(line: bytes) -> str:
     """Name and attributes. RFC 6265bis section 5.6: without an equals sign, all of the first part is the value."""
     pair, *attributes = line.decode("latin-1").split(";")
     name, equals, _ = pair.partition("=")
-    known = [text if text.partition("=")[0].strip().lower() in _SHOWN_ATTRIBUTES else " ..." for text in attributes]
+    known = [
+        text if text.partition("=")[0].strip().lower() in _SHOWN_ATTRIBUTES else " ..."
+        for text in attributes
+    ]
     return ";".join((f"{name.strip() if equals else ''}=...", *known))

@@ -63,44 +63,106 @@ REJECT_REASONS = (
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {
-    "sidecar_responses_total": Metric("counter", "Answers that left, by route, status class and who made them.", ("route", "status_class", "origin")),
-    "sidecar_rule_evaluations_total": Metric("counter", "Answers that a rule judged.", ("route", "rule", "mode")),
-    "sidecar_rule_affected_total": Metric("counter", "Answers of which a rule complained.", ("route", "rule", "mode")),
-    "sidecar_would_break_total": Metric(
-        "counter", "Requests by what they say a rule would have done to them.", ("route", "rule", "outcome")
+    "sidecar_responses_total": Metric(
+        "counter",
+        "Answers that left, by route, status class and who made them.",
+        ("route", "status_class", "origin"),
     ),
-    "sidecar_trial_page_loads_total": Metric("counter", "Page loads that carried a rule's report-only twin, in browsers that report it.", ("route", "rule")),
-    "sidecar_trial_reports_total": Metric("counter", "Reports of browsers on a rule in trial, by kind of cause.", ("route", "rule", "cause_kind")),
-    "sidecar_canaries_sent_total": Metric("counter", "Page loads that must report, to prove that reports come through.", ("engine",)),
-    "sidecar_canaries_returned_total": Metric("counter", "Page loads that must report and did.", ("engine",)),
-    "sidecar_violations_total": Metric("counter", "What rules complained of.", ("route", "rule", "kind", "mode")),
+    "sidecar_rule_evaluations_total": Metric(
+        "counter", "Answers that a rule judged.", ("route", "rule", "mode")
+    ),
+    "sidecar_rule_affected_total": Metric(
+        "counter", "Answers of which a rule complained.", ("route", "rule", "mode")
+    ),
+    "sidecar_would_break_total": Metric(
+        "counter",
+        "Requests by what they say a rule would have done to them.",
+        ("route", "rule", "outcome"),
+    ),
+    "sidecar_trial_page_loads_total": Metric(
+        "counter",
+        "Page loads that carried a rule's report-only twin, in browsers that report it.",
+        ("route", "rule"),
+    ),
+    "sidecar_trial_reports_total": Metric(
+        "counter",
+        "Reports of browsers on a rule in trial, by kind of cause.",
+        ("route", "rule", "cause_kind"),
+    ),
+    "sidecar_canaries_sent_total": Metric(
+        "counter", "Page loads that must report, to prove that reports come through.", ("engine",)
+    ),
+    "sidecar_canaries_returned_total": Metric(
+        "counter", "Page loads that must report and did.", ("engine",)
+    ),
+    "sidecar_violations_total": Metric(
+        "counter", "What rules complained of.", ("route", "rule", "kind", "mode")
+    ),
     "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
-    "sidecar_request_duration_seconds": Metric("histogram", "From a request's head to the end of its answer."),
-    "sidecar_upstream_duration_seconds": Metric("histogram", "From the request sent to the head of the upstream's answer."),
+    "sidecar_request_duration_seconds": Metric(
+        "histogram", "From a request's head to the end of its answer."
+    ),
+    "sidecar_upstream_duration_seconds": Metric(
+        "histogram", "From the request sent to the head of the upstream's answer."
+    ),
     "sidecar_requests_in_flight": Metric("gauge", "Requests being served."),
     "sidecar_tunnels_open": Metric("gauge", "Upgraded connections."),
     "sidecar_connections_open": Metric("gauge", "Client connections."),
-    "sidecar_upstream_errors_total": Metric("counter", "Exchanges with the upstream that failed.", ("reason",)),
-    "sidecar_upstream_retries_total": Metric("counter", "Requests sent again because a kept connection had died."),
-    "sidecar_rejected_requests_total": Metric("counter", "Requests answered without asking the upstream.", ("reason",)),
-    "sidecar_would_reject_requests_total": Metric("counter", "Requests that a policy in enforce would have refused.", ("reason",)),
-    "sidecar_client_aborts_total": Metric("counter", "Clients that went away before the end of their answer."),
+    "sidecar_upstream_errors_total": Metric(
+        "counter", "Exchanges with the upstream that failed.", ("reason",)
+    ),
+    "sidecar_upstream_retries_total": Metric(
+        "counter", "Requests sent again because a kept connection had died."
+    ),
+    "sidecar_rejected_requests_total": Metric(
+        "counter", "Requests answered without asking the upstream.", ("reason",)
+    ),
+    "sidecar_would_reject_requests_total": Metric(
+        "counter", "Requests that a policy in enforce would have refused.", ("reason",)
+    ),
+    "sidecar_client_aborts_total": Metric(
+        "counter", "Clients that went away before the end of their answer."
+    ),
     "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
     "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
     "sidecar_config_last_reload_successful": Metric("gauge", "0 after a reload that was refused."),
-    "sidecar_config_last_reload_success_timestamp_seconds": Metric("gauge", "When a policy was last put in force or found unchanged."),
+    "sidecar_config_last_reload_success_timestamp_seconds": Metric(
+        "gauge", "When a policy was last put in force or found unchanged."
+    ),
     "sidecar_config_reloads_total": Metric("counter", "Reloads by what came of them.", ("result",)),
     "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
     "sidecar_guard_watching": Metric("gauge", "1 while an activation is being watched."),
-    "sidecar_guard_fired_total": Metric("counter", "Activations that the guard took back.", ("signal",)),
-    "sidecar_drift_total": Metric("counter", "Differences from the baseline, each counted once a minute while it is seen.", ("route", "kind")),
-    "sidecar_events_suppressed_total": Metric("counter", "Events not written, by the cap or because stdout was blocked."),
-    "sidecar_browser_reports_total": Metric("counter", "Browser reports taken.", ("type", "directive", "disposition")),
-    "sidecar_build_info": Metric("gauge", "Versions of what runs.", ("version", "python", "aiohttp")),
+    "sidecar_guard_fired_total": Metric(
+        "counter", "Activations that the guard took back.", ("signal",)
+    ),
+    "sidecar_drift_total": Metric(
+        "counter",
+        "Differences from the baseline, each counted once a minute while it is seen.",
+        ("route", "kind"),
+    ),
+    "sidecar_events_suppressed_total": Metric(
+        "counter", "Events not written, by the cap or because stdout was blocked."
+    ),
+    "sidecar_browser_reports_total": Metric(
+        "counter", "Browser reports taken.", ("type", "directive", "disposition")
+    ),
+    "sidecar_build_info": Metric(
+        "gauge", "Versions of what runs.", ("version", "python", "aiohttp")
+    ),
 }
 
-_OF_THE_PARENT = ("sidecar_policy_info", "sidecar_guard_", "sidecar_drift_", "sidecar_mode", "sidecar_build_info", "sidecar_config_", "sidecar_rollbacks_total")
-PER_WORKER = {name: row.kind for name, row in METRICS.items() if not name.startswith(_OF_THE_PARENT)}
+_OF_THE_PARENT = (
+    "sidecar_policy_info",
+    "sidecar_guard_",
+    "sidecar_drift_",
+    "sidecar_mode",
+    "sidecar_build_info",
+    "sidecar_config_",
+    "sidecar_rollbacks_total",
+)
+PER_WORKER = {
+    name: row.kind for name, row in METRICS.items() if not name.startswith(_OF_THE_PARENT)
+}
 """What each worker counts for itself and the parent sums."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -154,40 +216,69 @@ class Bundle:
 class RouteTally:
     """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
 
-    __slots__ = ("_bundles", "_live", "affected", "breaks", "changes", "evaluations", "loads", "oracles", "responses", "violations")
+    __slots__ = (
+        "_bundles",
+        "_live",
+        "affected",
+        "breaks",
+        "changes",
+        "evaluations",
+        "loads",
+        "oracles",
+        "responses",
+        "violations",
+    )
 
     def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
         self.responses = {
-            origin: tuple(metrics.cell("sidecar_responses_total", route.name, f"{status}xx", origin) for status in range(1, 6))
+            origin: tuple(
+                metrics.cell("sidecar_responses_total", route.name, f"{status}xx", origin)
+                for status in range(1, 6)
+            )
             for origin in ORIGINS
         }
         """By who made the answer; the first is 1xx."""
         self.evaluations = tuple(
-            metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode) if line.mode != "off" else Cell()
+            metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode)
+            if line.mode != "off"
+            else Cell()
             for line in route.rules
         )
         self.affected = tuple(
-            metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode) if line.mode != "off" else Cell()
+            metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode)
+            if line.mode != "off"
+            else Cell()
             for line in route.rules
         )
         self.breaks = {
-            (index, outcome): metrics.cell("sidecar_would_break_total", route.name, line.name, outcome)
+            (index, outcome): metrics.cell(
+                "sidecar_would_break_total", route.name, line.name, outcome
+            )
             for index, line in enumerate(route.rules)
             if line.mode != "off" and (line.oracle or index in route.trials)
             for outcome in SEEN
         }
         self.oracles = frozenset(index for index, _ in route.oracles)
         self.loads = {
-            index: metrics.cell("sidecar_trial_page_loads_total", route.name, route.rules[index].name) for index in route.trials
+            index: metrics.cell(
+                "sidecar_trial_page_loads_total", route.name, route.rules[index].name
+            )
+            for index in route.trials
         }
         self.violations = {
-            (check.index, kind, mode): metrics.cell("sidecar_violations_total", route.name, check.rule, kind, mode)
+            (check.index, kind, mode): metrics.cell(
+                "sidecar_violations_total", route.name, check.rule, kind, mode
+            )
             for check in route.checks
             for kind in check.kinds
-            for mode in ((check.mode, "report-only") if isinstance(check, Shared) else (check.mode,))
+            for mode in (
+                (check.mode, "report-only") if isinstance(check, Shared) else (check.mode,)
+            )
         }
         self.changes = {
-            check.index: metrics.cell("sidecar_header_changes_total", route.name, check.rule, check.action)
+            check.index: metrics.cell(
+                "sidecar_header_changes_total", route.name, check.rule, check.action
+            )
             for check in route.checks
             if check.made
         }
@@ -244,8 +335,12 @@ class Metrics(Collector):
     """All cells of this process; a collector of its own registry."""
 
     def __init__(self, *, process: bool = True) -> None:
-        self._cells: dict[str, dict[Labels, Cell]] = {name: {} for name, row in METRICS.items() if row.kind != "histogram"}
-        self._histograms = {name: Histogram() for name, row in METRICS.items() if row.kind == "histogram"}
+        self._cells: dict[str, dict[Labels, Cell]] = {
+            name: {} for name, row in METRICS.items() if row.kind != "histogram"
+        }
+        self._histograms = {
+            name: Histogram() for name, row in METRICS.items() if row.kind == "histogram"
+        }
         self._bound: tuple[RouteTally, ...] = ()
         self.others: list[Snapshot] = []
         """Snapshots of other processes that are summed into what is told."""
@@ -295,14 +390,21 @@ class Metrics(Collector):
             tally.retire()
         bound = {route.name: RouteTally(self, route) for route in plan.routes}
         self._bound = tuple(bound.values())
-        rules = {(route.name, line.name, line.mode) for route in plan.routes for line in route.rules if line.mode != "off"}
+        rules = {
+            (route.name, line.name, line.mode)
+            for route in plan.routes
+            for line in route.rules
+            if line.mode != "off"
+        }
         names = {(route, rule) for route, rule, _ in rules}
         self._keep("sidecar_responses_total", lambda labels: labels[0] in bound)
         self._keep("sidecar_drift_total", lambda labels: labels[0] in bound)
         self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
         self._keep("sidecar_rule_affected_total", lambda labels: labels in rules)
         self._keep("sidecar_would_break_total", lambda labels: (labels[0], labels[1]) in names)
-        tried = {(route.name, route.rules[index].name) for route in plan.routes for index in route.trials}
+        tried = {
+            (route.name, route.rules[index].name) for route in plan.routes for index in route.trials
+        }
         for place in tried:
             for kind in CAUSE_KINDS:
                 self.cell("sidecar_trial_reports_total", *place, kind)
@@ -327,7 +429,10 @@ class Metrics(Collector):
         self.settle()
         own = self._cells[metric].get(labels)
         return (own.n if own else 0.0) + sum(
-            numbers[0] for snapshot in self.others for found, numbers in snapshot.get(metric, ()) if found == labels
+            numbers[0]
+            for snapshot in self.others
+            for found, numbers in snapshot.get(metric, ())
+            if found == labels
         )
 
     def total(self, metric: str, **labels: str) -> float:
@@ -348,7 +453,10 @@ class Metrics(Collector):
 
     def snapshot(self) -> Snapshot:
         """All settled cells as plain data; may be called from another thread (each copy is one step of the interpreter)."""
-        told: Snapshot = {name: [(labels, [cell.n]) for labels, cell in list(cells.items())] for name, cells in self._cells.items()}
+        told: Snapshot = {
+            name: [(labels, [cell.n]) for labels, cell in list(cells.items())]
+            for name, cells in self._cells.items()
+        }
         for name, histogram in self._histograms.items():
             told[name] = [((), [*histogram.counts, histogram.total])]
         return told
@@ -378,7 +486,11 @@ def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
         for name, cells in snapshot.items():
             for labels, numbers in cells:
                 held = summed[name].get(labels)
-                summed[name][labels] = list(numbers) if held is None else [a + b for a, b in zip(held, numbers, strict=True)]
+                summed[name][labels] = (
+                    list(numbers)
+                    if held is None
+                    else [a + b for a, b in zip(held, numbers, strict=True)]
+                )
     return summed
 
 

@@ -74,7 +74,14 @@ class Control(World):
     def around(self) -> Process:
         """The process as the service would give it."""
         return Process(
-            facts=lambda: {"version": "0.0.0", "uptime": 1.0, "listen": ["127.0.0.1:1"], "upstream": "http://127.0.0.1:2", "in_flight": 0, "draining": False},
+            facts=lambda: {
+                "version": "0.0.0",
+                "uptime": 1.0,
+                "listen": ["127.0.0.1:1"],
+                "upstream": "http://127.0.0.1:2",
+                "in_flight": 0,
+                "draining": False,
+            },
             ready=self.ready,
             refresh=self.refresh,
             evidence=self.evidence,
@@ -83,10 +90,16 @@ class Control(World):
             causes=lambda: {"causes": [], "overflow": 0},
         )
 
-    async def ask(self, method: str, path: str, body: Any = None, *, base: str = "", **more: Any) -> tuple[int, Any, Mapping[str, str]]:
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, base: str = "", **more: Any
+    ) -> tuple[int, Any, Mapping[str, str]]:
         """Status, JSON (or text) and headers of an answer."""
-        async with self.http.request(method, (base or self.url) + path, json=body, allow_redirects=False, **more) as answer:
-            told = await (answer.json() if answer.content_type == "application/json" else answer.text())
+        async with self.http.request(
+            method, (base or self.url) + path, json=body, allow_redirects=False, **more
+        ) as answer:
+            told = await (
+                answer.json() if answer.content_type == "application/json" else answer.text()
+            )
             return answer.status, told, answer.headers
 
     async def get(self, path: str, **more: Any) -> tuple[int, Any, Mapping[str, str]]:
@@ -114,7 +127,9 @@ async def control(folder: Path, token: str | None = None) -> AsyncIterator[Contr
     around = world.around()
     admin, world.url = await listening(Api(world.made, world.telemetry, around, token).app())
     world.stop = admin.cleanup
-    health, world.health = await listening(health_app(around.ready, world.telemetry, around.refresh))
+    health, world.health = await listening(
+        health_app(around.ready, world.telemetry, around.refresh)
+    )
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as world.http:
             yield world

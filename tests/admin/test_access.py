@@ -56,13 +56,24 @@ def test_an_open_bind_needs_a_token(tmp_path: Path):
     file.write_text(f" {TOKEN}\n")
 
     assert read_token("127.0.0.1:19000", None) is None
-    with pytest.raises(PolicyError, match="not loopback and has no token; set admin_token_file, or bind 127.0.0.1"):
+    with pytest.raises(
+        PolicyError, match="not loopback and has no token; set admin_token_file, or bind 127.0.0.1"
+    ):
         read_token("0.0.0.0:19000", None)
     assert read_token("0.0.0.0:19000", str(file)) == TOKEN
 
 
-@pytest.mark.parametrize(("content", "why"), [(b"short", "shorter than 16 characters"), (b"\xff" * 20, "cannot be read"), (None, "cannot be read")])
-def test_a_token_file_that_cannot_be_used_refuses_the_start(tmp_path: Path, content: bytes | None, why: str):
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"short", "shorter than 16 characters"),
+        (b"\xff" * 20, "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_token_file_that_cannot_be_used_refuses_the_start(
+    tmp_path: Path, content: bytes | None, why: str
+):
     """A guessable or broken token is no token."""
     file = tmp_path / "token"
     if content is not None:
@@ -74,12 +85,24 @@ def test_a_token_file_that_cannot_be_used_refuses_the_start(tmp_path: Path, cont
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("127.0.0.1:19000", 200), ("localhost", 200), ("LocalHost:1", 200), ("[::1]:19000", 200), ("10.0.0.1", 200), ("attacker.example", 421), ("attacker.example:19000", 421), ("127.0.0.1.attacker.example", 421), ("localhost.attacker.example", 421)],
+    [
+        ("127.0.0.1:19000", 200),
+        ("localhost", 200),
+        ("LocalHost:1", 200),
+        ("[::1]:19000", 200),
+        ("10.0.0.1", 200),
+        ("attacker.example", 421),
+        ("attacker.example:19000", 421),
+        ("127.0.0.1.attacker.example", 421),
+        ("localhost.attacker.example", 421),
+    ],
 )
 async def test_a_page_that_rebinds_its_name_is_refused(admin: Control, host: str, status: int):
     """It still sends its own name: without a token only addresses and localhost are taken, for reading too."""
     assert (await admin.get("/api/status", headers={"Host": host}))[0] == status
-    assert (await admin.ask("POST", "/-/mode", {"mode": "off"}, headers={"Host": host}))[0] == status
+    assert (await admin.ask("POST", "/-/mode", {"mode": "off"}, headers={"Host": host}))[
+        0
+    ] == status
 
 
 async def test_a_request_without_a_host_is_no_crash(admin: Control):
@@ -109,7 +132,9 @@ async def test_a_request_without_a_host_is_no_crash(admin: Control):
         ({"Sec-Fetch-Site": "nonsense"}, 403),
     ],
 )
-async def test_orders_from_other_sites_pages_are_refused(admin: Control, headers: dict[str, str], status: int):
+async def test_orders_from_other_sites_pages_are_refused(
+    admin: Control, headers: dict[str, str], status: int
+):
     """A browser says where a request comes from; another port is another site; scripts say nothing and are taken."""
     own = {key: admin.url if value == "self" else value for key, value in headers.items()}
     before = admin.made.mode
@@ -122,21 +147,52 @@ async def test_orders_from_other_sites_pages_are_refused(admin: Control, headers
 
 async def test_reading_from_another_page_is_not_an_order(admin: Control):
     """It is answered; the browser keeps it from the page, since no answer allows it."""
-    status, _, headers = await admin.get("/api/status", headers={"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"})
+    status, _, headers = await admin.get(
+        "/api/status",
+        headers={"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"},
+    )
 
     assert status == 200
     assert not [name for name in headers if name.lower().startswith("access-control")]
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/api/status", "/api/events", "/metrics", "/livez", "/", "/-/mode", "/nowhere", "/assets/page.js", "/orders/mode"])
-@pytest.mark.parametrize("given", [None, "", "Bearer", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer \udcff\udcfe"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/status",
+        "/api/events",
+        "/metrics",
+        "/livez",
+        "/",
+        "/-/mode",
+        "/nowhere",
+        "/assets/page.js",
+        "/orders/mode",
+    ],
+)
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "Bearer",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Basic {TOKEN}",
+        "Bearer \udcff\udcfe",
+    ],
+)
 async def test_without_the_token_nothing_is_told(guarded: Control, path: str, given: str | None):
     """Not even which paths there are; octets that are no text are a wrong token like any other."""
     headers = {} if given is None else {"Authorization": given}
     status, told, answered = await guarded.get(path, headers=headers)
 
-    assert (status, answered["WWW-Authenticate"], told) == (401, "Bearer", {"error": "a bearer token is needed"})
+    assert (status, answered["WWW-Authenticate"], told) == (
+        401,
+        "Bearer",
+        {"error": "a bearer token is needed"},
+    )
     assert (await guarded.post(path, headers=headers))[0] == 401
 
 
@@ -147,7 +203,11 @@ async def test_with_the_token_any_name_is_taken(guarded: Control, given: str):
 
     assert (await guarded.get("/api/status", headers=headers))[0] == 200
     assert (await guarded.post("/-/mode", {"mode": "off"}, headers=headers))[0] == 200
-    assert (await guarded.post("/-/mode", {"mode": "off"}, headers=headers | {"Origin": "https://attacker.example"}))[0] == 403
+    assert (
+        await guarded.post(
+            "/-/mode", {"mode": "off"}, headers=headers | {"Origin": "https://attacker.example"}
+        )
+    )[0] == 403
 
 
 async def test_a_browser_is_led_to_the_log_in(guarded: Control):
@@ -161,7 +221,9 @@ async def test_a_browser_is_led_to_the_log_in(guarded: Control):
 
 async def logged_in(admin: Control, token: str = TOKEN) -> tuple[int, str]:
     """Post the log-in form; status and the cookie line."""
-    async with admin.http.post(admin.url + "/login", data={"token": token}, allow_redirects=False) as answer:
+    async with admin.http.post(
+        admin.url + "/login", data={"token": token}, allow_redirects=False
+    ) as answer:
         return answer.status, answer.headers.get("Set-Cookie", "")
 
 
@@ -171,12 +233,16 @@ async def test_a_log_in_gives_a_cookie_that_opens_the_page(guarded: Control):
     cookie = line.partition(";")[0]
 
     assert status == 303
-    assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={session.LASTING}"} <= {part.strip() for part in line.split(";")}
+    assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={session.LASTING}"} <= {
+        part.strip() for part in line.split(";")
+    }
     assert TOKEN not in line
     assert (await guarded.get("/api/status", headers={"Cookie": cookie}))[0] == 200
 
 
-async def test_a_wrong_token_is_slow_and_gives_nothing(guarded: Control, monkeypatch: pytest.MonkeyPatch):
+async def test_a_wrong_token_is_slow_and_gives_nothing(
+    guarded: Control, monkeypatch: pytest.MonkeyPatch
+):
     """A guess costs time."""
     waited: list[float] = []
     real = asyncio.sleep
@@ -191,7 +257,9 @@ async def test_a_wrong_token_is_slow_and_gives_nothing(guarded: Control, monkeyp
     assert (status, line, waited) == (401, "", [0.5])
 
 
-async def test_a_forged_or_old_cookie_is_no_log_in(guarded: Control, monkeypatch: pytest.MonkeyPatch):
+async def test_a_forged_or_old_cookie_is_no_log_in(
+    guarded: Control, monkeypatch: pytest.MonkeyPatch
+):
     """Whatever is written into it, the word of the forms included; and time ends it."""
     _, line = await logged_in(guarded)
     good = line.partition(";")[0].partition("=")[2]
@@ -200,7 +268,16 @@ async def test_a_forged_or_old_cookie_is_no_log_in(guarded: Control, monkeypatch
     form = str(with_bearer[1]).partition('name="form" value="')[2].partition('"')[0]
     assert len(form) == 64
 
-    for forged in ("", ".", f"{int(until) + 1}.{signature}", f"{until}.{signature[:-1]}0x", f"form.{form}", "\u00b2.x", "9" * 5000 + ".x", "\udcff.\udcff"):
+    for forged in (
+        "",
+        ".",
+        f"{int(until) + 1}.{signature}",
+        f"{until}.{signature[:-1]}0x",
+        f"form.{form}",
+        "\u00b2.x",
+        "9" * 5000 + ".x",
+        "\udcff.\udcff",
+    ):
         status = (await guarded.get("/api/status", headers={"Cookie": f"{COOKIE}={forged}"}))[0]
         assert status == 401, forged
     monkeypatch.setattr(session.time, "time", lambda: float(until) + 1)

@@ -45,8 +45,14 @@ async def test_revisions_are_the_journal_newest_first(admin: Control):
     _, told, _ = await admin.get("/api/revisions")
 
     assert told["active"] == admin.made.current.id
-    assert [entry["revision"] for entry in told["entries"]] == [admin.made.current.id, admin.made.current.parent]
-    assert (await admin.get(f"/api/revisions/{admin.made.current.parent}"))[1] == {"revision": admin.made.current.parent, "text": text()}
+    assert [entry["revision"] for entry in told["entries"]] == [
+        admin.made.current.id,
+        admin.made.current.parent,
+    ]
+    assert (await admin.get(f"/api/revisions/{admin.made.current.parent}"))[1] == {
+        "revision": admin.made.current.parent,
+        "text": text(),
+    }
     assert (await admin.get("/api/revisions/nowhere"))[:2] == (404, {"error": "no such revision"})
     assert (await admin.get("/api/revisions/..%2Fstate"))[0] == 404
 
@@ -60,7 +66,10 @@ async def test_evidence_and_baseline_are_those_of_the_process(admin: Control):
 async def test_reload_tells_what_came_of_it(admin: Control):
     """Activated and unchanged are 200; rejected and pinned are 409 with the reasons."""
     active = admin.made.current.id
-    assert await admin.post("/-/reload") == (200, {"result": "unchanged", "revision": active, "problems": []})
+    assert await admin.post("/-/reload") == (
+        200,
+        {"result": "unchanged", "revision": active, "problems": []},
+    )
     admin.file.write_text("version: 2\n")
     status, told = await admin.post("/-/reload")
     assert (status, told["result"], told["revision"]) == (409, "rejected", active)
@@ -68,8 +77,14 @@ async def test_reload_tells_what_came_of_it(admin: Control):
     admin.file.write_text(text("SAMEORIGIN"))
     await admin.post("/-/rollback")
     status, told = await admin.post("/-/reload")
-    assert (status, told["result"], told["problems"]) == (409, "pinned", ["the file holds the revision that was rolled back; edit it, or reload with unpin"])
-    assert (await admin.post("/-/reload", {"unpin": True, "who": "anna"}))[1]["result"] == "activated"
+    assert (status, told["result"], told["problems"]) == (
+        409,
+        "pinned",
+        ["the file holds the revision that was rolled back; edit it, or reload with unpin"],
+    )
+    assert (await admin.post("/-/reload", {"unpin": True, "who": "anna"}))[1][
+        "result"
+    ] == "activated"
     assert admin.made.current.who == "anna"
 
 
@@ -77,20 +92,49 @@ async def test_rollback_tells_where_to_and_what_is_held_back(admin: Control):
     """Who and why stand in the journal; what cannot be is 409 with the reason."""
     left, parent = admin.made.current.id, admin.made.current.parent
 
-    assert await admin.post("/-/rollback", {"who": "anna", "reason": "broke"}) == (200, {"revision": parent, "left": left, "pinned": left, "mode": "enforce"})
-    assert {key: admin.made.history()[-1][key] for key in ("who", "reason")} == {"who": "anna", "reason": "broke"}
-    assert await admin.post("/-/rollback") == (409, {"error": "there is no earlier revision to go back to"})
+    assert await admin.post("/-/rollback", {"who": "anna", "reason": "broke"}) == (
+        200,
+        {"revision": parent, "left": left, "pinned": left, "mode": "enforce"},
+    )
+    assert {key: admin.made.history()[-1][key] for key in ("who", "reason")} == {
+        "who": "anna",
+        "reason": "broke",
+    }
+    assert await admin.post("/-/rollback") == (
+        409,
+        {"error": "there is no earlier revision to go back to"},
+    )
     assert (await admin.post("/-/rollback", {"to": "zzz"}))[0] == 409
     assert (await admin.post("/-/rollback", {"to": left[:9], "reason": None}))[1]["pinned"] is None
 
 
 async def test_mode_sets_the_runtime_ceiling(admin: Control):
     """At once, for a time in words or seconds; the answer says what came of it."""
-    status, told = await admin.post("/-/mode", {"mode": "report-only", "reason": "look", "ttl": "30m", "who": "anna"})
-    assert (status, told) == (200, {"mode": "report-only", "override": {"mode": "report-only", "reason": "look", "who": "anna", "until": admin.now + 1800}, "policy_mode": "enforce"})
+    status, told = await admin.post(
+        "/-/mode", {"mode": "report-only", "reason": "look", "ttl": "30m", "who": "anna"}
+    )
+    assert (status, told) == (
+        200,
+        {
+            "mode": "report-only",
+            "override": {
+                "mode": "report-only",
+                "reason": "look",
+                "who": "anna",
+                "until": admin.now + 1800,
+            },
+            "policy_mode": "enforce",
+        },
+    )
     assert admin.made.active.plan.mode == "report-only"
-    assert (await admin.post("/-/mode", {"mode": "off", "ttl": 1.5}))[1]["override"]["until"] == admin.now + 1.5
-    assert (await admin.post("/-/mode", {"mode": "enforce"}))[1] == {"mode": "enforce", "override": None, "policy_mode": "enforce"}
+    assert (await admin.post("/-/mode", {"mode": "off", "ttl": 1.5}))[1]["override"][
+        "until"
+    ] == admin.now + 1.5
+    assert (await admin.post("/-/mode", {"mode": "enforce"}))[1] == {
+        "mode": "enforce",
+        "override": None,
+        "policy_mode": "enforce",
+    }
 
 
 async def test_a_promotion_is_recorded(admin: Control):
@@ -134,7 +178,9 @@ async def test_a_promotion_is_recorded(admin: Control):
         ("/-/reload", "x", "the body must be a JSON object"),
     ],
 )
-async def test_an_order_that_is_not_right_is_refused_whole(admin: Control, path: str, body: Any, why: str):
+async def test_an_order_that_is_not_right_is_refused_whole(
+    admin: Control, path: str, body: Any, why: str
+):
     """A wrong key, word or type changes nothing: it must not turn into another order."""
     before, entries = admin.made.active, len(admin.made.history())
     status, told = await admin.post(path, body)
@@ -156,9 +202,13 @@ async def test_an_order_that_is_not_right_is_refused_whole(admin: Control, path:
         (b'{"who": "' + b"x" * (1 << 20) + b'"}', "application/json", 413),
     ],
 )
-async def test_a_body_that_is_no_json_is_refused(admin: Control, data: bytes, kind: str, status: int):
+async def test_a_body_that_is_no_json_is_refused(
+    admin: Control, data: bytes, kind: str, status: int
+):
     """Forms of other sites cannot send JSON, and nothing else is obeyed."""
-    async with admin.http.post(admin.url + "/-/rollback", data=io.BytesIO(data), headers={"Content-Type": kind}) as answer:
+    async with admin.http.post(
+        admin.url + "/-/rollback", data=io.BytesIO(data), headers={"Content-Type": kind}
+    ) as answer:
         assert answer.status == status
         assert (await answer.json())["error"]
     assert admin.made.pinned is None
@@ -187,7 +237,19 @@ async def test_unknown_paths_are_json_too(admin: Control):
     assert (await admin.get("/api/nowhere"))[:2] == (404, {"error": "Not Found"})
 
 
-@pytest.mark.parametrize("path", ["/api/status", "/-/nowhere", "/livez", "/readyz", "/metrics", "/", "/assets/page.css", "/login"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/status",
+        "/-/nowhere",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/",
+        "/assets/page.css",
+        "/login",
+    ],
+)
 async def test_every_answer_carries_headers_of_its_own(admin: Control, path: str):
     """The control plane judges other people's headers, so its own are right, and it does not name what it runs on."""
     _, _, headers = await admin.get(path)
@@ -221,7 +283,11 @@ async def test_events_are_streamed_live(admin: Control):
         await admin.post("/-/mode", {"mode": "off", "reason": "line\nbreak"})
         _, told = await next_event(answer.content)
 
-    assert (told["event"], told["override"], told["reason"]) == ("mode.overridden", "off", "line\nbreak")
+    assert (told["event"], told["override"], told["reason"]) == (
+        "mode.overridden",
+        "off",
+        "line\nbreak",
+    )
 
 
 async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):

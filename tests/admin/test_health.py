@@ -31,7 +31,10 @@ async def test_readiness_says_what_stands_against_it(admin: Control):
     """A line for each check; 503 as soon as one fails."""
     assert (await admin.get("/readyz", base=admin.health))[:2] == (200, "[+] policy\n[+] drain\n")
     admin.against["drain"] = "draining"
-    assert (await admin.get("/readyz", base=admin.health))[:2] == (503, "[+] policy\n[-] drain: draining\n")
+    assert (await admin.get("/readyz", base=admin.health))[:2] == (
+        503,
+        "[+] policy\n[-] drain: draining\n",
+    )
 
 
 async def test_a_scrape_is_up_to_date_and_parses(admin: Control):

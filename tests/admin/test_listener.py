@@ -34,7 +34,11 @@ async def answer(data: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [b"GET / HTTP/1.1\r\nAuthorization\x00: " + SECRET + b"\r\n\r\n", b"\x16\x03\x01" + SECRET + b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost : x\r\n\r\n"],
+    [
+        b"GET / HTTP/1.1\r\nAuthorization\x00: " + SECRET + b"\r\n\r\n",
+        b"\x16\x03\x01" + SECRET + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+    ],
 )
 async def test_a_malformed_request_is_not_repeated(data: bytes, caplog: pytest.LogCaptureFixture):
     """400 with our own headers, in the answer and in the log nothing of what was sent, no name of a library."""

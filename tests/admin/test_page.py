@@ -21,10 +21,20 @@ NASTY = "<script>alert(1)</script>\"'&"
 async def admin(tmp_path: Path) -> AsyncIterator[Control]:
     """A process whose policy was edited once and then broken, with hostile words wherever words can be."""
     async with control(tmp_path) as made:
-        made.file.write_text(text("SAMEORIGIN") + f"reason: |\n  {NASTY}\nowner: '{NASTY.replace(chr(39), '')}'\n")
+        made.file.write_text(
+            text("SAMEORIGIN") + f"reason: |\n  {NASTY}\nowner: '{NASTY.replace(chr(39), '')}'\n"
+        )
         await made.made.reload(NASTY)
         await made.made.set_mode("report-only", reason=NASTY, who=NASTY, ttl=60)
-        made.telemetry.tell("header.would_change", **{"changes": [{"header": NASTY}], "http.request.method": NASTY, "url.path": NASTY, "http.response.status_code": 200})
+        made.telemetry.tell(
+            "header.would_change",
+            **{
+                "changes": [{"header": NASTY}],
+                "http.request.method": NASTY,
+                "url.path": NASTY,
+                "http.response.status_code": 200,
+            },
+        )
         made.file.write_text(f"version: 1\nmode: '{NASTY.replace(chr(39), '')}'\n")
         await made.made.reload()
         yield made
@@ -56,7 +66,9 @@ async def form(admin: Control) -> str:
 
 async def ordered(admin: Control, order: str, **words: str) -> tuple[int, str]:
     """Post a form; status, and what the page will say of it."""
-    async with admin.http.post(f"{admin.url}/orders/{order}", data=words, allow_redirects=False) as answer:
+    async with admin.http.post(
+        f"{admin.url}/orders/{order}", data=words, allow_redirects=False
+    ) as answer:
         return answer.status, html.unescape(answer.headers.get("Location", "")).replace("+", " ")
 
 
@@ -67,12 +79,25 @@ async def test_the_page_shows_what_is_in_force(admin: Control):
     words = " ".join(" ".join(outline.words).split())
 
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    for expected in (admin.made.current.id, "report-only", "The policy file was refused", ":2:7: error: unknown mode", "frames", "3 of 10 page loads", "See the causes.", "In force", "Refused", f"sidecar rollback --admin {admin.url}"):
+    for expected in (
+        admin.made.current.id,
+        "report-only",
+        "The policy file was refused",
+        ":2:7: error: unknown mode",
+        "frames",
+        "3 of 10 page loads",
+        "See the causes.",
+        "In force",
+        "Refused",
+        f"sidecar rollback --admin {admin.url}",
+    ):
         assert expected in words, expected
     assert "^" in words
 
 
-@pytest.mark.parametrize("path", ["/", "/revisions/{}", "/login", f"/login?told={NASTY}", f"/?told={NASTY}"])
+@pytest.mark.parametrize(
+    "path", ["/", "/revisions/{}", "/login", f"/login?told={NASTY}", f"/?told={NASTY}"]
+)
 async def test_nothing_that_others_wrote_is_markup(admin: Control, path: str):
     """Names, reasons, values and addresses stand as text; the policy of the page allows no script of theirs anyway."""
     _, page, headers = await admin.get(path.format(admin.made.current.id))
@@ -102,7 +127,9 @@ async def test_a_revision_is_shown_beside_the_one_in_force(admin: Control):
 
 async def test_assets_are_those_of_the_page(admin: Control):
     """Style and script by name, nothing else of the folder."""
-    assert (await admin.get("/assets/page.js"))[2]["Content-Type"] == "text/javascript; charset=utf-8"
+    assert (await admin.get("/assets/page.js"))[2][
+        "Content-Type"
+    ] == "text/javascript; charset=utf-8"
     assert (await admin.get("/assets/page.html"))[0] == 404
     assert (await admin.get("/assets/..%2Fapi.py"))[0] == 404
 
@@ -112,20 +139,41 @@ async def test_forms_give_orders(admin: Control):
     word = await form(admin)
     parent = str(admin.made.current.parent)
 
-    assert await ordered(admin, "mode", form=word, mode="off", reason="because", sure="yes") == (303, "/?told=The mode is off now.")
+    assert await ordered(admin, "mode", form=word, mode="off", reason="because", sure="yes") == (
+        303,
+        "/?told=The mode is off now.",
+    )
     assert admin.made.history()[-1]["who"] == "admin page"
-    assert await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes") == (303, f"/?told=Revision {parent} is in force again.")
-    assert (await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes"))[1].startswith("/?told=Nothing was changed")
-    assert await ordered(admin, "reload", form=word) == (303, "/?told=The file was read%3A rejected.")
+    assert await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes") == (
+        303,
+        f"/?told=Revision {parent} is in force again.",
+    )
+    assert (await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes"))[
+        1
+    ].startswith("/?told=Nothing was changed")
+    assert await ordered(admin, "reload", form=word) == (
+        303,
+        "/?told=The file was read%3A rejected.",
+    )
     assert (await ordered(admin, "nonsense", form=word))[0] == 404
 
 
-@pytest.mark.parametrize("words", [{"mode": "off", "reason": "x"}, {"mode": "off", "sure": "yes"}, {"mode": "loud", "sure": "yes", "reason": "x"}, {"sure": "yes", "reason": "x"}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"mode": "off", "reason": "x"},
+        {"mode": "off", "sure": "yes"},
+        {"mode": "loud", "sure": "yes", "reason": "x"},
+        {"sure": "yes", "reason": "x"},
+    ],
+)
 async def test_a_mode_needs_a_reason_and_a_yes(admin: Control, words: dict[str, str]):
     """One click is too few for it."""
     before = admin.made.mode
 
-    assert (await ordered(admin, "mode", form=await form(admin), **words))[1].startswith("/?told=Nothing was changed")
+    assert (await ordered(admin, "mode", form=await form(admin), **words))[1].startswith(
+        "/?told=Nothing was changed"
+    )
     assert admin.made.mode == before
 
 
@@ -146,7 +194,12 @@ def test_a_sparkline_fills_its_box():
 
 def test_a_difference_marks_its_lines():
     """Added, removed, place and same; without an earlier text there is none."""
-    assert difference("a\nb", "a\nc") == [("place", "@@ -1,2 +1,2 @@"), ("same", " a"), ("removed", "-b"), ("added", "+c")]
+    assert difference("a\nb", "a\nc") == [
+        ("place", "@@ -1,2 +1,2 @@"),
+        ("same", " a"),
+        ("removed", "-b"),
+        ("added", "+c"),
+    ]
     assert difference(None, "a") == []
 
 
@@ -178,14 +231,19 @@ async def test_causes_are_shown_without_what_extensions_did(admin: Control):
 
 def test_rules_are_counted_by_mode():
     """In the order of the modes, without those that no rule is in."""
-    assert counts([{"mode": "enforce"}, {"mode": "off"}, {"mode": "enforce"}]) == [("off", 1), ("enforce", 2)]
+    assert counts([{"mode": "enforce"}, {"mode": "off"}, {"mode": "enforce"}]) == [
+        ("off", 1),
+        ("enforce", 2),
+    ]
 
 
 async def test_a_rollback_needs_a_reason_and_a_yes(admin: Control):
     """One click is too few for it."""
     word, parent = await form(admin), str(admin.made.current.parent)
 
-    assert (await ordered(admin, "rollback", form=word, to=parent, reason="x"))[1].startswith("/?told=Nothing was changed")
+    assert (await ordered(admin, "rollback", form=word, to=parent, reason="x"))[1].startswith(
+        "/?told=Nothing was changed"
+    )
 
 
 async def test_the_rules_come_alone_for_a_page_that_is_open(admin: Control):

@@ -10,7 +10,11 @@ from tests.audit.origin import HOST, Authority, Listener, Site
 @pytest.fixture(scope="session")
 def _site(tmp_path_factory):
     authority = Authority(tmp_path_factory.mktemp("authority")).make()
-    listeners = Listener().start(), Listener(authority.context("good")).start(), Listener(authority.context("bad")).start()
+    listeners = (
+        Listener().start(),
+        Listener(authority.context("good")).start(),
+        Listener(authority.context("bad")).start(),
+    )
     with socket.socket() as held:  # bound and never listening: connections are refused
         held.bind((HOST, 0))
         yield Site(authority, *listeners, held.getsockname()[1])

@@ -16,7 +16,14 @@ HOST = "127.0.0.1"
 
 def answer(*lines: str, status: str = "200 OK", body: bytes = b"") -> bytes:
     """The octets of an answer with these header lines, and the framing that they need."""
-    head = [f"HTTP/1.1 {status}", *lines, f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    head = [
+        f"HTTP/1.1 {status}",
+        *lines,
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "",
+        "",
+    ]
     return "\r\n".join(head).encode("latin-1") + body
 
 
@@ -30,13 +37,53 @@ class Authority:
         """Make the keys and certificates with the openssl command."""
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
         names = ("-addext", f"subjectAltName=DNS:localhost,IP:{HOST}")
-        self._openssl("req", "-x509", *key, "-subj", "/CN=audit test authority", "-keyout", "ca.key", "-out", "ca.pem", "-addext", "keyUsage=critical,keyCertSign")
-        self._openssl("req", "-x509", *key, "-subj", "/CN=audit test", *names, "-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "good.key", "-out", "good.pem")
-        self._openssl("req", "-x509", *key, "-subj", "/CN=nobody", *names, "-keyout", "bad.key", "-out", "bad.pem")
+        self._openssl(
+            "req",
+            "-x509",
+            *key,
+            "-subj",
+            "/CN=audit test authority",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-addext",
+            "keyUsage=critical,keyCertSign",
+        )
+        self._openssl(
+            "req",
+            "-x509",
+            *key,
+            "-subj",
+            "/CN=audit test",
+            *names,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-keyout",
+            "good.key",
+            "-out",
+            "good.pem",
+        )
+        self._openssl(
+            "req",
+            "-x509",
+            *key,
+            "-subj",
+            "/CN=nobody",
+            *names,
+            "-keyout",
+            "bad.key",
+            "-out",
+            "bad.pem",
+        )
         return self
 
     def _openssl(self, *words: str) -> None:
-        subprocess.run(("openssl", *words), cwd=self.folder, check=True, capture_output=True, timeout=30)
+        subprocess.run(
+            ("openssl", *words), cwd=self.folder, check=True, capture_output=True, timeout=30
+        )
 
     @property
     def file(self) -> str:
@@ -64,7 +111,9 @@ class Listener:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                with contextlib.suppress(OSError):  # the client goes away where it does not trust the certificate
+                with contextlib.suppress(
+                    OSError
+                ):  # the client goes away where it does not trust the certificate
                     listener.serve(self.request)
 
         self._server = socketserver.ThreadingTCPServer((HOST, 0), Handler)
@@ -88,7 +137,9 @@ class Listener:
         self.asked.append(head)
         method, _, rest = head.decode("latin-1").partition(" ")
         path = rest.partition(" ")[0]
-        octets = self.answers.get(f"{method} {path}", self.answers.get(path, answer(status="404 Not Found")))
+        octets = self.answers.get(
+            f"{method} {path}", self.answers.get(path, answer(status="404 Not Found"))
+        )
         connection.sendall(octets)
         connection.close()
 

@@ -18,7 +18,9 @@ def run(*words, stdin=None):
 @pytest.fixture
 def good(site):
     """A good page over https that plain HTTP redirects to; the words that audit it."""
-    site.https.answers["/"] = answer(*(f"{name}: {value}" for name, value in GOOD), body=b"<p>x</p>")
+    site.https.answers["/"] = answer(
+        *(f"{name}: {value}" for name, value in GOOD), body=b"<p>x</p>"
+    )
     site.http.answers["/"] = answer(f"Location: {site.https.url()}", status="301 Moved Permanently")
     return (site.https.url(), "--cacert", site.authority.file, "--http-port", site.http.port)
 
@@ -47,10 +49,21 @@ def test_all_pages_count_and_keep_their_order(site, good):
     result = run(closed, *good, "--format", "json")
 
     assert result.exit_code == 1
-    assert [(page["url"], page["status"]) for page in json.loads(result.stdout)["pages"]] == [(closed, None), (good[0], 200)]
+    assert [(page["url"], page["status"]) for page in json.loads(result.stdout)["pages"]] == [
+        (closed, None),
+        (good[0], 200),
+    ]
 
 
-@pytest.mark.parametrize(("form", "sign"), [("table", "grade A+"), ("markdown", "# Header audit"), ("sarif", '"version": "2.1.0"'), ("json", '"pages"')])
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [
+        ("table", "grade A+"),
+        ("markdown", "# Header audit"),
+        ("sarif", '"version": "2.1.0"'),
+        ("json", '"pages"'),
+    ],
+)
 def test_every_format_goes_to_stdout(good, form, sign):
     """The result goes to standard output and nothing else does."""
     result = run(*good, "--format", form)
@@ -91,10 +104,29 @@ def test_a_policy_that_cannot_be_written_is_told(site, tmp_path):
 def test_archives_and_raw_answers_are_read_from_files(tmp_path):
     """--har and --raw judge records; raw answers may come by standard input, and a URL says from where."""
     raw = b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n"
-    har = {"log": {"entries": [{"request": {"method": "GET", "url": "https://a.example/p?q"}, "response": {"status": 200, "headers": [{"name": "Content-Type", "value": "text/html"}]}}]}}
+    har = {
+        "log": {
+            "entries": [
+                {
+                    "request": {"method": "GET", "url": "https://a.example/p?q"},
+                    "response": {
+                        "status": 200,
+                        "headers": [{"name": "Content-Type", "value": "text/html"}],
+                    },
+                }
+            ]
+        }
+    }
     (tmp_path / "x.har").write_text(json.dumps(har))
 
-    urls = [json.loads(run(*words, "--json", stdin=raw).stdout)["pages"][0]["url"] for words in (("--har", tmp_path / "x.har"), ("--raw", "-"), ("--raw", "-", "shop.example/x"))]
+    urls = [
+        json.loads(run(*words, "--json", stdin=raw).stdout)["pages"][0]["url"]
+        for words in (
+            ("--har", tmp_path / "x.har"),
+            ("--raw", "-"),
+            ("--raw", "-", "shop.example/x"),
+        )
+    ]
 
     assert urls == ["https://a.example/p", "https://localhost/", "https://shop.example/x"]
 

@@ -11,19 +11,61 @@ from sidecar.policy.plan import compile_policy
 from sidecar.source import load_policy
 from tests.audit.worlds import URL, answer, fields
 
-BARE = Answer(URL, 200, fields([("Content-Type", "text/html"), ("Server", "nginx/1.18.0"), ("X-Powered-By", "x"), ("Set-Cookie", "sessionid=1"), ("Set-Cookie", "csrftoken=1; Path=/")]))
+BARE = Answer(
+    URL,
+    200,
+    fields(
+        [
+            ("Content-Type", "text/html"),
+            ("Server", "nginx/1.18.0"),
+            ("X-Powered-By", "x"),
+            ("Set-Cookie", "sessionid=1"),
+            ("Set-Cookie", "csrftoken=1; Path=/"),
+        ]
+    ),
+)
 ANSWERS = {
     "a bare page": BARE,
-    "a bare API answer": Answer(URL, 200, fields([("Content-Type", "application/json"), ("Set-Cookie", "a=1; SameSite=None")])),
+    "a bare API answer": Answer(
+        URL,
+        200,
+        fields([("Content-Type", "application/json"), ("Set-Cookie", "a=1; SameSite=None")]),
+    ),
     "a bare image": Answer(URL, 200, fields([("Content-Type", "image/png")])),
-    "a bare page over http": Answer("http://shop.example/", 200, fields([("Content-Type", "text/html")])),
+    "a bare page over http": Answer(
+        "http://shop.example/", 200, fields([("Content-Type", "text/html")])
+    ),
     "a policy with gaps": answer(("Content-Security-Policy", "script-src 'self'; report-uri /r")),
-    "a policy with a nonce": answer(("Content-Security-Policy", "default-src 'self'; script-src 'nonce-c2VjcmV0c2VjcmV0'")),
-    "an unsafe policy": answer(("Content-Security-Policy", "default-src * 'unsafe-inline'"), ("X-Frame-Options", "ALLOWALL")),
-    "copies": answer(("X-Frame-Options", ["DENY", "SAMEORIGIN"]), ("Strict-Transport-Security", ["max-age=1", "max-age=2"]), ("Cross-Origin-Opener-Policy", ["same-origin"] * 2)),
-    "weak values": answer(("Strict-Transport-Security", "max-age=60"), ("Referrer-Policy", "unsafe-url"), ("Cross-Origin-Embedder-Policy", "unsafe-none"), ("X-DNS-Prefetch-Control", "on")),
-    "invalid values": answer(("X-Content-Type-Options", "yes"), ("Permissions-Policy", "camera 'none'"), ("Cache-Control", "no-store, =")),
-    "outdated headers": answer(("X-XSS-Protection", "1"), ("Expect-CT", "max-age=0"), ("Pragma", "no-cache"), ("Feature-Policy", "camera 'none'"), ("Via", "1.1 x")),
+    "a policy with a nonce": answer(
+        ("Content-Security-Policy", "default-src 'self'; script-src 'nonce-c2VjcmV0c2VjcmV0'")
+    ),
+    "an unsafe policy": answer(
+        ("Content-Security-Policy", "default-src * 'unsafe-inline'"),
+        ("X-Frame-Options", "ALLOWALL"),
+    ),
+    "copies": answer(
+        ("X-Frame-Options", ["DENY", "SAMEORIGIN"]),
+        ("Strict-Transport-Security", ["max-age=1", "max-age=2"]),
+        ("Cross-Origin-Opener-Policy", ["same-origin"] * 2),
+    ),
+    "weak values": answer(
+        ("Strict-Transport-Security", "max-age=60"),
+        ("Referrer-Policy", "unsafe-url"),
+        ("Cross-Origin-Embedder-Policy", "unsafe-none"),
+        ("X-DNS-Prefetch-Control", "on"),
+    ),
+    "invalid values": answer(
+        ("X-Content-Type-Options", "yes"),
+        ("Permissions-Policy", "camera 'none'"),
+        ("Cache-Control", "no-store, ="),
+    ),
+    "outdated headers": answer(
+        ("X-XSS-Protection", "1"),
+        ("Expect-CT", "max-age=0"),
+        ("Pragma", "no-cache"),
+        ("Feature-Policy", "camera 'none'"),
+        ("Via", "1.1 x"),
+    ),
 }
 
 
@@ -38,11 +80,27 @@ def test_an_enforced_draft_answers_every_finding(name):
     before = ANSWERS[name]
     first = judged(before)
     policy = draft([first]).replace("mode: report-only", "mode: enforce")
-    facts = Facts("GET", "shop.example", "/", before.place.scheme, [], before.status, list(before.fields))
+    facts = Facts(
+        "GET", "shop.example", "/", before.place.scheme, [], before.status, list(before.fields)
+    )
 
-    after = Answer(before.url, before.status, tuple(explain(compile_policy(load_policy(policy.encode(), "p.yaml")).route("GET", "shop.example", "/"), facts).after), before.body)
+    after = Answer(
+        before.url,
+        before.status,
+        tuple(
+            explain(
+                compile_policy(load_policy(policy.encode(), "p.yaml")).route(
+                    "GET", "shop.example", "/"
+                ),
+                facts,
+            ).after
+        ),
+        before.body,
+    )
     second = judged(after)
 
     assert [row for row in first.rows if row.verdict != "good"]
-    assert [(row.header, row.verdict, row.why) for row in second.rows if row.verdict != "good"] == []
+    assert [
+        (row.header, row.verdict, row.why) for row in second.rows if row.verdict != "good"
+    ] == []
     assert second.score >= first.score

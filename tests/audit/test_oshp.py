@@ -25,7 +25,14 @@ def test_an_answer_as_stated_follows_all_of_it():
 
 def test_a_header_without_effect_here_is_not_due():
     """A page need not clear site data, an API answer sends no document headers, plain HTTP no HSTS."""
-    bare = [Answer(url, 200, fields([("Content-Type", kind)])) for url, kind in (("https://a.example/", "text/html"), ("https://a.example/", "application/json"), ("http://a.example/", "text/html"))]
+    bare = [
+        Answer(url, 200, fields([("Content-Type", kind)]))
+        for url, kind in (
+            ("https://a.example/", "text/html"),
+            ("https://a.example/", "application/json"),
+            ("http://a.example/", "text/html"),
+        )
+    ]
 
     assert [coverage(page).due for page in bare] == [12, 5, 11]
 
@@ -33,7 +40,11 @@ def test_a_header_without_effect_here_is_not_due():
 @pytest.mark.parametrize(
     ("header", "value", "state"),
     [
-        ("Strict-Transport-Security", "includeSubDomains; max-age=63072000; preload", "as recommended"),
+        (
+            "Strict-Transport-Security",
+            "includeSubDomains; max-age=63072000; preload",
+            "as recommended",
+        ),
         ("Strict-Transport-Security", "max-age=94608000 ; INCLUDESUBDOMAINS", "as recommended"),
         ("Strict-Transport-Security", "max-age=63072000", "different"),
         ("Strict-Transport-Security", "max-age=0; includeSubDomains", "different"),
@@ -45,9 +56,17 @@ def test_a_header_without_effect_here_is_not_due():
         ("Cross-Origin-Opener-Policy", 'same-origin; report-to="x"', "as recommended"),
         ("Clear-Site-Data", '"storage", "cookies", "cache"', "as recommended"),
         ("Clear-Site-Data", '"cache"', "different"),
-        ("Content-Security-Policy", "upgrade-insecure-requests; DEFAULT-SRC 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'", "as recommended"),
+        (
+            "Content-Security-Policy",
+            "upgrade-insecure-requests; DEFAULT-SRC 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'",
+            "as recommended",
+        ),
         ("Content-Security-Policy", "default-src 'self'", "different"),
-        ("Permissions-Policy", dict(STATED)["Permissions-Policy"].replace("sync-xhr=(self)", "sync-xhr=()"), "as recommended"),
+        (
+            "Permissions-Policy",
+            dict(STATED)["Permissions-Policy"].replace("sync-xhr=(self)", "sync-xhr=()"),
+            "as recommended",
+        ),
         ("Permissions-Policy", "camera=()", "different"),
         ("Permissions-Policy", "camera 'none'", "different"),
         ("Referrer-Policy", "same-origin", "different"),
@@ -61,4 +80,7 @@ def test_values_are_compared_by_meaning(header, value, state):
 
 def test_leaking_names_are_told_in_the_published_spelling():
     """Names are compared without case and told once."""
-    assert coverage(answer(("x-powered-by", ["a", "b"]), ("$WSEP", ""), ("X-Fine", "1"))).leaks == ("X-Powered-By", "$wsep")
+    assert coverage(answer(("x-powered-by", ["a", "b"]), ("$WSEP", ""), ("X-Fine", "1"))).leaks == (
+        "X-Powered-By",
+        "$wsep",
+    )

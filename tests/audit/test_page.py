@@ -13,7 +13,10 @@ from sidecar.audit.page import MAX_BODY, Page, Script, read
     [
         ("<script src=/a.js></script>", [Script("/a.js", False)]),
         ("<SCRIPT defer SRC = '//b/c.js' integrity=\"sha384-x\" >", [Script("//b/c.js", True)]),
-        ("<script>var s = '<script src=x></scr' + 'ipt>'</script><script src=y></script>", [Script("", False), Script("y", False)]),
+        (
+            "<script>var s = '<script src=x></scr' + 'ipt>'</script><script src=y></script>",
+            [Script("", False), Script("y", False)],
+        ),
         ("<!-- <script src=x></script> --><script src=y></script>", [Script("y", False)]),
         ("<!--><script src=y></script>", [Script("y", False)]),
         ("<style></style ><textarea><script src=x></textarea>", []),
@@ -38,7 +41,25 @@ def test_meta_policies_are_found():
     assert Page((), ("default-src 'self'", "img-src *"), "no-referrer") == read(text)
 
 
-HOSTILE = ["<a", "<!", "<!--", "<!-- --", "</", "<?", "<", "<a x='", "<a x='\"", "<script", "<script>", "<script></script", "<a " + "b" * 50 + "=", "<a\t", "<style><title>", "&amp", "<a b= "]
+HOSTILE = [
+    "<a",
+    "<!",
+    "<!--",
+    "<!-- --",
+    "</",
+    "<?",
+    "<",
+    "<a x='",
+    "<a x='\"",
+    "<script",
+    "<script>",
+    "<script></script",
+    "<a " + "b" * 50 + "=",
+    "<a\t",
+    "<style><title>",
+    "&amp",
+    "<a b= ",
+]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)

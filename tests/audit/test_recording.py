@@ -12,7 +12,14 @@ from sidecar.audit.recording import RecordError, from_har, from_raw
 
 
 def entry(url, *headers, status=200, method="GET", **content):
-    return {"request": {"method": method, "url": url}, "response": {"status": status, "headers": [{"name": name, "value": value} for name, value in headers], "content": content}}
+    return {
+        "request": {"method": method, "url": url},
+        "response": {
+            "status": status,
+            "headers": [{"name": name, "value": value} for name, value in headers],
+            "content": content,
+        },
+    }
 
 
 def har(*entries):
@@ -39,12 +46,19 @@ def test_an_archive_gives_its_pages_grouped_by_host():
         entry("https://a.example/cut", HTML, status=0),
     )
 
-    assert [visit.page.url for visit in from_har(data)] == ["https://a.example/", "https://a.example/two?x=1", "https://b.example/"]
+    assert [visit.page.url for visit in from_har(data)] == [
+        "https://a.example/",
+        "https://a.example/two?x=1",
+        "https://b.example/",
+    ]
 
 
 def test_an_archive_without_documents_gives_each_hosts_first_answer():
     """An archive of an API has pages all the same."""
-    data = har(entry("https://a.example/api", ("content-type", "application/json")), entry("https://a.example/more", ("content-type", "application/json")))
+    data = har(
+        entry("https://a.example/api", ("content-type", "application/json")),
+        entry("https://a.example/more", ("content-type", "application/json")),
+    )
 
     assert [visit.page.url for visit in from_har(data)] == ["https://a.example/api"]
 
@@ -54,14 +68,27 @@ def test_an_archive_keeps_redirects_cookies_and_bodies():
     body = base64.b64encode(b"<script src=https://cdn.other/x.js></script>").decode()
     data = har(
         entry("http://a.example/", ("location", "https://a.example/"), status=301),
-        entry("https://a.example/", HTML, (":status", "200"), ("content-encoding", "br"), ("set-cookie", "x=1; Secure\nsessionid=2; Secure"), text=body, encoding="base64"),
+        entry(
+            "https://a.example/",
+            HTML,
+            (":status", "200"),
+            ("content-encoding", "br"),
+            ("set-cookie", "x=1; Secure\nsessionid=2; Secure"),
+            text=body,
+            encoding="base64",
+        ),
         entry("https://a.example/api", ("set-cookie", "y=1; Secure; SameSite=Lax")),
     )
 
     (visit,) = from_har(data)
 
     assert [answer.url for answer in visit.http] == ["http://a.example/", "https://a.example/"]
-    assert {Outcome.REDIRECTION_HTTPS, Outcome.SRI_ABSENT_SECURE, Outcome.COOKIES_SESSION_READABLE, Outcome.CORS_ABSENT} <= outcomes(visit)
+    assert {
+        Outcome.REDIRECTION_HTTPS,
+        Outcome.SRI_ABSENT_SECURE,
+        Outcome.COOKIES_SESSION_READABLE,
+        Outcome.CORS_ABSENT,
+    } <= outcomes(visit)
 
 
 def test_a_page_over_plain_http_is_its_own_twin():
@@ -71,7 +98,19 @@ def test_a_page_over_plain_http_is_its_own_twin():
     assert {Outcome.HSTS_NO_HTTPS, Outcome.REDIRECTION_ABSENT} <= outcomes(visit)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b'{"log": {"entries": 5}}', b'{"log": {"entries": []}}', b'{"log": {"entries": [1, {}, {"request": {}}]}}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"log": {"entries": 5}}',
+        b'{"log": {"entries": []}}',
+        b'{"log": {"entries": [1, {}, {"request": {}}]}}',
+        b"[" * 100_000,
+    ],
+)
 def test_no_archive_is_refused_in_words(data):
     """What is no archive, or holds no answers, is refused with a sentence."""
     with pytest.raises(RecordError, match=r"archive"):
@@ -103,27 +142,46 @@ def test_raw_answers_are_read_as_curl_prints_them(text):
 
     assert [answer.url for answer in visit.http] == ["http://a.example/", "https://a.example/"]
     assert visit.https == visit.http[1:]
-    assert (visit.page.values("x-folded"), visit.page.values("set-cookie"), visit.page.body) == (("a b",), ("a=1; Secure", "b=1; Secure"), b"<p>body</p>")
+    assert (visit.page.values("x-folded"), visit.page.values("set-cookie"), visit.page.body) == (
+        ("a b",),
+        ("a=1; Secure", "b=1; Secure"),
+        b"<p>body</p>",
+    )
     assert {Outcome.REDIRECTION_HTTPS, Outcome.HSTS_SIX_MONTHS} <= outcomes(visit)
 
 
 def test_answers_that_do_not_redirect_are_pages_of_their_own():
     """Two final answers in one text are two visits of the same address."""
-    visits = from_raw(b"HTTP/1.1 200 OK\n\none\nHTTP/1.1 404 Not Found\nServer: x\n\n", "https://a.example/")
+    visits = from_raw(
+        b"HTTP/1.1 200 OK\n\none\nHTTP/1.1 404 Not Found\nServer: x\n\n", "https://a.example/"
+    )
 
     assert [(visit.page.status, visit.page.body) for visit in visits] == [(200, b"one"), (404, b"")]
     assert [visit.http for visit in visits] == [(), ()]
 
 
-@pytest.mark.parametrize(("body", "outcome"), [(gzip.compress(b"<script src=x>"), Outcome.SRI_SAME_ORIGIN), (b"<script src=x>", Outcome.SRI_SAME_ORIGIN)], ids=["coded", "decoded"])
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (gzip.compress(b"<script src=x>"), Outcome.SRI_SAME_ORIGIN),
+        (b"<script src=x>", Outcome.SRI_SAME_ORIGIN),
+    ],
+    ids=["coded", "decoded"],
+)
 def test_raw_bodies_are_read_coded_or_decoded(body, outcome):
     """With `curl -si` a body stays coded, with --compressed it does not; the header says gzip in both."""
-    (visit,) = from_raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + body, "https://a.example/")
+    (visit,) = from_raw(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + body,
+        "https://a.example/",
+    )
 
     assert outcome in outcomes(visit)
 
 
-@pytest.mark.parametrize("data", [b"", b"Server: x\r\n\r\n", b"<html>\nHTTP/1.1 200 OK\n\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"Server: x\r\n\r\n", b"<html>\nHTTP/1.1 200 OK\n\n", b"HTTP/1.1 100 Continue\r\n\r\n"],
+)
 def test_text_without_status_line_is_refused_in_words(data):
     """What does not begin with a status line is refused with the command that records one."""
     with pytest.raises(RecordError, match="curl -si"):

@@ -22,17 +22,29 @@ from sidecar.source import load_policy
 from tests.audit.worlds import visit
 
 GOLDEN = Path(__file__).parent / "golden"
-FORMATS = {"table": "report.txt", "markdown": "report.md", "sarif": "report.sarif", "json": "report.json"}
+FORMATS = {
+    "table": "report.txt",
+    "markdown": "report.md",
+    "sarif": "report.sarif",
+    "json": "report.json",
+}
 
 
 def printed(form):
-    result = CliRunner().invoke(audit, ["--raw", str(GOLDEN / "answers.txt"), "http://shop.example/", "--format", form])
+    result = CliRunner().invoke(
+        audit, ["--raw", str(GOLDEN / "answers.txt"), "http://shop.example/", "--format", form]
+    )
     assert result.exception is None or result.exit_code == 1, result.output
-    return result.stdout.replace(f'"semanticVersion": "{sidecar.__version__}"', '"semanticVersion": "0"')
+    return result.stdout.replace(
+        f'"semanticVersion": "{sidecar.__version__}"', '"semanticVersion": "0"'
+    )
 
 
 def recorded():
-    return [report(seen) for seen in from_raw((GOLDEN / "answers.txt").read_bytes(), "http://shop.example/")]
+    return [
+        report(seen)
+        for seen in from_raw((GOLDEN / "answers.txt").read_bytes(), "http://shop.example/")
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +82,12 @@ def test_no_golden_file_holds_a_secret(name):
 
 def closed(required, **properties):
     """The schema of an object that has these members and no others."""
-    return {"type": "object", "properties": properties, "required": required.split(), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required.split(),
+        "additionalProperties": False,
+    }
 
 
 def listed(items):
@@ -80,9 +97,22 @@ def listed(items):
 TEXT = {"type": "string", "minLength": 1}
 LEVEL = {"enum": ["none", "note", "warning", "error"]}
 MESSAGE = closed("text", text=TEXT)
-RULE = closed("id shortDescription", id=TEXT, shortDescription=MESSAGE, helpUri={"type": "string", "pattern": "^https://"})
-PLACE = closed("artifactLocation region", artifactLocation=closed("uri", uri={"type": "string", "pattern": "^https?://[!-~]+$"}), region=closed("startLine", startLine={"const": 1}))
-LOCATION = closed("physicalLocation logicalLocations", physicalLocation=PLACE, logicalLocations=listed(closed("name kind", name=TEXT, kind=TEXT)))
+RULE = closed(
+    "id shortDescription",
+    id=TEXT,
+    shortDescription=MESSAGE,
+    helpUri={"type": "string", "pattern": "^https://"},
+)
+PLACE = closed(
+    "artifactLocation region",
+    artifactLocation=closed("uri", uri={"type": "string", "pattern": "^https?://[!-~]+$"}),
+    region=closed("startLine", startLine={"const": 1}),
+)
+LOCATION = closed(
+    "physicalLocation logicalLocations",
+    physicalLocation=PLACE,
+    logicalLocations=listed(closed("name kind", name=TEXT, kind=TEXT)),
+)
 RESULT = closed(
     "ruleId ruleIndex level message locations partialFingerprints properties",
     ruleId=TEXT,
@@ -94,14 +124,45 @@ RESULT = closed(
     properties={"type": "object"},
 )
 NOTIFICATION = closed("level message", level=LEVEL, message=MESSAGE)
-INVOCATION = closed("executionSuccessful toolExecutionNotifications", executionSuccessful={"type": "boolean"}, toolExecutionNotifications=listed(NOTIFICATION))
-DRIVER = closed("name semanticVersion informationUri rules", name=TEXT, semanticVersion=TEXT, informationUri=TEXT, rules=listed(RULE))
-RUN = closed("tool invocations results", tool=closed("driver", driver=DRIVER), invocations=listed(INVOCATION), results=listed(RESULT))
-SARIF = closed("$schema version runs", **{"$schema": TEXT, "version": {"const": "2.1.0"}, "runs": {"type": "array", "items": RUN, "minItems": 1}})
+INVOCATION = closed(
+    "executionSuccessful toolExecutionNotifications",
+    executionSuccessful={"type": "boolean"},
+    toolExecutionNotifications=listed(NOTIFICATION),
+)
+DRIVER = closed(
+    "name semanticVersion informationUri rules",
+    name=TEXT,
+    semanticVersion=TEXT,
+    informationUri=TEXT,
+    rules=listed(RULE),
+)
+RUN = closed(
+    "tool invocations results",
+    tool=closed("driver", driver=DRIVER),
+    invocations=listed(INVOCATION),
+    results=listed(RESULT),
+)
+SARIF = closed(
+    "$schema version runs",
+    **{
+        "$schema": TEXT,
+        "version": {"const": "2.1.0"},
+        "runs": {"type": "array", "items": RUN, "minItems": 1},
+    },
+)
 """The members of SARIF 2.1.0 that are used, as the specification types them; others would be a mistake."""
 
 
-@pytest.mark.parametrize("reports", [recorded(), [], [report(visit())], [report(Visit("https://nobody.example/", notes=("no answer",)))]], ids=["findings", "no page", "no finding", "no answer"])
+@pytest.mark.parametrize(
+    "reports",
+    [
+        recorded(),
+        [],
+        [report(visit())],
+        [report(Visit("https://nobody.example/", notes=("no answer",)))],
+    ],
+    ids=["findings", "no page", "no finding", "no answer"],
+)
 def test_sarif_has_the_specified_shape(reports):
     """Only specified members stand where the specification has them, and every result leads to its rule."""
     made = json.loads(json.dumps(sarif(reports)))
@@ -110,7 +171,9 @@ def test_sarif_has_the_specified_shape(reports):
 
     (run,) = made["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    assert [rules[result["ruleIndex"]] for result in run["results"]] == [result["ruleId"] for result in run["results"]]
+    assert [rules[result["ruleIndex"]] for result in run["results"]] == [
+        result["ruleId"] for result in run["results"]
+    ]
     assert len(set(rules)) == len(rules)
 
 
@@ -118,7 +181,10 @@ def test_sarif_prints_stay_while_values_vary():
     """The same finding has the same print in two runs, two cookies have two, and a clean page has no result."""
 
     def prints(*changes):
-        return [result["partialFingerprints"]["finding/v1"] for result in sarif([report(visit(*changes))])["runs"][0]["results"]]
+        return [
+            result["partialFingerprints"]["finding/v1"]
+            for result in sarif([report(visit(*changes))])["runs"][0]["results"]
+        ]
 
     assert prints(("Set-Cookie", "a=1")) == prints(("Set-Cookie", "a=2"))
     assert len({*prints(("Set-Cookie", ["a=1", "b=1"]))}) == 2
@@ -146,7 +212,9 @@ def test_levels_follow_what_a_finding_costs(change, level):
 
 def test_a_page_is_scored_only_where_the_observatory_does():
     """Answers 2xx, 3xx, 401 and 403 have a grade; others, and none at all, have none and reach none."""
-    graded = {status: report(visit(status=status)).grade for status in (200, 204, 302, 401, 403, 404, 500)}
+    graded = {
+        status: report(visit(status=status)).grade for status in (200, 204, 302, 401, 403, 404, 500)
+    }
     silent = report(Visit("https://nobody.example/x?secret=1"))
 
     assert [status for status, grade in graded.items() if grade is None] == [404, 500]
@@ -159,14 +227,21 @@ def test_a_page_is_scored_only_where_the_observatory_does():
 
 def test_preload_is_not_claimed():
     """A header that asks for preloading is noted as such; the score takes no list for granted."""
-    notes = report(visit(("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload"))).notes
+    notes = report(
+        visit(("Strict-Transport-Security", "max-age=63072000; includeSubDomains; preload"))
+    ).notes
 
     assert [note for note in notes if "--preloaded" in note]
 
 
 def test_pages_share_one_policy():
     """Over several pages a header has one rule, leaking names stand in one, and cookies of like names have their own."""
-    pages = [report(visit(("Server", "a"), ("Referrer-Policy", None), ("Set-Cookie", "a:b=1"))), report(visit(("X-Powered-By", "b"), ("Referrer-Policy", "origin"), ("Set-Cookie", "a/b=1")))]
+    pages = [
+        report(visit(("Server", "a"), ("Referrer-Policy", None), ("Set-Cookie", "a:b=1"))),
+        report(
+            visit(("X-Powered-By", "b"), ("Referrer-Policy", "origin"), ("Set-Cookie", "a/b=1"))
+        ),
+    ]
 
     rules = load_policy(draft(pages).encode(), "policy.yaml").policy.rules
 
@@ -180,12 +255,25 @@ def test_pages_share_one_policy():
 
 def test_one_rule_answers_what_two_pages_lack():
     """Where one page lacks a header and another sends a bad one, the rule overwrites; a cookie's demands add up."""
-    pages = [report(visit(("X-Frame-Options", None), ("Content-Security-Policy", None), ("Set-Cookie", "a=1; Secure; SameSite=Lax"))), report(visit(("X-Frame-Options", "x"), ("Set-Cookie", "a=1; HttpOnly")))]
+    pages = [
+        report(
+            visit(
+                ("X-Frame-Options", None),
+                ("Content-Security-Policy", None),
+                ("Set-Cookie", "a=1; Secure; SameSite=Lax"),
+            )
+        ),
+        report(visit(("X-Frame-Options", "x"), ("Set-Cookie", "a=1; HttpOnly"))),
+    ]
 
     rules = load_policy(draft(pages).encode(), "policy.yaml").policy.rules
 
     assert rules["frame-options"].action == "set"
-    assert rules["cookie-a"].attributes.model_dump(by_alias=True, exclude_none=True) == {"Secure": True, "HttpOnly": True, "SameSite": "Lax"}
+    assert rules["cookie-a"].attributes.model_dump(by_alias=True, exclude_none=True) == {
+        "Secure": True,
+        "HttpOnly": True,
+        "SameSite": "Lax",
+    }
 
 
 def test_a_clean_page_has_a_policy_without_rules():

@@ -35,20 +35,45 @@ def test_the_twin_is_known_on_own_ports_only(url, scheme, options, made):
     assert twin(url, scheme, options) == made
 
 
-@pytest.mark.parametrize(("typed", "url"), [("a.example", "https://a.example"), ("a.example:8443/x", "https://a.example:8443/x"), ("http://a.example", "http://a.example")])
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("a.example", "https://a.example"),
+        ("a.example:8443/x", "https://a.example:8443/x"),
+        ("http://a.example", "http://a.example"),
+    ],
+)
 def test_an_address_may_lack_its_scheme(typed, url):
     """What is typed without scheme is meant over https."""
     assert complete(typed) == url
 
 
-@pytest.mark.parametrize("typed", ["ftp://a.example", "https://", "", "https://a.example:port/", "http://[::1/", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "ftp://a.example",
+        "https://",
+        "",
+        "https://a.example:port/",
+        "http://[::1/",
+        "file:///etc/passwd",
+    ],
+)
 def test_what_is_no_address_is_refused_in_words(typed):
     """Other schemes and broken addresses are refused with an example."""
     with pytest.raises(ValueError, match="https://HOST/PATH"):
         complete(typed)
 
 
-@pytest.mark.parametrize(("url", "shown"), [("https://u:p@a.example:8/x?t=1#y", "https://a.example:8/x"), ("http://[::1", ":///"), ("https://a.example", "https://a.example/"), ("https://a.example/\xe9 \x01", "https://a.example/%C3%A9%20%01")])
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://u:p@a.example:8/x?t=1#y", "https://a.example:8/x"),
+        ("http://[::1", ":///"),
+        ("https://a.example", "https://a.example/"),
+        ("https://a.example/\xe9 \x01", "https://a.example/%C3%A9%20%01"),
+    ],
+)
 def test_addresses_are_shown_without_secrets(url, shown):
     """User, password, query and fragment are not shown; what is left is a legal address in ASCII."""
     assert without_query(url) == shown
@@ -64,12 +89,24 @@ async def test_everything_is_asked_for_once(site):
     """One visit asks for the page over both schemes, robots.txt and a preflight, with a foreign origin, and nothing else."""
     site.http.answers["/p?q=1"] = site.https.answers["/p?q=1"] = PAGE
 
-    seen = await visit(site.https.url("/p?q=1"), Options(timeout=5, authorities=site.authority.file, http_port=site.http.port))
+    seen = await visit(
+        site.https.url("/p?q=1"),
+        Options(timeout=5, authorities=site.authority.file, http_port=site.http.port),
+    )
 
-    assert [head.partition(b" HTTP")[0] for head in site.https.asked] == [b"GET /p?q=1", b"GET /robots.txt", b"OPTIONS /p?q=1"]
+    assert [head.partition(b" HTTP")[0] for head in site.https.asked] == [
+        b"GET /p?q=1",
+        b"GET /robots.txt",
+        b"OPTIONS /p?q=1",
+    ]
     assert [head.partition(b" HTTP")[0] for head in site.http.asked] == [b"GET /p?q=1"]
     assert f"Origin: {retrieve.ORIGIN}\r\n".encode() in site.https.asked[2]
-    assert (seen.page.body, seen.page.url, seen.origin, seen.notes) == (b"<p>x</p>", site.https.url("/p?q=1"), retrieve.ORIGIN, ())
+    assert (seen.page.body, seen.page.url, seen.origin, seen.notes) == (
+        b"<p>x</p>",
+        site.https.url("/p?q=1"),
+        retrieve.ORIGIN,
+        (),
+    )
 
 
 async def test_cookies_are_sent_back_on_the_way(site):
@@ -92,7 +129,16 @@ async def test_a_redirect_loop_is_cut(site):
     assert len(seen.http) == MAX_HOPS + 1
 
 
-@pytest.mark.parametrize("location", ["ftp://127.0.0.1/", "javascript:alert(1)", "file:///etc/passwd", "//[", "http://127.0.0.1:99999/"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "ftp://127.0.0.1/",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "//[",
+        "http://127.0.0.1:99999/",
+    ],
+)
 async def test_redirects_lead_to_http_only(site, location):
     """A redirect to another scheme, or to nowhere, is not followed, and the answer that made it is judged."""
     site.http.answers["/"] = answer(f"Location: {location}", status="302 Found")
@@ -106,7 +152,9 @@ async def test_a_bad_certificate_is_told_and_the_page_still_seen(site):
     """The page behind a certificate that nobody vouches for is fetched, marked, and the reason noted."""
     site.bad.answers["/"] = PAGE
 
-    seen = await visit(site.bad.url(), Options(timeout=5, authorities=site.authority.file, http_port=site.closed))
+    seen = await visit(
+        site.bad.url(), Options(timeout=5, authorities=site.authority.file, http_port=site.closed)
+    )
 
     assert (seen.page.status, seen.page.verified) == (200, False)
     assert any("bad certificate: self-signed certificate" in note for note in seen.notes)
@@ -141,7 +189,14 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
     port = server.sockets[0].getsockname()[1]
     done = []
     async with server:
-        silent, page = await asyncio.wait_for(visits([f"http://127.0.0.1:{port}/", site.http.url()], Options(timeout=0.3, https_port=site.closed), lambda: done.append(1)), 5)
+        silent, page = await asyncio.wait_for(
+            visits(
+                [f"http://127.0.0.1:{port}/", site.http.url()],
+                Options(timeout=0.3, https_port=site.closed),
+                lambda: done.append(1),
+            ),
+            5,
+        )
         hung.set()
 
     assert (silent.page, page.page.status, done) == (None, 200, [1, 1])
@@ -150,7 +205,14 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
 
 @pytest.mark.parametrize(
     "octets",
-    [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"".join(b"a%d: b\r\n" % n for n in range(600)) + b"\r\n", b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000 + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    [
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"a%d: b\r\n" % n for n in range(600)) + b"\r\n",
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
     ids=["nothing", "no HTTP", "no field", "600 fields", "a long field", "bad chunks"],
 )
 async def test_answers_that_cannot_be_read_are_noted(site, octets):
@@ -171,7 +233,11 @@ async def test_bodies_are_read_of_documents_only_and_up_to_the_cap(site):
         "/image": answer("Content-Type: image/png", body=b"x"),
     }
 
-    seen = await visits([site.http.url(path) for path in ("/big", "/cut", "/image")], Options(timeout=5), lambda: None)
+    seen = await visits(
+        [site.http.url(path) for path in ("/big", "/cut", "/image")],
+        Options(timeout=5),
+        lambda: None,
+    )
 
     assert [len(one.page.body) for one in seen] == [2 << 20, 3, 0]
 
@@ -191,4 +257,6 @@ async def test_a_file_of_authorities_must_hold_some(tmp_path):
     (tmp_path / "empty.pem").write_text("nothing")
 
     with pytest.raises(OSError, match=r"(?i)certificate|pem"):
-        await visits(["https://127.0.0.1/"], Options(authorities=str(tmp_path / "empty.pem")), lambda: None)
+        await visits(
+            ["https://127.0.0.1/"], Options(authorities=str(tmp_path / "empty.pem")), lambda: None
+        )

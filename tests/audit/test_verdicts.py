@@ -62,7 +62,11 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("header", "value", "verdict", "fix"), CASES, ids=[f"{header}: {value}" for header, value, *_ in CASES])
+@pytest.mark.parametrize(
+    ("header", "value", "verdict", "fix"),
+    CASES,
+    ids=[f"{header}: {value}" for header, value, *_ in CASES],
+)
 def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
     """Each kind of change gets its verdict and a rule that answers it, or none where nothing is wrong."""
     (row,) = rows((header, value), header=header)
@@ -79,7 +83,11 @@ def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
 @pytest.mark.parametrize(
     ("change", "status", "absent"),
     [
-        (("Content-Type", "application/json"), 200, ["Content-Security-Policy", "X-Frame-Options", "Referrer-Policy"]),
+        (
+            ("Content-Type", "application/json"),
+            200,
+            ["Content-Security-Policy", "X-Frame-Options", "Referrer-Policy"],
+        ),
         (("Content-Type", "text/html"), 200, ["Clear-Site-Data"]),
         (("Content-Type", "image/png"), 200, ["Cache-Control", "Content-Security-Policy"]),
     ],
@@ -96,9 +104,19 @@ def test_headers_are_missed_only_where_they_have_an_effect(change, status, absen
 
 def test_hsts_over_plain_http_is_told_to_be_void():
     """HSTS is not missed over http, and is invalid where it is sent."""
-    silent, sent = answer(("Strict-Transport-Security", None), url="http://shop.example/"), answer(url="http://shop.example/")
+    silent, sent = (
+        answer(("Strict-Transport-Security", None), url="http://shop.example/"),
+        answer(url="http://shop.example/"),
+    )
 
-    found = [[row.verdict for row in verdicts(look(Visit(page.url, (), (page,)))) if row.header == "Strict-Transport-Security"] for page in (silent, sent)]
+    found = [
+        [
+            row.verdict
+            for row in verdicts(look(Visit(page.url, (), (page,))))
+            if row.header == "Strict-Transport-Security"
+        ]
+        for page in (silent, sent)
+    ]
 
     assert found == [[], ["invalid"]]
 
@@ -106,26 +124,54 @@ def test_hsts_over_plain_http_is_told_to_be_void():
 def test_meta_elements_stand_in_for_headers():
     """A policy and a referrer policy in the page are judged as if they had been sent."""
     body = b"<meta name=referrer content=unsafe-url><meta http-equiv=content-security-policy content=\"script-src 'unsafe-inline'\">"
-    found = {row.header: row.verdict for row in verdicts(look(visit(("Content-Security-Policy", None), ("Referrer-Policy", None), body=body)))}
+    found = {
+        row.header: row.verdict
+        for row in verdicts(
+            look(visit(("Content-Security-Policy", None), ("Referrer-Policy", None), body=body))
+        )
+    }
 
     assert (found["Content-Security-Policy"], found["Referrer-Policy"]) == ("weak", "weak")
 
 
 def test_a_mirrored_origin_with_credentials_is_told():
     """A preflight that gives a foreign origin leave with credentials gets a row whose fix takes the credentials away."""
-    probe = Answer("https://shop.example/", 204, fields([("Access-Control-Allow-Origin", "https://x.example"), ("Access-Control-Allow-Credentials", "true")]))
+    probe = Answer(
+        "https://shop.example/",
+        204,
+        fields(
+            [
+                ("Access-Control-Allow-Origin", "https://x.example"),
+                ("Access-Control-Allow-Credentials", "true"),
+            ]
+        ),
+    )
 
     (row,) = rows(header="Access-Control-Allow-Origin", probe=probe, origin="https://x.example")
 
-    assert (row.verdict, row.fix.yaml) == ("weak", "cors-credentials: {header: Access-Control-Allow-Credentials, action: remove}")
+    assert (row.verdict, row.fix.yaml) == (
+        "weak",
+        "cors-credentials: {header: Access-Control-Allow-Credentials, action: remove}",
+    )
 
 
 def test_cookies_on_the_way_count_and_deleted_ones_do_not():
     """A cookie of a redirect has a row; one that is deleted later has none; the last line of a name counts."""
-    hop = Answer("https://shop.example/", 302, fields([("Location", "/in"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=1")]))
-    page = answer(("Set-Cookie", ["b=; Max-Age=0", "c=1", "c=1; Secure; HttpOnly; SameSite=Lax"]), url="https://shop.example/in")
+    hop = Answer(
+        "https://shop.example/",
+        302,
+        fields([("Location", "/in"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=1")]),
+    )
+    page = answer(
+        ("Set-Cookie", ["b=; Max-Age=0", "c=1", "c=1; Secure; HttpOnly; SameSite=Lax"]),
+        url="https://shop.example/in",
+    )
 
-    found = [(row.observed[0], row.verdict) for row in verdicts(look(Visit(hop.url, (hop, page)))) if row.header == "Set-Cookie"]
+    found = [
+        (row.observed[0], row.verdict)
+        for row in verdicts(look(Visit(hop.url, (hop, page))))
+        if row.header == "Set-Cookie"
+    ]
 
     assert found == [("a", "weak"), ("c; Secure; HttpOnly; SameSite=Lax", "good")]
 
@@ -138,7 +184,9 @@ def test_observed_values_keep_no_secret():
         rows(("Set-Cookie", "n\x01=c2VjcmV0; Path=/\x02"), header="Set-Cookie")[0].observed[0],
     )
 
-    assert policy.startswith("script-src 'nonce-...' https://r.example/x?...; report-uri /r?...; a a")
+    assert policy.startswith(
+        "script-src 'nonce-...' https://r.example/x?...; report-uri /r?...; a a"
+    )
     assert len(policy) < 320
     assert "c2VjcmV0" not in policy + cookie
     assert "\x01" not in cookie
@@ -147,7 +195,10 @@ def test_observed_values_keep_no_secret():
 
 def test_sentences_quote_no_secret():
     """A fault that quotes a source with a query tells it without; structured booleans stay as they are."""
-    (row,) = rows(("Content-Security-Policy", "script-src https://a.example/x?key=c2VjcmV0"), header="Content-Security-Policy")
+    (row,) = rows(
+        ("Content-Security-Policy", "script-src https://a.example/x?key=c2VjcmV0"),
+        header="Content-Security-Policy",
+    )
     (flag,) = rows(("Origin-Agent-Cluster", "?1"), header="Origin-Agent-Cluster")
 
     assert "c2VjcmV0" not in f"{row}"
@@ -155,7 +206,33 @@ def test_sentences_quote_no_secret():
     assert flag.observed == ("?1",)
 
 
-@pytest.mark.parametrize("text", ["off", "yes", "no-store, max-age=0", "'self'", "a: b", "#x", "", " x ", "{a}", "max-age=1; b", "12", "0x1", "1.5", "~", "*", "&a", "caf\xe9", "\x07", "=", "a\\b", '"q"', "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "off",
+        "yes",
+        "no-store, max-age=0",
+        "'self'",
+        "a: b",
+        "#x",
+        "",
+        " x ",
+        "{a}",
+        "max-age=1; b",
+        "12",
+        "0x1",
+        "1.5",
+        "~",
+        "*",
+        "&a",
+        "caf\xe9",
+        "\x07",
+        "=",
+        "a\\b",
+        '"q"',
+        "null",
+    ],
+)
 def test_a_scalar_reads_back_as_the_same_text(text):
     """Whatever the text, the YAML written for it means that text, and is ASCII."""
     written = Fix("r", {"value": text}).yaml

@@ -5,7 +5,10 @@ from sidecar.audit.visit import Answer, Visit
 GOOD = (
     ("Content-Type", "text/html; charset=utf-8"),
     ("Cache-Control", "no-store, max-age=0"),
-    ("Content-Security-Policy", "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests"),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests",
+    ),
     ("Cross-Origin-Embedder-Policy", "require-corp"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -29,11 +32,20 @@ def answer(*changes, status=200, url=URL, body=b"<!doctype html><title>x</title>
     """A good answer with these lines changed: a value replaces all lines of the name, None takes them away, a list sets several."""
     pairs = [pair for pair in GOOD if pair[0].lower() not in {name.lower() for name, _ in changes}]
     for name, value in changes:
-        pairs += [(name, one) for one in ([] if value is None else value if isinstance(value, list) else [value])]
+        pairs += [
+            (name, one)
+            for one in ([] if value is None else value if isinstance(value, list) else [value])
+        ]
     return Answer(url, status, fields(pairs), body)
 
 
 def visit(*changes, probe=None, origin="", **how):
     """A visit to a good page over https that plain HTTP redirects to, with these changes."""
     page = answer(*changes, **how)
-    return Visit(page.url, (page,), (Answer("http://shop.example/", 301, fields([("Location", URL)])),), probe=probe, origin=origin)
+    return Visit(
+        page.url,
+        (page,),
+        (Answer("http://shop.example/", 301, fields([("Location", URL)])),),
+        probe=probe,
+        origin=origin,
+    )

@@ -63,12 +63,20 @@ class Run:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options; exits with 2 and the reason when they are wrong."""
     names = [peer.name for peer in PEERS]
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="one short round of three cases, under a minute")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round of three cases, under a minute"
+    )
     parser.add_argument("--rounds", type=int, help="interleaved rounds (default 5, quick 1)")
-    parser.add_argument("--seconds", type=int, help="of load for each measurement (default 2, quick 1)")
+    parser.add_argument(
+        "--seconds", type=int, help="of load for each measurement (default 2, quick 1)"
+    )
     parser.add_argument("--peers", default=",".join(names), help="which, of: %(default)s")
-    parser.add_argument("--cases", help=f"SIZE-CONNECTIONS,... (default {CASES}; {PAGE} is always run)")
+    parser.add_argument(
+        "--cases", help=f"SIZE-CONNECTIONS,... (default {CASES}; {PAGE} is always run)"
+    )
     parser.add_argument(
         "--rate", type=float, help="requests a second for latency (default: half the sidecar's)"
     )
@@ -83,12 +91,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         choices=names,
         help="where the time goes, instead of speed (default: the sidecar)",
     )
-    what.add_argument("--workers", type=int, metavar="N", help="N workers beside one, instead of the peers")
+    what.add_argument(
+        "--workers", type=int, metavar="N", help="N workers beside one, instead of the peers"
+    )
     parser.add_argument("--requests", type=int, help="for --memory (default 200000)")
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.seconds = options.seconds or (1 if options.quick else 2)
-    options.requests = options.requests or (QUICK_REQUESTS if options.quick else 10 * QUICK_REQUESTS)
+    options.requests = options.requests or (
+        QUICK_REQUESTS if options.quick else 10 * QUICK_REQUESTS
+    )
     options.peers = options.peers.split(",")
     unknown = set(options.peers) - set(names)
     if unknown:
@@ -109,7 +121,12 @@ def speed(run: Run, folder: Path, upstream: int) -> None:
             cases = dict.fromkeys([*options.cases, PAGE])
             run_throughput(present, list(cases), options.rounds, options.seconds, results)
             run_latency(
-                present, upstream, min(options.rounds, LATENCY_ROUNDS), options.seconds, results, options.rate
+                present,
+                upstream,
+                min(options.rounds, LATENCY_ROUNDS),
+                options.seconds,
+                results,
+                options.rate,
             )
     for case, samples in results.throughput.items():
         run.console.print(report.throughput_table(case, samples), "")
@@ -144,7 +161,9 @@ def memory(run: Run, folder: Path, upstream: int) -> None:
     size = QUICK_STREAM if run.options.quick else GIB
     for entry in run.entries:
         try:
-            rows[entry.name] = footprint(entry, folder, upstream, run.cores, run.options.requests, size)
+            rows[entry.name] = footprint(
+                entry, folder, upstream, run.cores, run.options.requests, size
+            )
         except (Unfit, ConnectionError) as error:
             skipped[entry.name] = str(error)
     run.console.print(report.memory_table(rows), "")
@@ -171,7 +190,10 @@ def entered(options: argparse.Namespace) -> list[Entry]:
     row = {peer.name: peer for peer in PEERS}
     if options.workers:
         subject = row[SUBJECT]
-        return [Entry(SUBJECT, subject), Entry(f"{SUBJECT}-{options.workers}", subject, options.workers)]
+        return [
+            Entry(SUBJECT, subject),
+            Entry(f"{SUBJECT}-{options.workers}", subject, options.workers),
+        ]
     names = [options.profile] if options.profile else options.peers
     return [Entry(name, row[name]) for name in names]
 
@@ -206,7 +228,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = Run(options, entered(options), cores, console)
     begin, busy = time.monotonic(), machine_seconds() - own_seconds()
     task = (
-        memory if options.memory else profiling if options.profile else scaling if options.workers else speed
+        memory
+        if options.memory
+        else profiling
+        if options.profile
+        else scaling
+        if options.workers
+        else speed
     )
     with TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)

@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def missing() -> str | None:
     """What is not here that compiling needs; None: nothing."""
-    absent = [name for name in ("mypyc", "hatchling", "setuptools", "build") if importlib.util.find_spec(name) is None]
+    absent = [
+        name
+        for name in ("mypyc", "hatchling", "setuptools", "build")
+        if importlib.util.find_spec(name) is None
+    ]
     if not (shutil.which("cc") or shutil.which("gcc")):
         absent.append("a C compiler")
     return f"{', '.join(absent)} not installed" if absent else None
@@ -26,7 +30,9 @@ def missing() -> str | None:
 def compiled() -> Path:
     """The folder to put on Python's path. Raises ValueError with what the build said when it fails."""
     mark = hashlib.sha256(sys.version.encode())
-    for source in sorted([*(ROOT / "sidecar").rglob("*.py"), ROOT / "deploy" / "compile.py", ROOT / "pyproject.toml"]):
+    for source in sorted(
+        [*(ROOT / "sidecar").rglob("*.py"), ROOT / "deploy" / "compile.py", ROOT / "pyproject.toml"]
+    ):
         mark.update(source.read_bytes())
     folder = ROOT / "build" / f"compiled-{mark.hexdigest()[:16]}"
     if not folder.exists():
@@ -36,14 +42,30 @@ def compiled() -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             _run("build", "--wheel", "--no-isolation", "--outdir", scratch, str(ROOT))
             wheel = next(Path(scratch).glob("*.whl"))
-            _run("pip", "install", "--quiet", "--no-deps", "--no-index", "--target", f"{scratch}/laid-out", str(wheel))
+            _run(
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--no-index",
+                "--target",
+                f"{scratch}/laid-out",
+                str(wheel),
+            )
             Path(scratch, "laid-out").rename(folder)
     return folder
 
 
 def _run(module: str, *argv: str) -> None:
     environment = os.environ | {"COMPILE_SIDECAR": "1"}
-    done = subprocess.run([sys.executable, "-m", module, *argv], env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *argv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     if done.returncode:
         raise ValueError(f"{module}: {(done.stderr or done.stdout).strip()[-500:]}")
 

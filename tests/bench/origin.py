@@ -61,7 +61,9 @@ def origin(folder: Path, sizes: Collection[str], core: int) -> Iterator[int]:
         else:
             (folder / size).write_text(body)
     config = folder / "origin.conf"
-    config.write_text(CONFIG.format(user=getpass.getuser(), folder=folder, port=port, pages="\n".join(pages)))
+    config.write_text(
+        CONFIG.format(user=getpass.getuser(), folder=folder, port=port, pages="\n".join(pages))
+    )
     argv = ["nginx", "-e", f"{folder}/origin-error.log", "-c", str(config)]
     with running(argv, cores=[core], log=folder / "origin.log"):
         yield port

@@ -76,7 +76,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def offer(
-    exchanges: Iterable[Exchange], request: bytes, rate: float, seconds: float, warm: float = WARM_SECONDS
+    exchanges: Iterable[Exchange],
+    request: bytes,
+    rate: float,
+    seconds: float,
+    warm: float = WARM_SECONDS,
 ) -> list[float]:
     """Offer ``int(rate * seconds)`` requests; returns the seconds taken by each that was answered.
 

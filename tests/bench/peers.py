@@ -85,7 +85,8 @@ def _compiled(site: Site) -> list[str]:
 
 def _sidecar(site: Site) -> list[str]:
     rules: dict[str, object] = {
-        name.lower(): {"header": name, "action": "set", "value": value} for name, value in SET.items()
+        name.lower(): {"header": name, "action": "set", "value": value}
+        for name, value in SET.items()
     }
     rules |= {f"no-{name.lower()}": {"action": "remove", "header": name} for name in REMOVE}
     policy = {"version": 1, "name": "bench", "mode": "enforce", "rules": rules}
@@ -98,7 +99,9 @@ def _sidecar(site: Site) -> list[str]:
     return argv + (["--workers", str(site.workers)] if site.workers > 1 else [])
 
 
-def _nginx(site: Site, buffers: str = "proxy_buffers 8 64k; proxy_busy_buffers_size 128k;") -> list[str]:
+def _nginx(
+    site: Site, buffers: str = "proxy_buffers 8 64k; proxy_busy_buffers_size 128k;"
+) -> list[str]:
     """Stock buffers (8 of a page each) make large bodies five times dearer: two rows tell both."""
     rules = [f'more_set_headers "{name}: {value}";' for name, value in SET.items()]
     rules += [f"more_clear_headers {name};" for name in REMOVE]

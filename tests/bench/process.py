@@ -49,7 +49,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(argv: Sequence[str], *, cores: Sequence[int], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    argv: Sequence[str], *, cores: Sequence[int], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``argv`` on ``cores`` from the repository's root, output to ``log``; end it on exit.
 
     The child leads a session of its own, so that whatever it has started goes with it.
@@ -124,5 +126,7 @@ def resident_bytes(pid: int) -> int:
             status = Path(f"/proc/{member}/status").read_text()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+        total += sum(
+            int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:")
+        )
     return total

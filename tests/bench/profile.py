@@ -63,12 +63,28 @@ def _python(py_spy: str, each: Contender, seconds: int) -> dict[str, Shares]:
     argv = ["record", "--pid", str(each.pid), "--duration", str(seconds), "--rate", str(RATE)]
     _call(py_spy, *argv, "--function", "--format", "raw", "--output", str(stacks))
     functions = own_time(stacks.read_text())
-    return {"own time by file": shares(by_file(functions)), "own time by function": shares(functions)}
+    return {
+        "own time by file": shares(by_file(functions)),
+        "own time by function": shares(functions),
+    }
 
 
 def _native(perf: str, each: Contender, seconds: int) -> dict[str, Shares]:
     data = str(each.folder / "perf.data")
-    _call(perf, "record", "-q", "-F", str(RATE), "-p", str(each.pid), "-o", data, "--", "sleep", str(seconds))
+    _call(
+        perf,
+        "record",
+        "-q",
+        "-F",
+        str(RATE),
+        "-p",
+        str(each.pid),
+        "-o",
+        data,
+        "--",
+        "sleep",
+        str(seconds),
+    )
     report = (perf, "report", "--stdio", "-i", data, "-F")
     return {
         "by library and kernel": parse_perf(_call(*report, "overhead,dso")),
@@ -76,7 +92,9 @@ def _native(perf: str, each: Contender, seconds: int) -> dict[str, Shares]:
     }
 
 
-def profile(each: Contender, seconds: int, cores: Cores) -> tuple[dict[str, Shares], dict[str, str]]:
+def profile(
+    each: Contender, seconds: int, cores: Cores
+) -> tuple[dict[str, Shares], dict[str, str]]:
     """Sample under the small page's load; returns shares by title, and absent tools with the reason."""
     found: dict[str, Shares] = {}
     skipped: dict[str, str] = {}

@@ -52,7 +52,9 @@ def ratio(
     if not samples.get(ours) or not samples.get(theirs):
         return None
     if by_cpu:
-        return paired_ratio([s.cpu_each for s in samples[theirs]], [s.cpu_each for s in samples[ours]])
+        return paired_ratio(
+            [s.cpu_each for s in samples[theirs]], [s.cpu_each for s in samples[ours]]
+        )
     return paired_ratio([s.rate for s in samples[ours]], [s.rate for s in samples[theirs]])
 
 
@@ -132,7 +134,16 @@ def memory_table(rows: Mapping[str, Footprint]) -> Table:
     """Resident memory in MiB: idle, while streaming through slow readers, over many requests."""
     table = _table(
         "resident memory, MiB",
-        ["proxy", "idle", "streaming, peak", "growth", "requests", "after a tenth", "after all", "growth"],
+        [
+            "proxy",
+            "idle",
+            "streaming, peak",
+            "growth",
+            "requests",
+            "after a tenth",
+            "after all",
+            "growth",
+        ],
     )
     for name, row in rows.items():
         sizes = (row.idle, row.streaming, row.streaming - row.idle)
@@ -176,11 +187,16 @@ DRIFT_MIB = 5
 def speed_demands(results: Results) -> list[Demand]:
     """Throughput and latency."""
     found = [
-        Demand(f"{case}: times {peer}", limit, ratio(results.throughput.get(case, {}), SUBJECT, peer))
+        Demand(
+            f"{case}: times {peer}", limit, ratio(results.throughput.get(case, {}), SUBJECT, peer)
+        )
         for case, peer, limit in SPEED
     ]
     p99 = p99_ratio(results.latency, SUBJECT, REFERENCE)
-    return [*found, Demand(f"p99 at the same rate: times {REFERENCE}", P99_TIMES, p99, at_most=True)]
+    return [
+        *found,
+        Demand(f"p99 at the same rate: times {REFERENCE}", P99_TIMES, p99, at_most=True),
+    ]
 
 
 def memory_demands(row: Footprint | None) -> list[Demand]:

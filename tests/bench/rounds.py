@@ -127,7 +127,12 @@ def bearable(rates: Mapping[str, float]) -> float:
 
 
 def run_latency(
-    present: list[Contender], origin: int, rounds: int, seconds: int, results: Results, rate: float | None
+    present: list[Contender],
+    origin: int,
+    rounds: int,
+    seconds: int,
+    results: Results,
+    rate: float | None,
 ) -> None:
     """Latency of the small page at one rate for all, the origin alone as the floor.
 

@@ -190,7 +190,12 @@ def test_offered_rate() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "at_most", "verdict"),
-    [(None, False, "not measured"), (2.0, False, "met"), (1.9, False, "missed"), (2.1, True, "missed")],
+    [
+        (None, False, "not measured"),
+        (2.0, False, "met"),
+        (1.9, False, "missed"),
+        (2.1, True, "missed"),
+    ],
 )
 def test_verdicts(measured: float | None, at_most: bool, verdict: str) -> None:
     """A demand is met at its limit."""
@@ -203,7 +208,9 @@ def test_throughput_table_has_medians_and_ratios() -> None:
         "nginx": [sample(100), sample(90), sample(1000)],
         SUBJECT: [sample(40), sample(36), sample(400)],
     }
-    rows = [line for line in text(throughput_table("1k-32", samples)).splitlines() if SUBJECT in line]
+    rows = [
+        line for line in text(throughput_table("1k-32", samples)).splitlines() if SUBJECT in line
+    ]
     assert all(cell in rows[-1] for cell in (" 40 ", "36..400", " 0.40 ", " 1.00 "))
 
 
@@ -253,13 +260,17 @@ def test_every_peer_is_given_all_ten_rules(peer: Peer, tmp_path: Path) -> None:
     """Each configuration names every header to set with its value, and every one to remove."""
     peer.command(Site(tmp_path, port=40001, upstream=40002))
     written = "".join(path.read_text() for path in tmp_path.iterdir())
-    assert [name for name, value in SET.items() if name not in written or value not in written] == []
+    assert [
+        name for name, value in SET.items() if name not in written or value not in written
+    ] == []
     assert [name for name in REMOVE if name not in written] == []
 
 
 def test_profile_by_function_and_file() -> None:
     """Only the innermost function owns a sample."""
-    stacks = "main (app.py:1);relay (app.py:9) 3\nmain (app.py:1);send (lib/wire.py:4) 1\n<built-in> 4\n"
+    stacks = (
+        "main (app.py:1);relay (app.py:9) 3\nmain (app.py:1);send (lib/wire.py:4) 1\n<built-in> 4\n"
+    )
     functions = own_time(stacks)
     assert functions == {"relay (app.py:9)": 3, "send (lib/wire.py:4)": 1, "<built-in>": 4}
     assert by_file(functions) == {"app.py": 3, "lib/wire.py": 1, "<built-in>": 4}
@@ -301,7 +312,9 @@ def test_options() -> None:
     assert names == [SUBJECT, f"{SUBJECT}-2"]
 
 
-@pytest.mark.parametrize("argv", [["--peers", "squid"], ["--cases", "1k"], ["--memory", "--profile"]])
+@pytest.mark.parametrize(
+    "argv", [["--peers", "squid"], ["--cases", "1k"], ["--memory", "--profile"]]
+)
 def test_wrong_options(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage exits with 2 and names the wrong word."""
     with pytest.raises(SystemExit) as leaving:

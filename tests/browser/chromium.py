@@ -36,20 +36,27 @@ class Chromium:
             pytest.skip("chromium is not installed")
         self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        self.child = Child([binary, *FLAGS, *flags, f"--user-data-dir={self._profile.name}", "about:blank"], folder / "chromium")
+        self.child = Child(
+            [binary, *FLAGS, *flags, f"--user-data-dir={self._profile.name}", "about:blank"],
+            folder / "chromium",
+        )
         told = Path(self._profile.name) / "DevToolsActivePort"
         until(lambda: told.exists() and told.read_text().count("\n"), "Chromium listens", PATIENCE)
         self._address = f"127.0.0.1:{told.read_text().splitlines()[0]}"
 
     def tab(self) -> "Tab":
         """A new page."""
-        request = urllib.request.Request(f"http://{self._address}/json/new?about:blank", method="PUT")
+        request = urllib.request.Request(
+            f"http://{self._address}/json/new?about:blank", method="PUT"
+        )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return Tab(json.loads(answer.read())["webSocketDebuggerUrl"])
 
     def close(self) -> None:
         """End the browser."""
-        self.child.end(5.0) if self.child.returncode is None and not self.child.ask_to_end() else None
+        self.child.end(
+            5.0
+        ) if self.child.returncode is None and not self.child.ask_to_end() else None
         self._profile.cleanup()
 
 
@@ -58,7 +65,9 @@ class Tab:
 
     def __init__(self, address: str) -> None:
         self._open = ExitStack()
-        self._line: ClientConnection = self._open.enter_context(connect(address, max_size=None, max_queue=None))
+        self._line: ClientConnection = self._open.enter_context(
+            connect(address, max_size=None, max_queue=None)
+        )
         self._numbers = itertools.count(1)
         self._loaded = 0
         self.complaints: list[str] = []
@@ -68,7 +77,12 @@ class Tab:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._open.close()
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
@@ -94,7 +108,9 @@ class Tab:
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "warning", "assert"):
                 self.complaints.append(str([item.get("value") for item in params["args"]]))
             case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
-                self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+                self.complaints.append(
+                    f"{params['entry']['text']} {params['entry'].get('url', '')}"
+                )
             case "Audits.issueAdded":
                 self.complaints.append(f"{params['issue']['code']}: {params['issue']['details']}")
 
@@ -117,7 +133,13 @@ class Tab:
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
-        told = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
+        told = self.send(
+            "Runtime.evaluate",
+            expression=script,
+            returnByValue=True,
+            awaitPromise=True,
+            userGesture=True,
+        )
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
@@ -137,7 +159,14 @@ class Tab:
             "const box = it.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
-            self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+            self.send(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=place[0],
+                y=place[1],
+                button="left",
+                clickCount=1,
+            )
 
     def press(self, key: str, code: int) -> None:
         """Press a key."""
@@ -146,8 +175,16 @@ class Tab:
 
     def picture(self, path: Path, width: int = 1150, height: int = 1500) -> None:
         """Write a screenshot."""
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        path.write_bytes(
+            base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
+        )
 
 
 class _Loading:
@@ -157,6 +194,15 @@ class _Loading:
     def __enter__(self) -> None:
         self._before = self._tab._loaded
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is None:
-            until(lambda: self._tab.hears() and self._tab._loaded > self._before, "the page is loaded", PATIENCE)
+            until(
+                lambda: self._tab.hears() and self._tab._loaded > self._before,
+                "the page is loaded",
+                PATIENCE,
+            )

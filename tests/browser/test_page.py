@@ -10,7 +10,10 @@ from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
 
 TOKEN = "a-token-that-nobody-guesses"
-ABOUT = POLICY.replace("reason: header review\n", "reason: header review\nexpected: locked\nrollback: sidecar rollback\n")
+ABOUT = POLICY.replace(
+    "reason: header review\n",
+    "reason: header review\nexpected: locked\nrollback: sidecar rollback\n",
+)
 
 
 @pytest.fixture
@@ -35,7 +38,9 @@ def test_a_shift(browser: Chromium, guarded: Sidecar):
     """Log in, read the table, go to report-only and back with a reason, see an event arrive live, roll back; no complaint."""
     with browser.tab() as tab:
         log_in(tab, guarded)
-        rules = tab.run("[...document.querySelectorAll('#rules summary strong')].map((cell) => cell.textContent)")
+        rules = tab.run(
+            "[...document.querySelectorAll('#rules summary strong')].map((cell) => cell.textContent)"
+        )
         assert rules == ["no-server", "nosniff", "csp", "mark"]
         assert tab.run("document.querySelector('.now .mode').textContent") == "report-only"
 
@@ -48,14 +53,20 @@ def test_a_shift(browser: Chromium, guarded: Sidecar):
 
         tab.awaits("document.getElementById('live').textContent === 'Live.'", "the page is live")
         guarded.get("/")
-        tab.awaits("document.querySelector('#events li strong').textContent === 'header.changed'", "the event arrives")
+        tab.awaits(
+            "document.querySelector('#events li strong').textContent === 'header.changed'",
+            "the event arrives",
+        )
 
         tab.run("document.querySelector('#mode').value = 'report-only'")
         tab.type("#mode-reason", "the portal is down")
         tab.click("form[action='/orders/mode'] input[name=sure]")
         with tab.loading():
             tab.click("form[action='/orders/mode'] button")
-        assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is report-only now."
+        assert (
+            tab.run("document.querySelector('[role=status]').textContent")
+            == "The mode is report-only now."
+        )
         guarded.event("mode.overridden", who="admin page", reason="the portal is down")
 
         tab.run("document.querySelector('#mode').value = 'enforce'")
@@ -63,7 +74,10 @@ def test_a_shift(browser: Chromium, guarded: Sidecar):
         tab.click("form[action='/orders/mode'] input[name=sure]")
         with tab.loading():
             tab.click("form[action='/orders/mode'] button")
-        assert tab.run("document.querySelector('[role=status]').textContent") == "The mode is enforce now."
+        assert (
+            tab.run("document.querySelector('[role=status]').textContent")
+            == "The mode is enforce now."
+        )
 
         tab.type("#back-reason", "as agreed")
         tab.click("form[action='/orders/rollback'] input[name=sure]")
@@ -124,14 +138,19 @@ def test_it_can_be_read(browser: Chromium, start: Start, shop: Service, scheme: 
     sidecar.write("mode: enfroce")
     sidecar.event("policy.rejected")
     with browser.tab() as tab:
-        tab.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        tab.send(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
         tab.visit(sidecar.admin)
         tab.run("document.querySelectorAll('details').forEach((it) => { it.open = true; })")
 
         assert tab.run(CONTRAST) == []
         assert tab.run(UNLABELLED) == []
         assert tab.run("[...document.querySelectorAll('table')].every((it) => it.caption)") is True
-        assert tab.run("[...document.querySelectorAll('h1, h2')].map((it) => it.tagName)")[0] == "H1"
+        assert (
+            tab.run("[...document.querySelectorAll('h1, h2')].map((it) => it.tagName)")[0] == "H1"
+        )
         assert "unknown mode 'enfroce'" in tab.run("document.querySelector('.alarm').textContent")
         assert tab.complaints == []
 
@@ -160,7 +179,9 @@ def test_other_sites_can_do_nothing(browser: Chromium, start: Start, shop: Servi
     sidecar = start(POLICY, shop.url)
     with browser.tab() as tab:
         tab.visit(f"{shop.url}/")
-        posted = tab.run(f"fetch({sidecar.admin!r} + '/-/mode', {{method: 'POST', mode: 'no-cors', headers: {{'Content-Type': 'text/plain'}}, body: '{{\"mode\": \"off\"}}'}}).then(() => 'sent', () => 'refused')")
+        posted = tab.run(
+            f"fetch({sidecar.admin!r} + '/-/mode', {{method: 'POST', mode: 'no-cors', headers: {{'Content-Type': 'text/plain'}}, body: '{{\"mode\": \"off\"}}'}}).then(() => 'sent', () => 'refused')"
+        )
         framed = tab.run(
             f"new Promise((done) => {{ const frame = document.createElement('iframe'); frame.src = {sidecar.admin!r}; frame.onload = () => {{"
             "try { done(frame.contentDocument ? frame.contentDocument.title : 'foreign'); } catch (error) { done('foreign'); } }; document.body.append(frame); })"

@@ -91,7 +91,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in (("policy.yaml", OLD), ("new.yaml", NEW), ("shop.test.yaml", TESTS)):
         (tmp_path / name).write_text(text)
-    (tmp_path / "baseline.yaml").write_text(yaml_text(baseline(page(("Server", "uvicorn")), page(("Server", "uvicorn"), path="/a"))))
+    (tmp_path / "baseline.yaml").write_text(
+        yaml_text(baseline(page(("Server", "uvicorn")), page(("Server", "uvicorn"), path="/a")))
+    )
     return tmp_path
 
 
@@ -109,7 +111,9 @@ def test_diff_tells_meaning_and_effect() -> None:
 
 def test_the_same_meaning_exits_0(folder: Path) -> None:
     """Comments and forms are no difference."""
-    (folder / "new.yaml").write_text("# the same\n" + OLD.replace("\"default-src 'self'\"", "{default-src: [\"'self'\"]}"))
+    (folder / "new.yaml").write_text(
+        "# the same\n" + OLD.replace("\"default-src 'self'\"", "{default-src: [\"'self'\"]}")
+    )
     done = sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml")
 
     assert (done.exit_code, done.stdout.strip()) == (0, "Of 2 answers, 0 would differ")
@@ -118,10 +122,17 @@ def test_the_same_meaning_exits_0(folder: Path) -> None:
 
 def test_diff_as_data() -> None:
     """JSON names every difference, both revisions, and the effects."""
-    told = json.loads(sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml", "--json").stdout)
+    told = json.loads(
+        sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml", "--json").stdout
+    )
     same = json.loads(sidecar("diff", "policy.yaml", "policy.yaml", "--json").stdout)
 
-    assert (told["same"], told["less"], told["answers"], len(told["effects"])) == (False, ["all/server", "api/server", "default/server"], 2, 1)
+    assert (told["same"], told["less"], told["answers"], len(told["effects"])) == (
+        False,
+        ["all/server", "api/server", "default/server"],
+        2,
+        1,
+    )
     assert told["effects"][0]["headers"][0]["weaker"] == "default-src allows more"
     assert told["shadowed"] == [{"route": "api", "by": "all"}]
     assert (same["same"], same["rules"], same["old"]) == (True, [], same["new"])
@@ -130,8 +141,13 @@ def test_diff_as_data() -> None:
 def test_diff_tries_archives(folder: Path) -> None:
     """The answers of an archive show the effect; their cookies do not show."""
     request = {"method": "GET", "url": "https://shop.example/api/x", "headers": []}
-    answer = {"status": 200, "headers": [{"name": "Server", "value": "a"}, {"name": "Set-Cookie", "value": "a=c0ffee"}]}
-    (folder / "x.har").write_text(json.dumps({"log": {"entries": [{"request": request, "response": answer}]}}))
+    answer = {
+        "status": 200,
+        "headers": [{"name": "Server", "value": "a"}, {"name": "Set-Cookie", "value": "a=c0ffee"}],
+    }
+    (folder / "x.har").write_text(
+        json.dumps({"log": {"entries": [{"request": request, "response": answer}]}})
+    )
     done = sidecar("diff", "policy.yaml", "new.yaml", "--har", "x.har")
 
     assert "route api -> all  1 answers, as GET https://shop.example/api/x -> 200" in done.stdout
@@ -167,13 +183,20 @@ def test_failures_show_both_sides_and_where_they_part() -> None:
 
 def test_right_tests_exit_0_and_write_junit(folder: Path) -> None:
     """All files beside the policy are run; the report counts them."""
-    (folder / "shop.test.yaml").write_text(TESTS.replace("default-src 'none'", "default-src 'self'").replace("Server: uvicorn}\n", "Server: null}\n"))
+    (folder / "shop.test.yaml").write_text(
+        TESTS.replace("default-src 'none'", "default-src 'self'").replace(
+            "Server: uvicorn}\n", "Server: null}\n"
+        )
+    )
     (folder / "api.test.yaml").write_text(TESTS.partition("  - name: pages")[0])
     done = sidecar("test", "--junit", "report.xml")
     suites = ET.parse(folder / "report.xml").getroot()
 
     assert done.exit_code == 0, done.output
-    assert [(suite.get("name"), suite.get("tests"), suite.get("failures")) for suite in suites] == [("api.test.yaml", "1", "0"), ("shop.test.yaml", "2", "0")]
+    assert [(suite.get("name"), suite.get("tests"), suite.get("failures")) for suite in suites] == [
+        ("api.test.yaml", "1", "0"),
+        ("shop.test.yaml", "2", "0"),
+    ]
 
 
 def test_tests_as_data() -> None:
@@ -186,7 +209,9 @@ def test_tests_as_data() -> None:
 
 def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
     """What is missing and what is too much, each on its line."""
-    (folder / "shop.test.yaml").write_text(TESTS.replace("{rule: csp, kind: missing}", "{rule: csp, kind: weak}, {rule: server}"))
+    (folder / "shop.test.yaml").write_text(
+        TESTS.replace("{rule: csp, kind: missing}", "{rule: csp, kind: weak}, {rule: server}")
+    )
     done = sidecar("test")
 
     assert [line.strip() for line in done.stdout.splitlines() if "violation" in line] == [
@@ -197,12 +222,24 @@ def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "code", "told"),
     [
-        ("shop.test.yaml", TESTS.replace("rule: csp", "rule: cps"), 1, "shop.test.yaml:9:27: error: unknown rule 'cps'; did you mean 'csp'?"),
+        (
+            "shop.test.yaml",
+            TESTS.replace("rule: csp", "rule: cps"),
+            1,
+            "shop.test.yaml:9:27: error: unknown rule 'cps'; did you mean 'csp'?",
+        ),
         ("shop.test.yaml", TESTS.replace("policy.yaml", "gone.yaml"), 2, "gone.yaml: No such file"),
-        ("policy.yaml", OLD.replace("action: set", "action: sett"), 1, "policy.yaml:5:17: error: unknown action 'sett'; did you mean 'set'?"),
+        (
+            "policy.yaml",
+            OLD.replace("action: set", "action: sett"),
+            1,
+            "policy.yaml:5:17: error: unknown action 'sett'; did you mean 'set'?",
+        ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told_in_its_place(folder: Path, name: str, text: str, code: int, told: str) -> None:
+def test_what_is_wrong_with_a_file_is_told_in_its_place(
+    folder: Path, name: str, text: str, code: int, told: str
+) -> None:
     """A wrong name in a test, a policy that is not there or not right: nothing passes silently."""
     (folder / name).write_text(text)
     done = sidecar("test")

@@ -16,12 +16,24 @@ rules:
   csp: {header: Content-Security-Policy, action: set, value: "default-src 'none'; report-uri /r", when: {class: api}}
 """
 NOTED = SOUND.replace("'none'; report-uri /r", "'none'")
-WARNED = NOTED + "  frames: {header: X-Frame-Options, action: set, value: 'DENNY, 100%', when: {class: [html, docs]}}\n"
+WARNED = (
+    NOTED
+    + "  frames: {header: X-Frame-Options, action: set, value: 'DENNY, 100%', when: {class: [html, docs]}}\n"
+)
 REFUSED = WARNED + "  cookie: {cookie: '__Secure-a', attributes: {Secure: false}}\n"
 BROKEN = "version: 1\nmode: enfroce\n"
 
-REGION = closed("startLine startColumn", startLine={"type": "integer", "minimum": 1}, startColumn={"type": "integer", "minimum": 1})
-PLACE = closed("physicalLocation", physicalLocation=closed("artifactLocation region", artifactLocation=closed("uri", uri=TEXT), region=REGION))
+REGION = closed(
+    "startLine startColumn",
+    startLine={"type": "integer", "minimum": 1},
+    startColumn={"type": "integer", "minimum": 1},
+)
+PLACE = closed(
+    "physicalLocation",
+    physicalLocation=closed(
+        "artifactLocation region", artifactLocation=closed("uri", uri=TEXT), region=REGION
+    ),
+)
 RESULT = closed(
     "ruleId ruleIndex level message locations partialFingerprints",
     ruleId=TEXT, ruleIndex={"type": "integer"}, level=LEVEL, message=MESSAGE, locations=listed(PLACE),
@@ -35,7 +47,10 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "policy.yaml"
 
 
-@pytest.mark.parametrize(("text", "lax", "strict"), [(SOUND, 0, 0), (NOTED, 0, 0), (WARNED, 0, 1), (REFUSED, 1, 1), (BROKEN, 1, 1)])
+@pytest.mark.parametrize(
+    ("text", "lax", "strict"),
+    [(SOUND, 0, 0), (NOTED, 0, 0), (WARNED, 0, 1), (REFUSED, 1, 1), (BROKEN, 1, 1)],
+)
 @pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
 def test_warnings_count_only_when_strict(file: Path, text: str, lax: int, strict: int, form: str):
     """Exit 1 on errors, and with --strict on warnings; never on what is only good to know. The format changes nothing."""
@@ -53,10 +68,16 @@ def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
 
     assert told.stdout == noted.stdout == ""
     first, excerpt, caret, last = told.stderr.splitlines()
-    assert first == f"{file}:4:57: warning: rule 'frames': Browsers ignore the value DENNY, 100%; write one of: deny, sameorigin [header-invalid-value]"
+    assert (
+        first
+        == f"{file}:4:57: warning: rule 'frames': Browsers ignore the value DENNY, 100%; write one of: deny, sameorigin [header-invalid-value]"
+    )
     assert (excerpt, caret) == (f"    {line}", f"    {' ' * 56}^")
     assert last.endswith("2 rules, 1 routes, 1 warnings, 1 notes (--notes shows them)")
-    assert "info: rule 'csp': Nobody hears what the policy blocks; add report-uri and report-to [csp-no-reports]" in noted.stderr
+    assert (
+        "info: rule 'csp': Nobody hears what the policy blocks; add report-uri and report-to [csp-no-reports]"
+        in noted.stderr
+    )
 
 
 def test_json_holds_every_finding_with_its_code(file: Path):
@@ -65,11 +86,18 @@ def test_json_holds_every_finding_with_its_code(file: Path):
     (told,) = data(sidecar("check", "--json", file))["files"]
 
     assert told["ok"] is True
-    assert [(problem["code"], problem["severity"], problem["line"]) for problem in told["problems"]] == [("csp-no-reports", "info", 3), ("header-invalid-value", "warning", 4)]
-    assert data(sidecar("check", "--format", "json", file)) == data(sidecar("check", "--json", file))
+    assert [
+        (problem["code"], problem["severity"], problem["line"]) for problem in told["problems"]
+    ] == [("csp-no-reports", "info", 3), ("header-invalid-value", "warning", 4)]
+    assert data(sidecar("check", "--format", "json", file)) == data(
+        sidecar("check", "--json", file)
+    )
     file.write_text(REFUSED)
     (told,) = data(sidecar("check", "--json", file))["files"]
-    assert (told["ok"], [problem["code"] for problem in told["problems"]]) == (False, ["cookie-refused"])
+    assert (told["ok"], [problem["code"] for problem in told["problems"]]) == (
+        False,
+        ["cookie-refused"],
+    )
 
 
 def test_github_sees_annotations_that_text_cannot_break_out_of(file: Path):
@@ -80,11 +108,15 @@ def test_github_sees_annotations_that_text_cannot_break_out_of(file: Path):
     assert line == (
         f"::warning file={file},line=4,col=57,title=header-invalid-value::rule 'frames': Browsers ignore the value DENNY, 100%25; write one of: deny, sameorigin"
     )
-    assert sidecar("check", "--format", "github", "--notes", file).stdout.startswith("::notice file=")
+    assert sidecar("check", "--format", "github", "--notes", file).stdout.startswith(
+        "::notice file="
+    )
     odd = file.with_name("a,b:c.yaml")
     odd.write_text('version: 1\nmode: "x\\n::error::y"\n')
     (line,) = sidecar("check", "--format", "github", odd).stdout.splitlines()
-    assert line.startswith(f"::error file={file.parent}/a%2Cb%3Ac.yaml,line=2,col=7,title=policy-refused::")
+    assert line.startswith(
+        f"::error file={file.parent}/a%2Cb%3Ac.yaml,line=2,col=7,title=policy-refused::"
+    )
 
 
 @pytest.mark.parametrize("text", [SOUND, REFUSED, WARNED, BROKEN])
@@ -97,7 +129,9 @@ def test_sarif_has_the_specified_shape(file: Path, text: str):
     jsonschema.Draft202012Validator({"type": "array", "items": RESULT}).validate(run["results"])
     jsonschema.Draft202012Validator({"type": "array", "items": RULE}).validate(driver["rules"])
     rules = [rule["id"] for rule in driver["rules"]]
-    assert [rules[result["ruleIndex"]] for result in run["results"]] == [result["ruleId"] for result in run["results"]]
+    assert [rules[result["ruleIndex"]] for result in run["results"]] == [
+        result["ruleId"] for result in run["results"]
+    ]
     assert len(set(rules)) == len(rules)
     assert run["invocations"] == [{"executionSuccessful": True, "toolExecutionNotifications": []}]
 
@@ -107,7 +141,10 @@ def test_a_finding_keeps_its_print_when_lines_are_added_above(file: Path):
 
     def prints(text: str) -> list[str]:
         file.write_text(text)
-        return [result["partialFingerprints"]["finding/v1"] for result in data(sidecar("check", "--format", "sarif", file))["runs"][0]["results"]]
+        return [
+            result["partialFingerprints"]["finding/v1"]
+            for result in data(sidecar("check", "--format", "sarif", file))["runs"][0]["results"]
+        ]
 
     before = prints(WARNED)
     assert prints(f"# one more line\n{WARNED}") == before
@@ -117,7 +154,9 @@ def test_a_finding_keeps_its_print_when_lines_are_added_above(file: Path):
 def test_what_is_imported_is_not_refused(tmp_path: Path):
     """A value that would do harm as a rule is left out of the imported policy, and said so."""
     config, policy = tmp_path / "nginx.conf", tmp_path / "policy.yaml"
-    config.write_text("server { add_header X-A 1 always; add_header Content-Security-Policy \"script-src 'nonce-abcdefgh'\" always; }\n")
+    config.write_text(
+        "server { add_header X-A 1 always; add_header Content-Security-Policy \"script-src 'nonce-abcdefgh'\" always; }\n"
+    )
     imported = sidecar("import", config)
     policy.write_text(imported.stdout)
 

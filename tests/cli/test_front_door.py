@@ -13,8 +13,35 @@ import sidecar as package
 from sidecar.cli import FAMILIES, main
 from tests.cli import VERBS, sidecar
 
-WORKING = ("run", "demo", "check", "explain", "schema", "presets", "status", "history", "reload", "rollback", "mode", "health")
-DOCUMENTED = (*WORKING, "diff", "test", "headers", "import", "audit", "capture", "drift", "evidence", "reports", "promote", "rehearse", "note")
+WORKING = (
+    "run",
+    "demo",
+    "check",
+    "explain",
+    "schema",
+    "presets",
+    "status",
+    "history",
+    "reload",
+    "rollback",
+    "mode",
+    "health",
+)
+DOCUMENTED = (
+    *WORKING,
+    "diff",
+    "test",
+    "headers",
+    "import",
+    "audit",
+    "capture",
+    "drift",
+    "evidence",
+    "reports",
+    "promote",
+    "rehearse",
+    "note",
+)
 
 
 def test_no_verb_is_undocumented():
@@ -26,17 +53,30 @@ def test_no_verb_is_undocumented():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_door_knows_each_family(family: str):
     """The verbs that the door says are in a file are those that the file has, in its order."""
-    assert FAMILIES[family] == tuple(verb.name for verb in importlib.import_module(f"sidecar.cli.{family}").VERBS)
+    assert FAMILIES[family] == tuple(
+        verb.name for verb in importlib.import_module(f"sidecar.cli.{family}").VERBS
+    )
 
 
 def test_a_verb_does_not_wait_for_other_families():
     """What a rollback loads holds neither the audit nor the imports nor the service."""
     script = "import sys; from sidecar.cli import commands; commands.main(['rollback', '-h'], standalone_mode=False); print(*sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
 
     loaded = set(shown.stdout.splitlines()[-1].split())
     assert "sidecar.cli.operate" in loaded
-    assert loaded.isdisjoint({"sidecar.cli.auditing", "sidecar.audit", "sidecar.importing", "sidecar.rollout", "sidecar.service", "aiohttp"})
+    assert loaded.isdisjoint(
+        {
+            "sidecar.cli.auditing",
+            "sidecar.audit",
+            "sidecar.importing",
+            "sidecar.rollout",
+            "sidecar.service",
+            "aiohttp",
+        }
+    )
 
 
 def test_a_verb_that_is_not_there():
@@ -57,20 +97,28 @@ def test_each_verb_helps(verb: str):
     assert result.stdout.startswith(f"Usage: sidecar {verb}")
     assert command.help
     assert command.help.split("\n\n")[0].rstrip().endswith(".")
-    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
+    assert [
+        option.name
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ] == []
     assert sidecar(verb, "-h").stdout == result.stdout
 
 
 def test_the_group_helps_and_says_its_version():
     """Verbs stand in the order of a working day."""
     shown = sidecar("--help").stdout
-    places = [shown.index(f"\n  {verb} ") for verb in ("run", "check", "explain", "status", "rollback")]
+    places = [
+        shown.index(f"\n  {verb} ") for verb in ("run", "check", "explain", "status", "rollback")
+    ]
 
     assert places == sorted(places)
     assert sidecar("--version").stdout == f"sidecar, version {package.__version__}\n"
 
 
-def test_the_script_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_the_script_is_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     """What the installed `sidecar` calls."""
     monkeypatch.setattr(sys, "argv", ["sidecar", "presets"])
     with pytest.raises(SystemExit) as ended:
@@ -82,14 +130,18 @@ def test_the_script_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_the_module_is_the_command():
     """`python -m sidecar` works where the script is not on the path."""
-    shown = subprocess.run([sys.executable, "-m", "sidecar", "--version"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "sidecar", "--version"], capture_output=True, text=True, check=True
+    )
 
     assert shown.stdout == f"sidecar, version {package.__version__}\n"
 
 
 def test_a_reader_that_left_is_no_crash():
     """As in `sidecar schema | head -1`: no traceback."""
-    process = subprocess.Popen([sys.executable, "-m", "sidecar", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sidecar", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout
     assert process.stderr
     process.stdout.close()

@@ -24,14 +24,34 @@ def test_every_header_of_the_table_is_listed():
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
 def test_all_that_is_known_of_a_header_is_told(row):
     """Whatever the case of the name; nothing of the row is left out."""
-    told, known = sidecar("headers", row.name.upper()), data(sidecar("headers", row.name.lower(), "--json"))
+    told, known = (
+        sidecar("headers", row.name.upper()),
+        data(sidecar("headers", row.name.lower(), "--json")),
+    )
     text = " ".join(told.stdout.split())
 
     assert (told.exit_code, told.stderr) == (0, "")
-    for part in (row.name, row.purpose, row.breaks, row.twin or "", row.spec, GRAMMARS[row.grammar], SCOPES[row.scope], REPEATS[row.repeats], *(why for _, why in row.weak)):
+    for part in (
+        row.name,
+        row.purpose,
+        row.breaks,
+        row.twin or "",
+        row.spec,
+        GRAMMARS[row.grammar],
+        SCOPES[row.scope],
+        REPEATS[row.repeats],
+        *(why for _, why in row.weak),
+    ):
         assert "".join(part.split()) in "".join(text.split())
-    assert (known["strong"], known["report_only"], known["merge"]) == (row.strong, row.twin, row.key in MERGEABLE)
-    assert known["values"] == list(row.tokens) or (row.grammar, known["values"][0]) == ("referrer", "no-referrer")
+    assert (known["strong"], known["report_only"], known["merge"]) == (
+        row.strong,
+        row.twin,
+        row.key in MERGEABLE,
+    )
+    assert known["values"] == list(row.tokens) or (row.grammar, known["values"][0]) == (
+        "referrer",
+        "no-referrer",
+    )
     assert "{" not in str(known["judged"]).replace("{'code'", "")
 
 
@@ -39,14 +59,19 @@ def test_what_is_judged_in_a_value_is_told_by_its_code():
     """The codes of lint and of violations can be looked up."""
     known = data(sidecar("headers", "content-security-policy", "--json"))["judged"]
 
-    assert {"csp-unsafe-inline", "csp-angular-host", "csp-missing-semicolon"} <= {one["code"] for one in known}
+    assert {"csp-unsafe-inline", "csp-angular-host", "csp-missing-semicolon"} <= {
+        one["code"] for one in known
+    }
     assert "hsts-short" in sidecar("headers", "Strict-Transport-Security").stdout
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("Strict-Transport-Securty", "unknown header 'Strict-Transport-Securty'; did you mean 'Strict-Transport-Security'?"),
+        (
+            "Strict-Transport-Securty",
+            "unknown header 'Strict-Transport-Securty'; did you mean 'Strict-Transport-Security'?",
+        ),
         ("zzz", "unknown header 'zzz'; see: sidecar headers"),
         ("X-Varnish-Server", "X-Varnish-Server is on OWASP's list of headers to remove"),
     ],
@@ -59,7 +84,9 @@ def test_an_unknown_header_leads_on(name: str, text: str):
     assert text in " ".join(result.stderr.split())
 
 
-@pytest.mark.parametrize(("words", "texts"), [(Grammar, GRAMMARS), (Scope, SCOPES), (Repeats, REPEATS)])
+@pytest.mark.parametrize(
+    ("words", "texts"), [(Grammar, GRAMMARS), (Scope, SCOPES), (Repeats, REPEATS)]
+)
 def test_every_word_of_the_table_is_explained(words, texts):
     """No word is shown that people would have to guess."""
     assert set(typing.get_args(words)) == set(texts)

@@ -35,7 +35,11 @@ async def ran(admin: Control, *words: object) -> Result:
 async def told(admin: Control, *words: object) -> tuple[int, list[str], list[str]]:
     """Exit code, lines of stdout, lines of stderr."""
     result = await ran(admin, *words)
-    return result.exit_code, [line.rstrip() for line in result.stdout.splitlines()], [line.rstrip() for line in result.stderr.splitlines()]
+    return (
+        result.exit_code,
+        [line.rstrip() for line in result.stdout.splitlines()],
+        [line.rstrip() for line in result.stderr.splitlines()],
+    )
 
 
 async def test_status_says_what_is_in_force_and_what_set_it(admin: Control):
@@ -55,7 +59,10 @@ async def test_status_says_what_is_in_force_and_what_set_it(admin: Control):
     assert out[2] == "mode      report-only  (policy says enforce)"
     assert out[3].startswith("override  report-only by anna until ")
     assert out[3].endswith(": no reason given")
-    assert out[4] == f"pinned    the file's revision {admin.made.pinned} was rolled back and is held back"
+    assert (
+        out[4]
+        == f"pinned    the file's revision {admin.made.pinned} was rolled back and is held back"
+    )
     assert out[5].endswith("error: unknown version 2; known: 1")
     assert out[-1].split() == ["default", "frames", "report-only", "override"]
 
@@ -77,7 +84,13 @@ async def test_history_is_newest_first(admin: Control):
     code, out, _ = await told(admin, "history")
 
     assert code == 0
-    assert [line.split()[1] for line in out[1:]] == ["policy.rejected", "mode.overridden", "policy.rolled_back", "policy.activated", "policy.activated"]
+    assert [line.split()[1] for line in out[1:]] == [
+        "policy.rejected",
+        "mode.overridden",
+        "policy.rolled_back",
+        "policy.activated",
+        "policy.activated",
+    ]
     assert out[2].split()[2:] == ["off", "bert"]
     assert out[3].split()[2:] == [admin.made.current.id, "anna", "pages", "broke"]
     assert "unknown version 2" in out[1]
@@ -88,9 +101,17 @@ async def test_history_is_newest_first(admin: Control):
 
 async def test_reload_says_what_came_of_it(admin: Control):
     """On stderr for people; what is refused ends with exit code 1 and the problems."""
-    assert await told(admin, "reload") == (0, [], [f"unchanged: revision {admin.made.current.id} is in force"])
+    assert await told(admin, "reload") == (
+        0,
+        [],
+        [f"unchanged: revision {admin.made.current.id} is in force"],
+    )
     admin.file.write_text("version: 2\n")
-    assert await told(admin, "reload") == (1, [], [f"{admin.file}:1:10: error: unknown version 2; known: 1"])
+    assert await told(admin, "reload") == (
+        1,
+        [],
+        [f"{admin.file}:1:10: error: unknown version 2; known: 1"],
+    )
     admin.file.write_text(text("NEW"))
     assert data(await ran(admin, "reload", "--json"))["result"] == "activated"
 
@@ -108,10 +129,18 @@ async def test_rollback_and_unpin(admin: Control):
     )
     entry = admin.made.history()[-1]
     assert (entry["who"], entry["reason"]) == (getpass.getuser(), "pages broke")
-    assert await told(admin, "reload") == (1, [], ["the file holds the revision that was rolled back; edit it, or reload with unpin"])
+    assert await told(admin, "reload") == (
+        1,
+        [],
+        ["the file holds the revision that was rolled back; edit it, or reload with unpin"],
+    )
     assert await told(admin, "rollback") == (1, [], ["there is no earlier revision to go back to"])
     assert (await told(admin, "rollback", "--to", "zzz"))[0] == 1
-    assert await told(admin, "reload", "--unpin") == (0, [], [f"activated: revision {left} is in force"])
+    assert await told(admin, "reload", "--unpin") == (
+        0,
+        [],
+        [f"activated: revision {left} is in force"],
+    )
     assert data(await ran(admin, "rollback", "--to", parent, "--json"))["revision"] == parent
     assert len((await told(admin, "rollback", "--to", left))[2]) == 1
 
@@ -119,15 +148,29 @@ async def test_rollback_and_unpin(admin: Control):
 async def test_mode_lowers_lifts_and_says(admin: Control):
     """Without a word it only says; enforce lifts, and tells when the file itself says less."""
     assert await told(admin, "mode") == (0, ["mode enforce (policy says enforce)"], [])
-    assert await told(admin, "mode", "report-only", "--reason", "look", "--for", "30m") == (0, [], ["mode report-only (policy says enforce)"])
+    assert await told(admin, "mode", "report-only", "--reason", "look", "--for", "30m") == (
+        0,
+        [],
+        ["mode report-only (policy says enforce)"],
+    )
     assert admin.made.override
-    assert (admin.made.override.reason, admin.made.override.until, admin.made.override.who) == ("look", admin.now + 1800, getpass.getuser())
+    assert (admin.made.override.reason, admin.made.override.until, admin.made.override.who) == (
+        "look",
+        admin.now + 1800,
+        getpass.getuser(),
+    )
     assert data(await ran(admin, "mode", "--json"))["override"]["mode"] == "report-only"
     assert await told(admin, "mode", "enforce") == (0, [], ["mode enforce (policy says enforce)"])
     admin.file.write_text(text(mode="report-only"))
     await admin.made.reload()
-    assert (await told(admin, "mode", "enforce"))[2][1] == "the override is lifted; to enforce, write `mode: enforce` in the policy file"
-    assert await told(admin, "mode", "off", "--for", "soon") == (1, [], ["unknown duration 'soon'; write a number with ms, s, m, h or d, as 500ms"])
+    assert (await told(admin, "mode", "enforce"))[2][
+        1
+    ] == "the override is lifted; to enforce, write `mode: enforce` in the policy file"
+    assert await told(admin, "mode", "off", "--for", "soon") == (
+        1,
+        [],
+        ["unknown duration 'soon'; write a number with ms, s, m, h or d, as 500ms"],
+    )
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "reload", "rollback", "mode"])
@@ -135,9 +178,22 @@ async def test_every_verb_takes_its_address_from_the_environment(admin: Control,
     """SIDECAR_ADMIN, with or without a scheme; the flag comes first."""
     bare = admin.url.removeprefix("http://")
     for url in (admin.url, bare, f"{admin.url}/"):
-        assert (await asyncio.to_thread(sidecar, verb, env={"SIDECAR_ADMIN": url})).exit_code in (0, 1)
-        assert "does not answer" not in (await asyncio.to_thread(sidecar, verb, env={"SIDECAR_ADMIN": url})).stderr
-    assert "does not answer" not in (await asyncio.to_thread(sidecar, verb, "--admin", bare, env={"SIDECAR_ADMIN": "127.0.0.1:1"})).stderr
+        assert (await asyncio.to_thread(sidecar, verb, env={"SIDECAR_ADMIN": url})).exit_code in (
+            0,
+            1,
+        )
+        assert (
+            "does not answer"
+            not in (await asyncio.to_thread(sidecar, verb, env={"SIDECAR_ADMIN": url})).stderr
+        )
+    assert (
+        "does not answer"
+        not in (
+            await asyncio.to_thread(
+                sidecar, verb, "--admin", bare, env={"SIDECAR_ADMIN": "127.0.0.1:1"}
+            )
+        ).stderr
+    )
 
 
 async def test_a_token_is_read_from_a_file(tmp_path: Path):
@@ -147,7 +203,14 @@ async def test_a_token_is_read_from_a_file(tmp_path: Path):
     async with control(tmp_path, TOKEN) as admin:
         assert await told(admin, "status") == (1, [], ["a bearer token is needed"])
         assert (await told(admin, "status", "--token-file", file))[0] == 0
-        result = await asyncio.to_thread(sidecar, "mode", "off", "--admin", admin.url, env={"SIDECAR_ADMIN_TOKEN_FILE": str(file)})
+        result = await asyncio.to_thread(
+            sidecar,
+            "mode",
+            "off",
+            "--admin",
+            admin.url,
+            env={"SIDECAR_ADMIN_TOKEN_FILE": str(file)},
+        )
         assert result.exit_code == 0
         assert (await told(admin, "status", "--token-file", tmp_path / "none"))[0] == 2
 
@@ -172,7 +235,16 @@ def test_nobody_there_is_told_with_the_cure():
         assert "is this its admin address (--admin)?" in result.stderr
 
 
-@pytest.mark.parametrize("reply", [b"SSH-2.0-OpenSSH_9.6\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nhi", b"HTTP/1.1 abc\r\n\r\n"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 abc\r\n\r\n",
+    ],
+)
 def test_something_else_there_is_told_too(reply: bytes):
     """Whatever listens at the address, there is no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -192,7 +264,17 @@ def test_something_else_there_is_told_too(reply: bytes):
     assert result.stderr
 
 
-@pytest.mark.parametrize("words", [("mode", "loud"), ("mode", "Enforce"), ("history", "--last", "0"), ("status", "--admin", "ftp://127.0.0.1"), ("rollback", "now"), ("reload", "--force")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mode", "loud"),
+        ("mode", "Enforce"),
+        ("history", "--last", "0"),
+        ("status", "--admin", "ftp://127.0.0.1"),
+        ("rollback", "now"),
+        ("reload", "--force"),
+    ],
+)
 def test_a_wrong_word_is_exit_code_2(words: tuple[str, ...]):
     """Nothing is asked of anybody."""
     result = sidecar(*words)
@@ -207,7 +289,11 @@ async def test_health_asks_a_probe(admin: Control):
     assert (result.exit_code, result.stdout) == (0, "[+] policy\n[+] drain\n")
     admin.against["drain"] = "draining"
     result = await asyncio.to_thread(sidecar, "health", f"{admin.health}/readyz")
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "[+] policy\n[-] drain: draining\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        "[+] policy\n[-] drain: draining\n",
+    )
     assert (await asyncio.to_thread(sidecar, "health", f"{admin.health}/livez")).exit_code == 0
 
 

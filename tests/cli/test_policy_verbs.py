@@ -48,7 +48,9 @@ def test_check_says_ok_on_stderr(good: Path):
     revision = load_policy(GOOD.encode(), "").revision()
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.splitlines()[-1].startswith(f"{good}: ok: revision {revision}, mode enforce, 4 rules, 2 routes")
+    assert result.stderr.splitlines()[-1].startswith(
+        f"{good}: ok: revision {revision}, mode enforce, 4 rules, 2 routes"
+    )
 
 
 def test_check_says_every_problem_with_its_line(bad: Path):
@@ -84,7 +86,10 @@ def test_check_reads_stdin():
     """`-` is the file; its problems are named so."""
     assert sidecar("check", "-", given=GOOD).exit_code == 0
     result = sidecar("check", "-", given=BAD)
-    assert (result.exit_code, result.stderr.splitlines()[0]) == (1, "-:2:7: error: unknown mode 'enfroce'; did you mean 'enforce'?")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        1,
+        "-:2:7: error: unknown mode 'enfroce'; did you mean 'enforce'?",
+    )
 
 
 def test_check_takes_the_settings_too(good: Path, tmp_path: Path):
@@ -94,7 +99,10 @@ def test_check_takes_the_settings_too(good: Path, tmp_path: Path):
     assert sidecar("check", good, "--config", config).exit_code == 0
     config.write_text("timeouts:\n  header: soon\n")
     result = sidecar("check", good, "--config", config)
-    assert (result.exit_code, result.stderr) == (1, f"{config}:2:11: error: unknown duration 'soon'; write a number with ms, s, m, h or d, as 500ms\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"{config}:2:11: error: unknown duration 'soon'; write a number with ms, s, m, h or d, as 500ms\n",
+    )
     config.write_text("- a\n")
     assert sidecar("check", good, "--config", config).exit_code == 1
     assert "cannot be read" in sidecar("check", good, "--config", tmp_path / "none.yaml").stderr
@@ -135,7 +143,11 @@ def test_explain_shows_each_rule_and_the_answer_that_leaves(good: Path):
 
 def test_explain_for_machines(good: Path):
     """Everything that the table says, as data."""
-    told = data(sidecar("explain", "--json", "--policy", good, "--path", "/api/x?token=1", "-H", "Server: a"))
+    told = data(
+        sidecar(
+            "explain", "--json", "--policy", good, "--path", "/api/x?token=1", "-H", "Server: a"
+        )
+    )
 
     assert (told["route"], told["mode"]) == ("api", "enforce")
     assert told["before"] == [["Server", "a"]]
@@ -145,8 +157,16 @@ def test_explain_for_machines(good: Path):
         "rule": "frames", "header": "X-Frame-Options", "mode": "enforce", "ceiling": "policy", "origin": "policy, route api", "applies": True,
         "reason": "it is absent", "finding": {"kind": "missing", "action": "set", "made": True, "before": [], "after": ["SAMEORIGIN"]},
     }  # fmt: skip
-    assert (server["finding"]["made"], server["finding"]["after"], server["ceiling"]) == (False, [], "rule")
-    assert (html["applies"], html["reason"], html["finding"]) == (False, "not so: content type is text/html", None)
+    assert (server["finding"]["made"], server["finding"]["after"], server["ceiling"]) == (
+        False,
+        [],
+        "rule",
+    )
+    assert (html["applies"], html["reason"], html["finding"]) == (
+        False,
+        "not so: content type is text/html",
+        None,
+    )
     assert (off["applies"], off["reason"]) == (False, "off (rule)")
 
 
@@ -161,22 +181,44 @@ def test_explain_under_a_supposed_override(good: Path):
 @pytest.mark.parametrize(
     ("answer", "status", "fields"),
     [
-        (b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nX-A: b:c\r\n\r\n<p>\r\n\r\nX: y", "4xx", [["Content-Type", "text/html"], ["X-A", "b:c"]]),
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nX-A: b:c\r\n\r\n<p>\r\n\r\nX: y",
+            "4xx",
+            [["Content-Type", "text/html"], ["X-A", "b:c"]],
+        ),
         (b"HTTP/2 404\nx-a:\xff\n\n", "4xx", [["x-a", "\xff"]]),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 \r\nA: b\r\n\r\n", "2xx", [["A", "b"]]),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 \r\nA: b\r\n\r\n",
+            "2xx",
+            [["A", "b"]],
+        ),
     ],
 )
-def test_explain_reads_what_curl_prints(tmp_path: Path, answer: bytes, status: str, fields: list[list[str]]):
+def test_explain_reads_what_curl_prints(
+    tmp_path: Path, answer: bytes, status: str, fields: list[list[str]]
+):
     """The last head counts, not interim answers; octets stay what they are."""
     file = tmp_path / "policy.yaml"
-    file.write_text(f"version: 1\nmode: enforce\nrules: {{it: {{header: X-New, action: set, value: '1', when: {{status: {status}}}}}}}\n")
+    file.write_text(
+        f"version: 1\nmode: enforce\nrules: {{it: {{header: X-New, action: set, value: '1', when: {{status: {status}}}}}}}\n"
+    )
     told = data(sidecar("explain", "--json", "--policy", file, "--answer", "-", given=answer))
 
     assert told["before"] == fields
     assert told["after"] == [*fields, ["X-New", "1"]]
 
 
-@pytest.mark.parametrize("answer", [b"", b"not http\n\n", b"HTTP/1.1 abc\n\n", b"HTTP/1.1 20000\n\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\nno colon\n\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"not http\n\n",
+        b"HTTP/1.1 abc\n\n",
+        b"HTTP/1.1 20000\n\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\nno colon\n\n",
+    ],
+)
 def test_explain_refuses_what_is_no_answer(good: Path, answer: bytes):
     """It says how to get one."""
     assert sidecar("explain", "--policy", good, "--answer", "-", given=answer).exit_code == 2
@@ -186,8 +228,23 @@ def test_explain_knows_the_request(tmp_path: Path):
     """Host, method, scheme and headers choose the route and meet the conditions."""
     file = tmp_path / "policy.yaml"
     rule = "{header: X-New, action: set, value: '1', when: {scheme: http, request: {Accept: '*json*'}}}"
-    file.write_text(f"version: 1\nroutes: [{{name: it, match: {{host: a.example, method: POST}}, rules: {{it: {rule}}}}}]\n")
-    words = ("explain", "--json", "--policy", file, "--host", "A.example:80", "--method", "POST", "--scheme", "http", "--request-header", "accept: application/json")
+    file.write_text(
+        f"version: 1\nroutes: [{{name: it, match: {{host: a.example, method: POST}}, rules: {{it: {rule}}}}}]\n"
+    )
+    words = (
+        "explain",
+        "--json",
+        "--policy",
+        file,
+        "--host",
+        "A.example:80",
+        "--method",
+        "POST",
+        "--scheme",
+        "http",
+        "--request-header",
+        "accept: application/json",
+    )
     told = data(sidecar(*words))
 
     assert (told["route"], told["steps"][0]["finding"]["kind"]) == ("it", "missing")
@@ -221,7 +278,11 @@ def test_presets_are_listed_and_printed():
         (("check", "."), 2, "Is a directory"),
         (("check", "-"), 1, "-:1:1: error: a policy is a mapping; start with: version: 1"),
         (("explain", "--policy", "nowhere.yaml"), 2, "nowhere.yaml"),
-        (("explain", "--policy", "-", "-H", "no-colon"), 2, "unknown header 'no-colon'; write NAME:VALUE"),
+        (
+            ("explain", "--policy", "-", "-H", "no-colon"),
+            2,
+            "unknown header 'no-colon'; write NAME:VALUE",
+        ),
         (("explain", "--policy", "-", "-H", ": no name"), 2, "write NAME:VALUE"),
         (("explain", "--policy", "-"), 1, "a policy is a mapping"),
         (("explain", "--status", "1000"), 2, "100<=x<=599"),

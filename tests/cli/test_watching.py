@@ -32,7 +32,10 @@ def sidecar(*words: str | Path) -> Result:
 @contextmanager
 def admin(*readings: tuple[Facts, ...]) -> Iterator[str]:
     """An admin API whose tally has seen these answers, one reading for each time that it is asked; the last one stays."""
-    left = [json.dumps({"tally": to_data(Baseline(seen(*answers))), "drift": None}).encode() for answers in readings]
+    left = [
+        json.dumps({"tally": to_data(Baseline(seen(*answers))), "drift": None}).encode()
+        for answers in readings
+    ]
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -78,7 +81,10 @@ def test_capture_writes_the_tally_of_a_running_sidecar(file: Path) -> None:
     assert done.exit_code == 0, done.output
     assert made.cells == seen(page(FRAMED), page(FRAMED, status=404))
     assert (made.source, bool(made.by), bool(made.made)) == (url, True, True)
-    assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [["default", "2xx", "html", "1"], ["default", "4xx", "html", "1"]]
+    assert [line.split()[:4] for line in done.stdout.splitlines()[1:]] == [
+        ["default", "2xx", "html", "1"],
+        ["default", "4xx", "html", "1"],
+    ]
 
 
 def test_capture_overwrites_only_by_force(file: Path) -> None:
@@ -109,12 +115,27 @@ def test_capture_asks_addresses(file: Path, tmp_path: Path) -> None:
     policy.write_text("version: 1\nroutes: [{name: api, match: {path: /api/*}}]\n")
     head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nSet-Cookie: a=1; Secure\r\nSet-Cookie: b=2\r\nX-Frame-Options: DENY\r\nContent-Length: 0\r\n\r\n"
     with Canned(head) as service:
-        done = sidecar("capture", f"{service.url}/api/x?token=c0ffee", f"{service.url}/", "--policy", policy, "--output", file)
+        done = sidecar(
+            "capture",
+            f"{service.url}/api/x?token=c0ffee",
+            f"{service.url}/",
+            "--policy",
+            policy,
+            "--output",
+            file,
+        )
     api, other = read_baseline(file.read_bytes(), "b").cells
 
     assert done.exit_code == 0, done.output
     assert (api.key, other.key) == (("api", "3xx", "none"), ("default", "3xx", "none"))
-    assert api.headers == {name: {(value,): 1} for name, value in (("content-length", "<token>"), ("location", "<path>"), ("x-frame-options", "DENY"))}
+    assert api.headers == {
+        name: {(value,): 1}
+        for name, value in (
+            ("content-length", "<token>"),
+            ("location", "<path>"),
+            ("x-frame-options", "DENY"),
+        )
+    }
     assert api.cookies == {"a": {("Secure",): 1}, "b": {("",): 1}}
     assert "c0ffee" not in file.read_text()
     assert len(service.requests) == 2
@@ -123,15 +144,37 @@ def test_capture_asks_addresses(file: Path, tmp_path: Path) -> None:
 def har(tmp_path: Path, *entries: dict[str, Any]) -> Path:
     """An archive of these entries, beside others that are no answers."""
     path = tmp_path / "site.har"
-    path.write_text(json.dumps({"log": {"entries": [{}, {"request": {"url": "data:x", "method": "GET", "headers": []}, "response": {"status": 200, "headers": []}}, *entries]}}))
+    path.write_text(
+        json.dumps(
+            {
+                "log": {
+                    "entries": [
+                        {},
+                        {
+                            "request": {"url": "data:x", "method": "GET", "headers": []},
+                            "response": {"status": 200, "headers": []},
+                        },
+                        *entries,
+                    ]
+                }
+            }
+        )
+    )
     return path
 
 
 def entry(url: str, *headers: tuple[str, str], status: int = 200) -> dict[str, Any]:
     """One exchange of an archive."""
     return {
-        "request": {"method": "GET", "url": url, "headers": [{"name": "Cookie", "value": "sid=c0ffee"}]},
-        "response": {"status": status, "headers": [{"name": name, "value": value} for name, value in headers]},
+        "request": {
+            "method": "GET",
+            "url": url,
+            "headers": [{"name": "Cookie", "value": "sid=c0ffee"}],
+        },
+        "response": {
+            "status": status,
+            "headers": [{"name": name, "value": value} for name, value in headers],
+        },
     }
 
 
@@ -139,7 +182,12 @@ def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
     """HAR entries are answers; names in any case, cookies folded by line feeds, pseudo-headers left out."""
     archive = har(
         tmp_path,
-        entry("https://shop.example/a?q=c0ffee", ("content-type", "text/html"), (":status", "200"), ("set-cookie", "a=c0ffee; Secure\nb=c0ffee")),
+        entry(
+            "https://shop.example/a?q=c0ffee",
+            ("content-type", "text/html"),
+            (":status", "200"),
+            ("set-cookie", "a=c0ffee; Secure\nb=c0ffee"),
+        ),
         entry("https://shop.example/blocked", status=0),
     )
     done = sidecar("capture", "--har", archive, "--output", file)
@@ -147,7 +195,10 @@ def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
 
     assert done.exit_code == 0, done.output
     assert cell.requests == ("GET https://shop.example/a -> 200",)
-    assert (cell.headers, cell.cookies) == ({"content-type": {("text/html",): 1}}, {"a": {("Secure",): 1}, "b": {("",): 1}})
+    assert (cell.headers, cell.cookies) == (
+        {"content-type": {("text/html",): 1}},
+        {"a": {("Secure",): 1}, "b": {("",): 1}},
+    )
     assert "c0ffee" not in file.read_text()
 
 
@@ -157,12 +208,18 @@ def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
         (["http://127.0.0.1:1/"], 1, "http://127.0.0.1:1/: no answer"),
         (["ftp://a/"], 1, "unknown address 'ftp://a/'; write http://HOST/PATH"),
         (["--admin", "http://127.0.0.1:1"], 1, "does not answer"),
-        (["http://127.0.0.1:1/", "--admin", "http://127.0.0.1:1"], 2, "give either a running sidecar"),
+        (
+            ["http://127.0.0.1:1/", "--admin", "http://127.0.0.1:1"],
+            2,
+            "give either a running sidecar",
+        ),
         (["--har", "{}"], 1, "is no HTTP archive"),
         (["--har", '{"log": {"entries": [1, {"request": 2}]}}'], 1, "holds no answer"),
     ],
 )
-def test_capture_says_what_it_could_not_ask(file: Path, tmp_path: Path, words: list[str], code: int, told: str) -> None:
+def test_capture_says_what_it_could_not_ask(
+    file: Path, tmp_path: Path, words: list[str], code: int, told: str
+) -> None:
     """No answer, no archive, two sources: nothing is written, and the cause is told."""
     if words[0] == "--har":
         archive = tmp_path / "x.har"
@@ -177,7 +234,14 @@ def test_capture_says_what_it_could_not_ask(file: Path, tmp_path: Path, words: l
 def test_drift_prints_the_worst_first_and_fails(file: Path) -> None:
     """Lost protection exits 1; the table says where, what it was, what it is, how often and why."""
     captured(file, page(FRAMED, CSP))
-    with admin((page(("Content-Security-Policy", "script-src 'nonce-decafe' https://cdn.example"), ("Server", "nginx")),)) as url:
+    with admin(
+        (
+            page(
+                ("Content-Security-Policy", "script-src 'nonce-decafe' https://cdn.example"),
+                ("Server", "nginx"),
+            ),
+        )
+    ) as url:
         done = sidecar("drift", file, "--admin", url)
 
     assert done.exit_code == 1
@@ -203,7 +267,9 @@ FAILS: tuple[tuple[Facts, str, int], ...] = (
 
 
 @pytest.mark.parametrize(("now", "severity", "code"), FAILS)
-def test_drift_fails_on_what_was_asked_for(file: Path, now: Facts, severity: str, code: int) -> None:
+def test_drift_fails_on_what_was_asked_for(
+    file: Path, now: Facts, severity: str, code: int
+) -> None:
     """Findings at or above --fail-on exit 1; so does a comparison that compared nothing."""
     captured(file, page(FRAMED))
     with admin((now,)) as url:
@@ -232,7 +298,11 @@ def test_drift_as_data(file: Path) -> None:
         with admin(answers) as url:
             told.append(json.loads(sidecar("drift", file, "--admin", url, "--json").stdout))
 
-    assert [(one["verdict"], one["failed"], len(one["findings"])) for one in told] == [("same", False, 0), ("drift", True, 1), ("inconclusive", True, 0)]
+    assert [(one["verdict"], one["failed"], len(one["findings"])) for one in told] == [
+        ("same", False, 0),
+        ("drift", True, 1),
+        ("inconclusive", True, 0),
+    ]
     assert told[1]["findings"][0]["header"] == "X-Frame-Options"
 
 
@@ -250,13 +320,19 @@ def test_accepting_writes_who_and_why(file: Path) -> None:
     assert (refused.exit_code, done.exit_code, after.exit_code, again.exit_code) == (2, 0, 0, 0)
     [entry_] = made.accepted
     assert (entry_.reason, bool(entry_.by), bool(entry_.at)) == ("moved to nginx", True, True)
-    assert entry_.changes == ("default 2xx html: X-Frame-Options lost", "default 2xx html: Server added", "default 4xx html: new")
+    assert entry_.changes == (
+        "default 2xx html: X-Frame-Options lost",
+        "default 2xx html: Server added",
+        "default 4xx html: new",
+    )
     assert file.stat().st_mode & 0o777 == 0o640
 
 
 def test_drift_of_addresses(file: Path) -> None:
     """The same addresses asked again show what changed in between."""
-    with Canned(b'HTTP/1.1 200 OK\r\nX-Frame-Options: DENY\r\nETag: "a"\r\nContent-Length: 0\r\n\r\n') as service:
+    with Canned(
+        b'HTTP/1.1 200 OK\r\nX-Frame-Options: DENY\r\nETag: "a"\r\nContent-Length: 0\r\n\r\n'
+    ) as service:
         assert sidecar("capture", service.url, "--output", file).exit_code == 0
         same = sidecar("drift", file, service.url)
         service.answer = b'HTTP/1.1 200 OK\r\nX-Frame-Options: SAMEORIGIN\r\nETag: "b"\r\nContent-Length: 0\r\n\r\n'
@@ -292,7 +368,11 @@ def test_workers_tally_together(start: Callable[..., Sidecar], file: Path) -> No
         after = watching.ask("/api/baseline").json()["drift"]
 
     assert done.returncode == 0, done.stderr
-    assert (cell.answers, cell.headers["server"], cell.headers["x-frame-options"]) == (8, {("canned",): 8}, {("DENY",): 8})
+    assert (cell.answers, cell.headers["server"], cell.headers["x-frame-options"]) == (
+        8,
+        {("canned",): 8},
+        {("DENY",): 8},
+    )
     assert (before["findings"], [found["kind"] for found in after["findings"]]) == ([], ["lost"])
     assert watching.metric("sidecar_drift_total", route="default", kind="lost") == 1
     assert watching.event("baseline.drifted")["header"] == "X-Frame-Options"

@@ -23,7 +23,9 @@ class Instruction:
 
 def stages(file: Path) -> list[list[Instruction]]:
     """The stages of a Dockerfile, each beginning with its FROM."""
-    lines = (line for line in file.read_text("utf-8").splitlines() if not line.lstrip().startswith("#"))
+    lines = (
+        line for line in file.read_text("utf-8").splitlines() if not line.lstrip().startswith("#")
+    )
     text = "\n".join(lines).replace("\\\n", " ")
     found: list[list[Instruction]] = []
     for line in filter(str.strip, text.splitlines()):
@@ -61,10 +63,20 @@ def build(stage: list[Instruction], context: Path, root: Path, **arguments: str)
                 target = source / words[-1]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if (context / name).is_dir():
-                    shutil.copytree(context / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+                    shutil.copytree(
+                        context / name, target, ignore=shutil.ignore_patterns("__pycache__")
+                    )
                 else:
                     shutil.copy(context / name, target)
         elif instruction.word == "RUN":
             command = instruction.rest.replace("/opt/", f"{root}/")
-            done = subprocess.run(["sh", "-ec", command], cwd=source, env=os.environ | {"PATH": path} | given | arguments, capture_output=True, text=True, timeout=300, check=False)
+            done = subprocess.run(
+                ["sh", "-ec", command],
+                cwd=source,
+                env=os.environ | {"PATH": path} | given | arguments,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
             assert done.returncode == 0, f"RUN {command}\n{done.stdout}\n{done.stderr}"

@@ -22,7 +22,11 @@ _NODE = ROOT / "node_modules" / ".bin"
 def shipped() -> Iterator[Path]:
     """Every file of ours that is handed to a user to run it with."""
     for top in (ROOT / "Dockerfile", ROOT / ".dockerignore", ROOT / "config", DEPLOY):
-        yield from (path for path in sorted(top.rglob("*") if top.is_dir() else (top,)) if path.is_file() and path.suffix != ".pyc")
+        yield from (
+            path
+            for path in sorted(top.rglob("*") if top.is_dir() else (top,))
+            if path.is_file() and path.suffix != ".pyc"
+        )
 
 
 def data(path: Path | str) -> Any:
@@ -42,5 +46,7 @@ def program(*names: str) -> str:
 def run(*argv: str | Path, cwd: Path = ROOT, good: bool = True) -> str:
     """Run a program to its end; returns what it wrote to stdout. Its complaints are the failure's text."""
     done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode == 0) == good, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert (done.returncode == 0) == good, (
+        f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout

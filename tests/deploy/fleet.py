@@ -23,16 +23,35 @@ from tests.e2e.processes import Child, until
 from tests.e2e.running import Sidecar
 
 INTERVAL = "250ms"
-CROSS_SITE = (("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "image"))
+CROSS_SITE = (
+    ("Sec-Fetch-Site", "cross-site"),
+    ("Sec-Fetch-Mode", "no-cors"),
+    ("Sec-Fetch-Dest", "image"),
+)
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
-PAGE_LOAD = (("User-Agent", AGENT), ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document"))
-HANDSHAKE = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))
+PAGE_LOAD = (
+    ("User-Agent", AGENT),
+    ("Sec-Fetch-Site", "none"),
+    ("Sec-Fetch-Mode", "navigate"),
+    ("Sec-Fetch-Dest", "document"),
+)
+HANDSHAKE = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 """RFC 6455 section 1.3: the example's key and its answer."""
 
-SHOP = (ROOT / "config" / "policy.yaml").read_text("utf-8").replace(
-    "\nrules:\n", "\nguard: {window: 60s, min-requests: 5}\nmax-body: 2KiB\nrules:\n  release: {header: X-Release, action: require}\n"
-    "  tried: {header: Content-Security-Policy, action: append, value: \"object-src 'none'\", mode: trial}\n"
+SHOP = (
+    (ROOT / "config" / "policy.yaml")
+    .read_text("utf-8")
+    .replace(
+        "\nrules:\n",
+        "\nguard: {window: 60s, min-requests: 5}\nmax-body: 2KiB\nrules:\n  release: {header: X-Release, action: require}\n"
+        "  tried: {header: Content-Security-Policy, action: append, value: \"object-src 'none'\", mode: trial}\n",
+    )
 )
 BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}\n"
 
@@ -40,23 +59,51 @@ BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Con
 class Prometheus:
     """The shipped configuration and rules, with quick intervals and the test's targets; `history` (OpenMetrics) is there already."""
 
-    def __init__(self, folder: Path, targets: dict[str, list[wire.Address]], history: str = "") -> None:
+    def __init__(
+        self, folder: Path, targets: dict[str, list[wire.Address]], history: str = ""
+    ) -> None:
         config = data("deploy/prometheus/prometheus.yml")
-        config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL, "scrape_timeout": INTERVAL}
+        config["global"] = {
+            "scrape_interval": INTERVAL,
+            "evaluation_interval": INTERVAL,
+            "scrape_timeout": INTERVAL,
+        }
         config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
         (job,) = config["scrape_configs"]
         config["scrape_configs"] = [
-            job | {"job_name": name, "static_configs": [{"targets": [f"{host}:{port}" for host, port in addresses]}]}
+            job
+            | {
+                "job_name": name,
+                "static_configs": [{"targets": [f"{host}:{port}" for host, port in addresses]}],
+            }
             for name, addresses in targets.items()
         ]
         folder.mkdir()
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
         if history:
             (folder / "history").write_text(history, "utf-8")
-            run(program("promtool"), "tsdb", "create-blocks-from", "openmetrics", folder / "history", folder / "data")
-        flags = {"config.file": folder / "prometheus.yml", "storage.tsdb.path": folder / "data", "web.listen-address": "127.0.0.1:0"}
-        self.child = Child([program("prometheus"), *(f"--{name}={value}" for name, value in flags.items())], folder)
-        listening = until(lambda: re.search(r'msg="Listening on" address=(\S+)', self.child.stderr.read_text("utf-8")), "Prometheus listens")
+            run(
+                program("promtool"),
+                "tsdb",
+                "create-blocks-from",
+                "openmetrics",
+                folder / "history",
+                folder / "data",
+            )
+        flags = {
+            "config.file": folder / "prometheus.yml",
+            "storage.tsdb.path": folder / "data",
+            "web.listen-address": "127.0.0.1:0",
+        }
+        self.child = Child(
+            [program("prometheus"), *(f"--{name}={value}" for name, value in flags.items())], folder
+        )
+        listening = until(
+            lambda: re.search(
+                r'msg="Listening on" address=(\S+)', self.child.stderr.read_text("utf-8")
+            ),
+            "Prometheus listens",
+        )
         host, _, port = listening[1].rpartition(":")
         self._address: wire.Address = host, int(port)
         self.url = f"http://{host}:{port}"
@@ -108,7 +155,10 @@ class Rude:
             if b"/slow" in head:
                 self.gate.wait(20)
             if b"/tunnel" in head:
-                connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + ACCEPT)
+                connection.sendall(
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    + ACCEPT
+                )
             else:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             connection.recv(65536)
@@ -130,10 +180,20 @@ class Fleet:
         shop = {"log": {"events_per_second": 1}, "reports": {"enabled": True}}
         self.first = self._start("first", SHOP, self._url, shop)
         self.baseline = folder / "baseline.yaml"
-        self.baseline.write_text(json.dumps({"version": 1, "made": "", "by": "", "source": "", "cells": []}), "utf-8")
-        self.second = self._start("second", SHOP.replace("max-age=300", "max-age=86400"), self._url, {"baseline": str(self.baseline)})
+        self.baseline.write_text(
+            json.dumps({"version": 1, "made": "", "by": "", "source": "", "cells": []}), "utf-8"
+        )
+        self.second = self._start(
+            "second",
+            SHOP.replace("max-age=300", "max-age=86400"),
+            self._url,
+            {"baseline": str(self.baseline)},
+        )
         self.blog = self._start("blog", BLOG, self.rude.url, {"limits": {"connections": 4}})
-        self.prometheus = Prometheus(folder / "prometheus", {"shop": [self.first.health, self.second.health], "blog": [self.blog.health]})
+        self.prometheus = Prometheus(
+            folder / "prometheus",
+            {"shop": [self.first.health, self.second.health], "blog": [self.blog.health]},
+        )
         stack.callback(lambda: (self.prometheus.child.ask_to_end(), self.prometheus.child.end()))
         self.prometheus.sees("count(up == 1) == 3")
 
@@ -150,9 +210,28 @@ class Fleet:
 
     def _start_service(self) -> Child:
         folder = DEPLOY / "compose" / "service"
-        child = Child([sys.executable, "-B", "-m", "uvicorn", "--app-dir", str(folder), "--port", "0", "--no-access-log", "app:app"], self._folder / "service")
+        child = Child(
+            [
+                sys.executable,
+                "-B",
+                "-m",
+                "uvicorn",
+                "--app-dir",
+                str(folder),
+                "--port",
+                "0",
+                "--no-access-log",
+                "app:app",
+            ],
+            self._folder / "service",
+        )
         self._stack.callback(lambda: (child.ask_to_end(), child.end()))
-        told = until(lambda: re.search(r"running on (http://127\.0\.0\.1:\d+)", child.stderr.read_text("utf-8")), "the service listens")
+        told = until(
+            lambda: re.search(
+                r"running on (http://127\.0\.0\.1:\d+)", child.stderr.read_text("utf-8")
+            ),
+            "the service listens",
+        )
         self._url = told[1]
         return child
 
@@ -167,14 +246,29 @@ class Fleet:
         for path in ("/", "/api/items", "/old", "/nowhere", "/api/items"):
             first.get(path, *CROSS_SITE)
         for directive in ("script-src", "made-up"):
-            report = json.dumps({"csp-report": {"effective-directive": directive, "disposition": "report"}}).encode()
-            told = wire.ask(first.listen, wire.request("POST", "/.well-known/sidecar/reports", [("Content-Type", "application/csp-report")], report))
+            report = json.dumps(
+                {"csp-report": {"effective-directive": directive, "disposition": "report"}}
+            ).encode()
+            told = wire.ask(
+                first.listen,
+                wire.request(
+                    "POST",
+                    "/.well-known/sidecar/reports",
+                    [("Content-Type", "application/csp-report")],
+                    report,
+                ),
+            )
             assert told.status == 204
-        assert wire.ask(first.listen, wire.request("POST", "/api/items", [("Content-Type", "text/plain")], b"x" * 4000)).status
+        assert wire.ask(
+            first.listen,
+            wire.request("POST", "/api/items", [("Content-Type", "text/plain")], b"x" * 4000),
+        ).status
         sees('sidecar_would_reject_requests_total{job="shop"} > 0')
         sees('sidecar_violations_total{job="shop", rule="release", mode="report-only"} > 0')
         first.save("mode: report-only", "mode: enforce")
-        sees('sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance) sidecar_guard_watching == 1')
+        sees(
+            'sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance) sidecar_guard_watching == 1'
+        )
         for path in ("/", "/api/items", "/old"):
             first.get(path, *CROSS_SITE)
         sees("sidecar_header_changes_total > 0")
@@ -193,12 +287,27 @@ class Fleet:
         page = self.first.get("/", *PAGE_LOAD)
         lines = page.values("Content-Security-Policy-Report-Only")
         targets = [found[1] for line in lines if (found := re.search(r"report-uri (\S+)", line))]
-        body = {"effective-directive": "object-src", "blocked-uri": "https://a.test/x", "document-uri": "http://127.0.0.1/", "disposition": "report"}
+        body = {
+            "effective-directive": "object-src",
+            "blocked-uri": "https://a.test/x",
+            "document-uri": "http://127.0.0.1/",
+            "disposition": "report",
+        }
         assert len(targets) == 2, lines
         for target in targets:
             headers = [("Content-Type", "application/csp-report"), ("User-Agent", AGENT)]
-            assert wire.ask(self.first.listen, wire.request("POST", target, headers, json.dumps({"csp-report": body}).encode())).status == 204
-        self.prometheus.sees("sidecar_trial_page_loads_total > 0 and on (instance) sidecar_canaries_returned_total > 0")
+            assert (
+                wire.ask(
+                    self.first.listen,
+                    wire.request(
+                        "POST", target, headers, json.dumps({"csp-report": body}).encode()
+                    ),
+                ).status
+                == 204
+            )
+        self.prometheus.sees(
+            "sidecar_trial_page_loads_total > 0 and on (instance) sidecar_canaries_returned_total > 0"
+        )
 
     def _drift(self) -> None:
         """A baseline that knows a header which the service does not send any more; asking for it makes the comparison now."""
@@ -217,7 +326,11 @@ class Fleet:
         """A broken file, then the one that is held back, then the one in force."""
         first, sees = self.first, self.prometheus.sees
         good = first.policy.read_text("utf-8")
-        for text, result in (("mode: enforced", "rejected"), (good, "pinned"), (good.replace("mode: enforce", "mode: report-only"), "unchanged")):
+        for text, result in (
+            ("mode: enforced", "rejected"),
+            (good, "pinned"),
+            (good.replace("mode: enforce", "mode: report-only"), "unchanged"),
+        ):
             first.write(text)
             sees(f'sidecar_config_reloads_total{{job="shop", result="{result}"}} > 0')
             if result == "rejected":
@@ -228,11 +341,17 @@ class Fleet:
         blog, sees = self.blog, self.prometheus.sees
         with ExitStack() as open_lines:
             lines = [open_lines.enter_context(wire.Line(blog.listen)) for _ in range(3)]
-            assert [lines[0].exchange(wire.request("GET", "/")).status for _ in range(3)] == [200, 200, 200]
+            assert [lines[0].exchange(wire.request("GET", "/")).status for _ in range(3)] == [
+                200,
+                200,
+                200,
+            ]
             sees("sidecar_upstream_retries_total > 0")
             lines[1].send(wire.request("GET", "/slow"))
             lines[2].send(wire.request("GET", "/tunnel", HANDSHAKE))
-            sees('sidecar_requests_in_flight{job="blog"} > 0 and sidecar_tunnels_open > 0 and sidecar_connections_open > 2')
+            sees(
+                'sidecar_requests_in_flight{job="blog"} > 0 and sidecar_tunnels_open > 0 and sidecar_connections_open > 2'
+            )
             crowd = [open_lines.enter_context(wire.Line(blog.listen)) for _ in range(3)]
             assert not crowd[-1].begins()
         sees('sidecar_rejected_requests_total{reason="connections"} > 0')
@@ -247,5 +366,3 @@ class Fleet:
         assert self.service.end() in (0, -15)
         assert [self.first.get("/").status for _ in range(5)] == [502] * 5
         self.prometheus.sees('sidecar_upstream_errors_total{reason="refused"} > 0')
-
-

@@ -11,11 +11,20 @@ from typing import Any
 
 from tests.deploy.files import DEPLOY, data
 
-_SELECTOR = re.compile(r"(?<![\w:.])([a-z_]\w*(?::\w+)*)\s*\{([^}]*)\}|(?<![\w:.{\"$])((?:sidecar|process)_\w+)(?![\w:(])")
+_SELECTOR = re.compile(
+    r"(?<![\w:.])([a-z_]\w*(?::\w+)*)\s*\{([^}]*)\}|(?<![\w:.{\"$])((?:sidecar|process)_\w+)(?![\w:(])"
+)
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 _BY = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 
-FILLED = {"$namespace": ".*", "$job": ".*", "$instance": ".*", "$__rate_interval": "1m", "$__range": "5m", "${datasource}": "prometheus"}
+FILLED = {
+    "$namespace": ".*",
+    "$job": ".*",
+    "$instance": ".*",
+    "$__rate_interval": "1m",
+    "$__range": "5m",
+    "${datasource}": "prometheus",
+}
 """What Grafana would put in the place of its variables, when a minute is shown."""
 
 
@@ -62,7 +71,9 @@ def rule_queries() -> list[Named]:
 
 def dashboard() -> dict[str, Any]:
     """The dashboard that we ship."""
-    found: dict[str, Any] = json.loads((DEPLOY / "grafana" / "header-sidecar.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(
+        (DEPLOY / "grafana" / "header-sidecar.json").read_text("utf-8")
+    )
     return found
 
 
@@ -73,9 +84,17 @@ def panels() -> list[dict[str, Any]]:
 
 def panel_queries() -> list[Named]:
     """Every query of every panel, by the panel's title."""
-    return [Named(f"{panel['title']} {target['refId']}", target["expr"]) for panel in panels() for target in panel["targets"]]
+    return [
+        Named(f"{panel['title']} {target['refId']}", target["expr"])
+        for panel in panels()
+        for target in panel["targets"]
+    ]
 
 
 def annotation_queries() -> list[Named]:
     """The query of every annotation of ours."""
-    return [Named(f"annotation {item['name']}", item["expr"]) for item in dashboard()["annotations"]["list"] if "expr" in item]
+    return [
+        Named(f"annotation {item['name']}", item["expr"])
+        for item in dashboard()["annotations"]["list"]
+        if "expr" in item
+    ]

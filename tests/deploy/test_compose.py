@@ -31,7 +31,9 @@ def test_everything_mounted_or_built_exists(layout):
             assert (HERE / service["build"] / "Dockerfile").is_file()
         for mount in service.get("volumes", ()):
             source = mount.partition(":")[0]
-            assert (HERE / source).is_dir() if source.startswith(".") else source in compose["volumes"], mount
+            assert (
+                (HERE / source).is_dir() if source.startswith(".") else source in compose["volumes"]
+            ), mount
         assert set(service.get("networks", ())) <= set(compose["networks"])
 
 
@@ -44,18 +46,24 @@ def test_the_sidecar_is_locked_down_and_may_finish(layout):
     assert sidecar["cap_drop"] == ["ALL"]
     assert sidecar["security_opt"] == ["no-new-privileges:true"]
     assert f"state:{environment(IMAGE)['SIDECAR_STATE']}" in sidecar["volumes"]
-    assert _seconds(sidecar["stop_grace_period"]) > _seconds(settings["drain_delay"]) + _seconds(settings["drain"])
+    assert _seconds(sidecar["stop_grace_period"]) > _seconds(settings["drain_delay"]) + _seconds(
+        settings["drain"]
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_service_cannot_be_reached_past_the_sidecar(layout):
     """Only the sidecar's port is published in front of the service, on loopback; the service is on a network of its own or on loopback."""
     services = data(LAYOUTS[layout])["services"]
-    published = [port for name in ("service", "sidecar") for port in services[name].get("ports", ())]
+    published = [
+        port for name in ("service", "sidecar") for port in services[name].get("ports", ())
+    ]
     assert published == ["127.0.0.1:18000:18000"]
     if layout == "own":
         assert services["service"]["networks"] == ["inner"]
-        assert [name for name, service in services.items() if "inner" in service.get("networks", ())] == ["service", "sidecar"]
+        assert [
+            name for name, service in services.items() if "inner" in service.get("networks", ())
+        ] == ["service", "sidecar"]
     else:
         assert services["sidecar"]["network_mode"] == "service:service"
         assert services["service"]["command"] == ["--host", "127.0.0.1"]
@@ -63,7 +71,11 @@ def test_the_service_cannot_be_reached_past_the_sidecar(layout):
 
 def test_the_policy_is_where_the_image_looks_for_it():
     """The mounted folder holds the file that the image's environment names."""
-    mount = next(mount for mount in data(LAYOUTS["own"])["services"]["sidecar"]["volumes"] if mount.startswith("."))
+    mount = next(
+        mount
+        for mount in data(LAYOUTS["own"])["services"]["sidecar"]["volumes"]
+        if mount.startswith(".")
+    )
     source, target, _ = mount.split(":")
     policy = environment(IMAGE)["SIDECAR_POLICY"]
     assert policy.startswith(f"{target}/")
@@ -73,11 +85,22 @@ def test_the_policy_is_where_the_image_looks_for_it():
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_prometheus_scrapes_a_name_that_resolves(layout):
     """The scrape target is a service, or an alias, of that layout on Prometheus's network, at an exposed port."""
-    (target,) = data("deploy/prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"]
+    (target,) = data("deploy/prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0][
+        "targets"
+    ]
     name, port = target.split(":")
     services = data(LAYOUTS[layout])["services"]
-    networks = {known: service["networks"] for known, service in services.items() if isinstance(service.get("networks"), dict)}
-    aliases = {alias for joined in networks.values() for network in joined.values() for alias in network.get("aliases", ())}
+    networks = {
+        known: service["networks"]
+        for known, service in services.items()
+        if isinstance(service.get("networks"), dict)
+    }
+    aliases = {
+        alias
+        for joined in networks.values()
+        for network in joined.values()
+        for alias in network.get("aliases", ())
+    }
     assert name in aliases or "outer" in services[name].get("networks", ())
     assert port in of(IMAGE, "EXPOSE")[0].split()
 

@@ -14,13 +14,17 @@ POLICIES = [ROOT / "config" / "policy.yaml", *sorted(DEPLOY.rglob("policy.yaml")
 def _names(model: type[BaseModel]) -> dict[str, Any]:
     """Every setting of a model: a mapping for a part, None for a single one."""
     return {
-        name: _names(field.annotation) if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+        name: _names(field.annotation)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        else None
         for name, field in model.model_fields.items()
     }
 
 
 def _shape(file: dict[str, Any]) -> dict[str, Any]:
-    return {name: _shape(value) if isinstance(value, dict) else None for name, value in file.items()}
+    return {
+        name: _shape(value) if isinstance(value, dict) else None for name, value in file.items()
+    }
 
 
 def test_the_settings_file_says_every_setting_with_its_default():
@@ -34,7 +38,11 @@ def test_every_policy_passes_the_check():
     """`sidecar check` has nothing against a shipped policy, and each says owner, reason, expected result and rollback."""
     done = command("check", *map(str, POLICIES))
     assert done.returncode == 0, done.stderr
-    assert all(data(policy)[key] for policy in POLICIES for key in ("owner", "reason", "expected", "rollback"))
+    assert all(
+        data(policy)[key]
+        for policy in POLICIES
+        for key in ("owner", "reason", "expected", "rollback")
+    )
 
 
 def test_the_starter_policy_changes_nothing_yet():

@@ -15,7 +15,11 @@ def test_it_has_a_stable_name_and_asks_for_its_data_source():
     board = dashboard()
     assert board["uid"] == "header-sidecar"
     first = board["templating"]["list"][0]
-    assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
+    assert (first["name"], first["type"], first["query"]) == (
+        "datasource",
+        "datasource",
+        "prometheus",
+    )
     for item in (*panels(), *(target for panel in panels() for target in panel["targets"])):
         assert item["datasource"] == SOURCE
     ours = [item for item in board["annotations"]["list"] if not item.get("builtIn")]
@@ -32,7 +36,9 @@ def test_each_panel_explains_itself(panel):
         assert target["legendFormat"] or panel["type"] in ("table", "stat")
         for variable in ("namespace", "job", "instance"):
             assert target["expr"].count(f'{variable}=~"${variable}"') >= 1
-        assert "[5m]" not in target["expr"], "a fixed interval hides or smears what is shown at another zoom"
+        assert "[5m]" not in target["expr"], (
+            "a fixed interval hides or smears what is shown at another zoom"
+        )
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap():
@@ -42,7 +48,9 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap():
     cells = {
         panel["id"]: {
             (column, line)
-            for column in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+            for column in range(
+                panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"]
+            )
             for line in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
         }
         for panel in board
@@ -53,6 +61,10 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap():
 
 def test_no_metric_is_left_in_the_dark():
     """Every metric of the table is shown on a panel or watched by a rule, unless nothing counts it yet."""
-    seen = {name for query in (*panel_queries(), *rule_queries(), *annotation_queries()) for name, _ in query.selectors()}
+    seen = {
+        name
+        for query in (*panel_queries(), *rule_queries(), *annotation_queries())
+        for name, _ in query.selectors()
+    }
     told = {name.removesuffix("_bucket") for name in seen}
     assert set(METRICS) - told == set()

@@ -47,10 +47,14 @@ def test_it_runs_as_a_number_without_a_shell():
 def test_it_is_open_where_it_must_be_and_nowhere_else():
     """Data and health listen on every address and are the exposed ports; admin is left on loopback."""
     env = environment(FINAL)
-    assert {env["SIDECAR_LISTEN"], env["SIDECAR_HEALTH"]} == {f"0.0.0.0:{port}" for port in of(FINAL, "EXPOSE")[0].split()}
+    assert {env["SIDECAR_LISTEN"], env["SIDECAR_HEALTH"]} == {
+        f"0.0.0.0:{port}" for port in of(FINAL, "EXPOSE")[0].split()
+    }
     assert "SIDECAR_ADMIN" not in env
     asked = VERBS["health"].params[0].default
-    assert asked == f"http://127.0.0.1:{env['SIDECAR_HEALTH'].rpartition(':')[2]}/readyz", "what the health check asks without an argument"
+    assert asked == f"http://127.0.0.1:{env['SIDECAR_HEALTH'].rpartition(':')[2]}/readyz", (
+        "what the health check asks without an argument"
+    )
 
 
 def test_its_labels_are_the_projects():
@@ -64,22 +68,39 @@ def test_its_labels_are_the_projects():
 
 def test_the_build_is_given_what_it_copies_and_nothing_else():
     """.dockerignore shuts out everything but what the Dockerfile copies."""
-    lines = [line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+        if not line.startswith("#")
+    ]
     copied = {name for rest in of(BUILD, "COPY") for name in rest.split()[:-1]}
     assert lines[0] == "*"
     assert {line[1:] for line in lines if line.startswith("!")} == copied
-    assert not any(fnmatch(name, line) for name in copied for line in lines[1:] if not line.startswith("!"))
+    assert not any(
+        fnmatch(name, line) for name in copied for line in lines[1:] if not line.startswith("!")
+    )
 
 
-@pytest.mark.parametrize(("lock", "wanted"), [("requirements.lock", "project.dependencies"), ("requirements-build.lock", "build-system.requires")])
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("requirements.lock", "project.dependencies"),
+        ("requirements-build.lock", "build-system.requires"),
+    ],
+)
 def test_each_lock_holds_what_the_project_asks_for(lock, wanted):
     """Every requirement of pyproject.toml is in its lock at a version that it allows, each line with hashes, none with a host."""
     text = (ROOT / lock).read_text("utf-8")
-    pinned = {canonicalize_name(name): version for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", text)}
+    pinned = {
+        canonicalize_name(name): version
+        for name, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", text)
+    }
     table, key = wanted.split(".")
     for line in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))[table][key]:
         requirement = Requirement(line)
-        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), (
+            requirement
+        )
     entries = re.split(r"(?m)^(?=[\w.-]+==)", text)[1:]
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in text
@@ -113,7 +134,11 @@ def container(image: Path, tmp_path: Path) -> Iterator[Child]:
 
 
 def _told(child: Child, name: str) -> Event | None:
-    lines = (json.loads(line) for line in child.stdout.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n"))
+    lines = (
+        json.loads(line)
+        for line in child.stdout.read_text("utf-8").splitlines(keepends=True)
+        if line.endswith("\n")
+    )
     return next((event for event in lines if event["event"] == name), None)
 
 
@@ -130,6 +155,10 @@ def test_the_environment_is_complete_compiled_and_holds_no_installer(image):
     """Requirements of all installed packages are met, bytecode is there (a read-only root can add none), pip is not."""
     packages = next((image / "sidecar" / "lib").glob("python3*/site-packages"))
     run(sys.executable, "-m", "pip", "--python", str(image / "sidecar" / "bin" / "python"), "check")
-    missing = [source for source in packages.rglob("*.py") if not any((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"))]
+    missing = [
+        source
+        for source in packages.rglob("*.py")
+        if not any((source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"))
+    ]
     assert not missing
     assert not (packages / "pip").exists()

@@ -44,7 +44,9 @@ def containers(overlay: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def settings(overlay: str) -> Settings:
     """What the sidecar of one overlay runs with: the image's environment, then the container's."""
-    return layered({}, ENV | {item["name"]: item["value"] for item in containers(overlay)[0]["env"]}, {})
+    return layered(
+        {}, ENV | {item["name"]: item["value"] for item in containers(overlay)[0]["env"]}, {}
+    )
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -60,7 +62,9 @@ def test_every_object_passes_the_strict_schema(overlay, cluster, tmp_path):
 def test_the_sidecar_is_native_where_it_can_be():
     """A native sidecar is an init container that is kept running; on older clusters it is an ordinary second container."""
     native, classic = pod("enforce")["spec"], pod("older-clusters")["spec"]
-    assert [(item["name"], item["restartPolicy"]) for item in native["initContainers"]] == [("header-sidecar", "Always")]
+    assert [(item["name"], item["restartPolicy"]) for item in native["initContainers"]] == [
+        ("header-sidecar", "Always")
+    ]
     assert [item["name"] for item in native["containers"]] == ["service"]
     assert classic["initContainers"] == []
     assert [item["name"] for item in classic["containers"]] == ["service", "header-sidecar"]
@@ -72,7 +76,11 @@ def test_probes_cannot_deadlock(overlay):
     """Start and life ask the sidecar's own process; only readiness may wait for the service, which starts after it."""
     sidecar, _ = containers(overlay)
     ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
-    for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+    for probe, path in (
+        ("startupProbe", "/livez"),
+        ("livenessProbe", "/livez"),
+        ("readinessProbe", "/readyz"),
+    ):
         assert sidecar[probe]["httpGet"]["path"] == path
         assert settings(overlay).health == f"0.0.0.0:{ports[sidecar[probe]['httpGet']['port']]}"
 
@@ -88,7 +96,9 @@ def test_the_service_outlives_the_drain_and_both_have_the_time(overlay):
     assert timeouts.drain_delay + timeouts.drain <= waits
     assert waits + SERVICE_NEEDS <= pod(overlay)["spec"]["terminationGracePeriodSeconds"]
     told_by_itself = "lifecycle" in sidecar
-    assert told_by_itself == ("restartPolicy" in sidecar), "only a native sidecar is told to stop last, and must tell itself"
+    assert told_by_itself == ("restartPolicy" in sidecar), (
+        "only a native sidecar is told to stop last, and must tell itself"
+    )
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -97,11 +107,16 @@ def test_the_pod_is_restricted(overlay):
     for container in containers(overlay):
         security = container["securityContext"]
         assert security["runAsNonRoot"] is True and security["runAsUser"] > 0
-        assert security["allowPrivilegeEscalation"] is False and security["readOnlyRootFilesystem"] is True
+        assert (
+            security["allowPrivilegeEscalation"] is False
+            and security["readOnlyRootFilesystem"] is True
+        )
         assert security["capabilities"] == {"drop": ["ALL"]}
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
     user = stages(ROOT / "Dockerfile")[-1]
-    assert str(containers(overlay)[0]["securityContext"]["runAsUser"]) in next(item.rest for item in user if item.word == "USER")
+    assert str(containers(overlay)[0]["securityContext"]["runAsUser"]) in next(
+        item.rest for item in user if item.word == "USER"
+    )
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -109,7 +124,10 @@ def test_the_policy_is_a_folder_that_is_updated(overlay):
     """The ConfigMap keeps its name, is mounted whole (a subPath is never updated), and holds the file the sidecar reads."""
     sidecar, _ = containers(overlay)
     volumes = {volume["name"]: volume for volume in pod(overlay)["spec"]["volumes"]}
-    mounts = {volumes[mount["name"]].get("configMap", {}).get("name", "state"): mount for mount in sidecar["volumeMounts"]}
+    mounts = {
+        volumes[mount["name"]].get("configMap", {}).get("name", "state"): mount
+        for mount in sidecar["volumeMounts"]
+    }
     config = rendered(f"overlays/{overlay}")["ConfigMap"]
     mount = mounts[config["metadata"]["name"]]
     assert "subPath" not in mount
@@ -121,20 +139,34 @@ def test_the_policy_is_a_folder_that_is_updated(overlay):
 def test_the_only_ways_in_are_the_sidecars(overlay):
     """The Service and the NetworkPolicy lead to the sidecar's ports by number, the policy's selector meets the pods, the upstream is the service's port."""
     objects, here = rendered(f"overlays/{overlay}"), settings(overlay)
-    data_port, health_port = (int(address.rpartition(":")[2]) for address in (here.listen, here.health))
+    data_port, health_port = (
+        int(address.rpartition(":")[2]) for address in (here.listen, here.health)
+    )
     assert [port["targetPort"] for port in objects["Service"]["spec"]["ports"]] == [data_port]
     network = objects["NetworkPolicy"]["spec"]
-    assert [port["port"] for way in network["ingress"] for port in way["ports"]] == [data_port, health_port]
-    assert network["podSelector"]["matchLabels"].items() <= pod(overlay)["metadata"]["labels"].items()
-    assert here.upstream == f"http://127.0.0.1:{containers(overlay)[1]['ports'][0]['containerPort']}"
+    assert [port["port"] for way in network["ingress"] for port in way["ports"]] == [
+        data_port,
+        health_port,
+    ]
+    assert (
+        network["podSelector"]["matchLabels"].items() <= pod(overlay)["metadata"]["labels"].items()
+    )
+    assert (
+        here.upstream == f"http://127.0.0.1:{containers(overlay)[1]['ports'][0]['containerPort']}"
+    )
 
 
 def test_selectors_meet_the_pods():
     """Service, disruption budget and Deployment select the pods that are made; injecting changes no selector."""
     objects, labels = rendered("overlays/enforce"), pod("enforce")["metadata"]["labels"].items()
-    for selector in (objects["Service"]["spec"]["selector"], objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]):
+    for selector in (
+        objects["Service"]["spec"]["selector"],
+        objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
         assert selector.items() <= labels
-    assert objects["Deployment"]["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/name": "shop"}
+    assert objects["Deployment"]["spec"]["selector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "shop"
+    }
 
 
 def test_the_pod_monitor_finds_pods_port_and_path():
@@ -150,6 +182,13 @@ def test_the_pod_monitor_finds_pods_port_and_path():
 
 def test_the_two_modes_differ_in_one_word():
     """From report-only to enforce is one edited line of one file."""
-    pair = [(HERE / "overlays" / mode / "policy.yaml").read_text("utf-8").splitlines() for mode in ("report-only", "enforce")]
-    assert [lines for lines in zip(*pair, strict=True) if lines[0] != lines[1]] == [("mode: report-only", "mode: enforce")]
-    assert data("deploy/kubernetes/overlays/report-only/kustomization.yaml") == data("deploy/kubernetes/overlays/enforce/kustomization.yaml")
+    pair = [
+        (HERE / "overlays" / mode / "policy.yaml").read_text("utf-8").splitlines()
+        for mode in ("report-only", "enforce")
+    ]
+    assert [lines for lines in zip(*pair, strict=True) if lines[0] != lines[1]] == [
+        ("mode: report-only", "mode: enforce")
+    ]
+    assert data("deploy/kubernetes/overlays/report-only/kustomization.yaml") == data(
+        "deploy/kubernetes/overlays/enforce/kustomization.yaml"
+    )

@@ -41,7 +41,9 @@ def test_every_metric_moves(prometheus, name):
         assert prometheus.ever(f"max_over_time({series}[5m]) != min_over_time({series}[5m])")
 
 
-@pytest.mark.parametrize("query", [*panel_queries(), *annotation_queries()], ids=lambda query: query.name)
+@pytest.mark.parametrize(
+    "query", [*panel_queries(), *annotation_queries()], ids=lambda query: query.name
+)
 def test_every_panel_and_annotation_returns_data(prometheus, query):
     """Each query of the dashboard, variables filled in, has had at least one value that is a number."""
     assert prometheus.ever(query.filled)
@@ -79,7 +81,9 @@ def test_prometheus_has_no_complaint(prometheus):
 
 def test_the_documented_event_is_the_one_that_is_written(fleet):
     """The example in the log examples has the fields, in the event and in each change, that a real event has."""
-    shown = json.loads(re.findall(r"```json\n(.+?)\n```", (DEPLOY / "logs" / "README.md").read_text("utf-8"))[0])
+    shown = json.loads(
+        re.findall(r"```json\n(.+?)\n```", (DEPLOY / "logs" / "README.md").read_text("utf-8"))[0]
+    )
     written = fleet.first.told("header.would_change")[0]
     assert list(shown) == list(written)
     assert list(shown["changes"][0]) == list(written["changes"][0])

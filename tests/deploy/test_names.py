@@ -21,8 +21,12 @@ from tests.deploy.files import ROOT, shipped
 from tests.deploy.queries import Named, annotation_queries, panel_queries, rule_queries, rules
 
 FILES = [path for path in shipped() if path.name not in ("app.py", ".dockerignore")]
-TEXTS = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in FILES if path.suffix != ".png"}
-SOURCE = "\n".join(path.read_text("utf-8") for path in Path(inspect.getfile(sidecar)).parent.rglob("*.py"))
+TEXTS = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8") for path in FILES if path.suffix != ".png"
+}
+SOURCE = "\n".join(
+    path.read_text("utf-8") for path in Path(inspect.getfile(sidecar)).parent.rglob("*.py")
+)
 
 QUERIES = [*rule_queries(), *panel_queries(), *annotation_queries()]
 FROM_SCRAPING = {"namespace", "job", "instance", "le"}
@@ -53,9 +57,18 @@ def _paths(model: type[BaseModel], above: str = "") -> set[str]:
 SETTINGS = _paths(Settings)
 PARTS = {path.partition(".")[0] for path in SETTINGS if "." in path}
 VARIABLES = {f"{ENV_PREFIX}{path.replace('.', '__').upper()}" for path in SETTINGS}
-FLAGS = {name: {flag for option in verb.params for flag in option.opts} | {"--help"} for name, verb in VERBS.items()}
-CLI_VARIABLES = {str(option.envvar) for verb in VERBS.values() for option in verb.params if option.envvar}
-SERIES = {f"{name}{suffix}" for name, row in METRICS.items() for suffix in (("_bucket", "_sum", "_count") if row.kind == "histogram" else ("",))}
+FLAGS = {
+    name: {flag for option in verb.params for flag in option.opts} | {"--help"}
+    for name, verb in VERBS.items()
+}
+CLI_VARIABLES = {
+    str(option.envvar) for verb in VERBS.values() for option in verb.params if option.envvar
+}
+SERIES = {
+    f"{name}{suffix}"
+    for name, row in METRICS.items()
+    for suffix in (("_bucket", "_sum", "_count") if row.kind == "histogram" else ("",))
+}
 RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 OF_PYTHON = {sample.name for family in REGISTRY.collect() for sample in family.samples}
 
@@ -84,7 +97,11 @@ def test_every_setting_exists():
 
 def test_every_verb_and_flag_exists():
     """Where a file calls the command, the verb exists and takes the flags that follow it on that line."""
-    calls = [(file, call) for file, text in TEXTS.items() for call in re.findall(r"(?:`|\$ |-- |/|#   )sidecar ([a-z]+)([^`\n|#]*)", text)]
+    calls = [
+        (file, call)
+        for file, text in TEXTS.items()
+        for call in re.findall(r"(?:`|\$ |-- |/|#   )sidecar ([a-z]+)([^`\n|#]*)", text)
+    ]
     assert len(calls) > 10
     for file, (verb, rest) in calls:
         assert verb in FLAGS, (file, verb)
@@ -105,7 +122,11 @@ def test_every_query_asks_for_labels_that_exist(query: Named):
         if name in RECORDED or name in OF_PYTHON:
             continue
         assert name in SERIES, name
-        own = set(METRICS[re.sub(r"_(bucket|sum|count)$", "", name) if name not in METRICS else name].labels)
+        own = set(
+            METRICS[
+                re.sub(r"_(bucket|sum|count)$", "", name) if name not in METRICS else name
+            ].labels
+        )
         labels |= own
         for label, value in matchers:
             assert label in own | FROM_SCRAPING, (name, label)
@@ -117,14 +138,21 @@ def test_every_query_asks_for_labels_that_exist(query: Named):
 def test_every_port_is_a_default():
     """Each port of ours is that of a listener, or of the upstream, as the settings have them."""
     default = Settings()
-    ports = {address.rpartition(":")[2] for address in (default.listen, default.admin, default.health, default.upstream)}
+    ports = {
+        address.rpartition(":")[2]
+        for address in (default.listen, default.admin, default.health, default.upstream)
+    }
     ports |= {"9090", "3000"}  # Prometheus's and Grafana's own
-    assert not unknown(r"(?:(?<=[a-z0-9\]]:)|(?<=[pP]ort: )|(?<=EXPOSE ))(?!1000\d\b)(\d{4,5})\b", ports)
+    assert not unknown(
+        r"(?:(?<=[a-z0-9\]]:)|(?<=[pP]ort: )|(?<=EXPOSE ))(?!1000\d\b)(\d{4,5})\b", ports
+    )
 
 
 def test_every_path_is_served():
     """Each probe, metrics, admin and report path stands in the code that serves it."""
-    served = set(re.findall(r'"(/(?:livez|readyz|healthz|metrics|api/\w+|-/\w+))"', SOURCE)) | {REPORTS}
+    served = set(re.findall(r'"(/(?:livez|readyz|healthz|metrics|api/\w+|-/\w+))"', SOURCE)) | {
+        REPORTS
+    }
     assert served >= {"/livez", "/readyz", "/metrics", "/-/rollback"}
     paths = unknown(r"(?<![\w./*])(/(?:[a-z]+z\b|metrics\b|-/\w+|\.well-known/[\w/]+))", served)
     assert not paths
@@ -132,9 +160,18 @@ def test_every_path_is_served():
 
 def test_every_event_is_told():
     """Each dotted event name in prose or in a log query is told somewhere in the code."""
-    families = {name.partition(".")[0] for name in re.findall(r'tell\(\s*"([a-z]+\.[a-z_]+)"', SOURCE)}
-    events = {name for name in re.findall(r'"([a-z]+\.[a-z_]+)"', SOURCE) if name.partition(".")[0] in families}
-    assert not unknown(rf"(?<![\w./-])((?:{'|'.join(sorted(families - PARTS))})\.(?!yaml\b)[a-z_]+)\b(?!\.)", events)
+    families = {
+        name.partition(".")[0] for name in re.findall(r'tell\(\s*"([a-z]+\.[a-z_]+)"', SOURCE)
+    }
+    events = {
+        name
+        for name in re.findall(r'"([a-z]+\.[a-z_]+)"', SOURCE)
+        if name.partition(".")[0] in families
+    }
+    assert not unknown(
+        rf"(?<![\w./-])((?:{'|'.join(sorted(families - PARTS))})\.(?!yaml\b)[a-z_]+)\b(?!\.)",
+        events,
+    )
 
 
 def test_every_verb_is_a_click_command():
@@ -166,7 +203,15 @@ def test_a_wrong_name_is_found(check, wrong, monkeypatch):
         check()
 
 
-@pytest.mark.parametrize("wrong", ['sidecar_mode{modus="off"}', 'sidecar_mode{mode="of"}', "sum by (rout) (sidecar_responses_total)", "sidecar_modes == 1"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        'sidecar_mode{modus="off"}',
+        'sidecar_mode{mode="of"}',
+        "sum by (rout) (sidecar_responses_total)",
+        "sidecar_modes == 1",
+    ],
+)
 def test_a_wrong_query_is_found(wrong):
     """The check of queries fails on a metric, a label, a value and a grouping that do not exist."""
     with pytest.raises(AssertionError):

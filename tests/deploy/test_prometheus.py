@@ -25,7 +25,9 @@ def test_the_promtool_tests_pass():
 
 def test_each_alert_is_proved_quiet_firing_and_clear_again():
     """For every alert, the promtool tests expect nothing, then the alert, then nothing; and every recorded series is expected once."""
-    asked = [item for test in data(HERE / "rules_test.yml")["tests"] for item in test["promql_expr_test"]]
+    asked = [
+        item for test in data(HERE / "rules_test.yml")["tests"] for item in test["promql_expr_test"]
+    ]
     for alert in ALERTS:
         firing = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
         told = [bool(item.get("exp_samples")) for item in asked if item["expr"] == firing]
@@ -51,7 +53,9 @@ def test_each_alert_says_what_it_means_and_what_to_do(alert):
     rule = ALERTS[alert]
     assert re.fullmatch(r"Sidecar([A-Z][a-z]+)+", alert)
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
-    summary, description, runbook = (rule["annotations"][key] for key in ("summary", "description", "runbook"))
+    summary, description, runbook = (
+        rule["annotations"][key] for key in ("summary", "description", "runbook")
+    )
     assert summary.endswith(".") and "{{" not in summary
     assert "{{ $labels.job }}" in description
     assert len(runbook) > 100

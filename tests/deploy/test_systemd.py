@@ -29,13 +29,22 @@ def _service() -> configparser.SectionProxy:
 def test_systemd_reads_it_without_complaint(tmp_path):
     """systemd-analyze verify is silent, with the command of this environment in the place of the installed one."""
     copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text("utf-8").replace("/opt/header-sidecar/bin/sidecar", sys.executable), "utf-8")
+    copy.write_text(
+        UNIT.read_text("utf-8").replace("/opt/header-sidecar/bin/sidecar", sys.executable), "utf-8"
+    )
     run(program("systemd-analyze"), "verify", copy)
 
 
 def test_its_exposure_is_low():
     """The score that systemd gives to what the process may still do is at most 1.5 of 10."""
-    run(program("systemd-analyze"), "security", "--offline=yes", "--threshold=15", "--no-pager", UNIT)
+    run(
+        program("systemd-analyze"),
+        "security",
+        "--offline=yes",
+        "--threshold=15",
+        "--no-pager",
+        UNIT,
+    )
 
 
 def test_its_command_is_one_that_the_sidecar_takes_and_may_finish():
@@ -58,7 +67,10 @@ def _allowed(analyze: str, line: str) -> set[str]:
             calls.add(name)
             continue
         listed = run(analyze, "syscall-filter", "--no-pager", name).splitlines()[1:]
-        calls |= _allowed(analyze, " ".join(word for word in map(str.strip, listed) if word and not word.startswith("#")))
+        calls |= _allowed(
+            analyze,
+            " ".join(word for word in map(str.strip, listed) if word and not word.startswith("#")),
+        )
     return calls
 
 
@@ -67,15 +79,41 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """Every system call of a sidecar that starts, serves, answers its admin, and stops; and its state folder."""
     folder = tmp_path_factory.mktemp("traced")
     calls, policy = folder / "calls", ROOT / "config" / "policy.yaml"
-    addresses = [word for name in ("listen", "admin", "health") for word in (f"--{name}", "127.0.0.1:0")]
-    argv = [program("strace"), "-f", "-q", "-o", str(calls), sys.executable, "-B", "-m", "sidecar", "run", "--policy", str(policy), "--state", str(folder / "state"), *addresses]
+    addresses = [
+        word for name in ("listen", "admin", "health") for word in (f"--{name}", "127.0.0.1:0")
+    ]
+    argv = [
+        program("strace"),
+        "-f",
+        "-q",
+        "-o",
+        str(calls),
+        sys.executable,
+        "-B",
+        "-m",
+        "sidecar",
+        "run",
+        "--policy",
+        str(policy),
+        "--state",
+        str(folder / "state"),
+        *addresses,
+    ]
     child = Child(argv, folder)
     until(lambda: "service.started" in child.stdout.read_text("utf-8"), "it starts")
-    started = next(told for line in child.stdout.read_text("utf-8").splitlines() if (told := json.loads(line))["event"] == "service.started")
+    started = next(
+        told
+        for line in child.stdout.read_text("utf-8").splitlines()
+        if (told := json.loads(line))["event"] == "service.started"
+    )
     assert command("health", f"http://{started['health']}/metrics").returncode == 0
-    assert command("health", f"http://{started['listen'][0]}/").returncode == 1  # no service stands behind it
+    assert (
+        command("health", f"http://{started['listen'][0]}/").returncode == 1
+    )  # no service stands behind it
     assert command("mode", "off", "--admin", f"http://{started['admin']}").returncode == 0
-    os.kill(int(calls.read_text("utf-8", "replace").split()[0]), signal.SIGTERM)  # strace itself is deaf to it
+    os.kill(
+        int(calls.read_text("utf-8", "replace").split()[0]), signal.SIGTERM
+    )  # strace itself is deaf to it
     assert child.end(20) == 0
     return calls.read_text("utf-8", "replace"), folder / "state"
 
@@ -83,7 +121,11 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 def test_the_system_call_filter_lets_through_what_it_needs(trace):
     """No system call of a whole life is outside of the unit's filter."""
     analyze = program("systemd-analyze")
-    taken, *refused = [line.partition("=")[2] for line in UNIT.read_text("utf-8").splitlines() if line.startswith("SystemCallFilter=")]
+    taken, *refused = [
+        line.partition("=")[2]
+        for line in UNIT.read_text("utf-8").splitlines()
+        if line.startswith("SystemCallFilter=")
+    ]
     allowed = _allowed(analyze, taken) | _allowed(analyze, "@default")
     for line in refused:
         allowed -= _allowed(analyze, line.removeprefix("~"))
@@ -96,6 +138,8 @@ def test_it_needs_no_writable_code_and_writes_its_state_alone(trace):
     """MemoryDenyWriteExecute and a read-only root are no hindrance: no memory is both, and only the state folder is written to."""
     calls, state = trace
     assert not re.search(r"PROT_WRITE\|PROT_EXEC", calls)
-    written = re.findall(r'open(?:at)?\((?:AT_FDCWD, )?"([^"]+)", [^)]*(?:O_WRONLY|O_RDWR|O_CREAT)', calls)
+    written = re.findall(
+        r'open(?:at)?\((?:AT_FDCWD, )?"([^"]+)", [^)]*(?:O_WRONLY|O_RDWR|O_CREAT)', calls
+    )
     assert any(path.startswith(str(state)) for path in written)
     assert {path for path in written if not path.startswith((str(state), "/dev/null"))} == set()

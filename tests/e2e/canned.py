@@ -18,7 +18,9 @@ class Canned:
     `requests` holds what arrived: head lines in order, and the body.
     """
 
-    def __init__(self, answer: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") -> None:
+    def __init__(
+        self, answer: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    ) -> None:
         self.answer = answer
         self.requests: list[tuple[tuple[bytes, ...], bytes]] = []
         self.address: wire.Address = ("127.0.0.1", 0)

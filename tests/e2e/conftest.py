@@ -67,7 +67,11 @@ def finish(sidecar: Sidecar) -> None:
     events = sidecar.events()
     assert sidecar.child.stdout.read_bytes().endswith(b"\n") or not events
     assert sidecar.child.stderr.read_text() == ""
-    assert not [told for told in events if told["event"] in ("process.error", "process.crashed", "exchange.crashed")]
+    assert not [
+        told
+        for told in events
+        if told["event"] in ("process.error", "process.crashed", "exchange.crashed")
+    ]
 
 
 @pytest.fixture(scope="session")

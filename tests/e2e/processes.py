@@ -94,14 +94,41 @@ class Child:
 
 def clean_environment() -> dict[str, str]:
     """The environment without the settings of a sidecar or a framework that happen to be set."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SIDECAR_", "DJANGO_", "FLASK_", "GUNICORN_", "PYTHON"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("SIDECAR_", "DJANGO_", "FLASK_", "GUNICORN_", "PYTHON"))
+    }
     return kept | {"NO_COLOR": "1", "COLUMNS": "200"}
 
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "fastapi": ("-m", "uvicorn", "--port", "0", "--no-access-log", "tests.services.fastapi_app:app"),
-    "flask": ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf", "tests.services.flask_app:app"),
-    "django": ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf", "tests.services.django_app:app"),
+    "fastapi": (
+        "-m",
+        "uvicorn",
+        "--port",
+        "0",
+        "--no-access-log",
+        "tests.services.fastapi_app:app",
+    ),
+    "flask": (
+        "-m",
+        "gunicorn",
+        "-b",
+        "127.0.0.1:0",
+        "-c",
+        "python:tests.services.gunicorn_conf",
+        "tests.services.flask_app:app",
+    ),
+    "django": (
+        "-m",
+        "gunicorn",
+        "-b",
+        "127.0.0.1:0",
+        "-c",
+        "python:tests.services.gunicorn_conf",
+        "tests.services.django_app:app",
+    ),
 }
 
 

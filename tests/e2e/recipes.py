@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```\s*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```\s*$",
+    re.MULTILINE | re.DOTALL,
+)
 _SET_UP = re.compile(r"\b(pip install|pytest|git clone)\b")
 
 
@@ -43,13 +46,22 @@ def blocks(text: str, language: str = "sh") -> list[Block]:
     """The fenced blocks of one language, in order, without the indentation of a list."""
     found = (match for match in _FENCE.finditer(text) if match["language"] == language)
     return [
-        Block(text.count("\n", 0, match.start()) + 1, re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE))
+        Block(
+            text.count("\n", 0, match.start()) + 1,
+            re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE),
+        )
         for match in found
     ]
 
 
 def run(
-    recipe: list[Block], folder: Path, *, env: Mapping[str, str], ready: str = ":", replace: Mapping[str, str] | None = None, within: float = 60.0
+    recipe: list[Block],
+    folder: Path,
+    *,
+    env: Mapping[str, str],
+    ready: str = ":",
+    replace: Mapping[str, str] | None = None,
+    within: float = 60.0,
 ) -> Outcome:
     """Run the blocks that are no set-up; whatever they leave running ends with the shell.
 
@@ -70,7 +82,13 @@ def run(
         text = re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", new, text)
     with TemporaryFile() as out:
         shell = subprocess.Popen(
-            ["bash", "-c", text], cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            ["bash", "-c", text],
+            cwd=folder,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             code = shell.wait(within)

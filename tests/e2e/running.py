@@ -23,7 +23,15 @@ COMMAND = (sys.executable, "-m", "sidecar")
 
 def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run one verb of the command line to its end."""
-    return subprocess.run([*COMMAND, *words], cwd=cwd, env=clean_environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return subprocess.run(
+        [*COMMAND, *words],
+        cwd=cwd,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
 
 class Sidecar:
@@ -35,7 +43,13 @@ class Sidecar:
     admin: str
 
     def __init__(
-        self, folder: Path, policy: str, upstream: str, *, settings: Mapping[str, Any] | None = None, flags: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        policy: str,
+        upstream: str,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        flags: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
         self.policy = folder / "policy.yaml"
@@ -122,7 +136,9 @@ class Sidecar:
     def order(self, path: str, **body: object) -> wire.Answer:
         """POST to the admin API."""
         headers = [("Host", "127.0.0.1"), ("Content-Type", "application/json")]
-        return wire.ask(self.admin_address, wire.request("POST", path, headers, json.dumps(body).encode()))
+        return wire.ask(
+            self.admin_address, wire.request("POST", path, headers, json.dumps(body).encode())
+        )
 
     def ask(self, path: str) -> wire.Answer:
         """GET from the admin API."""
@@ -150,20 +166,31 @@ class Sidecar:
 
     def told(self, name: str, since: int = 0, /, **facts: object) -> list[Event]:
         """The events of this name with these facts, from position `since` on; url_path=... means url.path."""
-        wanted = {key.replace("_", ".", 1) if key.startswith("url_") else key: value for key, value in facts.items()}.items()
-        return [told for told in self.events()[since:] if told["event"] == name and wanted <= told.items()]
+        wanted = {
+            key.replace("_", ".", 1) if key.startswith("url_") else key: value
+            for key, value in facts.items()
+        }.items()
+        return [
+            told
+            for told in self.events()[since:]
+            if told["event"] == name and wanted <= told.items()
+        ]
 
     def told_by(self, logger: str) -> list[Event]:
         """What came out of another's logger."""
         return [told for told in self.events() if told.get("logger") == logger]
 
-    def event(self, name: str, since: int = 0, /, within: float = PATIENCE, **facts: object) -> Event:
+    def event(
+        self, name: str, since: int = 0, /, within: float = PATIENCE, **facts: object
+    ) -> Event:
         """Wait for the first such event."""
 
         def found() -> list[Event]:
             ended = self.child.returncode
             matching = self.told(name, since, **facts)
-            assert matching or ended is None, f"ended with {ended} before {name}: {self.child.stderr.read_text()}"
+            assert matching or ended is None, (
+                f"ended with {ended} before {name}: {self.child.stderr.read_text()}"
+            )
             return matching
 
         return until(found, f"event {name} with {facts}", within)[0]
@@ -200,7 +227,9 @@ class Sidecar:
         pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def awaits(self, seen: Callable[[wire.Answer], bool], target: str, what: str, within: float) -> wire.Answer:
+    def awaits(
+        self, seen: Callable[[wire.Answer], bool], target: str, what: str, within: float
+    ) -> wire.Answer:
         """Ask for `target` until the answer is as wanted."""
 
         def asked() -> wire.Answer | None:

@@ -30,14 +30,30 @@ class Demo:
 
     def commands(self) -> list[str]:
         """The tour's commands; waits for the tour to be printed whole."""
-        until(lambda: LAST_LINE in self.said() or self.child.returncode is not None, "the tour printed")
+        until(
+            lambda: LAST_LINE in self.said() or self.child.returncode is not None,
+            "the tour printed",
+        )
         assert self.child.returncode is None, self.child.stderr.read_text()
-        return [line.removeprefix(PROMPT) for line in self.said().splitlines() if line.startswith(PROMPT)]
+        return [
+            line.removeprefix(PROMPT)
+            for line in self.said().splitlines()
+            if line.startswith(PROMPT)
+        ]
 
 
 def shell(line: str) -> str:
     """Run one line as a reader would, from the same place; returns what it prints."""
-    done = subprocess.run(line, shell=True, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        line,
+        shell=True,
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -63,10 +79,16 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     told = json.loads(shell(tell))
     assert told["event"] == "header.would_change"
     assert {change["mode"] for change in told["changes"]} == {"report-only"}
-    assert re.search(r'^sidecar_violations_total\{.*mode="report-only".*\} [1-9]', shell(count), re.MULTILINE)
+    assert re.search(
+        r'^sidecar_violations_total\{.*mode="report-only".*\} [1-9]', shell(count), re.MULTILINE
+    )
 
     shell(edit)
-    until(lambda: "Content-Security-Policy: " in shell(look_again), "enforced after the edit", within=2.5)
+    until(
+        lambda: "Content-Security-Policy: " in shell(look_again),
+        "enforced after the edit",
+        within=2.5,
+    )
     command, _, others = look_again.partition("#")
     address = command.split()[-1]
     for path in ("/", *re.findall(r"(?<=\s)/\w[\w/]*", others)):
@@ -82,7 +104,10 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     assert "policy.rolled_back" in rows
     assert rows.count("policy.activated") == 2
     assert "mode: enforce" in (demo.folder / "policy.yaml").read_text()
-    until(lambda: '"policy.pinned"' in (demo.folder / "events.jsonl").read_text(), "the rollback stays")
+    until(
+        lambda: '"policy.pinned"' in (demo.folder / "events.jsonl").read_text(),
+        "the rollback stays",
+    )
     assert "Server: SampleShop" in shell(look_again)
 
     demo.child.signal(signal.SIGINT)

@@ -24,7 +24,9 @@ rules:
 
 
 @pytest.fixture(params=["direct", "report-only", "enforce"])
-def site(request: pytest.FixtureRequest, services: Callable[[str], Service], front_of: FrontOf) -> wire.Address:
+def site(
+    request: pytest.FixtureRequest, services: Callable[[str], Service], front_of: FrontOf
+) -> wire.Address:
     """The site itself, and through the sidecar in either mode: what holds for the first must hold for all."""
     if request.param == "direct":
         return services("django").address
@@ -52,9 +54,15 @@ class Browser:
         return self._ask("POST", path, urlencode(hidden | fields).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> wire.Answer:
-        headers = [("Host", self._host), ("Cookie", "; ".join(f"{name}={value}" for name, value in self._cookies.items()))]
+        headers = [
+            ("Host", self._host),
+            ("Cookie", "; ".join(f"{name}={value}" for name, value in self._cookies.items())),
+        ]
         if body is not None:
-            headers += [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", f"http://{self._host}")]
+            headers += [
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Origin", f"http://{self._host}"),
+            ]
         answer = wire.ask(self._site, wire.request(method, path, headers, body))
         for line in answer.values("Set-Cookie"):
             name, _, rest = line.partition("=")
@@ -75,16 +83,24 @@ def test_form_without_its_token_is_refused(site: wire.Address) -> None:
     """Django's own refusal of a forged form comes through."""
     browser = Browser(site)
     browser.get("/login")
-    assert browser.submit("/login", wire.Answer(200, (), b""), username=USER, password=PASSWORD).status == 403
+    assert (
+        browser.submit("/login", wire.Answer(200, (), b""), username=USER, password=PASSWORD).status
+        == 403
+    )
 
 
 def test_admin(site: wire.Address) -> None:
     """The admin's login, index and an edit form work."""
     browser = Browser(site)
     page = browser.get("/admin/login/?next=/admin/")
-    assert browser.submit("/admin/login/?next=/admin/", page, username=USER, password=PASSWORD).status == 302
+    assert (
+        browser.submit("/admin/login/?next=/admin/", page, username=USER, password=PASSWORD).status
+        == 302
+    )
     assert b"Site administration" in browser.get("/admin/").body
     form = browser.get("/admin/auth/group/add/")
-    added = browser.submit("/admin/auth/group/add/", form, name=f"group at {site[1]} {len(form.lines)}")
+    added = browser.submit(
+        "/admin/auth/group/add/", form, name=f"group at {site[1]} {len(form.lines)}"
+    )
     assert added.value("Location") == "/admin/auth/group/"
     assert b"was added successfully" in browser.get("/admin/auth/group/").body

@@ -44,7 +44,10 @@ def timed(work: Callable[[], CompletedProcess[str]]) -> tuple[CompletedProcess[s
 def test_one_word_enforces_and_rollback_restores(service: Service, front_of: FrontOf) -> None:
     """One edited word enforces within 2 s on pages, redirects, 404s and the framework's 500; `sidecar rollback` restores within 1 s."""
     sidecar = front_of(service.name)
-    since, rollbacks = len(sidecar.events()), sidecar.metric("sidecar_rollbacks_total", cause="operator")
+    since, rollbacks = (
+        len(sidecar.events()),
+        sidecar.metric("sidecar_rollbacks_total", cause="operator"),
+    )
     direct = {target: wire.get(service.address, target) for target in STATUSES}
     enforce(sidecar)
     for target, status in STATUSES.items():
@@ -54,13 +57,19 @@ def test_one_word_enforces_and_rollback_restores(service: Service, front_of: Fro
         assert answer.values("Server") == []
         assert answer.value("X-Content-Type-Options") == "nosniff"
         assert answer.value("X-Policy-Mark") == "one"
-        assert answer.value("Content-Security-Policy") == "default-src 'self'; frame-ancestors 'none'"
+        assert (
+            answer.value("Content-Security-Policy") == "default-src 'self'; frame-ancestors 'none'"
+        )
         kept = [line for line in direct[target].stable if not line.lower().startswith(b"server:")]
         assert [line for line in answer.stable if line in kept] == kept
     assert sidecar.event("header.changed", since, url_path="/broken")["changes"]
-    assert sidecar.metric("sidecar_header_changes_total", rule="mark", action="set") >= len(STATUSES)
+    assert sidecar.metric("sidecar_header_changes_total", rule="mark", action="set") >= len(
+        STATUSES
+    )
 
-    with ThreadPoolExecutor(1) as beside:  # what the command line takes on this machine, at the same time, to do nothing
+    with ThreadPoolExecutor(
+        1
+    ) as beside:  # what the command line takes on this machine, at the same time, to do nothing
         nothing = beside.submit(timed, lambda: command("rollback", "--help"))
         done, took = timed(lambda: sidecar.verb("rollback", "--reason", "the shop looks odd"))
     assert (done.returncode, done.stdout) == (0, "")
@@ -78,7 +87,10 @@ def test_rollback_stays(shop: Service, start: Start) -> None:
     assert sidecar.verb("rollback").returncode == 0
 
     def pinned(reloads: int) -> None:
-        until(lambda: sidecar.metric("sidecar_config_reloads_total", result="pinned") == reloads, f"{reloads} reloads held back")
+        until(
+            lambda: sidecar.metric("sidecar_config_reloads_total", result="pinned") == reloads,
+            f"{reloads} reloads held back",
+        )
         assert not marked(sidecar.get("/"))
         assert sidecar.status()["pinned"]
 
@@ -125,7 +137,9 @@ def test_broken_file_changes_nothing(front: Sidecar, case: str) -> None:
     assert front.get("/").stable == before
     assert front.ready()[0] == 200
     front.write(ENFORCED.replace("value: one", "value: mended"))
-    front.awaits(lambda answer: answer.value("X-Policy-Mark") == "mended", "/", "the mended file", within=2.0)
+    front.awaits(
+        lambda answer: answer.value("X-Policy-Mark") == "mended", "/", "the mended file", within=2.0
+    )
     assert front.metric("sidecar_config_last_reload_successful") == 1
     assert front.status()["problems"] == []
 
@@ -138,7 +152,12 @@ def test_vanished_file_changes_nothing(front: Sidecar) -> None:
     front.event("policy.rejected", since, within=3.0)
     assert marked(front.get("/"))
     front.write(ENFORCED.replace("value: one", "value: back"))
-    front.awaits(lambda answer: answer.value("X-Policy-Mark") == "back", "/", "the file that came back", within=2.0)
+    front.awaits(
+        lambda answer: answer.value("X-Policy-Mark") == "back",
+        "/",
+        "the file that came back",
+        within=2.0,
+    )
     assert len(front.told("policy.rejected", since)) == 1
 
 

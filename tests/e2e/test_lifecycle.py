@@ -28,9 +28,12 @@ def held(sidecar: Sidecar) -> tuple[wire.Line, str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("fastapi", signal.SIGTERM), ("flask", signal.SIGTERM), ("fastapi", signal.SIGINT)]
+    ("name", "number"),
+    [("fastapi", signal.SIGTERM), ("flask", signal.SIGTERM), ("fastapi", signal.SIGINT)],
 )
-def test_term_lets_requests_finish(start: Start, services: Callable[[str], Service], name: str, number: signal.Signals) -> None:
+def test_term_lets_requests_finish(
+    start: Start, services: Callable[[str], Service], name: str, number: signal.Signals
+) -> None:
     """TERM and INT let the request in flight finish whole, then the process ends with exit code 0."""
     service = services(name)
     sidecar = start(ENFORCED, service.url)
@@ -127,7 +130,10 @@ def test_hup_reads_the_file(front: Sidecar) -> None:
     since = len(front.events())
     reloads = front.metric("sidecar_config_reloads_total", result="unchanged")
     front.signal(signal.SIGHUP)
-    until(lambda: front.metric("sidecar_config_reloads_total", result="unchanged") == reloads + 1, "the file read")
+    until(
+        lambda: front.metric("sidecar_config_reloads_total", result="unchanged") == reloads + 1,
+        "the file read",
+    )
     front.write("mode: [")
     front.signal(signal.SIGHUP)
     assert front.event("policy.rejected", since)["who"] in ("signal", "file")
@@ -138,7 +144,12 @@ def test_usr1_tells_the_state(front: Sidecar, shop: Service) -> None:
     since, before = len(front.events()), front.status()
     front.signal(signal.SIGUSR1)
     told = front.event("service.state", since)
-    assert (told["revision"], told["mode"], told["upstream"], told["draining"]) == (before["revision"], "report-only", shop.url, False)
+    assert (told["revision"], told["mode"], told["upstream"], told["draining"]) == (
+        before["revision"],
+        "report-only",
+        shop.url,
+        False,
+    )
     assert front.status()["activated"] == before["activated"]
 
 
@@ -162,7 +173,11 @@ def test_mode_override_survives_a_restart(start: Start, shop: Service) -> None:
             sidecar.restart()
         assert sidecar.get("/").stable == wire.get(shop.address, "/").stable
         status = sidecar.status()
-        assert (status["mode"], status["policy_mode"], status["override"]["reason"]) == ("report-only", "enforce", "checkout fails")
+        assert (status["mode"], status["policy_mode"], status["override"]["reason"]) == (
+            "report-only",
+            "enforce",
+            "checkout fails",
+        )
         assert sidecar.event("mode.overridden")["override"] == "report-only"
         assert sidecar.metric("sidecar_mode", mode="report-only") == 1
     shown = sidecar.verb("status")

@@ -12,8 +12,13 @@ from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
 
-NAMES = re.compile(rb"sidecar|aiohttp|python|uvicorn|gunicorn|django|flask|httptools", re.IGNORECASE)
-SETTINGS = {"timeouts": {"response": "300ms", "connect": "300ms"}, "limits": {"body": "1KiB", "target_bytes": "2KiB"}}
+NAMES = re.compile(
+    rb"sidecar|aiohttp|python|uvicorn|gunicorn|django|flask|httptools", re.IGNORECASE
+)
+SETTINGS = {
+    "timeouts": {"response": "300ms", "connect": "300ms"},
+    "limits": {"body": "1KiB", "target_bytes": "2KiB"},
+}
 REQUESTS = {
     "a line without a colon": (400, b"GET / HTTP/1.1\r\nHost: shop.example\r\nbad header\r\n\r\n"),
     "no host": (400, b"GET / HTTP/1.1\r\n\r\n"),
@@ -68,13 +73,21 @@ def test_refused_requests_carry_the_policy(front: Sidecar, case: str) -> None:
     check(wire.ask(front.listen, octets), status, front)
     assert front.event("request.rejected", since)["http.response.status_code"] == status
     assert front.metric("sidecar_rejected_requests_total") == rejected + 1
-    assert front.metric("sidecar_responses_total", origin="sidecar", status_class="4xx") == answered + 1
+    assert (
+        front.metric("sidecar_responses_total", origin="sidecar", status_class="4xx")
+        == answered + 1
+    )
 
 
-def test_late_service_is_504(front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_service_is_504(
+    front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A service that does not answer in time becomes a 504 under the policy."""
     monkeypatch.setattr(upstream, "answer", None)
-    since, counted = len(front.events()), front.metric("sidecar_upstream_errors_total", reason="response_timeout")
+    since, counted = (
+        len(front.events()),
+        front.metric("sidecar_upstream_errors_total", reason="response_timeout"),
+    )
     check(front.get("/"), 504, front)
     assert front.event("upstream.failed", since)["reason"] == "response_timeout"
     assert front.metric("sidecar_upstream_errors_total", reason="response_timeout") == counted + 1
@@ -93,9 +106,14 @@ def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
     assert (front.get("/").status, front.get("/").body) == (200, b"ok")
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/livez", 200), ("GET", "/nothing", 404), ("POST", "/livez", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/livez", 200), ("GET", "/nothing", 404), ("POST", "/livez", 405)],
+)
 @pytest.mark.parametrize("name", ["admin", "health"])
-def test_control_listeners_name_no_library(front: Sidecar, name: str, method: str, path: str, status: int) -> None:
+def test_control_listeners_name_no_library(
+    front: Sidecar, name: str, method: str, path: str, status: int
+) -> None:
     """Answers of the admin and health listeners, refusals too, carry our own headers and name no library."""
     address = front.health if name == "health" else front.admin_address
     answer = wire.ask(address, wire.request(method, path, [("Host", "127.0.0.1")]))
@@ -106,7 +124,9 @@ def test_control_listeners_name_no_library(front: Sidecar, name: str, method: st
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_broken_answer_is_502(front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+def test_broken_answer_is_502(
+    front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
     """An answer that cannot be trusted is not passed on: 502 under the policy, told and counted."""
     monkeypatch.setattr(upstream, "answer", ANSWERS[case])
     since, counted = len(front.events()), front.metric("sidecar_upstream_errors_total")

@@ -29,5 +29,7 @@ def test_every_command_works(document: Path, shop: Service, tmp_path: Path) -> N
     }
     replace = {"8000": str(shop.address[1]), "18000": data, "19000": admin, "19001": health}
     ready = f"curl -fs http://127.0.0.1:{health}/readyz"
-    outcome = recipes.run(recipes.blocks(document.read_text("utf-8")), tmp_path, env=env, ready=ready, replace=replace)
+    outcome = recipes.run(
+        recipes.blocks(document.read_text("utf-8")), tmp_path, env=env, ready=ready, replace=replace
+    )
     assert outcome.line == 0, f"{document.name}:{outcome.line}\n{outcome.output}"

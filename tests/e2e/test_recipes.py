@@ -53,7 +53,14 @@ echo never
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> recipes.Outcome:
     """The document run once."""
     folder = tmp_path_factory.mktemp("recipe")
-    return recipes.run(recipes.blocks(DOCUMENT), folder, env=clean_environment(), ready="test -e ready", replace={"18000": "28000"}, within=20)
+    return recipes.run(
+        recipes.blocks(DOCUMENT),
+        folder,
+        env=clean_environment(),
+        ready="test -e ready",
+        replace={"18000": "28000"},
+        within=20,
+    )
 
 
 def test_blocks_are_found_with_their_lines() -> None:
@@ -78,7 +85,9 @@ def test_first_failure_ends_it_and_is_named(outcome: recipes.Outcome) -> None:
 
 def test_success_names_no_line(tmp_path: Path) -> None:
     """A document whose commands all work has no line to name."""
-    assert recipes.run([recipes.Block(1, "true\n")], tmp_path, env=clean_environment()) == recipes.Outcome(0, "## 1\n")
+    assert recipes.run(
+        [recipes.Block(1, "true\n")], tmp_path, env=clean_environment()
+    ) == recipes.Outcome(0, "## 1\n")
 
 
 def test_what_stays_is_ended(tmp_path: Path) -> None:
@@ -86,4 +95,8 @@ def test_what_stays_is_ended(tmp_path: Path) -> None:
     block = recipes.Block(1, "sleep 600 &\necho $! > pid\n")
     assert recipes.run([block], tmp_path, env=clean_environment()).line == 0
     process = Path("/proc", (tmp_path / "pid").read_text().strip())
-    until(lambda: not process.exists() or " Z " in (process / "stat").read_text(), "the process is gone", within=5.0)
+    until(
+        lambda: not process.exists() or " Z " in (process / "stat").read_text(),
+        "the process is gone",
+        within=5.0,
+    )

@@ -12,13 +12,28 @@ from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
 from tests.services import samples
 
-TARGETS = ("/", "/api/items", "/old", "/nowhere", "/broken", "/file", "/cookies", "/repeated", "/cached", "/gzip", "/empty", "/chunks")
+TARGETS = (
+    "/",
+    "/api/items",
+    "/old",
+    "/nowhere",
+    "/broken",
+    "/file",
+    "/cookies",
+    "/repeated",
+    "/cached",
+    "/gzip",
+    "/empty",
+    "/chunks",
+)
 RAW = "/a%2Fb//../%41?x=%20"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_answers_are_the_services_own(service: Service, front_of: FrontOf, method: str, target: str) -> None:
+def test_answers_are_the_services_own(
+    service: Service, front_of: FrontOf, method: str, target: str
+) -> None:
     """In report-only every header line, in order and case, and every octet of the body is the service's own."""
     asked = wire.request(method, target)
     direct = wire.ask(service.address, asked)
@@ -53,7 +68,13 @@ def test_raw_target_reaches_the_service(service: Service, front_of: FrontOf) -> 
 def test_headers_and_body_reach_the_service(service: Service, front_of: FrontOf) -> None:
     """Request headers and body arrive unchanged; only forwarding headers and a request id are added."""
     body = bytes(range(256)) * 100
-    sent = [("Host", "shop.example:8080"), ("User-Agent", "proof/1"), ("Cookie", "a=1; b=2"), ("Accept-Encoding", "br"), ("X-Echo", "1")]
+    sent = [
+        ("Host", "shop.example:8080"),
+        ("User-Agent", "proof/1"),
+        ("Cookie", "a=1; b=2"),
+        ("Accept-Encoding", "br"),
+        ("X-Echo", "1"),
+    ]
     told = wire.ask(front_of(service.name).listen, wire.request("POST", "/any", sent, body)).json()
     assert told["sha256"] == hashlib.sha256(body).hexdigest()
     got = {name: value for name, value in told["headers"] if name != "content-length"}
@@ -66,7 +87,15 @@ def test_headers_and_body_reach_the_service(service: Service, front_of: FrontOf)
 
 def test_request_lines_keep_order_and_case(start: Start) -> None:
     """On the wire to the service stand the client's own lines, in order, case and repetition."""
-    lines = ["HoSt: shop.example", "accept: */*", "X-Many: 1", "COOKIE: a=1", "x-many: 2", "X-Obs: caf\xe9", "Content-Length: 3"]
+    lines = [
+        "HoSt: shop.example",
+        "accept: */*",
+        "X-Many: 1",
+        "COOKIE: a=1",
+        "x-many: 2",
+        "X-Obs: caf\xe9",
+        "Content-Length: 3",
+    ]
     asked = "\r\n".join([f"POST {RAW} HTTP/1.1", *lines, "", "abc"]).encode("latin-1")
     with Canned() as upstream:
         sidecar = start(POLICY, upstream.url)
@@ -83,22 +112,37 @@ def test_chunked_upload_reaches_the_service(service: Service, front_of: FrontOf)
     body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
     asked = wire.request("POST", "/any", [("Transfer-Encoding", "chunked"), ("X-Echo", "1")], body)
     told = wire.ask(front_of(service.name).listen, asked).json()
-    assert (told["length"], told["sha256"]) == (79_001, hashlib.sha256(b"".join(pieces)).hexdigest())
+    assert (told["length"], told["sha256"]) == (
+        79_001,
+        hashlib.sha256(b"".join(pieces)).hexdigest(),
+    )
 
 
 @pytest.mark.parametrize("name", ["flask", "django"])
-def test_form_upload_reaches_the_service(services: Callable[[str], Service], front_of: FrontOf, name: str) -> None:
+def test_form_upload_reaches_the_service(
+    services: Callable[[str], Service], front_of: FrontOf, name: str
+) -> None:
     """A file sent by a form arrives whole, with its name."""
     file = samples.FILE * 8
-    body = b'--edge\r\nContent-Disposition: form-data; name="document"; filename="stock.bin"\r\n\r\n' + file + b"\r\n--edge--\r\n"
-    asked = wire.request("POST", "/upload", [("Content-Type", "multipart/form-data; boundary=edge")], body)
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="document"; filename="stock.bin"\r\n\r\n'
+        + file
+        + b"\r\n--edge--\r\n"
+    )
+    asked = wire.request(
+        "POST", "/upload", [("Content-Type", "multipart/form-data; boundary=edge")], body
+    )
     told = wire.ask(front_of(services(name).name).listen, asked).json()
     assert (told["target"], told["sha256"]) == ("stock.bin", hashlib.sha256(file).hexdigest())
 
 
 def changes_made(sidecar: Sidecar) -> list[str]:
     """The samples that count made changes."""
-    return [line for line in sidecar.metrics().splitlines() if line.startswith("sidecar_header_changes_total")]
+    return [
+        line
+        for line in sidecar.metrics().splitlines()
+        if line.startswith("sidecar_header_changes_total")
+    ]
 
 
 def test_what_would_change_is_told_and_counted(service: Service, front_of: FrontOf) -> None:
@@ -113,7 +157,11 @@ def test_what_would_change_is_told_and_counted(service: Service, front_of: Front
     assert changes["no-server"]["kind"] == "forbidden"
     assert changes["no-server"]["before"] == [wire.get(service.address, "/").value("Server")]
     assert {change["mode"] for change in told["changes"]} == {"report-only"}
-    assert (told["route"], told["http.response.status_code"], told["revision"]) == ("default", 200, sidecar.status()["revision"])
+    assert (told["route"], told["http.response.status_code"], told["revision"]) == (
+        "default",
+        200,
+        sidecar.status()["revision"],
+    )
     assert sidecar.metric("sidecar_violations_total", rule="csp", mode="report-only") == counted + 1
     assert changes_made(sidecar) == made
     assert sidecar.metric("sidecar_mode", mode="report-only") == 1

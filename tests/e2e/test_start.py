@@ -25,7 +25,9 @@ def refused(sidecar: Sidecar, env: dict[str, str] | None = None) -> str:
     assert child.wait() == 1
     said = child.stderr.read_text()
     assert "Traceback" not in said
-    assert not [told for told in sidecar.events() if told["event"] in ("process.crashed", "service.started")]
+    assert not [
+        told for told in sidecar.events() if told["event"] in ("process.crashed", "service.started")
+    ]
     return said
 
 
@@ -41,14 +43,19 @@ def test_bad_file_at_start_means_last_good(shop: Service, start: Start) -> None:
     assert "enfroce" in str(sidecar.told("policy.rejected")[0]["problems"])
     assert sidecar.metric("sidecar_config_last_reload_successful") == 0
     sidecar.write(ENFORCED.replace("value: one", "value: mended"))
-    sidecar.awaits(lambda answer: answer.value("X-Policy-Mark") == "mended", "/", "the mended file", within=2.0)
+    sidecar.awaits(
+        lambda answer: answer.value("X-Policy-Mark") == "mended", "/", "the mended file", within=2.0
+    )
     assert len(sidecar.told("policy.rejected")) == 1
 
 
 def test_bad_file_and_nothing_kept_is_refused(shop: Service, tmp_path: Path) -> None:
     """A process with a broken file and no last good revision ends with exit code 1 and says what and where."""
     sidecar = Sidecar(tmp_path, POLICY.replace("report-only", "enfroce"), shop.url)
-    assert f"{sidecar.policy}:5:7: error: unknown mode 'enfroce'; did you mean 'enforce'?" in refused(sidecar)
+    assert (
+        f"{sidecar.policy}:5:7: error: unknown mode 'enfroce'; did you mean 'enforce'?"
+        in refused(sidecar)
+    )
 
 
 @pytest.mark.parametrize("name", ["listen", "admin", "health"])
@@ -59,7 +66,9 @@ def test_taken_address_is_refused_in_words(tmp_path: Path, shop: Service, name: 
     assert f"{name} address {taken} cannot be bound" in refused(sidecar)
 
 
-def test_state_folder_that_cannot_be_used_is_refused_in_words(tmp_path: Path, shop: Service) -> None:
+def test_state_folder_that_cannot_be_used_is_refused_in_words(
+    tmp_path: Path, shop: Service
+) -> None:
     """A state folder that cannot be made ends the process with exit code 1 and says so."""
     (tmp_path / "file").touch()
     said = refused(Sidecar(tmp_path, POLICY, shop.url, settings={"state": str(tmp_path / "file")}))
@@ -88,7 +97,9 @@ def test_process_ceiling(tmp_path: Path, shop: Service) -> None:
 def test_environment_goes_over_the_file(tmp_path: Path, shop: Service) -> None:
     """An environment variable beats the settings file, SIDECAR_CONFIG names that file, and what Kubernetes sets for a Service named `sidecar` is no setting."""
     sidecar = Sidecar(tmp_path, POLICY, "http://127.0.0.1:9")
-    sidecar.start({**KUBERNETES, "SIDECAR_CONFIG": str(sidecar.config), "SIDECAR_UPSTREAM": shop.url})
+    sidecar.start(
+        {**KUBERNETES, "SIDECAR_CONFIG": str(sidecar.config), "SIDECAR_UPSTREAM": shop.url}
+    )
     try:
         assert sidecar.status()["upstream"] == shop.url
     finally:

@@ -52,7 +52,11 @@ class Load:
             self.faults.append(repr(error))
 
     def _judge(self, answer: wire.Answer) -> None:
-        marks = {answer.value("X-First"), answer.value("X-Last"), (answer.value("Content-Security-Policy") or "")[-1:]}
+        marks = {
+            answer.value("X-First"),
+            answer.value("X-Last"),
+            (answer.value("Content-Security-Policy") or "")[-1:],
+        }
         if answer.status == 200 and len(marks) == 1 and not answer.values("Server"):
             self.seen[str(marks.pop())] += 1
         else:
@@ -79,7 +83,12 @@ def test_a_thousand_reloads_under_load(start: Start, shop: Service) -> None:
     sidecar = start(policy("b"), shop.url)
     texts = [policy("a"), policy("b")]
     host, port = sidecar.admin.removeprefix("http://").split(":")
-    asked = wire.request("POST", "/-/reload", [("Host", f"{host}:{port}"), ("Content-Type", "application/json")], b"{}")
+    asked = wire.request(
+        "POST",
+        "/-/reload",
+        [("Host", f"{host}:{port}"), ("Content-Type", "application/json")],
+        b"{}",
+    )
     revisions: set[str] = set()
     settled = 0
     with load(sidecar.listen) as clients, wire.Line((host, int(port))) as admin:

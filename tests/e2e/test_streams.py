@@ -19,11 +19,18 @@ HALF = wire.request("POST", "/nowhere", [("Content-Length", "1000000")]) + b"hal
 HANDSHAKE = wire.request(
     "GET",
     "/ws",
-    [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")],
+    [
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ],
 )
 
 
-def socket(sidecar: Sidecar, path: str = "/ws", protocols: tuple[Subprotocol, ...] | None = None) -> ClientConnection:
+def socket(
+    sidecar: Sidecar, path: str = "/ws", protocols: tuple[Subprotocol, ...] | None = None
+) -> ClientConnection:
     """A WebSocket through the sidecar."""
     host, port = sidecar.listen
     return connect(f"ws://{host}:{port}{path}", proxy=None, subprotocols=protocols)

@@ -36,7 +36,9 @@ def test_every_line_is_json_whoever_speaks(tmp_path: Path, shop: Service) -> Non
     """Warnings, library logs and tracebacks come out as JSON objects, one line each, from the first byte."""
     (tmp_path / "sitecustomize.py").write_text(CHATTER, "utf-8")
     sidecar = Sidecar(tmp_path / "run", POLICY, shop.url)
-    sidecar.start({"PYTHONPATH": str(tmp_path), "PYTHONASYNCIODEBUG": "1", "PYTHONWARNINGS": "always"})
+    sidecar.start(
+        {"PYTHONPATH": str(tmp_path), "PYTHONASYNCIODEBUG": "1", "PYTHONWARNINGS": "always"}
+    )
     try:
         loud = sidecar.event("x" * 2048)
         assert loud["logger"] == "chatter"
@@ -94,7 +96,9 @@ ASKED = {
         ],
     ),
     "a body": wire.request("POST", "/login", [HOST], f"password={SECRET}".encode()),
-    "a bad line": wire.request("GET", "/", [HOST, ("Cookie", f"sessionid={SECRET}"), (f"bad name {SECRET}", "x")]),
+    "a bad line": wire.request(
+        "GET", "/", [HOST, ("Cookie", f"sessionid={SECRET}"), (f"bad name {SECRET}", "x")]
+    ),
     "a bad value": wire.request("GET", "/", [HOST, ("Cookie", f"sessionid={SECRET}\x00")]),
     "a bad target": wire.request("GET", f"/a b?code={SECRET}", [HOST]),
     "a bad host": wire.request("GET", "/", [("Host", f"user:{SECRET}@shop.example")]),
@@ -102,7 +106,9 @@ ASKED = {
     "a bad version": f"GET /?code={SECRET} HTTP/9.9\r\nHost: a\r\n\r\n".encode(),
     "a long header": wire.request("GET", "/", [HOST, ("Cookie", SECRET * 5000)]),
     "a long target": wire.request("GET", f"/?code={SECRET * 2000}", [HOST]),
-    "a length twice": wire.request("POST", f"/?code={SECRET}", [HOST, ("Content-Length", "1"), ("Content-Length", SECRET)]),
+    "a length twice": wire.request(
+        "POST", f"/?code={SECRET}", [HOST, ("Content-Length", "1"), ("Content-Length", SECRET)]
+    ),
 }
 
 
@@ -127,9 +133,22 @@ def fresh(octets: bytes) -> tuple[bytes, str]:
 
 def told_anywhere(sidecar: Sidecar) -> str:
     """Everything that can be read of a sidecar from outside: stdout, stderr, metrics, status, history, the state folder."""
-    kept = [path.read_text("utf-8", "replace") for path in sidecar.state.rglob("*") if path.is_file()]
-    answers = [sidecar.ask(path).body.decode() for path in ("/", "/api/status", "/api/revisions", "/api/evidence")]
-    return "\n".join([sidecar.child.stdout.read_text(), sidecar.child.stderr.read_text(), sidecar.metrics(), *kept, *answers])
+    kept = [
+        path.read_text("utf-8", "replace") for path in sidecar.state.rglob("*") if path.is_file()
+    ]
+    answers = [
+        sidecar.ask(path).body.decode()
+        for path in ("/", "/api/status", "/api/revisions", "/api/evidence")
+    ]
+    return "\n".join(
+        [
+            sidecar.child.stdout.read_text(),
+            sidecar.child.stderr.read_text(),
+            sidecar.metrics(),
+            *kept,
+            *answers,
+        ]
+    )
 
 
 @pytest.mark.parametrize("case", ASKED)
@@ -145,7 +164,9 @@ def test_secrets_of_a_request_are_never_told(prying: Sidecar, case: str) -> None
     assert secret.encode() not in b"\n".join((*answer.lines, answer.body))
 
 
-def test_secrets_of_an_answer_are_never_told(prying: Sidecar, leaky: Canned, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_of_an_answer_are_never_told(
+    prying: Sidecar, leaky: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What rules find in cookies, redirects, nonces and unknown headers is told without the value."""
     since = len(prying.events())
     octets, secret = fresh(LEAKY)
@@ -164,7 +185,10 @@ def test_secrets_sent_to_the_other_listeners_are_never_told(prying: Sidecar, nam
     """Malformed and unknown requests to the admin and health listeners leave no secret behind, not even in the log of the HTTP library."""
     address = prying.health if name == "health" else prying.admin_address
     secret = secrets.token_hex(12)
-    for asked in (*ASKED.values(), wire.request("GET", f"/nothing/{SECRET}", [("Host", "127.0.0.1")])):
+    for asked in (
+        *ASKED.values(),
+        wire.request("GET", f"/nothing/{SECRET}", [("Host", "127.0.0.1")]),
+    ):
         with wire.Line(address) as line:
             line.send(asked.replace(SECRET.encode(), secret.encode()))
             line.begins()
@@ -177,7 +201,11 @@ def test_event_cap_holds_and_counts(start: Start, shop: Service) -> None:
     sidecar = start(POLICY, shop.url, log={"events_per_second": 3})
     for _ in range(30):
         sidecar.get("/")
-    suppressed = int(until(lambda: sidecar.metric("sidecar_events_suppressed_total"), "suppressed events counted"))
+    suppressed = int(
+        until(
+            lambda: sidecar.metric("sidecar_events_suppressed_total"), "suppressed events counted"
+        )
+    )
     told = len(sidecar.told("header.would_change"))
     assert told + suppressed == 30
     assert sidecar.event("events.suppressed")["level"] == "warning"
@@ -192,7 +220,9 @@ def test_blocked_reader_does_not_stop_the_service(tmp_path: Path, shop: Service)
         child = sidecar.spawn(stdout=written)
         os.close(written)
         try:
-            sidecar.serves(next(told for told in map(json.loads, lines) if told["event"] == "service.started"))
+            sidecar.serves(
+                next(told for told in map(json.loads, lines) if told["event"] == "service.started")
+            )
             with wire.Line(sidecar.listen) as line:
                 for _ in range(PIPE // 500):
                     assert line.exchange(wire.request("GET", "/")).status == 200

@@ -29,7 +29,12 @@ def several(_several: Sidecar) -> Sidecar:
 
 def children(sidecar: Sidecar) -> list[int]:
     """The workers' process ids."""
-    return [int(pid) for pid in Path(f"/proc/{sidecar.child.pid}/task/{sidecar.child.pid}/children").read_text().split()]
+    return [
+        int(pid)
+        for pid in Path(f"/proc/{sidecar.child.pid}/task/{sidecar.child.pid}/children")
+        .read_text()
+        .split()
+    ]
 
 
 def runs(pid: int) -> bool:
@@ -49,10 +54,19 @@ def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> 
     """An edit enforces in every worker, a rollback restores in every worker, metrics are the sum and events come from one stdout."""
     assert len(children(several)) == WORKERS
     assert "[+] workers" in several.ready()[1]
-    violations, since = several.metric("sidecar_violations_total", rule="mark", mode="report-only"), len(several.events())
+    violations, since = (
+        several.metric("sidecar_violations_total", rule="mark", mode="report-only"),
+        len(several.events()),
+    )
     assert marks(several) == {None}
-    assert several.metric("sidecar_violations_total", rule="mark", mode="report-only") == violations + ASKED
-    until(lambda: len(several.told("header.would_change", since)) == ASKED, "every worker's events on the one stdout")
+    assert (
+        several.metric("sidecar_violations_total", rule="mark", mode="report-only")
+        == violations + ASKED
+    )
+    until(
+        lambda: len(several.told("header.would_change", since)) == ASKED,
+        "every worker's events on the one stdout",
+    )
     several.put(ENFORCED)
     changes = several.metric("sidecar_header_changes_total", rule="mark")
     assert marks(several) == {"one"}

@@ -33,7 +33,11 @@ class Answer:
     def values(self, name: str) -> list[str]:
         """Every value of a header, in order."""
         found = (line.partition(b":") for line in self.lines[1:])
-        return [value.strip().decode("latin-1") for key, _, value in found if key.lower() == name.lower().encode()]
+        return [
+            value.strip().decode("latin-1")
+            for key, _, value in found
+            if key.lower() == name.lower().encode()
+        ]
 
     def value(self, name: str) -> str | None:
         """A header's one value; None = absent; it must not be repeated."""
@@ -46,7 +50,9 @@ class Answer:
         return json.loads(self.body)
 
 
-def request(method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None) -> bytes:
+def request(
+    method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
+) -> bytes:
     """A request's octets. A Host is added when none is given, Content-Length when there is a body."""
     fields = list(headers)
     if not any(name.lower() == "host" for name, _ in fields):

@@ -26,7 +26,9 @@ def outcome(policy: Path) -> str:
 def _complete(resolved: Resolved) -> str:
     lines = [f"ok: {resolved.policy.name}, {resolved.mode}"]
     for route in resolved.routes:
-        lines.append(f"route {route.name}: {_plain(route.match)}{f' mode={route.mode}' if route.mode else ''}")
+        lines.append(
+            f"route {route.name}: {_plain(route.match)}{f' mode={route.mode}' if route.mode else ''}"
+        )
         lines.extend(f"  {_rule(named)}" for named in route.rules)
     return "\n".join(lines) + "\n"
 

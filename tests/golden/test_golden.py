@@ -14,7 +14,9 @@ from sidecar.source import MAX_BYTES, load_policy, preset_texts, read
 from tests.golden import POLICIES, outcome
 
 SCHEMA = Draft202012Validator(schema())
-ACCEPTED = [policy for policy in POLICIES if policy.with_suffix(".txt").read_text("utf-8").startswith("ok:")]
+ACCEPTED = [
+    policy for policy in POLICIES if policy.with_suffix(".txt").read_text("utf-8").startswith("ok:")
+]
 BEYOND_A_SCHEMA = {
     "aliases-bomb", "append-once-only", "cookie-rules", "deep-nesting", "directives", "duplicate-keys", "empty", "header-names", "header-values",
     "incomplete-rules", "leading-zeros", "lost-layers", "merge-keys", "methods-and-paths", "not-utf-8", "not-yaml", "odd-keys", "route-names",
@@ -34,7 +36,9 @@ def test_every_golden_text_has_its_policy():
     folder = POLICIES[0].parent
 
     assert {path.stem for path in folder.glob("*.txt")} == {policy.stem for policy in POLICIES}
-    assert BEYOND_A_SCHEMA | {policy.stem for policy in ACCEPTED} <= {policy.stem for policy in POLICIES}
+    assert BEYOND_A_SCHEMA | {policy.stem for policy in ACCEPTED} <= {
+        policy.stem for policy in POLICIES
+    }
 
 
 def test_problems_stand_in_the_order_of_the_text():
@@ -45,7 +49,10 @@ def test_problems_stand_in_the_order_of_the_text():
         except PolicyError as error:
             places = [(problem.line, problem.column) for problem in error.problems]
             assert places == sorted(places), policy.stem
-            assert all(problem.file == policy.name and problem.severity == "error" for problem in error.problems)
+            assert all(
+                problem.file == policy.name and problem.severity == "error"
+                for problem in error.problems
+            )
 
 
 def test_a_file_of_two_mebibytes_is_refused_unread():
@@ -53,7 +60,10 @@ def test_a_file_of_two_mebibytes_is_refused_unread():
     with pytest.raises(PolicyError) as caught:
         load_policy(b"version: 1\n" + b"#" * (2 << 20), "big.yaml")
 
-    assert str(caught.value) == f"big.yaml: error: the file is 2097163 bytes long; at most {MAX_BYTES} are read"
+    assert (
+        str(caught.value)
+        == f"big.yaml: error: the file is 2097163 bytes long; at most {MAX_BYTES} are read"
+    )
 
 
 def test_the_schema_is_a_schema():
@@ -82,7 +92,15 @@ def test_presets_are_policies_by_schema_and_by_check(name: str):
     assert [error.message for error in SCHEMA.iter_errors(read(text, name).data)] == []
 
 
-@pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy not in ACCEPTED and policy.stem not in BEYOND_A_SCHEMA], ids=lambda policy: policy.stem)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        policy
+        for policy in POLICIES
+        if policy not in ACCEPTED and policy.stem not in BEYOND_A_SCHEMA
+    ],
+    ids=lambda policy: policy.stem,
+)
 def test_the_schema_refuses_what_a_schema_can(policy: Path):
     """An editor marks unknown words, wrong types and missing keys as they are written."""
     assert list(SCHEMA.iter_errors(read(policy.read_bytes(), "").data))
@@ -90,6 +108,11 @@ def test_the_schema_refuses_what_a_schema_can(policy: Path):
 
 def test_every_key_is_documented():
     """Each key of the schema has a description: it is the reference."""
-    described = [(name, key) for name, noun in {"Policy": schema(), **schema()["$defs"]}.items() for key, value in noun.get("properties", {}).items() if not value.get("description")]
+    described = [
+        (name, key)
+        for name, noun in {"Policy": schema(), **schema()["$defs"]}.items()
+        for key, value in noun.get("properties", {}).items()
+        if not value.get("description")
+    ]
 
     assert described == []

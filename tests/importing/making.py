@@ -15,22 +15,44 @@ Fields = list[tuple[str, str]]
 
 def imported(form: str, text: str, **others: str) -> Imported:
     """A text of a format as a policy; further files by name, with _ for a dot."""
-    name = {"traefik": "traefik.yaml", "ingress": "ingress.yaml", "caddy": "Caddyfile"}.get(form, "site.conf")
-    return convert({name: textwrap.dedent(text), **{other.replace("_", "."): textwrap.dedent(more) for other, more in others.items()}}, form)
+    name = {"traefik": "traefik.yaml", "ingress": "ingress.yaml", "caddy": "Caddyfile"}.get(
+        form, "site.conf"
+    )
+    return convert(
+        {
+            name: textwrap.dedent(text),
+            **{other.replace("_", "."): textwrap.dedent(more) for other, more in others.items()},
+        },
+        form,
+    )
 
 
 def enforced(policy: Imported) -> Plan:
     """The plan of a policy as if it were promoted whole."""
-    return compile_policy(load_policy(policy.policy_yaml.replace("mode: report-only", "mode: enforce", 1).encode(), "policy.yaml"))
+    return compile_policy(
+        load_policy(
+            policy.policy_yaml.replace("mode: report-only", "mode: enforce", 1).encode(),
+            "policy.yaml",
+        )
+    )
 
 
 def answered(
-    plan: Plan | Imported, path: str = "/", *fields: tuple[str, str], status: int = 200, host: str = "example.com", scheme: str = "https", request: Fields | None = None
+    plan: Plan | Imported,
+    path: str = "/",
+    *fields: tuple[str, str],
+    status: int = 200,
+    host: str = "example.com",
+    scheme: str = "https",
+    request: Fields | None = None,
 ) -> Fields:
     """The header lines that leave for an answer of the service."""
     plan = enforced(plan) if isinstance(plan, Imported) else plan
     facts = Facts("GET", host, path, scheme, raw(request or []), status, raw(list(fields)))
-    return [(name.decode(), value.decode()) for name, value in decide(plan.route(host, "GET", path), facts).fields]
+    return [
+        (name.decode(), value.decode())
+        for name, value in decide(plan.route(host, "GET", path), facts).fields
+    ]
 
 
 def raw(fields: Fields) -> list[tuple[bytes, bytes]]:

@@ -12,7 +12,17 @@ Lines = list[tuple[str, str]]
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 ANSWERS: dict[str, tuple[int, Lines]] = {
-    "page": (200, [HTML, ("Server", "gunicorn"), ("X-Powered-By", "Express"), ("Vary", "Cookie"), ("Set-Cookie", "session=1; Path=/"), ("Set-Cookie", "theme=dark")]),
+    "page": (
+        200,
+        [
+            HTML,
+            ("Server", "gunicorn"),
+            ("X-Powered-By", "Express"),
+            ("Vary", "Cookie"),
+            ("Set-Cookie", "session=1; Path=/"),
+            ("Set-Cookie", "theme=dark"),
+        ],
+    ),
     "hardened": (
         200,
         [
@@ -28,8 +38,24 @@ ANSWERS: dict[str, tuple[int, Lines]] = {
             ("Access-Control-Allow-Origin", "https://a.example"),
         ],
     ),
-    "data": (200, [("Content-Type", "application/json"), ("X-Powered-By", "PHP/8.2"), ("X-Request-Id", "7"), ("Cache-Control", "no-cache")]),
-    "style": (200, [("Content-Type", "text/css"), ("ETag", '"abc"'), ("Cache-Control", "public"), ("Vary", "Accept-Encoding")]),
+    "data": (
+        200,
+        [
+            ("Content-Type", "application/json"),
+            ("X-Powered-By", "PHP/8.2"),
+            ("X-Request-Id", "7"),
+            ("Cache-Control", "no-cache"),
+        ],
+    ),
+    "style": (
+        200,
+        [
+            ("Content-Type", "text/css"),
+            ("ETag", '"abc"'),
+            ("Cache-Control", "public"),
+            ("Vary", "Accept-Encoding"),
+        ],
+    ),
     "created": (201, [("Content-Type", "application/json"), ("X-Runtime", "0.1")]),
     "empty": (204, [("X-Powered-By", "Express")]),
     "moved": (302, [HTML, ("Location", "/login")]),

@@ -14,7 +14,19 @@ from pathlib import Path
 
 MORE = Path("/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so")
 MODULES = Path("/usr/lib/apache2/modules")
-_APACHE_MODULES = ("mpm_event", "authz_core", "headers", "setenvif", "rewrite", "proxy", "proxy_http", "alias", "dir", "mime", "expires")
+_APACHE_MODULES = (
+    "mpm_event",
+    "authz_core",
+    "headers",
+    "setenvif",
+    "rewrite",
+    "proxy",
+    "proxy_http",
+    "alias",
+    "dir",
+    "mime",
+    "expires",
+)
 
 BINARIES = {"nginx": "nginx", "apache": "apache2", "caddy": "caddy"}
 
@@ -22,7 +34,12 @@ BINARIES = {"nginx": "nginx", "apache": "apache2", "caddy": "caddy"}
 def installed(form: str) -> bool:
     """True when the server of a format is there, with the modules that the configurations need."""
     binary = shutil.which(BINARIES[form], path=f"{os.environ['PATH']}:/usr/sbin")
-    return binary is not None and {"nginx": MORE, "apache": MODULES / "mod_headers.so", "caddy": Path(binary)}[form].exists()
+    return (
+        binary is not None
+        and {"nginx": MORE, "apache": MODULES / "mod_headers.so", "caddy": Path(binary)}[
+            form
+        ].exists()
+    )
 
 
 def _nginx(folder: Path, text: str) -> Sequence[str]:
@@ -37,7 +54,11 @@ def _nginx(folder: Path, text: str) -> Sequence[str]:
 
 def _apache(folder: Path, text: str) -> Sequence[str]:
     main = folder / "httpd.conf"
-    modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in _APACHE_MODULES if (MODULES / f"mod_{name}.so").exists())
+    modules = "\n".join(
+        f"LoadModule {name}_module {MODULES}/mod_{name}.so"
+        for name in _APACHE_MODULES
+        if (MODULES / f"mod_{name}.so").exists()
+    )
     main.write_text(
         f"ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nMutex posixsem\nServerName localhost\n{modules}\n"
         f"<IfModule !authz_core_module>\n</IfModule>\nTypesConfig /etc/mime.types\n{text}\n"
@@ -55,10 +76,18 @@ def _caddy(folder: Path, text: str) -> Sequence[str]:
 def server(form: str, folder: Path, text: str, port: int) -> Iterator[None]:
     """The server with this configuration, from when it accepts on `port` to its end."""
     command = {"nginx": _nginx, "apache": _apache, "caddy": _caddy}[form](folder, text)
-    environ = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}
+    environ = {
+        **os.environ,
+        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "HOME": str(folder),
+    }
     output = folder / "output"
     with output.open("wb") as log:
-        process = subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env=environ, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
     try:
         _accepting(process, port, output)
         yield

@@ -58,33 +58,87 @@ def test_conditions(condition: str, held: dict[str, object], not_held: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("kind", "held"), [("text/html", True), ("TEXT/HTML; charset=utf-8", True), ("image/svg+xml", True), ("application/pdf", True), ("text/css", False)]
+    ("kind", "held"),
+    [
+        ("text/html", True),
+        ("TEXT/HTML; charset=utf-8", True),
+        ("image/svg+xml", True),
+        ("application/pdf", True),
+        ("text/css", False),
+    ],
 )
 def test_content_type(kind: str, held: bool) -> None:
     """A search in the content type becomes media types, with * for what may stand around."""
-    plan = enforced(imported("apache", r'Header set X-A 1 "expr=%{CONTENT_TYPE} =~ m#text\/html|application\/pdf|xml#i"'))
+    plan = enforced(
+        imported(
+            "apache",
+            r'Header set X-A 1 "expr=%{CONTENT_TYPE} =~ m#text\/html|application\/pdf|xml#i"',
+        )
+    )
     assert (("X-A", "1") in answered(plan, "/", ("Content-Type", kind))) is held
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("Header set X-A %t", "1: Header set X-A %t: a value that httpd computes for each answer cannot be carried"),
-        ("Header set X-A ${NOT_DEFINED}", "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each answer cannot be carried"),
-        ("Header set X-A 1 env=bot", "1: Header set X-A 1 env=bot: the condition cannot be said as `when`"),
+        (
+            "Header set X-A %t",
+            "1: Header set X-A %t: a value that httpd computes for each answer cannot be carried",
+        ),
+        (
+            "Header set X-A ${NOT_DEFINED}",
+            "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each answer cannot be carried",
+        ),
+        (
+            "Header set X-A 1 env=bot",
+            "1: Header set X-A 1 env=bot: the condition cannot be said as `when`",
+        ),
         ("Header edit X-A a b", "1: Header edit X-A a b: a policy does not edit parts of a value"),
-        ("Header edit Set-Cookie (.*) $1;Path=/", "1: Header edit Set-Cookie (.*) $1;Path=/: a policy does not edit parts of a value"),
-        ("Header frobnicate X-A", "1: Header frobnicate X-A: not a Header statement that httpd knows"),
+        (
+            "Header edit Set-Cookie (.*) $1;Path=/",
+            "1: Header edit Set-Cookie (.*) $1;Path=/: a policy does not edit parts of a value",
+        ),
+        (
+            "Header frobnicate X-A",
+            "1: Header frobnicate X-A: not a Header statement that httpd knows",
+        ),
         ("Header unset X-*", "1: Header unset X-*: names with * cannot be carried"),
-        ("Header set X-B 1\nExpiresDefault 'access plus 1 day'", "2: expiresdefault access plus 1 day: Expires and Cache-Control with a date that moves are not carried"),
-        ("<LocationMatch ^/[a-z]+>\nHeader set X-A 1\n</LocationMatch>", "1: <locationmatch ^/[a-z]+> cannot be said as path globs or as `when`; not carried: X-A"),
-        ("<If \"%{HTTP_HOST} == 'a'\">\nHeader always set X-A 1\n</If>", "1: <if %{HTTP_HOST} == 'a'> cannot be said as path globs or as `when`; not carried: X-A"),
-        ("<IfModule !mod_x.c>\nHeader set X-A 1\n</IfModule>", "1: <ifmodule !mod_x.c> is taken as not so; not carried: X-A"),
-        ("<DirectoryMatch x>\nHeader set X-A 1\n</DirectoryMatch>", "1: <directorymatch x> cannot be said as path globs or as `when`; not carried: X-A"),
-        ("DocumentRoot /srv\n<Directory /etc>\nHeader set X-A 1\n</Directory>", "2: <directory /etc> cannot be said as path globs or as `when`; not carried: X-A"),
-        ("Include other.conf", "1: other.conf is not among the given files; its headers are not carried"),
-        ("<VirtualHost *:80>\nRedirect / https://a/\nHeader set X-A 1\n</VirtualHost>", "1: this host answers by itself (Redirect); headers of such answers are not the service's"),
-        ("Header always set X-A 1\nHeader always set X-A 2 env=HTTPS", "2: Header always set X-A works on a line with other conditions"),
+        (
+            "Header set X-B 1\nExpiresDefault 'access plus 1 day'",
+            "2: expiresdefault access plus 1 day: Expires and Cache-Control with a date that moves are not carried",
+        ),
+        (
+            "<LocationMatch ^/[a-z]+>\nHeader set X-A 1\n</LocationMatch>",
+            "1: <locationmatch ^/[a-z]+> cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "<If \"%{HTTP_HOST} == 'a'\">\nHeader always set X-A 1\n</If>",
+            "1: <if %{HTTP_HOST} == 'a'> cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "<IfModule !mod_x.c>\nHeader set X-A 1\n</IfModule>",
+            "1: <ifmodule !mod_x.c> is taken as not so; not carried: X-A",
+        ),
+        (
+            "<DirectoryMatch x>\nHeader set X-A 1\n</DirectoryMatch>",
+            "1: <directorymatch x> cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "DocumentRoot /srv\n<Directory /etc>\nHeader set X-A 1\n</Directory>",
+            "2: <directory /etc> cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "Include other.conf",
+            "1: other.conf is not among the given files; its headers are not carried",
+        ),
+        (
+            "<VirtualHost *:80>\nRedirect / https://a/\nHeader set X-A 1\n</VirtualHost>",
+            "1: this host answers by itself (Redirect); headers of such answers are not the service's",
+        ),
+        (
+            "Header always set X-A 1\nHeader always set X-A 2 env=HTTPS",
+            "2: Header always set X-A works on a line with other conditions",
+        ),
     ],
 )
 def test_what_is_lost(text: str, told: str) -> None:
@@ -94,8 +148,12 @@ def test_what_is_lost(text: str, told: str) -> None:
 
 def test_cookie_edit() -> None:
     """The usual edit of Set-Cookie becomes a cookie rule."""
-    policy = imported("apache", 'Header edit Set-Cookie ^(.*)$ "$1; Secure; HttpOnly; SameSite=lax"')
-    assert answered(policy, "/", ("Set-Cookie", "id=1")) == [("Set-Cookie", "id=1; Secure; HttpOnly; SameSite=Lax")]
+    policy = imported(
+        "apache", 'Header edit Set-Cookie ^(.*)$ "$1; Secure; HttpOnly; SameSite=lax"'
+    )
+    assert answered(policy, "/", ("Set-Cookie", "id=1")) == [
+        ("Set-Cookie", "id=1; Secure; HttpOnly; SameSite=Lax")
+    ]
     assert lost(policy) == []
     assert len(differing(policy)) == 1
 
@@ -120,15 +178,27 @@ def test_folders() -> None:
             """,
         )
     )
-    told = {path: sorted(name for name, _ in answered(plan, path)) for path in ("/", "/admin", "/admin/x", "/adminx", "/docs/api/x", "/docs/x")}
-    assert told == {"/": ["X-All"], "/admin": ["X-Admin", "X-All"], "/admin/x": ["X-Admin", "X-All"], "/adminx": ["X-All"], "/docs/api/x": ["X-All", "X-Api"], "/docs/x": ["X-All"]}
+    told = {
+        path: sorted(name for name, _ in answered(plan, path))
+        for path in ("/", "/admin", "/admin/x", "/adminx", "/docs/api/x", "/docs/x")
+    }
+    assert told == {
+        "/": ["X-All"],
+        "/admin": ["X-Admin", "X-All"],
+        "/admin/x": ["X-Admin", "X-All"],
+        "/adminx": ["X-All"],
+        "/docs/api/x": ["X-All", "X-Api"],
+        "/docs/x": ["X-All"],
+    }
 
 
 def test_folder_without_root() -> None:
     """Without DocumentRoot a folder is taken for the site, and that is told."""
     policy = imported("apache", "<Directory /var/www>\nHeader set X-A 1\n</Directory>")
     assert answered(policy, "/any") == [("X-A", "1")]
-    assert differing(policy) == ["1: <Directory /var/www> is taken for the whole site: no DocumentRoot or Alias is given"]
+    assert differing(policy) == [
+        "1: <Directory /var/www> is taken for the whole site: no DocumentRoot or Alias is given"
+    ]
 
 
 def test_sections_in_order() -> None:
@@ -145,7 +215,11 @@ def test_sections_in_order() -> None:
         Header set X-A server
         """,
     )
-    assert [dict(answered(policy, path))["X-A"] for path in ("/a/x.js", "/x.js", "/y")] == ["location", "files", "server"]
+    assert [dict(answered(policy, path))["X-A"] for path in ("/a/x.js", "/x.js", "/y")] == [
+        "location",
+        "files",
+        "server",
+    ]
 
 
 def test_hosts() -> None:
@@ -167,7 +241,13 @@ def test_hosts() -> None:
             """,
         )
     )
-    for host, expected in (("a.example", "a"), ("b.example", "b"), ("x.b.example", "b"), ("b.net", "b"), ("other", "a")):
+    for host, expected in (
+        ("a.example", "a"),
+        ("b.example", "b"),
+        ("x.b.example", "b"),
+        ("b.net", "b"),
+        ("other", "a"),
+    ):
         assert dict(answered(plan, host=host)) == {"X-Main": "1", "X-H": expected}
 
 
@@ -227,10 +307,17 @@ def covers(kind: str, text: str, path: str) -> bool:
 @given(SECTIONS, st.lists(PATHS, min_size=1, max_size=6))
 def test_section_law(sections: list[tuple[str, str]], paths: list[str]) -> None:
     """For any sections and any path the policy writes the headers of just those sections that cover the path."""
-    blocks = "\n".join(f'<{kind} "{text}">\nHeader set X-{position} 1\n</{kind}>' for position, (kind, text) in enumerate(sections))
+    blocks = "\n".join(
+        f'<{kind} "{text}">\nHeader set X-{position} 1\n</{kind}>'
+        for position, (kind, text) in enumerate(sections)
+    )
     plan = enforced(imported("apache", f"Header set X-Server 1\n{blocks}"))
     for path in paths:
-        expected = {f"X-{position}" for position, (kind, text) in enumerate(sections) if covers(kind, text, path)}
+        expected = {
+            f"X-{position}"
+            for position, (kind, text) in enumerate(sections)
+            if covers(kind, text, path)
+        }
         assert {name for name, _ in answered(plan, path)} == {"X-Server"} | expected
 
 

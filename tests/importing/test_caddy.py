@@ -43,7 +43,12 @@ def test_moments(body: str, service: Fields, expected: Fields) -> None:
 @pytest.mark.parametrize("block", ["handle", "handle_path", "route"])
 def test_first_proxy_answers(block: str) -> None:
     """A proxy inside a block ends the way: what stands behind the block counts for other paths only."""
-    plan = enforced(imported("caddy", f"a.example {{\n{block} /a* {{\n reverse_proxy app\n}}\nreverse_proxy app {{\n header_down X-A 1\n}}\n}}"))
+    plan = enforced(
+        imported(
+            "caddy",
+            f"a.example {{\n{block} /a* {{\n reverse_proxy app\n}}\nreverse_proxy app {{\n header_down X-A 1\n}}\n}}",
+        )
+    )
     assert (answered(plan, "/a"), answered(plan, "/b")) == ([], [("X-A", "1")])
 
 
@@ -51,7 +56,9 @@ def test_defaults_of_one_block() -> None:
     """Several defaults in a block hang together in Caddy; here each counts alone, and that is told."""
     policy = imported("caddy", "a.example {\n header {\n ?X-A 1\n ?X-B 2\n }\n}")
     assert answered(policy, "/", ("X-A", "0")) == [("X-A", "0"), ("X-B", "2")]
-    assert differing(policy) == ["2: X-A, X-B: Caddy writes defaults of one block only where none of them stands; the policy decides for each"]
+    assert differing(policy) == [
+        "2: X-A, X-B: Caddy writes defaults of one block only where none of them stands; the policy decides for each"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,10 @@ def test_path_matchers(matcher: str, held: list[str], not_held: list[str]) -> No
 def test_matchers_that_become_conditions() -> None:
     """Request headers and the protocol become `when`."""
     plan = enforced(
-        imported("caddy", "a.example {\n@c {\nheader Origin https://*\nheader !X-No\nheader X-Any *\nprotocol https\n}\nheader @c X-A 1\n}")
+        imported(
+            "caddy",
+            "a.example {\n@c {\nheader Origin https://*\nheader !X-No\nheader X-Any *\nprotocol https\n}\nheader @c X-A 1\n}",
+        )
     )
     asked: Fields = [("Origin", "https://b"), ("X-Any", "1")]
     assert answered(plan, request=asked) == [("X-A", "1")]
@@ -92,15 +102,42 @@ def test_matchers_that_become_conditions() -> None:
         ("header X-A {$ENV:x}", "2: X-A: the placeholder {$ENV:x} cannot be carried"),
         ("header X-A a b", "2: X-A: a policy does not replace parts of a value"),
         ("header -X-*", "2: -X-*: names with * cannot be carried"),
-        ("header {\n X-A 1\n match status 404\n}", "2: header with match: conditions on the answer are not carried, nor the headers"),
-        ("@m method POST\nheader @m X-A 1", "3: header @m: the matcher cannot be said as path globs or as `when`; not carried: X-A"),
-        ("@m path /a/*/b\nheader @m {\n -X-A\n}", "3: header @m: the matcher cannot be said as path globs or as `when`; not carried: X-A"),
-        ("@m protocol https\nhandle @m {\n header X-A 1\n}", "3: handle @m: the matcher cannot be said as path globs or as `when`; not carried: X-A"),
-        ("header @nowhere X-A 1", "2: header @nowhere: the matcher cannot be said as path globs or as `when`; not carried: X-A"),
-        ("import gone", "2: import gone: no such snippet or file is given; its headers are not carried"),
-        ("handle_errors {\n header X-A 1\n}", "2: handle_errors: headers of Caddy's own error answers are not carried"),
-        ("respond hello\nheader X-A 1", "1: this site answers by itself (redir, respond); headers of such answers are not the service's"),
-        ("header Set-Cookie a=b\nheader >Set-Cookie c=d", "3: Set-Cookie: action 'set' would overwrite the service's cookies"),
+        (
+            "header {\n X-A 1\n match status 404\n}",
+            "2: header with match: conditions on the answer are not carried, nor the headers",
+        ),
+        (
+            "@m method POST\nheader @m X-A 1",
+            "3: header @m: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "@m path /a/*/b\nheader @m {\n -X-A\n}",
+            "3: header @m: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "@m protocol https\nhandle @m {\n header X-A 1\n}",
+            "3: handle @m: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "header @nowhere X-A 1",
+            "2: header @nowhere: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+        ),
+        (
+            "import gone",
+            "2: import gone: no such snippet or file is given; its headers are not carried",
+        ),
+        (
+            "handle_errors {\n header X-A 1\n}",
+            "2: handle_errors: headers of Caddy's own error answers are not carried",
+        ),
+        (
+            "respond hello\nheader X-A 1",
+            "1: this site answers by itself (redir, respond); headers of such answers are not the service's",
+        ),
+        (
+            "header Set-Cookie a=b\nheader >Set-Cookie c=d",
+            "3: Set-Cookie: action 'set' would overwrite the service's cookies",
+        ),
     ],
 )
 def test_what_is_lost(text: str, told: str) -> None:
@@ -128,17 +165,29 @@ def test_ways_to_write_a_site(text: str) -> None:
 
 def test_imported_file() -> None:
     """A given file that another imports counts there alone."""
-    policy = imported("caddy", "a.example {\n handle /a {\n import common.caddy\n }\n}", common_caddy="header X-A 1")
+    policy = imported(
+        "caddy",
+        "a.example {\n handle /a {\n import common.caddy\n }\n}",
+        common_caddy="header X-A 1",
+    )
     assert (answered(policy, "/a"), answered(policy, "/b")) == ([("X-A", "1")], [])
 
 
 def test_sites_by_host() -> None:
     """Of several sites each answers for its hosts alone; one without host for all others."""
-    text = "a.example, http://c.example:8080 {\n header X-S a\n}\n*.a.example {\n header X-S wild\n}\n"
+    text = (
+        "a.example, http://c.example:8080 {\n header X-S a\n}\n*.a.example {\n header X-S wild\n}\n"
+    )
     plan = enforced(imported("caddy", text))
-    assert [dict(answered(plan, host=host)).get("X-S") for host in ("a.example", "c.example", "x.a.example", "b.net")] == ["a", "a", "wild", None]
+    assert [
+        dict(answered(plan, host=host)).get("X-S")
+        for host in ("a.example", "c.example", "x.a.example", "b.net")
+    ] == ["a", "a", "wild", None]
     with_rest = enforced(imported("caddy", f"{text}:80 {{\n header X-S rest\n}}"))
-    assert [dict(answered(with_rest, host=host)).get("X-S") for host in ("a.example", "b.net")] == ["a", "rest"]
+    assert [dict(answered(with_rest, host=host)).get("X-S") for host in ("a.example", "b.net")] == [
+        "a",
+        "rest",
+    ]
 
 
 @pytest.mark.parametrize("text", ["a {\n", "}\n", 'a {\n header X "1\n}'])
@@ -154,13 +203,26 @@ def test_circular_imports() -> None:
         imported("caddy", "(s) {\n import s\n}\na.example {\n import s\n}")
 
 
-HANDLES = st.lists(PATHS.flatmap(lambda path: st.sampled_from([path, f"{path}*"])), max_size=4, unique=True)
+HANDLES = st.lists(
+    PATHS.flatmap(lambda path: st.sampled_from([path, f"{path}*"])), max_size=4, unique=True
+)
 
 
 def caddy_handle(handles: list[str], path: str) -> int | None:
     """Which handle answers, by Caddy's own order: longer paths first."""
     ranked = sorted(range(len(handles)), key=lambda position: -len(handles[position].rstrip("*")))
-    return next((position for position in ranked if (path.startswith(handles[position][:-1]) if handles[position].endswith("*") else path == handles[position])), None)
+    return next(
+        (
+            position
+            for position in ranked
+            if (
+                path.startswith(handles[position][:-1])
+                if handles[position].endswith("*")
+                else path == handles[position]
+            )
+        ),
+        None,
+    )
 
 
 @given(HANDLES, HANDLES, st.lists(PATHS, min_size=1, max_size=6))
@@ -168,11 +230,17 @@ def test_handle_law(handles: list[str], matched: list[str], paths: list[str]) ->
     """For any paths, headers of one handle at most count, and those of every header directive that matches."""
     # Of /a and /a* Caddy takes the former for /a; they are the same length, so only one of them is asked for.
     handles = [path for path in handles if not (path.endswith("*") and path[:-1] in handles)]
-    body = [f"handle {path} {{\n header X-H {position}\n}}" for position, path in enumerate(handles)]
+    body = [
+        f"handle {path} {{\n header X-H {position}\n}}" for position, path in enumerate(handles)
+    ]
     body += [f"header {path} X-{position} 1" for position, path in enumerate(matched)]
     plan = enforced(imported("caddy", "\n".join(["a.example {", *body, "header X-Site 1", "}"])))
     for path in paths:
         told = dict(answered(plan, path))
         found = caddy_handle(handles, path)
         assert told.pop("X-H", None) == (None if found is None else str(found))
-        assert set(told) == {"X-Site"} | {f"X-{position}" for position, one in enumerate(matched) if (path.startswith(one[:-1]) if one.endswith("*") else path == one)}
+        assert set(told) == {"X-Site"} | {
+            f"X-{position}"
+            for position, one in enumerate(matched)
+            if (path.startswith(one[:-1]) if one.endswith("*") else path == one)
+        }

@@ -28,8 +28,13 @@ def test_policy_and_notes(config: Path) -> None:
     """The policy is all of stdout, the notes stand on stderr with file and line, and the exit code is 0."""
     result = run(config)
     assert result.exit_code == 0
-    assert [named.name for named in load_policy(result.stdout.encode(), "p").routes[-1].rules] == ["x-a"]
-    assert f"{config}:2: warning: add_header X-B: the variable $host cannot be carried" in result.stderr
+    assert [named.name for named in load_policy(result.stdout.encode(), "p").routes[-1].rules] == [
+        "x-a"
+    ]
+    assert (
+        f"{config}:2: warning: add_header X-B: the variable $host cannot be carried"
+        in result.stderr
+    )
 
 
 def test_strict(config: Path) -> None:
@@ -57,7 +62,10 @@ def test_json(config: Path) -> None:
     told = json.loads(run(config, "--json").stdout)
     assert told["from"] == "nginx"
     assert load_policy(told["policy"].encode(), "p").mode == "report-only"
-    assert [(note["line"], note["severity"]) for note in told["notes"]] == [(1, "info"), (2, "warning")]
+    assert [(note["line"], note["severity"]) for note in told["notes"]] == [
+        (1, "info"),
+        (2, "warning"),
+    ]
 
 
 def test_stdin() -> None:

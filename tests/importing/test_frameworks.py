@@ -56,7 +56,10 @@ const response = { setHeader: (name, value) => { headers[name] = value; }, remov
 
 def test_helmet_defaults() -> None:
     """helmet() alone is every default of release 8, and X-Powered-By is gone."""
-    assert dict(answered(imported("helmet", "app.use(helmet());"), "/", ("X-Powered-By", "Express"))) == HELMET_DEFAULTS
+    assert (
+        dict(answered(imported("helmet", "app.use(helmet());"), "/", ("X-Powered-By", "Express")))
+        == HELMET_DEFAULTS
+    )
 
 
 @pytest.mark.parametrize("call", HELMET)
@@ -69,22 +72,56 @@ def test_helmet_beside_the_library(call: str) -> None:
     if ran.returncode and "Cannot find module" in ran.stderr:
         pytest.skip("helmet is not where node looks for it (NODE_PATH)")
     assert ran.returncode == 0, ran.stderr
-    assert dict(answered(imported("helmet", f"app.use({call});"), "/", ("X-Powered-By", "Express"))) == json.loads(ran.stdout)
+    assert dict(
+        answered(imported("helmet", f"app.use({call});"), "/", ("X-Powered-By", "Express"))
+    ) == json.loads(ran.stdout)
 
 
 @pytest.mark.parametrize(
     ("text", "header", "expected"),
     [
         ('{"frameguard": {"action": "deny"}}', "X-Frame-Options", "DENY"),
-        ("const YEAR = 365 * 24 * 60 * 60;\nconst hsts = { maxAge: YEAR };\napp.use(helmet({ hsts }));", "Strict-Transport-Security", None),
-        ("const YEAR = 365 * 24 * 60 * 60;\nconst hsts = { maxAge: YEAR };\napp.use(helmet({ hsts: hsts }));", "Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
+        (
+            "const YEAR = 365 * 24 * 60 * 60;\nconst hsts = { maxAge: YEAR };\napp.use(helmet({ hsts }));",
+            "Strict-Transport-Security",
+            None,
+        ),
+        (
+            "const YEAR = 365 * 24 * 60 * 60;\nconst hsts = { maxAge: YEAR };\napp.use(helmet({ hsts: hsts }));",
+            "Strict-Transport-Security",
+            "max-age=31536000; includeSubDomains",
+        ),
         ("fastify.register(helmet, { frameguard: false })", "X-Frame-Options", None),
-        ("app.use(helmet({ frameguard: false }));\napp.use(helmet.frameguard());", "X-Frame-Options", "SAMEORIGIN"),
-        ("app.use(helmet({ /* none */ xFrameOptions: false, // none\n }));", "X-Frame-Options", None),
-        ("app.use(helmet({ contentSecurityPolicy: { directives: { scriptSrc: [(req, res) => `'nonce-${res.locals.n}'`] } } }));", "Content-Security-Policy", None),
-        ("app.use(helmet({ referrerPolicy: isDev ? false : true, noSniff: true }));", "Referrer-Policy", None),
-        ("app.use(helmet({ referrerPolicy: isDev ? false : true, noSniff: true }));", "X-Content-Type-Options", "nosniff"),
-        ("app.use(helmet({ hsts: { maxAge: 1_000 } }));", "Strict-Transport-Security", "max-age=1000; includeSubDomains"),
+        (
+            "app.use(helmet({ frameguard: false }));\napp.use(helmet.frameguard());",
+            "X-Frame-Options",
+            "SAMEORIGIN",
+        ),
+        (
+            "app.use(helmet({ /* none */ xFrameOptions: false, // none\n }));",
+            "X-Frame-Options",
+            None,
+        ),
+        (
+            "app.use(helmet({ contentSecurityPolicy: { directives: { scriptSrc: [(req, res) => `'nonce-${res.locals.n}'`] } } }));",
+            "Content-Security-Policy",
+            None,
+        ),
+        (
+            "app.use(helmet({ referrerPolicy: isDev ? false : true, noSniff: true }));",
+            "Referrer-Policy",
+            None,
+        ),
+        (
+            "app.use(helmet({ referrerPolicy: isDev ? false : true, noSniff: true }));",
+            "X-Content-Type-Options",
+            "nosniff",
+        ),
+        (
+            "app.use(helmet({ hsts: { maxAge: 1_000 } }));",
+            "Strict-Transport-Security",
+            "max-age=1000; includeSubDomains",
+        ),
     ],
 )
 def test_helmet_texts(text: str, header: str, expected: str | None) -> None:
@@ -94,7 +131,10 @@ def test_helmet_texts(text: str, header: str, expected: str | None) -> None:
 
 def test_helmet_what_is_lost() -> None:
     """What cannot be known without running the program is told with its line."""
-    policy = imported("helmet", "app.use(helmet({\n  hsts: { maxAge: age() },\n  nonsense: 1,\n  ...more,\n}));\napp.use(helmet(options));")
+    policy = imported(
+        "helmet",
+        "app.use(helmet({\n  hsts: { maxAge: age() },\n  nonsense: 1,\n  ...more,\n}));\napp.use(helmet(options));",
+    )
     assert lost(policy) == [
         "2: strictTransportSecurity: the value of Strict-Transport-Security cannot be known without running the program",
         "3: 'nonsense' is no option of Helmet that can be read",
@@ -105,14 +145,39 @@ def test_helmet_what_is_lost() -> None:
 
 TALISMAN: list[dict[str, Any]] = [
     {},
-    {"frame_options": "DENY", "content_security_policy": {"default-src": ["'self'", "a.example"], "img-src": "*"}},
+    {
+        "frame_options": "DENY",
+        "content_security_policy": {"default-src": ["'self'", "a.example"], "img-src": "*"},
+    },
     {"content_security_policy": "default-src 'self'; img-src *", "referrer_policy": "same-origin"},
-    {"content_security_policy": None, "x_xss_protection": True, "force_file_save": True, "x_content_type_options": False},
-    {"strict_transport_security_max_age": 60, "strict_transport_security_preload": True, "strict_transport_security_include_subdomains": False},
-    {"strict_transport_security": False, "permissions_policy": {"camera": "()", "usb": "(self)"}, "document_policy": {"oversized-images": "?0"}},
-    {"permissions_policy": "camera=()", "feature_policy": {"camera": "'none'"}, "frame_options": "ALLOW-FROM", "frame_options_allow_from": "a.example"},
+    {
+        "content_security_policy": None,
+        "x_xss_protection": True,
+        "force_file_save": True,
+        "x_content_type_options": False,
+    },
+    {
+        "strict_transport_security_max_age": 60,
+        "strict_transport_security_preload": True,
+        "strict_transport_security_include_subdomains": False,
+    },
+    {
+        "strict_transport_security": False,
+        "permissions_policy": {"camera": "()", "usb": "(self)"},
+        "document_policy": {"oversized-images": "?0"},
+    },
+    {
+        "permissions_policy": "camera=()",
+        "feature_policy": {"camera": "'none'"},
+        "frame_options": "ALLOW-FROM",
+        "frame_options_allow_from": "a.example",
+    },
     {"content_security_policy_report_only": True, "content_security_policy_report_uri": "/csp"},
-    {"session_cookie_samesite": "Strict", "session_cookie_http_only": False, "permissions_policy": {}},
+    {
+        "session_cookie_samesite": "Strict",
+        "session_cookie_http_only": False,
+        "permissions_policy": {},
+    },
 ]
 
 
@@ -129,7 +194,13 @@ def test_talisman_beside_the_library(options: dict[str, Any]) -> None:
         @app.get("/")
         def view() -> Any:
             flask.session["user"] = 1
-            return flask.Response("ok", headers={"X-Frame-Options": "of-the-view", "Content-Security-Policy": "of-the-view"})
+            return flask.Response(
+                "ok",
+                headers={
+                    "X-Frame-Options": "of-the-view",
+                    "Content-Security-Policy": "of-the-view",
+                },
+            )
 
         if wrapped:
             talisman.Talisman(app, **options)
@@ -137,22 +208,36 @@ def test_talisman_beside_the_library(options: dict[str, Any]) -> None:
         return [(name, value) for name, value in found if name != "Date"]
 
     call = f"Talisman(app, {', '.join(f'{name}={value!r}' for name, value in options.items())})"
-    ours = answered(imported("talisman", f"from flask_talisman import Talisman\n{call}"), "/", *lines(wrapped=False))
+    ours = answered(
+        imported("talisman", f"from flask_talisman import Talisman\n{call}"),
+        "/",
+        *lines(wrapped=False),
+    )
     assert sorted(map(shape, ours)) == sorted(map(shape, lines(wrapped=True)))
 
 
 def shape(field: tuple[str, str]) -> tuple[str, object]:
     """A line so that the order of a cookie's attributes, and its signature's time, do not count."""
     name, value = field
-    return (name, sorted(part.strip() for part in value.split(";")[1:])) if name == "Set-Cookie" else (name, [value.strip()])
+    return (
+        (name, sorted(part.strip() for part in value.split(";")[1:]))
+        if name == "Set-Cookie"
+        else (name, [value.strip()])
+    )
 
 
 def test_talisman_defaults_are_the_library_s() -> None:
     """The defaults written down here are those of the library's signature."""
     inspect = __import__("inspect")
     talisman = pytest.importorskip("flask_talisman")
-    known = {name: one.default for name, one in inspect.signature(talisman.Talisman.init_app).parameters.items() if name not in ("self", "app")}
-    assert {name: value for name, value in known.items() if not name.startswith("force_https")} == dict(DEFAULTS)
+    known = {
+        name: one.default
+        for name, one in inspect.signature(talisman.Talisman.init_app).parameters.items()
+        if name not in ("self", "app")
+    }
+    assert {
+        name: value for name, value in known.items() if not name.startswith("force_https")
+    } == dict(DEFAULTS)
 
 
 def test_talisman_what_is_lost() -> None:
@@ -181,7 +266,17 @@ def test_talisman_what_is_lost() -> None:
 
 def test_talisman_in_a_factory() -> None:
     """Talisman() without arguments is nothing yet; init_app says the rest."""
-    assert dict(answered(imported("talisman", "talisman = Talisman()\ntalisman.init_app(app, frame_options='DENY')")))["X-Frame-Options"] == "DENY"
+    assert (
+        dict(
+            answered(
+                imported(
+                    "talisman",
+                    "talisman = Talisman()\ntalisman.init_app(app, frame_options='DENY')",
+                )
+            )
+        )["X-Frame-Options"]
+        == "DENY"
+    )
 
 
 SECURE = [
@@ -208,9 +303,17 @@ def test_secure_beside_the_library(call: str) -> None:
     headers = __import__("secure.headers", fromlist=["headers"])
     names = {**vars(headers), "Secure": secure.Secure, "Preset": secure.Preset}
     expected = {one.header_name: one.header_value for one in eval(call, names).headers_list}
-    found = answered(imported("secure", f"from secure import *\nsecure_headers = {call}"), "/", ("X-Frame-Options", "of-the-view"))
+    found = answered(
+        imported("secure", f"from secure import *\nsecure_headers = {call}"),
+        "/",
+        ("X-Frame-Options", "of-the-view"),
+    )
     # An empty Server, as the presets have it, is sent by nobody: the policy removes it.
-    assert dict(found) == {name: value for name, value in {"X-Frame-Options": "of-the-view", **expected}.items() if value}
+    assert dict(found) == {
+        name: value
+        for name, value in {"X-Frame-Options": "of-the-view", **expected}.items()
+        if value
+    }
 
 
 def test_secure_presets_are_the_library_s() -> None:
@@ -221,7 +324,10 @@ def test_secure_presets_are_the_library_s() -> None:
 
 def test_secure_what_is_lost() -> None:
     """Values that must be computed and presets that are not known are told."""
-    policy = imported("secure", "import secure\nsecure.Secure(csp=make_csp(),\n  hsts=secure.StrictTransportSecurity().max_age(age))\nsecure.Secure.from_preset(mine)")
+    policy = imported(
+        "secure",
+        "import secure\nsecure.Secure(csp=make_csp(),\n  hsts=secure.StrictTransportSecurity().max_age(age))\nsecure.Secure.from_preset(mine)",
+    )
     assert lost(policy) == [
         "2: make_csp: it cannot be known without running the program",
         "3: StrictTransportSecurity: it cannot be known without running the program",
@@ -231,9 +337,20 @@ def test_secure_what_is_lost() -> None:
 
 DJANGO = [
     {},
-    {"SECURE_HSTS_SECONDS": 60, "SECURE_HSTS_INCLUDE_SUBDOMAINS": True, "SECURE_HSTS_PRELOAD": True},
-    {"SECURE_CONTENT_TYPE_NOSNIFF": False, "X_FRAME_OPTIONS": "sameorigin", "SECURE_CROSS_ORIGIN_OPENER_POLICY": None},
-    {"SECURE_REFERRER_POLICY": ["no-referrer", "origin"], "SECURE_CROSS_ORIGIN_OPENER_POLICY": "unsafe-none"},
+    {
+        "SECURE_HSTS_SECONDS": 60,
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": True,
+        "SECURE_HSTS_PRELOAD": True,
+    },
+    {
+        "SECURE_CONTENT_TYPE_NOSNIFF": False,
+        "X_FRAME_OPTIONS": "sameorigin",
+        "SECURE_CROSS_ORIGIN_OPENER_POLICY": None,
+    },
+    {
+        "SECURE_REFERRER_POLICY": ["no-referrer", "origin"],
+        "SECURE_CROSS_ORIGIN_OPENER_POLICY": "unsafe-none",
+    },
     {"SECURE_REFERRER_POLICY": "no-referrer, origin"},
 ]
 
@@ -259,8 +376,12 @@ def test_django_beside_the_framework(settings: dict[str, object]) -> None:
             return HttpResponse(headers=dict(view), content_type="text/html")
 
         with override_settings(**settings):
-            theirs = SecurityMiddleware(XFrameOptionsMiddleware(respond))(RequestFactory().get("/", secure=True))
-        ours = answered(imported("django", text or "DEBUG = False"), "/", ("Content-Type", "text/html"), *view)
+            theirs = SecurityMiddleware(XFrameOptionsMiddleware(respond))(
+                RequestFactory().get("/", secure=True)
+            )
+        ours = answered(
+            imported("django", text or "DEBUG = False"), "/", ("Content-Type", "text/html"), *view
+        )
         assert dict(ours) == dict(theirs.items())
 
 
@@ -272,7 +393,10 @@ def test_django_content_security_policy() -> None:
         CONTENT_SECURITY_POLICY_REPORT_ONLY = {"DIRECTIVES": {"object-src": [NONE], "script-src": None}}
         """
     found = dict(answered(imported("django", text)))
-    assert found["Content-Security-Policy"] == "default-src 'self'; img-src 'self' data:; upgrade-insecure-requests"
+    assert (
+        found["Content-Security-Policy"]
+        == "default-src 'self'; img-src 'self' data:; upgrade-insecure-requests"
+    )
     assert found["Content-Security-Policy-Report-Only"] == "default-src 'self'; object-src 'none'"
 
 

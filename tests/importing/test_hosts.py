@@ -9,8 +9,12 @@ from sidecar.importing.hosts import Site, by_host, sayable, without_twins
 from sidecar.importing.syntax import Directive
 
 
-def site(line: int, *names: str, tls: bool | None = None, plain: bool = False, default: bool = False) -> Site:
-    return Site(names, Directive("server", (), Spot("f", line), ()), tls, plain=plain, default=default)
+def site(
+    line: int, *names: str, tls: bool | None = None, plain: bool = False, default: bool = False
+) -> Site:
+    return Site(
+        names, Directive("server", (), Spot("f", line), ()), tls, plain=plain, default=default
+    )
 
 
 def told(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
@@ -31,7 +35,9 @@ def told(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
         ([site(1), site(2)], [((), 1, "")], 1),
     ],
 )
-def test_without_twins(sites: list[Site], expected: list[tuple[tuple[str, ...], int, str]], lost: int) -> None:
+def test_without_twins(
+    sites: list[Site], expected: list[tuple[tuple[str, ...], int, str]], lost: int
+) -> None:
     """Each name is left with one site: the one that does something, conditioned where the other speaks another scheme."""
     notes = Notes()
     assert told(without_twins(sites, notes)) == expected
@@ -41,15 +47,27 @@ def test_without_twins(sites: list[Site], expected: list[tuple[tuple[str, ...], 
 def test_default_is_last() -> None:
     """The marked site, or the first, is for all other hosts and stands last without hosts."""
     sites = [site(1, "a"), site(2, "b", default=True)]
-    assert [(hosts, one.item.spot.line) for hosts, one in by_host(sites, in_order=True)] == [(("a",), 1), ((), 2)]
-    assert [(hosts, one.item.spot.line) for hosts, one in by_host(sites[:1], in_order=True)] == [((), 1)]
+    assert [(hosts, one.item.spot.line) for hosts, one in by_host(sites, in_order=True)] == [
+        (("a",), 1),
+        ((), 2),
+    ]
+    assert [(hosts, one.item.spot.line) for hosts, one in by_host(sites[:1], in_order=True)] == [
+        ((), 1)
+    ]
 
 
 def test_sayable() -> None:
     """Names with a leading dot are two patterns; what is no pattern is told."""
     notes = Notes()
-    assert sayable(["a.b", ".c", "_", "", "~^x", "d.*"], Spot("f", 3), notes) == ("a.b", "c", "*.c", "d.*")
-    assert [(note.line, note.message) for note in notes.told()] == [(3, "host '~^x' cannot be said as a pattern")]
+    assert sayable(["a.b", ".c", "_", "", "~^x", "d.*"], Spot("f", 3), notes) == (
+        "a.b",
+        "c",
+        "*.c",
+        "d.*",
+    )
+    assert [(note.line, note.message) for note in notes.told()] == [
+        (3, "host '~^x' cannot be said as a pattern")
+    ]
 
 
 def test_scheme_is_the_first_condition() -> None:
@@ -57,4 +75,6 @@ def test_scheme_is_the_first_condition() -> None:
     effect = Effect("set", "X-A", "1", (("status", ("200",)),))
     assert [one.when for one in site(1, "a").on_scheme((effect,))] == [effect.when]
     http = Site(("a",), site(1).item, scheme="http")
-    assert [one.when for one in http.on_scheme((effect,))] == [(("scheme", "http"), ("status", ("200",)))]
+    assert [one.when for one in http.on_scheme((effect,))] == [
+        (("scheme", "http"), ("status", ("200",)))
+    ]

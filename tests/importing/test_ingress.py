@@ -49,20 +49,31 @@ def test_ingress() -> None:
     policy = imported("ingress", f"{INGRESS}---{HEADERS}")
     plan = enforced(policy)
     at_path = [("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"), ("X-Server", "1")]
-    told = {path: answered(plan, path, ("X-Powered-By", "PHP"), host="a.example") for path in ("/app", "/app/x", "/apple", "/exact", "/exact/x")}
+    told = {
+        path: answered(plan, path, ("X-Powered-By", "PHP"), host="a.example")
+        for path in ("/app", "/app/x", "/apple", "/exact", "/exact/x")
+    }
     # add_header in the location drops what the server adds; here the location has one, though it cannot be carried
     assert sorted(told["/app"]) == sorted(set(at_path) - {("X-Server", "1")})
     assert told["/app/x"] == told["/app"] == told["/exact"]
     assert told["/apple"] == told["/exact/x"] == [("X-Powered-By", "PHP"), ("X-Server", "1")]
     assert answered(plan, "/app", host="b.example") == []
-    assert lost(policy) == ["9: add_header X-Var: the variable $host cannot be carried", "12: enable-cors is not carried"]
+    assert lost(policy) == [
+        "9: add_header X-Var: the variable $host cannot be carried",
+        "12: enable-cors is not carried",
+    ]
 
 
 def test_controller() -> None:
     """The controller's ConfigMap counts for every host, with HSTS as it is put together there."""
-    policy = imported("ingress", f"{INGRESS.replace('add_header X-Var $host;', '')}---{HEADERS}---{CONTROLLER}")
+    policy = imported(
+        "ingress", f"{INGRESS.replace('add_header X-Var $host;', '')}---{HEADERS}---{CONTROLLER}"
+    )
     service = [("X-Runtime", "1"), ("Server", "gunicorn")]
-    everywhere = {("Strict-Transport-Security", "max-age=60; preload"), ("Referrer-Policy", "no-referrer")}
+    everywhere = {
+        ("Strict-Transport-Security", "max-age=60; preload"),
+        ("Referrer-Policy", "no-referrer"),
+    }
     assert set(answered(policy, "/", *service, host="b.example")) == everywhere
     at_path = {*everywhere, ("X-Everywhere", "1"), ("X-Frame-Options", "DENY"), ("X-Server", "1")}
     assert set(answered(policy, "/app", *service, host="a.example")) == at_path
@@ -71,7 +82,10 @@ def test_controller() -> None:
 
 def test_what_is_missing() -> None:
     """HSTS of a controller whose ConfigMap is not given, and a ConfigMap that is named only, are told."""
-    policy = imported("ingress", f"{INGRESS.replace('add_header X-Var $host;', '')}  tls: [{{hosts: [a.example]}}]\n")
+    policy = imported(
+        "ingress",
+        f"{INGRESS.replace('add_header X-Var $host;', '')}  tls: [{{hosts: [a.example]}}]\n",
+    )
     assert lost(policy) == [
         "11: ConfigMap web/headers is not among the given texts; its headers are not carried",
         "12: enable-cors is not carried",
@@ -81,10 +95,17 @@ def test_what_is_missing() -> None:
 
 def test_regular_expressions() -> None:
     """With use-regex a path is an expression from its start, and what globs cannot say is told."""
-    text = INGRESS.replace("add_header X-Var $host;", "").replace('enable-cors: "true"', 'use-regex: "true"').replace("/app,", "'/v(1|2)/',").replace("/exact, pathType: Exact", "'/u/[0-9]+', pathType: ImplementationSpecific")
+    text = (
+        INGRESS.replace("add_header X-Var $host;", "")
+        .replace('enable-cors: "true"', 'use-regex: "true"')
+        .replace("/app,", "'/v(1|2)/',")
+        .replace("/exact, pathType: Exact", "'/u/[0-9]+', pathType: ImplementationSpecific")
+    )
     policy = imported("ingress", f"{text}---{HEADERS}")
     assert ("X-Frame-Options", "DENY") in answered(policy, "/v2/x", host="a.example")
-    assert lost(policy) == ["19: location ~* ^/u/[0-9]+ cannot be said as path globs; may be other there: X-Frame-Options, Referrer-Policy, X-Powered-By"]
+    assert lost(policy) == [
+        "19: location ~* ^/u/[0-9]+ cannot be said as path globs; may be other there: X-Frame-Options, Referrer-Policy, X-Powered-By"
+    ]
 
 
 def test_default_backend() -> None:

@@ -14,13 +14,84 @@ from sidecar.importing.writing import quoted
 from sidecar.policy.model import PolicyError
 from sidecar.source import load, load_policy
 
-NAMES = st.sampled_from(["X-A", "X-B", "x-a", "Set-Cookie", "Content-Security-Policy", "X-Frame-Options", "Strict-Transport-Security", "Vary", "Connection", "X_*", "!#$", "a b", "\u00e9"])
+NAMES = st.sampled_from(
+    [
+        "X-A",
+        "X-B",
+        "x-a",
+        "Set-Cookie",
+        "Content-Security-Policy",
+        "X-Frame-Options",
+        "Strict-Transport-Security",
+        "Vary",
+        "Connection",
+        "X_*",
+        "!#$",
+        "a b",
+        "\u00e9",
+    ]
+)
 VALUES = st.one_of(
-    st.sampled_from(["1", "off", "yes", "null", "", " ", "~", "a: b", "a #b", "- a", "'", "''", "max-age=60; includeSubDomains", "default-src 'self'", "script-src 'nonce-YWJjZGVmZ2g='", "camera=('self')", "$x", "%t", "{x}", "${X}", "\\", "0x1f"]),
+    st.sampled_from(
+        [
+            "1",
+            "off",
+            "yes",
+            "null",
+            "",
+            " ",
+            "~",
+            "a: b",
+            "a #b",
+            "- a",
+            "'",
+            "''",
+            "max-age=60; includeSubDomains",
+            "default-src 'self'",
+            "script-src 'nonce-YWJjZGVmZ2g='",
+            "camera=('self')",
+            "$x",
+            "%t",
+            "{x}",
+            "${X}",
+            "\\",
+            "0x1f",
+        ]
+    ),
     st.text(st.characters(codec="utf-8", exclude_characters="\"\\'`"), max_size=12),
 )
-PLACES = st.sampled_from(["/", "/a", "/a/", "/a b", "/\u00e9", "/a?b#c", "/a*", "/%41", "/.well-known", "/x'y\"z", "/{id}"])
-HOSTS = st.sampled_from(["a.example", "*.a.example", ".b.example", "c.*", "_", "", "~^x", "a_b", "[::1]", "A.EXAMPLE", "ex ample", "{$H}", "*"])
+PLACES = st.sampled_from(
+    [
+        "/",
+        "/a",
+        "/a/",
+        "/a b",
+        "/\u00e9",
+        "/a?b#c",
+        "/a*",
+        "/%41",
+        "/.well-known",
+        "/x'y\"z",
+        "/{id}",
+    ]
+)
+HOSTS = st.sampled_from(
+    [
+        "a.example",
+        "*.a.example",
+        ".b.example",
+        "c.*",
+        "_",
+        "",
+        "~^x",
+        "a_b",
+        "[::1]",
+        "A.EXAMPLE",
+        "ex ample",
+        "{$H}",
+        "*",
+    ]
+)
 
 
 def quote(text: str) -> str:
@@ -31,11 +102,32 @@ def quote(text: str) -> str:
 def nginx_texts(draw: st.DrawFn) -> str:
     """Servers, locations and header statements, rightly nested."""
     statement = st.one_of(
-        st.builds(lambda name, value, always: f"add_header {quote(name)} {quote(value)}{' always' if always else ''};", NAMES, VALUES, st.booleans()),
-        st.builds(lambda name, value: f"more_set_headers {quote(f'{name}: {value}')};", NAMES, VALUES),
-        st.builds(lambda name: f"more_clear_headers -s '404 500' -t text/html {quote(name)};", NAMES),
+        st.builds(
+            lambda name, value, always: (
+                f"add_header {quote(name)} {quote(value)}{' always' if always else ''};"
+            ),
+            NAMES,
+            VALUES,
+            st.booleans(),
+        ),
+        st.builds(
+            lambda name, value: f"more_set_headers {quote(f'{name}: {value}')};", NAMES, VALUES
+        ),
+        st.builds(
+            lambda name: f"more_clear_headers -s '404 500' -t text/html {quote(name)};", NAMES
+        ),
         st.builds(lambda name: f"proxy_hide_header {quote(name)};", NAMES),
-        st.sampled_from(["server_tokens off;", "return 301 /;", "add_header_inherit merge;", "try_files $uri /a;", "try_files $uri @x;", "include x;", "expires 1h;"]),
+        st.sampled_from(
+            [
+                "server_tokens off;",
+                "return 301 /;",
+                "add_header_inherit merge;",
+                "try_files $uri /a;",
+                "try_files $uri @x;",
+                "include x;",
+                "expires 1h;",
+            ]
+        ),
     )
     block = st.lists(statement, max_size=4).map(" ".join)
     location = st.builds(
@@ -52,9 +144,36 @@ def nginx_texts(draw: st.DrawFn) -> str:
 @st.composite
 def apache_texts(draw: st.DrawFn) -> str:
     """Hosts, sections and Header statements, rightly nested."""
-    action = st.sampled_from(["set", "append", "merge", "add", "unset", "setifempty", "edit", "always set", "always append", "onsuccess unset"])
-    rest = st.sampled_from(["", "env=HTTPS", "env=x", '"expr=%{REQUEST_STATUS} == 404"', '"expr=%{CONTENT_TYPE} =~ m#html|/|a b#"'])
-    statement = st.builds(lambda action, name, value, rest: f"Header {action} {quote(name)} {quote(value)} {rest}", action, NAMES, VALUES, rest)
+    action = st.sampled_from(
+        [
+            "set",
+            "append",
+            "merge",
+            "add",
+            "unset",
+            "setifempty",
+            "edit",
+            "always set",
+            "always append",
+            "onsuccess unset",
+        ]
+    )
+    rest = st.sampled_from(
+        [
+            "",
+            "env=HTTPS",
+            "env=x",
+            '"expr=%{REQUEST_STATUS} == 404"',
+            '"expr=%{CONTENT_TYPE} =~ m#html|/|a b#"',
+        ]
+    )
+    statement = st.builds(
+        lambda action, name, value, rest: f"Header {action} {quote(name)} {quote(value)} {rest}",
+        action,
+        NAMES,
+        VALUES,
+        rest,
+    )
     block = st.lists(statement, max_size=4).map("\n".join)
     section = st.builds(
         lambda kind, path, body: f"<{kind} {quote(path)}>\n{body}\n</{kind}>",
@@ -64,7 +183,9 @@ def apache_texts(draw: st.DrawFn) -> str:
         lambda name, body, sections: "\n".join(["<VirtualHost *:80>", f"ServerName {quote(name)}", body, *sections, "</VirtualHost>"]),
         HOSTS, block, st.lists(section, max_size=2),
     )  # fmt: skip
-    return "\n".join([draw(block), *draw(st.lists(section, max_size=3)), *draw(st.lists(host, max_size=3))])
+    return "\n".join(
+        [draw(block), *draw(st.lists(section, max_size=3)), *draw(st.lists(host, max_size=3))]
+    )
 
 
 @st.composite
@@ -92,7 +213,19 @@ def traefik_texts(draw: st.DrawFn) -> str:
     """Routers and middlewares of a file provider."""
     headers = draw(st.lists(st.tuples(NAMES, VALUES), max_size=4, unique_by=lambda pair: pair[0]))
     custom = ", ".join(f"{quoted(name)}: {quoted(value)}" for name, value in headers)
-    rule = draw(st.sampled_from(["Host(`a.example`)", "Host(`A b`) || PathPrefix(`/a`)", "PathPrefix(`/a b`) && Path(`/a b`)", "Method(`GET`)", "Host(``)", "Host(`*`)", ""]))
+    rule = draw(
+        st.sampled_from(
+            [
+                "Host(`a.example`)",
+                "Host(`A b`) || PathPrefix(`/a`)",
+                "PathPrefix(`/a b`) && Path(`/a b`)",
+                "Method(`GET`)",
+                "Host(``)",
+                "Host(`*`)",
+                "",
+            ]
+        )
+    )
     return (
         f"http:\n  routers: {{r: {{rule: {quoted(rule)}, middlewares: [m, gone]}}}}\n"
         f"  middlewares:\n    m: {{headers: {{stsSeconds: {draw(st.integers(-1, 99))}, frameDeny: true, customResponseHeaders: {{{custom}}}}}}}\n"
@@ -102,7 +235,9 @@ def traefik_texts(draw: st.DrawFn) -> str:
 @st.composite
 def ingress_texts(draw: st.DrawFn) -> str:
     """An Ingress with a snippet, and a ConfigMap."""
-    snippet = quoted(draw(nginx_texts()).replace("server {", "").replace("}", "").replace("{", ";")[:400])
+    snippet = quoted(
+        draw(nginx_texts()).replace("server {", "").replace("}", "").replace("{", ";")[:400]
+    )
     path = draw(PLACES)
     host = draw(HOSTS)
     return (
@@ -112,20 +247,54 @@ def ingress_texts(draw: st.DrawFn) -> str:
 
 
 PYTHON = {
-    "talisman": st.dictionaries(st.sampled_from(["frame_options", "content_security_policy", "permissions_policy", "referrer_policy", "session_cookie_samesite", "x"]), VALUES | st.dictionaries(NAMES, VALUES, max_size=3)).map(
-        lambda options: f"Talisman(app, {', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    "talisman": st.dictionaries(
+        st.sampled_from(
+            [
+                "frame_options",
+                "content_security_policy",
+                "permissions_policy",
+                "referrer_policy",
+                "session_cookie_samesite",
+                "x",
+            ]
+        ),
+        VALUES | st.dictionaries(NAMES, VALUES, max_size=3),
+    ).map(
+        lambda options: (
+            f"Talisman(app, {', '.join(f'{name}={value!r}' for name, value in options.items())})"
+        )
     ),
     "secure": st.tuples(NAMES, VALUES, VALUES).map(
-        lambda found: f"Secure(custom=[CustomHeader({found[0]!r}, {found[1]!r})], csp=ContentSecurityPolicy().custom({found[0]!r}, {found[2]!r}), hsts=StrictTransportSecurity().value({found[1]!r}))"
+        lambda found: (
+            f"Secure(custom=[CustomHeader({found[0]!r}, {found[1]!r})], csp=ContentSecurityPolicy().custom({found[0]!r}, {found[2]!r}), hsts=StrictTransportSecurity().value({found[1]!r}))"
+        )
     ),
-    "django": st.dictionaries(st.sampled_from(["X_FRAME_OPTIONS", "SECURE_REFERRER_POLICY", "SECURE_CSP", "SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE"]), VALUES | st.dictionaries(NAMES, VALUES, max_size=3)).map(
-        lambda found: "\n".join(f"{name} = {value!r}" for name, value in found.items())
-    ),
+    "django": st.dictionaries(
+        st.sampled_from(
+            [
+                "X_FRAME_OPTIONS",
+                "SECURE_REFERRER_POLICY",
+                "SECURE_CSP",
+                "SESSION_COOKIE_NAME",
+                "SESSION_COOKIE_SECURE",
+            ]
+        ),
+        VALUES | st.dictionaries(NAMES, VALUES, max_size=3),
+    ).map(lambda found: "\n".join(f"{name} = {value!r}" for name, value in found.items())),
     "helmet": st.tuples(NAMES, VALUES, VALUES).map(
-        lambda found: f"helmet({{ contentSecurityPolicy: {{ directives: {{ {found[0]!r}: [{found[1]!r}] }} }}, referrerPolicy: {{ policy: {found[2]!r} }}, {found[1]!r}: 1 }})"
+        lambda found: (
+            f"helmet({{ contentSecurityPolicy: {{ directives: {{ {found[0]!r}: [{found[1]!r}] }} }}, referrerPolicy: {{ policy: {found[2]!r} }}, {found[1]!r}: 1 }})"
+        )
     ),
 }
-TEXTS = {"nginx": nginx_texts(), "apache": apache_texts(), "caddy": caddy_texts(), "traefik": traefik_texts(), "ingress": ingress_texts(), **PYTHON}
+TEXTS = {
+    "nginx": nginx_texts(),
+    "apache": apache_texts(),
+    "caddy": caddy_texts(),
+    "traefik": traefik_texts(),
+    "ingress": ingress_texts(),
+    **PYTHON,
+}
 FILES = {"traefik": "traefik.yaml", "ingress": "ingress.yaml"}
 
 
@@ -140,12 +309,18 @@ def loads(form: str, text: str) -> Imported | None:
     resolved = load_policy(imported.policy_yaml.encode(), "policy.yaml")
     assert resolved.mode == "report-only"
     lines = len(text.split("\n"))
-    assert all(note.file == name and 0 <= note.line <= lines and note.message.isprintable() for note in imported.notes)
+    assert all(
+        note.file == name and 0 <= note.line <= lines and note.message.isprintable()
+        for note in imported.notes
+    )
     return imported
 
 
 @pytest.mark.parametrize("form", TEXTS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_every_configuration_loads(form: str, data: st.DataObject) -> None:
     """Whatever a rightly built configuration says, the policy that comes out loads."""
@@ -154,7 +329,9 @@ def test_every_configuration_loads(form: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 @settings(max_examples=60)
-@given(text=st.text(max_size=200) | st.text("{}<>();:\"'`\\#\n \t/@$%*=header-aXset[],.", max_size=200))
+@given(
+    text=st.text(max_size=200) | st.text("{}<>();:\"'`\\#\n \t/@$%*=header-aXset[],.", max_size=200)
+)
 @example(text="{" * 5000)
 @example(text="a {\n" * 5000)
 @example(text="<a>\n" * 5000)
@@ -177,16 +354,24 @@ def test_tables_match() -> None:
     assert TEXTS.keys() == FORMATS.keys()
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=30) | VALUES.filter(str.isprintable))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=30)
+    | VALUES.filter(str.isprintable)
+)
 def test_quoting(text: str) -> None:
     """A quoted text reads back as itself, in a block and in a flow."""
-    data = load(f"a: {quoted(text)}\nb: [{quoted(text)}, {{c: {quoted(text)}}}]\n".encode(), "t").data
+    data = load(
+        f"a: {quoted(text)}\nb: [{quoted(text)}, {{c: {quoted(text)}}}]\n".encode(), "t"
+    ).data
     assert data == {"a": text, "b": [text, {"c": text}]}
 
 
 def test_many_routes() -> None:
     """A policy holds so many rules; routes beyond are left out and told, and what stands still loads."""
-    blocks = "".join(f"location /{number}/ {{ add_header X-A {number}; add_header X-B {number}; }}\n" for number in range(390))
+    blocks = "".join(
+        f"location /{number}/ {{ add_header X-A {number}; add_header X-B {number}; }}\n"
+        for number in range(390)
+    )
     imported = loads("nginx", f"add_header X-A 0; add_header X-B 0; add_header X-C 0;\n{blocks}")
     assert imported is not None
     told = [note.message for note in imported.notes if "left out" in note.message]
@@ -195,10 +380,15 @@ def test_many_routes() -> None:
 
 def test_many_overlaps() -> None:
     """Sections that overlap in more ways than a policy could say are told, not multiplied."""
-    sections = [f"<Location /{number}>\nHeader set X-L{number} 1\n</Location>\n<Files *.{number}>\nHeader set X-F{number} 1\n</Files>" for number in range(30)]
+    sections = [
+        f"<Location /{number}>\nHeader set X-L{number} 1\n</Location>\n<Files *.{number}>\nHeader set X-F{number} 1\n</Files>"
+        for number in range(30)
+    ]
     imported = loads("apache", "\n".join(["Header set X-A 1", *sections]))
     assert imported is not None
-    assert "its sections overlap in too many ways; only what stands outside them is carried" in [note.message for note in imported.notes]
+    assert "its sections overlap in too many ways; only what stands outside them is carried" in [
+        note.message for note in imported.notes
+    ]
     assert re.findall(r"header: (\S+)", imported.policy_yaml) == ["X-A"]
 
 
@@ -206,15 +396,24 @@ def test_many_rules() -> None:
     """More rules than a policy holds are left out and told."""
     imported = loads("nginx", "\n".join(f"add_header X-{number} 1;" for number in range(1_010)))
     assert imported is not None
-    assert [(note.line, note.message) for note in imported.notes if "left out" in note.message] == [(1001, "10 of 1010 rules are left out: a policy holds 1000")]
+    assert [(note.line, note.message) for note in imported.notes if "left out" in note.message] == [
+        (1001, "10 of 1010 rules are left out: a policy holds 1000")
+    ]
 
 
 def test_long_values() -> None:
     """So are routes that would make the file longer than a policy may be."""
-    blocks = "".join(f"location /{number}/ {{ add_header X-A {str(number) * 4000}; }}\n" for number in range(100, 185))
+    blocks = "".join(
+        f"location /{number}/ {{ add_header X-A {str(number) * 4000}; }}\n"
+        for number in range(100, 185)
+    )
     imported = loads("nginx", blocks)
     assert imported is not None
-    assert ["routes are left out" in note.message for note in imported.notes if note.severity == "warning"] == [True]
+    assert [
+        "routes are left out" in note.message
+        for note in imported.notes
+        if note.severity == "warning"
+    ] == [True]
 
 
 def test_too_long() -> None:

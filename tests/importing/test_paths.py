@@ -46,7 +46,9 @@ def test_meet(one: Pattern, two: Pattern, expected: list[str]) -> None:
 @given(PATTERNS, PATTERNS, PATHS)
 def test_meet_is_both(one: Pattern, two: Pattern, path: str) -> None:
     """A path is in the meet of two patterns just when it is in both."""
-    assert any(holds(found, path) for found in meet(one, two)) == (holds(one, path) and holds(two, path))
+    assert any(holds(found, path) for found in meet(one, two)) == (
+        holds(one, path) and holds(two, path)
+    )
 
 
 @given(PATTERNS, PATTERNS, PATHS)
@@ -59,12 +61,21 @@ def test_covers_is_containment(one: Pattern, two: Pattern, path: str) -> None:
 @given(st.lists(PATTERNS, max_size=6), st.lists(PATHS, min_size=1, max_size=8))
 def test_regions_say_what_holds(patterns: list[Pattern], paths: list[str]) -> None:
     """The first region that matches a path has just the patterns that the path is in, merged and pruned or not."""
-    cut = regions(patterns, lambda region: frozenset(position for position, pattern in enumerate(patterns) if pattern.covers(region)))
+    cut = regions(
+        patterns,
+        lambda region: frozenset(
+            position for position, pattern in enumerate(patterns) if pattern.covers(region)
+        ),
+    )
     assert cut is not None
     assert cut[-1][0] == (ALL,)
     for path in paths:
-        first = next(found for group, found in cut if any(holds(pattern, path) for pattern in group))
-        assert first == {position for position, pattern in enumerate(patterns) if holds(pattern, path)}
+        first = next(
+            found for group, found in cut if any(holds(pattern, path) for pattern in group)
+        )
+        assert first == {
+            position for position, pattern in enumerate(patterns) if holds(pattern, path)
+        }
 
 
 @given(st.lists(PATTERNS, max_size=6), st.lists(PATHS, min_size=1, max_size=8))
@@ -73,7 +84,9 @@ def test_regions_of_a_coarse_thing(patterns: list[Pattern], paths: list[str]) ->
     cut = regions(patterns, lambda region: sum(pattern.covers(region) for pattern in patterns) % 2)
     assert cut is not None
     for path in paths:
-        first = next(found for group, found in cut if any(holds(pattern, path) for pattern in group))
+        first = next(
+            found for group, found in cut if any(holds(pattern, path) for pattern in group)
+        )
         assert first == sum(holds(pattern, path) for pattern in patterns) % 2
     things = [found for _, found in cut[:-1]]
     assert all(one != two for one, two in pairwise(things))
@@ -81,12 +94,16 @@ def test_regions_of_a_coarse_thing(patterns: list[Pattern], paths: list[str]) ->
 
 def test_regions_give_up() -> None:
     """More regions than a policy could hold are refused rather than written."""
-    crossing = [Pattern(f"/{number}/", "") for number in range(30)] + [Pattern("/", f".{number}") for number in range(30)]
+    crossing = [Pattern(f"/{number}/", "") for number in range(30)] + [
+        Pattern("/", f".{number}") for number in range(30)
+    ]
     assert len(crossing) ** 2 > MAX_REGIONS
     assert regions(crossing, lambda region: region) is None
 
 
-@pytest.mark.parametrize(("folder", "expected"), [("/a", ["/a", "/a/**"]), ("/a/", ["/a/**"]), ("/", ["/**"])])
+@pytest.mark.parametrize(
+    ("folder", "expected"), [("/a", ["/a", "/a/**"]), ("/a/", ["/a/**"]), ("/", ["/**"])]
+)
 def test_below(folder: str, expected: list[str]) -> None:
     """A folder is itself and whole segments below it."""
     assert [str(pattern) for pattern in below(folder)] == expected

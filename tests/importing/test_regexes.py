@@ -73,7 +73,9 @@ def test_alternatives() -> None:
     assert alternatives(r"\w") is None
 
 
-PIECES = st.sampled_from(["/", "a", "b", r"\.js", "js", ".*", "(a|b)", "(?:a|)", "b?", "[ab]", "/a"])
+PIECES = st.sampled_from(
+    ["/", "a", "b", r"\.js", "js", ".*", "(a|b)", "(?:a|)", "b?", "[ab]", "/a"]
+)
 
 
 @given(st.lists(PIECES, max_size=4), st.booleans(), st.booleans(), PATHS)
@@ -82,4 +84,6 @@ def test_same_paths_as_the_expression(pieces: list[str], start: bool, end: bool,
     regex = ("^" if start else "") + "".join(pieces) + ("$" if end else "")
     patterns = path_patterns(regex)
     if patterns is not None:
-        assert any(holds(pattern, path) for pattern in patterns) == (re.search(regex, path) is not None)
+        assert any(holds(pattern, path) for pattern in patterns) == (
+            re.search(regex, path) is not None
+        )

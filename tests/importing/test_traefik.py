@@ -14,21 +14,36 @@ from tests.importing.making import Fields, answered, differing, enforced, import
     ("options", "expected"),
     [
         ("{stsSeconds: 60}", [("Strict-Transport-Security", "max-age=60")]),
-        ("{stsSeconds: 60, stsIncludeSubdomains: true, stsPreload: true}", [("Strict-Transport-Security", "max-age=60; includeSubDomains; preload")]),
+        (
+            "{stsSeconds: 60, stsIncludeSubdomains: true, stsPreload: true}",
+            [("Strict-Transport-Security", "max-age=60; includeSubDomains; preload")],
+        ),
         ("{stsSeconds: 60, isDevelopment: true}", []),
         ("{stsSeconds: 0, stsPreload: true}", []),
         ("{frameDeny: true}", [("X-Frame-Options", "DENY")]),
         ("{frameDeny: false}", []),
-        ("{frameDeny: true, customFrameOptionsValue: SAMEORIGIN}", [("X-Frame-Options", "SAMEORIGIN")]),
+        (
+            "{frameDeny: true, customFrameOptionsValue: SAMEORIGIN}",
+            [("X-Frame-Options", "SAMEORIGIN")],
+        ),
         ("{contentTypeNosniff: true}", [("X-Content-Type-Options", "nosniff")]),
         ("{browserXssFilter: true}", [("X-XSS-Protection", "1; mode=block")]),
         ("{browserXssFilter: true, customBrowserXSSValue: '0'}", [("X-XSS-Protection", "0")]),
-        ("{contentSecurityPolicy: \"default-src 'self'\"}", [("Content-Security-Policy", "default-src 'self'")]),
-        ("{contentSecurityPolicyReportOnly: \"default-src 'self'\"}", [("Content-Security-Policy-Report-Only", "default-src 'self'")]),
+        (
+            "{contentSecurityPolicy: \"default-src 'self'\"}",
+            [("Content-Security-Policy", "default-src 'self'")],
+        ),
+        (
+            "{contentSecurityPolicyReportOnly: \"default-src 'self'\"}",
+            [("Content-Security-Policy-Report-Only", "default-src 'self'")],
+        ),
         ("{referrerPolicy: same-origin}", [("Referrer-Policy", "same-origin")]),
         ("{permissionsPolicy: camera=()}", [("Permissions-Policy", "camera=()")]),
         ("{customResponseHeaders: {X-A: '1', X-S: ''}}", [("X-A", "1")]),
-        ("{customResponseHeaders: {X-Frame-Options: SAMEORIGIN}, frameDeny: true}", [("X-Frame-Options", "SAMEORIGIN")]),
+        (
+            "{customResponseHeaders: {X-Frame-Options: SAMEORIGIN}, frameDeny: true}",
+            [("X-Frame-Options", "SAMEORIGIN")],
+        ),
         ("{customRequestHeaders: {X-A: '1'}, sslRedirect: true}", []),
     ],
 )
@@ -59,8 +74,16 @@ http:
 def test_routers() -> None:
     """The router of the highest priority answers, longer rules first; the outer middleware has the last word."""
     plan = enforced(imported("traefik", FILE))
-    told = {(host, path): dict(answered(plan, path, host=host)) for host in ("a.example", "b.example", "old.example") for path in ("/", "/api", "/rpc")}
-    whole, inner, outer = {"X-A": "outer", "X-B": "outer", "X-C": "inner"}, {"X-A": "inner", "X-C": "inner"}, {"X-A": "outer", "X-B": "outer"}
+    told = {
+        (host, path): dict(answered(plan, path, host=host))
+        for host in ("a.example", "b.example", "old.example")
+        for path in ("/", "/api", "/rpc")
+    }
+    whole, inner, outer = (
+        {"X-A": "outer", "X-B": "outer", "X-C": "inner"},
+        {"X-A": "inner", "X-C": "inner"},
+        {"X-A": "outer", "X-B": "outer"},
+    )
     assert told == {
         ("a.example", "/"): whole,
         ("a.example", "/api"): inner,
@@ -116,7 +139,9 @@ def test_labels() -> None:
     """Labels of a compose file hold routers and middlewares; two dollar signs are one."""
     policy = imported("traefik", COMPOSE)
     assert answered(policy) == [("X-Frame-Options", "DENY"), ("X-Cost", "5$")]
-    assert lost(policy) == ["5: middlewares gone are not among the given texts; their headers are not carried"]
+    assert lost(policy) == [
+        "5: middlewares gone are not among the given texts; their headers are not carried"
+    ]
 
 
 def test_kubernetes() -> None:
@@ -144,7 +169,9 @@ def test_ingress_annotation() -> None:
     """An Ingress names its middlewares with their namespace; they count at its hosts and paths."""
     plan = enforced(imported("traefik", f"{INGRESS}---{RESOURCES.partition('---')[0]}"))
     asked = [("a.example", "/app/x"), ("a.example", "/exact"), ("b.example", "/any")]
-    assert [answered(plan, path, host=host) for host, path in asked] == [[("X-Content-Type-Options", "nosniff")]] * 3
+    assert [answered(plan, path, host=host) for host, path in asked] == [
+        [("X-Content-Type-Options", "nosniff")]
+    ] * 3
 
 
 def test_toml() -> None:
@@ -152,7 +179,9 @@ def test_toml() -> None:
     policy = convert({"dynamic.toml": TOML}, "traefik")
     assert answered(policy, "/app") == [("X-Frame-Options", "DENY")]
     assert answered(policy, "/") == []
-    assert lost(policy) == ["7: accesscontrolallowmethods: CORS headers depend on the request's Origin and are not carried"]
+    assert lost(policy) == [
+        "7: accesscontrolallowmethods: CORS headers depend on the request's Origin and are not carried"
+    ]
 
 
 def test_entry_points() -> None:
@@ -165,7 +194,9 @@ def test_middleware_alone() -> None:
     """A middleware that no router names is taken for every request, and that is told."""
     policy = imported("traefik", "http: {middlewares: {m: {headers: {frameDeny: true}}}}")
     assert answered(policy, "/any", host="any") == [("X-Frame-Options", "DENY")]
-    assert differing(policy) == ["1: no router names the middleware 'm'; it is taken for every request"]
+    assert differing(policy) == [
+        "1: no router names the middleware 'm'; it is taken for every request"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -191,16 +222,27 @@ def test_middleware_alone() -> None:
 def test_rules(rule: str, expected: list[object] | None) -> None:
     """Rules of hosts and paths are said as alternatives; others are refused."""
     found = grounds(rule, ())
-    assert (None if found is None else [(ground.hosts, [str(pattern) for pattern in ground.patterns]) for ground in found]) == expected
+    assert (
+        None
+        if found is None
+        else [(ground.hosts, [str(pattern) for pattern in ground.patterns]) for ground in found]
+    ) == expected
 
 
 def test_rule_that_is_lost() -> None:
     """A rule that cannot be said is told."""
-    policy = imported("traefik", "http:\n  routers: {r: {rule: Method(`GET`), middlewares: [m]}}\n  middlewares: {m: {headers: {frameDeny: true}}}")
-    assert lost(policy) == ["2: rule Method(`GET`) cannot be said as hosts and path globs; its headers are not carried"]
+    policy = imported(
+        "traefik",
+        "http:\n  routers: {r: {rule: Method(`GET`), middlewares: [m]}}\n  middlewares: {m: {headers: {frameDeny: true}}}",
+    )
+    assert lost(policy) == [
+        "2: rule Method(`GET`) cannot be said as hosts and path globs; its headers are not carried"
+    ]
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.yaml", "a: [1"), ("a.toml", "a = ["), ("a.yaml", "a: *b: c")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.yaml", "a: [1"), ("a.toml", "a = ["), ("a.yaml", "a: *b: c")]
+)
 def test_no_document(name: str, text: str) -> None:
     """A text that is neither YAML nor TOML is refused."""
     with pytest.raises(PolicyError):

@@ -28,22 +28,55 @@ def plan(rules: dict[str, Any] | None = None, *, override: Mode | None = None, *
 
 def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
     """A GET over HTTPS for / of shop.example by nobody in particular, answered 200 with these lines."""
-    world: dict[str, Any] = {"method": "GET", "host": "shop.example", "path": "/", "scheme": "https", "request": [], "status": 200}
+    world: dict[str, Any] = {
+        "method": "GET",
+        "host": "shop.example",
+        "path": "/",
+        "scheme": "https",
+        "request": [],
+        "status": 200,
+    }
     return Facts(**(world | more), fields=list(fields))
 
 
-def judged(rule: dict[str, Any], *fields: tuple[bytes, bytes], mode: Mode = "enforce", **more: Any) -> Decision:
+def judged(
+    rule: dict[str, Any], *fields: tuple[bytes, bytes], mode: Mode = "enforce", **more: Any
+) -> Decision:
     """What one rule, named `it`, says of one answer."""
     return decide(plan({"it": rule}, mode=mode).routes[-1], facts(*fields, **more))
 
 
 TEXTS = ("DENY", "nosniff", "a", "*", "d*y", "default-src 'self'", "max-age=1", "")
 CASES = st.sampled_from((str.lower, str.upper, str.title, str))
-HEADERS = ("X-Frame-Options", "X-Odd", "Vary", "Content-Security-Policy", "Cache-Control", "Strict-Transport-Security")
+HEADERS = (
+    "X-Frame-Options",
+    "X-Odd",
+    "Vary",
+    "Content-Security-Policy",
+    "Cache-Control",
+    "Strict-Transport-Security",
+)
 HOSTS = ("shop.example", "www.shop.example", "other.example")
-PATHS = ("/", "/api", "/api/", "/api/items", "/api/items/7", "/static/a.css", "/docs", "/openapi.json", "/logout/")
+PATHS = (
+    "/",
+    "/api",
+    "/api/",
+    "/api/items",
+    "/api/items/7",
+    "/static/a.css",
+    "/docs",
+    "/openapi.json",
+    "/logout/",
+)
 
-MEDIA = ("text/html; charset=utf-8", "application/json", "TEXT/CSS", "image/svg+xml", "application/zip", "text/plain")
+MEDIA = (
+    "text/html; charset=utf-8",
+    "application/json",
+    "TEXT/CSS",
+    "image/svg+xml",
+    "application/zip",
+    "text/plain",
+)
 TYPICAL = {
     "Set-Cookie": ("sid=1; Path=/", "a=b;secure", "s"),
     "Cache-Control": ("public", "private", "max-age=1"),
@@ -56,7 +89,22 @@ TYPICAL = {
 def lines(draw: st.DrawFn) -> RawFields:
     """Header lines of an answer: typical or any bytes in values, repeats, odd case, names that no rule names."""
     made: RawFields = []
-    for name in draw(st.lists(st.sampled_from((*HEADERS, "Set-Cookie", "Set-Cookie", "Content-Type", "Content-Type", "Content-Disposition", "")), max_size=9)):
+    for name in draw(
+        st.lists(
+            st.sampled_from(
+                (
+                    *HEADERS,
+                    "Set-Cookie",
+                    "Set-Cookie",
+                    "Content-Type",
+                    "Content-Type",
+                    "Content-Disposition",
+                    "",
+                )
+            ),
+            max_size=9,
+        )
+    ):
         typical = st.sampled_from([text.encode() for text in TYPICAL.get(name, TEXTS)])
         value = draw(st.one_of(typical, typical, st.binary(max_size=12)))
         made.append((draw(CASES)(name).encode() or draw(st.binary(max_size=5)), value))
@@ -101,7 +149,14 @@ _whens = st.fixed_dictionaries(
 _jars = st.builds(
     lambda **keys: _keys(keys),
     cookie=st.sampled_from(("s*", "a", "*")),
-    attributes=st.sampled_from(({"Secure": True}, {"HttpOnly": True, "SameSite": "Lax"}, {"HttpOnly": False}, {"Path": "/", "Domain": False})),
+    attributes=st.sampled_from(
+        (
+            {"Secure": True},
+            {"HttpOnly": True, "SameSite": "Lax"},
+            {"HttpOnly": False},
+            {"Path": "/", "Domain": False},
+        )
+    ),
     action=st.sampled_from((None, "set", "require")),
     mode=_modes,
     share=_shares,
@@ -111,26 +166,48 @@ _jars = st.builds(
 @st.composite
 def rules(draw: st.DrawFn) -> dict[str, Any]:
     """One complete header rule of any action."""
-    action = draw(st.sampled_from(("set", "default", "append", "remove", "merge", "require", "forbid")))
+    action = draw(
+        st.sampled_from(("set", "default", "append", "remove", "merge", "require", "forbid"))
+    )
     allowed = {"merge": HEADERS[3:4], "append": HEADERS[1:3]}.get(action, HEADERS)
     names = draw(st.lists(st.sampled_from(allowed), min_size=1, max_size=4, unique=True))
-    rule: dict[str, Any] = {"action": action, "header": names, "mode": draw(_modes), "share": draw(_shares), "when": draw(st.one_of(st.none(), st.none(), st.none(), _whens))}
+    rule: dict[str, Any] = {
+        "action": action,
+        "header": names,
+        "mode": draw(_modes),
+        "share": draw(_shares),
+        "when": draw(st.one_of(st.none(), st.none(), st.none(), _whens)),
+    }
     if action == "merge":
         rule |= {"value": "default-src 'self'", "widen": draw(st.sampled_from((None, True, False)))}
     elif action != "remove":
-        rule["value"] = draw(_values if action in ("set", "default", "append") else st.one_of(st.none(), _values))
+        rule["value"] = draw(
+            _values if action in ("set", "default", "append") else st.one_of(st.none(), _values)
+        )
     return _keys(rule)
 
 
 def _sets(names: tuple[str, ...], most: int) -> st.SearchStrategy[dict[str, Any]]:
     """Rules by name, now and then with one on cookies."""
-    return st.builds(lambda header_rules, jar: header_rules | _keys({"jar": jar}), st.dictionaries(st.sampled_from(names), rules(), max_size=most), st.one_of(st.none(), _jars))
+    return st.builds(
+        lambda header_rules, jar: header_rules | _keys({"jar": jar}),
+        st.dictionaries(st.sampled_from(names), rules(), max_size=most),
+        st.one_of(st.none(), _jars),
+    )
 
 
 _routes = st.lists(
     st.builds(
         lambda match, mode, rules: _keys({"match": match, "mode": mode, "rules": rules}),
-        st.sampled_from(({"path": "/api/*"}, {"path": "/api/**"}, {"path": ["/", "/static/*.css"]}, {"host": "*.shop.example"}, {"method": "POST", "path": "/**"})),
+        st.sampled_from(
+            (
+                {"path": "/api/*"},
+                {"path": "/api/**"},
+                {"path": ["/", "/static/*.css"]},
+                {"host": "*.shop.example"},
+                {"method": "POST", "path": "/**"},
+            )
+        ),
         _modes,
         _sets(("a", "b", "mine"), 2),
     ),
@@ -139,7 +216,16 @@ _routes = st.lists(
 
 POLICIES = st.builds(
     lambda rules, routes, mode, share: resolve(
-        _keys({"version": 1, "mode": mode, "share": share, "rules": rules, "routes": [{"name": f"r{at}", **route} for at, route in enumerate(routes)]}), {}
+        _keys(
+            {
+                "version": 1,
+                "mode": mode,
+                "share": share,
+                "rules": rules,
+                "routes": [{"name": f"r{at}", **route} for at, route in enumerate(routes)],
+            }
+        ),
+        {},
     ),
     _sets(("a", "b", "c", "d"), 4),
     _routes,

@@ -12,7 +12,11 @@ from tests.policy.making import facts, plan
 AGENT = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 DENY = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 SAME = DENY | {"value": "SAMEORIGIN"}
-ANCESTORS = {"header": "Content-Security-Policy", "action": "set", "value": "frame-ancestors 'self'"}
+ANCESTORS = {
+    "header": "Content-Security-Policy",
+    "action": "set",
+    "value": "frame-ancestors 'self'",
+}
 CORP = {"header": "Cross-Origin-Resource-Policy", "action": "set", "value": "same-site"}
 NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
 LAX = {"cookie": "s*", "attributes": {"SameSite": "Lax"}}
@@ -23,8 +27,14 @@ SECURE = {"cookie": "s[id]?", "attributes": {"Secure": True}}
 def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **more: Any) -> str:
     """What the rule's oracle says of a request; `sent` is `site mode dest cookie`, - for what is not sent."""
     names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
-    request = [(name, value.replace("_", " ").encode()) for name, value in zip(names, sent.split(), strict=False) if value != "-"]
-    world = facts(*fields, request=[(b"User-Agent", AGENT), (b"Length6-is-14ch", b"x"), *request], **more)
+    request = [
+        (name, value.replace("_", " ").encode())
+        for name, value in zip(names, sent.split(), strict=False)
+        if value != "-"
+    ]
+    world = facts(
+        *fields, request=[(b"User-Agent", AGENT), (b"Length6-is-14ch", b"x"), *request], **more
+    )
     oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
     assert oracle
     return oracle(world, Fetch(world))
@@ -79,7 +89,9 @@ def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str,
         ("-", b"text/plain", 200, "unknown"),
     ],
 )
-def test_nosniff_breaks_what_was_sniffed_before(dest: str, media: bytes | None, status: int, expected: str):
+def test_nosniff_breaks_what_was_sniffed_before(
+    dest: str, media: bytes | None, status: int, expected: str
+):
     """Fetch section 3.6 and ORB: scripts and styles by their type, pages without one, images of other origins with a page's type."""
     fields = [(b"X-A", b"1")] + ([(b"Content-type", media)] if media else [])
 
@@ -115,25 +127,45 @@ def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
         ("https://a.test", "", "unknown"),
     ],
 )
-def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(ancestors: str, referer: str, expected: str):
+def test_frame_ancestors_with_hosts_are_held_against_the_embedding_page(
+    ancestors: str, referer: str, expected: str
+):
     """CSP3 section 6.4.2: the embedding page's origin, as the request tells it."""
-    request = [(b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate"), (b"Sec-Fetch-Dest", b"iframe")]
+    request = [
+        (b"Sec-Fetch-Site", b"cross-site"),
+        (b"Sec-Fetch-Mode", b"navigate"),
+        (b"Sec-Fetch-Dest", b"iframe"),
+    ]
     world = facts(request=[*request, *([(b"Referer", referer.encode())] if referer else [])])
-    oracle = plan({"it": ANCESTORS | {"value": f"frame-ancestors {ancestors}"}}, mode="report-only").routes[-1].rules[0].oracle
+    oracle = (
+        plan({"it": ANCESTORS | {"value": f"frame-ancestors {ancestors}"}}, mode="report-only")
+        .routes[-1]
+        .rules[0]
+        .oracle
+    )
     assert oracle
     assert oracle(world, Fetch(world)) == expected
 
 
 def test_frame_options_are_overruled_by_the_service_s_own_ancestors():
     """Browsers ignore X-Frame-Options where frame-ancestors stands, and on redirects."""
-    assert outcome(DENY, "cross-site navigate iframe", (b"Content-Security-Policy", b"frame-ancestors *")) == "safe"
+    assert (
+        outcome(
+            DENY, "cross-site navigate iframe", (b"Content-Security-Policy", b"frame-ancestors *")
+        )
+        == "safe"
+    )
     assert outcome(DENY, "cross-site navigate iframe", status=302) == "safe"
 
 
 def test_a_double_submit_reads_the_cookie():
     """A cookie's value in another request header was put there by a script that HttpOnly would blind."""
     rule = {"cookie": "csrf", "attributes": {"HttpOnly": True}}
-    request = [(b"User-Agent", AGENT), (b"Cookie", b"csrf=0123456789"), (b"X-CSRFToken", b"0123456789")]
+    request = [
+        (b"User-Agent", AGENT),
+        (b"Cookie", b"csrf=0123456789"),
+        (b"X-CSRFToken", b"0123456789"),
+    ]
     world = facts(request=request)
     oracle = plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle
     assert oracle

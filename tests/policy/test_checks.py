@@ -26,16 +26,31 @@ def rule(action: str, value: Any = None, header: Any = ODD) -> dict[str, Any]:
         (rule("set", "a"), [], "missing", [(b"X-Odd", b"a")]),
         (rule("set", "a"), [(b"x-odd", b"a")], None, None),
         (rule("set", "a"), [(b"x-odd", b"A")], "mismatch", [(b"x-odd", b"a")]),
-        (rule("set", "a"), [(b"x-odd", b"b"), (b"Y", b"1"), (b"X-ODD", b"a")], "duplicate", [(b"x-odd", b"a"), (b"Y", b"1")]),
+        (
+            rule("set", "a"),
+            [(b"x-odd", b"b"), (b"Y", b"1"), (b"X-ODD", b"a")],
+            "duplicate",
+            [(b"x-odd", b"a"), (b"Y", b"1")],
+        ),
         (rule("set", "a"), [(b"x-odd", b"b"), (b"x-odd", b"c")], "mismatch", [(b"x-odd", b"a")]),
         (rule("default", "a"), [], "missing", [(b"X-Odd", b"a")]),
         (rule("default", "a"), [(b"X-Odd", b"\xff")], None, None),
         (rule("default", "a"), [(b"X-Odd", b"b"), (b"X-Odd", b"c")], None, None),
         (rule("append", "a"), [], "missing", [(b"X-Odd", b"a")]),
         (rule("append", "a"), [(b"x-odd", b"b"), (b"x-odd", b"a")], None, None),
-        (rule("append", "a"), [(b"x-odd", b"b"), (b"Y", b"1")], "missing", [(b"x-odd", b"b"), (b"Y", b"1"), (b"X-Odd", b"a")]),
+        (
+            rule("append", "a"),
+            [(b"x-odd", b"b"), (b"Y", b"1")],
+            "missing",
+            [(b"x-odd", b"b"), (b"Y", b"1"), (b"X-Odd", b"a")],
+        ),
         (rule("remove"), [(b"Y", b"1")], None, None),
-        (rule("remove"), [(b"x-odd", b"b"), (b"Y", b"1"), (b"X-ODD", b"")], "forbidden", [(b"Y", b"1")]),
+        (
+            rule("remove"),
+            [(b"x-odd", b"b"), (b"Y", b"1"), (b"X-ODD", b"")],
+            "forbidden",
+            [(b"Y", b"1")],
+        ),
         (rule("require"), [], "missing", None),
         (rule("require"), [(b"X-Odd", b"")], None, None),
         (rule("require", "a*"), [(b"X-Odd", b"b"), (b"X-Odd", b"ab")], None, None),
@@ -43,11 +58,21 @@ def rule(action: str, value: Any = None, header: Any = ODD) -> dict[str, Any]:
         (rule("require", header=XFO), [DENY, DENY], "duplicate", None),
         (rule("forbid"), [], None, None),
         (rule("forbid"), [(b"x-odd", b"")], "forbidden", None),
-        (rule("forbid", "*secret*"), [(b"x-odd", b"a"), (b"x-odd", b"\xffa secret\n")], "forbidden", None),
+        (
+            rule("forbid", "*secret*"),
+            [(b"x-odd", b"a"), (b"x-odd", b"\xffa secret\n")],
+            "forbidden",
+            None,
+        ),
         (rule("forbid", "*secret*"), [(b"x-odd", b"SECRET")], None, None),
     ],
 )
-def test_an_action_finds_and_edits(rule: dict[str, Any], before: list[tuple[bytes, bytes]], kind: str | None, after: list[tuple[bytes, bytes]] | None):
+def test_an_action_finds_and_edits(
+    rule: dict[str, Any],
+    before: list[tuple[bytes, bytes]],
+    kind: str | None,
+    after: list[tuple[bytes, bytes]] | None,
+):
     """Each action's kind of violation, and the lines that leave: in place where the header stood, names kept."""
     decision = judged(rule, *before)
 
@@ -62,7 +87,10 @@ def test_report_only_tells_the_change_and_does_not_make_it(action: str):
     header = "Content-Security-Policy" if action == "merge" else ODD
     before = [] if action != "remove" else [(b"X-Odd", b"b")]
     asked = rule(action, None if action == "remove" else "default-src 'self'", header)
-    (told,), (made,) = judged(asked, *before, mode="report-only").findings, judged(asked, *before).findings
+    (told,), (made,) = (
+        judged(asked, *before, mode="report-only").findings,
+        judged(asked, *before).findings,
+    )
 
     assert (told.before, told.after, told.kind) == (made.before, made.after, made.kind)
     assert (told.made, made.made) == (False, True)
@@ -71,7 +99,9 @@ def test_report_only_tells_the_change_and_does_not_make_it(action: str):
 @pytest.mark.parametrize("action", ["require", "forbid"])
 def test_what_only_judges_never_writes(action: str):
     """Even in enforce there is no change to make."""
-    (finding,) = judged(rule(action, "x" if action == "require" else None), (b"X-Odd", b"b")).findings
+    (finding,) = judged(
+        rule(action, "x" if action == "require" else None), (b"X-Odd", b"b")
+    ).findings
 
     assert (finding.after, finding.made) == (None, False)
 
@@ -83,7 +113,14 @@ def test_a_header_for_https_is_neither_written_nor_missed_over_http(action: str)
 
     assert judged(asked, scheme="http").findings == ()
     assert len(judged(asked).findings) == 1
-    assert len(judged(rule("remove", header=STS), (b"Strict-Transport-Security", b"x"), scheme="http").findings) == 1
+    assert (
+        len(
+            judged(
+                rule("remove", header=STS), (b"Strict-Transport-Security", b"x"), scheme="http"
+            ).findings
+        )
+        == 1
+    )
 
 
 def test_a_list_of_headers_skips_only_the_one_that_may_not_be_written():
@@ -100,8 +137,14 @@ CSP = "Content-Security-Policy"
 def test_merge_takes_the_answer_of_the_headers_own_grammar():
     """What `headers.merge` says is what is told; an answer that already says it is left alone."""
     asked = rule("merge", "default-src 'self'", CSP)
-    merged = headers.merge(CSP, "img-src a.example, img-src b.example", "default-src 'self'").encode()
-    decision = judged(asked, (b"content-security-policy", b"img-src a.example"), (b"Content-Security-Policy", b"img-src b.example"))
+    merged = headers.merge(
+        CSP, "img-src a.example, img-src b.example", "default-src 'self'"
+    ).encode()
+    decision = judged(
+        asked,
+        (b"content-security-policy", b"img-src a.example"),
+        (b"Content-Security-Policy", b"img-src b.example"),
+    )
 
     assert decision.fields == [(b"content-security-policy", merged)]
     assert [finding.kind for finding in decision.findings] == ["mismatch"]
@@ -118,19 +161,26 @@ def test_merge_takes_the_answer_of_the_headers_own_grammar():
         ("Clear-Site-Data", ('"cache"', '"cookies"'), '"cookies"'),
     ],
 )
-def test_several_lines_that_say_it_already_are_left_alone(header: str, lines: tuple[str, ...], ours: str):
+def test_several_lines_that_say_it_already_are_left_alone(
+    header: str, lines: tuple[str, ...], ours: str
+):
     """Lines of a list are one value: what it means is compared, not how it is cut."""
     before = [(header.encode(), line.encode()) for line in lines]
 
     assert judged(rule("merge", ours, header), *before).findings == ()
 
 
-@pytest.mark.parametrize(("widen", "after"), [(None, b"img-src 'none'"), (False, b"img-src 'none'"), (True, b"img-src 'self' a.example")])
+@pytest.mark.parametrize(
+    ("widen", "after"),
+    [(None, b"img-src 'none'"), (False, b"img-src 'none'"), (True, b"img-src 'self' a.example")],
+)
 def test_a_merge_widens_only_with_leave(widen: bool | None, after: bytes):
     """Without `widen: true` the answer never allows more than the service did."""
     asked = rule("merge", "img-src a.example", CSP) | ({} if widen is None else {"widen": widen})
 
-    assert judged(asked, (b"Content-Security-Policy", b"img-src 'self'")).fields == [(b"Content-Security-Policy", after)]
+    assert judged(asked, (b"Content-Security-Policy", b"img-src 'self'")).fields == [
+        (b"Content-Security-Policy", after)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,18 +202,27 @@ def test_a_merge_widens_only_with_leave(widen: bool | None, after: bytes):
         (ODD, ("\xff\x00",), None),
     ],
 )
-def test_require_without_a_value_judges_the_one_that_stands(header: str, lines: tuple[str, ...], kind: str | None):
+def test_require_without_a_value_judges_the_one_that_stands(
+    header: str, lines: tuple[str, ...], kind: str | None
+):
     """By the header's own grammar, all lines together: what browsers ignore is invalid, what protects little is weak."""
     before = [(header.encode(), line.encode("latin-1")) for line in lines]
     decision = judged(rule("require", header=header), *before)
 
-    assert [(finding.kind, finding.after) for finding in decision.findings] == ([] if kind is None else [(kind, None)])
+    assert [(finding.kind, finding.after) for finding in decision.findings] == (
+        [] if kind is None else [(kind, None)]
+    )
     assert decision.fields == before
 
 
 def test_require_with_a_value_does_not_judge_it():
     """Whoever names a value knows what it is worth."""
-    assert judged(rule("require", "max-age=1*", STS), (b"Strict-Transport-Security", b"max-age=1")).findings == ()
+    assert (
+        judged(
+            rule("require", "max-age=1*", STS), (b"Strict-Transport-Security", b"max-age=1")
+        ).findings
+        == ()
+    )
 
 
 def test_require_judges_a_cookie_by_the_scheme():
@@ -171,7 +230,9 @@ def test_require_judges_a_cookie_by_the_scheme():
     made = plan({"it": rule("require", header="Set-Cookie")}).routes[-1].checks[0]
     seen = {b"set-cookie": (b"a=1; HttpOnly; SameSite=Lax",)}
 
-    assert [len(made.judge(facts(scheme=scheme), seen)) for scheme in ("https", "http", "https")] == [1, 0, 1]
+    assert [
+        len(made.judge(facts(scheme=scheme), seen)) for scheme in ("https", "http", "https")
+    ] == [1, 0, 1]
 
 
 FIRST = {
@@ -214,18 +275,30 @@ def test_the_once_only_headers_are_all_below():
         *((name, copies, copies[1:]) for name, copies in STRICTEST.items()),
         *((name, copies, copies) for name, copies in LEFT.items()),
         *((row.name, ("same", "same"), ("same",)) for row in headers.ALL if row.single),
-        *((row.name, ("same", "same"), ("same", "same")) for row in headers.ALL if not row.single and row.key != "set-cookie"),
+        *(
+            (row.name, ("same", "same"), ("same", "same"))
+            for row in headers.ALL
+            if not row.single and row.key != "set-cookie"
+        ),
     ],
 )
-def test_default_leaves_one_copy_by_the_headers_own_rule(header: str, copies: tuple[str, ...], left: tuple[str, ...]):
+def test_default_leaves_one_copy_by_the_headers_own_rule(
+    header: str, copies: tuple[str, ...], left: tuple[str, ...]
+):
     """As browsers take them, or stricter; where that is not known, or copies give leave, they stay. The kind is duplicate."""
-    decision = judged(rule("default", "ours", header), *((header.encode(), copy.encode()) for copy in copies))
+    decision = judged(
+        rule("default", "ours", header), *((header.encode(), copy.encode()) for copy in copies)
+    )
 
     assert tuple(value.decode() for _, value in decision.fields) == left
-    assert [(finding.kind, finding.after) for finding in decision.findings] == ([] if left == copies else [("duplicate", (left[0].encode(),))])
+    assert [(finding.kind, finding.after) for finding in decision.findings] == (
+        [] if left == copies else [("duplicate", (left[0].encode(),))]
+    )
 
 
-@pytest.mark.parametrize("row", [row for row in headers.ALL if row.single], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in headers.ALL if row.single], ids=lambda row: row.name
+)
 def test_set_leaves_one_copy_with_its_own_value(row: headers.Header):
     """Copies of which one is right are a duplicate, others a mismatch."""
     name = row.name.encode()
@@ -233,7 +306,10 @@ def test_set_leaves_one_copy_with_its_own_value(row: headers.Header):
     wrong = judged(rule("set", "ours", row.name), (name, b"theirs"), (name, b"theirs"))
 
     assert doubled.fields == wrong.fields == [(name, b"ours")]
-    assert [finding.kind for finding in (*doubled.findings, *wrong.findings)] == ["duplicate", "mismatch"]
+    assert [finding.kind for finding in (*doubled.findings, *wrong.findings)] == [
+        "duplicate",
+        "mismatch",
+    ]
 
 
 def test_a_removal_of_many_names_says_each_that_stands():
@@ -241,7 +317,10 @@ def test_a_removal_of_many_names_says_each_that_stands():
     before = [(b"X-Powered-By", b"x"), (b"Y", b"1"), (b"server", b"s"), (b"SERVER", b"t")]
     decision = judged(rule("remove", header=["Server", "X-Powered-By", "X-None"]), *before)
 
-    assert [(finding.header, finding.before) for finding in decision.findings] == [("X-Powered-By", (b"x",)), ("Server", (b"s", b"t"))]
+    assert [(finding.header, finding.before) for finding in decision.findings] == [
+        ("X-Powered-By", (b"x",)),
+        ("Server", (b"s", b"t")),
+    ]
     assert decision.fields == [(b"Y", b"1")]
 
 
@@ -249,7 +328,15 @@ def test_a_removal_of_many_names_says_each_that_stands():
     ("value", "text"),
     [
         ("as it is", "as it is"),
-        ({"default-src": ("'self'", "a.example"), "upgrade-insecure-requests": True, "img-src": False, "sandbox": ()}, "default-src 'self' a.example; upgrade-insecure-requests; sandbox"),
+        (
+            {
+                "default-src": ("'self'", "a.example"),
+                "upgrade-insecure-requests": True,
+                "img-src": False,
+                "sandbox": (),
+            },
+            "default-src 'self' a.example; upgrade-insecure-requests; sandbox",
+        ),
         ({}, ""),
     ],
 )
@@ -265,5 +352,10 @@ def test_a_finding_names_its_rule_by_index():
 
     (finding,) = check.judge(facts(), {})
 
-    assert (finding.rule, finding.position, finding.header, finding.key) == ("b", 1, "X-Odd", b"x-odd")
+    assert (finding.rule, finding.position, finding.header, finding.key) == (
+        "b",
+        1,
+        "X-Odd",
+        b"x-odd",
+    )
     assert set(check.kinds) == {"missing", "mismatch", "duplicate"}

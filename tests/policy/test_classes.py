@@ -11,10 +11,16 @@ from sidecar.policy.conditions import by_name
 from sidecar.policy.model import CLASSES
 
 
-def of(media: str | None, path: str = "/", status: int = 200, disposition: str | None = None) -> tuple[str, ...]:
+def of(
+    media: str | None, path: str = "/", status: int = 200, disposition: str | None = None
+) -> tuple[str, ...]:
     """The classes of one answer."""
     given = {b"Content-Type": media, b"Content-Disposition": disposition}
-    return classes(path, status, by_name([(name, value.encode()) for name, value in given.items() if value is not None]))
+    return classes(
+        path,
+        status,
+        by_name([(name, value.encode()) for name, value in given.items() if value is not None]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,13 @@ def test_a_media_type_tells_the_class(media: str, expected: str | None):
 
 @pytest.mark.parametrize(
     ("disposition", "expected"),
-    [("attachment", "download"), ("Attachment ; filename=a.html", "download"), ("inline; filename=attachment", "html"), ("attachmentx", "html"), ("", "html")],
+    [
+        ("attachment", "download"),
+        ("Attachment ; filename=a.html", "download"),
+        ("inline; filename=attachment", "html"),
+        ("attachmentx", "html"),
+        ("", "html"),
+    ],
 )
 def test_an_attachment_is_a_download_whatever_its_type(disposition: str, expected: str):
     """A page that is saved and not shown is no page."""
@@ -63,13 +75,31 @@ DOCS = (
     "/swagger-ui", "/swagger-ui.html", "/swagger-ui/index.html", "/api/schema/swagger-ui/", "/apidocs/", "/api-docs", "/openapi.json", "/api/swagger.yaml",
     "/%64ocs",
 )  # fmt: skip
-NO_DOCS = ("/", "/docs/guide", "/documents", "/user/docs", "/search/redoc", "/docs.html", "/docsx", "/a/b/openapi.json", "/docs%2F", "/docs\n", "//docs", "")
+NO_DOCS = (
+    "/",
+    "/docs/guide",
+    "/documents",
+    "/user/docs",
+    "/search/redoc",
+    "/docs.html",
+    "/docsx",
+    "/a/b/openapi.json",
+    "/docs%2F",
+    "/docs\n",
+    "//docs",
+    "",
+)
 
 
 @pytest.mark.parametrize("path", DOCS)
 def test_api_documentation_is_told_by_its_usual_paths(path: str):
     """A page or description there is docs and nothing else; its scripts stay static."""
-    assert of("text/html", path) == of("application/json", path) == of("application/yaml", path) == ("docs",)
+    assert (
+        of("text/html", path)
+        == of("application/json", path)
+        == of("application/yaml", path)
+        == ("docs",)
+    )
     assert of("text/javascript", path) == ("static",)
 
 
@@ -79,7 +109,19 @@ def test_other_pages_are_not_docs(path: str):
     assert of("text/html", path) == ("html",)
 
 
-@pytest.mark.parametrize("path", ["/logout", "/logout/", "/account/log-out", "/SignOut", "/sign_out", "/logoff", "/logout.php", "/%6cogout"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/logout",
+        "/logout/",
+        "/account/log-out",
+        "/SignOut",
+        "/sign_out",
+        "/logoff",
+        "/logout.php",
+        "/%6cogout",
+    ],
+)
 @pytest.mark.parametrize("status", [200, 204, 302, 304])
 def test_a_logout_is_told_by_path_and_success(path: str, status: int):
     """Whatever it carries: a page, a redirect without a type, nothing."""
@@ -87,7 +129,18 @@ def test_a_logout_is_told_by_path_and_success(path: str, status: int):
     assert of(None, path, status) == ("logout",)
 
 
-@pytest.mark.parametrize(("path", "status"), [("/logout", 400), ("/logout", 405), ("/logout", 500), ("/logouts", 200), ("/blogout", 200), ("/logout/x", 200), ("/catalog-off", 200)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/logout", 400),
+        ("/logout", 405),
+        ("/logout", 500),
+        ("/logouts", 200),
+        ("/blogout", 200),
+        ("/logout/x", 200),
+        ("/catalog-off", 200),
+    ],
+)
 def test_what_logs_nobody_out_is_no_logout(path: str, status: int):
     """A refused logout, and paths that only look like one."""
     assert of("text/html", path, status) == ("html",)
@@ -97,10 +150,17 @@ def test_what_logs_nobody_out_is_no_logout(path: str, status: int):
 def test_an_answer_without_a_type_is_of_no_class(path: str):
     """A 304 or 204 has no Content-Type: no class by content holds, on any path."""
     assert of(None, path, 304) == ()
-    assert not is_class(frozenset({"html", "api", "static", "download", "docs", "logout"}), path, 304, {})
+    assert not is_class(
+        frozenset({"html", "api", "static", "download", "docs", "logout"}), path, 304, {}
+    )
 
 
-@given(st.text(st.sampled_from("/apidocslgutv1.%6-\n"), max_size=20), st.integers(100, 599), st.binary(max_size=20), st.sets(st.sampled_from(CLASSES), min_size=1))
+@given(
+    st.text(st.sampled_from("/apidocslgutv1.%6-\n"), max_size=20),
+    st.integers(100, 599),
+    st.binary(max_size=20),
+    st.sets(st.sampled_from(CLASSES), min_size=1),
+)
 def test_the_question_and_the_list_agree(path: str, status: int, media: bytes, wanted: set[str]):
     """Law: `is_class` says what `classes` lists; at most one class comes from the content; nothing raises."""
     seen = {b"content-type": (media,)}

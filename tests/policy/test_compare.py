@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.compare import Comparison, KeyChange, RouteChange, RuleChange, Shadow, compare, effects
+from sidecar.policy.compare import (
+    Comparison,
+    KeyChange,
+    RouteChange,
+    RuleChange,
+    Shadow,
+    compare,
+    effects,
+)
 from sidecar.policy.conditions import Facts
 from sidecar.policy.plan import compile_policy, decide
 from sidecar.policy.resolve import Resolved
@@ -19,14 +27,37 @@ API = {"name": "api", "match": {"path": "/api/**"}}
 
 def test_policies_are_compared_rule_by_rule() -> None:
     """Added, removed and changed rules, with effective modes and the keys that say something else."""
-    before = policy({"server": SERVER, "frames": {"action": "set", "header": "X-Frame-Options", "value": "DENY"}}, mode="report-only")
-    after = policy({"frames": {"action": "default", "header": "X-Frame-Options", "value": "DENY", "mode": "report-only"}, "nosniff": NOSNIFF})
+    before = policy(
+        {
+            "server": SERVER,
+            "frames": {"action": "set", "header": "X-Frame-Options", "value": "DENY"},
+        },
+        mode="report-only",
+    )
+    after = policy(
+        {
+            "frames": {
+                "action": "default",
+                "header": "X-Frame-Options",
+                "value": "DENY",
+                "mode": "report-only",
+            },
+            "nosniff": NOSNIFF,
+        }
+    )
     found = compare(before, after)
 
     assert found.about == (KeyChange("mode", "report-only", "enforce"),)
     assert found.rules == (
         RuleChange("default", "server", "removed", "report-only", None),
-        RuleChange("default", "frames", "changed", "report-only", "report-only", (KeyChange("action", "set", "default"), KeyChange("mode", None, "report-only"))),
+        RuleChange(
+            "default",
+            "frames",
+            "changed",
+            "report-only",
+            "report-only",
+            (KeyChange("action", "set", "default"), KeyChange("mode", None, "report-only")),
+        ),
         RuleChange("default", "nosniff", "added", None, "enforce"),
     )
     assert ([change.rule for change in found.more], found.less) == (["nosniff"], ())
@@ -36,12 +67,18 @@ def test_policies_are_compared_rule_by_rule() -> None:
     ("before", "after", "same"),
     [
         ({"value": "default-src 'self'"}, {"value": {"default-src": ["'self'"]}}, True),
-        ({"value": "a", "when": {"request": {"X": True}}}, {"value": "a", "when": {"request": {"X": "true"}}}, False),
+        (
+            {"value": "a", "when": {"request": {"X": True}}},
+            {"value": "a", "when": {"request": {"X": "true"}}},
+            False,
+        ),
         ({"value": "a", "when": {"status": [404]}}, {"value": "a", "when": {"status": 404}}, True),
         ({"value": "a"}, {"value": "a", "owner": "jo"}, False),
     ],
 )
-def test_meaning_counts_and_not_the_form(before: dict[str, Any], after: dict[str, Any], same: bool) -> None:
+def test_meaning_counts_and_not_the_form(
+    before: dict[str, Any], after: dict[str, Any], same: bool
+) -> None:
     """Directives as a mapping or a text mean the same; a pattern and a presence do not."""
     rule = {"action": "set", "header": "Content-Security-Policy"}
 
@@ -50,9 +87,15 @@ def test_meaning_counts_and_not_the_form(before: dict[str, Any], after: dict[str
 
 def test_routes_that_come_and_go_are_compared_with_the_default() -> None:
     """A new route tells what it does otherwise than the default route, where its requests went before."""
-    found = compare(policy({"server": SERVER}), policy({"server": SERVER}, routes=[API | {"mode": "off"}]))
+    found = compare(
+        policy({"server": SERVER}), policy({"server": SERVER}, routes=[API | {"mode": "off"}])
+    )
 
-    assert found.routes == (RouteChange("api", "added", (KeyChange("path", None, "/api/**"), KeyChange("mode", None, "off"))),)
+    assert found.routes == (
+        RouteChange(
+            "api", "added", (KeyChange("path", None, "/api/**"), KeyChange("mode", None, "off"))
+        ),
+    )
     assert found.rules == (RuleChange("api", "server", "changed", "enforce", "off"),)
     assert [change.route for change in found.less] == ["api"]
 
@@ -73,20 +116,31 @@ SHADOWS: tuple[tuple[list[dict[str, Any]], list[str]], ...] = (
     ([{"path": "/api/**"}, {"path": "/api/v1"}, {"path": "/other"}], ["1 by 0"]),
     ([{"path": "/api/*"}, {"path": "/api/**"}], []),
     ([{"path": ["/a", "/b"]}, {"path": "/a"}, {"path": ["/a", "/c"]}], ["1 by 0"]),
-    ([{"method": "GET", "path": "/**"}, {"path": "/a"}, {"path": "/a", "method": "GET"}], ["2 by 0"]),
+    (
+        [{"method": "GET", "path": "/**"}, {"path": "/a"}, {"path": "/a", "method": "GET"}],
+        ["2 by 0"],
+    ),
     ([{"method": ["GET", "POST"]}, {"method": "POST", "host": "a.example"}], ["1 by 0"]),
-    ([{"host": "*.example"}, {"host": "*.shop.example"}, {"host": "a.test"}, {"path": "/x"}], ["1 by 0"]),
+    (
+        [{"host": "*.example"}, {"host": "*.shop.example"}, {"host": "a.test"}, {"path": "/x"}],
+        ["1 by 0"],
+    ),
     ([{"host": "a.example"}, {"host": "*.example"}], []),
     ([{"path": "/a*"}, {"path": "/ab*"}, {"path": "/*"}], ["1 by 0"]),
 )
 
 
 @pytest.mark.parametrize(("matches", "shadowed"), SHADOWS)
-def test_routes_that_nothing_reaches_are_told(matches: list[dict[str, Any]], shadowed: list[str]) -> None:
+def test_routes_that_nothing_reaches_are_told(
+    matches: list[dict[str, Any]], shadowed: list[str]
+) -> None:
     """A route whose every request an earlier one takes; where a gap is left, it is not told."""
     routes = [{"name": str(number), "match": match} for number, match in enumerate(matches)]
 
-    assert [f"{shadow.route} by {shadow.by}" for shadow in compare(policy(), policy(routes=routes)).shadowed] == shadowed
+    assert [
+        f"{shadow.route} by {shadow.by}"
+        for shadow in compare(policy(), policy(routes=routes)).shadowed
+    ] == shadowed
 
 
 def test_only_new_shadows_are_told() -> None:
@@ -94,7 +148,9 @@ def test_only_new_shadows_are_told() -> None:
     routes = [{"name": "all", "match": {"path": "/**"}}, API]
 
     assert compare(policy(routes=routes), policy({"a": SERVER}, routes=routes)).shadowed == ()
-    assert compare(policy(routes=routes[::-1]), policy(routes=routes)).shadowed == (Shadow("api", "all"),)
+    assert compare(policy(routes=routes[::-1]), policy(routes=routes)).shadowed == (
+        Shadow("api", "all"),
+    )
 
 
 @settings(max_examples=30)
@@ -118,10 +174,16 @@ def test_the_other_direction_is_the_mirror(one: Resolved, other: Resolved) -> No
     there, back = compare(one, other), compare(other, one)
     turned = {"added": "removed", "removed": "added", "changed": "changed"}
 
-    assert {(c.route, c.rule, c.what, c.before, c.after) for c in there.rules} == {(c.route, c.rule, turned[c.what], c.after, c.before) for c in back.rules}
+    assert {(c.route, c.rule, c.what, c.before, c.after) for c in there.rules} == {
+        (c.route, c.rule, turned[c.what], c.after, c.before) for c in back.rules
+    }
     assert {(c.route, c.rule) for c in there.more} == {(c.route, c.rule) for c in back.less}
-    assert {(c.route, c.what) for c in there.routes} == {(c.route, turned[c.what]) for c in back.routes}
-    assert {(k.key, k.before, k.after) for k in there.about} == {(k.key, k.after, k.before) for k in back.about}
+    assert {(c.route, c.what) for c in there.routes} == {
+        (c.route, turned[c.what]) for c in back.routes
+    }
+    assert {(k.key, k.before, k.after) for k in there.about} == {
+        (k.key, k.after, k.before) for k in back.about
+    }
 
 
 # What becomes of answers.
@@ -130,19 +192,39 @@ def test_the_other_direction_is_the_mirror(one: Resolved, other: Resolved) -> No
 def test_effects_tell_header_before_and_after() -> None:
     """Equal changes are counted together; the first request is the example, ids blotted out; loss is marked."""
     before = plan({"frames": {"action": "set", "header": "X-Frame-Options", "value": "DENY"}})
-    after = plan({"frames": {"action": "set", "header": "X-Frame-Options", "value": "SAMEORIGIN"}, "server": SERVER | {"mode": "report-only"}})
-    answers = [facts((b"Server", b"uvicorn"), path="/items/4711"), facts((b"Server", b"nginx"), path="/b"), facts(status=404)]
+    after = plan(
+        {
+            "frames": {"action": "set", "header": "X-Frame-Options", "value": "SAMEORIGIN"},
+            "server": SERVER | {"mode": "report-only"},
+        }
+    )
+    answers = [
+        facts((b"Server", b"uvicorn"), path="/items/4711"),
+        facts((b"Server", b"nginx"), path="/b"),
+        facts(status=404),
+    ]
     first, second = effects(before, after, answers)
 
-    assert (first.before, first.after, first.answers, first.example) == ("default", "default", 2, "GET https://shop.example/items/... -> 200")
-    assert [(c.header, c.before, c.after, c.weaker) for c in first.headers] == [("X-Frame-Options", ("DENY",), ("SAMEORIGIN",), "SAMEORIGIN protects less than DENY")]
+    assert (first.before, first.after, first.answers, first.example) == (
+        "default",
+        "default",
+        2,
+        "GET https://shop.example/items/... -> 200",
+    )
+    assert [(c.header, c.before, c.after, c.weaker) for c in first.headers] == [
+        ("X-Frame-Options", ("DENY",), ("SAMEORIGIN",), "SAMEORIGIN protects less than DENY")
+    ]
     assert [(c.rule, c.header, c.kind) for c in first.told] == [("server", "Server", "forbidden")]
     assert (second.told, second.answers) == ((), 1)
 
 
 def test_a_change_of_mode_alone_is_told_by_what_leaves() -> None:
     """The same complaint in another mode is no new complaint; the header that changes is."""
-    [effect] = effects(plan({"server": SERVER}, mode="report-only"), plan({"server": SERVER}), [facts((b"Server", b"a"))])
+    [effect] = effects(
+        plan({"server": SERVER}, mode="report-only"),
+        plan({"server": SERVER}),
+        [facts((b"Server", b"a"))],
+    )
 
     assert [(c.header, c.before, c.after) for c in effect.headers] == [("Server", ("a",), ())]
     assert (effect.told, effect.silent) == ((), ())
@@ -152,7 +234,11 @@ def test_effects_hold_no_secrets() -> None:
     """Cookie values, nonces and unknown headers show as elsewhere: without their values."""
     hide = {"cookie": "*", "attributes": {"Secure": True}}
     csp = {"action": "remove", "header": ["Content-Security-Policy", "X-Auth-Token"]}
-    answer = facts((b"Set-Cookie", b"sid=c0ffee"), (b"Content-Security-Policy", b"script-src 'nonce-c0ffee'"), (b"X-Auth-Token", b"c0ffee"))
+    answer = facts(
+        (b"Set-Cookie", b"sid=c0ffee"),
+        (b"Content-Security-Policy", b"script-src 'nonce-c0ffee'"),
+        (b"X-Auth-Token", b"c0ffee"),
+    )
     found = effects(plan(), plan({"hide": hide, "csp": csp}), [answer])
 
     assert len(found[0].headers) == 3
@@ -161,7 +247,9 @@ def test_effects_hold_no_secrets() -> None:
 
 @settings(max_examples=30)
 @given(POLICIES, st.lists(WORLDS, max_size=3))
-def test_nothing_becomes_of_answers_under_the_same_policy(one: Resolved, answers: list[Facts]) -> None:
+def test_nothing_becomes_of_answers_under_the_same_policy(
+    one: Resolved, answers: list[Facts]
+) -> None:
     """The same plan has no effect on anything."""
     assert effects(compile_policy(one), compile_policy(one), answers) == ()
 
@@ -172,7 +260,10 @@ def test_an_effect_is_what_the_plans_decide(one: Resolved, other: Resolved, answ
     """Without an effect both plans send the same lines by name; policies of one meaning have none."""
     plans = compile_policy(one), compile_policy(other)
     found = effects(*plans, [answer])
-    sent = [_by_name(decide(plan.route(answer.host, answer.method, answer.path), answer).fields) for plan in plans]
+    sent = [
+        _by_name(decide(plan.route(answer.host, answer.method, answer.path), answer).fields)
+        for plan in plans
+    ]
 
     assert bool(found and found[0].headers) == (sent[0] != sent[1])
     assert not (found and compare(one, other).same)

@@ -16,7 +16,10 @@ def held(when: dict[str, Any], *fields: tuple[bytes, bytes], **more: Any) -> boo
     seen: Seen = {}
     for name, value in fields:
         seen[name.lower()] = (*seen.get(name.lower(), ()), value)
-    return all(condition.holds(facts(*fields, **more), seen) for condition in conditions(When.model_validate(when)))
+    return all(
+        condition.holds(facts(*fields, **more), seen)
+        for condition in conditions(When.model_validate(when))
+    )
 
 
 HTML = (b"Content-Type", b"text/html; charset=utf-8")
@@ -41,7 +44,12 @@ HTML = (b"Content-Type", b"text/html; charset=utf-8")
         ({"class": "html"}, [HTML], {"path": "/logout", "method": "HEAD"}, True),
         ({"content-type": "text/html"}, [HTML], {}, True),
         ({"content-type": "TEXT/Html"}, [(b"content-type", b" Text/HTML\t;x")], {}, True),
-        ({"content-type": ["image/*", "text/css"]}, [(b"Content-Type", b"image/svg+xml")], {}, True),
+        (
+            {"content-type": ["image/*", "text/css"]},
+            [(b"Content-Type", b"image/svg+xml")],
+            {},
+            True,
+        ),
         ({"content-type": "*/*"}, [], {}, False),
         ({"content-type": "text/html"}, [(b"Content-Type", b"text/htmlx")], {}, False),
         ({"content-type": "text/html"}, [(b"Content-Type", b"a/b"), HTML], {}, False),
@@ -53,14 +61,32 @@ HTML = (b"Content-Type", b"text/html; charset=utf-8")
         ({"response": {"Server": "a.b"}}, [(b"Server", b"axb")], {}, False),
         ({"request": {"Accept": True}}, [], {"request": [(b"ACCEPT", b"")]}, True),
         ({"request": {"Accept": False}}, [(b"Accept", b"x")], {}, True),
-        ({"request": {"Accept": "*json*"}}, [], {"request": [(b"accept", b"a"), (b"accept", b"application/json;q=1")]}, True),
+        (
+            {"request": {"Accept": "*json*"}},
+            [],
+            {"request": [(b"accept", b"a"), (b"accept", b"application/json;q=1")]},
+            True,
+        ),
         ({"request": {"Accept": "*json*"}}, [], {}, False),
         ({"request": {"Accept": "a*"}}, [], {"request": [(b"accept", b"a\xff\n")]}, True),
-        ({"status": 200, "scheme": "https", "request": {"X": False}, "response": {"Y": False}, "content-type": "text/html"}, [HTML], {}, True),
+        (
+            {
+                "status": 200,
+                "scheme": "https",
+                "request": {"X": False},
+                "response": {"Y": False},
+                "content-type": "text/html",
+            },
+            [HTML],
+            {},
+            True,
+        ),
         ({"status": 200, "response": {"Y": True}}, [HTML], {}, False),
     ],
 )
-def test_conditions(when: dict[str, Any], fields: list[tuple[bytes, bytes]], world: dict[str, Any], expected: bool):
+def test_conditions(
+    when: dict[str, Any], fields: list[tuple[bytes, bytes]], world: dict[str, Any], expected: bool
+):
     """All must hold; names and patterns ignore case; the first Content-Type counts; any one line of a header may fit."""
     assert held(when, *fields, **world) is expected
 
@@ -72,6 +98,23 @@ def test_no_when_is_always():
 
 def test_conditions_say_themselves_in_words():
     """Their texts are what `explain` shows."""
-    when = When.model_validate({"scheme": "https", "status": [200, "3xx"], "class": ["html", "docs"], "content-type": ["a/b", "c/*"], "request": {"A": True, "B": "x*"}, "response": {"C": False}})
+    when = When.model_validate(
+        {
+            "scheme": "https",
+            "status": [200, "3xx"],
+            "class": ["html", "docs"],
+            "content-type": ["a/b", "c/*"],
+            "request": {"A": True, "B": "x*"},
+            "response": {"C": False},
+        }
+    )
 
-    assert [condition.text for condition in conditions(when)] == ["scheme is https", "status is 200 or 3xx", "class is html or docs", "content type is a/b or c/*", "answer has no C", "request has a A", "request has B: x*"]
+    assert [condition.text for condition in conditions(when)] == [
+        "scheme is https",
+        "status is 200 or 3xx",
+        "class is html or docs",
+        "content type is a/b or c/*",
+        "answer has no C",
+        "request has a A",
+        "request has B: x*",
+    ]

@@ -13,13 +13,40 @@ from sidecar.policy.cookies import Demands, Kind, apply, judge, parse
 
 OCTETS = st.text(st.characters(max_codepoint=255), max_size=60)
 PIECES = st.one_of(
-    st.sampled_from(["Secure", "secure", " HttpOnly", "SameSite=Lax", " samesite = NONE ", "SameSite", "Path=/", " path=/x", "Domain=a.com"]),
-    st.sampled_from(["Partitioned", "", " ", "Max-Age=1", "Expires=Wed, 21 Oct 2026 07:28:00 GMT", " Priority=High", "x=y"]),
+    st.sampled_from(
+        [
+            "Secure",
+            "secure",
+            " HttpOnly",
+            "SameSite=Lax",
+            " samesite = NONE ",
+            "SameSite",
+            "Path=/",
+            " path=/x",
+            "Domain=a.com",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "Partitioned",
+            "",
+            " ",
+            "Max-Age=1",
+            "Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+            " Priority=High",
+            "x=y",
+        ]
+    ),
     OCTETS,
 )
 LINES = st.one_of(
     st.builds(";".join, st.lists(PIECES, max_size=6)),
-    st.builds(lambda name, value, pieces: ";".join([f"{name}={value}", *pieces]), st.sampled_from(["sid", "csrftoken", "__Host-a"]), OCTETS, st.lists(PIECES)),
+    st.builds(
+        lambda name, value, pieces: ";".join([f"{name}={value}", *pieces]),
+        st.sampled_from(["sid", "csrftoken", "__Host-a"]),
+        OCTETS,
+        st.lists(PIECES),
+    ),
 )
 DEMANDS = st.builds(
     Demands,
@@ -45,7 +72,12 @@ def test_a_line_is_read_as_browsers_read_it():
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("a=1; Path=/x; Path=/y", "/y"), ("a=1; Path=/x; Path=" + "y" * 1_025, "/x"), ("a=1", None), ("a=1; path", "")],
+    [
+        ("a=1; Path=/x; Path=/y", "/y"),
+        ("a=1; Path=/x; Path=" + "y" * 1_025, "/x"),
+        ("a=1", None),
+        ("a=1; path", ""),
+    ],
 )
 def test_the_last_attribute_that_counts_counts(line, expected):
     """Of repeats the last one holds, and those beyond 1,024 octets do not exist."""
@@ -55,24 +87,52 @@ def test_the_last_attribute_that_counts_counts(line, expected):
 @pytest.mark.parametrize(
     ("line", "demands", "expected"),
     [
-        ("sid=1", Demands(secure=True, http_only=True, same_site="Lax"), "sid=1; Secure; HttpOnly; SameSite=Lax"),
-        ("sid=1; secure; HTTPONLY; samesite=lax", Demands(secure=True, http_only=True, same_site="Lax"), "sid=1; secure; HTTPONLY; samesite=lax"),
+        (
+            "sid=1",
+            Demands(secure=True, http_only=True, same_site="Lax"),
+            "sid=1; Secure; HttpOnly; SameSite=Lax",
+        ),
+        (
+            "sid=1; secure; HTTPONLY; samesite=lax",
+            Demands(secure=True, http_only=True, same_site="Lax"),
+            "sid=1; secure; HTTPONLY; samesite=lax",
+        ),
         ("sid=1;", Demands(secure=True), "sid=1; Secure"),
         ("sid=1; ", Demands(secure=True), "sid=1; Secure"),
-        ("sid=1; SameSite=None; Path=/", Demands(same_site="Strict"), "sid=1; SameSite=Strict; Path=/"),
+        (
+            "sid=1; SameSite=None; Path=/",
+            Demands(same_site="Strict"),
+            "sid=1; SameSite=Strict; Path=/",
+        ),
         ("sid=1; SAMESITE = none", Demands(same_site="Lax"), "sid=1; SAMESITE =Lax"),
         ("sid=1; SameSite", Demands(same_site="Lax"), "sid=1; SameSite=Lax"),
-        ("sid=1; SameSite=Lax; SameSite=None", Demands(same_site="Lax"), "sid=1; SameSite=Lax; SameSite=Lax"),
+        (
+            "sid=1; SameSite=Lax; SameSite=None",
+            Demands(same_site="Lax"),
+            "sid=1; SameSite=Lax; SameSite=Lax",
+        ),
         ("sid=1", Demands(same_site="None"), "sid=1; Secure; SameSite=None"),
         ("sid=1", Demands(partitioned=True), "sid=1; Secure; Partitioned"),
         ("sid=1", Demands(partitioned=True, secure=False), "sid=1; Secure; Partitioned"),
-        ("sid=1; Secure; HttpOnly; Partitioned", Demands(secure=False, http_only=False, partitioned=False), "sid=1"),
-        ("__Host-a=1; Domain=a.com; Path=/x", Demands(secure=True, path="/", host_only=True), "__Host-a=1; Path=/; Secure"),
+        (
+            "sid=1; Secure; HttpOnly; Partitioned",
+            Demands(secure=False, http_only=False, partitioned=False),
+            "sid=1",
+        ),
+        (
+            "__Host-a=1; Domain=a.com; Path=/x",
+            Demands(secure=True, path="/", host_only=True),
+            "__Host-a=1; Path=/; Secure",
+        ),
         ("sid=1", Demands(path="/app"), "sid=1; Path=/app"),
         ("csrftoken=1", Demands(http_only=True), "csrftoken=1"),
         ("csrftoken=1", Demands(http_only=True, hide_csrf=True), "csrftoken=1; HttpOnly"),
         ("csrftoken=1; HttpOnly", Demands(http_only=False), "csrftoken=1"),
-        ("a=1;Expires=Wed, 21 Oct 2026 07:28:00 GMT", Demands(secure=True), "a=1;Expires=Wed, 21 Oct 2026 07:28:00 GMT; Secure"),
+        (
+            "a=1;Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+            Demands(secure=True),
+            "a=1;Expires=Wed, 21 Oct 2026 07:28:00 GMT; Secure",
+        ),
         ("sid=1", Demands(), "sid=1"),
         ("a\x00=1", Demands(secure=True), "a\x00=1"),
         ("", Demands(secure=True), ""),
@@ -88,7 +148,11 @@ def test_attributes_become_as_demanded(line, demands, expected):
 @pytest.mark.parametrize(
     ("line", "demands", "expected"),
     [
-        ("sid=1", Demands(secure=True, http_only=True, same_site="Lax"), "sid=1; HttpOnly; SameSite=Lax"),
+        (
+            "sid=1",
+            Demands(secure=True, http_only=True, same_site="Lax"),
+            "sid=1; HttpOnly; SameSite=Lax",
+        ),
         ("sid=1", Demands(same_site="None", partitioned=True), "sid=1"),
         ("sid=1; Secure; Partitioned", Demands(secure=False, partitioned=False), "sid=1"),
         ("sid=1; Secure", Demands(secure=False, partitioned=True), "sid=1"),
@@ -115,7 +179,11 @@ def test_an_edit_leaves_name_and_value_untouched(line, demands, scheme):
     touched = {"secure", "httponly", "samesite", "partitioned", "path", "domain"}
 
     def rest(text: str) -> list[str]:
-        return [piece for piece in text.split(";")[1:] if piece.partition("=")[0].strip(" \t").lower() not in touched and piece.strip(" \t")]
+        return [
+            piece
+            for piece in text.split(";")[1:]
+            if piece.partition("=")[0].strip(" \t").lower() not in touched and piece.strip(" \t")
+        ]
 
     assert line.partition(";")[0] == edited.partition(";")[0]
     assert rest(line) == rest(edited)
@@ -152,7 +220,11 @@ SOUND = "; Secure; HttpOnly; SameSite=Lax"
         ("sid=1; Secure; HttpOnly", "https", ["cookie-no-samesite"]),
         ("sid=1; Secure; HttpOnly; SameSite=Relaxed", "https", ["cookie-bad-samesite"]),
         ("sid=1; HttpOnly; SameSite=None", "https", ["cookie-needs-secure", "cookie-not-secure"]),
-        ("sid=1; HttpOnly; SameSite=Lax; Partitioned", "https", ["cookie-needs-secure", "cookie-not-secure"]),
+        (
+            "sid=1; HttpOnly; SameSite=Lax; Partitioned",
+            "https",
+            ["cookie-needs-secure", "cookie-not-secure"],
+        ),
         ("sid=1" + SOUND, "http", ["cookie-secure-over-http"]),
         ("__Host-a=1; Path=/" + SOUND, "https", []),
         ("__Host-a=1; Path=/app" + SOUND, "https", ["cookie-prefix"]),
@@ -189,7 +261,17 @@ def test_no_line_raises_and_no_value_is_told(line, scheme):
     judge(line, scheme)
 
 
-@pytest.mark.parametrize("line", ["a=1" + "; Secure" * 25_000, ";" * 200_000, "=" * 200_000, "a=" + "x" * 200_000, "\x00" * 200_000, " " * 200_000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a=1" + "; Secure" * 25_000,
+        ";" * 200_000,
+        "=" * 200_000,
+        "a=" + "x" * 200_000,
+        "\x00" * 200_000,
+        " " * 200_000,
+    ],
+)
 def test_huge_lines_are_fast(line):
     """200 kB of anything is judged and edited well within a second."""
     start = time.process_time()
@@ -212,7 +294,18 @@ def test_a_pattern_matches_whole_names(pattern, name, expected):
     assert expected == cookies.matches(pattern, name)
 
 
-@pytest.mark.parametrize("name", ["csrftoken", "XSRF-TOKEN", "csrf_access_token", "_xsrf", "X-CSRF-Token", "__Host-csrf", "__Secure-XSRF-TOKEN"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "csrftoken",
+        "XSRF-TOKEN",
+        "csrf_access_token",
+        "_xsrf",
+        "X-CSRF-Token",
+        "__Host-csrf",
+        "__Secure-XSRF-TOKEN",
+    ],
+)
 def test_well_known_csrf_cookies_are_readable(name):
     """The tokens that scripts copy into a request header stay readable, with a name prefix or without."""
     assert cookies.is_readable_csrf(name)

@@ -15,7 +15,9 @@ from sidecar.policy.csp_table import DEPRECATED, DIRECTIVES, FALLBACKS, Kind
 
 OSHP = "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests"
 SHAPED = st.text(st.sampled_from("abcAZ09-_*:/.'; ,\t\n=+%?#\x00\x7f\xe9\u20ac"), max_size=80)
-ANY_TEXT = st.one_of(SHAPED, st.text(max_size=200), st.text(st.characters(max_codepoint=255), max_size=200))
+ANY_TEXT = st.one_of(
+    SHAPED, st.text(max_size=200), st.text(st.characters(max_codepoint=255), max_size=200)
+)
 
 
 def kinds(text: str) -> list[str]:
@@ -25,14 +27,18 @@ def kinds(text: str) -> list[str]:
 
 def test_a_policy_is_read_into_directives_in_order():
     """Names fold to lower case, words keep their case and order, empty pieces vanish."""
-    expected = (Policy((Directive("default-src", ("'Self'", "https://A.example/X")), Directive("sandbox"))),)
+    expected = (
+        Policy((Directive("default-src", ("'Self'", "https://A.example/X")), Directive("sandbox"))),
+    )
 
     assert expected == parse(" Default-Src  'Self'\thttps://A.example/X ;; SANDBOX ; ")
 
 
 def test_several_policies_split_on_comma():
     """A comma ends a policy, also inside what looks like one value (section 2.2.2)."""
-    assert [len(policy.directives) for policy in parse("img-src a.com; font-src b.com, img-src c.com,,")] == [2, 1]
+    assert [
+        len(policy.directives) for policy in parse("img-src a.com; font-src b.com, img-src c.com,,")
+    ] == [2, 1]
 
 
 def test_the_first_of_two_equal_directives_counts():
@@ -47,7 +53,10 @@ def test_the_first_of_two_equal_directives_counts():
     ("text", "expected"),
     [
         (OSHP, []),
-        ("script-src 'nonce-r4nd0m==' 'sha256-AbC/+_-=' 'strict-dynamic' https: *.a.com:* a.com/x/", []),
+        (
+            "script-src 'nonce-r4nd0m==' 'sha256-AbC/+_-=' 'strict-dynamic' https: *.a.com:* a.com/x/",
+            [],
+        ),
         ("img-src a.com; img-src b.com", ["csp-repeated"]),
         ("defualt-src 'self'", ["csp-unknown-directive"]),
         ("block-all-mixed-content", ["csp-deprecated"]),
@@ -97,7 +106,12 @@ def test_a_nonce_is_never_told():
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("img-src " + "a.com/" * 20_000, "csp-too-long"), ("," * 70_000, "csp-too-long"), ("img-src " + "a.com " * 1_001, "csp-too-many")]
+    ("text", "kind"),
+    [
+        ("img-src " + "a.com/" * 20_000, "csp-too-long"),
+        ("," * 70_000, "csp-too-long"),
+        ("img-src " + "a.com " * 1_001, "csp-too-many"),
+    ],
 )
 def test_a_text_beyond_the_caps_is_not_whole(text, kind):
     """What is longer than the caps is read up to them, and the policy says so."""
@@ -109,7 +123,9 @@ def test_a_text_beyond_the_caps_is_not_whole(text, kind):
 
 def test_reading_stops_at_the_cap():
     """After 1,000 words nothing more is read, in this policy or the next."""
-    policies = parse("img-src " + "a.com " * 990 + ", font-src " + "b.com " * 20 + ", media-src c.com")
+    policies = parse(
+        "img-src " + "a.com " * 990 + ", font-src " + "b.com " * 20 + ", media-src c.com"
+    )
 
     assert [policy.whole for policy in policies] == [True, False]
 
@@ -142,7 +158,10 @@ def test_no_text_raises(text, other):
     "text",
     [
         *(char * 200_000 for char in "a';, \x00\xff"),
-        *("img-src " + part * 100_000 for part in ("*.", "a:", "a.b ", "'nonce-a' ", "https://", "a/", "a.com,")),
+        *(
+            "img-src " + part * 100_000
+            for part in ("*.", "a:", "a.b ", "'nonce-a' ", "https://", "a/", "a.com,")
+        ),
         "img-src 'nonce-" + "a" * 200_000,
     ],
 )
@@ -155,20 +174,33 @@ def test_huge_texts_are_fast(text):
     assert time.process_time() - start < 1
 
 
-@given(st.dictionaries(st.sampled_from(sorted(DIRECTIVES)), st.one_of(st.text(max_size=30), st.booleans(), st.none(), st.lists(st.text(max_size=20)))))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(DIRECTIVES)),
+        st.one_of(st.text(max_size=30), st.booleans(), st.none(), st.lists(st.text(max_size=20))),
+    )
+)
 def test_a_mapping_never_breaks_out_of_its_directive(mapping):
     """Law: a policy made from a mapping is read back as itself, whatever its words hold."""
     policy = csp.from_mapping(mapping)
 
-    assert {one.name for one in policy.directives} == {name for name, value in mapping.items() if value is not False}
+    assert {one.name for one in policy.directives} == {
+        name for name, value in mapping.items() if value is not False
+    }
     assert parse(serialise(policy)) == ((policy,) if policy.directives else ())
 
 
 @pytest.mark.parametrize(
     ("mapping", "expected"),
     [
-        ({"Default-Src": ["'self'", "https://a.com"], "frame-ancestors": "'none'"}, "default-src 'self' https://a.com; frame-ancestors 'none'"),
-        ({"object-src": [], "img-src": None, "sandbox": []}, "object-src 'none'; img-src 'none'; sandbox"),
+        (
+            {"Default-Src": ["'self'", "https://a.com"], "frame-ancestors": "'none'"},
+            "default-src 'self' https://a.com; frame-ancestors 'none'",
+        ),
+        (
+            {"object-src": [], "img-src": None, "sandbox": []},
+            "object-src 'none'; img-src 'none'; sandbox",
+        ),
         ({"upgrade-insecure-requests": True, "img-src": False}, "upgrade-insecure-requests"),
         ({"script-src": "'self' https://a.com"}, "script-src 'self' https://a.com"),
         ({}, ""),
@@ -268,7 +300,9 @@ WIDER = [
 def test_a_wider_source_covers_a_narrower_one(wide, narrow):
     """The wider allows all that the narrower allows, and not the other way round unless they are one."""
     assert covers(read(wide), read(narrow))
-    assert covers(read(narrow), read(wide)) == (wide.lower() == narrow.lower() or (wide, narrow) == ("a.com/", "a.com"))
+    assert covers(read(narrow), read(wide)) == (
+        wide.lower() == narrow.lower() or (wide, narrow) == ("a.com/", "a.com")
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy import csp, csp_table, headers
-from sidecar.policy.csp_lint import ABSENT, ANGULAR_HOSTS, INFO, JSONP_HOSTS, PLUGIN_HOSTS, Kind, judge
+from sidecar.policy.csp_lint import (
+    ABSENT,
+    ANGULAR_HOSTS,
+    INFO,
+    JSONP_HOSTS,
+    PLUGIN_HOSTS,
+    Kind,
+    judge,
+)
 
 NONCE = "'nonce-aGVhZGVyc2lkZWNhcg=='"
 HASH = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
@@ -76,7 +84,9 @@ def kinds(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("kind", "failing", "passing"), EVALUATOR)
-def test_each_check_has_a_policy_that_fails_and_one_that_passes(kind: str, failing: str, passing: str):
+def test_each_check_has_a_policy_that_fails_and_one_that_passes(
+    kind: str, failing: str, passing: str
+):
     """What the Evaluator finds is found, and no more."""
     assert kind in kinds(failing)
     assert kind not in kinds(passing)
@@ -121,7 +131,10 @@ def test_the_value_at_fault_is_named_without_its_nonce():
 @pytest.mark.parametrize("hosts", [JSONP_HOSTS, ANGULAR_HOSTS, PLUGIN_HOSTS])
 def test_hosts_are_host_names(hosts: frozenset[str]):
     """Each is a source of its own, in lower case."""
-    assert all(csp.parse(f"script-src {host}")[0].faults == () and host == host.lower() and "." in host for host in hosts)
+    assert all(
+        csp.parse(f"script-src {host}")[0].faults == () and host == host.lower() and "." in host
+        for host in hosts
+    )
 
 
 def test_kinds_are_told_apart_and_the_lists_name_known_ones():
@@ -132,11 +145,20 @@ def test_kinds_are_told_apart_and_the_lists_name_known_ones():
     assert known | {kind.value for kind in Kind} >= INFO | ABSENT
 
 
-@given(st.lists(st.sampled_from([text for _, failing, passing in EVALUATOR for text in (failing, passing)]), max_size=4), st.text(max_size=40))
+@given(
+    st.lists(
+        st.sampled_from([text for _, failing, passing in EVALUATOR for text in (failing, passing)]),
+        max_size=4,
+    ),
+    st.text(max_size=40),
+)
 def test_it_says_at_least_what_csp_says_and_never_raises(policies: list[str], odd: str):
     """Law: the faults of any value are those of `csp.judge` and more, and can be printed."""
     text = ", ".join([*policies, odd])
     found = judge(text)
 
     assert found[: len({*csp.judge(text)})] == tuple(dict.fromkeys(csp.judge(text)))
-    assert all((fault.text + fault.cure).isprintable() and (fault.text + fault.cure).isascii() for fault in found)
+    assert all(
+        (fault.text + fault.cure).isprintable() and (fault.text + fault.cure).isascii()
+        for fault in found
+    )

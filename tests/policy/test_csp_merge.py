@@ -57,10 +57,22 @@ ADDRESSES = [
     for port in (own, 8443)
     for path in ("/", "/x/y")
 ] + [("data", "", 0, "")]
-PAGES = [Page(*facts) for facts in itertools.product(("http", "https"), (True, False), (True, False))]
+PAGES = [
+    Page(*facts) for facts in itertools.product(("http", "https"), (True, False), (True, False))
+]
 LOADS = (
-    [Load(directive, address, nonce) for directive in CHAINS for address in ADDRESSES for nonce in ("", "n1")]
-    + [Load(name, nonce=nonce, digest=digest) for name in ("script-src-elem", "style-src-elem") for nonce in ("", "n1", "n2") for digest in ("", "d1")]
+    [
+        Load(directive, address, nonce)
+        for directive in CHAINS
+        for address in ADDRESSES
+        for nonce in ("", "n1")
+    ]
+    + [
+        Load(name, nonce=nonce, digest=digest)
+        for name in ("script-src-elem", "style-src-elem")
+        for nonce in ("", "n1", "n2")
+        for digest in ("", "d1")
+    ]
     + [Load("script-src-elem", evaluates=what) for what in ("text", "wasm")]
 )
 
@@ -68,7 +80,9 @@ LOADS = (
 def governing(policy: Policy, name: str) -> tuple[str, ...] | None:
     """The words of the directive that governs, None = ungoverned."""
     chain = CHAINS.get(name, [name])
-    return next((one.values for wanted in chain for one in policy.directives if one.name == wanted), None)
+    return next(
+        (one.values for wanted in chain for one in policy.directives if one.name == wanted), None
+    )
 
 
 def allows(words: tuple[str, ...] | None, load: Load, page: Page) -> bool:
@@ -79,8 +93,13 @@ def allows(words: tuple[str, ...] | None, load: Load, page: Page) -> bool:
     marked = [word for word in words if word.startswith(("'nonce-", "'sha256-"))]
     dynamic = is_script and "'strict-dynamic'" in words
     if load.evaluates:
-        return "'unsafe-eval'" in words or (load.evaluates == "wasm" and "'wasm-unsafe-eval'" in words)
-    named = f"'nonce-{load.nonce}'" in words and load.directive in ("script-src-elem", "style-src-elem")
+        return "'unsafe-eval'" in words or (
+            load.evaluates == "wasm" and "'wasm-unsafe-eval'" in words
+        )
+    named = f"'nonce-{load.nonce}'" in words and load.directive in (
+        "script-src-elem",
+        "style-src-elem",
+    )
     if load.address is None:
         at_all = "'unsafe-inline'" in words and not marked and not dynamic
         return at_all or named or (load.digest != "" and f"'sha256-{load.digest}'" in words)
@@ -97,7 +116,9 @@ def matches(word: str, address: tuple[str, str, int, str], page: Page) -> bool:
     if word == "*":
         return scheme in (("http", "https", "ws", "wss") if page.sees_ws else ("http", "https"))
     if word == "'self'":
-        return host == "page.test" and port == own_port and scheme_matches(page.scheme, scheme, page)
+        return (
+            host == "page.test" and port == own_port and scheme_matches(page.scheme, scheme, page)
+        )
     if word.startswith("'"):
         return False
     if word.endswith(":"):
@@ -111,9 +132,21 @@ def matches(word: str, address: tuple[str, str, int, str], page: Page) -> bool:
     if wanted_port == "":
         port_ok = port == own_port
     else:
-        port_ok = wanted_port == "*" or (int(wanted_port) == port and (page.upgrades_ports or not upgraded))
-    host_ok = wanted_host in ("*", host) or (wanted_host.startswith("*.") and host.endswith(wanted_host[1:]))
-    return port_ok and host_ok and (not slash or path == slash + tail or (word.endswith("/") and path.startswith(slash + tail)))
+        port_ok = wanted_port == "*" or (
+            int(wanted_port) == port and (page.upgrades_ports or not upgraded)
+        )
+    host_ok = wanted_host in ("*", host) or (
+        wanted_host.startswith("*.") and host.endswith(wanted_host[1:])
+    )
+    return (
+        port_ok
+        and host_ok
+        and (
+            not slash
+            or path == slash + tail
+            or (word.endswith("/") and path.startswith(slash + tail))
+        )
+    )
 
 
 def scheme_matches(wanted: str, scheme: str, page: Page) -> bool:
@@ -129,20 +162,24 @@ WORDS = st.sampled_from(
     "a.com/x/ https://a.com/x/y *.b.a.com https://* *:8443 wss://a.com http://*.a.com:* 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' "
     "'nonce-n1' 'nonce-n2' 'sha256-d1' 'strict-dynamic' 'report-sample' 'unsafe-hashes'".split()
 )
-NAMES = (
-    "default-src script-src script-src-elem style-src style-src-elem img-src child-src worker-src frame-src connect-src frame-ancestors".split()
-)
+NAMES = "default-src script-src script-src-elem style-src style-src-elem img-src child-src worker-src frame-src connect-src frame-ancestors".split()
 LISTS = st.lists(WORDS, max_size=5).map(tuple)
 
 
 def policies(names: list[str] = NAMES) -> st.SearchStrategy[Policy]:
     """Random policies over a few directives and sources that have much to do with one another."""
-    return st.dictionaries(st.sampled_from(names), LISTS, max_size=5).map(lambda made: Policy(tuple(Directive(*item) for item in made.items())))
+    return st.dictionaries(st.sampled_from(names), LISTS, max_size=5).map(
+        lambda made: Policy(tuple(Directive(*item) for item in made.items()))
+    )
 
 
-def assert_never_more(made: tuple[str, ...] | None, than: tuple[str, ...] | None, directive: str) -> None:
+def assert_never_more(
+    made: tuple[str, ...] | None, than: tuple[str, ...] | None, directive: str
+) -> None:
     """Everything that the first list allows in any browser, the second allows too."""
-    for load, page in itertools.product([load for load in LOADS if load.directive == directive], PAGES):
+    for load, page in itertools.product(
+        [load for load in LOADS if load.directive == directive], PAGES
+    ):
         if allows(made, load, page):
             assert allows(than, load, page), f"{made} allows {load} on {page}, {than} does not"
 
@@ -172,16 +209,42 @@ def test_without_leave_our_directives_are_a_ceiling(app, ours):
 
 def test_no_script_comes_to_life():
     """Exhaustive: of any two script lists over the words that switch one another off, none is widened."""
-    words = ("'unsafe-inline'", "'nonce-n1'", "'nonce-n2'", "'sha256-d1'", "'strict-dynamic'", "a.com", "https:")
-    lists = [tuple(chosen) for size in range(len(words) + 1) for chosen in itertools.combinations(words, size)]
+    words = (
+        "'unsafe-inline'",
+        "'nonce-n1'",
+        "'nonce-n2'",
+        "'sha256-d1'",
+        "'strict-dynamic'",
+        "a.com",
+        "https:",
+    )
+    lists = [
+        tuple(chosen)
+        for size in range(len(words) + 1)
+        for chosen in itertools.combinations(words, size)
+    ]
     page = Page("https", upgrades_ports=False, sees_ws=True)
     loads = [Load("script-src-elem", ("https", "a.com", 443, "/"), nonce) for nonce in ("", "n1")]
-    loads += [Load("script-src-elem", nonce=nonce, digest=digest) for nonce in ("", "n1", "n2") for digest in ("", "d1")]
-    allowed = {words: frozenset(load for load in loads if allows(words, load, page)) for words in lists}
+    loads += [
+        Load("script-src-elem", nonce=nonce, digest=digest)
+        for nonce in ("", "n1", "n2")
+        for digest in ("", "d1")
+    ]
+    allowed = {
+        words: frozenset(load for load in loads if allows(words, load, page)) for words in lists
+    }
 
     for one, other in itertools.product(lists, lists):
-        made = csp.merge(Policy((Directive("script-src", one),)), Policy((Directive("script-src", other),))).directives[0].values
-        assert allowed[tuple(word for word in words if word in made)] <= allowed[one] & allowed[other], (one, other, made)
+        made = (
+            csp.merge(
+                Policy((Directive("script-src", one),)), Policy((Directive("script-src", other),))
+            )
+            .directives[0]
+            .values
+        )
+        assert (
+            allowed[tuple(word for word in words if word in made)] <= allowed[one] & allowed[other]
+        ), (one, other, made)
 
 
 @given(policies(), policies(), st.booleans())
@@ -197,9 +260,13 @@ def test_a_merge_is_idempotent(app, ours, widen):
 def test_a_merge_is_commutative_where_no_fallback_is_leant_on(data, widen):
     """Law: for policies that name the same directives the order of the two makes no difference."""
     names = data.draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=4))
-    one, other = (Policy(tuple(Directive(name, data.draw(LISTS)) for name in names)) for _ in range(2))
+    one, other = (
+        Policy(tuple(Directive(name, data.draw(LISTS)) for name in names)) for _ in range(2)
+    )
 
-    assert csp.normalise(csp.merge(one, other, widen=widen)) == csp.normalise(csp.merge(other, one, widen=widen))
+    assert csp.normalise(csp.merge(one, other, widen=widen)) == csp.normalise(
+        csp.merge(other, one, widen=widen)
+    )
 
 
 @given(policies(), policies())
@@ -284,14 +351,26 @@ def test_a_merge_without_leave(app, ours, expected):
     ("app", "ours", "expected"),
     [
         ("script-src 'self'", "script-src https://a.com", "script-src 'self' https://a.com"),
-        ("default-src 'self'", "script-src https://a.com", "default-src 'self'; script-src 'self' https://a.com"),
+        (
+            "default-src 'self'",
+            "script-src https://a.com",
+            "default-src 'self'; script-src 'self' https://a.com",
+        ),
         ("script-src 'none'", "script-src https://a.com", "script-src https://a.com"),
         ("script-src 'self'", "default-src 'none'", "script-src 'self'; default-src 'none'"),
-        ("script-src 'self'", "child-src a.com", "script-src 'self'; child-src a.com; worker-src 'self' a.com"),
+        (
+            "script-src 'self'",
+            "child-src a.com",
+            "script-src 'self'; child-src a.com; worker-src 'self' a.com",
+        ),
         ("sandbox", "sandbox allow-forms", "sandbox allow-forms"),
         ("trusted-types 'none'", "trusted-types a", "trusted-types a"),
         ("webrtc 'block'", "webrtc 'allow'", "webrtc 'allow'"),
-        ("default-src 'self', img-src a.com", "img-src b.com", "default-src 'self'; img-src 'self' b.com, img-src a.com b.com"),
+        (
+            "default-src 'self', img-src a.com",
+            "img-src b.com",
+            "default-src 'self'; img-src 'self' b.com, img-src a.com b.com",
+        ),
     ],
 )
 def test_a_merge_with_leave(app, ours, expected):

@@ -24,7 +24,12 @@ def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, w
 
     assert told.after == decision.fields
     assert [step.finding for step in told.steps if step.finding] == list(decision.findings)
-    assert {route.rules.index(line) for line in route.rules for step in told.steps if step.rule == line.name and step.reason.startswith("not so")} == set(decision.skipped)
+    assert {
+        route.rules.index(line)
+        for line in route.rules
+        for step in told.steps
+        if step.rule == line.name and step.reason.startswith("not so")
+    } == set(decision.skipped)
     assert told.before == world.fields == before
 
 
@@ -34,12 +39,24 @@ def test_every_rule_has_its_steps_in_order(resolved: Resolved, world: Facts):
     """No rule of the route is left out, and they stand in the order of judging."""
     route = compile_policy(resolved).route(world.host, world.method, world.path)
 
-    assert list(dict.fromkeys(step.rule for step in explain(route, world).steps)) == [line.name for line in route.rules]
+    assert list(dict.fromkeys(step.rule for step in explain(route, world).steps)) == [
+        line.name for line in route.rules
+    ]
 
 
-def steps(rule: dict[str, object], *fields: tuple[bytes, bytes], mode: Mode = "enforce", override: Mode | None = None, **more: object) -> list[Step]:
+def steps(
+    rule: dict[str, object],
+    *fields: tuple[bytes, bytes],
+    mode: Mode = "enforce",
+    override: Mode | None = None,
+    **more: object,
+) -> list[Step]:
     """The steps of one rule named `it`."""
-    return list(explain(plan({"it": rule}, mode=mode, override=override).routes[-1], facts(*fields, **more)).steps)
+    return list(
+        explain(
+            plan({"it": rule}, mode=mode, override=override).routes[-1], facts(*fields, **more)
+        ).steps
+    )
 
 
 SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
@@ -54,26 +71,56 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         (SET, {"fields": [(b"X-Frame-Options", b"DENY")] * 2}, "it stands more than once"),
         (SET, {"mode": "report-only"}, "it is absent; only told, the mode is report-only"),
         (SET | {"action": "require"}, {}, "it is absent; require only judges"),
-        (SET | {"action": "forbid"}, {"fields": [(b"X-Frame-Options", b"DENY")]}, "it stands; forbid only judges"),
+        (
+            SET | {"action": "forbid"},
+            {"fields": [(b"X-Frame-Options", b"DENY")]},
+            "it stands; forbid only judges",
+        ),
         (SET | {"mode": "off"}, {}, "off (rule)"),
         (SET, {"override": "off"}, "off (override)"),
         (SET, {"mode": "off"}, "off (policy)"),
         (SET | {"when": {"status": "5xx"}}, {}, "not so: status is 5xx"),
-        (SET | {"when": {"content-type": ["text/html", "image/*"]}}, {}, "not so: content type is text/html or image/*"),
+        (
+            SET | {"when": {"content-type": ["text/html", "image/*"]}},
+            {},
+            "not so: content type is text/html or image/*",
+        ),
         (SET | {"when": {"class": ["html", "docs"]}}, {}, "not so: class is html or docs"),
-        ({"header": "Referrer-Policy", "action": "require"}, {"fields": [(b"Referrer-Policy", b"origin")]}, "its value is weak: The policy origin tells other sites, or plain HTTP, more than is needed. require only judges"),
-        ({"header": "X-Frame-Options", "action": "require"}, {"fields": [(b"X-Frame-Options", b"ALLOW")]}, "its value is invalid: Browsers ignore the value ALLOW. require only judges"),
+        (
+            {"header": "Referrer-Policy", "action": "require"},
+            {"fields": [(b"Referrer-Policy", b"origin")]},
+            "its value is weak: The policy origin tells other sites, or plain HTTP, more than is needed. require only judges",
+        ),
+        (
+            {"header": "X-Frame-Options", "action": "require"},
+            {"fields": [(b"X-Frame-Options", b"ALLOW")]},
+            "its value is invalid: Browsers ignore the value ALLOW. require only judges",
+        ),
         (SET | {"when": {"request": {"Cookie": True}}}, {}, "not so: request has a Cookie"),
-        (SET | {"when": {"request": {"Accept": "*json*"}}}, {}, "not so: request has Accept: *json*"),
+        (
+            SET | {"when": {"request": {"Accept": "*json*"}}},
+            {},
+            "not so: request has Accept: *json*",
+        ),
         (SET | {"when": {"response": {"Server": True}}}, {}, "not so: answer has a Server"),
-        (SET | {"when": {"response": {"Server": False}}}, {"fields": [(b"Server", b"s")]}, "not so: answer has no Server"),
-        ({"header": "Strict-Transport-Security", "action": "set", "value": "max-age=1"}, {"scheme": "http"}, "not so: scheme is https"),
+        (
+            SET | {"when": {"response": {"Server": False}}},
+            {"fields": [(b"Server", b"s")]},
+            "not so: answer has no Server",
+        ),
+        (
+            {"header": "Strict-Transport-Security", "action": "set", "value": "max-age=1"},
+            {"scheme": "http"},
+            "not so: scheme is https",
+        ),
     ],
 )
 def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], reason: str):
     """The reason names what was seen, the condition that failed, or who turned the rule off."""
     fields = world.get("fields", [])
-    (step,) = steps(rule, *fields, **{key: value for key, value in world.items() if key != "fields"})
+    (step,) = steps(
+        rule, *fields, **{key: value for key, value in world.items() if key != "fields"}
+    )
 
     assert step.reason == reason
     assert step.applies is not reason.startswith(("off", "not so"))
@@ -91,13 +138,23 @@ def test_a_removal_of_several_names_has_a_step_for_each_that_stands():
     """Names that do not stand are not listed; when none does, one step says that all is right."""
     rule = {"header": ["Server", "X-Powered-By"], "action": "remove"}
 
-    assert [(step.header, step.reason) for step in steps(rule, (b"x-powered-by", b"x"), (b"SERVER", b"s"))] == [("X-Powered-By", "it stands"), ("Server", "it stands")]
-    assert [(step.header, step.reason) for step in steps(rule)] == [("Server, X-Powered-By", "already right")]
+    assert [
+        (step.header, step.reason)
+        for step in steps(rule, (b"x-powered-by", b"x"), (b"SERVER", b"s"))
+    ] == [("X-Powered-By", "it stands"), ("Server", "it stands")]
+    assert [(step.header, step.reason) for step in steps(rule)] == [
+        ("Server, X-Powered-By", "already right")
+    ]
 
 
 def test_a_step_names_the_layers_its_rule_comes_from():
     """Each key's layer is said once: the policy, or the route that overrode it."""
-    made = plan({"it": SET}, routes=[{"name": "api", "match": {"path": "/api"}, "rules": {"it": {"value": "SAMEORIGIN"}}}])
+    made = plan(
+        {"it": SET},
+        routes=[
+            {"name": "api", "match": {"path": "/api"}, "rules": {"it": {"value": "SAMEORIGIN"}}}
+        ],
+    )
     told = explain(made.routes[0], facts())
 
     assert {told.steps[0].origin} & {"policy, route api", "route api, policy"}

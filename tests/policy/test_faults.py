@@ -34,7 +34,15 @@ def test_an_excerpt_is_short_visible_ascii(text):
     assert shown == faults.excerpt(text[:200])
 
 
-@pytest.mark.parametrize("text", ["'nonce-S3cret'", "script-src 'NONCE-S3cret' a", "nonce-S3cret" + "x" * 500, "x" * 40 + "'nonce-" + "S3cret" * 20])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'nonce-S3cret'",
+        "script-src 'NONCE-S3cret' a",
+        "nonce-S3cret" + "x" * 500,
+        "x" * 40 + "'nonce-" + "S3cret" * 20,
+    ],
+)
 def test_an_excerpt_blots_nonces_out(text):
     """A nonce is a secret of one response, wherever it stands in the text."""
     assert "S3cret" not in faults.excerpt(text)

@@ -9,12 +9,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy import fields
-from sidecar.policy.fields import FEATURES, POWERFUL, Kind, both_lists, merge_dictionary, narrower, wider
+from sidecar.policy.fields import (
+    FEATURES,
+    POWERFUL,
+    Kind,
+    both_lists,
+    merge_dictionary,
+    narrower,
+    wider,
+)
 
 SHAPED = st.text(st.sampled_from("abA1*=(),; \t\"':?%@-.\\/\x00\xe9\u20ac"), max_size=60)
 KEYS = st.sampled_from(["camera", "geolocation", "fullscreen", "a"])
 MEMBERS = st.sampled_from(
-    ["()", "*", "self", "(self)", "(*)", '("https://a.com")', '(self "https://a.com")', '("https://b.com" "https://a.com")', "(self);report-to=x", "", "1"]
+    [
+        "()",
+        "*",
+        "self",
+        "(self)",
+        "(*)",
+        '("https://a.com")',
+        '(self "https://a.com")',
+        '("https://b.com" "https://a.com")',
+        "(self);report-to=x",
+        "",
+        "1",
+    ]
 )
 DICTIONARIES = st.dictionaries(KEYS, MEMBERS, max_size=4).map(
     lambda made: ", ".join(f"{key}={member}" if member else key for key, member in made.items())
@@ -41,7 +61,18 @@ def test_no_text_raises(text, other):
         judge(text)
 
 
-@pytest.mark.parametrize("text", ["a" * 200_000, "(" * 200_000, "a," * 100_000, "a=(" + "a " * 30_000 + ")", ";" * 60_000, '"' * 60_000, "a;a" * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 200_000,
+        "(" * 200_000,
+        "a," * 100_000,
+        "a=(" + "a " * 30_000 + ")",
+        ";" * 60_000,
+        '"' * 60_000,
+        "a;a" * 20_000,
+    ],
+)
 def test_huge_texts_are_fast(text):
     """Up to 64 KiB of anything is read well within a second, and beyond that nothing is."""
     start = time.process_time()
@@ -55,7 +86,13 @@ def test_huge_texts_are_fast(text):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("a=1, b=2, a=3", "sf-repeated-key"), ("A=1", "sf-bad-syntax"), ("a=\xe9", "sf-bad-syntax"), ("a,", "sf-bad-syntax"), ("a" * 70_000, "sf-too-long")],
+    [
+        ("a=1, b=2, a=3", "sf-repeated-key"),
+        ("A=1", "sf-bad-syntax"),
+        ("a=\xe9", "sf-bad-syntax"),
+        ("a,", "sf-bad-syntax"),
+        ("a" * 70_000, "sf-too-long"),
+    ],
 )
 def test_a_bad_dictionary_is_told(text, kind):
     """A text that is dropped or half counted says so; repeats leave a value."""
@@ -67,7 +104,10 @@ def test_a_bad_dictionary_is_told(text, kind):
 
 def test_items_and_lists_are_read():
     """White space around a value is no part of it; empty text is an empty list but no item."""
-    assert fields.serialise(fields.parse_item('\t same-origin;report-to="x" ').value) == 'same-origin;report-to="x"'
+    assert (
+        fields.serialise(fields.parse_item('\t same-origin;report-to="x" ').value)
+        == 'same-origin;report-to="x"'
+    )
     assert fields.parse_list("").value == []
     assert fields.serialise([]) == ""
     assert fields.parse_item("").value is None
@@ -97,7 +137,11 @@ def test_dictionaries_merge_by_key(app, ours, expected):
         ("camera=(self)", "geolocation=()", "camera=(self), geolocation=()"),
         ("camera=*", "camera=(self)", "camera=(self)"),
         ("camera=(self)", "camera=*", "camera=(self)"),
-        ('camera=(self "https://a.com")', 'camera=("https://a.com" "https://b.com")', 'camera=("https://a.com")'),
+        (
+            'camera=(self "https://a.com")',
+            'camera=("https://a.com" "https://b.com")',
+            'camera=("https://a.com")',
+        ),
         ("camera=self", 'camera=("self")', "camera=()"),
         ("camera=();report-to=x", "camera=*;report-to=y", "camera=();report-to=x"),
         ("camera=*;report-to=x", "camera=(self);report-to=y", "camera=(self);report-to=x"),
@@ -126,7 +170,10 @@ def test_allowlists_widen_with_leave(app, ours, expected):
 
 def allowed(text: str, feature: str) -> set[str]:
     """The entries of an allowlist, from the text alone; "all" for everyone."""
-    member = next((part.partition("=")[2] for part in text.split(", ") if part.partition("=")[0] == feature), "*")
+    member = next(
+        (part.partition("=")[2] for part in text.split(", ") if part.partition("=")[0] == feature),
+        "*",
+    )
     words = set(member.partition(";")[0].strip("()").split())
     return {"self", '"https://a.com"', '"https://b.com"'} if "*" in words else words - {"1"}
 
@@ -154,7 +201,11 @@ def test_every_merge_is_idempotent(app, ours, combine):
 
 def test_protections_add_up():
     """Integrity-Policy lists ask for more with each entry, so both lists hold."""
-    made = merge_dictionary("blocked-destinations=(script), endpoints=(a)", "blocked-destinations=(style), endpoints=(a)", both_lists)
+    made = merge_dictionary(
+        "blocked-destinations=(script), endpoints=(a)",
+        "blocked-destinations=(style), endpoints=(a)",
+        both_lists,
+    )
 
     assert made == "blocked-destinations=(script style), endpoints=(a)"
 
@@ -162,7 +213,10 @@ def test_protections_add_up():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('geolocation=(self "https://a.com"), camera=(), fullscreen=*, payment=self, usb=();report-to=x', []),
+        (
+            'geolocation=(self "https://a.com"), camera=(), fullscreen=*, payment=self, usb=();report-to=x',
+            [],
+        ),
         ("", []),
         ("geolocation 'self'; camera 'none'", ["pp-old-syntax"]),
         ("geolocation=('self')", ["pp-old-syntax"]),
@@ -205,7 +259,10 @@ def test_reporting_endpoints_are_judged(text, expected):
         ("blocked-destinations=(script style), sources=(inline), endpoints=(a)", []),
         ("sources=(inline)", ["integrity-no-destinations"]),
         ("blocked-destinations=(image)", ["integrity-unknown-word", "integrity-no-destinations"]),
-        ('blocked-destinations=("script")', ["integrity-unknown-word", "integrity-no-destinations"]),
+        (
+            'blocked-destinations=("script")',
+            ["integrity-unknown-word", "integrity-no-destinations"],
+        ),
         ("blocked-destinations=(script), blocked=(style)", ["integrity-unknown-word"]),
         ("blocked-destinations=", ["sf-bad-syntax"]),
     ],

@@ -12,7 +12,9 @@ from sidecar.policy import headers
 from sidecar.policy.headers import ALL, DISCLOSURE, MERGEABLE, Kind, collapse, get, judge, merge
 
 SHAPED = st.text(st.sampled_from("abAx1*,;= \t\"-'()?:/{}[]\x00\xe9\u20ac"), max_size=50)
-VALUES = st.one_of(st.sampled_from([row.strong for row in ALL if row.strong]), SHAPED, st.text(max_size=60))
+VALUES = st.one_of(
+    st.sampled_from([row.strong for row in ALL if row.strong]), SHAPED, st.text(max_size=60)
+)
 ROWS = st.sampled_from(ALL)
 OSHP_13 = {
     "Cache-Control": "no-store, max-age=0",
@@ -56,7 +58,11 @@ def test_a_row_is_whole(row):
     assert all(why.endswith(".") for _, why in row.weak)
     if row.twin:
         twin = get(row.twin)
-        assert (twin.name, twin.grammar, twin.scope) == (f"{row.name}-Report-Only", row.grammar, row.scope)
+        assert (twin.name, twin.grammar, twin.scope) == (
+            f"{row.name}-Report-Only",
+            row.grammar,
+            row.scope,
+        )
     assert (row.group == "deprecated") <= row.deprecated
     assert row.single == (row.shape == "single")
 
@@ -67,13 +73,17 @@ def test_a_recommended_value_is_flawless(row):
     assert judge(row.name, row.strong) == ()
 
 
-@pytest.mark.parametrize(("row", "value"), [(row, value) for row in ALL for value, _ in row.weak], ids=str)
+@pytest.mark.parametrize(
+    ("row", "value"), [(row, value) for row in ALL for value, _ in row.weak], ids=str
+)
 def test_a_weak_value_is_told(row, value):
     """Every weak value of the table is told, with the reason."""
     assert "header-weak-value" in kinds(row.name, value)
 
 
-@pytest.mark.parametrize(("row", "value"), [(row, value) for row in ALL for value in row.tokens], ids=str)
+@pytest.mark.parametrize(
+    ("row", "value"), [(row, value) for row in ALL for value in row.tokens], ids=str
+)
 def test_a_known_value_is_valid(row, value):
     """No value that browsers recognise is called invalid."""
     assert all(fault.verdict == "weak" for fault in judge(row.name, value))
@@ -89,7 +99,10 @@ def test_the_owasp_names_to_remove_are_known():
     assert len(DISCLOSURE) == 88
     assert all(name == name.lower() for name in DISCLOSURE)
     assert all("header-discloses" in kinds(name.upper(), "x") for name in DISCLOSURE)
-    assert {row.key for row in ALL if row.group == "disclosure"} - DISCLOSURE == {"via", "server-timing"}
+    assert {row.key for row in ALL if row.group == "disclosure"} - DISCLOSURE == {
+        "via",
+        "server-timing",
+    }
 
 
 @pytest.mark.parametrize(
@@ -183,7 +196,11 @@ def test_a_cookie_is_judged_by_the_scheme():
         ("X-Frame-Options", ["SAMEORIGIN, SAMEORIGIN", "sameorigin"], "SAMEORIGIN"),
         ("X-Frame-Options", ["ALLOW-FROM a", "ALLOW-FROM b"], None),
         ("Cross-Origin-Opener-Policy", ["unsafe-none", "same-origin"], "same-origin"),
-        ("Cross-Origin-Opener-Policy", ['same-origin; report-to="a"', "same-origin"], 'same-origin; report-to="a"'),
+        (
+            "Cross-Origin-Opener-Policy",
+            ['same-origin; report-to="a"', "same-origin"],
+            'same-origin; report-to="a"',
+        ),
         ("Cross-Origin-Embedder-Policy", ["nonsense", "credentialless"], "credentialless"),
         ("Cross-Origin-Resource-Policy", ["cross-origin", "same-site"], "same-site"),
         ("Cross-Origin-Resource-Policy", ["a", "b"], None),
@@ -205,11 +222,21 @@ def test_copies_collapse_by_the_headers_own_rule(name, values, expected):
 @pytest.mark.parametrize(
     ("name", "app", "ours", "expected"),
     [
-        ("Content-Security-Policy", "default-src 'self'", "frame-ancestors 'none'", "default-src 'self'; frame-ancestors 'none'"),
+        (
+            "Content-Security-Policy",
+            "default-src 'self'",
+            "frame-ancestors 'none'",
+            "default-src 'self'; frame-ancestors 'none'",
+        ),
         ("Content-Security-Policy-Report-Only", "", "default-src 'self'", "default-src 'self'"),
         ("Permissions-Policy", "camera=*, usb=()", "camera=(self)", "camera=(self), usb=()"),
         ("Reporting-Endpoints", 'a="/x"', 'a="/y", b="/z"', 'a="/y", b="/z"'),
-        ("Integrity-Policy", "blocked-destinations=(script)", "blocked-destinations=(style)", "blocked-destinations=(script style)"),
+        (
+            "Integrity-Policy",
+            "blocked-destinations=(script)",
+            "blocked-destinations=(style)",
+            "blocked-destinations=(script style)",
+        ),
         ("Document-Policy", "js-profiling", "js-profiling=?0", "js-profiling=?0"),
         ("Cache-Control", "public, max-age=60", "no-store", "no-store"),
         ("Vary", "Accept", "Cookie", "Accept, Cookie"),
@@ -234,7 +261,16 @@ def test_a_merge_widens_with_leave(name, app, ours, expected):
     assert expected == merge(name, app, ours, widen=True)
 
 
-@pytest.mark.parametrize("name", ["X-Frame-Options", "Strict-Transport-Security", "Set-Cookie", "X-Content-Security-Policy", "X-Nonsense"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Frame-Options",
+        "Strict-Transport-Security",
+        "Set-Cookie",
+        "X-Content-Security-Policy",
+        "X-Nonsense",
+    ],
+)
 def test_what_has_no_rule_is_not_merged(name):
     """The refusal names the header and the cure, and the set of names agrees."""
     assert name.lower() not in MERGEABLE
@@ -294,5 +330,7 @@ def test_kinds_are_told_apart():
     """No two rooms use one kind for two things."""
     from sidecar.policy import cookies, csp_table, fields, tokens
 
-    kinds = [kind.value for room in (headers, cookies, csp_table, fields, tokens) for kind in room.Kind]
+    kinds = [
+        kind.value for room in (headers, cookies, csp_table, fields, tokens) for kind in room.Kind
+    ]
     assert len(kinds) == len(set(kinds))

@@ -22,14 +22,22 @@ UNSEEN = st.tuples(st.sampled_from((b"Date", b"X-Request-ID", b"etag", b"")), st
 def same(route: RoutePlan, world: Facts) -> None:
     """The judge of this route says what its checks say."""
     decision, verdict = decide(route, world), route.judge(world)
-    said = (verdict.fields(world.fields), verdict.findings, verdict.skipped, verdict.twins, verdict.changed)
+    said = (
+        verdict.fields(world.fields),
+        verdict.findings,
+        verdict.skipped,
+        verdict.twins,
+        verdict.changed,
+    )
     assert said == (*decision, decision.changed)
     assert verdict.changed or verdict.twins or verdict.fields(world.fields) is world.fields
 
 
 @settings(max_examples=200)
 @given(POLICIES, OVERRIDES, st.lists(WORLDS, min_size=2, max_size=4), st.data())
-def test_what_is_remembered_is_what_would_be_said_anew(resolved: Resolved, override: Mode | None, worlds: list[Facts], data: st.DataObject):
+def test_what_is_remembered_is_what_would_be_said_anew(
+    resolved: Resolved, override: Mode | None, worlds: list[Facts], data: st.DataObject
+):
     """Whatever came before, and whatever lines that no rule looks at stand between, the verdict is that of fresh checks."""
     route = compile_policy(resolved, override=override).routes[-1]
     for world in (*worlds, *worlds):
@@ -44,16 +52,50 @@ def test_what_is_remembered_is_what_would_be_said_anew(resolved: Resolved, overr
 @pytest.mark.parametrize(
     ("rule", "one", "other"),
     [
-        pytest.param(FRAMES | {"when": {"scheme": "https"}}, {"scheme": "https"}, {"scheme": "http"}, id="scheme"),
-        pytest.param(FRAMES | {"when": {"status": "404"}}, {"status": 404}, {"status": 200}, id="status"),
-        pytest.param(FRAMES | {"when": {"class": "logout"}}, {"path": "/logout"}, {"path": "/in"}, id="class by path"),
-        pytest.param(FRAMES | {"when": {"class": "docs"}}, {"path": "/docs"}, {"path": "/page"}, id="documentation by path"),
-        pytest.param(FRAMES | {"when": {"request": {"Origin": True}}}, {"request": [(b"origin", b"x")]}, {"request": []}, id="request"),
-        pytest.param(FRAMES | {"share": "50%"}, {"client": "192.0.2.1"}, {"client": "192.0.2.2"}, id="share by client"),
-        pytest.param(FRAMES | {"share": "99%"}, {"method": "GET", "client": "192.0.2.1"}, {"method": "POST", "client": "192.0.2.1"}, id="share by method"),
+        pytest.param(
+            FRAMES | {"when": {"scheme": "https"}},
+            {"scheme": "https"},
+            {"scheme": "http"},
+            id="scheme",
+        ),
+        pytest.param(
+            FRAMES | {"when": {"status": "404"}}, {"status": 404}, {"status": 200}, id="status"
+        ),
+        pytest.param(
+            FRAMES | {"when": {"class": "logout"}},
+            {"path": "/logout"},
+            {"path": "/in"},
+            id="class by path",
+        ),
+        pytest.param(
+            FRAMES | {"when": {"class": "docs"}},
+            {"path": "/docs"},
+            {"path": "/page"},
+            id="documentation by path",
+        ),
+        pytest.param(
+            FRAMES | {"when": {"request": {"Origin": True}}},
+            {"request": [(b"origin", b"x")]},
+            {"request": []},
+            id="request",
+        ),
+        pytest.param(
+            FRAMES | {"share": "50%"},
+            {"client": "192.0.2.1"},
+            {"client": "192.0.2.2"},
+            id="share by client",
+        ),
+        pytest.param(
+            FRAMES | {"share": "99%"},
+            {"method": "GET", "client": "192.0.2.1"},
+            {"method": "POST", "client": "192.0.2.1"},
+            id="share by method",
+        ),
     ],
 )
-def test_a_verdict_is_not_taken_for_another_request_s(rule: dict[str, Any], one: dict[str, Any], other: dict[str, Any]):
+def test_a_verdict_is_not_taken_for_another_request_s(
+    rule: dict[str, Any], one: dict[str, Any], other: dict[str, Any]
+):
     """What a condition takes from the request tells verdicts apart, though the answers are the same."""
     route = plan({"it": rule}).routes[-1]
     fields = ((b"Content-Type", b"text/html"), (b"Cache-Control", b"max-age=1"))
@@ -67,15 +109,24 @@ def test_answers_that_look_alike_share_one_verdict():
 
     first = ask(facts((b"Date", b"now"), (b"x-frame-options", b"SAMEORIGIN")))
 
-    assert ask(facts((b"x-frame-options", b"SAMEORIGIN"), (b"Date", b"later"), (b"ETag", b"1"))) is first
+    assert (
+        ask(facts((b"x-frame-options", b"SAMEORIGIN"), (b"Date", b"later"), (b"ETag", b"1")))
+        is first
+    )
     assert ask(facts((b"x-frame-options", b"DENY"))) is not first
-    assert ask(facts((b"X-Frame-Options", b"SAMEORIGIN"))) is not first, "the spelling stays as the service wrote it"
+    assert ask(facts((b"X-Frame-Options", b"SAMEORIGIN"))) is not first, (
+        "the spelling stays as the service wrote it"
+    )
 
 
 @pytest.mark.parametrize(
     ("rule", "line"),
     [
-        pytest.param({"cookie": "*", "action": "set", "attributes": {"secure": True}}, (b"Set-Cookie", b"sid=secret"), id="a cookie"),
+        pytest.param(
+            {"cookie": "*", "action": "set", "attributes": {"secure": True}},
+            (b"Set-Cookie", b"sid=secret"),
+            id="a cookie",
+        ),
         pytest.param(FRAMES, (b"X-Frame-Options", b"a" * 5000), id="a line longer than is kept"),
     ],
 )

@@ -16,9 +16,19 @@ from sidecar.policy.resolve import Resolved, resolve
 from sidecar.source import lint_policy, load_policy
 from tests.policy.making import POLICIES
 
-CSP, RO, XFO, STS, REF = "Content-Security-Policy", "Content-Security-Policy-Report-Only", "X-Frame-Options", "Strict-Transport-Security", "Referrer-Policy"
+CSP, RO, XFO, STS, REF = (
+    "Content-Security-Policy",
+    "Content-Security-Policy-Report-Only",
+    "X-Frame-Options",
+    "Strict-Transport-Security",
+    "Referrer-Policy",
+)
 PAGES = {"class": ["html", "docs"]}
-ABOUT = {"owner": "a@example.com", "expected": "a CSP on every page", "rollback": "sidecar rollback"}
+ABOUT = {
+    "owner": "a@example.com",
+    "expected": "a CSP on every page",
+    "rollback": "sidecar rollback",
+}
 
 
 def header(name: str, action: str, value: Any = None, **more: Any) -> dict[str, Any]:
@@ -28,10 +38,14 @@ def header(name: str, action: str, value: Any = None, **more: Any) -> dict[str, 
 
 def cookie(name: str, action: str | None = None, **attributes: Any) -> dict[str, Any]:
     """One rule on a cookie."""
-    return {"cookie": name, "attributes": attributes} | ({} if action is None else {"action": action})
+    return {"cookie": name, "attributes": attributes} | (
+        {} if action is None else {"action": action}
+    )
 
 
-def found(*rules: dict[str, Any], routes: list[dict[str, Any]] | None = None, **more: Any) -> tuple[Problem, ...]:
+def found(
+    *rules: dict[str, Any], routes: list[dict[str, Any]] | None = None, **more: Any
+) -> tuple[Problem, ...]:
     """What lint finds in a policy of these rules, named a, b, c..."""
     named = {chr(ord("a") + at): rule for at, rule in enumerate(rules)}
     return lint(resolve({"version": 1, "rules": named, "routes": routes or [], **more}, {}))
@@ -145,7 +159,9 @@ def codes(case: dict[str, Any] | list[dict[str, Any]]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("code", "severity", "earning", "innocent"), CASES)
-def test_each_finding_has_a_policy_that_earns_it_and_one_that_does_not(code: str, severity: str, earning: Any, innocent: Any):
+def test_each_finding_has_a_policy_that_earns_it_and_one_that_does_not(
+    code: str, severity: str, earning: Any, innocent: Any
+):
     """The code and how bad it is; what is close to it and right is left alone."""
     assert codes(earning).get(code) == severity
     assert code not in codes(innocent)
@@ -157,7 +173,10 @@ def test_every_code_is_in_the_table():
         node.args[0].value
         for room in (lint_values, lint_routes)
         for node in ast.walk(ast.parse(Path(room.__file__).read_text("utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_problem", "_warn") and isinstance(node.args[0], ast.Constant)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("_problem", "_warn")
+        and isinstance(node.args[0], ast.Constant)
     }
 
     assert len(made) > 15
@@ -191,14 +210,22 @@ def test_a_finding_stands_at_the_key_that_it_is_about():
     """Line and column of the layer that said it: the policy, a route, or the name of the preset."""
     _, problems = lint_policy(WHOLE.encode(), "policy.yaml")
 
-    told = [(problem.line, problem.column, problem.severity, problem.code) for problem in problems if problem.severity != "info"]
+    told = [
+        (problem.line, problem.column, problem.severity, problem.code)
+        for problem in problems
+        if problem.severity != "info"
+    ]
     assert told == [
         (9, 57, "warning", "header-invalid-value"),
         (11, 12, "warning", "csp-unsafe-inline"),
         (16, 12, "warning", "route-shadowed"),
         (18, 23, "warning", "header-invalid-value"),
     ]
-    infos = {(problem.line, problem.column) for problem in problems if problem.severity == "info" and problem.message.startswith("preset oshp-2026-07, rule ")}
+    infos = {
+        (problem.line, problem.column)
+        for problem in problems
+        if problem.severity == "info" and problem.message.startswith("preset oshp-2026-07, rule ")
+    }
     assert infos == {(4, 11)}
     assert all(problem.file == "policy.yaml" and problem.code for problem in problems)
 
@@ -206,7 +233,11 @@ def test_a_finding_stands_at_the_key_that_it_is_about():
 def test_a_preset_is_no_warning_to_who_extends_it():
     """Its words cannot be changed by the reader: they are told as infos, in the preset's name."""
     presets = {"weak": {"version": 1, "rules": {"it": header(XFO, "set", "ALLOW")}}}
-    (problem,) = (one for one in lint(resolve({"version": 1, "extends": "weak"}, presets)) if one.code == "header-invalid-value")
+    (problem,) = (
+        one
+        for one in lint(resolve({"version": 1, "extends": "weak"}, presets))
+        if one.code == "header-invalid-value"
+    )
 
     assert (problem.severity, problem.path) == ("info", ("extends", 0))
     assert problem.message.startswith("preset weak, rule 'it': ")
@@ -226,8 +257,18 @@ def test_what_is_off_is_not_judged(off: dict[str, str]):
     if "mode" in off:
         assert found(nonce | off) == ()
     else:
-        assert found(routes=[{"name": "r", "match": {"path": "/"}, "mode": "off", "rules": {"it": nonce}}]) == ()
-    assert [problem.code for problem in refused(resolve({"version": 1, "mode": "off", "rules": {"it": nonce}}, {}))] == ["csp-nonce-literal"]
+        assert (
+            found(
+                routes=[
+                    {"name": "r", "match": {"path": "/"}, "mode": "off", "rules": {"it": nonce}}
+                ]
+            )
+            == ()
+        )
+    assert [
+        problem.code
+        for problem in refused(resolve({"version": 1, "mode": "off", "rules": {"it": nonce}}, {}))
+    ] == ["csp-nonce-literal"]
 
 
 def test_an_error_of_lint_keeps_a_policy_from_being_put_in_force():
@@ -261,7 +302,12 @@ def test_a_policy_about_which_all_is_said_is_clean():
         header("X-Content-Type-Options", "set", "nosniff"),
         header(REF, "set", "no-referrer", when=PAGES),
         header(STS, "set", "max-age=63072000"),
-        header(CSP, "set", "default-src 'none'; frame-ancestors 'none'; report-uri /r", when={"class": "api"}),
+        header(
+            CSP,
+            "set",
+            "default-src 'none'; frame-ancestors 'none'; report-uri /r",
+            when={"class": "api"},
+        ),
         cookie("sess*", Secure=True, HttpOnly=True, SameSite="Lax"),
     )
 

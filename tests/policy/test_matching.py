@@ -33,7 +33,11 @@ def on(pattern: str, path: str) -> bool:
         ("*", ["*", ""], ["/", "/a"]),
         ("/*.js", ["/a.js", "/.js", "/a.js.js"], ["/a/b.js", "/a.jsx"]),
         ("/**/*.js", ["/a/b.js", "/a/b/c.js", "//b.js"], ["/b.js", "/a/b.css"]),
-        ("/a/*/c/**/e", ["/a/b/c/e/e", "/a/b/c/d/e", "/a//c//e"], ["/a/b/b/c/d/e", "/a/b/c/e", "/a/b/c/d"]),
+        (
+            "/a/*/c/**/e",
+            ["/a/b/c/e/e", "/a/b/c/d/e", "/a//c//e"],
+            ["/a/b/b/c/d/e", "/a/b/c/e", "/a/b/c/d"],
+        ),
         ("/%7Euser", ["/~user", "/%7euser"], ["/%257Euser"]),
         ("/a.b(c)+", ["/a.b(c)+"], ["/axb(c)+", "/a.bc"]),
     ],
@@ -47,8 +51,16 @@ def test_paths(pattern: str, takes: list[str], leaves: list[str]):
 @pytest.mark.parametrize(
     ("pattern", "takes", "leaves"),
     [
-        ("example.com", ["example.com", "EXAMPLE.com:8080", "example.com."], ["www.example.com", "example.comx", ""]),
-        ("*.Example.com", ["www.example.com", "a.b.example.com:80"], ["example.com", ".example.com", "wwwexample.com"]),
+        (
+            "example.com",
+            ["example.com", "EXAMPLE.com:8080", "example.com."],
+            ["www.example.com", "example.comx", ""],
+        ),
+        (
+            "*.Example.com",
+            ["www.example.com", "a.b.example.com:80"],
+            ["example.com", ".example.com", "wwwexample.com"],
+        ),
         ("[::1]", ["[::1]", "[::1]:80"], ["::1", "[::2]"]),
         ("api-*.example.*", ["api-1.example.org"], ["api-.example.org", "api-1.example."]),
     ],
@@ -66,7 +78,14 @@ def test_all_given_parts_must_hold_and_one_of_each_list():
     matches = matcher(Match(host=["a", "b"], method=["GET", "HEAD"], path=["/x", "/y/*"]))
 
     assert matches("b", "HEAD", "/y/z")
-    assert not any((matches("c", "GET", "/x"), matches("a", "POST", "/x"), matches("a", "GET", "/z"), matches("a", "get", "/x")))
+    assert not any(
+        (
+            matches("c", "GET", "/x"),
+            matches("a", "POST", "/x"),
+            matches("a", "GET", "/z"),
+            matches("a", "get", "/x"),
+        )
+    )
     assert matcher(Match())("", "", "")
 
 
@@ -95,10 +114,15 @@ def test_path_patterns_mean_what_they_say(pattern: str, path: str):
     assert on(f"/{pattern}", f"/{path}") == path_glob(f"/{pattern}", f"/{path}")
 
 
-@given(st.text(st.sampled_from("ab*\\."), max_size=10), st.text(st.sampled_from("ab\\.\n"), max_size=14))
+@given(
+    st.text(st.sampled_from("ab*\\."), max_size=10),
+    st.text(st.sampled_from("ab\\.\n"), max_size=14),
+)
 def test_value_patterns_mean_what_they_say(pattern: str, value: str):
     """Likewise for patterns of values, in which * stands for any run."""
-    assert bool(re.compile(glob_source(pattern), re.DOTALL).fullmatch(value)) == glob(pattern, value.encode())
+    assert bool(re.compile(glob_source(pattern), re.DOTALL).fullmatch(value)) == glob(
+        pattern, value.encode()
+    )
 
 
 @contextmanager

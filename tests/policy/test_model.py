@@ -33,7 +33,10 @@ def test_the_lowest_mode_wins_and_nothing_said_is_report_only():
 @pytest.mark.parametrize(
     ("problem", "text"),
     [
-        (Problem("it is wrong", "mend it", file="p.yaml", line=3, column=7), "p.yaml:3:7: error: it is wrong; mend it"),
+        (
+            Problem("it is wrong", "mend it", file="p.yaml", line=3, column=7),
+            "p.yaml:3:7: error: it is wrong; mend it",
+        ),
         (Problem("it is wrong", file="p.yaml"), "p.yaml: error: it is wrong"),
         (Problem("it is odd", severity="warning"), "warning: it is odd"),
     ],
@@ -62,20 +65,35 @@ def test_other_things_are_no_header_value(value: object):
         header_value(value)
 
 
-@pytest.mark.parametrize(("sources", "taken"), [(None, True), (True, True), (False, False), ("'self'", ("'self'",)), ([], ()), (["a", " b "], ("a", "b"))])
+@pytest.mark.parametrize(
+    ("sources", "taken"),
+    [
+        (None, True),
+        (True, True),
+        (False, False),
+        ("'self'", ("'self'",)),
+        ([], ()),
+        (["a", " b "], ("a", "b")),
+    ],
+)
 def test_the_sources_of_a_directive(sources: object, taken: object):
     """A text is a list of one, nothing is true, false leaves the directive out."""
     assert Rule.model_validate({"value": {"img-src": sources}}).value == {"img-src": taken}
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "a:", "\u00e9", "a\n", None, 5, "Content-Length", "KEEP-ALIVE", "te"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "a b", "a:", "\u00e9", "a\n", None, 5, "Content-Length", "KEEP-ALIVE", "te"]
+)
 def test_illegal_names_and_those_of_the_proxy_are_no_header_names(name: object):
     """RFC 9110 section 5.6.2, and the names that frame a message."""
     with pytest.raises(ValueError, match="header name|belongs to the proxy"):
         header_name(name)
 
 
-@pytest.mark.parametrize(("text", "value"), [("500ms", 0.5), ("3s", 3), ("1.5m", 90), ("2h", 7200), ("1d", 86400), (2.5, 2.5)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500ms", 0.5), ("3s", 3), ("1.5m", 90), ("2h", 7200), ("1d", 86400), (2.5, 2.5)],
+)
 def test_durations(text: object, value: float):
     """A number and its unit, as seconds; what is seconds already stays."""
     assert seconds(text) == value
@@ -88,7 +106,10 @@ def test_no_durations(text: str):
         seconds(text)
 
 
-@pytest.mark.parametrize(("text", "value"), [("512B", 512), ("64KiB", 65536), ("16MiB", 16777216), ("1GiB", 1 << 30), (0, 0), (512, 512)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("512B", 512), ("64KiB", 65536), ("16MiB", 16777216), ("1GiB", 1 << 30), (0, 0), (512, 512)],
+)
 def test_sizes(text: object, value: int):
     """A whole number and its unit, as bytes; a bare number is bytes."""
     assert octets(text) == value
@@ -147,7 +168,10 @@ def test_the_keys_of_a_place(path: tuple[str | int, ...], known: str):
     assert known in keys_at(Policy, path)
 
 
-@pytest.mark.parametrize("path", [("rules",), ("rules", "x", "value", "img-src"), ("mode", "deep"), ("nowhere", "at", "all")])
+@pytest.mark.parametrize(
+    "path",
+    [("rules",), ("rules", "x", "value", "img-src"), ("mode", "deep"), ("nowhere", "at", "all")],
+)
 def test_places_without_known_keys(path: tuple[str | int, ...]):
     """Open mappings, single values and unknown paths have no keys to suggest."""
     assert keys_at(Policy, path) == ()

@@ -66,7 +66,9 @@ def test_one_match_takes_in_another(wide: dict[str, Any], narrow: dict[str, Any]
         ({"response": {"Server": "a*"}}, {"response": {"Server": "ab"}}, False),
     ],
 )
-def test_one_condition_takes_in_another(wide: dict[str, Any] | None, narrow: dict[str, Any] | None, expected: bool):
+def test_one_condition_takes_in_another(
+    wide: dict[str, Any] | None, narrow: dict[str, Any] | None, expected: bool
+):
     """What is not said is no condition; patterns of headers have to be the same."""
     made = (None if given is None else When.model_validate(given) for given in (wide, narrow))
 
@@ -82,9 +84,17 @@ MATCHES = st.builds(
 )
 
 
-@given(MATCHES, MATCHES, st.text(st.sampled_from("/ab"), max_size=8), st.text(st.sampled_from("ab."), min_size=1, max_size=5), st.sampled_from(("GET", "POST")))
+@given(
+    MATCHES,
+    MATCHES,
+    st.text(st.sampled_from("/ab"), max_size=8),
+    st.text(st.sampled_from("ab."), min_size=1, max_size=5),
+    st.sampled_from(("GET", "POST")),
+)
 @example(Match(path=("/a*/b",)), Match(path=("/**/b",)), "a/a/b", "a", "GET")
-def test_a_match_that_takes_in_another_matches_all_that_it_does(wide: Match, narrow: Match, path: str, host: str, method: str):
+def test_a_match_that_takes_in_another_matches_all_that_it_does(
+    wide: Match, narrow: Match, path: str, host: str, method: str
+):
     """Law: no request is matched by the narrow one alone."""
     if match_covers(wide, narrow) and matcher(narrow)(host, method, f"/{path}"):
         assert matcher(wide)(host, method, f"/{path}")
@@ -102,14 +112,22 @@ WHENS = st.builds(
         "scheme": st.sampled_from((None, "http", "https")),
         "status": st.lists(st.sampled_from(("200", "2xx", "404", "4xx")), max_size=2),
         "class": st.lists(st.sampled_from(CLASSES), max_size=3),
-        "content-type": st.lists(st.sampled_from(("text/html", "text/*", "*/*", "image/svg+xml")), max_size=2),
-        "response": st.dictionaries(st.sampled_from(("Vary", "Cache-Control")), st.sampled_from((True, False, "p*")), max_size=2),
+        "content-type": st.lists(
+            st.sampled_from(("text/html", "text/*", "*/*", "image/svg+xml")), max_size=2
+        ),
+        "response": st.dictionaries(
+            st.sampled_from(("Vary", "Cache-Control")),
+            st.sampled_from((True, False, "p*")),
+            max_size=2,
+        ),
     },
 )
 
 
 @given(WHENS, WHENS, WORLDS)
-def test_a_condition_that_takes_in_another_holds_wherever_it_does(wide: When, narrow: When, world: Any):
+def test_a_condition_that_takes_in_another_holds_wherever_it_does(
+    wide: When, narrow: When, world: Any
+):
     """Law: no answer fulfils the narrow one alone."""
 
     def holds(when: When) -> bool:

@@ -30,7 +30,14 @@ def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | N
     decision = decide(route, world)
 
     found = [
-        Told(item.rule, item.header, item.kind, item.mode, list(item.before), None if item.after is None else list(item.after))
+        Told(
+            item.rule,
+            item.header,
+            item.kind,
+            item.mode,
+            list(item.before),
+            None if item.after is None else list(item.after),
+        )
         for item in decision.findings
     ]
     tried = added(decision.twins)
@@ -44,7 +51,9 @@ def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | N
 @given(POLICIES, WORLDS)
 def test_report_only_returns_the_very_same_lines(resolved: Resolved, world: Facts):
     """In report-only nothing is copied, let alone changed, and no finding claims to be made."""
-    route = compile_policy(resolved, override="report-only").route(world.host, world.method, world.path)
+    route = compile_policy(resolved, override="report-only").route(
+        world.host, world.method, world.path
+    )
 
     decision = decide(route, world)
 
@@ -72,13 +81,23 @@ def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Fac
         alone = replace(route, checks=(check,))
         first = decide(alone, world)
 
-        assert not first.changed or decide(alone, world._replace(fields=first.fields)).findings == ()
+        assert (
+            not first.changed or decide(alone, world._replace(fields=first.fields)).findings == ()
+        )
 
 
-@pytest.mark.parametrize(("override", "top", "route", "rule"), list(itertools.product((None, *MODES), repeat=4)))
-def test_mode_is_a_ceiling(override: Mode | None, top: Mode | None, route: Mode | None, rule: Mode | None):
+@pytest.mark.parametrize(
+    ("override", "top", "route", "rule"), list(itertools.product((None, *MODES), repeat=4))
+)
+def test_mode_is_a_ceiling(
+    override: Mode | None, top: Mode | None, route: Mode | None, rule: Mode | None
+):
     """The effective mode is the lowest of override, policy, route and rule; nothing at the top is report-only."""
-    resolved = policy({"it": SET | ({"mode": rule} if rule else {})}, mode=top, routes=[{"name": "r", "match": {"path": "/"}, **({"mode": route} if route else {})}])
+    resolved = policy(
+        {"it": SET | ({"mode": rule} if rule else {})},
+        mode=top,
+        routes=[{"name": "r", "match": {"path": "/"}, **({"mode": route} if route else {})}],
+    )
     compiled = compile_policy(resolved, override=override)
     line = compiled.route("h", "GET", "/").rules[0]
     said = {"override": override, "policy": top or "report-only", "route r": route, "rule": rule}
@@ -87,28 +106,53 @@ def test_mode_is_a_ceiling(override: Mode | None, top: Mode | None, route: Mode 
     assert said[line.ceiling] == line.mode
     assert compiled.mode == lowest(top or "report-only", override)
     checks = compiled.routes[0].checks
-    assert [check.made for check in checks] == ([] if line.mode == "off" else [line.mode == "enforce"])
+    assert [check.made for check in checks] == (
+        [] if line.mode == "off" else [line.mode == "enforce"]
+    )
 
 
 def test_the_first_route_that_matches_counts_and_default_takes_the_rest():
     """Routes are asked in the order of the file."""
-    compiled = plan({}, routes=[{"name": "one", "match": {"path": "/a/**"}}, {"name": "two", "match": {"path": "/a/b"}}])
+    compiled = plan(
+        {},
+        routes=[
+            {"name": "one", "match": {"path": "/a/**"}},
+            {"name": "two", "match": {"path": "/a/b"}},
+        ],
+    )
 
-    assert [compiled.route("h", "GET", path).name for path in ("/a/b", "/a/", "/b")] == ["one", "one", "default"]
+    assert [compiled.route("h", "GET", path).name for path in ("/a/b", "/a/", "/b")] == [
+        "one",
+        "one",
+        "default",
+    ]
 
 
 def test_rules_see_what_the_rules_before_them_made():
     """A later rule judges the answer as the earlier ones left it, in enforce alone."""
-    rules = {"first": {"header": "X-A", "action": "set", "value": "new"}, "second": {"header": "X-A", "action": "forbid", "value": "new"}}
+    rules = {
+        "first": {"header": "X-A", "action": "set", "value": "new"},
+        "second": {"header": "X-A", "action": "forbid", "value": "new"},
+    }
     world = facts((b"x-a", b"old"))
 
-    assert [item.rule for item in decide(plan(rules).routes[-1], world).findings] == ["first", "second"]
-    assert [item.rule for item in decide(plan(rules, mode="report-only").routes[-1], world).findings] == ["first"]
+    assert [item.rule for item in decide(plan(rules).routes[-1], world).findings] == [
+        "first",
+        "second",
+    ]
+    assert [
+        item.rule for item in decide(plan(rules, mode="report-only").routes[-1], world).findings
+    ] == ["first"]
 
 
 def test_a_rule_over_several_headers_asks_its_conditions_once():
     """What a rule does to its first header does not decide on its second: report-only tells what enforce does."""
-    rule = {"header": ["X-A", "X-B"], "action": "set", "value": "1", "when": {"response": {"X-A": False}}}
+    rule = {
+        "header": ["X-A", "X-B"],
+        "action": "set",
+        "value": "1",
+        "when": {"response": {"X-A": False}},
+    }
     enforced = decide(plan({"it": rule}).routes[-1], facts())
     told = decide(plan({"it": rule}, mode="report-only").routes[-1], facts())
 
@@ -136,7 +180,11 @@ def test_decide_is_total(fields: list[tuple[bytes, bytes]]):
     """No bytes of an answer, legal or not, make decide raise."""
     every = {
         "set": SET,
-        "merge": {"header": "Content-Security-Policy", "action": "merge", "value": "default-src 'self'"},
+        "merge": {
+            "header": "Content-Security-Policy",
+            "action": "merge",
+            "value": "default-src 'self'",
+        },
         "default": {"header": "X-Content-Type-Options", "action": "default", "value": "nosniff"},
         "append": {"header": "Vary", "action": "append", "value": "Origin"},
         "remove": {"header": ["Server", "X-Powered-By"], "action": "remove"},

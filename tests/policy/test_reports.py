@@ -27,27 +27,77 @@ def test_report_uri_form():
     }
 
     assert read_reports(json.dumps(told).encode(), CSP) == (
-        Report("csp-violation", "script-src-elem", "report", "https://evil.example/x.js", "/cart", noise=False, origin="https://shop.example"),
+        Report(
+            "csp-violation",
+            "script-src-elem",
+            "report",
+            "https://evil.example/x.js",
+            "/cart",
+            noise=False,
+            origin="https://shop.example",
+        ),
     )
 
 
 def test_reporting_api_form():
     """A list with camel-case bodies, as `report-to` posts it (Reporting API section 3)."""
     told = [
-        {"type": "csp-violation", "url": "https://shop.example/", "body": {"effectiveDirective": "img-src", "blockedURL": "inline", "disposition": "enforce"}},
-        {"type": "coep", "url": "https://shop.example/a", "body": {"disposition": "reporting", "blockedURL": "chrome-extension://abc/x"}},
+        {
+            "type": "csp-violation",
+            "url": "https://shop.example/",
+            "body": {
+                "effectiveDirective": "img-src",
+                "blockedURL": "inline",
+                "disposition": "enforce",
+            },
+        },
+        {
+            "type": "coep",
+            "url": "https://shop.example/a",
+            "body": {"disposition": "reporting", "blockedURL": "chrome-extension://abc/x"},
+        },
         {"type": "made-up", "body": {}},
         {"type": "coop"},
     ]
 
     assert read_reports(json.dumps(told).encode(), API) == (
-        Report("csp-violation", "img-src", "enforce", "inline", "/", noise=False, origin="https://shop.example"),
-        Report("coep", "other", "reporting", "chrome-extension://abc/x", "/a", noise=True, origin="https://shop.example"),
+        Report(
+            "csp-violation",
+            "img-src",
+            "enforce",
+            "inline",
+            "/",
+            noise=False,
+            origin="https://shop.example",
+        ),
+        Report(
+            "coep",
+            "other",
+            "reporting",
+            "chrome-extension://abc/x",
+            "/a",
+            noise=True,
+            origin="https://shop.example",
+        ),
         Report("other", "other", "other", "", "", noise=False),
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"[", b"null", b"3", b'"x"', b"[1,2]", b"{}", b'{"csp-report": 1}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[",
+        b"null",
+        b"3",
+        b'"x"',
+        b"[1,2]",
+        b"{}",
+        b'{"csp-report": 1}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
 @pytest.mark.parametrize("media", [CSP, API])
 def test_nonsense_is_no_report(data: bytes, media: str):
     """What cannot be read counts for nothing and harms nothing."""
@@ -62,7 +112,17 @@ def test_a_post_holds_so_many_reports():
 @given(st.text(), st.text(), st.text(), st.text())
 def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked: str):
     """Whatever a report says, what is counted comes from closed lists and what is told is short, without query."""
-    told = [{"type": kind, "body": {"effectiveDirective": directive, "disposition": disposition, "blockedURL": blocked, "documentURL": blocked}}]
+    told = [
+        {
+            "type": kind,
+            "body": {
+                "effectiveDirective": directive,
+                "disposition": disposition,
+                "blockedURL": blocked,
+                "documentURL": blocked,
+            },
+        }
+    ]
 
     (report,) = read_reports(json.dumps(told).encode(), API)
 
@@ -86,14 +146,33 @@ def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked:
 )
 def test_noise_is_what_extensions_cause(blocked: str, source: str, noise: bool):
     """An extension may stand in what was blocked or in its source, as a bare word too; the site's own data: and blob: are no noise."""
-    told = {"csp-report": {"document-uri": "https://shop.test/", "blocked-uri": blocked, "source-file": source}}
+    told = {
+        "csp-report": {
+            "document-uri": "https://shop.test/",
+            "blocked-uri": blocked,
+            "source-file": source,
+        }
+    }
 
     assert read_reports(json.dumps(told).encode(), CSP)[0].noise is noise
 
 
 def test_a_sample_and_its_place_are_kept():
     """The first characters of inline code, on one line, and where it stands."""
-    told = {"csp-report": {"document-uri": "https://shop.test/p?q", "blocked-uri": "inline", "script-sample": "a\nb" + "c" * 60, "source-file": "https://shop.test/p?q", "line-number": 7}}
+    told = {
+        "csp-report": {
+            "document-uri": "https://shop.test/p?q",
+            "blocked-uri": "inline",
+            "script-sample": "a\nb" + "c" * 60,
+            "source-file": "https://shop.test/p?q",
+            "line-number": 7,
+        }
+    }
     (report,) = read_reports(json.dumps(told).encode(), CSP)
 
-    assert (report.sample, report.source, report.line, report.origin) == ("a b" + "c" * 37, "https://shop.test/p", 7, "https://shop.test")
+    assert (report.sample, report.source, report.line, report.origin) == (
+        "a b" + "c" * 37,
+        "https://shop.test/p",
+        7,
+        "https://shop.test",
+    )

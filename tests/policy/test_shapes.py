@@ -25,9 +25,21 @@ SECRET = "Hq7w9ZtK3vXb2LmN8pRs"
     ("header", "value", "told"),
     [
         ("x-frame-options", "DENY", "DENY"),
-        ("content-security-policy", f"script-src 'nonce-{SECRET}' 'sha256-abc='", "script-src 'nonce-...' 'sha256-abc='"),
-        ("content-security-policy", f"report-uri https://u:{SECRET}@r.example/x?key={SECRET}; img-src *", "report-uri https://...@r.example/x?...; img-src *"),
-        ("www-authenticate", f'Digest realm="shop", nonce="{SECRET}", opaque={SECRET}', 'Digest realm="shop", nonce="...", opaque="..."'),
+        (
+            "content-security-policy",
+            f"script-src 'nonce-{SECRET}' 'sha256-abc='",
+            "script-src 'nonce-...' 'sha256-abc='",
+        ),
+        (
+            "content-security-policy",
+            f"report-uri https://u:{SECRET}@r.example/x?key={SECRET}; img-src *",
+            "report-uri https://...@r.example/x?...; img-src *",
+        ),
+        (
+            "www-authenticate",
+            f'Digest realm="shop", nonce="{SECRET}", opaque={SECRET}',
+            'Digest realm="shop", nonce="...", opaque="..."',
+        ),
         ("www-authenticate", f"Negotiate {SECRET}", "Negotiate ..."),
         ("access-control-allow-origin", "https://a.example", "https://a.example"),
         ("expires", "Sun, 22 Nov 2026 13:00:00 GMT", "<date>"),
@@ -48,7 +60,11 @@ SECRET = "Hq7w9ZtK3vXb2LmN8pRs"
         ("location", f"/reset/{SECRET}", "<path>"),
         ("location", f"HTTPS://shop.example/{SECRET}", "<https url>"),
         ("location", "http://shop.example/", "<http url>"),
-        ("set-cookie", f"id={SECRET}; path=/; SECURE; max-age=60; expires=Sun, 22 Nov 2026 13:00:00 GMT", "id=...; Path=/; Secure; Max-Age=60; Expires=<date>"),
+        (
+            "set-cookie",
+            f"id={SECRET}; path=/; SECURE; max-age=60; expires=Sun, 22 Nov 2026 13:00:00 GMT",
+            "id=...; Path=/; Secure; Max-Age=60; Expires=<date>",
+        ),
         ("x-frame-options", "\x00DENY\xe9", "\\x00DENY\\xe9"),
     ],
 )
@@ -73,7 +89,12 @@ WRAPS = (
 )
 
 
-@given(st.sampled_from(WRAPS), st.text("0123456789abcdefABCDEF", min_size=16, max_size=32).filter(lambda text: any(char.isdigit() for char in text)))
+@given(
+    st.sampled_from(WRAPS),
+    st.text("0123456789abcdefABCDEF", min_size=16, max_size=32).filter(
+        lambda text: any(char.isdigit() for char in text)
+    ),
+)
 def test_secrets_never_show(wrap: tuple[str, str], secret: str) -> None:
     """Cookie values, nonces, tokens, queries, users and ids never come through."""
     header, form = wrap
@@ -90,7 +111,10 @@ def test_any_text_has_a_shape(header: str, value: str) -> None:
     assert len(told) <= MAX_VALUE + 4
 
 
-@given(st.sampled_from([header for header, _ in WRAPS] + ["server", "vary", "expires", "x-note"]), st.text(st.characters(max_codepoint=255), max_size=60))
+@given(
+    st.sampled_from([header for header, _ in WRAPS] + ["server", "vary", "expires", "x-note"]),
+    st.text(st.characters(max_codepoint=255), max_size=60),
+)
 def test_the_shape_of_a_shape_is_the_same(header: str, value: str) -> None:
     """What was written down may be shaped again without change."""
     assert shape(header, shape(header, value)) == shape(header, value)
@@ -152,5 +176,9 @@ def test_cookies_keep_name_and_attributes() -> None:
 
 def test_names_are_spelled_one_way() -> None:
     """The table's spelling, whatever the wire says."""
-    assert [display_name(name) for name in ("x-xss-protection", "ETAG".lower(), "x-own-thing")] == ["X-XSS-Protection", "ETag", "X-Own-Thing"]
+    assert [display_name(name) for name in ("x-xss-protection", "ETAG".lower(), "x-own-thing")] == [
+        "X-XSS-Protection",
+        "ETag",
+        "X-Own-Thing",
+    ]
     assert [host(name) for name in ("Shop.Example:80", "a b")] == ["shop.example:80", "unknown"]

@@ -29,10 +29,24 @@ def test_clients_are_spread_evenly():
 
 def test_the_places_are_pinned():
     """A new version does not shuffle who is in."""
-    assert [round(position(client), 6) for client in ("192.0.2.1", "192.0.2.2", "2001:db8::1")] == [0.093497, 0.975839, 0.828929]
+    assert [round(position(client), 6) for client in ("192.0.2.1", "192.0.2.2", "2001:db8::1")] == [
+        0.093497,
+        0.975839,
+        0.828929,
+    ]
 
 
-@pytest.mark.parametrize(("top", "rule", "enforced"), [(None, "10%", True), ("10%", None, True), ("100%", "9%", False), ("9%", "100%", False), (None, "100%", True), (None, "9.35%", True)])
+@pytest.mark.parametrize(
+    ("top", "rule", "enforced"),
+    [
+        (None, "10%", True),
+        ("10%", None, True),
+        ("100%", "9%", False),
+        ("9%", "100%", False),
+        (None, "100%", True),
+        (None, "9.35%", True),
+    ],
+)
 def test_the_lower_share_counts(top: str | None, rule: str | None, enforced: bool):
     """The policy's share is a ceiling; the client at 0.0935 is in from there on, and stays in."""
     made = plan({"it": SET | ({"share": rule} if rule else {})}, **({"share": top} if top else {}))
@@ -46,7 +60,9 @@ def test_clients_outside_are_told_as_in_report_only():
     decision = decide(plan({"it": SET | {"share": "50%"}}).routes[-1], world)
 
     assert decision.fields is world.fields
-    assert [(finding.mode, finding.made) for finding in decision.findings] == [("report-only", False)]
+    assert [(finding.mode, finding.made) for finding in decision.findings] == [
+        ("report-only", False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +81,9 @@ def test_clients_outside_are_told_as_in_report_only():
         ("POST", [(b"cache-control", b"public")], False),
     ],
 )
-def test_what_a_shared_cache_may_keep_is_never_shared_out(method: str, fields: list[tuple[bytes, bytes]], expected: bool):
+def test_what_a_shared_cache_may_keep_is_never_shared_out(
+    method: str, fields: list[tuple[bytes, bytes]], expected: bool
+):
     """One client's variant would be served to all."""
     world = facts(*fields, method=method, client="192.0.2.1")
     seen = {name: tuple(value for other, value in fields if other == name) for name, _ in fields}

@@ -13,7 +13,13 @@ from sidecar.policy.tokens import Hsts, Kind, merge_cache, merge_words
 
 SHAPED = st.text(st.sampled_from("abAx1,;= \t\"*-'\\/\x00\x0b\xe9\xb2\u20ac"), max_size=60)
 ANY_TEXT = st.one_of(SHAPED, st.text(max_size=100))
-JUDGES = [tokens.judge_hsts, tokens.judge_referrer, tokens.judge_names, tokens.judge_site_data, tokens.judge_cache]
+JUDGES = [
+    tokens.judge_hsts,
+    tokens.judge_referrer,
+    tokens.judge_names,
+    tokens.judge_site_data,
+    tokens.judge_cache,
+]
 
 
 @given(ANY_TEXT, ANY_TEXT)
@@ -27,7 +33,18 @@ def test_no_text_raises(text, other):
     merge_cache(text, other)
 
 
-@pytest.mark.parametrize("text", ["a" * 200_000, "," * 200_000, ";" * 200_000, '"' * 200_000, "a," * 100_000, "max-age=" + "9" * 200_000, 'a="b",' * 30_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 200_000,
+        "," * 200_000,
+        ";" * 200_000,
+        '"' * 200_000,
+        "a," * 100_000,
+        "max-age=" + "9" * 200_000,
+        'a="b",' * 30_000,
+    ],
+)
 def test_huge_texts_are_fast(text):
     """200 kB of anything is judged and merged well within a second."""
     start = time.process_time()
@@ -42,8 +59,14 @@ def test_huge_texts_are_fast(text):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("max-age=63072000; includeSubDomains", Hsts(63_072_000, include_subdomains=True, preload=False)),
-        (' MAX-AGE = "31536000" ;INCLUDESUBDOMAINS;; preload;', Hsts(31_536_000, include_subdomains=True, preload=True)),
+        (
+            "max-age=63072000; includeSubDomains",
+            Hsts(63_072_000, include_subdomains=True, preload=False),
+        ),
+        (
+            ' MAX-AGE = "31536000" ;INCLUDESUBDOMAINS;; preload;',
+            Hsts(31_536_000, include_subdomains=True, preload=True),
+        ),
         ("max-age=0", Hsts(0, include_subdomains=False, preload=False)),
         ("max-age=" + "9" * 5_000, Hsts(10**15 - 1, include_subdomains=False, preload=False)),
     ],
@@ -139,7 +162,10 @@ def test_vary_adds_up(app, ours, expected):
 
 def test_clear_site_data_adds_up():
     """Types add up, case counts, and the type for everything stands for all."""
-    assert merge_words('"cache"', '"Cache","cookies"', '"*"', fold=False) == '"cache", "Cache", "cookies"'
+    assert (
+        merge_words('"cache"', '"Cache","cookies"', '"*"', fold=False)
+        == '"cache", "Cache", "cookies"'
+    )
     assert merge_words('"cache"', '"*"', '"*"', fold=False) == '"*"'
 
 
@@ -156,7 +182,11 @@ def test_clear_site_data_adds_up():
         ("max-age=9, max-age=5, max-age=x", {"max-age": "5"}, ["cache-repeated"] * 2),
         ('private="a", private', {"private": None}, ["cache-repeated"]),
         ("a=1, a=2", {"a": "1"}, ["cache-repeated"]),
-        ("no-store, public, max-age=60", {"no-store": None, "public": None, "max-age": "60"}, ["cache-conflict"] * 2),
+        (
+            "no-store, public, max-age=60",
+            {"no-store": None, "public": None, "max-age": "60"},
+            ["cache-conflict"] * 2,
+        ),
         ("private, s-maxage=1", {"private": None, "s-maxage": "1"}, ["cache-conflict"]),
         ('private="a", public', {"private": '"a"', "public": None}, []),
     ],
@@ -212,7 +242,11 @@ DIRECTIVES = st.lists(
     st.sampled_from(
         ["no-store", "no-cache", "private", "public", "must-revalidate", "immutable"]
         # seconds
-        + [f"{name}={seconds}" for name in ("max-age", "s-maxage", "stale-while-revalidate", "stale-if-error") for seconds in (0, 60, 600)]
+        + [
+            f"{name}={seconds}"
+            for name in ("max-age", "s-maxage", "stale-while-revalidate", "stale-if-error")
+            for seconds in (0, 60, 600)
+        ]
     ),
     min_size=1,
     max_size=5,

@@ -44,10 +44,14 @@ ENDPOINT = ("Reporting-Endpoints", 'sidecar-KEY="/.well-known/sidecar/reports/KE
         pytest.param({"action": "set", "value": "sandbox"}, [], [], id="sandbox has no twin"),
     ],
 )  # fmt: skip
-def test_what_csp_would_be_written_is_reported_only(rule: dict[str, Any], service: list[str], expected: list[str]):
+def test_what_csp_would_be_written_is_reported_only(
+    rule: dict[str, Any], service: list[str], expected: list[str]
+):
     """The twin says what would stand after the action, with the trial's own destination."""
     lines = [(CSP.encode(), value.encode()) for value in service]
-    assert twins({"header": CSP} | rule, *lines) == [(f"{CSP}-Report-Only", value) for value in expected]
+    assert twins({"header": CSP} | rule, *lines) == [
+        (f"{CSP}-Report-Only", value) for value in expected
+    ]
 
 
 def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
@@ -64,8 +68,16 @@ def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
     [
         ("Cross-Origin-Embedder-Policy", "require-corp", 'require-corp;report-to="sidecar-KEY"'),
         ("Cross-Origin-Opener-Policy", "same-origin", 'same-origin;report-to="sidecar-KEY"'),
-        ("Permissions-Policy", "camera=(), fullscreen=(self)", "camera=();report-to=sidecar-KEY, fullscreen=(self);report-to=sidecar-KEY"),
-        ("Integrity-Policy", "blocked-destinations=(script)", "blocked-destinations=(script), endpoints=(sidecar-KEY)"),
+        (
+            "Permissions-Policy",
+            "camera=(), fullscreen=(self)",
+            "camera=();report-to=sidecar-KEY, fullscreen=(self);report-to=sidecar-KEY",
+        ),
+        (
+            "Integrity-Policy",
+            "blocked-destinations=(script)",
+            "blocked-destinations=(script), endpoints=(sidecar-KEY)",
+        ),
     ],
 )
 def test_headers_of_the_reporting_api_name_our_endpoint(header: str, value: str, twin: str):
@@ -86,14 +98,18 @@ def test_the_service_s_own_single_twin_stays_alone():
 def test_the_service_s_own_csp_report_only_line_stays_beside_ours():
     """Browsers apply each CSP line by itself, so ours is one more."""
     own = (f"{CSP}-Report-Only".encode(), b"img-src *; report-uri /own")
-    decision = judged({"header": CSP, "action": "set", "value": "img-src a.test"}, own, mode="trial")
+    decision = judged(
+        {"header": CSP, "action": "set", "value": "img-src a.test"}, own, mode="trial"
+    )
     assert decision.fields[0] == own
     assert len(decision.fields) == 2
 
 
 def test_frame_options_are_tried_as_frame_ancestors():
     """X-Frame-Options has no report-only form; the CSP directive that replaced it has."""
-    assert twins({"header": "X-Frame-Options", "action": "set", "value": "DENY"}) == [(f"{CSP}-Report-Only", f"frame-ancestors 'none'; {REPORT}")]
+    assert twins({"header": "X-Frame-Options", "action": "set", "value": "DENY"}) == [
+        (f"{CSP}-Report-Only", f"frame-ancestors 'none'; {REPORT}")
+    ]
 
 
 @pytest.mark.parametrize("share", ["1%", "100%"])

@@ -20,7 +20,10 @@ from sidecar.telemetry.events import Sink
 POLICY = "version: 1\nmode: enforce\nextends: [oshp-2026-07]\n"
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "Strict-Transport-Security": ("max-age=63072000; includeSubDomains", "max-age=63072000; includeSubDomains; preload"),
+    "Strict-Transport-Security": (
+        "max-age=63072000; includeSubDomains",
+        "max-age=63072000; includeSubDomains; preload",
+    ),
     "X-Frame-Options": ("deny", "DENY"),
     "X-Content-Type-Options": ("nosniff",),
     "X-Permitted-Cross-Domain-Policies": ("none",),
@@ -114,7 +117,9 @@ async def test_every_rule_of_the_validator_passes(front: Front):
         assert "sync-xhr=(self)" in features or "sync-xhr=()" in features
         assert [name for name in ABSENT if name.lower() in lines] == []
         assert not {"server", "x-powered-by"} & lines.keys()
-        assert lines.get("clear-site-data") == (['"cache","cookies","storage"'] if path == "/logout" else None)
+        assert lines.get("clear-site-data") == (
+            ['"cache","cookies","storage"'] if path == "/logout" else None
+        )
 
 
 async def test_over_plain_http_all_passes_but_hsts(front: Front):
@@ -122,4 +127,8 @@ async def test_over_plain_http_all_passes_but_hsts(front: Front):
     _, lines = await front.get("/", "http")
 
     assert "strict-transport-security" not in lines
-    assert all(lines[name.lower()][0] in allowed for name, allowed in ALLOWED.items() if name != "Strict-Transport-Security")
+    assert all(
+        lines[name.lower()][0] in allowed
+        for name, allowed in ALLOWED.items()
+        if name != "Strict-Transport-Security"
+    )

@@ -28,10 +28,15 @@ def decided(preset: str, *fields: tuple[bytes, bytes], **world: Any) -> Decision
 
 def sent(preset: str, *fields: tuple[bytes, bytes], **world: Any) -> dict[str, str]:
     """The answer that leaves, by header."""
-    return {name.decode(): value.decode() for name, value in decided(preset, *fields, **world).fields}
+    return {
+        name.decode(): value.decode() for name, value in decided(preset, *fields, **world).fields
+    }
 
 
-HTML, JSON, PNG = ((b"Content-Type", media) for media in (b"text/html; charset=utf-8", b"application/json", b"image/png"))
+HTML, JSON, PNG = (
+    (b"Content-Type", media)
+    for media in (b"text/html; charset=utf-8", b"application/json", b"image/png")
+)
 
 
 def test_these_are_the_presets():
@@ -61,7 +66,11 @@ def test_what_a_preset_may_break_names_rules_that_exist(name: str):
     """A word in brackets is a rule's name."""
     comment = preset_texts()[name].split("version: 1")[0].replace("\n# ", " ")
     rules = load_policy(preset_texts()[name].encode(), name).policy.rules
-    in_brackets = {word for group in re.findall(r"\(([^()]*)\)", comment.split("May break: ")[1]) for word in re.findall(r"^[a-z-]+|(?<=, )[a-z-]+(?=,|$)", group)}
+    in_brackets = {
+        word
+        for group in re.findall(r"\(([^()]*)\)", comment.split("May break: ")[1])
+        for word in re.findall(r"^[a-z-]+|(?<=, )[a-z-]+(?=,|$)", group)
+    }
 
     if name != "oshp-2026-07":
         assert in_brackets & rules.keys()
@@ -80,7 +89,9 @@ def test_lint_warns_of_nothing_else(name: str):
     _, problems = lint_policy(preset_texts()[name].encode(), name)
     _, extended = lint_policy(f"version: 1\nextends: {name}\n".encode(), "")
 
-    assert {problem.code for problem in problems if problem.severity != "info"} == WARNINGS.get(name, set())
+    assert {problem.code for problem in problems if problem.severity != "info"} == WARNINGS.get(
+        name, set()
+    )
     assert {problem.severity for problem in extended} <= {"info"}
 
 
@@ -89,7 +100,13 @@ def test_rules_of_one_name_are_about_one_thing():
     meant: dict[str, set[object]] = {}
     for name in PRESETS:
         for rule, declared in load_policy(preset_texts()[name].encode(), name).policy.rules.items():
-            about = "cookies" if declared.cookie else "names" if len(declared.header or ()) > 1 else (declared.header or ("",))[0]
+            about = (
+                "cookies"
+                if declared.cookie
+                else "names"
+                if len(declared.header or ()) > 1
+                else (declared.header or ("",))[0]
+            )
             meant.setdefault(rule, set()).add(about)
 
     assert {rule: about for rule, about in meant.items() if len(about) > 1} == {}
@@ -97,18 +114,30 @@ def test_rules_of_one_name_are_about_one_thing():
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("baseline", "baseline-2026-11"), ("basline", "baseline-2026-11"), ("api", "api-2026-11"), ("osph", "oshp-2026-07"), ("Django", "django-2026-11"), ("flask-2025-01", "flask-2026-11")],
+    [
+        ("baseline", "baseline-2026-11"),
+        ("basline", "baseline-2026-11"),
+        ("api", "api-2026-11"),
+        ("osph", "oshp-2026-07"),
+        ("Django", "django-2026-11"),
+        ("flask-2025-01", "flask-2026-11"),
+    ],
 )
 def test_an_unknown_preset_leads_to_the_newest_of_its_name(word: str, meant: str):
     """Dates need not be known by heart, but they are written."""
     with pytest.raises(PolicyError) as caught:
         load_policy(f"version: 1\nextends: {word}\n".encode(), "policy.yaml")
 
-    assert str(caught.value) == f"policy.yaml:2:10: error: unknown preset {word!r}; did you mean {meant!r}?"
+    assert (
+        str(caught.value)
+        == f"policy.yaml:2:10: error: unknown preset {word!r}; did you mean {meant!r}?"
+    )
 
 
 @pytest.mark.parametrize("name", OURS)
-@pytest.mark.parametrize("content", [HTML, JSON, PNG, (b"X-None", b"1")], ids=["html", "json", "png", "none"])
+@pytest.mark.parametrize(
+    "content", [HTML, JSON, PNG, (b"X-None", b"1")], ids=["html", "json", "png", "none"]
+)
 def test_every_answer_has_nosniff_and_names_no_software(name: str, content: tuple[bytes, bytes]):
     """Whatever it carries, and whatever its status."""
     for status in (200, 304, 404, 500):
@@ -123,9 +152,15 @@ def test_what_is_for_pages_stands_on_pages_alone(name: str):
     """No image gets a CSP; a 304 gets nothing that belongs to content."""
     documents = {row.name for row in headers.ALL if row.scope == "documents"}
 
-    assert documents & sent(name, HTML).keys() >= {"Content-Security-Policy", "X-Frame-Options", "Referrer-Policy"}
+    assert documents & sent(name, HTML).keys() >= {
+        "Content-Security-Policy",
+        "X-Frame-Options",
+        "Referrer-Policy",
+    }
     for fields in ([PNG], [(b"ETag", b'"1"')]):
-        assert documents & sent(name, *fields).keys() <= ({"Referrer-Policy"} if fields == [PNG] and name.startswith("strict") else set())
+        assert documents & sent(name, *fields).keys() <= (
+            {"Referrer-Policy"} if fields == [PNG] and name.startswith("strict") else set()
+        )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -143,7 +178,9 @@ def test_hsts_is_for_https_alone(name: str):
 @pytest.mark.parametrize("content", [HTML, JSON, PNG])
 def test_a_preset_is_content_with_what_it_made(name: str, content: tuple[bytes, bytes]):
     """Asked again about the answer that left, no rule complains: rules of one preset do not work against each other."""
-    once = decided(name, content, (b"Server", b"x"), (b"Set-Cookie", b"sessionid=1; Path=/"), path="/logout")
+    once = decided(
+        name, content, (b"Server", b"x"), (b"Set-Cookie", b"sessionid=1; Path=/"), path="/logout"
+    )
 
     assert once.changed
     assert decided(name, *once.fields, path="/logout").findings == ()
@@ -174,15 +211,26 @@ def test_the_framework_presets_know_their_documentation_pages():
     """FastAPI's Swagger page may load its own assets and no other page may; elsewhere docs are pages."""
     docs: Facts = facts(HTML, path="/docs")
 
-    assert "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/" in sent("fastapi-2026-11", HTML, path=docs.path)["Content-Security-Policy"]
+    assert (
+        "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
+        in sent("fastapi-2026-11", HTML, path=docs.path)["Content-Security-Policy"]
+    )
     assert "cdn.jsdelivr.net" not in sent("fastapi-2026-11", HTML)["Content-Security-Policy"]
     for name in ("django-2026-11", "flask-2026-11", "strict-2026-11"):
-        assert sent(name, HTML, path=docs.path)["Content-Security-Policy"] == sent(name, HTML)["Content-Security-Policy"]
+        assert (
+            sent(name, HTML, path=docs.path)["Content-Security-Policy"]
+            == sent(name, HTML)["Content-Security-Policy"]
+        )
 
 
 def test_djangos_csrf_check_keeps_what_it_needs():
     """The token stays readable, and the Referer reaches the site itself."""
-    made = decided("django-2026-11", HTML, (b"Set-Cookie", b"csrftoken=abc; Path=/; SameSite=Lax"), (b"Set-Cookie", b"sessionid=def; HttpOnly; Path=/; SameSite=Lax")).fields
+    made = decided(
+        "django-2026-11",
+        HTML,
+        (b"Set-Cookie", b"csrftoken=abc; Path=/; SameSite=Lax"),
+        (b"Set-Cookie", b"sessionid=def; HttpOnly; Path=/; SameSite=Lax"),
+    ).fields
 
     assert [value for name, value in made if name == b"Set-Cookie"] == [
         b"csrftoken=abc; Path=/; SameSite=Lax; Secure",

@@ -18,7 +18,9 @@ async def test_flow_is_all_that_a_body_asks_of_its_protocol() -> None:
     """A stream that is full pauses its connection, and lets it go on when it has been read."""
     flow = Flow()
     parser = flow._parser = make_parser(flow, asyncio.get_running_loop(), Limits(), 1024)
-    ((_, body),) = parser.feed_data(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n")[0]
+    ((_, body),) = parser.feed_data(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n")[
+        0
+    ]
 
     parser.feed_data(b"x" * 5000)
     assert flow._reading_paused
@@ -44,5 +46,13 @@ async def test_parser() -> None:
     second, _, _ = parser.feed_data(b"")
     assert [message.path for message, _ in second] == ["/2"]
     assert parser.feed_eof() is None
-    for name in ("feed_data", "read_nowait", "readany", "is_eof", "at_eof", "set_exception", "total_bytes"):
+    for name in (
+        "feed_data",
+        "read_nowait",
+        "readany",
+        "is_eof",
+        "at_eof",
+        "set_exception",
+        "total_bytes",
+    ):
         assert name == "total_bytes" or callable(getattr(StreamReader, name))

@@ -15,7 +15,15 @@ from sidecar.proxy.faults import UpstreamFailed
 from sidecar.settings import Limits
 from tests.proxy.test_rules import FIELDS
 
-FRAMING = st.sampled_from([(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"), (b"Connection", b"close, x-a"), (b"content-length", b"x"), (b"Keep-Alive", b"1")])
+FRAMING = st.sampled_from(
+    [
+        (b"Content-Length", b"5"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Connection", b"close, x-a"),
+        (b"content-length", b"x"),
+        (b"Keep-Alive", b"1"),
+    ]
+)
 PIECES = st.sampled_from(
     [b"HTTP/1.1 200 OK", b"HTTP/1.0 404 ", b"HTTP/1.1 204", b"HTTP/1.1  200 OK", b"HTTP/2.0 200 OK", b"HTTP/1.1 600 X", b"HTTP/1.1 099 X", b"\r\n", b"\r\n", b"\r\n", b"\n",
      b"X-A: b", b"X-B:c", b"Content-Length: 5", b"content-length:5 ", b"Set-Cookie: a=b", b" ", b"\t", b":", b"\0", b"\r", b"\x7f", b"caf\xe9", b"=", b"Connection: x-a, close"]
@@ -24,7 +32,9 @@ PIECES = st.sampled_from(
 
 def head(status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
     """Octets without the empty line at the end."""
-    return b"\r\n".join([b"HTTP/1.1 %d X" % status, *(name + b": " + value for name, value in fields)])
+    return b"\r\n".join(
+        [b"HTTP/1.1 %d X" % status, *(name + b": " + value for name, value in fields)]
+    )
 
 
 def said(reader: AnswerReader, octets: bytes) -> Answer | str:
@@ -43,14 +53,30 @@ class _Llhttp:
         self.fields.append((name, value.rstrip(b" \t")))
 
 
-@given(FIELDS, st.lists(FRAMING, max_size=3), st.sampled_from([200, 204, 304, 404]), st.sampled_from(["GET", "HEAD"]))
-def test_lines_that_are_kept(fields: list[tuple[bytes, bytes]], framing: list[tuple[bytes, bytes]], status: int, method: str) -> None:
+@given(
+    FIELDS,
+    st.lists(FRAMING, max_size=3),
+    st.sampled_from([200, 204, 304, 404]),
+    st.sampled_from(["GET", "HEAD"]),
+)
+def test_lines_that_are_kept(
+    fields: list[tuple[bytes, bytes]], framing: list[tuple[bytes, bytes]], status: int, method: str
+) -> None:
     """An answer is refused, or keeps its end-to-end lines in order with at most one framing line, and no line of the hop."""
     with contextlib.suppress(UpstreamFailed):
         answer = AnswerReader(Limits()).read(head(status, fields + framing), method)
         names = [name.lower() for name, _ in answer.fields]
-        assert not {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"trailer"} & set(names)
-        assert len([name for name in names if name in (b"content-length", b"transfer-encoding")]) <= 1
+        assert not {
+            b"connection",
+            b"keep-alive",
+            b"proxy-connection",
+            b"te",
+            b"upgrade",
+            b"trailer",
+        } & set(names)
+        assert (
+            len([name for name in names if name in (b"content-length", b"transfer-encoding")]) <= 1
+        )
         kept = iter(fields + framing)
         assert all(line in kept for line in answer.fields)
         if method == "HEAD" or status in (204, 304):
@@ -58,7 +84,13 @@ def test_lines_that_are_kept(fields: list[tuple[bytes, bytes]], framing: list[tu
 
 
 @settings(max_examples=400)
-@given(st.one_of(st.binary(max_size=60), st.lists(PIECES, max_size=10).map(b"".join), st.lists(PIECES, max_size=8).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces))))
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.lists(PIECES, max_size=10).map(b"".join),
+        st.lists(PIECES, max_size=8).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces)),
+    )
+)
 @example(b"HTTP/1.1 200 OK\r\nX-A: b \t\r\nX-B:")
 def test_what_is_read_is_what_llhttp_reads(octets: bytes) -> None:
     """Whatever passes here, a strict llhttp takes too, with the same status and lines; and nothing raises but a refusal."""
@@ -74,7 +106,12 @@ def test_what_is_read_is_what_llhttp_reads(octets: bytes) -> None:
     assert all(line in kept for line in answer.fields)
 
 
-@given(st.lists(st.lists(PIECES, max_size=6).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces)), max_size=5))
+@given(
+    st.lists(
+        st.lists(PIECES, max_size=6).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces)),
+        max_size=5,
+    )
+)
 def test_a_remembered_line_is_read_as_the_first_time(heads: list[bytes]) -> None:
     """What a reader saw before does not change what it makes of an answer."""
     reader = AnswerReader(Limits())
@@ -82,7 +119,13 @@ def test_a_remembered_line_is_read_as_the_first_time(heads: list[bytes]) -> None
         assert said(reader, octets) == said(AnswerReader(Limits()), octets)
 
 
-@pytest.mark.parametrize("line", [pytest.param(b"Set-Cookie: sid=secret", id="a cookie"), pytest.param(b"X-A: " + b"a" * 300, id="a long line")])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"Set-Cookie: sid=secret", id="a cookie"),
+        pytest.param(b"X-A: " + b"a" * 300, id="a long line"),
+    ],
+)
 def test_secrets_and_bulk_are_not_remembered(line: bytes) -> None:
     """Cookies and long lines are read rightly, and leave nothing behind."""
     reader = AnswerReader(Limits())

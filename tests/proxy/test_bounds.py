@@ -37,7 +37,9 @@ def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wir
         ("/upload", 8193, True, True),
     ],
 )
-def test_enforced_bounds(begin: Start, shop: Service, target: str, size: int, chunked: bool, refused: bool):
+def test_enforced_bounds(
+    begin: Start, shop: Service, target: str, size: int, chunked: bool, refused: bool
+):
     """One octet more than the route allows is 413, with the policy applied, however the body is framed."""
     sidecar = begin(POLICY.format(mode="enforce"), shop.url)
 

@@ -15,8 +15,27 @@ from sidecar.settings import Forwarding
 STRANGER, TRUSTED = "203.0.113.9", "10.0.0.5"
 
 
-def asks(forwarder: Forwarder, peer: str, claims: dict[bytes, list[bytes]], *, host: str = "a.example", scheme: str = "http") -> Origin:
-    request = Request("GET", b"/", "/", host, [], claims, 0, expects=False, websocket=b"", keep_alive=True, http10=False)
+def asks(
+    forwarder: Forwarder,
+    peer: str,
+    claims: dict[bytes, list[bytes]],
+    *,
+    host: str = "a.example",
+    scheme: str = "http",
+) -> Origin:
+    request = Request(
+        "GET",
+        b"/",
+        "/",
+        host,
+        [],
+        claims,
+        0,
+        expects=False,
+        websocket=b"",
+        keep_alive=True,
+        http10=False,
+    )
     return forwarder.origin(forwarder.peer(peer, 18000, scheme), request)
 
 
@@ -72,13 +91,28 @@ def test_chain_of_a_trusted_peer(claimed: list[bytes], chain: str) -> None:
 
 def test_forwarded_of_a_trusted_peer() -> None:
     """RFC 7239 section 4: Forwarded counts where there is no X-Forwarded-For, and is written anew."""
-    claims = {b"forwarded": [b'for="[2001:db8::7]:99";proto=https;host=a, FOR=10.2.2.2;Proto=HTTPS']}
+    claims = {
+        b"forwarded": [b'for="[2001:db8::7]:99";proto=https;host=a, FOR=10.2.2.2;Proto=HTTPS']
+    }
     origin = asks(forwarder(), TRUSTED, claims)
     assert (origin.client, origin.scheme) == ("2001:db8::7", "https")
-    assert lines(origin)["Forwarded"] == 'for="[2001:db8::7]", for=10.2.2.2, for=10.0.0.5;host="a.example";proto=https'
+    assert (
+        lines(origin)["Forwarded"]
+        == 'for="[2001:db8::7]", for=10.2.2.2, for=10.0.0.5;host="a.example";proto=https'
+    )
 
 
-@pytest.mark.parametrize(("said", "scheme"), [(b"https", "https"), (b"HTTPS", "https"), (b"http, https", "https"), (b"javascript", "http"), (b"", "http"), (b"\xff", "http")])
+@pytest.mark.parametrize(
+    ("said", "scheme"),
+    [
+        (b"https", "https"),
+        (b"HTTPS", "https"),
+        (b"http, https", "https"),
+        (b"javascript", "http"),
+        (b"", "http"),
+        (b"\xff", "http"),
+    ],
+)
 def test_scheme_of_a_trusted_peer(said: bytes, scheme: str) -> None:
     """The last word on the scheme counts, and only http and https are words."""
     assert asks(forwarder(), TRUSTED, {b"x-forwarded-proto": [said]}).scheme == scheme
@@ -86,13 +120,31 @@ def test_scheme_of_a_trusted_peer(said: bytes, scheme: str) -> None:
 
 def test_host_and_port_of_a_trusted_peer() -> None:
     """A trusted peer's host and port pass when they are what they say; else our own stand."""
-    told = lines(asks(forwarder(), TRUSTED, {b"x-forwarded-host": [b"www.example"], b"x-forwarded-port": [b"443"]}))
+    told = lines(
+        asks(
+            forwarder(),
+            TRUSTED,
+            {b"x-forwarded-host": [b"www.example"], b"x-forwarded-port": [b"443"]},
+        )
+    )
     assert (told["X-Forwarded-Host"], told["X-Forwarded-Port"]) == ("www.example", "443")
-    told = lines(asks(forwarder(), TRUSTED, {b"x-forwarded-host": [b'e"vil'], b"x-forwarded-port": [b"x"]}))
+    told = lines(
+        asks(forwarder(), TRUSTED, {b"x-forwarded-host": [b'e"vil'], b"x-forwarded-port": [b"x"]})
+    )
     assert (told["X-Forwarded-Host"], told["X-Forwarded-Port"]) == ("a.example", "18000")
 
 
-@pytest.mark.parametrize(("said", "kept"), [([b"abc-1"], True), ([b"a b"], False), ([b"x" * 129], False), ([b""], False), ([b"a", b"b"], False), ([b"\xff"], False)])
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ([b"abc-1"], True),
+        ([b"a b"], False),
+        ([b"x" * 129], False),
+        ([b""], False),
+        ([b"a", b"b"], False),
+        ([b"\xff"], False),
+    ],
+)
 def test_request_id(said: list[bytes], kept: bool) -> None:
     """A trusted peer's request id is kept when it is one visible word of at most 128 octets; else one is made."""
     origin = asks(forwarder(), TRUSTED, {b"x-request-id": said})
@@ -150,6 +202,18 @@ def test_lines_of_one_connection_follow_the_host() -> None:
     here = forwarder(via=False)
     peer = here.peer(STRANGER, 1, "http")
     for host in ("a", "b", "b", ""):
-        request = Request("GET", b"/", "/", host, [], {}, 0, expects=False, websocket=b"", keep_alive=True, http10=False)
+        request = Request(
+            "GET",
+            b"/",
+            "/",
+            host,
+            [],
+            {},
+            0,
+            expects=False,
+            websocket=b"",
+            keep_alive=True,
+            http10=False,
+        )
         told = lines(here.origin(peer, request))
         assert told.get("X-Forwarded-Host", "") == host

@@ -14,8 +14,12 @@ from sidecar.proxy.faults import Refused
 from sidecar.proxy.rules import answer_head, read_target
 from sidecar.proxy.tunnel import Frames
 
-TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-", min_size=1, max_size=20).map(str.encode)
-VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=40).map(lambda text: text.strip().encode("latin-1"))
+TOKENS = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-", min_size=1, max_size=20
+).map(str.encode)
+VALUES = st.text(
+    st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=40
+).map(lambda text: text.strip().encode("latin-1"))
 FIELDS = st.lists(st.tuples(TOKENS, VALUES), max_size=8)
 
 
@@ -35,17 +39,34 @@ def test_head_has_one_line_each(fields: list[tuple[bytes, bytes]]) -> None:
     """A serialised head has exactly the lines it was given, and ends once."""
     head = answer_head(b" 200 OK", fields, b"Connection: close\r\n")
     assert head.endswith(b"\r\n\r\n")
-    assert [line for line in head.split(b"\r\n") if line] == [b"HTTP/1.1 200 OK", *(name + b": " + value for name, value in fields), b"Connection: close"]
+    assert [line for line in head.split(b"\r\n") if line] == [
+        b"HTTP/1.1 200 OK",
+        *(name + b": " + value for name, value in fields),
+        b"Connection: close",
+    ]
 
 
 def frame(payload: bytes, *, masked: bool) -> bytes:
     mask = 0x80 if masked else 0
     size = len(payload)
-    length = bytes([mask | size]) if size < 126 else bytes([mask | 126]) + size.to_bytes(2, "big") if size < 65536 else bytes([mask | 127]) + size.to_bytes(8, "big")
+    length = (
+        bytes([mask | size])
+        if size < 126
+        else bytes([mask | 126]) + size.to_bytes(2, "big")
+        if size < 65536
+        else bytes([mask | 127]) + size.to_bytes(8, "big")
+    )
     return b"\x82" + length + (b"\0\0\0\0" if masked else b"") + payload
 
 
-@given(st.lists(st.tuples(st.sampled_from([0, 1, 125, 126, 127, 300, 65_535, 65_536]), st.booleans()), min_size=1, max_size=5), st.randoms())
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 125, 126, 127, 300, 65_535, 65_536]), st.booleans()),
+        min_size=1,
+        max_size=5,
+    ),
+    st.randoms(),
+)
 def test_frames(sizes: list[tuple[int, bool]], random) -> None:
     """However frames are cut, their edges are found, and with `stop` the first edge ends the following."""
     frames = [frame(b"x" * size, masked=masked) for size, masked in sizes]
@@ -58,4 +79,3 @@ def test_frames(sizes: list[tuple[int, bool]], random) -> None:
         edges = {sum(map(len, frames[:count])) for count in range(len(frames) + 1)}
         assert follow.between == (min(at, len(data)) in edges)
     assert Frames().follow(data, stop=True) == len(frames[0])
-

@@ -44,7 +44,11 @@ class Nowhere:
 
 def revisions(folder: Path) -> Revisions:
     """The revisions of one process over this folder."""
-    return Revisions(folder / "policy.yaml", Store(folder / "state"), Telemetry(Events(Nowhere()), Metrics(process=False)))
+    return Revisions(
+        folder / "policy.yaml",
+        Store(folder / "state"),
+        Telemetry(Events(Nowhere()), Metrics(process=False)),
+    )
 
 
 async def work(folder: Path, said: int, seed: int) -> None:
@@ -107,7 +111,11 @@ def judge(folder: Path, promised: list[str]) -> None:
     store = Store(folder / "state")
     state = store.open()
     entries = store.journal()
-    raw = (folder / "state" / "journal.jsonl").read_bytes() if (folder / "state" / "journal.jsonl").exists() else b""
+    raw = (
+        (folder / "state" / "journal.jsonl").read_bytes()
+        if (folder / "state" / "journal.jsonl").exists()
+        else b""
+    )
     assert all(json.loads(line) for line in raw.splitlines())
     assert not list((folder / "state").rglob(".tmp-*"))
     names = {entry["who"] for entry in entries}

@@ -20,7 +20,9 @@ ROUTE = plan().routes[-1]
 def page(*fields: tuple[str, str], **more: object) -> Facts:
     """A page as the service sends it."""
     lines = [("Content-Type", "text/html"), *fields]
-    return facts(*((name.encode("latin-1"), value.encode("latin-1")) for name, value in lines), **more)
+    return facts(
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in lines), **more
+    )
 
 
 def seen(*answers: Facts, route: RoutePlan = ROUTE, at: float = START) -> tuple[Cell, ...]:
@@ -38,7 +40,11 @@ def baseline(*answers: Facts) -> Baseline:
 
 VALUES = {
     "X-Frame-Options": ("DENY", "SAMEORIGIN", "none"),
-    "Content-Security-Policy": ("default-src 'self'", "default-src 'self'; object-src 'none'", "script-src 'nonce-abcdefgh'"),
+    "Content-Security-Policy": (
+        "default-src 'self'",
+        "default-src 'self'; object-src 'none'",
+        "script-src 'nonce-abcdefgh'",
+    ),
     "Strict-Transport-Security": ("max-age=63072000", "max-age=300", "x"),
     "Cross-Origin-Opener-Policy": ("same-origin", "unsafe-none"),
     "Access-Control-Allow-Origin": ("*", "https://a.example"),
@@ -54,7 +60,9 @@ _types = st.sampled_from(("text/html", "application/json", "image/png"))
 ANSWERS = st.lists(
     st.builds(
         lambda lines, media, status, path: facts(
-            *((name.encode(), value.encode()) for name, value in [("Content-Type", media), *lines]), status=status, path=path
+            *((name.encode(), value.encode()) for name, value in [("Content-Type", media), *lines]),
+            status=status,
+            path=path,
         ),
         st.lists(_line, max_size=6),
         _types,
@@ -71,7 +79,9 @@ _variants = st.dictionaries(_lines, st.integers(1, 9), min_size=1, max_size=3)
 
 
 def _cells(keys: Iterable[tuple[str, str, str]]) -> st.SearchStrategy[tuple[Cell, ...]]:
-    named = st.dictionaries(st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), _variants, max_size=3)
+    named = st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True), _variants, max_size=3
+    )
     cells = (
         st.builds(
             Cell, *map(st.just, key), st.integers(1, 9), _texts, _texts,
@@ -85,10 +95,16 @@ def _cells(keys: Iterable[tuple[str, str, str]]) -> st.SearchStrategy[tuple[Cell
 
 BASELINES = st.builds(
     Baseline,
-    st.sets(st.tuples(_texts, st.sampled_from(("2xx", "5xx")), st.sampled_from(("html", "none"))), max_size=3).flatmap(_cells),
+    st.sets(
+        st.tuples(_texts, st.sampled_from(("2xx", "5xx")), st.sampled_from(("html", "none"))),
+        max_size=3,
+    ).flatmap(_cells),
     _texts,
     _texts,
     _texts,
-    st.lists(st.builds(Acceptance, _texts, _texts, _texts, st.lists(_texts, max_size=2).map(tuple)), max_size=2).map(tuple),
+    st.lists(
+        st.builds(Acceptance, _texts, _texts, _texts, st.lists(_texts, max_size=2).map(tuple)),
+        max_size=2,
+    ).map(tuple),
 )
 """Any baseline at all: any text anywhere."""

@@ -73,7 +73,11 @@ def _mended(value: object) -> object:
         return {_mended(key): _mended(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_mended(item) for item in value]
-    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value) if isinstance(value, str) else value
+    return (
+        "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 @given(ANSWERS)
@@ -88,10 +92,26 @@ def test_a_tally_comes_back_from_its_file(given_answers: list[Facts]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("answers: 3", "answers: three", "b.yaml:13:14: error: answers must be a whole number, got text"),
-        ("    status: 2xx", "    statis: 2xx", "b.yaml:11:5: error: unknown key 'statis'; did you mean 'status'?"),
-        ("status: 2xx", "status: 200", "b.yaml:11:13: error: status must be text, got 200; put it in quotes: '200'"),
-        ("version: 1", "version: 2", "b.yaml:5:10: error: version: input should be less than or equal to 1"),
+        (
+            "answers: 3",
+            "answers: three",
+            "b.yaml:13:14: error: answers must be a whole number, got text",
+        ),
+        (
+            "    status: 2xx",
+            "    statis: 2xx",
+            "b.yaml:11:5: error: unknown key 'statis'; did you mean 'status'?",
+        ),
+        (
+            "status: 2xx",
+            "status: 200",
+            "b.yaml:11:13: error: status must be text, got 200; put it in quotes: '200'",
+        ),
+        (
+            "version: 1",
+            "version: 2",
+            "b.yaml:5:10: error: version: input should be less than or equal to 1",
+        ),
         ("seen: 2", "sen: 2", "error: unknown key 'sen'; did you mean 'seen'?"),
         ("route: default", "route: [", "not YAML"),
     ],
@@ -113,7 +133,9 @@ def test_tallies_add_up(one: list[Facts], other: list[Facts]) -> None:
 
 
 @given(ANSWERS, ANSWERS)
-def test_a_later_reading_without_the_earlier_is_what_came_since(one: list[Facts], other: list[Facts]) -> None:
+def test_a_later_reading_without_the_earlier_is_what_came_since(
+    one: list[Facts], other: list[Facts]
+) -> None:
     """Counts are subtracted, absences too; what was not seen since is gone."""
     grown = since(seen(*one, *other), seen(*one))
 
@@ -126,7 +148,12 @@ def _counts(cell: Cell) -> tuple[object, ...]:
 
 def test_a_sum_spans_both_times_and_keeps_examples() -> None:
     """The earlier first, the later last, at most three examples."""
-    [one] = total([seen(*(page(path=f"/{name}") for name in "ab")), seen(*(page(path=f"/{name}") for name in "bcd"), at=START + 60)])
+    [one] = total(
+        [
+            seen(*(page(path=f"/{name}") for name in "ab")),
+            seen(*(page(path=f"/{name}") for name in "bcd"), at=START + 60),
+        ]
+    )
 
     assert (one.first, one.last) == ("2026-07-19T05:46:40Z", "2026-07-19T05:47:40Z")
     assert one.requests == tuple(f"GET https://shop.example/{name} -> 200" for name in "abc")
@@ -134,12 +161,26 @@ def test_a_sum_spans_both_times_and_keeps_examples() -> None:
 
 def test_a_cell_gives_answers_to_try_a_policy_on() -> None:
     """The usual answer for each example request, and one for each other thing that was seen."""
-    [cell] = seen(page(("Server", "a")), page(("Server", "a"), path="/x"), page(("Set-Cookie", "sid=1; Secure")))
+    [cell] = seen(
+        page(("Server", "a")),
+        page(("Server", "a"), path="/x"),
+        page(("Set-Cookie", "sid=1; Secure")),
+    )
     given_answers = list(answers(cell))
 
     assert [facts.path for facts in given_answers] == ["/", "/x", "/", "/"]
-    assert [dict(facts.fields).get(b"Server") for facts in given_answers] == [b"a", b"a", None, b"a"]
-    assert [dict(facts.fields).get(b"Set-Cookie") for facts in given_answers] == [None, None, None, b"sid=...; Secure"]
+    assert [dict(facts.fields).get(b"Server") for facts in given_answers] == [
+        b"a",
+        b"a",
+        None,
+        b"a",
+    ]
+    assert [dict(facts.fields).get(b"Set-Cookie") for facts in given_answers] == [
+        None,
+        None,
+        None,
+        b"sid=...; Secure",
+    ]
 
 
 @given(ANSWERS)
@@ -150,4 +191,6 @@ def test_answers_of_a_cell_fall_into_the_cell(given_answers: list[Facts]) -> Non
 
     assert {cell.key for cell in again} == {cell.key for cell in cells}
     for cell, held in zip(again, cells, strict=True):
-        assert {name: set(variants) for name, variants in cell.headers.items()} == {name: set(variants) for name, variants in held.headers.items()}
+        assert {name: set(variants) for name, variants in cell.headers.items()} == {
+            name: set(variants) for name, variants in held.headers.items()
+        }

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from sidecar.policy.shapes import OTHER
 from sidecar.rollout.baseline import Baseline
 from sidecar.rollout.baseline_file import read_baseline, yaml_text
-from sidecar.rollout.capture import MAX_CELLS, MAX_NAMES, MAX_REQUESTS, MAX_VARIANTS, PER_SECOND, ROOM, Tally
+from sidecar.rollout.capture import (
+    MAX_CELLS,
+    MAX_NAMES,
+    MAX_REQUESTS,
+    MAX_VARIANTS,
+    PER_SECOND,
+    ROOM,
+    Tally,
+)
 from sidecar.source import MAX_BYTES
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts, plan
@@ -20,7 +28,13 @@ def test_cells_are_route_status_class_and_content_class() -> None:
     """Answers of one kind stand together, whatever their status in the class."""
     api = plan(routes=[{"name": "api", "match": {"path": "/api/**"}}]).routes[0]
     tally = Tally(clock=lambda: START)
-    for route, status, media in ((ROUTE, 200, "text/html"), (ROUTE, 206, "text/html; charset=x"), (ROUTE, 500, "text/html"), (api, 200, "application/json"), (api, 302, "")):
+    for route, status, media in (
+        (ROUTE, 200, "text/html"),
+        (ROUTE, 206, "text/html; charset=x"),
+        (ROUTE, 500, "text/html"),
+        (api, 200, "application/json"),
+        (api, 302, ""),
+    ):
         tally.observe(route, facts((b"content-type", media.encode()), status=status))
 
     assert [(*cell.key, cell.answers) for cell in tally.cells()] == [
@@ -38,7 +52,10 @@ def test_only_some_answers_of_a_second_are_looked_at() -> None:
     now += 1
     tally.observe(ROUTE, page())
 
-    assert [(cell.status, cell.answers) for cell in tally.cells()] == [("2xx", PER_SECOND + 1), ("4xx", PER_SECOND)]
+    assert [(cell.status, cell.answers) for cell in tally.cells()] == [
+        ("2xx", PER_SECOND + 1),
+        ("4xx", PER_SECOND),
+    ]
 
 
 def test_first_and_last_sight_are_kept() -> None:
@@ -56,7 +73,9 @@ def test_what_exceeds_a_cap_is_counted_together() -> None:
     """More values become one other value, more names one number, more examples none."""
     values = [page(("Server", f"s{chr(97 + number)}")) for number in range(MAX_VARIANTS + 3)]
     names = page(*((f"X-N-{number}", "a") for number in range(MAX_NAMES + 3)))
-    [cell] = seen(*values, names, *(page(path=f"/{chr(97 + number)}") for number in range(MAX_REQUESTS + 3)))
+    [cell] = seen(
+        *values, names, *(page(path=f"/{chr(97 + number)}") for number in range(MAX_REQUESTS + 3))
+    )
 
     assert cell.headers["server"][OTHER] == 3
     assert len(cell.headers) == MAX_NAMES
@@ -66,7 +85,10 @@ def test_what_exceeds_a_cap_is_counted_together() -> None:
 
 def test_a_cookie_is_counted_by_name_and_attributes() -> None:
     """Two lines of one answer stay two; the same cookie twice in one answer is seen once, with two lines."""
-    [cell] = seen(page(("Set-Cookie", "a=1; Secure"), ("Set-Cookie", "b=2")), page(("Set-Cookie", "a=3; Secure"), ("Set-Cookie", "a=4")))
+    [cell] = seen(
+        page(("Set-Cookie", "a=1; Secure"), ("Set-Cookie", "b=2")),
+        page(("Set-Cookie", "a=3; Secure"), ("Set-Cookie", "a=4")),
+    )
 
     assert cell.cookies == {"a": {("Secure",): 1, ("Secure", ""): 1}, "b": {("",): 1, (): 1}}
     assert "set-cookie" not in cell.headers
@@ -77,13 +99,22 @@ def test_a_cookie_is_counted_by_name_and_attributes() -> None:
 def test_a_hostile_service_cannot_fill_memory_or_the_file(seed: int) -> None:
     """However many routes, names, values and quotes come, the file stays small enough to load back."""
     tally = Tally(per_second=float("inf"), clock=lambda: START)
-    routes = plan(routes=[{"name": f"r{number}", "match": {"path": f"/{number}"}} for number in range(60)]).routes
+    routes = plan(
+        routes=[{"name": f"r{number}", "match": {"path": f"/{number}"}} for number in range(60)]
+    ).routes
     junk = ('"\\' * 1200, "\xff" * 400, "a", "", '"' * 2040, "\xe9" * 300)
     for number in range(400):
         kind = junk[(number + seed) % len(junk)]
-        lines = [(f"x-frame-options{'' if entry % 2 else f'-{number}-{entry}'}", f"{kind}{number}") for entry in range(40)]
-        lines += [("Vary", f"{entry}{number}") for entry in range(20)] + [("Set-Cookie", f"{kind[:90]}{number}{entry}=1; Path={kind}") for entry in range(20)]
-        answer = page(*lines, status=(200, 302, 404, 500)[number % 4], path=f"/{'word/' * 50}", host="h" * 90)
+        lines = [
+            (f"x-frame-options{'' if entry % 2 else f'-{number}-{entry}'}", f"{kind}{number}")
+            for entry in range(40)
+        ]
+        lines += [("Vary", f"{entry}{number}") for entry in range(20)] + [
+            ("Set-Cookie", f"{kind[:90]}{number}{entry}=1; Path={kind}") for entry in range(20)
+        ]
+        answer = page(
+            *lines, status=(200, 302, 404, 500)[number % 4], path=f"/{'word/' * 50}", host="h" * 90
+        )
         tally.observe(routes[number % len(routes)], answer)
     cells = tally.cells()
     text = yaml_text(Baseline(cells, "now", "me", "here"))
@@ -126,7 +157,15 @@ def test_the_tally_sees_the_service_and_nothing_else() -> None:
     for observer in (None, tally.observe):
         telemetry.observer = observer
         for origin in ("upstream", "sidecar"):
-            telemetry.record(tallies["default"], "r", route, answer, route.judge(answer), origin=origin, request_id="1")
+            telemetry.record(
+                tallies["default"],
+                "r",
+                route,
+                answer,
+                route.judge(answer),
+                origin=origin,
+                request_id="1",
+            )
 
     [cell] = tally.cells()
     assert (cell.answers, cell.headers["server"]) == (1, {("uvicorn",): 1})

@@ -31,8 +31,18 @@ from tests.policy.making import POLICIES, WORLDS, policy
 SHOP = policy(
     {
         "server": {"action": "remove", "header": "Server"},
-        "csp": {"action": "default", "header": "Content-Security-Policy", "value": "default-src 'self'", "when": {"content-type": "text/html"}},
-        "later": {"action": "set", "header": "X-Frame-Options", "value": "DENY", "mode": "report-only"},
+        "csp": {
+            "action": "default",
+            "header": "Content-Security-Policy",
+            "value": "default-src 'self'",
+            "when": {"content-type": "text/html"},
+        },
+        "later": {
+            "action": "set",
+            "header": "X-Frame-Options",
+            "value": "DENY",
+            "mode": "report-only",
+        },
     },
     mode="report-only",
     routes=[{"name": "api", "match": {"path": "/api/**"}, "mode": "report-only"}],
@@ -42,7 +52,13 @@ HEAD = "version: 1\npolicy: policy.yaml\ncases:\n"
 
 def suite(*cases: str) -> Suite:
     """A file of these cases, each in flow style."""
-    return read_suite((HEAD + "".join(f"  - {{name: c{number}, {case}}}\n" for number, case in enumerate(cases))).encode(), "shop.test.yaml")
+    return read_suite(
+        (
+            HEAD
+            + "".join(f"  - {{name: c{number}, {case}}}\n" for number, case in enumerate(cases))
+        ).encode(),
+        "shop.test.yaml",
+    )
 
 
 def failures(case: str) -> tuple[Failure, ...]:
@@ -91,18 +107,52 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
     ("text", "problem"),
     [
         ("version: 1\npolicy: p\n", "1:1: error: key 'cases' is missing; add it"),
-        ("version: 1\ncases: []\npolicy: p\n", "2:8: error: cases is empty; say at least one, or leave the key out"),
+        (
+            "version: 1\ncases: []\npolicy: p\n",
+            "2:8: error: cases is empty; say at least one, or leave the key out",
+        ),
         ("[]", "1:1: error: a test file is a mapping; start with: version: 1"),
-        (HEAD + "  - {name: a, expect: {}}", "4:23: error: case 'a' expects nothing; add violations, headers or route"),
-        (HEAD + "  - {name: a, expect: {route: default}}\n  - {name: a, expect: {route: default}}", "5:12: error: case 'a' stands twice; names must differ"),
-        (HEAD + "  - {name: a, request: {pth: /}, expect: {route: x}}", "4:25: error: unknown key 'pth'; did you mean 'path'?"),
-        (HEAD + "  - {name: a, request: {path: '/?a'}, expect: {route: x}}", "4:31: error: unknown path '/?a'; write it with '/' first and without query"),
-        (HEAD + "  - {name: a, expect: {violations: [{rule: a, kind: mising}]}}", "4:53: error: unknown kind 'mising'; did you mean 'missing'?"),
-        (HEAD + "  - {name: a, expect: {headers: {X: 1}}}", "4:33: error: the value must be text; put it in quotes: '1'"),
-        (HEAD + "  - {name: a, expect: {headers: [X]}}", "4:33: error: headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)"),
-        (HEAD + "  - {name: a, answer: {headers: {X Y: a}}, expect: {route: x}}", "4:33: error: illegal header name 'X Y'; use letters, digits and hyphens"),
-        (HEAD + "  - {name: a, answer: {headers: [[X]]}, expect: {route: x}}", "4:33: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]"),
-        (HEAD + "  - {name: a, mode: on, expect: {route: x}}", "4:21: error: 'on' is a boolean in YAML 1.1 and a text in 1.2"),
+        (
+            HEAD + "  - {name: a, expect: {}}",
+            "4:23: error: case 'a' expects nothing; add violations, headers or route",
+        ),
+        (
+            HEAD
+            + "  - {name: a, expect: {route: default}}\n  - {name: a, expect: {route: default}}",
+            "5:12: error: case 'a' stands twice; names must differ",
+        ),
+        (
+            HEAD + "  - {name: a, request: {pth: /}, expect: {route: x}}",
+            "4:25: error: unknown key 'pth'; did you mean 'path'?",
+        ),
+        (
+            HEAD + "  - {name: a, request: {path: '/?a'}, expect: {route: x}}",
+            "4:31: error: unknown path '/?a'; write it with '/' first and without query",
+        ),
+        (
+            HEAD + "  - {name: a, expect: {violations: [{rule: a, kind: mising}]}}",
+            "4:53: error: unknown kind 'mising'; did you mean 'missing'?",
+        ),
+        (
+            HEAD + "  - {name: a, expect: {headers: {X: 1}}}",
+            "4:33: error: the value must be text; put it in quotes: '1'",
+        ),
+        (
+            HEAD + "  - {name: a, expect: {headers: [X]}}",
+            "4:33: error: headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)",
+        ),
+        (
+            HEAD + "  - {name: a, answer: {headers: {X Y: a}}, expect: {route: x}}",
+            "4:33: error: illegal header name 'X Y'; use letters, digits and hyphens",
+        ),
+        (
+            HEAD + "  - {name: a, answer: {headers: [[X]]}, expect: {route: x}}",
+            "4:33: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]",
+        ),
+        (
+            HEAD + "  - {name: a, mode: on, expect: {route: x}}",
+            "4:21: error: 'on' is a boolean in YAML 1.1 and a text in 1.2",
+        ),
     ],
 )
 def test_a_wrong_file_is_told_in_its_place(text: str, problem: str) -> None:
@@ -126,7 +176,9 @@ def test_names_that_the_policy_does_not_have_are_told() -> None:
 
 @settings(max_examples=60)
 @given(POLICIES, WORLDS, st.data())
-def test_a_case_says_what_the_plan_decides(resolved: Resolved, world: Facts, data: st.DataObject) -> None:
+def test_a_case_says_what_the_plan_decides(
+    resolved: Resolved, world: Facts, data: st.DataObject
+) -> None:
     """A case made from a decision passes; with any one of its expectations turned it fails."""
     told = _told(resolved, world)
     if told is None:
@@ -141,27 +193,56 @@ def _told(resolved: Resolved, world: Facts) -> tuple[Case, list[Case]] | None:
     plan = compile_policy(resolved)
     route = plan.route(world.host, world.method, world.path)
     decision = decide(route, world)
-    pairs = [[(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines] for lines in (world.request, world.fields, decision.fields)]
+    pairs = [
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in lines]
+        for lines in (world.request, world.fields, decision.fields)
+    ]
     names = {name.lower() for name, _ in pairs[2]}
     if not all((name + value).isascii() for lines in pairs for name, value in lines):
         return None
-    headers = {name: tuple(value for found, value in pairs[2] if found.lower() == name) for name in names}
-    violations = [Violation(rule=rule, kind=kind) for rule, kind in dict.fromkeys((one.rule, one.kind) for one in decision.findings)]
-    asked = Request.model_construct(method=world.method, host=world.host, path=world.path, scheme="https" if world.scheme == "https" else "http", headers=tuple(pairs[0]), client=world.client)
+    headers = {
+        name: tuple(value for found, value in pairs[2] if found.lower() == name) for name in names
+    }
+    violations = [
+        Violation(rule=rule, kind=kind)
+        for rule, kind in dict.fromkeys((one.rule, one.kind) for one in decision.findings)
+    ]
+    asked = Request.model_construct(
+        method=world.method,
+        host=world.host,
+        path=world.path,
+        scheme="https" if world.scheme == "https" else "http",
+        headers=tuple(pairs[0]),
+        client=world.client,
+    )
     answered = Answer.model_construct(status=world.status, headers=tuple(pairs[1]))
 
     def case(**expect: Any) -> Case:
-        made = Expect.model_construct(violations=expect.get("violations"), headers=expect.get("headers", {}), route=expect.get("route"))
-        return Case.model_construct(name="it", request=asked, answer=answered, mode=None, expect=made)
+        made = Expect.model_construct(
+            violations=expect.get("violations"),
+            headers=expect.get("headers", {}),
+            route=expect.get("route"),
+        )
+        return Case.model_construct(
+            name="it", request=asked, answer=answered, mode=None, expect=made
+        )
 
-    broken = [case(headers={**headers, "x-turned": ("a",)}), case(violations=[*violations, Violation(rule="no-such")]), case(route="no-such")]
-    broken += [case(headers={name: (*lines, "more")}) for name, lines in headers.items()] + ([case(violations=violations[1:])] if violations else [])
+    broken = [
+        case(headers={**headers, "x-turned": ("a",)}),
+        case(violations=[*violations, Violation(rule="no-such")]),
+        case(route="no-such"),
+    ]
+    broken += [case(headers={name: (*lines, "more")}) for name, lines in headers.items()] + (
+        [case(violations=violations[1:])] if violations else []
+    )
     return case(violations=violations, headers=headers, route=route.name), broken
 
 
 def _run(case: Case, resolved: Resolved) -> Result:
     source = load(b"cases: [{}]", "t")
-    unknown = case.expect.route == "no-such" or any(one.rule == "no-such" for one in case.expect.violations or ())
+    unknown = case.expect.route == "no-such" or any(
+        one.rule == "no-such" for one in case.expect.violations or ()
+    )
     if unknown:
         with pytest.raises(PolicyError):
             run(Suite(source, "p", [case]), resolved)
@@ -172,12 +253,26 @@ def _run(case: Case, resolved: Resolved) -> Result:
 def test_junit_is_what_build_servers_read() -> None:
     """One suite for each file, one failure element for each failed case, hostile text made legal XML."""
     failure = Failure("header", "Server", (), ("\x00<a&b>\x1b",))
-    results = [Result("a.test.yaml", 4, "fine", ()), Result("a.test.yaml", 9, "b\x01", (failure,)), Result("b.test.yaml", 4, "c", ())]
+    results = [
+        Result("a.test.yaml", 4, "fine", ()),
+        Result("a.test.yaml", 9, "b\x01", (failure,)),
+        Result("b.test.yaml", 4, "c", ()),
+    ]
     root = ET.fromstring(junit(results))
 
-    assert [(one.get("name"), one.get("tests"), one.get("failures")) for one in root] == [("a.test.yaml", "2", "1"), ("b.test.yaml", "1", "0")]
-    assert [(case.get("name"), case.get("line"), len(case)) for case in root.iter("testcase")] == [("fine", "4", 0), ("b\\u0001", "9", 1), ("c", "4", 0)]
-    assert next(root.iter("failure")).text == "header Server: expected (absent), got \\u0000<a&b>\\u001b"
+    assert [(one.get("name"), one.get("tests"), one.get("failures")) for one in root] == [
+        ("a.test.yaml", "2", "1"),
+        ("b.test.yaml", "1", "0"),
+    ]
+    assert [(case.get("name"), case.get("line"), len(case)) for case in root.iter("testcase")] == [
+        ("fine", "4", 0),
+        ("b\\u0001", "9", 1),
+        ("c", "4", 0),
+    ]
+    assert (
+        next(root.iter("failure")).text
+        == "header Server: expected (absent), got \\u0000<a&b>\\u001b"
+    )
 
 
 def test_results_are_data() -> None:
@@ -185,5 +280,13 @@ def test_results_are_data() -> None:
     [result] = run(suite("expect: {violations: []}"), SHOP)
 
     assert to_data([result]) == [
-        {"file": "shop.test.yaml", "line": 4, "case": "c0", "passed": False, "failures": ({"what": "violation", "name": "", "expected": (), "got": ("later missing",)},)}
+        {
+            "file": "shop.test.yaml",
+            "line": 4,
+            "case": "c0",
+            "passed": False,
+            "failures": (
+                {"what": "violation", "name": "", "expected": (), "got": ("later missing",)},
+            ),
+        }
     ]

@@ -31,9 +31,19 @@ CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, str]]]
     ("X-Frame-Options", (), ("DENY",), [("added", "info")]),
     ("Content-Security-Policy", (CSP,), (WIDER,), [("weakened", "error")]),
     ("Content-Security-Policy", (WIDER,), (CSP,), [("changed", "warning")]),
-    ("Content-Security-Policy", ("script-src 'nonce-abcdef12'",), ("script-src 'nonce-zyxwvu98'",), []),
+    (
+        "Content-Security-Policy",
+        ("script-src 'nonce-abcdef12'",),
+        ("script-src 'nonce-zyxwvu98'",),
+        [],
+    ),
     ("Content-Security-Policy-Report-Only", (CSP,), (), [("lost", "warning")]),
-    ("Cross-Origin-Opener-Policy", ("same-origin",), ("same-origin", "same-origin"), [("duplicated", "error")]),
+    (
+        "Cross-Origin-Opener-Policy",
+        ("same-origin",),
+        ("same-origin", "same-origin"),
+        [("duplicated", "error")],
+    ),
     ("Strict-Transport-Security", ("max-age=600",), ("max-age=0",), [("weakened", "error")]),
     ("Cache-Control", ("no-store",), ("max-age=600",), [("weakened", "error")]),
     ("Access-Control-Allow-Origin", ("https://a.example",), ("*",), [("weakened", "error")]),
@@ -50,18 +60,30 @@ CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, str]]]
     ("Date", ("Sun, 22 Nov 2026 13:00:00 GMT",), ("Mon, 23 Nov 2026 14:00:00 GMT",), []),
     ("ETag", ('"a"',), ('W/"b"',), []),
     ("Content-Length", ("1",), ("22222",), []),
-    ("Set-Cookie", ("sid=1; Secure; HttpOnly; SameSite=Lax",), ("sid=2; HttpOnly; SameSite=Lax",), [("weakened", "error")]),
+    (
+        "Set-Cookie",
+        ("sid=1; Secure; HttpOnly; SameSite=Lax",),
+        ("sid=2; HttpOnly; SameSite=Lax",),
+        [("weakened", "error")],
+    ),
     ("Set-Cookie", ("sid=1; Secure",), ("sid=2; Secure; HttpOnly",), [("changed", "warning")]),
     ("Set-Cookie", ("sid=1; Secure",), (), [("lost", "info")]),
     ("Set-Cookie", (), ("sid=1",), [("added", "warning")]),
     ("Set-Cookie", (), ("sid=1; Secure; HttpOnly; SameSite=Lax",), [("added", "info")]),
-    ("Set-Cookie", ("sid=1; Secure",), ("sid=1; Secure", "sid=; Secure"), [("duplicated", "warning")]),
+    (
+        "Set-Cookie",
+        ("sid=1; Secure",),
+        ("sid=1; Secure", "sid=; Secure"),
+        [("duplicated", "warning")],
+    ),
     ("Set-Cookie", ("sid=1",), ("sid=another-value",), []),
 )
 
 
 @pytest.mark.parametrize(("header", "before", "now", "found"), CASES)
-def test_each_difference_has_kind_and_severity(header: str, before: tuple[str, ...], now: tuple[str, ...], found: list[tuple[str, str]]) -> None:
+def test_each_difference_has_kind_and_severity(
+    header: str, before: tuple[str, ...], now: tuple[str, ...], found: list[tuple[str, str]]
+) -> None:
     """By effect: lost protection is an error, disclosure and leave a warning; what changes always is nothing."""
     report = drift(baseline(_lines(header, *before)), seen(_lines(header, *now)))
 
@@ -71,7 +93,12 @@ def test_each_difference_has_kind_and_severity(header: str, before: tuple[str, .
 
 def test_a_finding_says_where_what_and_how_often() -> None:
     """Cell, header, both sides as they may be shown, and of how many answers."""
-    report = drift(baseline(_lines("Content-Security-Policy", CSP)), seen(*[_lines("Content-Security-Policy", CSP)] * 3, _lines("Content-Security-Policy", WIDER)))
+    report = drift(
+        baseline(_lines("Content-Security-Policy", CSP)),
+        seen(
+            *[_lines("Content-Security-Policy", CSP)] * 3, _lines("Content-Security-Policy", WIDER)
+        ),
+    )
 
     assert report.data()["findings"] == [
         {
@@ -83,33 +110,52 @@ def test_a_finding_says_where_what_and_how_often() -> None:
 
 def test_the_worst_come_first() -> None:
     """Findings are sorted by severity, and can be cut at one."""
-    report = drift(baseline(page(("X-Own", "a"), ("X-Frame-Options", "DENY"))), seen(page(("Server", "x"), ("X-Own", "a b"))))
+    report = drift(
+        baseline(page(("X-Own", "a"), ("X-Frame-Options", "DENY"))),
+        seen(page(("Server", "x"), ("X-Own", "a b"))),
+    )
 
     assert [finding.severity for finding in report.findings] == ["error", "warning", "info"]
     assert [len(report.at_least(severity)) for severity in SEVERITIES] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("now", "lost"), [(3, False), (10, True)])
-def test_a_header_of_some_answers_is_lost_when_chance_does_not_explain_it(now: int, lost: bool) -> None:
+def test_a_header_of_some_answers_is_lost_when_chance_does_not_explain_it(
+    now: int, lost: bool
+) -> None:
     """Half of the answers had it: three without it are chance, ten are not."""
     held = baseline(page(("X-Frame-Options", "DENY")), page())
 
-    assert [finding.kind for finding in drift(held, seen(*[page()] * now)).findings] == ["lost"] * lost
+    assert [finding.kind for finding in drift(held, seen(*[page()] * now)).findings] == [
+        "lost"
+    ] * lost
 
 
 def test_many_values_in_the_baseline_leave_room_for_more() -> None:
     """Where a header took more values than are kept, a further one is nothing new; its absence is."""
-    held = baseline(*(_lines("Access-Control-Allow-Origin", f"https://{name}.example") for name in "abcdefghi"))
+    held = baseline(
+        *(_lines("Access-Control-Allow-Origin", f"https://{name}.example") for name in "abcdefghi")
+    )
 
-    assert drift(held, seen(_lines("Access-Control-Allow-Origin", "https://z.example"))).findings == ()
+    assert (
+        drift(held, seen(_lines("Access-Control-Allow-Origin", "https://z.example"))).findings == ()
+    )
     assert [finding.kind for finding in drift(held, seen(page())).findings] == ["lost"]
 
 
 def test_cells_on_one_side_are_named_and_not_judged() -> None:
     """Traffic that did not come, or is new, is no difference of headers."""
-    report = drift(baseline(page(("Server", "a")), page(status=404)), seen(page(("Server", "a")), page(status=500)))
+    report = drift(
+        baseline(page(("Server", "a")), page(status=404)),
+        seen(page(("Server", "a")), page(status=500)),
+    )
 
-    assert (report.findings, report.compared, report.unseen, report.unknown) == ((), 1, ("default 4xx html",), ("default 5xx html",))
+    assert (report.findings, report.compared, report.unseen, report.unknown) == (
+        (),
+        1,
+        ("default 4xx html",),
+        ("default 5xx html",),
+    )
 
 
 @given(ANSWERS)
@@ -164,7 +210,13 @@ class _World:
         self.answers: list[Facts] = []
         self.lines = _Lines()
         self.telemetry = Telemetry(Events(self.lines), Metrics(process=False))
-        self.lookout = Lookout(None if file is None else str(file), self._seen, lambda: ["default", "api"], self.telemetry, clock=lambda: self.now)
+        self.lookout = Lookout(
+            None if file is None else str(file),
+            self._seen,
+            lambda: ["default", "api"],
+            self.telemetry,
+            clock=lambda: self.now,
+        )
 
     async def _seen(self) -> tuple[Cell, ...]:
         return seen(*self.answers)
@@ -209,7 +261,9 @@ async def test_labels_are_routes_of_the_plan_and_known_kinds(file: Path) -> None
     await world.minute()
 
     cells = world.telemetry.metrics.snapshot()["sidecar_drift_total"]
-    assert {labels for labels, _ in cells} == {(route, kind) for route in ("default", "api") for kind in KINDS}
+    assert {labels for labels, _ in cells} == {
+        (route, kind) for route in ("default", "api") for kind in KINDS
+    }
 
 
 async def test_it_waits_a_minute_between_checks_but_not_when_asked(file: Path) -> None:
@@ -239,7 +293,9 @@ async def test_without_a_file_there_is_a_tally_and_no_drift() -> None:
     assert world.telemetry.metrics.snapshot()["sidecar_drift_total"] == []
 
 
-async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_never(file: Path) -> None:
+async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_never(
+    file: Path,
+) -> None:
     """The next check reads the file again; what cannot be read is told and the old one stays."""
     world = _World(file)
     await world.lookout.open()
@@ -255,7 +311,9 @@ async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_neve
 
 
 @pytest.mark.parametrize("text", [None, "cells: {", "version: 1"])
-async def test_a_baseline_that_cannot_be_used_stops_the_start(tmp_path: Path, text: str | None) -> None:
+async def test_a_baseline_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, text: str | None
+) -> None:
     """Missing, no YAML, or not a baseline: the operator hears of it before anything listens."""
     path = tmp_path / "baseline.yaml"
     if text is not None:

@@ -18,19 +18,43 @@ HARMLESS = ({"kind": "harmless", "why": "w", "source": "s", "next": ""},)
 PROXY = ({"kind": "proxy", "why": "w", "source": "s", "next": "n"},)
 BROWSERS = ({"kind": "browsers", "why": "w", "source": "s", "next": "Set `mode: trial`."},)
 NOBODY = ({"kind": "nobody", "why": "w", "source": "s", "next": "n"},)
-CAUSE = {"id": "c1", "kind": "served", "directive": "script-src-elem", "blocked": "inline", "sample": "x()", "pages": ["/"], "count": 3, "clients": 1}
+CAUSE = {
+    "id": "c1",
+    "kind": "served",
+    "directive": "script-src-elem",
+    "blocked": "inline",
+    "sample": "x()",
+    "pages": ["/"],
+    "count": 3,
+    "clients": 1,
+}
 
 
 def tried(**known: Any) -> dict[str, Any]:
     """A rule in trial that enough page loads have carried, with proof that reports come through."""
-    whole: dict[str, Any] = {"loads": 400.0, "settle": 5.0, "settled": 400.0, "canaries": {"chromium": (20.0, 20.0)}}
+    whole: dict[str, Any] = {
+        "loads": 400.0,
+        "settle": 5.0,
+        "settled": 400.0,
+        "canaries": {"chromium": (20.0, 20.0)},
+    }
     return {"mode": "trial", "witnesses": BROWSERS, "trial": Trial(**(whole | known))}
+
+
 NOSNIFF = {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"}
 
 
 def evidence(**known: Any) -> Evidence:
     """A rule that has been seen enough."""
-    fixed = {"route": "default", "rule": "it", "mode": "report-only", "since": 0.0, "evaluated": 100, "affected": 40, "witnesses": HARMLESS}
+    fixed = {
+        "route": "default",
+        "rule": "it",
+        "mode": "report-only",
+        "since": 0.0,
+        "evaluated": 100,
+        "affected": 40,
+        "witnesses": HARMLESS,
+    }
     return Evidence(**(fixed | known))
 
 
@@ -41,11 +65,27 @@ def evidence(**known: Any) -> Evidence:
         ("one answer too few", {"evaluated": 99}, "inconclusive"),
         ("one second too short", {"since": NOW - 3599}, "inconclusive"),
         ("one request would have broken", {"outcomes": {"break": 1, "safe": 99}}, "fail"),
-        ("breakage outweighs too little traffic", {"evaluated": 5, "outcomes": {"break": 1}}, "fail"),
+        (
+            "breakage outweighs too little traffic",
+            {"evaluated": 5, "outcomes": {"break": 1}},
+            "fail",
+        ),
         ("requests that say enough", {"witnesses": PROXY, "outcomes": {"safe": 100}}, "pass"),
-        ("requests that do not say", {"witnesses": PROXY, "outcomes": {"unknown": 100}}, "inconclusive"),
-        ("requests of no browser", {"witnesses": PROXY, "outcomes": {"irrelevant": 1000}}, "inconclusive"),
-        ("mostly unknown requests", {"witnesses": PROXY, "outcomes": {"safe": 100, "unknown": 101}}, "inconclusive"),
+        (
+            "requests that do not say",
+            {"witnesses": PROXY, "outcomes": {"unknown": 100}},
+            "inconclusive",
+        ),
+        (
+            "requests of no browser",
+            {"witnesses": PROXY, "outcomes": {"irrelevant": 1000}},
+            "inconclusive",
+        ),
+        (
+            "mostly unknown requests",
+            {"witnesses": PROXY, "outcomes": {"safe": 100, "unknown": 101}},
+            "inconclusive",
+        ),
         ("a rule that would change nothing", {"witnesses": NOBODY, "affected": 0}, "pass"),
         ("nobody can tell", {"witnesses": NOBODY}, "inconclusive"),
         ("browsers were not asked", {"witnesses": BROWSERS}, "inconclusive"),
@@ -58,11 +98,31 @@ def evidence(**known: Any) -> Evidence:
         ("browsers reported what the site does", tried(causes=(CAUSE,)), "fail"),
         ("a fleet's browsers reported it", tried(reports={"script": 2.0}), "fail"),
         ("an extension was reported", tried(causes=(CAUSE | {"kind": "noise"},)), "pass"),
-        ("one client's unexplained report among many page loads", tried(causes=(CAUSE | {"kind": "unexplained"},)), "pass"),
-        ("unexplained reports of several clients", tried(causes=(CAUSE | {"kind": "unexplained", "clients": 3},)), "inconclusive"),
-        ("mostly browsers that do not report", tried() | {"outcomes": {"unknown": 401}}, "inconclusive"),
-        ("the service's own twin stands in the place", tried() | {"outcomes": {"waiting": 1}}, "inconclusive"),
-        ("sandbox beside what browsers report", tried() | {"witnesses": (*BROWSERS, *NOBODY)}, "inconclusive"),
+        (
+            "one client's unexplained report among many page loads",
+            tried(causes=(CAUSE | {"kind": "unexplained"},)),
+            "pass",
+        ),
+        (
+            "unexplained reports of several clients",
+            tried(causes=(CAUSE | {"kind": "unexplained", "clients": 3},)),
+            "inconclusive",
+        ),
+        (
+            "mostly browsers that do not report",
+            tried() | {"outcomes": {"unknown": 401}},
+            "inconclusive",
+        ),
+        (
+            "the service's own twin stands in the place",
+            tried() | {"outcomes": {"waiting": 1}},
+            "inconclusive",
+        ),
+        (
+            "sandbox beside what browsers report",
+            tried() | {"witnesses": (*BROWSERS, *NOBODY)},
+            "inconclusive",
+        ),
         ("a rule that is off is not judged", {"mode": "off"}, "inconclusive"),
     ],
 )
@@ -73,7 +133,11 @@ def test_verdicts(case: str, known: dict[str, Any], outcome: str):
 
 def test_routes_count_together():
     """Answers add up over routes, time is that of the youngest, and unseen routes are named."""
-    both = [evidence(evaluated=60), evidence(route="api", evaluated=50, since=5000.0), evidence(route="quiet", evaluated=0)]
+    both = [
+        evidence(evaluated=60),
+        evidence(route="api", evaluated=50, since=5000.0),
+        evidence(route="quiet", evaluated=0),
+    ]
 
     verdict = judge("it", both, ENOUGH, NOW)
 
@@ -84,11 +148,19 @@ def test_routes_count_together():
 
 def test_a_rule_is_judged_by_what_it_reported():
     """Minutes of enforcing that were taken back neither shorten the watch nor count; a rule that only enforces is judged by that."""
-    both = [evidence(evaluated=200, outcomes={"safe": 200}), evidence(mode="enforce", since=NOW - 5, evaluated=7)]
+    both = [
+        evidence(evaluated=200, outcomes={"safe": 200}),
+        evidence(mode="enforce", since=NOW - 5, evaluated=7),
+    ]
 
     verdict = judge("it", both, ENOUGH, NOW)
 
-    assert (verdict.outcome, verdict.evaluated, verdict.elapsed, verdict.at) == ("pass", 200, NOW, NOW)
+    assert (verdict.outcome, verdict.evaluated, verdict.elapsed, verdict.at) == (
+        "pass",
+        200,
+        NOW,
+        NOW,
+    )
     assert "seen on 1 of 1 routes, 1 are needed" in verdict.reasons
     assert judge("it", both[1:], ENOUGH, NOW).evaluated == 7
 
@@ -98,7 +170,10 @@ def test_a_verdict_says_how_sure_it_is():
     verdict = judge("it", [evidence(**tried(canaries={"chromium": (20.0, 15.0)}))], ENOUGH, NOW)
 
     assert verdict.bound == pytest.approx(3 / 300)
-    assert any("of 20 canaries 15 came back" in reason and "at most 1.0% of page loads" in reason for reason in verdict.reasons)
+    assert any(
+        "of 20 canaries 15 came back" in reason and "at most 1.0% of page loads" in reason
+        for reason in verdict.reasons
+    )
 
 
 def test_a_waived_cause_does_not_count_and_is_named():
@@ -125,13 +200,28 @@ def test_an_unknown_rule_is_inconclusive():
 
 def test_evidence_survives_the_wire():
     """What the admin API sends is what the gate judges."""
-    held = evidence(kinds={"missing": 40.0}, outcomes={"break": 0.0, "safe": 1.0, "unknown": 2.0}, trial=Trial(causes=(CAUSE,)))
+    held = evidence(
+        kinds={"missing": 40.0},
+        outcomes={"break": 0.0, "safe": 1.0, "unknown": 2.0},
+        trial=Trial(causes=(CAUSE,)),
+    )
 
     assert from_data(held.data()) == held
     assert held.data()["would"] == {"add": 40.0, "replace": 0, "remove": 0.0}
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.9, "59s"), (60, "1m"), (3600, "1h"), (9000, "2h 30m"), (90_000, "1d 1h"), (172_800, "2d")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59.9, "59s"),
+        (60, "1m"),
+        (3600, "1h"),
+        (9000, "2h 30m"),
+        (90_000, "1d 1h"),
+        (172_800, "2d"),
+    ],
+)
 def test_spans(seconds: float, text: str):
     """Times read as people say them."""
     assert span(seconds) == text
@@ -160,12 +250,26 @@ class World:
         self.book.activated(made)
         return made
 
-    def answers(self, made: Plan, count: int, *fields: tuple[bytes, bytes], request: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def answers(
+        self,
+        made: Plan,
+        count: int,
+        *fields: tuple[bytes, bytes],
+        request: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
         """Judge and count."""
         route = made.routes[-1]
         world = facts(*fields, request=list(request))
         for _ in range(count):
-            self.telemetry.record(self.tallies["default"], "r", route, world, route.judge(world), origin="upstream", request_id="")
+            self.telemetry.record(
+                self.tallies["default"],
+                "r",
+                route,
+                world,
+                route.judge(world),
+                origin="upstream",
+                request_id="",
+            )
 
 
 def test_a_book_reads_what_was_added():
@@ -184,11 +288,27 @@ def test_a_book_reads_what_was_added():
 def test_an_unchanged_rule_keeps_its_evidence():
     """Another rule's change costs it nothing; a change of its own, or of its mode, starts it anew."""
     world = World()
-    first = world.activate(plan({"nosniff": NOSNIFF, "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"}}, mode="report-only"))
+    first = world.activate(
+        plan(
+            {
+                "nosniff": NOSNIFF,
+                "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"},
+            },
+            mode="report-only",
+        )
+    )
     world.answers(first, 4)
     world.now = 2000.0
 
-    second = world.activate(plan({"nosniff": NOSNIFF, "frames": {"header": "X-Frame-Options", "action": "set", "value": "SAMEORIGIN"}}, mode="report-only"))
+    second = world.activate(
+        plan(
+            {
+                "nosniff": NOSNIFF,
+                "frames": {"header": "X-Frame-Options", "action": "set", "value": "SAMEORIGIN"},
+            },
+            mode="report-only",
+        )
+    )
     world.answers(second, 1)
     kept = {item.rule: (item.since, item.evaluated) for item in world.book.evidence()}
     world.activate(plan({"nosniff": NOSNIFF}, mode="enforce"))
@@ -201,16 +321,27 @@ def test_an_unchanged_rule_keeps_its_evidence():
 def test_evidence_survives_a_restart():
     """A new process that is given what the old one saved goes on counting, for rules that are the same."""
     old = World()
-    made = old.activate(plan({"nosniff": NOSNIFF, "odd": {"header": "X-Odd", "action": "remove"}}, mode="report-only"))
+    made = old.activate(
+        plan(
+            {"nosniff": NOSNIFF, "odd": {"header": "X-Odd", "action": "remove"}}, mode="report-only"
+        )
+    )
     old.answers(made, 7)
     new = World()
     new.now = 5000.0
 
     new.book.restore(old.book.saved())
-    again = new.activate(plan({"nosniff": NOSNIFF, "odd": {"header": "X-Other", "action": "remove"}}, mode="report-only"))
+    again = new.activate(
+        plan(
+            {"nosniff": NOSNIFF, "odd": {"header": "X-Other", "action": "remove"}},
+            mode="report-only",
+        )
+    )
     new.answers(again, 1)
 
-    assert {item.rule: (item.since, item.evaluated, item.affected) for item in new.book.evidence()} == {
+    assert {
+        item.rule: (item.since, item.evaluated, item.affected) for item in new.book.evidence()
+    } == {
         "nosniff": (1000.0, 8, 8),
         "odd": (5000.0, 1, 0),
     }
@@ -238,11 +369,32 @@ def test_trend_counts_by_interval():
         ("frames", {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "cross-site"}, (), "irrelevant"),
         ("frames", {}, (), "irrelevant"),
         ("frames", {"User-Agent": AGENT}, (), "unknown"),
-        ("corp", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, (), "break"),
-        ("lax", {"Cookie": "sid=1", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, (), "break"),
+        (
+            "corp",
+            {
+                "Sec-Fetch-Mode": "no-cors",
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Dest": "image",
+            },
+            (),
+            "break",
+        ),
+        (
+            "lax",
+            {
+                "Cookie": "sid=1",
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Mode": "cors",
+                "Sec-Fetch-Dest": "empty",
+            },
+            (),
+            "break",
+        ),
     ],
 )
-def test_what_requests_say_would_have_broken(rule: str, request_lines: dict[str, str], fields: tuple[tuple[bytes, bytes], ...], outcome: str):
+def test_what_requests_say_would_have_broken(
+    rule: str, request_lines: dict[str, str], fields: tuple[tuple[bytes, bytes], ...], outcome: str
+):
     """Fetch Metadata tells what a header without a report-only twin would have done (W3C Fetch Metadata)."""
     rules: dict[str, Any] = {
         "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"},
@@ -253,7 +405,12 @@ def test_what_requests_say_would_have_broken(rule: str, request_lines: dict[str,
         request_lines = {"Sec-Fetch-Mode": "navigate"} | request_lines
     world = World()
     made = world.activate(plan({rule: rules[rule]}, mode="report-only"))
-    world.answers(made, 1, *fields, request=tuple((name.encode(), value.encode()) for name, value in request_lines.items()))
+    world.answers(
+        made,
+        1,
+        *fields,
+        request=tuple((name.encode(), value.encode()) for name, value in request_lines.items()),
+    )
 
     (seen,) = world.book.evidence()
 

@@ -18,7 +18,10 @@ HARMLESS = ({"kind": "harmless", "why": "it only judges", "source": "the test", 
 def _series(job: str, pod: str, rule: str, mode: str, times: range) -> Iterator[str]:
     """One rule's counter, one answer from scrape to scrape."""
     labels = f'job="{job}",instance="{pod}",route="default",rule="{rule}",mode="{mode}"'
-    return (f"sidecar_rule_evaluations_total{{{labels}}} {position} {moment}" for position, moment in enumerate(times))
+    return (
+        f"sidecar_rule_evaluations_total{{{labels}}} {position} {moment}"
+        for position, moment in enumerate(times)
+    )
 
 
 def _history(now: int) -> Iterator[str]:
@@ -28,7 +31,9 @@ def _history(now: int) -> Iterator[str]:
     for pod, last in (("a", now - 20), ("b", now - 40)):
         yield from _series("shop", pod, "old", "report-only", range(now - 26 * HOUR, last, 15))
         yield from _series("shop", pod, "young", "report-only", range(now - 23 * HOUR, last, 15))
-    yield from _series("shop", "a", "back", "report-only", range(now - 26 * HOUR, enforced.start, 15))
+    yield from _series(
+        "shop", "a", "back", "report-only", range(now - 26 * HOUR, enforced.start, 15)
+    )
     yield from _series("shop", "a", "back", "enforce", enforced)
     yield from _series("shop", "a", "back", "report-only", range(enforced.stop, now - 20, 15))
     yield from _series("bare", "c", "old", "report-only", range(now - 300, now - 29, 15))
@@ -43,13 +48,21 @@ class Day:
 
     def __init__(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         self.now = int(time.time())
-        self.prometheus = Prometheus(tmp_path_factory.mktemp("fleet") / "prometheus", {}, "\n".join(_history(self.now)) + "\n")
+        self.prometheus = Prometheus(
+            tmp_path_factory.mktemp("fleet") / "prometheus",
+            {},
+            "\n".join(_history(self.now)) + "\n",
+        )
         self.url = self.prometheus.url
 
     def verdict(self, rule: str, ago: int = 60) -> Verdict:
         """By the minimums that hold when nobody says others."""
         at = float(self.now - ago)
-        known = {("default", rule): Evidence("default", rule, "report-only", 0.0, 0.0, 0.0, witnesses=HARMLESS)}
+        known = {
+            ("default", rule): Evidence(
+                "default", rule, "report-only", 0.0, 0.0, 0.0, witnesses=HARMLESS
+            )
+        }
         return judge(rule, evidence(self.url, "24h", SHOP, at, known), Minimums(), at)
 
 
@@ -85,15 +98,21 @@ def test_the_expression_gives_the_number(day: Day, rule: str):
     verdict = day.verdict(rule)
 
     assert verdict.evaluated > 1000
-    assert day.prometheus.value(evaluated(rule, "report-only", "24h", SHOP), verdict.at) == pytest.approx(verdict.evaluated, rel=1e-9)
+    assert day.prometheus.value(
+        evaluated(rule, "report-only", "24h", SHOP), verdict.at
+    ) == pytest.approx(verdict.evaluated, rel=1e-9)
 
 
 def test_the_expression_of_everything(day: Day):
     """Without a selector every job is counted."""
-    assert day.prometheus.value(evaluated("old", "report-only", "24h", ""), day.now) > day.prometheus.value(evaluated("old", "report-only", "24h", SHOP), day.now)
+    assert day.prometheus.value(
+        evaluated("old", "report-only", "24h", ""), day.now
+    ) > day.prometheus.value(evaluated("old", "report-only", "24h", SHOP), day.now)
 
 
-@pytest.mark.parametrize(("selector", "ago"), [(SHOP, 31), ('instance="a"', 20), ('job="bare"', 30)])
+@pytest.mark.parametrize(
+    ("selector", "ago"), [(SHOP, 31), ('instance="a"', 20), ('job="bare"', 30)]
+)
 def test_a_moment_is_settled_when_the_slowest_scrape_is_in(day: Day, selector: str, ago: int):
     """The last scrape of every sidecar, failed ones too, strangers' not; the last sample where `up` is not kept; a whole second."""
     assert settled(day.url, "24h", selector) == day.now - ago

@@ -21,7 +21,12 @@ BEFORE = Counts(answers=1000, client_errors=50, server_errors=5, upstream_errors
         ("nothing but failed exchanges", BEFORE, Counts(0, 0, 0, 60), "upstream_errors"),
         ("a shift to 4xx", BEFORE, Counts(100, 20, 0, 0), "client_errors"),
         ("too little to judge", BEFORE, Counts(49, 49, 49, 0), None),
-        ("no time before: server faults count from nothing", Counts(), Counts(100, 0, 3, 0), "server_errors"),
+        (
+            "no time before: server faults count from nothing",
+            Counts(),
+            Counts(100, 0, 3, 0),
+            "server_errors",
+        ),
         ("no time before: client errors say nothing", Counts(), Counts(100, 90, 0, 0), None),
     ],
 )
@@ -40,7 +45,11 @@ def test_signals(case: str, before: Counts, now: Counts, signal: str | None):
         ({"mode": "enforce"}, {"mode": "enforce"}, False),
         ({"mode": "enforce"}, {"mode": "enforce", "rules": {"it": RULE | {"value": "2"}}}, True),
         ({"mode": "enforce"}, {"mode": "enforce", "rules": {}}, False),
-        ({"mode": "enforce"}, {"mode": "enforce", "rules": {"it": RULE | {"reason": "said better"}}}, False),
+        (
+            {"mode": "enforce"},
+            {"mode": "enforce", "rules": {"it": RULE | {"reason": "said better"}}},
+            False,
+        ),
     ],
 )
 def test_enforcing_more(before: dict[str, object], after: dict[str, object], more: bool):
@@ -57,7 +66,9 @@ class World:
         self.now = 0.0
         self.metrics = Metrics(process=False)
         self.watch = Watch(self.metrics, lambda: self.now)
-        self.report_only, self.enforce = (plan({"it": RULE}, mode=mode) for mode in ("report-only", "enforce"))
+        self.report_only, self.enforce = (
+            plan({"it": RULE}, mode=mode) for mode in ("report-only", "enforce")
+        )
         self.metrics.bind(self.enforce)
 
     def second(self, good: int = 0, bad: int = 0) -> str | None:

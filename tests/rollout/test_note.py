@@ -13,7 +13,13 @@ TEXTS = {"r1": "mode: report-only\n", "r2": "mode: enforce\n"}
 
 def seen(mode: str, evaluated: float, affected: float) -> dict[str, Any]:
     """Evidence of one rule, as the API tells it."""
-    return {"route": "default", "rule": "nosniff", "mode": mode, "evaluated": evaluated, "affected": affected}
+    return {
+        "route": "default",
+        "rule": "nosniff",
+        "mode": mode,
+        "evaluated": evaluated,
+        "affected": affected,
+    }
 
 
 JOURNAL = [
@@ -57,14 +63,28 @@ def test_numbers_of_the_sidecar_itself_bear_their_moment():
     """Without Prometheus the note says who counted, until when."""
     verdict = JOURNAL[2]["verdicts"][0] | {"source": "http://127.0.0.1:19000", "query": None}
 
-    text = markdown(write_note(STATUS, [*JOURNAL[:2], JOURNAL[2] | {"verdicts": [verdict]}, JOURNAL[3]], [], TEXTS, None), "here")
+    text = markdown(
+        write_note(
+            STATUS,
+            [*JOURNAL[:2], JOURNAL[2] | {"verdicts": [verdict]}, JOURNAL[3]],
+            [],
+            TEXTS,
+            None,
+        ),
+        "here",
+    )
 
-    assert "nosniff: counted by http://127.0.0.1:19000 until 2026-11-22T15:47:30+00:00." in text.splitlines()
+    assert (
+        "nosniff: counted by http://127.0.0.1:19000 until 2026-11-22T15:47:30+00:00."
+        in text.splitlines()
+    )
 
 
 def test_an_edit_by_hand_is_told_by_its_texts():
     """Without a promotion the files are compared by what was in force."""
-    (file,) = write_note(STATUS, [entry for entry in JOURNAL if entry["event"] != "policy.promoted"], [], TEXTS, None).files
+    (file,) = write_note(
+        STATUS, [entry for entry in JOURNAL if entry["event"] != "policy.promoted"], [], TEXTS, None
+    ).files
 
     assert (file["before"], file["after"]) == (digest(TEXTS["r1"]), digest(TEXTS["r2"]))
     assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
@@ -72,7 +92,10 @@ def test_an_edit_by_hand_is_told_by_its_texts():
 
 def test_since_an_earlier_revision():
     """The note can start further back."""
-    assert [entry["time"] for entry in write_note(STATUS, JOURNAL, [], {"r0": "", **TEXTS}, "r0").timeline] == ["t1", "t2", "t3"]
+    assert [
+        entry["time"]
+        for entry in write_note(STATUS, JOURNAL, [], {"r0": "", **TEXTS}, "r0").timeline
+    ] == ["t1", "t2", "t3"]
 
 
 def test_nothing_said_is_said():

@@ -45,7 +45,11 @@ def changed(before: str, after: str) -> list[str]:
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [
-        ("nosniff", "value: nosniff, mode: report-only}   # keep me", "value: nosniff, mode: enforce}   # keep me"),
+        (
+            "nosniff",
+            "value: nosniff, mode: report-only}   # keep me",
+            "value: nosniff, mode: enforce}   # keep me",
+        ),
         ("frames", "mode: 'report-only' # and me", "mode: 'enforce' # and me"),
         ("quoted", '"mode": "report-only"}', '"mode": "enforce"}'),
     ],
@@ -79,7 +83,11 @@ def test_a_preset_rule_is_overridden_in_the_file():
     after = promote(held, ["corp"])
 
     assert "  corp: {mode: enforce}\n" in after
-    assert {rule for (_, rule), mode in effective(load_policy(after.encode(), "x")).items() if mode == "enforce"} == {"corp"}
+    assert {
+        rule
+        for (_, rule), mode in effective(load_policy(after.encode(), "x")).items()
+        if mode == "enforce"
+    } == {"corp"}
 
 
 def test_a_file_without_rules_gets_them():
@@ -101,7 +109,11 @@ def test_a_route_override_moves_with_its_rule():
 
     modes = effective(load_policy(promote(before, ["nosniff"]).encode(), "x"))
 
-    assert {route: modes[route, "nosniff"] for route in ("api", "old", "default")} == {"api": "enforce", "old": "off", "default": "enforce"}
+    assert {route: modes[route, "nosniff"] for route in ("api", "old", "default")} == {
+        "api": "enforce",
+        "old": "off",
+        "default": "enforce",
+    }
 
 
 ANCHORED = f"""\
@@ -122,7 +134,9 @@ rules:
 
 def test_an_alias_is_replaced_where_it_stands():
     """The other users of the anchor keep theirs."""
-    assert promote(ANCHORED, ["one"]) == ANCHORED.replace("value: a, mode: *trial", "value: a, mode: enforce")
+    assert promote(ANCHORED, ["one"]) == ANCHORED.replace(
+        "value: a, mode: *trial", "value: a, mode: enforce"
+    )
 
 
 def test_an_anchor_that_others_use_is_not_moved():
@@ -136,13 +150,20 @@ def test_a_rule_written_as_an_alias_is_refused():
     text = ANCHORED + "  five: *base\n"
 
     with pytest.raises(PolicyError, match="alias|not asked for"):
-        promote(text.replace("    mode: &held report-only\n", "").replace(", mode: *held", "").replace("mode: enforce\n", "mode: report-only\n", 1), ["five"])
+        promote(
+            text.replace("    mode: &held report-only\n", "")
+            .replace(", mode: *held", "")
+            .replace("mode: enforce\n", "mode: report-only\n", 1),
+            ["five"],
+        )
 
 
 @pytest.mark.parametrize("missing", ["owner", "expected", "rollback"])
 def test_an_enforcing_rule_needs_its_words(missing: str):
     """Without owner, expected result or rollback nothing is promoted."""
-    text = "".join(line for line in STEPWISE.splitlines(keepends=True) if not line.startswith(missing))
+    text = "".join(
+        line for line in STEPWISE.splitlines(keepends=True) if not line.startswith(missing)
+    )
 
     with pytest.raises(PolicyError, match=f"without {missing}"):
         promote(text, ["nosniff"])
@@ -161,21 +182,38 @@ def test_promoting_again_changes_nothing():
     assert promote(once, ["nosniff"]) == once
 
 
-@given(st.sets(st.sampled_from(["nosniff", "frames", "quoted"]), min_size=1), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@given(
+    st.sets(st.sampled_from(["nosniff", "frames", "quoted"]), min_size=1),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+)
 def test_exactly_the_named_rules_move(rules: set[str], newline: str, ceiling: bool):
     """Whatever is promoted, the effective mode of every other rule stays, and promoting in turn is the same."""
     text = STEPWISE.replace("\n", newline)
-    text = text.replace(f"{newline}mode: enforce", f"{newline}mode: report-only", 1) if ceiling else text
+    text = (
+        text.replace(f"{newline}mode: enforce", f"{newline}mode: report-only", 1)
+        if ceiling
+        else text
+    )
     was = effective(load_policy(text.encode(), "x"))
 
     after = promote(text, sorted(rules))
 
     now = effective(load_policy(after.encode(), "x"))
-    assert {place for place in now if now[place] != was[place]} == {("default", rule) for rule in rules}
+    assert {place for place in now if now[place] != was[place]} == {
+        ("default", rule) for rule in rules
+    }
     assert all(now["default", rule] == "enforce" for rule in rules)
 
 
-@pytest.mark.parametrize("text", [CEILING, CEILING.replace("\n", "\r\n"), CEILING.replace("mode: report-only   # the one switch\n", "")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        CEILING,
+        CEILING.replace("\n", "\r\n"),
+        CEILING.replace("mode: report-only   # the one switch\n", ""),
+    ],
+)
 def test_the_one_switch(text: str):
     """`enforced` changes the top word, or writes it, and nothing else where no rule has a mode of its own."""
     after = enforced(text)
@@ -184,7 +222,9 @@ def test_the_one_switch(text: str):
     assert len(changed(text, after)) in (1, 2)
 
 
-ROUTED = STEPWISE + """\
+ROUTED = (
+    STEPWISE
+    + """\
   kept-off: {header: X-Off, action: set, value: x, mode: off}
 routes:
   - name: api
@@ -192,12 +232,20 @@ routes:
     mode: report-only
     rules: {nosniff: {mode: report-only}, frames: {mode: off}}
 """
+)
 
 
-@pytest.mark.parametrize("text", [STEPWISE, ROUTED, CEILING, ROUTED.replace("\nmode: enforce", "\nmode: report-only", 1)])
+@pytest.mark.parametrize(
+    "text", [STEPWISE, ROUTED, CEILING, ROUTED.replace("\nmode: enforce", "\nmode: report-only", 1)]
+)
 def test_all_that_reports_can_be_enforced_and_taken_back(text: str):
     """`enforced` moves everything but what is off, `reported` holds everything down, whatever the file says now."""
     was = effective(load_policy(text.encode(), "x"))
 
-    assert effective(load_policy(enforced(text).encode(), "x")) == {place: "off" if mode == "off" else "enforce" for place, mode in was.items()}
-    assert set(effective(load_policy(reported(text).encode(), "x")).values()) <= {"report-only", "off"}
+    assert effective(load_policy(enforced(text).encode(), "x")) == {
+        place: "off" if mode == "off" else "enforce" for place, mode in was.items()
+    }
+    assert set(effective(load_policy(reported(text).encode(), "x")).values()) <= {
+        "report-only",
+        "off",
+    }

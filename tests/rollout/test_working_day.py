@@ -39,7 +39,9 @@ def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
     """Capture, release in report-only, watch a fleet, promote on evidence, be saved by the guard, mend, promote, write the note."""
     fleet = tuple(start(POLICY, shop.url) for _ in range(2))
     one, two = fleet
-    prometheus = Prometheus(tmp_path / "prometheus", {"shop": [sidecar.health for sidecar in fleet]})
+    prometheus = Prometheus(
+        tmp_path / "prometheus", {"shop": [sidecar.health for sidecar in fleet]}
+    )
     try:
         _day(one, two, prometheus, tmp_path, shop.url)
     finally:
@@ -52,7 +54,17 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     evidence = ("--prometheus", prometheus.url, "--window", "5m", "--selector", 'job="shop"')
 
     def promote() -> Any:
-        told = command("promote", "nosniff", "--policy", str(one.policy), "--admin", one.admin, *evidence, *GATE, "--json")
+        told = command(
+            "promote",
+            "nosniff",
+            "--policy",
+            str(one.policy),
+            "--admin",
+            one.admin,
+            *evidence,
+            *GATE,
+            "--json",
+        )
         return told.returncode, json.loads(told.stdout)
 
     until(lambda: prometheus.value('sum(up{job="shop"})') == 2, "Prometheus scrapes both")
@@ -60,11 +72,24 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     captured = one.verb("capture", "--output", str(folder / "baseline.yaml"))
     assert captured.returncode == 0, captured.stderr
     backup = one.policy.read_text()
-    rehearsed = command("rehearse", "--policy", str(one.policy), "--upstream", upstream, "--baseline", str(folder / "baseline.yaml"), "--json")
+    rehearsed = command(
+        "rehearse",
+        "--policy",
+        str(one.policy),
+        "--upstream",
+        upstream,
+        "--baseline",
+        str(folder / "baseline.yaml"),
+        "--json",
+    )
     assert json.loads(rehearsed.stdout)["passed"], rehearsed.stdout
 
     code, told = promote()
-    assert (code, told["verdicts"][0]["outcome"], one.policy.read_text()) == (1, "inconclusive", backup)
+    assert (code, told["verdicts"][0]["outcome"], one.policy.read_text()) == (
+        1,
+        "inconclusive",
+        backup,
+    )
 
     visit(fleet, 60)
     counted = 'sum(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only"})'
@@ -72,7 +97,9 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     until(lambda: promote_is_ready(one, evidence), "the gate passes")
     code, told = promote()
     assert (code, told["verdicts"][0]["outcome"], told["promoted"]) == (0, "pass", True)
-    assert one.policy.read_text() == backup.replace("nosniff, mode: report-only}  # first", "nosniff, mode: enforce}  # first")
+    assert one.policy.read_text() == backup.replace(
+        "nosniff, mode: report-only}  # first", "nosniff, mode: enforce}  # first"
+    )
     _same_as_prometheus(told, prometheus)
 
     one.event("policy.activated", who="file")
@@ -95,13 +122,20 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
 
     note = one.verb("note", "--json")
     written = json.loads(note.stdout)
-    assert (written["owner"], written["reason"], written["expected"]) == ("web@example.com", "header review", "every answer carries nosniff")
+    assert (written["owner"], written["reason"], written["expected"]) == (
+        "web@example.com",
+        "header review",
+        "every answer carries nosniff",
+    )
     assert written["verdicts"][-1] == told["verdicts"][0]
     assert written["files"][-1]["path"] == str(one.policy)
     assert "+  nosniff:" in written["files"][-1]["diff"]
     (after,) = [item for item in written["after"] if item["rule"] == "nosniff"]
     assert (after["mode"], after["evaluated"], after["affected"]) == ("enforce", 25, 25)
-    assert "+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: enforce}" in one.verb("history", "--diff", written["since"]).stdout
+    assert (
+        "+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: enforce}"
+        in one.verb("history", "--diff", written["since"]).stdout
+    )
     text = one.verb("note").stdout
     assert f"`time={told['verdicts'][0]['at']:.0f}`" in text
     assert f"    {told['verdicts'][0]['query']}\n" in text
@@ -111,14 +145,29 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
 
 def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
     """Whether the gate would pass now."""
-    dry = command("promote", "nosniff", "--policy", str(one.policy), "--admin", one.admin, *evidence, *GATE, "--dry-run", "--json")
+    dry = command(
+        "promote",
+        "nosniff",
+        "--policy",
+        str(one.policy),
+        "--admin",
+        one.admin,
+        *evidence,
+        *GATE,
+        "--dry-run",
+        "--json",
+    )
     return dry.returncode == 0
 
 
 def _same_as_prometheus(told: dict[str, Any], prometheus: Prometheus) -> None:
     """The gate's numbers are those that Prometheus gives for the same question at the same moment, ours and the told one."""
     (verdict,) = told["verdicts"]
-    (item,) = [item for item in told["evidence"] if item["rule"] == "nosniff" and item["mode"] == "report-only"]
+    (item,) = [
+        item
+        for item in told["evidence"]
+        if item["rule"] == "nosniff" and item["mode"] == "report-only"
+    ]
     ours = 'sum(increase(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only",route="default"}[5m]))'
     asked = [prometheus.value(query, verdict["at"]) for query in (ours, verdict["query"])]
     assert verdict["source"] == prometheus.url

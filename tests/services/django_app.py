@@ -7,7 +7,13 @@ process does.
 
 import django
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 
 from tests.services import samples
 from tests.services.echo import wsgi
@@ -51,7 +57,12 @@ settings.configure(
         }
     ],
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "file:sample?mode=memory&cache=shared"}},
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": "file:sample?mode=memory&cache=shared",
+        }
+    },
     MIGRATION_MODULES=dict.fromkeys(("admin", "auth", "contenttypes", "sessions")),
     LOGGING={"version": 1, "disable_existing_loggers": True, "root": {"level": "CRITICAL"}},
 )
@@ -100,13 +111,19 @@ def broken(_request: HttpRequest) -> HttpResponse:
 
 
 def file(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(samples.FILE, content_type="application/octet-stream", headers={"Content-Disposition": 'attachment; filename="stock.bin"'})
+    return HttpResponse(
+        samples.FILE,
+        content_type="application/octet-stream",
+        headers={"Content-Disposition": 'attachment; filename="stock.bin"'},
+    )
 
 
 def cookies(_request: HttpRequest) -> HttpResponse:
     answer = HttpResponse(samples.PAGE)
     answer.set_cookie("sessionid", "8c1f2e", expires="Wed, 09 Jun 2055 10:18:14 GMT")
-    answer.set_cookie("theme", "dark", max_age=3600, expires="Wed, 09 Jun 2055 10:18:14 GMT", httponly=True)
+    answer.set_cookie(
+        "theme", "dark", max_age=3600, expires="Wed, 09 Jun 2055 10:18:14 GMT", httponly=True
+    )
     answer.delete_cookie("cart", samesite="Lax")
     return answer
 
@@ -118,7 +135,9 @@ def cached(request: HttpRequest) -> HttpResponse:
 
 
 def zipped(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(samples.GZIP, headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+    return HttpResponse(
+        samples.GZIP, headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    )
 
 
 def empty(_request: HttpRequest) -> HttpResponse:
@@ -130,7 +149,11 @@ def chunks(_request: HttpRequest) -> HttpResponse:
 
 
 def events(_request: HttpRequest, gate: str) -> HttpResponse:
-    return StreamingHttpResponse(samples.events(gates, gate), content_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    return StreamingHttpResponse(
+        samples.events(gates, gate),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-cache"},
+    )
 
 
 def held(_request: HttpRequest, gate: str) -> HttpResponse:

@@ -17,9 +17,15 @@ def wsgi(app: Any) -> Any:
     def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if "HTTP_X_ECHO" not in environ:
             return app(environ, start_response)
-        headers = [(key[5:].replace("_", "-").lower(), value) for key, value in environ.items() if key.startswith("HTTP_")]
+        headers = [
+            (key[5:].replace("_", "-").lower(), value)
+            for key, value in environ.items()
+            if key.startswith("HTTP_")
+        ]
         body = json.dumps(told(environ["RAW_URI"], headers, environ["wsgi.input"].read())).encode()
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        start_response(
+            "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        )
         return [body]
 
     return wrapped
@@ -37,10 +43,17 @@ def asgi(app: Any) -> Any:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        target = scope["raw_path"] + (
+            b"?" + scope["query_string"] if scope["query_string"] else b""
+        )
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
         answer = json.dumps(told(target.decode("latin-1"), headers, body)).encode()
-        fields = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+        fields = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(answer)).encode()),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
         await send({"type": "http.response.body", "body": answer})
 

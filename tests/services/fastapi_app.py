@@ -33,7 +33,11 @@ def broken() -> Response:
 
 @shop.api_route("/file", methods=both)
 def file() -> Response:
-    return Response(samples.FILE, media_type="application/octet-stream", headers={"Content-Disposition": 'attachment; filename="stock.bin"'})
+    return Response(
+        samples.FILE,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": 'attachment; filename="stock.bin"'},
+    )
 
 
 @shop.api_route("/cookies", methods=both)
@@ -60,7 +64,11 @@ def cached(request: Request) -> Response:
 
 @shop.api_route("/gzip", methods=both)
 def zipped() -> Response:
-    return Response(samples.GZIP, media_type="text/html", headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+    return Response(
+        samples.GZIP,
+        media_type="text/html",
+        headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"},
+    )
 
 
 @shop.api_route("/empty", methods=both)
@@ -75,7 +83,11 @@ def chunks() -> Response:
 
 @shop.get("/events/{gate}")
 def events(gate: str) -> Response:
-    return StreamingResponse(samples.events(gates, gate), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+    return StreamingResponse(
+        samples.events(gates, gate),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache"},
+    )
 
 
 @shop.get("/held/{gate}")
@@ -97,7 +109,9 @@ async def upload(request: Request) -> dict[str, object]:
 
 @shop.websocket("/ws")
 async def socket(websocket: WebSocket) -> None:
-    await websocket.accept(subprotocol="echo" if "echo" in websocket.scope["subprotocols"] else None)
+    await websocket.accept(
+        subprotocol="echo" if "echo" in websocket.scope["subprotocols"] else None
+    )
     try:
         while True:
             message = await websocket.receive()

@@ -60,7 +60,9 @@ def cached() -> flask.Response:
 
 @app.route("/gzip")
 def zipped() -> flask.Response:
-    return flask.Response(samples.GZIP, headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+    return flask.Response(
+        samples.GZIP, headers={"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    )
 
 
 @app.route("/empty")
@@ -75,7 +77,11 @@ def chunks() -> flask.Response:
 
 @app.route("/events/<gate>")
 def events(gate: str) -> flask.Response:
-    return flask.Response(samples.events(gates, gate), mimetype="text/event-stream", headers={"Cache-Control": "no-cache"})
+    return flask.Response(
+        samples.events(gates, gate),
+        mimetype="text/event-stream",
+        headers={"Cache-Control": "no-cache"},
+    )
 
 
 @app.route("/held/<gate>")

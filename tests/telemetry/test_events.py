@@ -40,11 +40,15 @@ def test_lines_reach_the_descriptor_in_order(pipe: tuple[int, int]):
         sink.write(f"line {number}")
     sink.close()
 
-    assert os.read(pipe[0], 10_000).decode().splitlines() == [f"line {number}" for number in range(100)]
+    assert os.read(pipe[0], 10_000).decode().splitlines() == [
+        f"line {number}" for number in range(100)
+    ]
     assert sink.dropped == 0
 
 
-def test_a_blocked_reader_never_blocks_the_writer(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch):
+def test_a_blocked_reader_never_blocks_the_writer(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
     """What finds the queue full is dropped and counted; the rest comes when the reader reads again."""
     monkeypatch.setattr(events, "_QUEUE", 50)
     os.set_blocking(pipe[1], False)
@@ -60,7 +64,9 @@ def test_a_blocked_reader_never_blocks_the_writer(pipe: tuple[int, int], monkeyp
     sink.close(timeout=0.01)
 
     pieces: list[bytes] = []
-    reader = threading.Thread(target=lambda: pieces.extend(iter(lambda: os.read(pipe[0], 65536), b"")))
+    reader = threading.Thread(
+        target=lambda: pieces.extend(iter(lambda: os.read(pipe[0], 65536), b""))
+    )
     reader.start()
     sink.close()
     os.close(pipe[1])
@@ -115,11 +121,25 @@ def test_writers_of_many_threads_share_one_thread(pipe: tuple[int, int]):
 def test_an_event_is_one_json_object():
     """Name, level and time stand in each; text of any kind is escaped."""
     lines = Collected()
-    Events(lines).tell("policy.activated", level="warning", reason='a "b"\n\u2028', path="\udcff", count=3, nothing=None)
+    Events(lines).tell(
+        "policy.activated",
+        level="warning",
+        reason='a "b"\n\u2028',
+        path="\udcff",
+        count=3,
+        nothing=None,
+    )
 
     (event,) = lines.events
     assert event.pop("timestamp").endswith("Z")
-    assert event == {"event": "policy.activated", "level": "warning", "reason": 'a "b"\n\u2028', "path": "\udcff", "count": 3, "nothing": None}
+    assert event == {
+        "event": "policy.activated",
+        "level": "warning",
+        "reason": 'a "b"\n\u2028',
+        "path": "\udcff",
+        "count": 3,
+        "nothing": None,
+    }
     assert lines.lines[0].isascii()
 
 
@@ -143,7 +163,9 @@ def test_the_cap_counts_what_it_holds_back_and_tells_it():
     assert lines.events == []
     now[0] = 11.2
     assert made.may_tell()
-    assert [(event["event"], event["level"], event["count"]) for event in lines.events] == [("events.suppressed", "warning", 3)]
+    assert [(event["event"], event["level"], event["count"]) for event in lines.events] == [
+        ("events.suppressed", "warning", 3)
+    ]
     assert made.suppressed == 3
     made.tell_suppressed()
     assert len(lines.events) == 1
@@ -186,7 +208,11 @@ def test_log_records_of_others_come_out_as_json(captured: Collected):
         logging.getLogger("other").exception("it failed")
 
     first, second = captured.events
-    assert (first["event"], first["logger"], first["level"]) == ("hello you", "aiohttp.server", "info")
+    assert (first["event"], first["logger"], first["level"]) == (
+        "hello you",
+        "aiohttp.server",
+        "info",
+    )
     assert first["timestamp"].endswith("Z")
     assert second["event"] == "it failed"
     assert second["exception"].endswith("ValueError: why")
@@ -229,7 +255,11 @@ def test_the_last_words_are_written_out(pipe: tuple[int, int], captured: Collect
 def test_long_and_broken_records_are_cut_or_told(captured: Collected):
     """Texts are cut; a record whose words do not fit its form does not fall on who wrote it."""
     logging.getLogger("a").warning("x" * 10_000)
-    handler = next(handler for handler in logging.getLogger().handlers if isinstance(handler, events._SinkHandler))
+    handler = next(
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, events._SinkHandler)
+    )
     handler.handle(logging.makeLogRecord({"name": "b", "msg": "%d of %d", "args": ("one",)}))
 
     long, broken = captured.events
@@ -257,26 +287,42 @@ def test_what_a_client_sent_is_not_quoted_from_aiohttps_complaints(captured: Col
         ("X-Frame-Options", None, None),
         ("X-Powered-By", (b"PHP/8",), ["PHP/8"]),
         ("Pega-Host", (b"inner.example",), ["inner.example"]),
-        ("Content-Security-Policy", (b"script-src 'nonce-abc123' 'NONCE-def'; img-src *",), ["script-src 'nonce-...' 'NONCE-...'; img-src *"]),
+        (
+            "Content-Security-Policy",
+            (b"script-src 'nonce-abc123' 'NONCE-def'; img-src *",),
+            ["script-src 'nonce-...' 'NONCE-...'; img-src *"],
+        ),
         ("Content-Security-Policy", (b"script-src 'nonce-abc123",), ["script-src 'nonce-..."]),
         ("X-Session-Token", (b"geheim",), ["(6 bytes, sha256 0c3ea9cc)"]),
         ("Authorization", (b"Bearer geheim",), ["(13 bytes, sha256 c1e51a2b)"]),
-        ("Set-Cookie", (b"sid=geheim; Path=/; HttpOnly", b"b=\xff"), ["sid=...; Path=/; HttpOnly", "b=..."]),
+        (
+            "Set-Cookie",
+            (b"sid=geheim; Path=/; HttpOnly", b"b=\xff"),
+            ["sid=...; Path=/; HttpOnly", "b=..."],
+        ),
         ("set-cookie", (b"geheim; Path=/",), ["=...; Path=/"]),
         ("Set-Cookie", (b"a=1; token=geheim; Secure; geheim",), ["a=...; ...; Secure; ..."]),
         ("Set-Cookie", (b"",), ["=..."]),
     ],
 )
-def test_what_is_shown_of_a_value(header: str, values: tuple[bytes, ...] | None, expected: list[str] | None):
+def test_what_is_shown_of_a_value(
+    header: str, values: tuple[bytes, ...] | None, expected: list[str] | None
+):
     """Cookie values, nonces and values of unknown headers are never shown."""
     found = shown(header, values, 256)
 
-    assert [text[:9] if text[:1] == "(" else text for text in found or ()] == [text[:9] if text[:1] == "(" else text for text in expected or ()]
+    assert [text[:9] if text[:1] == "(" else text for text in found or ()] == [
+        text[:9] if text[:1] == "(" else text for text in expected or ()
+    ]
     assert (found is None) is (expected is None)
     assert "geheim" not in str(found)
 
 
-@given(st.sampled_from([row.name for row in headers.ALL] + ["Set-Cookie", "X-Unknown"]), st.binary(max_size=600), st.integers(1, 300))
+@given(
+    st.sampled_from([row.name for row in headers.ALL] + ["Set-Cookie", "X-Unknown"]),
+    st.binary(max_size=600),
+    st.integers(1, 300),
+)
 def test_whatever_is_shown_is_bounded(header: str, value: bytes, cap: int):
     """No value, however long, makes a line long; a hash is short by itself."""
     (text,) = shown(header, (value,), cap) or ()
@@ -284,10 +330,20 @@ def test_whatever_is_shown_is_bounded(header: str, value: bytes, cap: int):
     assert len(text) <= max(cap, 40)
 
 
-@given(st.binary(min_size=4, max_size=40).filter(lambda secret: not set(secret) & set(b"=; \t") and secret.decode("latin-1").strip().lower() not in events._SHOWN_ATTRIBUTES))
+@given(
+    st.binary(min_size=4, max_size=40).filter(
+        lambda secret: (
+            not set(secret) & set(b"=; \t")
+            and secret.decode("latin-1").strip().lower() not in events._SHOWN_ATTRIBUTES
+        )
+    )
+)
 def test_no_cookie_value_is_ever_shown(secret: bytes):
     """Wherever it stands: as a value, without a name, or as an unknown attribute."""
     lines = (b"sid=" + secret, secret + b"; Path=/", b"a=1; b=" + secret, b"a=1; " + secret)
     told = shown("Set-Cookie", lines, 10_000)
 
-    assert not any(secret.decode("latin-1") in text.replace("...", "").replace("Path=/", "") for text in told or ())
+    assert not any(
+        secret.decode("latin-1") in text.replace("...", "").replace("Path=/", "")
+        for text in told or ()
+    )

@@ -25,7 +25,9 @@ RULES: dict[str, Any] = {
     "off": {"header": "X-Odd", "action": "require", "mode": "off"},
     "jar": {"cookie": "s*", "attributes": {"Secure": True}, "share": "10%"},
 }
-ROUTES = [{"name": "api", "match": {"path": "/api/**"}, "rules": {"frames": {"mode": "report-only"}}}]
+ROUTES = [
+    {"name": "api", "match": {"path": "/api/**"}, "rules": {"frames": {"mode": "report-only"}}}
+]
 
 
 def scraped(made: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
@@ -53,23 +55,50 @@ def test_every_series_stands_at_zero_from_the_start():
         sample = f"{name}_count" if row.kind == "histogram" else name
         if sample in found:
             assert set(found[sample].values()) == {0}, name
-    assert set(METRICS) - {name.removesuffix("_count") for name in found} == {"sidecar_policy_info", "sidecar_build_info", "sidecar_drift_total", "sidecar_trial_page_loads_total", "sidecar_trial_reports_total"}
+    assert set(METRICS) - {name.removesuffix("_count") for name in found} == {
+        "sidecar_policy_info",
+        "sidecar_build_info",
+        "sidecar_drift_total",
+        "sidecar_trial_page_loads_total",
+        "sidecar_trial_reports_total",
+    }
 
 
 def test_series_of_rules_are_those_of_the_policy():
     """Each active rule of each route: its evaluations by mode, its violations by kind, its changes where it makes any."""
     found = scraped(bound(plan(RULES, routes=ROUTES)))
-    evaluations = {tuple(dict(labels)[key] for key in ("route", "rule", "mode")) for labels in found["sidecar_rule_evaluations_total"]}
+    evaluations = {
+        tuple(dict(labels)[key] for key in ("route", "rule", "mode"))
+        for labels in found["sidecar_rule_evaluations_total"]
+    }
 
     assert evaluations == {
         (route, rule, mode)
-        for route, modes in {"api": ("report-only", "report-only", "enforce"), "default": ("enforce", "report-only", "enforce")}.items()
+        for route, modes in {
+            "api": ("report-only", "report-only", "enforce"),
+            "default": ("enforce", "report-only", "enforce"),
+        }.items()
         for rule, mode in zip(("frames", "no-server", "jar"), modes, strict=True)
     }
-    assert {dict(labels)["rule"] for labels in found["sidecar_header_changes_total"]} == {"frames", "jar"}
-    violations = {(dict(labels)["route"], dict(labels)["kind"], dict(labels)["mode"]) for labels in found["sidecar_violations_total"] if dict(labels)["rule"] == "frames"}
-    assert violations == {(route, kind, mode) for route, mode in (("api", "report-only"), ("default", "enforce")) for kind in ("missing", "mismatch", "duplicate")}
-    assert {dict(labels)["mode"] for labels in found["sidecar_violations_total"] if dict(labels)["rule"] == "jar"} == {"enforce", "report-only"}
+    assert {dict(labels)["rule"] for labels in found["sidecar_header_changes_total"]} == {
+        "frames",
+        "jar",
+    }
+    violations = {
+        (dict(labels)["route"], dict(labels)["kind"], dict(labels)["mode"])
+        for labels in found["sidecar_violations_total"]
+        if dict(labels)["rule"] == "frames"
+    }
+    assert violations == {
+        (route, kind, mode)
+        for route, mode in (("api", "report-only"), ("default", "enforce"))
+        for kind in ("missing", "mismatch", "duplicate")
+    }
+    assert {
+        dict(labels)["mode"]
+        for labels in found["sidecar_violations_total"]
+        if dict(labels)["rule"] == "jar"
+    } == {"enforce", "report-only"}
     responses = {tuple(dict(labels).values()) for labels in found["sidecar_responses_total"]}
     assert len(responses) == 2 * len(metrics.STATUS_CLASSES) * len(metrics.ORIGINS)
 
@@ -84,7 +113,12 @@ def test_labels_are_closed():
     of_the_build = {"version", "python", "aiohttp"}
     of_reports = {"type", "directive", "disposition"}
 
-    assert {label for row in METRICS.values() for label in row.labels} == {*closed, *of_the_policy, *of_the_build, *of_reports}
+    assert {label for row in METRICS.values() for label in row.labels} == {
+        *closed,
+        *of_the_policy,
+        *of_the_build,
+        *of_reports,
+    }
     for samples in scraped(bound(plan(RULES, routes=ROUTES))).values():
         for label, value in itertools.chain.from_iterable(samples):
             assert value in closed.get(label, (value,)), (label, value)
@@ -116,11 +150,18 @@ def test_binding_again_keeps_counts_and_drops_what_is_gone():
     assert again.evaluations[0].n == 5
     assert made.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 2
     assert made.value("sidecar_responses_total", "default", "2xx", "upstream") == 7
-    for name in ("sidecar_rule_evaluations_total", "sidecar_rule_affected_total", "sidecar_violations_total", "sidecar_header_changes_total"):
+    for name in (
+        "sidecar_rule_evaluations_total",
+        "sidecar_rule_affected_total",
+        "sidecar_violations_total",
+        "sidecar_header_changes_total",
+    ):
         assert {dict(labels)["rule"] for labels in found[name]} == {"frames"}, name
     assert {dict(labels)["route"] for labels in found["sidecar_responses_total"]} == {"default"}
     made.bind(plan(left, mode="report-only"))
-    assert {dict(labels)["mode"] for labels in scraped(made)["sidecar_rule_evaluations_total"]} == {"report-only"}
+    assert {dict(labels)["mode"] for labels in scraped(made)["sidecar_rule_evaluations_total"]} == {
+        "report-only"
+    }
 
 
 def test_requests_under_an_old_plan_do_not_bring_its_series_back():
@@ -151,10 +192,14 @@ def test_a_histogram_counts_every_duration_once(durations: list[float]):
     found = scraped(made)
 
     for bound_ in BUCKETS:
-        assert found["sidecar_request_duration_seconds_bucket"][(("le", str(bound_)),)] == sum(seconds <= bound_ for seconds in durations)
+        assert found["sidecar_request_duration_seconds_bucket"][(("le", str(bound_)),)] == sum(
+            seconds <= bound_ for seconds in durations
+        )
     assert found["sidecar_request_duration_seconds_bucket"][(("le", "+Inf"),)] == len(durations)
     assert found["sidecar_request_duration_seconds_count"][()] == len(durations)
-    assert math.isclose(found["sidecar_request_duration_seconds_sum"][()], sum(durations), rel_tol=1e-9)
+    assert math.isclose(
+        found["sidecar_request_duration_seconds_sum"][()], sum(durations), rel_tol=1e-9
+    )
 
 
 def test_a_bound_itself_is_inside_its_bucket():
@@ -174,12 +219,23 @@ def test_snapshots_of_other_processes_are_summed():
         made.cell("sidecar_upstream_errors_total", "refused").n = 3
         made.histogram("sidecar_request_duration_seconds").observe(0.2)
     worker.cell("sidecar_upstream_errors_total", "dns").n = 1
-    sent = json.loads(json.dumps({name: cells for name, cells in worker.snapshot().items() if name in PER_WORKER}))
-    parent.others = [{name: [(tuple(labels), numbers) for labels, numbers in cells] for name, cells in sent.items()}]
+    sent = json.loads(
+        json.dumps({name: cells for name, cells in worker.snapshot().items() if name in PER_WORKER})
+    )
+    parent.others = [
+        {
+            name: [(tuple(labels), numbers) for labels, numbers in cells]
+            for name, cells in sent.items()
+        }
+    ]
     found = scraped(parent)
 
     assert found["sidecar_requests_in_flight"][()] == 4
-    assert found["sidecar_upstream_errors_total"][(("reason", "refused"),)] == parent.value("sidecar_upstream_errors_total", "refused") == 6
+    assert (
+        found["sidecar_upstream_errors_total"][(("reason", "refused"),)]
+        == parent.value("sidecar_upstream_errors_total", "refused")
+        == 6
+    )
     assert parent.total("sidecar_upstream_errors_total") == 7
     assert parent.total("sidecar_upstream_errors_total", reason="dns") == 1
     assert found["sidecar_request_duration_seconds_count"][()] == 2
@@ -195,7 +251,9 @@ def test_a_scrape_tells_of_the_process_too():
     assert {"process_resident_memory_bytes", "process_cpu_seconds_total", "python_info"} <= names
 
 
-@pytest.mark.parametrize("metric", [name for name, row in METRICS.items() if row.kind == "histogram"])
+@pytest.mark.parametrize(
+    "metric", [name for name, row in METRICS.items() if row.kind == "histogram"]
+)
 def test_histograms_are_found_by_name(metric: str):
     """The same object each time."""
     made = Metrics(process=False)

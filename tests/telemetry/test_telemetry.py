@@ -22,7 +22,12 @@ RULES: dict[str, Any] = {
     "token": {"header": "X-Session-Token", "action": "remove"},
     "csp": {"header": "Content-Security-Policy", "action": "set", "value": "script-src 'self'"},
     "jar": {"cookie": "sid", "attributes": {"Secure": True}},
-    "html": {"header": "Content-Type", "action": "require", "value": "text/*", "when": {"status": 200}},
+    "html": {
+        "header": "Content-Type",
+        "action": "require",
+        "value": "text/*",
+        "when": {"status": 200},
+    },
 }
 ANSWER = [
     (b"Server", b"shop/1.0"),
@@ -42,23 +47,44 @@ REQUEST = [
 class World:
     """Telemetry over kept lines, and one plan in force."""
 
-    def __init__(self, mode: Mode = "enforce", *, rules: dict[str, Any] | None = None, value_bytes: int = 256, per_second: int = 100) -> None:
+    def __init__(
+        self,
+        mode: Mode = "enforce",
+        *,
+        rules: dict[str, Any] | None = None,
+        value_bytes: int = 256,
+        per_second: int = 100,
+    ) -> None:
         self.lines = Collected()
-        self.telemetry = Telemetry(Events(self.lines, per_second=per_second, clock=lambda: 1.0), Metrics(process=False), value_bytes=value_bytes)
+        self.telemetry = Telemetry(
+            Events(self.lines, per_second=per_second, clock=lambda: 1.0),
+            Metrics(process=False),
+            value_bytes=value_bytes,
+        )
         self.plan = plan(RULES if rules is None else rules, mode=mode)
         self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
 
     def record(self, world: Facts, origin: str = "upstream") -> None:
         """Judge one answer and record it."""
         route = self.plan.routes[-1]
-        self.telemetry.record(self.tallies[route.name], "0123456789ab", route, world, route.judge(world), origin=origin, request_id="req-1")
+        self.telemetry.record(
+            self.tallies[route.name],
+            "0123456789ab",
+            route,
+            world,
+            route.judge(world),
+            origin=origin,
+            request_id="req-1",
+        )
 
     def value(self, metric: str, *labels: str) -> float:
         """One number as it would be scraped."""
         return self.telemetry.metrics.value(metric, *labels)
 
 
-@pytest.mark.parametrize(("mode", "event"), [("enforce", "header.changed"), ("report-only", "header.would_change")])
+@pytest.mark.parametrize(
+    ("mode", "event"), [("enforce", "header.changed"), ("report-only", "header.would_change")]
+)
 def test_an_event_is_exactly_as_documented(mode: Mode, event: str):
     """Names and shapes that dashboards and log queries rely on; no secret of the exchange is in it."""
     world = World(mode)
@@ -87,7 +113,9 @@ def test_counts_by_rule_kind_and_mode():
     world.record(facts(*ANSWER, status=500))
 
     assert world.value("sidecar_rule_evaluations_total", "default", "html", "enforce") == 0
-    assert world.value("sidecar_violations_total", "default", "no-server", "forbidden", "enforce") == 2
+    assert (
+        world.value("sidecar_violations_total", "default", "no-server", "forbidden", "enforce") == 2
+    )
     assert world.value("sidecar_rule_affected_total", "default", "no-server", "enforce") == 1
     assert world.value("sidecar_header_changes_total", "default", "no-server", "remove") == 2
     assert world.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 1
@@ -102,7 +130,10 @@ def test_what_only_judges_counts_no_change():
     assert world.value("sidecar_header_changes_total", "default", "html", "require") == 0
 
 
-@pytest.mark.parametrize(("status", "told"), [(100, "1xx"), (204, "2xx"), (599, "5xx"), (600, "5xx"), (999, "5xx"), (0, "5xx"), (99, "5xx")])
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(100, "1xx"), (204, "2xx"), (599, "5xx"), (600, "5xx"), (999, "5xx"), (0, "5xx"), (99, "5xx")],
+)
 def test_a_status_beyond_the_classes_counts_as_5xx(status: int, told: str):
     """RFC 9110 section 15; a service may send any three digits, and counting must not fall over them."""
     world = World(rules={})
@@ -118,7 +149,9 @@ def test_beyond_the_cap_only_counts_go_on():
         world.record(facts(*ANSWER))
     world.telemetry.tick()
 
-    assert [event["event"] for event in world.lines.events] == ["header.changed"] * 3 + ["events.suppressed"]
+    assert [event["event"] for event in world.lines.events] == ["header.changed"] * 3 + [
+        "events.suppressed"
+    ]
     assert world.lines.events[-1]["count"] == world.value("sidecar_events_suppressed_total") == 7
     assert world.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 10
 
@@ -156,11 +189,22 @@ def test_oracles_are_counted_for_rules_that_are_told():
     """What requests say a rule would have broken, by outcome; a rule that did not apply is not asked."""
     rules = {"frames": RULES["frames"], "late": RULES["frames"] | {"when": {"status": 500}}}
     world = World("report-only", rules=rules)
-    world.record(facts(request=[(b"Sec-Fetch-Dest", b"iframe"), (b"Sec-Fetch-Site", b"cross-site"), (b"Sec-Fetch-Mode", b"navigate")]))
+    world.record(
+        facts(
+            request=[
+                (b"Sec-Fetch-Dest", b"iframe"),
+                (b"Sec-Fetch-Site", b"cross-site"),
+                (b"Sec-Fetch-Mode", b"navigate"),
+            ]
+        )
+    )
     world.record(facts())
 
     def counted(rule: str) -> list[float]:
-        return [world.value("sidecar_would_break_total", "default", rule, outcome) for outcome in ("break", "safe", "unknown", "irrelevant")]
+        return [
+            world.value("sidecar_would_break_total", "default", rule, outcome)
+            for outcome in ("break", "safe", "unknown", "irrelevant")
+        ]
 
     assert counted("frames") == [1, 0, 0, 1]
     assert counted("late") == [0, 0, 0, 0]
@@ -186,18 +230,40 @@ def test_failures_and_refusals_are_counted_and_told_under_the_cap():
     world.telemetry.request_rejected("host", status=400)
 
     failed, rejected = world.lines.events
-    assert (failed["event"], failed["reason"], failed["request_id"], len(failed["detail"])) == ("upstream.failed", "refused", "r1", 256)
-    assert (rejected["event"], rejected["http.response.status_code"], rejected["client.address"]) == ("request.rejected", 400, "192.0.2.1")
-    assert world.value("sidecar_upstream_errors_total", "refused") == world.value("sidecar_rejected_requests_total", "host") == 2
+    assert (failed["event"], failed["reason"], failed["request_id"], len(failed["detail"])) == (
+        "upstream.failed",
+        "refused",
+        "r1",
+        256,
+    )
+    assert (
+        rejected["event"],
+        rejected["http.response.status_code"],
+        rejected["client.address"],
+    ) == ("request.rejected", 400, "192.0.2.1")
+    assert (
+        world.value("sidecar_upstream_errors_total", "refused")
+        == world.value("sidecar_rejected_requests_total", "host")
+        == 2
+    )
 
 
 def test_browser_reports_are_counted_by_closed_words_and_told_under_their_own_cap():
     """Whoever posts many of them silences no event of ours."""
     world = World()
     world.telemetry._reports_cap = Cap(2, clock=lambda: 1.0)
-    report = {"csp-report": {"effective-directive": "img-src", "disposition": "report", "blocked-uri": "https://a.example/x?geheim", "document-uri": "https://shop.example/p?geheim"}}
+    report = {
+        "csp-report": {
+            "effective-directive": "img-src",
+            "disposition": "report",
+            "blocked-uri": "https://a.example/x?geheim",
+            "document-uri": "https://shop.example/p?geheim",
+        }
+    }
     for _ in range(5):
-        world.telemetry.browser_reports("", json.dumps(report).encode(), "application/csp-report", "192.0.2.1", b"")
+        world.telemetry.browser_reports(
+            "", json.dumps(report).encode(), "application/csp-report", "192.0.2.1", b""
+        )
     world.telemetry.browser_reports("", b"{", "application/csp-report", "192.0.2.1", b"")
 
     assert world.value("sidecar_browser_reports_total", "csp-violation", "img-src", "report") == 5
@@ -218,19 +284,35 @@ def test_watchers_are_handed_every_told_event_until_they_leave():
     world.telemetry.tell("service.state")
     world.telemetry.pass_on('{"event": "header.changed"}')
 
-    assert [(event["event"], event.get("count"), event.get("n")) for event in told] == [("service.state", 1, None), ("header.changed", None, 2)]
+    assert [(event["event"], event.get("count"), event.get("n")) for event in told] == [
+        ("service.state", 1, None),
+        ("header.changed", None, 2),
+    ]
     assert set(told[0]) == {"event", "level", "timestamp", "count"}
-    assert [event["event"] for event in world.lines.events] == ["service.state", "header.changed", "service.state", "header.changed"]
+    assert [event["event"] for event in world.lines.events] == [
+        "service.state",
+        "header.changed",
+        "service.state",
+        "header.changed",
+    ]
 
 
 def test_activation_tells_mode_and_revision():
     """One mode stands at 1, one revision is named."""
     world = World("report-only")
 
-    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [0, 1, 0]
+    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [
+        0,
+        1,
+        0,
+    ]
     assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 1
     world.telemetry.activated(plan({}, mode="off"), "ba9876543210")
-    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [1, 0, 0]
+    assert [world.value("sidecar_mode", mode) for mode in ("off", "report-only", "enforce")] == [
+        1,
+        0,
+        0,
+    ]
     assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 0
 
 
@@ -244,7 +326,10 @@ def test_answers_that_are_counted_together_are_all_there_when_the_counts_are_rea
     assert world.value("sidecar_rule_evaluations_total", "default", "frames", "enforce") == 8
     assert world.telemetry.metrics.total("sidecar_responses_total") == 8
     world.telemetry.metrics.settle()
-    assert b'sidecar_rule_evaluations_total{mode="enforce",route="default",rule="frames"} 8.0' in world.telemetry.metrics.render()
+    assert (
+        b'sidecar_rule_evaluations_total{mode="enforce",route="default",rule="frames"} 8.0'
+        in world.telemetry.metrics.render()
+    )
 
 
 def test_a_request_that_outlives_its_revision_is_counted():

@@ -56,62 +56,173 @@ _STARTS = {
 }  # fmt: skip
 
 BAD: dict[str, bytes] = {
-    **{f"2.4 framing: TE {name}": ok(b"Transfer-Encoding: " + value, body=b"0\r\n\r\n") for name, value in _CODINGS.items()},
-    **{f"2.4 framing: CL {name}": ok(b"Content-Length: " + value, body=b"hi") for name, value in _LENGTHS.items()},
-    "2.4 framing: CL and TE": ok(b"Content-Length: 2", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
-    "2.4 framing: TE and CL": ok(b"Transfer-Encoding: chunked", b"Content-Length: 2", body=b"0\r\n\r\n"),
-    "2.4 framing: TE in HTTP/1.0": ok(b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", start=b"HTTP/1.0 200 OK\r\n"),
+    **{
+        f"2.4 framing: TE {name}": ok(b"Transfer-Encoding: " + value, body=b"0\r\n\r\n")
+        for name, value in _CODINGS.items()
+    },
+    **{
+        f"2.4 framing: CL {name}": ok(b"Content-Length: " + value, body=b"hi")
+        for name, value in _LENGTHS.items()
+    },
+    "2.4 framing: CL and TE": ok(
+        b"Content-Length: 2", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+    ),
+    "2.4 framing: TE and CL": ok(
+        b"Transfer-Encoding: chunked", b"Content-Length: 2", body=b"0\r\n\r\n"
+    ),
+    "2.4 framing: TE in HTTP/1.0": ok(
+        b"Transfer-Encoding: chunked", body=b"0\r\n\r\n", start=b"HTTP/1.0 200 OK\r\n"
+    ),
     **{f"2.4 splitting: {name}": sized(line) for name, line in _LINES.items()},
     **{f"2.4 status line: {name}": sized(start=start) for name, start in _STARTS.items()},
     "2.4 headers of 300 kB": sized(b"X-A: " + b"a" * 300_000),
     "2.4 headers of 3 MB without an end": OK + b"X-A: " + b"a" * 3_000_000,
     "2.4 5000 fields": sized(*[b"X-%d: 1" % n for n in range(5000)]),
     "2.4 101 fields": sized(*[b"X-%d: 1" % n for n in range(100)]),
-    "2.3 unsolicited 101": ok(b"Connection: Upgrade", b"Upgrade: websocket", start=b"HTTP/1.1 101 S\r\n"),
+    "2.3 unsolicited 101": ok(
+        b"Connection: Upgrade", b"Upgrade: websocket", start=b"HTTP/1.1 101 S\r\n"
+    ),
     "2.3 101 without Upgrade": ok(start=b"HTTP/1.1 101 S\r\n"),
     "2.3 flood of interim answers": b"HTTP/1.1 103 E\r\n\r\n" * 5000 + sized(),
 }
 
 GOOD: dict[str, Good] = {
-    "length": Good(sized(b"X-A: 1"), body=b"hi", has=(("X-A", "1"), ("Content-Length", "2")), lacks=("date", "server", "content-type", "via")),
+    "length": Good(
+        sized(b"X-A: 1"),
+        body=b"hi",
+        has=(("X-A", "1"), ("Content-Length", "2")),
+        lacks=("date", "server", "content-type", "via"),
+    ),
     "empty": Good(ok(b"Content-Length: 0"), has=(("Content-Length", "0"),)),
-    "chunked": Good(ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n"), body=b"hi", has=(("Transfer-Encoding", "chunked"),), lacks=("content-length",)),
+    "chunked": Good(
+        ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n"),
+        body=b"hi",
+        has=(("Transfer-Encoding", "chunked"),),
+        lacks=("content-length",),
+    ),
     "chunk extensions and trailers go": Good(
-        ok(b"Transfer-Encoding: chunked", b"Trailer: X-T", body=b'2;a="b"\r\nhi\r\n0\r\nX-T: 1\r\nSet-Cookie: a=b\r\n\r\n'), body=b"hi", lacks=("x-t", "set-cookie", "trailer")
+        ok(
+            b"Transfer-Encoding: chunked",
+            b"Trailer: X-T",
+            body=b'2;a="b"\r\nhi\r\n0\r\nX-T: 1\r\nSet-Cookie: a=b\r\n\r\n',
+        ),
+        body=b"hi",
+        lacks=("x-t", "set-cookie", "trailer"),
     ),
-    "until close": Good(ok(b"X-A: 1", body=b"hi"), body=b"hi", ends=True, has=(("X-A", "1"), ("Connection", "close")), lacks=("content-length",), reused=False),
+    "until close": Good(
+        ok(b"X-A: 1", body=b"hi"),
+        body=b"hi",
+        ends=True,
+        has=(("X-A", "1"), ("Connection", "close")),
+        lacks=("content-length",),
+        reused=False,
+    ),
     "HTTP/1.0 with a length": Good(sized(start=b"HTTP/1.0 200 OK\r\n"), body=b"hi", reused=False),
-    "HTTP/1.0 until close": Good(ok(body=b"hi", start=b"HTTP/1.0 200 OK\r\n"), body=b"hi", ends=True, reused=False),
-    "upstream's Connection: close is its own": Good(sized(b"Connection: close"), body=b"hi", lacks=("connection",), reused=False),
-    "2.3 hop-by-hop lines go": Good(
-        sized(b"Connection: X-Int, keep-alive", b"X-Int: 1", b"Keep-Alive: timeout=5", b"Proxy-Connection: x", b"Upgrade: h2c", b"TE: x"),
-        body=b"hi", lacks=("x-int", "connection", "keep-alive", "proxy-connection", "upgrade", "te"),
+    "HTTP/1.0 until close": Good(
+        ok(body=b"hi", start=b"HTTP/1.0 200 OK\r\n"), body=b"hi", ends=True, reused=False
     ),
-    "2.3 nominating Content-Length": Good(sized(b"Connection: Content-Length"), body=b"hi", has=(("Content-Length", "2"),)),
-    "order, case and repeats": Good(sized(b"x-b: 1", b"X-A: 2", b"Set-Cookie: a=b", b"Set-Cookie: c=d"), body=b"hi", has=(("x-b", "1"), ("X-A", "2"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"))),
-    "obs-text": Good(sized(b"X-A: caf\xe9", b"X-B: adm\xffin"), body=b"hi", has=(("X-A", "caf\xe9"), ("X-B", "adm\xffin"))),
+    "upstream's Connection: close is its own": Good(
+        sized(b"Connection: close"), body=b"hi", lacks=("connection",), reused=False
+    ),
+    "2.3 hop-by-hop lines go": Good(
+        sized(
+            b"Connection: X-Int, keep-alive",
+            b"X-Int: 1",
+            b"Keep-Alive: timeout=5",
+            b"Proxy-Connection: x",
+            b"Upgrade: h2c",
+            b"TE: x",
+        ),
+        body=b"hi",
+        lacks=("x-int", "connection", "keep-alive", "proxy-connection", "upgrade", "te"),
+    ),
+    "2.3 nominating Content-Length": Good(
+        sized(b"Connection: Content-Length"), body=b"hi", has=(("Content-Length", "2"),)
+    ),
+    "order, case and repeats": Good(
+        sized(b"x-b: 1", b"X-A: 2", b"Set-Cookie: a=b", b"Set-Cookie: c=d"),
+        body=b"hi",
+        has=(("x-b", "1"), ("X-A", "2"), ("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")),
+    ),
+    "obs-text": Good(
+        sized(b"X-A: caf\xe9", b"X-B: adm\xffin"),
+        body=b"hi",
+        has=(("X-A", "caf\xe9"), ("X-B", "adm\xffin")),
+    ),
     "empty value": Good(sized(b"X-A:", b"X-B: b"), body=b"hi", has=(("X-A", ""), ("X-B", "b"))),
-    "content coding": Good(ok(b"Content-Encoding: gzip", b"Content-Length: 4", body=b"\x1f\x8b\x08\x00"), body=b"\x1f\x8b\x08\x00", has=(("Content-Encoding", "gzip"),)),
-    "own Date and Server": Good(sized(b"Date: x", b"Server: y"), body=b"hi", has=(("Date", "x"), ("Server", "y"))),
+    "content coding": Good(
+        ok(b"Content-Encoding: gzip", b"Content-Length: 4", body=b"\x1f\x8b\x08\x00"),
+        body=b"\x1f\x8b\x08\x00",
+        has=(("Content-Encoding", "gzip"),),
+    ),
+    "own Date and Server": Good(
+        sized(b"Date: x", b"Server: y"), body=b"hi", has=(("Date", "x"), ("Server", "y"))
+    ),
     "no reason": Good(sized(start=b"HTTP/1.1 200\r\n"), body=b"hi"),
     "status 599": Good(sized(start=b"HTTP/1.1 599 X\r\n"), status=599, body=b"hi"),
-    "204": Good(ok(start=b"HTTP/1.1 204 N\r\n"), status=204, lacks=("content-length", "transfer-encoding", "content-type")),
+    "204": Good(
+        ok(start=b"HTTP/1.1 204 N\r\n"),
+        status=204,
+        lacks=("content-length", "transfer-encoding", "content-type"),
+    ),
     "204 with length zero": Good(ok(b"Content-Length: 0", start=b"HTTP/1.1 204 N\r\n"), status=204),
-    "304 keeps its length": Good(ok(b"Content-Length: 5", b"ETag: x", start=b"HTTP/1.1 304 N\r\n"), status=304, has=(("Content-Length", "5"), ("ETag", "x"))),
-    "HEAD keeps its length": Good(ok(b"Content-Length: 5"), method="HEAD", has=(("Content-Length", "5"),)),
-    "HEAD chunked": Good(ok(b"Transfer-Encoding: chunked"), method="HEAD", has=(("Transfer-Encoding", "chunked"),)),
+    "304 keeps its length": Good(
+        ok(b"Content-Length: 5", b"ETag: x", start=b"HTTP/1.1 304 N\r\n"),
+        status=304,
+        has=(("Content-Length", "5"), ("ETag", "x")),
+    ),
+    "HEAD keeps its length": Good(
+        ok(b"Content-Length: 5"), method="HEAD", has=(("Content-Length", "5"),)
+    ),
+    "HEAD chunked": Good(
+        ok(b"Transfer-Encoding: chunked"), method="HEAD", has=(("Transfer-Encoding", "chunked"),)
+    ),
     "HEAD without framing": Good(ok(), method="HEAD"),
-    "2.4 stray body on 204": Good(ok(b"Content-Length: 5", body=b"hello", start=b"HTTP/1.1 204 N\r\n"), status=204, lacks=("content-length",), reused=False),
-    "2.4 stray body on 304": Good(ok(b"Content-Length: 5", body=b"hello", start=b"HTTP/1.1 304 N\r\n"), status=304, reused=False),
+    "2.4 stray body on 204": Good(
+        ok(b"Content-Length: 5", body=b"hello", start=b"HTTP/1.1 204 N\r\n"),
+        status=204,
+        lacks=("content-length",),
+        reused=False,
+    ),
+    "2.4 stray body on 304": Good(
+        ok(b"Content-Length: 5", body=b"hello", start=b"HTTP/1.1 304 N\r\n"),
+        status=304,
+        reused=False,
+    ),
     "2.4 stray body on HEAD": Good(sized(), method="HEAD", reused=False),
-    "2.4 second answer": Good(sized() + sized(b"X-Evil: 1"), body=b"hi", lacks=("x-evil",), reused=False),
+    "2.4 second answer": Good(
+        sized() + sized(b"X-Evil: 1"), body=b"hi", lacks=("x-evil",), reused=False
+    ),
     "2.4 octets behind the length": Good(sized() + b"evil", body=b"hi", reused=False),
-    "2.4 octets behind the last chunk": Good(ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\nevil"), body=b"hi", reused=False),
-    "2.4 second answer behind the last chunk": Good(ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n") + sized(), body=b"hi", reused=False),
-    "2.3 103 passes": Good(b"HTTP/1.1 103 E\r\nLink: </a>\r\n\r\n" + sized(), body=b"hi", interim=(103,)),
-    "2.3 many interim answers": Good(b"HTTP/1.1 102 P\r\n\r\n" * 10 + sized(), body=b"hi", interim=(102,) * 10),
+    "2.4 octets behind the last chunk": Good(
+        ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\nevil"),
+        body=b"hi",
+        reused=False,
+    ),
+    "2.4 second answer behind the last chunk": Good(
+        ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n") + sized(),
+        body=b"hi",
+        reused=False,
+    ),
+    "2.3 103 passes": Good(
+        b"HTTP/1.1 103 E\r\nLink: </a>\r\n\r\n" + sized(), body=b"hi", interim=(103,)
+    ),
+    "2.3 many interim answers": Good(
+        b"HTTP/1.1 102 P\r\n\r\n" * 10 + sized(), body=b"hi", interim=(102,) * 10
+    ),
     "2.3 100 that nobody asked for": Good(b"HTTP/1.1 100 C\r\n\r\n" + sized(), body=b"hi"),
-    "2.3 length inside 103": Good(b"HTTP/1.1 103 E\r\nContent-Length: 5\r\n\r\n" + sized(), body=b"hi", interim=(103,)),
-    "2.3 426": Good(sized(b"Upgrade: websocket", b"Connection: Upgrade", start=b"HTTP/1.1 426 U\r\n"), status=426, body=b"hi", lacks=("upgrade",)),
-    "redirect": Good(ok(b"Location: http://b/", b"Content-Length: 0", start=b"HTTP/1.1 302 F\r\n"), status=302, has=(("Location", "http://b/"),)),
+    "2.3 length inside 103": Good(
+        b"HTTP/1.1 103 E\r\nContent-Length: 5\r\n\r\n" + sized(), body=b"hi", interim=(103,)
+    ),
+    "2.3 426": Good(
+        sized(b"Upgrade: websocket", b"Connection: Upgrade", start=b"HTTP/1.1 426 U\r\n"),
+        status=426,
+        body=b"hi",
+        lacks=("upgrade",),
+    ),
+    "redirect": Good(
+        ok(b"Location: http://b/", b"Content-Length: 0", start=b"HTTP/1.1 302 F\r\n"),
+        status=302,
+        has=(("Location", "http://b/"),),
+    ),
 }

@@ -15,7 +15,12 @@ from tests.wire.stage import Stage
 @pytest.fixture(scope="session")
 def shared_stage() -> Iterator[Stage]:
     """A running pair with short timeouts, for the whole session."""
-    with Stage({"timeouts": {"response": "2s", "idle": "2s", "header": "4s", "body_idle": "2s"}, "limits": {"body": "1MiB"}}).running() as stage:
+    with Stage(
+        {
+            "timeouts": {"response": "2s", "idle": "2s", "header": "4s", "body_idle": "2s"},
+            "limits": {"body": "1MiB"},
+        }
+    ).running() as stage:
         yield stage
 
 

@@ -21,11 +21,59 @@ from tests.wire.origin import Line
 from tests.wire.stage import Stage, read_answers, send
 
 HIDDEN = b"GET /smuggled/%d HTTP/1.1\r\nHost: a\r\n\r\n"
-SETTINGS = {"timeouts": {"header": "60ms", "body_idle": "60ms", "response": "60ms", "idle": "60ms", "connect": "2s"}, "limits": {"body": "64KiB"}}
+SETTINGS = {
+    "timeouts": {
+        "header": "60ms",
+        "body_idle": "60ms",
+        "response": "60ms",
+        "idle": "60ms",
+        "connect": "2s",
+    },
+    "limits": {"body": "64KiB"},
+}
 
-METHODS = [b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"CONNECT", b"TRACE", b"get", b"PRI", b"G\0T", b""]
-TARGETS = [b"/x", b"/x?y", b"*", b"http://a/x", b"http://a", b"a:80", b"/\xff", b"/a b", b"/#", b"//", b"", b"/" + b"a" * 300, b"http://u@a/", b"/%00"]
-VERSIONS = [b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/1.2", b"HTTP/0.9", b"http/1.1", b"RTSP/1.0", b""]
+METHODS = [
+    b"GET",
+    b"POST",
+    b"HEAD",
+    b"OPTIONS",
+    b"PUT",
+    b"DELETE",
+    b"CONNECT",
+    b"TRACE",
+    b"get",
+    b"PRI",
+    b"G\0T",
+    b"",
+]
+TARGETS = [
+    b"/x",
+    b"/x?y",
+    b"*",
+    b"http://a/x",
+    b"http://a",
+    b"a:80",
+    b"/\xff",
+    b"/a b",
+    b"/#",
+    b"//",
+    b"",
+    b"/" + b"a" * 300,
+    b"http://u@a/",
+    b"/%00",
+]
+VERSIONS = [
+    b"HTTP/1.1",
+    b"HTTP/1.1",
+    b"HTTP/1.1",
+    b"HTTP/1.0",
+    b"HTTP/2.0",
+    b"HTTP/1.2",
+    b"HTTP/0.9",
+    b"http/1.1",
+    b"RTSP/1.0",
+    b"",
+]
 ENDS = [b"\r\n"] * 30 + [b"\n", b"\r", b"\r\r\n", b"\r\n ", b"\0\r\n", b" \r\n"]
 COLONS = [b": "] * 20 + [b":", b" : ", b":\t", b"\t:", b":\x0b", b":\r\n ", b"::", b": \xa0", b""]
 NAMES = [
@@ -37,7 +85,20 @@ VALUES = [
     b"websocket", b"h2c", b"100-continue", b"0", b"1", b"5", b"05", b"+5", b"-1", b"5, 5", b"0x5", b"99999999999999999999", b"a", b"b", b"\xff", b"a\0b", b"a\rb",
     b"dGhlIHNhbXBsZSBub25jZQ==", b"content-length", b"transfer-encoding", b"host", b"", b"trailers", b"a" * 5000,
 ]  # fmt: skip
-SIZES = [b"%x", b"%X", b"0%x", b"%x;a=b", b"+%x", b"0x%x", b" %x", b"%x ", b"%x;\n", b"-%x", b"%x_0", b"%x\t"]
+SIZES = [
+    b"%x",
+    b"%X",
+    b"0%x",
+    b"%x;a=b",
+    b"+%x",
+    b"0x%x",
+    b" %x",
+    b"%x ",
+    b"%x;\n",
+    b"-%x",
+    b"%x_0",
+    b"%x\t",
+]
 
 
 @dataclass
@@ -63,7 +124,9 @@ def _chunks(rng: random.Random, body: bytes, *, wild: bool) -> bytes:
         end = rng.choice(ENDS) if wild else b"\r\n"
         made += size + end + piece + (rng.choice(ENDS) if wild else b"\r\n")
         at += step
-    trailers = b"".join(_line(rng) if wild else b"X-T: 1\r\n" for _ in range(rng.choice([0, 0, 1, 2])))
+    trailers = b"".join(
+        _line(rng) if wild else b"X-T: 1\r\n" for _ in range(rng.choice([0, 0, 1, 2]))
+    )
     return made + b"0\r\n" + trailers + b"\r\n"
 
 
@@ -78,14 +141,26 @@ def request(rng: random.Random, number: int) -> bytes:
     lines = [b"Host: a\r\n"]
     framing = rng.choice(["length", "chunked", "none", "both"] if wild else ["length", "chunked"])
     if framing in ("length", "both"):
-        lines.append(b"Content-Length: %d\r\n" % (len(body) + (rng.choice([0, 0, 0, 1, -1]) if wild else 0)))
+        lines.append(
+            b"Content-Length: %d\r\n" % (len(body) + (rng.choice([0, 0, 0, 1, -1]) if wild else 0))
+        )
     if framing in ("chunked", "both"):
         lines.append(b"Transfer-Encoding: chunked\r\n")
         body = _chunks(rng, body, wild=wild)
     if wild:
         lines += [_line(rng) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
         rng.shuffle(lines)
-    return method + b" " + target + b" " + version + (rng.choice(ENDS) if wild else b"\r\n") + b"".join(lines) + b"\r\n" + body
+    return (
+        method
+        + b" "
+        + target
+        + b" "
+        + version
+        + (rng.choice(ENDS) if wild else b"\r\n")
+        + b"".join(lines)
+        + b"\r\n"
+        + body
+    )
 
 
 def mutated(rng: random.Random, data: bytes) -> bytes:
@@ -98,7 +173,11 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
         elif kind == 1:
             data = data[:at] + data[at + rng.randint(1, 8) :]
         elif kind == 2:
-            data = data[:at] + rng.choice([b"\r\n", b"\n", b"\r", b"\0", b"\r\n\r\n", b" ", b"0\r\n\r\n"]) + data[at:]
+            data = (
+                data[:at]
+                + rng.choice([b"\r\n", b"\n", b"\r", b"\0", b"\r\n\r\n", b" ", b"0\r\n\r\n"])
+                + data[at:]
+            )
         else:
             data = data[:at] + data[at : at + 20] + data[at:]
     return data
@@ -107,9 +186,16 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 def answer(rng: random.Random) -> bytes:
     """One answer of the upstream, of the same kind."""
     wild = rng.random() < 0.6
-    status = rng.choice([b"200 OK", b"204 N", b"304 N", b"103 E", b"101 S", b"100 C", b"99 X", b"700 X", b"200"] if wild else [b"200 OK"])
+    status = rng.choice(
+        [b"200 OK", b"204 N", b"304 N", b"103 E", b"101 S", b"100 C", b"99 X", b"700 X", b"200"]
+        if wild
+        else [b"200 OK"]
+    )
     body = rng.choice([b"", b"hello", b"HTTP/1.1 299 EVIL\r\nContent-Length: 4\r\n\r\nevil"])
-    lines = [b"Content-Length: %d\r\n" % (len(body) + (rng.choice([0, 0, 1, -1]) if wild and body else 0))]
+    lines = [
+        b"Content-Length: %d\r\n"
+        % (len(body) + (rng.choice([0, 0, 1, -1]) if wild and body else 0))
+    ]
     if rng.random() < 0.5:
         lines = [b"Transfer-Encoding: chunked\r\n"]
         body = _chunks(rng, body, wild=wild)
@@ -117,7 +203,16 @@ def answer(rng: random.Random) -> bytes:
         lines += [_line(rng) for _ in range(rng.choice([0, 1, 2]))]
         rng.shuffle(lines)
     version = rng.choice(VERSIONS) if wild else b"HTTP/1.1"
-    data = version + b" " + status + b"\r\n" + b"".join(lines) + b"\r\n" + body + (rng.choice([b"", body]) if wild else b"")
+    data = (
+        version
+        + b" "
+        + status
+        + b"\r\n"
+        + b"".join(lines)
+        + b"\r\n"
+        + body
+        + (rng.choice([b"", body]) if wild else b"")
+    )
     return mutated(rng, data) if wild else data
 
 
@@ -179,7 +274,9 @@ def _round(stage: Stage, rng: random.Random, report: Report) -> None:
 
 
 def _replies(client, data: bytes) -> list:
-    if b"HEAD " in data or b"CONNECT" in data:  # whose answers' bodies the client cannot frame without knowing the order
+    if (
+        b"HEAD " in data or b"CONNECT" in data
+    ):  # whose answers' bodies the client cannot frame without knowing the order
         with contextlib.suppress(ConnectionError):
             while client.recv(65_536):
                 pass
@@ -187,7 +284,19 @@ def _replies(client, data: bytes) -> list:
     return read_answers(client, answers=8)
 
 
-ADDED = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded", "via", "x-request-id", "host", "max-forwards"})
+ADDED = frozenset(
+    {
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "forwarded",
+        "via",
+        "x-request-id",
+        "host",
+        "max-forwards",
+    }
+)
 """Lines that are ours to write; all others must be the client's own, in the same request."""
 
 Meant = tuple[str, bytes, frozenset[tuple[str, str]]]
@@ -209,7 +318,10 @@ def oracle(data: bytes) -> list[Meant]:
                 return found
             if isinstance(event, h11.Request):
                 method = event.method.decode()
-                lines = frozenset((name.decode(), value.decode("latin-1").lower()) for name, value in event.headers)
+                lines = frozenset(
+                    (name.decode(), value.decode("latin-1").lower())
+                    for name, value in event.headers
+                )
             elif isinstance(event, h11.Data):
                 body += event.data
             elif isinstance(event, h11.EndOfMessage):
@@ -227,12 +339,24 @@ def _judge(stage: Stage, data: bytes, told: str, report: Report, *, upstream_sid
         if seen.target.startswith("/canary/"):
             continue
         report.reached += 1
-        own = {(name.lower(), value.lower()) for name, value in seen.headers if name.lower() not in ADDED}
-        if not upstream_side and not any((seen.method, seen.body) == request[:2] and own <= request[2] for request in meant):
+        own = {
+            (name.lower(), value.lower())
+            for name, value in seen.headers
+            if name.lower() not in ADDED
+        }
+        if not upstream_side and not any(
+            (seen.method, seen.body) == request[:2] and own <= request[2] for request in meant
+        ):
             report.failures.append(f"reached {seen.raw!r}, meant {meant}; {told}")
         names = [name.lower() for name, _ in seen.headers]
         framing = [name for name in names if name in ("content-length", "transfer-encoding")]
-        if len(framing) > 1 or names.count("host") != 1 or any("_" in name or name in ("proxy", "te", "keep-alive", "trailer") for name in names):
+        if (
+            len(framing) > 1
+            or names.count("host") != 1
+            or any(
+                "_" in name or name in ("proxy", "te", "keep-alive", "trailer") for name in names
+            )
+        ):
             report.failures.append(f"forwarded {seen.raw!r}; {told}")
         if seen.values("x-forwarded-for") != ["127.0.0.1"]:
             report.failures.append(f"forwarding line spoofed: {seen.raw!r}; {told}")
@@ -250,7 +374,9 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=int(time.time()))
     chosen = arguments.parse_args()
     report = run(chosen.seconds, chosen.seed)
-    print(f"seed {chosen.seed}: {report.rounds} rounds, {report.answers} answers, {report.reached} requests reached the origin")
+    print(
+        f"seed {chosen.seed}: {report.rounds} rounds, {report.answers} answers, {report.reached} requests reached the origin"
+    )
     for failure in report.failures:
         print("FAILED", failure)
     return 1 if report.failures else 0

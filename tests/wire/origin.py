@@ -48,7 +48,9 @@ class Line:
             await asyncio.sleep(0)
 
     def reset(self) -> None:
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         self.writer.transport.abort()
 
 
@@ -136,7 +138,10 @@ class Origin:
 
 
 def _received(head: h11.Request, body: bytes, raw: bytearray) -> Received:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in head.headers.raw_items()
+    ]
     return Received(head.method.decode(), head.target.decode("latin-1"), headers, body, bytes(raw))
 
 

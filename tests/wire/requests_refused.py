@@ -8,12 +8,22 @@ from __future__ import annotations
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-def post(*lines: bytes, body: bytes = b"", version: bytes = b"HTTP/1.1", target: bytes = b"/x") -> bytes:
+def post(
+    *lines: bytes, body: bytes = b"", version: bytes = b"HTTP/1.1", target: bytes = b"/x"
+) -> bytes:
     return b"\r\n".join([b"POST %b %b" % (target, version), b"Host: a", *lines, b"", body])
 
 
-def get(*lines: bytes, target: bytes = b"/x", host: bytes = b"Host: a", method: bytes = b"GET", version: bytes = b"HTTP/1.1") -> bytes:
-    return b"\r\n".join([b"%b %b %b" % (method, target, version), *([host] if host else []), *lines, b"", b""])
+def get(
+    *lines: bytes,
+    target: bytes = b"/x",
+    host: bytes = b"Host: a",
+    method: bytes = b"GET",
+    version: bytes = b"HTTP/1.1",
+) -> bytes:
+    return b"\r\n".join(
+        [b"%b %b %b" % (method, target, version), *([host] if host else []), *lines, b"", b""]
+    )
 
 
 def chunked(body: bytes, *lines: bytes) -> bytes:
@@ -100,25 +110,73 @@ def _size_case(size: bytes | None) -> bytes:
 
 
 REFUSED: dict[str, tuple[bytes, int]] = {
-    "2.1 CL.TE": (post(b"Content-Length: 6", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED), 400),
-    "2.1 TE.CL": (post(b"Transfer-Encoding: chunked", b"Content-Length: 4", body=b"5c\r\n" + SMUGGLED + b"\r\n0\r\n\r\n"), 400),
-    "2.1 CL.TE with length zero": (post(b"Content-Length: 0", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400),
-    **{f"2.1 TE.TE with CL: {name}": (post(line, b"Content-Length: 5", body=b"0\r\n\r\n" + SMUGGLED), 400) for name, line in _CODINGS.items()},
+    "2.1 CL.TE": (
+        post(b"Content-Length: 6", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED),
+        400,
+    ),
+    "2.1 TE.CL": (
+        post(
+            b"Transfer-Encoding: chunked",
+            b"Content-Length: 4",
+            body=b"5c\r\n" + SMUGGLED + b"\r\n0\r\n\r\n",
+        ),
+        400,
+    ),
+    "2.1 CL.TE with length zero": (
+        post(b"Content-Length: 0", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        400,
+    ),
+    **{
+        f"2.1 TE.TE with CL: {name}": (
+            post(line, b"Content-Length: 5", body=b"0\r\n\r\n" + SMUGGLED),
+            400,
+        )
+        for name, line in _CODINGS.items()
+    },
     **{
         f"2.1 TE.TE alone: {name}": (post(line, body=b"0\r\n\r\n"), 400)
         for name, line in _CODINGS.items()
         if name != "upper case"
     },
-    "2.1 TE in HTTP/1.0": (post(b"Connection: keep-alive", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED, version=b"HTTP/1.0"), 400),
-    **{f"2.1 CL {name}": (post(b"Content-Length: " + value, body=b"hello"), 413 if name == "2^64-1" else 400) for name, value in _LENGTHS.items()},
-    "2.1 CL twice, different": (post(b"Content-Length: 5", b"Content-Length: 6", body=b"hello!"), 400),
-    "2.1 CL twice, the same": (post(b"Content-Length: 5", b"Content-Length: 5", body=b"hello"), 400),
+    "2.1 TE in HTTP/1.0": (
+        post(
+            b"Connection: keep-alive",
+            b"Transfer-Encoding: chunked",
+            body=b"0\r\n\r\n" + SMUGGLED,
+            version=b"HTTP/1.0",
+        ),
+        400,
+    ),
+    **{
+        f"2.1 CL {name}": (
+            post(b"Content-Length: " + value, body=b"hello"),
+            413 if name == "2^64-1" else 400,
+        )
+        for name, value in _LENGTHS.items()
+    },
+    "2.1 CL twice, different": (
+        post(b"Content-Length: 5", b"Content-Length: 6", body=b"hello!"),
+        400,
+    ),
+    "2.1 CL twice, the same": (
+        post(b"Content-Length: 5", b"Content-Length: 5", body=b"hello"),
+        400,
+    ),
     "2.1 CL space before colon": (post(b"Content-Length : 5", body=b"hello"), 400),
-    "2.1 malformed Expect": (post(b"Expect: y 100-continue", b"Content-Length: 36", body=SMUGGLED), 417),
+    "2.1 malformed Expect": (
+        post(b"Expect: y 100-continue", b"Content-Length: 36", body=SMUGGLED),
+        417,
+    ),
     "2.3 Expect of something else": (post(b"Expect: 200-ok", b"Content-Length: 0"), 417),
     **{f"2.1 chunk size {name}": (_size_case(size), 400) for name, size in _SIZES.items()},
-    "2.1 chunk size sixteen F: waits for what never comes": (chunked(b"FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"), 408),
-    "2.1 chunk extension of 2 MB": (chunked(b"5;" + b"a" * 2_000_000 + b"\r\nhello\r\n0\r\n\r\n"), 400),
+    "2.1 chunk size sixteen F: waits for what never comes": (
+        chunked(b"FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"),
+        408,
+    ),
+    "2.1 chunk extension of 2 MB": (
+        chunked(b"5;" + b"a" * 2_000_000 + b"\r\nhello\r\n0\r\n\r\n"),
+        400,
+    ),
     "2.1 chunk data spills": (chunked(b"5\r\nhelloXX\r\n0\r\n\r\n"), 400),
     "2.1 chunk terminator replaced": (chunked(b"5\r\nhelloXX0\r\n\r\n"), 400),
     "2.1 bare LF behind chunk data": (chunked(b"5\r\nhello\n0\r\n\r\n"), 400),
@@ -127,18 +185,27 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "2.1 LF-only request": (get().replace(b"\r\n", b"\n"), 400),
     **{f"2.1 line: {name}": (get(line), 400) for name, line in _LINES.items()},
     "2.1 whitespace before the first line": (get(host=b" Host: a"), 400),
-    "2.1 trailers beyond the limit": (chunked(b"0\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(200)) + b"\r\n"), 431),
+    "2.1 trailers beyond the limit": (
+        chunked(b"0\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(200)) + b"\r\n"),
+        431,
+    ),
     "2.2 Host missing": (get(host=b""), 400),
     "2.2 Host twice": (get(b"Host: b"), 400),
     "2.2 Host twice, the same": (get(b"Host: a"), 400),
     "2.2 Host twice in HTTP/1.0": (get(b"Host: a", version=b"HTTP/1.0"), 400),
     **{f"2.2 Host {name}": (get(host=b"Host: " + value), 400) for name, value in _HOSTS.items()},
     "2.2 Host bad beside absolute-form": (get(host=b"Host: a b", target=b"http://a/x"), 400),
-    **{f"2.2 target {name}": (get(target=value), status) for name, (value, status) in _TARGETS.items()},
+    **{
+        f"2.2 target {name}": (get(target=value), status)
+        for name, (value, status) in _TARGETS.items()
+    },
     "2.2 CONNECT with early data": (get(target=b"a:443", method=b"CONNECT") + SMUGGLED, 501),
     "2.2 CONNECT origin-form": (get(method=b"CONNECT"), 501),
     "2.2 TRACE with a cookie": (get(b"Cookie: secret=1", method=b"TRACE"), 501),
-    **{f"2.2 version {name}": (get(version=value), status) for name, (value, status) in _VERSIONS.items()},
+    **{
+        f"2.2 version {name}": (get(version=value), status)
+        for name, (value, status) in _VERSIONS.items()
+    },
     "2.2 HTTP/0.9 simple request": (b"GET /x\r\n\r\n", 505),
     "2.2 HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "2.2 TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40, 400),
@@ -149,8 +216,25 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "2.2 many fields of 8 kB": (get(*[b"X-%d: %b" % (n, b"a" * 8000) for n in range(20)]), 431),
     "2.2 5000 fields": (get(*[b"X-%d: 1" % n for n in range(5000)]), 431),
     "2.2 head that never ends": (b"GET /x HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 30_000, 431),
-    "2.3 upgrade with a body": (get(b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", b"Content-Length: 5") + b"hello", 400),
+    "2.3 upgrade with a body": (
+        get(
+            b"Connection: Upgrade",
+            b"Upgrade: websocket",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            b"Content-Length: 5",
+        )
+        + b"hello",
+        400,
+    ),
     "2.3 upgrade without a key": (get(b"Connection: Upgrade", b"Upgrade: websocket"), 400),
-    "2.3 upgrade with POST": (get(b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", method=b"POST"), 400),
+    "2.3 upgrade with POST": (
+        get(
+            b"Connection: Upgrade",
+            b"Upgrade: websocket",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            method=b"POST",
+        ),
+        400,
+    ),
     "2.5 body above the limit": (post(b"Content-Length: 999999999", b"Expect: 100-continue"), 413),
 }

@@ -59,7 +59,9 @@ class _Errors(logging.Handler):
 def active_for(policy: str, telemetry: Telemetry, revision: str = "r1") -> Any:
     """A snapshot as the revisions make it."""
     plan = compile_policy(load_policy(policy.encode(), "policy.yaml"))
-    return SimpleNamespace(revision=revision, plan=plan, tallies=telemetry.activated(plan, revision))
+    return SimpleNamespace(
+        revision=revision, plan=plan, tallies=telemetry.activated(plan, revision)
+    )
 
 
 @dataclass
@@ -90,20 +92,33 @@ class Stage:
             assert not thread.is_alive()
 
     def _run(self, started: threading.Event) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop if os.environ.get("SIDECAR_TEST_LOOP") == "uvloop" else None) as runner:
+        with asyncio.Runner(
+            loop_factory=uvloop.new_event_loop
+            if os.environ.get("SIDECAR_TEST_LOOP") == "uvloop"
+            else None
+        ) as runner:
             runner.run(self._main(started))
 
     async def _main(self, started: threading.Event) -> None:
         self.loop = asyncio.get_running_loop()
-        self.loop.set_exception_handler(lambda _loop, context: self._errors.seen.append(str(context)))
+        self.loop.set_exception_handler(
+            lambda _loop, context: self._errors.seen.append(str(context))
+        )
         self._stop = asyncio.Event()
         server = await self.origin.start()
-        flags = {"upstream": self.upstream or f"http://127.0.0.1:{self.origin.port}", "listen": self.listen}
+        flags = {
+            "upstream": self.upstream or f"http://127.0.0.1:{self.origin.port}",
+            "listen": self.listen,
+        }
         self.configured: Settings = layered(self.settings, {}, flags)
         self.events = Lines()
-        self.telemetry = Telemetry(Events(self.events, per_second=1_000_000), Metrics(process=False))
+        self.telemetry = Telemetry(
+            Events(self.events, per_second=1_000_000), Metrics(process=False)
+        )
         self.active = active_for(self.policy, self.telemetry)
-        self.plane = DataPlane(self.configured, lambda: self.active, self.telemetry, reports=self.reports)
+        self.plane = DataPlane(
+            self.configured, lambda: self.active, self.telemetry, reports=self.reports
+        )
         self.bound = (await self.plane.start())[0]
         host, _, port = self.bound.rpartition(":")
         self.address = (host, int(port) if port.isdigit() else 0)
@@ -189,13 +204,22 @@ def send(client: socket.socket, data: bytes, *, bytewise: bool = False) -> None:
             client.sendall(data)
 
 
-def talk(client: socket.socket, data: bytes, *, bytewise: bool = False, method: str = "GET", answers: int = 1) -> list[Reply]:
+def talk(
+    client: socket.socket,
+    data: bytes,
+    *,
+    bytewise: bool = False,
+    method: str = "GET",
+    answers: int = 1,
+) -> list[Reply]:
     """Send octets, read up to `answers` answers; fewer when the connection ends. Raises TimeoutError for a hang."""
     send(client, data, bytewise=bytewise)
     return read_answers(client, method=method, answers=answers)
 
 
-def read_answers(client: socket.socket, *, method: str = "GET", answers: int = 1, rest: bytes = b"") -> list[Reply]:
+def read_answers(
+    client: socket.socket, *, method: str = "GET", answers: int = 1, rest: bytes = b""
+) -> list[Reply]:
     found: list[Reply] = []
     while len(found) < answers:
         reply, rest = _read_one(client, method, rest)
@@ -234,8 +258,13 @@ def _read_one(client: socket.socket, method: str, rest: bytes) -> tuple[Reply | 
         elif isinstance(event, h11.InformationalResponse):
             interim.append(event.status_code)
         elif isinstance(event, h11.Response):
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items()]
-            reply = Reply(event.status_code, headers, b"", interim, version=event.http_version.decode())
+            headers = [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in event.headers.raw_items()
+            ]
+            reply = Reply(
+                event.status_code, headers, b"", interim, version=event.http_version.decode()
+            )
         elif isinstance(event, h11.Data):
             assert reply is not None
             reply.body += event.data

@@ -51,7 +51,12 @@ def test_good(stage: Stage, case: Good, bytewise: bool) -> None:
             client.sendall(get(target=b"/canary/same"))
             assert read_answers(client)[0].body == b"GET /canary/same 0"
 
-    assert (reply.status, reply.body, tuple(reply.interim), reply.whole) == (case.status, case.body, case.interim, True)
+    assert (reply.status, reply.body, tuple(reply.interim), reply.whole) == (
+        case.status,
+        case.body,
+        case.interim,
+        True,
+    )
     assert reply.values("x-policy") == ["on"]
     assert [line for line in reply.headers if line in case.has] == list(case.has)
     assert not set(case.lacks) & {name.lower() for name, _ in reply.headers}
@@ -68,7 +73,9 @@ CUT = {
     "chunked, bad size": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\nzz\r\n"),
     "chunked, bare LF": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\n0\r\n\r\n"),
     "chunked, spill": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhelloXX\r\n0\r\n\r\n"),
-    "chunked, endless extension": ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n1;" + b"a" * 2_000_000),
+    "chunked, endless extension": ok(
+        b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n1;" + b"a" * 2_000_000
+    ),
 }
 
 
@@ -101,8 +108,20 @@ def test_reset_inside_a_body_until_close(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "reset"),
-    [(b"", False), (b"", True), (b"HTTP/1.1 200 OK\r\nX: y\r\n", False), (b"HTTP/1.1 2", True), (b"HTTP/1.1 103 E\r\n\r\n", False)],
-    ids=["2.4 nothing", "2.4 nothing, reset", "2.4 inside the head", "2.4 inside the status line, reset", "2.3 103 then the end"],
+    [
+        (b"", False),
+        (b"", True),
+        (b"HTTP/1.1 200 OK\r\nX: y\r\n", False),
+        (b"HTTP/1.1 2", True),
+        (b"HTTP/1.1 103 E\r\n\r\n", False),
+    ],
+    ids=[
+        "2.4 nothing",
+        "2.4 nothing, reset",
+        "2.4 inside the head",
+        "2.4 inside the status line, reset",
+        "2.3 103 then the end",
+    ],
 )
 def test_end_before_a_head(stage: Stage, raw: bytes, reset: bool) -> None:
     """An upstream that ends before its answer's head is whole gets the client a 502, and the request is not sent again."""

@@ -63,7 +63,11 @@ def test_upload_to_a_slow_upstream(framing: str) -> None:
             stage.origin.early = None
 
         stage.origin.early = early
-        raw = post(b"Content-Length: %d" % BIG, body=body) if framing == "length" else chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body))
+        raw = (
+            post(b"Content-Length: %d" % BIG, body=body)
+            if framing == "length"
+            else chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body))
+        )
         with stage.connect() as client:
             client.settimeout(10)
             sender = threading.Thread(target=send, args=(client, raw), daemon=True)

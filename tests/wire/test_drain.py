@@ -88,7 +88,12 @@ def test_draining_is_said_ahead() -> None:
 
 def test_idle_connections_end_at_once() -> None:
     """2.6 Connections without a request do not hold a drain up; one whose head has begun is still answered."""
-    with stage_for().running() as stage, stage.connect() as idle, stage.connect() as kept, stage.connect() as begun:
+    with (
+        stage_for().running() as stage,
+        stage.connect() as idle,
+        stage.connect() as kept,
+        stage.connect() as begun,
+    ):
         talk(kept, get())
         begun.sendall(b"GET /begun HTTP/1.1\r\n")
         stage.until(lambda: any(connection.begun for connection in stage.plane._listener.open))
@@ -129,15 +134,29 @@ def tunnel(client: socket.socket) -> bytes:
     return received.partition(b"\r\n\r\n")[2]
 
 
-@pytest.mark.parametrize("begun", [b"", b"\x01", b"\x81\x7e\x00", b"\x81\x05he"], ids=["between frames", "inside a head", "inside a long head", "inside a frame"])
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"\x01", b"\x81\x7e\x00", b"\x81\x05he"],
+    ids=["between frames", "inside a head", "inside a long head", "inside a frame"],
+)
 def test_websocket_hears_1001(begun: bytes) -> None:
     """2.6 WebSocket during drain: the client gets a close frame with 1001 at a frame's edge, and its answer reaches the service."""
-    rest = {b"": b"", b"\x01": b"\x02hi", b"\x81\x7e\x00": b"\x80" + b"x" * 128, b"\x81\x05he": b"llo"}[begun]
+    rest = {
+        b"": b"",
+        b"\x01": b"\x02hi",
+        b"\x81\x7e\x00": b"\x80" + b"x" * 128,
+        b"\x81\x05he": b"llo",
+    }[begun]
     heard = bytearray()
     go = asyncio.Event()
 
     async def script(line: Line) -> None:
-        await line.send(b"HTTP/1.1 101 S\r\n" + b"".join(value + b"\r\n" for value in GOOD_101) + b"\r\n" + begun)
+        await line.send(
+            b"HTTP/1.1 101 S\r\n"
+            + b"".join(value + b"\r\n" for value in GOOD_101)
+            + b"\r\n"
+            + begun
+        )
         await go.wait()
         await line.send(rest + b"\x81\x02no")
         heard.extend(await line.reader.read())
@@ -149,7 +168,12 @@ def test_websocket_hears_1001(begun: bytes) -> None:
             while len(received) < len(begun):
                 received += client.recv(4096)
             ended = drain(stage)
-            stage.until(lambda: any(connection.tunnel is not None and connection.tunnel._closing for connection in stage.plane._listener.open))
+            stage.until(
+                lambda: any(
+                    connection.tunnel is not None and connection.tunnel._closing
+                    for connection in stage.plane._listener.open
+                )
+            )
             stage.loop.call_soon_threadsafe(go.set)
             while not received.endswith(b"\x88\x02\x03\xe9"):
                 received += client.recv(4096)

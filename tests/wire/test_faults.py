@@ -21,7 +21,14 @@ from tests.wire.stage import Stage, read_answers, talk
 from tests.wire.test_answers import play
 
 TIGHT = {
-    "timeouts": {"header": "300ms", "body_idle": "300ms", "connect": "300ms", "response": "300ms", "idle": "300ms", "upstream_idle": "10s"},
+    "timeouts": {
+        "header": "300ms",
+        "body_idle": "300ms",
+        "connect": "300ms",
+        "response": "300ms",
+        "idle": "300ms",
+        "upstream_idle": "10s",
+    },
     "limits": {"requests": 4, "connections": 8, "upstream_connections": 2, "body": "4MiB"},
 }
 
@@ -53,13 +60,21 @@ def ended(client: socket.socket) -> bool:
 # Slow clients.
 
 
-@pytest.mark.parametrize("start", [b"G", b"GET /x HTTP/1.1\r\nHo", b"\r\nGET"], ids=["one octet", "inside a line", "behind an empty line"])
+@pytest.mark.parametrize(
+    "start",
+    [b"G", b"GET /x HTTP/1.1\r\nHo", b"\r\nGET"],
+    ids=["one octet", "inside a line", "behind an empty line"],
+)
 def test_header_stalls(tight: Stage, start: bytes) -> None:
     """2.5 Slowloris: a head that is not whole within timeouts.header is a 408, and the connection ends."""
     with tight.connect() as client:
         client.sendall(start)
         (reply,) = read_answers(client, answers=2)
-    assert (reply.status, reply.values("connection"), reply.values("x-policy")) == (408, ["close"], ["on"])
+    assert (reply.status, reply.values("connection"), reply.values("x-policy")) == (
+        408,
+        ["close"],
+        ["on"],
+    )
     tight.canary()
 
 
@@ -94,7 +109,11 @@ def test_idle_connection(tight: Stage, first: bytes) -> None:
         assert ended(client)
 
 
-@pytest.mark.parametrize("request_", [post(b"Content-Length: 50", body=b"hello"), chunked(b"5\r\nhello\r\n")], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    "request_",
+    [post(b"Content-Length: 50", body=b"hello"), chunked(b"5\r\nhello\r\n")],
+    ids=["length", "chunked"],
+)
 def test_body_stalls(tight: Stage, request_: bytes) -> None:
     """2.5 Slow body: a body that stalls is a 408, and the upstream never sees the request whole."""
     assert [reply.status for reply in tight.talk(request_, method="POST", answers=2)] == [408]
@@ -138,7 +157,15 @@ def test_no_answer_to_an_upload(tight: Stage) -> None:
         assert time.monotonic() - started > 0.2
 
 
-@pytest.mark.parametrize("raw", [ok(b"Content-Length: 10", body=b"hello"), ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n"), ok(body=b"hello")], ids=["length", "chunked", "until close"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        ok(b"Content-Length: 10", body=b"hello"),
+        ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n"),
+        ok(body=b"hello"),
+    ],
+    ids=["length", "chunked", "until close"],
+)
 def test_body_of_the_answer_stalls(tight: Stage, raw: bytes) -> None:
     """2.4 Hang: an answer that stalls is cut so that the client sees it."""
 
@@ -176,7 +203,9 @@ def test_refused(tight: Stage) -> None:
     """2.4 Connect refused: 502 at once, counted by its reason."""
     with socket.socket() as held, contextlib.ExitStack() as stack:
         held.bind(("127.0.0.1", 0))  # and never listening
-        stage = stack.enter_context(Stage(TIGHT, upstream=f"http://127.0.0.1:{held.getsockname()[1]}").running())
+        stage = stack.enter_context(
+            Stage(TIGHT, upstream=f"http://127.0.0.1:{held.getsockname()[1]}").running()
+        )
         (reply,) = stage.talk(get())
         assert (reply.status, reply.values("x-policy")) == (502, ["on"])
         assert stage.count("sidecar_upstream_errors_total", "refused") == 1
@@ -186,7 +215,9 @@ def test_refused(tight: Stage) -> None:
 
 def test_dns() -> None:
     """2.4 DNS failure: 502, counted by its reason."""
-    with Stage({"timeouts": {"connect": "8s"}}, upstream="http://no-such-name.invalid:80").running() as stage:
+    with Stage(
+        {"timeouts": {"connect": "8s"}}, upstream="http://no-such-name.invalid:80"
+    ).running() as stage:
         assert stage.talk(get())[0].status == 502
         assert stage.count("sidecar_upstream_errors_total", "dns") == 1
 
@@ -323,7 +354,9 @@ def test_client_disconnects(tight: Stage, phase: str) -> None:
 
     tight.origin.script = tight.origin.early = script
     aborts = tight.count("sidecar_client_aborts_total")
-    errors = sum(tight.count("sidecar_upstream_errors_total", reason) for reason in ("closed", "truncated"))
+    errors = sum(
+        tight.count("sidecar_upstream_errors_total", reason) for reason in ("closed", "truncated")
+    )
     with tight.connect() as client:
         client.sendall(post(b"Content-Length: 10", body=b"x") if phase == "upload" else get())
         time.sleep(0.1)
@@ -332,7 +365,13 @@ def test_client_disconnects(tight: Stage, phase: str) -> None:
     tight.origin.forget()
     tight.canary()
     assert tight.count("sidecar_client_aborts_total") == aborts + 1
-    assert sum(tight.count("sidecar_upstream_errors_total", reason) for reason in ("closed", "truncated")) == errors
+    assert (
+        sum(
+            tight.count("sidecar_upstream_errors_total", reason)
+            for reason in ("closed", "truncated")
+        )
+        == errors
+    )
 
 
 def test_half_closed_client(stage: Stage) -> None:
@@ -348,14 +387,28 @@ def test_half_closed_client(stage: Stage) -> None:
 
 def test_nothing_is_left(stage: Stage) -> None:
     """After all kinds of ends no request, connection, task or deadline is left."""
-    for data in (get(), post(b"Content-Length: 5", body=b"hello"), chunked(b"5\r\nhello\r\n0\r\n\r\n"), b"\0", get(b"Connection: close") + SMUGGLED):
+    for data in (
+        get(),
+        post(b"Content-Length: 5", body=b"hello"),
+        chunked(b"5\r\nhello\r\n0\r\n\r\n"),
+        b"\0",
+        get(b"Connection: close") + SMUGGLED,
+    ):
         stage.talk(data, method="POST")
     stage.settle()
 
     async def tasks() -> list[str]:
         await asyncio.sleep(0.05)
-        names = [repr(task.get_coro()) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        return [name for name in names if "sidecar" in name or "Downstream" in name or "Exchange" in name]
+        names = [
+            repr(task.get_coro())
+            for task in asyncio.all_tasks()
+            if task is not asyncio.current_task()
+        ]
+        return [
+            name
+            for name in names
+            if "sidecar" in name or "Downstream" in name or "Exchange" in name
+        ]
 
     assert stage.call(tasks()) == []
     assert dict(stage.plane._context.deadlines._entries) == {}

@@ -12,6 +12,9 @@ from tests.wire.fuzz import run
 
 def test_fuzz() -> None:
     """No exception, hang, desync or smuggled request in any round."""
-    report = run(float(os.environ.get("SIDECAR_FUZZ_SECONDS", "3")), seed=int(os.environ.get("SIDECAR_FUZZ_SEED", "20")))
+    report = run(
+        float(os.environ.get("SIDECAR_FUZZ_SECONDS", "3")),
+        seed=int(os.environ.get("SIDECAR_FUZZ_SEED", "20")),
+    )
     assert report.failures == []
     assert min(report.rounds, report.answers, report.reached) > 5

@@ -36,7 +36,10 @@ def test_one_revision_for_each_request() -> None:
             writer.close()
 
         async def swap() -> None:
-            snapshots = [active_for(TWO.format(number), stage.telemetry, f"r{number}") for number in range(10)]
+            snapshots = [
+                active_for(TWO.format(number), stage.telemetry, f"r{number}")
+                for number in range(10)
+            ]
             for number in range(1000):
                 stage.active = snapshots[number % 10]
                 await asyncio.sleep(0)
@@ -67,7 +70,11 @@ def test_revision_of_a_request_in_flight(stage: Stage) -> None:
         with stage.connect() as client:
             client.sendall(get())
             stage.until(lambda: bool(stage.origin.requests))
-            stage.active = active_for("version: 1\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value: new}\n", stage.telemetry, "r2")
+            stage.active = active_for(
+                "version: 1\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value: new}\n",
+                stage.telemetry,
+                "r2",
+            )
             stage.loop.call_soon_threadsafe(held.set)
             assert read_answers(client)[0].values("x-policy") == ["on"]
             client.sendall(get(target=b"/canary/x"))
@@ -89,7 +96,10 @@ def test_report_only_changes_no_octet() -> None:
             while len(received) < len(raw):
                 received += client.recv(4096)
         assert received == raw
-        assert stage.count("sidecar_violations_total", "default", "mark", "missing", "report-only") == 1
+        assert (
+            stage.count("sidecar_violations_total", "default", "mark", "missing", "report-only")
+            == 1
+        )
         assert [json.loads(line)["event"] for line in stage.events.lines] == ["header.would_change"]
 
 
@@ -100,14 +110,31 @@ def test_no_secret_is_told(stage: Stage) -> None:
     """2.6 Secrets in logs: what clients and upstreams send in cookies, queries, credentials, bodies and broken lines is in no line."""
     stage.events.lines.clear()
     stage.origin.script = play(sized(b"Set-Cookie: id=" + SECRET, b"X-Key: " + SECRET))
-    stage.talk(get(b"Cookie: id=" + SECRET, b"Authorization: Bearer " + SECRET, target=b"/x?token=" + SECRET))
+    stage.talk(
+        get(
+            b"Cookie: id=" + SECRET,
+            b"Authorization: Bearer " + SECRET,
+            target=b"/x?token=" + SECRET,
+        )
+    )
     stage.talk(post(b"Content-Length: 13", body=SECRET), method="POST")
-    for line in (b"Cookie : " + SECRET, SECRET + b"\0: x", b"X: \x01" + SECRET, b"Content-Length: " + SECRET, b"Transfer-Encoding: " + SECRET, b"Host: " + SECRET):
+    for line in (
+        b"Cookie : " + SECRET,
+        SECRET + b"\0: x",
+        b"X: \x01" + SECRET,
+        b"Content-Length: " + SECRET,
+        b"Transfer-Encoding: " + SECRET,
+        b"Host: " + SECRET,
+    ):
         stage.talk(get(line))
     stage.talk(get(target=b"/#" + SECRET))
     stage.talk(get(method=SECRET))
     stage.talk(chunked(SECRET + b"\r\n"), method="POST")
-    for raw in (b"HTTP/1.1 200 OK\r\nX : " + SECRET + b"\r\n\r\n", SECRET + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: " + SECRET + b"\r\n\r\n"):
+    for raw in (
+        b"HTTP/1.1 200 OK\r\nX : " + SECRET + b"\r\n\r\n",
+        SECRET + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + SECRET + b"\r\n\r\n",
+    ):
         stage.origin.script = play(raw)
         stage.talk(get())
     told = stage.events.lines + stage.complaints
@@ -135,7 +162,13 @@ def test_series_do_not_grow(stage: Stage) -> None:
     stage.talk(b"\0")
     before = stage.telemetry.metrics.render().count(b"\n")
     for number in range(40):
-        stage.talk(get(target=b"/%d" % number, host=b"Host: h%d" % number, method=random.Random(number).choice([b"PROPFIND", b"LINK", b"BREW", b"M-SEARCH"])))
+        stage.talk(
+            get(
+                target=b"/%d" % number,
+                host=b"Host: h%d" % number,
+                method=random.Random(number).choice([b"PROPFIND", b"LINK", b"BREW", b"M-SEARCH"]),
+            )
+        )
     assert stage.telemetry.metrics.render().count(b"\n") == before
 
 
@@ -148,7 +181,9 @@ def test_loop() -> None:
         assert stage.count("sidecar_rejected_requests_total", "loop") == 1
 
 
-@pytest.mark.parametrize(("setting", "sent"), [("pass", "a"), ("rewrite", None), ("www.example", "www.example")])
+@pytest.mark.parametrize(
+    ("setting", "sent"), [("pass", "a"), ("rewrite", None), ("www.example", "www.example")]
+)
 def test_host(setting: str, sent: str | None) -> None:
     """The upstream gets the client's Host, its own, or a fixed one; the client's is told in X-Forwarded-Host."""
     with Stage({"forwarding": {"host": setting}}).running() as stage:
@@ -161,10 +196,19 @@ def test_host(setting: str, sent: str | None) -> None:
 def test_trusted_peer() -> None:
     """Through the socket: a trusted peer's chain, scheme and request id are believed."""
     with Stage({"forwarding": {"trusted": ["127.0.0.0/8"]}}).running() as stage:
-        stage.talk(get(b"X-Forwarded-For: 6.6.6.6, 198.51.100.1", b"X-Forwarded-Proto: https", b"X-Request-ID: abc"))
+        stage.talk(
+            get(
+                b"X-Forwarded-For: 6.6.6.6, 198.51.100.1",
+                b"X-Forwarded-Proto: https",
+                b"X-Request-ID: abc",
+            )
+        )
         (seen,) = stage.origin.requests
         assert seen.values("x-forwarded-for") == ["198.51.100.1, 127.0.0.1"]
-        assert (seen.values("x-forwarded-proto"), seen.values("x-request-id")) == (["https"], ["abc"])
+        assert (seen.values("x-forwarded-proto"), seen.values("x-request-id")) == (
+            ["https"],
+            ["abc"],
+        )
 
 
 def test_head_is_answered_without_a_body(stage: Stage) -> None:

@@ -22,7 +22,11 @@ def ways(table: dict[str, T], raw: Callable[[T], bytes]) -> pytest.MarkDecorator
     return pytest.mark.parametrize(
         ("case", "bytewise"),
         [pytest.param(case, False, id=f"{name}, whole") for name, case in table.items()]
-        + [pytest.param(case, True, id=f"{name}, octets") for name, case in table.items() if len(raw(case)) <= 3000 and "waits" not in name],
+        + [
+            pytest.param(case, True, id=f"{name}, octets")
+            for name, case in table.items()
+            if len(raw(case)) <= 3000 and "waits" not in name
+        ],
     )
 
 
@@ -40,7 +44,11 @@ def test_refused(stage: Stage, case: tuple[bytes, int], bytewise: bool) -> None:
     assert replies[0].values("server") == []
     assert replies[0].version == "1.1"
     stage.canary()
-    assert [request.target for request in stage.origin.requests if not request.target.startswith("/canary")] == []
+    assert [
+        request.target
+        for request in stage.origin.requests
+        if not request.target.startswith("/canary")
+    ] == []
     assert sum(line.count('"request.rejected"') for line in stage.events.lines) == before + 1
 
 
@@ -56,7 +64,12 @@ def test_passed(stage: Stage, case: Passed, bytewise: bool) -> None:
     assert [line for line in seen.headers if line in case.has] == list(case.has)
     names = [name.lower() for name, _ in seen.headers]
     assert not set(case.lacks) & set(names)
-    assert len(seen.values("host")) == len(seen.values("x-forwarded-for")) == len(seen.values("x-request-id")) == 1
+    assert (
+        len(seen.values("host"))
+        == len(seen.values("x-forwarded-for"))
+        == len(seen.values("x-request-id"))
+        == 1
+    )
     assert len([name for name in names if name in ("content-length", "transfer-encoding")]) <= 1
     stage.canary()
     assert stage.origin.errors == []

@@ -18,7 +18,11 @@ from tests.wire.test_answers import play
 
 
 def targets(stage: Stage) -> list[str]:
-    return [request.target for request in stage.origin.requests if not request.target.startswith("/canary")]
+    return [
+        request.target
+        for request in stage.origin.requests
+        if not request.target.startswith("/canary")
+    ]
 
 
 @pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "octets"])
@@ -44,7 +48,15 @@ def test_pipelining_more_than_is_held(stage: Stage) -> None:
     assert [reply.body for reply in replies] == [b"GET /%d 0" % number for number in range(200)]
 
 
-@pytest.mark.parametrize("bad", [b"GET /2 HTTP/1.1\r\nHost : a\r\n\r\n", post(b"Content-Length: 1", b"Transfer-Encoding: chunked"), b"\0"], ids=["malformed", "CL.TE", "NUL"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"GET /2 HTTP/1.1\r\nHost : a\r\n\r\n",
+        post(b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+        b"\0",
+    ],
+    ids=["malformed", "CL.TE", "NUL"],
+)
 def test_bad_second(stage: Stage, bad: bytes) -> None:
     """2.1 Pipelining: the first answer stands, a bad second request is refused, and nothing behind it is read."""
     replies = stage.talk(get(target=b"/1") + bad + SMUGGLED, answers=3)
@@ -74,7 +86,11 @@ def test_trailer_never_reaches_the_next_request(stage: Stage) -> None:
     assert stage.origin.requests[1].values("x-last") == []
 
 
-@pytest.mark.parametrize("behind", [get(target=b"/2"), get(target=b"/2")[:20], b"\r\n" + get(target=b"/2")], ids=["whole", "part", "empty line first"])
+@pytest.mark.parametrize(
+    "behind",
+    [get(target=b"/2"), get(target=b"/2")[:20], b"\r\n" + get(target=b"/2")],
+    ids=["whole", "part", "empty line first"],
+)
 def test_pipelined_behind_trailers(stage: Stage, behind: bytes) -> None:
     """2.1 Trailers: what is pipelined behind a chunked request is not served, so that no trailer can reach it."""
     replies = stage.talk(EVIL + behind, method="POST", answers=2)
@@ -91,7 +107,9 @@ def test_trailer_behind_a_pipelined_request(stage: Stage) -> None:
         send(client, get(target=b"/2"))
         read_answers(client)
     assert targets(stage)[:2] == ["/1", "/x"]
-    assert [request.values("x-last") for request in stage.origin.requests] == [[]] * len(stage.origin.requests)
+    assert [request.values("x-last") for request in stage.origin.requests] == [[]] * len(
+        stage.origin.requests
+    )
 
 
 def test_many_chunked_requests_on_one_connection(stage: Stage) -> None:
@@ -105,7 +123,12 @@ def test_many_chunked_requests_on_one_connection(stage: Stage) -> None:
 @pytest.mark.parametrize("token", [b"h2c", b"foo", b"websocket"])
 def test_octets_behind_an_upgrade(stage: Stage, token: bytes) -> None:
     """2.3 Premature or unknown Upgrade: octets behind it are never taken for a request, however they are cut."""
-    first = get(b"Connection: Upgrade", b"Upgrade: " + token, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", target=b"/1")
+    first = get(
+        b"Connection: Upgrade",
+        b"Upgrade: " + token,
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        target=b"/1",
+    )
     hidden = post(b"Content-Length: %d" % len(SMUGGLED), target=b"/2")
     with stage.connect() as client:
         client.sendall(first + hidden)
@@ -125,12 +148,16 @@ def test_http10_keep_alive(stage: Stage) -> None:
         client.sendall(asked + asked)
         replies = read_answers(client, answers=2)
     assert [reply.values("connection") for reply in replies] == [["keep-alive"], ["keep-alive"]]
-    assert [reply.values("connection") for reply in stage.talk(get(version=b"HTTP/1.0"), answers=2)] == [["close"]]
+    assert [
+        reply.values("connection") for reply in stage.talk(get(version=b"HTTP/1.0"), answers=2)
+    ] == [["close"]]
 
 
 def test_http10_gets_no_chunks_and_no_interim(stage: Stage) -> None:
     """2.2 HTTP/1.0: a chunked answer ends with the connection, and a 103 is not passed."""
-    stage.origin.script = play(b"HTTP/1.1 103 E\r\n\r\n" + ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n"))
+    stage.origin.script = play(
+        b"HTTP/1.1 103 E\r\n\r\n" + ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n")
+    )
     with stage.connect() as client:
         client.sendall(get(version=b"HTTP/1.0"))
         received = b""
@@ -144,7 +171,9 @@ def test_http10_gets_no_chunks_and_no_interim(stage: Stage) -> None:
 @pytest.mark.parametrize(("value", "status", "reached"), [("0", 204, 0), ("5", 200, 1)])
 def test_max_forwards(stage: Stage, value: str, status: int, reached: int) -> None:
     """2.2 Methods: OPTIONS with Max-Forwards: 0 ends here (RFC 9110 section 7.6.2); another is passed on, one less."""
-    reply = stage.talk(get(b"Max-Forwards: " + value.encode(), method=b"OPTIONS"), method="OPTIONS")[0]
+    reply = stage.talk(
+        get(b"Max-Forwards: " + value.encode(), method=b"OPTIONS"), method="OPTIONS"
+    )[0]
     assert (reply.status, len(stage.origin.requests)) == (status, reached)
     if reached:
         assert stage.origin.requests[0].values("max-forwards") == ["4"]
@@ -187,7 +216,11 @@ def test_client_that_does_not_wait(stage: Stage) -> None:
     assert time.monotonic() - started < 0.8
 
 
-@pytest.mark.parametrize("request_", [UPLOAD, post(b"Content-Length: 500000", body=b"x" * 1000 + SMUGGLED)], ids=["2.3 instead of 100", "2.1 inside the body"])
+@pytest.mark.parametrize(
+    "request_",
+    [UPLOAD, post(b"Content-Length: 500000", body=b"x" * 1000 + SMUGGLED)],
+    ids=["2.3 instead of 100", "2.1 inside the body"],
+)
 def test_early_answer(stage: Stage, request_: bytes) -> None:
     """An answer ahead of the body is relayed; neither connection carries another request."""
 
@@ -209,7 +242,9 @@ def test_no_continue_inside_an_answer(stage: Stage) -> None:
     """2.3 Expect: once the final answer has begun, no 100 is sent into it, however long it takes."""
 
     async def early(line: Line) -> None:
-        await line.send(ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n", start=b"HTTP/1.1 401 U\r\n"))
+        await line.send(
+            ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n", start=b"HTTP/1.1 401 U\r\n")
+        )
         await asyncio.sleep(1.2)
         await line.send(b"0\r\n\r\n")
 
@@ -247,7 +282,10 @@ def _dies_when_reused(line: Line):
     return script
 
 
-@pytest.mark.parametrize(("method", "status", "sent"), [("GET", 200, 2), ("HEAD", 200, 2), ("DELETE", 200, 2), ("POST", 502, 1), ("PATCH", 502, 1)])
+@pytest.mark.parametrize(
+    ("method", "status", "sent"),
+    [("GET", 200, 2), ("HEAD", 200, 2), ("DELETE", 200, 2), ("POST", 502, 1), ("PATCH", 502, 1)],
+)
 def test_retry(stage: Stage, method: str, status: int, sent: int) -> None:
     """2.4 Premature close: a bodiless idempotent request on a kept connection goes once more, on a new one; no other does."""
 
@@ -276,7 +314,9 @@ def test_no_retry_with_a_body(stage: Stage) -> None:
 
     stage.origin.script = first
     stage.talk(get(target=b"/warm"))
-    replies = stage.talk(post(b"Content-Length: 1", body=b"x").replace(b"POST", b"PUT"), method="PUT")
+    replies = stage.talk(
+        post(b"Content-Length: 1", body=b"x").replace(b"POST", b"PUT"), method="PUT"
+    )
     assert [reply.status for reply in replies] == [502]
     assert targets(stage) == ["/warm", "/x"]
 

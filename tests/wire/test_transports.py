@@ -94,7 +94,10 @@ def test_a_certificate_is_followed(folder: Path, tmp_path: Path) -> None:
 
 def test_large_bodies_over_tls(folder: Path) -> None:
     """Bodies pass whole through TLS in both directions, and a refused upload's answer arrives."""
-    settings = {"tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}, "limits": {"body": "8MiB"}}
+    settings = {
+        "tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")},
+        "limits": {"body": "8MiB"},
+    }
     body = os.urandom(1 << 20) * 5
     with Stage(settings).running() as stage:
         stage.origin.script = play(ok(b"Content-Length: %d" % len(body), body=body))
@@ -108,7 +111,10 @@ def test_large_bodies_over_tls(folder: Path) -> None:
 
 def test_bad_handshakes(folder: Path) -> None:
     """What is no TLS, stalls in its handshake or breaks off ends without a word, and others are served."""
-    settings = {"tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")}, "timeouts": {"header": "300ms"}}
+    settings = {
+        "tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")},
+        "timeouts": {"header": "300ms"},
+    }
     with Stage(settings).running() as stage:
         for start in (get(), b"\x16\x03\x01\x02\x00", b"", os.urandom(300)):
             with stage.connect() as client:
@@ -128,24 +134,46 @@ def over_tls(folder: Path, **tls: str) -> Stage:
     context.load_verify_locations(folder / "two.test.pem")
     context.verify_mode = ssl.CERT_REQUIRED
     port = free_port()
-    return Stage({"tls": tls}, upstream=f"https://127.0.0.1:{port}", origin=Origin(options={"ssl": context, "port": port}))
+    return Stage(
+        {"tls": tls},
+        upstream=f"https://127.0.0.1:{port}",
+        origin=Origin(options={"ssl": context, "port": port}),
+    )
 
 
 def test_https_upstream(folder: Path) -> None:
     """An https upstream is verified against our authorities and shown our certificate; its answers pass as others do."""
-    client = {"upstream_certificate": str(folder / "two.test.pem"), "upstream_key": str(folder / "two.test.key")}
+    client = {
+        "upstream_certificate": str(folder / "two.test.pem"),
+        "upstream_key": str(folder / "two.test.key"),
+    }
     with over_tls(folder, upstream_ca=str(folder / "one.test.pem"), **client).running() as stage:
         for _ in range(3):
-            assert stage.talk(chunked(b"5\r\nhello\r\n0\r\n\r\n"), method="POST")[0].body == b"POST /x 5"
+            assert (
+                stage.talk(chunked(b"5\r\nhello\r\n0\r\n\r\n"), method="POST")[0].body
+                == b"POST /x 5"
+            )
         assert stage.origin.connections == 1
-    with over_tls(folder, upstream_ca=str(folder / "one.test.pem"), upstream_name="one.test", **client).running() as stage:
+    with over_tls(
+        folder, upstream_ca=str(folder / "one.test.pem"), upstream_name="one.test", **client
+    ).running() as stage:
         assert stage.talk(get())[0].status == 200
 
 
-@pytest.mark.parametrize("tls", [{}, {"upstream_ca": "two.test.pem"}, {"upstream_ca": "one.test.pem", "upstream_name": "other.test"}], ids=["system", "another", "name"])
+@pytest.mark.parametrize(
+    "tls",
+    [
+        {},
+        {"upstream_ca": "two.test.pem"},
+        {"upstream_ca": "one.test.pem", "upstream_name": "other.test"},
+    ],
+    ids=["system", "another", "name"],
+)
 def test_https_upstream_that_is_not_trusted(folder: Path, tls: dict[str, str]) -> None:
     """An upstream whose certificate is not right is a 502, counted as tls; nothing of the request reaches it."""
-    right = {key: str(folder / value) if value.endswith(".pem") else value for key, value in tls.items()}
+    right = {
+        key: str(folder / value) if value.endswith(".pem") else value for key, value in tls.items()
+    }
     with over_tls(folder, **right).running() as stage:
         assert stage.talk(get(b"Cookie: secret=1"))[0].status == 502
         assert stage.count("sidecar_upstream_errors_total", "tls") == 1
@@ -155,7 +183,9 @@ def test_https_upstream_that_is_not_trusted(folder: Path, tls: dict[str, str]) -
 def test_unix_sockets(tmp_path: Path) -> None:
     """Upstream and listener may be Unix sockets."""
     origin = Origin(options={"path": tmp_path / "up"})
-    with Stage(origin=origin, upstream=f"unix:{tmp_path}/up", listen=f"unix:{tmp_path}/in").running() as stage:
+    with Stage(
+        origin=origin, upstream=f"unix:{tmp_path}/up", listen=f"unix:{tmp_path}/in"
+    ).running() as stage:
         assert stage.bound == f"unix:{tmp_path}/in"
         assert stage.call(stage.plane.upstream_reachable())
         assert stage.talk(get())[0].body == b"GET /x 0"
@@ -171,16 +201,23 @@ REPORTS = b"/.well-known/sidecar/reports"
 @pytest.fixture(scope="module")
 def reporting() -> Iterator[Stage]:
     taken: list[tuple[bytes, str]] = []
-    with Stage({"reports": {"enabled": True, "body": "1KiB"}}, reports=lambda key, body, media, client, agent: taken.append((body, media))).running() as stage:
+    with Stage(
+        {"reports": {"enabled": True, "body": "1KiB"}},
+        reports=lambda key, body, media, client, agent: taken.append((body, media)),
+    ).running() as stage:
         stage.taken = taken
         yield stage
 
 
-@pytest.mark.parametrize("media", [b"application/csp-report", b"application/reports+json; charset=utf-8"])
+@pytest.mark.parametrize(
+    "media", [b"application/csp-report", b"application/reports+json; charset=utf-8"]
+)
 def test_report(reporting: Stage, media: bytes) -> None:
     """2.6 Report endpoint: a report is handed on, answered 204, and never reaches the upstream."""
     reporting.taken.clear()
-    request = post(b"Content-Type: " + media, b"Content-Length: 2", body=b"{}", target=REPORTS + b"?a=b")
+    request = post(
+        b"Content-Type: " + media, b"Content-Length: 2", body=b"{}", target=REPORTS + b"?a=b"
+    )
     (reply,) = reporting.talk(request, method="POST")
     assert (reply.status, reply.values("x-policy")) == (204, ["on"])
     assert reporting.taken == [(b"{}", media.partition(b";")[0].decode())]
@@ -193,8 +230,24 @@ def test_report(reporting: Stage, media: bytes) -> None:
         (get(target=REPORTS), 405),
         (post(b"Content-Length: 2", body=b"{}", target=REPORTS), 415),
         (post(b"Content-Type: text/plain", b"Content-Length: 2", body=b"{}", target=REPORTS), 415),
-        (post(b"Content-Type: application/csp-report", b"Content-Length: 5000", body=b"x" * 5000, target=REPORTS), 413),
-        (post(b"Content-Type: application/csp-report", b"Transfer-Encoding: chunked", body=b"1000\r\n" + b"x" * 4096 + b"\r\n0\r\n\r\n", target=REPORTS), 413),
+        (
+            post(
+                b"Content-Type: application/csp-report",
+                b"Content-Length: 5000",
+                body=b"x" * 5000,
+                target=REPORTS,
+            ),
+            413,
+        ),
+        (
+            post(
+                b"Content-Type: application/csp-report",
+                b"Transfer-Encoding: chunked",
+                body=b"1000\r\n" + b"x" * 4096 + b"\r\n0\r\n\r\n",
+                target=REPORTS,
+            ),
+            413,
+        ),
     ],
     ids=["GET", "no type", "wrong type", "too large", "too large, chunked"],
 )
@@ -219,7 +272,13 @@ def test_c_parser_is_demanded() -> None:
     """The pure-Python parser is refused at start, with the cure."""
     require_c_parser()
     code = "from sidecar.proxy import require_c_parser; require_c_parser()"
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode != 0
     assert "unset AIOHTTP_NO_EXTENSIONS" in done.stderr
 
@@ -250,6 +309,11 @@ print("recovered")
 
 def test_descriptors_run_out() -> None:
     """2.5 FD exhaustion: the process lives through it and serves again."""
-    done = subprocess.run([sys.executable, "-c", DESCRIPTORS], capture_output=True, text=True, timeout=PATIENCE * 3, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DESCRIPTORS],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 3,
+        check=False,
+    )
     assert done.stdout == "recovered\n", done.stderr
-

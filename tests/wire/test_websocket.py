@@ -23,7 +23,12 @@ from tests.wire.requests_refused import SMUGGLED, get
 from tests.wire.stage import POLICY, Stage, active_for, read_answers
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
-HANDSHAKE = (b"Connection: keep-alive, Upgrade", b"Upgrade: WebSocket", b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: " + KEY)
+HANDSHAKE = (
+    b"Connection: keep-alive, Upgrade",
+    b"Upgrade: WebSocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: " + KEY,
+)
 ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
 
 
@@ -48,7 +53,13 @@ def _answer(socket: ServerConnection) -> None:
 
 @pytest.fixture(scope="module")
 def tunnel_stage() -> Iterator[Stage]:
-    with serve(_serve, "127.0.0.1", 0, max_size=1 << 22, select_subprotocol=lambda _, offered: "chat" if "chat" in offered else None) as server:
+    with serve(
+        _serve,
+        "127.0.0.1",
+        0,
+        max_size=1 << 22,
+        select_subprotocol=lambda _, offered: "chat" if "chat" in offered else None,
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
         settings = {"timeouts": {"tunnel_idle": "1s"}, "limits": {"tunnels": 2}}
@@ -64,13 +75,19 @@ def _open(stage: Stage, **options: object) -> ClientConnection:
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])
-@pytest.mark.parametrize("message", ["text", b"octets", "", "x" * (1 << 20), os.urandom(1 << 20)], ids=["text", "octets", "empty", "1 MiB text", "1 MiB octets"])
+@pytest.mark.parametrize(
+    "message",
+    ["text", b"octets", "", "x" * (1 << 20), os.urandom(1 << 20)],
+    ids=["text", "octets", "empty", "1 MiB text", "1 MiB octets"],
+)
 def test_messages(tunnel_stage: Stage, message: str | bytes, compression: str | None) -> None:
     """Messages of any kind and size pass both ways, with permessage-deflate negotiated end to end or not."""
     with _open(tunnel_stage, compression=compression) as client:
         client.send(message)
         assert client.recv(timeout=5) == message
-        assert [extension.name for extension in client.protocol.extensions] == (["permessage-deflate"] if compression else [])
+        assert [extension.name for extension in client.protocol.extensions] == (
+            ["permessage-deflate"] if compression else []
+        )
 
 
 def test_fragments_and_control_frames(tunnel_stage: Stage) -> None:
@@ -109,7 +126,9 @@ def test_swap_in_the_middle(tunnel_stage: Stage) -> None:
     """A hundred changes of policy cost an open tunnel no message; an ordinary answer has the new policy."""
     with _open(tunnel_stage) as client:
         for number in range(100):
-            tunnel_stage.active = active_for(POLICY.replace("'on'", f"'{number}'"), tunnel_stage.telemetry, f"r{number}")
+            tunnel_stage.active = active_for(
+                POLICY.replace("'on'", f"'{number}'"), tunnel_stage.telemetry, f"r{number}"
+            )
             client.send(str(number))
             assert client.recv(timeout=5) == str(number)
         assert tunnel_stage.talk(get())[0].values("x-policy") == ["99"]
@@ -151,12 +170,19 @@ def test_many_small_messages(tunnel_stage: Stage) -> None:
     with _open(tunnel_stage) as client:
         for number in range(2000):
             client.send(str(number))
-        assert [client.recv(timeout=5) for _ in range(2000)] == [str(number) for number in range(2000)]
+        assert [client.recv(timeout=5) for _ in range(2000)] == [
+            str(number) for number in range(2000)
+        ]
 
 
 def _upgrade(*lines: bytes, tail: bytes = b""):
     async def script(line: Line) -> None:
-        await line.send(b"HTTP/1.1 101 Switching Protocols\r\n" + b"".join(value + b"\r\n" for value in lines) + b"\r\n" + tail)
+        await line.send(
+            b"HTTP/1.1 101 Switching Protocols\r\n"
+            + b"".join(value + b"\r\n" for value in lines)
+            + b"\r\n"
+            + tail
+        )
         if line.request is not None and b"hold" in tail:
             await line.reader.read()
 
@@ -168,8 +194,20 @@ GOOD_101 = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Accep
 
 @pytest.mark.parametrize(
     "lines",
-    [GOOD_101[1:], GOOD_101[:2], (*GOOD_101[:2], b"Sec-WebSocket-Accept: AAAA"), (GOOD_101[0], b"Upgrade: h2c", GOOD_101[2]), (*GOOD_101, GOOD_101[2])],
-    ids=["2.3 no Connection", "2.3 no Accept", "2.3 wrong Accept", "2.3 another protocol", "2.3 Accept twice"],
+    [
+        GOOD_101[1:],
+        GOOD_101[:2],
+        (*GOOD_101[:2], b"Sec-WebSocket-Accept: AAAA"),
+        (GOOD_101[0], b"Upgrade: h2c", GOOD_101[2]),
+        (*GOOD_101, GOOD_101[2]),
+    ],
+    ids=[
+        "2.3 no Connection",
+        "2.3 no Accept",
+        "2.3 wrong Accept",
+        "2.3 another protocol",
+        "2.3 Accept twice",
+    ],
 )
 def test_wrong_101(stage: Stage, lines: tuple[bytes, ...]) -> None:
     """A 101 that does not answer this handshake is our 502, and no octet becomes a tunnel's."""
@@ -186,7 +224,11 @@ def test_octets_around_the_handshake(stage: Stage) -> None:
     got = bytearray()
 
     async def script(line: Line) -> None:
-        await line.send(b"HTTP/1.1 101 S\r\n" + b"".join(value + b"\r\n" for value in GOOD_101) + b"\r\n\x81\x02hi")
+        await line.send(
+            b"HTTP/1.1 101 S\r\n"
+            + b"".join(value + b"\r\n" for value in GOOD_101)
+            + b"\r\n\x81\x02hi"
+        )
         got.extend(await line.reader.readexactly(5))
         await line.send(b"\x88\x00")
         line.writer.close()

@@ -13,11 +13,23 @@ from pathlib import Path
 
 from tests.browser.presets.sites.content import PICTURE
 
-HOSTS = ("cdn.jsdelivr.net", "fastapi.tiangolo.com", "fonts.googleapis.com", "fonts.gstatic.com", "cdn.redoc.ly")
+HOSTS = (
+    "cdn.jsdelivr.net",
+    "fastapi.tiangolo.com",
+    "fonts.googleapis.com",
+    "fonts.gstatic.com",
+    "cdn.redoc.ly",
+)
 _FILES = {
-    "/npm/swagger-ui-dist@5/swagger-ui-bundle.js": ("text/javascript", "swagger-ui-dist/swagger-ui-bundle.js"),
+    "/npm/swagger-ui-dist@5/swagger-ui-bundle.js": (
+        "text/javascript",
+        "swagger-ui-dist/swagger-ui-bundle.js",
+    ),
     "/npm/swagger-ui-dist@5/swagger-ui.css": ("text/css", "swagger-ui-dist/swagger-ui.css"),
-    "/npm/redoc@2/bundles/redoc.standalone.js": ("text/javascript", "redoc/bundles/redoc.standalone.js"),
+    "/npm/redoc@2/bundles/redoc.standalone.js": (
+        "text/javascript",
+        "redoc/bundles/redoc.standalone.js",
+    ),
 }
 _FONTS = '@font-face { font-family: "Montserrat"; src: url(https://fonts.gstatic.com/s/montserrat.woff2) format("woff2"); }\n'
 
@@ -29,7 +41,11 @@ class _Handler(BaseHTTPRequestHandler):
         host, path = self.headers["Host"], self.path.partition("?")[0]
         if host == "cdn.jsdelivr.net" and path in _FILES:
             media, name = _FILES[path]
-            folder = importlib.resources.files("drf_spectacular_sidecar") / "static" / "drf_spectacular_sidecar"
+            folder = (
+                importlib.resources.files("drf_spectacular_sidecar")
+                / "static"
+                / "drf_spectacular_sidecar"
+            )
             self._answer(media, (folder / name).read_bytes())
         elif host == "fonts.googleapis.com":
             self._answer("text/css", _FONTS.encode())
@@ -42,7 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, media: str, body: bytes) -> None:
         self.send_response(200)
-        for name, value in (("Content-Type", media), ("Content-Length", str(len(body))), ("Access-Control-Allow-Origin", "*")):
+        for name, value in (
+            ("Content-Type", media),
+            ("Content-Length", str(len(body))),
+            ("Access-Control-Allow-Origin", "*"),
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -60,7 +80,9 @@ class Cdn:
         context.load_cert_chain(certificate, key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}
+        )
         self._thread.start()
 
     def close(self) -> None:

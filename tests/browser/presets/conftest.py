@@ -18,9 +18,33 @@ from tests.e2e.processes import Child, until
 from tests.e2e.running import Sidecar
 
 SERVERS = {
-    "fastapi": ("-m", "uvicorn", "--port", "0", "--no-access-log", "--proxy-headers", "tests.browser.presets.sites.fastapi_site:app"),
-    "flask": ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf", "tests.browser.presets.sites.flask_site:app"),
-    "django": ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf", "tests.browser.presets.sites.django_site:app"),
+    "fastapi": (
+        "-m",
+        "uvicorn",
+        "--port",
+        "0",
+        "--no-access-log",
+        "--proxy-headers",
+        "tests.browser.presets.sites.fastapi_site:app",
+    ),
+    "flask": (
+        "-m",
+        "gunicorn",
+        "-b",
+        "127.0.0.1:0",
+        "-c",
+        "python:tests.services.gunicorn_conf",
+        "tests.browser.presets.sites.flask_site:app",
+    ),
+    "django": (
+        "-m",
+        "gunicorn",
+        "-b",
+        "127.0.0.1:0",
+        "-c",
+        "python:tests.services.gunicorn_conf",
+        "tests.browser.presets.sites.django_site:app",
+    ),
 }
 TELL_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
@@ -52,18 +76,29 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def sidecars(certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sidecar]]:
+def sidecars(
+    certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Sidecar]]:
     """The three sites, each behind its sidecar; all start at once."""
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         pytest.skip("chromium is not installed")
     folder = tmp_path_factory.mktemp("sites")
-    children = {name: Child([sys.executable, *argv], folder / name) for name, argv in SERVERS.items()}
+    children = {
+        name: Child([sys.executable, *argv], folder / name) for name, argv in SERVERS.items()
+    }
     started: dict[str, Sidecar] = {}
     try:
         for name, child in children.items():
-            upstream = f"http://127.0.0.1:{until(lambda child=child: _port(child), f'{name} listens')}"
+            upstream = (
+                f"http://127.0.0.1:{until(lambda child=child: _port(child), f'{name} listens')}"
+            )
             tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
-            started[name] = Sidecar(folder / f"{name}-sidecar", POLICY.format(name=name), upstream, settings={"tls": tls}).start()
+            started[name] = Sidecar(
+                folder / f"{name}-sidecar",
+                POLICY.format(name=name),
+                upstream,
+                settings={"tls": tls},
+            ).start()
         yield started
         for sidecar in started.values():
             assert sidecar.stop() == 0
@@ -93,11 +128,21 @@ def cdn(certificate: tuple[Path, Path]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def front(sidecars: dict[str, Sidecar], cdn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+def front(
+    sidecars: dict[str, Sidecar], cdn: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Chromium]:
     """A browser for which each site is https://NAME.test, and in which no other host can be reached."""
-    hosts = {f"{name}.test": "{}:{}".format(*sidecar.listen) for name, sidecar in sidecars.items()} | dict.fromkeys(HOSTS, cdn)
-    rules = ", ".join([*(f"MAP {name} {address}" for name, address in hosts.items()), "MAP * ~NOTFOUND"])
-    chromium = Chromium(tmp_path_factory.mktemp("front"), "--ignore-certificate-errors", f"--host-resolver-rules={rules}")
+    hosts = {
+        f"{name}.test": "{}:{}".format(*sidecar.listen) for name, sidecar in sidecars.items()
+    } | dict.fromkeys(HOSTS, cdn)
+    rules = ", ".join(
+        [*(f"MAP {name} {address}" for name, address in hosts.items()), "MAP * ~NOTFOUND"]
+    )
+    chromium = Chromium(
+        tmp_path_factory.mktemp("front"),
+        "--ignore-certificate-errors",
+        f"--host-resolver-rules={rules}",
+    )
     yield chromium
     chromium.close()
 

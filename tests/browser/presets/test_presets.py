@@ -28,7 +28,11 @@ def awaits(tab: Tab, condition: str) -> None:
 
 def complaints(tab: Tab) -> list[str]:
     """What the browser has against the page, but for its advice on markup, speed and what will go."""
-    return [told for told in tab.complaints if not told.startswith(("GenericIssue: ", "PerformanceIssue: ", "DeprecationIssue: "))]
+    return [
+        told
+        for told in tab.complaints
+        if not told.startswith(("GenericIssue: ", "PerformanceIssue: ", "DeprecationIssue: "))
+    ]
 
 
 def go_home(tab: Tab, site: str) -> None:
@@ -74,7 +78,9 @@ def test_login_with_csrf_works_and_its_cookie_is_locked(tab: Tab, site: str):
     log_in(tab, site)
 
     assert text(tab, "h1") == f"Hello {USER}"
-    session = {cookie["name"]: cookie for cookie in tab.send("Network.getCookies")["cookies"]}[SESSIONS[site]]
+    session = {cookie["name"]: cookie for cookie in tab.send("Network.getCookies")["cookies"]}[
+        SESSIONS[site]
+    ]
     assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Lax")
     assert SESSIONS[site] not in tab.run("document.cookie")
     assert complaints(tab) == []
@@ -98,7 +104,9 @@ def test_an_injected_script_does_not_run_and_is_told(tab: Tab, site: str):
     tab.visit(f"https://{site}.test/inline")
 
     assert text(tab, "#said") == ""
-    assert any("violation of script-src-elem by inline" in complaint for complaint in complaints(tab))
+    assert any(
+        "violation of script-src-elem by inline" in complaint for complaint in complaints(tab)
+    )
     headers = dict(tab.run("fetch('/inline').then((answer) => [...answer.headers])"))
     assert headers["content-security-policy"].startswith("default-src 'self'")
     assert "strict-transport-security" in headers
@@ -126,7 +134,10 @@ def test_redoc_loads(tab: Tab):
     tab.visit("https://fastapi.test/redoc")
     awaits(tab, "document.querySelector('[data-section-id]')")
     # What stands for the font is none: that the browser says so, some time after the text, proves that it came through.
-    until(lambda: tab.hears() and any(told.startswith(NO_FONT) for told in tab.complaints), "the font came")
+    until(
+        lambda: tab.hears() and any(told.startswith(NO_FONT) for told in tab.complaints),
+        "the font came",
+    )
 
     assert "/api/items" in tab.run("document.body.textContent")
     assert [told for told in complaints(tab) if not told.startswith(NO_FONT)] == []
@@ -147,7 +158,9 @@ def test_djangos_admin_works(tab: Tab):
     tab.type("[name=password2]", "battery staple")
     with tab.loading():
         tab.click("[name=_save]")
-    awaits(tab, "document.querySelector('.selector-chosen')")  # the two-sided list of groups, made by a script
+    awaits(
+        tab, "document.querySelector('.selector-chosen')"
+    )  # the two-sided list of groups, made by a script
     awaits(tab, "document.querySelector('.datetimeshortcuts')")
     tab.visit("https://django.test/admin/auth/user/?q=customer")
 

@@ -19,8 +19,14 @@ document.getElementById("note").addEventListener("click", async () => {
   document.getElementById("noted").textContent = answer.status;
 });
 """
-PICTURE = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
-ASSETS = {"shop.css": ("text/css", STYLE.encode()), "shop.js": ("text/javascript", SCRIPT.encode()), "mark.png": ("image/png", PICTURE)}
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+ASSETS = {
+    "shop.css": ("text/css", STYLE.encode()),
+    "shop.js": ("text/javascript", SCRIPT.encode()),
+    "mark.png": ("image/png", PICTURE),
+}
 
 HEAD = "<!doctype html><html lang=en><head><meta charset=utf-8><title>Shop</title><link rel=icon href=/assets/mark.png>"
 

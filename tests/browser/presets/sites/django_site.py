@@ -18,7 +18,10 @@ settings.configure(
     STATIC_URL="/static/",
     LOGIN_REDIRECT_URL="/account",
     SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"),
-    INSTALLED_APPS=[f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "messages", "sessions", "staticfiles")],
+    INSTALLED_APPS=[
+        f"django.contrib.{name}"
+        for name in ("admin", "auth", "contenttypes", "messages", "sessions", "staticfiles")
+    ],
     MIDDLEWARE=[
         "django.middleware.security.SecurityMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -42,7 +45,12 @@ settings.configure(
         }
     ],
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "file:site?mode=memory&cache=shared"}},
+    DATABASES={
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": "file:site?mode=memory&cache=shared",
+        }
+    },
     MIGRATION_MODULES=dict.fromkeys(("admin", "auth", "contenttypes", "sessions")),
     LOGGING={"version": 1, "disable_existing_loggers": True, "root": {"level": "CRITICAL"}},
 )
@@ -65,7 +73,11 @@ class Login(LoginView):
     """Django's own login view with the site's page."""
 
     def render_to_response(self, *_: object, **__: object) -> HttpResponse:
-        return HttpResponse(content.login(f'<input type=hidden name=csrfmiddlewaretoken value="{get_token(self.request)}">'))
+        return HttpResponse(
+            content.login(
+                f'<input type=hidden name=csrfmiddlewaretoken value="{get_token(self.request)}">'
+            )
+        )
 
 
 @ensure_csrf_cookie
@@ -97,7 +109,11 @@ def asset(_request: HttpRequest, name: str) -> HttpResponse:
 
 
 def file(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(content.FILE, content_type="application/octet-stream", headers={"Content-Disposition": 'attachment; filename="stock.bin"'})
+    return HttpResponse(
+        content.FILE,
+        content_type="application/octet-stream",
+        headers={"Content-Disposition": 'attachment; filename="stock.bin"'},
+    )
 
 
 urlpatterns = [

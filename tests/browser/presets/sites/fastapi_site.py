@@ -68,4 +68,8 @@ def asset(name: str) -> Response:
 
 @app.get("/file")
 def file() -> Response:
-    return Response(content.FILE, media_type="application/octet-stream", headers={"Content-Disposition": 'attachment; filename="stock.bin"'})
+    return Response(
+        content.FILE,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": 'attachment; filename="stock.bin"'},
+    )

@@ -64,4 +64,8 @@ def asset(name: str) -> flask.Response:
 
 @app.get("/file")
 def file() -> flask.Response:
-    return flask.Response(content.FILE, mimetype="application/octet-stream", headers={"Content-Disposition": 'attachment; filename="stock.bin"'})
+    return flask.Response(
+        content.FILE,
+        mimetype="application/octet-stream",
+        headers={"Content-Disposition": 'attachment; filename="stock.bin"'},
+    )
