@@ -25,6 +25,7 @@ PER_MINUTE = 60
 _CLIENTS = 16
 _TALKERS = 4_096
 _PAGES = 5
+_ADDRESSES = 8
 _RANK: Mapping[str, int] = {"served": 0, "script": 1, "unexplained": 2, "noise": 3}
 
 
@@ -51,6 +52,10 @@ class Cause:
     first: float
     last: float
     why: str
+    origin: str
+    """Scheme, host and port of the page; "" where the report named none."""
+    addresses: tuple[str, ...]
+    """What was blocked, as `blocked`: up to 8 different ones of the same origin."""
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
@@ -76,7 +81,17 @@ def classify(report: Report) -> tuple[CauseKind, str]:
 class _Held:
     """A cause that grows."""
 
-    __slots__ = ("clients", "count", "engines", "first", "last", "pages", "report", "verdict")
+    __slots__ = (
+        "addresses",
+        "clients",
+        "count",
+        "engines",
+        "first",
+        "last",
+        "pages",
+        "report",
+        "verdict",
+    )
 
     def __init__(self, report: Report, now: float) -> None:
         self.report = report
@@ -85,6 +100,7 @@ class _Held:
         self.clients: set[bytes] = set()
         self.engines: set[str] = set()
         self.pages: list[str] = []
+        self.addresses: list[str] = []
         self.first = self.last = now
 
 
@@ -136,6 +152,8 @@ class Causes:
             cause.engines.add(engine)
         if len(cause.pages) < _PAGES and report.document not in cause.pages:
             cause.pages.append(report.document)
+        if len(cause.addresses) < _ADDRESSES and report.blocked not in cause.addresses:
+            cause.addresses.append(report.blocked)
         return (*place, cause.verdict[0])
 
     def of(self, route: str, rule: str) -> tuple[Cause, ...]:
@@ -191,6 +209,8 @@ def _identity(place: tuple[str, str], report: Report) -> str:
     """What makes two reports one cause: rule, directive, and the origin that was blocked or the code's first characters."""
     parts = urlsplit(report.blocked)
     blocked = f"{parts.scheme}://{parts.netloc}" if parts.netloc else report.blocked
+    if report.origin and blocked == report.origin:
+        blocked = "'self'"
     what = (
         *place,
         report.type,
@@ -222,4 +242,6 @@ def _frozen(identity: str, route: str, rule: str, held: _Held) -> Cause:
         held.first,
         held.last,
         why,
+        report.origin,
+        tuple(held.addresses),
     )

@@ -96,6 +96,20 @@ def test_other_origins_are_other_causes():
     assert [cause.count for cause in world.causes.of("default", "csp")] == [2, 1, 1]
 
 
+def test_a_cause_knows_which_addresses_were_blocked():
+    """A few of one origin; what the page's own origin served is one cause on every host of the site."""
+    world = World()
+    for number in range(20):
+        world.add(blocked=f"https://cdn.test/{number}.js", sample="")
+    for host in ("https://shop.test", "https://www.shop.test"):
+        world.add(blocked=f"{host}/app.js", origin=host, source=f"{host}/cart", sample="")
+
+    cdn, own = world.causes.of("default", "csp")
+    assert cdn.addresses == tuple(f"https://cdn.test/{number}.js" for number in range(8))
+    assert (own.origin, own.count) == (SITE, 2)
+    assert own.addresses == (f"{SITE}/app.js", "https://www.shop.test/app.js")
+
+
 def test_reports_of_an_earlier_meaning_do_not_count():
     """A key that the plan does not know is counted for no rule; causes of a changed rule are gone, others stay."""
     world = World()
