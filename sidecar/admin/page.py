@@ -24,6 +24,7 @@ from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import status
 from sidecar.policy.model import MODES, Mode
+from sidecar.policy.words import counted
 from sidecar.revisions import Refused, Revisions
 from sidecar.telemetry import Telemetry
 
@@ -202,6 +203,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    made.filters["counted"] = counted
     made.filters["moment"] = lambda stamp: (
         datetime.fromtimestamp(stamp).astimezone().isoformat(sep=" ", timespec="seconds")
     )

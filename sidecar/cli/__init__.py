@@ -24,7 +24,10 @@ FAMILIES = {
     "importing": ("import",),
     "operate": ("status", "history", "reload", "rollback", "mode"),
     "watching": ("capture", "drift"),
-    "rollout": ("evidence", "promote", "rehearse", "note"),
+    "evidence": ("evidence",),
+    "promoting": ("promote",),
+    "rehearsing": ("rehearse",),
+    "note": ("note",),
     "causes": ("reports",),
 }
 """The file and its verbs, in the order of a working day."""

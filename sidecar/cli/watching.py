@@ -13,10 +13,10 @@ import click
 from click.core import ParameterSource
 from rich.text import Text
 
+from sidecar.cli.files import replace_file
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, out, plain, table
-from sidecar.cli.rollout import replace_file
 from sidecar.policy.conditions import Facts
 from sidecar.policy.model import seconds
 from sidecar.policy.plan import compile_policy

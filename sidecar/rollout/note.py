@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar.policy.words import counted
 from sidecar.rollout.testimony import span
 
 _CHANGES = (
@@ -228,7 +229,7 @@ def markdown(note: Note, admin: str) -> str:
     if note.drift is not None:
         lines += [
             "",
-            f"The service differs from its baseline in {len(note.drift.get('findings', ()))} ways now (`sidecar drift` lists them).",
+            f"The service differs from its baseline in {counted(len(note.drift.get('findings', ())), 'way')} now (`sidecar drift` lists them).",
         ]
     lines += [
         "",

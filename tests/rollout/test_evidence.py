@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from sidecar.policy.plan import Plan
+from sidecar.policy.words import counted
 from sidecar.rollout.evidence import Book, Trend
-from sidecar.rollout.gate import judge
+from sidecar.rollout.gate import describe, judge
 from sidecar.rollout.testimony import Evidence, Minimums, Trial, from_data, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts, plan
@@ -161,7 +162,7 @@ def test_a_rule_is_judged_by_what_it_reported():
         NOW,
         NOW,
     )
-    assert "seen on 1 of 1 routes, 1 are needed" in verdict.reasons
+    assert "seen on 1 of 1 route; needed: 1" in verdict.reasons
     assert judge("it", both[1:], ENOUGH, NOW).evaluated == 7
 
 
@@ -171,9 +172,26 @@ def test_a_verdict_says_how_sure_it_is():
 
     assert verdict.bound == pytest.approx(3 / 300)
     assert any(
-        "of 20 canaries 15 came back" in reason and "at most 1.0% of page loads" in reason
+        "of 20 canaries 15 came back" in reason and "at most 1% of page loads" in reason
         for reason in verdict.reasons
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome"),
+    [
+        ({"causes": (CAUSE,)}, "fail"),
+        ({"causes": (CAUSE | {"kind": "unexplained", "clients": 3},)}, "inconclusive"),
+        ({"reports": {"served": 2.0}}, "fail"),
+        ({"reports": {"served": 2.0}, "causes": (CAUSE | {"kind": "noise"},)}, "fail"),
+    ],
+)
+def test_no_bound_beside_what_browsers_reported(known: dict[str, Any], outcome: str):
+    """The rule of three holds for silence only: beside a cause no share of page loads is promised."""
+    verdict = judge("it", [evidence(**tried(**known))], ENOUGH, NOW)
+
+    assert (verdict.outcome, verdict.bound) == (outcome, None)
+    assert not [reason for reason in verdict.reasons if "at most" in reason]
 
 
 def test_a_waived_cause_does_not_count_and_is_named():
@@ -208,6 +226,26 @@ def test_evidence_survives_the_wire():
 
     assert from_data(held.data()) == held
     assert held.data()["would"] == {"add": 40.0, "replace": 0, "remove": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 reports"),
+        (1, "1 report"),
+        (1.0, "1 report"),
+        (2.5, "2.5 reports"),
+        (12_345_678.0, "12345678 reports"),
+    ],
+)
+def test_counts(count: float, text: str):
+    """One is singular, and no number reads as 1e+07."""
+    assert counted(count, "report") == text
+
+
+def test_a_cause_reads_as_english():
+    """One report of one client."""
+    assert "(1 report, 1 client)" in describe(CAUSE | {"count": 1})
 
 
 @pytest.mark.parametrize(

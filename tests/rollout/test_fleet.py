@@ -81,7 +81,7 @@ def test_a_day_is_a_day(day: Day, rule: str):
     verdicts = [day.verdict(rule, ago) for ago in range(60, 160, 9)]
 
     assert {(verdict.outcome, verdict.elapsed) for verdict in verdicts} == {("pass", 24 * HOUR)}
-    assert all("seen on 1 of 1 routes, 1 are needed" in verdict.reasons for verdict in verdicts)
+    assert all("seen on 1 of 1 route; needed: 1" in verdict.reasons for verdict in verdicts)
 
 
 def test_a_rule_that_came_later_is_watched_since_then(day: Day):

@@ -1,0 +1,227 @@
+"""The verb `evidence`, and what it shares with `promote`: where evidence comes from, and how it is printed.
+
+Must not know how numbers are counted or judged.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.printing import as_json, err, mode_text, table
+from sidecar.policy.model import seconds
+from sidecar.policy.words import counted, number
+from sidecar.rollout.gate import judge, judged
+from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled
+from sidecar.rollout.prometheus import evidence as fleet_evidence
+from sidecar.rollout.testimony import Evidence, Minimums, Verdict, from_data, span
+
+STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+
+
+class _Time(click.ParamType[float]):
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """`24h`, `30m`, `0s` as seconds."""
+        try:
+            return seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _window(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def source_options(command: Any) -> Any:
+    """Where evidence comes from, and the minimums of the gate."""
+    options = (
+        click.option(
+            "--prometheus",
+            metavar="URL",
+            help="Sum evidence over a fleet, from this Prometheus server.",
+        ),
+        click.option(
+            "--window",
+            callback=_window,
+            default="24h",
+            show_default=True,
+            help="With --prometheus: how far back; nothing counts as watched for longer.",
+        ),
+        click.option(
+            "--selector", default="", help="With --prometheus: which series, as 'job=\"shop\"'."
+        ),
+        click.option(
+            "--min-requests",
+            type=click.IntRange(0),
+            default=1000,
+            show_default=True,
+            help="Page loads or requests that the rule's witness must have seen.",
+        ),
+        click.option(
+            "--min-time",
+            type=_Time(),
+            default="24h",
+            show_default=True,
+            help="How long the rule must have been watched.",
+        ),
+        click.option(
+            "--min-routes",
+            type=click.IntRange(0),
+            default=1,
+            show_default=True,
+            help="Routes on which it must have been seen.",
+        ),
+        click.option(
+            "--max-breaks",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Requests that may have been broken.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def minimums(told: dict[str, Any]) -> Minimums:
+    """The gate's minimums, as the options of `source_options` say."""
+    return Minimums(told["min_requests"], told["min_time"], told["min_routes"], told["max_breaks"])
+
+
+def gather(client: Admin, told: dict[str, Any]) -> tuple[list[Evidence], float]:
+    """The evidence, and the moment of which it is."""
+    own = [from_data(item) for item in client.get("/api/evidence")["evidence"]]
+    if not told["prometheus"]:
+        return own, time.time()
+    try:
+        asked = told["prometheus"], told["window"], told["selector"]
+        at = settled(*asked)
+        return fleet_evidence(*asked, at, {(item.route, item.rule): item for item in own}), at
+    except PrometheusFailed as failed:
+        err().print(Text(str(failed), style="red"))
+        sys.exit(1)
+
+
+def sourced(
+    client: Admin, told: dict[str, Any], found: list[Evidence], verdicts: Sequence[Verdict]
+) -> list[dict[str, Any]]:
+    """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the same time gives the same number."""
+    rows = []
+    for verdict in verdicts:
+        decisive = judged(verdict.rule, found)
+        query = (
+            evaluated(verdict.rule, decisive[0].mode, told["window"], told["selector"])
+            if told["prometheus"] and decisive
+            else None
+        )
+        rows.append({**asdict(verdict), "source": told["prometheus"] or client.url, "query": query})
+    return rows
+
+
+def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
+    """A line for each rule on each route."""
+    by_rule = {verdict.rule: verdict for verdict in verdicts}
+    rows = []
+    for item in found:
+        verdict = by_rule[item.rule]
+        witness = ", ".join(dict.fromkeys(witness["kind"] for witness in item.witnesses)) or "-"
+        shown = Text(
+            verdict.outcome if item.mode != "enforce" else "enforcing",
+            style=STYLES.get(verdict.outcome, "") if item.mode != "enforce" else "green",
+        )
+        numbers = (
+            number(item.evaluated),
+            number(item.affected),
+            _heard(item),
+            _against(item),
+            number(item.outcomes.get("unknown", 0.0)),
+        )
+        rows.append(
+            (
+                item.rule,
+                item.route,
+                mode_text(item.mode),
+                span(verdict.at - item.since),
+                witness,
+                *numbers,
+                shown,
+            )
+        )
+    table(
+        "",
+        (
+            "rule",
+            "route",
+            "mode",
+            "watched",
+            "witness",
+            "judged",
+            "would change",
+            "bore witness",
+            "against",
+            "unknown",
+            "verdict",
+        ),
+        rows,
+    )
+
+
+def _heard(item: Evidence) -> str:
+    """What the rule's witness saw: page loads in trial, or requests that say enough."""
+    safe = item.outcomes.get("safe", 0.0)
+    if item.mode == "trial" and item.trial.settle:
+        return counted(item.trial.loads + safe, "page load")
+    return counted(safe + item.outcomes.get("break", 0.0), "request") if item.outcomes else "-"
+
+
+def _against(item: Evidence) -> str:
+    """Requests that would have broken, and causes that browsers reported."""
+    causes = sum(1 for cause in item.trial.causes if cause["kind"] != "noise")
+    breaks = item.outcomes.get("break", 0.0)
+    parts = [
+        counted(breaks, "request") if breaks else "",
+        counted(causes, "cause") if causes else "",
+    ]
+    return ", ".join(part for part in parts if part) or "0"
+
+
+@click.command("evidence")
+@admin_options
+@source_options
+def evidence_verb(admin: str, token_file: Path | None, machine: bool, **told: Any) -> None:
+    """What each rule has seen since it came as it is now, and whether that is enough to enforce it."""
+    client = Admin(admin, token_file)
+    found, at = gather(client, told)
+    verdicts = [
+        judge(rule, found, minimums(told), at)
+        for rule in dict.fromkeys(item.rule for item in found)
+    ]
+    if machine:
+        as_json(
+            {
+                "evidence": [item.data() for item in found],
+                "verdicts": sourced(client, told, found, verdicts),
+            }
+        )
+        return
+    print_evidence(found, verdicts)
+
+
+VERBS = (evidence_verb,)

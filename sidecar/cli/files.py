@@ -1,0 +1,43 @@
+"""Files of the operator's: read as text, replaced whole. Must not know what stands in them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from sidecar.policy.model import PolicyError, Problem
+
+
+def read_text(file: Path) -> str:
+    """A policy file's text.
+
+    Raises:
+        PolicyError: it is not UTF-8.
+    """
+    data = file.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PolicyError(
+            (Problem("the file is not UTF-8", "save it as UTF-8", file=str(file), line=line),)
+        ) from error
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Replace a file's bytes, whole or not at all, keeping its permissions; in place where it is a mount of its own."""
+    target = file.resolve()
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as writing:
+            writing.write(text.encode())
+            writing.flush()
+            os.fsync(writing.fileno())
+        Path(name).chmod(target.stat().st_mode)
+        try:
+            Path(name).replace(target)
+        except OSError:  # a single file that is bind-mounted cannot be replaced by rename
+            target.write_bytes(text.encode())
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,89 @@
+"""The verb `rehearse`: the release on scratch ports. Must not know the steps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sidecar.cli.printing import as_json, out
+from sidecar.cli.run import read_settings
+from sidecar.rollout.baseline import answers
+from sidecar.rollout.baseline_file import read_baseline
+
+
+@click.command("rehearse")
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar="SIDECAR_CONFIG", help="Settings file."
+)
+@click.option("--policy", help="Policy file. [default: policy.yaml]")
+@click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
+@click.option(
+    "--state", metavar="DIR", help="The real state folder; only its permissions are looked at."
+)
+@click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="TARGET",
+    help="A request target to replay; may be repeated. [default: /]",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Replay the example paths of this baseline too.",
+)
+@click.option(
+    "--har",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Answer from this recording instead of the service.",
+)
+@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+def rehearse_verb(
+    config: Path | None,
+    paths: tuple[str, ...],
+    baseline: Path | None,
+    har: Path | None,
+    machine: bool,
+    **flags: Any,
+) -> None:
+    """Try the release on scratch ports: start, compare, enforce, verify, roll back; each step timed."""
+    from sidecar.rehearsal import Step, rehearse
+    from sidecar.service import run_to_end
+
+    settings = read_settings(config, flags)
+    recorded = json.loads(har.read_bytes())["log"]["entries"] if har else ()
+    if baseline:
+        held = read_baseline(baseline.read_bytes(), str(baseline))
+        paths = (
+            *paths,
+            *(
+                facts.path
+                for cell in held.cells
+                for facts in answers(cell)
+                if facts.method == "GET"
+            ),
+        )
+    steps: list[Step] = []
+
+    async def run() -> None:
+        async for step in rehearse(settings, paths, recorded):
+            steps.append(step)
+            if not machine:
+                took = "" if step.seconds is None else f"{step.seconds * 1000:.1f} ms"
+                mark = Text("pass", style="green") if step.passed else Text("FAIL", style="red")
+                out().print(Text.assemble(mark, f"  {step.name:<14}{took:>10}  {step.text}"))
+
+    run_to_end(run())
+    passed = all(step.passed for step in steps)
+    if machine:
+        as_json({"passed": passed, "steps": [asdict(step) for step in steps]})
+    sys.exit(0 if passed else 1)
+
+
+VERBS = (rehearse_verb,)

@@ -1,0 +1,13 @@
+"""Words for people: a number with its noun. Must not know what is counted."""
+
+from __future__ import annotations
+
+
+def number(count: float) -> str:
+    """A count for people, never as 1e+06; a fleet's estimates with one digit after the point."""
+    return f"{round(count, 1):.15g}"
+
+
+def counted(count: float, noun: str, plural: str = "") -> str:
+    """`1 report`, `2 reports`; `plural` for a noun whose plural is not made with an s."""
+    return f"{number(count)} {noun if count == 1 else plural or f'{noun}s'}"

@@ -1,0 +1,170 @@
+"""What each witness that a rule needs has said, and how far its silence is proof.
+
+Lives here: `hear`. Must not know causes, minimum times, or what the verdict will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sidecar.policy.words import counted, number
+from sidecar.rollout.sheet import Sheet
+from sidecar.rollout.testimony import Evidence, Minimums
+
+_NO_REPORTS_HERE = "browsers that do not report this here"
+_ASK_BROWSERS = (
+    'Serve the site over https and wait for browsers that report; or give --override "why".'
+)
+_ASK_OVER_HTTPS = 'Serve the site over https, where browsers say where their requests come from; or give --override "why".'
+
+
+def hear(
+    live: Sequence[Evidence], minimums: Minimums, sheet: Sheet, *, silent: bool
+) -> tuple[float, float | None]:
+    """Write down what the witnesses of a rule said.
+
+    Args:
+        live: what decides on the rule, of at least one route.
+        minimums: what is asked for.
+        sheet: where the reasons go.
+        silent: no browser reported anything that stands against the rule.
+
+    Returns:
+        How many page loads or requests could be judged, and the share of page loads that is broken at most,
+        at 95 % confidence; None where browsers did not prove one.
+    """
+    evaluated = sum(item.evaluated for item in live)
+    if not any(item.affected for item in live):
+        text = f"none of {counted(evaluated, 'response')} would have been changed; needed: {minimums.requests}"
+        sheet.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
+        return evaluated, None
+    witnesses = {witness["kind"]: witness for item in live for witness in item.witnesses}
+    if not set(witnesses) - {"harmless"}:
+        text = f"{counted(evaluated, 'response')} judged; needed: {minimums.requests}"
+        sheet.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
+        if "harmless" in witnesses:
+            sheet.met.append(f"harmless by nature: {witnesses['harmless']['why']}")
+        return evaluated, None
+    testified: list[float] = []
+    bound = None
+    if "nobody" in witnesses:
+        sheet.lack(f"nobody can tell: {witnesses['nobody']['why']}", witnesses["nobody"]["next"])
+        testified.append(0.0)
+    if "browsers" in witnesses or ("proxy" in witnesses and _in_trial(live) > _known(live)):
+        witness = witnesses.get("browsers", witnesses.get("proxy", {}))
+        heard = _browsers(live, witness, minimums, sheet)
+        bound = _proof(live, sheet, silent=silent)
+        testified.append(heard)
+    elif "proxy" in witnesses:
+        testified.append(_requests(live, witnesses["proxy"], minimums, sheet))
+    return min(testified), bound
+
+
+def total(live: Iterable[Evidence], outcome: str) -> float:
+    """How many requests, or page loads in trial, had this outcome."""
+    return sum(item.outcomes.get(outcome, 0.0) for item in live)
+
+
+def canaries(live: Iterable[Evidence]) -> dict[str, tuple[float, float]]:
+    """Canaries by engine: they are of the whole process, so each route says the same and the highest counts."""
+    found: dict[str, tuple[float, float]] = {}
+    for item in live:
+        for engine, (sent, returned) in item.trial.canaries.items():
+            if sent > found.get(engine, (0.0, 0.0))[0] or engine not in found:
+                found[engine] = (sent, returned)
+    return found
+
+
+def _known(live: Sequence[Evidence]) -> float:
+    """Requests that say whether they would have broken."""
+    return total(live, "safe") + total(live, "break")
+
+
+def _in_trial(live: Iterable[Evidence]) -> float:
+    """Page loads that carried a twin and whose reports have had time to come."""
+    return sum(item.trial.settled for item in live)
+
+
+def _requests(
+    live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
+) -> float:
+    """What requests say of themselves."""
+    known, unknown = _known(live), total(live, "unknown")
+    text = f"{counted(known, 'request')} of browsers that say where they come from; needed: {minimums.requests}"
+    wait = witness["next"] or "Wait for more traffic of browsers."
+    sheet.at_least(known, minimums.requests, text, wait)
+    if unknown > known:
+        most = f"{number(unknown)} of {number(unknown + known)}"
+        sheet.lack(f"most requests of browsers ({most}) say too little", _ASK_OVER_HTTPS)
+    elif unknown:
+        sheet.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
+    return known
+
+
+def _browsers(
+    live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
+) -> float:
+    """What a trial has shown: page loads that could have reported."""
+    trial = [item for item in live if item.mode == "trial"]
+    outside = [item.route for item in live if item.mode != "trial" and item.affected]
+    if outside:
+        place = f" on route {', '.join(outside)}" if trial else ""
+        step = witness.get("next") or "Set `mode: trial`."
+        sheet.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
+    if not trial:
+        return 0.0
+    # Where requests speak too, their outcomes are of requests, not of page loads in trial.
+    told = trial if witness.get("kind") == "browsers" else ()
+    same, unknown, waiting = (total(told, outcome) for outcome in ("safe", "unknown", "waiting"))
+    loads, settled = sum(item.trial.loads for item in trial), _in_trial(trial)
+    heard = settled + same
+    late = "Reports may take a minute: ask again then."
+    wait = late if loads > settled else "Wait for more page loads."
+    text = f"{counted(settled, 'page load')} in browsers that report; needed: {minimums.requests}"
+    sheet.at_least(heard, minimums.requests, text, wait)
+    if unknown > heard:
+        most = f"{number(unknown)} of {number(unknown + heard)}"
+        sheet.lack(f"most page loads ({most}) are of {_NO_REPORTS_HERE}", _ASK_BROWSERS)
+    elif unknown:
+        sheet.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
+    if waiting:
+        sheet.lack(
+            f"on {counted(waiting, 'page load')} the service's own report-only line stands in the place of ours",
+            "Let the service leave it out while the trial lasts.",
+        )
+    return heard
+
+
+def _proof(live: Sequence[Evidence], sheet: Sheet, *, silent: bool) -> float | None:
+    """Silence counts only as far as canaries came back: the rule of three on the page loads that would have been heard.
+
+    It holds for no report at all (Hanley and Lippman-Hand 1983), so a cause that stands against the rule leaves no bound.
+    """
+    trial = [item for item in live if item.mode == "trial"]
+    settled, engines = _in_trial(trial), canaries(trial)
+    if not settled:
+        return None
+    sent, returned = (sum(pair[place] for pair in engines.values()) for place in (0, 1))
+    if not returned:
+        text = f"no proof that reports come through: none of {counted(sent, 'canary', 'canaries')} came back"
+        step = "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page loads."
+        sheet.lack(text, step)
+        return None
+    each = ", ".join(
+        f"{engine} {number(back)} of {number(out)}"
+        for engine, (out, back) in sorted(engines.items())
+        if out
+    )
+    rate = min(1.0, returned / max(sent, returned))
+    text = f"of {counted(sent, 'canary', 'canaries')} {number(returned)} came back ({each})"
+    bound = min(1.0, 3.0 / (settled * rate)) if silent else None
+    if bound is not None:
+        text = f"{text}: at most {bound * 100:.2g}% of page loads would break (95 %)"
+    if rate >= 0.5:
+        sheet.met.append(text)
+    else:
+        sheet.lack(
+            text,
+            "Find out why reports do not come through: a blocker, another proxy, a path that does not reach the sidecar.",
+        )
+    return bound
