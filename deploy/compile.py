@@ -23,7 +23,7 @@ MODULES = (
         "telemetry/metrics",
     ),
     *(
-        "proxy/answer",
+        "proxy/response",
         "proxy/context",
         "proxy/deadlines",
         "proxy/downstream",

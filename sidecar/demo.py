@@ -27,7 +27,7 @@ from sidecar.service import Service
 from sidecar.settings import Settings, Timeouts
 from sidecar.telemetry.events import Sink, capture_logging
 
-_Answer = TypeVar("_Answer", bound=web.StreamResponse)
+_Response = TypeVar("_Response", bound=web.StreamResponse)
 
 POLICY = """\
 # The demo's policy. Save it while `sidecar demo` runs: it is in force within two seconds.
@@ -35,7 +35,7 @@ version: 1
 name: demo
 owner: you@example.com
 reason: see what the sidecar would change before it changes anything
-expected: every page carries a CSP and nosniff; no answer names its server; session cookies are locked
+expected: every page carries a CSP and nosniff; no response names its server; session cookies are locked
 rollback: sidecar rollback
 
 mode: report-only        # the one switch: report-only -> enforce
@@ -66,9 +66,9 @@ def sample_service() -> web.Application:
     app = web.Application()
 
     async def home(_request: web.Request) -> web.Response:
-        answer = _faulty(web.Response(text=_PAGE, content_type="text/html"))
-        answer.headers.add("Set-Cookie", "sessionid=8c1f2e; Path=/")
-        return answer
+        response = _faulty(web.Response(text=_PAGE, content_type="text/html"))
+        response.headers.add("Set-Cookie", "sessionid=8c1f2e; Path=/")
+        return response
 
     async def api(_request: web.Request) -> web.Response:
         return _faulty(web.json_response({"items": ["kettle", "teapot"]}))
@@ -86,12 +86,12 @@ def sample_service() -> web.Application:
         return _faulty(web.Response(status=302, headers={"Location": "/"}))
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        answer = _faulty(web.StreamResponse(headers={"Content-Type": "text/event-stream"}))
-        await answer.prepare(request)
+        response = _faulty(web.StreamResponse(headers={"Content-Type": "text/event-stream"}))
+        await response.prepare(request)
         for tick in range(5):
-            await answer.write(f"data: tick {tick}\n\n".encode())
+            await response.write(f"data: tick {tick}\n\n".encode())
             await asyncio.sleep(0.5)
-        return answer
+        return response
 
     for path, handler in (
         ("/", home),
@@ -104,10 +104,10 @@ def sample_service() -> web.Application:
     return app
 
 
-def _faulty(answer: _Answer) -> _Answer:
-    answer.headers["Server"] = "SampleShop/1.4.2 (Python)"
-    answer.headers["X-Powered-By"] = "shop-framework 0.9"
-    return answer
+def _faulty(response: _Response) -> _Response:
+    response.headers["Server"] = "SampleShop/1.4.2 (Python)"
+    response.headers["X-Powered-By"] = "shop-framework 0.9"
+    return response
 
 
 async def show(folder: Path, port: int) -> None:
@@ -129,7 +129,7 @@ async def show(folder: Path, port: int) -> None:
         try:
             await service.start()
             await _tour(console, service, folder)
-            service.telemetry.watch(lambda told: _say(console, told))
+            service.telemetry.watch(lambda data: _say(console, data))
             await stop.wait()
             console.print("\nstopping")
             await service.drain()
@@ -193,11 +193,11 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
     sidecar = f"{command} --admin http://{service.admin}".replace(" --admin", " {verb} --admin")
     steps = (
         (
-            "1. Report-only: the answer is the service's own, faults and all.",
+            "1. Report-only: the response is the service's own, faults and all.",
             f"curl -si http://{listen}/",
             head,
         ),
-        ("2. What would have changed is told, and counted.", f"tail -n 1 {events}", ""),
+        ("2. What would have changed is reported, and counted.", f"tail -n 1 {events}", ""),
         ("", f"curl -s http://{service.health}/metrics | grep violations_total", ""),
         (
             "3. Enforce: change one word in the file; it is in force within two seconds.",
@@ -226,7 +226,7 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
         console.print(Text(f"   $ {line}", style="cyan"))
         if seen:
             console.print(Text(seen, style="dim"))
-    console.print(Text("\nWhat happens is told here:", style="bold"))
+    console.print(Text("\nWhat happens is reported here:", style="bold"))
 
 
 def _command() -> str:
@@ -242,36 +242,36 @@ def _command() -> str:
 
 
 def _head(address: str) -> str:
-    """The head of the front page's answer, as seen through the sidecar."""
+    """The head of the front page's response, as seen through the sidecar."""
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:
         connection.request("GET", "/")
-        answer = connection.getresponse()
-        answer.read()
+        response = connection.getresponse()
+        response.read()
     finally:
         connection.close()
     return "\n".join(
         f"     {line}"
         for line in (
-            f"HTTP/1.1 {answer.status} {answer.reason}",
-            *(f"{name}: {value}" for name, value in answer.getheaders()),
+            f"HTTP/1.1 {response.status} {response.reason}",
+            *(f"{name}: {value}" for name, value in response.getheaders()),
         )
     )
 
 
-def _say(console: Console, told: dict[str, Any]) -> None:
+def _say(console: Console, data: dict[str, Any]) -> None:
     """One event as one line for people."""
-    event = told["event"]
+    event = data["event"]
     if event in ("header.changed", "header.would_change"):
-        names = ", ".join(dict.fromkeys(str(change["header"]) for change in told["changes"]))
-        text = f"{told['http.request.method']} {told['url.path']} {told['http.response.status_code']}: {names}"
+        names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
+        text = f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}: {names}"
     elif event == "policy.rejected":
         text = "the file is not put in force; the last good revision stays\n     " + "\n     ".join(
-            told["problems"]
+            data["problems"]
         )
     else:
         text = ", ".join(
-            f"{key} {told[key]}" for key in ("revision", "left", "mode", "who") if told.get(key)
+            f"{key} {data[key]}" for key in ("revision", "left", "mode", "who") if data.get(key)
         )
     console.print(Text.assemble("   ", (f"{event:<22}", "bold"), text))

@@ -47,14 +47,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What was received: the status, the header lines in order, the body."""
 
     status: int
     lines: Lines
     body: bytes
 
-    def same(self, other: Answer) -> bool:
+    def same(self, other: Response) -> bool:
         """Equal but for what differs from one moment to the next."""
         return (self.status, _lasting(self.lines), self.body) == (
             other.status,
@@ -138,7 +138,7 @@ async def _steps(
                 return
             through, _ = await _replay(f"http://{service.listen[0]}", paths)
             yield _compare(
-                "report-only", direct, through, "the service's own answers, byte for byte"
+                "report-only", direct, through, "the service's own responses, byte for byte"
             )
             yield await _enforce(service, policy, text, direct)
             if service.revisions.mode == "enforce":
@@ -149,7 +149,7 @@ async def _steps(
             sink.close()
 
 
-async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, Answer]) -> Step:
+async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, Response]) -> Step:
     """The one edit that enforces everything, seen by the file watch; timed to the swap."""
     before = service.revisions.current.id
     began = time.perf_counter()
@@ -167,32 +167,34 @@ async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, 
     )
 
 
-async def _effects(service: Service, direct: dict[str, Answer]) -> Step:
-    """Every answer through the sidecar is what the policy says of the service's own answer."""
+async def _effects(service: Service, direct: dict[str, Response]) -> Step:
+    """Every response through the sidecar is what the policy says of the service's own response."""
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
     plan = compile_policy(service.revisions.current.resolved)
     wrong, changed = [], 0
-    for path, answer in direct.items():
-        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.lines]
+    for path, response in direct.items():
+        fields = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.lines
+        ]
         bare = path.partition("?")[0]
         facts = Facts(
-            "GET", service.listen[0], bare, "http", [], answer.status, fields, "127.0.0.1"
+            "GET", service.listen[0], bare, "http", [], response.status, fields, "127.0.0.1"
         )
         expected = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in decide(plan.route(service.listen[0], "GET", bare), facts).fields
         ]
-        changed += expected != answer.lines
-        if not through[path].same(Answer(answer.status, expected, answer.body)):
+        changed += expected != response.lines
+        if not through[path].same(Response(response.status, expected, response.body)):
             wrong.append(path)
-    text = f"{changed} of {len(direct)} answers changed as the policy says"
+    text = f"{changed} of {len(direct)} responses changed as the policy says"
     return Step(
         "effects", not wrong, text if not wrong else f"not as expected: {', '.join(wrong[:5])}"
     )
 
 
-async def _rollbacks(service: Service, direct: dict[str, Answer]) -> Step:
-    """Order to first restored answer, again and again; and the restored answers are the service's own."""
+async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
+    """Order to first restored response, again and again; and the restored responses are the service's own."""
     changed = await _first_changed(service, direct)
     taken, target = [], service.revisions.current.parent
     latest = service.revisions.current.id
@@ -218,16 +220,18 @@ async def _rollbacks(service: Service, direct: dict[str, Answer]) -> Step:
     return Step(step.name, step.passed, step.text, median)
 
 
-async def _first_changed(service: Service, direct: dict[str, Answer]) -> str:
+async def _first_changed(service: Service, direct: dict[str, Response]) -> str:
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
     return next(
-        (path for path, answer in direct.items() if not through[path].same(answer)),
+        (path for path, response in direct.items() if not through[path].same(response)),
         next(iter(direct)),
     )
 
 
-def _compare(name: str, direct: dict[str, Answer], through: dict[str, Answer], good: str) -> Step:
-    different = [path for path, answer in direct.items() if not through[path].same(answer)]
+def _compare(
+    name: str, direct: dict[str, Response], through: dict[str, Response], good: str
+) -> Step:
+    different = [path for path, response in direct.items() if not through[path].same(response)]
     return Step(
         name,
         not different,
@@ -235,14 +239,14 @@ def _compare(name: str, direct: dict[str, Answer], through: dict[str, Answer], g
     )
 
 
-async def _replay(base: str, paths: Sequence[str]) -> tuple[dict[str, Answer], str]:
-    answers: dict[str, Answer] = {}
+async def _replay(base: str, paths: Sequence[str]) -> tuple[dict[str, Response], str]:
+    responses: dict[str, Response] = {}
     for path in paths:
         try:
-            answers[path] = await asyncio.to_thread(_get, base, path)
+            responses[path] = await asyncio.to_thread(_get, base, path)
         except (OSError, http.client.HTTPException) as error:
-            return answers, f"{base}{path}: {error}"
-    return answers, ""
+            return responses, f"{base}{path}: {error}"
+    return responses, ""
 
 
 def _connect(base: str) -> http.client.HTTPConnection:
@@ -253,12 +257,12 @@ def _connect(base: str) -> http.client.HTTPConnection:
     return make(parts.hostname or "127.0.0.1", parts.port, timeout=10)
 
 
-def _get(base: str, path: str) -> Answer:
+def _get(base: str, path: str) -> Response:
     connection = _connect(base)
     try:
         connection.request("GET", path, headers={"Accept-Encoding": "identity"})
-        answer = connection.getresponse()
-        return Answer(answer.status, answer.getheaders(), answer.read())
+        response = connection.getresponse()
+        return Response(response.status, response.getheaders(), response.read())
     finally:
         connection.close()
 
@@ -267,10 +271,10 @@ def _post(address: str, path: str, body: dict[str, Any]) -> None:
     connection = _connect(f"http://{address}")
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        told = answer.read()
-        if answer.status != 200:
-            raise OSError(f"{path} was refused: {told.decode('utf-8', 'replace')}")
+        response = connection.getresponse()
+        data = response.read()
+        if response.status != 200:
+            raise OSError(f"{path} was refused: {data.decode('utf-8', 'replace')}")
     finally:
         connection.close()
 
@@ -283,10 +287,10 @@ async def _upstream(
     if not recorded:
         yield settings.upstream, ()
         return
-    answers = {_target(entry): entry["response"] for entry in recorded}
+    responses = {_target(entry): entry["response"] for entry in recorded}
 
-    async def answer(request: web.Request) -> web.Response:
-        found = answers.get(request.raw_path)
+    async def response(request: web.Request) -> web.Response:
+        found = responses.get(request.raw_path)
         if found is None:
             return web.Response(status=404)
         made = web.Response(
@@ -304,12 +308,12 @@ async def _upstream(
                 made.headers.add(header["name"], header["value"])
         return made
 
-    runner = web.ServerRunner(web.Server(answer))  # type: ignore[arg-type]
+    runner = web.ServerRunner(web.Server(response))  # type: ignore[arg-type]
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", tuple(answers)
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", tuple(responses)
     finally:
         await runner.cleanup()
 

@@ -64,7 +64,7 @@ Publish: TypeAlias = Callable[[Revision, "Mode | None"], Awaitable[None]]
 """Hands a revision and its ceiling to where else it must be in force; returns when it is."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer to the operator, not a fault
+class Refused(Exception):  # noqa: N818 - a response to the operator, not a fault
     """An order that cannot be carried out; the text says why and what to do."""
 
 
@@ -72,7 +72,7 @@ class Revisions:
     """The revisions of one process (the parent, where there are workers).
 
     Orders are serialised. The swap comes before the disk, so that a full disk never stops a rollback;
-    what could not be kept is told.
+    what could not be kept is reported.
     """
 
     active: Active
@@ -367,16 +367,16 @@ class Revisions:
         self._refused = data.decode("utf-8-sig", "replace")
         self.problems = _as_policy_error(error, self.file).problems
         self._reloaded("rejected")
-        told = [str(problem) for problem in self.problems[:20]]
+        given = [str(problem) for problem in self.problems[:20]]
         self._telemetry.tell(
             "policy.rejected",
             level="error",
             source=str(self.file),
             who=who,
-            problems=told,
+            problems=given,
             in_force=self.current.id,
         )
-        await self._keep({"event": "policy.rejected", "who": who, "problems": told}, state=False)
+        await self._keep({"event": "policy.rejected", "who": who, "problems": given}, state=False)
 
     async def _tell_activated(self, who: str) -> None:
         current = self.current

@@ -30,9 +30,9 @@ from sidecar.revisions import Active, Refused, Revision, Revisions
 from sidecar.rollout.baseline import Cell
 from sidecar.rollout.capture import Tally
 from sidecar.rollout.causes import Causes
-from sidecar.rollout.evidence import Book, Trend
+from sidecar.rollout.drift_monitor import DriftMonitor
+from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.guard import Breach, Watch
-from sidecar.rollout.lookout import Lookout
 from sidecar.rollout.overview import overview
 from sidecar.rollout.testimony import Minimums
 from sidecar.settings import Settings
@@ -66,7 +66,7 @@ class Service:
         self._store = Store(Path(settings.state))
         self.causes = Causes()
         self.telemetry.trial_report = self._reported
-        self.book = Book(self.telemetry.metrics, causes=self.causes.data)
+        self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
         self.revisions = Revisions(
@@ -86,7 +86,7 @@ class Service:
         )
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
-        self._lookout = Lookout(
+        self._drift_monitor = DriftMonitor(
             settings.baseline,
             self._sent,
             lambda: [route.name for route in self.revisions.active.plan.routes],
@@ -109,7 +109,7 @@ class Service:
         Raises:
             PolicyError: no policy can be put in force, or an address cannot be bound.
         """
-        await self._lookout.open()
+        await self._drift_monitor.open()
         self.book.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
         process = Process(
@@ -118,7 +118,7 @@ class Service:
             self._refresh,
             self._evidence,
             self._rollout,
-            self._lookout.told,
+            self._drift_monitor.reported,
             self._causes,
         )
         api = Api(self.revisions, self.telemetry, process, self._token)
@@ -238,11 +238,11 @@ class Service:
             return await opening
         except OSError as error:
             wanted = getattr(self.settings, name)
-            cure = f"choose another with --{name} HOST:PORT"
+            fix = f"choose another with --{name} HOST:PORT"
             raise PolicyError(
                 (
                     Problem(
-                        f"{name} address {wanted} cannot be bound: {error.strerror or error}", cure
+                        f"{name} address {wanted} cannot be bound: {error.strerror or error}", fix
                     ),
                 )
             ) from error
@@ -288,7 +288,7 @@ class Service:
         return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Work that must never end: a fault in it is told, and it goes on."""
+        """Work that must never end: a fault in it is reported, and it goes on."""
         while True:
             try:
                 await work()
@@ -310,7 +310,7 @@ class Service:
             self._trend.tick()
             if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
                 await self._keep_evidence()
-            await self._lookout.tick()
+            await self._drift_monitor.tick()
             breach = self._guard.tick()
             if breach is not None:
                 await self._take_back(breach)

@@ -107,11 +107,11 @@ class Timeouts(_Part):
         description="To connect to the upstream, wait for a free connection included: 504 or 503.",
     )
     response: Duration = Field(
-        60.0, description="From the end of the request to the head of the answer: 504."
+        60.0, description="From the end of the request to the head of the response: 504."
     )
     idle: Duration = Field(
         60.0,
-        description="Between two pieces of an answer's body; and a kept client connection without a request.",
+        description="Between two pieces of a response's body; and a kept client connection without a request.",
     )
     upstream_idle: Duration = Field(
         1.5,
@@ -287,6 +287,4 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
 
 def _named(problem: Problem, variables: Mapping[Path, str]) -> Problem:
     variable = variables.get(problem.path)
-    return (
-        problem if variable is None else Problem(problem.message, problem.cure, (), file=variable)
-    )
+    return problem if variable is None else Problem(problem.message, problem.fix, (), file=variable)

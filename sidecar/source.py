@@ -170,9 +170,9 @@ class _Builder:
                     self.gave_up = True
                     return
 
-    def _problem(self, event: Any, message: str, cure: str) -> None:
+    def _problem(self, event: Any, message: str, fix: str) -> None:
         line, column = _at(event)
-        self.problems.append(Problem(message, cure, file=self.name, line=line, column=column))
+        self.problems.append(Problem(message, fix, file=self.name, line=line, column=column))
 
     def _node(self, event: Any, events: Iterator[Any], path: Path) -> Any:
         self.values[path] = _at(event)
@@ -314,11 +314,11 @@ def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
     try:
         resolved = resolve(source.data, presets())
     except PolicyError as error:
-        told = {(problem.line, problem.column) for problem in source.problems}
+        given = {(problem.line, problem.column) for problem in source.problems}
         found = [
             problem
             for problem in located(error.problems, source)
-            if (problem.line, problem.column) not in told
+            if (problem.line, problem.column) not in given
         ]
         raise PolicyError(located((*source.problems, *found), source)) from error
     if source.problems:

@@ -26,11 +26,11 @@ class Store:
         self._journal = folder / "journal.jsonl"
 
     def open(self) -> dict[str, Any]:
-        """Make or mend the folder; returns the last saved state ({} = a new folder)."""
+        """Make or repair the folder; returns the last saved state ({} = a new folder)."""
         self._revisions.mkdir(parents=True, exist_ok=True, mode=0o750)
         for left in [*self.folder.glob(".tmp-*"), *self._revisions.glob(".tmp-*")]:
             left.unlink(missing_ok=True)
-        self._mend_journal()
+        self._repair_journal()
         try:
             state = json.loads(self._state.read_bytes())
         except (FileNotFoundError, ValueError):
@@ -99,7 +99,7 @@ class Store:
                 entries.append(entry)
         return entries
 
-    def _mend_journal(self) -> None:
+    def _repair_journal(self) -> None:
         try:
             data = self._journal.read_bytes()
         except FileNotFoundError:

@@ -113,7 +113,7 @@ class Worker:
         return {"reachable": await self.plane.upstream_reachable()}
 
     async def draining(self, _message: dict[str, Any]) -> dict[str, Any]:
-        """From now on answers say `Connection: close`."""
+        """From now on responses say `Connection: close`."""
         self.plane.draining = True
         return {}
 

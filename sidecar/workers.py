@@ -23,7 +23,7 @@ from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 from sidecar.telemetry.metrics import PER_WORKER, Snapshot
 
-_ANSWER = 5.0
+_RESPONSE = 5.0
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 30.0
 
@@ -39,8 +39,8 @@ class Worker:
         self._owed: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
 
-    async def ask(self, order: str, *, within: float = _ANSWER, **facts: Any) -> dict[str, Any]:
-        """Send an order and wait for its answer; {} when the worker died or is silent."""
+    async def ask(self, order: str, *, within: float = _RESPONSE, **facts: Any) -> dict[str, Any]:
+        """Send an order and wait for its response; {} when the worker died or is silent."""
         number = next(self._numbers)
         owed = self._owed[number] = asyncio.get_running_loop().create_future()
         self.channel.send(order=order, number=number, **facts)
@@ -52,7 +52,7 @@ class Worker:
             self._owed.pop(number, None)
 
     def answered(self, message: dict[str, Any]) -> None:
-        """Hand an answer to whoever waits for it."""
+        """Hand a response to whoever waits for it."""
         owed = self._owed.get(message["number"])
         if owed is not None and not owed.done():
             owed.set_result(message)
@@ -101,27 +101,29 @@ class Workers:
 
     async def refresh(self) -> None:
         """Bring the metrics of all workers up to date."""
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *((worker.ask("snapshot", within=1.0)) for worker in self._alive)
         )
-        for worker, answer in zip(self._alive, answers, strict=False):
-            if "snapshot" in answer:
-                worker.snapshot = _told(answer["snapshot"])
+        for worker, response in zip(self._alive, responses, strict=False):
+            if "snapshot" in response:
+                worker.snapshot = _told(response["snapshot"])
         self._telemetry.metrics.others = [self._left, *(worker.snapshot for worker in self._alive)]
 
     async def seen(self) -> tuple[Cell, ...]:
         """What the service sent, as all living workers saw it."""
-        answers = await asyncio.gather(*(worker.ask("tally") for worker in self._alive))
-        return total([from_data(answer["tally"]).cells for answer in answers if "tally" in answer])
+        responses = await asyncio.gather(*(worker.ask("tally") for worker in self._alive))
+        return total(
+            [from_data(response["tally"]).cells for response in responses if "tally" in response]
+        )
 
     async def begin_drain(self) -> None:
-        """Answers say `Connection: close` from now on."""
+        """Responses say `Connection: close` from now on."""
         self.draining = True
         await asyncio.gather(*(worker.ask("draining") for worker in self._alive))
 
     async def drain(self) -> None:
         """All drain at once; returns when all have."""
-        grace = self._settings.timeouts.drain + _ANSWER
+        grace = self._settings.timeouts.drain + _RESPONSE
         await asyncio.gather(*(worker.ask("drain", within=grace) for worker in self._alive))
         await self.refresh()
 
@@ -136,8 +138,8 @@ class Workers:
 
     async def upstream_reachable(self) -> bool:
         """Whether the workers reach the upstream."""
-        answers = await asyncio.gather(*(worker.ask("reachable") for worker in self._alive))
-        return bool(answers) and all(answer.get("reachable") for answer in answers)
+        responses = await asyncio.gather(*(worker.ask("reachable") for worker in self._alive))
+        return bool(responses) and all(response.get("reachable") for response in responses)
 
     def missing(self) -> int:
         """How many workers are not there."""
@@ -171,14 +173,14 @@ class Workers:
         self._alive.append(worker)
         self._tasks.append(asyncio.create_task(self._listen(worker)))
         settings = self._settings.model_copy(update={"listen": self._address})
-        told = await worker.ask(
+        data = await worker.ask(
             "start",
             within=30.0,
             settings=settings.model_dump(mode="json"),
             secret=self._telemetry.trials.secret.hex(),
             **self._policy,
         )
-        worker.addresses = told.get("addresses", [])
+        worker.addresses = data.get("addresses", [])
         return worker if worker.addresses else None
 
     async def _listen(self, worker: Worker) -> None:

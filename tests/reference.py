@@ -31,7 +31,7 @@ def reference(
 ) -> tuple[RawFields, list[Told]]:
     """The lines that leave, and every violation in order."""
     route = next(route for route in policy.routes if applies(route, facts))
-    lines, told = list(facts.fields), []
+    lines, data = list(facts.fields), []
     for named in route.rules:
         rule = named.rule
         said = [override, policy.policy.mode or "report-only", route.mode, rule.mode]
@@ -46,18 +46,21 @@ def reference(
             found = cookie_complaint(named.name, rule, mode, facts, lines)
         else:
             found = [
-                told
+                data
                 for header in rule.header or ()
-                for told in complaint(named.name, rule, header, mode, facts, lines)
+                for data in complaint(named.name, rule, header, mode, facts, lines)
             ]
-        if rule.action in ("remove", "forbid"):  # these go through the answer, not through the rule
+        if rule.action in (
+            "remove",
+            "forbid",
+        ):  # these go through the response, not through the rule
             names = [name.lower() for name, _ in lines]
             found.sort(key=lambda item: names.index(item.header.lower().encode()))
         for item in found:
-            told.append(item)
+            data.append(item)
             if mode == "enforce" and item.after is not None:
                 lines = rewritten(lines, item.header, item.after)
-    return lines, told
+    return lines, data
 
 
 def complaint(
@@ -177,7 +180,7 @@ def cookie_name(line: str) -> str:
 
 
 def in_share(share: float, facts: Facts, lines: RawFields) -> bool:
-    """Whether this client and this answer belong to the share of those that are enforced."""
+    """Whether this client and this response belong to the share of those that are enforced."""
     seen = {
         name.lower(): tuple(value for other, value in lines if other.lower() == name.lower())
         for name, _ in lines
@@ -208,7 +211,7 @@ def rewritten(lines: RawFields, header: str, values: list[bytes]) -> RawFields:
 
 
 def holds(when: When | None, facts: Facts, lines: RawFields) -> bool:
-    """Whether all conditions of a rule hold for the answer as it stands now."""
+    """Whether all conditions of a rule hold for the response as it stands now."""
     if when is None:
         return True
     media = next(
@@ -247,7 +250,7 @@ FILES = ("image/png", "image/svg+xml", "text/css", "text/javascript", "font/woff
 
 
 def what_it_is(facts: Facts, lines: RawFields) -> set[str]:
-    """The classes of an answer whose media type is one of the few above."""
+    """The classes of a response whose media type is one of the few above."""
     values = {name.lower(): value.decode("latin-1").lower() for name, value in reversed(lines)}
     media = values.get(b"content-type", "").split(";")[0].strip(" \t")
     path = facts.path.rstrip("/")

@@ -13,14 +13,14 @@ from tests.world import World, edited, sent, text
 
 
 async def test_an_override_lowers_at_once_and_is_told(world: World):
-    """Report-only in the next answer, without touching the revision; enforce lifts it."""
+    """Report-only in the next response, without touching the revision; enforce lifts it."""
     made = await world.started()
 
     assert await made.set_mode("report-only", who="anna", reason="look first") == "report-only"
     assert (sent(made), made.active.plan.mode) == ("-", "report-only")
     assert world.value("sidecar_mode", "report-only") == 1
-    told = world.lines.events[-1]
-    assert {key: told[key] for key in ("event", "override", "mode", "policy_mode", "who", "reason", "until")} == {
+    data = world.lines.events[-1]
+    assert {key: data[key] for key in ("event", "override", "mode", "policy_mode", "who", "reason", "until")} == {
         "event": "mode.overridden", "override": "report-only", "mode": "report-only", "policy_mode": "enforce", "who": "anna", "reason": "look first", "until": None,
     }  # fmt: skip
     assert await made.set_mode("off") == "off"

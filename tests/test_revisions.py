@@ -14,7 +14,7 @@ from tests.world import BAD, World, edited, sent, text
 
 
 async def test_start_puts_the_file_in_force(world: World):
-    """The revision is its meaning's hash; it is told, counted, kept on disk and in the journal."""
+    """The revision is its meaning's hash; it is reported, counted, kept on disk and in the journal."""
     made = await world.started()
 
     assert made.active.revision == made.current.id == made.current.resolved.revision()
@@ -64,7 +64,7 @@ async def test_unchanged_meaning_is_unchanged(world: World, same: str):
 
 @pytest.mark.parametrize("content", [BAD, "", "{", "version: 1\nrules: {a: {header: A}}\n", "\x00"])
 async def test_a_bad_file_keeps_the_last_good_revision(world: World, content: str):
-    """It is told in event, gauge, counter and status, and a good file heals all of them."""
+    """It is reported in event, gauge, counter and status, and a good file heals all of them."""
     made = await world.started()
     before = made.active
     world.now += 10
@@ -105,7 +105,7 @@ async def test_a_missing_file_keeps_the_last_good_revision(world: World):
 
 @pytest.mark.parametrize("content", [BAD, None])
 async def test_a_start_with_a_bad_file_is_the_last_good_revision(world: World, content: str | None):
-    """What was in force comes back, with its mode and parent; the file's fault is told once."""
+    """What was in force comes back, with its mode and parent; the file's fault is reported once."""
     made = await world.started()
     await edited(world, made, text("SAMEORIGIN"))
     good = made.current
@@ -127,7 +127,7 @@ async def test_a_start_with_a_bad_file_is_the_last_good_revision(world: World, c
 async def test_a_start_with_a_bad_file_and_nothing_before_is_refused(
     world: World, content: str | None
 ):
-    """With the file's own problems, so that the first start says what to mend."""
+    """With the file's own problems, so that the first start says what to repair."""
     world.file.unlink() if content is None else world.file.write_text(content)
 
     with pytest.raises(PolicyError, match="enfroce|cannot be read"):
@@ -173,8 +173,8 @@ async def test_a_rollback_goes_back_and_pins(world: World):
         "anna",
     )
     assert world.names()[-2:] == ["policy.rolled_back", "policy.pinned"]
-    told = world.lines.events[-2]
-    assert {key: told[key] for key in ("revision", "left", "who", "reason", "cause", "mode", "level")} == {
+    data = world.lines.events[-2]
+    assert {key: data[key] for key in ("revision", "left", "who", "reason", "cause", "mode", "level")} == {
         "revision": first.id, "left": second.id, "who": "anna", "reason": "pages broke", "cause": "operator", "mode": "enforce", "level": "warning",
     }  # fmt: skip
     assert world.value("sidecar_rollbacks_total", "operator") == 1
@@ -301,7 +301,7 @@ async def test_a_rollback_under_a_file_that_was_bad_at_the_start_keeps_the_pin(w
 
 
 async def test_a_state_folder_that_cannot_be_used_refuses_the_start(world: World):
-    """Without it there would be no rollback; the cure is named."""
+    """Without it there would be no rollback; the fix is named."""
     world.state.write_text("a file")
 
     with pytest.raises(
@@ -311,7 +311,7 @@ async def test_a_state_folder_that_cannot_be_used_refuses_the_start(world: World
 
 
 async def test_a_disk_that_refuses_stops_no_order(world: World, monkeypatch: pytest.MonkeyPatch):
-    """The swap comes first; what could not be kept is told, and the process goes on serving."""
+    """The swap comes first; what could not be kept is reported, and the process goes on serving."""
     made = await world.started()
 
     def refuse(*_: object) -> None:
@@ -393,7 +393,7 @@ async def test_what_was_seen_under_the_revision_before_stands_in_the_journal(wor
 
 
 async def test_other_orders_are_recorded(world: World):
-    """A promotion in the file is told without its text, and kept with it."""
+    """A promotion in the file is reported without its text, and kept with it."""
     made = await world.started()
     await made.record({"event": "rule.promoted", "rule": "frames", "diff": "-a\n+b"})
 

@@ -245,7 +245,7 @@ def test_spans_are_the_text_of_each_value():
 
 
 def test_a_policy_with_faults_of_text_and_of_meaning_tells_both_in_order():
-    """A place that is told once is not told again for what follows from it."""
+    """A place that is reported once is not told again for what follows from it."""
     with pytest.raises(PolicyError) as caught:
         load_policy(
             b"version: 1\nmode: yes\nrules:\n  a: {header: A, action: sett}\n  a: {header: A, action: remove, mode: enforce, mode: enfroce}\n",

@@ -1,4 +1,4 @@
-"""The state folder: whole writes, mended after a crash."""
+"""The state folder: whole writes, repaired after a crash."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_stray_temporary_files_are_swept(store: Store):
 
 
 def test_a_failed_write_leaves_the_old_and_no_rest(store: Store, monkeypatch: pytest.MonkeyPatch):
-    """The disk refuses at the last step: the caller is told, readers see the old."""
+    """The disk refuses at the last step: the caller is reported, readers see the old."""
     store.save_state({"active": "old"})
 
     def refuse(*_: object) -> None:

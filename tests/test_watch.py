@@ -60,14 +60,14 @@ async def watched(
     world: World, made: Revisions
 ) -> AsyncIterator[Callable[[str], Awaitable[dict[str, Any]]]]:
     """The watch runs; gives a call that waits for the next event of a name."""
-    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    leave = world.telemetry.watch(told.put_nowait)
+    data: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    leave = world.telemetry.watch(data.put_nowait)
     task = asyncio.create_task(made.watch())
 
     async def event(name: str) -> dict[str, Any]:
         async with asyncio.timeout(10):
             while True:
-                found = await told.get()
+                found = await data.get()
                 if found["event"] == name:
                     return found
 

@@ -54,12 +54,12 @@ class World:
         return self.metrics.value(metric, *labels)
 
     def names(self) -> list[str]:
-        """What was told, in order."""
+        """What was reported, in order."""
         return [event["event"] for event in self.lines.events]
 
 
 def sent(made: Revisions) -> str:
-    """What clients get now: the value of the header, - where it is only told."""
+    """What clients get now: the value of the header, - where it is only reported."""
     decision = decide(made.active.plan.routes[-1], facts())
     return next(
         (value.decode() for name, value in decision.fields if name == b"X-Frame-Options"), "-"

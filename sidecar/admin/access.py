@@ -18,7 +18,7 @@ from sidecar.policy.model import PolicyError, Problem
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Every answer of the control plane; it judges other people's headers, so its own must be right.
+# Every response of the control plane; it judges other people's headers, so its own must be right.
 OWN_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -48,12 +48,12 @@ def read_token(address: str, token_file: str | None) -> str | None:
     """
     if token_file is None:
         if not is_loopback(address):
-            cure = "set admin_token_file, or bind 127.0.0.1"
+            fix = "set admin_token_file, or bind 127.0.0.1"
             raise PolicyError(
                 (
                     Problem(
                         f"admin listener {address} is not loopback and has no token",
-                        cure,
+                        fix,
                         ("admin",),
                     ),
                 )

@@ -133,10 +133,10 @@ class Api:
         )
         backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
 
-        def take(told: dict[str, object]) -> None:
+        def take(data: dict[str, object]) -> None:
             if backlog.full():
                 backlog.get_nowait()
-            backlog.put_nowait(told)
+            backlog.put_nowait(data)
 
         await response.prepare(request)
         await response.write(b": live\n\n")
@@ -144,12 +144,12 @@ class Api:
         self._readers.add(take)
         try:
             while not self._over:
-                told = None
+                data = None
                 with contextlib.suppress(TimeoutError):
-                    told = await asyncio.wait_for(backlog.get(), 15)
+                    data = await asyncio.wait_for(backlog.get(), 15)
                 line = (
-                    f"event: told\ndata: {json.dumps(told, default=str)}\n\n"
-                    if told
+                    f"event: told\ndata: {json.dumps(data, default=str)}\n\n"
+                    if data
                     else ": still here\n\n"
                 )
                 await response.write(line.encode())
@@ -171,16 +171,16 @@ class Api:
         result = await self._revisions.reload(
             _text(body, "who") or "operator", unpin=body.get("unpin", False)
         )
-        told = {
+        data = {
             "result": result,
             "revision": self._revisions.current.id,
             "problems": [str(problem) for problem in self._revisions.problems],
         }
         if result == "pinned":
-            told["problems"] = [
+            data["problems"] = [
                 "the file holds the revision that was rolled back; edit it, or reload with unpin"
             ]
-        return web.json_response(told, status=409 if result in ("rejected", "pinned") else 200)
+        return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
         """Go back. `{to?, reason?, who?}`."""
@@ -216,7 +216,7 @@ class Api:
             return error(400, str(wrong))
         if lasting is not None and not 0 < lasting <= _LONGEST:  # not a number is neither
             return error(400, "ttl must be more than 0s, and at most 366d")
-        told = await self._revisions.set_mode(
+        data = await self._revisions.set_mode(
             cast("Mode", mode),
             reason=_text(body, "reason"),
             who=_text(body, "who") or "operator",
@@ -224,7 +224,7 @@ class Api:
         )
         return web.json_response(
             {
-                "mode": told,
+                "mode": data,
                 "override": override(self._revisions),
                 "policy_mode": self._revisions.current.resolved.mode,
             }

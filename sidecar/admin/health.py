@@ -37,11 +37,11 @@ def add_health(
 ) -> None:
     """Add the three paths (and /healthz, as others call /livez) to an application.
 
-    `refresh` brings the metrics up to date before they are told.
+    `refresh` brings the metrics up to date before they are reported.
     """
 
     async def livez(_request: web.Request) -> web.Response:
-        return _answer(200, "ok\n")
+        return _response(200, "ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
         checks = await ready()
@@ -49,7 +49,7 @@ def add_health(
             f"[{'-' if against else '+'}] {name}{': ' if against else ''}{against}\n"
             for name, against in checks.items()
         )
-        return _answer(503 if any(checks.values()) else 200, text)
+        return _response(503 if any(checks.values()) else 200, text)
 
     async def metrics(_request: web.Request) -> web.Response:
         await refresh()
@@ -68,12 +68,12 @@ def add_health(
         app.router.add_get(path, handler)
 
 
-async def _owned(_request: web.Request, answer: web.StreamResponse) -> None:
-    """What the router refuses (404, 405) is aiohttp's own answer, and would name it."""
+async def _owned(_request: web.Request, response: web.StreamResponse) -> None:
+    """What the router refuses (404, 405) is aiohttp's own response, and would name it."""
     for name, value in OWN_HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers["Server"] = "sidecar"
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "sidecar"
 
 
-def _answer(status: int, text: str) -> web.Response:
+def _response(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text, headers=OWN_HEADERS | {"Server": "sidecar"})

@@ -23,7 +23,7 @@ class _Protocol(RequestHandler):
     ) -> web.StreamResponse:
         """A few words of our own; the connection ends."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
+            raise ConnectionError("the response has begun already")
         if exc is not None and status >= 500:
             self.log_exception("admin request failed", exc_info=exc)
         response = web.Response(

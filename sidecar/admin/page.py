@@ -66,25 +66,25 @@ class Page:
     async def home(self, request: web.Request) -> web.Response:
         """Everything on one page."""
         host = _host(request)
-        told = status(self._revisions) | self._process.facts()
+        data = status(self._revisions) | self._process.facts()
         journal = await asyncio.to_thread(self._revisions.history)
         return _page(
             "page.html",
-            status=told,
-            told=request.query.get("told", "")[:200],
+            status=data,
+            message=request.query.get("told", "")[:200],
             form=self._sessions.form,
             problems=[
                 {"text": str(problem), "excerpt": self._revisions.excerpt(problem)}
                 for problem in self._revisions.problems
             ],
             meaning=view.MEANING,
-            **await self._rules(told["source"], host),
+            **await self._rules(data["source"], host),
             difference=view.difference(
-                self._revisions.text(told["parent"]) if told["parent"] else None,
+                self._revisions.text(data["parent"]) if data["parent"] else None,
                 self._revisions.current.text,
             ),
             events=[view.event(one) for one in self._recent],
-            history=[view.entry(one, told["revision"]) for one in journal[::-1][:50]],
+            history=[view.entry(one, data["revision"]) for one in journal[::-1][:50]],
             commands=[
                 f"sidecar {verb} --admin http://{host}"
                 for verb in (
@@ -138,14 +138,14 @@ class Page:
 
     async def login(self, request: web.Request) -> web.Response:
         """Where a token is asked for."""
-        return _page("login.html", told=request.query.get("told", "")[:200])
+        return _page("login.html", message=request.query.get("told", "")[:200])
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Take the token, give the cookie."""
         form = await request.post()
         if not self._sessions.knows(str(form.get("token", ""))):
             await asyncio.sleep(0.5)  # a guess costs time
-            return _page("login.html", code=401, told="That is not the token.")
+            return _page("login.html", code=401, message="That is not the token.")
         response = web.Response(status=303, headers=PAGE_HEADERS | {"Location": "/"})
         self._sessions.log_in(response, secure=request.secure)
         return response
@@ -156,9 +156,9 @@ class Page:
         if not self._sessions.form_is_ours(str(form.get("form", ""))):
             raise web.HTTPForbidden(reason="this form is not of this page; reload the page")
         words = {key: str(value)[:200] for key, value in form.items()}
-        told = await self._obey(request.match_info["order"], words)
+        data = await self._obey(request.match_info["order"], words)
         return web.Response(
-            status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': told})}"}
+            status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': data})}"}
         )
 
     async def _obey(self, order: str, words: Mapping[str, str]) -> str:

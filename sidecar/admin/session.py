@@ -55,13 +55,13 @@ class Sessions:
         return _same(signature, self._sign(f"until {until}")) and int(until) > time.time()
 
     def _sign(self, text: str) -> str:
-        return hmac.new(self._key, _octets(text), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, _bytes(text), hashlib.sha256).hexdigest()
 
 
 def _same(given: str, right: str) -> bool:
-    return hmac.compare_digest(_octets(given), _octets(right))
+    return hmac.compare_digest(_bytes(given), _bytes(right))
 
 
-def _octets(text: str) -> bytes:
-    """What came over the wire, whatever it was: aiohttp decodes header octets to surrogates."""
+def _bytes(text: str) -> bytes:
+    """What came over the wire, whatever it was: aiohttp decodes header bytes to surrogates."""
     return text.encode("utf-8", "surrogateescape")

@@ -81,15 +81,15 @@ def difference(before: str | None, after: str) -> list[tuple[str, str]]:
     return [(kinds.get(text[:1], "same"), text) for text in list(lines)[2:]]
 
 
-def event(told: Mapping[str, Any]) -> dict[str, str]:
+def event(data: Mapping[str, Any]) -> dict[str, str]:
     """One logged event as a line."""
-    if "changes" in told:
-        names = ", ".join(dict.fromkeys(str(change["header"]) for change in told["changes"]))
-        text = f"{told['http.request.method']} {told['url.path']} {told['http.response.status_code']}: {names}"
+    if "changes" in data:
+        names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
+        text = f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}: {names}"
     else:
         keys = ("revision", "left", "mode", "who", "reason", "signal")
-        text = ", ".join(f"{key} {told[key]}" for key in keys if told.get(key))
-    return {"time": str(told["timestamp"]), "name": str(told["event"]), "text": text}
+        text = ", ".join(f"{key} {data[key]}" for key in keys if data.get(key))
+    return {"time": str(data["timestamp"]), "name": str(data["event"]), "text": text}
 
 
 def entry(one: Mapping[str, Any], active: str) -> dict[str, Any]:

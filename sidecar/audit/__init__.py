@@ -1,7 +1,7 @@
-"""The audit: an answer of any server judged as the policy linter would judge it, scored, and answered with rules.
+"""The audit: a response of any server judged as the policy linter would judge it, scored, and answered with rules.
 
     retrieve   addresses -> visits (all I/O)          recording  HAR or raw text -> visits
-    visit      the nouns: Answer, Visit               page       scripts and policies in the HTML
+    visit      the nouns: Response, Visit               page       scripts and policies in the HTML
     outcomes   twelve tests, points, grades           observatory, observatory_csp, observatory_page  the tests
     coverage   OWASP's recommended headers            verdicts   one row for each header, with its fix
     report     all of it about one page               draft      reports -> a first report-only policy

@@ -27,7 +27,7 @@ mode: report-only
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A rule, and the findings that it answers."""
+    """A rule, and the findings that it responses."""
 
     fix: Fix
     findings: tuple[str, ...]
@@ -69,7 +69,7 @@ def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
 
 
 def _both(one: Fix, other: Fix) -> Fix:
-    """A fix for what either answers: one that overwrites serves where the header is absent too, and a cookie's demands add up."""
+    """A fix for what either responses: one that overwrites serves where the header is absent too, and a cookie's demands add up."""
     mine, theirs = one.rule.get("attributes"), other.rule.get("attributes")
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         return replace(one, rule={**one.rule, "attributes": {**mine, **theirs}})
@@ -87,7 +87,7 @@ def draft(reports: Iterable[Report]) -> str:
     )
     found = gather(held)
     if not found:
-        return f"{text}# Nothing was found that a rule could answer.\nrules: {{}}\n"
+        return f"{text}# Nothing was found that a rule could response.\nrules: {{}}\n"
     return f"{text}rules:\n{''.join(map(_block, found))}"
 
 

@@ -1,7 +1,7 @@
 """A fix: a policy rule that answers a finding, as data and as YAML text.
 
 Lives here: the noun, the fixes for a header, and writing them down. Must not know verdicts, scores or
-answers.
+responses.
 """
 
 from __future__ import annotations

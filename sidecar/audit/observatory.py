@@ -13,7 +13,7 @@ from types import MappingProxyType
 from sidecar.audit import observatory_csp, observatory_page
 from sidecar.audit.outcomes import POINTS, Outcome, Test
 from sidecar.audit.page import Page, decoded, read
-from sidecar.audit.visit import HTML_TYPES, Answer, Visit, split
+from sidecar.audit.visit import HTML_TYPES, Response, Visit, split
 from sidecar.policy.fields import parse_item, serialise
 from sidecar.policy.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
 
@@ -62,9 +62,9 @@ class Seen:
     """What the tests look at: a visit whose page answered, and what its HTML holds."""
 
     visit: Visit
-    answer: Answer
+    response: Response
     page: Page | None
-    """None: the answer calls itself HTML, and cannot be read."""
+    """None: the response calls itself HTML, and cannot be read."""
 
     @property
     def metas(self) -> tuple[str, ...]:
@@ -74,13 +74,13 @@ class Seen:
 
 def look(visit: Visit) -> Seen | None:
     """Read what the judges look at; None where nothing answered."""
-    answer = visit.page
-    if answer is None:
+    response = visit.page
+    if response is None:
         return None
-    if answer.media_type and answer.media_type not in HTML_TYPES:
-        return Seen(visit, answer, Page())
-    body = decoded(answer)
-    return Seen(visit, answer, None if body is None else read(body))
+    if response.media_type and response.media_type not in HTML_TYPES:
+        return Seen(visit, response, Page())
+    body = decoded(response)
+    return Seen(visit, response, None if body is None else read(body))
 
 
 def judge(seen: Seen) -> tuple[Result, ...]:
@@ -90,16 +90,16 @@ def judge(seen: Seen) -> tuple[Result, ...]:
 
 def _csp(seen: Seen) -> Outcome:
     return observatory_csp.outcome(
-        seen.answer.values(_CSP),
+        seen.response.values(_CSP),
         seen.metas,
-        report_only=any(seen.answer.values(f"{_CSP}-report-only")),
-        is_https=seen.answer.place.scheme == "https",
+        report_only=any(seen.response.values(f"{_CSP}-report-only")),
+        is_https=seen.response.place.scheme == "https",
     )
 
 
 def _cookies(seen: Seen) -> Outcome:
     kept = observatory_page.cookies_kept((*seen.visit.session, *seen.visit.others))
-    return observatory_page.cookies(kept, seen.answer, hsts=_hsts(seen) in _HSTS_PASSED)
+    return observatory_page.cookies(kept, seen.response, hsts=_hsts(seen) in _HSTS_PASSED)
 
 
 def _cors(seen: Seen) -> Outcome:
@@ -121,9 +121,9 @@ def _redirection(seen: Seen) -> Outcome:
     chain = seen.visit.http
     if not chain:
         return Outcome.REDIRECTION_NO_HTTP
-    if not all(answer.verified for answer in chain):
+    if not all(response.verified for response in chain):
         return Outcome.REDIRECTION_BAD_CERTIFICATE
-    urls = [answer.url for answer in chain]
+    urls = [response.url for response in chain]
     if chain[-1].target:
         urls.append(chain[-1].target)
     places = [split(url) for url in urls]
@@ -148,7 +148,7 @@ def _hsts(seen: Seen) -> Outcome:
         return Outcome.HSTS_NO_HTTPS
     if seen.visit.is_preloaded(seen.visit.host):
         return Outcome.HSTS_PRELOADED
-    if not all(answer.verified for answer in chain):
+    if not all(response.verified for response in chain):
         return Outcome.HSTS_BAD_CERTIFICATE
     values = chain[-1].values("strict-transport-security")
     if not values:
@@ -161,7 +161,7 @@ def _hsts(seen: Seen) -> Outcome:
 
 def _referrer(seen: Seen) -> Outcome:
     written = seen.page.referrer if seen.page else None
-    values = (*seen.answer.values("referrer-policy"), *(() if written is None else (written,)))
+    values = (*seen.response.values("referrer-policy"), *(() if written is None else (written,)))
     if not values:
         return Outcome.REFERRER_ABSENT
     policy = referrer_policy(", ".join(values))
@@ -171,21 +171,21 @@ def _referrer(seen: Seen) -> Outcome:
 
 
 def _sri(seen: Seen) -> Outcome:
-    return observatory_page.scripts(seen.answer, seen.page)
+    return observatory_page.scripts(seen.response, seen.page)
 
 
 def _nosniff(seen: Seen) -> Outcome:
-    value = seen.answer.first("x-content-type-options")
+    value = seen.response.first("x-content-type-options")
     if not value:
         return Outcome.NOSNIFF_ABSENT
     return Outcome.NOSNIFF if value.lower() == "nosniff" else Outcome.NOSNIFF_INVALID
 
 
 def _framing(seen: Seen) -> Outcome:
-    policy = observatory_csp.policy_of(seen.answer.values(_CSP))
+    policy = observatory_csp.policy_of(seen.response.values(_CSP))
     if policy is not None and policy.get("frame-ancestors"):
         return Outcome.FRAMING_BY_CSP
-    value = seen.answer.first("x-frame-options").lower()
+    value = seen.response.first("x-frame-options").lower()
     if not value:
         return Outcome.FRAMING_ABSENT
     if value in ("deny", "sameorigin"):
@@ -194,7 +194,7 @@ def _framing(seen: Seen) -> Outcome:
 
 
 def _corp(seen: Seen) -> Outcome:
-    value = seen.answer.first("cross-origin-resource-policy").lower()
+    value = seen.response.first("cross-origin-resource-policy").lower()
     return _CORP.get(value, Outcome.CORP_INVALID) if value else Outcome.CORP_ABSENT
 
 
@@ -202,7 +202,7 @@ def _token(
     seen: Seen, header: str, known: Mapping[str, Outcome], absent: Outcome, invalid: Outcome
 ) -> Outcome:
     """The outcome of a header that is one structured token; a second line makes it void."""
-    values = seen.answer.values(header)
+    values = seen.response.values(header)
     if not any(values):
         return absent
     item = parse_item(values[0]).value if len(values) == 1 else None

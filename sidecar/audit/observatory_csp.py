@@ -65,7 +65,7 @@ def outcome(
     if not policy.directives:
         return Outcome.CSP_REPORT_ONLY if report_only else Outcome.CSP_ABSENT
     found = _worst(policy, is_https=is_https)
-    # Reporting named twice is told in place of any outcome that counts as passed, even of one with points.
+    # Reporting named twice is reported in place of any outcome that counts as passed, even of one with points.
     if found in _PASSED and _repeated((*csp.parse(",".join(headers)), *csp.parse(",".join(metas)))):
         return Outcome.CSP_DUPLICATE_REPORTING
     return found

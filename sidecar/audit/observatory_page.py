@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 
 from sidecar.audit.outcomes import Outcome
 from sidecar.audit.page import Page
-from sidecar.audit.visit import HTML_TYPES, Answer, split
+from sidecar.audit.visit import HTML_TYPES, Response, split
 from sidecar.policy.cookies import Cookie, parse
 
 _COOKIES_WORST_LAST = (
@@ -39,32 +39,32 @@ _REGISTRIES = frozenset(
 )
 
 
-def cookies_kept(answers: Iterable[Answer]) -> tuple[Cookie, ...]:
-    """The cookies that a browser would hold after these answers, by name."""
+def cookies_kept(responses: Iterable[Response]) -> tuple[Cookie, ...]:
+    """The cookies that a browser would hold after these responses, by name."""
     held: dict[str, Cookie] = {}
-    for answer in answers:
-        for line in answer.values("set-cookie"):
+    for response in responses:
+        for line in response.values("set-cookie"):
             cookie = parse(line)
             held.pop(cookie.name, None)
-            if cookie.refused is None and cookie.name and not is_deletion(cookie, answer):
+            if cookie.refused is None and cookie.name and not is_deletion(cookie, response):
                 held[cookie.name] = cookie
     return tuple(cookie for cookie in held.values() if cookie.name not in _FORGIVEN)
 
 
-def is_deletion(cookie: Cookie, answer: Answer) -> bool:
-    """Whether a cookie ends at once: by its age, or because it expires before the answer's own date."""
+def is_deletion(cookie: Cookie, response: Response) -> bool:
+    """Whether a cookie ends at once: by its age, or because it expires before the response's own date."""
     age = cookie.get("max-age")
     if age is not None and re.fullmatch(r"-?[0-9]+", age):
         return age.startswith("-") or not age.strip("0")
     try:
         return parsedate_to_datetime(cookie.get("expires") or "") <= parsedate_to_datetime(
-            answer.first("date")
+            response.first("date")
         )
     except (TypeError, ValueError, OverflowError):  # not dates, or one of them without a zone
         return False
 
 
-def cookies(kept: tuple[Cookie, ...], page: Answer, *, hsts: bool) -> Outcome:
+def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> Outcome:
     """The worst that can be said of any cookie; `hsts`: the host is held to HTTPS."""
     if not kept:
         return Outcome.COOKIES_ABSENT
@@ -104,16 +104,16 @@ def _complaints(cookie: Cookie, *, hsts: bool) -> set[Outcome]:
     return found
 
 
-def scripts(answer: Answer, page: Page | None) -> Outcome:
+def scripts(response: Response, page: Page | None) -> Outcome:
     """How the page's scripts are loaded; `page` is None where the HTML cannot be read."""
-    if answer.media_type and answer.media_type not in HTML_TYPES:
+    if response.media_type and response.media_type not in HTML_TYPES:
         return Outcome.SRI_NOT_HTML
     if page is None:
         return Outcome.HTML_BROKEN
     if not page.scripts:
         return Outcome.SRI_NO_SCRIPTS
     loads = [
-        (*_origin(script.src, answer), script.has_integrity)
+        (*_origin(script.src, response), script.has_integrity)
         for script in page.scripts
         if script.src
     ]
@@ -136,7 +136,7 @@ def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | N
     return Outcome.SRI_ABSENT_SECURE if is_secure else Outcome.SRI_ABSENT_INSECURE
 
 
-def _origin(src: str, answer: Answer) -> tuple[bool, bool]:
+def _origin(src: str, response: Response) -> tuple[bool, bool]:
     """Whether a script is another site's, and whether it is loaded over HTTPS.
 
     The Observatory counts an address that begins with `//` as foreign and insecure, whatever its host.
@@ -146,13 +146,13 @@ def _origin(src: str, answer: Answer) -> tuple[bool, bool]:
     parts = split(src)
     if parts.scheme in ("http", "https"):
         return not same_site(
-            parts.hostname or "", answer.place.hostname or ""
+            parts.hostname or "", response.place.hostname or ""
         ), parts.scheme == "https"
-    return False, answer.place.scheme == "https"
+    return False, response.place.scheme == "https"
 
 
 def same_site(one: str, other: str) -> bool:
-    """Whether two hosts belong to one registered domain, as well as can be told without the list of registries."""
+    """Whether two hosts belong to one registered domain, as well as can be reported without the list of registries."""
     return one == other or (_site(one) == _site(other) != "")
 
 

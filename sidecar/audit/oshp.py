@@ -1,4 +1,4 @@
-"""How much of OWASP's recommendation an answer follows: which headers as stated, which names leak.
+"""How much of OWASP's recommendation a response follows: which headers as stated, which names leak.
 
 Lives here: the comparison with the shipped preset, by meaning and not by spelling. Must not know the
 Observatory, nor what is wrong with a value (see `verdicts`).
@@ -12,7 +12,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from sidecar.audit.visit import HTML_TYPES, Answer
+from sidecar.audit.visit import HTML_TYPES, Response
 from sidecar.policy import csp, headers
 from sidecar.policy.classes import of_media_type
 from sidecar.policy.fields import parse_dictionary, parse_item, serialise
@@ -36,12 +36,12 @@ class Recommended:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One answer beside the preset."""
+    """One response beside the preset."""
 
     states: tuple[tuple[str, State], ...]
-    """Header -> how the answer stands to the recommendation, in the preset's order."""
+    """Header -> how the response stands to the recommendation, in the preset's order."""
     leaks: tuple[str, ...]
-    """Names, as the preset spells them, that the answer carries and should not."""
+    """Names, as the preset spells them, that the response carries and should not."""
 
     @property
     def followed(self) -> int:
@@ -50,7 +50,7 @@ class Coverage:
 
     @property
     def due(self) -> int:
-        """How many could be, in an answer of this kind."""
+        """How many could be, in a response of this kind."""
         return sum(state != "not due here" for _, state in self.states)
 
 
@@ -79,26 +79,26 @@ def removed() -> Mapping[str, str]:
     )
 
 
-def is_due(row: Header, answer: Answer) -> bool:
-    """Whether a header has an effect in an answer; of Cache-Control, whether its content is made for the request."""
+def is_due(row: Header, response: Response) -> bool:
+    """Whether a header has an effect in a response; of Cache-Control, whether its content is made for the request."""
     if row.scope == "documents":
-        return answer.media_type in HTML_TYPES or not answer.media_type
+        return response.media_type in HTML_TYPES or not response.media_type
     if row.grammar == "cache":
-        return of_media_type(answer.media_type.encode("latin-1")) in ("html", "api", None)
-    return row.scope == "all" or (row.scope == "https" and answer.place.scheme == "https")
+        return of_media_type(response.media_type.encode("latin-1")) in ("html", "api", None)
+    return row.scope == "all" or (row.scope == "https" and response.place.scheme == "https")
 
 
-def coverage(answer: Answer) -> Coverage:
-    """The answer beside the preset."""
-    states = tuple((one.header, _state(one, answer)) for one in recommended())
-    found = dict.fromkeys(name.decode("latin-1").lower() for name, _ in answer.fields)
+def coverage(response: Response) -> Coverage:
+    """The response beside the preset."""
+    states = tuple((one.header, _state(one, response)) for one in recommended())
+    found = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields)
     return Coverage(states, tuple(removed()[name] for name in found if name in removed()))
 
 
-def _state(one: Recommended, answer: Answer) -> State:
-    values, row = answer.values(one.header), headers.get(one.header)
+def _state(one: Recommended, response: Response) -> State:
+    values, row = response.values(one.header), headers.get(one.header)
     if not values:
-        return "absent" if row is None or is_due(row, answer) else "not due here"
+        return "absent" if row is None or is_due(row, response) else "not due here"
     if row is None or (len(values) > 1 and row.single):
         return "different"
     same = _SAME.get(row.grammar, _folded)

@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.audit.visit import Answer
+from sidecar.audit.visit import Response
 
 MAX_BODY = 2 << 20
-"""Octets of a page that are read, as sent and after decoding."""
+"""Bytes of a page that are read, as sent and after decoding."""
 
 _TAG = re.compile(r"<(?:(?P<comment>!--)|(?P<other>[!?/])|(?P<name>[a-zA-Z][^\s/>]*))")
 # An attribute's name may begin with "=" (HTML section 13.2.5.32), hence the first class.
@@ -48,10 +48,10 @@ class Page:
     """Content of the last `<meta name=referrer>`."""
 
 
-def decoded(answer: Answer) -> bytes | None:
+def decoded(response: Response) -> bytes | None:
     """The body without its content coding; b"" for codings that were not asked for, None where it is broken."""
-    body = answer.body[:MAX_BODY]
-    coding = answer.first("content-encoding").lower()
+    body = response.body[:MAX_BODY]
+    coding = response.first("content-encoding").lower()
     if coding in ("", "identity"):
         return body
     if coding not in ("gzip", "x-gzip"):

@@ -1,4 +1,4 @@
-"""Recorded answers -> visits: HTTP archives (HAR 1.2), and raw answers as `curl -si` prints them.
+"""Recorded responses -> visits: HTTP archives (HAR 1.2), and raw responses as `curl -si` prints them.
 
 Lives here: reading the two formats, and finding the pages and redirects in them. Must not know files,
 scores or verdicts. Hostile records are read as far as they make sense.
@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, Answer, Fields, Visit, split, without_query
+from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, Fields, Response, Visit, split, without_query
 
 MAX_RECORD = 256 << 20
-"""Octets of a record that are read."""
+"""Bytes of a record that are read."""
 MAX_PAGES = 200
 """Pages of one record that are judged."""
 
@@ -26,7 +26,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class RecordError(ValueError):
-    """A record that holds no answers."""
+    """A record that holds no responses."""
 
 
 def from_har(data: bytes, preloaded: frozenset[str] = frozenset()) -> tuple[Visit, ...]:
@@ -36,59 +36,59 @@ def from_har(data: bytes, preloaded: frozenset[str] = frozenset()) -> tuple[Visi
     unless no host served any.
 
     Raises:
-        RecordError: it is no HTTP archive, or has no answers.
+        RecordError: it is no HTTP archive, or has no responses.
     """
     try:
         entries = json.loads(data)["log"]["entries"]
-        answers = [answer for entry in entries if (answer := _entry(entry)) is not None]
+        responses = [response for entry in entries if (response := _entry(entry)) is not None]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(
             "this is no HTTP archive; save one as HAR from the browser's network panel"
         ) from error
-    if not answers:
-        raise RecordError("the archive has no answers")
-    hosts: dict[str, list[Answer]] = {}
-    for answer in answers:
-        hosts.setdefault(answer.place.hostname or "", []).append(answer)
+    if not responses:
+        raise RecordError("the archive has no responses")
+    hosts: dict[str, list[Response]] = {}
+    for response in responses:
+        hosts.setdefault(response.place.hostname or "", []).append(response)
     pages = {host: _documents(held) for host, held in hosts.items()}
     if not any(pages.values()):
         pages = {host: held[:1] for host, held in hosts.items()}
     visits = (
-        _recorded(page, hosts[host], answers, preloaded)
+        _recorded(page, hosts[host], responses, preloaded)
         for host, found in pages.items()
         for page in found
     )
     return tuple(visit for visit, _ in zip(visits, range(MAX_PAGES), strict=False))
 
 
-def _entry(entry: Any) -> Answer | None:
-    """The answer of one entry; None where none came, or to a request that is no GET."""
+def _entry(entry: Any) -> Response | None:
+    """The response of one entry; None where none came, or to a request that is no GET."""
     try:
-        request, response = entry["request"], entry["response"]
-        status = int(response["status"])
+        request, raw = entry["request"], entry["response"]
+        status = int(raw["status"])
         if request["method"] != "GET" or not 200 <= status <= 599:
             return None
-        lines = [(str(line["name"]), str(line["value"])) for line in response["headers"]]
+        lines = [(str(line["name"]), str(line["value"])) for line in raw["headers"]]
         # Firefox and Chrome write several Set-Cookie lines as one, broken by line feeds.
         fields = [
-            (_octets(name), _octets(part))
+            (_bytes(name), _bytes(part))
             for name, value in lines
             if name[:1] != ":"
             for part in value.split("\n")
         ]
-        content = response.get("content") or {}
+        content = raw.get("content") or {}
         text = str(content.get("text") or "")
         body = (
             base64.b64decode(text)
             if content.get("encoding") == "base64"
             else text.encode("utf-8", "replace")
         )
-        return Answer(str(request["url"]), status, *_as_decoded(fields, body))
+        return Response(str(request["url"]), status, *_as_decoded(fields, body))
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         return None
 
 
-def _octets(text: str) -> bytes:
+def _bytes(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -105,40 +105,44 @@ def _as_decoded(fields: Iterable[tuple[bytes, bytes]], body: bytes) -> tuple[Fie
     return kept, body
 
 
-def _documents(answers: list[Answer]) -> list[Answer]:
-    """The documents among a host's answers, one for each address without query; those over https where there are any."""
-    found = [answer for answer in answers if answer.media_type in HTML_TYPES and not answer.target]
-    secure = [answer for answer in found if answer.place.scheme == "https"]
-    return [*{without_query(answer.url): answer for answer in reversed(secure or found)}.values()][
-        ::-1
+def _documents(responses: list[Response]) -> list[Response]:
+    """The documents among a host's responses, one for each address without query; those over https where there are any."""
+    found = [
+        response
+        for response in responses
+        if response.media_type in HTML_TYPES and not response.target
     ]
+    secure = [response for response in found if response.place.scheme == "https"]
+    return [
+        *{without_query(response.url): response for response in reversed(secure or found)}.values()
+    ][::-1]
 
 
 def _recorded(
-    page: Answer, host: list[Answer], answers: list[Answer], preloaded: frozenset[str]
+    page: Response, host: list[Response], responses: list[Response], preloaded: frozenset[str]
 ) -> Visit:
     """The visit of one page: the chain that led to it, the host's plain-HTTP chain, and the host's other cookies."""
-    by_url = {answer.url: answer for answer in reversed(answers)}
-    plain = [answer for answer in host if answer.place.scheme == "http"]
+    by_url = {response.url: response for response in reversed(responses)}
+    plain = [response for response in host if response.place.scheme == "http"]
     http = tuple(_follow(plain[0], by_url)) if plain else ()
     https = (page,) if page.place.scheme == "https" else ()
     if not https and page not in http:
         http = (page,)
-    others = tuple(answer for answer in host if answer is not page)
+    others = tuple(response for response in host if response is not page)
     return Visit(page.url, https, http, others, preloaded=preloaded, notes=(_NOT_PROBED,))
 
 
-def _follow(answer: Answer, by_url: dict[str, Answer]) -> Iterator[Answer]:
+def _follow(response: Response, by_url: dict[str, Response]) -> Iterator[Response]:
     for _ in range(MAX_HOPS + 1):
-        yield answer
-        following = by_url.get(answer.target)
+        yield response
+        following = by_url.get(response.target)
         if following is None:
             return
-        answer = following
+        response = following
 
 
 def from_raw(data: bytes, url: str, preloaded: frozenset[str] = frozenset()) -> tuple[Visit, ...]:
-    """The pages in a text of one or more raw answers, each redirect followed by what it led to.
+    """The pages in a text of one or more raw responses, each redirect followed by what it led to.
 
     Args:
         data: heads and bodies as `curl -si` or `curl -siL` prints them.
@@ -151,20 +155,20 @@ def from_raw(data: bytes, url: str, preloaded: frozenset[str] = frozenset()) -> 
     heads = [head for head in _STATUS.finditer(data[:MAX_RECORD]) if int(head[1]) >= 200]
     if not heads or data[: heads[0].start()].strip().partition(b" ")[0][:5] not in (b"", b"HTTP/"):
         raise RecordError("there is no status line; record answers with `curl -si URL`")
-    chains: list[list[Answer]] = [[]]
+    chains: list[list[Response]] = [[]]
     for head, end in zip(heads, [*(head.start() for head in heads[1:]), len(data)], strict=True):
         chain = chains[-1]
         if chain and not chain[-1].target:
             chains.append(chain := [])
         address = chain[-1].target if chain else url
         fields, body = _parts(data[head.end() : end])
-        chain.append(Answer(address, int(head[1]), *_as_decoded(fields, body)))
+        chain.append(Response(address, int(head[1]), *_as_decoded(fields, body)))
     return tuple(_chained(tuple(chain), url, preloaded) for chain in chains[:MAX_PAGES])
 
 
-def _chained(chain: tuple[Answer, ...], url: str, preloaded: frozenset[str]) -> Visit:
+def _chained(chain: tuple[Response, ...], url: str, preloaded: frozenset[str]) -> Visit:
     starts_plain = split(url).scheme == "http"
-    https = tuple(answer for answer in chain if answer.place.scheme == "https")
+    https = tuple(response for response in chain if response.place.scheme == "https")
     return Visit(
         url, https, chain if starts_plain else (), preloaded=preloaded, notes=(_NOT_PROBED,)
     )

@@ -14,7 +14,7 @@ from sidecar.audit import outcomes
 from sidecar.audit.observatory import Result, judge, look
 from sidecar.audit.oshp import PRESET, Coverage, coverage
 from sidecar.audit.verdicts import Row, verdicts
-from sidecar.audit.visit import Answer, Visit, is_judged, without_query
+from sidecar.audit.visit import Response, Visit, is_judged, without_query
 from sidecar.policy.tokens import parse_hsts
 
 Level: TypeAlias = Literal["error", "warning", "note", "none"]
@@ -35,7 +35,7 @@ class Report:
     """None = nothing answered."""
     results: tuple[Result, ...]
     score: int | None
-    """None = answers of this status are not scored."""
+    """None = responses of this status are not scored."""
     grade: str | None
     coverage: Coverage | None
     rows: tuple[Row, ...]
@@ -53,7 +53,7 @@ class Report:
 
 
 def report(visit: Visit) -> Report:
-    """Judge a visit. Total: whatever the answers hold."""
+    """Judge a visit. Total: whatever the responses hold."""
     seen, page = look(visit), visit.page
     results = judge(seen) if seen else ()
     scored = page is not None and is_judged(page.status)
@@ -71,12 +71,12 @@ def report(visit: Visit) -> Report:
     )
 
 
-def _notes(visit: Visit, page: Answer | None) -> Iterator[str]:
+def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
     if page is None:
         yield "nothing answered, so nothing was judged"
         return
     if not is_judged(page.status):
-        yield f"an answer of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
+        yield f"a response of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
     says_preload = any(
         parse_hsts(value).preload for value in page.values("strict-transport-security")
     )

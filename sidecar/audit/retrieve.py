@@ -1,6 +1,6 @@
 """Fetching what the judges need: the page, its http twin, robots.txt and a CORS preflight. All I/O of the audit.
 
-Lives here: requests, redirects, certificates, limits. Must not know what any answer is worth.
+Lives here: requests, redirects, certificates, limits. Must not know what any response is worth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.audit.visit import (
     HTML_TYPES,
     MAX_HOPS,
     PORTS,
-    Answer,
+    Response,
     Visit,
     join,
     split,
@@ -44,7 +44,7 @@ class Options:
     """How to fetch."""
 
     timeout: float = 10.0
-    """Seconds for each answer, from the lookup of the name to the end of the body."""
+    """Seconds for each response, from the lookup of the name to the end of the body."""
     insecure: bool = False
     """Take every certificate for good."""
     authorities: str | None = None
@@ -78,8 +78,8 @@ async def visits(
 async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
     """Fetch one page and all that is judged with it; what cannot be fetched is left empty and noted."""
     notes: list[str] = []
-    chains: dict[str, tuple[Answer, ...]] = {"https": (), "http": ()}
-    others: tuple[Answer, ...] = ()
+    chains: dict[str, tuple[Response, ...]] = {"https": (), "http": ()}
+    others: tuple[Response, ...] = ()
     probe = None
     for scheme in ("https", "http"):
         address = twin(url, scheme, options)
@@ -94,7 +94,7 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
             if chains[scheme] and (scheme == "https" or not chains["https"]):
                 page = chains[scheme][-1]
                 others = await reader.chain(join(page.url, "/robots.txt"))
-                probe = await reader.answer(
+                probe = await reader.response(
                     page.url, "OPTIONS", {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
                 )
     if options.insecure:
@@ -149,21 +149,21 @@ class _Reader:
         self._trust: ssl.SSLContext | Literal[False] = trust
         self._verified = True
 
-    async def chain(self, url: str) -> tuple[Answer, ...]:
+    async def chain(self, url: str) -> tuple[Response, ...]:
         """The answers from an address through all redirects; cut where nothing answers or no end is near."""
-        answers: list[Answer] = []
-        while url and len(answers) <= MAX_HOPS and split(url).scheme in PORTS:
-            answer = await self.answer(url)
-            if answer is None:
+        responses: list[Response] = []
+        while url and len(responses) <= MAX_HOPS and split(url).scheme in PORTS:
+            response = await self.response(url)
+            if response is None:
                 break
-            answers.append(answer)
-            url = answer.target
-        return tuple(answers)
+            responses.append(response)
+            url = response.target
+        return tuple(responses)
 
-    async def answer(
+    async def response(
         self, url: str, method: str = "GET", headers: dict[str, str] | None = None
-    ) -> Answer | None:
-        """One answer, whatever its certificate; None = none came, and why is noted."""
+    ) -> Response | None:
+        """One response, whatever its certificate; None = none came, and why is noted."""
         try:
             try:
                 return await self._ask(url, method, headers)
@@ -174,20 +174,18 @@ class _Reader:
                 self._trust, self._verified = False, False
                 return await self._ask(url, method, headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            self._notes.append(f"{without_query(url)}: no answer: {_reason(error)}")
+            self._notes.append(f"{without_query(url)}: no response: {_reason(error)}")
             return None
 
-    async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> Answer:
+    async def _ask(self, url: str, method: str, headers: dict[str, str] | None) -> Response:
         async with self._session.request(
             method, url, headers=headers, allow_redirects=False, ssl=self._trust
-        ) as response:
-            fields = tuple((bytes(name), bytes(value)) for name, value in response.raw_headers)
-            answer = Answer(url, response.status, fields, b"", self._verified)
-            if answer.target or (answer.media_type and answer.media_type not in HTML_TYPES):
-                return answer
-            return Answer(
-                url, response.status, fields, await _body(response.content), self._verified
-            )
+        ) as raw:
+            fields = tuple((bytes(name), bytes(value)) for name, value in raw.raw_headers)
+            response = Response(url, raw.status, fields, b"", self._verified)
+            if response.target or (response.media_type and response.media_type not in HTML_TYPES):
+                return response
+            return Response(url, raw.status, fields, await _body(raw.content), self._verified)
 
 
 async def _body(content: aiohttp.StreamReader) -> bytes:

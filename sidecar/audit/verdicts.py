@@ -1,4 +1,4 @@
-"""One row for each header of an answer, sent or missing: the verdict, why it matters, and the fix.
+"""One row for each header of a response, sent or missing: the verdict, why it matters, and the fix.
 
 Lives here: which headers are looked at, and how faults become a verdict. Must not know points, nor any
 grammar (see `sidecar.policy.headers`).
@@ -17,7 +17,7 @@ from sidecar.audit.observatory import Seen
 from sidecar.audit.observatory_csp import policy_of
 from sidecar.audit.observatory_page import is_deletion
 from sidecar.audit.oshp import is_due, recommended, removed
-from sidecar.audit.visit import Answer, Visit, shown
+from sidecar.audit.visit import Response, Visit, shown
 from sidecar.policy import cookies, csp, headers
 from sidecar.policy.csp_table import Kind
 from sidecar.policy.faults import Fault
@@ -72,26 +72,26 @@ class Row:
 
 def verdicts(seen: Seen) -> tuple[Row, ...]:
     """The rows of a page: the recommended headers first, then what else is sent. Total."""
-    answer = seen.answer
+    response = seen.response
     return (
         *_recommended(seen),
-        *_others(answer),
+        *_others(response),
         *_cookies(seen.visit),
         *_cors(seen.visit),
-        *_leaks(answer),
+        *_leaks(response),
     )
 
 
 def _recommended(seen: Seen) -> Iterator[Row]:
-    answer = seen.answer
-    framed = policy_of(answer.values("content-security-policy"))
+    response = seen.response
+    framed = policy_of(response.values("content-security-policy"))
     for one in recommended():
         row = headers.get(one.header)
         if row is None:
             continue
-        if values := answer.values(one.header) or _written(row, seen):
-            found = _judged(row, values, answer)
-            yield _completed(found, answer) if row.key == "content-security-policy" else found
+        if values := response.values(one.header) or _written(row, seen):
+            found = _judged(row, values, response)
+            yield _completed(found, response) if row.key == "content-security-policy" else found
         elif row.key == "x-frame-options" and framed is not None and framed.get("frame-ancestors"):
             yield Row(
                 row.name,
@@ -99,7 +99,7 @@ def _recommended(seen: Seen) -> Iterator[Row]:
                 "The policy's frame-ancestors stands in its place, and wins over it.",
                 spec=row.spec,
             )
-        elif is_due(row, answer):
+        elif is_due(row, response):
             yield Row(
                 row.name,
                 "missing",
@@ -109,17 +109,17 @@ def _recommended(seen: Seen) -> Iterator[Row]:
             )
 
 
-def _completed(row: Row, answer: Answer) -> Row:
+def _completed(row: Row, response: Response) -> Row:
     """The row of a policy that is sound but for what it leaves ungoverned."""
-    policy = policy_of(answer.values(row.header))
-    faults = headers.judge(row.header, ", ".join(answer.values(row.header)))
+    policy = policy_of(response.values(row.header))
+    faults = headers.judge(row.header, ", ".join(response.values(row.header)))
     if (
         policy is None
         or not policy.directives
         or any(fault.kind is not Kind.BASE_OPEN for fault in faults)
     ):
         return row
-    framed = answer.first("x-frame-options").lower() in ("deny", "sameorigin")
+    framed = response.first("x-frame-options").lower() in ("deny", "sameorigin")
     lacking = {
         name: value
         for name, value in _NEEDED.items()
@@ -148,15 +148,15 @@ def _written(row: Header, seen: Seen) -> tuple[str, ...]:
     return written.get(row.key, ())
 
 
-def _others(answer: Answer) -> Iterator[Row]:
+def _others(response: Response) -> Iterator[Row]:
     """Headers that are known, and sent without being recommended: told where something is wrong, or where they protect."""
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
-    for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in answer.fields):
+    for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         row = headers.get(name)
         if row is None or name in done:
             continue
-        values = answer.values(name)
-        found = _judged(row, values, answer)
+        values = response.values(name)
+        found = _judged(row, values, response)
         if row.key == _REPORTING and not any(
             policy.get("report-uri") or policy.get("report-to")
             for policy in csp.parse(", ".join(values))
@@ -172,19 +172,19 @@ def _others(answer: Answer) -> Iterator[Row]:
             yield found
 
 
-def _judged(row: Header, values: tuple[str, ...], answer: Answer) -> Row:
+def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
     together = (
         (", ".join(values),) if not row.single else values[:1] if row.repeats == "first" else values
     )
     faults = dict.fromkeys(
         fault
         for value in together
-        for fault in headers.judge(row.name, value, answer.place.scheme or "https")
+        for fault in headers.judge(row.name, value, response.place.scheme or "https")
     )
     differ = len(set(values)) > 1 or row.repeats == "invalid"
     copies = _COPIES.get(row.repeats, "") if len(values) > 1 and differ else ""
-    if row.scope == "https" and answer.place.scheme == "http":
-        copies = "Browsers ignore it in an answer over plain HTTP."
+    if row.scope == "https" and response.place.scheme == "http":
+        copies = "Browsers ignore it in a response over plain HTTP."
     return _row(row, tuple(map(shown, values)), tuple(faults), copies)
 
 
@@ -194,7 +194,7 @@ def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copi
     ordered = sorted(faults, key=lambda fault: fault.verdict)  # invalid stands before weak
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
     verdict: Verdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
-    advice = "Send it once." if copies else shown(ordered[0].cure)
+    advice = "Send it once." if copies else shown(ordered[0].fix)
     return Row(
         row.name,
         verdict,
@@ -210,24 +210,24 @@ def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copi
 def _cookies(visit: Visit) -> Iterator[Row]:
     """A row for each cookie by name, as it was set last on the way to the page and beside it."""
     row = headers.get("set-cookie")
-    answers = (*visit.session, *visit.others)
+    responses = (*visit.session, *visit.others)
     lines = {
-        cookies.parse(line).name: (line, answer)
-        for answer in answers
-        for line in answer.values("set-cookie")
+        cookies.parse(line).name: (line, response)
+        for response in responses
+        for line in response.values("set-cookie")
     }
-    for line, answer in lines.values():
+    for line, response in lines.values():
         cookie = cookies.parse(line)
-        if is_deletion(cookie, answer):
+        if is_deletion(cookie, response):
             continue
-        told = [
+        data = [
             f"{_SPELT.get(name, name.title())}={value}".rstrip("=")
             for name, value in cookie.attributes
             if name
         ]
-        observed = (shown("; ".join((cookie.name or "(no name)", *told))),)
+        observed = (shown("; ".join((cookie.name or "(no name)", *data))),)
         faults = sorted(
-            cookies.judge(line, answer.place.scheme or "https"),
+            cookies.judge(line, response.place.scheme or "https"),
             key=lambda fault: (fault.verdict, fault.kind not in _GRAVEST),
         )
         spec = row.spec if row else ""
@@ -240,7 +240,7 @@ def _cookies(visit: Visit) -> Iterator[Row]:
                 spec=spec,
             )
             continue
-        fix = fixes.for_cookie(cookie.name, _demands(cookie, answer), row.breaks if row else "")
+        fix = fixes.for_cookie(cookie.name, _demands(cookie, response), row.breaks if row else "")
         why, *more = (shown(fault.text) for fault in faults)
         yield Row(
             "Set-Cookie",
@@ -248,16 +248,16 @@ def _cookies(visit: Visit) -> Iterator[Row]:
             why,
             observed,
             tuple(more),
-            shown(faults[0].cure),
+            shown(faults[0].fix),
             fix,
             spec,
         )
 
 
-def _demands(cookie: cookies.Cookie, answer: Answer) -> dict[str, str | bool]:
+def _demands(cookie: cookies.Cookie, response: Response) -> dict[str, str | bool]:
     """The attributes that a cookie lacks and a rule can add."""
     demands: dict[str, str | bool] = {}
-    if cookie.get("secure") is None and answer.place.scheme != "http":
+    if cookie.get("secure") is None and response.place.scheme != "http":
         demands["Secure"] = True
     if cookie.get("httponly") is None and not cookies.is_readable_csrf(cookie.name):
         demands["HttpOnly"] = True
@@ -294,8 +294,8 @@ def _cors(visit: Visit) -> Iterator[Row]:
         )
 
 
-def _leaks(answer: Answer) -> Iterator[Row]:
-    for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in answer.fields):
+def _leaks(response: Response) -> Iterator[Row]:
+    for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         if name in removed():
             row, spelt = headers.get(name), removed()[name]
             why = row.purpose if row else _DISCLOSES
@@ -303,7 +303,7 @@ def _leaks(answer: Answer) -> Iterator[Row]:
                 spelt,
                 "leaks",
                 why,
-                tuple(map(shown, answer.values(name))),
+                tuple(map(shown, response.values(name))),
                 fix=fixes.removal(spelt),
                 spec=row.spec if row else "",
             )

@@ -1,6 +1,6 @@
-"""What was seen of one page: its answers over https and http, the probes, and what was not looked at.
+"""What was seen of one page: its responses over https and http, the probes, and what was not looked at.
 
-Lives here: the nouns `Answer` and `Visit`, and the reading of fields that every judge needs. Must not
+Lives here: the nouns `Response` and `Visit`, and the reading of fields that every judge needs. Must not
 know sockets, files, scores or verdicts.
 """
 
@@ -18,7 +18,7 @@ Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 JUDGED = frozenset({401, 403})
-"""Statuses beyond 2xx and 3xx whose answers the Observatory judges."""
+"""Statuses beyond 2xx and 3xx whose responses the Observatory judges."""
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
 PORTS: Mapping[str, int] = MappingProxyType({"http": 80, "https": 443})
@@ -36,8 +36,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer to a GET (or to the probe) for `url`."""
+class Response:
+    """One response to a GET (or to the probe) for `url`."""
 
     url: str
     status: int
@@ -48,7 +48,7 @@ class Answer:
     """False: it came over a connection whose certificate is not to be trusted."""
 
     def values(self, name: str) -> tuple[str, ...]:
-        """The values of all lines of this name (any case), one character for each octet, trimmed."""
+        """The values of all lines of this name (any case), one character for each byte, trimmed."""
         key = name.lower().encode("latin-1")
         return tuple(
             value.decode("latin-1").strip(_WS)
@@ -82,18 +82,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """All that is known of one page. A chain is the redirects in order, with the answer that ended them."""
+    """All that is known of one page. A chain is the redirects in order, with the response that ended them."""
 
     url: str
     """The address that was asked for, or that the record was made from."""
-    https: tuple[Answer, ...] = ()
+    https: tuple[Response, ...] = ()
     """The chain from the https address; () = nothing answered there."""
-    http: tuple[Answer, ...] = ()
+    http: tuple[Response, ...] = ()
     """The chain from the http twin."""
-    others: tuple[Answer, ...] = ()
-    """Further answers of the same host whose cookies count, such as that for robots.txt."""
-    probe: Answer | None = None
-    """The answer to a CORS preflight from `origin`."""
+    others: tuple[Response, ...] = ()
+    """Further responses of the same host whose cookies count, such as that for robots.txt."""
+    probe: Response | None = None
+    """The response to a CORS preflight from `origin`."""
     origin: str = ""
     preloaded: frozenset[str] = frozenset()
     """Hosts said to be in the browsers' HSTS preload lists."""
@@ -101,13 +101,13 @@ class Visit:
     """What could not be looked at, and what follows from it."""
 
     @property
-    def session(self) -> tuple[Answer, ...]:
+    def session(self) -> tuple[Response, ...]:
         """The chain that is judged: over https where there is one."""
         return self.https or self.http
 
     @property
-    def page(self) -> Answer | None:
-        """The answer that is judged; None = nothing answered."""
+    def page(self) -> Response | None:
+        """The response that is judged; None = nothing answered."""
         return self.session[-1] if self.session else None
 
     @property
@@ -121,7 +121,7 @@ class Visit:
 
 
 def is_judged(status: int) -> bool:
-    """Whether the Observatory judges an answer of this status."""
+    """Whether the Observatory judges a response of this status."""
     return 200 <= status < 400 or status in JUDGED
 
 

@@ -1,4 +1,4 @@
-"""The verb audit: live pages, an HTTP archive or raw answers judged, scored, and answered with rules.
+"""The verb audit: live pages, an HTTP archive or raw responses judged, scored, and answered with rules.
 
 Must not know how anything is judged or fetched.
 """
@@ -47,7 +47,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
 @click.option(
     "--raw",
     type=click.Path(path_type=Path),
-    help="Judge answers as `curl -si` prints them; - reads stdin. URL says where they came from.",
+    help="Judge responses as `curl -si` prints them; - reads stdin. URL says where they came from.",
 )
 @click.option(
     "--format",
@@ -74,7 +74,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     type=click.FloatRange(0.1, 600),
     default=10.0,
     show_default=True,
-    help="Seconds for each answer.",
+    help="Seconds for each response.",
 )
 @click.option("--insecure", is_flag=True, help="Take every certificate for good.")
 @click.option(
@@ -219,7 +219,7 @@ def _table(one: Report) -> None:
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
         console.print(
-            "\nrules that answer the findings (--write FILE makes a report-only policy of them):",
+            "\nrules that response the findings (--write FILE makes a report-only policy of them):",
             style="bold",
         )
         for answered in found:

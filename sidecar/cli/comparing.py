@@ -18,11 +18,11 @@ from sidecar.policy.conditions import Facts
 from sidecar.policy.model import PolicyError
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.shapes import Lines
-from sidecar.rollout.answers import Unanswered, from_har
-from sidecar.rollout.baseline import answers
+from sidecar.rollout.baseline import responses
 from sidecar.rollout.baseline_file import read_baseline
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
+from sidecar.rollout.responses import NoResponse, from_har
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -31,29 +31,29 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option(
-    "--baseline", type=_FILE, help="Show what would become of the answers of this baseline."
+    "--baseline", type=_FILE, help="Show what would become of the responses of this baseline."
 )
 @click.option(
-    "--har", type=_FILE, help="Show what would become of the answers of this HTTP archive."
+    "--har", type=_FILE, help="Show what would become of the responses of this HTTP archive."
 )
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 def diff_verb(
     old: Path, new: Path, *, baseline: Path | None, har: Path | None, machine: bool
 ) -> None:
-    """Compare two policies by meaning, and by their effect on recorded answers. Exit 0 same, 1 differs, 2 trouble."""
+    """Compare two policies by meaning, and by their effect on recorded responses. Exit 0 same, 1 differs, 2 trouble."""
     try:
         before, after = read_policy(old), read_policy(new)
         seen = _seen(baseline, har)
     except PolicyError as error:
         complain(error.problems)
         sys.exit(2)
-    except Unanswered as unanswered:
+    except NoResponse as unanswered:
         raise click.UsageError(str(unanswered)) from unanswered
     found = compare(before, after)
     changed = effects(compile_policy(before), compile_policy(after), seen)
     differs = not found.same or bool(changed)
     if machine:
-        told = {
+        data = {
             "same": not differs,
             "old": before.revision(),
             "new": after.revision(),
@@ -64,9 +64,9 @@ def diff_verb(
             "less": [_place(change) for change in found.less],
         }
         as_json(
-            told
+            data
             | more_less
-            | {"answers": len(seen), "effects": [asdict(effect) for effect in changed]}
+            | {"responses": len(seen), "effects": [asdict(effect) for effect in changed]}
         )
     else:
         _print_meaning(found)
@@ -82,7 +82,7 @@ def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
         found += [
             facts
             for cell in read_baseline(baseline.read_bytes(), str(baseline)).cells
-            for facts in answers(cell)
+            for facts in responses(cell)
         ]
     if har is not None:
         found += from_har(read_archive(har), str(har))
@@ -173,7 +173,7 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
     console.print()
     console.print(
         Text(
-            f"Of {count} answers, {sum(effect.answers for effect in changed)} would differ",
+            f"Of {count} responses, {sum(effect.responses for effect in changed)} would differ",
             style="bold",
         )
     )
@@ -184,7 +184,7 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
         console.print()
         console.print(
             Text.assemble(
-                (f"route {route}", "bold"), f"  {effect.answers} answers, as {effect.example}"
+                (f"route {route}", "bold"), f"  {effect.responses} responses, as {effect.example}"
             )
         )
         for header in effect.headers:
@@ -195,7 +195,7 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
                     (f"   weaker: {header.weaker}" if header.weaker else "", "yellow"),
                 )
             )
-        for title, complaints in (("told now", effect.told), ("no longer told", effect.silent)):
+        for title, complaints in (("told now", effect.reported), ("no longer told", effect.silent)):
             if complaints:
                 console.print(f"  {title}: {_complaints(complaints)}")
 
@@ -228,7 +228,7 @@ def _complaints(complaints: Iterable[Complaint]) -> str:
 def cases_verb(
     files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool
 ) -> None:
-    """Run the tests of policies (*.test.yaml): requests and answers in, violations and headers out."""
+    """Run the tests of policies (*.test.yaml): requests and responses in, violations and headers out."""
     found = [
         file
         for given in files or (policy.parent,)

@@ -100,18 +100,20 @@ def source_options(command: Any) -> Any:
     return command
 
 
-def minimums(told: dict[str, Any]) -> Minimums:
+def minimums(options: dict[str, Any]) -> Minimums:
     """The gate's minimums, as the options of `source_options` say."""
-    return Minimums(told["min_requests"], told["min_time"], told["min_routes"], told["max_breaks"])
+    return Minimums(
+        options["min_requests"], options["min_time"], options["min_routes"], options["max_breaks"]
+    )
 
 
-def gather(client: Admin, told: dict[str, Any]) -> tuple[list[Evidence], float]:
+def gather(client: Admin, options: dict[str, Any]) -> tuple[list[Evidence], float]:
     """The evidence, and the moment of which it is."""
     own = [from_data(item) for item in client.get("/api/evidence")["evidence"]]
-    if not told["prometheus"]:
+    if not options["prometheus"]:
         return own, time.time()
     try:
-        asked = told["prometheus"], told["window"], told["selector"]
+        asked = options["prometheus"], options["window"], options["selector"]
         at = settled(*asked)
         return fleet_evidence(*asked, at, {(item.route, item.rule): item for item in own}), at
     except PrometheusFailed as failed:
@@ -120,18 +122,20 @@ def gather(client: Admin, told: dict[str, Any]) -> tuple[list[Evidence], float]:
 
 
 def sourced(
-    client: Admin, told: dict[str, Any], found: list[Evidence], verdicts: Sequence[Verdict]
+    client: Admin, options: dict[str, Any], found: list[Evidence], verdicts: Sequence[Verdict]
 ) -> list[dict[str, Any]]:
     """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the same time gives the same number."""
     rows = []
     for verdict in verdicts:
         decisive = judged(verdict.rule, found)
         query = (
-            evaluated(verdict.rule, decisive[0].mode, told["window"], told["selector"])
-            if told["prometheus"] and decisive
+            evaluated(verdict.rule, decisive[0].mode, options["window"], options["selector"])
+            if options["prometheus"] and decisive
             else None
         )
-        rows.append({**asdict(verdict), "source": told["prometheus"] or client.url, "query": query})
+        rows.append(
+            {**asdict(verdict), "source": options["prometheus"] or client.url, "query": query}
+        )
     return rows
 
 
@@ -205,19 +209,19 @@ def _against(item: Evidence) -> str:
 @click.command("evidence")
 @admin_options
 @source_options
-def evidence_verb(admin: str, token_file: Path | None, machine: bool, **told: Any) -> None:
+def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options: Any) -> None:
     """What each rule has seen since it came as it is now, and whether that is enough to enforce it."""
     client = Admin(admin, token_file)
-    found, at = gather(client, told)
+    found, at = gather(client, options)
     verdicts = [
-        judge(rule, found, minimums(told), at)
+        judge(rule, found, minimums(options), at)
         for rule in dict.fromkeys(item.rule for item in found)
     ]
     if machine:
         as_json(
             {
                 "evidence": [item.data() for item in found],
-                "verdicts": sourced(client, told, found, verdicts),
+                "verdicts": sourced(client, options, found, verdicts),
             }
         )
         return

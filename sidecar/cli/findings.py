@@ -44,7 +44,7 @@ def _code(problem: Problem) -> str:
 
 
 def _result(problem: Problem) -> dict[str, Any]:
-    text = f"{problem.message}; {problem.cure}" if problem.cure else problem.message
+    text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
     region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
     # Without line and column: the same finding keeps its print when lines are added above it.
     print_of = "\n".join((problem.file, _code(problem), *map(str, problem.path), problem.message))
@@ -63,7 +63,7 @@ def annotate(problems: Iterable[Problem]) -> None:
     """Workflow commands on stdout, which GitHub shows beside the line."""
     for problem in problems:
         place = f"file={_property(problem.file)},line={problem.line},col={problem.column},title={_property(_code(problem))}"
-        text = f"{problem.message}; {problem.cure}" if problem.cure else problem.message
+        text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
         click.echo(f"::{_COMMANDS[problem.severity]} {place}::{_escaped(plain(text))}")
 
 

@@ -34,7 +34,7 @@ def import_verb(
     """Turn header settings of nginx, Apache, Caddy, Traefik, ingress-nginx, Helmet, Talisman, secure or Django into a
     report-only policy.
 
-    Give included files too. What a policy cannot say is told on stderr, line by line, with what to do by hand.
+    Give included files too. What a policy cannot say is reported on stderr, line by line, with what to do by hand.
     """
     sources = {str(file): _text(file) for file in files}
     chosen = form or guess(sources)

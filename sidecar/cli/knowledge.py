@@ -40,9 +40,9 @@ GRAMMARS: Mapping[Grammar, str] = {
 }
 SCOPES: Mapping[Scope, str] = {
     "documents": "pages (and workers)",
-    "all": "every answer",
-    "https": "every answer over HTTPS, none over HTTP",
-    "logout": "the answer to a logout",
+    "all": "every response",
+    "https": "every response over HTTPS, none over HTTP",
+    "logout": "the response to a logout",
 }
 REPEATS: Mapping[Repeats, str] = {
     "first": "only the first copy counts",

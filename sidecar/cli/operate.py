@@ -36,11 +36,11 @@ class Admin:
         self._token = token_file.read_text("utf-8").strip() if token_file else None
 
     def get(self, path: str) -> Any:
-        """What GET answers, as data."""
+        """What GET responses, as data."""
         return self._ask(urllib.request.Request(self.url + path))
 
     def post(self, path: str, **body: Any) -> Any:
-        """What POST answers, as data; keys that are None are left out, and who asks is added."""
+        """What POST responses, as data; keys that are None are left out, and who asks is added."""
         sent = {key: value for key, value in body.items() if value is not None} | {"who": who()}
         request = urllib.request.Request(
             self.url + path, json.dumps(sent).encode(), {"Content-Type": "application/json"}
@@ -52,8 +52,8 @@ class Admin:
             request.add_header("Authorization", f"Bearer {self._token}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=_TIMEOUT) as answer:
-                return json.loads(answer.read())
+            with opener.open(request, timeout=_TIMEOUT) as response:
+                return json.loads(response.read())
         except urllib.error.HTTPError as error:
             _refused(error)
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -67,10 +67,10 @@ class Admin:
 
 def _refused(error: urllib.error.HTTPError) -> None:
     try:
-        told = json.loads(error.read())
+        data = json.loads(error.read())
     except ValueError:
-        told = {"error": f"HTTP {error.code}"}
-    for line in told.get("problems") or [told.get("error", f"HTTP {error.code}")]:
+        data = {"error": f"HTTP {error.code}"}
+    for line in data.get("problems") or [data.get("error", f"HTTP {error.code}")]:
         err().print(Text(plain(str(line)), style="red"))
     sys.exit(1)
 
@@ -106,28 +106,28 @@ def admin_options(command: Any) -> Any:
 @admin_options
 def status(admin: str, token_file: Path | None, machine: bool) -> None:
     """What is in force: policy, revision, mode and what set it, and the last reload's problems."""
-    told = Admin(admin, token_file).get("/api/status")
+    data = Admin(admin, token_file).get("/api/status")
     if machine:
-        as_json(told)
+        as_json(data)
         return
     console = out()
-    override = told["override"]
+    override = data["override"]
     console.print(
         Text.assemble(
-            ("policy    ", "bold"), f"{told['name']} (owner: {told['owner'] or 'nobody'})"
+            ("policy    ", "bold"), f"{data['name']} (owner: {data['owner'] or 'nobody'})"
         )
     )
     console.print(
         Text.assemble(
             ("revision  ", "bold"),
-            f"{told['revision']}, since {_time(told['activated'])} by {told['who']}",
+            f"{data['revision']}, since {_time(data['activated'])} by {data['who']}",
         )
     )
     console.print(
         Text.assemble(
             ("mode      ", "bold"),
-            mode_text(told["mode"]),
-            f"  (policy says {told['policy_mode']})",
+            mode_text(data["mode"]),
+            f"  (policy says {data['policy_mode']})",
         )
     )
     if override:
@@ -139,20 +139,20 @@ def status(admin: str, token_file: Path | None, machine: bool) -> None:
                 f" by {override['who']}{until}: {override['reason'] or 'no reason given'}",
             )
         )
-    if told["pinned"]:
+    if data["pinned"]:
         console.print(
             Text.assemble(
                 ("pinned    ", "bold"),
-                f"the file's revision {told['pinned']} was rolled back and is held back",
+                f"the file's revision {data['pinned']} was rolled back and is held back",
                 style="yellow",
             )
         )
-    for problem in told["problems"]:
+    for problem in data["problems"]:
         console.print(Text(plain(problem), style="red"))
     console.print()
     rows = [
         (route["name"], rule["name"], mode_text(rule["mode"]), rule["ceiling"])
-        for route in told["routes"]
+        for route in data["routes"]
         for rule in route["rules"]
     ]
     table("", ("route", "rule", "mode", "set by"), rows)
@@ -174,13 +174,13 @@ def history(
 ) -> None:
     """Who put what in force, when and why; newest first."""
     client = Admin(admin, token_file)
-    told = client.get("/api/revisions")
+    data = client.get("/api/revisions")
     if revision is not None:
-        click.echo(_difference(client, revision, told["active"]), nl=False)
+        click.echo(_difference(client, revision, data["active"]), nl=False)
         return
-    entries = told["entries"][:last]
+    entries = data["entries"][:last]
     if machine:
-        as_json({"active": told["active"], "entries": entries})
+        as_json({"active": data["active"], "entries": entries})
         return
     rows = [
         (
@@ -202,11 +202,11 @@ def history(
 )
 def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> None:
     """Read the policy file now."""
-    told = Admin(admin, token_file).post("/-/reload", unpin=unpin or None)
+    data = Admin(admin, token_file).post("/-/reload", unpin=unpin or None)
     if machine:
-        as_json(told)
+        as_json(data)
     else:
-        err().print(f"{told['result']}: revision {told['revision']} is in force")
+        err().print(f"{data['result']}: revision {data['revision']} is in force")
 
 
 @click.command()
@@ -217,16 +217,16 @@ def rollback(
     admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None
 ) -> None:
     """Put an earlier revision in force at once, and pin it against what the file says now."""
-    told = Admin(admin, token_file).post("/-/rollback", to=to, reason=reason)
+    data = Admin(admin, token_file).post("/-/rollback", to=to, reason=reason)
     if machine:
-        as_json(told)
+        as_json(data)
         return
     err().print(
-        f"revision {told['revision']} is in force again (mode {told['mode']}); left {told['left']}"
+        f"revision {data['revision']} is in force again (mode {data['mode']}); left {data['left']}"
     )
-    if told["pinned"]:
+    if data["pinned"]:
         err().print(
-            f"pinned: the file still holds {told['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
+            f"pinned: the file still holds {data['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
         )
 
 
@@ -246,21 +246,21 @@ def mode(
     """Lower the mode of everything at once (off, report-only), or lift that again (enforce)."""
     client = Admin(admin, token_file)
     if mode is None:
-        told = {
+        data = {
             key: value
             for key, value in client.get("/api/status").items()
             if key in ("mode", "policy_mode", "override")
         }
     else:
-        told = client.post("/-/mode", mode=mode, reason=reason, ttl=lasting)
+        data = client.post("/-/mode", mode=mode, reason=reason, ttl=lasting)
     if machine:
-        as_json(told)
+        as_json(data)
         return
     console = err() if mode else out()
     console.print(
-        Text.assemble("mode ", mode_text(told["mode"]), f" (policy says {told['policy_mode']})")
+        Text.assemble("mode ", mode_text(data["mode"]), f" (policy says {data['policy_mode']})")
     )
-    if mode == "enforce" and told["mode"] != "enforce":
+    if mode == "enforce" and data["mode"] != "enforce":
         console.print(
             "the override is lifted; to enforce, write `mode: enforce` in the policy file"
         )

@@ -64,7 +64,7 @@ def check(
     form: str,
     machine: bool,
 ) -> None:
-    """Check policy files as `run` would read them, and judge what they say; every finding with its place and cure."""
+    """Check policy files as `run` would read them, and judge what they say; every finding with its place and fix."""
     if config is not None:
         read_settings(config, {})
     checked = [_checked(file) for file in files]
@@ -103,16 +103,16 @@ def _checked(file: Path) -> _Checked:
 
 
 def _summary(one: _Checked) -> dict[str, Any]:
-    told: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
+    options: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
     if one.resolved is not None:
         rules = sorted({named.name for route in one.resolved.routes for named in route.rules})
-        told |= {
+        options |= {
             "revision": one.resolved.revision(),
             "mode": one.resolved.mode,
             "rules": rules,
             "routes": len(one.resolved.routes),
         }
-    return {**told, "problems": findings.as_data(one.problems)}
+    return {**options, "problems": findings.as_data(one.problems)}
 
 
 def _tell(one: _Checked, *, notes: bool) -> None:
@@ -129,12 +129,12 @@ def _tell(one: _Checked, *, notes: bool) -> None:
     )
     if one.resolved is None:
         return
-    told = _summary(one)
+    data = _summary(one)
     parts = [
-        f"revision {told['revision']}",
-        f"mode {told['mode']}",
-        f"{len(told['rules'])} rules",
-        f"{told['routes']} routes",
+        f"revision {data['revision']}",
+        f"mode {data['mode']}",
+        f"{len(data['rules'])} rules",
+        f"{data['routes']} routes",
     ]
     for severity, word in (
         ("warning", "warnings"),
@@ -176,19 +176,19 @@ def _tell(one: _Checked, *, notes: bool) -> None:
     type=click.IntRange(100, 599),
     default=200,
     show_default=True,
-    help="Of the service's answer.",
+    help="Of the service's response.",
 )
 @click.option(
     "-H",
     "--header",
     multiple=True,
     metavar="NAME:VALUE",
-    help="A header of the service's answer; may be repeated.",
+    help="A header of the service's response; may be repeated.",
 )
 @click.option(
-    "--answer",
+    "--response",
     type=click.File("rb"),
-    help="The answer's head as `curl -si` prints it; - reads stdin.",
+    help="The response's head as `curl -si` prints it; - reads stdin.",
 )
 @click.option("--override", type=click.Choice(MODES), help="Suppose this runtime ceiling.")
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
@@ -201,14 +201,14 @@ def explain_verb(
     request_header: tuple[str, ...],
     status: int,
     header: tuple[str, ...],
-    answer: Any,
+    response: Any,
     override: Mode | None,
     machine: bool,
 ) -> None:
-    """Say what would become of one answer, rule by rule, and why a rule does not apply."""
+    """Say what would become of one response, rule by rule, and why a rule does not apply."""
     fields = [_field(line) for line in header]
-    if answer is not None:
-        status, fields = _head(answer.read(1 << 20), fields)
+    if response is not None:
+        status, fields = _head(response.read(1 << 20), fields)
     plan = compile_policy(read_policy(file), override=override)
     route = plan.route(host, method, path.partition("?")[0])
     facts = Facts(
@@ -220,11 +220,11 @@ def explain_verb(
         status,
         fields,
     )
-    told = explain(route, facts)
+    data = explain(route, facts)
     if machine:
-        as_json(_explained(told, plan.mode))
+        as_json(_explained(data, plan.mode))
     else:
-        _print(told, plan.mode)
+        _print(data, plan.mode)
 
 
 def _field(line: str) -> tuple[bytes, bytes]:
@@ -238,13 +238,13 @@ def _field(line: str) -> tuple[bytes, bytes]:
 
 def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
     status, rest = b"1xx", raw.replace(b"\r\n", b"\n")
-    while status.startswith(b"1"):  # curl shows interim answers too
+    while status.startswith(b"1"):  # curl shows interim responses too
         first, _, rest = rest.partition(b"\n\n")
         head = first.split(b"\n")
         version, _, status = head[0].partition(b" ")
         status = status[:4].rstrip()
         if not version.startswith(b"HTTP/") or len(status) != 3 or not status.isdigit():
-            raise click.UsageError("the answer does not start with a status line; use `curl -si`")
+            raise click.UsageError("the response does not start with a status line; use `curl -si`")
     return int(status), [
         *(_field(line.decode("utf-8", "surrogateescape")) for line in head[1:] if line),
         *more,
@@ -255,7 +255,7 @@ def _shown(values: tuple[bytes, ...] | None) -> list[str]:
     return [value.decode("latin-1") for value in values or ()]
 
 
-def _explained(told: Explanation, mode: Mode) -> dict[str, Any]:
+def _explained(data: Explanation, mode: Mode) -> dict[str, Any]:
     def lines(fields: RawFields) -> list[list[str]]:
         return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
 
@@ -282,30 +282,30 @@ def _explained(told: Explanation, mode: Mode) -> dict[str, Any]:
         }
 
     return {
-        "route": told.route,
+        "route": data.route,
         "mode": mode,
-        "classes": list(told.classes),
-        "before": lines(told.before),
-        "steps": [step(item) for item in told.steps],
-        "after": lines(told.after),
+        "classes": list(data.classes),
+        "before": lines(data.before),
+        "steps": [step(item) for item in data.steps],
+        "after": lines(data.after),
     }
 
 
-def _print(told: Explanation, mode: Mode) -> None:
+def _print(data: Explanation, mode: Mode) -> None:
     console = out()
     console.print(
         Text.assemble(
             ("route ", "bold"),
-            told.route,
+            data.route,
             ("   mode ", "bold"),
             mode_text(mode),
             ("   class ", "bold"),
-            ", ".join(told.classes) or "none",
+            ", ".join(data.classes) or "none",
         )
     )
     console.print()
     rows = []
-    for step in told.steps:
+    for step in data.steps:
         found = step.finding
         now = ", ".join(_shown(found.before)) if found else ""
         then = (
@@ -332,8 +332,8 @@ def _print(told: Explanation, mode: Mode) -> None:
         rows,
     )
     console.print()
-    before, after = list(told.before), list(told.after)
-    console.print(Text("Answer that leaves", style="bold"))
+    before, after = list(data.before), list(data.after)
+    console.print(Text("Response that leaves", style="bold"))
     for field in after:
         text = plain(f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}")
         console.print(Text(f"  {text}") if field in before else Text(f"+ {text}", style="green"))

@@ -63,7 +63,7 @@ def problem_data(problem: Problem) -> dict[str, Any]:
         "column": problem.column,
         "severity": problem.severity,
         "message": problem.message,
-        "cure": problem.cure,
+        "fix": problem.fix,
         "path": [str(part) for part in problem.path],
     }
 

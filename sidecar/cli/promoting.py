@@ -63,7 +63,7 @@ def promote_verb(
     admin: str,
     token_file: Path | None,
     machine: bool,
-    **told: Any,
+    **options: Any,
 ) -> None:
     """Move rules from report-only or trial to enforce, in the file, on stated evidence."""
     if override is not None and not override.strip():
@@ -71,10 +71,10 @@ def promote_verb(
     before = read_text(file)
     after = promoted(before, rules, str(file))
     client = Admin(admin, token_file)
-    gathered, at = _gather_settled(client, told, rules)
+    gathered, at = _gather_settled(client, options, rules)
     found = [item for item in gathered if item.rule in rules]
-    verdicts = [judge(rule, found, minimums(told), at, waived) for rule in rules]
-    rows = sourced(client, told, found, verdicts)
+    verdicts = [judge(rule, found, minimums(options), at, waived) for rule in rules]
+    rows = sourced(client, options, found, verdicts)
     allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
     diff = "".join(
         difflib.unified_diff(
@@ -88,7 +88,7 @@ def promote_verb(
         _print_sheet(found, verdicts, diff)
     done = allowed and not dry_run and before != after
     if done:
-        _record(client, told, rules, file, rows, override, waived, (before, after, diff))
+        _record(client, options, rules, file, rows, override, waived, (before, after, diff))
         replace_file(file, after)
     if machine:
         as_json(
@@ -116,21 +116,21 @@ def promote_verb(
 
 
 def _gather_settled(
-    client: Admin, told: dict[str, Any], rules: Sequence[str]
+    client: Admin, options: dict[str, Any], rules: Sequence[str]
 ) -> tuple[list[Evidence], float]:
     """The evidence, once reports of the last page loads have had their few seconds; a minute is not waited for."""
-    found, at = gather(client, told)
+    found, at = gather(client, options)
     late = [
         item.trial.settle
         for item in found
         if item.rule in rules and item.trial.loads > item.trial.settled
     ]
-    if late and max(late) <= _PATIENCE and not told["prometheus"]:
+    if late and max(late) <= _PATIENCE and not options["prometheus"]:
         err().print(
             f"reports of the last page loads may still be on their way: waiting {max(late):g} s"
         )
         time.sleep(max(late) + _READING)
-        return gather(client, told)
+        return gather(client, options)
     return found, at
 
 
@@ -156,7 +156,7 @@ def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: s
 
 def _record(
     client: Admin,
-    told: dict[str, Any],
+    options: dict[str, Any],
     rules: tuple[str, ...],
     file: Path,
     verdicts: list[dict[str, Any]],
@@ -172,7 +172,7 @@ def _record(
         verdicts=verdicts,
         override=override,
         waived=list(waived),
-        source=told["prometheus"] or client.url,
+        source=options["prometheus"] or client.url,
         command=f"sidecar {shlex.join(sys.argv[1:])}",
         file=str(file),
         before=digest(before),

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sidecar.cli.printing import as_json, out
 from sidecar.cli.run import read_settings
-from sidecar.rollout.baseline import answers
+from sidecar.rollout.baseline import responses
 from sidecar.rollout.baseline_file import read_baseline
 
 
@@ -41,7 +41,7 @@ from sidecar.rollout.baseline_file import read_baseline
 @click.option(
     "--har",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Answer from this recording instead of the service.",
+    help="Response from this recording instead of the service.",
 )
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 def rehearse_verb(
@@ -65,7 +65,7 @@ def rehearse_verb(
             *(
                 facts.path
                 for cell in held.cells
-                for facts in answers(cell)
+                for facts in responses(cell)
                 if facts.method == "GET"
             ),
         )

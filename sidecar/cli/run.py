@@ -114,8 +114,8 @@ def health(url: str, timeout: float) -> None:
     try:
         if not url.startswith(("http://", "https://")):
             raise click.UsageError(f"unknown URL {url!r}; write http://HOST:PORT/readyz")
-        with opener.open(url, timeout=timeout) as answer:
-            text = answer.read(4096).decode("utf-8", "replace")
+        with opener.open(url, timeout=timeout) as response:
+            text = response.read(4096).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         err().print(error.read(4096).decode("utf-8", "replace").strip())
         sys.exit(1)

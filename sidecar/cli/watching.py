@@ -22,17 +22,17 @@ from sidecar.policy.model import seconds
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.resolve import resolve
 from sidecar.policy.shapes import Lines
-from sidecar.rollout.answers import MAX_ARCHIVE, Unanswered, ask, from_har
 from sidecar.rollout.baseline import Baseline, Cell, since
 from sidecar.rollout.baseline_file import from_data, read_baseline, to_data, yaml_text
 from sidecar.rollout.capture import Tally
 from sidecar.rollout.drift import SEVERITIES, Report, accept, drift
+from sidecar.rollout.responses import MAX_ARCHIVE, NoResponse, ask, from_har
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def _source_options(command: Any) -> Any:
-    """Where answers come from: a running sidecar, or addresses and archives."""
+    """Where responses come from: a running sidecar, or addresses and archives."""
     options = (
         click.option(
             "--har",
@@ -66,9 +66,9 @@ def _source_options(command: Any) -> Any:
 @admin_options
 @click.pass_context
 def capture_verb(
-    context: click.Context, /, output: Path, *, force: bool, machine: bool, **told: Any
+    context: click.Context, /, output: Path, *, force: bool, machine: bool, **options: Any
 ) -> None:
-    """Write down what the service itself sends: a running sidecar's tally, or what URLs and archives answer.
+    """Write down what the service itself sends: a running sidecar's tally, or what URLs and archives response.
 
     The file is a baseline to commit; cookie values, nonces and queries are never in it.
     """
@@ -76,11 +76,11 @@ def capture_verb(
         raise click.UsageError(
             f"{output} is there already; give --force, or take in single changes with: sidecar drift {output} --accept --reason WHY"
         )
-    cells, source = _gather(context, told)
+    cells, source = _gather(context, options)
     baseline = Baseline(cells, _now(), who(), source)
     if not cells:
         err().print(
-            "no answer of the service has been seen yet; nothing is written", style="yellow"
+            "no response of the service has been seen yet; nothing is written", style="yellow"
         )
         sys.exit(1)
     _write(output, baseline)
@@ -92,7 +92,7 @@ def capture_verb(
             cell.route,
             cell.status,
             cell.content,
-            cell.answers,
+            cell.responses,
             len(cell.headers),
             len(cell.cookies),
             cell.first,
@@ -101,7 +101,7 @@ def capture_verb(
         for cell in cells
     ]
     table(
-        "", ("route", "status", "content", "answers", "headers", "cookies", "first", "last"), rows
+        "", ("route", "status", "content", "responses", "headers", "cookies", "first", "last"), rows
     )
     err().print(f"{output} is written; commit it, and compare with: sidecar drift {output}")
 
@@ -143,13 +143,13 @@ def drift_verb(
     accepting: bool,
     reason: str | None,
     machine: bool,
-    **told: Any,
+    **options: Any,
 ) -> None:
     """Compare what the service sends now with a baseline: lost, added, changed, weakened, duplicated."""
     if accepting and not (reason and reason.strip()):
         raise click.UsageError("--accept needs --reason WHY")
     baseline = read_baseline(file.read_bytes(), str(file))
-    cells, _ = _gather(context, told, lasting)
+    cells, _ = _gather(context, options, lasting)
     report = drift(baseline, cells)
     taken = (
         accept(baseline, cells, report, at=_now(), by=who(), reason=reason or "")
@@ -187,16 +187,16 @@ def _severity(word: str) -> Any:
 
 
 def _gather(
-    context: click.Context, told: Mapping[str, Any], lasting: str | None = None
+    context: click.Context, options: Mapping[str, Any], lasting: str | None = None
 ) -> tuple[tuple[Cell, ...], str]:
     """The cells, and where they come from in a word."""
-    urls, hars = told["urls"], told["hars"]
+    urls, hars = options["urls"], options["hars"]
     if not urls and not hars:
-        return _live(Admin(told["admin"], told["token_file"]), lasting)
+        return _live(Admin(options["admin"], options["token_file"]), lasting)
     if context.get_parameter_source("admin") is ParameterSource.COMMANDLINE or lasting is not None:
         raise click.UsageError("give either a running sidecar (--admin, --for), or URLs and --har")
     source = "urls" if urls else ", ".join(har.name for har in hars)
-    return _tallied(_answers(urls, hars), told["policy"]), source
+    return _tallied(_responses(urls, hars), options["policy"]), source
 
 
 def _live(client: Admin, lasting: str | None) -> tuple[tuple[Cell, ...], str]:
@@ -211,12 +211,12 @@ def _live(client: Admin, lasting: str | None) -> tuple[tuple[Cell, ...], str]:
     return cells, client.url
 
 
-def _answers(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
+def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
     try:
         found = [ask(url) for url in urls]
         for har in hars:
             found += from_har(read_archive(har), str(har))
-    except Unanswered as unanswered:
+    except NoResponse as unanswered:
         err().print(Text(str(unanswered), style="red"))
         sys.exit(1)
     return found
@@ -226,19 +226,19 @@ def read_archive(file: Path) -> bytes:
     """An archive's bytes, as many as are read of one.
 
     Raises:
-        Unanswered: it is too large.
+        NoResponse: it is too large.
     """
     with file.open("rb") as reading:
         data = reading.read(MAX_ARCHIVE + 1)
     if len(data) > MAX_ARCHIVE:
-        raise Unanswered(f"{file} is larger than {MAX_ARCHIVE >> 20} MiB; save a smaller archive")
+        raise NoResponse(f"{file} is larger than {MAX_ARCHIVE >> 20} MiB; save a smaller archive")
     return data
 
 
-def _tallied(answers: Iterable[Facts], policy: Path | None) -> tuple[Cell, ...]:
+def _tallied(responses: Iterable[Facts], policy: Path | None) -> tuple[Cell, ...]:
     plan = compile_policy(read_policy(policy) if policy else resolve({"version": 1}, {}))
     tally = Tally(per_second=float("inf"))
-    for facts in answers:
+    for facts in responses:
         tally.observe(plan.route(facts.host, facts.method, facts.path), facts)
     return tally.cells()
 
@@ -267,7 +267,7 @@ def _print(report: Report) -> None:
                 what,
                 _shown(found.before),
                 _shown(found.now),
-                f"{found.seen} of {found.answers}",
+                f"{found.seen} of {found.responses}",
                 found.why,
             )
         )
@@ -278,10 +278,11 @@ def _print(report: Report) -> None:
     console = err()
     if not report.compared:
         console.print(
-            "nothing could be compared: no answer came in any cell of the baseline", style="yellow"
+            "nothing could be compared: no response came in any cell of the baseline",
+            style="yellow",
         )
     for title, cells in (
-        ("no answer now in", report.unseen),
+        ("no response now in", report.unseen),
         ("not in the baseline", report.unknown),
     ):
         if cells:

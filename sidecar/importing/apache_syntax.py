@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import (
     Block,
     Builder,
@@ -49,13 +49,17 @@ def read(sources: Sources, notes: Notes) -> Block:
             names = included(item.args[0], sources)
             if not names and item.name == "include":
                 notes.lost(
-                    item.spot,
+                    item.source_line,
                     f"{item.args[0]} is not among the given files; its headers are not carried",
                     "give that file too",
                 )
             return tuple(directive for name in names for directive in blocks[name])
         args = tuple(_defined(arg, defined) for arg in item.args)
-        return None if args == item.args else (Directive(item.name, args, item.spot, item.block),)
+        return (
+            None
+            if args == item.args
+            else (Directive(item.name, args, item.source_line, item.block),)
+        )
 
     roots = [name for name in blocks if name not in used] or list(blocks)
     return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
@@ -66,7 +70,7 @@ def parse(text: str, name: str) -> Block:
     builder, lines = Builder(), text.split("\n")
     number = 0
     while number < len(lines):
-        spot, line = Spot(name, number + 1), lines[number].strip()
+        source_line, line = SourceLine(name, number + 1), lines[number].strip()
         number += 1
         while line.endswith("\\") and not line.startswith("#") and number < len(lines):
             line = f"{line[:-1]} {lines[number].strip()}"
@@ -74,34 +78,36 @@ def parse(text: str, name: str) -> Block:
         if not line or line.startswith("#"):
             continue
         if not line.startswith("<"):
-            _add(builder, line, spot)
+            _add(builder, line, source_line)
         elif not line.endswith(">"):
             raise refuse(
-                spot,
+                source_line,
                 f"not httpd configuration: {line[:40]!r} has no '>'",
                 "end the section's head with '>'",
             )
         elif line.startswith("</"):
-            builder.close(spot, line[2:-1].strip().lower())
+            builder.close(source_line, line[2:-1].strip().lower())
         else:
-            words = _words(line[1:-1], spot)
-            builder.open([words[0].lower(), *words[1:]] if words else [""], spot)
+            words = _words(line[1:-1], source_line)
+            builder.open([words[0].lower(), *words[1:]] if words else [""], source_line)
     return builder.done()
 
 
-def _add(builder: Builder, line: str, spot: Spot) -> None:
-    words = _words(line, spot)
-    builder.add([words[0].lower(), *words[1:]], spot)
+def _add(builder: Builder, line: str, source_line: SourceLine) -> None:
+    words = _words(line, source_line)
+    builder.add([words[0].lower(), *words[1:]], source_line)
 
 
-def _words(text: str, spot: Spot) -> list[str]:
+def _words(text: str, source_line: SourceLine) -> list[str]:
     """Words as httpd's ap_getword_conf cuts them: in quotes, a backslash keeps the quote."""
     words, at = list[str](), 0
     text = text.rstrip()
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None or (found[3] and found[3][0] in "\"'"):
-            raise refuse(spot, f"a quote in {text[:40]!r} is never closed", "close the quote")
+            raise refuse(
+                source_line, f"a quote in {text[:40]!r} is never closed", "close the quote"
+            )
         at = found.end()
         if found[3] is not None:
             words.append(found[3].replace("\\\\", "\\"))

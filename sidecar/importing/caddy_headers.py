@@ -1,4 +1,4 @@
-"""Caddy's header directive: what a chain of them does to an answer of a proxied service.
+"""Caddy's header directive: what a chain of them does to a response of a proxied service.
 
 Lives here: the three moments. A plain operation works before the service answers, on an empty head, and the service's
 lines come beside it. header_down works on the service's lines alone. A deferred one (defer, -, ?, >) works on
@@ -44,8 +44,8 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     statements = [item] if words else list(inner)
     if any(one.name == "match" for one in inner):
         notes.lost(
-            item.spot,
-            "header with match: conditions on the answer are not carried, nor the headers",
+            item.source_line,
+            "header with match: conditions on the response are not carried, nor the headers",
             "write the rules by hand, with when: {status: ..., response: ...}",
         )
         return
@@ -62,14 +62,14 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     if len(defaults) > 1:
         names = ", ".join(line.name for line in defaults)
         notes.differs(
-            item.spot,
+            item.source_line,
             f"{names}: Caddy writes defaults of one block only where none of them stands; the policy decides for each",
         )
     if defaults:
         yield Step(
             "leaving",
             tuple(
-                Effect("default", line.name, line.value, when, spot=line.item.spot)
+                Effect("default", line.name, line.value, when, source_line=line.item.source_line)
                 for line in defaults
             ),
         )
@@ -92,19 +92,19 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
         return None
     if len(words) > 2:
         notes.lost(
-            item.spot,
+            item.source_line,
             f"{name}: a policy does not replace parts of a value",
             "write a rule with the whole value",
         )
     elif "*" in name:
         notes.lost(
-            item.spot,
+            item.source_line,
             f"{field}: names with * cannot be carried",
             "write a remove rule that lists the names",
         )
     elif _COMPUTED.search(value):
         notes.lost(
-            item.spot,
+            item.source_line,
             f"{name}: the placeholder {_COMPUTED.findall(value)[0]} cannot be carried",
             "write a rule with a fixed value, or leave it to the service",
         )
@@ -116,17 +116,19 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
 def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
     """One handler's operations in the order in which Caddy does them; of several sets of a field the last counts."""
     added = [
-        Effect("append", line.name, line.value, when, spot=line.item.spot)
+        Effect("append", line.name, line.value, when, source_line=line.item.source_line)
         for line in lines
         if line.mark == "+"
     ]
     sets = {
-        line.name.lower(): Effect("set", line.name, line.value, when, spot=line.item.spot)
+        line.name.lower(): Effect(
+            "set", line.name, line.value, when, source_line=line.item.source_line
+        )
         for line in lines
         if line.mark in ("", ">")
     }
     removed = [
-        Effect("remove", line.name, "", when, spot=line.item.spot)
+        Effect("remove", line.name, "", when, source_line=line.item.source_line)
         for line in lines
         if line.mark == "-"
     ]
@@ -134,7 +136,7 @@ def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
 
 
 def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
-    """What a whole chain does to the service's answer, as effects in order."""
+    """What a whole chain does to the service's response, as effects in order."""
     beside: list[Effect] = []
     for step in chain:
         if step.moment == "before":
@@ -149,12 +151,14 @@ def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
 
 def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
     """One operation on the lines that Caddy will send beside the service's."""
-    line = Effect("append", effect.header, effect.value, effect.when, spot=effect.spot)
+    line = Effect(
+        "append", effect.header, effect.value, effect.when, source_line=effect.source_line
+    )
     if effect.action == "append":
         return [*beside, line]
     if any(other.key == line.key and other.when != line.when for other in beside) and effect.when:
         notes.lost(
-            effect.spot,
+            effect.source_line,
             f"{effect.header}: it is set over a line that has other conditions",
             "write the rules by hand",
         )

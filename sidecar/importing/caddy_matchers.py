@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.importing.draft import Spot, When
+from sidecar.importing.draft import SourceLine, When
 from sidecar.importing.paths import ALL, Pattern, meet
 from sidecar.importing.regexes import path_patterns
 from sidecar.importing.syntax import Block, Directive
@@ -43,18 +43,18 @@ def split(item: Directive) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def matcher(word: str, named: Mapping[str, Block], spot: Spot) -> Matcher | None:
+def matcher(word: str, named: Mapping[str, Block], source_line: SourceLine) -> Matcher | None:
     """What a matcher word means; None when a policy cannot say it.
 
     Args:
         word: a path, *, @name or "".
         named: the lines of each named matcher in scope.
-        spot: where the word stands.
+        source_line: where the word stands.
     """
     if word in ("", "*"):
         return Matcher()
     if word.startswith("/"):
-        return _lines((Directive("path", (word,), spot),))
+        return _lines((Directive("path", (word,), source_line),))
     return _lines(named[word]) if word in named else None
 
 
@@ -68,7 +68,9 @@ def definitions(block: Block) -> dict[str, Block]:
 
 
 def _one_line(item: Directive) -> Block:
-    return (Directive(item.args[0], item.args[1:], item.spot, item.block),) if item.args else ()
+    return (
+        (Directive(item.args[0], item.args[1:], item.source_line, item.block),) if item.args else ()
+    )
 
 
 def _lines(lines: Block) -> Matcher | None:
@@ -106,19 +108,21 @@ def _lines(lines: Block) -> Matcher | None:
 
 
 def _paths(part: Directive) -> tuple[Pattern, ...] | None:
-    spots = (str(part.spot),)
+    source_lines = (str(part.source_line),)
     if part.name == "path_regexp":
-        return path_patterns(part.args[-1], spots) if part.args else None
+        return path_patterns(part.args[-1], source_lines) if part.args else None
     found: list[Pattern] = []
     for text in part.args:
         if text == "*":
             found.append(ALL)
         elif text.startswith("/") and "*" not in text[:-1]:
             found.append(
-                Pattern(text[:-1], "", spots) if text.endswith("*") else Pattern(text, None, spots)
+                Pattern(text[:-1], "", source_lines)
+                if text.endswith("*")
+                else Pattern(text, None, source_lines)
             )
         elif text.startswith("*") and "*" not in text[1:]:
-            found += meet(Pattern("", text[1:], spots), ALL)
+            found += meet(Pattern("", text[1:], source_lines), ALL)
         else:
             return None
     return tuple(found)

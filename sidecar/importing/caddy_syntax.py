@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace as with_changes
 
-from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import (
     Block,
     Builder,
@@ -61,7 +61,7 @@ def read(sources: Sources, notes: Notes) -> Block:
         names = included(item.args[0], sources)
         if not names:
             notes.lost(
-                item.spot,
+                item.source_line,
                 f"import {item.args[0]}: no such snippet or file is given; its headers are not carried",
                 "give that file too",
             )
@@ -76,15 +76,15 @@ def read(sources: Sources, notes: Notes) -> Block:
 def parse(text: str, name: str) -> Block:
     """The directives of one text."""
     builder, words, at, line, brace = Builder(), list[str](), 0, 1, False
-    start = Spot(name, 1)
+    start = SourceLine(name, 1)
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found["word"][0] in '"`'):
-            raise refuse(Spot(name, line), "a quote is never closed", "close the quote")
+            raise refuse(SourceLine(name, line), "a quote is never closed", "close the quote")
         at = found.end()
         if found["quoted"] or found["word"]:
             if not words:
-                start = Spot(name, line)
+                start = SourceLine(name, line)
             words.append(_plain(found[0]) if found["quoted"] else found[0])
             brace = found["word"] in ("{", "}")
         elif found["line"] and words and not words[-1].endswith(","):
@@ -100,14 +100,14 @@ def _plain(token: str) -> str:
     return token[1:-1] if token[0] == "`" else token[1:-1].replace('\\"', '"')
 
 
-def _statement(builder: Builder, words: list[str], spot: Spot, *, brace: bool) -> None:
+def _statement(builder: Builder, words: list[str], source_line: SourceLine, *, brace: bool) -> None:
     """A line; `brace` tells that its last word is a brace that opens or closes a block, not a quoted one."""
     if brace and words == ["}"]:
-        builder.close(spot)
+        builder.close(source_line)
     elif brace and words[-1] == "{":
-        builder.open(words[:-1] or [""], spot)
+        builder.open(words[:-1] or [""], source_line)
     else:
-        builder.add(words, spot)
+        builder.add(words, source_line)
 
 
 def _filled(block: Block, args: tuple[str, ...]) -> Block:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine
 from sidecar.importing.python_text import Module, Unreadable, read, texts
 from sidecar.importing.syntax import Sources
 
@@ -51,17 +51,17 @@ class _Settings:
         self._module = module
         self._notes = notes
 
-    def get(self, name: str, default: object = None) -> tuple[object, Spot, str] | None:
+    def get(self, name: str, default: object = None) -> tuple[object, SourceLine, str] | None:
         """Value, place and a word about it; None when it is set to what cannot be known."""
         node = self._module.assigned.get(name)
         if node is None:
-            return default, Spot(self._module.name), _DEFAULT
-        spot = self._module.spot(node)
+            return default, SourceLine(self._module.name), _DEFAULT
+        source_line = self._module.source_line(node)
         try:
-            return self._module.value(node), spot, ""
+            return self._module.value(node), source_line, ""
         except Unreadable:
             self._notes.lost(
-                spot,
+                source_line,
                 f"{name}: the value cannot be known without running the program",
                 "write the rule by hand",
             )
@@ -103,11 +103,11 @@ def _security(settings: _Settings, notes: Notes) -> Iterator[Effect]:
         ):
             found = settings.get(name, default=False)
             value += text if found is not None and found[0] else ""
-        yield Effect("default", "Strict-Transport-Security", value, spot=seconds[1])
+        yield Effect("default", "Strict-Transport-Security", value, source_line=seconds[1])
     nosniff = settings.get("SECURE_CONTENT_TYPE_NOSNIFF", default=True)
     if nosniff is not None and nosniff[0]:
         yield Effect(
-            "default", "X-Content-Type-Options", "nosniff", spot=nosniff[1], about=nosniff[2]
+            "default", "X-Content-Type-Options", "nosniff", source_line=nosniff[1], about=nosniff[2]
         )
     yield from _header("Referrer-Policy", settings.get("SECURE_REFERRER_POLICY", "same-origin"))
     yield from _header(
@@ -123,11 +123,11 @@ def _security(settings: _Settings, notes: Notes) -> Iterator[Effect]:
 
 
 def _header(
-    header: str, found: tuple[object, Spot, str] | None, *, upper: bool = False
+    header: str, found: tuple[object, SourceLine, str] | None, *, upper: bool = False
 ) -> Iterator[Effect]:
     if found is None or not found[0]:
         return
-    value, spot, about = found
+    value, source_line, about = found
     parts = (
         value.split(",")
         if isinstance(value, str)
@@ -136,7 +136,9 @@ def _header(
         else []
     )
     text = ",".join(part.strip() for part in parts)
-    yield Effect("default", header, text.upper() if upper else text, spot=spot, about=about)
+    yield Effect(
+        "default", header, text.upper() if upper else text, source_line=source_line, about=about
+    )
 
 
 def _csp(settings: _Settings, notes: Notes) -> Iterator[Effect]:
@@ -170,7 +172,7 @@ def _csp(settings: _Settings, notes: Notes) -> Iterator[Effect]:
                     "leave it to the service, and judge it with a require rule",
                 )
             elif text:
-                yield Effect("default", header, text, spot=found[1])
+                yield Effect("default", header, text, source_line=found[1])
 
 
 def _policy(directives: Mapping[object, object]) -> str:
@@ -187,7 +189,7 @@ def _cookies(settings: _Settings) -> Iterator[Effect]:
     for prefix, (usual, http_only) in _COOKIES.items():
         name = settings.get(f"{prefix}_COOKIE_NAME", usual)
         wanted: list[tuple[str, bool | str]] = []
-        spots: list[Spot] = []
+        source_lines: list[SourceLine] = []
         for suffix, attribute, default in (
             ("SECURE", "Secure", False),
             ("HTTPONLY", "HttpOnly", http_only),
@@ -198,6 +200,6 @@ def _cookies(settings: _Settings) -> Iterator[Effect]:
                 continue
             if attribute != "SameSite" or found[0] in ("Strict", "Lax", "None"):
                 wanted.append((attribute, str(found[0]) if attribute == "SameSite" else True))
-                spots.append(found[1])
+                source_lines.append(found[1])
         if wanted and name is not None and isinstance(name[0], str):
-            yield Effect("set", name[0], attributes=tuple(wanted), spot=spots[0])
+            yield Effect("set", name[0], attributes=tuple(wanted), source_line=source_lines[0])

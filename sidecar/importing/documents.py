@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import Sources, refuse
 from sidecar.policy.model import Path
 from sidecar.source import Source, read
@@ -24,7 +24,7 @@ class Document:
     """One document: a mapping, and the place of each path in it."""
 
     data: dict[str, Any]
-    spot: Callable[[Path], Spot]
+    source_line: Callable[[Path], SourceLine]
 
     def at(self, *path: str | int) -> Any:
         """What stands at a path; None when nothing does."""
@@ -63,20 +63,22 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
             source = read(part.encode(), name)
             for problem in source.problems:
                 notes.lost(
-                    Spot(name, problem.line), problem.message, problem.cure or "correct the text"
+                    SourceLine(name, problem.line),
+                    problem.message,
+                    problem.fix or "correct the text",
                 )
             if isinstance(source.data, dict):
                 yield Document(source.data, _placed(name, source))
 
 
-def _placed(name: str, source: Source) -> Callable[[Path], Spot]:
-    def spot(path: Path) -> Spot:
+def _placed(name: str, source: Source) -> Callable[[Path], SourceLine]:
+    def source_line(path: Path) -> SourceLine:
         while path and path not in source.keys and path not in source.values:
             path = path[:-1]
         line, _ = source.keys.get(path) or source.values.get(path) or (0, 0)
-        return Spot(name, line)
+        return SourceLine(name, line)
 
-    return spot
+    return source_line
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -95,17 +97,17 @@ def _toml(name: str, text: str) -> Document:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
         raise refuse(
-            Spot(name, int(line[1]) if line else 0), f"not TOML: {error}", "correct the text"
+            SourceLine(name, int(line[1]) if line else 0), f"not TOML: {error}", "correct the text"
         ) from error
     lines = text.split("\n")
 
-    def spot(path: Path) -> Spot:
+    def source_line(path: Path) -> SourceLine:
         """The first line that sets the last key, or heads its table."""
         for part in reversed(path):
             mark = re.compile(rf"""^\s*(\[.*)?["']?{re.escape(str(part))}["']?\s*(=|\])""")
             number = next((number for number, line in enumerate(lines, 1) if mark.match(line)), 0)
             if number:
-                return Spot(name, number)
-        return Spot(name)
+                return SourceLine(name, number)
+        return SourceLine(name)
 
-    return Document(data, spot)
+    return Document(data, source_line)

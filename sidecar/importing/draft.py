@@ -23,7 +23,7 @@ When: TypeAlias = tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class SourceLine:
     """A line of a source, from 1; 0 = the whole file."""
 
     file: str
@@ -35,7 +35,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of one header (or cookie) of every answer at a place. Two effects are equal when they do the same."""
+    """What becomes of one header (or cookie) of every response at a place. Two effects are equal when they do the same."""
 
     action: Action
     header: str = field(compare=False)
@@ -43,7 +43,7 @@ class Effect:
     when: When = ()
     attributes: tuple[tuple[str, bool | str], ...] = ()
     """For cookies: `header` is then the cookie's name pattern."""
-    spot: Spot = field(default=Spot(""), compare=False)
+    source_line: SourceLine = field(default=SourceLine(""), compare=False)
     about: str = field(default="", compare=False)
     """A word on where it comes from, for the comment beside the line's number."""
 
@@ -74,26 +74,28 @@ class Imported:
 
 
 class Notes:
-    """What must be told, once each."""
+    """What must be reported, once each."""
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
 
-    def lost(self, spot: Spot, message: str, cure: str) -> None:
+    def lost(self, source_line: SourceLine, message: str, fix: str) -> None:
         """Something that the policy does not carry, and what to do by hand."""
-        self._tell("warning", spot, message, cure)
+        self._tell("warning", source_line, message, fix)
 
-    def differs(self, spot: Spot, message: str, cure: str = "") -> None:
+    def differs(self, source_line: SourceLine, message: str, fix: str = "") -> None:
         """Something that the policy carries with a difference."""
-        self._tell("info", spot, message, cure)
+        self._tell("info", source_line, message, fix)
 
-    def told(self) -> tuple[Problem, ...]:
+    def reported(self) -> tuple[Problem, ...]:
         """All notes in the order of the sources' lines; warnings and infos mixed."""
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
 
-    def _tell(self, severity: Severity, spot: Spot, message: str, cure: str) -> None:
+    def _tell(self, severity: Severity, source_line: SourceLine, message: str, fix: str) -> None:
         shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # texts of strangers go to terminals
-        self._found[Problem(shown, cure, severity=severity, file=spot.file, line=spot.line)] = None
+        self._found[
+            Problem(shown, fix, severity=severity, file=source_line.file, line=source_line.line)
+        ] = None
 
 
 def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:
@@ -112,16 +114,16 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
             effect = _appended(effect, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
         elif effect.action == "set" and not effect.attributes and not effect.value.strip():
             notes.differs(
-                effect.spot,
+                effect.source_line,
                 f"{effect.header}: {server} sends it with an empty value; the policy removes it",
             )
             effect = replace(effect, action="remove", value="")  # noqa: PLW2901 - the same effect in the policy's words
         problem = _problem(effect)
         if problem is not None:
             notes.lost(
-                effect.spot,
+                effect.source_line,
                 f"{effect.header[:64]}: {problem.message}",
-                problem.cure or "write the rule by hand if it is needed",
+                problem.fix or "write the rule by hand if it is needed",
             )
             continue
         if effect.action in ("set", "remove") and not effect.when and not effect.attributes:
@@ -136,7 +138,7 @@ def _appended(effect: Effect, *, cleared: bool, server: str, notes: Notes) -> Ef
     if known is not None and known.single:
         if not cleared:
             notes.differs(
-                effect.spot,
+                effect.source_line,
                 f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only",
             )
         return replace(effect, action="set")

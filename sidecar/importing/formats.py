@@ -26,7 +26,7 @@ from sidecar.importing import (
     talisman,
     traefik,
 )
-from sidecar.importing.draft import Effect, Imported, Notes, Place, Spot, settle
+from sidecar.importing.draft import Effect, Imported, Notes, Place, SourceLine, settle
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
 from sidecar.policy.model import PolicyError, Problem
@@ -124,7 +124,7 @@ def guess(sources: Sources) -> str | None:
 
 
 def convert(sources: Sources, form: str) -> Imported:
-    """The policy that does to an answer what these settings do, and what it cannot.
+    """The policy that does to a response what these settings do, and what it cannot.
 
     Args:
         sources: texts by file name; those that one of them includes are not read on their own.
@@ -150,15 +150,15 @@ def convert(sources: Sources, form: str) -> Imported:
         for place in importer(sources, notes)
     ]
     effects = [effect for place in places for effect in place.effects]
-    if not effects and not notes.told():
+    if not effects and not notes.reported():
         notes.lost(
-            Spot(next(iter(sources))),
+            SourceLine(next(iter(sources))),
             f"no header setting of {server} was found",
             "name the format with --from, and give the included files too",
         )
     _general(effects, server, notes)
     about = f"imported from {', '.join(PurePosixPath(name).name for name in sources)} ({server})"
-    return Imported(policy_text(f"imported-{form}", about, places, notes), notes.told())
+    return Imported(policy_text(f"imported-{form}", about, places, notes), notes.reported())
 
 
 def _general(effects: list[Effect], server: str, notes: Notes) -> None:
@@ -166,7 +166,7 @@ def _general(effects: list[Effect], server: str, notes: Notes) -> None:
     added = next((effect for effect in effects if effect.action == "append"), None)
     if added is not None:
         notes.differs(
-            added.spot,
+            added.source_line,
             f"{server} adds a line even where the service already sends the very same; the policy does not repeat it",
         )
     hsts = next(
@@ -179,6 +179,6 @@ def _general(effects: list[Effect], server: str, notes: Notes) -> None:
     )
     if hsts is not None:
         notes.differs(
-            hsts.spot,
-            "Strict-Transport-Security is written on HTTPS answers only; browsers ignore it on others (RFC 6797 section 7.2)",
+            hsts.source_line,
+            "Strict-Transport-Security is written on HTTPS responses only; browsers ignore it on others (RFC 6797 section 7.2)",
         )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine
 from sidecar.importing.javascript import UNKNOWN, Reader
 from sidecar.importing.syntax import Sources, refuse
 from sidecar.policy.model import Action
@@ -42,42 +42,44 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     """The one place of an application: everywhere."""
     effects: dict[str, Effect] = {}
     for name, text in sources.items():
-        for options, spot in _calls(name, text):
+        for options, source_line in _calls(name, text):
             effects |= _effects(
-                options, spot, text, notes
+                options, source_line, text, notes
             )  # a later middleware writes over an earlier one
     return [Place((), (), tuple(effects.values()))] if effects else []
 
 
-def _calls(name: str, text: str) -> list[tuple[Options | None, Spot]]:
+def _calls(name: str, text: str) -> list[tuple[Options | None, SourceLine]]:
     """The options of each use, in order; None = those of helmet() are not known."""
     if text.lstrip().startswith("{"):
         found = Reader(text).value()
         if not isinstance(found, dict):
             raise refuse(
-                Spot(name, 1),
+                SourceLine(name, 1),
                 "not an options object",
                 "give the object as it stands in helmet({...})",
             )
-        return [(found, Spot(name, 1))]
-    calls: list[tuple[Options | None, Spot]] = []
+        return [(found, SourceLine(name, 1))]
+    calls: list[tuple[Options | None, SourceLine]] = []
     for match in _CALL.finditer(text):
-        spot = Spot(name, text.count("\n", 0, match.start()) + 1)
+        source_line = SourceLine(name, text.count("\n", 0, match.start()) + 1)
         reader = Reader(text, match.end())
         reader.skip()
         value = {} if text.startswith(")", reader.at) else reader.value()
         if match["one"] is None:
-            calls.append((value if isinstance(value, dict) else None, spot))
+            calls.append((value if isinstance(value, dict) else None, source_line))
         elif match["one"] in _NAMES:
             alone: dict[str, object] = dict.fromkeys(_HEADERS, False)
-            calls.append(({**alone, _NAMES[match["one"]]: value or True}, spot))
+            calls.append(({**alone, _NAMES[match["one"]]: value or True}, source_line))
     return calls
 
 
-def _effects(options: Options | None, spot: Spot, text: str, notes: Notes) -> dict[str, Effect]:
+def _effects(
+    options: Options | None, source_line: SourceLine, text: str, notes: Notes
+) -> dict[str, Effect]:
     if options is None:
         notes.lost(
-            spot,
+            source_line,
             "helmet(...): the options cannot be known without running the program",
             "write the rules by hand",
         )
@@ -85,7 +87,7 @@ def _effects(options: Options | None, spot: Spot, text: str, notes: Notes) -> di
     said = {_NAMES.get(name, name): value for name, value in options.items()}
     for name in said.keys() - _HEADERS.keys():
         notes.lost(
-            _line(name, spot, text),
+            _line(name, source_line, text),
             f"{name[:60]!r} is no option of Helmet that can be read",
             "look at the options",
         )
@@ -94,7 +96,7 @@ def _effects(options: Options | None, spot: Spot, text: str, notes: Notes) -> di
         given = said.get(name, name != "crossOriginEmbedderPolicy")
         if given is False or given is None:
             continue
-        where = _line(name, spot, text) if name in said else spot
+        where = _line(name, source_line, text) if name in said else source_line
         try:
             value = _value(value_of, given)
         except _Unsayable:
@@ -111,7 +113,7 @@ def _effects(options: Options | None, spot: Spot, text: str, notes: Notes) -> di
             action,
             header,
             value,
-            spot=where,
+            source_line=where,
             about="" if name in said else _DEFAULT,
         )
     return effects
@@ -123,14 +125,14 @@ def _value(value_of: Callable[[Options], str], given: object) -> str:
     return value_of(given if isinstance(given, dict) else {})
 
 
-def _line(name: str, spot: Spot, text: str) -> Spot:
+def _line(name: str, source_line: SourceLine, text: str) -> SourceLine:
     """The line of an option: the first below the call that holds one of its names."""
     names = [other for other, meant in _NAMES.items() if meant == name] or [name[:40]]
     lines = text.split("\n")
-    for number in range(max(spot.line, 1), len(lines) + 1):
+    for number in range(max(source_line.line, 1), len(lines) + 1):
         if any(other in lines[number - 1] for other in names):
-            return Spot(spot.file, number)
-    return spot
+            return SourceLine(source_line.file, number)
+    return source_line
 
 
 def _csp(options: Options) -> str:

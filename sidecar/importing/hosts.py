@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, Spot
+from sidecar.importing.draft import Effect, Notes, SourceLine
 from sidecar.importing.syntax import Directive
 
 # A host as a policy says it: * stands for one run, at an end.
@@ -46,8 +46,8 @@ class Site:
         )
 
 
-def sayable(names: Sequence[str], spot: Spot, notes: Notes) -> tuple[str, ...]:
-    """The names that a policy can state; the others are told."""
+def sayable(names: Sequence[str], source_line: SourceLine, notes: Notes) -> tuple[str, ...]:
+    """The names that a policy can state; the others are reported."""
     kept: list[str] = []
     for name in names:
         if name in ("", "_"):
@@ -56,7 +56,7 @@ def sayable(names: Sequence[str], spot: Spot, notes: Notes) -> tuple[str, ...]:
             kept.extend((name[1:], f"*{name}") if name.startswith(".") else (name,))
         else:
             notes.lost(
-                spot,
+                source_line,
                 f"host {name!r} cannot be said as a pattern",
                 "write the names under match: {host: [...]} by hand",
             )
@@ -91,8 +91,8 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
             keep(replace(loud, default=loud.default or quiet.default, scheme=scheme), at)
         else:
             notes.lost(
-                site.item.spot,
-                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.spot.line} too; the policy knows no ports, so this one is not carried",
+                site.item.source_line,
+                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.source_line.line} too; the policy knows no ports, so this one is not carried",
                 "import it alone if it is the one in front of the service",
             )
         if others:

@@ -1,4 +1,4 @@
-"""nginx's header statements: what a block inherits of them, and what they do to an answer.
+"""nginx's header statements: what a block inherits of them, and what they do to a response.
 
 Lives here: `Level` and `effects`. Facts: nginx.org on ngx_http_headers_module and ngx_http_proxy_module, and the
 headers-more module's own page. Must not know servers and locations.
@@ -25,7 +25,7 @@ _HIDES = (
 )
 _SETS = ("etag", "last-modified")
 TOUCHING = frozenset(("add_header", "server_tokens", *_MORE, *_HIDES))
-"""The statements that change an answer's headers and are carried."""
+"""The statements that change a response's headers and are carried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Level:
 
 
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
-    """What a level does to an answer, in nginx's order: hidden lines, then headers-more, then added lines."""
+    """What a level does to a response, in nginx's order: hidden lines, then headers-more, then added lines."""
     found = [
-        Effect("remove", item.args[0], spot=item.spot)
+        Effect("remove", item.args[0], source_line=item.source_line)
         for item in level.hides
         if not _variable(item.args[0], item, notes)
     ]
@@ -70,7 +70,7 @@ def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
             Effect(
                 "remove",
                 "Server",
-                spot=level.tokens.spot,
+                source_line=level.tokens.source_line,
                 about="nginx never passes the service's own",
             )
         )
@@ -96,7 +96,7 @@ def _variable(text: str, item: Directive, notes: Notes) -> bool:
     if "$" in text:
         name = re.search(r"\$\{?\w*\}?", text)
         notes.lost(
-            item.spot,
+            item.source_line,
             f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be carried",
             "write a rule with a fixed value, or leave it to the service",
         )
@@ -109,9 +109,9 @@ def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
     if _variable(name + value, item, notes):
         return
     if name.lower() in _SETS:
-        yield Effect("set" if value else "remove", name, value, when, spot=item.spot)
+        yield Effect("set" if value else "remove", name, value, when, source_line=item.source_line)
     elif value:  # an empty value adds nothing; it only ends what is inherited
-        yield Effect("append", name, value, when, spot=item.spot)
+        yield Effect("append", name, value, when, source_line=item.source_line)
 
 
 def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
@@ -146,7 +146,7 @@ def _more_one(
     name, value = name.strip().rstrip(";"), value.strip()
     if "*" in name:
         notes.lost(
-            item.spot,
+            item.source_line,
             f"{item.name} {name}: names with * cannot be carried",
             "write a remove rule that lists the names",
         )
@@ -157,5 +157,5 @@ def _more_one(
             name,
             "" if clears else value,
             when,
-            spot=item.spot,
+            source_line=item.source_line,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.importing.draft import Notes, Spot
+from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import (
     Block,
     Builder,
@@ -53,7 +53,7 @@ def read(sources: Sources, notes: Notes) -> Block:
         names = included(item.args[0], sources)
         if not names and not _HARMLESS.search(item.args[0]):
             notes.lost(
-                item.spot,
+                item.source_line,
                 f"{item.args[0]} is not among the given files; its headers are not carried",
                 "give that file too",
             )
@@ -67,18 +67,18 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
     """The directives of one text; its first line counts as `first_line`."""
     builder, words, line, at = Builder(), list[str](), first_line, 0
     while at < len(text):
-        spot = Spot(name, line)
+        source_line = SourceLine(name, line)
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found[0][0] in "\"'"):
             raise refuse(
-                spot,
+                source_line,
                 f"not nginx configuration: {text[at : at + 20]!r} is never closed",
                 "close the quote",
             )
         at, token = found.end(), found[0]
         if found["mark"] is None and (found["quoted"] or found["word"]):
             if not words:
-                start = spot
+                start = source_line
             words.append(_plain(token[1:-1] if found["quoted"] else token))
         elif token == ";":
             if words:
@@ -87,16 +87,16 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
         elif token == "{":
             words = words or [""]
             if words[0].endswith("_by_lua_block"):
-                at = _skipped(text, at, spot)
+                at = _skipped(text, at, source_line)
                 builder.add(words, start)
                 token = text[found.start() : at]
             else:
-                builder.open(words, spot if words == [""] else start)
+                builder.open(words, source_line if words == [""] else start)
             words = []
         elif token == "}":
             if words:
                 raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
-            builder.close(spot)
+            builder.close(source_line)
         line += token.count("\n")
     if words:
         raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
@@ -107,13 +107,13 @@ def _plain(token: str) -> str:
     return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), token)
 
 
-def _skipped(text: str, at: int, spot: Spot) -> int:
+def _skipped(text: str, at: int, source_line: SourceLine) -> int:
     """The end of a block in another language, by its braces."""
     depth = 1
     while depth:
         found = re.compile(r"[{}]").search(text, at)
         if found is None:
-            raise refuse(spot, "the block is never closed", "close it")
+            raise refuse(source_line, "the block is never closed", "close it")
         depth += 1 if found[0] == "{" else -1
         at = found.end()
     return at

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from sidecar.importing.draft import Spot
+from sidecar.importing.draft import SourceLine
 from sidecar.importing.syntax import refuse
 
 MAX_DEPTH = 40
@@ -29,9 +29,9 @@ class Module:
         self.assigned = dict(_assigned(tree))
         self._values = dict(known)
 
-    def spot(self, node: ast.AST) -> Spot:
+    def source_line(self, node: ast.AST) -> SourceLine:
         """The line of a node."""
-        return Spot(self.name, getattr(node, "lineno", 0))
+        return SourceLine(self.name, getattr(node, "lineno", 0))
 
     def calls(self) -> Iterator[tuple[str, ast.Call]]:
         """Every call with the dotted name of what is called, in the order of the lines."""
@@ -142,12 +142,12 @@ def read(name: str, text: str, known: Mapping[str, object] | None = None) -> Mod
         tree = ast.parse(text)
     except SyntaxError as error:
         raise refuse(
-            Spot(name, error.lineno or 0),
+            SourceLine(name, error.lineno or 0),
             f"not Python: {error.msg}",
             "give the module as it is imported",
         ) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise refuse(
-            Spot(name), "not Python that can be read", "give the module as it is imported"
+            SourceLine(name), "not Python that can be read", "give the module as it is imported"
         ) from error
     return Module(name, tree, known or {})

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine
 from sidecar.importing.python_text import Module, Unreadable, dotted, read
 from sidecar.importing.syntax import Sources
 
@@ -96,7 +96,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         for called, node in module.calls():
             last = called.rpartition(".")[2]
             if called in ("Secure.with_default_headers", "secure.Secure.with_default_headers"):
-                effects += _preset("BALANCED", module.spot(node))
+                effects += _preset("BALANCED", module.source_line(node))
             elif called in ("Secure.from_preset", "secure.Secure.from_preset") and node.args:
                 effects += _named_preset(module, node, notes)
             elif last == "Secure":
@@ -109,15 +109,17 @@ def _named_preset(module: Module, node: ast.Call, notes: Notes) -> list[Effect]:
     name = dotted(node.args[0]).rpartition(".")[2]
     if name not in PRESETS:
         notes.lost(
-            module.spot(node), f"preset {name or '?'} is not known", f"known: {', '.join(PRESETS)}"
+            module.source_line(node),
+            f"preset {name or '?'} is not known",
+            f"known: {', '.join(PRESETS)}",
         )
         return []
-    return _preset(name, module.spot(node))
+    return _preset(name, module.source_line(node))
 
 
-def _preset(name: str, spot: Spot) -> list[Effect]:
+def _preset(name: str, source_line: SourceLine) -> list[Effect]:
     return [
-        Effect("set", header, value, spot=spot, about=f"of the preset {name}")
+        Effect("set", header, value, source_line=source_line, about=f"of the preset {name}")
         for header, value in PRESETS[name].items()
     ]
 
@@ -143,12 +145,12 @@ def _header(module: Module, node: ast.expr, notes: Notes) -> list[Effect]:
         )
     except (Unreadable, KeyError):
         notes.lost(
-            module.spot(node),
+            module.source_line(node),
             f"{builder or 'a value'}: it cannot be known without running the program",
             "write the rule by hand",
         )
         return []
-    return [Effect("set", header, value, spot=module.spot(node))]
+    return [Effect("set", header, value, source_line=module.source_line(node))]
 
 
 def _custom(module: Module, node: ast.expr) -> Effect:
@@ -164,7 +166,10 @@ def _custom(module: Module, node: ast.expr) -> Effect:
     if len(given) != 2:
         raise Unreadable
     return Effect(
-        "set", _text(module.value(given[0])), _text(module.value(given[1])), spot=module.spot(node)
+        "set",
+        _text(module.value(given[0])),
+        _text(module.value(given[1])),
+        source_line=module.source_line(node),
     )
 
 

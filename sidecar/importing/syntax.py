@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from sidecar.importing.draft import Spot
+from sidecar.importing.draft import SourceLine
 from sidecar.policy.model import PolicyError, Problem
 
 MAX_NESTING = 24
@@ -24,7 +24,7 @@ class Directive:
 
     name: str
     args: tuple[str, ...]
-    spot: Spot
+    source_line: SourceLine
     block: tuple[Directive, ...] | None = None
 
     def inside(self, *names: str) -> Iterator[Directive]:
@@ -37,39 +37,39 @@ Sources: TypeAlias = Mapping[str, str]
 """Texts by file name."""
 
 
-def refuse(spot: Spot, message: str, cure: str = "") -> PolicyError:
+def refuse(source_line: SourceLine, message: str, fix: str = "") -> PolicyError:
     """A text that cannot be read on."""
-    return PolicyError((Problem(message, cure, file=spot.file, line=spot.line),))
+    return PolicyError((Problem(message, fix, file=source_line.file, line=source_line.line),))
 
 
 class Builder:
     """Blocks as they are opened and closed; without recursion, so that hostile nesting costs nothing."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[str, tuple[str, ...], Spot, list[Directive]]] = []
+        self._open: list[tuple[str, tuple[str, ...], SourceLine, list[Directive]]] = []
         self._here: list[Directive] = []
 
-    def add(self, words: list[str], spot: Spot) -> None:
+    def add(self, words: list[str], source_line: SourceLine) -> None:
         """A statement without block."""
-        self._here.append(Directive(words[0], tuple(words[1:]), spot))
+        self._here.append(Directive(words[0], tuple(words[1:]), source_line))
 
-    def open(self, words: list[str], spot: Spot) -> None:
+    def open(self, words: list[str], source_line: SourceLine) -> None:
         """A statement whose block starts here."""
         if len(self._open) >= MAX_NESTING:
             raise refuse(
-                spot, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer"
+                source_line, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer"
             )
-        self._open.append((words[0], tuple(words[1:]), spot, self._here))
+        self._open.append((words[0], tuple(words[1:]), source_line, self._here))
         self._here = []
 
-    def close(self, spot: Spot, name: str | None = None) -> None:
+    def close(self, source_line: SourceLine, name: str | None = None) -> None:
         """The end of the innermost block; `name` must be its name if given."""
         if not self._open:
-            raise refuse(spot, "a block ends here that was never opened", "remove the end")
+            raise refuse(source_line, "a block ends here that was never opened", "remove the end")
         opened, args, start, outer = self._open.pop()
         if name is not None and name != opened:
             raise refuse(
-                spot, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>"
+                source_line, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>"
             )
         outer.append(Directive(opened, args, start, tuple(self._here)))
         self._here = outer
@@ -77,8 +77,8 @@ class Builder:
     def done(self) -> Block:
         """All statements outside blocks."""
         if self._open:
-            name, _, spot, _ = self._open[-1]
-            raise refuse(spot, f"the block of {name!r} is never closed", "close it")
+            name, _, source_line, _ = self._open[-1]
+            raise refuse(source_line, f"the block of {name!r} is never closed", "close it")
         return tuple(self._here)
 
 
@@ -100,7 +100,7 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
             count += 1
             if count > MAX_DIRECTIVES or depth > MAX_NESTING:
                 raise refuse(
-                    item.spot,
+                    item.source_line,
                     "included files or snippets go in circles, or are too many",
                     "give less at a time",
                 )
@@ -108,7 +108,9 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
             if other is not None:
                 yield from walk(other, depth + 1)
             elif item.block is not None:
-                yield Directive(item.name, item.args, item.spot, tuple(walk(item.block, depth + 1)))
+                yield Directive(
+                    item.name, item.args, item.source_line, tuple(walk(item.block, depth + 1))
+                )
             else:
                 yield item
 

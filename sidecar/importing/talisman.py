@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine
 from sidecar.importing.python_text import Module, Unreadable, read, texts
 from sidecar.importing.syntax import Sources
 
@@ -59,27 +59,27 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
             if called.rpartition(".")[2] == "Talisman" or called.endswith("talisman.init_app"):
                 if called.endswith("Talisman") and not node.args and not node.keywords:
                     continue  # Talisman() alone; init_app says the rest
-                effects += _effects(_options(module, node, notes), module.spot(node), notes)
+                effects += _effects(_options(module, node, notes), module.source_line(node), notes)
             elif called == "talisman":
                 notes.lost(
-                    module.spot(node),
+                    module.source_line(node),
                     "@talisman(...) on one view is not carried",
                     "write a route for that view's path by hand",
                 )
     return [Place((), (), tuple(effects))] if effects else []
 
 
-Options = Mapping[str, tuple[object, Spot, str]]
+Options = Mapping[str, tuple[object, SourceLine, str]]
 """By name: the value, its place and a word about it. A name whose value cannot be known is missing."""
 
 
 def _options(module: Module, node: ast.Call, notes: Notes) -> Options:
-    spot = module.spot(node)
-    found: dict[str, tuple[object, Spot, str]] = {
-        name: (value, spot, _DEFAULT) for name, value in DEFAULTS.items()
+    source_line = module.source_line(node)
+    found: dict[str, tuple[object, SourceLine, str]] = {
+        name: (value, source_line, _DEFAULT) for name, value in DEFAULTS.items()
     }
     for keyword in node.keywords:
-        where = module.spot(keyword.value)
+        where = module.source_line(keyword.value)
         if keyword.arg is None or (keyword.arg not in DEFAULTS and keyword.arg not in _ELSEWHERE):
             notes.lost(
                 where,
@@ -108,13 +108,13 @@ def _options(module: Module, node: ast.Call, notes: Notes) -> Options:
     return found
 
 
-def _effects(options: Options, call: Spot, notes: Notes) -> Iterator[Effect]:
+def _effects(options: Options, call: SourceLine, notes: Notes) -> Iterator[Effect]:
     def said(name: str) -> object:
         return options[name][0] if name in options else None
 
     def effect(header: str, value: str, name: str) -> Effect:
-        _, spot, about = options.get(name, (None, call, ""))
-        return Effect("set", header, value, spot=spot, about=about)
+        _, source_line, about = options.get(name, (None, call, ""))
+        return Effect("set", header, value, source_line=source_line, about=about)
 
     for name, header in (
         ("permissions_policy", "Permissions-Policy"),
@@ -165,11 +165,11 @@ def _effects(options: Options, call: Spot, notes: Notes) -> Iterator[Effect]:
 def _csp(options: Options, notes: Notes) -> Iterator[Effect]:
     if "content_security_policy" not in options or not options["content_security_policy"][0]:
         return
-    policy, spot, about = options["content_security_policy"]
+    policy, source_line, about = options["content_security_policy"]
     if options.get("content_security_policy_nonce_in", (True,))[0]:
         notes.lost(
-            spot,
-            "content_security_policy with nonces: a nonce is other in every answer, so Content-Security-Policy is not carried",
+            source_line,
+            "content_security_policy with nonces: a nonce is other in every response, so Content-Security-Policy is not carried",
             "leave it to the service, and judge it with a require rule",
         )
         return
@@ -177,7 +177,7 @@ def _csp(options: Options, notes: Notes) -> Iterator[Effect]:
         value = _policy(policy)
     except Unreadable:
         notes.lost(
-            spot,
+            source_line,
             "content_security_policy: a source is no text, so Content-Security-Policy is not carried",
             "write the rule by hand",
         )
@@ -190,7 +190,7 @@ def _csp(options: Options, notes: Notes) -> Iterator[Effect]:
         if options.get("content_security_policy_report_only", (False,))[0]
         else "Content-Security-Policy"
     )
-    yield Effect("set", name, value, spot=spot, about=about)
+    yield Effect("set", name, value, source_line=source_line, about=about)
 
 
 def _policy(policy: object) -> str:
@@ -203,7 +203,7 @@ def _policy(policy: object) -> str:
     return "; ".join(f"{name} {' '.join(texts(sources))}" for name, sources in policy.items())
 
 
-def _cookie(options: Options, call: Spot) -> Iterator[Effect]:
+def _cookie(options: Options, call: SourceLine) -> Iterator[Effect]:
     """Talisman sets Flask's own options for its session cookie."""
     wanted: list[tuple[str, bool | str]] = []
     if options.get("session_cookie_secure", (False,))[0]:
@@ -215,5 +215,9 @@ def _cookie(options: Options, call: Spot) -> Iterator[Effect]:
         wanted.append(("SameSite", same_site))
     if wanted:
         yield Effect(
-            "set", "session", attributes=tuple(wanted), spot=call, about="Flask's session cookie"
+            "set",
+            "session",
+            attributes=tuple(wanted),
+            source_line=call,
+            about="Flask's session cookie",
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.importing.documents import Document, documents
-from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine
 from sidecar.importing.paths import ALL, Pattern, regions
 from sidecar.importing.syntax import Sources
 from sidecar.importing.traefik_headers import Option, effects
@@ -26,7 +26,7 @@ class Middleware:
     kind: str
     options: tuple[Option, ...]
     chain: tuple[str, ...]
-    spot: Spot
+    source_line: SourceLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Router:
     rule: str
     middlewares: tuple[str, ...]
     priority: int
-    spot: Spot
+    source_line: SourceLine
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
                 found,
                 str(document.at("metadata", "name")),
                 _lower(document, ("spec",)),
-                document.spot(("spec",)),
+                document.source_line(("spec",)),
             )
         elif document.at("kind") == "IngressRoute":
             _ingress_route(found, document)
@@ -83,7 +83,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     ):
         for name in headers:
             notes.differs(
-                found.middlewares[name].spot,
+                found.middlewares[name].source_line,
                 f"no router names the middleware {name!r}; it is taken for every request",
             )
         return [Place((), (), _response(found, tuple(headers), notes))]
@@ -101,11 +101,15 @@ def _lower(document: Document, path: tuple[str | int, ...]) -> Iterator[Option]:
             todo.extend(((*place, key), (*names, key), item) for key, item in value.items())
         elif names:
             yield Option(
-                tuple(name.lower() for name in names[:2]) + names[2:], value, document.spot(place)
+                tuple(name.lower() for name in names[:2]) + names[2:],
+                value,
+                document.source_line(place),
             )
 
 
-def _middleware(found: _Found, name: str, options: Iterable[Option], spot: Spot) -> None:
+def _middleware(
+    found: _Found, name: str, options: Iterable[Option], source_line: SourceLine
+) -> None:
     listed = tuple(options)
     kinds = {option.names[0] for option in listed if option.names}
     kind = "headers" if "headers" in kinds else next(iter(sorted(kinds)), "")
@@ -116,11 +120,11 @@ def _middleware(found: _Found, name: str, options: Iterable[Option], spot: Spot)
         for text in _names(option.value)
     ]
     inner = tuple(
-        Option(option.names[1:], option.value, option.spot)
+        Option(option.names[1:], option.value, option.source_line)
         for option in listed
         if option.names[:1] == ("headers",) and len(option.names) > 1
     )
-    found.middlewares[name] = Middleware(kind, inner, tuple(chain), spot)
+    found.middlewares[name] = Middleware(kind, inner, tuple(chain), source_line)
 
 
 def _names(value: object) -> list[str]:
@@ -139,28 +143,28 @@ def _file(found: _Found, document: Document) -> None:
             found,
             name,
             _lower(document, ("http", "middlewares", name)),
-            document.spot(("http", "middlewares", name)),
+            document.source_line(("http", "middlewares", name)),
         )
     for name in document.mapping("http", "routers"):
         path = ("http", "routers", name)
         found.routers.append(
             _router(
                 {key.lower(): value for key, value in document.mapping(*path).items()},
-                document.spot(path),
+                document.source_line(path),
             )
         )
     for name in document.mapping("entryPoints"):
         found.everywhere += _names(document.at("entryPoints", name, "http", "middlewares"))
 
 
-def _router(options: Mapping[str, Any], spot: Spot) -> Router:
+def _router(options: Mapping[str, Any], source_line: SourceLine) -> Router:
     rule = str(options.get("rule", ""))
     priority = str(options.get("priority", ""))
     return Router(
         rule,
         tuple(_names(options.get("middlewares"))),
         int(priority) if priority.isdigit() and len(priority) < 10 else len(rule),
-        spot,
+        source_line,
     )
 
 
@@ -170,7 +174,7 @@ def _ingress_route(found: _Found, document: Document) -> None:
             found.routers.append(
                 _router(
                     {**route, "rule": route.get("match", "")},
-                    document.spot(("spec", "routes", position)),
+                    document.source_line(("spec", "routes", position)),
                 )
             )
 
@@ -187,7 +191,9 @@ def _ingress(found: _Found, document: Document) -> None:
             matcher = "Path" if path.get("pathType") == "Exact" else "PathPrefix"
             said = {"rule": f"{host}{matcher}(`{path.get('path') or '/'}`)", "middlewares": names}
             found.routers.append(
-                _router(said, document.spot(("spec", "rules", position, "http", "paths", number)))
+                _router(
+                    said, document.source_line(("spec", "rules", position, "http", "paths", number))
+                )
             )
 
 
@@ -200,17 +206,17 @@ def _label_paths(document: Document) -> Iterator[tuple[str | int, ...]]:
 
 def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> None:
     value = document.at(*path)
-    pairs: list[tuple[str, object, Spot]] = []
+    pairs: list[tuple[str, object, SourceLine]] = []
     if isinstance(value, dict):
-        pairs = [(key, item, document.spot((*path, key))) for key, item in value.items()]
+        pairs = [(key, item, document.source_line((*path, key))) for key, item in value.items()]
     elif isinstance(value, list):
         split = [
-            (str(item).partition("="), document.spot((*path, position)))
+            (str(item).partition("="), document.source_line((*path, position)))
             for position, item in enumerate(value)
         ]
-        pairs = [(key, text, spot) for (key, _, text), spot in split]
+        pairs = [(key, text, source_line) for (key, _, text), source_line in split]
     options: dict[tuple[str, str], list[Option]] = {}
-    for key, item, spot in pairs:
+    for key, item, source_line in pairs:
         # In compose files a dollar sign is written twice.
         words = key[len(_PREFIX) :].split(".") if key.lower().startswith(_PREFIX) else []
         if len(words) >= 3:
@@ -218,13 +224,15 @@ def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> N
             names = tuple(word.lower() for word in words[2:4]) + (
                 (".".join(words[4:]),) if words[4:] else ()
             )
-            options.setdefault((words[0].lower(), words[1]), []).append(Option(names, said, spot))
+            options.setdefault((words[0].lower(), words[1]), []).append(
+                Option(names, said, source_line)
+            )
     for (group, name), listed in options.items():
         if group == "middlewares":
-            _middleware(found, name, listed, listed[0].spot)
+            _middleware(found, name, listed, listed[0].source_line)
         elif group == "routers":
             found.routers.append(
-                _router({option.names[0]: option.value for option in listed}, listed[0].spot)
+                _router({option.names[0]: option.value for option in listed}, listed[0].source_line)
             )
 
 
@@ -247,7 +255,7 @@ def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[st
 
 
 def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Effect, ...]:
-    """What middlewares do to an answer: the innermost first, so that outer ones have the last word."""
+    """What middlewares do to a response: the innermost first, so that outer ones have the last word."""
     inside_out = [name for name, _ in zip(_unchained(found, names, 0), range(200), strict=False)][
         ::-1
     ]
@@ -267,17 +275,17 @@ def _places(found: _Found, notes: Notes) -> Iterator[Place]:
             if (one := found.get(name)) is not None
         ):
             continue  # it answers by itself
-        known = grounds(router.rule, (str(router.spot),))
+        known = grounds(router.rule, (str(router.source_line),))
         missing = [name for name in router.middlewares if found.get(name) is None]
         if missing:
             notes.lost(
-                router.spot,
+                router.source_line,
                 f"middlewares {', '.join(missing)} are not among the given texts; their headers are not carried",
                 "give their file too",
             )
         if known is None:
             notes.lost(
-                router.spot,
+                router.source_line,
                 f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are not carried",
                 "write a route for it by hand",
             )
@@ -319,7 +327,7 @@ def _host(
     cut = regions([pattern for patterns, _ in standing for pattern in patterns], holds)
     if cut is None:
         notes.lost(
-            standing[0][1].spot,
+            standing[0][1].source_line,
             "routers overlap in too many ways; they are not carried",
             "import fewer at a time",
         )

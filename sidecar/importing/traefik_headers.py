@@ -1,4 +1,4 @@
-"""Traefik's headers middleware: what its options do to an answer.
+"""Traefik's headers middleware: what its options do to a response.
 
 customResponseHeaders are set, or removed where empty, after the security options have set theirs. Facts:
 doc.traefik.io on the headers middleware. Must not know routers.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sidecar.importing.draft import Effect, Notes, Spot
+from sidecar.importing.draft import Effect, Notes, SourceLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Option:
 
     names: tuple[str, ...]
     value: object
-    spot: Spot
+    source_line: SourceLine
 
 
 # Options that are the value of a header.
@@ -68,7 +68,9 @@ def effects(options: tuple[Option, ...], notes: Notes) -> tuple[Effect, ...]:
         if option.names[0] != "customresponseheaders" or len(option.names) != 2:
             continue
         name, value = option.names[1], "" if option.value is None else str(option.value)
-        found.append(Effect("set" if value else "remove", name, value, spot=option.spot))
+        found.append(
+            Effect("set" if value else "remove", name, value, source_line=option.source_line)
+        )
     return tuple(found)
 
 
@@ -78,22 +80,22 @@ def _security(
     for option in options:
         name = option.names[0]
         if name in _VALUES and option.value:
-            yield Effect("set", _VALUES[name], str(option.value), spot=option.spot)
+            yield Effect("set", _VALUES[name], str(option.value), source_line=option.source_line)
         elif name in _SWITCHES:
             header, value, instead = _SWITCHES[name]
             if _on(option) and not (instead in said and said[instead].value):
-                yield Effect("set", header, value, spot=option.spot)
+                yield Effect("set", header, value, source_line=option.source_line)
         elif name == "stsseconds":
             yield from _hsts(option, said)
         elif name.startswith("accesscontrol") or name == "addvaryheader":
             notes.lost(
-                option.spot,
+                option.source_line,
                 f"{name}: CORS headers depend on the request's Origin and are not carried",
                 "write rules with when: {request: {Origin: ...}}",
             )
         elif name not in _HSTS | _VALUES.keys() | {"customresponseheaders"} | _REQUEST:
             notes.lost(
-                option.spot,
+                option.source_line,
                 f"{name} is no option of the headers middleware that a policy knows",
                 "look at the option",
             )
@@ -110,4 +112,4 @@ def _hsts(option: Option, said: Mapping[str, Option]) -> Iterator[Effect]:
     value = f"max-age={int(seconds[:20])}"
     value += "; includeSubDomains" if _on(said.get("stsincludesubdomains")) else ""
     value += "; preload" if _on(said.get("stspreload")) else ""
-    yield Effect("set", "Strict-Transport-Security", value, spot=option.spot)
+    yield Effect("set", "Strict-Transport-Security", value, source_line=option.source_line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from sidecar.importing.draft import Effect, Notes, Place, Spot
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine
 from sidecar.policy.resolve import MAX_RULES
 
 MAX_CHARS = 900_000
@@ -56,7 +56,7 @@ def flow(value: object) -> str:
 
 
 def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -> str:
-    """The whole file. What would make it larger than a policy may be is told and left out."""
+    """The whole file. What would make it larger than a policy may be is reported and left out."""
     rest = bool(places) and not places[-1].hosts and not places[-1].patterns
     shared = _numbered(places[-1].effects if rest else ())
     routes = places[:-1] if rest else places
@@ -73,7 +73,7 @@ def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -
         text = list(_rule(names[slot], effect, None, "  "))
         if not room.takes(1, text):
             notes.lost(
-                effect.spot,
+                effect.source_line,
                 f"{len(shared) - position} of {len(shared)} rules are left out: a policy holds {MAX_RULES}",
                 "import fewer at a time",
             )
@@ -85,11 +85,12 @@ def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -
         own = _numbered(route.effects)
         text = _route(_route_name(route, taken), route, own, shared, names)
         if not room.takes(len(shared.keys() | own.keys()), text):
-            spot = next(
-                (effect.spot for place in routes[position:] for effect in place.effects), Spot("")
+            source_line = next(
+                (effect.source_line for place in routes[position:] for effect in place.effects),
+                SourceLine(""),
             )
             notes.lost(
-                spot,
+                source_line,
                 f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes",
                 "import fewer at a time",
             )
@@ -127,7 +128,7 @@ def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
     found: dict[Slot, Effect] = {}
     first: dict[str, tuple[str, int]] = {}
     for effect in effects:
-        place = (effect.spot.file, effect.spot.line)
+        place = (effect.source_line.file, effect.source_line.line)
         first[effect.key] = min(place, first.get(effect.key, place))
     for effect in sorted(effects, key=lambda effect: first[effect.key]):
         counts[effect.key] = counts.get(effect.key, 0) + 1
@@ -191,7 +192,7 @@ def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Itera
 
 
 def _comment(effect: Effect) -> str:
-    text = f"{effect.spot}: {effect.about}" if effect.about else str(effect.spot)
+    text = f"{effect.source_line}: {effect.about}" if effect.about else str(effect.source_line)
     return re.sub(r"[^ -~]", "?", text)
 
 
@@ -208,8 +209,12 @@ def _route(
     above: Mapping[Slot, Effect],
     names: Mapping[Slot, str],
 ) -> list[str]:
-    spots = tuple(dict.fromkeys(spot for pattern in route.patterns for spot in pattern.spots))
-    lines = [f"  # {re.sub(r'[^ -~]', '?', ', '.join(spots))}"] if spots else []
+    source_lines = tuple(
+        dict.fromkeys(
+            source_line for pattern in route.patterns for source_line in pattern.source_lines
+        )
+    )
+    lines = [f"  # {re.sub(r'[^ -~]', '?', ', '.join(source_lines))}"] if source_lines else []
     lines += [f"  - name: {quoted(name)}", "    match:"]
     if route.hosts:
         lines.append(f"      host: {flow(route.hosts)}")

@@ -133,11 +133,11 @@ def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
     hosts = [word for word in allowed if not word.startswith("'")]
     if not hosts:
         return "break"
-    told = fetch.origin if fetch.origin not in (None, b"null") else fetch.referer
-    if told is None:
+    data = fetch.origin if fetch.origin not in (None, b"null") else fetch.referer
+    if data is None:
         return "unknown"
     try:
-        parts = urlsplit(told.decode("latin-1"))
+        parts = urlsplit(data.decode("latin-1"))
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
     except ValueError:
         return "unknown"

@@ -1,4 +1,4 @@
-"""One small class per action: what it finds in an answer's header lines, and the edit that answers it.
+"""One small class per action: what it finds in a response's header lines, and the edit that answers it.
 
 Lives here: `Check` and its kinds, `Finding`, `write`. Everything knowable is known when a check is
 made; only a mismatch allocates. Must not know routes, layers or why a mode is what it is.
@@ -42,7 +42,7 @@ class Finding(NamedTuple):
     """A violation and the change that answers it.
 
     `before` and `after` are the header's values, one for each line; `after` is () for a removal and
-    None where the action only judges. `made` tells whether the change was made or only told.
+    None where the action only judges. `made` tells whether the change was made or only reported.
     """
 
     rule: str
@@ -95,10 +95,10 @@ class Check(ABC):
 
     @abstractmethod
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """What is wrong with the answer; () = nothing."""
+        """What is wrong with the response; () = nothing."""
 
     def looks(self) -> frozenset[bytes]:
-        """The answer's lines, by lower-case name, that the judgement and its conditions rest on."""
+        """The response's lines, by lower-case name, that the judgement and its conditions rest on."""
         return frozenset({self.key}).union(*(condition.looks for condition in self.when))
 
     def asks(self) -> tuple[Ask, ...]:

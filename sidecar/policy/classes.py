@@ -1,4 +1,4 @@
-"""What an answer is: a page, data, a static file, a download, API documentation, the answer to a logout.
+"""What a response is: a page, data, a static file, a download, API documentation, the response to a logout.
 
 Lives here: the classes that a rule's `when` may name, told by media type, Content-Disposition, path and
 status. Must not know rules, actions or modes.
@@ -54,7 +54,7 @@ _LOGOUT = re.compile(
 
 
 LOOKS = frozenset({b"content-disposition", b"content-type"})
-"""The lines of an answer that tell its class."""
+"""The lines of a response that tell its class."""
 
 
 def of_path(path: str) -> tuple[bool, bool]:
@@ -68,7 +68,7 @@ def is_class(
     status: int,
     seen: Mapping[bytes, tuple[bytes, ...]],
 ) -> bool:
-    """Whether an answer belongs to one of the classes; `seen` are its lines by lower-case name."""
+    """Whether a response belongs to one of the classes; `seen` are its lines by lower-case name."""
     return _content(path, seen) in wanted or (
         "logout" in wanted and 200 <= status < 400 and _at_logout(path)
     )
@@ -77,14 +77,14 @@ def is_class(
 def classes(
     path: str, status: int, seen: Mapping[bytes, tuple[bytes, ...]]
 ) -> tuple[ResponseClass, ...]:
-    """The classes of an answer: at most one by what it carries, and `logout` beside it."""
+    """The classes of a response: at most one by what it carries, and `logout` beside it."""
     content = _content(path, seen)
     found: tuple[ResponseClass, ...] = () if content is None else (content,)
     return (*found, "logout") if 200 <= status < 400 and _at_logout(path) else found
 
 
 def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClass | None:
-    """By Content-Disposition, then Content-Type; an answer without the latter (304, 204) is of no class."""
+    """By Content-Disposition, then Content-Type; a response without the latter (304, 204) is of no class."""
     disposition, types = seen.get(b"content-disposition"), seen.get(b"content-type")
     if (
         disposition is not None
@@ -97,7 +97,7 @@ def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClas
     return "docs" if found in ("html", "api") and _at_docs(path) else found
 
 
-# Each rule of a plan asks the same of the same answer: the last answers are remembered.
+# Each rule of a plan asks the same of the same response: the last responses are remembered.
 @lru_cache(maxsize=256)
 def _at_docs(path: str) -> bool:
     return _DOCS.fullmatch(same_path(path)) is not None

@@ -1,6 +1,6 @@
-"""One policy beside another: what differs in meaning, who enforces more, and what becomes of given answers.
+"""One policy beside another: what differs in meaning, who enforces more, and what becomes of given responses.
 
-Lives here: `compare` (meaning) and `effects` (answers). Pure. Must not know files, where answers come
+Lives here: `compare` (meaning) and `effects` (responses). Pure. Must not know files, where responses come
 from, or how a difference is shown.
 """
 
@@ -246,7 +246,7 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
                     yield name.replace("*", "zq.q7" if len(word) > 2 else "zq"), method, filled
 
 
-# What becomes of answers.
+# What becomes of responses.
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,30 +270,30 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What the new policy does otherwise to some answers: the routes that take them, what leaves, what is told."""
+    """What the new policy does otherwise to some responses: the routes that take them, what leaves, what is reported."""
 
     before: str
     after: str
     headers: tuple[HeaderChange, ...]
     silent: tuple[Complaint, ...]
     """No longer told."""
-    told: tuple[Complaint, ...]
+    reported: tuple[Complaint, ...]
     """Told now."""
-    answers: int
+    responses: int
     example: str
     """The first such request and its status, ids blotted out."""
 
 
-def effects(before: Plan, after: Plan, answers: Iterable[Facts]) -> tuple[Effect, ...]:
-    """What changes for these answers, equal changes counted together, in the order of first sight."""
+def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effect, ...]:
+    """What changes for these responses, equal changes counted together, in the order of first sight."""
     found: dict[tuple[Any, ...], Effect] = {}
-    for facts in answers:
+    for facts in responses:
         effect = _effect(before, after, facts)
         if effect is None:
             continue
-        key = (effect.before, effect.after, effect.headers, effect.silent, effect.told)
+        key = (effect.before, effect.after, effect.headers, effect.silent, effect.reported)
         held = found.get(key)
-        found[key] = effect if held is None else replace(held, answers=held.answers + 1)
+        found[key] = effect if held is None else replace(held, responses=held.responses + 1)
     return tuple(found.values())
 
 
@@ -305,15 +305,15 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
         dict.fromkeys(Complaint(one.rule, one.header, one.kind) for one in decision.findings)
         for decision in (old, new)
     ]
-    silent, told = (
+    silent, reported = (
         tuple(item for item in mine if item not in theirs) for mine, theirs in (said, said[::-1])
     )
-    if not (changes or silent or told):
+    if not (changes or silent or reported):
         return None
     example = (
         f"{facts.method} {facts.scheme}://{host(facts.host)}{path(facts.path)} -> {facts.status}"
     )
-    return Effect(routes[0].name, routes[1].name, changes, silent, told, 1, example)
+    return Effect(routes[0].name, routes[1].name, changes, silent, reported, 1, example)
 
 
 def _by_name(fields: RawFields) -> dict[str, tuple[bytes, ...]]:

@@ -22,7 +22,7 @@ Seen: TypeAlias = dict[bytes, tuple[bytes, ...]]
 
 
 class Facts(NamedTuple):
-    """What is known of one request and its answer when the rules are asked."""
+    """What is known of one request and its response when the rules are asked."""
 
     method: str
     host: str
@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     request: Sequence[tuple[bytes, bytes]]
     status: int
     fields: RawFields
-    """The answer's header lines."""
+    """The response's header lines."""
     client: str = ""
     """The client's address, as far as trusted proxies tell."""
     body: bytes = b""
@@ -51,14 +51,14 @@ def by_name(fields: RawFields) -> Seen:
 
 Test: TypeAlias = Callable[[Facts, Seen], bool]
 Ask: TypeAlias = Callable[[Facts], Hashable]
-"""What a judgement takes from the facts beside scheme, status and the answer's lines, and nothing more of them."""
+"""What a judgement takes from the facts beside scheme, status and the response's lines, and nothing more of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One condition: its text for people, the test, and all that the test looks at.
 
-    `looks` are the answer's lines by lower-case name; scheme and status need no mention.
+    `looks` are the response's lines by lower-case name; scheme and status need no mention.
     """
 
     text: str
@@ -140,7 +140,7 @@ def _response_header(name: str, pattern: str | bool) -> Condition:
     key = name.lower().encode()
     test = _values_test(pattern)
     return Condition(
-        _text("answer", name, pattern),
+        _text("response", name, pattern),
         lambda facts, seen: test(seen.get(key, ())),
         frozenset({key}),
     )

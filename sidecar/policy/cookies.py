@@ -1,8 +1,8 @@
 """One Set-Cookie line: read its name and attributes, judge them, and edit attributes alone.
 
 Lives here: `Cookie`, `Demands`, `apply`, `judge`, and which cookies scripts must read. Must not know
-rules or modes, and never holds a cookie's value: it is neither kept, compared nor told.
-Lines are octets decoded as latin-1, so that every octet is one character and none is ever changed.
+rules or modes, and never holds a cookie's value: it is neither kept, compared nor reported.
+Lines are bytes decoded as latin-1, so that every byte is one character and none is ever changed.
 Source: RFC 6265bis (section 5.6, the user agent's side) and the cookie prefixes of its successors.
 """
 
@@ -33,9 +33,9 @@ ATTRIBUTES = frozenset(
     }
 )
 MAX_PAIR = 4_096
-"""Octets of name and value together beyond which browsers refuse a cookie."""
+"""Bytes of name and value together beyond which browsers refuse a cookie."""
 MAX_ATTRIBUTE = 1_024
-"""Octets of an attribute's value beyond which browsers ignore the attribute."""
+"""Bytes of an attribute's value beyond which browsers ignore the attribute."""
 
 PREFIXES: MappingProxyType[str, str] = MappingProxyType(
     {
@@ -63,7 +63,7 @@ class Kind(faults.Kind):
         "Encode the value.",
     )
     TOO_LONG = (
-        "cookie-too-long", "invalid", "Browsers refuse the cookie {part}: name and value exceed 4,096 octets.",
+        "cookie-too-long", "invalid", "Browsers refuse the cookie {part}: name and value exceed 4,096 bytes.",
         "Keep large state on the server.",
     )  # fmt: skip
     EMPTY = (
@@ -96,7 +96,7 @@ class Kind(faults.Kind):
         "Give it {hint}, or another name.",
     )  # fmt: skip
     SECURE_OVER_HTTP = (
-        "cookie-secure-over-http", "invalid", "Browsers refuse the Secure cookie {part} in an answer over plain HTTP.",
+        "cookie-secure-over-http", "invalid", "Browsers refuse the Secure cookie {part} in a response over plain HTTP.",
         "Serve the page over HTTPS.",
     )  # fmt: skip
     NOT_SECURE = (
@@ -192,7 +192,7 @@ def is_readable_csrf(name: str) -> bool:
 
 
 def apply(line: str, demands: Demands, scheme: str = "https") -> str:
-    """The line with its attributes as demanded, and every other octet as it was; idempotent.
+    """The line with its attributes as demanded, and every other byte as it was; idempotent.
 
     Secure, and what needs it (SameSite=None, Partitioned), is written over https only, since browsers
     refuse Secure cookies that come over http; over https such a demand brings Secure along. Lines that
@@ -251,7 +251,7 @@ def _add(pieces: list[str], text: str) -> None:
 
 
 def judge(line: str, scheme: str = "https") -> tuple[Fault, ...]:
-    """What is wrong with a Set-Cookie line in an answer over this scheme; `part` is the cookie's name."""
+    """What is wrong with a Set-Cookie line in a response over this scheme; `part` is the cookie's name."""
     cookie = parse(line)
     if cookie.refused:
         return (cookie.refused.about(cookie.name),)

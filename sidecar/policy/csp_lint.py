@@ -29,7 +29,7 @@ JSONP_HOSTS = frozenset(
     www.google.com www.googleapis.com www.reddit.com www.youtube.com
     """.split()
 )
-"""Hosts that answer with a script of the caller's choice (JSONP)."""
+"""Hosts that response with a script of the caller's choice (JSONP)."""
 
 ANGULAR_HOSTS = frozenset(
     """
@@ -110,7 +110,7 @@ class Kind(faults.Kind):
         "csp-nonce-short",
         "weak",
         "A nonce has fewer than 8 characters and can be guessed.",
-        "Use at least 128 random bits for each answer.",
+        "Use at least 128 random bits for each response.",
     )
     INSECURE_SOURCE = (
         "csp-insecure-source",

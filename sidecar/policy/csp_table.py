@@ -94,7 +94,7 @@ KEYWORDS = frozenset(
 REPORTING_KEYWORDS = frozenset(
     {"'report-sample'", "'report-sha256'", "'report-sha384'", "'report-sha512'"}
 )
-"""Keywords that say what is told, and allow nothing."""
+"""Keywords that say what is reported, and allow nothing."""
 
 BROAD = frozenset({"*", "http:", "https:", "ws:", "wss:", "data:", "blob:", "filesystem:"})
 """Sources that an attacker can host under at will, so that they protect no script."""

@@ -36,14 +36,14 @@ class Explanation:
 
     route: str
     classes: tuple[ResponseClass, ...]
-    """What the service's answer is."""
+    """What the service's response is."""
     before: RawFields
     steps: tuple[Step, ...]
     after: RawFields
 
 
 def explain(route: RoutePlan, facts: Facts) -> Explanation:
-    """Judge one answer as `decide` does, and keep the reasons."""
+    """Judge one response as `decide` does, and keep the reasons."""
     fields = list(facts.fields)
     seen = by_name(fields)
     of_service = classes(facts.path, facts.status, seen)
@@ -146,5 +146,5 @@ def _reason(finding: Finding, facts: Facts) -> str:
     return (
         _WHAT[finding.kind]
         if finding.made
-        else f"{_WHAT[finding.kind]}; only told, the mode is {finding.mode}"
+        else f"{_WHAT[finding.kind]}; only reported, the mode is {finding.mode}"
     )

@@ -1,4 +1,4 @@
-"""What a grammar finds wrong in a header value: a kind from a closed list, its text, its cure.
+"""What a grammar finds wrong in a header value: a kind from a closed list, its text, its fix.
 
 Lives here: the shape `Fault`, the base of every room's list of kinds, and the safe quoting of
 hostile text. Must not know any header, nor how bad a fault is (`lint` decides that).
@@ -15,7 +15,7 @@ Verdict: TypeAlias = Literal["invalid", "weak"]
 """invalid: browsers ignore the value or this part of it; weak: they obey it, and it protects less."""
 
 MAX_TEXT = 65_536
-"""Values are read up to here, in characters (= octets); what stands behind is not judged."""
+"""Values are read up to here, in characters (= bytes); what stands behind is not judged."""
 
 _SHOWN = 60
 # A nonce is a secret of one response: it may reach neither logs nor reports.
@@ -23,20 +23,20 @@ _NONCE = re.compile(r"(?i)(nonce-)[^'\s]+")
 
 
 class Kind(StrEnum):
-    """The base of each room's closed list of kinds: `NAME = (kind, verdict, text, cure)`.
+    """The base of each room's closed list of kinds: `NAME = (kind, verdict, text, fix)`.
 
-    In text and cure, `{part}` stands for the part at fault and `{hint}` for what is known about it.
+    In text and fix, `{part}` stands for the part at fault and `{hint}` for what is known about it.
     """
 
     verdict: Verdict
     text: str
-    cure: str
+    fix: str
 
-    def __new__(cls, value: str, verdict: Verdict, text: str, cure: str) -> Kind:  # noqa: PYI034
+    def __new__(cls, value: str, verdict: Verdict, text: str, fix: str) -> Kind:  # noqa: PYI034
         """Make a member whose value is the kind's name in events and reports."""
         kind = str.__new__(cls, value)
         kind._value_ = value
-        kind.verdict, kind.text, kind.cure = verdict, text, cure
+        kind.verdict, kind.text, kind.fix = verdict, text, fix
         return kind
 
     def about(self, part: str = "", hint: str = "") -> Fault:
@@ -63,9 +63,9 @@ class Fault:
         return self.kind.text.format(part=self.part, hint=self.hint)
 
     @property
-    def cure(self) -> str:
+    def fix(self) -> str:
         """What to write instead."""
-        return self.kind.cure.format(part=self.part, hint=self.hint)
+        return self.kind.fix.format(part=self.part, hint=self.hint)
 
 
 def excerpt(text: str) -> str:

@@ -29,7 +29,7 @@ Grammar: TypeAlias = Literal[
 ]  # fmt: skip
 """How a value is read; `token` and `exact` are single words, and case counts in the latter alone."""
 Scope: TypeAlias = Literal["documents", "all", "https", "logout"]
-"""Where the header has an effect: pages (and workers), every answer, answers over HTTPS, the answer to a logout."""
+"""Where the header has an effect: pages (and workers), every response, responses over HTTPS, the response to a logout."""
 Repeats: TypeAlias = Literal[
     "first", "last", "union", "intersect", "invalid", "conflict-blocks", "separate"
 ]
@@ -68,7 +68,7 @@ class Header:
 
     @property
     def single(self) -> bool:
-        """Whether it may stand once only in an answer."""
+        """Whether it may stand once only in a response."""
         return self.repeats in ("first", "invalid", "conflict-blocks")
 
     @property
@@ -153,7 +153,7 @@ ALL: tuple[Header, ...] = (
         repeats="invalid",
     ),
     Header(
-        "Content-Disposition", "content", "text", "Makes a browser save an answer (attachment) and not show it, for uploads of strangers.", f"{_RFC}6266",
+        "Content-Disposition", "content", "text", "Makes a browser save a response (attachment) and not show it, for uploads of strangers.", f"{_RFC}6266",
         repeats="invalid",
     ),
     Header(
@@ -201,9 +201,9 @@ ALL: tuple[Header, ...] = (
         f"{_HTML}browsers.html#coep", scope="documents", repeats="invalid", tokens=_COEP,
     ),
     Header(
-        "Cross-Origin-Resource-Policy", "cross-origin", "exact", "Keeps other sites from embedding the answer.", f"{_FETCH}cross-origin-resource-policy-header",
+        "Cross-Origin-Resource-Policy", "cross-origin", "exact", "Keeps other sites from embedding the response.", f"{_FETCH}cross-origin-resource-policy-header",
         repeats="invalid", strong="same-origin", tokens=("same-origin", "same-site", "cross-origin"),
-        breaks="Images, scripts and API answers that other sites embed (use cross-origin for public assets).",
+        breaks="Images, scripts and API responses that other sites embed (use cross-origin for public assets).",
     ),
     Header(
         "Origin-Agent-Cluster", "cross-origin", "boolean", "Asks for a process of the origin's own, apart from its sibling hosts.",
@@ -224,16 +224,16 @@ ALL: tuple[Header, ...] = (
         weak=(("all", "Any policy file on the host opens it to other sites."),),
     ),
     Header(
-        "Timing-Allow-Origin", "cross-origin", "text", "Lets other sites see how long the answer took.", f"{_W3C}resource-timing/#sec-timing-allow-origin",
-        repeats="union", weak=(("*", "Any site can time answers and learn from it what its visitor may see here."),),
+        "Timing-Allow-Origin", "cross-origin", "text", "Lets other sites see how long the response took.", f"{_W3C}resource-timing/#sec-timing-allow-origin",
+        repeats="union", weak=(("*", "Any site can time responses and learn from it what its visitor may see here."),),
     ),
     # leave for scripts of other origins
     Header(
-        "Access-Control-Allow-Origin", "cors", "origin", "Lets scripts of one origin, or of all, read the answer; compare the request's origin exactly.",
+        "Access-Control-Allow-Origin", "cors", "origin", "Lets scripts of one origin, or of all, read the response; compare the request's origin exactly.",
         f"{_FETCH}http-access-control-allow-origin", repeats="invalid", weak=(("null", "Anyone can make a page whose origin is null, in a sandboxed frame."),),
     ),
     Header(
-        "Access-Control-Allow-Credentials", "cors", "exact", "Lets that origin's scripts read answers that cookies gave; never beside any origin.",
+        "Access-Control-Allow-Credentials", "cors", "exact", "Lets that origin's scripts read responses that cookies gave; never beside any origin.",
         f"{_FETCH}http-access-control-allow-credentials", repeats="invalid", tokens=("true",),
     ),
     Header(
@@ -281,12 +281,12 @@ ALL: tuple[Header, ...] = (
     ),
     Header("WWW-Authenticate", "session", "text", "Asks for credentials; its realm should name no software.", f"{_RFC}9110#section-11.6.1", repeats="union"),
     Header(
-        "Cache-Control", "caching", "cache", "Says who may keep an answer and for how long.", f"{_RFC}9111#section-5.2", repeats="union",
+        "Cache-Control", "caching", "cache", "Says who may keep a response and for how long.", f"{_RFC}9111#section-5.2", repeats="union",
         strong="no-store, max-age=0", breaks="With no-store: the cache for static files, and fast back navigation.",
     ),
-    Header("Vary", "caching", "vary", "Names the request headers that an answer depends on, so that caches keep them apart.", f"{_RFC}9110#section-12.5.5", repeats="union"),
-    Header("Expires", "caching", "text", "Says until when an answer is fresh; Cache-Control wins over it.", f"{_RFC}9111#section-5.3"),
-    Header("Pragma", "caching", "text", "Use Cache-Control; caches never had to obey it in answers.", f"{_RFC}9111#section-5.4", repeats="union", deprecated=True),
+    Header("Vary", "caching", "vary", "Names the request headers that a response depends on, so that caches keep them apart.", f"{_RFC}9110#section-12.5.5", repeats="union"),
+    Header("Expires", "caching", "text", "Says until when a response is fresh; Cache-Control wins over it.", f"{_RFC}9111#section-5.3"),
+    Header("Pragma", "caching", "text", "Use Cache-Control; caches never had to obey it in responses.", f"{_RFC}9111#section-5.4", repeats="union", deprecated=True),
     # what tells strangers too much
     Header("Server", "disclosure", "text", "Names the software, and often its version.", f"{_RFC}9110#section-10.2.4"),
     Header("X-Powered-By", "disclosure", "text", "Names the framework or language.", _OSHP),
@@ -294,7 +294,7 @@ ALL: tuple[Header, ...] = (
     Header("X-AspNet-Version", "disclosure", "text", "Names the version of ASP.NET.", _OSHP),
     Header("X-AspNetMvc-Version", "disclosure", "text", "Names the version of ASP.NET MVC.", _OSHP),
     Header("Via", "disclosure", "text", "Names the proxies on the way.", f"{_RFC}9110#section-7.6.3", repeats="union"),
-    Header("Server-Timing", "disclosure", "text", "Tells how long the parts of an answer took, and so what goes on inside.", f"{_W3C}server-timing/", repeats="union"),
+    Header("Server-Timing", "disclosure", "text", "Tells how long the parts of a response took, and so what goes on inside.", f"{_W3C}server-timing/", repeats="union"),
     Header("SourceMap", "disclosure", "text", "Leads to the source code of scripts.", "https://tc39.es/ecma426/", breaks="Debugging in the browser."),
     Header("X-SourceMap", "disclosure", "text", "Leads to the source code of scripts.", "https://tc39.es/ecma426/", breaks="Debugging in the browser."),
     # what should no longer be sent
@@ -330,4 +330,4 @@ DISCLOSURE: frozenset[str] = frozenset(
     x-tyk-trace-id x-umbraco-version x-varnish-backend x-varnish-server x-woodpecker-version
     """.split()
 )
-"""Names to remove from answers, in lower case: the OWASP list, and the name that Kubernetes really sends (...-UID)."""
+"""Names to remove from responses, in lower case: the OWASP list, and the name that Kubernetes really sends (...-UID)."""

@@ -1,7 +1,7 @@
 """What may be asked of any header by name: its row, its faults, how copies collapse, how values merge.
 
 Lives here: the dispatch from a header to its grammar. Must not know rules, modes or conditions; the
-rows stand in `header_table`, the grammars in rooms of their own. Values are text, octets decoded as
+rows stand in `header_table`, the grammars in rooms of their own. Values are text, bytes decoded as
 latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
 """
 
@@ -120,7 +120,7 @@ def _word(row: Header, value: str) -> str:
 
 
 def judge(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
-    """All that is wrong with one value of a header in an answer over this scheme: invalid first, then weak."""
+    """All that is wrong with one value of a header in a response over this scheme: invalid first, then weak."""
     row = get(name)
     if row is None:
         return (Kind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()
@@ -223,7 +223,7 @@ def merge(name: str, app_value: str, our_value: str, *, widen: bool = False) -> 
     text comes back as it is where nothing changes; an empty one gives way to ours.
 
     Raises:
-        ValueError: the header has no rule for merging; the text names the cure.
+        ValueError: the header has no rule for merging; the text names the fix.
     """
     row = get(name)
     if row is None or row.key not in MERGEABLE:

@@ -1,4 +1,4 @@
-"""What checks say of one answer, and a memory of it: services repeat the lines that rules look at.
+"""What checks say of one response, and a memory of it: services repeat the lines that rules look at.
 
 Lives here: `Decision` and `decide_by`, `Judge` and `Verdict`. Pure: remembering changes the cost of a
 judgement, never what it says. Must not know routes, counters or sockets.
@@ -16,7 +16,7 @@ from sidecar.policy.trial import Twin, added, twin
 REMEMBERED = 512
 """Verdicts that a judge keeps; when there are more, it starts anew."""
 
-KEPT_OCTETS = 4096
+KEPT_BYTES = 4096
 """Lines longer than this together are judged each time: what a service sends must not fill our memory."""
 
 Place: TypeAlias = tuple[tuple[bytes, bytes], ...] | None
@@ -32,7 +32,7 @@ _NO_KEYS: Mapping[int, str] = {}
 
 
 class Decision(NamedTuple):
-    """What the rules say of one answer.
+    """What the rules say of one response.
 
     `fields` are the header lines that leave: the very object that came in when nothing was changed.
     `skipped` holds the indices of rules whose conditions did not hold, `twins` what a trial adds.
@@ -45,14 +45,14 @@ class Decision(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """True when at least one change was made, not only told."""
+        """True when at least one change was made, not only reported."""
         return any(finding.made for finding in self.findings)
 
 
 def decide_by(
     checks: tuple[Check, ...], facts: Facts, keys: Mapping[int, str] = _NO_KEYS
 ) -> Decision:
-    """Judge one answer by checks, in order; each sees what the ones before it made.
+    """Judge one response by checks, in order; each sees what the ones before it made.
 
     `keys` holds the reports' key of each rule in trial that has a twin, by the rule's index.
     """
@@ -90,7 +90,7 @@ def decide_by(
 
 
 class Verdict:
-    """What the rules say of answers whose lines, as far as rules look at them, are the same.
+    """What the rules say of responses whose lines, as far as rules look at them, are the same.
 
     `findings`, `skipped` and `twins` as in `Decision`. Equal to itself alone, so that others can keep by it what
     they make of it; `remembered` tells whether it will come again.
@@ -155,7 +155,7 @@ class _Watching(dict[bytes, bool]):
 
     def __missing__(self, name: bytes) -> bool:
         found = name.lower() in self._looks
-        if len(self) < REMEMBERED and len(name) < KEPT_OCTETS // 64:
+        if len(self) < REMEMBERED and len(name) < KEPT_BYTES // 64:
             self[name] = found
         return found
 
@@ -180,7 +180,7 @@ class Judge:
         self._verdicts: dict[Hashable, Verdict] = {}
 
     def __call__(self, facts: Facts) -> Verdict:
-        """What `decide_by` says of the answer."""
+        """What `decide_by` says of the response."""
         watching = self._watching
         watched = [line for line in facts.fields if watching[line[0]]]
         key = (facts.status, facts.scheme, *watched, *[ask(facts) for ask in self._asks])
@@ -188,7 +188,7 @@ class Judge:
         return self._fresh(facts, watched, key) if verdict is None else verdict
 
     def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> Verdict:
-        # A mark before each line and behind the last shows, in the answer, what has come in the place of which.
+        # A mark before each line and behind the last shows, in the response, what has come in the place of which.
         marked = [_MARK]
         for name, value in watched:
             marked += ((name, value), _MARK)
@@ -204,7 +204,7 @@ class Judge:
             None if place == [line] else tuple(place)
             for place, line in zip(places, watched, strict=True)
         )
-        keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_OCTETS and not any(
+        keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_BYTES and not any(
             name.lower() == _SECRET for name, _ in watched
         )
         verdict = Verdict(decision, self._watching, instead, added, remembered=keep)

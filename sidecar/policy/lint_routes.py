@@ -20,9 +20,9 @@ Finding = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
 
 _SIZES: tuple[tuple[int, Severity, str], ...] = (
-    (16, "warning", "most servers and clients refuse such answers"),
-    (8, "warning", "many proxies and clients refuse such answers"),
-    (4, "info", "proxies with small buffers, such as nginx by default, may refuse such answers"),
+    (16, "warning", "most servers and clients refuse such responses"),
+    (8, "warning", "many proxies and clients refuse such responses"),
+    (4, "info", "proxies with small buffers, such as nginx by default, may refuse such responses"),
 )
 """KiB of headers that a route adds, from the most, and what comes of it."""
 
@@ -94,9 +94,9 @@ def _given(rules: Sequence[NamedRule]) -> tuple[_Given, ...]:
 
 
 def _warn(
-    code: str, message: str, cure: str, path: Path = (), severity: Severity = "warning"
+    code: str, message: str, fix: str, path: Path = (), severity: Severity = "warning"
 ) -> Problem:
-    return Problem(message, cure, path, severity, code=code)
+    return Problem(message, fix, path, severity, code=code)
 
 
 def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator[Problem]:
@@ -130,8 +130,8 @@ def _clashes(rules: Sequence[NamedRule]) -> Iterator[Finding]:
         for at, first in enumerate(positions):
             for second in positions[at + 1 :]:
                 if found := _clash(header, rules[first], rules[second]):
-                    loser, code, message, cure = found
-                    yield (first if loser == "first" else second), _warn(code, message, cure)
+                    loser, code, message, fix = found
+                    yield (first if loser == "first" else second), _warn(code, message, fix)
 
 
 def _clash(header: str, first: NamedRule, second: NamedRule) -> tuple[str, str, str, str] | None:
@@ -235,7 +235,7 @@ def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
 
 
 def _endpoints(grammar: str, text: str) -> tuple[str, ...] | None:
-    """The endpoints that a value reports to ("" = an address of its own); None where they cannot be told."""
+    """The endpoints that a value reports to ("" = an address of its own); None where they cannot be reported."""
     if grammar == "csp":
         directives = [one for policy in csp.parse(text) for one in policy.directives]
         groups = [
@@ -337,7 +337,7 @@ def _reaches_docs(classes: Iterable[str] | None) -> bool:
 
 
 def _size(given: Sequence[_Given]) -> Iterator[Problem]:
-    """The most that the rules of one route may add to an answer: of rules on one header, only one counts."""
+    """The most that the rules of one route may add to a response: of rules on one header, only one counts."""
     largest: dict[str, int] = {}
     appended = 0
     for one in given:

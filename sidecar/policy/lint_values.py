@@ -31,7 +31,7 @@ def refusals(rule: Rule) -> Iterator[Problem]:
         row = headers.get(header)
         if row is not None and row.grammar == "csp" and _NONCE.search(value_text(rule.value or "")):
             yield _problem(
-                "csp-nonce-literal", "error", "a nonce in a policy is the same in every answer, so whoever reads one page can use it on the next",
+                "csp-nonce-literal", "error", "a nonce in a policy is the same in every response, so whoever reads one page can use it on the next",
                 "let the service write its nonces, and merge the rest", ("value",),
             )  # fmt: skip
     if rule.cookie is not None and rule.attributes is not None and rule.action in (None, "set"):
@@ -65,8 +65,8 @@ def given_headers(rule: Rule) -> tuple[str, ...]:
     return (rule.header or ()) if rule.action in _GIVING else ()
 
 
-def _problem(code: str, severity: Severity, message: str, cure: str, path: Path = ()) -> Problem:
-    return Problem(message, cure, path, severity, code=code)
+def _problem(code: str, severity: Severity, message: str, fix: str, path: Path = ()) -> Problem:
+    return Problem(message, fix, path, severity, code=code)
 
 
 def _value(rule: Rule, header: str) -> Iterator[Problem]:
@@ -81,12 +81,12 @@ def _value(rule: Rule, header: str) -> Iterator[Problem]:
 def as_problem(fault: Fault, *, merged: bool = False) -> Problem:
     """A fault of a value as a finding at the value."""
     is_info = fault.kind in _INFO or (merged and fault.kind in csp_lint.ABSENT)
-    cure = fault.cure.removesuffix(".")
+    fix = fault.fix.removesuffix(".")
     return _problem(
         fault.kind.value,
         "info" if is_info else "warning",
         fault.text.removesuffix("."),
-        cure[:1].lower() + cure[1:],
+        fix[:1].lower() + fix[1:],
         ("value",),
     )
 
@@ -113,12 +113,12 @@ def _scope(rule: Rule, match: Match | None) -> Iterator[Problem]:
     documents = [row.name for row in rows if row.scope == "documents" and not row.deprecated]
     if documents and match is None and not _narrows(rule.when):
         yield _problem(
-            "document-header-everywhere", "info", f"{_listed(documents)} matters on pages and is written on every answer",
+            "document-header-everywhere", "info", f"{_listed(documents)} matters on pages and is written on every response",
             "add when: {class: [html, docs]}", ("header",),
         )  # fmt: skip
     if any(row.scope == "logout" for row in rows) and not _at_logout(rule.when, match):
         yield _problem(
-            "site-data-everywhere", "warning", "Clear-Site-Data is written on more than the answer to a logout, and empties the browser each time",
+            "site-data-everywhere", "warning", "Clear-Site-Data is written on more than the response to a logout, and empties the browser each time",
             "add when: {class: logout}", ("header",),
         )  # fmt: skip
 
@@ -183,7 +183,7 @@ def _impossible(when: When) -> str:
     classes = set(when.response_class or ())
     by_content = classes - {"logout", "download"} == classes != set()
     if (by_content or when.content_type) and when.status and _EMPTY_STATUS.issuperset(when.status):
-        return f"an answer of status {when.status[0]} has no Content-Type"
+        return f"a response of status {when.status[0]} has no Content-Type"
     if classes == {"logout"} and when.status and all(code[0] in "45" for code in when.status):
         return "a logout that failed is of no class"
     if by_content and when.content_type and not any("*" in media for media in when.content_type):

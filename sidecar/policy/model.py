@@ -52,13 +52,13 @@ MAX_VALUE = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One complaint about a text: where, how bad, what, and the cure.
+    """One complaint about a text: where, how bad, what, and the fix.
 
     `path` leads to the place in the mapping; line and column count from 1, 0 = the whole file.
     """
 
     message: str
-    cure: str = ""
+    fix: str = ""
     path: Path = ()
     severity: Severity = "error"
     file: str = ""
@@ -71,7 +71,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        text = f"{self.message}; {self.cure}" if self.cure else self.message
+        text = f"{self.message}; {self.fix}" if self.fix else self.message
         text = f"{text} [{self.code}]" if self.code else text
         return f"{place}: {self.severity}: {text}" if place else f"{self.severity}: {text}"
 
@@ -101,7 +101,7 @@ def _version(value: object) -> object:
 
 
 def header_name(value: object) -> str:
-    """Check one header name (RFC 9110 section 5.1); raises ValueError with the cure."""
+    """Check one header name (RFC 9110 section 5.1); raises ValueError with the fix."""
     if not isinstance(value, str):
         raise ValueError(f"a header name must be text, got {value!r}")
     if not TOKEN.fullmatch(value):
@@ -156,7 +156,7 @@ def _sources(item: object) -> tuple[str, ...] | bool:
 
 
 def percentage(value: object) -> object:
-    """`10%` as 0.1; raises ValueError with the cure."""
+    """`10%` as 0.1; raises ValueError with the fix."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
     if not found or not 0 < float(found[1]) <= 100:
         raise ValueError(
@@ -203,7 +203,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds(value: object) -> float:
-    """`3s`, `500ms`, `2m` as seconds; raises ValueError with the cure."""
+    """`3s`, `500ms`, `2m` as seconds; raises ValueError with the fix."""
     if isinstance(value, float):
         return value
     found = _DURATION.fullmatch(str(value))
@@ -227,8 +227,8 @@ _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
-def octets(value: object) -> object:
-    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the cure."""
+def byte_size(value: object) -> object:
+    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the fix."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     found = _SIZE.fullmatch(str(value))
@@ -311,7 +311,7 @@ Conditions: TypeAlias = dict[
     Annotated[str, BeforeValidator(_condition_name)],
     Annotated[str | bool, BeforeValidator(_pattern)],
 ]
-Size = Annotated[int, BeforeValidator(octets), WithJsonSchema({"type": ["string", "integer"]})]
+Size = Annotated[int, BeforeValidator(byte_size), WithJsonSchema({"type": ["string", "integer"]})]
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string"})]
 Percent = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string"})]
 Share = Annotated[
@@ -337,7 +337,7 @@ class Noun(BaseModel):
 class When(Noun):
     """Conditions of one rule; all of them must hold.
 
-    An answer to HEAD is judged like the one to GET. A 304 or 204 has no Content-Type, so no condition on
+    A response to HEAD is judged like the one to GET. A 304 or 204 has no Content-Type, so no condition on
     it or on a class by content holds there; what a rule writes on a 304 replaces what the client has
     stored, what it removes stays stored.
     """
@@ -351,18 +351,18 @@ class When(Noun):
     response_class: Classes | None = Field(
         None,
         alias="class",
-        description="What the answer is: html (a page), api (JSON, XML, event streams and the like), static (scripts, styles, images, fonts, media), "
+        description="What the response is: html (a page), api (JSON, XML, event streams and the like), static (scripts, styles, images, fonts, media), "
         "download (an attachment, or a type that browsers save), docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then neither html nor api), "
-        "or logout (an answer below 400 at a path that ends in logout or signout; also any of the others).",
+        "or logout (a response below 400 at a path that ends in logout or signout; also any of the others).",
     )
     content_type: MediaTypes | None = Field(
-        None, description="Media types of the answer: text/html, image/*."
+        None, description="Media types of the response: text/html, image/*."
     )
     request: Conditions | None = Field(
         None, description="Request headers: a pattern with *, true (present) or false (absent)."
     )
     response: Conditions | None = Field(
-        None, description="Headers of the service's answer, written like `request`."
+        None, description="Headers of the service's response, written like `request`."
     )
 
 
@@ -441,7 +441,7 @@ class Route(Noun):
     mode: Mode | None = Field(None, description="A ceiling for this route; missing = inherits.")
     max_body: Size | None = Field(
         None,
-        description="Request bodies above this are refused with 413; in report-only only told.",
+        description="Request bodies above this are refused with 413; in report-only only reported.",
     )
     rules: dict[Name, Rule] = Field(
         default_factory=dict, description="Overrides by rule name, or further rules."
@@ -451,16 +451,16 @@ class Route(Noun):
 class Guard(Noun):
     """The watch after an activation that enforces more; a breach goes back to the revision before.
 
-    Shares are of the service's own answers, and may rise by so many points over the time before.
+    Shares are of the service's own responses, and may rise by so many points over the time before.
     """
 
     window: Duration = Field(600.0, description="How long the watch lasts.")
-    min_requests: int = Field(50, ge=1, description="Answers that must be seen before it judges.")
+    min_requests: int = Field(50, ge=1, description="Responses that must be seen before it judges.")
     server_errors: Percent = Field(
-        0.02, description="Points by which the share of 5xx answers may rise."
+        0.02, description="Points by which the share of 5xx responses may rise."
     )
     client_errors: Percent = Field(
-        0.1, description="Points by which the share of 4xx answers may rise."
+        0.1, description="Points by which the share of 4xx responses may rise."
     )
     upstream_errors: Percent = Field(
         0.02, description="Points by which the share of failed exchanges may rise."
@@ -499,7 +499,7 @@ class Policy(Noun):
     share: Share | None = Field(None, description="A ceiling over every rule's share.")
     max_body: Size | None = Field(
         None,
-        description="For routes that name none: bodies above this are refused; in report-only only told.",
+        description="For routes that name none: bodies above this are refused; in report-only only reported.",
     )
     guard: GuardOrOff = Field(
         default_factory=Guard, description="The watch after an activation; off = none."

@@ -31,7 +31,7 @@ def match_covers(wide: Match, narrow: Match) -> bool:
 
 
 def when_covers(wide: When | None, narrow: When | None) -> bool:
-    """Whether `wide` holds for every answer that `narrow` holds for."""
+    """Whether `wide` holds for every response that `narrow` holds for."""
     if wide is None:
         return True
     said = narrow or When()

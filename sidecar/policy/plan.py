@@ -1,4 +1,4 @@
-"""A compiled policy: route a request, decide on one answer. Pure, total: no exception for any bytes.
+"""A compiled policy: route a request, decide on one response. Pure, total: no exception for any bytes.
 
 Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is folded in at
 compile time, so nothing here asks "is this report-only?". Must not know files, time, or who asks.
@@ -61,9 +61,9 @@ class RoutePlan:
     trials: Mapping[int, str]
     """The reports' key of each rule in trial that has a report-only twin; by the rule's index."""
     max_body: int | None
-    """Octets of a request body."""
+    """Bytes of a request body."""
     max_body_mode: Mode
-    """In enforce a larger body is refused, in report-only it is only told."""
+    """In enforce a larger body is refused, in report-only it is only reported."""
     clearings: tuple[tuple[str, str, Clearing], ...] = ()
     """Rules of the whole policy that would clear cookies, by route and name: they watch every request."""
 
@@ -87,7 +87,7 @@ class Plan:
 
 
 def decide(route: RoutePlan, facts: Facts) -> Decision:
-    """Judge one answer by one route's checks, anew; `route.judge` says the same, and remembers."""
+    """Judge one response by one route's checks, anew; `route.judge` says the same, and remembers."""
     return decide_by(route.checks, facts, route.trials)
 
 
@@ -136,7 +136,7 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
             checks.append(
                 _check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0))
             )
-    told = tuple(
+    data = tuple(
         (index, line.oracle)
         for index, line in enumerate(rules)
         if line.oracle and line.mode in ("report-only", "trial")
@@ -153,14 +153,14 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())),
     )
     mode = lowest(override, policy.mode or "report-only", route.mode)
-    reads_body = READ_BODY if any(_hides(rules[index].named) for index, _ in told) else 0
+    reads_body = READ_BODY if any(_hides(rules[index].named) for index, _ in data) else 0
     return RoutePlan(
         route.name,
         tuple(rules),
         tuple(checks),
         judge,
         matcher(route.match),
-        told,
+        data,
         reads_body,
         keys,
         route.max_body,

@@ -1,4 +1,4 @@
-"""Validation errors of the models told in the reader's words: place, wrong word, cure.
+"""Validation errors of the models told in the reader's words: place, wrong word, fix.
 
 Lives here: the translation from pydantic's errors to `Problem`, and the did-you-mean. Must not
 know what the models mean, nor lines and columns (`source` adds those by the path).
@@ -31,7 +31,7 @@ _TYPES = {
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
-    """The cure for a wrong word: the nearest choice (dated ones also without their date), or all when few; "" = none."""
+    """The fix for a wrong word: the nearest choice (dated ones also without their date), or all when few; "" = none."""
     known = sorted(set(choices))
     names = {_DATE.sub("", choice.lower()): choice for choice in known} | {
         choice.lower(): choice for choice in known
@@ -120,8 +120,8 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
             at_key=True,
         )
     if kind == "value_error":
-        text, _, cure = str(item["ctx"]["error"]).partition("; ")
-        return Problem(text, cure, path)
+        text, _, fix = str(item["ctx"]["error"]).partition("; ")
+        return Problem(text, fix, path)
     if kind == "string_pattern_mismatch":
         return Problem(
             f"illegal {last} {word!r}", "use letters, digits, '.', '_' and '-', at most 64", path
@@ -132,10 +132,10 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         shown = {"NoneType": "nothing", "str": "text", "dict": "a mapping", "list": "a list"}.get(
             type(word).__name__, f"{word!r}"
         )
-        cure = (
+        fix = (
             f"put it in quotes: '{word}'"
             if _TYPES[kind] == "text" and isinstance(word, int | float)
             else ""
         )
-        return Problem(f"{last} must be {_TYPES[kind]}, got {shown}", cure, path)
+        return Problem(f"{last} must be {_TYPES[kind]}, got {shown}", fix, path)
     return Problem(f"{last}: {item['msg'][0].lower()}{item['msg'][1:]}", "", path)

@@ -92,13 +92,13 @@ class Report:
 def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
     """The reports of one post; () when it is none that can be read."""
     try:
-        told = json.loads(data)
+        given = json.loads(data)
     except (ValueError, RecursionError):
         return ()
     if media == "application/csp-report":
-        body = told.get("csp-report") if isinstance(told, dict) else None
+        body = given.get("csp-report") if isinstance(given, dict) else None
         return (_report("csp-violation", body),) if isinstance(body, dict) else ()
-    items = told if isinstance(told, list) else []
+    items = given if isinstance(given, list) else []
     return tuple(_entries(items[:MAX_REPORTS]))
 
 

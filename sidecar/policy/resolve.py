@@ -61,7 +61,7 @@ class NamedRoute:
     mode: Mode | None
     rules: tuple[NamedRule, ...]
     max_body: int | None = None
-    """Octets of a request body."""
+    """Bytes of a request body."""
 
 
 def is_off(route: NamedRoute, named: NamedRule) -> bool:

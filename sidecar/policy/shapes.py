@@ -1,7 +1,7 @@
-"""What of an answer may be written down: values of policy headers, and of all others the form alone.
+"""What of a response may be written down: values of policy headers, and of all others the form alone.
 
-Lives here: the form of a value, the content class of an answer, the masks for what is secret or changes
-with every answer. Must not know counts, files or policies. Nothing here raises.
+Lives here: the form of a value, the content class of a response, the masks for what is secret or changes
+with every response. Must not know counts, files or policies. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeAlias
 from sidecar.policy import cookies, headers
 
 Lines: TypeAlias = tuple[str, ...]
-"""The lines of one header in one answer, as they may be shown; () = the header is absent."""
+"""The lines of one header in one response, as they may be shown; () = the header is absent."""
 
 OTHER: Lines = ("<other>",)
 """Stands for all that was seen beyond a cap."""
@@ -57,7 +57,7 @@ _WORD = re.compile(
     r"(?:[a-z]{1,20}|[A-Z]?[a-z]{2,20}(?:[A-Z][a-z]{1,20}){0,3}|[A-Z]{1,12})?[0-9]{0,3}"
 )
 _HOST = re.compile(r"[a-z0-9.-]{1,100}(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
-# Of the disclosing headers, these differ from answer to answer.
+# Of the disclosing headers, these differ from response to response.
 _VOLATILE = frozenset({"server-timing", "sourcemap", "x-sourcemap"})
 _COOKIE_NAMES = {
     "domain": "Domain", "expires": "Expires", "httponly": "HttpOnly", "max-age": "Max-Age", "partitioned": "Partitioned", "path": "Path",
@@ -66,7 +66,7 @@ _COOKIE_NAMES = {
 
 
 def content_class(media_type: str) -> str:
-    """The class of an answer by its Content-Type, one of CLASSES."""
+    """The class of a response by its Content-Type, one of CLASSES."""
     essence = media_type.partition(";")[0].strip(" \t").lower()
     if not essence:
         return "none"
@@ -135,7 +135,7 @@ def _shown(value: str) -> str:
 
 
 def _media_type(value: str) -> str:
-    """Type and charset; a multipart boundary changes with every answer."""
+    """Type and charset; a multipart boundary changes with every response."""
     charset = re.search(r"(?i)charset\s*=\s*\"?([\w-]{1,40})", value)
     essence = _shown(value.partition(";")[0].strip(" \t"))[:100]
     return f"{essence}; charset={charset[1]}" if charset else essence
@@ -148,8 +148,8 @@ def cookie(line: str) -> tuple[str, str]:
     for name, value in parsed.attributes:
         if not name:
             continue
-        told = "<date>" if name == "expires" else _shown(value)[:200]
-        attributes.append(f"{_COOKIE_NAMES[name]}={told}" if told else _COOKIE_NAMES[name])
+        data = "<date>" if name == "expires" else _shown(value)[:200]
+        attributes.append(f"{_COOKIE_NAMES[name]}={data}" if data else _COOKIE_NAMES[name])
     return _RANDOM.sub("...", _shown(parsed.name))[:100], "; ".join(attributes)
 
 
@@ -180,5 +180,5 @@ def host(text: str) -> str:
 
 def shapes(key: str, values: Iterable[bytes]) -> Lines:
     """The lines of one header (name in lower case), as they stood on the wire, as they may be written down."""
-    told = tuple(shape(key, value.decode("latin-1").strip(" \t")) for value in values)
-    return told if len(told) <= MAX_LINES else (*told[:MAX_LINES], OTHER[0])
+    data = tuple(shape(key, value.decode("latin-1").strip(" \t")) for value in values)
+    return data if len(data) <= MAX_LINES else (*data[:MAX_LINES], OTHER[0])

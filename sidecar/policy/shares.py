@@ -1,4 +1,4 @@
-"""Enforcing for a share of clients: sticky, growing in steps, never on answers that a shared cache may keep.
+"""Enforcing for a share of clients: sticky, growing in steps, never on responses that a shared cache may keep.
 
 Lives here: the check that stands for an enforced and a told one. Must not know rules or routes.
 """
@@ -14,15 +14,15 @@ _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 
 
 class Shared(Check):
-    """One rule, enforced for the clients in the share and only told for the others.
+    """One rule, enforced for the clients in the share and only reported for the others.
 
     A client is in or out by the hash of its address: it stays in while the share grows, and no request of
     it flips back and forth.
     """
 
-    __slots__ = ("action", "enforced", "kinds", "limit", "told")
+    __slots__ = ("action", "enforced", "kinds", "limit", "reported")
 
-    def __init__(self, enforced: Check, told: Check, share: float) -> None:
+    def __init__(self, enforced: Check, reported: Check, share: float) -> None:
         self.rule, self.index, self.mode, self.when = (
             enforced.rule,
             enforced.index,
@@ -35,18 +35,18 @@ class Shared(Check):
             enforced.made,
             enforced.header,
         )
-        self.enforced, self.told, self.limit = enforced, told, share
+        self.enforced, self.reported, self.limit = enforced, reported, share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         """What the enforced check finds for a client in the share, else what the told one finds."""
         return (
             self.enforced
             if self._inside(facts) and not shared_cacheable(facts, seen)
-            else self.told
+            else self.reported
         ).judge(facts, seen)
 
     def looks(self) -> frozenset[bytes]:
-        """Of the rule, and what tells whether a shared cache may keep the answer."""
+        """Of the rule, and what tells whether a shared cache may keep the response."""
         return self.enforced.looks() | _CACHING
 
     def asks(self) -> tuple[Ask, ...]:
@@ -71,9 +71,9 @@ def position(client: str) -> float:
 
 
 def shared_cacheable(facts: Facts, seen: Seen) -> bool:
-    """True when a shared cache may keep the answer (RFC 9111 section 3), as far as its headers tell.
+    """True when a shared cache may keep the response (RFC 9111 section 3), as far as its headers tell.
 
-    One client's variant would then be served to all: such answers are never part of a share.
+    One client's variant would then be served to all: such responses are never part of a share.
     """
     if not _readable(facts):
         return False

@@ -21,7 +21,7 @@ _SAME_SITE = ("strict", "lax", "none")
 
 
 def is_protective(name: str) -> bool:
-    """Whether the header protects whoever reads the answer, as far as is known."""
+    """Whether the header protects whoever reads the response, as far as is known."""
     row = headers.get(name)
     return (
         row is not None

@@ -112,24 +112,22 @@ def _csp(value: str) -> tuple[Witness, ...]:
     acting = names - {"report-uri", "report-to"}
     if acting == {"frame-ancestors"}:
         return (_FRAMED,)
-    told = (
+    data = (
         (_browsers("browsers report what the policy would block", "CSP Level 3 section 5"),)
         if acting - {"sandbox"}
         else ()
     )
     return (
-        (*told, _SANDBOX)
+        (*data, _SANDBOX)
         if "sandbox" in names
-        else told or (_nobody("the policy says nothing", "CSP Level 3"),)
+        else data or (_nobody("the policy says nothing", "CSP Level 3"),)
     )
 
 
 def _transport(value: str) -> tuple[Witness, ...]:
     reason = "whether every host answers over https cannot be seen here"
     if "includesubdomains" in value or "preload" in value:
-        reason = (
-            "whether every subdomain answers over https cannot be seen here, and browsers remember"
-        )
+        reason = "whether every subdomain responses over https cannot be seen here, and browsers remember"
     return (_nobody(reason, "RFC 6797 section 14.4"),)
 
 

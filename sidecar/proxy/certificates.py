@@ -39,9 +39,9 @@ def client_context(tls: Tls) -> ssl.SSLContext:
 def unusable(error: OSError, *files: str | None) -> PolicyError:
     """What to say to the operator at start."""
     named = " and ".join(file for file in files if file)
-    cure = "name a PEM chain and the key that belongs to it"
+    fix = "name a PEM chain and the key that belongs to it"
     return PolicyError(
-        (Problem(f"{named} cannot be used: {error.strerror or error}", cure, ("tls",)),)
+        (Problem(f"{named} cannot be used: {error.strerror or error}", fix, ("tls",)),)
     )
 
 
@@ -50,9 +50,9 @@ def marks(tls: Tls) -> list[tuple[int, int, int] | None]:
     found: list[tuple[int, int, int] | None] = []
     for path in (tls.certificate, tls.key):
         try:
-            told = Path(path or "").stat()
+            data = Path(path or "").stat()
         except OSError:
             found.append(None)
         else:
-            found.append((told.st_mtime_ns, told.st_size, told.st_ino))
+            found.append((data.st_mtime_ns, data.st_size, data.st_ino))
     return found

@@ -50,7 +50,7 @@ def bounds_of(settings: Settings) -> Bounds:
 
 @dataclass(slots=True)
 class Context:
-    """`draining` is the one thing that changes: from then on answers end their connections."""
+    """`draining` is the one thing that changes: from then on responses end their connections."""
 
     loop: asyncio.AbstractEventLoop
     settings: Settings

@@ -2,7 +2,7 @@
 
 Lives here: `Downstream`. aiohttp brings llhttp and the streams of bodies; how requests follow each other,
 what a parser error becomes and when a connection ends is decided here. One request is parsed at a time:
-octets behind it are held until it has been answered, so no later fault can reach an earlier answer. Must
+bytes behind it are held until it has been answered, so no later fault can reach an earlier response. Must
 not know the upstream or the policy.
 """
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from sidecar.proxy.listener import Listener
 
 BUFFER: Final = 65_536
-"""Octets of a request body held for a slow upstream before the client is no longer read; twice at most."""
+"""Bytes of a request body held for a slow upstream before the client is no longer read; twice at most."""
 
 HELD: Final = 65_536
-"""Octets behind a request that is being answered; more are not read."""
+"""Bytes behind a request that is being answered; more are not read."""
 
 LINGER_SECONDS: Final = 2.0
-LINGER_OCTETS: Final = 1 << 20
-"""After an early answer the client may still be sending; without reading on, a reset would destroy the answer."""
+LINGER_BYTES: Final = 1 << 20
+"""After an early response the client may still be sending; without reading on, a reset would destroy the response."""
 
 FIRST_REQUEST: Final = 0.5
 """Seconds that a new connection has, while the process ends, for the request that it was opened for."""
@@ -62,7 +62,7 @@ class Downstream(Flow):
     """One client connection.
 
     `_work` is the exchange under way, a coroutine that this connection drives, and `_waiting` what it waits
-    for: mostly a `Turn`, so that an answer is passed on from where it was received.
+    for: mostly a `Turn`, so that a response is passed on from where it was received.
     """
 
     peer: Peer
@@ -83,9 +83,9 @@ class Downstream(Flow):
         self._used = False
         self._chunked = False
         self._behind = False
-        """The parser may hold octets behind the request."""
+        """The parser may hold bytes behind the request."""
         self._held = bytearray()
-        self._head_octets = self._framing = self._budget = 0
+        self._head_bytes = self._framing = self._budget = 0
         self._head_started = False
         self._tunnel: Tunnelled | None = None
 
@@ -95,7 +95,7 @@ class Downstream(Flow):
     # What the exchange asks.
 
     def write(self, data: bytes) -> None:
-        """Send octets; ask `writing_paused` before the next."""
+        """Send bytes; ask `writing_paused` before the next."""
         if self.transport is not None:
             self.transport.write(data)
 
@@ -121,7 +121,7 @@ class Downstream(Flow):
             self.transport.abort()
 
     def upgrade(self, tunnel: Tunnelled) -> bytes:
-        """From here on octets go to `tunnel`; returns those that came behind the request."""
+        """From here on bytes go to `tunnel`; returns those that came behind the request."""
         tail = b""
         if self._parser is not None:
             _, _, tail = self._parser.feed_data(b"")
@@ -331,26 +331,26 @@ class Downstream(Flow):
             if not self._busy:
                 parser.message_consumed()
             messages, _, _ = parser.feed_data(data)
-        except Exception as error:  # noqa: BLE001  (no octets from outside may raise out of here)
+        except Exception as error:  # noqa: BLE001  (no bytes from outside may raise out of here)
             self._refuse(refusal_for(error, self._context.settings.limits))
             return
         if messages:
             message, body = messages[0]
-            octets, self._head_octets, self._head_started = self._head_octets + len(data), 0, False
+            taken, self._head_bytes, self._head_started = self._head_bytes + len(data), 0, False
             self._chunked, self._framing = bool(message.chunked), len(data)
             self._behind = not (body.is_eof() and data.find(b"\r\n\r\n") == len(data) - 4)
             self._body = body
             self._last = bool(message.should_close or message.upgrade)
-            self._arrive(Incoming(message, body, octets))
+            self._arrive(Incoming(message, body, taken))
         elif in_body:
             if self._chunked:
                 self._count_framing(len(data))
         elif data:
             self._head_arrives(data)
 
-    def _count_framing(self, octets: int) -> None:
+    def _count_framing(self, taken: int) -> None:
         """Bound what chunk sizes, extensions and trailers may cost: the C parser does not."""
-        self._framing += octets
+        self._framing += taken
         if (
             not self._body.is_eof()
             and self._framing
@@ -360,15 +360,15 @@ class Downstream(Flow):
 
     def _head_arrives(self, data: bytes) -> None:
         limits = self._context.settings.limits
-        self._head_octets += len(data)
-        if self._head_octets > limits.header_bytes + limits.target_bytes:
+        self._head_bytes += len(data)
+        if self._head_bytes > limits.header_bytes + limits.target_bytes:
             self._refuse(Refused(431, "header_too_large"))
         elif not self._head_started and data.strip(b"\r\n"):
             self._head_started = True
             self._context.deadlines.set(self, self._context.bounds.header, _header_late)
 
     def _refuse(self, refusal: Refused) -> None:
-        self._deaf, self._budget = True, LINGER_OCTETS
+        self._deaf, self._budget = True, LINGER_BYTES
         if self._body.is_eof():
             self._arrive(Incoming(refusal, EMPTY_PAYLOAD, 0))
         else:
@@ -381,12 +381,12 @@ class Downstream(Flow):
         self._busy = True
 
     def _linger(self) -> None:
-        """Let the answer reach a client that may still be sending: end our side, read on for a while."""
+        """Let the response reach a client that may still be sending: end our side, read on for a while."""
         transport = self.transport
         if transport is None or (self._last and self._body.is_eof() and not self._held):
             self._end()
             return
-        self._deaf, self._busy, self._budget = True, False, LINGER_OCTETS
+        self._deaf, self._busy, self._budget = True, False, LINGER_BYTES
         self._resume_transport()
         if transport.can_write_eof():
             with suppress(OSError):  # the client may have gone already

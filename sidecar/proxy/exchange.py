@@ -1,8 +1,8 @@
-"""One request and its answer, in a straight line: the hot path.
+"""One request and its response, in a straight line: the hot path.
 
 Lives here: `serve`, and `Exchange` behind it. A request reads the active revision once and keeps it.
-Every answer that leaves, the upstream's or our own, has passed through the policy. Must not know how
-octets become messages (downstream, upstream), nor what the policy says.
+Every response that leaves, the upstream's or our own, has passed through the policy. Must not know how
+bytes become messages (downstream, upstream), nor what the policy says.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.policy.conditions import Facts
-from sidecar.proxy.answer import Answer
 from sidecar.proxy.downstream import CONTINUE, Downstream
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin
-from sidecar.proxy.own_answers import own_answer
+from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.parser import Incoming
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.reporting import receive_report, report_key
+from sidecar.proxy.response import Response
 from sidecar.proxy.rules import (
     CHUNKED,
     IDEMPOTENT,
     LAST_CHUNK,
     UNTIL_CLOSE,
     Request,
-    answer_head,
     chunk,
     forwards_left,
     one_forward_less,
     request_head,
+    response_head,
     without_chunked,
 )
 from sidecar.proxy.tunnel import accepted, websocket
@@ -52,7 +52,7 @@ _BOUNDLESS: Final = 1 << 62
 
 
 def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:
-    """Answer one request; True = another may follow on the connection."""
+    """Response one request; True = another may follow on the connection."""
     return Exchange(context, client, incoming).run()
 
 
@@ -60,14 +60,35 @@ class Exchange:
     """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
 
     __slots__ = (
-        "_active", "_address", "_answered", "_begun", "_body", "_bound", "_clean", "_client", "_context", "_continue", "_message", "_octets",
-        "_request", "_request_id", "_room", "_scheme", "_sent", "_settled", "_started", "_total", "_upload", "_upstream", "_watched",
+        "_active",
+        "_address",
+        "_answered",
+        "_begun",
+        "_body",
+        "_bound",
+        "_bytes",
+        "_clean",
+        "_client",
+        "_context",
+        "_continue",
+        "_message",
+        "_request",
+        "_request_id",
+        "_room",
+        "_scheme",
+        "_sent",
+        "_settled",
+        "_started",
+        "_total",
+        "_upload",
+        "_upstream",
+        "_watched",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
         self._context, self._client = context, client
         self._active = context.active()
-        self._message, self._body, self._octets = incoming
+        self._message, self._body, self._bytes = incoming
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._request: Request | None = None
@@ -80,7 +101,7 @@ class Exchange:
         self._clean = self._answered = self._sent = self._settled = False
 
     async def run(self) -> bool:
-        """From the request's head to the last octet of the answer, counted once, with nothing left behind."""
+        """From the request's head to the last byte of the response, counted once, with nothing left behind."""
         context = self._context
         context.telemetry.in_flight.n += 1
         try:
@@ -94,12 +115,12 @@ class Exchange:
                 if forwards == 0:
                     return self._own(204)
                 request = one_forward_less(request)
-            upstream, answer = await self._ask(request, origin)
-            if answer.status == 101:
-                return await self._switch(request, upstream, answer)
-            if answer.length >= 0 and upstream.done:
-                return self._relay_whole(request, upstream, answer)
-            return await self._relay(request, upstream, answer)
+            upstream, response = await self._ask(request, origin)
+            if response.status == 101:
+                return await self._switch(request, upstream, response)
+            if response.length >= 0 and upstream.done:
+                return self._relay_whole(request, upstream, response)
+            return await self._relay(request, upstream, response)
         except Refused as refusal:
             self._request_id = self._request_id or context.forwarder.new_id()
             context.telemetry.request_rejected(
@@ -147,7 +168,7 @@ class Exchange:
         if isinstance(message, Refused):
             raise message
         bounds = context.bounds
-        request = self._request = context.requests.read(message, self._octets)
+        request = self._request = context.requests.read(message, self._bytes)
         origin = context.forwarder.origin(self._client.peer, request)
         self._scheme, self._address, self._request_id = (
             origin.scheme,
@@ -163,7 +184,7 @@ class Exchange:
         return request, origin
 
     def _bound_body(self, request: Request) -> None:
-        """The policy's own bound on the body: in enforce a limit, in report-only a mark that is told when it is passed."""
+        """The policy's own bound on the body: in enforce a limit, in report-only a mark that is reported when it is passed."""
         route = self._active.plan.route(request.host, request.method, request.path)
         self._watched = route.reads_body
         if route.max_body is None or route.max_body_mode == "off":
@@ -176,14 +197,14 @@ class Exchange:
             self._bound = route.max_body
             self._tell_bound(max(request.length, self._body.total_bytes))
 
-    def _judge_octets(self, octets: int) -> None:
+    def _judge_bytes(self, byte_size: int) -> None:
         """So much of a body has come whose length was not said before."""
-        self._tell_bound(octets)
-        if octets > self._room:
+        self._tell_bound(byte_size)
+        if byte_size > self._room:
             raise Refused(413, "body_too_large")
 
-    def _tell_bound(self, octets: int) -> None:
-        if octets > self._bound:
+    def _tell_bound(self, byte_size: int) -> None:
+        if byte_size > self._bound:
             self._bound = _BOUNDLESS
             self._context.telemetry.request_would_be_rejected(
                 "body_too_large", status=413, request_id=self._request_id, client=self._address
@@ -191,8 +212,8 @@ class Exchange:
 
     # To the upstream.
 
-    async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Answer]:
-        """Send the request and wait for the head of its answer; once more if a kept connection had died unused."""
+    async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Response]:
+        """Send the request and wait for the head of its response; once more if a kept connection had died unused."""
         context, body, bounds = self._context, self._body, self._context.bounds
         added = origin.lines
         if request.websocket:
@@ -205,7 +226,7 @@ class Exchange:
             piece = body.read_nowait()
             self._begun = piece[: self._watched]
             if request.length == CHUNKED:
-                self._judge_octets(len(piece))
+                self._judge_bytes(len(piece))
                 piece = chunk(piece) + LAST_CHUNK
             data += piece
         pool, fresh = context.pool, False
@@ -222,7 +243,7 @@ class Exchange:
             if not whole:
                 self._start_upload(request, upstream)
             try:
-                while (answer := upstream.answer) is None:
+                while (response := upstream.response) is None:
                     # While the body is under way its own clocks run; the upload starts this one at its end.
                     context.deadlines.set(
                         self._client, bounds.response if self._sent else _NEVER, _response_late
@@ -241,18 +262,18 @@ class Exchange:
                 self._upstream, fresh = None, True
                 continue
             context.telemetry.upstream_seconds.observe(context.loop.time() - asked)
-            return upstream, answer
+            return upstream, response
 
-    def _interim(self, answer: Answer) -> None:
+    def _interim(self, response: Response) -> None:
         """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for it."""
         request = self._request
         assert request is not None
         if request.http10 or self._answered:
             return
-        if answer.status == 100:
+        if response.status == 100:
             self._send_continue()
         else:
-            self._client.write(answer_head(answer.line, answer.fields, b""))
+            self._client.write(response_head(response.line, response.fields, b""))
 
     def _send_continue(self) -> None:
         if self._continue is not None and not self._answered:
@@ -277,7 +298,7 @@ class Exchange:
                 deadlines.drop(body)
                 self._begun += piece[: self._watched - len(self._begun)]
                 taken += len(piece)
-                self._judge_octets(taken)
+                self._judge_bytes(taken)
                 if upstream.done or upstream.failure is not None:
                     return
                 if piece:
@@ -288,7 +309,7 @@ class Exchange:
             if chunked and not upstream.transport.is_closing():
                 upstream.transport.write(LAST_CHUNK)
             self._sent = True
-            if upstream.answer is None:
+            if upstream.response is None:
                 deadlines.set(self._client, bounds.response, _response_late)
         except (Refused, UpstreamFailed) as failure:
             upstream.abort(failure)
@@ -301,25 +322,27 @@ class Exchange:
 
     # To the client.
 
-    def _relay_whole(self, request: Request, upstream: Connection, answer: Answer) -> bool:
-        """Pass an answer on that is here to its end, in one piece."""
+    def _relay_whole(self, request: Request, upstream: Connection, response: Response) -> bool:
+        """Pass a response on that is here to its end, in one piece."""
         keep_alive = request.keep_alive and not (self._unread() or self._context.draining)
-        head = self._judged(answer, "upstream", keep_alive=keep_alive)
+        head = self._judged(response, "upstream", keep_alive=keep_alive)
         self._answered = True
         self._client.write(head + upstream.take())
         return self._relayed(upstream, keep_alive=keep_alive)
 
-    async def _relay(self, request: Request, upstream: Connection, answer: Answer) -> bool:
-        """Pass the upstream's answer through the policy and on, as it comes."""
-        chunked = answer.length == CHUNKED
+    async def _relay(self, request: Request, upstream: Connection, response: Response) -> bool:
+        """Pass the upstream's response through the policy and on, as it comes."""
+        chunked = response.length == CHUNKED
         if chunked and request.http10:
-            answer = answer._replace(fields=without_chunked(answer.fields), length=UNTIL_CLOSE)
+            response = response._replace(
+                fields=without_chunked(response.fields), length=UNTIL_CLOSE
+            )
             chunked = False
-        until_close = answer.length == UNTIL_CLOSE
+        until_close = response.length == UNTIL_CLOSE
         keep_alive = request.keep_alive and not (
             until_close or self._unread() or self._context.draining
         )
-        head = self._judged(answer, "upstream", keep_alive=keep_alive)
+        head = self._judged(response, "upstream", keep_alive=keep_alive)
         self._answered = True
         try:
             await self._pass_body(upstream, head, chunked=chunked)
@@ -335,7 +358,7 @@ class Exchange:
         return self._relayed(upstream, keep_alive=keep_alive)
 
     def _relayed(self, upstream: Connection, *, keep_alive: bool) -> bool:
-        """The answer is out: what is left on either connection."""
+        """The response is out: what is left on either connection."""
         if upstream.extra:
             self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
         # An upload that gave up is over too, but the upstream still waits for the rest of that body.
@@ -363,13 +386,13 @@ class Exchange:
                 deadlines.set(client, idle, _idle_late)
                 await upstream.wake(client.turn())
 
-    async def _switch(self, request: Request, upstream: Connection, answer: Answer) -> bool:
-        """Become a tunnel, when the upstream's 101 answers what was asked (RFC 9110 section 7.8, RFC 6455 section 4)."""
-        if not accepted(request, answer):
+    async def _switch(self, request: Request, upstream: Connection, response: Response) -> bool:
+        """Become a tunnel, when the upstream's 101 responses what was asked (RFC 9110 section 7.8, RFC 6455 section 4)."""
+        if not accepted(request, response):
             raise UpstreamFailed(502, "upgrade")
         self._answered = True
-        head = answer_head(
-            answer.line, answer.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        head = response_head(
+            response.line, response.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         )
         self._settle(self._context.loop.time())
         await websocket(self._context, self._client, upstream, head)
@@ -383,19 +406,19 @@ class Exchange:
         close: bool = False,
         origin: str = "sidecar",
     ) -> bool:
-        """Answer ourselves; the connection ends when the request was not read to its end."""
+        """Response ourselves; the connection ends when the request was not read to its end."""
         request = self._request
-        answer, body = own_answer(status, extra)
+        response, body = local_reply(status, extra)
         keep_alive = (
             request is not None and request.keep_alive and not (close or self._context.draining)
         )
         self._answered = True
-        head = self._judged(answer, origin, keep_alive=keep_alive)
+        head = self._judged(response, origin, keep_alive=keep_alive)
         head_only = not isinstance(self._message, Refused) and self._message.method == "HEAD"
         self._client.write(head if head_only else head + body)
         return keep_alive
 
-    def _judged(self, answer: Answer, origin: str, *, keep_alive: bool) -> bytes:
+    def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
         """The head as the policy wants it: decided, counted, told, serialised."""
         active, message, request = self._active, self._message, self._request
         if request is not None:
@@ -416,8 +439,8 @@ class Exchange:
                 path,
                 self._scheme,
                 seen,
-                answer.status,
-                answer.fields,
+                response.status,
+                response.fields,
                 self._address,
                 self._begun,
             ),
@@ -441,7 +464,7 @@ class Exchange:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
             added += b"Connection: keep-alive\r\n"
-        return answer_head(answer.line, verdict.kept(answer.fields), added)
+        return response_head(response.line, verdict.kept(response.fields), added)
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""

@@ -1,4 +1,4 @@
-"""The two ways an exchange ends without the upstream's answer, as exceptions with a status and a counted reason.
+"""The two ways an exchange ends without the upstream's response, as exceptions with a status and a counted reason.
 
 Lives here: `Refused`, `UpstreamFailed` and `ClientGone`. Must not know how they are answered or told.
 """
@@ -17,9 +17,9 @@ class Refused(Exception):  # noqa: N818  (the words of the metrics)
 
 
 class UpstreamFailed(Exception):  # noqa: N818
-    """The upstream gave no answer that may be passed on. `reason` is of UPSTREAM_REASONS.
+    """The upstream gave no response that may be passed on. `reason` is of UPSTREAM_REASONS.
 
-    `untouched` tells that the connection died before any octet of an answer.
+    `untouched` tells that the connection died before any byte of a response.
     """
 
     def __init__(

@@ -151,10 +151,10 @@ class Forwarder:
 def _lines(chain: list[str], scheme: str, host: str, port: str) -> bytes:
     hops = [f'for="[{hop}]"' if ":" in hop else f"for={hop}" for hop in chain]
     hops[-1] += f';host="{host}";proto={scheme}' if host else f";proto={scheme}"
-    told = f"X-Forwarded-For: {', '.join(chain)}\r\nX-Forwarded-Proto: {scheme}\r\n"
+    data = f"X-Forwarded-For: {', '.join(chain)}\r\nX-Forwarded-Proto: {scheme}\r\n"
     if host:
-        told += f"X-Forwarded-Host: {host}\r\n"
-    return f"{told}X-Forwarded-Port: {port}\r\nForwarded: {', '.join(hops)}\r\n".encode("ascii")
+        data += f"X-Forwarded-Host: {host}\r\n"
+    return f"{data}X-Forwarded-Port: {port}\r\nForwarded: {', '.join(hops)}\r\n".encode("ascii")
 
 
 def _address(hop: str) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.context import Context
 
 Serve: TypeAlias = Callable[["Downstream", Incoming], Coroutine[Any, None, bool]]
-"""Answers one request; True = another may follow on the connection."""
+"""Responses one request; True = another may follow on the connection."""
 
 
 class Listener:

@@ -41,7 +41,7 @@ class Incoming(NamedTuple):
 
     message: Message | Refused
     body: StreamReader
-    octets: int
+    data: int
     """Of the head, at most."""
 
 
@@ -66,7 +66,7 @@ def make_parser(
 
 
 def refusal_for(error: Exception, limits: Limits) -> Refused:
-    """The answer to a complaint. Its text holds the client's octets: it is searched here, never told."""
+    """The response to a complaint. Its text holds the client's bytes: it is searched here, never reported."""
     if isinstance(error, LineTooLong):
         if error.args[1] == limits.target_bytes:
             return Refused(414, "target_too_long")

@@ -13,10 +13,10 @@ from collections import deque
 from functools import partial
 from urllib.parse import urlsplit
 
-from sidecar.proxy.answer import AnswerReader
 from sidecar.proxy.certificates import client_context, unusable
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
+from sidecar.proxy.response import ResponseReader
 from sidecar.proxy.upstream import Connection
 from sidecar.settings import Settings
 
@@ -39,7 +39,7 @@ class Pool:
         self._loop = loop
         self._deadlines = deadlines
         self._limits = settings.limits
-        self._reader = AnswerReader(settings.limits)
+        self._reader = ResponseReader(settings.limits)
         self._connect_timeout = settings.timeouts.connect
         self._fresh_for = settings.timeouts.upstream_idle
         self._idle: list[Connection] = []
@@ -98,7 +98,7 @@ class Pool:
         return None
 
     def release(self, connection: Connection, now: float, *, clean: bool) -> None:
-        """Give a connection back: `clean` when its answer ended as it should and the whole request was sent."""
+        """Give a connection back: `clean` when its response ended as it should and the whole request was sent."""
         if not clean or not connection.keep_alive:
             connection.abort()
             self._vacate()

@@ -1,7 +1,7 @@
 """Browser reports that arrive on the data listener.
 
 Lives here: `receive_report`: reads one report within its limit and hands it on. Must not know what
-reports say, nor how they are told.
+reports say, nor how they are reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What may pass from a request to the upstream, and the octets of heads that leave. RFC 9110 and 9112.
+"""What may pass from a request to the upstream, and the bytes of heads that leave. RFC 9110 and 9112.
 
 Lives here: pure functions over parsed heads: framing, hop-by-hop lines, Host and target. Must not know
-answers, sockets, the pool, forwarding headers' meaning, or the policy.
+responses, sockets, the pool, forwarding headers' meaning, or the policy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Fields: TypeAlias = list[tuple[bytes, bytes]]
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
-"""Body lengths that are not a number of octets."""
+"""Body lengths that are not a number of bytes."""
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -63,7 +63,7 @@ _KINDS = {
     b"sec-websocket-key": KEY,
 }
 KEPT_NAMES = 1024
-"""Names of header lines that are remembered, of at most 64 octets: clients repeat them."""
+"""Names of header lines that are remembered, of at most 64 bytes: clients repeat them."""
 
 
 class Request(NamedTuple):
@@ -71,7 +71,7 @@ class Request(NamedTuple):
 
     method: str
     target: bytes
-    """In origin-form, or `*`; the octets of path and query as sent."""
+    """In origin-form, or `*`; the bytes of path and query as sent."""
     path: str
     """Of the target, without query."""
     host: str
@@ -81,7 +81,7 @@ class Request(NamedTuple):
     claims: dict[bytes, list[bytes]]
     """What the client says of others: Forwarded, X-Forwarded-*, Via and the request id, by lower-case name."""
     length: int
-    """Body octets, or CHUNKED."""
+    """Body bytes, or CHUNKED."""
     expects: bool
     websocket: bytes
     """The client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise."""
@@ -103,7 +103,7 @@ class RequestReader:
         self, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes
     ) -> None:
         self._host_sent, self._authority = host_sent, authority
-        self._octets, self._lines, self._target, self._body = (
+        self._bytes, self._lines, self._target, self._body = (
             limits.header_bytes,
             limits.headers,
             limits.target_bytes,
@@ -111,8 +111,8 @@ class RequestReader:
         )
         self._kinds = _Kinds(request_id)
 
-    def read(self, message: Message, octets: int) -> Request:
-        """Judge a head that aiohttp's parser has split, out of at most so many octets.
+    def read(self, message: Message, data: int) -> Request:
+        """Judge a head that aiohttp's parser has split, out of at most so many bytes.
 
         Raises:
             Refused: with the status of the first fault.
@@ -165,7 +165,7 @@ class RequestReader:
             elif kind == KEY:
                 key = line[1] if not key else b","
                 fields.append(line)
-        if len(lines) > self._lines or (octets > self._octets and _size(lines) > self._octets):
+        if len(lines) > self._lines or (data > self._bytes and _size(lines) > self._bytes):
             raise Refused(431, "header_too_large")
         body = 0
         if length is not None or coding is not None or message.chunked:
@@ -194,7 +194,7 @@ class RequestReader:
             target.partition(b"?")[0].decode("ascii"),
             (named or host or b"").decode("ascii"),
         )
-        # aiohttp drops the octets behind a request that asks for any upgrade, so nothing may follow it here.
+        # aiohttp drops the bytes behind a request that asks for any upgrade, so nothing may follow it here.
         keep_alive = not (message.should_close or message.upgrade)
         return tuple.__new__(
             Request,
@@ -242,7 +242,7 @@ def read_target(method: str, path: str, limit: int) -> tuple[bytes, bytes | None
     """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section 3.2).
 
     Raises:
-        Refused: 414 when too long; 400 for a form that the method does not allow, or octets that are no target.
+        Refused: 414 when too long; 400 for a form that the method does not allow, or bytes that are no target.
     """
     if len(path) > limit:
         raise Refused(414, "target_too_long")
@@ -326,7 +326,7 @@ def request_head(request: Request, added: bytes) -> bytes:
     return b"".join(parts)
 
 
-def answer_head(line: bytes, fields: Fields, added: bytes) -> bytes:
+def response_head(line: bytes, fields: Fields, added: bytes) -> bytes:
     """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `added` holds whole lines with their ends."""
     parts = [b"HTTP/1.1", line, b"\r\n"]
     for name, value in fields:

@@ -38,7 +38,7 @@ def require_c_parser() -> None:
     """Refuse aiohttp's pure-Python parser: its reading of requests differs from llhttp's.
 
     Raises:
-        RuntimeError: with the cure.
+        RuntimeError: with the fix.
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError(
@@ -89,7 +89,7 @@ class DataPlane:
 
     @property
     def draining(self) -> bool:
-        """Answers say Connection: close; may be set before `drain` is called."""
+        """Responses say Connection: close; may be set before `drain` is called."""
         return self._context.draining
 
     @draining.setter
@@ -173,7 +173,7 @@ class DataPlane:
             self._tls.load_cert_chain(tls.certificate, tls.key)
 
     async def _follow_certificate(self) -> None:
-        """Take the files whenever they change; a pair that does not match is told once, and tried again when it changes."""
+        """Take the files whenever they change; a pair that does not match is reported once, and tried again when it changes."""
         telemetry, seen = self._context.telemetry, marks(self._settings.tls)
         while True:
             await asyncio.sleep(CERTIFICATE_LOOK)

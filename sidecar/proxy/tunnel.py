@@ -1,4 +1,4 @@
-"""A WebSocket passes as octets: after the upstream's 101 both sides are joined, and each waits for the other.
+"""A WebSocket passes as bytes: after the upstream's 101 both sides are joined, and each waits for the other.
 
 Lives here: the handshake's check, `Tunnel`, and where frames begin, so that a drain can say 1001 in
 order. Frames are not judged or changed. Must not know the pool or the policy.
@@ -12,8 +12,8 @@ import hashlib
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sidecar.proxy.answer import Answer
 from sidecar.proxy.faults import ClientGone
+from sidecar.proxy.response import Response
 from sidecar.proxy.rules import Request
 
 if TYPE_CHECKING:
@@ -31,22 +31,22 @@ GRACE = 5.0
 _idle_over = partial(ClientGone, "tunnel idle")
 
 
-def accepted(request: Request, answer: Answer) -> bool:
-    """Whether a 101 is the answer to this request's handshake (RFC 6455 section 4.1)."""
-    if not request.websocket or answer.upgrade != b"websocket":
+def accepted(request: Request, response: Response) -> bool:
+    """Whether a 101 is the response to this request's handshake (RFC 6455 section 4.1)."""
+    if not request.websocket or response.upgrade != b"websocket":
         return False
     right = base64.b64encode(
         hashlib.sha1(request.websocket + _GUID, usedforsecurity=False).digest()
     )
-    return [value for name, value in answer.fields if name.lower() == b"sec-websocket-accept"] == [
-        right
-    ]
+    return [
+        value for name, value in response.fields if name.lower() == b"sec-websocket-accept"
+    ] == [right]
 
 
 async def websocket(
     context: Context, client: Downstream, upstream: Connection, head: bytes
 ) -> None:
-    """Join both connections until one of them ends, or no octet passes for timeouts.tunnel_idle."""
+    """Join both connections until one of them ends, or no byte passes for timeouts.tunnel_idle."""
     tunnel = Tunnel(context, client, upstream)
     context.telemetry.tunnels.n += 1
     try:
@@ -82,7 +82,7 @@ class Tunnel:
             self.from_upstream(from_upstream)
 
     def close(self) -> None:
-        """Say 1001 to the client at the next frame's edge; its answer closes the upstream's side."""
+        """Say 1001 to the client at the next frame's edge; its response closes the upstream's side."""
         self._closing = True
         if self._frames.between:
             self._say()
@@ -95,13 +95,13 @@ class Tunnel:
                 self._context.loop.call_later(GRACE, transport.abort)
 
     def from_client(self, data: bytes) -> None:
-        """Octets for the upstream."""
+        """Bytes for the upstream."""
         if not self.done.done():
             self._touch()
             self._upstream.transport.write(data)
 
     def from_upstream(self, data: bytes) -> None:
-        """Octets for the client."""
+        """Bytes for the client."""
         if self._said or self.done.done():
             return
         self._touch()
@@ -167,7 +167,7 @@ class Frames:
         return not self._head and not self._left
 
     def follow(self, data: bytes, *, stop: bool = False) -> int:
-        """Follow octets; returns how many: all, or with `stop` those up to the end of a frame."""
+        """Follow bytes; returns how many: all, or with `stop` those up to the end of a frame."""
         at, end = 0, len(data)
         while at < end:
             if self._left:

@@ -1,4 +1,4 @@
-"""One connection to the upstream: one request at a time, one answer for each, judged strictly.
+"""One connection to the upstream: one request at a time, one response for each, judged strictly.
 
 Lives here: `Connection`. llhttp (by httptools, strict) reads chunked bodies; those with a length are
 counted here. A connection that says anything unasked is closed, never matched to a request.
@@ -18,20 +18,20 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from sidecar.proxy.answer import Answer, AnswerReader
 from sidecar.proxy.faults import UpstreamFailed
+from sidecar.proxy.response import Response, ResponseReader
 from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE
 from sidecar.proxy.turns import Turn
 from sidecar.settings import Limits
 
 HIGH_WATER = 131_072
-"""Octets of a body held for a slow client before the upstream is no longer read."""
+"""Bytes of a body held for a slow client before the upstream is no longer read."""
 
 MAX_INTERIM = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
-# Where a connection stands in its exchange. HEAD: asked, the head of the answer is awaited; LENGTH, CODED and REST:
+# Where a connection stands in its exchange. HEAD: asked, the head of the response is awaited; LENGTH, CODED and REST:
 # a body by its length, in chunks, or up to the end of the connection.
 IDLE: Final = 0
 HEAD: Final = 1
@@ -43,7 +43,7 @@ TUNNEL: Final = 6
 CLOSED: Final = 7
 
 _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-"""What a parser of chunks is told first: the real head has been read already."""
+"""What a parser of chunks is reported first: the real head has been read already."""
 
 
 class Tunnelled(Protocol):
@@ -77,12 +77,12 @@ class _Chunks:
 
 
 class Connection(asyncio.Protocol):
-    """`reused` is true from its second request on; `extra` when octets came that nobody asked for."""
+    """`reused` is true from its second request on; `extra` when bytes came that nobody asked for."""
 
     transport: asyncio.Transport
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, limits: Limits, reader: AnswerReader
+        self, loop: asyncio.AbstractEventLoop, limits: Limits, reader: ResponseReader
     ) -> None:
         self._loop = loop
         self._limits = limits
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         """What `wake` was given, while there is nothing new."""
         self._room: asyncio.Future[None] | None = None
         self._tunnel: Tunnelled | None = None
-        self.answer: Answer | None = None
+        self.response: Response | None = None
         self.extra = False
         self.keep_alive = True
         self.reused = False
@@ -106,20 +106,20 @@ class Connection(asyncio.Protocol):
 
     # What the exchange asks.
 
-    def ask(self, method: str, data: bytes, interim: Callable[[Answer], None]) -> None:
-        """Send a request's head, with what of its body is at hand; `interim` gets each 1xx answer."""
+    def ask(self, method: str, data: bytes, interim: Callable[[Response], None]) -> None:
+        """Send a request's head, with what of its body is at hand; `interim` gets each 1xx response."""
         self._method, self._interim, self._interims = method, interim, 0
-        self._state, self.answer = HEAD, None
+        self._state, self.response = HEAD, None
         self.transport.write(data)
 
     @property
     def done(self) -> bool:
-        """The whole answer has been received."""
+        """The whole response has been received."""
         return self._state == DONE
 
     @property
     def failure(self) -> Exception | None:
-        """What ended the connection before its answer was whole."""
+        """What ended the connection before its response was whole."""
         return self._failure
 
     def wake(self, turn: Turn) -> Turn:
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         return self._room
 
     def take(self) -> bytes:
-        """The octets of the body that are at hand, b"" when none."""
+        """The bytes of the body that are at hand, b"" when none."""
         pieces = self._pieces
         if not pieces:
             return b""
@@ -153,18 +153,18 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def tunnel(self, tunnel: Tunnelled) -> bytes:
-        """From here on octets go to `tunnel`; returns those that came already."""
+        """From here on bytes go to `tunnel`; returns those that came already."""
         self._state, self._tunnel = TUNNEL, tunnel
         return self.take()
 
     # What the pool asks.
 
     def release(self, now: float) -> None:
-        """The answer has been passed on; ready for the next request."""
-        self._state, self.answer, self.reused, self.idle_since = IDLE, None, True, now
+        """The response has been passed on; ready for the next request."""
+        self._state, self.response, self.reused, self.idle_since = IDLE, None, True, now
 
     def usable(self) -> bool:
-        """Nothing has arrived unasked, no octet and no end: asked of the socket, as the loop may not have looked yet."""
+        """Nothing has arrived unasked, no byte and no end: asked of the socket, as the loop may not have looked yet."""
         return self.keep_alive and not self.transport.is_closing() and not self._poll.poll(0)
 
     # What the loop calls.
@@ -239,15 +239,15 @@ class Connection(asyncio.Protocol):
             data = self._buffer + data
             self._buffer = b""
         while (end := data.find(b"\r\n\r\n", max(0, seen))) >= 0:
-            answer = self._reader.read(data[:end], self._method)
+            response = self._reader.read(data[:end], self._method)
             data = data[end + 4 :]
-            if answer.status >= 200 or answer.status == 101:
-                self._begin(answer, data)
+            if response.status >= 200 or response.status == 101:
+                self._begin(response, data)
                 return
             self._interims += 1
             if self._interims > MAX_INTERIM:
-                raise UpstreamFailed(502, "invalid_framing", "too many interim answers")
-            self._interim(answer)
+                raise UpstreamFailed(502, "invalid_framing", "too many interim responses")
+            self._interim(response)
             seen = 0
         self._buffer = data
         if len(data) > self._limits.header_bytes:
@@ -255,26 +255,26 @@ class Connection(asyncio.Protocol):
         if not data.startswith(b"HTTP/1."[: len(data)]) or _BARE_LF.search(data, max(0, seen)):
             raise UpstreamFailed(502, "invalid_header")
 
-    def _begin(self, answer: Answer, rest: bytes) -> None:
-        self.answer = answer
-        self.keep_alive = self.keep_alive and answer.keep_alive
-        self._left = answer.length
+    def _begin(self, response: Response, rest: bytes) -> None:
+        self.response = response
+        self.keep_alive = self.keep_alive and response.keep_alive
+        self._left = response.length
         if (
-            answer.length == len(rest) and answer.status != 101
+            response.length == len(rest) and response.status != 101
         ):  # all of it came at once, or there is none
             if rest:
                 self._pieces.append(rest)
             self._state = DONE
             return
-        if answer.status == 101 or answer.length == UNTIL_CLOSE:
+        if response.status == 101 or response.length == UNTIL_CLOSE:
             self._state = REST
-        elif answer.length == CHUNKED:
+        elif response.length == CHUNKED:
             # From here `_left` counts what framing may cost: chunk sizes, extensions and trailers.
             self._state, self._left = CODED, self._limits.header_bytes
             self._chunks = _Chunks()
             self._parser = httptools.HttpResponseParser(self._chunks)
             self._parser.feed_data(_CHUNKED_HEAD)
-        elif answer.length:
+        elif response.length:
             self._state = LENGTH
         else:
             self._state = DONE
@@ -346,7 +346,7 @@ class Connection(asyncio.Protocol):
                 waiter.set_exception(self._failure)
 
     def _rescue(self) -> None:
-        """Read an answer that the upstream sent before it closed on our upload, where writing failed first.
+        """Read a response that the upstream sent before it closed on our upload, where writing failed first.
 
         Only asyncio's own transport needs it (uvloop reads before it gives up), and only its socket still
         knows here whether its descriptor is open: a bare number could be another connection's by now.

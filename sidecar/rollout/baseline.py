@@ -1,6 +1,6 @@
 """What a service sends: header lines by route, status class and content class, with counts.
 
-Lives here: `Cell` and `Baseline`, their sums and differences. Must not know where answers come from
+Lives here: `Cell` and `Baseline`, their sums and differences. Must not know where responses come from
 (`capture`), how a baseline is written (`baseline_file`), nor which differences matter (`drift`).
 """
 
@@ -15,17 +15,17 @@ from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.shapes import Lines, cookie_line, display_name
 
 Variants: TypeAlias = Mapping[Lines, int]
-"""What a header looked like -> in how many answers; () = it was absent."""
+"""What a header looked like -> in how many responses; () = it was absent."""
 Key: TypeAlias = tuple[str, str, str]
 """Route, status class (2xx), content class (html)."""
 
 REQUEST = re.compile(r"([A-Z]{1,20}) (https?)://([^/ ]*)(/[^ ]*) -> ([1-5][0-9][0-9])")
-"""An example request and the status of its answer: GET https://shop.example/items -> 200."""
+"""An example request and the status of its response: GET https://shop.example/items -> 200."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The answers of one route, status class and content class.
+    """The responses of one route, status class and content class.
 
     `headers` by name in lower case, `cookies` by name: attributes as one line. `first` and `last` are UTC
     as 2026-07-19T05:44:10Z. `requests` are examples, with ids blotted out of their paths. `beyond` counts
@@ -35,7 +35,7 @@ class Cell:
     route: str
     status: str
     content: str
-    answers: int
+    responses: int
     first: str
     last: str
     requests: tuple[str, ...] = ()
@@ -50,11 +50,11 @@ class Cell:
 
     def header(self, name: str) -> Variants:
         """What one header looked like."""
-        return self.headers.get(name) or {(): self.answers}
+        return self.headers.get(name) or {(): self.responses}
 
     def cookie(self, name: str) -> Variants:
         """What one cookie's attributes looked like."""
-        return self.cookies.get(name) or {(): self.answers}
+        return self.cookies.get(name) or {(): self.responses}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def since(now: Iterable[Cell], earlier: Iterable[Cell]) -> tuple[Cell, ...]:
     """What came to the cells after an earlier reading of the same tally."""
     before = {cell.key: cell for cell in earlier}
     grown = (_without(cell, before[cell.key]) if cell.key in before else cell for cell in now)
-    return ordered(cell for cell in grown if cell.answers > 0)
+    return ordered(cell for cell in grown if cell.responses > 0)
 
 
 def ordered(cells: Iterable[Cell]) -> tuple[Cell, ...]:
@@ -106,7 +106,7 @@ def ordered(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 
 def _added(one: Cell, other: Cell) -> Cell:
     def both(mine: Mapping[str, Variants], theirs: Mapping[str, Variants]) -> dict[str, Variants]:
-        absent: tuple[Variants, Variants] = ({(): one.answers}, {(): other.answers})
+        absent: tuple[Variants, Variants] = ({(): one.responses}, {(): other.responses})
         return {
             name: _sum(mine.get(name, absent[0]), theirs.get(name, absent[1]), 1)
             for name in {**mine, **theirs}
@@ -114,7 +114,7 @@ def _added(one: Cell, other: Cell) -> Cell:
 
     return replace(
         one,
-        answers=one.answers + other.answers,
+        responses=one.responses + other.responses,
         first=min(one.first, other.first),
         last=max(one.last, other.last),
         requests=tuple(dict.fromkeys((*one.requests, *other.requests)))[:3],
@@ -127,15 +127,15 @@ def _added(one: Cell, other: Cell) -> Cell:
 def _without(now: Cell, earlier: Cell) -> Cell:
     def rest(mine: Mapping[str, Variants], theirs: Mapping[str, Variants]) -> dict[str, Variants]:
         left = {
-            name: _sum(variants, theirs.get(name, {(): earlier.answers}), -1)
+            name: _sum(variants, theirs.get(name, {(): earlier.responses}), -1)
             for name, variants in mine.items()
         }
         return {name: variants for name, variants in left.items() if any(variants)}
 
-    answers = now.answers - earlier.answers
+    responses = now.responses - earlier.responses
     return replace(
         now,
-        answers=answers,
+        responses=responses,
         first=earlier.last,
         headers=rest(now.headers, earlier.headers),
         cookies=rest(now.cookies, earlier.cookies),
@@ -148,8 +148,8 @@ def _sum(one: Variants, other: Variants, sign: int) -> Variants:
     return {lines: count for lines, count in counts.items() if count > 0}
 
 
-def answers(cell: Cell) -> Iterator[Facts]:
-    """Answers such as the cell saw: the usual one for each example request, and one for each other variant.
+def responses(cell: Cell) -> Iterator[Facts]:
+    """Responses such as the cell saw: the usual one for each example request, and one for each other variant.
 
     Masked values stand as they are; of a request no more is known than its line.
     """
@@ -177,6 +177,6 @@ def _facts(request: str, held: Mapping[str, Lines]) -> Facts:
     fields: RawFields = []
     for name, lines in held.items():
         key, _, cookie = name.partition(":")
-        told = [cookie_line(cookie, line) for line in lines] if cookie else lines
-        fields += [(display_name(key).encode(), line.encode("latin-1", "replace")) for line in told]
+        data = [cookie_line(cookie, line) for line in lines] if cookie else lines
+        fields += [(display_name(key).encode(), line.encode("latin-1", "replace")) for line in data]
     return Facts(method, host, path, scheme, [], int(status), fields)

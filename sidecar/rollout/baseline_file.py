@@ -28,7 +28,7 @@ class _Cell(Noun):
     route: str
     status: Annotated[str, Field(pattern="^[1-5]xx$")]
     content: str
-    answers: int = Field(ge=1)
+    responses: int = Field(ge=1)
     first: str
     last: str
     requests: list[Annotated[str, Field(pattern=f"^{REQUEST.pattern}$")]] = Field(min_length=1)
@@ -86,16 +86,16 @@ def from_data(data: object) -> Baseline:
 
 def _cell(cell: _Cell) -> Cell:
     return Cell(
-        cell.route, cell.status, cell.content, cell.answers, cell.first, cell.last, tuple(cell.requests),
-        {name.lower(): _variants(said, cell.answers) for name, said in cell.headers.items()},
-        {name: _variants(said, cell.answers) for name, said in cell.cookies.items()},
+        cell.route, cell.status, cell.content, cell.responses, cell.first, cell.last, tuple(cell.requests),
+        {name.lower(): _variants(said, cell.responses) for name, said in cell.headers.items()},
+        {name: _variants(said, cell.responses) for name, said in cell.cookies.items()},
         cell.beyond,
     )  # fmt: skip
 
 
-def _variants(said: str | list[_Variant], answers: int) -> Variants:
+def _variants(said: str | list[_Variant], responses: int) -> Variants:
     if isinstance(said, str):
-        return {(said,): answers}
+        return {(said,): responses}
     return {
         ()
         if item.value is None
@@ -123,31 +123,31 @@ def to_data(baseline: Baseline) -> dict[str, Any]:
 
 
 def _cell_data(cell: Cell) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    data: dict[str, Any] = {
         "route": cell.route,
         "status": cell.status,
         "content": cell.content,
-        "answers": cell.answers,
+        "responses": cell.responses,
         "first": cell.first,
         "last": cell.last,
         "requests": list(cell.requests),
         "headers": {
-            display_name(name): _variants_data(variants, cell.answers)
+            display_name(name): _variants_data(variants, cell.responses)
             for name, variants in sorted(cell.headers.items())
         },
     }
     if cell.cookies:
-        told["cookies"] = {
-            name: _variants_data(variants, cell.answers)
+        data["cookies"] = {
+            name: _variants_data(variants, cell.responses)
             for name, variants in sorted(cell.cookies.items())
         }
-    return told | ({"beyond": cell.beyond} if cell.beyond else {})
+    return data | ({"beyond": cell.beyond} if cell.beyond else {})
 
 
-def _variants_data(variants: Variants, answers: int) -> str | list[dict[str, Any]]:
-    """One line in all answers is written as a text; all else as a list, the most frequent first."""
+def _variants_data(variants: Variants, responses: int) -> str | list[dict[str, Any]]:
+    """One line in all responses is written as a text; all else as a list, the most frequent first."""
     (lines, count), *more = sorted(variants.items(), key=lambda item: (-item[1], item[0]))
-    if not more and len(lines) == 1 and count == answers:
+    if not more and len(lines) == 1 and count == responses:
         return lines[0]
     return [
         {
@@ -160,7 +160,7 @@ def _variants_data(variants: Variants, answers: int) -> str | list[dict[str, Any
 
 _HEAD = """\
 # What the service itself sends, as `sidecar capture` saw it: header lines by route, status class and content class.
-# A header with a text was in every answer with that value; a list tells how often each value was seen, null = absent.
+# A header with a text was in every response with that value; a list tells how often each value was seen, null = absent.
 # Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
 # Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
 """
@@ -192,8 +192,8 @@ def _item(item: Any, indent: str) -> Iterator[str]:
         yield f"{indent}- {_scalar(item)}"
     elif "seen" in item:
         value = item["value"]
-        told = f"[{', '.join(map(_scalar, value))}]" if isinstance(value, list) else _scalar(value)
-        yield f"{indent}- {{seen: {item['seen']}, value: {told}}}"
+        data = f"[{', '.join(map(_scalar, value))}]" if isinstance(value, list) else _scalar(value)
+        yield f"{indent}- {{seen: {item['seen']}, value: {data}}}"
     else:
         first, *rest = _block(item, f"{indent}  ")
         yield f"{indent}- {first.strip()}"

@@ -1,7 +1,7 @@
 """The tally: what the service sends, looked at now and then, in bounded memory.
 
 Lives here: `Tally`, which the data plane feeds. Must not know how a tally is written down or compared.
-Cost: an answer that is not looked at costs one lookup and one comparison; at most `per_second` answers
+Cost: a response that is not looked at costs one lookup and one comparison; at most `per_second` responses
 of a route and status class are looked at in a second.
 """
 
@@ -17,7 +17,7 @@ from sidecar.policy.shapes import MAX_LINES, OTHER, Lines, content_class, cookie
 from sidecar.rollout.baseline import Cell, Key, ordered
 
 PER_SECOND = 10
-"""Answers of one route and status class that are looked at in a second."""
+"""Responses of one route and status class that are looked at in a second."""
 MAX_NAMES = 80
 """Header names, and cookie names, in a cell."""
 MAX_VARIANTS = 6
@@ -32,7 +32,7 @@ _CELL, _NAME, _VARIANT, _LINE = 800, 24, 42, 20
 
 
 class Tally:
-    """Cells that grow; `observe` is called for every answer of the service."""
+    """Cells that grow; `observe` is called for every response of the service."""
 
     def __init__(
         self, *, per_second: float = PER_SECOND, clock: Callable[[], float] = time.time
@@ -44,7 +44,7 @@ class Tally:
         self._room = ROOM
 
     def observe(self, route: RoutePlan, facts: Facts) -> None:
-        """Look at one answer as the service sent it, if this second has a look left."""
+        """Look at one response as the service sent it, if this second has a look left."""
         group = (route.name, facts.status // 100)
         looks = self._looks.get(group)
         if looks is None:
@@ -68,7 +68,7 @@ class Tally:
         cell = self._cell((route, f"{facts.status // 100}xx", content_class(media)), now)
         if cell is None:
             return
-        cell.answers += 1
+        cell.responses += 1
         cell.last = now
         if len(cell.requests) < MAX_REQUESTS:
             self._note_request(cell, facts)
@@ -132,13 +132,13 @@ class _Looks:
 
 
 class _Growing:
-    """A cell that is being counted; a header's absence is what is left to all answers."""
+    """A cell that is being counted; a header's absence is what is left to all responses."""
 
-    __slots__ = ("answers", "beyond", "cookies", "first", "headers", "last", "requests")
+    __slots__ = ("beyond", "cookies", "first", "headers", "last", "requests", "responses")
 
     def __init__(self, now: float) -> None:
         self.first = self.last = now
-        self.answers = self.beyond = 0
+        self.responses = self.beyond = 0
         self.requests: list[str] = []
         self.headers: dict[str, dict[Lines, int]] = {}
         self.cookies: dict[str, dict[Lines, int]] = {}
@@ -147,7 +147,7 @@ class _Growing:
         """The cell as it is now."""
         return Cell(
             *key,
-            self.answers,
+            self.responses,
             _stamp(self.first),
             _stamp(self.last),
             tuple(self.requests),
@@ -160,7 +160,7 @@ class _Growing:
         return {name: self._with_absent(variants) for name, variants in seen.items()}
 
     def _with_absent(self, variants: dict[Lines, int]) -> dict[Lines, int]:
-        absent = self.answers - sum(variants.values())
+        absent = self.responses - sum(variants.values())
         return {**variants, (): absent} if absent > 0 else dict(variants)
 
 

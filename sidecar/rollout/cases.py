@@ -1,4 +1,4 @@
-"""Tests of a policy (`*.test.yaml`): facts of a request and its answer in, expected violations and headers out.
+"""Tests of a policy (`*.test.yaml`): facts of a request and its response in, expected violations and headers out.
 
 Lives here: the form of the file, running the cases by the very plan that serves, the JUnit report. Must
 not know where files lie, nor how results are shown to people.
@@ -84,7 +84,7 @@ class Request(Noun):
     client: str = ""
 
 
-class Answer(Noun):
+class Response(Noun):
     """What the service answered."""
 
     status: int = Field(200, ge=100, le=599)
@@ -111,7 +111,7 @@ class Case(Noun):
 
     name: str = Field(min_length=1, max_length=200)
     request: Request = Field(default_factory=Request)
-    answer: Answer = Field(default_factory=Answer)
+    response: Response = Field(default_factory=Response)
     mode: Mode | None = None
     expect: Expect
 
@@ -249,8 +249,8 @@ def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
         asked.path,
         asked.scheme,
         _raw(asked.headers),
-        case.answer.status,
-        _raw(case.answer.headers),
+        case.response.status,
+        _raw(case.response.headers),
         asked.client,
     )
     failures = tuple(_failures(case.expect, route.name, decide(route, facts)))

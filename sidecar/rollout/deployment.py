@@ -28,7 +28,7 @@ _SECRETS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check says; `text` has the cure where something is wrong."""
+    """What one check says; `text` has the fix where something is wrong."""
 
     name: str
     outcome: Literal["pass", "warn", "fail"]

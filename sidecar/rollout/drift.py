@@ -1,8 +1,8 @@
 """What a service sends now that its baseline does not know: lost, added, changed, weakened, duplicated.
 
 Lives here: the comparison, the severities by effect, accepting a difference, and the check of a running
-sidecar. Must not know how answers are gathered, nor where findings are shown. What changes with every
-answer was masked before it came here, so it never differs.
+sidecar. Must not know how responses are gathered, nor where findings are shown. What changes with every
+response was masked before it came here, so it never differs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 Weaker: TypeAlias = Callable[[Lines, Lines], str]
 """Why the second protects less than the first, "" = it does not."""
 DOUBT = 0.01
-"""A header that only some answers had counts as lost when chance explains its absence less often than this."""
+"""A header that only some responses had counts as lost when chance explains its absence less often than this."""
 
 _KEPT_CHANGES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference in one cell. `seen` of the `answers` looked at showed it; values as they may be shown.
+    """One difference in one cell. `seen` of the `responses` looked at showed it; values as they may be shown.
 
     `part` is the cookie's name where the header is Set-Cookie. error: protection is lost; warning: what
     protects changed, or something new is disclosed or allowed; info: anything else.
@@ -48,7 +48,7 @@ class Finding:
     before: tuple[Lines, ...]
     now: tuple[Lines, ...]
     seen: int
-    answers: int
+    responses: int
     why: str
 
     @property
@@ -68,7 +68,7 @@ class Report:
     findings: tuple[Finding, ...]
     compared: int
     unseen: tuple[str, ...]
-    """Cells of the baseline without an answer now."""
+    """Cells of the baseline without a response now."""
     unknown: tuple[str, ...]
     """Cells that the baseline does not know."""
 
@@ -136,9 +136,9 @@ def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tupl
         kind, why = _kind(lines, known, is_weaker)
         by_kind.setdefault(kind, {})[lines] = why
     if known and () in before and () in now and not any(now):
-        absent, answers = before[()], sum(before.values())
-        if now[()] * math.log(absent / answers) < math.log(DOUBT):
-            by_kind["lost"] = {(): f"{answers - absent} of {answers} answers had it"}
+        absent, responses = before[()], sum(before.values())
+        if now[()] * math.log(absent / responses) < math.log(DOUBT):
+            by_kind["lost"] = {(): f"{responses - absent} of {responses} responses had it"}
     for kind in KINDS:
         if found := by_kind.get(kind):
             yield (
@@ -154,7 +154,7 @@ def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tupl
 
 def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[Kind, str]:
     if not lines:
-        return "lost", "all answers had it"
+        return "lost", "all responses had it"
     if not known:
         return "added", ""
     reasons = [is_weaker(old, lines) for old in known]
@@ -176,7 +176,7 @@ def _finding(
         said.before,
         said.now,
         said.seen,
-        cell.answers,
+        cell.responses,
         said.why,
     )
 

@@ -33,7 +33,7 @@ def _no_causes(_route: str, _rule: str) -> Sequence[Mapping[str, Any]]:
     return ()
 
 
-class Book:
+class EvidenceStore:
     """The counters' readings when each rule came as it is now; evidence is what was added since.
 
     A rule whose meaning and mode did not change keeps its evidence over an activation, and over a restart
@@ -71,7 +71,7 @@ class Book:
         self._plan, self._marks = plan, marks
 
     def tick(self) -> None:
-        """Called each second: note what trials have sent, so that it can be told what has had time to report."""
+        """Called each second: note what trials have sent, so that it can be reported what has had time to report."""
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
             (route.name, route.rules[index].name): self._metrics.value(
@@ -130,11 +130,11 @@ class Book:
         outcomes: dict[str, float] = {
             outcome: grown[outcome] for outcome in SEEN if outcome in grown
         }
-        told = tuple(asdict(witness) for witness in witnesses(line.named.rule))
+        data = tuple(asdict(witness) for witness in witnesses(line.named.rule))
         trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
         return Evidence(
-            route.name, line.name, line.mode, mark.since, *numbers, witnesses=told, trial=trial
+            route.name, line.name, line.mode, mark.since, *numbers, witnesses=data, trial=trial
         )
 
     def _trial(
@@ -188,9 +188,9 @@ _SENT, _RETURNED = "sidecar_canaries_sent_total", "sidecar_canaries_returned_tot
 
 
 class Trend:
-    """Answers with a violation in each of the last 30 intervals of ten seconds, by route and rule."""
+    """Responses with a violation in each of the last 30 intervals of ten seconds, by route and rule."""
 
-    def __init__(self, book: Book, interval: int = 10, kept: int = 30) -> None:
+    def __init__(self, book: EvidenceStore, interval: int = 10, kept: int = 30) -> None:
         self._book = book
         self._interval = interval
         self._ticks = 0

@@ -1,6 +1,6 @@
-"""The watch after an activation that enforces more than before: worse answers take it back.
+"""The watch after an activation that enforces more than before: worse responses take it back.
 
-Lives here: what is compared, and the verdict. Only the service's own answers and failed exchanges count,
+Lives here: what is compared, and the verdict. Only the service's own responses and failed exchanges count,
 so no client can fire it by what it posts. Must not know how a rollback is done.
 """
 
@@ -24,7 +24,7 @@ _BEFORE = 600
 class Counts:
     """Sums since the start of the process, or between two such readings."""
 
-    answers: float = 0.0
+    responses: float = 0.0
     client_errors: float = 0.0
     server_errors: float = 0.0
     upstream_errors: float = 0.0
@@ -40,7 +40,7 @@ class Counts:
 
     def shares(self) -> Mapping[str, float]:
         """Each kind of error as a share of all exchanges."""
-        exchanges = self.answers + self.upstream_errors
+        exchanges = self.responses + self.upstream_errors
         names = ("server_errors", "client_errors", "upstream_errors")
         return {name: getattr(self, name) / exchanges if exchanges else 0.0 for name in names}
 
@@ -53,11 +53,11 @@ class Breach:
     before: float
     now: float
     allowed: float
-    answers: float
+    responses: float
 
     def __str__(self) -> str:
         name = self.signal.replace("_", " ")
-        return f"{name} rose from {self.before:.1%} to {self.now:.1%} of {self.answers:g} answers; {self.allowed:.1%} more is allowed"
+        return f"{name} rose from {self.before:.1%} to {self.now:.1%} of {self.responses:g} responses; {self.allowed:.1%} more is allowed"
 
 
 class Watch:
@@ -132,16 +132,16 @@ def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
     With too little seen before, the time before counts as free of server faults, and its share of client
     errors as unknown.
     """
-    if now.answers + now.upstream_errors < guard.min_requests:
+    if now.responses + now.upstream_errors < guard.min_requests:
         return None
-    known = before.answers + before.upstream_errors >= guard.min_requests
+    known = before.responses + before.upstream_errors >= guard.min_requests
     was, shares = before.shares(), now.shares()
     for signal in ("server_errors", "upstream_errors", "client_errors"):
         if signal == "client_errors" and not known:
             continue
         share, allowed = (was[signal] if known else 0.0), getattr(guard, signal)
         if shares[signal] > share + allowed:
-            return Breach(signal, share, shares[signal], allowed, now.answers)
+            return Breach(signal, share, shares[signal], allowed, now.responses)
     return None
 
 

@@ -114,8 +114,8 @@ def _browsers(
     if not trial:
         return 0.0
     # Where requests speak too, their outcomes are of requests, not of page loads in trial.
-    told = trial if witness.get("kind") == "browsers" else ()
-    same, unknown, waiting = (total(told, outcome) for outcome in ("safe", "unknown", "waiting"))
+    data = trial if witness.get("kind") == "browsers" else ()
+    same, unknown, waiting = (total(data, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _in_trial(trial)
     heard = settled + same
     late = "Reports may take a minute: ask again then."

@@ -210,7 +210,7 @@ def markdown(note: Note, admin: str) -> str:
         lines += [
             "## Evidence at the promotion",
             "",
-            "| rule | verdict | answers judged | watched for | would break | unknown | reasons |",
+            "| rule | verdict | responses judged | watched for | would break | unknown | reasons |",
             "|---|---|---|---|---|---|---|",
         ]
         for verdict in note.verdicts:
@@ -274,7 +274,7 @@ def _comparison(note: Note) -> list[str]:
 
 
 def _left_wrong(item: Mapping[str, Any]) -> str:
-    """In enforce a violation was answered by a change before the answer left."""
+    """In enforce a violation was answered by a change before the response left."""
     if item["mode"] == "enforce":
         return f"0 of {item['evaluated']:g} left so; {item['affected']:g} were put right"
     return f"{item['affected']:g} of {item['evaluated']:g}"

@@ -23,7 +23,7 @@ _BY = "route, rule, mode"
 _EVALUATIONS = "sidecar_rule_evaluations_total"
 
 
-class PrometheusFailed(Exception):  # noqa: N818 - an answer to the operator
+class PrometheusFailed(Exception):  # noqa: N818 - a response to the operator
     """The server cannot be asked, or refuses the query."""
 
 
@@ -38,22 +38,22 @@ def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict
     try:
         with opener.open(
             f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}", timeout=_TIMEOUT
-        ) as answer:
-            told = json.loads(answer.read())
+        ) as response:
+            data = json.loads(response.read())
     except urllib.error.HTTPError as error:
         detail = error.read(2000).decode("utf-8", "replace")
         raise PrometheusFailed(f"{url} refuses the query: {detail}") from error
     except (OSError, ValueError) as error:
         raise PrometheusFailed(f"{url} cannot be asked: {error}") from error
-    if told.get("status") != "success" or told["data"]["resultType"] != "vector":
-        raise PrometheusFailed(f"{url} answers strangely: {str(told)[:200]}")
-    return [(item["metric"], float(item["value"][1])) for item in told["data"]["result"]]
+    if data.get("status") != "success" or data["data"]["resultType"] != "vector":
+        raise PrometheusFailed(f"{url} answers strangely: {str(data)[:200]}")
+    return [(item["metric"], float(item["value"][1])) for item in data["data"]["result"]]
 
 
 def settled(url: str, window: str, selector: str) -> float:
     """The newest whole second up to which every sidecar's samples are in: what is asked for it does not change any more.
 
-    A scrape's samples bear the time at which it began and can be asked for when it is over, so an answer
+    A scrape's samples bear the time at which it began and can be asked for when it is over, so a response
     for "now" may miss some that the same question finds later. `up` tells each target's last scrape, failed
     ones too; a server that does not keep it is taken at the word of the series. Whole, because people write it down.
     """
@@ -66,7 +66,7 @@ def settled(url: str, window: str, selector: str) -> float:
 
 
 def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
-    """The expression whose value is the number of answers that a rule judged in a mode."""
+    """The expression whose value is the number of responses that a rule judged in a mode."""
     matchers = ",".join(filter(None, (f'rule="{rule}",mode="{mode}"', selector)))
     return f"sum(increase({_EVALUATIONS}{{{matchers}}}[{window}]))"
 

@@ -62,7 +62,7 @@ class Telemetry:
         self._told: dict[Verdict, list[dict[str, object]]] = {}
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
-        """Called with each answer of the service, as it sent it; must cost little."""
+        """Called with each response of the service, as it sent it; must cost little."""
         metrics.only(
             "sidecar_build_info",
             sidecar.__version__,
@@ -76,25 +76,25 @@ class Telemetry:
         return lambda: self._watchers.remove(watcher)
 
     def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
-        """Write an event that is always told."""
+        """Write an event that is always reported."""
         self.events.tell(event, level=level, **facts)
         if self._watchers:
-            told = {
+            data = {
                 "event": event,
                 "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "level": level,
                 **facts,
             }
             for watcher in tuple(self._watchers):
-                watcher(told)
+                watcher(data)
 
     def pass_on(self, line: str) -> None:
         """Write an event that a worker made."""
         self.events.sink.write(line)
         if self._watchers:
-            told = json.loads(line)
+            data = json.loads(line)
             for watcher in tuple(self._watchers):
-                watcher(told)
+                watcher(data)
 
     def record(
         self,
@@ -107,7 +107,7 @@ class Telemetry:
         origin: str,
         request_id: str,
     ) -> None:
-        """Count one verdict on one answer, and tell it when something changed or would have.
+        """Count one verdict on one response, and tell it when something changed or would have.
 
         `origin` is "upstream", "sidecar" (a response of our own), or "report" (to a browser's report, which says
         nothing of any rule).
@@ -143,9 +143,9 @@ class Telemetry:
 
     def _changes(self, verdict: Verdict) -> list[dict[str, object]]:
         """What an event tells of a verdict's findings; made once for one that comes again."""
-        told = self._told.get(verdict)
-        if told is None:
-            told = [
+        data = self._told.get(verdict)
+        if data is None:
+            data = [
                 {
                     "rule": finding.rule,
                     "header": finding.header,
@@ -160,8 +160,8 @@ class Telemetry:
             if verdict.remembered:
                 if len(self._told) >= REMEMBERED:
                     self._told.clear()
-                self._told[verdict] = told
-        return told
+                self._told[verdict] = data
+        return data
 
     def upstream_failed(self, reason: str, *, request_id: str = "", detail: str = "") -> None:
         """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS."""
@@ -231,7 +231,7 @@ class Telemetry:
 
 
 def _http_facts(facts: Facts) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    data: dict[str, Any] = {
         "http.request.method": facts.method,
         "http.response.status_code": facts.status,
         "url.scheme": facts.scheme,
@@ -241,5 +241,5 @@ def _http_facts(facts: Facts) -> dict[str, Any]:
     for name, value in facts.request:
         # W3C Trace Context section 3.2: version-traceid-parentid-flags
         if name.lower() == b"traceparent" and len(value) == 55:
-            told["trace_id"] = value[3:35].decode("latin-1")
-    return told
+            data["trace_id"] = value[3:35].decode("latin-1")
+    return data

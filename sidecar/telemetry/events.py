@@ -151,7 +151,7 @@ class Events:
         )
 
     def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
-        """Write an event that is always told."""
+        """Write an event that is always reported."""
         getattr(self._log, level)(event, **facts)
 
     def may_tell(self) -> bool:
@@ -251,7 +251,7 @@ def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mappin
 
 
 def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] | None:
-    """A header's lines as they may be told.
+    """A header's lines as they may be reported.
 
     Cookies show name and attributes only, nonces are masked, values of headers that are not known to be
     harmless show as length and hash, and everything is cut to `cap` characters.

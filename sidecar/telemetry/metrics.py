@@ -65,14 +65,14 @@ REJECT_REASONS = (
 METRICS: dict[str, Metric] = {
     "sidecar_responses_total": Metric(
         "counter",
-        "Answers that left, by route, status class and who made them.",
+        "Responses that left, by route, status class and who made them.",
         ("route", "status_class", "origin"),
     ),
     "sidecar_rule_evaluations_total": Metric(
-        "counter", "Answers that a rule judged.", ("route", "rule", "mode")
+        "counter", "Responses that a rule judged.", ("route", "rule", "mode")
     ),
     "sidecar_rule_affected_total": Metric(
-        "counter", "Answers of which a rule complained.", ("route", "rule", "mode")
+        "counter", "Responses of which a rule complained.", ("route", "rule", "mode")
     ),
     "sidecar_would_break_total": Metric(
         "counter",
@@ -100,10 +100,10 @@ METRICS: dict[str, Metric] = {
     ),
     "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
     "sidecar_request_duration_seconds": Metric(
-        "histogram", "From a request's head to the end of its answer."
+        "histogram", "From a request's head to the end of its response."
     ),
     "sidecar_upstream_duration_seconds": Metric(
-        "histogram", "From the request sent to the head of the upstream's answer."
+        "histogram", "From the request sent to the head of the upstream's response."
     ),
     "sidecar_requests_in_flight": Metric("gauge", "Requests being served."),
     "sidecar_tunnels_open": Metric("gauge", "Upgraded connections."),
@@ -121,7 +121,7 @@ METRICS: dict[str, Metric] = {
         "counter", "Requests that a policy in enforce would have refused.", ("reason",)
     ),
     "sidecar_client_aborts_total": Metric(
-        "counter", "Clients that went away before the end of their answer."
+        "counter", "Clients that went away before the end of their response."
     ),
     "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
     "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
@@ -197,7 +197,7 @@ class Histogram:
 
 
 class Bundle:
-    """The cells that every answer with one verdict adds one to, and how many answers have come since they were added to."""
+    """The cells that every response with one verdict adds one to, and how many responses have come since they were added to."""
 
     __slots__ = ("cells", "n")
 
@@ -237,7 +237,7 @@ class RouteTally:
             )
             for origin in ORIGINS
         }
-        """By who made the answer; the first is 1xx."""
+        """By who made the response; the first is 1xx."""
         self.evaluations = tuple(
             metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode)
             if line.mode != "off"
@@ -286,7 +286,7 @@ class RouteTally:
         self._live = True
 
     def count(self, verdict: Verdict) -> None:
-        """Count one answer with this verdict; cells of a verdict that will come again are brought up to date by `settle`."""
+        """Count one response with this verdict; cells of a verdict that will come again are brought up to date by `settle`."""
         bundle = self._bundles.get(verdict)
         if bundle is None:
             bundle = Bundle(tuple(self._counted(verdict)))
@@ -343,7 +343,7 @@ class Metrics(Collector):
         }
         self._bound: tuple[RouteTally, ...] = ()
         self.others: list[Snapshot] = []
-        """Snapshots of other processes that are summed into what is told."""
+        """Snapshots of other processes that are summed into what is reported."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         if process:
@@ -453,13 +453,13 @@ class Metrics(Collector):
 
     def snapshot(self) -> Snapshot:
         """All settled cells as plain data; may be called from another thread (each copy is one step of the interpreter)."""
-        told: Snapshot = {
+        data: Snapshot = {
             name: [(labels, [cell.n]) for labels, cell in list(cells.items())]
             for name, cells in self._cells.items()
         }
         for name, histogram in self._histograms.items():
-            told[name] = [((), [*histogram.counts, histogram.total])]
-        return told
+            data[name] = [((), [*histogram.counts, histogram.total])]
+        return data
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
         """What a scrape sees (prometheus_client's collector protocol)."""

@@ -93,21 +93,21 @@ class Control(World):
     async def ask(
         self, method: str, path: str, body: Any = None, *, base: str = "", **more: Any
     ) -> tuple[int, Any, Mapping[str, str]]:
-        """Status, JSON (or text) and headers of an answer."""
+        """Status, JSON (or text) and headers of a response."""
         async with self.http.request(
             method, (base or self.url) + path, json=body, allow_redirects=False, **more
-        ) as answer:
-            told = await (
-                answer.json() if answer.content_type == "application/json" else answer.text()
+        ) as response:
+            data = await (
+                response.json() if response.content_type == "application/json" else response.text()
             )
-            return answer.status, told, answer.headers
+            return response.status, data, response.headers
 
     async def get(self, path: str, **more: Any) -> tuple[int, Any, Mapping[str, str]]:
         """Ask."""
         return await self.ask("GET", path, **more)
 
     async def post(self, path: str, body: Any = None, **more: Any) -> tuple[int, Any]:
-        """Order; status and answer."""
+        """Order; status and response."""
         return (await self.ask("POST", path, {} if body is None else body, **more))[:2]
 
 

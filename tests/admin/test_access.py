@@ -51,7 +51,7 @@ def test_what_is_loopback(address: str, expected: bool):
 
 
 def test_an_open_bind_needs_a_token(tmp_path: Path):
-    """Refused at the start, with the cure; a token file makes it possible."""
+    """Refused at the start, with the fix; a token file makes it possible."""
     file = tmp_path / "token"
     file.write_text(f" {TOKEN}\n")
 
@@ -138,15 +138,15 @@ async def test_orders_from_other_sites_pages_are_refused(
     """A browser says where a request comes from; another port is another site; scripts say nothing and are taken."""
     own = {key: admin.url if value == "self" else value for key, value in headers.items()}
     before = admin.made.mode
-    found, told = await admin.post("/-/mode", {"mode": "off"}, headers=own)
+    found, data = await admin.post("/-/mode", {"mode": "off"}, headers=own)
 
     assert found == status
     assert admin.made.mode == ("off" if status == 200 else before)
-    assert status == 200 or told == {"error": "orders from another site are refused"}
+    assert status == 200 or data == {"error": "orders from another site are refused"}
 
 
 async def test_reading_from_another_page_is_not_an_order(admin: Control):
-    """It is answered; the browser keeps it from the page, since no answer allows it."""
+    """It is answered; the browser keeps it from the page, since no response allows it."""
     status, _, headers = await admin.get(
         "/api/status",
         headers={"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site"},
@@ -184,11 +184,11 @@ async def test_reading_from_another_page_is_not_an_order(admin: Control):
     ],
 )
 async def test_without_the_token_nothing_is_told(guarded: Control, path: str, given: str | None):
-    """Not even which paths there are; octets that are no text are a wrong token like any other."""
+    """Not even which paths there are; bytes that are no text are a wrong token like any other."""
     headers = {} if given is None else {"Authorization": given}
-    status, told, answered = await guarded.get(path, headers=headers)
+    status, data, answered = await guarded.get(path, headers=headers)
 
-    assert (status, answered["WWW-Authenticate"], told) == (
+    assert (status, answered["WWW-Authenticate"], data) == (
         401,
         "Bearer",
         {"error": "a bearer token is needed"},
@@ -223,8 +223,8 @@ async def logged_in(admin: Control, token: str = TOKEN) -> tuple[int, str]:
     """Post the log-in form; status and the cookie line."""
     async with admin.http.post(
         admin.url + "/login", data={"token": token}, allow_redirects=False
-    ) as answer:
-        return answer.status, answer.headers.get("Set-Cookie", "")
+    ) as response:
+        return response.status, response.headers.get("Set-Cookie", "")
 
 
 async def test_a_log_in_gives_a_cookie_that_opens_the_page(guarded: Control):

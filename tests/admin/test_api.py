@@ -26,13 +26,13 @@ async def admin(tmp_path: Path) -> AsyncIterator[Control]:
 
 async def test_status_has_the_documented_shape(admin: Control):
     """Every key that pages, scripts and `sidecar status` read."""
-    status, told, headers = await admin.get("/api/status")
+    status, data, headers = await admin.get("/api/status")
 
     assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
-    assert {key: told.pop(key) for key in ("revision", "parent", "source")} == {
+    assert {key: data.pop(key) for key in ("revision", "parent", "source")} == {
         "revision": admin.made.current.id, "parent": admin.made.current.parent, "source": str(admin.file),
     }  # fmt: skip
-    assert told == {
+    assert data == {
         "name": "policy", "owner": "", "reason": "", "expected": "", "rollback": "", "activated": admin.now, "who": "start",
         "mode": "enforce", "policy_mode": "enforce", "override": None, "pinned": None, "problems": [],
         "routes": [{"name": "default", "rules": [{"name": "frames", "mode": "enforce", "ceiling": "policy"}]}],
@@ -42,10 +42,10 @@ async def test_status_has_the_documented_shape(admin: Control):
 
 async def test_revisions_are_the_journal_newest_first(admin: Control):
     """With the name of the active one; each text can be had."""
-    _, told, _ = await admin.get("/api/revisions")
+    _, data, _ = await admin.get("/api/revisions")
 
-    assert told["active"] == admin.made.current.id
-    assert [entry["revision"] for entry in told["entries"]] == [
+    assert data["active"] == admin.made.current.id
+    assert [entry["revision"] for entry in data["entries"]] == [
         admin.made.current.id,
         admin.made.current.parent,
     ]
@@ -71,13 +71,13 @@ async def test_reload_tells_what_came_of_it(admin: Control):
         {"result": "unchanged", "revision": active, "problems": []},
     )
     admin.file.write_text("version: 2\n")
-    status, told = await admin.post("/-/reload")
-    assert (status, told["result"], told["revision"]) == (409, "rejected", active)
-    assert told["problems"] == [f"{admin.file}:1:10: error: unknown version 2; known: 1"]
+    status, data = await admin.post("/-/reload")
+    assert (status, data["result"], data["revision"]) == (409, "rejected", active)
+    assert data["problems"] == [f"{admin.file}:1:10: error: unknown version 2; known: 1"]
     admin.file.write_text(text("SAMEORIGIN"))
     await admin.post("/-/rollback")
-    status, told = await admin.post("/-/reload")
-    assert (status, told["result"], told["problems"]) == (
+    status, data = await admin.post("/-/reload")
+    assert (status, data["result"], data["problems"]) == (
         409,
         "pinned",
         ["the file holds the revision that was rolled back; edit it, or reload with unpin"],
@@ -109,11 +109,11 @@ async def test_rollback_tells_where_to_and_what_is_held_back(admin: Control):
 
 
 async def test_mode_sets_the_runtime_ceiling(admin: Control):
-    """At once, for a time in words or seconds; the answer says what came of it."""
-    status, told = await admin.post(
+    """At once, for a time in words or seconds; the response says what came of it."""
+    status, data = await admin.post(
         "/-/mode", {"mode": "report-only", "reason": "look", "ttl": "30m", "who": "anna"}
     )
-    assert (status, told) == (
+    assert (status, data) == (
         200,
         {
             "mode": "report-only",
@@ -183,10 +183,10 @@ async def test_an_order_that_is_not_right_is_refused_whole(
 ):
     """A wrong key, word or type changes nothing: it must not turn into another order."""
     before, entries = admin.made.active, len(admin.made.history())
-    status, told = await admin.post(path, body)
+    status, data = await admin.post(path, body)
 
     assert status == 400
-    assert why in told["error"]
+    assert why in data["error"]
     assert admin.made.active is before
     assert len(admin.made.history()) == entries
 
@@ -208,16 +208,16 @@ async def test_a_body_that_is_no_json_is_refused(
     """Forms of other sites cannot send JSON, and nothing else is obeyed."""
     async with admin.http.post(
         admin.url + "/-/rollback", data=io.BytesIO(data), headers={"Content-Type": kind}
-    ) as answer:
-        assert answer.status == status
-        assert (await answer.json())["error"]
+    ) as response:
+        assert response.status == status
+        assert (await response.json())["error"]
     assert admin.made.pinned is None
 
 
 async def test_an_order_without_a_body_is_the_plain_one(admin: Control):
     """`curl -X POST .../-/rollback` is enough in an emergency."""
-    async with admin.http.post(admin.url + "/-/rollback") as answer:
-        assert answer.status == 200
+    async with admin.http.post(admin.url + "/-/rollback") as response:
+        assert response.status == 200
     assert admin.made.history()[-1]["who"] == "operator"
 
 
@@ -233,7 +233,7 @@ async def test_no_order_is_obeyed_but_by_post(admin: Control, path: str, method:
 
 
 async def test_unknown_paths_are_json_too(admin: Control):
-    """A script that mistyped gets an answer that it can read."""
+    """A script that mistyped gets a response that it can read."""
     assert (await admin.get("/api/nowhere"))[:2] == (404, {"error": "Not Found"})
 
 
@@ -250,7 +250,7 @@ async def test_unknown_paths_are_json_too(admin: Control):
         "/login",
     ],
 )
-async def test_every_answer_carries_headers_of_its_own(admin: Control, path: str):
+async def test_every_response_carries_headers_of_its_own(admin: Control, path: str):
     """The control plane judges other people's headers, so its own are right, and it does not name what it runs on."""
     _, _, headers = await admin.get(path)
 
@@ -274,16 +274,16 @@ async def next_event(stream: Any) -> tuple[str, Any]:
 
 
 async def test_events_are_streamed_live(admin: Control):
-    """What is told after the connection stands arrives at once, as one JSON line."""
-    async with admin.http.get(admin.url + "/api/events") as answer:
-        assert answer.headers["Content-Type"] == "text/event-stream"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Server"] == "sidecar"
-        assert await answer.content.readline() == b": live\n"
+    """What is reported after the connection stands arrives at once, as one JSON line."""
+    async with admin.http.get(admin.url + "/api/events") as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Server"] == "sidecar"
+        assert await response.content.readline() == b": live\n"
         await admin.post("/-/mode", {"mode": "off", "reason": "line\nbreak"})
-        _, told = await next_event(answer.content)
+        _, data = await next_event(response.content)
 
-    assert (told["event"], told["override"], told["reason"]) == (
+    assert (data["event"], data["override"], data["reason"]) == (
         "mode.overridden",
         "off",
         "line\nbreak",
@@ -305,12 +305,12 @@ async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):
 async def test_a_reader_that_falls_behind_loses_the_oldest(admin: Control):
     """More events in one step of the loop than the backlog holds: the last ones arrive."""
     before = len(admin.telemetry._watchers)
-    async with admin.http.get(admin.url + "/api/events") as answer:
+    async with admin.http.get(admin.url + "/api/events") as response:
         while len(admin.telemetry._watchers) == before:
             await asyncio.sleep(0)
         for number in range(1000):
             admin.telemetry.tell("service.state", number=number)
-        numbers = [(await next_event(answer.content))[1]["number"] for _ in range(256)]
+        numbers = [(await next_event(response.content))[1]["number"] for _ in range(256)]
 
     assert numbers == list(range(744, 1000))
 
@@ -318,15 +318,15 @@ async def test_a_reader_that_falls_behind_loses_the_oldest(admin: Control):
 async def test_a_reader_of_events_sees_the_end_of_the_process(admin: Control):
     """Its stream ends whole, in place of holding up the stop until it is cut."""
     before = len(admin.telemetry._watchers)
-    async with admin.http.get(admin.url + "/api/events") as answer:
+    async with admin.http.get(admin.url + "/api/events") as response:
         while len(admin.telemetry._watchers) == before:
             await asyncio.sleep(0)
         await admin.stop()
 
-        assert (await answer.content.read()).startswith(b": live\n")
+        assert (await response.content.read()).startswith(b": live\n")
     assert len(admin.telemetry._watchers) == before
 
 
 async def test_events_cannot_be_asked_for_by_head(admin: Control):
-    """It would be an answer without end and without a body."""
+    """It would be a response without end and without a body."""
     assert (await admin.ask("HEAD", "/api/events"))[0] == 405

@@ -38,9 +38,9 @@ async def test_readiness_says_what_stands_against_it(admin: Control):
 
 
 async def test_a_scrape_is_up_to_date_and_parses(admin: Control):
-    """Metrics are refreshed before they are told."""
-    status, told, headers = await admin.get("/metrics", base=admin.health)
-    names = {family.name for family in text_string_to_metric_families(told)}
+    """Metrics are refreshed before they are reported."""
+    status, data, headers = await admin.get("/metrics", base=admin.health)
+    names = {family.name for family in text_string_to_metric_families(data)}
 
     assert (status, admin.refreshed) == (200, 1)
     assert headers["Content-Type"].startswith("text/plain; version=")
@@ -56,7 +56,7 @@ async def test_the_health_listener_carries_nothing_else(admin: Control, path: st
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-async def test_probes_answer_any_name_and_head(admin: Control, path: str):
+async def test_probes_response_any_name_and_head(admin: Control, path: str):
     """A kubelet or a Prometheus sends the name that it was given."""
     assert (await admin.get(path, base=admin.health, headers={"Host": "pod.internal"}))[0] == 200
     assert (await admin.ask("HEAD", path, base=admin.health))[0] == 200

@@ -11,8 +11,8 @@ from sidecar.admin.listener import Runner
 SECRET = b"tok3n-of-somebody"
 
 
-async def answer(data: bytes) -> bytes:
-    """What a listener with one failing path answers to these octets."""
+async def response(data: bytes) -> bytes:
+    """What a listener with one failing path answers to these bytes."""
     app = web.Application()
 
     async def failing(_request: web.Request) -> web.Response:
@@ -25,9 +25,9 @@ async def answer(data: bytes) -> bytes:
     try:
         reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
         writer.write(data)
-        told = await reader.read()
+        given = await reader.read()
         writer.close()
-        return told
+        return given
     finally:
         await runner.cleanup()
 
@@ -41,20 +41,20 @@ async def answer(data: bytes) -> bytes:
     ],
 )
 async def test_a_malformed_request_is_not_repeated(data: bytes, caplog: pytest.LogCaptureFixture):
-    """400 with our own headers, in the answer and in the log nothing of what was sent, no name of a library."""
-    told = await answer(data)
+    """400 with our own headers, in the response and in the log nothing of what was sent, no name of a library."""
+    given = await response(data)
 
-    assert b" 400 " in told.splitlines()[0]
-    assert b"X-Content-Type-Options: nosniff" in told
-    assert SECRET not in told
-    assert b"aiohttp" not in told
+    assert b" 400 " in given.splitlines()[0]
+    assert b"X-Content-Type-Options: nosniff" in given
+    assert SECRET not in given
+    assert b"aiohttp" not in given
     assert SECRET.decode() not in caplog.text
 
 
 async def test_a_failing_handler_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture):
     """The caller gets a number, the log gets the reason."""
     with caplog.at_level(logging.ERROR):
-        told = await answer(b"GET /failing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        data = await response(b"GET /failing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
-    assert told.endswith(b"500\n")
+    assert data.endswith(b"500\n")
     assert "inside" in caplog.text

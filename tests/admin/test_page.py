@@ -68,8 +68,10 @@ async def ordered(admin: Control, order: str, **words: str) -> tuple[int, str]:
     """Post a form; status, and what the page will say of it."""
     async with admin.http.post(
         f"{admin.url}/orders/{order}", data=words, allow_redirects=False
-    ) as answer:
-        return answer.status, html.unescape(answer.headers.get("Location", "")).replace("+", " ")
+    ) as response:
+        return response.status, html.unescape(response.headers.get("Location", "")).replace(
+            "+", " "
+        )
 
 
 async def test_the_page_shows_what_is_in_force(admin: Control):

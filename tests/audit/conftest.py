@@ -24,6 +24,6 @@ def _site(tmp_path_factory):
 
 @pytest.fixture
 def site(_site):
-    """The site, with no answers yet."""
+    """The site, with no responses yet."""
     _site.clear()
     return _site

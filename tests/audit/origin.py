@@ -1,4 +1,4 @@
-"""A site under audit on loopback: plain and TLS listeners that send exactly the octets they were given.
+"""A site under audit on loopback: plain and TLS listeners that send exactly the bytes they were given.
 
 Must not know what a test wants to prove.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 
-def answer(*lines: str, status: str = "200 OK", body: bytes = b"") -> bytes:
-    """The octets of an answer with these header lines, and the framing that they need."""
+def response(*lines: str, status: str = "200 OK", body: bytes = b"") -> bytes:
+    """The bytes of a response with these header lines, and the framing that they need."""
     head = [
         f"HTTP/1.1 {status}",
         *lines,
@@ -99,10 +99,10 @@ class Authority:
 
 @dataclass
 class Listener:
-    """One listener: `answers` by (method and path), or by path alone; anything else is a 404."""
+    """One listener: `responses` by (method and path), or by path alone; anything else is a 404."""
 
     context: ssl.SSLContext | None = None
-    answers: dict[str, bytes] = field(default_factory=dict)
+    responses: dict[str, bytes] = field(default_factory=dict)
     asked: list[bytes] = field(default_factory=list)
 
     def start(self) -> "Listener":
@@ -137,10 +137,10 @@ class Listener:
         self.asked.append(head)
         method, _, rest = head.decode("latin-1").partition(" ")
         path = rest.partition(" ")[0]
-        octets = self.answers.get(
-            f"{method} {path}", self.answers.get(path, answer(status="404 Not Found"))
+        data = self.responses.get(
+            f"{method} {path}", self.responses.get(path, response(status="404 Not Found"))
         )
-        connection.sendall(octets)
+        connection.sendall(data)
         connection.close()
 
     @property
@@ -163,7 +163,7 @@ class Site:
     closed: int
 
     def clear(self) -> None:
-        """Forget all answers."""
+        """Forget all responses."""
         for listener in (self.http, self.https, self.bad):
-            listener.answers.clear()
+            listener.responses.clear()
             listener.asked.clear()

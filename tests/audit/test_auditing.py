@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from sidecar.cli.auditing import audit
 from sidecar.source import load_policy
-from tests.audit.origin import answer
+from tests.audit.origin import response
 from tests.audit.worlds import GOOD
 
 
@@ -18,10 +18,12 @@ def run(*words, stdin=None):
 @pytest.fixture
 def good(site):
     """A good page over https that plain HTTP redirects to; the words that audit it."""
-    site.https.answers["/"] = answer(
+    site.https.responses["/"] = response(
         *(f"{name}: {value}" for name, value in GOOD), body=b"<p>x</p>"
     )
-    site.http.answers["/"] = answer(f"Location: {site.https.url()}", status="301 Moved Permanently")
+    site.http.responses["/"] = response(
+        f"Location: {site.https.url()}", status="301 Moved Permanently"
+    )
     return (site.https.url(), "--cacert", site.authority.file, "--http-port", site.http.port)
 
 
@@ -37,7 +39,7 @@ def test_a_live_page_is_judged_and_graded(good):
 @pytest.mark.parametrize(("least", "code"), [("F", 0), ("A+", 1)])
 def test_min_grade_decides_the_exit(site, least, code):
     """A page below the grade makes the run fail; one at it does not."""
-    site.http.answers["/"] = answer("Content-Type: text/html")
+    site.http.responses["/"] = response("Content-Type: text/html")
 
     assert run(site.http.url(), "--min-grade", least).exit_code == code
 
@@ -74,7 +76,7 @@ def test_every_format_goes_to_stdout(good, form, sign):
 
 def test_a_first_policy_is_written_once(site, tmp_path):
     """--write makes a report-only policy that answers the findings; a file that is there is kept, unless --force says otherwise."""
-    site.http.answers["/"] = answer("Content-Type: text/html", "Server: x")
+    site.http.responses["/"] = response("Content-Type: text/html", "Server: x")
     file = tmp_path / "policy.yaml"
 
     first = run(site.http.url(), "--write", file)
@@ -94,15 +96,15 @@ def test_a_first_policy_is_written_once(site, tmp_path):
 
 def test_a_policy_that_cannot_be_written_is_told(site, tmp_path):
     """A folder that is not there is a usage error, not a traceback."""
-    site.http.answers["/"] = answer()
+    site.http.responses["/"] = response()
 
     result = run(site.http.url(), "--write", tmp_path / "none" / "policy.yaml")
 
     assert (result.exit_code, "No such file" in result.stderr) == (2, True)
 
 
-def test_archives_and_raw_answers_are_read_from_files(tmp_path):
-    """--har and --raw judge records; raw answers may come by standard input, and a URL says from where."""
+def test_archives_and_raw_responses_are_read_from_files(tmp_path):
+    """--har and --raw judge records; raw responses may come by standard input, and a URL says from where."""
     raw = b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n"
     har = {
         "log": {
@@ -146,7 +148,7 @@ def test_archives_and_raw_answers_are_read_from_files(tmp_path):
     ],
 )
 def test_wrong_use_is_told_in_words(words, sign):
-    """Every wrong use exits 2 with a sentence that names the cure."""
+    """Every wrong use exits 2 with a sentence that names the fix."""
     result = run(*words, stdin=b"")
 
     assert result.exit_code == 2

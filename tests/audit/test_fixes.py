@@ -1,17 +1,17 @@
-"""The fixes work: an answer that goes through the drafted policy, enforced, has no findings that the policy was to answer."""
+"""The fixes work: a response that goes through the drafted policy, enforced, has no findings that the policy was to response."""
 
 import pytest
 
 from sidecar.audit.draft import draft
 from sidecar.audit.report import report
-from sidecar.audit.visit import Answer, Visit
+from sidecar.audit.visit import Response, Visit
 from sidecar.policy.conditions import Facts
 from sidecar.policy.explain import explain
 from sidecar.policy.plan import compile_policy
 from sidecar.source import load_policy
-from tests.audit.worlds import URL, answer, fields
+from tests.audit.worlds import URL, fields, response
 
-BARE = Answer(
+BARE = Response(
     URL,
     200,
     fields(
@@ -26,40 +26,40 @@ BARE = Answer(
 )
 ANSWERS = {
     "a bare page": BARE,
-    "a bare API answer": Answer(
+    "a bare API response": Response(
         URL,
         200,
         fields([("Content-Type", "application/json"), ("Set-Cookie", "a=1; SameSite=None")]),
     ),
-    "a bare image": Answer(URL, 200, fields([("Content-Type", "image/png")])),
-    "a bare page over http": Answer(
+    "a bare image": Response(URL, 200, fields([("Content-Type", "image/png")])),
+    "a bare page over http": Response(
         "http://shop.example/", 200, fields([("Content-Type", "text/html")])
     ),
-    "a policy with gaps": answer(("Content-Security-Policy", "script-src 'self'; report-uri /r")),
-    "a policy with a nonce": answer(
+    "a policy with gaps": response(("Content-Security-Policy", "script-src 'self'; report-uri /r")),
+    "a policy with a nonce": response(
         ("Content-Security-Policy", "default-src 'self'; script-src 'nonce-c2VjcmV0c2VjcmV0'")
     ),
-    "an unsafe policy": answer(
+    "an unsafe policy": response(
         ("Content-Security-Policy", "default-src * 'unsafe-inline'"),
         ("X-Frame-Options", "ALLOWALL"),
     ),
-    "copies": answer(
+    "copies": response(
         ("X-Frame-Options", ["DENY", "SAMEORIGIN"]),
         ("Strict-Transport-Security", ["max-age=1", "max-age=2"]),
         ("Cross-Origin-Opener-Policy", ["same-origin"] * 2),
     ),
-    "weak values": answer(
+    "weak values": response(
         ("Strict-Transport-Security", "max-age=60"),
         ("Referrer-Policy", "unsafe-url"),
         ("Cross-Origin-Embedder-Policy", "unsafe-none"),
         ("X-DNS-Prefetch-Control", "on"),
     ),
-    "invalid values": answer(
+    "invalid values": response(
         ("X-Content-Type-Options", "yes"),
         ("Permissions-Policy", "camera 'none'"),
         ("Cache-Control", "no-store, ="),
     ),
-    "outdated headers": answer(
+    "outdated headers": response(
         ("X-XSS-Protection", "1"),
         ("Expect-CT", "max-age=0"),
         ("Pragma", "no-cache"),
@@ -75,7 +75,7 @@ def judged(page):
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_enforced_draft_answers_every_finding(name):
+def test_an_enforced_draft_responses_every_finding(name):
     """After the drafted rules, every header is judged good, and the score is not lower."""
     before = ANSWERS[name]
     first = judged(before)
@@ -84,7 +84,7 @@ def test_an_enforced_draft_answers_every_finding(name):
         "GET", "shop.example", "/", before.place.scheme, [], before.status, list(before.fields)
     )
 
-    after = Answer(
+    after = Response(
         before.url,
         before.status,
         tuple(

@@ -1,4 +1,4 @@
-"""Laws over any octets: judging, writing and drafting never fail, never tell a secret, and always make a policy."""
+"""Laws over any bytes: judging, writing and drafting never fail, never tell a secret, and always make a policy."""
 
 import json
 
@@ -13,7 +13,7 @@ from sidecar.audit.outcomes import POINTS
 from sidecar.audit.recording import RecordError, from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
-from sidecar.audit.visit import Answer, Visit, shown
+from sidecar.audit.visit import Response, Visit, shown
 from sidecar.policy.header_table import ALL
 from sidecar.source import load_policy
 
@@ -66,7 +66,7 @@ URLS = st.one_of(
     ),
     st.text(max_size=20),
 )
-ANSWERS = st.builds(Answer, URLS, st.integers(100, 599), FIELDS, HTML, st.booleans())
+ANSWERS = st.builds(Response, URLS, st.integers(100, 599), FIELDS, HTML, st.booleans())
 CHAINS = st.lists(ANSWERS, max_size=3).map(tuple)
 VISITS = st.builds(
     Visit,
@@ -82,8 +82,8 @@ VISITS = st.builds(
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(VISITS, max_size=2))
-def test_any_answer_is_judged_written_and_answered(visits):
-    """Whatever octets come, there is a report in every format, and a draft that loads as report-only policy."""
+def test_any_response_is_judged_written_and_answered(visits):
+    """Whatever bytes come, there is a report in every format, and a draft that loads as report-only policy."""
     reports = [report(visit) for visit in visits]
 
     texts = [
@@ -140,8 +140,8 @@ def test_what_is_shown_is_visible_ascii_without_nonces_and_queries(value):
     ),
     URLS,
 )
-def test_any_text_is_read_as_raw_answers_or_refused(lines, url):
-    """Raw text becomes visits, each with at least one answer in a chain, or is refused."""
+def test_any_text_is_read_as_raw_responses_or_refused(lines, url):
+    """Raw text becomes visits, each with at least one response in a chain, or is refused."""
     try:
         visits = from_raw(b"\n".join(lines), url)
     except RecordError:

@@ -1,4 +1,4 @@
-"""The Observatory's published points: every outcome of every test, from real answers over real connections."""
+"""The Observatory's published points: every outcome of every test, from real responses over real connections."""
 
 import gzip
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pytest
 from sidecar.audit import retrieve
 from sidecar.audit.observatory import TESTS, judge, look
 from sidecar.audit.outcomes import POINTS, Outcome, Test, grade, is_at_least, score
-from tests.audit.origin import answer
+from tests.audit.origin import response
 
 CSP = "Content-Security-Policy"
 STRICT = f"{CSP}: default-src 'none'"
@@ -572,16 +572,16 @@ class World:
 
 async def visit(site, world):
     """Serve the world, and visit it as the audit does."""
-    document = answer(
+    document = response(
         world.type, "Date: Tue, 01 Sep 2026 00:00:00 GMT", *world.lines, body=world.body
     )
     for listener in (site.http, site.https, site.bad):
-        listener.answers |= {
+        listener.responses |= {
             "/": document,
-            "/robots.txt": answer(*world.robots),
-            "OPTIONS /": answer(*world.probe, status="204 No Content"),
+            "/robots.txt": response(*world.robots),
+            "OPTIONS /": response(*world.probe, status="204 No Content"),
         }
-        listener.answers |= {f"/hop{number}": document for number in range(len(world.hops))}
+        listener.responses |= {f"/hop{number}": document for number in range(len(world.hops))}
     if world.hops:
         places = {
             "http": site.http.url,
@@ -591,7 +591,7 @@ async def visit(site, world):
         }
         paths = ["/", *(f"/hop{number}" for number in range(len(world.hops)))]
         for start, end, place in zip(paths, paths[1:], world.hops, strict=False):
-            site.http.answers[start] = answer(
+            site.http.responses[start] = response(
                 f"Location: {places[place](end)}", status="301 Moved Permanently"
             )
     ports = {"https": site.https.port, "bad": site.bad.port, "closed": site.closed}
@@ -615,7 +615,7 @@ async def visit(site, world):
     ids=[f"{test}: {what}" for test, what, *_ in ROWS],
 )
 async def test_every_published_row_has_its_points(site, test, points, outcome, world):
-    """A real answer of each published kind comes to the published outcome and points."""
+    """A real response of each published kind comes to the published outcome and points."""
     seen = await visit(site, World(**world))
 
     (result,) = (result for result in judge(look(seen)) if result.test is test)

@@ -3,8 +3,8 @@
 import pytest
 
 from sidecar.audit.oshp import coverage, recommended, removed
-from sidecar.audit.visit import Answer
-from tests.audit.worlds import answer, fields
+from sidecar.audit.visit import Response
+from tests.audit.worlds import fields, response
 
 STATED = [(one.header, one.value) for one in recommended()]
 
@@ -14,9 +14,9 @@ def test_the_preset_has_its_thirteen_headers_and_all_names_to_remove():
     assert (len(recommended()), len(removed())) == (13, 88)
 
 
-def test_an_answer_as_stated_follows_all_of_it():
-    """An answer that sends every value as it is stated follows 13 of 13 and leaks nothing."""
-    page = Answer("https://shop.example/", 200, fields([("Content-Type", "text/html"), *STATED]))
+def test_an_response_as_stated_follows_all_of_it():
+    """A response that sends every value as it is stated follows 13 of 13 and leaks nothing."""
+    page = Response("https://shop.example/", 200, fields([("Content-Type", "text/html"), *STATED]))
 
     covered = coverage(page)
 
@@ -24,9 +24,9 @@ def test_an_answer_as_stated_follows_all_of_it():
 
 
 def test_a_header_without_effect_here_is_not_due():
-    """A page need not clear site data, an API answer sends no document headers, plain HTTP no HSTS."""
+    """A page need not clear site data, an API response sends no document headers, plain HTTP no HSTS."""
     bare = [
-        Answer(url, 200, fields([("Content-Type", kind)]))
+        Response(url, 200, fields([("Content-Type", kind)]))
         for url, kind in (
             ("https://a.example/", "text/html"),
             ("https://a.example/", "application/json"),
@@ -75,12 +75,14 @@ def test_a_header_without_effect_here_is_not_due():
 )
 def test_values_are_compared_by_meaning(header, value, state):
     """Order, case, space and what the recommendation leaves open make no difference; anything else does."""
-    assert state == dict(coverage(answer((header, value))).states)[header]
+    assert state == dict(coverage(response((header, value))).states)[header]
 
 
 def test_leaking_names_are_told_in_the_published_spelling():
     """Names are compared without case and told once."""
-    assert coverage(answer(("x-powered-by", ["a", "b"]), ("$WSEP", ""), ("X-Fine", "1"))).leaks == (
+    assert coverage(
+        response(("x-powered-by", ["a", "b"]), ("$WSEP", ""), ("X-Fine", "1"))
+    ).leaks == (
         "X-Powered-By",
         "$wsep",
     )

@@ -1,4 +1,4 @@
-"""Recorded answers: HTTP archives and raw text become the visits that a live look would have made."""
+"""Recorded responses: HTTP archives and raw text become the visits that a live look would have made."""
 
 import base64
 import gzip
@@ -53,7 +53,7 @@ def test_an_archive_gives_its_pages_grouped_by_host():
     ]
 
 
-def test_an_archive_without_documents_gives_each_hosts_first_answer():
+def test_an_archive_without_documents_gives_each_hosts_first_response():
     """An archive of an API has pages all the same."""
     data = har(
         entry("https://a.example/api", ("content-type", "application/json")),
@@ -64,7 +64,7 @@ def test_an_archive_without_documents_gives_each_hosts_first_answer():
 
 
 def test_an_archive_keeps_redirects_cookies_and_bodies():
-    """The plain-HTTP chain, cookies of the host's other answers, joined Set-Cookie lines and decoded bodies are all judged."""
+    """The plain-HTTP chain, cookies of the host's other responses, joined Set-Cookie lines and decoded bodies are all judged."""
     body = base64.b64encode(b"<script src=https://cdn.other/x.js></script>").decode()
     data = har(
         entry("http://a.example/", ("location", "https://a.example/"), status=301),
@@ -82,7 +82,7 @@ def test_an_archive_keeps_redirects_cookies_and_bodies():
 
     (visit,) = from_har(data)
 
-    assert [answer.url for answer in visit.http] == ["http://a.example/", "https://a.example/"]
+    assert [response.url for response in visit.http] == ["http://a.example/", "https://a.example/"]
     assert {
         Outcome.REDIRECTION_HTTPS,
         Outcome.SRI_ABSENT_SECURE,
@@ -112,7 +112,7 @@ def test_a_page_over_plain_http_is_its_own_twin():
     ],
 )
 def test_no_archive_is_refused_in_words(data):
-    """What is no archive, or holds no answers, is refused with a sentence."""
+    """What is no archive, or holds no responses, is refused with a sentence."""
     with pytest.raises(RecordError, match=r"archive"):
         from_har(data)
 
@@ -136,11 +136,11 @@ set-cookie: b=1; Secure\r
 
 
 @pytest.mark.parametrize("text", [RAW, RAW.replace(b"\r\n", b"\n")], ids=["CRLF", "LF"])
-def test_raw_answers_are_read_as_curl_prints_them(text):
-    """Interim answers are passed over, redirects followed, folded and repeated lines kept, bodies found."""
+def test_raw_responses_are_read_as_curl_prints_them(text):
+    """Interim responses are passed over, redirects followed, folded and repeated lines kept, bodies found."""
     (visit,) = from_raw(text, "http://a.example/")
 
-    assert [answer.url for answer in visit.http] == ["http://a.example/", "https://a.example/"]
+    assert [response.url for response in visit.http] == ["http://a.example/", "https://a.example/"]
     assert visit.https == visit.http[1:]
     assert (visit.page.values("x-folded"), visit.page.values("set-cookie"), visit.page.body) == (
         ("a b",),
@@ -150,8 +150,8 @@ def test_raw_answers_are_read_as_curl_prints_them(text):
     assert {Outcome.REDIRECTION_HTTPS, Outcome.HSTS_SIX_MONTHS} <= outcomes(visit)
 
 
-def test_answers_that_do_not_redirect_are_pages_of_their_own():
-    """Two final answers in one text are two visits of the same address."""
+def test_responses_that_do_not_redirect_are_pages_of_their_own():
+    """Two final responses in one text are two visits of the same address."""
     visits = from_raw(
         b"HTTP/1.1 200 OK\n\none\nHTTP/1.1 404 Not Found\nServer: x\n\n", "https://a.example/"
     )

@@ -1,4 +1,4 @@
-"""Reports as text: golden files of one recorded pair of answers, and the shape of SARIF.
+"""Reports as text: golden files of one recorded pair of responses, and the shape of SARIF.
 
 The golden files are made anew by `python -m tests.audit.test_reports`; read the difference before committing it.
 """
@@ -32,7 +32,7 @@ FORMATS = {
 
 def printed(form):
     result = CliRunner().invoke(
-        audit, ["--raw", str(GOLDEN / "answers.txt"), "http://shop.example/", "--format", form]
+        audit, ["--raw", str(GOLDEN / "responses.txt"), "http://shop.example/", "--format", form]
     )
     assert result.exception is None or result.exit_code == 1, result.output
     return result.stdout.replace(
@@ -43,7 +43,7 @@ def printed(form):
 def recorded():
     return [
         report(seen)
-        for seen in from_raw((GOLDEN / "answers.txt").read_bytes(), "http://shop.example/")
+        for seen in from_raw((GOLDEN / "responses.txt").read_bytes(), "http://shop.example/")
     ]
 
 
@@ -57,7 +57,7 @@ def _piped(monkeypatch):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_report_reads_as_it_did(form):
-    """Each format of the recorded answers is, to the character, the golden file."""
+    """Each format of the recorded responses is, to the character, the golden file."""
     assert printed(form) == (GOLDEN / FORMATS[form]).read_text("utf-8")
 
 
@@ -75,8 +75,8 @@ def test_the_first_policy_reads_as_it_did_and_is_one():
 
 @pytest.mark.parametrize("name", [*FORMATS.values(), "policy.yaml"])
 def test_no_golden_file_holds_a_secret(name):
-    """Cookie values, nonces and query strings of the recorded answers stand in no report."""
-    assert "c2VjcmV0" in (GOLDEN / "answers.txt").read_text("utf-8")
+    """Cookie values, nonces and query strings of the recorded responses stand in no report."""
+    assert "c2VjcmV0" in (GOLDEN / "responses.txt").read_text("utf-8")
     assert "c2VjcmV0" not in (GOLDEN / name).read_text("utf-8")
 
 
@@ -159,9 +159,9 @@ SARIF = closed(
         recorded(),
         [],
         [report(visit())],
-        [report(Visit("https://nobody.example/", notes=("no answer",)))],
+        [report(Visit("https://nobody.example/", notes=("no response",)))],
     ],
-    ids=["findings", "no page", "no finding", "no answer"],
+    ids=["findings", "no page", "no finding", "no response"],
 )
 def test_sarif_has_the_specified_shape(reports):
     """Only specified members stand where the specification has them, and every result leads to its rule."""
@@ -211,7 +211,7 @@ def test_levels_follow_what_a_finding_costs(change, level):
 
 
 def test_a_page_is_scored_only_where_the_observatory_does():
-    """Answers 2xx, 3xx, 401 and 403 have a grade; others, and none at all, have none and reach none."""
+    """Responses 2xx, 3xx, 401 and 403 have a grade; others, and none at all, have none and reach none."""
     graded = {
         status: report(visit(status=status)).grade for status in (200, 204, 302, 401, 403, 404, 500)
     }
@@ -253,7 +253,7 @@ def test_pages_share_one_policy():
     }
 
 
-def test_one_rule_answers_what_two_pages_lack():
+def test_one_rule_responses_what_two_pages_lack():
     """Where one page lacks a header and another sends a bad one, the rule overwrites; a cookie's demands add up."""
     pages = [
         report(

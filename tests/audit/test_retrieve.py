@@ -7,10 +7,10 @@ import pytest
 
 from sidecar.audit import retrieve
 from sidecar.audit.retrieve import Options, twin, visits
-from sidecar.audit.visit import MAX_HOPS, Answer, complete, join, without_query
-from tests.audit.origin import answer
+from sidecar.audit.visit import MAX_HOPS, Response, complete, join, without_query
+from tests.audit.origin import response
 
-PAGE = answer("Content-Type: text/html", body=b"<p>x</p>")
+PAGE = response("Content-Type: text/html", body=b"<p>x</p>")
 
 
 async def visit(url, options=None):
@@ -82,12 +82,12 @@ def test_addresses_are_shown_without_secrets(url, shown):
 def test_references_that_cannot_be_read_lead_nowhere():
     """A Location that is no address ends the chain."""
     assert join("https://a.example/", "http://[::1") == ""
-    assert Answer("https://a.example/", 302, ((b"Location", b"http://[x"),)).target == ""
+    assert Response("https://a.example/", 302, ((b"Location", b"http://[x"),)).target == ""
 
 
 async def test_everything_is_asked_for_once(site):
     """One visit asks for the page over both schemes, robots.txt and a preflight, with a foreign origin, and nothing else."""
-    site.http.answers["/p?q=1"] = site.https.answers["/p?q=1"] = PAGE
+    site.http.responses["/p?q=1"] = site.https.responses["/p?q=1"] = PAGE
 
     seen = await visit(
         site.https.url("/p?q=1"),
@@ -111,8 +111,8 @@ async def test_everything_is_asked_for_once(site):
 
 async def test_cookies_are_sent_back_on_the_way(site):
     """A page that redirects until its cookie comes back is reached."""
-    site.http.answers["/"] = answer("Set-Cookie: seen=1", "Location: /in", status="302 Found")
-    site.http.answers["/in"] = PAGE
+    site.http.responses["/"] = response("Set-Cookie: seen=1", "Location: /in", status="302 Found")
+    site.http.responses["/in"] = PAGE
 
     seen = await visit(site.http.url())
 
@@ -122,7 +122,7 @@ async def test_cookies_are_sent_back_on_the_way(site):
 
 async def test_a_redirect_loop_is_cut(site):
     """A site that redirects for ever is left after the tenth hop."""
-    site.http.answers["/"] = answer("Location: /", status="302 Found")
+    site.http.responses["/"] = response("Location: /", status="302 Found")
 
     seen = await visit(site.http.url())
 
@@ -140,8 +140,8 @@ async def test_a_redirect_loop_is_cut(site):
     ],
 )
 async def test_redirects_lead_to_http_only(site, location):
-    """A redirect to another scheme, or to nowhere, is not followed, and the answer that made it is judged."""
-    site.http.answers["/"] = answer(f"Location: {location}", status="302 Found")
+    """A redirect to another scheme, or to nowhere, is not followed, and the response that made it is judged."""
+    site.http.responses["/"] = response(f"Location: {location}", status="302 Found")
 
     seen = await visit(site.http.url())
 
@@ -150,7 +150,7 @@ async def test_redirects_lead_to_http_only(site, location):
 
 async def test_a_bad_certificate_is_told_and_the_page_still_seen(site):
     """The page behind a certificate that nobody vouches for is fetched, marked, and the reason noted."""
-    site.bad.answers["/"] = PAGE
+    site.bad.responses["/"] = PAGE
 
     seen = await visit(
         site.bad.url(), Options(timeout=5, authorities=site.authority.file, http_port=site.closed)
@@ -162,7 +162,7 @@ async def test_a_bad_certificate_is_told_and_the_page_still_seen(site):
 
 async def test_insecure_takes_any_certificate_and_says_so(site):
     """With --insecure the certificate is not judged, which is noted."""
-    site.bad.answers["/"] = PAGE
+    site.bad.responses["/"] = PAGE
 
     seen = await visit(site.bad.url(), Options(timeout=5, insecure=True, http_port=site.closed))
 
@@ -171,7 +171,7 @@ async def test_insecure_takes_any_certificate_and_says_so(site):
 
 
 async def test_a_silent_server_costs_no_more_than_the_timeout(site):
-    """An answer that drips for ever is given up in time; the addresses beside it are not held up."""
+    """A response that drips for ever is given up in time; the addresses beside it are not held up."""
     hung = asyncio.Event()
 
     async def drip(reader, writer):
@@ -184,7 +184,7 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
                     await asyncio.wait_for(hung.wait(), 0.02)
         writer.close()
 
-    site.http.answers["/"] = PAGE
+    site.http.responses["/"] = PAGE
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     done = []
@@ -200,11 +200,11 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
         hung.set()
 
     assert (silent.page, page.page.status, done) == (None, 200, [1, 1])
-    assert f"http://127.0.0.1:{port}/: no answer: timed out" in silent.notes
+    assert f"http://127.0.0.1:{port}/: no response: timed out" in silent.notes
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "data",
     [
         b"",
         b"garbage\r\n\r\n",
@@ -215,22 +215,22 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
     ],
     ids=["nothing", "no HTTP", "no field", "600 fields", "a long field", "bad chunks"],
 )
-async def test_answers_that_cannot_be_read_are_noted(site, octets):
-    """What is no answer, or beyond the limits, ends in a note and never in an exception."""
-    site.http.answers["/"] = octets
+async def test_responses_that_cannot_be_read_are_noted(site, data):
+    """What is no response, or beyond the limits, ends in a note and never in an exception."""
+    site.http.responses["/"] = data
 
     seen = await visit(site.http.url())
 
     assert seen.page is None or seen.page.body == b""
-    assert seen.page or any("no answer" in note for note in seen.notes)
+    assert seen.page or any("no response" in note for note in seen.notes)
 
 
 async def test_bodies_are_read_of_documents_only_and_up_to_the_cap(site):
     """Two mebibytes of a document are kept, of a broken one what came, of an image nothing."""
-    site.http.answers |= {
-        "/big": answer("Content-Type: text/html", body=b"x" * (3 << 20)),
+    site.http.responses |= {
+        "/big": response("Content-Type: text/html", body=b"x" * (3 << 20)),
         "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
-        "/image": answer("Content-Type: image/png", body=b"x"),
+        "/image": response("Content-Type: image/png", body=b"x"),
     }
 
     seen = await visits(
@@ -243,8 +243,8 @@ async def test_bodies_are_read_of_documents_only_and_up_to_the_cap(site):
 
 
 async def test_names_and_values_arrive_as_they_were_sent(site):
-    """Case, order, copies and octets outside ASCII are kept."""
-    site.http.answers["/"] = answer("x-A: \xe9 1", "X-a:2", "X-A: ")
+    """Case, order, copies and bytes outside ASCII are kept."""
+    site.http.responses["/"] = response("x-A: \xe9 1", "X-a:2", "X-A: ")
 
     seen = await visit(site.http.url())
 

@@ -1,20 +1,20 @@
-"""Rows: from one changed header of a good answer to verdict, sentence, what is shown, and fix."""
+"""Rows: from one changed header of a good response to verdict, sentence, what is shown, and fix."""
 
 import pytest
 
 from sidecar.audit.fixes import Fix, scalar
 from sidecar.audit.observatory import look
 from sidecar.audit.verdicts import VERDICTS, verdicts
-from sidecar.audit.visit import Answer, Visit
+from sidecar.audit.visit import Response, Visit
 from sidecar.source import load
-from tests.audit.worlds import answer, fields, visit
+from tests.audit.worlds import fields, response, visit
 
 
 def rows(*changes, header, **how):
     return [row for row in verdicts(look(visit(*changes, **how))) if row.header == header]
 
 
-def test_a_good_answer_has_only_good_rows():
+def test_a_good_response_has_only_good_rows():
     """Every recommended header is judged good, shown with its value, and given no fix."""
     found = verdicts(look(visit()))
 
@@ -93,8 +93,8 @@ def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
     ],
 )
 def test_headers_are_missed_only_where_they_have_an_effect(change, status, absent):
-    """An API answer is not asked for document headers, nor a page for the header of a logout."""
-    bare = Answer("https://shop.example/api", status, fields([change]))
+    """An API response is not asked for document headers, nor a page for the header of a logout."""
+    bare = Response("https://shop.example/api", status, fields([change]))
 
     found = verdicts(look(Visit(bare.url, (bare,))))
 
@@ -105,8 +105,8 @@ def test_headers_are_missed_only_where_they_have_an_effect(change, status, absen
 def test_hsts_over_plain_http_is_told_to_be_void():
     """HSTS is not missed over http, and is invalid where it is sent."""
     silent, sent = (
-        answer(("Strict-Transport-Security", None), url="http://shop.example/"),
-        answer(url="http://shop.example/"),
+        response(("Strict-Transport-Security", None), url="http://shop.example/"),
+        response(url="http://shop.example/"),
     )
 
     found = [
@@ -136,7 +136,7 @@ def test_meta_elements_stand_in_for_headers():
 
 def test_a_mirrored_origin_with_credentials_is_told():
     """A preflight that gives a foreign origin leave with credentials gets a row whose fix takes the credentials away."""
-    probe = Answer(
+    probe = Response(
         "https://shop.example/",
         204,
         fields(
@@ -157,12 +157,12 @@ def test_a_mirrored_origin_with_credentials_is_told():
 
 def test_cookies_on_the_way_count_and_deleted_ones_do_not():
     """A cookie of a redirect has a row; one that is deleted later has none; the last line of a name counts."""
-    hop = Answer(
+    hop = Response(
         "https://shop.example/",
         302,
         fields([("Location", "/in"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=1")]),
     )
-    page = answer(
+    page = response(
         ("Set-Cookie", ["b=; Max-Age=0", "c=1", "c=1; Secure; HttpOnly; SameSite=Lax"]),
         url="https://shop.example/in",
     )

@@ -1,6 +1,6 @@
 """Visits made by hand: a valid world, in which a test breaks one thing."""
 
-from sidecar.audit.visit import Answer, Visit
+from sidecar.audit.visit import Response, Visit
 
 GOOD = (
     ("Content-Type", "text/html; charset=utf-8"),
@@ -28,24 +28,24 @@ def fields(pairs):
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs)
 
 
-def answer(*changes, status=200, url=URL, body=b"<!doctype html><title>x</title>"):
-    """A good answer with these lines changed: a value replaces all lines of the name, None takes them away, a list sets several."""
+def response(*changes, status=200, url=URL, body=b"<!doctype html><title>x</title>"):
+    """A good response with these lines changed: a value replaces all lines of the name, None takes them away, a list sets several."""
     pairs = [pair for pair in GOOD if pair[0].lower() not in {name.lower() for name, _ in changes}]
     for name, value in changes:
         pairs += [
             (name, one)
             for one in ([] if value is None else value if isinstance(value, list) else [value])
         ]
-    return Answer(url, status, fields(pairs), body)
+    return Response(url, status, fields(pairs), body)
 
 
 def visit(*changes, probe=None, origin="", **how):
     """A visit to a good page over https that plain HTTP redirects to, with these changes."""
-    page = answer(*changes, **how)
+    page = response(*changes, **how)
     return Visit(
         page.url,
         (page,),
-        (Answer("http://shop.example/", 301, fields([("Location", URL)])),),
+        (Response("http://shop.example/", 301, fields([("Location", URL)])),),
         probe=probe,
         origin=origin,
     )

@@ -201,7 +201,7 @@ def entered(options: argparse.Namespace) -> list[Entry]:
 def machine(cores: Cores, begin: float, busy: float) -> str:
     """What the figures were taken on; ``begin`` and ``busy`` (by others) are of the run's start.
 
-    Work of others is told because it bends the figures: latency first, CPU a request least.
+    Work of others is reported because it bends the figures: latency first, CPU a request least.
     """
     seconds = time.monotonic() - begin
     others = max(0.0, machine_seconds() - busy - own_seconds()) / seconds

@@ -38,7 +38,7 @@ def end_to_end(headers: CIMultiDict[str]) -> CIMultiDict[str]:
 
 
 async def relay(request: web.Request) -> web.StreamResponse:
-    """Ask upstream, change the answer's headers, stream the answer on."""
+    """Ask upstream, change the response's headers, stream the response on."""
     headers = end_to_end(CIMultiDict(request.headers))
     headers["X-Forwarded-For"] = request.remote or ""
     headers["X-Forwarded-Proto"] = request.scheme

@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What a proxy gave when asked as fast as it answers."""
+    """What a proxy gave when asked as fast as it responses."""
 
     requests: float
     """Whole pages; for large bodies counted by bytes, as many are on their way at the end."""
@@ -69,15 +69,15 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds from the moment a request was due to the end of its answer."""
+    """Milliseconds from the moment a request was due to the end of its response."""
 
     p50: float
     p99: float
     worst: float
     achieved: float
-    """Answers a second: below the offered rate when the proxy could not bear it."""
+    """Responses a second: below the offered rate when the proxy could not bear it."""
     lost: int
-    """Requests that were due and got no answer."""
+    """Requests that were due and got no response."""
 
 
 def parse_case(text: str) -> Case:

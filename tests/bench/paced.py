@@ -22,7 +22,7 @@ GRACE_SECONDS = 2.0
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One connection and the answer that it is waiting for."""
+    """One connection and the response that it is waiting for."""
 
     port: int
     link: socket.socket = field(init=False)
@@ -49,16 +49,16 @@ class Exchange:
         self.link.sendall(request)
 
     def receive(self) -> bool:
-        """Take what has come; True at the end of the answer. Raises ConnectionError."""
+        """Take what has come; True at the end of the response. Raises ConnectionError."""
         chunk = self.link.recv(1 << 18)
         if not chunk:
-            raise ConnectionError("closed before the end of an answer")
+            raise ConnectionError("closed before the end of a response")
         self.got += chunk
         return complete(self.got)
 
 
 def complete(got: bytes | bytearray) -> bool:
-    """Whether a whole answer with a Content-Length is there. Raises ConnectionError if not a 200."""
+    """Whether a whole response with a Content-Length is there. Raises ConnectionError if not a 200."""
     end = got.find(b"\r\n\r\n")
     if end < 0:
         return False
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     args = parser.parse_args()
-    gc.disable()  # a collection here would be told as the proxy's latency
+    gc.disable()  # a collection here would be reported as the proxy's latency
     request = f"GET {args.path} HTTP/1.1\r\nHost: 127.0.0.1:{args.port}\r\n\r\n".encode()
     exchanges = [Exchange(args.port) for _ in range(args.connections)]
     took = offer(exchanges, request, args.rate, args.seconds)

@@ -129,12 +129,12 @@ def test_percentile_is_the_nearest_rank(values: list[float], share: float) -> No
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\nxy", True),
     ],
 )
-def test_end_of_an_answer(got: bytes, whole: bool) -> None:
-    """An answer ends where its Content-Length says."""
+def test_end_of_an_response(got: bytes, whole: bool) -> None:
+    """A response ends where its Content-Length says."""
     assert complete(got) is whole
 
 
-def test_other_statuses_are_no_answer() -> None:
+def test_other_statuses_are_no_response() -> None:
     """A fast 502 is not good latency."""
     with pytest.raises(ConnectionError, match="502"):
         complete(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
@@ -244,8 +244,8 @@ def test_dropping_a_contender() -> None:
     )
 
 
-def test_complaints_about_an_answer() -> None:
-    """The demanded answer has no complaint; each deviation has its own."""
+def test_complaints_about_an_response() -> None:
+    """The demanded response has no complaint; each deviation has its own."""
     good = list(SET.items())
     assert complaints(200, good, 1024, 1024) == []
     assert complaints(502, good, 1024, 1024) == ["status 502"]
@@ -299,7 +299,7 @@ def test_content_length_of_a_head() -> None:
     ],
 )
 def test_cores(allowed: list[int], workers: int, cores: Cores) -> None:
-    """The proxy has cores of its own while there are enough, and it is told when there are not."""
+    """The proxy has cores of its own while there are enough, and it is reported when there are not."""
     assert share_out(allowed, workers) == cores
 
 

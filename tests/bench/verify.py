@@ -15,11 +15,11 @@ START_SECONDS = 10.0
 
 
 class Unfit(Exception):
-    """A proxy that did not start, or whose answer is not the demanded one."""
+    """A proxy that did not start, or whose response is not the demanded one."""
 
 
 def complaints(status: int, headers: Sequence[tuple[str, str]], body: int, size: int) -> list[str]:
-    """What is wrong with an answer: status, length, a header not set once, one not removed."""
+    """What is wrong with a response: status, length, a header not set once, one not removed."""
     wrong = []
     if status != 200:
         wrong.append(f"status {status}")
@@ -37,19 +37,19 @@ def complaints(status: int, headers: Sequence[tuple[str, str]], body: int, size:
 
 
 def ask(port: int, path: str, size: int) -> list[str]:
-    """The complaints about one GET. Raises OSError or HTTPException while nobody answers."""
+    """The complaints about one GET. Raises OSError or HTTPException while nobody responses."""
     connection = HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        body = len(answer.read())
-        return complaints(answer.status, answer.getheaders(), body, size)
+        response = connection.getresponse()
+        body = len(response.read())
+        return complaints(response.status, response.getheaders(), body, size)
     finally:
         connection.close()
 
 
 def await_fit(child: subprocess.Popen[bytes], log: Path, port: int, path: str, size: int) -> None:
-    """Return once the answer is the demanded one. Raises Unfit with the last reason known."""
+    """Return once the response is the demanded one. Raises Unfit with the last reason known."""
     reason = "never asked"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:

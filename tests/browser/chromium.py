@@ -40,17 +40,17 @@ class Chromium:
             [binary, *FLAGS, *flags, f"--user-data-dir={self._profile.name}", "about:blank"],
             folder / "chromium",
         )
-        told = Path(self._profile.name) / "DevToolsActivePort"
-        until(lambda: told.exists() and told.read_text().count("\n"), "Chromium listens", PATIENCE)
-        self._address = f"127.0.0.1:{told.read_text().splitlines()[0]}"
+        data = Path(self._profile.name) / "DevToolsActivePort"
+        until(lambda: data.exists() and data.read_text().count("\n"), "Chromium listens", PATIENCE)
+        self._address = f"127.0.0.1:{data.read_text().splitlines()[0]}"
 
     def tab(self) -> "Tab":
         """A new page."""
         request = urllib.request.Request(
             f"http://{self._address}/json/new?about:blank", method="PUT"
         )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return Tab(json.loads(answer.read())["webSocketDebuggerUrl"])
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return Tab(json.loads(response.read())["webSocketDebuggerUrl"])
 
     def close(self) -> None:
         """End the browser."""
@@ -133,15 +133,15 @@ class Tab:
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
-        told = self.send(
+        data = self.send(
             "Runtime.evaluate",
             expression=script,
             returnByValue=True,
             awaitPromise=True,
             userGesture=True,
         )
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
+        assert "exceptionDetails" not in data, data["exceptionDetails"]
+        return data["result"].get("value")
 
     def awaits(self, script: str, what: str) -> Any:
         """Ask until the expression is true."""

@@ -58,8 +58,8 @@ def verdict(sidecar: Sidecar) -> dict[str, Any]:
     """What the gate says of the rule now."""
     policy = ("--policy", str(sidecar.policy), "--dry-run", "--json")
     done = command("promote", "it", *policy, "--admin", sidecar.admin, *ENOUGH)
-    told: dict[str, Any] = json.loads(done.stdout)["verdicts"][0]
-    return told
+    data: dict[str, Any] = json.loads(done.stdout)["verdicts"][0]
+    return data
 
 
 def visit(browser: Chromium, sidecar: Sidecar, times: int = 3) -> list[str]:

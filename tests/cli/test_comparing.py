@@ -41,9 +41,9 @@ nosniff  all, api, default  added    -        enforce
 NEW enforces more: nosniff
 NEW enforces less: server
 
-Of 2 answers, 2 would differ
+Of 2 responses, 2 would differ
 
-route default -> all  2 answers, as GET https://shop.example/ -> 200
+route default -> all  2 responses, as GET https://shop.example/ -> 200
   - Content-Security-Policy: default-src 'self'
   + Content-Security-Policy: default-src *   weaker: default-src allows more
   - Server: (absent)
@@ -56,8 +56,8 @@ TESTS = """\
 version: 1
 policy: policy.yaml
 cases:
-  - name: no answer names its server
-    answer: {headers: {Server: uvicorn}}
+  - name: no response names its server
+    response: {headers: {Server: uvicorn}}
     expect: {headers: {Server: null}, route: default}
   - name: pages keep to themselves
     expect:
@@ -66,7 +66,7 @@ cases:
 """
 FAILED = """\
       case                        where
-pass  no answer names its server  shop.test.yaml:4
+pass  no response names its server  shop.test.yaml:4
 FAIL  pages keep to themselves    shop.test.yaml:7
 
 FAIL pages keep to themselves  shop.test.yaml:7
@@ -102,7 +102,7 @@ def _shown(text: str) -> list[str]:
 
 
 def test_diff_tells_meaning_and_effect() -> None:
-    """Routes, rules, who enforces more, and header before and after for recorded answers; exit 1."""
+    """Routes, rules, who enforces more, and header before and after for recorded responses; exit 1."""
     done = sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml")
 
     assert done.exit_code == 1
@@ -116,46 +116,46 @@ def test_the_same_meaning_exits_0(folder: Path) -> None:
     )
     done = sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml")
 
-    assert (done.exit_code, done.stdout.strip()) == (0, "Of 2 answers, 0 would differ")
+    assert (done.exit_code, done.stdout.strip()) == (0, "Of 2 responses, 0 would differ")
     assert "both mean the same" in done.stderr
 
 
 def test_diff_as_data() -> None:
     """JSON names every difference, both revisions, and the effects."""
-    told = json.loads(
+    data = json.loads(
         sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml", "--json").stdout
     )
     same = json.loads(sidecar("diff", "policy.yaml", "policy.yaml", "--json").stdout)
 
-    assert (told["same"], told["less"], told["answers"], len(told["effects"])) == (
+    assert (data["same"], data["less"], data["responses"], len(data["effects"])) == (
         False,
         ["all/server", "api/server", "default/server"],
         2,
         1,
     )
-    assert told["effects"][0]["headers"][0]["weaker"] == "default-src allows more"
-    assert told["shadowed"] == [{"route": "api", "by": "all"}]
+    assert data["effects"][0]["headers"][0]["weaker"] == "default-src allows more"
+    assert data["shadowed"] == [{"route": "api", "by": "all"}]
     assert (same["same"], same["rules"], same["old"]) == (True, [], same["new"])
 
 
 def test_diff_tries_archives(folder: Path) -> None:
-    """The answers of an archive show the effect; their cookies do not show."""
+    """The responses of an archive show the effect; their cookies do not show."""
     request = {"method": "GET", "url": "https://shop.example/api/x", "headers": []}
-    answer = {
+    response = {
         "status": 200,
         "headers": [{"name": "Server", "value": "a"}, {"name": "Set-Cookie", "value": "a=c0ffee"}],
     }
     (folder / "x.har").write_text(
-        json.dumps({"log": {"entries": [{"request": request, "response": answer}]}})
+        json.dumps({"log": {"entries": [{"request": request, "response": response}]}})
     )
     done = sidecar("diff", "policy.yaml", "new.yaml", "--har", "x.har")
 
-    assert "route api -> all  1 answers, as GET https://shop.example/api/x -> 200" in done.stdout
+    assert "route api -> all  1 responses, as GET https://shop.example/api/x -> 200" in done.stdout
     assert "c0ffee" not in done.output
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "data"),
     [
         (["policy.yaml", "none.yaml"], "No such file"),
         (["policy.yaml", "baseline.yaml"], "unknown key 'cells'"),
@@ -164,12 +164,12 @@ def test_diff_tries_archives(folder: Path) -> None:
         (["policy.yaml"], "Missing argument"),
     ],
 )
-def test_what_cannot_be_compared_exits_2(words: list[str], told: str) -> None:
+def test_what_cannot_be_compared_exits_2(words: list[str], data: str) -> None:
     """1 says that they differ, so trouble is 2."""
     done = sidecar("diff", *words)
 
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert data in done.stderr
 
 
 def test_failures_show_both_sides_and_where_they_part() -> None:
@@ -201,10 +201,10 @@ def test_right_tests_exit_0_and_write_junit(folder: Path) -> None:
 
 def test_tests_as_data() -> None:
     """JSON counts, and lists every case."""
-    told = json.loads(sidecar("test", "shop.test.yaml", "--json").stdout)
+    data = json.loads(sidecar("test", "shop.test.yaml", "--json").stdout)
 
-    assert (told["passed"], told["failed"], told["problems"]) == (1, 1, [])
-    assert [case["passed"] for case in told["cases"]] == [True, False]
+    assert (data["passed"], data["failed"], data["problems"]) == (1, 1, [])
+    assert [case["passed"] for case in data["cases"]] == [True, False]
 
 
 def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "code", "told"),
+    ("name", "text", "code", "data"),
     [
         (
             "shop.test.yaml",
@@ -238,14 +238,14 @@ def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_in_its_place(
-    folder: Path, name: str, text: str, code: int, told: str
+    folder: Path, name: str, text: str, code: int, data: str
 ) -> None:
     """A wrong name in a test, a policy that is not there or not right: nothing passes silently."""
     (folder / name).write_text(text)
     done = sidecar("test")
 
     assert done.exit_code == code
-    assert told in done.stderr
+    assert data in done.stderr
 
 
 def test_a_broken_file_does_not_hide_the_others(folder: Path) -> None:

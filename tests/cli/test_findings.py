@@ -63,11 +63,11 @@ def test_warnings_count_only_when_strict(file: Path, text: str, lax: int, strict
 def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
     """On stderr; notes are shown when asked for."""
     file.write_text(WARNED)
-    told, noted = sidecar("check", file), sidecar("check", file, "--notes")
+    data, noted = sidecar("check", file), sidecar("check", file, "--notes")
     line = WARNED.splitlines()[3]
 
-    assert told.stdout == noted.stdout == ""
-    first, excerpt, caret, last = told.stderr.splitlines()
+    assert data.stdout == noted.stdout == ""
+    first, excerpt, caret, last = data.stderr.splitlines()
     assert (
         first
         == f"{file}:4:57: warning: rule 'frames': Browsers ignore the value DENNY, 100%; write one of: deny, sameorigin [header-invalid-value]"
@@ -83,18 +83,18 @@ def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
 def test_json_holds_every_finding_with_its_code(file: Path):
     """`ok` means that it can be put in force; --json is short for the format."""
     file.write_text(WARNED)
-    (told,) = data(sidecar("check", "--json", file))["files"]
+    (given,) = data(sidecar("check", "--json", file))["files"]
 
-    assert told["ok"] is True
+    assert given["ok"] is True
     assert [
-        (problem["code"], problem["severity"], problem["line"]) for problem in told["problems"]
+        (problem["code"], problem["severity"], problem["line"]) for problem in given["problems"]
     ] == [("csp-no-reports", "info", 3), ("header-invalid-value", "warning", 4)]
     assert data(sidecar("check", "--format", "json", file)) == data(
         sidecar("check", "--json", file)
     )
     file.write_text(REFUSED)
-    (told,) = data(sidecar("check", "--json", file))["files"]
-    assert (told["ok"], [problem["code"] for problem in told["problems"]]) == (
+    (given,) = data(sidecar("check", "--json", file))["files"]
+    assert (given["ok"], [problem["code"] for problem in given["problems"]]) == (
         False,
         ["cookie-refused"],
     )
@@ -160,6 +160,6 @@ def test_what_is_imported_is_not_refused(tmp_path: Path):
     imported = sidecar("import", config)
     policy.write_text(imported.stdout)
 
-    assert "a nonce in a policy is the same in every answer" in imported.stderr
+    assert "a nonce in a policy is the same in every response" in imported.stderr
     assert "X-A" in imported.stdout
     assert sidecar("check", policy).exit_code == 0

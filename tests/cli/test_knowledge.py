@@ -14,23 +14,23 @@ from tests.cli import data, sidecar
 
 def test_every_header_of_the_table_is_listed():
     """A line each for people, an object each for machines."""
-    told, listed = sidecar("headers"), data(sidecar("headers", "--json"))
+    given, listed = sidecar("headers"), data(sidecar("headers", "--json"))
 
-    assert (told.exit_code, told.stderr) == (0, "")
-    assert {row.name for row in ALL} <= set(told.stdout.split())
+    assert (given.exit_code, given.stderr) == (0, "")
+    assert {row.name for row in ALL} <= set(given.stdout.split())
     assert [one["name"] for one in listed] == [row.name for row in ALL]
 
 
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
 def test_all_that_is_known_of_a_header_is_told(row):
     """Whatever the case of the name; nothing of the row is left out."""
-    told, known = (
+    given, known = (
         sidecar("headers", row.name.upper()),
         data(sidecar("headers", row.name.lower(), "--json")),
     )
-    text = " ".join(told.stdout.split())
+    text = " ".join(given.stdout.split())
 
-    assert (told.exit_code, told.stderr) == (0, "")
+    assert (given.exit_code, given.stderr) == (0, "")
     for part in (
         row.name,
         row.purpose,

@@ -32,7 +32,7 @@ async def ran(admin: Control, *words: object) -> Result:
     return await asyncio.to_thread(sidecar, *words, "--admin", admin.url)
 
 
-async def told(admin: Control, *words: object) -> tuple[int, list[str], list[str]]:
+async def reported(admin: Control, *words: object) -> tuple[int, list[str], list[str]]:
     """Exit code, lines of stdout, lines of stderr."""
     result = await ran(admin, *words)
     return (
@@ -44,7 +44,7 @@ async def told(admin: Control, *words: object) -> tuple[int, list[str], list[str
 
 async def test_status_says_what_is_in_force_and_what_set_it(admin: Control):
     """Policy, revision, mode, override, pin, the last reload's problems, and each rule's mode."""
-    code, out, err = await told(admin, "status")
+    code, out, err = await reported(admin, "status")
     assert (code, err) == (0, [])
     assert out[0] == "policy    policy (owner: nobody)"
     assert out[1].startswith(f"revision  {admin.made.current.id}, since ")
@@ -55,7 +55,7 @@ async def test_status_says_what_is_in_force_and_what_set_it(admin: Control):
     await admin.made.set_mode("report-only", who="anna", ttl=60)
     admin.file.write_text("version: 2\n")
     await admin.made.reload()
-    code, out, _ = await told(admin, "status")
+    code, out, _ = await reported(admin, "status")
     assert out[2] == "mode      report-only  (policy says enforce)"
     assert out[3].startswith("override  report-only by anna until ")
     assert out[3].endswith(": no reason given")
@@ -81,7 +81,7 @@ async def test_history_is_newest_first(admin: Control):
     await admin.made.set_mode("off", who="bert")
     admin.file.write_text("version: 2\n")
     await admin.made.reload()
-    code, out, _ = await told(admin, "history")
+    code, out, _ = await reported(admin, "history")
 
     assert code == 0
     assert [line.split()[1] for line in out[1:]] == [
@@ -101,13 +101,13 @@ async def test_history_is_newest_first(admin: Control):
 
 async def test_reload_says_what_came_of_it(admin: Control):
     """On stderr for people; what is refused ends with exit code 1 and the problems."""
-    assert await told(admin, "reload") == (
+    assert await reported(admin, "reload") == (
         0,
         [],
         [f"unchanged: revision {admin.made.current.id} is in force"],
     )
     admin.file.write_text("version: 2\n")
-    assert await told(admin, "reload") == (
+    assert await reported(admin, "reload") == (
         1,
         [],
         [f"{admin.file}:1:10: error: unknown version 2; known: 1"],
@@ -119,7 +119,7 @@ async def test_reload_says_what_came_of_it(admin: Control):
 async def test_rollback_and_unpin(admin: Control):
     """The order that must work in an emergency, and the way back."""
     left, parent = admin.made.current.id, admin.made.current.parent
-    assert await told(admin, "rollback", "--reason", "pages broke") == (
+    assert await reported(admin, "rollback", "--reason", "pages broke") == (
         0,
         [],
         [
@@ -129,26 +129,30 @@ async def test_rollback_and_unpin(admin: Control):
     )
     entry = admin.made.history()[-1]
     assert (entry["who"], entry["reason"]) == (getpass.getuser(), "pages broke")
-    assert await told(admin, "reload") == (
+    assert await reported(admin, "reload") == (
         1,
         [],
         ["the file holds the revision that was rolled back; edit it, or reload with unpin"],
     )
-    assert await told(admin, "rollback") == (1, [], ["there is no earlier revision to go back to"])
-    assert (await told(admin, "rollback", "--to", "zzz"))[0] == 1
-    assert await told(admin, "reload", "--unpin") == (
+    assert await reported(admin, "rollback") == (
+        1,
+        [],
+        ["there is no earlier revision to go back to"],
+    )
+    assert (await reported(admin, "rollback", "--to", "zzz"))[0] == 1
+    assert await reported(admin, "reload", "--unpin") == (
         0,
         [],
         [f"activated: revision {left} is in force"],
     )
     assert data(await ran(admin, "rollback", "--to", parent, "--json"))["revision"] == parent
-    assert len((await told(admin, "rollback", "--to", left))[2]) == 1
+    assert len((await reported(admin, "rollback", "--to", left))[2]) == 1
 
 
 async def test_mode_lowers_lifts_and_says(admin: Control):
     """Without a word it only says; enforce lifts, and tells when the file itself says less."""
-    assert await told(admin, "mode") == (0, ["mode enforce (policy says enforce)"], [])
-    assert await told(admin, "mode", "report-only", "--reason", "look", "--for", "30m") == (
+    assert await reported(admin, "mode") == (0, ["mode enforce (policy says enforce)"], [])
+    assert await reported(admin, "mode", "report-only", "--reason", "look", "--for", "30m") == (
         0,
         [],
         ["mode report-only (policy says enforce)"],
@@ -160,13 +164,17 @@ async def test_mode_lowers_lifts_and_says(admin: Control):
         getpass.getuser(),
     )
     assert data(await ran(admin, "mode", "--json"))["override"]["mode"] == "report-only"
-    assert await told(admin, "mode", "enforce") == (0, [], ["mode enforce (policy says enforce)"])
+    assert await reported(admin, "mode", "enforce") == (
+        0,
+        [],
+        ["mode enforce (policy says enforce)"],
+    )
     admin.file.write_text(text(mode="report-only"))
     await admin.made.reload()
-    assert (await told(admin, "mode", "enforce"))[2][
+    assert (await reported(admin, "mode", "enforce"))[2][
         1
     ] == "the override is lifted; to enforce, write `mode: enforce` in the policy file"
-    assert await told(admin, "mode", "off", "--for", "soon") == (
+    assert await reported(admin, "mode", "off", "--for", "soon") == (
         1,
         [],
         ["unknown duration 'soon'; write a number with ms, s, m, h or d, as 500ms"],
@@ -201,8 +209,8 @@ async def test_a_token_is_read_from_a_file(tmp_path: Path):
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     async with control(tmp_path, TOKEN) as admin:
-        assert await told(admin, "status") == (1, [], ["a bearer token is needed"])
-        assert (await told(admin, "status", "--token-file", file))[0] == 0
+        assert await reported(admin, "status") == (1, [], ["a bearer token is needed"])
+        assert (await reported(admin, "status", "--token-file", file))[0] == 0
         result = await asyncio.to_thread(
             sidecar,
             "mode",
@@ -212,7 +220,7 @@ async def test_a_token_is_read_from_a_file(tmp_path: Path):
             env={"SIDECAR_ADMIN_TOKEN_FILE": str(file)},
         )
         assert result.exit_code == 0
-        assert (await told(admin, "status", "--token-file", tmp_path / "none"))[0] == 2
+        assert (await reported(admin, "status", "--token-file", tmp_path / "none"))[0] == 2
 
 
 @pytest.mark.parametrize("error", [KeyError("no such user"), OSError("no such user")])
@@ -226,7 +234,7 @@ def test_a_user_without_a_name_is_the_operator(monkeypatch: pytest.MonkeyPatch, 
     assert who() == "operator"
 
 
-def test_nobody_there_is_told_with_the_cure():
+def test_nobody_there_is_told_with_the_fix():
     """Exit 1, and a hint at what may be wrong; brackets of an address are not lost."""
     for url in ("http://127.0.0.1:1", "http://[::1]:1"):
         result = sidecar("status", "--admin", url)
@@ -249,13 +257,13 @@ def test_something_else_there_is_told_too(reply: bytes):
     """Whatever listens at the address, there is no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def answer() -> None:
+        def response() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(4096)
                 connection.sendall(reply)
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=response)
         thread.start()
         result = sidecar("status", "--admin", f"127.0.0.1:{server.getsockname()[1]}")
         thread.join()
@@ -284,7 +292,7 @@ def test_a_wrong_word_is_exit_code_2(words: tuple[str, ...]):
 
 
 async def test_health_asks_a_probe(admin: Control):
-    """Exit 0 or 1 by the answer, with its words; for images that have no curl."""
+    """Exit 0 or 1 by the response, with its words; for images that have no curl."""
     result = await asyncio.to_thread(sidecar, "health", f"{admin.health}/readyz")
     assert (result.exit_code, result.stdout) == (0, "[+] policy\n[+] drain\n")
     admin.against["drain"] = "draining"

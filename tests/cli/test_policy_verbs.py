@@ -77,7 +77,7 @@ def test_check_for_machines(good: Path, bad: Path):
     assert not [problem for problem in right["problems"] if problem["severity"] == "error"]
     assert (wrong["file"], wrong["ok"]) == (str(bad), False)
     assert wrong["problems"][0].items() >= {
-        "file": str(bad), "line": 2, "column": 7, "severity": "error", "message": "unknown mode 'enfroce'", "cure": "did you mean 'enforce'?",
+        "file": str(bad), "line": 2, "column": 7, "severity": "error", "message": "unknown mode 'enfroce'", "fix": "did you mean 'enforce'?",
     }.items()  # fmt: skip
     assert sidecar("check", "--json", good).exit_code == 0
 
@@ -124,7 +124,7 @@ def test_hostile_text_cannot_steer_a_terminal(tmp_path: Path):
 HTML = ("-H", "Content-Type: text/html", "-H", "server: gunicorn", "-H", "X-Frame-Options: ALLOW")
 
 
-def test_explain_shows_each_rule_and_the_answer_that_leaves(good: Path):
+def test_explain_shows_each_rule_and_the_response_that_leaves(good: Path):
     """For people: a table in the order of judging, then the lines, changed ones marked."""
     result = sidecar("explain", "--policy", good, *HTML)
     lines = [line.rstrip() for line in result.stdout.splitlines()]
@@ -132,7 +132,7 @@ def test_explain_shows_each_rule_and_the_answer_that_leaves(good: Path):
     assert (result.exit_code, result.stderr) == (0, "")
     assert lines[0].startswith("route default   mode enforce")
     assert [line.split()[0] for line in lines[4:8]] == ["frames", "no-server", "html", "off"]
-    assert lines[lines.index("Answer that leaves") + 1 :] == [
+    assert lines[lines.index("Response that leaves") + 1 :] == [
         "  Content-Type: text/html",
         "  server: gunicorn",
         "+ X-Frame-Options: DENY",
@@ -143,16 +143,16 @@ def test_explain_shows_each_rule_and_the_answer_that_leaves(good: Path):
 
 def test_explain_for_machines(good: Path):
     """Everything that the table says, as data."""
-    told = data(
+    given = data(
         sidecar(
             "explain", "--json", "--policy", good, "--path", "/api/x?token=1", "-H", "Server: a"
         )
     )
 
-    assert (told["route"], told["mode"]) == ("api", "enforce")
-    assert told["before"] == [["Server", "a"]]
-    assert told["after"] == [["Server", "a"], ["X-Frame-Options", "SAMEORIGIN"]]
-    frames, server, html, off = told["steps"]
+    assert (given["route"], given["mode"]) == ("api", "enforce")
+    assert given["before"] == [["Server", "a"]]
+    assert given["after"] == [["Server", "a"], ["X-Frame-Options", "SAMEORIGIN"]]
+    frames, server, html, off = given["steps"]
     assert frames == {
         "rule": "frames", "header": "X-Frame-Options", "mode": "enforce", "ceiling": "policy", "origin": "policy, route api", "applies": True,
         "reason": "it is absent", "finding": {"kind": "missing", "action": "set", "made": True, "before": [], "after": ["SAMEORIGIN"]},
@@ -172,14 +172,14 @@ def test_explain_for_machines(good: Path):
 
 def test_explain_under_a_supposed_override(good: Path):
     """What the operator's order would do."""
-    told = data(sidecar("explain", "--json", "--policy", good, "--override", "report-only"))
+    given = data(sidecar("explain", "--json", "--policy", good, "--override", "report-only"))
 
-    assert (told["mode"], told["after"]) == ("report-only", [])
-    assert told["steps"][0]["ceiling"] == "override"
+    assert (given["mode"], given["after"]) == ("report-only", [])
+    assert given["steps"][0]["ceiling"] == "override"
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "fields"),
+    ("response", "status", "fields"),
     [
         (
             b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nX-A: b:c\r\n\r\n<p>\r\n\r\nX: y",
@@ -195,21 +195,21 @@ def test_explain_under_a_supposed_override(good: Path):
     ],
 )
 def test_explain_reads_what_curl_prints(
-    tmp_path: Path, answer: bytes, status: str, fields: list[list[str]]
+    tmp_path: Path, response: bytes, status: str, fields: list[list[str]]
 ):
-    """The last head counts, not interim answers; octets stay what they are."""
+    """The last head counts, not interim responses; bytes stay what they are."""
     file = tmp_path / "policy.yaml"
     file.write_text(
         f"version: 1\nmode: enforce\nrules: {{it: {{header: X-New, action: set, value: '1', when: {{status: {status}}}}}}}\n"
     )
-    told = data(sidecar("explain", "--json", "--policy", file, "--answer", "-", given=answer))
+    parsed = data(sidecar("explain", "--json", "--policy", file, "--response", "-", given=response))
 
-    assert told["before"] == fields
-    assert told["after"] == [*fields, ["X-New", "1"]]
+    assert parsed["before"] == fields
+    assert parsed["after"] == [*fields, ["X-New", "1"]]
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"not http\n\n",
@@ -219,9 +219,9 @@ def test_explain_reads_what_curl_prints(
         b"HTTP/1.1 200 OK\nno colon\n\n",
     ],
 )
-def test_explain_refuses_what_is_no_answer(good: Path, answer: bytes):
+def test_explain_refuses_what_is_no_response(good: Path, response: bytes):
     """It says how to get one."""
-    assert sidecar("explain", "--policy", good, "--answer", "-", given=answer).exit_code == 2
+    assert sidecar("explain", "--policy", good, "--response", "-", given=response).exit_code == 2
 
 
 def test_explain_knows_the_request(tmp_path: Path):
@@ -245,9 +245,9 @@ def test_explain_knows_the_request(tmp_path: Path):
         "--request-header",
         "accept: application/json",
     )
-    told = data(sidecar(*words))
+    given = data(sidecar(*words))
 
-    assert (told["route"], told["steps"][0]["finding"]["kind"]) == ("it", "missing")
+    assert (given["route"], given["steps"][0]["finding"]["kind"]) == ("it", "missing")
     assert data(sidecar(*words, "--method", "GET"))["route"] == "default"
 
 

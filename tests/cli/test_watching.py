@@ -31,10 +31,10 @@ def sidecar(*words: str | Path) -> Result:
 
 @contextmanager
 def admin(*readings: tuple[Facts, ...]) -> Iterator[str]:
-    """An admin API whose tally has seen these answers, one reading for each time that it is asked; the last one stays."""
+    """An admin API whose tally has seen these responses, one reading for each time that it is asked; the last one stays."""
     left = [
-        json.dumps({"tally": to_data(Baseline(seen(*answers))), "drift": None}).encode()
-        for answers in readings
+        json.dumps({"tally": to_data(Baseline(seen(*responses))), "drift": None}).encode()
+        for responses in readings
     ]
 
     class Handler(BaseHTTPRequestHandler):
@@ -65,9 +65,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "baseline.yaml"
 
 
-def captured(file: Path, *answers: Facts) -> Path:
-    """A baseline of a sidecar that saw these answers."""
-    with admin(answers) as url:
+def captured(file: Path, *responses: Facts) -> Path:
+    """A baseline of a sidecar that saw these responses."""
+    with admin(responses) as url:
         assert sidecar("capture", "--admin", url, "--output", file).exit_code == 0
     return file
 
@@ -102,7 +102,7 @@ def test_capture_overwrites_only_by_force(file: Path) -> None:
 
 
 def test_capture_of_nothing_writes_nothing(file: Path) -> None:
-    """A sidecar that has seen no answer gives no baseline."""
+    """A sidecar that has seen no response gives no baseline."""
     with admin(()) as url:
         done = sidecar("capture", "--admin", url, "--output", file)
 
@@ -142,7 +142,7 @@ def test_capture_asks_addresses(file: Path, tmp_path: Path) -> None:
 
 
 def har(tmp_path: Path, *entries: dict[str, Any]) -> Path:
-    """An archive of these entries, beside others that are no answers."""
+    """An archive of these entries, beside others that are no responses."""
     path = tmp_path / "site.har"
     path.write_text(
         json.dumps(
@@ -179,7 +179,7 @@ def entry(url: str, *headers: tuple[str, str], status: int = 200) -> dict[str, A
 
 
 def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
-    """HAR entries are answers; names in any case, cookies folded by line feeds, pseudo-headers left out."""
+    """HAR entries are responses; names in any case, cookies folded by line feeds, pseudo-headers left out."""
     archive = har(
         tmp_path,
         entry(
@@ -203,9 +203,9 @@ def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "data"),
     [
-        (["http://127.0.0.1:1/"], 1, "http://127.0.0.1:1/: no answer"),
+        (["http://127.0.0.1:1/"], 1, "http://127.0.0.1:1/: no response"),
         (["ftp://a/"], 1, "unknown address 'ftp://a/'; write http://HOST/PATH"),
         (["--admin", "http://127.0.0.1:1"], 1, "does not answer"),
         (
@@ -214,13 +214,13 @@ def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
             "give either a running sidecar",
         ),
         (["--har", "{}"], 1, "is no HTTP archive"),
-        (["--har", '{"log": {"entries": [1, {"request": 2}]}}'], 1, "holds no answer"),
+        (["--har", '{"log": {"entries": [1, {"request": 2}]}}'], 1, "holds no response"),
     ],
 )
 def test_capture_says_what_it_could_not_ask(
-    file: Path, tmp_path: Path, words: list[str], code: int, told: str
+    file: Path, tmp_path: Path, words: list[str], code: int, data: str
 ) -> None:
-    """No answer, no archive, two sources: nothing is written, and the cause is told."""
+    """No response, no archive, two sources: nothing is written, and the cause is reported."""
     if words[0] == "--har":
         archive = tmp_path / "x.har"
         archive.write_text(words[1])
@@ -228,7 +228,7 @@ def test_capture_says_what_it_could_not_ask(
     done = sidecar("capture", *words, "--output", file)
 
     assert (done.exit_code, file.exists()) == (code, False)
-    assert told in done.stderr
+    assert data in done.stderr
 
 
 def test_drift_prints_the_worst_first_and_fails(file: Path) -> None:
@@ -248,7 +248,7 @@ def test_drift_prints_the_worst_first_and_fails(file: Path) -> None:
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
         "severity  kind      where             header                   baseline                now                                         seen    why",
         "error     weakened  default 2xx html  Content-Security-Policy  script-src 'nonce-...'  script-src 'nonce-...' https://cdn.example  1 of 1  script-src allows more",
-        "error     lost      default 2xx html  X-Frame-Options          DENY                    (absent)                                    1 of 1  all answers had it",
+        "error     lost      default 2xx html  X-Frame-Options          DENY                    (absent)                                    1 of 1  all responses had it",
         "warning   added     default 2xx html  Server                   (absent)                nginx                                       1 of 1",
     ]
 
@@ -293,17 +293,17 @@ def test_drift_can_look_at_what_comes_from_now_on(file: Path) -> None:
 def test_drift_as_data(file: Path) -> None:
     """JSON tells the verdict, whether it failed, and every finding."""
     captured(file, page(FRAMED))
-    told = []
-    for answers in ((page(FRAMED),), (page(),), (page(status=500),)):
-        with admin(answers) as url:
-            told.append(json.loads(sidecar("drift", file, "--admin", url, "--json").stdout))
+    data = []
+    for responses in ((page(FRAMED),), (page(),), (page(status=500),)):
+        with admin(responses) as url:
+            data.append(json.loads(sidecar("drift", file, "--admin", url, "--json").stdout))
 
-    assert [(one["verdict"], one["failed"], len(one["findings"])) for one in told] == [
+    assert [(one["verdict"], one["failed"], len(one["findings"])) for one in data] == [
         ("same", False, 0),
         ("drift", True, 1),
         ("inconclusive", True, 0),
     ]
-    assert told[1]["findings"][0]["header"] == "X-Frame-Options"
+    assert data[1]["findings"][0]["header"] == "X-Frame-Options"
 
 
 def test_accepting_writes_who_and_why(file: Path) -> None:
@@ -335,7 +335,7 @@ def test_drift_of_addresses(file: Path) -> None:
     ) as service:
         assert sidecar("capture", service.url, "--output", file).exit_code == 0
         same = sidecar("drift", file, service.url)
-        service.answer = b'HTTP/1.1 200 OK\r\nX-Frame-Options: SAMEORIGIN\r\nETag: "b"\r\nContent-Length: 0\r\n\r\n'
+        service.response = b'HTTP/1.1 200 OK\r\nX-Frame-Options: SAMEORIGIN\r\nETag: "b"\r\nContent-Length: 0\r\n\r\n'
         differs = sidecar("drift", file, service.url)
 
     assert (same.exit_code, differs.exit_code) == (0, 1)
@@ -352,7 +352,7 @@ def test_a_broken_baseline_is_told_in_its_place(file: Path) -> None:
 
 
 def test_workers_tally_together(start: Callable[..., Sidecar], file: Path) -> None:
-    """Two workers' answers are one tally; a service that loses a header is counted and told by the running sidecar."""
+    """Two workers' responses are one tally; a service that loses a header is counted and told by the running sidecar."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Frame-Options: DENY\r\nServer: canned\r\nContent-Length: 0\r\n\r\n"
     with Canned(head) as service:
         first = start(POLICY.replace("mode: report-only", "mode: enforce"), service.url, workers=2)
@@ -363,12 +363,12 @@ def test_workers_tally_together(start: Callable[..., Sidecar], file: Path) -> No
         watching = start(POLICY, service.url, baseline=str(file))
         assert watching.get("/").status == 200
         before = watching.ask("/api/baseline").json()["drift"]
-        service.answer = head.replace(b"X-Frame-Options: DENY\r\n", b"")
+        service.response = head.replace(b"X-Frame-Options: DENY\r\n", b"")
         assert watching.get("/").status == 200
         after = watching.ask("/api/baseline").json()["drift"]
 
     assert done.returncode == 0, done.stderr
-    assert (cell.answers, cell.headers["server"], cell.headers["x-frame-options"]) == (
+    assert (cell.responses, cell.headers["server"], cell.headers["x-frame-options"]) == (
         8,
         {("canned",): 8},
         {("DENY",): 8},

@@ -42,7 +42,7 @@ HANDSHAKE = (
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 )
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-"""RFC 6455 section 1.3: the example's key and its answer."""
+"""RFC 6455 section 1.3: the example's key and its response."""
 
 SHOP = (
     (ROOT / "config" / "policy.yaml")
@@ -111,20 +111,20 @@ class Prometheus:
         self.began = time.time()
 
     def ask(self, path: str, **words: object) -> Any:
-        """The data of one answer of the HTTP API."""
-        told = wire.get(self._address, f"/api/v1/{path}?{urlencode(words)}").json()
-        assert told["status"] == "success", told
-        return told["data"]
+        """The data of one response of the HTTP API."""
+        data = wire.get(self._address, f"/api/v1/{path}?{urlencode(words)}").json()
+        assert data["status"] == "success", data
+        return data["data"]
 
     def value(self, query: str, at: float | None = None) -> float:
         """The sum of what a query gives, now or at a moment."""
-        told = self.ask("query", query=query, **({} if at is None else {"time": at}))
-        return sum(float(series["value"][1]) for series in told["result"])
+        data = self.ask("query", query=query, **({} if at is None else {"time": at}))
+        return sum(float(series["value"][1]) for series in data["result"])
 
     def ever(self, query: str) -> list[float]:
         """Every value that a query had, of any series, since the start; NaN left out."""
-        told = self.ask("query_range", query=query, start=self.began, end=time.time(), step=0.25)
-        values = (float(value) for series in told["result"] for _, value in series["values"])
+        data = self.ask("query_range", query=query, start=self.began, end=time.time(), step=0.25)
+        values = (float(value) for series in data["result"] for _, value in series["values"])
         return [value for value in values if value == value]  # noqa: PLR0124 - NaN is not itself
 
     def sees(self, query: str) -> None:
@@ -226,13 +226,13 @@ class Fleet:
             self._folder / "service",
         )
         self._stack.callback(lambda: (child.ask_to_end(), child.end()))
-        told = until(
+        data = until(
             lambda: re.search(
                 r"running on (http://127\.0\.0\.1:\d+)", child.stderr.read_text("utf-8")
             ),
             "the service listens",
         )
-        self._url = told[1]
+        self._url = data[1]
         return child
 
     def _start(self, name: str, policy: str, upstream: str, settings: dict[str, Any]) -> Sidecar:
@@ -249,7 +249,7 @@ class Fleet:
             report = json.dumps(
                 {"csp-report": {"effective-directive": directive, "disposition": "report"}}
             ).encode()
-            told = wire.ask(
+            data = wire.ask(
                 first.listen,
                 wire.request(
                     "POST",
@@ -258,7 +258,7 @@ class Fleet:
                     report,
                 ),
             )
-            assert told.status == 204
+            assert data.status == 204
         assert wire.ask(
             first.listen,
             wire.request("POST", "/api/items", [("Content-Type", "text/plain")], b"x" * 4000),

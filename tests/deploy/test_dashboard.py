@@ -66,5 +66,5 @@ def test_no_metric_is_left_in_the_dark():
         for query in (*panel_queries(), *rule_queries(), *annotation_queries())
         for name, _ in query.selectors()
     }
-    told = {name.removesuffix("_bucket") for name in seen}
-    assert set(METRICS) - told == set()
+    data = {name.removesuffix("_bucket") for name in seen}
+    assert set(METRICS) - data == set()

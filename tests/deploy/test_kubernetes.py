@@ -97,7 +97,7 @@ def test_the_service_outlives_the_drain_and_both_have_the_time(overlay):
     assert waits + SERVICE_NEEDS <= pod(overlay)["spec"]["terminationGracePeriodSeconds"]
     told_by_itself = "lifecycle" in sidecar
     assert told_by_itself == ("restartPolicy" in sidecar), (
-        "only a native sidecar is told to stop last, and must tell itself"
+        "only a native sidecar is data to stop last, and must tell itself"
     )
 
 

@@ -84,7 +84,7 @@ def test_the_documented_event_is_the_one_that_is_written(fleet):
     shown = json.loads(
         re.findall(r"```json\n(.+?)\n```", (DEPLOY / "logs" / "README.md").read_text("utf-8"))[0]
     )
-    written = fleet.first.told("header.would_change")[0]
+    written = fleet.first.reported("header.would_change")[0]
     assert list(shown) == list(written)
     assert list(shown["changes"][0]) == list(written["changes"][0])
 

@@ -159,7 +159,7 @@ def test_every_path_is_served():
 
 
 def test_every_event_is_told():
-    """Each dotted event name in prose or in a log query is told somewhere in the code."""
+    """Each dotted event name in prose or in a log query is reported somewhere in the code."""
     families = {
         name.partition(".")[0] for name in re.findall(r'tell\(\s*"([a-z]+\.[a-z_]+)"', SOURCE)
     }
@@ -184,7 +184,7 @@ def test_every_verb_is_a_click_command():
     ("check", "wrong"),
     [
         (test_every_environment_variable_is_read, "SIDECAR_TIMEOUTS__DRIAN: 1s"),
-        (test_every_setting_exists, "raise limits.header_octets"),
+        (test_every_setting_exists, "raise limits.header_bytes"),
         (test_every_verb_and_flag_exists, "`sidecar rollbak`"),
         (test_every_verb_and_flag_exists, "`sidecar mode off --until 30m`"),
         (test_every_metric_exists, "sidecar_violation_total"),

@@ -30,8 +30,8 @@ def test_each_alert_is_proved_quiet_firing_and_clear_again():
     ]
     for alert in ALERTS:
         firing = f'ALERTS{{alertname="{alert}", alertstate="firing"}}'
-        told = [bool(item.get("exp_samples")) for item in asked if item["expr"] == firing]
-        assert told == [False, True, False], alert
+        given = [bool(item.get("exp_samples")) for item in asked if item["expr"] == firing]
+        assert given == [False, True, False], alert
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert recorded == {item["expr"] for item in asked if item["expr"] in recorded}
 

@@ -52,8 +52,8 @@ def test_its_command_is_one_that_the_sidecar_takes_and_may_finish():
     service = _service()
     _, verb, *words = shlex.split(service["ExecStart"])
     flags = [word for word in words if word.startswith("--")]
-    told = command(verb, "--help").stdout
-    assert all(re.search(rf"{flag}\b", told) for flag in flags)
+    data = command(verb, "--help").stdout
+    assert all(re.search(rf"{flag}\b", data) for flag in flags)
     assert words[words.index("--state") + 1] == f"/var/lib/{service['StateDirectory']}"
     timeouts = Settings().timeouts
     assert int(service["TimeoutStopSec"]) > timeouts.drain_delay + timeouts.drain
@@ -76,7 +76,7 @@ def _allowed(analyze: str, line: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Every system call of a sidecar that starts, serves, answers its admin, and stops; and its state folder."""
+    """Every system call of a sidecar that starts, serves, responses its admin, and stops; and its state folder."""
     folder = tmp_path_factory.mktemp("traced")
     calls, policy = folder / "calls", ROOT / "config" / "policy.yaml"
     addresses = [
@@ -102,9 +102,9 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     child = Child(argv, folder)
     until(lambda: "service.started" in child.stdout.read_text("utf-8"), "it starts")
     started = next(
-        told
+        data
         for line in child.stdout.read_text("utf-8").splitlines()
-        if (told := json.loads(line))["event"] == "service.started"
+        if (data := json.loads(line))["event"] == "service.started"
     )
     assert command("health", f"http://{started['health']}/metrics").returncode == 0
     assert (

@@ -1,4 +1,4 @@
-"""A service of octets: what arrives is kept as it stood on the wire, what is answered was written by the test.
+"""A service of bytes: what arrives is kept as it stood on the wire, what is answered was written by the test.
 
 Must not know HTTP beyond the end of a head and Content-Length.
 """
@@ -13,15 +13,15 @@ from tests.e2e import wire
 
 
 class Canned:
-    """Serves `answer` (None = nothing, for ever) to every request on one loopback address, between `open` and `close`.
+    """Serves `response` (None = nothing, for ever) to every request on one loopback address, between `open` and `close`.
 
     `requests` holds what arrived: head lines in order, and the body.
     """
 
     def __init__(
-        self, answer: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+        self, response: bytes | None = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
     ) -> None:
-        self.answer = answer
+        self.response = response
         self.requests: list[tuple[tuple[bytes, ...], bytes]] = []
         self.address: wire.Address = ("127.0.0.1", 0)
         self._open: list[socket.socket] = []
@@ -78,8 +78,8 @@ class Canned:
                 while (found := _request(held)) is not None:
                     head, body, held = found
                     self.requests.append((tuple(head.split(b"\r\n")), body))
-                    if self.answer is not None:
-                        connection.sendall(self.answer)
+                    if self.response is not None:
+                        connection.sendall(self.response)
 
 
 def _request(held: bytes) -> tuple[bytes, bytes, bytes] | None:

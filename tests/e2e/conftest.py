@@ -68,9 +68,9 @@ def finish(sidecar: Sidecar) -> None:
     assert sidecar.child.stdout.read_bytes().endswith(b"\n") or not events
     assert sidecar.child.stderr.read_text() == ""
     assert not [
-        told
-        for told in events
-        if told["event"] in ("process.error", "process.crashed", "exchange.crashed")
+        data
+        for data in events
+        if data["event"] in ("process.error", "process.crashed", "exchange.crashed")
     ]
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def until(asked: Callable[[], T], what: str, within: float = PATIENCE) -> T:
-    """Ask again and again until the answer is true; fails with `what` when time is over."""
+    """Ask again and again until the response is true; fails with `what` when time is over."""
     end = time.monotonic() + within
     while not (found := asked()):
         if time.monotonic() > end:
@@ -152,5 +152,5 @@ class Service:
         return f"http://127.0.0.1:{self.address[1]}"
 
     def open_gate(self, name: str) -> None:
-        """Let the answer that waits at this gate go on."""
+        """Let the response that waits at this gate go on."""
         assert wire.ask(self.address, wire.request("POST", f"/open/{name}", body=b"")).status == 204

@@ -82,17 +82,17 @@ class Sidecar:
         """Start the process and wait until it serves."""
         self.spawn(env)
         try:
-            told = self.event("service.started")
+            data = self.event("service.started")
         except BaseException:
             self.stop(within=1.0)
             raise
-        self.serves(told)
+        self.serves(data)
         return self
 
-    def serves(self, told: Event) -> None:
+    def serves(self, data: Event) -> None:
         """Take the addresses from `service.started`."""
-        self.listen, self.health = _address(told["listen"][0]), _address(told["health"])
-        self.admin_address, self.admin = _address(told["admin"]), f"http://{told['admin']}"
+        self.listen, self.health = _address(data["listen"][0]), _address(data["health"])
+        self.admin_address, self.admin = _address(data["admin"]), f"http://{data['admin']}"
         assert wire.get(self.health, "/livez").status == 200
 
     def stop(self, within: float = 30.0) -> int:
@@ -109,7 +109,7 @@ class Sidecar:
         """Send a signal to the process."""
         self.child.signal(number)
 
-    # What it is told
+    # What it is reported
 
     def write(self, policy: str) -> None:
         """Write the policy in place, as a careless script does."""
@@ -126,27 +126,27 @@ class Sidecar:
     def put(self, policy: str) -> None:
         """Bring a policy in force, now, whatever was rolled back before."""
         self.write(policy)
-        told = self.order("/-/reload", unpin=True).json()
-        assert told["result"] in ("activated", "unchanged"), told
+        data = self.order("/-/reload", unpin=True).json()
+        assert data["result"] in ("activated", "unchanged"), data
 
     def verb(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One verb of the command line against this sidecar's admin address."""
         return command(*words, "--admin", self.admin)
 
-    def order(self, path: str, **body: object) -> wire.Answer:
+    def order(self, path: str, **body: object) -> wire.Response:
         """POST to the admin API."""
         headers = [("Host", "127.0.0.1"), ("Content-Type", "application/json")]
         return wire.ask(
             self.admin_address, wire.request("POST", path, headers, json.dumps(body).encode())
         )
 
-    def ask(self, path: str) -> wire.Answer:
+    def ask(self, path: str) -> wire.Response:
         """GET from the admin API."""
         return wire.get(self.admin_address, path, ("Host", "127.0.0.1"))
 
     # What it tells
 
-    def get(self, target: str, *headers: tuple[str, str]) -> wire.Answer:
+    def get(self, target: str, *headers: tuple[str, str]) -> wire.Response:
         """GET through the sidecar, on a connection of its own."""
         return wire.get(self.listen, target, *headers)
 
@@ -158,27 +158,27 @@ class Sidecar:
         whole = data.rfind(b"\n") + 1
         self._offset += whole
         for line in data[:whole].splitlines():
-            told = json.loads(line)
-            assert isinstance(told, dict), line
-            assert told.get("event"), line
-            self._events.append(told)
+            given = json.loads(line)
+            assert isinstance(given, dict), line
+            assert given.get("event"), line
+            self._events.append(given)
         return self._events
 
-    def told(self, name: str, since: int = 0, /, **facts: object) -> list[Event]:
+    def reported(self, name: str, since: int = 0, /, **facts: object) -> list[Event]:
         """The events of this name with these facts, from position `since` on; url_path=... means url.path."""
         wanted = {
             key.replace("_", ".", 1) if key.startswith("url_") else key: value
             for key, value in facts.items()
         }.items()
         return [
-            told
-            for told in self.events()[since:]
-            if told["event"] == name and wanted <= told.items()
+            data
+            for data in self.events()[since:]
+            if data["event"] == name and wanted <= data.items()
         ]
 
     def told_by(self, logger: str) -> list[Event]:
         """What came out of another's logger."""
-        return [told for told in self.events() if told.get("logger") == logger]
+        return [data for data in self.events() if data.get("logger") == logger]
 
     def event(
         self, name: str, since: int = 0, /, within: float = PATIENCE, **facts: object
@@ -187,7 +187,7 @@ class Sidecar:
 
         def found() -> list[Event]:
             ended = self.child.returncode
-            matching = self.told(name, since, **facts)
+            matching = self.reported(name, since, **facts)
             assert matching or ended is None, (
                 f"ended with {ended} before {name}: {self.child.stderr.read_text()}"
             )
@@ -197,19 +197,19 @@ class Sidecar:
 
     def status(self) -> dict[str, Any]:
         """GET /api/status."""
-        told: dict[str, Any] = self.ask("/api/status").json()
-        return told
+        data: dict[str, Any] = self.ask("/api/status").json()
+        return data
 
     def ready(self) -> tuple[int, str]:
         """GET /readyz: status and text."""
-        answer = wire.get(self.health, "/readyz")
-        return answer.status, answer.body.decode()
+        response = wire.get(self.health, "/readyz")
+        return response.status, response.body.decode()
 
     def metrics(self) -> str:
         """GET /metrics."""
-        answer = wire.get(self.health, "/metrics")
-        assert answer.status == 200
-        return answer.body.decode()
+        response = wire.get(self.health, "/metrics")
+        assert response.status == 200
+        return response.body.decode()
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of all samples of this name that carry these labels."""
@@ -228,17 +228,17 @@ class Sidecar:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def awaits(
-        self, seen: Callable[[wire.Answer], bool], target: str, what: str, within: float
-    ) -> wire.Answer:
-        """Ask for `target` until the answer is as wanted."""
+        self, seen: Callable[[wire.Response], bool], target: str, what: str, within: float
+    ) -> wire.Response:
+        """Ask for `target` until the response is as wanted."""
 
-        def asked() -> wire.Answer | None:
-            answer = self.get(target)
-            return answer if seen(answer) else None
+        def asked() -> wire.Response | None:
+            response = self.get(target)
+            return response if seen(response) else None
 
-        answer = until(asked, what, within)
-        assert answer is not None
-        return answer
+        response = until(asked, what, within)
+        assert response is not None
+        return response
 
 
 def _address(text: str) -> wire.Address:

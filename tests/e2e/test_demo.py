@@ -14,7 +14,7 @@ from tests.e2e.processes import ROOT, Child, clean_environment, until
 from tests.e2e.running import COMMAND
 
 PROMPT = "   $ "
-LAST_LINE = "What happens is told here:"
+LAST_LINE = "What happens is reported here:"
 
 
 @dataclass(slots=True)
@@ -75,10 +75,10 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     seen = shell(look)
     assert "Server: SampleShop" in seen
     assert "Content-Security-Policy" not in seen
-    assert "Server: SampleShop" in demo.said(), "the tour shows the same answer"
-    told = json.loads(shell(tell))
-    assert told["event"] == "header.would_change"
-    assert {change["mode"] for change in told["changes"]} == {"report-only"}
+    assert "Server: SampleShop" in demo.said(), "the tour shows the same response"
+    data = json.loads(shell(tell))
+    assert data["event"] == "header.would_change"
+    assert {change["mode"] for change in data["changes"]} == {"report-only"}
     assert re.search(
         r'^sidecar_violations_total\{.*mode="report-only".*\} [1-9]', shell(count), re.MULTILINE
     )
@@ -92,10 +92,10 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     command, _, others = look_again.partition("#")
     address = command.split()[-1]
     for path in ("/", *re.findall(r"(?<=\s)/\w[\w/]*", others)):
-        answer = shell(command.replace(address, address.removesuffix("/") + path))
-        assert "SampleShop" not in answer
-        assert "aiohttp" not in answer.partition("\r\n\r\n")[0]
-        assert "X-Content-Type-Options: nosniff" in answer
+        response = shell(command.replace(address, address.removesuffix("/") + path))
+        assert "SampleShop" not in response
+        assert "aiohttp" not in response.partition("\r\n\r\n")[0]
+        assert "X-Content-Type-Options: nosniff" in response
     assert len(re.findall(r"(?<=\s)/\w[\w/]*", others)) == 4
 
     shell(back)

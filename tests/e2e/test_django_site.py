@@ -43,17 +43,17 @@ class Browser:
         self._host = f"{site[0]}:{site[1]}"
         self._cookies: dict[str, str] = {}
 
-    def get(self, path: str) -> wire.Answer:
+    def get(self, path: str) -> wire.Response:
         """Open a page."""
         return self._ask("GET", path, None)
 
-    def submit(self, path: str, page: wire.Answer, **fields: str) -> wire.Answer:
+    def submit(self, path: str, page: wire.Response, **fields: str) -> wire.Response:
         """Send the page's form."""
         token = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', page.body)
         hidden = {"csrfmiddlewaretoken": token[1].decode()} if token else {}
         return self._ask("POST", path, urlencode(hidden | fields).encode())
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> wire.Answer:
+    def _ask(self, method: str, path: str, body: bytes | None) -> wire.Response:
         headers = [
             ("Host", self._host),
             ("Cookie", "; ".join(f"{name}={value}" for name, value in self._cookies.items())),
@@ -63,11 +63,11 @@ class Browser:
                 ("Content-Type", "application/x-www-form-urlencoded"),
                 ("Origin", f"http://{self._host}"),
             ]
-        answer = wire.ask(self._site, wire.request(method, path, headers, body))
-        for line in answer.values("Set-Cookie"):
+        response = wire.ask(self._site, wire.request(method, path, headers, body))
+        for line in response.values("Set-Cookie"):
             name, _, rest = line.partition("=")
             self._cookies[name] = rest.partition(";")[0]
-        return answer
+        return response
 
 
 def test_log_in_with_csrf_and_session(site: wire.Address) -> None:
@@ -84,7 +84,9 @@ def test_form_without_its_token_is_refused(site: wire.Address) -> None:
     browser = Browser(site)
     browser.get("/login")
     assert (
-        browser.submit("/login", wire.Answer(200, (), b""), username=USER, password=PASSWORD).status
+        browser.submit(
+            "/login", wire.Response(200, (), b""), username=USER, password=PASSWORD
+        ).status
         == 403
     )
 

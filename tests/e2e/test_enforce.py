@@ -24,9 +24,9 @@ BROKEN = {
 }
 
 
-def marked(answer: wire.Answer) -> bool:
-    """True when the policy was enforced on this answer."""
-    return bool(answer.values("X-Policy-Mark"))
+def marked(response: wire.Response) -> bool:
+    """True when the policy was enforced on this response."""
+    return bool(response.values("X-Policy-Mark"))
 
 
 def enforce(sidecar: Sidecar) -> None:
@@ -51,17 +51,18 @@ def test_one_word_enforces_and_rollback_restores(service: Service, front_of: Fro
     direct = {target: wire.get(service.address, target) for target in STATUSES}
     enforce(sidecar)
     for target, status in STATUSES.items():
-        answer = sidecar.get(target)
-        assert answer.status == status
-        assert answer.body == direct[target].body
-        assert answer.values("Server") == []
-        assert answer.value("X-Content-Type-Options") == "nosniff"
-        assert answer.value("X-Policy-Mark") == "one"
+        response = sidecar.get(target)
+        assert response.status == status
+        assert response.body == direct[target].body
+        assert response.values("Server") == []
+        assert response.value("X-Content-Type-Options") == "nosniff"
+        assert response.value("X-Policy-Mark") == "one"
         assert (
-            answer.value("Content-Security-Policy") == "default-src 'self'; frame-ancestors 'none'"
+            response.value("Content-Security-Policy")
+            == "default-src 'self'; frame-ancestors 'none'"
         )
         kept = [line for line in direct[target].stable if not line.lower().startswith(b"server:")]
-        assert [line for line in answer.stable if line in kept] == kept
+        assert [line for line in response.stable if line in kept] == kept
     assert sidecar.event("header.changed", since, url_path="/broken")["changes"]
     assert sidecar.metric("sidecar_header_changes_total", rule="mark", action="set") >= len(
         STATUSES
@@ -122,30 +123,33 @@ def test_unpin_takes_the_file_back(front: Sidecar) -> None:
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_file_changes_nothing(front: Sidecar, case: str) -> None:
-    """A file that cannot be put in force leaves the answers alone and is told in event, metric and status, until it is mended."""
+    """A file that cannot be put in force leaves the responses alone and is reported in event, metric and status, until it is repaired."""
     old, new, words = BROKEN[case]
     front.put(ENFORCED)
     before, since = front.get("/").stable, len(front.events())
     rejected = front.metric("sidecar_config_reloads_total", result="rejected")
     front.save(old, new)
-    told = front.event("policy.rejected", since, within=3.0)
-    assert words in str(told["problems"])
-    assert f"{front.policy}:" in told["problems"][0]
+    data = front.event("policy.rejected", since, within=3.0)
+    assert words in str(data["problems"])
+    assert f"{front.policy}:" in data["problems"][0]
     assert front.metric("sidecar_config_last_reload_successful") == 0
     assert front.metric("sidecar_config_reloads_total", result="rejected") == rejected + 1
-    assert front.status()["problems"] == told["problems"]
+    assert front.status()["problems"] == data["problems"]
     assert front.get("/").stable == before
     assert front.ready()[0] == 200
-    front.write(ENFORCED.replace("value: one", "value: mended"))
+    front.write(ENFORCED.replace("value: one", "value: repaired"))
     front.awaits(
-        lambda answer: answer.value("X-Policy-Mark") == "mended", "/", "the mended file", within=2.0
+        lambda response: response.value("X-Policy-Mark") == "repaired",
+        "/",
+        "the repaired file",
+        within=2.0,
     )
     assert front.metric("sidecar_config_last_reload_successful") == 1
     assert front.status()["problems"] == []
 
 
 def test_vanished_file_changes_nothing(front: Sidecar) -> None:
-    """A policy file that is deleted, then comes back, is told once and changes nothing in between."""
+    """A policy file that is deleted, then comes back, is reported once and changes nothing in between."""
     front.put(ENFORCED)
     since = len(front.events())
     front.policy.unlink()
@@ -153,12 +157,12 @@ def test_vanished_file_changes_nothing(front: Sidecar) -> None:
     assert marked(front.get("/"))
     front.write(ENFORCED.replace("value: one", "value: back"))
     front.awaits(
-        lambda answer: answer.value("X-Policy-Mark") == "back",
+        lambda response: response.value("X-Policy-Mark") == "back",
         "/",
         "the file that came back",
         within=2.0,
     )
-    assert len(front.told("policy.rejected", since)) == 1
+    assert len(front.reported("policy.rejected", since)) == 1
 
 
 def test_mounted_folder_swap_is_seen(shop: Service, start: Start, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ _gates = count()
 
 
 def held(sidecar: Sidecar) -> tuple[wire.Line, str]:
-    """A request in flight: the service holds its answer at a gate."""
+    """A request in flight: the service holds its response at a gate."""
     gate = f"life-{next(_gates)}"
     line = wire.Line(sidecar.listen)
     line.send(wire.request("GET", f"/held/{gate}"))
@@ -42,8 +42,8 @@ def test_term_lets_requests_finish(
         sidecar.signal(number)
         sidecar.event("service.draining", in_flight=1)
         service.open_gate(gate)
-        answer = line.answer()
-        assert (answer.status, answer.value("X-Policy-Mark")) == (200, "one")
+        response = line.response()
+        assert (response.status, response.value("X-Policy-Mark")) == (200, "one")
         assert line.rest() == b""
     assert sidecar.child.wait() == 0
     assert sidecar.events()[-1]["event"] == "service.stopped"
@@ -82,15 +82,15 @@ def test_drain_delay_fails_readiness_first(start: Start, shop: Service) -> None:
     sidecar.event("service.draining")
     status, text = sidecar.ready()
     assert (status, "draining" in text) == (503, True)
-    answer = sidecar.get("/")
-    assert (answer.status, answer.value("Connection")) == (200, "close")
+    response = sidecar.get("/")
+    assert (response.status, response.value("Connection")) == (200, "close")
     assert wire.get(sidecar.health, "/livez").status == 200
     sidecar.signal(signal.SIGTERM)
     assert sidecar.child.wait(5) == 0
 
 
 def test_no_request_is_lost_while_it_stops(start: Start, shop: Service) -> None:
-    """Clients that keep asking while TERM comes get whole answers, or no connection; never a cut one."""
+    """Clients that keep asking while TERM comes get whole responses, or no connection; never a cut one."""
     sidecar = start(ENFORCED, shop.url, timeouts={"drain_delay": "300ms"})
     cut: list[str] = []
     served = [0]
@@ -109,7 +109,7 @@ def test_no_request_is_lost_while_it_stops(start: Start, shop: Service) -> None:
                 if not line.begins():
                     continue  # left in the system's queue when the listener closed
                 try:
-                    assert len(line.answer().body) == len(samples.FILE)
+                    assert len(line.response().body) == len(samples.FILE)
                 except (ConnectionError, AssertionError) as error:
                     cut.append(repr(error))
                 served[0] += 1
@@ -143,8 +143,8 @@ def test_usr1_tells_the_state(front: Sidecar, shop: Service) -> None:
     """USR1 writes the state as one event and changes nothing."""
     since, before = len(front.events()), front.status()
     front.signal(signal.SIGUSR1)
-    told = front.event("service.state", since)
-    assert (told["revision"], told["mode"], told["upstream"], told["draining"]) == (
+    data = front.event("service.state", since)
+    assert (data["revision"], data["mode"], data["upstream"], data["draining"]) == (
         before["revision"],
         "report-only",
         shop.url,

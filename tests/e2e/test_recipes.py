@@ -78,7 +78,7 @@ def test_blocks_share_one_shell_and_folder(outcome: recipes.Outcome) -> None:
 
 
 def test_first_failure_ends_it_and_is_named(outcome: recipes.Outcome) -> None:
-    """The first command that fails ends the run, and its block's line is told."""
+    """The first command that fails ends the run, and its block's line is reported."""
     assert outcome.line == 31
     assert "never" not in outcome.output
 

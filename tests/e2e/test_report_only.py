@@ -1,4 +1,4 @@
-"""Report-only: the client gets what the service sent, the service gets what the client sent, and it is told."""
+"""Report-only: the client gets what the service sent, the service gets what the client sent, and it is reported."""
 
 import hashlib
 from collections.abc import Callable
@@ -31,10 +31,10 @@ RAW = "/a%2Fb//../%41?x=%20"
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_answers_are_the_services_own(
+def test_responses_are_the_services_own(
     service: Service, front_of: FrontOf, method: str, target: str
 ) -> None:
-    """In report-only every header line, in order and case, and every octet of the body is the service's own."""
+    """In report-only every header line, in order and case, and every byte of the body is the service's own."""
     asked = wire.request(method, target)
     direct = wire.ask(service.address, asked)
     through = wire.ask(front_of(service.name).listen, asked)
@@ -51,8 +51,8 @@ def test_not_modified_is_the_services_own(service: Service, front_of: FrontOf) -
     assert through.stable == direct.stable
 
 
-def test_many_answers_on_one_connection(service: Service, front_of: FrontOf) -> None:
-    """A kept connection gives every answer in turn, whatever the framing of the one before it."""
+def test_many_responses_on_one_connection(service: Service, front_of: FrontOf) -> None:
+    """A kept connection gives every response in turn, whatever the framing of the one before it."""
     with wire.Line(front_of(service.name).listen) as line:
         for target in (*TARGETS, *reversed(TARGETS)):
             asked = wire.request("GET", target)
@@ -60,9 +60,9 @@ def test_many_answers_on_one_connection(service: Service, front_of: FrontOf) -> 
 
 
 def test_raw_target_reaches_the_service(service: Service, front_of: FrontOf) -> None:
-    """Encoded slashes, double slashes, dot segments and the query reach the service octet by octet."""
-    told = front_of(service.name).get(RAW, ("X-Echo", "1")).json()
-    assert told["target"] == RAW
+    """Encoded slashes, double slashes, dot segments and the query reach the service byte by bytes."""
+    data = front_of(service.name).get(RAW, ("X-Echo", "1")).json()
+    assert data["target"] == RAW
 
 
 def test_headers_and_body_reach_the_service(service: Service, front_of: FrontOf) -> None:
@@ -75,9 +75,9 @@ def test_headers_and_body_reach_the_service(service: Service, front_of: FrontOf)
         ("Accept-Encoding", "br"),
         ("X-Echo", "1"),
     ]
-    told = wire.ask(front_of(service.name).listen, wire.request("POST", "/any", sent, body)).json()
-    assert told["sha256"] == hashlib.sha256(body).hexdigest()
-    got = {name: value for name, value in told["headers"] if name != "content-length"}
+    data = wire.ask(front_of(service.name).listen, wire.request("POST", "/any", sent, body)).json()
+    assert data["sha256"] == hashlib.sha256(body).hexdigest()
+    got = {name: value for name, value in data["headers"] if name != "content-length"}
     assert got.items() >= {name.lower(): value for name, value in sent}.items()
     assert got.keys() - {name.lower() for name, _ in sent} <= {
         "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded", "x-request-id", "via"
@@ -111,8 +111,8 @@ def test_chunked_upload_reaches_the_service(service: Service, front_of: FrontOf)
     pieces = [b"x" * 70_000, b"y", b"z" * 9_000]
     body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
     asked = wire.request("POST", "/any", [("Transfer-Encoding", "chunked"), ("X-Echo", "1")], body)
-    told = wire.ask(front_of(service.name).listen, asked).json()
-    assert (told["length"], told["sha256"]) == (
+    data = wire.ask(front_of(service.name).listen, asked).json()
+    assert (data["length"], data["sha256"]) == (
         79_001,
         hashlib.sha256(b"".join(pieces)).hexdigest(),
     )
@@ -132,8 +132,8 @@ def test_form_upload_reaches_the_service(
     asked = wire.request(
         "POST", "/upload", [("Content-Type", "multipart/form-data; boundary=edge")], body
     )
-    told = wire.ask(front_of(services(name).name).listen, asked).json()
-    assert (told["target"], told["sha256"]) == ("stock.bin", hashlib.sha256(file).hexdigest())
+    data = wire.ask(front_of(services(name).name).listen, asked).json()
+    assert (data["target"], data["sha256"]) == ("stock.bin", hashlib.sha256(file).hexdigest())
 
 
 def changes_made(sidecar: Sidecar) -> list[str]:
@@ -151,13 +151,13 @@ def test_what_would_change_is_told_and_counted(service: Service, front_of: Front
     counted = sidecar.metric("sidecar_violations_total", rule="csp", mode="report-only")
     made, since = changes_made(sidecar), len(sidecar.events())
     sidecar.get("/?page=7")
-    told = sidecar.event("header.would_change", since, url_path="/")
-    changes = {change["rule"]: change for change in told["changes"]}
+    data = sidecar.event("header.would_change", since, url_path="/")
+    changes = {change["rule"]: change for change in data["changes"]}
     assert changes["csp"]["kind"] == "missing"
     assert changes["no-server"]["kind"] == "forbidden"
     assert changes["no-server"]["before"] == [wire.get(service.address, "/").value("Server")]
-    assert {change["mode"] for change in told["changes"]} == {"report-only"}
-    assert (told["route"], told["http.response.status_code"], told["revision"]) == (
+    assert {change["mode"] for change in data["changes"]} == {"report-only"}
+    assert (data["route"], data["http.response.status_code"], data["revision"]) == (
         "default",
         200,
         sidecar.status()["revision"],

@@ -26,7 +26,7 @@ def refused(sidecar: Sidecar, env: dict[str, str] | None = None) -> str:
     said = child.stderr.read_text()
     assert "Traceback" not in said
     assert not [
-        told for told in sidecar.events() if told["event"] in ("process.crashed", "service.started")
+        data for data in sidecar.events() if data["event"] in ("process.crashed", "service.started")
     ]
     return said
 
@@ -40,13 +40,16 @@ def test_bad_file_at_start_means_last_good(shop: Service, start: Start) -> None:
     sidecar.start()
     assert sidecar.status()["revision"] == revision
     assert sidecar.get("/").value("X-Policy-Mark") == "one"
-    assert "enfroce" in str(sidecar.told("policy.rejected")[0]["problems"])
+    assert "enfroce" in str(sidecar.reported("policy.rejected")[0]["problems"])
     assert sidecar.metric("sidecar_config_last_reload_successful") == 0
-    sidecar.write(ENFORCED.replace("value: one", "value: mended"))
+    sidecar.write(ENFORCED.replace("value: one", "value: repaired"))
     sidecar.awaits(
-        lambda answer: answer.value("X-Policy-Mark") == "mended", "/", "the mended file", within=2.0
+        lambda response: response.value("X-Policy-Mark") == "repaired",
+        "/",
+        "the repaired file",
+        within=2.0,
     )
-    assert len(sidecar.told("policy.rejected")) == 1
+    assert len(sidecar.reported("policy.rejected")) == 1
 
 
 def test_bad_file_and_nothing_kept_is_refused(shop: Service, tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_state_folder_that_cannot_be_used_is_refused_in_words(
 
 
 def test_misspelt_settings_are_refused_in_words(tmp_path: Path, shop: Service) -> None:
-    """A misspelt setting is refused with place and cure, from the file and from the environment, all at once."""
+    """A misspelt setting is refused with place and fix, from the file and from the environment, all at once."""
     sidecar = Sidecar(tmp_path, POLICY, shop.url, settings={"timeouts": {"headr": "5s"}})
     said = refused(sidecar, {"SIDECAR_LIMITS__BDY": "1KiB"})
     assert "unknown key 'headr'; did you mean 'header'?" in said
@@ -87,8 +90,8 @@ def test_process_ceiling(tmp_path: Path, shop: Service) -> None:
     """`run --mode report-only` holds an enforcing file down, and no order lifts it."""
     sidecar = Sidecar(tmp_path, ENFORCED, shop.url, flags=("--mode", "report-only")).start()
     try:
-        told = json.loads(sidecar.verb("mode", "enforce", "--json").stdout)
-        assert told["mode"] == "report-only"
+        data = json.loads(sidecar.verb("mode", "enforce", "--json").stdout)
+        assert data["mode"] == "report-only"
         assert sidecar.get("/").stable == wire.get(shop.address, "/").stable
     finally:
         assert sidecar.stop() == 0

@@ -1,4 +1,4 @@
-"""A thousand reloads under load: no failed request, no answer that mixes two policies, flat memory."""
+"""A thousand reloads under load: no failed request, no response that mixes two policies, flat memory."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ PAUSE = 0.002
 
 
 def policy(name: str) -> str:
-    """A policy whose two marks must agree in every answer."""
+    """A policy whose two marks must agree in every response."""
     return f"""\
 version: 1
 name: storm
@@ -51,16 +51,16 @@ class Load:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a failed request
             self.faults.append(repr(error))
 
-    def _judge(self, answer: wire.Answer) -> None:
+    def _judge(self, response: wire.Response) -> None:
         marks = {
-            answer.value("X-First"),
-            answer.value("X-Last"),
-            (answer.value("Content-Security-Policy") or "")[-1:],
+            response.value("X-First"),
+            response.value("X-Last"),
+            (response.value("Content-Security-Policy") or "")[-1:],
         }
-        if answer.status == 200 and len(marks) == 1 and not answer.values("Server"):
+        if response.status == 200 and len(marks) == 1 and not response.values("Server"):
             self.seen[str(marks.pop())] += 1
         else:
-            self.faults.append(repr(answer))
+            self.faults.append(repr(response))
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def load(address: wire.Address) -> Iterator[Load]:
 
 
 def test_a_thousand_reloads_under_load(start: Start, shop: Service) -> None:
-    """Over 1,000 reloads under load every answer is whole and wholly of one policy, and memory stays flat."""
+    """Over 1,000 reloads under load every response is whole and wholly of one policy, and memory stays flat."""
     sidecar = start(policy("b"), shop.url)
     texts = [policy("a"), policy("b")]
     host, port = sidecar.admin.removeprefix("http://").split(":")
@@ -94,9 +94,9 @@ def test_a_thousand_reloads_under_load(start: Start, shop: Service) -> None:
     with load(sidecar.listen) as clients, wire.Line((host, int(port))) as admin:
         for turn in range(RELOADS):
             sidecar.write(texts[turn % 2])
-            told = json.loads(admin.exchange(asked).body)
-            assert told["result"] in ("activated", "unchanged"), told
-            revisions.add(told["revision"])
+            data = json.loads(admin.exchange(asked).body)
+            assert data["result"] in ("activated", "unchanged"), data
+            revisions.add(data["revision"])
             if turn == SETTLED:
                 settled = sidecar.resident()
         grown = sidecar.resident() - settled

@@ -54,10 +54,10 @@ def test_events_pass_at_once_and_survive_a_reload(service: Service, front_of: Fr
 
 
 def test_upload_is_not_held_back(front: Sidecar) -> None:
-    """The service receives a body while the client is still sending it: its answer to half an upload arrives."""
+    """The service receives a body while the client is still sending it: its response to half an upload arrives."""
     with wire.Line(front.listen) as line:
         line.send(HALF)
-        assert line.answer().status == 404
+        assert line.response().status == 404
 
 
 def test_half_an_upload_leaves_nothing_behind(front: Sidecar) -> None:
@@ -65,7 +65,7 @@ def test_half_an_upload_leaves_nothing_behind(front: Sidecar) -> None:
     for _ in range(60):
         with wire.Line(front.listen) as line:
             line.send(HALF)
-            line.answer()
+            line.response()
         with wire.Line(front.listen) as line:
             line.send(HANDSHAKE)
             assert line.head()[0].split()[1] == b"101"
@@ -94,8 +94,8 @@ def test_websocket_survives_reloads(front: Sidecar) -> None:
 
 
 @pytest.mark.parametrize("policy", [POLICY, ENFORCED], ids=["report-only", "enforce"])
-def test_refused_websocket_is_the_services_answer(front: Sidecar, policy: str) -> None:
-    """A handshake that the service refuses comes back as its answer, under the policy."""
+def test_refused_websocket_is_the_services_response(front: Sidecar, policy: str) -> None:
+    """A handshake that the service refuses comes back as its response, under the policy."""
     front.put(policy)
     with pytest.raises(InvalidStatus) as refused, socket(front, "/no-such-socket"):
         pass

@@ -1,4 +1,4 @@
-"""Stdout is JSON lines whatever speaks, secrets stay out of all that is told, and the event cap holds."""
+"""Stdout is JSON lines whatever speaks, secrets stay out of all that is reported, and the event cap holds."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def test_every_line_is_json_whoever_speaks(tmp_path: Path, shop: Service) -> Non
 
 
 PIPE = 1 << 17
-"""Twice what a pipe holds; an event has more than 500 octets."""
+"""Twice what a pipe holds; an event has more than 500 bytes."""
 
 SECRET = secrets.token_hex(12)
 LEAKY = f"""\
@@ -114,7 +114,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def leaky() -> Iterator[Canned]:
-    """A service whose answers hold secrets."""
+    """A service whose responses hold secrets."""
     with Canned(LEAKY) as made:
         yield made
 
@@ -125,10 +125,10 @@ def prying(begin: Start, leaky: Canned) -> Sidecar:
     return begin(PRYING, leaky.url, log={"level": "debug"})
 
 
-def fresh(octets: bytes) -> tuple[bytes, str]:
-    """The same octets with a secret that was never sent before."""
+def fresh(raw: bytes) -> tuple[bytes, str]:
+    """The same bytes with a secret that was never sent before."""
     secret = secrets.token_hex(12)
-    return octets.replace(SECRET.encode(), secret.encode()), secret
+    return raw.replace(SECRET.encode(), secret.encode()), secret
 
 
 def told_anywhere(sidecar: Sidecar) -> str:
@@ -136,7 +136,7 @@ def told_anywhere(sidecar: Sidecar) -> str:
     kept = [
         path.read_text("utf-8", "replace") for path in sidecar.state.rglob("*") if path.is_file()
     ]
-    answers = [
+    responses = [
         sidecar.ask(path).body.decode()
         for path in ("/", "/api/status", "/api/revisions", "/api/evidence")
     ]
@@ -146,34 +146,34 @@ def told_anywhere(sidecar: Sidecar) -> str:
             sidecar.child.stderr.read_text(),
             sidecar.metrics(),
             *kept,
-            *answers,
+            *responses,
         ]
     )
 
 
 @pytest.mark.parametrize("case", ASKED)
 def test_secrets_of_a_request_are_never_told(prying: Sidecar, case: str) -> None:
-    """Cookies, credentials, query strings and the octets of refused requests stand in no event, metric, status, file or own answer."""
+    """Cookies, credentials, query strings and the bytes of refused requests stand in no event, metric, status, file or own response."""
     since = len(prying.events())
     asked, secret = fresh(ASKED[case])
     with wire.Line(prying.listen) as line:
         line.send(asked)
-        answer = line.answer()
+        response = line.response()
     until(lambda: prying.events()[since:], "the event of this request")
     assert secret not in told_anywhere(prying)
-    assert secret.encode() not in b"\n".join((*answer.lines, answer.body))
+    assert secret.encode() not in b"\n".join((*response.lines, response.body))
 
 
-def test_secrets_of_an_answer_are_never_told(
+def test_secrets_of_an_response_are_never_told(
     prying: Sidecar, leaky: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What rules find in cookies, redirects, nonces and unknown headers is told without the value."""
+    """What rules find in cookies, redirects, nonces and unknown headers is reported without the value."""
     since = len(prying.events())
-    octets, secret = fresh(LEAKY)
-    monkeypatch.setattr(leaky, "answer", octets)
-    assert secret in str(prying.get("/answer"))
-    told = prying.event("header.changed", since, url_path="/answer")
-    changes = {change["rule"]: change for change in told["changes"]}
+    raw, secret = fresh(LEAKY)
+    monkeypatch.setattr(leaky, "response", raw)
+    assert secret in str(prying.get("/response"))
+    data = prying.event("header.changed", since, url_path="/response")
+    changes = {change["rule"]: change for change in data["changes"]}
     assert {"no-cookies", "no-location", "csp", "no-key"} <= changes.keys()
     assert changes["no-cookies"]["before"] == ["sessionid=...; Path=/; HttpOnly", "token=..."]
     assert changes["csp"]["before"] == ["script-src 'nonce-...'"]
@@ -206,14 +206,14 @@ def test_event_cap_holds_and_counts(start: Start, shop: Service) -> None:
             lambda: sidecar.metric("sidecar_events_suppressed_total"), "suppressed events counted"
         )
     )
-    told = len(sidecar.told("header.would_change"))
-    assert told + suppressed == 30
+    data = len(sidecar.reported("header.would_change"))
+    assert data + suppressed == 30
     assert sidecar.event("events.suppressed")["level"] == "warning"
     assert sidecar.metric("sidecar_violations_total", rule="csp") == 30
 
 
 def test_blocked_reader_does_not_stop_the_service(tmp_path: Path, shop: Service) -> None:
-    """When nobody reads stdout, answers and metrics go on, and the process still ends when told."""
+    """When nobody reads stdout, responses and metrics go on, and the process still ends when told."""
     sidecar = Sidecar(tmp_path, POLICY, shop.url, settings={"log": {"events_per_second": 100_000}})
     read, written = os.pipe()
     with os.fdopen(read) as lines:
@@ -221,7 +221,7 @@ def test_blocked_reader_does_not_stop_the_service(tmp_path: Path, shop: Service)
         os.close(written)
         try:
             sidecar.serves(
-                next(told for told in map(json.loads, lines) if told["event"] == "service.started")
+                next(data for data in map(json.loads, lines) if data["event"] == "service.started")
             )
             with wire.Line(sidecar.listen) as line:
                 for _ in range(PIPE // 500):

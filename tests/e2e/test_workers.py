@@ -64,7 +64,7 @@ def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> 
         == violations + ASKED
     )
     until(
-        lambda: len(several.told("header.would_change", since)) == ASKED,
+        lambda: len(several.reported("header.would_change", since)) == ASKED,
         "every worker's events on the one stdout",
     )
     several.put(ENFORCED)
@@ -77,7 +77,7 @@ def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> 
 
 
 def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> None:
-    """A worker that is killed is told, replaced, and serves the revision that is in force; no count is lost."""
+    """A worker that is killed is reported, replaced, and serves the revision that is in force; no count is lost."""
     several.put(ENFORCED)
     assert marks(several) == {"one"}
     counted = several.metric("sidecar_responses_total", origin="upstream")
@@ -100,6 +100,6 @@ def test_term_drains_all(start: Start, shop: Service) -> None:
         several.signal(signal.SIGTERM)
         several.event("service.draining")
         shop.open_gate("workers")
-        assert line.answer().status == 200
+        assert line.response().status == 200
     assert several.child.wait() == 0
     until(lambda: not any(map(runs, workers)), "the workers are gone", within=5.0)

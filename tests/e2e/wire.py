@@ -1,4 +1,4 @@
-"""Raw HTTP/1.1 over sockets: header lines as they stand on the wire, bodies as octets.
+"""Raw HTTP/1.1 over sockets: header lines as they stand on the wire, bodies as bytes.
 
 Must not know the sidecar or the services: the same client asks both. Blocking, with one deadline for
 every read, so that nothing hangs.
@@ -14,12 +14,12 @@ from typing import Any, Self
 Address = tuple[str, int]
 DEADLINE = 20.0
 UNSTABLE = (b"date", b"connection", b"keep-alive")
-"""Header lines that may differ between two answers: the clock's, and each hop's own."""
+"""Header lines that may differ between two responses: the clock's, and each hop's own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. `lines` are its head's lines in order, the status line first; `body` is unchunked."""
+class Response:
+    """One response. `lines` are its head's lines in order, the status line first; `body` is unchunked."""
 
     status: int
     lines: tuple[bytes, ...]
@@ -27,7 +27,7 @@ class Answer:
 
     @property
     def stable(self) -> tuple[bytes, ...]:
-        """The head without the lines that no two answers share."""
+        """The head without the lines that no two responses share."""
         return tuple(line for line in self.lines if line.partition(b":")[0].lower() not in UNSTABLE)
 
     def values(self, name: str) -> list[str]:
@@ -53,7 +53,7 @@ class Answer:
 def request(
     method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
 ) -> bytes:
-    """A request's octets. A Host is added when none is given, Content-Length when there is a body."""
+    """A request's bytes. A Host is added when none is given, Content-Length when there is a body."""
     fields = list(headers)
     if not any(name.lower() == "host" for name, _ in fields):
         fields.insert(0, ("Host", "shop.example"))
@@ -64,7 +64,7 @@ def request(
 
 
 class Line:
-    """One connection; answers are read in order."""
+    """One connection; responses are read in order."""
 
     def __init__(self, address: Address) -> None:
         self.socket = socket.create_connection(address, timeout=DEADLINE)
@@ -81,19 +81,19 @@ class Line:
         """Write all of it."""
         self.socket.sendall(data)
 
-    def exchange(self, data: bytes) -> Answer:
-        """Send one request, read its answer."""
+    def exchange(self, data: bytes) -> Response:
+        """Send one request, read its response."""
         self.send(data)
-        return self.answer(head_only=data.startswith(b"HEAD "))
+        return self.response(head_only=data.startswith(b"HEAD "))
 
-    def answer(self, *, head_only: bool = False) -> Answer:
-        """Read one answer, interim ones passed over."""
+    def response(self, *, head_only: bool = False) -> Response:
+        """Read one response, interim ones passed over."""
         lines = self.head()
         while lines[0].split()[1].startswith(b"1") and lines[0].split()[1] != b"101":
             lines = self.head()
         status = int(lines[0].split()[1])
         bodiless = head_only or status in (101, 204, 304)
-        return Answer(status, lines, b"" if bodiless else self._body(lines))
+        return Response(status, lines, b"" if bodiless else self._body(lines))
 
     def head(self) -> tuple[bytes, ...]:
         """Read one head."""
@@ -112,14 +112,14 @@ class Line:
         return found + mark
 
     def exactly(self, size: int) -> bytes:
-        """Read this many octets."""
+        """Read this many bytes."""
         while len(self._held) < size:
             self._more()
         found, self._held = self._held[:size], self._held[size:]
         return found
 
     def begins(self) -> bool:
-        """Wait for the first octet; False = the connection ended without one."""
+        """Wait for the first byte; False = the connection ended without one."""
         try:
             self._more()
         except ConnectionError:
@@ -150,12 +150,12 @@ class Line:
         self._held += piece
 
 
-def ask(address: Address, data: bytes) -> Answer:
+def ask(address: Address, data: bytes) -> Response:
     """One request on a connection of its own."""
     with Line(address) as line:
         return line.exchange(data)
 
 
-def get(address: Address, target: str, *headers: tuple[str, str]) -> Answer:
+def get(address: Address, target: str, *headers: tuple[str, str]) -> Response:
     """GET on a connection of its own."""
     return ask(address, request("GET", target, headers))

@@ -38,5 +38,5 @@ def _rule(named: NamedRule) -> str:
 
 
 def _plain(model: object) -> str:
-    told = model.model_dump(exclude_none=True, by_alias=True)  # type: ignore[attr-defined]
-    return " ".join(f"{key}={value!r}" for key, value in told.items()) or "everything"
+    data = model.model_dump(exclude_none=True, by_alias=True)  # type: ignore[attr-defined]
+    return " ".join(f"{key}={value!r}" for key, value in data.items()) or "everything"

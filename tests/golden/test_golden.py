@@ -27,7 +27,7 @@ BEYOND_A_SCHEMA = {
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.stem)
 def test_each_policy_earns_the_words_beside_it(policy: Path):
-    """Place, wrong word and cure of every problem, in the order of the text; or the complete policy."""
+    """Place, wrong word and fix of every problem, in the order of the text; or the complete policy."""
     assert outcome(policy) == policy.with_suffix(".txt").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Small steps that the tests of importers share: import a text, ask the policy for an answer."""
+"""Small steps that the tests of importers share: import a text, ask the policy for a response."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def answered(
     scheme: str = "https",
     request: Fields | None = None,
 ) -> Fields:
-    """The header lines that leave for an answer of the service."""
+    """The header lines that leave for a response of the service."""
     plan = enforced(plan) if isinstance(plan, Imported) else plan
     facts = Facts("GET", host, path, scheme, raw(request or []), status, raw(list(fields)))
     return [

@@ -79,15 +79,15 @@ def test_content_type(kind: str, held: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "data"),
     [
         (
             "Header set X-A %t",
-            "1: Header set X-A %t: a value that httpd computes for each answer cannot be carried",
+            "1: Header set X-A %t: a value that httpd computes for each response cannot be carried",
         ),
         (
             "Header set X-A ${NOT_DEFINED}",
-            "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each answer cannot be carried",
+            "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each response cannot be carried",
         ),
         (
             "Header set X-A 1 env=bot",
@@ -133,7 +133,7 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
         (
             "<VirtualHost *:80>\nRedirect / https://a/\nHeader set X-A 1\n</VirtualHost>",
-            "1: this host answers by itself (Redirect); headers of such answers are not the service's",
+            "1: this host answers by itself (Redirect); headers of such responses are not the service's",
         ),
         (
             "Header always set X-A 1\nHeader always set X-A 2 env=HTTPS",
@@ -141,9 +141,9 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
     ],
 )
-def test_what_is_lost(text: str, told: str) -> None:
-    """What a policy cannot say is told with its line."""
-    assert told in lost(imported("apache", text))
+def test_what_is_lost(text: str, data: str) -> None:
+    """What a policy cannot say is reported with its line."""
+    assert data in lost(imported("apache", text))
 
 
 def test_cookie_edit() -> None:
@@ -178,11 +178,11 @@ def test_folders() -> None:
             """,
         )
     )
-    told = {
+    data = {
         path: sorted(name for name, _ in answered(plan, path))
         for path in ("/", "/admin", "/admin/x", "/adminx", "/docs/api/x", "/docs/x")
     }
-    assert told == {
+    assert data == {
         "/": ["X-All"],
         "/admin": ["X-Admin", "X-All"],
         "/admin/x": ["X-Admin", "X-All"],
@@ -193,7 +193,7 @@ def test_folders() -> None:
 
 
 def test_folder_without_root() -> None:
-    """Without DocumentRoot a folder is taken for the site, and that is told."""
+    """Without DocumentRoot a folder is taken for the site, and that is reported."""
     policy = imported("apache", "<Directory /var/www>\nHeader set X-A 1\n</Directory>")
     assert answered(policy, "/any") == [("X-A", "1")]
     assert differing(policy) == [
@@ -223,7 +223,7 @@ def test_sections_in_order() -> None:
 
 
 def test_hosts() -> None:
-    """The first host that a name fits answers, the very first for all others; the main server's statements count in each."""
+    """The first host that a name fits responses, the very first for all others; the main server's statements count in each."""
     plan = enforced(
         imported(
             "apache",
@@ -252,7 +252,7 @@ def test_hosts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "data"),
     [
         ("<Location /a>\nHeader set X 1", "1: the block of 'location' is never closed"),
         ("<Location /a>\n</Files>", "2: </files> ends <location> of line 1"),
@@ -260,11 +260,11 @@ def test_hosts() -> None:
         ('Header set X-A "1', "1: a quote in 'Header set X-A \"1' is never closed"),
     ],
 )
-def test_no_configuration(text: str, told: str) -> None:
+def test_no_configuration(text: str, data: str) -> None:
     """A text that cannot be read is refused with its line."""
     with pytest.raises(PolicyError) as refusal:
         imported("apache", text)
-    assert told in [f"{problem.line}: {problem.message}" for problem in refusal.value.problems]
+    assert data in [f"{problem.line}: {problem.message}" for problem in refusal.value.problems]
 
 
 def test_words() -> None:

@@ -41,7 +41,7 @@ def test_moments(body: str, service: Fields, expected: Fields) -> None:
 
 
 @pytest.mark.parametrize("block", ["handle", "handle_path", "route"])
-def test_first_proxy_answers(block: str) -> None:
+def test_first_proxy_responses(block: str) -> None:
     """A proxy inside a block ends the way: what stands behind the block counts for other paths only."""
     plan = enforced(
         imported(
@@ -53,7 +53,7 @@ def test_first_proxy_answers(block: str) -> None:
 
 
 def test_defaults_of_one_block() -> None:
-    """Several defaults in a block hang together in Caddy; here each counts alone, and that is told."""
+    """Several defaults in a block hang together in Caddy; here each counts alone, and that is reported."""
     policy = imported("caddy", "a.example {\n header {\n ?X-A 1\n ?X-B 2\n }\n}")
     assert answered(policy, "/", ("X-A", "0")) == [("X-A", "0"), ("X-B", "2")]
     assert differing(policy) == [
@@ -96,7 +96,7 @@ def test_matchers_that_become_conditions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "data"),
     [
         ("header X-A {host}", "2: X-A: the placeholder {host} cannot be carried"),
         ("header X-A {$ENV:x}", "2: X-A: the placeholder {$ENV:x} cannot be carried"),
@@ -104,7 +104,7 @@ def test_matchers_that_become_conditions() -> None:
         ("header -X-*", "2: -X-*: names with * cannot be carried"),
         (
             "header {\n X-A 1\n match status 404\n}",
-            "2: header with match: conditions on the answer are not carried, nor the headers",
+            "2: header with match: conditions on the response are not carried, nor the headers",
         ),
         (
             "@m method POST\nheader @m X-A 1",
@@ -128,11 +128,11 @@ def test_matchers_that_become_conditions() -> None:
         ),
         (
             "handle_errors {\n header X-A 1\n}",
-            "2: handle_errors: headers of Caddy's own error answers are not carried",
+            "2: handle_errors: headers of Caddy's own error responses are not carried",
         ),
         (
             "respond hello\nheader X-A 1",
-            "1: this site answers by itself (redir, respond); headers of such answers are not the service's",
+            "1: this site answers by itself (redir, respond); headers of such responses are not the service's",
         ),
         (
             "header Set-Cookie a=b\nheader >Set-Cookie c=d",
@@ -140,9 +140,9 @@ def test_matchers_that_become_conditions() -> None:
         ),
     ],
 )
-def test_what_is_lost(text: str, told: str) -> None:
-    """What a policy cannot say is told with its line."""
-    assert told in lost(imported("caddy", f"a.example {{\n{text}\n}}"))
+def test_what_is_lost(text: str, data: str) -> None:
+    """What a policy cannot say is reported with its line."""
+    assert data in lost(imported("caddy", f"a.example {{\n{text}\n}}"))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ HANDLES = st.lists(
 
 
 def caddy_handle(handles: list[str], path: str) -> int | None:
-    """Which handle answers, by Caddy's own order: longer paths first."""
+    """Which handle responses, by Caddy's own order: longer paths first."""
     ranked = sorted(range(len(handles)), key=lambda position: -len(handles[position].rstrip("*")))
     return next(
         (
@@ -236,10 +236,10 @@ def test_handle_law(handles: list[str], matched: list[str], paths: list[str]) ->
     body += [f"header {path} X-{position} 1" for position, path in enumerate(matched)]
     plan = enforced(imported("caddy", "\n".join(["a.example {", *body, "header X-Site 1", "}"])))
     for path in paths:
-        told = dict(answered(plan, path))
+        data = dict(answered(plan, path))
         found = caddy_handle(handles, path)
-        assert told.pop("X-H", None) == (None if found is None else str(found))
-        assert set(told) == {"X-Site"} | {
+        assert data.pop("X-H", None) == (None if found is None else str(found))
+        assert set(data) == {"X-Site"} | {
             f"X-{position}"
             for position, one in enumerate(matched)
             if (path.startswith(one[:-1]) if one.endswith("*") else path == one)

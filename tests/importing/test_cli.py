@@ -59,10 +59,10 @@ def test_output(config: Path, tmp_path: Path) -> None:
 
 def test_json(config: Path) -> None:
     """--json is one document with the format, the policy and the notes."""
-    told = json.loads(run(config, "--json").stdout)
-    assert told["from"] == "nginx"
-    assert load_policy(told["policy"].encode(), "p").mode == "report-only"
-    assert [(note["line"], note["severity"]) for note in told["notes"]] == [
+    data = json.loads(run(config, "--json").stdout)
+    assert data["from"] == "nginx"
+    assert load_policy(data["policy"].encode(), "p").mode == "report-only"
+    assert [(note["line"], note["severity"]) for note in data["notes"]] == [
         (1, "info"),
         (2, "warning"),
     ]
@@ -74,7 +74,7 @@ def test_stdin() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "text", "told"),
+    ("args", "text", "data"),
     [
         (("-",), "nothing of the kind", "name it with --from"),
         (("nowhere.conf",), None, "nowhere.conf: No such file"),
@@ -82,11 +82,11 @@ def test_stdin() -> None:
         ((), None, "Missing argument"),
     ],
 )
-def test_usage(args: tuple[str, ...], text: str | None, told: str) -> None:
+def test_usage(args: tuple[str, ...], text: str | None, data: str) -> None:
     """What is asked wrongly is exit code 2, with the word that is wrong."""
     result = run(*args, text=text)
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert data in result.stderr
 
 
 def test_not_text(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_helmet_texts(text: str, header: str, expected: str | None) -> None:
 
 
 def test_helmet_what_is_lost() -> None:
-    """What cannot be known without running the program is told with its line."""
+    """What cannot be known without running the program is reported with its line."""
     policy = imported(
         "helmet",
         "app.use(helmet({\n  hsts: { maxAge: age() },\n  nonsense: 1,\n  ...more,\n}));\napp.use(helmet(options));",
@@ -183,7 +183,7 @@ TALISMAN: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", TALISMAN, ids=range(len(TALISMAN)))
 def test_talisman_beside_the_library(options: dict[str, Any]) -> None:
-    """For each way to call Talisman the policy makes of the view's answer what the library makes of it."""
+    """For each way to call Talisman the policy makes of the view's response what the library makes of it."""
     flask = pytest.importorskip("flask")
     talisman = pytest.importorskip("flask_talisman")
 
@@ -241,7 +241,7 @@ def test_talisman_defaults_are_the_library_s() -> None:
 
 
 def test_talisman_what_is_lost() -> None:
-    """Nonces, views of their own and values that must be computed are told with their line."""
+    """Nonces, views of their own and values that must be computed are reported with their line."""
     text = """
         from flask_talisman import Talisman
         csp = {"script-src": ["'self'"]}
@@ -257,7 +257,7 @@ def test_talisman_what_is_lost() -> None:
         def embed(): ...
         """
     assert lost(imported("talisman", text)) == [
-        "6: content_security_policy with nonces: a nonce is other in every answer, so Content-Security-Policy is not carried",
+        "6: content_security_policy with nonces: a nonce is other in every response, so Content-Security-Policy is not carried",
         "8: referrer_policy: the value cannot be known without running the program",
         "9: colour is not an argument that Talisman's headers depend on",
         "12: @talisman(...) on one view is not carried",
@@ -323,7 +323,7 @@ def test_secure_presets_are_the_library_s() -> None:
 
 
 def test_secure_what_is_lost() -> None:
-    """Values that must be computed and presets that are not known are told."""
+    """Values that must be computed and presets that are not known are reported."""
     policy = imported(
         "secure",
         "import secure\nsecure.Secure(csp=make_csp(),\n  hsts=secure.StrictTransportSecurity().max_age(age))\nsecure.Secure.from_preset(mine)",
@@ -418,7 +418,7 @@ def test_django_middleware_and_cookies() -> None:
 
 
 def test_django_what_is_lost() -> None:
-    """Values that must be computed, nonces and excluded prefixes are told with their line."""
+    """Values that must be computed, nonces and excluded prefixes are reported with their line."""
     text = """
         SECURE_HSTS_SECONDS = int(os.environ["HSTS"])
         SECURE_CSP = {"script-src": [CSP.NONCE]}

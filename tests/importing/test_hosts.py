@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.importing.draft import Effect, Notes, Spot
+from sidecar.importing.draft import Effect, Notes, SourceLine
 from sidecar.importing.hosts import Site, by_host, sayable, without_twins
 from sidecar.importing.syntax import Directive
 
@@ -13,12 +13,12 @@ def site(
     line: int, *names: str, tls: bool | None = None, plain: bool = False, default: bool = False
 ) -> Site:
     return Site(
-        names, Directive("server", (), Spot("f", line), ()), tls, plain=plain, default=default
+        names, Directive("server", (), SourceLine("f", line), ()), tls, plain=plain, default=default
     )
 
 
-def told(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
-    return [(one.names, one.item.spot.line, one.scheme) for one in sites]
+def reported(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
+    return [(one.names, one.item.source_line.line, one.scheme) for one in sites]
 
 
 @pytest.mark.parametrize(
@@ -40,32 +40,32 @@ def test_without_twins(
 ) -> None:
     """Each name is left with one site: the one that does something, conditioned where the other speaks another scheme."""
     notes = Notes()
-    assert told(without_twins(sites, notes)) == expected
-    assert len(notes.told()) == lost
+    assert reported(without_twins(sites, notes)) == expected
+    assert len(notes.reported()) == lost
 
 
 def test_default_is_last() -> None:
     """The marked site, or the first, is for all other hosts and stands last without hosts."""
     sites = [site(1, "a"), site(2, "b", default=True)]
-    assert [(hosts, one.item.spot.line) for hosts, one in by_host(sites, in_order=True)] == [
+    assert [(hosts, one.item.source_line.line) for hosts, one in by_host(sites, in_order=True)] == [
         (("a",), 1),
         ((), 2),
     ]
-    assert [(hosts, one.item.spot.line) for hosts, one in by_host(sites[:1], in_order=True)] == [
-        ((), 1)
-    ]
+    assert [
+        (hosts, one.item.source_line.line) for hosts, one in by_host(sites[:1], in_order=True)
+    ] == [((), 1)]
 
 
 def test_sayable() -> None:
-    """Names with a leading dot are two patterns; what is no pattern is told."""
+    """Names with a leading dot are two patterns; what is no pattern is reported."""
     notes = Notes()
-    assert sayable(["a.b", ".c", "_", "", "~^x", "d.*"], Spot("f", 3), notes) == (
+    assert sayable(["a.b", ".c", "_", "", "~^x", "d.*"], SourceLine("f", 3), notes) == (
         "a.b",
         "c",
         "*.c",
         "d.*",
     )
-    assert [(note.line, note.message) for note in notes.told()] == [
+    assert [(note.line, note.message) for note in notes.reported()] == [
         (3, "host '~^x' cannot be said as a pattern")
     ]
 

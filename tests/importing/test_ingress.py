@@ -49,14 +49,14 @@ def test_ingress() -> None:
     policy = imported("ingress", f"{INGRESS}---{HEADERS}")
     plan = enforced(policy)
     at_path = [("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"), ("X-Server", "1")]
-    told = {
+    data = {
         path: answered(plan, path, ("X-Powered-By", "PHP"), host="a.example")
         for path in ("/app", "/app/x", "/apple", "/exact", "/exact/x")
     }
     # add_header in the location drops what the server adds; here the location has one, though it cannot be carried
-    assert sorted(told["/app"]) == sorted(set(at_path) - {("X-Server", "1")})
-    assert told["/app/x"] == told["/app"] == told["/exact"]
-    assert told["/apple"] == told["/exact/x"] == [("X-Powered-By", "PHP"), ("X-Server", "1")]
+    assert sorted(data["/app"]) == sorted(set(at_path) - {("X-Server", "1")})
+    assert data["/app/x"] == data["/app"] == data["/exact"]
+    assert data["/apple"] == data["/exact/x"] == [("X-Powered-By", "PHP"), ("X-Server", "1")]
     assert answered(plan, "/app", host="b.example") == []
     assert lost(policy) == [
         "9: add_header X-Var: the variable $host cannot be carried",
@@ -81,7 +81,7 @@ def test_controller() -> None:
 
 
 def test_what_is_missing() -> None:
-    """HSTS of a controller whose ConfigMap is not given, and a ConfigMap that is named only, are told."""
+    """HSTS of a controller whose ConfigMap is not given, and a ConfigMap that is named only, are reported."""
     policy = imported(
         "ingress",
         f"{INGRESS.replace('add_header X-Var $host;', '')}  tls: [{{hosts: [a.example]}}]\n",
@@ -94,7 +94,7 @@ def test_what_is_missing() -> None:
 
 
 def test_regular_expressions() -> None:
-    """With use-regex a path is an expression from its start, and what globs cannot say is told."""
+    """With use-regex a path is an expression from its start, and what globs cannot say is reported."""
     text = (
         INGRESS.replace("add_header X-Var $host;", "")
         .replace('enable-cors: "true"', 'use-regex: "true"')

@@ -374,12 +374,12 @@ def test_many_routes() -> None:
     )
     imported = loads("nginx", f"add_header X-A 0; add_header X-B 0; add_header X-C 0;\n{blocks}")
     assert imported is not None
-    told = [note.message for note in imported.notes if "left out" in note.message]
-    assert told == ["58 of 390 routes are left out: a policy holds 1000 rules over all routes"]
+    data = [note.message for note in imported.notes if "left out" in note.message]
+    assert data == ["58 of 390 routes are left out: a policy holds 1000 rules over all routes"]
 
 
 def test_many_overlaps() -> None:
-    """Sections that overlap in more ways than a policy could say are told, not multiplied."""
+    """Sections that overlap in more ways than a policy could say are reported, not multiplied."""
     sections = [
         f"<Location /{number}>\nHeader set X-L{number} 1\n</Location>\n<Files *.{number}>\nHeader set X-F{number} 1\n</Files>"
         for number in range(30)

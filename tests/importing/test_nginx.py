@@ -71,7 +71,7 @@ def test_once_only_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "data"),
     [
         ("add_header X-A $host;", "1: add_header X-A: the variable $host cannot be carried"),
         (
@@ -110,13 +110,13 @@ def test_once_only_header() -> None:
         ("server_name ~^www; add_header X-A 1;", "1: host '~^www' cannot be said as a pattern"),
         (
             "server { return 301 /; add_header X-A 1; }",
-            "1: this server answers by itself (return); headers of such answers are not the service's",
+            "1: this server answers by itself (return); headers of such responses are not the service's",
         ),
     ],
 )
-def test_what_is_lost(text: str, told: str) -> None:
-    """What a policy cannot say is told with its line."""
-    assert told in lost(imported("nginx", text))
+def test_what_is_lost(text: str, data: str) -> None:
+    """What a policy cannot say is reported with its line."""
+    assert data in lost(imported("nginx", text))
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_servers_by_name() -> None:
         "example.org",
         "a.example.org",
     ]
-    told = [dict(answered(plan, host=host)).get("X-S") for host in hosts]
-    assert told == ["first", "first", "wild", "longer", "exact", "exact", None, None]
+    data = [dict(answered(plan, host=host)).get("X-S") for host in hosts]
+    assert data == ["first", "first", "wild", "longer", "exact", "exact", None, None]
 
 
 def test_default_server_keeps_its_name() -> None:
@@ -210,7 +210,7 @@ def test_http_and_https_twins() -> None:
 
 
 def test_twins_that_both_speak() -> None:
-    """When both write headers the second is told, not guessed."""
+    """When both write headers the second is reported, not guessed."""
     policy = imported(
         "nginx",
         "server { listen 80; server_name a.b; add_header X-A 1; }\nserver { listen 443 ssl; server_name a.b; add_header X-A 2; }",
@@ -221,7 +221,7 @@ def test_twins_that_both_speak() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "data"),
     [
         ("server {\n add_header X 1\n}", "2: 'add_header' does not end with ';'"),
         ("server {\n", "1: the block of 'server' is never closed"),
@@ -232,11 +232,11 @@ def test_twins_that_both_speak() -> None:
         ("content_by_lua_block { if x then { }", "1: the block is never closed"),
     ],
 )
-def test_no_configuration(text: str, told: str) -> None:
+def test_no_configuration(text: str, data: str) -> None:
     """A text that cannot be read is refused with its line."""
     with pytest.raises(PolicyError) as refusal:
         imported("nginx", text)
-    assert told in [f"{problem.line}: {problem.message}" for problem in refusal.value.problems]
+    assert data in [f"{problem.line}: {problem.message}" for problem in refusal.value.problems]
 
 
 def test_circular_includes() -> None:

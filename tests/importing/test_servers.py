@@ -1,4 +1,4 @@
-"""The policy of a configuration does to an answer what the real server does with it: asked side by side."""
+"""The policy of a configuration does to a response what the real server does with it: asked side by side."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def standing(
 
 
 def test_effect_is_the_same(standing: Standing) -> None:
-    """For every host, path and answer the enforced policy sends the lines that the server sends, but for what the notes tell."""
+    """For every host, path and response the enforced policy sends the lines that the server sends, but for what the notes tell."""
     differences: list[str] = []
     asked = 0
     connection = http.client.HTTPConnection("127.0.0.1", standing.port, timeout=10)
@@ -198,7 +198,7 @@ def test_effect_is_the_same(standing: Standing) -> None:
             for name, (status, lines) in ANSWERS.items():
                 connection.request(
                     "GET",
-                    f"{path}?answer={urllib.parse.quote(name)}",
+                    f"{path}?response={urllib.parse.quote(name)}",
                     headers={"Host": host, "Origin": "https://b.example"},
                 )
                 response = connection.getresponse()
@@ -287,4 +287,4 @@ def test_notes_hide_no_more_than_they_name(standing: Standing) -> None:
         text = (CONFIGS / note.file).read_text().splitlines()
         assert 0 < note.line <= len(text), note
         assert text[note.line - 1].strip(), note
-        assert note.cure or note.severity == "info", note
+        assert note.fix or note.severity == "info", note

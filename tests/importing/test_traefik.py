@@ -72,9 +72,9 @@ http:
 
 
 def test_routers() -> None:
-    """The router of the highest priority answers, longer rules first; the outer middleware has the last word."""
+    """The router of the highest priority responses, longer rules first; the outer middleware has the last word."""
     plan = enforced(imported("traefik", FILE))
-    told = {
+    data = {
         (host, path): dict(answered(plan, path, host=host))
         for host in ("a.example", "b.example", "old.example")
         for path in ("/", "/api", "/rpc")
@@ -84,7 +84,7 @@ def test_routers() -> None:
         {"X-A": "inner", "X-C": "inner"},
         {"X-A": "outer", "X-B": "outer"},
     )
-    assert told == {
+    assert data == {
         ("a.example", "/"): whole,
         ("a.example", "/api"): inner,
         ("a.example", "/rpc"): inner,
@@ -175,7 +175,7 @@ def test_ingress_annotation() -> None:
 
 
 def test_toml() -> None:
-    """TOML says the same, and CORS is told with its line."""
+    """TOML says the same, and CORS is reported with its line."""
     policy = convert({"dynamic.toml": TOML}, "traefik")
     assert answered(policy, "/app") == [("X-Frame-Options", "DENY")]
     assert answered(policy, "/") == []
@@ -191,7 +191,7 @@ def test_entry_points() -> None:
 
 
 def test_middleware_alone() -> None:
-    """A middleware that no router names is taken for every request, and that is told."""
+    """A middleware that no router names is taken for every request, and that is reported."""
     policy = imported("traefik", "http: {middlewares: {m: {headers: {frameDeny: true}}}}")
     assert answered(policy, "/any", host="any") == [("X-Frame-Options", "DENY")]
     assert differing(policy) == [
@@ -230,7 +230,7 @@ def test_rules(rule: str, expected: list[object] | None) -> None:
 
 
 def test_rule_that_is_lost() -> None:
-    """A rule that cannot be said is told."""
+    """A rule that cannot be said is reported."""
     policy = imported(
         "traefik",
         "http:\n  routers: {r: {rule: Method(`GET`), middlewares: [m]}}\n  middlewares: {m: {headers: {frameDeny: true}}}",

@@ -1,4 +1,4 @@
-"""Worlds for tests of the policy core: a valid policy and answer in one call, and random ones for laws.
+"""Worlds for tests of the policy core: a valid policy and response in one call, and random ones for laws.
 
 Lives here: builders and Hypothesis strategies. Must not know what is expected of them.
 """
@@ -42,7 +42,7 @@ def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
 def judged(
     rule: dict[str, Any], *fields: tuple[bytes, bytes], mode: Mode = "enforce", **more: Any
 ) -> Decision:
-    """What one rule, named `it`, says of one answer."""
+    """What one rule, named `it`, says of one response."""
     return decide(plan({"it": rule}, mode=mode).routes[-1], facts(*fields, **more))
 
 
@@ -87,7 +87,7 @@ TYPICAL = {
 
 @st.composite
 def lines(draw: st.DrawFn) -> RawFields:
-    """Header lines of an answer: typical or any bytes in values, repeats, odd case, names that no rule names."""
+    """Header lines of a response: typical or any bytes in values, repeats, odd case, names that no rule names."""
     made: RawFields = []
     for name in draw(
         st.lists(

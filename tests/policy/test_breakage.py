@@ -199,6 +199,6 @@ def test_where_requests_tell_nothing_there_is_no_oracle(rule: dict[str, Any]):
 
 def test_only_rules_that_are_told_are_asked():
     """An enforced rule breaks for real, and its requests would not be seen again."""
-    rules = {"told": DENY | {"mode": "report-only"}, "made": CORP, "off": NOSNIFF | {"mode": "off"}}
+    rules = {"data": DENY | {"mode": "report-only"}, "made": CORP, "off": NOSNIFF | {"mode": "off"}}
 
     assert [index for index, _ in plan(rules).routes[-1].oracles] == [0]

@@ -1,4 +1,4 @@
-"""The seven actions: what each finds in an answer, and the edit that answers it."""
+"""The seven actions: what each finds in a response, and the edit that answers it."""
 
 from __future__ import annotations
 
@@ -87,13 +87,13 @@ def test_report_only_tells_the_change_and_does_not_make_it(action: str):
     header = "Content-Security-Policy" if action == "merge" else ODD
     before = [] if action != "remove" else [(b"X-Odd", b"b")]
     asked = rule(action, None if action == "remove" else "default-src 'self'", header)
-    (told,), (made,) = (
+    (data,), (made,) = (
         judged(asked, *before, mode="report-only").findings,
         judged(asked, *before).findings,
     )
 
-    assert (told.before, told.after, told.kind) == (made.before, made.after, made.kind)
-    assert (told.made, made.made) == (False, True)
+    assert (data.before, data.after, data.kind) == (made.before, made.after, made.kind)
+    assert (data.made, made.made) == (False, True)
 
 
 @pytest.mark.parametrize("action", ["require", "forbid"])
@@ -134,8 +134,8 @@ def test_a_list_of_headers_skips_only_the_one_that_may_not_be_written():
 CSP = "Content-Security-Policy"
 
 
-def test_merge_takes_the_answer_of_the_headers_own_grammar():
-    """What `headers.merge` says is what is told; an answer that already says it is left alone."""
+def test_merge_takes_the_response_of_the_headers_own_grammar():
+    """What `headers.merge` says is what is reported; a response that already says it is left alone."""
     asked = rule("merge", "default-src 'self'", CSP)
     merged = headers.merge(
         CSP, "img-src a.example, img-src b.example", "default-src 'self'"
@@ -175,7 +175,7 @@ def test_several_lines_that_say_it_already_are_left_alone(
     [(None, b"img-src 'none'"), (False, b"img-src 'none'"), (True, b"img-src 'self' a.example")],
 )
 def test_a_merge_widens_only_with_leave(widen: bool | None, after: bytes):
-    """Without `widen: true` the answer never allows more than the service did."""
+    """Without `widen: true` the response never allows more than the service did."""
     asked = rule("merge", "img-src a.example", CSP) | ({} if widen is None else {"widen": widen})
 
     assert judged(asked, (b"Content-Security-Policy", b"img-src 'self'")).fields == [
@@ -226,7 +226,7 @@ def test_require_with_a_value_does_not_judge_it():
 
 
 def test_require_judges_a_cookie_by_the_scheme():
-    """Secure is not demanded over plain HTTP, and an answer judged before over another scheme is judged anew."""
+    """Secure is not demanded over plain HTTP, and a response judged before over another scheme is judged anew."""
     made = plan({"it": rule("require", header="Set-Cookie")}).routes[-1].checks[0]
     seen = {b"set-cookie": (b"a=1; HttpOnly; SameSite=Lax",)}
 
@@ -313,7 +313,7 @@ def test_set_leaves_one_copy_with_its_own_value(row: headers.Header):
 
 
 def test_a_removal_of_many_names_says_each_that_stands():
-    """One finding for each name, in the order of the answer."""
+    """One finding for each name, in the order of the response."""
     before = [(b"X-Powered-By", b"x"), (b"Y", b"1"), (b"server", b"s"), (b"SERVER", b"t")]
     decision = judged(rule("remove", header=["Server", "X-Powered-By", "X-None"]), *before)
 

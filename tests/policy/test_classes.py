@@ -1,4 +1,4 @@
-"""The classes of answers: by what they carry, by their path, and by what a logout is."""
+"""The classes of responses: by what they carry, by their path, and by what a logout is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.policy.model import CLASSES
 def of(
     media: str | None, path: str = "/", status: int = 200, disposition: str | None = None
 ) -> tuple[str, ...]:
-    """The classes of one answer."""
+    """The classes of one response."""
     given = {b"Content-Type": media, b"Content-Disposition": disposition}
     return classes(
         path,
@@ -147,7 +147,7 @@ def test_what_logs_nobody_out_is_no_logout(path: str, status: int):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_an_answer_without_a_type_is_of_no_class(path: str):
+def test_an_response_without_a_type_is_of_no_class(path: str):
     """A 304 or 204 has no Content-Type: no class by content holds, on any path."""
     assert of(None, path, 304) == ()
     assert not is_class(

@@ -1,4 +1,4 @@
-"""Policies side by side: by meaning, and by what becomes of answers."""
+"""Policies side by side: by meaning, and by what becomes of responses."""
 
 from typing import Any
 
@@ -156,7 +156,7 @@ def test_only_new_shadows_are_told() -> None:
 @settings(max_examples=30)
 @given(POLICIES)
 def test_a_policy_does_not_differ_from_itself(one: Resolved) -> None:
-    """Nothing differs in meaning, and nothing becomes of any answer."""
+    """Nothing differs in meaning, and nothing becomes of any response."""
     assert compare(one, one) == Comparison((), (), (), (), (), ())
 
 
@@ -186,7 +186,7 @@ def test_the_other_direction_is_the_mirror(one: Resolved, other: Resolved) -> No
     }
 
 
-# What becomes of answers.
+# What becomes of responses.
 
 
 def test_effects_tell_header_before_and_after() -> None:
@@ -198,14 +198,14 @@ def test_effects_tell_header_before_and_after() -> None:
             "server": SERVER | {"mode": "report-only"},
         }
     )
-    answers = [
+    responses = [
         facts((b"Server", b"uvicorn"), path="/items/4711"),
         facts((b"Server", b"nginx"), path="/b"),
         facts(status=404),
     ]
-    first, second = effects(before, after, answers)
+    first, second = effects(before, after, responses)
 
-    assert (first.before, first.after, first.answers, first.example) == (
+    assert (first.before, first.after, first.responses, first.example) == (
         "default",
         "default",
         2,
@@ -214,8 +214,10 @@ def test_effects_tell_header_before_and_after() -> None:
     assert [(c.header, c.before, c.after, c.weaker) for c in first.headers] == [
         ("X-Frame-Options", ("DENY",), ("SAMEORIGIN",), "SAMEORIGIN protects less than DENY")
     ]
-    assert [(c.rule, c.header, c.kind) for c in first.told] == [("server", "Server", "forbidden")]
-    assert (second.told, second.answers) == ((), 1)
+    assert [(c.rule, c.header, c.kind) for c in first.reported] == [
+        ("server", "Server", "forbidden")
+    ]
+    assert (second.reported, second.responses) == ((), 1)
 
 
 def test_a_change_of_mode_alone_is_told_by_what_leaves() -> None:
@@ -227,19 +229,19 @@ def test_a_change_of_mode_alone_is_told_by_what_leaves() -> None:
     )
 
     assert [(c.header, c.before, c.after) for c in effect.headers] == [("Server", ("a",), ())]
-    assert (effect.told, effect.silent) == ((), ())
+    assert (effect.reported, effect.silent) == ((), ())
 
 
 def test_effects_hold_no_secrets() -> None:
     """Cookie values, nonces and unknown headers show as elsewhere: without their values."""
     hide = {"cookie": "*", "attributes": {"Secure": True}}
     csp = {"action": "remove", "header": ["Content-Security-Policy", "X-Auth-Token"]}
-    answer = facts(
+    response = facts(
         (b"Set-Cookie", b"sid=c0ffee"),
         (b"Content-Security-Policy", b"script-src 'nonce-c0ffee'"),
         (b"X-Auth-Token", b"c0ffee"),
     )
-    found = effects(plan(), plan({"hide": hide, "csp": csp}), [answer])
+    found = effects(plan(), plan({"hide": hide, "csp": csp}), [response])
 
     assert len(found[0].headers) == 3
     assert "c0ffee" not in str(found)
@@ -247,21 +249,23 @@ def test_effects_hold_no_secrets() -> None:
 
 @settings(max_examples=30)
 @given(POLICIES, st.lists(WORLDS, max_size=3))
-def test_nothing_becomes_of_answers_under_the_same_policy(
-    one: Resolved, answers: list[Facts]
+def test_nothing_becomes_of_responses_under_the_same_policy(
+    one: Resolved, responses: list[Facts]
 ) -> None:
     """The same plan has no effect on anything."""
-    assert effects(compile_policy(one), compile_policy(one), answers) == ()
+    assert effects(compile_policy(one), compile_policy(one), responses) == ()
 
 
 @settings(max_examples=30)
 @given(POLICIES, POLICIES, WORLDS)
-def test_an_effect_is_what_the_plans_decide(one: Resolved, other: Resolved, answer: Facts) -> None:
+def test_an_effect_is_what_the_plans_decide(
+    one: Resolved, other: Resolved, response: Facts
+) -> None:
     """Without an effect both plans send the same lines by name; policies of one meaning have none."""
     plans = compile_policy(one), compile_policy(other)
-    found = effects(*plans, [answer])
+    found = effects(*plans, [response])
     sent = [
-        _by_name(decide(plan.route(answer.host, answer.method, answer.path), answer).fields)
+        _by_name(decide(plan.route(response.host, response.method, response.path), response).fields)
         for plan in plans
     ]
 

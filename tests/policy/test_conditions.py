@@ -12,7 +12,7 @@ from tests.policy.making import facts
 
 
 def held(when: dict[str, Any], *fields: tuple[bytes, bytes], **more: Any) -> bool:
-    """Whether all conditions hold for an answer with these lines."""
+    """Whether all conditions hold for a response with these lines."""
     seen: Seen = {}
     for name, value in fields:
         seen[name.lower()] = (*seen.get(name.lower(), ()), value)
@@ -114,7 +114,7 @@ def test_conditions_say_themselves_in_words():
         "status is 200 or 3xx",
         "class is html or docs",
         "content type is a/b or c/*",
-        "answer has no C",
+        "response has no C",
         "request has a A",
         "request has B: x*",
     ]

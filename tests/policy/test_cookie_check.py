@@ -69,7 +69,7 @@ def cookies(*lines: bytes) -> list[tuple[bytes, bytes]]:
 def test_lines_get_the_attributes_that_are_demanded(
     rule: dict[str, Any], before: list[bytes], after: list[bytes]
 ):
-    """Values, order and other cookies stay as they are, octet for octet."""
+    """Values, order and other cookies stay as they are, byte for byte."""
     decision = judged(rule, *cookies(*before))
 
     assert decision.fields == cookies(*after)
@@ -88,5 +88,5 @@ def test_require_only_judges():
 
 
 def test_no_cookie_no_finding():
-    """An answer that sets none is right."""
+    """A response that sets none is right."""
     assert judged({"cookie": "sid", "attributes": LOCKED}, (b"X-A", b"1")).findings == ()

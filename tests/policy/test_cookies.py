@@ -1,4 +1,4 @@
-"""Set-Cookie lines: what is read, what is told, and that nothing but attributes is ever changed."""
+"""Set-Cookie lines: what is read, what is reported, and that nothing but attributes is ever changed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_line_is_read_as_browsers_read_it():
     ],
 )
 def test_the_last_attribute_that_counts_counts(line, expected):
-    """Of repeats the last one holds, and those beyond 1,024 octets do not exist."""
+    """Of repeats the last one holds, and those beyond 1,024 bytes do not exist."""
     assert expected == parse(line).get("path")
 
 
@@ -160,7 +160,7 @@ def test_attributes_become_as_demanded(line, demands, expected):
     ],
 )
 def test_over_plain_http_nothing_is_written_that_loses_the_cookie(line, demands, expected):
-    """Secure, and what needs it, stays away from answers over http."""
+    """Secure, and what needs it, stays away from responses over http."""
     assert expected == apply(line, demands, "http")
 
 
@@ -174,7 +174,7 @@ def test_an_edit_is_idempotent(line, demands, scheme):
 
 @given(LINES, DEMANDS, SCHEMES)
 def test_an_edit_leaves_name_and_value_untouched(line, demands, scheme):
-    """Law: everything before the first semicolon, and every attribute not demanded, is octet for octet as it was."""
+    """Law: everything before the first semicolon, and every attribute not demanded, is byte for byte as it was."""
     edited = apply(line, demands, scheme)
     touched = {"secure", "httponly", "samesite", "partitioned", "path", "domain"}
 
@@ -246,18 +246,18 @@ def test_what_is_wrong_is_told_by_kind(line, scheme, expected):
 
 
 def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a cure."""
+    """Every kind of fault has a sentence and a fix."""
     for kind in Kind:
         fault = kind.about("sid", "Secure")
         assert fault.text.endswith(".")
-        assert fault.cure.endswith(".")
+        assert fault.fix.endswith(".")
 
 
 @given(LINES, SCHEMES)
 def test_no_line_raises_and_no_value_is_told(line, scheme):
-    """Law: any octets may come, and what is told of them holds the name at most."""
+    """Law: any bytes may come, and what is told of them holds the name at most."""
     for fault in judge(f"sid=s3cret{line}", scheme):
-        assert "s3cret" not in fault.text + fault.cure
+        assert "s3cret" not in fault.text + fault.fix
     judge(line, scheme)
 
 

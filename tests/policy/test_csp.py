@@ -42,7 +42,7 @@ def test_several_policies_split_on_comma():
 
 
 def test_the_first_of_two_equal_directives_counts():
-    """A repeat is told and has no effect."""
+    """A repeat is reported and has no effect."""
     (policy,) = parse("img-src a.com; IMG-SRC b.com")
 
     assert policy.directives == (Directive("img-src", ("a.com",)),)
@@ -87,12 +87,12 @@ def test_what_is_wrong_is_told_by_kind(text, expected):
 
 
 def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a cure, and every dropped directive an advice."""
+    """Every kind of fault has a sentence and a fix, and every dropped directive an advice."""
     for kind in Kind:
         fault = kind.about("PART", "a hint")
         assert fault.text.endswith(".")
-        assert fault.cure.endswith(".")
-        assert "{" not in fault.text + fault.cure
+        assert fault.fix.endswith(".")
+        assert "{" not in fault.text + fault.fix
     assert set(DEPRECATED) <= set(DIRECTIVES)
     assert set(FALLBACKS) <= set(DIRECTIVES)
 
@@ -102,7 +102,7 @@ def test_a_nonce_is_never_told():
     (fault,) = parse("script-src 'nonce-SECRET!'")[0].faults
 
     assert fault.part == "'nonce-...'"
-    assert "SECRET" not in repr(fault) + fault.text + fault.cure
+    assert "SECRET" not in repr(fault) + fault.text + fault.fix
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_value_given_as_text_stays_as_it_is():
     ],
 )
 def test_a_mapping_is_judged_as_a_text_is(mapping, kind):
-    """What cannot stand in a policy is told, and left out where it would do harm."""
+    """What cannot stand in a policy is reported, and left out where it would do harm."""
     assert kind in [fault.kind for fault in csp.from_mapping(mapping).faults]
 
 
@@ -315,7 +315,7 @@ def test_a_wider_source_covers_a_narrower_one(wide, narrow):
     ],
 )  # fmt: skip
 def test_in_doubt_no_source_covers_another(one, other):
-    """Where the page's scheme, an upgrade or a browser would decide, the answer is no."""
+    """Where the page's scheme, an upgrade or a browser would decide, the response is no."""
     assert not covers(read(one), read(other))
 
 

@@ -125,7 +125,7 @@ def test_the_value_at_fault_is_named_without_its_nonce():
     faults = judge("script-src 'nonce-c2VjcmV0' accounts.google.com")
 
     assert "accounts.google.com" in {fault.part for fault in faults}
-    assert not any("c2VjcmV0" in fault.text + fault.cure for fault in faults)
+    assert not any("c2VjcmV0" in fault.text + fault.fix for fault in faults)
 
 
 @pytest.mark.parametrize("hosts", [JSONP_HOSTS, ANGULAR_HOSTS, PLUGIN_HOSTS])
@@ -159,6 +159,6 @@ def test_it_says_at_least_what_csp_says_and_never_raises(policies: list[str], od
 
     assert found[: len({*csp.judge(text)})] == tuple(dict.fromkeys(csp.judge(text)))
     assert all(
-        (fault.text + fault.cure).isprintable() and (fault.text + fault.cure).isascii()
+        (fault.text + fault.fix).isprintable() and (fault.text + fault.fix).isascii()
         for fault in found
     )

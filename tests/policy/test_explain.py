@@ -20,17 +20,17 @@ def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, w
     before = list(world.fields)
     route = compile_policy(resolved, override=override).route(world.host, world.method, world.path)
 
-    told, decision = explain(route, world), decide(route, world)
+    data, decision = explain(route, world), decide(route, world)
 
-    assert told.after == decision.fields
-    assert [step.finding for step in told.steps if step.finding] == list(decision.findings)
+    assert data.after == decision.fields
+    assert [step.finding for step in data.steps if step.finding] == list(decision.findings)
     assert {
         route.rules.index(line)
         for line in route.rules
-        for step in told.steps
+        for step in data.steps
         if step.rule == line.name and step.reason.startswith("not so")
     } == set(decision.skipped)
-    assert told.before == world.fields == before
+    assert data.before == world.fields == before
 
 
 @settings(max_examples=50)
@@ -69,7 +69,7 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         (SET, {"fields": [(b"X-Frame-Options", b"DENY")]}, "already right"),
         (SET, {"fields": [(b"x-frame-options", b"ALLOW")]}, "its value differs"),
         (SET, {"fields": [(b"X-Frame-Options", b"DENY")] * 2}, "it stands more than once"),
-        (SET, {"mode": "report-only"}, "it is absent; only told, the mode is report-only"),
+        (SET, {"mode": "report-only"}, "it is absent; only reported, the mode is report-only"),
         (SET | {"action": "require"}, {}, "it is absent; require only judges"),
         (
             SET | {"action": "forbid"},
@@ -102,11 +102,11 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
             {},
             "not so: request has Accept: *json*",
         ),
-        (SET | {"when": {"response": {"Server": True}}}, {}, "not so: answer has a Server"),
+        (SET | {"when": {"response": {"Server": True}}}, {}, "not so: response has a Server"),
         (
             SET | {"when": {"response": {"Server": False}}},
             {"fields": [(b"Server", b"s")]},
-            "not so: answer has no Server",
+            "not so: response has no Server",
         ),
         (
             {"header": "Strict-Transport-Security", "action": "set", "value": "max-age=1"},
@@ -126,8 +126,8 @@ def test_each_step_says_why(rule: dict[str, object], world: dict[str, object], r
     assert step.applies is not reason.startswith(("off", "not so"))
 
 
-def test_an_explanation_names_the_classes_of_the_answer():
-    """Those of the service's own answer, before any rule touched it."""
+def test_an_explanation_names_the_classes_of_the_response():
+    """Those of the service's own response, before any rule touched it."""
     rules = {"it": {"header": "Content-Type", "action": "set", "value": "text/html"}}
     world = facts((b"Content-Type", b"application/json"), path="/logout")
 
@@ -155,10 +155,10 @@ def test_a_step_names_the_layers_its_rule_comes_from():
             {"name": "api", "match": {"path": "/api"}, "rules": {"it": {"value": "SAMEORIGIN"}}}
         ],
     )
-    told = explain(made.routes[0], facts())
+    data = explain(made.routes[0], facts())
 
-    assert {told.steps[0].origin} & {"policy, route api", "route api, policy"}
-    assert told.route == "api"
+    assert {data.steps[0].origin} & {"policy, route api", "route api, policy"}
+    assert data.route == "api"
     assert explain(made.routes[1], facts()).steps[0].origin == "policy"
 
 

@@ -15,13 +15,13 @@ class Kind(faults.Kind):
     ODD = "odd-word", "weak", "The word {part} is odd: {hint}.", "Write {hint}, not {part}."
 
 
-def test_a_fault_tells_its_kind_its_text_and_its_cure():
+def test_a_fault_tells_its_kind_its_text_and_its_fix():
     """The kind is a text for events; braces in hostile text mean nothing."""
     fault = Kind.ODD.about("{hint} {0}", "even")
 
     assert (fault.kind, str(fault.kind), fault.verdict) == ("odd-word", "odd-word", "weak")
     assert fault.text == "The word {hint} {0} is odd: even."
-    assert fault.cure == "Write even, not {hint} {0}."
+    assert fault.fix == "Write even, not {hint} {0}."
 
 
 @given(st.text(max_size=300))

@@ -236,7 +236,7 @@ def test_protections_add_up():
     ],
 )
 def test_permissions_policy_is_judged(text, expected):
-    """Each fault has its own kind; the old syntax is recognised and has its own cure."""
+    """Each fault has its own kind; the old syntax is recognised and has its own fix."""
     assert expected == [fault.kind for fault in fields.judge_permissions(text)]
 
 
@@ -268,14 +268,14 @@ def test_reporting_endpoints_are_judged(text, expected):
     ],
 )
 def test_integrity_policy_is_judged(text, expected):
-    """A policy that blocks nothing, and words that browsers ignore, are told."""
+    """A policy that blocks nothing, and words that browsers ignore, are reported."""
     assert expected == [fault.kind for fault in fields.judge_integrity(text)]
 
 
 def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a cure."""
+    """Every kind of fault has a sentence and a fix."""
     for kind in Kind:
         fault = kind.about("camera", "dictionary")
         assert fault.text.endswith(".")
-        assert fault.cure.endswith(".")
+        assert fault.fix.endswith(".")
     assert POWERFUL <= FEATURES

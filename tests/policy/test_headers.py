@@ -77,7 +77,7 @@ def test_a_recommended_value_is_flawless(row):
     ("row", "value"), [(row, value) for row in ALL for value, _ in row.weak], ids=str
 )
 def test_a_weak_value_is_told(row, value):
-    """Every weak value of the table is told, with the reason."""
+    """Every weak value of the table is reported, with the reason."""
     assert "header-weak-value" in kinds(row.name, value)
 
 
@@ -272,7 +272,7 @@ def test_a_merge_widens_with_leave(name, app, ours, expected):
     ],
 )
 def test_what_has_no_rule_is_not_merged(name):
-    """The refusal names the header and the cure, and the set of names agrees."""
+    """The refusal names the header and the fix, and the set of names agrees."""
     assert name.lower() not in MERGEABLE
     with pytest.raises(ValueError, match=f"{name} cannot be merged; use set"):
         merge(name, "a", "b")
@@ -280,10 +280,10 @@ def test_what_has_no_rule_is_not_merged(name):
 
 @given(ROWS, VALUES, st.lists(VALUES, max_size=4))
 def test_no_value_raises(row, value, values):
-    """Law: any text of any header can be judged and collapsed, and what is told is printable."""
+    """Law: any text of any header can be judged and collapsed, and what is reported is printable."""
     for fault in judge(row.name, value):
-        assert (fault.text + fault.cure).isprintable()
-        assert (fault.text + fault.cure).isascii()
+        assert (fault.text + fault.fix).isprintable()
+        assert (fault.text + fault.fix).isascii()
     collapse(row.name, values)
 
 
@@ -319,11 +319,11 @@ def test_huge_values_are_fast(row):
 
 
 def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a cure."""
+    """Every kind of fault has a sentence and a fix."""
     for kind in Kind:
         fault = kind.about("PART", "A hint.")
         assert fault.text.endswith(".")
-        assert fault.cure.endswith(".")
+        assert fault.fix.endswith(".")
 
 
 def test_kinds_are_told_apart():

@@ -1,4 +1,4 @@
-"""A judge remembers, and yet says what fresh checks say of every answer."""
+"""A judge remembers, and yet says what fresh checks say of every response."""
 
 from __future__ import annotations
 
@@ -96,15 +96,15 @@ def test_what_is_remembered_is_what_would_be_said_anew(
 def test_a_verdict_is_not_taken_for_another_request_s(
     rule: dict[str, Any], one: dict[str, Any], other: dict[str, Any]
 ):
-    """What a condition takes from the request tells verdicts apart, though the answers are the same."""
+    """What a condition takes from the request tells verdicts apart, though the responses are the same."""
     route = plan({"it": rule}).routes[-1]
     fields = ((b"Content-Type", b"text/html"), (b"Cache-Control", b"max-age=1"))
     for world in (one, other, one):
         same(route, facts(*fields, **world))
 
 
-def test_answers_that_look_alike_share_one_verdict():
-    """Lines that no rule looks at do not tell answers apart; lines that one looks at do."""
+def test_responses_that_look_alike_share_one_verdict():
+    """Lines that no rule looks at do not tell responses apart; lines that one looks at do."""
     ask = plan({"it": FRAMES}).routes[-1].judge
 
     first = ask(facts((b"Date", b"now"), (b"x-frame-options", b"SAMEORIGIN")))
@@ -131,7 +131,7 @@ def test_answers_that_look_alike_share_one_verdict():
     ],
 )
 def test_secrets_and_bulk_are_not_remembered(rule: dict[str, Any], line: tuple[bytes, bytes]):
-    """Such answers are judged rightly each time, and leave nothing behind."""
+    """Such responses are judged rightly each time, and leave nothing behind."""
     route = plan({"it": rule}).routes[-1]
 
     assert not route.judge(facts(line)).remembered

@@ -210,12 +210,12 @@ def test_a_finding_stands_at_the_key_that_it_is_about():
     """Line and column of the layer that said it: the policy, a route, or the name of the preset."""
     _, problems = lint_policy(WHOLE.encode(), "policy.yaml")
 
-    told = [
+    data = [
         (problem.line, problem.column, problem.severity, problem.code)
         for problem in problems
         if problem.severity != "info"
     ]
-    assert told == [
+    assert data == [
         (9, 57, "warning", "header-invalid-value"),
         (11, 12, "warning", "csp-unsafe-inline"),
         (16, 12, "warning", "route-shadowed"),
@@ -231,7 +231,7 @@ def test_a_finding_stands_at_the_key_that_it_is_about():
 
 
 def test_a_preset_is_no_warning_to_who_extends_it():
-    """Its words cannot be changed by the reader: they are told as infos, in the preset's name."""
+    """Its words cannot be changed by the reader: they are reported as infos, in the preset's name."""
     presets = {"weak": {"version": 1, "rules": {"it": header(XFO, "set", "ALLOW")}}}
     (problem,) = (
         one
@@ -278,7 +278,7 @@ def test_an_error_of_lint_keeps_a_policy_from_being_put_in_force():
         load_policy(bad.encode(), "policy.yaml")
 
     assert str(caught.value) == (
-        "policy.yaml:11:12: error: rule 'csp': a nonce in a policy is the same in every answer, so whoever reads one page can use it on the next; "
+        "policy.yaml:11:12: error: rule 'csp': a nonce in a policy is the same in every response, so whoever reads one page can use it on the next; "
         "let the service write its nonces, and merge the rest [csp-nonce-literal]"
     )
     assert load_policy(WHOLE.encode(), "policy.yaml").mode == "enforce"
@@ -287,11 +287,11 @@ def test_an_error_of_lint_keeps_a_policy_from_being_put_in_force():
 @settings(max_examples=100)
 @given(POLICIES)
 def test_lint_is_total_and_each_finding_is_whole(resolved: Resolved):
-    """Law: any complete policy can be judged; a finding has code, cure and one line of text, and no secret nonce."""
+    """Law: any complete policy can be judged; a finding has code, fix and one line of text, and no secret nonce."""
     for problem in lint(resolved):
         assert problem.code
-        assert problem.cure
-        assert "\n" not in f"{problem.message}{problem.cure}"
+        assert problem.fix
+        assert "\n" not in f"{problem.message}{problem.fix}"
         assert problem.path
 
 

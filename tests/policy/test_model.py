@@ -12,10 +12,10 @@ from sidecar.policy.model import (
     PolicyError,
     Problem,
     Rule,
+    byte_size,
     header_name,
     header_value,
     lowest,
-    octets,
     percentage,
     schema,
     seconds,
@@ -34,15 +34,15 @@ def test_the_lowest_mode_wins_and_nothing_said_is_report_only():
     ("problem", "text"),
     [
         (
-            Problem("it is wrong", "mend it", file="p.yaml", line=3, column=7),
-            "p.yaml:3:7: error: it is wrong; mend it",
+            Problem("it is wrong", "repair it", file="p.yaml", line=3, column=7),
+            "p.yaml:3:7: error: it is wrong; repair it",
         ),
         (Problem("it is wrong", file="p.yaml"), "p.yaml: error: it is wrong"),
         (Problem("it is odd", severity="warning"), "warning: it is odd"),
     ],
 )
 def test_a_problem_as_text(problem: Problem, text: str):
-    """Place, severity, what, cure; what is missing leaves no trace."""
+    """Place, severity, what, fix; what is missing leaves no trace."""
     assert str(problem) == text
     assert str(PolicyError((problem, problem))) == f"{text}\n{text}"
 
@@ -101,7 +101,7 @@ def test_durations(text: object, value: float):
 
 @pytest.mark.parametrize("text", ["5", "s", "-1s", "1 s", "1w", "", "1s1s"])
 def test_no_durations(text: str):
-    """A bare number has no unit, so it is refused with the cure."""
+    """A bare number has no unit, so it is refused with the fix."""
     with pytest.raises(ValueError, match="write a number with ms, s, m, h or d"):
         seconds(text)
 
@@ -112,14 +112,14 @@ def test_no_durations(text: str):
 )
 def test_sizes(text: object, value: int):
     """A whole number and its unit, as bytes; a bare number is bytes."""
-    assert octets(text) == value
+    assert byte_size(text) == value
 
 
 @pytest.mark.parametrize("text", ["16", "16MB", "1.5MiB", -1, True, None, ""])
 def test_no_sizes(text: object):
-    """All else is refused with the cure."""
+    """All else is refused with the fix."""
     with pytest.raises(ValueError, match="write a whole number with B, KiB, MiB or GiB"):
-        octets(text)
+        byte_size(text)
 
 
 @pytest.mark.parametrize(("text", "value"), [("10%", 0.1), ("0.5%", 0.005), ("100%", 1)])
@@ -136,7 +136,7 @@ def test_no_percentages(text: object):
 
 
 @pytest.mark.parametrize(
-    ("word", "choices", "cure"),
+    ("word", "choices", "fix"),
     [
         ("enfroce", ("off", "report-only", "enforce"), "did you mean 'enforce'?"),
         ("HTTPONLY", ("HttpOnly",), "did you mean 'HttpOnly'?"),
@@ -148,9 +148,9 @@ def test_no_percentages(text: object):
         (None, ("none",), "did you mean 'none'?"),
     ],
 )
-def test_the_cure_for_a_wrong_word(word: object, choices: list[str], cure: str):
+def test_the_fix_for_a_wrong_word(word: object, choices: list[str], fix: str):
     """The nearest choice; all of them when they are few; nothing when they would be a list to search."""
-    assert did_you_mean(word, choices) == cure
+    assert did_you_mean(word, choices) == fix
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ WHENS = st.builds(
 def test_a_condition_that_takes_in_another_holds_wherever_it_does(
     wide: When, narrow: When, world: Any
 ):
-    """Law: no answer fulfils the narrow one alone."""
+    """Law: no response fulfils the narrow one alone."""
 
     def holds(when: When) -> bool:
         seen = by_name(world.fields)

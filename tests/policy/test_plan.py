@@ -75,7 +75,7 @@ def test_off_makes_no_check(resolved: Resolved, world: Facts):
 @settings(max_examples=50)
 @given(POLICIES, WORLDS)
 def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Facts):
-    """An enforced rule, asked again about the answer that it left, is content."""
+    """An enforced rule, asked again about the response that it left, is content."""
     route = compile_policy(resolved).route(world.host, world.method, world.path)
     for check in route.checks:
         alone = replace(route, checks=(check,))
@@ -129,7 +129,7 @@ def test_the_first_route_that_matches_counts_and_default_takes_the_rest():
 
 
 def test_rules_see_what_the_rules_before_them_made():
-    """A later rule judges the answer as the earlier ones left it, in enforce alone."""
+    """A later rule judges the response as the earlier ones left it, in enforce alone."""
     rules = {
         "first": {"header": "X-A", "action": "set", "value": "new"},
         "second": {"header": "X-A", "action": "forbid", "value": "new"},
@@ -154,10 +154,10 @@ def test_a_rule_over_several_headers_asks_its_conditions_once():
         "when": {"response": {"X-A": False}},
     }
     enforced = decide(plan({"it": rule}).routes[-1], facts())
-    told = decide(plan({"it": rule}, mode="report-only").routes[-1], facts())
+    data = decide(plan({"it": rule}, mode="report-only").routes[-1], facts())
 
     assert enforced.fields == [(b"X-A", b"1"), (b"X-B", b"1")]
-    assert [item.header for item in told.findings] == [item.header for item in enforced.findings]
+    assert [item.header for item in data.findings] == [item.header for item in enforced.findings]
 
 
 def test_skipped_names_the_rules_whose_conditions_did_not_hold():
@@ -177,7 +177,7 @@ def test_skipped_names_the_rules_whose_conditions_did_not_hold():
 @example([(b"content-security-policy", bytes(range(256)))])
 @example([(b"content-security-policy", b"\xff\xb5\xdf"), (b"Content-Security-Policy", b"\xff;;,")])
 def test_decide_is_total(fields: list[tuple[bytes, bytes]]):
-    """No bytes of an answer, legal or not, make decide raise."""
+    """No bytes of a response, legal or not, make decide raise."""
     every = {
         "set": SET,
         "merge": {

@@ -16,7 +16,7 @@ API = "application/reports+json"
 
 def test_report_uri_form():
     """One object with hyphenated keys, as `report-uri` posts it (CSP Level 3 section 5.2)."""
-    told = {
+    data = {
         "csp-report": {
             "document-uri": "https://shop.example/cart?token=secret",
             "effective-directive": "script-src-elem",
@@ -26,7 +26,7 @@ def test_report_uri_form():
         }
     }
 
-    assert read_reports(json.dumps(told).encode(), CSP) == (
+    assert read_reports(json.dumps(data).encode(), CSP) == (
         Report(
             "csp-violation",
             "script-src-elem",
@@ -41,7 +41,7 @@ def test_report_uri_form():
 
 def test_reporting_api_form():
     """A list with camel-case bodies, as `report-to` posts it (Reporting API section 3)."""
-    told = [
+    data = [
         {
             "type": "csp-violation",
             "url": "https://shop.example/",
@@ -60,7 +60,7 @@ def test_reporting_api_form():
         {"type": "coop"},
     ]
 
-    assert read_reports(json.dumps(told).encode(), API) == (
+    assert read_reports(json.dumps(data).encode(), API) == (
         Report(
             "csp-violation",
             "img-src",
@@ -111,8 +111,8 @@ def test_a_post_holds_so_many_reports():
 
 @given(st.text(), st.text(), st.text(), st.text())
 def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked: str):
-    """Whatever a report says, what is counted comes from closed lists and what is told is short, without query."""
-    told = [
+    """Whatever a report says, what is counted comes from closed lists and what is reported is short, without query."""
+    data = [
         {
             "type": kind,
             "body": {
@@ -124,7 +124,7 @@ def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked:
         }
     ]
 
-    (report,) = read_reports(json.dumps(told).encode(), API)
+    (report,) = read_reports(json.dumps(data).encode(), API)
 
     assert report.type in TYPES
     assert report.directive in {*DIRECTIVES, *FEATURES, *WORDS, "other"}
@@ -146,7 +146,7 @@ def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked:
 )
 def test_noise_is_what_extensions_cause(blocked: str, source: str, noise: bool):
     """An extension may stand in what was blocked or in its source, as a bare word too; the site's own data: and blob: are no noise."""
-    told = {
+    data = {
         "csp-report": {
             "document-uri": "https://shop.test/",
             "blocked-uri": blocked,
@@ -154,12 +154,12 @@ def test_noise_is_what_extensions_cause(blocked: str, source: str, noise: bool):
         }
     }
 
-    assert read_reports(json.dumps(told).encode(), CSP)[0].noise is noise
+    assert read_reports(json.dumps(data).encode(), CSP)[0].noise is noise
 
 
 def test_a_sample_and_its_place_are_kept():
     """The first characters of inline code, on one line, and where it stands."""
-    told = {
+    data = {
         "csp-report": {
             "document-uri": "https://shop.test/p?q",
             "blocked-uri": "inline",
@@ -168,7 +168,7 @@ def test_a_sample_and_its_place_are_kept():
             "line-number": 7,
         }
     }
-    (report,) = read_reports(json.dumps(told).encode(), CSP)
+    (report,) = read_reports(json.dumps(data).encode(), CSP)
 
     assert (report.sample, report.source, report.line, report.origin) == (
         "a b" + "c" * 37,

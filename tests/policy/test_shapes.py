@@ -1,4 +1,4 @@
-"""What of an answer may be written down."""
+"""What of a response may be written down."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ SECRET = "Hq7w9ZtK3vXb2LmN8pRs"
 
 
 @pytest.mark.parametrize(
-    ("header", "value", "told"),
+    ("header", "value", "data"),
     [
         ("x-frame-options", "DENY", "DENY"),
         (
@@ -68,9 +68,9 @@ SECRET = "Hq7w9ZtK3vXb2LmN8pRs"
         ("x-frame-options", "\x00DENY\xe9", "\\x00DENY\\xe9"),
     ],
 )
-def test_a_value_shows_as_intent_or_as_a_form(header: str, value: str, told: str) -> None:
-    """Policies are told as they stand, what changes or is secret is masked, all else is a form."""
-    assert shape(header, value) == told
+def test_a_value_shows_as_intent_or_as_a_form(header: str, value: str, data: str) -> None:
+    """Policies are reported as they stand, what changes or is secret is masked, all else is a form."""
+    assert shape(header, value) == data
 
 
 WRAPS = (
@@ -105,10 +105,10 @@ def test_secrets_never_show(wrap: tuple[str, str], secret: str) -> None:
 @given(st.text(max_size=40), st.text(max_size=200))
 def test_any_text_has_a_shape(header: str, value: str) -> None:
     """No value raises, and every shape is visible ASCII of bounded length."""
-    told = shapes(header.lower(), [value.encode("utf-8")])[0]
+    data = shapes(header.lower(), [value.encode("utf-8")])[0]
 
-    assert all(char == "\t" or " " <= char <= "~" for char in told)
-    assert len(told) <= MAX_VALUE + 4
+    assert all(char == "\t" or " " <= char <= "~" for char in data)
+    assert len(data) <= MAX_VALUE + 4
 
 
 @given(
@@ -122,9 +122,9 @@ def test_the_shape_of_a_shape_is_the_same(header: str, value: str) -> None:
 
 def test_lines_beyond_the_cap_are_one() -> None:
     """A header with very many lines keeps the first ones."""
-    told = shapes("vary", [b"a"] * 100)
+    data = shapes("vary", [b"a"] * 100)
 
-    assert told == ("a",) * MAX_LINES + OTHER
+    assert data == ("a",) * MAX_LINES + OTHER
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_lines_beyond_the_cap_are_one() -> None:
         ("", "none"),
     ],
 )
-def test_answers_have_classes(media: str, found: str) -> None:
+def test_responses_have_classes(media: str, found: str) -> None:
     """The class follows from the media type, and is one of a closed list."""
     assert content_class(media) == found
     assert found in CLASSES

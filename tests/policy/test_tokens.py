@@ -192,7 +192,7 @@ def test_clear_site_data_adds_up():
     ],
 )
 def test_cache_control_is_read_and_judged(text, said, expected):
-    """Commas inside quotes separate nothing; of repeats the stricter one is kept; contradictions are told."""
+    """Commas inside quotes separate nothing; of repeats the stricter one is kept; contradictions are reported."""
     assert said == tokens.parse_cache(text)[0]
     assert expected == [fault.kind for fault in tokens.judge_cache(text)]
 
@@ -255,7 +255,7 @@ DIRECTIVES = st.lists(
 
 
 def reuse(text: str) -> tuple[int, ...]:
-    """What a browser and a shared cache may do with an answer (RFC 9111 sections 3, 4.2 and 4.3), each as a number: more is looser."""
+    """What a browser and a shared cache may do with a response (RFC 9111 sections 3, 4.2 and 4.3), each as a number: more is looser."""
     said = dict(part.partition("=")[::2] for part in text.split(", "))
     guess = 100
     browser = int(said.get("max-age", guess))
@@ -293,8 +293,8 @@ def test_a_cache_merge_is_idempotent(app, ours, widen):
 
 
 def test_every_kind_teaches():
-    """Every kind of fault has a sentence and a cure."""
+    """Every kind of fault has a sentence and a fix."""
     for kind in Kind:
         fault = kind.about("PART", "HINT")
         assert fault.text.endswith(".")
-        assert fault.cure.endswith(".")
+        assert fault.fix.endswith(".")

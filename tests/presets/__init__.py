@@ -1,1 +1,1 @@
-"""Proofs of the shipped presets: what each says, and what becomes of real answers."""
+"""Proofs of the shipped presets: what each says, and what becomes of real responses."""

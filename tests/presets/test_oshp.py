@@ -46,7 +46,7 @@ PATHS = {"/": 200, "/api/items": 200, "/old": 302, "/broken": 500, "/nowhere": 4
 
 
 class Front:
-    """The sidecar's address, and what it answers."""
+    """The sidecar's address, and what it responses."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -60,14 +60,14 @@ class Front:
         connection = http.client.HTTPConnection(host, int(port), timeout=10)
         try:
             connection.request("GET", path, headers={"X-Forwarded-Proto": proto})
-            answer = connection.getresponse()
-            answer.read()
+            response = connection.getresponse()
+            response.read()
         finally:
             connection.close()
         lines: dict[str, list[str]] = {}
-        for name, value in answer.getheaders():
+        for name, value in response.getheaders():
             lines.setdefault(name.lower(), []).append(value)
-        return answer.status, lines
+        return response.status, lines
 
 
 @pytest_asyncio.fixture
@@ -84,13 +84,13 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
-    told = {
+    data = {
         "upstream": f"http://127.0.0.1:{runner.addresses[0][1]}", "policy": str(policy), "state": str(tmp_path / "state"),
         **dict.fromkeys(("listen", "admin", "health"), "127.0.0.1:0"), "forwarding": {"trusted": ["127.0.0.0/8"]}, "timeouts": {"drain": "1s"},
     }  # fmt: skip
     with (tmp_path / "events.jsonl").open("wb") as file:
         sink = Sink(file.fileno())
-        service = Service(layered(told, {}, {}), sink)
+        service = Service(layered(data, {}, {}), sink)
         try:
             await service.start()
             yield Front(service)

@@ -21,13 +21,13 @@ OURS = ("api-2026-11", "baseline-2026-11", "strict-2026-11", *FRAMEWORKS)
 
 
 def decided(preset: str, *fields: tuple[bytes, bytes], **world: Any) -> Decision:
-    """What becomes of one answer under an enforced preset alone."""
+    """What becomes of one response under an enforced preset alone."""
     resolved = load_policy(f"version: 1\nmode: enforce\nextends: [{preset}]\n".encode(), "")
     return decide(compile_policy(resolved).routes[-1], facts(*fields, **world))
 
 
 def sent(preset: str, *fields: tuple[bytes, bytes], **world: Any) -> dict[str, str]:
-    """The answer that leaves, by header."""
+    """The response that leaves, by header."""
     return {
         name.decode(): value.decode() for name, value in decided(preset, *fields, **world).fields
     }
@@ -138,7 +138,7 @@ def test_an_unknown_preset_leads_to_the_newest_of_its_name(word: str, meant: str
 @pytest.mark.parametrize(
     "content", [HTML, JSON, PNG, (b"X-None", b"1")], ids=["html", "json", "png", "none"]
 )
-def test_every_answer_has_nosniff_and_names_no_software(name: str, content: tuple[bytes, bytes]):
+def test_every_response_has_nosniff_and_names_no_software(name: str, content: tuple[bytes, bytes]):
     """Whatever it carries, and whatever its status."""
     for status in (200, 304, 404, 500):
         made = sent(name, content, (b"Server", b"x/1"), (b"X-Powered-By", b"y"), status=status)
@@ -177,7 +177,7 @@ def test_hsts_is_for_https_alone(name: str):
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("content", [HTML, JSON, PNG])
 def test_a_preset_is_content_with_what_it_made(name: str, content: tuple[bytes, bytes]):
-    """Asked again about the answer that left, no rule complains: rules of one preset do not work against each other."""
+    """Asked again about the response that left, no rule complains: rules of one preset do not work against each other."""
     once = decided(
         name, content, (b"Server", b"x"), (b"Set-Cookie", b"sessionid=1; Path=/"), path="/logout"
     )
@@ -200,7 +200,7 @@ KEPT: RawFields = [
 
 @pytest.mark.parametrize("name", ["baseline-2026-11", *FRAMEWORKS])
 def test_the_gentle_presets_leave_what_the_service_says_itself(name: str):
-    """They fill gaps: a service that sends all of it gets its answer back, but for what they add beside."""
+    """They fill gaps: a service that sends all of it gets its response back, but for what they add beside."""
     left = decided(name, *KEPT).fields
 
     assert left[: len(KEPT)] == KEPT

@@ -18,8 +18,8 @@ routes:
 CHUNKED = [("Transfer-Encoding", "chunked")]
 
 
-def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wire.Answer:
-    """Send a body of so many octets."""
+def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wire.Response:
+    """Send a body of so many bytes."""
     if not chunked:
         return wire.ask(address, wire.request("POST", target, [], b"x" * size))
     head = wire.request("POST", target, CHUNKED)
@@ -40,22 +40,22 @@ def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wir
 def test_enforced_bounds(
     begin: Start, shop: Service, target: str, size: int, chunked: bool, refused: bool
 ):
-    """One octet more than the route allows is 413, with the policy applied, however the body is framed."""
+    """One byte more than the route allows is 413, with the policy applied, however the body is framed."""
     sidecar = begin(POLICY.format(mode="enforce"), shop.url)
 
-    answer = post(sidecar.listen, target, size, chunked=chunked)
+    response = post(sidecar.listen, target, size, chunked=chunked)
 
-    assert (answer.status == 413) is refused
-    assert answer.value("X-Content-Type-Options") == "nosniff"
+    assert (response.status == 413) is refused
+    assert response.value("X-Content-Type-Options") == "nosniff"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_report_only_tells(begin: Start, shop: Service, chunked: bool):
-    """In report-only the request passes, and is told and counted once."""
+    """In report-only the request passes, and is reported and counted once."""
     sidecar = begin(POLICY.format(mode="report-only"), shop.url)
 
-    answer = post(sidecar.listen, "/", 5000, chunked=chunked)
+    response = post(sidecar.listen, "/", 5000, chunked=chunked)
 
-    assert answer.status != 413
+    assert response.status != 413
     sidecar.event("request.would_reject", reason="body_too_large")
     assert sidecar.metric("sidecar_would_reject_requests_total", reason="body_too_large") == 1

@@ -54,10 +54,10 @@ def test_stranger() -> None:
         b"forwarded": [b"for=6.6.6.6;proto=https"], b"x-request-id": [b"theirs"], b"x-real-ip": [b"6.6.6.6"],
     }  # fmt: skip
     origin = asks(forwarder(via=False), STRANGER, claims)
-    told = lines(origin)
+    data = lines(origin)
     assert (origin.client, origin.scheme) == (STRANGER, "http")
-    assert told.pop("X-Request-ID") == origin.request_id != "theirs"
-    assert told == {
+    assert data.pop("X-Request-ID") == origin.request_id != "theirs"
+    assert data == {
         "X-Forwarded-For": STRANGER,
         "X-Forwarded-Proto": "http",
         "X-Forwarded-Host": "a.example",
@@ -120,18 +120,18 @@ def test_scheme_of_a_trusted_peer(said: bytes, scheme: str) -> None:
 
 def test_host_and_port_of_a_trusted_peer() -> None:
     """A trusted peer's host and port pass when they are what they say; else our own stand."""
-    told = lines(
+    data = lines(
         asks(
             forwarder(),
             TRUSTED,
             {b"x-forwarded-host": [b"www.example"], b"x-forwarded-port": [b"443"]},
         )
     )
-    assert (told["X-Forwarded-Host"], told["X-Forwarded-Port"]) == ("www.example", "443")
-    told = lines(
+    assert (data["X-Forwarded-Host"], data["X-Forwarded-Port"]) == ("www.example", "443")
+    data = lines(
         asks(forwarder(), TRUSTED, {b"x-forwarded-host": [b'e"vil'], b"x-forwarded-port": [b"x"]})
     )
-    assert (told["X-Forwarded-Host"], told["X-Forwarded-Port"]) == ("a.example", "18000")
+    assert (data["X-Forwarded-Host"], data["X-Forwarded-Port"]) == ("a.example", "18000")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_host_and_port_of_a_trusted_peer() -> None:
     ],
 )
 def test_request_id(said: list[bytes], kept: bool) -> None:
-    """A trusted peer's request id is kept when it is one visible word of at most 128 octets; else one is made."""
+    """A trusted peer's request id is kept when it is one visible word of at most 128 bytes; else one is made."""
     origin = asks(forwarder(), TRUSTED, {b"x-request-id": said})
     assert (origin.request_id == said[0].decode("latin-1")) is kept
     assert lines(origin)["X-Request-ID"] == origin.request_id
@@ -181,9 +181,9 @@ def test_untrusted_peers(peer: str) -> None:
 
 def test_ipv6_stranger() -> None:
     """RFC 7239 section 6: an IPv6 address is bracketed and quoted in Forwarded."""
-    told = lines(asks(forwarder(), "2001:db8::1", {}))
-    assert told["Forwarded"].startswith('for="[2001:db8::1]";')
-    assert told["X-Forwarded-For"] == "2001:db8::1"
+    data = lines(asks(forwarder(), "2001:db8::1", {}))
+    assert data["Forwarded"].startswith('for="[2001:db8::1]";')
+    assert data["X-Forwarded-For"] == "2001:db8::1"
 
 
 def test_via() -> None:
@@ -215,5 +215,5 @@ def test_lines_of_one_connection_follow_the_host() -> None:
             keep_alive=True,
             http10=False,
         )
-        told = lines(here.origin(peer, request))
-        assert told.get("X-Forwarded-Host", "") == host
+        data = lines(here.origin(peer, request))
+        assert data.get("X-Forwarded-Host", "") == host

@@ -1,6 +1,6 @@
-"""Laws of the pure rules, over any octets.
+"""Laws of the pure rules, over any bytes.
 
-Lives here: Hypothesis over targets, answers and frames. Must not know sockets; the tables are in tests/wire.
+Lives here: Hypothesis over targets, responses and frames. Must not know sockets; the tables are in tests/wire.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.rules import answer_head, read_target
+from sidecar.proxy.rules import read_target, response_head
 from sidecar.proxy.tunnel import Frames
 
 TOKENS = st.text(
@@ -29,7 +29,7 @@ def test_target(path: str, method: str) -> None:
     with contextlib.suppress(Refused):
         target, named = read_target(method, path, 1000)
         assert target == b"*" or target.startswith(b"/")
-        assert all(33 <= octet <= 126 and octet != 35 for octet in target)
+        assert all(33 <= byte <= 126 and byte != 35 for byte in target)
         if path.startswith("/"):
             assert (target, named) == (path.encode(), None)
 
@@ -37,7 +37,7 @@ def test_target(path: str, method: str) -> None:
 @given(FIELDS)
 def test_head_has_one_line_each(fields: list[tuple[bytes, bytes]]) -> None:
     """A serialised head has exactly the lines it was given, and ends once."""
-    head = answer_head(b" 200 OK", fields, b"Connection: close\r\n")
+    head = response_head(b" 200 OK", fields, b"Connection: close\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert [line for line in head.split(b"\r\n") if line] == [
         b"HTTP/1.1 200 OK",

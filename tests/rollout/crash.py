@@ -1,7 +1,7 @@
 """Kill -9 at random points of everything that is kept: `python -m tests.rollout.crash --times 500`.
 
 Each round forks a child that activates, rolls back, overrides and records as fast as it can, saying aloud
-what it was told is kept; the parent kills it somewhere in between, opens the folder and compares.
+what it was reported is kept; the parent kills it somewhere in between, opens the folder and compares.
 """
 
 import argparse
@@ -133,17 +133,17 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--times", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    told = parser.parse_args()
+    data = parser.parse_args()
     promised = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "policy.yaml").write_text(POLICY.format(number="first"))
-        for number in range(told.times):
-            promised += round_of(folder, told.seed * 100_000 + number)
+        for number in range(data.times):
+            promised += round_of(folder, data.seed * 100_000 + number)
         last = revisions(folder)
         asyncio.run(last.start())
         assert last.active.plan.routes
-    sys.stdout.write(f"{told.times} kills, {promised} promised entries, none lost\n")
+    sys.stdout.write(f"{data.times} kills, {promised} promised entries, none lost\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Answers and baselines for tests of what a service sends. Must not know what is expected of them."""
+"""Responses and baselines for tests of what a service sends. Must not know what is expected of them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def page(*fields: tuple[str, str], **more: object) -> Facts:
     )
 
 
-def seen(*answers: Facts, route: RoutePlan = ROUTE, at: float = START) -> tuple[Cell, ...]:
-    """The cells of a tally that looked at all these answers."""
+def seen(*responses: Facts, route: RoutePlan = ROUTE, at: float = START) -> tuple[Cell, ...]:
+    """The cells of a tally that looked at all these responses."""
     tally = Tally(per_second=float("inf"), clock=lambda: at)
-    for answer in answers:
-        tally.observe(route, answer)
+    for response in responses:
+        tally.observe(route, response)
     return tally.cells()
 
 
-def baseline(*answers: Facts) -> Baseline:
-    """A baseline of these answers."""
-    return Baseline(seen(*answers), "2026-07-19T05:46:40Z", "jo", "http://127.0.0.1:19000")
+def baseline(*responses: Facts) -> Baseline:
+    """A baseline of these responses."""
+    return Baseline(seen(*responses), "2026-07-19T05:46:40Z", "jo", "http://127.0.0.1:19000")
 
 
 VALUES = {
@@ -71,7 +71,7 @@ ANSWERS = st.lists(
     ),
     max_size=12,
 )
-"""Answers whose headers come, go, repeat and change."""
+"""Responses whose headers come, go, repeat and change."""
 
 _texts = st.text(max_size=12)
 _lines = st.lists(st.text(max_size=20), max_size=3).map(tuple)

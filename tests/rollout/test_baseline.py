@@ -5,13 +5,13 @@ from hypothesis import given
 
 from sidecar.policy.conditions import Facts
 from sidecar.policy.model import PolicyError
-from sidecar.rollout.baseline import Baseline, Cell, answers, since, total
+from sidecar.rollout.baseline import Baseline, Cell, responses, since, total
 from sidecar.rollout.baseline_file import from_data, read_baseline, to_data, yaml_text
 from tests.rollout.observing import ANSWERS, BASELINES, START, baseline, page, seen
 
 TEXT = """\
 # What the service itself sends, as `sidecar capture` saw it: header lines by route, status class and content class.
-# A header with a text was in every answer with that value; a list tells how often each value was seen, null = absent.
+# A header with a text was in every response with that value; a list tells how often each value was seen, null = absent.
 # Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
 # Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
 version: 1
@@ -22,7 +22,7 @@ cells:
   - route: default
     status: 2xx
     content: html
-    answers: 3
+    responses: 3
     first: "2026-07-19T05:46:40Z"
     last: "2026-07-19T05:46:40Z"
     requests:
@@ -42,7 +42,7 @@ cells:
 
 
 def test_the_file_reads_like_this() -> None:
-    """One value in all answers is a text, all else a list with counts; cookies are apart; ids are blotted out."""
+    """One value in all responses is a text, all else a list with counts; cookies are apart; ids are blotted out."""
     made = baseline(
         page(("X-Frame-Options", "DENY"), ("Set-Cookie", "sid=c0ffee; Path=/; Secure")),
         page(path="/items/4711"),
@@ -81,9 +81,9 @@ def _mended(value: object) -> object:
 
 
 @given(ANSWERS)
-def test_a_tally_comes_back_from_its_file(given_answers: list[Facts]) -> None:
+def test_a_tally_comes_back_from_its_file(given_responses: list[Facts]) -> None:
     """What was seen is what is read."""
-    made = baseline(*given_answers)
+    made = baseline(*given_responses)
 
     assert read_baseline(yaml_text(made).encode(), "b") == made
     assert from_data(to_data(made)) == made
@@ -93,9 +93,9 @@ def test_a_tally_comes_back_from_its_file(given_answers: list[Facts]) -> None:
     ("old", "new", "problem"),
     [
         (
-            "answers: 3",
-            "answers: three",
-            "b.yaml:13:14: error: answers must be a whole number, got text",
+            "responses: 3",
+            "responses: three",
+            "b.yaml:13:14: error: responses must be a whole number, got text",
         ),
         (
             "    status: 2xx",
@@ -117,7 +117,7 @@ def test_a_tally_comes_back_from_its_file(given_answers: list[Facts]) -> None:
     ],
 )
 def test_a_wrong_file_is_told_in_its_place(old: str, new: str, problem: str) -> None:
-    """A baseline is read as strictly as a policy: the place, the wrong word, the cure."""
+    """A baseline is read as strictly as a policy: the place, the wrong word, the fix."""
     with pytest.raises(PolicyError) as error:
         read_baseline(TEXT.replace(old, new, 1).encode(), "b.yaml")
 
@@ -143,7 +143,7 @@ def test_a_later_reading_without_the_earlier_is_what_came_since(
 
 
 def _counts(cell: Cell) -> tuple[object, ...]:
-    return (cell.key, cell.answers, cell.headers, cell.cookies)
+    return (cell.key, cell.responses, cell.headers, cell.cookies)
 
 
 def test_a_sum_spans_both_times_and_keeps_examples() -> None:
@@ -159,23 +159,23 @@ def test_a_sum_spans_both_times_and_keeps_examples() -> None:
     assert one.requests == tuple(f"GET https://shop.example/{name} -> 200" for name in "abc")
 
 
-def test_a_cell_gives_answers_to_try_a_policy_on() -> None:
-    """The usual answer for each example request, and one for each other thing that was seen."""
+def test_a_cell_gives_responses_to_try_a_policy_on() -> None:
+    """The usual response for each example request, and one for each other thing that was seen."""
     [cell] = seen(
         page(("Server", "a")),
         page(("Server", "a"), path="/x"),
         page(("Set-Cookie", "sid=1; Secure")),
     )
-    given_answers = list(answers(cell))
+    given_responses = list(responses(cell))
 
-    assert [facts.path for facts in given_answers] == ["/", "/x", "/", "/"]
-    assert [dict(facts.fields).get(b"Server") for facts in given_answers] == [
+    assert [facts.path for facts in given_responses] == ["/", "/x", "/", "/"]
+    assert [dict(facts.fields).get(b"Server") for facts in given_responses] == [
         b"a",
         b"a",
         None,
         b"a",
     ]
-    assert [dict(facts.fields).get(b"Set-Cookie") for facts in given_answers] == [
+    assert [dict(facts.fields).get(b"Set-Cookie") for facts in given_responses] == [
         None,
         None,
         None,
@@ -184,10 +184,10 @@ def test_a_cell_gives_answers_to_try_a_policy_on() -> None:
 
 
 @given(ANSWERS)
-def test_answers_of_a_cell_fall_into_the_cell(given_answers: list[Facts]) -> None:
+def test_responses_of_a_cell_fall_into_the_cell(given_responses: list[Facts]) -> None:
     """Tallying what a cell gives leads to the same route, class and header variants."""
-    cells = seen(*given_answers)
-    again = seen(*(facts for cell in cells for facts in answers(cell)))
+    cells = seen(*given_responses)
+    again = seen(*(facts for cell in cells for facts in responses(cell)))
 
     assert {cell.key for cell in again} == {cell.key for cell in cells}
     for cell, held in zip(again, cells, strict=True):

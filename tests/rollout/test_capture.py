@@ -25,7 +25,7 @@ from tests.rollout.observing import ROUTE, START, page, seen
 
 
 def test_cells_are_route_status_class_and_content_class() -> None:
-    """Answers of one kind stand together, whatever their status in the class."""
+    """Responses of one kind stand together, whatever their status in the class."""
     api = plan(routes=[{"name": "api", "match": {"path": "/api/**"}}]).routes[0]
     tally = Tally(clock=lambda: START)
     for route, status, media in (
@@ -37,12 +37,12 @@ def test_cells_are_route_status_class_and_content_class() -> None:
     ):
         tally.observe(route, facts((b"content-type", media.encode()), status=status))
 
-    assert [(*cell.key, cell.answers) for cell in tally.cells()] == [
+    assert [(*cell.key, cell.responses) for cell in tally.cells()] == [
         ("api", "2xx", "api", 1), ("api", "3xx", "none", 1), ("default", "2xx", "html", 2), ("default", "5xx", "html", 1),
     ]  # fmt: skip
 
 
-def test_only_some_answers_of_a_second_are_looked_at() -> None:
+def test_only_some_responses_of_a_second_are_looked_at() -> None:
     """A flood costs no more than so many looks; another status class, and the next second, have their own."""
     now = START
     tally = Tally(clock=lambda: now)
@@ -52,7 +52,7 @@ def test_only_some_answers_of_a_second_are_looked_at() -> None:
     now += 1
     tally.observe(ROUTE, page())
 
-    assert [(cell.status, cell.answers) for cell in tally.cells()] == [
+    assert [(cell.status, cell.responses) for cell in tally.cells()] == [
         ("2xx", PER_SECOND + 1),
         ("4xx", PER_SECOND),
     ]
@@ -84,7 +84,7 @@ def test_what_exceeds_a_cap_is_counted_together() -> None:
 
 
 def test_a_cookie_is_counted_by_name_and_attributes() -> None:
-    """Two lines of one answer stay two; the same cookie twice in one answer is seen once, with two lines."""
+    """Two lines of one response stay two; the same cookie twice in one response is seen once, with two lines."""
     [cell] = seen(
         page(("Set-Cookie", "a=1; Secure"), ("Set-Cookie", "b=2")),
         page(("Set-Cookie", "a=3; Secure"), ("Set-Cookie", "a=4")),
@@ -112,10 +112,10 @@ def test_a_hostile_service_cannot_fill_memory_or_the_file(seed: int) -> None:
         lines += [("Vary", f"{entry}{number}") for entry in range(20)] + [
             ("Set-Cookie", f"{kind[:90]}{number}{entry}=1; Path={kind}") for entry in range(20)
         ]
-        answer = page(
+        response = page(
             *lines, status=(200, 302, 404, 500)[number % 4], path=f"/{'word/' * 50}", host="h" * 90
         )
-        tally.observe(routes[number % len(routes)], answer)
+        tally.observe(routes[number % len(routes)], response)
     cells = tally.cells()
     text = yaml_text(Baseline(cells, "now", "me", "here"))
 
@@ -128,13 +128,13 @@ def test_a_hostile_service_cannot_fill_memory_or_the_file(seed: int) -> None:
 def test_secrets_are_never_written(seed: int) -> None:
     """Cookie values, nonces, tokens, queries and ids that a service sends are not in the file."""
     hidden = [secrets.token_hex(12) for _ in range(9)]
-    answer = page(
+    response = page(
         ("Set-Cookie", f"sid={hidden[0]}; Path=/"), ("Content-Security-Policy", f"script-src 'nonce-{hidden[1]}'; report-uri /r?k={hidden[2]}"),
         ("X-Auth-Token", hidden[3]), ("Location", f"https://shop.example/reset?t={hidden[4]}"), ("ETag", f'"{hidden[5]}"'),
         ("WWW-Authenticate", f'Digest nonce="{hidden[6]}"'), ("X-Request-Id", hidden[7]),
         path=f"/reset/{hidden[8]}", request=[(b"Cookie", hidden[0].encode()), (b"Authorization", hidden[3].encode())],
     )  # fmt: skip
-    text = yaml_text(Baseline(seen(answer), "now", "me", "here"))
+    text = yaml_text(Baseline(seen(response), "now", "me", "here"))
 
     assert not [secret for secret in hidden if secret in text]
 
@@ -147,12 +147,12 @@ class _Nowhere:
 
 
 def test_the_tally_sees_the_service_and_nothing_else() -> None:
-    """Telemetry hands over what the service sent, before any change; our own answers are none of it."""
+    """Telemetry hands over what the service sent, before any change; our own responses are none of it."""
     telemetry = Telemetry(Events(_Nowhere()), Metrics(process=False))
     compiled = plan({"server": {"action": "remove", "header": "Server"}})
     tallies = telemetry.activated(compiled, "r")
     tally = Tally(clock=lambda: START)
-    answer = page(("Server", "uvicorn"))
+    response = page(("Server", "uvicorn"))
     route = compiled.routes[-1]
     for observer in (None, tally.observe):
         telemetry.observer = observer
@@ -161,11 +161,11 @@ def test_the_tally_sees_the_service_and_nothing_else() -> None:
                 tallies["default"],
                 "r",
                 route,
-                answer,
-                route.judge(answer),
+                response,
+                route.judge(response),
                 origin=origin,
                 request_id="1",
             )
 
     [cell] = tally.cells()
-    assert (cell.answers, cell.headers["server"]) == (1, {("uvicorn",): 1})
+    assert (cell.responses, cell.headers["server"]) == (1, {("uvicorn",): 1})

@@ -12,11 +12,11 @@ from sidecar.policy.model import PolicyError
 from sidecar.policy.plan import compile_policy, decide
 from sidecar.policy.resolve import Resolved
 from sidecar.rollout.cases import (
-    Answer,
     Case,
     Expect,
     Failure,
     Request,
+    Response,
     Result,
     Suite,
     Violation,
@@ -67,7 +67,7 @@ def failures(case: str) -> tuple[Failure, ...]:
     return result.failures
 
 
-HTML = "answer: {headers: {Content-Type: text/html, Server: [a, b]}}"
+HTML = "response: {headers: {Content-Type: text/html, Server: [a, b]}}"
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ HTML = "answer: {headers: {Content-Type: text/html, Server: [a, b]}}"
         f"{HTML}, mode: enforce, expect: {{headers: {{server: null, Content-Security-Policy: \"default-src 'self'\", X-Frame-Options: null}}}}",
         f"{HTML}, expect: {{violations: [{{rule: server, kind: forbidden}}, {{rule: csp}}, {{rule: later, kind: missing}}]}}",
         f"{HTML}, mode: off, expect: {{violations: []}}",
-        "request: {path: /api/x}, answer: {headers: [[Server, a], [server, b]]}, mode: enforce, expect: {route: api, headers: {Server: [a, b]}}",
-        "answer: {headers: [[Set-Cookie, 'a=1'], [Set-Cookie, 'b=2']]}, expect: {headers: {Set-Cookie: ['a=1', 'b=2']}}",
+        "request: {path: /api/x}, response: {headers: [[Server, a], [server, b]]}, mode: enforce, expect: {route: api, headers: {Server: [a, b]}}",
+        "response: {headers: [[Set-Cookie, 'a=1'], [Set-Cookie, 'b=2']]}, expect: {headers: {Set-Cookie: ['a=1', 'b=2']}}",
     ],
 )
 def test_right_expectations_pass(case: str) -> None:
@@ -142,11 +142,11 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
             "4:33: error: headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)",
         ),
         (
-            HEAD + "  - {name: a, answer: {headers: {X Y: a}}, expect: {route: x}}",
+            HEAD + "  - {name: a, response: {headers: {X Y: a}}, expect: {route: x}}",
             "4:33: error: illegal header name 'X Y'; use letters, digits and hyphens",
         ),
         (
-            HEAD + "  - {name: a, answer: {headers: [[X]]}, expect: {route: x}}",
+            HEAD + "  - {name: a, response: {headers: [[X]]}, expect: {route: x}}",
             "4:33: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]",
         ),
         (
@@ -156,7 +156,7 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
     ],
 )
 def test_a_wrong_file_is_told_in_its_place(text: str, problem: str) -> None:
-    """Test files are read as strictly as policies: line, column, the wrong word, the cure."""
+    """Test files are read as strictly as policies: line, column, the wrong word, the fix."""
     with pytest.raises(PolicyError) as error:
         read_suite(text.encode(), "t")
 
@@ -180,10 +180,10 @@ def test_a_case_says_what_the_plan_decides(
     resolved: Resolved, world: Facts, data: st.DataObject
 ) -> None:
     """A case made from a decision passes; with any one of its expectations turned it fails."""
-    told = _told(resolved, world)
-    if told is None:
+    parsed = _told(resolved, world)
+    if parsed is None:
         return
-    case, broken = told
+    case, broken = parsed
     assert _run(case, resolved).failures == ()
     assert _run(data.draw(st.sampled_from(broken)), resolved).failures
 
@@ -215,7 +215,7 @@ def _told(resolved: Resolved, world: Facts) -> tuple[Case, list[Case]] | None:
         headers=tuple(pairs[0]),
         client=world.client,
     )
-    answered = Answer.model_construct(status=world.status, headers=tuple(pairs[1]))
+    answered = Response.model_construct(status=world.status, headers=tuple(pairs[1]))
 
     def case(**expect: Any) -> Case:
         made = Expect.model_construct(
@@ -224,7 +224,7 @@ def _told(resolved: Resolved, world: Facts) -> tuple[Case, list[Case]] | None:
             route=expect.get("route"),
         )
         return Case.model_construct(
-            name="it", request=asked, answer=answered, mode=None, expect=made
+            name="it", request=asked, response=answered, mode=None, expect=made
         )
 
     broken = [

@@ -11,7 +11,7 @@ from sidecar.policy.model import PolicyError
 from sidecar.rollout.baseline import Cell
 from sidecar.rollout.baseline_file import from_data, yaml_text
 from sidecar.rollout.drift import KINDS, SEVERITIES, accept, drift
-from sidecar.rollout.lookout import EVERY, Lookout
+from sidecar.rollout.drift_monitor import EVERY, DriftMonitor
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.rollout.observing import ANSWERS, baseline, page, seen
 
@@ -92,7 +92,7 @@ def test_each_difference_has_kind_and_severity(
 
 
 def test_a_finding_says_where_what_and_how_often() -> None:
-    """Cell, header, both sides as they may be shown, and of how many answers."""
+    """Cell, header, both sides as they may be shown, and of how many responses."""
     report = drift(
         baseline(_lines("Content-Security-Policy", CSP)),
         seen(
@@ -103,7 +103,7 @@ def test_a_finding_says_where_what_and_how_often() -> None:
     assert report.data()["findings"] == [
         {
             "route": "default", "status": "2xx", "content": "html", "header": "Content-Security-Policy", "part": "", "kind": "weakened", "severity": "error",
-            "before": ((CSP,),), "now": ((WIDER,),), "seen": 1, "answers": 4, "why": "default-src allows more",
+            "before": ((CSP,),), "now": ((WIDER,),), "seen": 1, "responses": 4, "why": "default-src allows more",
         }
     ]  # fmt: skip
 
@@ -120,10 +120,10 @@ def test_the_worst_come_first() -> None:
 
 
 @pytest.mark.parametrize(("now", "lost"), [(3, False), (10, True)])
-def test_a_header_of_some_answers_is_lost_when_chance_does_not_explain_it(
+def test_a_header_of_some_responses_is_lost_when_chance_does_not_explain_it(
     now: int, lost: bool
 ) -> None:
-    """Half of the answers had it: three without it are chance, ten are not."""
+    """Half of the responses had it: three without it are chance, ten are not."""
     held = baseline(page(("X-Frame-Options", "DENY")), page())
 
     assert [finding.kind for finding in drift(held, seen(*[page()] * now)).findings] == [
@@ -159,9 +159,9 @@ def test_cells_on_one_side_are_named_and_not_judged() -> None:
 
 
 @given(ANSWERS)
-def test_nothing_drifts_from_itself(answers: list[Facts]) -> None:
+def test_nothing_drifts_from_itself(responses: list[Facts]) -> None:
     """A baseline compared with what it was made from has no findings."""
-    held = baseline(*answers)
+    held = baseline(*responses)
     report = drift(held, held.cells)
 
     assert (report.findings, report.unseen, report.unknown) == ((), (), ())
@@ -196,21 +196,21 @@ class _Lines:
     dropped = 0
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def write(self, line: str) -> None:
-        self.told.append(line)
+        self.reported.append(line)
 
 
 class _World:
-    """A lookout whose traffic and clock the test moves."""
+    """A drift_monitor whose traffic and clock the test moves."""
 
     def __init__(self, file: Path | None) -> None:
         self.now = 0.0
-        self.answers: list[Facts] = []
+        self.responses: list[Facts] = []
         self.lines = _Lines()
         self.telemetry = Telemetry(Events(self.lines), Metrics(process=False))
-        self.lookout = Lookout(
+        self.drift_monitor = DriftMonitor(
             None if file is None else str(file),
             self._seen,
             lambda: ["default", "api"],
@@ -219,13 +219,13 @@ class _World:
         )
 
     async def _seen(self) -> tuple[Cell, ...]:
-        return seen(*self.answers)
+        return seen(*self.responses)
 
-    async def minute(self, *answers: Facts) -> None:
-        """These answers come, and a minute passes."""
-        self.answers += answers
+    async def minute(self, *responses: Facts) -> None:
+        """These responses come, and a minute passes."""
+        self.responses += responses
         self.now += EVERY
-        await self.lookout.tick()
+        await self.drift_monitor.tick()
 
     def count(self, kind: str) -> float:
         """What the metric says of the default route."""
@@ -241,23 +241,23 @@ def file(tmp_path: Path) -> Path:
 
 
 async def test_drift_counts_each_minute_that_it_is_seen(file: Path) -> None:
-    """A difference counts once a minute and is told once; when it is mended both stop; when it returns it is told again."""
+    """A difference counts once a minute and is reported once; when it is repaired both stop; when it returns it is reported again."""
     world = _World(file)
-    await world.lookout.open()
+    await world.drift_monitor.open()
     right, wrong = page(("X-Frame-Options", "DENY")), page()
     counted = []
-    for answers in ([right], [right, wrong], [wrong], [right], [], [wrong]):
-        await world.minute(*answers)
-        counted.append((world.count("lost"), len(world.lines.told)))
+    for responses in ([right], [right, wrong], [wrong], [right], [], [wrong]):
+        await world.minute(*responses)
+        counted.append((world.count("lost"), len(world.lines.reported)))
 
     assert counted == [(0, 0), (1, 1), (2, 1), (2, 1), (2, 1), (3, 2)]
-    assert '"event": "baseline.drifted"' in world.lines.told[0]
+    assert '"event": "baseline.drifted"' in world.lines.reported[0]
 
 
 async def test_labels_are_routes_of_the_plan_and_known_kinds(file: Path) -> None:
     """Every route and kind stands at zero after the first check, and no other label ever does."""
     world = _World(file)
-    await world.lookout.open()
+    await world.drift_monitor.open()
     await world.minute()
 
     cells = world.telemetry.metrics.snapshot()["sidecar_drift_total"]
@@ -269,36 +269,36 @@ async def test_labels_are_routes_of_the_plan_and_known_kinds(file: Path) -> None
 async def test_it_waits_a_minute_between_checks_but_not_when_asked(file: Path) -> None:
     """Ticks within the minute look at nothing; asking checks now and tells the findings."""
     world = _World(file)
-    await world.lookout.open()
-    world.answers.append(page())
+    await world.drift_monitor.open()
+    world.responses.append(page())
     world.now = EVERY - 1
-    await world.lookout.tick()
+    await world.drift_monitor.tick()
     before = world.count("lost")
-    told = await world.lookout.told()
+    data = await world.drift_monitor.reported()
 
     assert (before, world.count("lost")) == (0, 1)
-    assert [found["kind"] for found in told["drift"]["findings"]] == ["lost"]
-    assert from_data(told["tally"]).cells == seen(page())
+    assert [found["kind"] for found in data["drift"]["findings"]] == ["lost"]
+    assert from_data(data["tally"]).cells == seen(page())
 
 
 async def test_without_a_file_there_is_a_tally_and_no_drift() -> None:
     """Nothing is configured: nothing is compared, and no series appears."""
     world = _World(None)
-    await world.lookout.open()
+    await world.drift_monitor.open()
     await world.minute(page())
-    told: dict[str, Any] = await world.lookout.told()
+    data: dict[str, Any] = await world.drift_monitor.reported()
 
-    assert told["drift"] is None
-    assert from_data(told["tally"]).cells == seen(page())
+    assert data["drift"] is None
+    assert from_data(data["tally"]).cells == seen(page())
     assert world.telemetry.metrics.snapshot()["sidecar_drift_total"] == []
 
 
 async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_never(
     file: Path,
 ) -> None:
-    """The next check reads the file again; what cannot be read is told and the old one stays."""
+    """The next check reads the file again; what cannot be read is reported and the old one stays."""
     world = _World(file)
-    await world.lookout.open()
+    await world.drift_monitor.open()
     file.write_text("version: 1\n")
     await world.minute(page())
     broken = world.count("lost")
@@ -306,8 +306,8 @@ async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_neve
     await world.minute(page())
 
     assert (broken, world.count("lost")) == (1, 1)
-    assert '"event": "baseline.rejected"' in world.lines.told[0]
-    assert "key 'made' is missing" in world.lines.told[0]
+    assert '"event": "baseline.rejected"' in world.lines.reported[0]
+    assert "key 'made' is missing" in world.lines.reported[0]
 
 
 @pytest.mark.parametrize("text", [None, "cells: {", "version: 1"])
@@ -320,4 +320,4 @@ async def test_a_baseline_that_cannot_be_used_stops_the_start(
         path.write_text(text)
 
     with pytest.raises(PolicyError):
-        await _World(path).lookout.open()
+        await _World(path).drift_monitor.open()

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.policy.plan import Plan
 from sidecar.policy.words import counted
-from sidecar.rollout.evidence import Book, Trend
+from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge
 from sidecar.rollout.testimony import Evidence, Minimums, Trial, from_data, span
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -63,7 +63,7 @@ def evidence(**known: Any) -> Evidence:
     ("case", "known", "outcome"),
     [
         ("enough of everything", {}, "pass"),
-        ("one answer too few", {"evaluated": 99}, "inconclusive"),
+        ("one response too few", {"evaluated": 99}, "inconclusive"),
         ("one second too short", {"since": NOW - 3599}, "inconclusive"),
         ("one request would have broken", {"outcomes": {"break": 1, "safe": 99}}, "fail"),
         (
@@ -133,7 +133,7 @@ def test_verdicts(case: str, known: dict[str, Any], outcome: str):
 
 
 def test_routes_count_together():
-    """Answers add up over routes, time is that of the youngest, and unseen routes are named."""
+    """Responses add up over routes, time is that of the youngest, and unseen routes are named."""
     both = [
         evidence(evaluated=60),
         evidence(route="api", evaluated=50, since=5000.0),
@@ -275,12 +275,12 @@ class Sink:
 
 
 class World:
-    """Telemetry, a book and a clock; `answers` lets a plan judge so many faulty answers."""
+    """Telemetry, a book and a clock; `responses` lets a plan judge so many faulty responses."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.telemetry = Telemetry(Events(Sink()), Metrics(process=False))
-        self.book = Book(self.telemetry.metrics, lambda: self.now)
+        self.book = EvidenceStore(self.telemetry.metrics, lambda: self.now)
 
     def activate(self, made: Plan) -> Plan:
         """Put a plan in force, as revisions do."""
@@ -288,7 +288,7 @@ class World:
         self.book.activated(made)
         return made
 
-    def answers(
+    def responses(
         self,
         made: Plan,
         count: int,
@@ -314,8 +314,8 @@ def test_a_book_reads_what_was_added():
     """Evidence is what the counters gained since the rule came as it is."""
     world = World()
     made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
-    world.answers(made, 3)
-    world.answers(made, 2, (b"X-Content-Type-Options", b"nosniff"))
+    world.responses(made, 3)
+    world.responses(made, 2, (b"X-Content-Type-Options", b"nosniff"))
 
     (seen,) = world.book.evidence()
 
@@ -335,7 +335,7 @@ def test_an_unchanged_rule_keeps_its_evidence():
             mode="report-only",
         )
     )
-    world.answers(first, 4)
+    world.responses(first, 4)
     world.now = 2000.0
 
     second = world.activate(
@@ -347,7 +347,7 @@ def test_an_unchanged_rule_keeps_its_evidence():
             mode="report-only",
         )
     )
-    world.answers(second, 1)
+    world.responses(second, 1)
     kept = {item.rule: (item.since, item.evaluated) for item in world.book.evidence()}
     world.activate(plan({"nosniff": NOSNIFF}, mode="enforce"))
     moved = world.book.evidence()[0]
@@ -364,7 +364,7 @@ def test_evidence_survives_a_restart():
             {"nosniff": NOSNIFF, "odd": {"header": "X-Odd", "action": "remove"}}, mode="report-only"
         )
     )
-    old.answers(made, 7)
+    old.responses(made, 7)
     new = World()
     new.now = 5000.0
 
@@ -375,7 +375,7 @@ def test_evidence_survives_a_restart():
             mode="report-only",
         )
     )
-    new.answers(again, 1)
+    new.responses(again, 1)
 
     assert {
         item.rule: (item.since, item.evaluated, item.affected) for item in new.book.evidence()
@@ -391,7 +391,7 @@ def test_trend_counts_by_interval():
     made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
     trend = Trend(world.book, interval=2, kept=3)
     for count in (5, 0, 2, 1):
-        world.answers(made, count)
+        world.responses(made, count)
         trend.tick()
         trend.tick()
 
@@ -443,7 +443,7 @@ def test_what_requests_say_would_have_broken(
         request_lines = {"Sec-Fetch-Mode": "navigate"} | request_lines
     world = World()
     made = world.activate(plan({rule: rules[rule]}, mode="report-only"))
-    world.answers(
+    world.responses(
         made,
         1,
         *fields,

@@ -16,7 +16,7 @@ HARMLESS = ({"kind": "harmless", "why": "it only judges", "source": "the test", 
 
 
 def _series(job: str, pod: str, rule: str, mode: str, times: range) -> Iterator[str]:
-    """One rule's counter, one answer from scrape to scrape."""
+    """One rule's counter, one response from scrape to scrape."""
     labels = f'job="{job}",instance="{pod}",route="default",rule="{rule}",mode="{mode}"'
     return (
         f"sidecar_rule_evaluations_total{{{labels}}} {position} {moment}"
@@ -85,7 +85,7 @@ def test_a_day_is_a_day(day: Day, rule: str):
 
 
 def test_a_rule_that_came_later_is_watched_since_then(day: Day):
-    """The watch is never told longer than it was, and at most a thousandth of the window shorter."""
+    """The watch is never reported longer than it was, and at most a thousandth of the window shorter."""
     verdict = day.verdict("young")
 
     assert verdict.outcome == "inconclusive"
@@ -119,7 +119,7 @@ def test_a_moment_is_settled_when_the_slowest_scrape_is_in(day: Day, selector: s
 
 
 def test_where_nothing_was_seen_the_moment_is_now(day: Day):
-    """An empty answer has a moment too."""
+    """An empty response has a moment too."""
     began = int(time.time())
 
     assert began <= settled(day.url, "24h", 'job="nobody"') <= time.time()

@@ -1,4 +1,4 @@
-"""The guard: worse answers after an activation that enforces more take it back, once."""
+"""The guard: worse responses after an activation that enforces more take it back, once."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from sidecar.telemetry import Metrics
 from tests.policy.making import plan
 
 RULE = {"header": "X-Odd", "action": "set", "value": "1"}
-BEFORE = Counts(answers=1000, client_errors=50, server_errors=5, upstream_errors=1)
+BEFORE = Counts(responses=1000, client_errors=50, server_errors=5, upstream_errors=1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ class World:
         self.metrics.bind(self.enforce)
 
     def second(self, good: int = 0, bad: int = 0) -> str | None:
-        """One second with so many answers; the signal of the breach, if there was one."""
+        """One second with so many responses; the signal of the breach, if there was one."""
         self.now += 1
         self.metrics.cell("sidecar_responses_total", "default", "2xx", "upstream").n += good
         self.metrics.cell("sidecar_responses_total", "default", "5xx", "upstream").n += bad
@@ -93,9 +93,9 @@ def test_a_breach_is_told_once():
         world.second(good=100)
     world.watch.activated("r2", world.enforce, Guard())
 
-    told = [world.second(bad=30) for _ in range(4)]
+    data = [world.second(bad=30) for _ in range(4)]
 
-    assert told == [None, "server_errors", None, None]
+    assert data == [None, "server_errors", None, None]
     assert world.watch.before == "r1"
     assert not world.watching
 
@@ -136,7 +136,7 @@ def test_going_back_ends_the_watch():
     assert not world.watching
 
 
-def test_own_answers_do_not_fire_it():
+def test_own_responses_do_not_fire_it():
     """Requests that the sidecar refuses, as a client may send at will, are no signal."""
     world = World()
     world.watch.activated("r1", world.report_only, Guard())

@@ -99,7 +99,7 @@ def test_since_an_earlier_revision():
 
 
 def test_nothing_said_is_said():
-    """Missing words are named, and no change is told as none."""
+    """Missing words are named, and no change is reported as none."""
     bare = dict.fromkeys(STATUS, "") | {"revision": "r1", "parent": None, "mode": "report-only"}
 
     text = markdown(write_note(bare, [], [], TEXTS, None), "here")

@@ -38,8 +38,8 @@ rules:
 
 def changed(before: str, after: str) -> list[str]:
     """The lines that went and came."""
-    told = difflib.ndiff(before.splitlines(keepends=True), after.splitlines(keepends=True))
-    return [line for line in told if line[0] in "+-"]
+    data = difflib.ndiff(before.splitlines(keepends=True), after.splitlines(keepends=True))
+    return [line for line in data if line[0] in "+-"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ version: 1
 name: shop
 owner: web@example.com
 reason: header review
-expected: every answer carries nosniff
+expected: every response carries nosniff
 rollback: sidecar rollback
 mode: enforce
 guard: {window: 20s, min-requests: 20}
@@ -36,7 +36,7 @@ def visit(sidecars: tuple[Sidecar, ...], count: int, target: str = "/") -> None:
 
 
 def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
-    """Capture, release in report-only, watch a fleet, promote on evidence, be saved by the guard, mend, promote, write the note."""
+    """Capture, release in report-only, watch a fleet, promote on evidence, be saved by the guard, repair, promote, write the note."""
     fleet = tuple(start(POLICY, shop.url) for _ in range(2))
     one, two = fleet
     prometheus = Prometheus(
@@ -54,7 +54,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     evidence = ("--prometheus", prometheus.url, "--window", "5m", "--selector", 'job="shop"')
 
     def promote() -> Any:
-        told = command(
+        data = command(
             "promote",
             "nosniff",
             "--policy",
@@ -65,7 +65,7 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
             *GATE,
             "--json",
         )
-        return told.returncode, json.loads(told.stdout)
+        return data.returncode, json.loads(data.stdout)
 
     until(lambda: prometheus.value('sum(up{job="shop"})') == 2, "Prometheus scrapes both")
     visit(fleet, 5)
@@ -84,8 +84,8 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     )
     assert json.loads(rehearsed.stdout)["passed"], rehearsed.stdout
 
-    code, told = promote()
-    assert (code, told["verdicts"][0]["outcome"], one.policy.read_text()) == (
+    code, data = promote()
+    assert (code, data["verdicts"][0]["outcome"], one.policy.read_text()) == (
         1,
         "inconclusive",
         backup,
@@ -95,12 +95,12 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     counted = 'sum(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only"})'
     until(lambda: prometheus.value(counted) == 130, "Prometheus has seen all requests")
     until(lambda: promote_is_ready(one, evidence), "the gate passes")
-    code, told = promote()
-    assert (code, told["verdicts"][0]["outcome"], told["promoted"]) == (0, "pass", True)
+    code, data = promote()
+    assert (code, data["verdicts"][0]["outcome"], data["promoted"]) == (0, "pass", True)
     assert one.policy.read_text() == backup.replace(
         "nosniff, mode: report-only}  # first", "nosniff, mode: enforce}  # first"
     )
-    _same_as_prometheus(told, prometheus)
+    _same_as_prometheus(data, prometheus)
 
     one.event("policy.activated", who="file")
     assert one.get("/").value("X-Content-Type-Options") == "nosniff"
@@ -111,12 +111,12 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     assert one.get("/").value("X-Content-Type-Options") is None
 
     one.save("mode: enforce}  # first", "mode: report-only}  # first")
-    until(lambda: one.status()["pinned"] is None, "the mended file is read")
+    until(lambda: one.status()["pinned"] is None, "the repaired file is read")
     until(lambda: promote_is_ready(one, evidence), "the gate passes again")
     at = len(one.events())
-    code, told = promote()
-    assert (code, told["promoted"]) == (0, True)
-    _same_as_prometheus(told, prometheus)
+    code, data = promote()
+    assert (code, data["promoted"]) == (0, True)
+    _same_as_prometheus(data, prometheus)
     one.event("policy.activated", at, who="file")
     visit((one,), 25)
 
@@ -125,9 +125,9 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
     assert (written["owner"], written["reason"], written["expected"]) == (
         "web@example.com",
         "header review",
-        "every answer carries nosniff",
+        "every response carries nosniff",
     )
-    assert written["verdicts"][-1] == told["verdicts"][0]
+    assert written["verdicts"][-1] == data["verdicts"][0]
     assert written["files"][-1]["path"] == str(one.policy)
     assert "+  nosniff:" in written["files"][-1]["diff"]
     (after,) = [item for item in written["after"] if item["rule"] == "nosniff"]
@@ -137,8 +137,8 @@ def _day(one: Sidecar, two: Sidecar, prometheus: Prometheus, folder: Path, upstr
         in one.verb("history", "--diff", written["since"]).stdout
     )
     text = one.verb("note").stdout
-    assert f"`time={told['verdicts'][0]['at']:.0f}`" in text
-    assert f"    {told['verdicts'][0]['query']}\n" in text
+    assert f"`time={data['verdicts'][0]['at']:.0f}`" in text
+    assert f"    {data['verdicts'][0]['query']}\n" in text
     assert f"sidecar rollback --to {written['since']}" in text
     assert "0 of 25 left so; 25 were put right" in text
 
@@ -160,12 +160,12 @@ def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
     return dry.returncode == 0
 
 
-def _same_as_prometheus(told: dict[str, Any], prometheus: Prometheus) -> None:
+def _same_as_prometheus(data: dict[str, Any], prometheus: Prometheus) -> None:
     """The gate's numbers are those that Prometheus gives for the same question at the same moment, ours and the told one."""
-    (verdict,) = told["verdicts"]
+    (verdict,) = data["verdicts"]
     (item,) = [
         item
-        for item in told["evidence"]
+        for item in data["evidence"]
         if item["rule"] == "nosniff" and item["mode"] == "report-only"
     ]
     ours = 'sum(increase(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only",route="default"}[5m]))'

@@ -119,13 +119,13 @@ def file(_request: HttpRequest) -> HttpResponse:
 
 
 def cookies(_request: HttpRequest) -> HttpResponse:
-    answer = HttpResponse(samples.PAGE)
-    answer.set_cookie("sessionid", "8c1f2e", expires="Wed, 09 Jun 2055 10:18:14 GMT")
-    answer.set_cookie(
+    response = HttpResponse(samples.PAGE)
+    response.set_cookie("sessionid", "8c1f2e", expires="Wed, 09 Jun 2055 10:18:14 GMT")
+    response.set_cookie(
         "theme", "dark", max_age=3600, expires="Wed, 09 Jun 2055 10:18:14 GMT", httponly=True
     )
-    answer.delete_cookie("cart", samesite="Lax")
-    return answer
+    response.delete_cookie("cart", samesite="Lax")
+    return response
 
 
 def cached(request: HttpRequest) -> HttpResponse:
@@ -170,7 +170,7 @@ def opened(_request: HttpRequest, gate: str) -> HttpResponse:
 @csrf_exempt
 def upload(request: HttpRequest) -> HttpResponse:
     document = request.FILES["document"]
-    return JsonResponse(samples.told(document.name, [], document.read()))
+    return JsonResponse(samples.reported(document.name, [], document.read()))
 
 
 urlpatterns = [

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tests.services.samples import told
+from tests.services.samples import reported
 
 
 def wsgi(app: Any) -> Any:
@@ -22,7 +22,9 @@ def wsgi(app: Any) -> Any:
             for key, value in environ.items()
             if key.startswith("HTTP_")
         ]
-        body = json.dumps(told(environ["RAW_URI"], headers, environ["wsgi.input"].read())).encode()
+        body = json.dumps(
+            reported(environ["RAW_URI"], headers, environ["wsgi.input"].read())
+        ).encode()
         start_response(
             "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         )
@@ -49,12 +51,12 @@ def asgi(app: Any) -> Any:
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         ]
-        answer = json.dumps(told(target.decode("latin-1"), headers, body)).encode()
+        response = json.dumps(reported(target.decode("latin-1"), headers, body)).encode()
         fields = [
             (b"content-type", b"application/json"),
-            (b"content-length", str(len(answer)).encode()),
+            (b"content-length", str(len(response)).encode()),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": response})
 
     return wrapped

@@ -42,17 +42,17 @@ def file() -> Response:
 
 @shop.api_route("/cookies", methods=both)
 def cookies() -> Response:
-    answer = HTMLResponse(samples.PAGE)
+    response = HTMLResponse(samples.PAGE)
     for line in samples.COOKIES:
-        answer.headers.append("Set-Cookie", line)
-    return answer
+        response.headers.append("Set-Cookie", line)
+    return response
 
 
 @shop.api_route("/repeated", methods=both)
 def repeated() -> Response:
-    answer = Response("many\n")
-    answer.raw_headers.extend((name.encode(), value.encode()) for name, value in samples.REPEATED)
-    return answer
+    response = Response("many\n")
+    response.raw_headers.extend((name.encode(), value.encode()) for name, value in samples.REPEATED)
+    return response
 
 
 @shop.api_route("/cached", methods=both)
@@ -104,7 +104,7 @@ def opened(gate: str) -> Response:
 
 @shop.post("/upload")
 async def upload(request: Request) -> dict[str, object]:
-    return samples.told("", [], b"".join([piece async for piece in request.stream()]))
+    return samples.reported("", [], b"".join([piece async for piece in request.stream()]))
 
 
 @shop.websocket("/ws")

@@ -31,31 +31,31 @@ def broken() -> str:
 
 @app.route("/file")
 def file() -> flask.Response:
-    answer = flask.Response(samples.FILE, mimetype="application/octet-stream")
-    answer.headers["Content-Disposition"] = 'attachment; filename="stock.bin"'
-    return answer
+    response = flask.Response(samples.FILE, mimetype="application/octet-stream")
+    response.headers["Content-Disposition"] = 'attachment; filename="stock.bin"'
+    return response
 
 
 @app.route("/cookies")
 def cookies() -> flask.Response:
-    answer = flask.Response(samples.PAGE)
+    response = flask.Response(samples.PAGE)
     for line in samples.COOKIES:
-        answer.headers.add("Set-Cookie", line)
-    return answer
+        response.headers.add("Set-Cookie", line)
+    return response
 
 
 @app.route("/repeated")
 def repeated() -> flask.Response:
-    answer = flask.Response("many\n")
+    response = flask.Response("many\n")
     for name, value in samples.REPEATED:
-        answer.headers.add(name, value)
-    return answer
+        response.headers.add(name, value)
+    return response
 
 
 @app.route("/cached")
 def cached() -> flask.Response:
-    answer = flask.Response(samples.PAGE, headers={"ETag": samples.ETAG})
-    return answer.make_conditional(flask.request)
+    response = flask.Response(samples.PAGE, headers={"ETag": samples.ETAG})
+    return response.make_conditional(flask.request)
 
 
 @app.route("/gzip")
@@ -99,7 +99,7 @@ def opened(gate: str) -> flask.typing.ResponseReturnValue:
 @app.post("/upload")
 def upload() -> dict[str, object]:
     document = flask.request.files["document"]
-    return samples.told(document.filename or "", [], document.read())
+    return samples.reported(document.filename or "", [], document.read())
 
 
 app.wsgi_app = wsgi(app.wsgi_app)  # type: ignore[method-assign]

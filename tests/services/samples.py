@@ -1,6 +1,6 @@
 """What the sample services answer, the same words for each framework.
 
-Lives here: fixed bodies and headers, and gates by which a test holds an answer open. Must not know
+Lives here: fixed bodies and headers, and gates by which a test holds a response open. Must not know
 any framework.
 """
 
@@ -30,11 +30,11 @@ COOKIES = (
 )
 EVENTS = ("data: first\n\n", "data: last\n\n")
 PATIENCE = 15.0
-"""Seconds after which a held answer goes on by itself, so that nothing hangs when a test fails."""
+"""Seconds after which a held response goes on by itself, so that nothing hangs when a test fails."""
 
 
 class Gates:
-    """Gates by name: an answer waits at one until a request opens it."""
+    """Gates by name: a response waits at one until a request opens it."""
 
     def __init__(self) -> None:
         self._gates: dict[str, threading.Event] = {}
@@ -61,7 +61,7 @@ def events(gates: Gates, name: str) -> Iterator[bytes]:
     yield EVENTS[1].encode()
 
 
-def told(target: str, headers: list[tuple[str, str]], body: bytes) -> dict[str, object]:
+def reported(target: str, headers: list[tuple[str, str]], body: bytes) -> dict[str, object]:
     """What the service received, as data: long bodies as length and hash."""
     return {
         "target": target,

@@ -154,7 +154,7 @@ def test_the_level_holds_back_what_is_less_severe():
 
 
 def test_the_cap_counts_what_it_holds_back_and_tells_it():
-    """So many of a second are told; how many were not is told with the first of the next."""
+    """So many of a second are reported; how many were not is reported with the first of the next."""
     now = [10.0]
     lines = Collected()
     made = Events(lines, per_second=2, clock=lambda: now[0])
@@ -341,9 +341,9 @@ def test_whatever_is_shown_is_bounded(header: str, value: bytes, cap: int):
 def test_no_cookie_value_is_ever_shown(secret: bytes):
     """Wherever it stands: as a value, without a name, or as an unknown attribute."""
     lines = (b"sid=" + secret, secret + b"; Path=/", b"a=1; b=" + secret, b"a=1; " + secret)
-    told = shown("Set-Cookie", lines, 10_000)
+    data = shown("Set-Cookie", lines, 10_000)
 
     assert not any(
         secret.decode("latin-1") in text.replace("...", "").replace("Path=/", "")
-        for text in told or ()
+        for text in data or ()
     )

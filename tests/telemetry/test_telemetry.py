@@ -65,7 +65,7 @@ class World:
         self.tallies = self.telemetry.activated(self.plan, "0123456789ab")
 
     def record(self, world: Facts, origin: str = "upstream") -> None:
-        """Judge one answer and record it."""
+        """Judge one response and record it."""
         route = self.plan.routes[-1]
         self.telemetry.record(
             self.tallies[route.name],
@@ -90,13 +90,13 @@ def test_an_event_is_exactly_as_documented(mode: Mode, event: str):
     world = World(mode)
     world.record(facts(*ANSWER, request=REQUEST, path="/account"))
 
-    (told,) = world.lines.events
-    told.pop("timestamp")
-    assert told == json.loads((GOLDEN / f"{event}.json").read_text("utf-8"))
+    (data,) = world.lines.events
+    data.pop("timestamp")
+    assert data == json.loads((GOLDEN / f"{event}.json").read_text("utf-8"))
     assert "geheim" not in world.lines.lines[0]
 
 
-def test_a_right_answer_tells_nothing_and_counts():
+def test_a_right_response_tells_nothing_and_counts():
     """Only evaluations and the response are counted."""
     world = World(rules={"frames": RULES["frames"]})
     world.record(facts((b"x-frame-options", b"DENY"), status=404), origin="sidecar")
@@ -108,7 +108,7 @@ def test_a_right_answer_tells_nothing_and_counts():
 
 
 def test_counts_by_rule_kind_and_mode():
-    """A rule that did not apply is not evaluated; a rule with two findings has two violations, one answer affected."""
+    """A rule that did not apply is not evaluated; a rule with two findings has two violations, one response affected."""
     world = World()
     world.record(facts(*ANSWER, status=500))
 
@@ -131,15 +131,15 @@ def test_what_only_judges_counts_no_change():
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "data"),
     [(100, "1xx"), (204, "2xx"), (599, "5xx"), (600, "5xx"), (999, "5xx"), (0, "5xx"), (99, "5xx")],
 )
-def test_a_status_beyond_the_classes_counts_as_5xx(status: int, told: str):
+def test_a_status_beyond_the_classes_counts_as_5xx(status: int, data: str):
     """RFC 9110 section 15; a service may send any three digits, and counting must not fall over them."""
     world = World(rules={})
     world.record(facts(status=status))
 
-    assert world.value("sidecar_responses_total", "default", told, "upstream") == 1
+    assert world.value("sidecar_responses_total", "default", data, "upstream") == 1
 
 
 def test_beyond_the_cap_only_counts_go_on():
@@ -170,9 +170,9 @@ def test_texts_of_the_wire_are_cut():
     world = World(value_bytes=5)
     world.record(facts((b"Server", b"0123456789"), path="/" + "a" * 10_000, host="h" * 10_000))
 
-    (told,) = world.lines.events
-    assert told["changes"][1]["before"] == ["01234"]
-    assert (len(told["url.path"]), len(told["server.address"])) == (512, 256)
+    (data,) = world.lines.events
+    assert data["changes"][1]["before"] == ["01234"]
+    assert (len(data["url.path"]), len(data["server.address"])) == (512, 256)
     assert len(world.lines.lines[0]) < 3000
 
 
@@ -210,11 +210,11 @@ def test_oracles_are_counted_for_rules_that_are_told():
     assert counted("late") == [0, 0, 0, 0]
 
 
-def test_the_observer_sees_the_services_answers_alone():
-    """Answers of our own are no baseline."""
+def test_the_observer_sees_the_services_responses_alone():
+    """Responses of our own are no baseline."""
     world = World(rules={})
     seen: list[int] = []
-    world.telemetry.observer = lambda route, answer: seen.append(answer.status)
+    world.telemetry.observer = lambda route, response: seen.append(response.status)
     world.record(facts(status=200))
     world.record(facts(status=502), origin="sidecar")
 
@@ -276,19 +276,19 @@ def test_browser_reports_are_counted_by_closed_words_and_told_under_their_own_ca
 def test_watchers_are_handed_every_told_event_until_they_leave():
     """As data, with the name and time; events of workers likewise."""
     world = World()
-    told: list[dict[str, object]] = []
-    leave = world.telemetry.watch(told.append)
+    data: list[dict[str, object]] = []
+    leave = world.telemetry.watch(data.append)
     world.telemetry.tell("service.state", level="warning", count=1)
     world.telemetry.pass_on('{"event": "header.changed", "n": 2}')
     leave()
     world.telemetry.tell("service.state")
     world.telemetry.pass_on('{"event": "header.changed"}')
 
-    assert [(event["event"], event.get("count"), event.get("n")) for event in told] == [
+    assert [(event["event"], event.get("count"), event.get("n")) for event in data] == [
         ("service.state", 1, None),
         ("header.changed", None, 2),
     ]
-    assert set(told[0]) == {"event", "level", "timestamp", "count"}
+    assert set(data[0]) == {"event", "level", "timestamp", "count"}
     assert [event["event"] for event in world.lines.events] == [
         "service.state",
         "header.changed",
@@ -316,8 +316,8 @@ def test_activation_tells_mode_and_revision():
     assert world.value("sidecar_policy_info", "policy", "0123456789ab") == 0
 
 
-def test_answers_that_are_counted_together_are_all_there_when_the_counts_are_read():
-    """However often a verdict came, remembered or not, each reader sees every answer."""
+def test_responses_that_are_counted_together_are_all_there_when_the_counts_are_read():
+    """However often a verdict came, remembered or not, each reader sees every response."""
     world = World()
     for size in (0, 10, 5000, 10):
         world.record(facts((b"x-frame-options", b"a" * size)))

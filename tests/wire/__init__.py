@@ -1,1 +1,1 @@
-"""Octets on real sockets against the real data plane, with a strict recording origin behind it."""
+"""Bytes on real sockets against the real data plane, with a strict recording origin behind it."""

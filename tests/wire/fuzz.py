@@ -1,9 +1,9 @@
 """A structure-aware fuzz: requests made of right and wrong pieces, cut anywhere, judged by what the origin received.
 
 `python -m tests.wire.fuzz --seconds 600 [--seed N]`. Lives here: the grammar of faults and the judge. A round
-fails when the process complains, an answer hangs or is no HTTP, an answer lacks the policy, the origin reads
-anything but whole well-formed requests, a request reaches it that no well-formed reading of the octets
-contains, or a canary gets another's answer. Must not know the proxy's insides.
+fails when the process complains, a response hangs or is no HTTP, a response lacks the policy, the origin reads
+anything but whole well-formed requests, a request reaches it that no well-formed reading of the bytes
+contains, or a canary gets another's response. Must not know the proxy's insides.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import h11
 
 from tests.wire.origin import Line
-from tests.wire.stage import Stage, read_answers, send
+from tests.wire.stage import Stage, read_responses, send
 
 HIDDEN = b"GET /smuggled/%d HTTP/1.1\r\nHost: a\r\n\r\n"
 SETTINGS = {
@@ -106,7 +106,7 @@ class Report:
     """What a run saw."""
 
     rounds: int = 0
-    answers: int = 0
+    responses: int = 0
     reached: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -164,7 +164,7 @@ def request(rng: random.Random, number: int) -> bytes:
 
 
 def mutated(rng: random.Random, data: bytes) -> bytes:
-    """A few octets changed, cut or doubled."""
+    """A few bytes changed, cut or doubled."""
     for _ in range(rng.choice([0, 0, 0, 1, 2, 4])):
         at = rng.randrange(len(data) + 1)
         kind = rng.randrange(4)
@@ -183,8 +183,8 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     return data
 
 
-def answer(rng: random.Random) -> bytes:
-    """One answer of the upstream, of the same kind."""
+def response(rng: random.Random) -> bytes:
+    """One response of the upstream, of the same kind."""
     wild = rng.random() < 0.6
     status = rng.choice(
         [b"200 OK", b"204 N", b"304 N", b"103 E", b"101 S", b"100 C", b"99 X", b"700 X", b"200"]
@@ -217,13 +217,13 @@ def answer(rng: random.Random) -> bytes:
 
 
 def pieces(rng: random.Random, data: bytes) -> list[bytes]:
-    """The same octets in up to six writes."""
+    """The same bytes in up to six writes."""
     cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice([0, 0, 1, 2, 5])))
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
 def run(seconds: float, seed: int) -> Report:
-    """Fuzz for so long; stops at the first failure, whose text holds the octets."""
+    """Fuzz for so long; stops at the first failure, whose text holds the bytes."""
     report = Report()
     with Stage(SETTINGS).running() as stage:
         ends = time.monotonic() + seconds
@@ -240,7 +240,7 @@ def _round(stage: Stage, rng: random.Random, report: Report) -> None:
     upstream_side = rng.random() < 0.4
     numbers = [report.rounds * 10 + at for at in range(rng.choice([1, 2, 3, 4]))]
     if upstream_side:
-        raw = [answer(rng) for _ in range(4)]
+        raw = [response(rng) for _ in range(4)]
 
         async def script(line: Line) -> None:
             data = raw.pop() if raw else b""
@@ -254,7 +254,7 @@ def _round(stage: Stage, rng: random.Random, report: Report) -> None:
     else:
         data = b"".join(request(rng, number) for number in numbers)
         data = mutated(rng, data) if rng.random() < 0.3 else data
-    told = f"seed of round {report.rounds}: {data!r}"
+    given = f"seed of round {report.rounds}: {data!r}"
     try:
         with stage.connect() as client:
             for piece in pieces(rng, data):
@@ -262,26 +262,26 @@ def _round(stage: Stage, rng: random.Random, report: Report) -> None:
                 if rng.random() < 0.2:
                     time.sleep(0.001)
             replies = [] if rng.random() < 0.05 else _replies(client, data)
-        report.answers += len(replies)
+        report.responses += len(replies)
         for reply in replies:
             if reply.values("x-policy") != ["on"]:
-                report.failures.append(f"an answer without the policy: {reply}; {told}")
+                report.failures.append(f"a response without the policy: {reply}; {given}")
         stage.canary()
     except Exception as error:  # noqa: BLE001  (a hang, a parse error of the oracle, a canary)
-        report.failures.append(f"{type(error).__name__}: {error}; {stage.complaints}; {told}")
+        report.failures.append(f"{type(error).__name__}: {error}; {stage.complaints}; {given}")
         return
-    _judge(stage, data, told, report, upstream_side=upstream_side)
+    _judge(stage, data, given, report, upstream_side=upstream_side)
 
 
 def _replies(client, data: bytes) -> list:
     if (
         b"HEAD " in data or b"CONNECT" in data
-    ):  # whose answers' bodies the client cannot frame without knowing the order
+    ):  # whose responses' bodies the client cannot frame without knowing the order
         with contextlib.suppress(ConnectionError):
             while client.recv(65_536):
                 pass
         return []
-    return read_answers(client, answers=8)
+    return read_responses(client, responses=8)
 
 
 ADDED = frozenset(
@@ -333,7 +333,7 @@ def oracle(data: bytes) -> list[Meant]:
     return found
 
 
-def _judge(stage: Stage, data: bytes, told: str, report: Report, *, upstream_side: bool) -> None:
+def _judge(stage: Stage, data: bytes, given: str, report: Report, *, upstream_side: bool) -> None:
     meant = oracle(data)
     for seen in stage.origin.requests:
         if seen.target.startswith("/canary/"):
@@ -347,7 +347,7 @@ def _judge(stage: Stage, data: bytes, told: str, report: Report, *, upstream_sid
         if not upstream_side and not any(
             (seen.method, seen.body) == request[:2] and own <= request[2] for request in meant
         ):
-            report.failures.append(f"reached {seen.raw!r}, meant {meant}; {told}")
+            report.failures.append(f"reached {seen.raw!r}, meant {meant}; {given}")
         names = [name.lower() for name, _ in seen.headers]
         framing = [name for name in names if name in ("content-length", "transfer-encoding")]
         if (
@@ -357,14 +357,14 @@ def _judge(stage: Stage, data: bytes, told: str, report: Report, *, upstream_sid
                 "_" in name or name in ("proxy", "te", "keep-alive", "trailer") for name in names
             )
         ):
-            report.failures.append(f"forwarded {seen.raw!r}; {told}")
+            report.failures.append(f"forwarded {seen.raw!r}; {given}")
         if seen.values("x-forwarded-for") != ["127.0.0.1"]:
-            report.failures.append(f"forwarding line spoofed: {seen.raw!r}; {told}")
+            report.failures.append(f"forwarding line spoofed: {seen.raw!r}; {given}")
     for error in stage.origin.errors:
         if not error.startswith("incomplete"):
-            report.failures.append(f"the origin could not read: {error}; {told}")
+            report.failures.append(f"the origin could not read: {error}; {given}")
     if stage.complaints:
-        report.failures.append(f"complaints {stage.complaints}; {told}")
+        report.failures.append(f"complaints {stage.complaints}; {given}")
 
 
 def main() -> int:
@@ -375,7 +375,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     report = run(chosen.seconds, chosen.seed)
     print(
-        f"seed {chosen.seed}: {report.rounds} rounds, {report.answers} answers, {report.reached} requests reached the origin"
+        f"seed {chosen.seed}: {report.rounds} rounds, {report.responses} responses, {report.reached} requests reached the origin"
     )
     for failure in report.failures:
         print("FAILED", failure)

@@ -1,6 +1,6 @@
-"""A strict origin that records what it receives and answers by script.
+"""A strict origin that records what it receives and responses by script.
 
-Lives here: `Origin`. It reads requests with h11, an independent reader, and keeps every octet: what
+Lives here: `Origin`. It reads requests with h11, an independent reader, and keeps every byte: what
 h11 refuses is kept as an error. Must not know the proxy.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import h11
 
 Script = Callable[["Line"], Awaitable[None]]
-"""Plays one answer on a connection."""
+"""Plays one response on a connection."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Line:
 
 @dataclass
 class Origin:
-    """`script` answers requests to other targets than the canary's; `early` answers on the head, before the body."""
+    """`script` responses requests to other targets than the canary's; `early` responses on the head, before the body."""
 
     requests: list[Received] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -146,7 +146,7 @@ def _received(head: h11.Request, body: bytes, raw: bytearray) -> Received:
 
 
 def echo(request: Received) -> bytes:
-    """An answer that names the request it belongs to."""
+    """A response that names the request it belongs to."""
     body = f"{request.method} {request.target} {len(request.body)}".encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Origin: 1\r\n\r\n" % len(body)
     return head if request.method == "HEAD" else head + body

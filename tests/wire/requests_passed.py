@@ -47,7 +47,7 @@ PASSED: dict[str, Passed] = {
         )
         for target in _TARGETS
     },
-    "2.2 8000 octets of target": Passed(get(target=b"/" + b"a" * 8000), target="/" + "a" * 8000),
+    "2.2 8000 bytes of target": Passed(get(target=b"/" + b"a" * 8000), target="/" + "a" * 8000),
     "2.2 absolute-form": Passed(
         get(target=b"http://b.example:81/y?z", host=b"Host: b.example:81"),
         target="/y?z",
@@ -115,7 +115,7 @@ PASSED: dict[str, Passed] = {
     "2.1 chunk extension is not forwarded": Passed(
         chunked(b'5;a=b;c="d"\r\nhello\r\n0;e\r\n\r\n'), body=b"hello", method="POST"
     ),
-    "2.1 one-octet chunks": Passed(
+    "2.1 one-byte chunks": Passed(
         chunked(b"1\r\nx\r\n" * 300 + b"0\r\n\r\n"), body=b"x" * 300, method="POST"
     ),
     "2.1 trailers are dropped": Passed(

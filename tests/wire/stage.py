@@ -1,7 +1,7 @@
 """The data plane and its origin in one background loop, and a blocking client for them.
 
 Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases; SIDECAR_TEST_LOOP=uvloop runs it
-on uvloop. Answers are read with h11, so
+on uvloop. Responses are read with h11, so
 that whatever the proxy emits must satisfy an independent reader. Must not know the cases.
 """
 
@@ -155,7 +155,7 @@ class Stage:
         return made
 
     def canary(self) -> None:
-        """A fresh client gets exactly its own answer, and nothing went wrong inside."""
+        """A fresh client gets exactly its own response, and nothing went wrong inside."""
         mark = os.urandom(6).hex()
         reply = self.talk(b"GET /canary/%b HTTP/1.1\r\nHost: c\r\n\r\n" % mark.encode())[0]
         assert reply.body == f"GET /canary/{mark} 0".encode()
@@ -181,7 +181,7 @@ class Stage:
 
 @dataclass
 class Reply:
-    """One answer as h11 read it; `whole` is false when the connection ended inside it."""
+    """One response as h11 read it; `whole` is false when the connection ended inside it."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -195,7 +195,7 @@ class Reply:
 
 
 def send(client: socket.socket, data: bytes, *, bytewise: bool = False) -> None:
-    """Send; that the proxy may close while octets are still leaving is part of the game."""
+    """Send; that the proxy may close while bytes are still leaving is part of the game."""
     with contextlib.suppress(ConnectionError):
         if bytewise:
             for at in range(len(data)):
@@ -210,18 +210,18 @@ def talk(
     *,
     bytewise: bool = False,
     method: str = "GET",
-    answers: int = 1,
+    responses: int = 1,
 ) -> list[Reply]:
-    """Send octets, read up to `answers` answers; fewer when the connection ends. Raises TimeoutError for a hang."""
+    """Send bytes, read up to `responses` responses; fewer when the connection ends. Raises TimeoutError for a hang."""
     send(client, data, bytewise=bytewise)
-    return read_answers(client, method=method, answers=answers)
+    return read_responses(client, method=method, responses=responses)
 
 
-def read_answers(
-    client: socket.socket, *, method: str = "GET", answers: int = 1, rest: bytes = b""
+def read_responses(
+    client: socket.socket, *, method: str = "GET", responses: int = 1, rest: bytes = b""
 ) -> list[Reply]:
     found: list[Reply] = []
-    while len(found) < answers:
+    while len(found) < responses:
         reply, rest = _read_one(client, method, rest)
         if reply is None:
             break

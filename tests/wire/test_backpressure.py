@@ -12,18 +12,18 @@ import time
 
 import pytest
 
-from tests.wire.answers import ok
 from tests.wire.origin import Line
 from tests.wire.requests_refused import chunked, get, post
-from tests.wire.stage import Stage, read_answers, send
-from tests.wire.test_answers import play
+from tests.wire.responses import ok
+from tests.wire.stage import Stage, read_responses, send
+from tests.wire.test_responses import play
 
 BIG = 24 << 20
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "until close"])
 def test_download_through_a_slow_reader(stage: Stage, framing: str) -> None:
-    """2.5 Slow reader: every octet arrives, and what we hold meanwhile is bounded."""
+    """2.5 Slow reader: every byte arrives, and what we hold meanwhile is bounded."""
     body = bytes(range(256)) * (BIG // 256)
     raw = {
         "length": ok(b"Content-Length: %d" % BIG, body=body),
@@ -36,12 +36,12 @@ def test_download_through_a_slow_reader(stage: Stage, framing: str) -> None:
         client.sendall(get())
         time.sleep(0.3)
         assert _held(stage) < 2 << 20
-        (reply,) = read_answers(client)
+        (reply,) = read_responses(client)
     assert (reply.whole, reply.body == body) == (True, True)
 
 
 def _held(stage: Stage) -> int:
-    """Octets of answers in our hands: the upstream's buffer and the client's."""
+    """Bytes of responses in our hands: the upstream's buffer and the client's."""
 
     async def measure() -> int:
         held = 0
@@ -54,7 +54,7 @@ def _held(stage: Stage) -> int:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_upload_to_a_slow_upstream(framing: str) -> None:
-    """2.5 Big upload: every octet arrives though the upstream reads slowly, and the client is made to wait."""
+    """2.5 Big upload: every byte arrives though the upstream reads slowly, and the client is made to wait."""
     body = bytes(range(256)) * (BIG // 256)
     with Stage({"timeouts": {"idle": "5s"}}).running() as stage:
 
@@ -74,6 +74,6 @@ def test_upload_to_a_slow_upstream(framing: str) -> None:
             sender.start()
             time.sleep(0.2)
             assert sender.is_alive()
-            (reply,) = read_answers(client, method="POST")
+            (reply,) = read_responses(client, method="POST")
         assert reply.body == b"POST /x %d" % BIG
         assert stage.origin.requests[0].body == body

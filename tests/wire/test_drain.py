@@ -1,4 +1,4 @@
-"""The end of a process, in order: what finishes, what is told, and what is cut.
+"""The end of a process, in order: what finishes, what is reported, and what is cut.
 
 Lives here: drain and abort with requests, streams and tunnels under way. Must not know signals (the service's matter).
 """
@@ -12,10 +12,10 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.wire.answers import ok
 from tests.wire.origin import Line
 from tests.wire.requests_refused import get, post
-from tests.wire.stage import Stage, read_answers, talk
+from tests.wire.responses import ok
+from tests.wire.stage import Stage, read_responses, talk
 from tests.wire.test_websocket import GOOD_101, HANDSHAKE
 
 
@@ -45,7 +45,7 @@ def refuses(stage: Stage) -> bool:
 
 
 def test_request_in_flight_finishes() -> None:
-    """2.6 TERM with requests in flight: the answer arrives whole, the connection then ends, and no new one is taken."""
+    """2.6 TERM with requests in flight: the response arrives whole, the connection then ends, and no new one is taken."""
     with stage_for().running() as stage:
         stage.origin.script = slow(0.3)
         with stage.connect() as client:
@@ -54,7 +54,7 @@ def test_request_in_flight_finishes() -> None:
             ended = drain(stage)
             stage.until(lambda: refuses(stage))
             started = time.monotonic()
-            (reply,) = read_answers(client, answers=2)
+            (reply,) = read_responses(client, responses=2)
         assert (reply.body, reply.whole) == (b"helloworld", True)
         assert time.monotonic() - started < 2
         ended.result(3)
@@ -69,14 +69,14 @@ def test_upload_in_flight_finishes() -> None:
         ended = drain(stage)
         time.sleep(0.05)
         client.sendall(b"world")
-        (reply,) = read_answers(client, method="POST", answers=2)
+        (reply,) = read_responses(client, method="POST", responses=2)
         client.close()
         assert (reply.body, reply.values("connection")) == (b"POST /x 10", ["close"])
         ended.result(3)
 
 
 def test_draining_is_said_ahead() -> None:
-    """2.6 While readiness has fallen and requests are still taken, each answer says Connection: close."""
+    """2.6 While readiness has fallen and requests are still taken, each response says Connection: close."""
     with stage_for().running() as stage:
         with stage.connect() as client:
             assert talk(client, get())[0].values("connection") == []
@@ -100,7 +100,7 @@ def test_idle_connections_end_at_once() -> None:
         ended = drain(stage)
         assert (idle.recv(1), kept.recv(1)) == (b"", b"")
         begun.sendall(b"Host: a\r\n\r\n")
-        assert read_answers(begun)[0].body == b"GET /begun 0"
+        assert read_responses(begun)[0].body == b"GET /begun 0"
         begun.close()
         ended.result(3)
 
@@ -140,7 +140,7 @@ def tunnel(client: socket.socket) -> bytes:
     ids=["between frames", "inside a head", "inside a long head", "inside a frame"],
 )
 def test_websocket_hears_1001(begun: bytes) -> None:
-    """2.6 WebSocket during drain: the client gets a close frame with 1001 at a frame's edge, and its answer reaches the service."""
+    """2.6 WebSocket during drain: the client gets a close frame with 1001 at a frame's edge, and its response reaches the service."""
     rest = {
         b"": b"",
         b"\x01": b"\x02hi",

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.wire.answers import ok, sized
 from tests.wire.origin import Line
 from tests.wire.requests_refused import SMUGGLED, chunked, get, post
-from tests.wire.stage import Stage, read_answers, talk
-from tests.wire.test_answers import play
+from tests.wire.responses import ok, sized
+from tests.wire.stage import Stage, read_responses, talk
+from tests.wire.test_responses import play
 
 TIGHT = {
     "timeouts": {
@@ -63,13 +63,13 @@ def ended(client: socket.socket) -> bool:
 @pytest.mark.parametrize(
     "start",
     [b"G", b"GET /x HTTP/1.1\r\nHo", b"\r\nGET"],
-    ids=["one octet", "inside a line", "behind an empty line"],
+    ids=["one byte", "inside a line", "behind an empty line"],
 )
 def test_header_stalls(tight: Stage, start: bytes) -> None:
     """2.5 Slowloris: a head that is not whole within timeouts.header is a 408, and the connection ends."""
     with tight.connect() as client:
         client.sendall(start)
-        (reply,) = read_answers(client, answers=2)
+        (reply,) = read_responses(client, responses=2)
     assert (reply.status, reply.values("connection"), reply.values("x-policy")) == (
         408,
         ["close"],
@@ -79,16 +79,16 @@ def test_header_stalls(tight: Stage, start: bytes) -> None:
 
 
 def test_header_drips(tight: Stage) -> None:
-    """2.5 Slowloris: octets that drip do not move the deadline."""
+    """2.5 Slowloris: bytes that drip do not move the deadline."""
     started = time.monotonic()
     with tight.connect() as client:
         with contextlib.suppress(ConnectionError):
-            for octet in get(b"X-A: " + b"a" * 100):
-                client.send(bytes([octet]))
+            for byte in get(b"X-A: " + b"a" * 100):
+                client.send(bytes([byte]))
                 time.sleep(0.02)
                 if time.monotonic() - started > 1:
                     break
-        assert [reply.status for reply in read_answers(client)] == [408]
+        assert [reply.status for reply in read_responses(client)] == [408]
     assert time.monotonic() - started < 1.5
 
 
@@ -97,7 +97,7 @@ def test_header_stalls_on_the_second_request(tight: Stage) -> None:
     with tight.connect() as client:
         assert talk(client, get())[0].status == 200
         client.sendall(b"GET /2")
-        assert [reply.status for reply in read_answers(client)] == [408]
+        assert [reply.status for reply in read_responses(client)] == [408]
 
 
 @pytest.mark.parametrize("first", [b"", get()], ids=["new", "kept"])
@@ -116,7 +116,7 @@ def test_idle_connection(tight: Stage, first: bytes) -> None:
 )
 def test_body_stalls(tight: Stage, request_: bytes) -> None:
     """2.5 Slow body: a body that stalls is a 408, and the upstream never sees the request whole."""
-    assert [reply.status for reply in tight.talk(request_, method="POST", answers=2)] == [408]
+    assert [reply.status for reply in tight.talk(request_, method="POST", responses=2)] == [408]
     tight.canary()
     assert [request.method for request in tight.origin.requests] == ["GET"]
 
@@ -134,7 +134,7 @@ def test_client_stops_reading(tight: Stage) -> None:
 # Slow upstreams.
 
 
-def test_no_answer(tight: Stage) -> None:
+def test_no_response(tight: Stage) -> None:
     """2.4 Hang: no head within timeouts.response is a 504 with the policy applied."""
     tight.origin.script = stall
     before = tight.count("sidecar_upstream_errors_total", "response_timeout")
@@ -144,7 +144,7 @@ def test_no_answer(tight: Stage) -> None:
     tight.canary()
 
 
-def test_no_answer_to_an_upload(tight: Stage) -> None:
+def test_no_response_to_an_upload(tight: Stage) -> None:
     """2.4 Hang: the response deadline starts at the end of the request's body."""
     tight.origin.script = stall
     with tight.connect() as client:
@@ -153,7 +153,7 @@ def test_no_answer_to_an_upload(tight: Stage) -> None:
             time.sleep(0.1)
             client.sendall(b"x")
         started = time.monotonic()
-        assert [reply.status for reply in read_answers(client, method="POST")] == [504]
+        assert [reply.status for reply in read_responses(client, method="POST")] == [504]
         assert time.monotonic() - started > 0.2
 
 
@@ -166,8 +166,8 @@ def test_no_answer_to_an_upload(tight: Stage) -> None:
     ],
     ids=["length", "chunked", "until close"],
 )
-def test_body_of_the_answer_stalls(tight: Stage, raw: bytes) -> None:
-    """2.4 Hang: an answer that stalls is cut so that the client sees it."""
+def test_body_of_the_response_stalls(tight: Stage, raw: bytes) -> None:
+    """2.4 Hang: a response that stalls is cut so that the client sees it."""
 
     async def script(line: Line) -> None:
         await line.send(raw)
@@ -270,7 +270,7 @@ def test_pool_is_full(tight: Stage) -> None:
         for client in clients:
             client.sendall(get())
             time.sleep(0.02)
-        replies = [read_answers(client)[0] for client in clients]
+        replies = [read_responses(client)[0] for client in clients]
     assert [reply.status for reply in replies] == [200, 200, 503, 503]
     assert replies[2].values("retry-after") == ["1"]
     tight.canary()
@@ -288,7 +288,7 @@ def test_waiting_for_the_pool(tight: Stage) -> None:
         clients = [stack.enter_context(tight.connect()) for _ in range(4)]
         for client in clients:
             client.sendall(get())
-        assert [read_answers(client)[0].status for client in clients] == [200] * 4
+        assert [read_responses(client)[0].status for client in clients] == [200] * 4
 
 
 def test_requests_in_flight() -> None:
@@ -322,7 +322,7 @@ def test_connections(tight: Stage) -> None:
 def test_body_limit_of_a_chunked_request(tight: Stage) -> None:
     """2.5 Big upload: a chunked body above limits.body is a 413, and the upstream never sees it whole."""
     piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
-    replies = tight.talk(chunked(piece * 65 + b"0\r\n\r\n"), method="POST", answers=2)
+    replies = tight.talk(chunked(piece * 65 + b"0\r\n\r\n"), method="POST", responses=2)
     assert [reply.status for reply in replies] == [413]
     tight.canary()
     assert [request.method for request in tight.origin.requests] == ["GET"]
@@ -332,7 +332,7 @@ def test_body_limit_before_continue(tight: Stage) -> None:
     """2.5 Big upload: 413 comes instead of 100, and at once."""
     with tight.connect() as client:
         client.sendall(post(b"Content-Length: 5000000", b"Expect: 100-continue"))
-        (reply,) = read_answers(client, method="POST", answers=2)
+        (reply,) = read_responses(client, method="POST", responses=2)
     assert (reply.status, reply.interim) == (413, [])
 
 

@@ -17,4 +17,4 @@ def test_fuzz() -> None:
         seed=int(os.environ.get("SIDECAR_FUZZ_SEED", "20")),
     )
     assert report.failures == []
-    assert min(report.rounds, report.answers, report.reached) > 5
+    assert min(report.rounds, report.responses, report.reached) > 5

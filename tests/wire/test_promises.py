@@ -12,27 +12,27 @@ import random
 import pytest
 
 from tests.e2e.processes import free_port
-from tests.wire.answers import sized
 from tests.wire.origin import Line
 from tests.wire.requests_refused import REFUSED, chunked, get, post
-from tests.wire.stage import Stage, active_for, read_answers
-from tests.wire.test_answers import play
+from tests.wire.responses import sized
+from tests.wire.stage import Stage, active_for, read_responses
+from tests.wire.test_responses import play
 
 TWO = "version: 1\nmode: enforce\nrules:\n  a: {{header: X-A, action: set, value: '{0}'}}\n  b: {{header: X-B, action: set, value: '{0}'}}\n"
 
 
 def test_one_revision_for_each_request() -> None:
-    """2.6 Reload race: a thousand swaps under load, and every answer carries one revision's headers, none a mix."""
+    """2.6 Reload race: a thousand swaps under load, and every response carries one revision's headers, none a mix."""
     with Stage(policy=TWO.format(0)).running() as stage:
 
-        async def client(answers: list[tuple[bytes, bytes]]) -> None:
+        async def client(responses: list[tuple[bytes, bytes]]) -> None:
             reader, writer = await asyncio.open_connection(*stage.address)
             for _ in range(150):
                 writer.write(get())
                 head = await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(8)
                 lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
-                answers.append((lines[b"X-A"], lines[b"X-B"]))
+                responses.append((lines[b"X-A"], lines[b"X-B"]))
             writer.close()
 
         async def swap() -> None:
@@ -45,19 +45,19 @@ def test_one_revision_for_each_request() -> None:
                 await asyncio.sleep(0)
 
         async def both() -> list[tuple[bytes, bytes]]:
-            answers: list[tuple[bytes, bytes]] = []
-            await asyncio.gather(swap(), *(client(answers) for _ in range(4)))
-            return answers
+            responses: list[tuple[bytes, bytes]] = []
+            await asyncio.gather(swap(), *(client(responses) for _ in range(4)))
+            return responses
 
-        answers = stage.call(both())
-        assert len(answers) == 600
-        assert all(one == other for one, other in answers)
-        assert len(set(answers)) > 3
+        responses = stage.call(both())
+        assert len(responses) == 600
+        assert all(one == other for one, other in responses)
+        assert len(set(responses)) > 3
         assert stage.complaints == []
 
 
 def test_revision_of_a_request_in_flight(stage: Stage) -> None:
-    """A request that began under a revision ends under it, however late its answer comes."""
+    """A request that began under a revision ends under it, however late its response comes."""
     held = asyncio.Event()
 
     async def script(line: Line) -> None:
@@ -76,16 +76,16 @@ def test_revision_of_a_request_in_flight(stage: Stage) -> None:
                 "r2",
             )
             stage.loop.call_soon_threadsafe(held.set)
-            assert read_answers(client)[0].values("x-policy") == ["on"]
+            assert read_responses(client)[0].values("x-policy") == ["on"]
             client.sendall(get(target=b"/canary/x"))
-            assert read_answers(client)[0].values("x-policy") == ["new"]
+            assert read_responses(client)[0].values("x-policy") == ["new"]
     finally:
         stage.active = old
         stage.telemetry.activated(old.plan, "r1")
 
 
 def test_report_only_changes_no_octet() -> None:
-    """In report-only the answer is the upstream's, octet for octet, while the violation is counted and told."""
+    """In report-only the response is the upstream's, byte for byte, while the violation is counted and told."""
     raw = sized(b"x-b: 1", b"X-A: caf\xe9", b"Set-Cookie: a=b", b"Set-Cookie: a=c", b"Server: s")
     policy = "version: 1\nmode: report-only\nrules:\n  mark: {header: X-Policy, action: set, value: 'on'}\n  gone: {header: Server, action: remove}\n"
     with Stage(policy=policy).running() as stage:
@@ -137,13 +137,13 @@ def test_no_secret_is_told(stage: Stage) -> None:
     ):
         stage.origin.script = play(raw)
         stage.talk(get())
-    told = stage.events.lines + stage.complaints
-    assert len(told) > 12
-    assert not [line for line in told if SECRET.decode() in line]
+    data = stage.events.lines + stage.complaints
+    assert len(data) > 12
+    assert not [line for line in data if SECRET.decode() in line]
 
 
 def test_lines_are_json(stage: Stage) -> None:
-    """2.6 Log injection: whatever the request's octets, each line told is one JSON object."""
+    """2.6 Log injection: whatever the request's bytes, each line told is one JSON object."""
     stage.events.lines.clear()
     rng = random.Random(7)
     quick = [raw for raw, status in REFUSED.values() if len(raw) < 5000 and status != 408]
@@ -185,7 +185,7 @@ def test_loop() -> None:
     ("setting", "sent"), [("pass", "a"), ("rewrite", None), ("www.example", "www.example")]
 )
 def test_host(setting: str, sent: str | None) -> None:
-    """The upstream gets the client's Host, its own, or a fixed one; the client's is told in X-Forwarded-Host."""
+    """The upstream gets the client's Host, its own, or a fixed one; the client's is reported in X-Forwarded-Host."""
     with Stage({"forwarding": {"host": setting}}).running() as stage:
         stage.talk(get())
         (seen,) = stage.origin.requests
@@ -212,7 +212,7 @@ def test_trusted_peer() -> None:
 
 
 def test_head_is_answered_without_a_body(stage: Stage) -> None:
-    """Our own answer to HEAD has the length of its body and not the body, also when the request is refused."""
+    """Our own response to HEAD has the length of its body and not the body, also when the request is refused."""
     for raw in (get(method=b"HEAD", host=b"Host: a b"), get(b"Expect: x", method=b"HEAD")):
         with stage.connect() as client:
             client.sendall(raw)

@@ -1,6 +1,6 @@
-"""The client's side, case by case: refused or passed, whole and octet by octet, each followed by a canary.
+"""The client's side, case by case: refused or passed, whole and byte by bytes, each followed by a canary.
 
-Lives here: the runner over `REFUSED` and `PASSED`. Must not know the cases' octets.
+Lives here: the runner over `REFUSED` and `PASSED`. Must not know the cases' bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def ways(table: dict[str, T], raw: Callable[[T], bytes]) -> pytest.MarkDecorator:
-    """Each case whole, and octet by octet where that is not endless."""
+    """Each case whole, and byte by bytes where that is not endless."""
     return pytest.mark.parametrize(
         ("case", "bytewise"),
         [pytest.param(case, False, id=f"{name}, whole") for name, case in table.items()]
         + [
-            pytest.param(case, True, id=f"{name}, octets")
+            pytest.param(case, True, id=f"{name}, bytes")
             for name, case in table.items()
             if len(raw(case)) <= 3000 and "waits" not in name
         ],
@@ -36,7 +36,7 @@ def test_refused(stage: Stage, case: tuple[bytes, int], bytewise: bool) -> None:
     raw, status = case
     before = sum(line.count('"request.rejected"') for line in stage.events.lines)
 
-    replies = stage.talk(raw, bytewise=bytewise, answers=2)
+    replies = stage.talk(raw, bytewise=bytewise, responses=2)
 
     assert [reply.status for reply in replies] == [status]
     assert replies[0].values("x-policy") == ["on"]
@@ -54,7 +54,7 @@ def test_refused(stage: Stage, case: tuple[bytes, int], bytewise: bool) -> None:
 
 @ways(PASSED, lambda case: case.raw)
 def test_passed(stage: Stage, case: Passed, bytewise: bool) -> None:
-    """The upstream sees exactly the request that was meant, and the client its answer with the policy applied."""
+    """The upstream sees exactly the request that was meant, and the client its response with the policy applied."""
     reply = stage.talk(case.raw, bytewise=bytewise, method=case.method)[0]
 
     assert reply.status == 200

@@ -1,6 +1,6 @@
 """More than one message on a connection: what may follow what, on either side.
 
-Lives here: pipelining, reuse, retries, 100-continue and early answers. Must not know single messages (the tables do).
+Lives here: pipelining, reuse, retries, 100-continue and early responses. Must not know single messages (the tables do).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from tests.wire.answers import ok, sized
 from tests.wire.origin import Line, echo
 from tests.wire.requests_refused import SMUGGLED, chunked, get, post
-from tests.wire.stage import Stage, read_answers, send
-from tests.wire.test_answers import play
+from tests.wire.responses import ok, sized
+from tests.wire.stage import Stage, read_responses, send
+from tests.wire.test_responses import play
 
 
 def targets(stage: Stage) -> list[str]:
@@ -25,17 +25,17 @@ def targets(stage: Stage) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "octets"])
+@pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "raw"])
 def test_pipelining(stage: Stage, bytewise: bool) -> None:
-    """2.1 Pipelining: forty requests get forty answers, in order."""
+    """2.1 Pipelining: forty requests get forty responses, in order."""
     data = b"".join(get(target=b"/%d" % number) for number in range(40))
-    replies = stage.talk(data, bytewise=bytewise, answers=40)
+    replies = stage.talk(data, bytewise=bytewise, responses=40)
     assert [reply.body for reply in replies] == [b"GET /%d 0" % number for number in range(40)]
     assert targets(stage) == [f"/{number}" for number in range(40)]
 
 
 def test_pipelining_more_than_is_held(stage: Stage) -> None:
-    """2.1 Pipelining: octets behind a slow answer are not read without bound, and none is lost."""
+    """2.1 Pipelining: bytes behind a slow response are not read without bound, and none is lost."""
     data = b"".join(get(b"X-Fill: " + b"a" * 4000, target=b"/%d" % number) for number in range(200))
     with stage.connect() as client:
         client.setblocking(True)
@@ -43,7 +43,7 @@ def test_pipelining_more_than_is_held(stage: Stage) -> None:
 
         writer = threading.Thread(target=send, args=(client, data), daemon=True)
         writer.start()
-        replies = read_answers(client, answers=200)
+        replies = read_responses(client, responses=200)
         writer.join(5)
     assert [reply.body for reply in replies] == [b"GET /%d 0" % number for number in range(200)]
 
@@ -58,8 +58,8 @@ def test_pipelining_more_than_is_held(stage: Stage) -> None:
     ids=["malformed", "CL.TE", "NUL"],
 )
 def test_bad_second(stage: Stage, bad: bytes) -> None:
-    """2.1 Pipelining: the first answer stands, a bad second request is refused, and nothing behind it is read."""
-    replies = stage.talk(get(target=b"/1") + bad + SMUGGLED, answers=3)
+    """2.1 Pipelining: the first response stands, a bad second request is refused, and nothing behind it is read."""
+    replies = stage.talk(get(target=b"/1") + bad + SMUGGLED, responses=3)
     assert [reply.status for reply in replies] == [200, 400]
     assert targets(stage) == ["/1"]
     stage.canary()
@@ -67,7 +67,7 @@ def test_bad_second(stage: Stage, bad: bytes) -> None:
 
 def test_nothing_after_close(stage: Stage) -> None:
     """2.1 Pipelining: after Connection: close nothing more is processed."""
-    replies = stage.talk(get(b"Connection: close", target=b"/1") + SMUGGLED, answers=2)
+    replies = stage.talk(get(b"Connection: close", target=b"/1") + SMUGGLED, responses=2)
     assert [reply.body for reply in replies] == [b"GET /1 0"]
     stage.canary()
     assert targets(stage) == ["/1"]
@@ -80,9 +80,9 @@ def test_trailer_never_reaches_the_next_request(stage: Stage) -> None:
     """2.1 Trailers: a client that waits may go on, and the next request has none of the trailers."""
     with stage.connect() as client:
         client.sendall(EVIL)
-        assert read_answers(client, method="POST")[0].body == b"POST /x 1"
+        assert read_responses(client, method="POST")[0].body == b"POST /x 1"
         client.sendall(get(target=b"/2"))
-        assert read_answers(client)[0].body == b"GET /2 0"
+        assert read_responses(client)[0].body == b"GET /2 0"
     assert stage.origin.requests[1].values("x-last") == []
 
 
@@ -93,7 +93,7 @@ def test_trailer_never_reaches_the_next_request(stage: Stage) -> None:
 )
 def test_pipelined_behind_trailers(stage: Stage, behind: bytes) -> None:
     """2.1 Trailers: what is pipelined behind a chunked request is not served, so that no trailer can reach it."""
-    replies = stage.talk(EVIL + behind, method="POST", answers=2)
+    replies = stage.talk(EVIL + behind, method="POST", responses=2)
     assert [reply.body for reply in replies] == [b"POST /x 1"]
     stage.canary()
     assert targets(stage) == ["/x"]
@@ -103,9 +103,9 @@ def test_trailer_behind_a_pipelined_request(stage: Stage) -> None:
     """2.1 Trailers: a chunked request that was itself pipelined leaves no trailer to the next one either."""
     with stage.connect() as client:
         client.sendall(get(target=b"/1") + EVIL)
-        read_answers(client, method="POST", answers=2)
+        read_responses(client, method="POST", responses=2)
         send(client, get(target=b"/2"))
-        read_answers(client)
+        read_responses(client)
     assert targets(stage)[:2] == ["/1", "/x"]
     assert [request.values("x-last") for request in stage.origin.requests] == [[]] * len(
         stage.origin.requests
@@ -117,12 +117,12 @@ def test_many_chunked_requests_on_one_connection(stage: Stage) -> None:
     with stage.connect() as client:
         for number in range(20):
             client.sendall(chunked(b"1\r\nx\r\n0\r\n\r\n").replace(b"/x", b"/%d" % number))
-            assert read_answers(client, method="POST")[0].body == b"POST /%d 1" % number
+            assert read_responses(client, method="POST")[0].body == b"POST /%d 1" % number
 
 
 @pytest.mark.parametrize("token", [b"h2c", b"foo", b"websocket"])
 def test_octets_behind_an_upgrade(stage: Stage, token: bytes) -> None:
-    """2.3 Premature or unknown Upgrade: octets behind it are never taken for a request, however they are cut."""
+    """2.3 Premature or unknown Upgrade: bytes behind it are never taken for a request, however they are cut."""
     first = get(
         b"Connection: Upgrade",
         b"Upgrade: " + token,
@@ -134,7 +134,7 @@ def test_octets_behind_an_upgrade(stage: Stage, token: bytes) -> None:
         client.sendall(first + hidden)
         time.sleep(0.02)
         send(client, SMUGGLED)
-        replies = read_answers(client, answers=3)
+        replies = read_responses(client, responses=3)
     assert [reply.body for reply in replies] == [b"GET /1 0"]
     assert replies[0].values("connection") == ["close"]
     stage.canary()
@@ -146,15 +146,15 @@ def test_http10_keep_alive(stage: Stage) -> None:
     asked = get(b"Connection: keep-alive", version=b"HTTP/1.0")
     with stage.connect() as client:
         client.sendall(asked + asked)
-        replies = read_answers(client, answers=2)
+        replies = read_responses(client, responses=2)
     assert [reply.values("connection") for reply in replies] == [["keep-alive"], ["keep-alive"]]
     assert [
-        reply.values("connection") for reply in stage.talk(get(version=b"HTTP/1.0"), answers=2)
+        reply.values("connection") for reply in stage.talk(get(version=b"HTTP/1.0"), responses=2)
     ] == [["close"]]
 
 
 def test_http10_gets_no_chunks_and_no_interim(stage: Stage) -> None:
-    """2.2 HTTP/1.0: a chunked answer ends with the connection, and a 103 is not passed."""
+    """2.2 HTTP/1.0: a chunked response ends with the connection, and a 103 is not passed."""
     stage.origin.script = play(
         b"HTTP/1.1 103 E\r\n\r\n" + ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n")
     )
@@ -196,7 +196,7 @@ def test_continue_end_to_end(stage: Stage) -> None:
         client.sendall(UPLOAD)
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"hello")
-        assert read_answers(client, method="POST")[0].body == b"POST /x 5"
+        assert read_responses(client, method="POST")[0].body == b"POST /x 5"
     assert stage.origin.requests[0].values("expect") == ["100-continue"]
 
 
@@ -206,7 +206,7 @@ def test_continue_for_an_upstream_that_says_nothing(stage: Stage) -> None:
         client.sendall(UPLOAD)
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"hello")
-        assert read_answers(client, method="POST")[0].body == b"POST /x 5"
+        assert read_responses(client, method="POST")[0].body == b"POST /x 5"
 
 
 def test_client_that_does_not_wait(stage: Stage) -> None:
@@ -221,15 +221,15 @@ def test_client_that_does_not_wait(stage: Stage) -> None:
     [UPLOAD, post(b"Content-Length: 500000", body=b"x" * 1000 + SMUGGLED)],
     ids=["2.3 instead of 100", "2.1 inside the body"],
 )
-def test_early_answer(stage: Stage, request_: bytes) -> None:
-    """An answer ahead of the body is relayed; neither connection carries another request."""
+def test_early_response(stage: Stage, request_: bytes) -> None:
+    """A response ahead of the body is relayed; neither connection carries another request."""
 
     async def early(line: Line) -> None:
         await line.send(sized(start=b"HTTP/1.1 401 U\r\n"))
         stage.origin.early = None
 
     stage.origin.early = early
-    replies = stage.talk(request_, method="POST", answers=2)
+    replies = stage.talk(request_, method="POST", responses=2)
     assert [(reply.status, reply.body) for reply in replies] == [(401, b"hi")]
     assert replies[0].values("connection") == ["close"]
     connections = stage.origin.connections
@@ -238,8 +238,8 @@ def test_early_answer(stage: Stage, request_: bytes) -> None:
     assert targets(stage) == []
 
 
-def test_no_continue_inside_an_answer(stage: Stage) -> None:
-    """2.3 Expect: once the final answer has begun, no 100 is sent into it, however long it takes."""
+def test_no_continue_inside_an_response(stage: Stage) -> None:
+    """2.3 Expect: once the final response has begun, no 100 is sent into it, however long it takes."""
 
     async def early(line: Line) -> None:
         await line.send(
@@ -249,13 +249,13 @@ def test_no_continue_inside_an_answer(stage: Stage) -> None:
         await line.send(b"0\r\n\r\n")
 
     stage.origin.early = early
-    (reply,) = stage.talk(UPLOAD, method="POST", answers=2)
+    (reply,) = stage.talk(UPLOAD, method="POST", responses=2)
     assert (reply.status, reply.body, reply.interim, reply.whole) == (401, b"hi", [], True)
 
 
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
-def test_early_answer_and_close(stage: Stage, pause: float) -> None:
-    """2.4 Upstream answers early and closes: the 413 arrives though a megabyte is on its way, at whatever moment."""
+def test_early_response_and_close(stage: Stage, pause: float) -> None:
+    """2.4 Upstream responses early and closes: the 413 arrives though a megabyte is on its way, at whatever moment."""
 
     async def early(line: Line) -> None:
         await asyncio.sleep(pause)
@@ -339,8 +339,8 @@ async def _forget_kept(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.001, 0.003, 0.3])
-def test_unasked_answer(stage: Stage, delay: float) -> None:
-    """2.4 Extra octets: an answer that nobody asked for never answers anybody, at once or late."""
+def test_unasked_response(stage: Stage, delay: float) -> None:
+    """2.4 Extra bytes: a response that nobody asked for never answers anybody, at once or late."""
 
     async def script(line: Line) -> None:
         await line.send(sized())
@@ -356,7 +356,7 @@ def test_unasked_answer(stage: Stage, delay: float) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.0005, 0.002])
 def test_close_race(stage: Stage, delay: float) -> None:
-    """2.4 Close race: an upstream that closes just behind its answer costs no GET, and no POST is sent twice."""
+    """2.4 Close race: an upstream that closes just behind its response costs no GET, and no POST is sent twice."""
 
     async def script(line: Line) -> None:
         await line.send(echo(line.request))
@@ -367,4 +367,4 @@ def test_close_race(stage: Stage, delay: float) -> None:
     with stage.connect() as client:
         for number in range(150):
             client.sendall(get(target=b"/%d" % number))
-            assert read_answers(client)[0].body == b"GET /%d 0" % number
+            assert read_responses(client)[0].body == b"GET /%d 0" % number

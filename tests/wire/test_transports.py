@@ -18,11 +18,11 @@ import pytest
 
 from sidecar.proxy import require_c_parser
 from tests.e2e.processes import free_port
-from tests.wire.answers import ok
 from tests.wire.origin import Origin
 from tests.wire.requests_refused import chunked, get, post
-from tests.wire.stage import PATIENCE, Stage, read_answers, talk
-from tests.wire.test_answers import play
+from tests.wire.responses import ok
+from tests.wire.stage import PATIENCE, Stage, read_responses, talk
+from tests.wire.test_responses import play
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
@@ -81,19 +81,19 @@ def test_a_certificate_is_followed(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "one.test.pem", tmp_path / "c.pem")
     shutil.copy(folder / "one.test.key", tmp_path / "k.pem")
     settings = {"tls": {"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")}}
-    told: list[object] = []
+    data: list[object] = []
     with Stage(settings).running() as stage:
-        stage.telemetry.watch(lambda event: told.append(event["event"]))
+        stage.telemetry.watch(lambda event: data.append(event["event"]))
         shutil.copy(folder / "two.test.pem", tmp_path / "c.pem")
-        stage.until(lambda: "tls.rejected" in told)
+        stage.until(lambda: "tls.rejected" in data)
         secure(stage, folder / "one.test.pem").close()
         shutil.copy(folder / "two.test.key", tmp_path / "k.pem")
-        stage.until(lambda: "tls.reloaded" in told)
+        stage.until(lambda: "tls.reloaded" in data)
         secure(stage, folder / "two.test.pem").close()
 
 
 def test_large_bodies_over_tls(folder: Path) -> None:
-    """Bodies pass whole through TLS in both directions, and a refused upload's answer arrives."""
+    """Bodies pass whole through TLS in both directions, and a refused upload's response arrives."""
     settings = {
         "tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")},
         "limits": {"body": "8MiB"},
@@ -103,10 +103,10 @@ def test_large_bodies_over_tls(folder: Path) -> None:
         stage.origin.script = play(ok(b"Content-Length: %d" % len(body), body=body))
         with secure(stage, folder / "one.test.pem") as client:
             client.sendall(post(b"Content-Length: %d" % len(body), body=body))
-            assert read_answers(client, method="POST")[0].body == body
+            assert read_responses(client, method="POST")[0].body == body
         with secure(stage, folder / "one.test.pem") as client:
             client.sendall(post(b"Content-Length: 99999999", body=b"x" * 50_000))
-            assert read_answers(client, method="POST")[0].status == 413
+            assert read_responses(client, method="POST")[0].status == 413
 
 
 def test_bad_handshakes(folder: Path) -> None:
@@ -142,7 +142,7 @@ def over_tls(folder: Path, **tls: str) -> Stage:
 
 
 def test_https_upstream(folder: Path) -> None:
-    """An https upstream is verified against our authorities and shown our certificate; its answers pass as others do."""
+    """An https upstream is verified against our authorities and shown our certificate; its responses pass as others do."""
     client = {
         "upstream_certificate": str(folder / "two.test.pem"),
         "upstream_key": str(folder / "two.test.key"),
@@ -269,7 +269,7 @@ def test_report_path_without_collection(stage: Stage) -> None:
 
 
 def test_c_parser_is_demanded() -> None:
-    """The pure-Python parser is refused at start, with the cure."""
+    """The pure-Python parser is refused at start, with the fix."""
     require_c_parser()
     code = "from sidecar.proxy import require_c_parser; require_c_parser()"
     done = subprocess.run(

@@ -20,7 +20,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from tests.wire.origin import Line
 from tests.wire.requests_refused import SMUGGLED, get
-from tests.wire.stage import POLICY, Stage, active_for, read_answers
+from tests.wire.stage import POLICY, Stage, active_for, read_responses
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 HANDSHAKE = (
@@ -33,12 +33,12 @@ ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85
 
 
 def _serve(socket: ServerConnection) -> None:
-    """Echo; a message 'close N' closes with that code, 'fragments' answers in three."""
+    """Echo; a message 'close N' closes with that code, 'fragments' responses in three."""
     with contextlib.suppress(ConnectionClosed):
-        _answer(socket)
+        _response(socket)
 
 
-def _answer(socket: ServerConnection) -> None:
+def _response(socket: ServerConnection) -> None:
     for message in socket:
         if isinstance(message, str) and message.startswith("close "):
             socket.close(int(message[6:]), "as asked")
@@ -77,8 +77,8 @@ def _open(stage: Stage, **options: object) -> ClientConnection:
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.mark.parametrize(
     "message",
-    ["text", b"octets", "", "x" * (1 << 20), os.urandom(1 << 20)],
-    ids=["text", "octets", "empty", "1 MiB text", "1 MiB octets"],
+    ["text", b"bytes", "", "x" * (1 << 20), os.urandom(1 << 20)],
+    ids=["text", "raw", "empty", "1 MiB text", "1 MiB bytes"],
 )
 def test_messages(tunnel_stage: Stage, message: str | bytes, compression: str | None) -> None:
     """Messages of any kind and size pass both ways, with permessage-deflate negotiated end to end or not."""
@@ -123,7 +123,7 @@ def test_subprotocol_and_policy(tunnel_stage: Stage) -> None:
 
 
 def test_swap_in_the_middle(tunnel_stage: Stage) -> None:
-    """A hundred changes of policy cost an open tunnel no message; an ordinary answer has the new policy."""
+    """A hundred changes of policy cost an open tunnel no message; an ordinary response has the new policy."""
     with _open(tunnel_stage) as client:
         for number in range(100):
             tunnel_stage.active = active_for(
@@ -210,9 +210,9 @@ GOOD_101 = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Accep
     ],
 )
 def test_wrong_101(stage: Stage, lines: tuple[bytes, ...]) -> None:
-    """A 101 that does not answer this handshake is our 502, and no octet becomes a tunnel's."""
+    """A 101 that does not answer this handshake is our 502, and no byte becomes a tunnel's."""
     stage.origin.script = _upgrade(*lines)
-    replies = stage.talk(get(*HANDSHAKE) + SMUGGLED, answers=2)
+    replies = stage.talk(get(*HANDSHAKE) + SMUGGLED, responses=2)
     assert [reply.status for reply in replies] == [502]
     stage.canary()
     assert stage.origin.requests[0].target == "/x"
@@ -220,7 +220,7 @@ def test_wrong_101(stage: Stage, lines: tuple[bytes, ...]) -> None:
 
 
 def test_octets_around_the_handshake(stage: Stage) -> None:
-    """Octets that either side sent behind its handshake reach the other, in order."""
+    """Bytes that either side sent behind its handshake reach the other, in order."""
     got = bytearray()
 
     async def script(line: Line) -> None:
@@ -250,7 +250,7 @@ def test_octets_around_the_handshake(stage: Stage) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 426, 503])
 def test_declined(stage: Stage, status: int) -> None:
-    """A declined upgrade is an ordinary answer with the policy applied; what is behind it is not answered, and no tunnel opens."""
+    """A declined upgrade is an ordinary response with the policy applied; what is behind it is not answered, and no tunnel opens."""
     body = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\nSec-WebSocket-Version: 13\r\n\r\nno" % status
 
     async def script(line: Line) -> None:
@@ -259,7 +259,7 @@ def test_declined(stage: Stage, status: int) -> None:
     stage.origin.script = script
     with stage.connect() as client:
         client.sendall(get(*HANDSHAKE) + b"\x81\x05hello" + SMUGGLED)
-        replies = read_answers(client, answers=2)
+        replies = read_responses(client, responses=2)
     assert [(reply.status, reply.body) for reply in replies] == [(status, b"no")]
     assert (replies[0].values("x-policy"), replies[0].values("connection")) == (["on"], ["close"])
     stage.canary()

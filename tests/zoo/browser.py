@@ -129,9 +129,9 @@ class Person:
     def go(self, address: str) -> None:
         """Load a page and wait until it is loaded, or the browser says why not."""
         loaded = self.tab._loaded
-        told = self.tab.send("Page.navigate", url=self._address(address))
+        data = self.tab.send("Page.navigate", url=self._address(address))
         end = time.monotonic() + PATIENCE
-        while "errorText" not in told and self.tab._loaded == loaded:
+        while "errorText" not in data and self.tab._loaded == loaded:
             assert time.monotonic() < end, f"{address} is not loaded"
             self.tab.hears()
 

@@ -22,7 +22,7 @@ class Verdict:
     """What the gate said: pass, fail or inconclusive, and the whole of what it printed (JSON)."""
 
     outcome: str
-    told: str
+    data: str
 
 
 def _asked(argv: Sequence[str]) -> tuple[int, str, str]:

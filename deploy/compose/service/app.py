@@ -15,7 +15,7 @@ def home(response: Response) -> str:
 
 @app.get("/api/items")
 def items() -> list[str]:
-    """An API answer."""
+    """An API response."""
     return ["kettle", "teapot"]
 
 

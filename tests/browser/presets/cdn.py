@@ -46,17 +46,17 @@ class _Handler(BaseHTTPRequestHandler):
                 / "static"
                 / "drf_spectacular_sidecar"
             )
-            self._answer(media, (folder / name).read_bytes())
+            self._response(media, (folder / name).read_bytes())
         elif host == "fonts.googleapis.com":
-            self._answer("text/css", _FONTS.encode())
+            self._response("text/css", _FONTS.encode())
         elif host == "fonts.gstatic.com":
-            self._answer("font/woff2", b"no font, as the browser will say")
+            self._response("font/woff2", b"no font, as the browser will say")
         elif host in ("fastapi.tiangolo.com", "cdn.redoc.ly"):
-            self._answer("image/png", PICTURE)
+            self._response("image/png", PICTURE)
         else:
             self.send_error(404)
 
-    def _answer(self, media: str, body: bytes) -> None:
+    def _response(self, media: str, body: bytes) -> None:
         self.send_response(200)
         for name, value in (
             ("Content-Type", media),

@@ -29,9 +29,9 @@ def awaits(tab: Tab, condition: str) -> None:
 def complaints(tab: Tab) -> list[str]:
     """What the browser has against the page, but for its advice on markup, speed and what will go."""
     return [
-        told
-        for told in tab.complaints
-        if not told.startswith(("GenericIssue: ", "PerformanceIssue: ", "DeprecationIssue: "))
+        data
+        for data in tab.complaints
+        if not data.startswith(("GenericIssue: ", "PerformanceIssue: ", "DeprecationIssue: "))
     ]
 
 
@@ -107,7 +107,7 @@ def test_an_injected_script_does_not_run_and_is_told(tab: Tab, site: str):
     assert any(
         "violation of script-src-elem by inline" in complaint for complaint in complaints(tab)
     )
-    headers = dict(tab.run("fetch('/inline').then((answer) => [...answer.headers])"))
+    headers = dict(tab.run("fetch('/inline').then((response) => [...response.headers])"))
     assert headers["content-security-policy"].startswith("default-src 'self'")
     assert "strict-transport-security" in headers
     assert "server" not in headers
@@ -135,12 +135,12 @@ def test_redoc_loads(tab: Tab):
     awaits(tab, "document.querySelector('[data-section-id]')")
     # What stands for the font is none: that the browser says so, some time after the text, proves that it came through.
     until(
-        lambda: tab.hears() and any(told.startswith(NO_FONT) for told in tab.complaints),
+        lambda: tab.hears() and any(data.startswith(NO_FONT) for data in tab.complaints),
         "the font came",
     )
 
     assert "/api/items" in tab.run("document.body.textContent")
-    assert [told for told in complaints(tab) if not told.startswith(NO_FONT)] == []
+    assert [data for data in complaints(tab) if not data.startswith(NO_FONT)] == []
 
 
 def test_djangos_admin_works(tab: Tab):

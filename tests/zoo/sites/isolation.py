@@ -20,7 +20,7 @@ _LOGIN = script(
     "addEventListener('message', (event) => { document.title = event.data; });"
     "document.querySelector('button').onclick = () => { window.open('%OTHER%/login', 'login', 'width=300,height=200'); };"
 )
-_ANSWERS = html("<script>if (opener) opener.postMessage('works', '*')</script>")
+_RESPONSES = html("<script>if (opener) opener.postMessage('works', '*')</script>")
 _SYNC = script(
     "const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title = it.responseText;"
 )
@@ -87,7 +87,7 @@ _add(
     breaks=False,
     witness="browsers",
 )
-_add("coop-popup-login", _COOP, {"/": html("<button>log in</button><script src=/a.js></script>"), "/a.js": _LOGIN, "other:/login": _ANSWERS}, _logs_in,
+_add("coop-popup-login", _COOP, {"/": html("<button>log in</button><script src=/a.js></script>"), "/a.js": _LOGIN, "other:/login": _RESPONSES}, _logs_in,
      breaks=True, witness="browsers")  # fmt: skip
 _add(
     "coop-no-popup",

@@ -10,13 +10,13 @@ STYLE = "h1 { color: rgb(1, 2, 3); }\n"
 SCRIPT = """
 const token = () => document.querySelector("meta[name=csrf]")?.content ?? document.cookie.match(/csrftoken=([^;]+)/)[1];
 
-fetch("/api/items").then((answer) => answer.json()).then(({items}) => {
+fetch("/api/items").then((response) => response.json()).then(({items}) => {
   document.getElementById("items").textContent = items.join(", ");
 });
 
 document.getElementById("note").addEventListener("click", async () => {
-  const answer = await fetch("/api/note", {method: "POST", headers: {"X-CSRFToken": token()}, body: "a note"});
-  document.getElementById("noted").textContent = answer.status;
+  const response = await fetch("/api/note", {method: "POST", headers: {"X-CSRFToken": token()}, body: "a note"});
+  document.getElementById("noted").textContent = response.status;
 });
 """
 PICTURE = base64.b64decode(

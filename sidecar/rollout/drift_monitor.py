@@ -1,6 +1,6 @@
 """The baseline beside a running sidecar: once a minute, what came since is compared with it, counted and told.
 
-Lives here: `Lookout`. Must not know how answers are tallied, nor what a difference is (`drift`).
+Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is (`drift`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EVERY = 60.0
 _LEVELS = {"error": "error", "warning": "warning", "info": "info"}
 
 
-class Lookout:
+class DriftMonitor:
     """What the service sends, and the file that it is compared with, if there is one.
 
     `seen` gives the cells of all workers since the start; `routes` the names of the plan in force.
@@ -64,7 +64,7 @@ class Lookout:
         if self._file is not None and self._clock() - self._checked >= EVERY:
             await self.check(self._file)
 
-    async def told(self) -> dict[str, Any]:
+    async def reported(self) -> dict[str, Any]:
         """What the service sent so far, in the form of a baseline; and what drifted since the last check."""
         report = None if self._file is None else await self.check(self._file)
         cells = await self._seen() if report is None else self._last
@@ -75,7 +75,7 @@ class Lookout:
         }
 
     async def check(self, file: Path) -> Report:
-        """Compare what came since the last check; every finding is counted, new ones are told."""
+        """Compare what came since the last check; every finding is counted, new ones are reported."""
         async with self._turn:
             await self._read_again(file)
             cells = await self._seen()

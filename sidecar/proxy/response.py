@@ -1,7 +1,7 @@
-"""The head of an upstream's answer: read strictly, line by line, with a memory of lines. RFC 9110 and 9112.
+"""The head of an upstream's response: read strictly, line by line, with a memory of lines. RFC 9110 and 9112.
 
-Lives here: `Answer`, and `AnswerReader`, which makes one of octets or says what is wrong with them. A
-service repeats most of its lines, and each is judged once. Must not know connections or bodies' octets.
+Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with them. A
+service repeats most of its lines, and each is judged once. Must not know connections or bodies' bytes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sidecar.proxy.rules import (
 from sidecar.settings import Limits
 
 KEPT_LINES = 2048
-KEPT_OCTETS = 256
+KEPT_BYTES = 256
 """Longer lines are read each time; when all places are taken, the memory starts anew."""
 
-# RFC 9112 sections 4 and 5: one space, no fold, no space before the colon, no control octet but HTAB; CR and LF
+# RFC 9112 sections 4 and 5: one space, no fold, no space before the colon, no control byte but HTAB; CR and LF
 # stand nowhere but between lines.
 _STATUS = re.compile(rb"HTTP/1\.([01])( ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?)")
 _FIELD = re.compile(
@@ -60,8 +60,8 @@ class Line:
         self.names = names
 
 
-class Answer(NamedTuple):
-    """An upstream's answer as it may be passed on."""
+class Response(NamedTuple):
+    """An upstream's response as it may be passed on."""
 
     status: int
     line: bytes
@@ -69,17 +69,17 @@ class Answer(NamedTuple):
     fields: Fields
     """End-to-end lines and framing, in order."""
     length: int
-    """Body octets that follow, CHUNKED or UNTIL_CLOSE."""
+    """Body bytes that follow, CHUNKED or UNTIL_CLOSE."""
     keep_alive: bool
     upgrade: bytes
     """The Upgrade line's value, lower case, when Connection nominates it."""
 
 
 class _Lines(dict[bytes, Line]):
-    """Header lines by their octets. Cookies are secrets, and never kept."""
+    """Header lines by their bytes. Cookies are secrets, and never kept."""
 
-    def __missing__(self, octets: bytes) -> Line:
-        found = _FIELD.fullmatch(octets)
+    def __missing__(self, data: bytes) -> Line:
+        found = _FIELD.fullmatch(data)
         if found is None:
             raise UpstreamFailed(502, "invalid_header", "header line")
         name, value = found[1], found[2]
@@ -88,51 +88,51 @@ class _Lines(dict[bytes, Line]):
         line = Line(
             kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ())
         )
-        if len(octets) <= KEPT_OCTETS and lower != b"set-cookie":
+        if len(data) <= KEPT_BYTES and lower != b"set-cookie":
             if len(self) >= KEPT_LINES:
                 self.clear()
-            self[octets] = line
+            self[data] = line
         return line
 
 
 class _Starts(dict[bytes, tuple[int, bytes, bool]]):
-    """Status lines by their octets: the status, what follows the version, and whether that is 1.1."""
+    """Status lines by their bytes: the status, what follows the version, and whether that is 1.1."""
 
-    def __missing__(self, octets: bytes) -> tuple[int, bytes, bool]:
-        found = _STATUS.fullmatch(octets)
+    def __missing__(self, data: bytes) -> tuple[int, bytes, bool]:
+        found = _STATUS.fullmatch(data)
         if found is None:
             raise UpstreamFailed(502, "invalid_header", "status line")
         start = (int(found[3]), found[2], found[1] == b"1")
-        if len(self) < KEPT_LINES and len(octets) <= KEPT_OCTETS:
-            self[octets] = start
+        if len(self) < KEPT_LINES and len(data) <= KEPT_BYTES:
+            self[data] = start
         return start
 
 
-class AnswerReader:
-    """Reads the heads of one upstream's answers."""
+class ResponseReader:
+    """Reads the heads of one upstream's responses."""
 
     def __init__(self, limits: Limits) -> None:
-        self._octets, self._most = limits.header_bytes, limits.headers
+        self._bytes, self._most = limits.header_bytes, limits.headers
         self._starts = _Starts()
         self._lines = _Lines()
 
-    def read(self, head: bytes, method: str) -> Answer:
+    def read(self, head: bytes, method: str) -> Response:
         """Judge a head without the empty line at its end; `method` is the request's.
 
         Raises:
-            UpstreamFailed: 502 for octets that are no head, or framing that two readers could take differently.
+            UpstreamFailed: 502 for bytes that are no head, or framing that two readers could take differently.
         """
         split = head.split(b"\r\n")
         status, start, http11 = self._starts[split[0]]
-        if len(head) > self._octets or len(split) > self._most + 1:
+        if len(head) > self._bytes or len(split) > self._most + 1:
             raise UpstreamFailed(502, "header_too_large")
         lines = self._lines
         fields: Fields = []
         length = coding = None
         upgrade = b""
         nominated: frozenset[bytes] = frozenset()
-        for octets in split[1:]:
-            line = lines[octets]
+        for data in split[1:]:
+            line = lines[data]
             kind, field = line.kind, line.field
             if not kind:
                 fields.append(field)
@@ -172,4 +172,4 @@ class AnswerReader:
             body = UNTIL_CLOSE
             keep_alive = False
         # A NamedTuple's own constructor is a Python function around this call: here and where else each request makes one.
-        return tuple.__new__(Answer, (status, start, fields, body, keep_alive, upgrade))
+        return tuple.__new__(Response, (status, start, fields, body, keep_alive, upgrade))

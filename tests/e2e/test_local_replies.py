@@ -1,4 +1,4 @@
-"""Answers of the sidecar's own (502, 504, 413, 414, 400): they carry the policy and name no server."""
+"""Responses of the sidecar's own (502, 504, 413, 414, 400): they carry the policy and name no server."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Canned]:
-    """The service, which does as it is told."""
+    """The service, which does as it is reported."""
     with Canned() as made:
         yield made
 
@@ -52,25 +52,25 @@ def front(request: pytest.FixtureRequest, fronts: Callable[[str], Sidecar]) -> S
     return fronts(request.param)
 
 
-def check(answer: wire.Answer, status: int, front: Sidecar) -> None:
-    """Judge one answer of the sidecar's own."""
+def check(response: wire.Response, status: int, front: Sidecar) -> None:
+    """Judge one response of the sidecar's own."""
     enforced = front.status()["mode"] == "enforce"
-    assert answer.status == status
-    assert answer.values("X-Policy-Mark") == (["one"] if enforced else [])
-    assert bool(answer.values("Content-Security-Policy")) == enforced
-    assert answer.values("Server") == []
-    assert not NAMES.search(b"\n".join((*answer.lines, answer.body)))
-    assert answer.value("Content-Length") == str(len(answer.body))
-    assert answer.value("Date")
+    assert response.status == status
+    assert response.values("X-Policy-Mark") == (["one"] if enforced else [])
+    assert bool(response.values("Content-Security-Policy")) == enforced
+    assert response.values("Server") == []
+    assert not NAMES.search(b"\n".join((*response.lines, response.body)))
+    assert response.value("Content-Length") == str(len(response.body))
+    assert response.value("Date")
 
 
 @pytest.mark.parametrize("case", REQUESTS)
 def test_refused_requests_carry_the_policy(front: Sidecar, case: str) -> None:
     """A request that the service never sees is answered under the policy, told, and counted."""
-    status, octets = REQUESTS[case]
+    status, data = REQUESTS[case]
     rejected, since = front.metric("sidecar_rejected_requests_total"), len(front.events())
     answered = front.metric("sidecar_responses_total", origin="sidecar", status_class="4xx")
-    check(wire.ask(front.listen, octets), status, front)
+    check(wire.ask(front.listen, data), status, front)
     assert front.event("request.rejected", since)["http.response.status_code"] == status
     assert front.metric("sidecar_rejected_requests_total") == rejected + 1
     assert (
@@ -82,8 +82,8 @@ def test_refused_requests_carry_the_policy(front: Sidecar, case: str) -> None:
 def test_late_service_is_504(
     front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that does not answer in time becomes a 504 under the policy."""
-    monkeypatch.setattr(upstream, "answer", None)
+    """A service that does not response in time becomes a 504 under the policy."""
+    monkeypatch.setattr(upstream, "response", None)
     since, counted = (
         len(front.events()),
         front.metric("sidecar_upstream_errors_total", reason="response_timeout"),
@@ -94,7 +94,7 @@ def test_late_service_is_504(
 
 
 def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
-    """A service that is not there becomes a 502 under the policy; when it comes back, so do its answers."""
+    """A service that is not there becomes a 502 under the policy; when it comes back, so do its responses."""
     counted = front.metric("sidecar_upstream_errors_total", reason="refused")
     upstream.close()
     try:
@@ -114,21 +114,21 @@ def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
 def test_control_listeners_name_no_library(
     front: Sidecar, name: str, method: str, path: str, status: int
 ) -> None:
-    """Answers of the admin and health listeners, refusals too, carry our own headers and name no library."""
+    """Responses of the admin and health listeners, refusals too, carry our own headers and name no library."""
     address = front.health if name == "health" else front.admin_address
-    answer = wire.ask(address, wire.request(method, path, [("Host", "127.0.0.1")]))
-    assert answer.status == status
-    assert answer.value("Server") == "sidecar"
-    assert answer.value("X-Content-Type-Options") == "nosniff"
-    assert answer.value("Content-Security-Policy") is not None
+    response = wire.ask(address, wire.request(method, path, [("Host", "127.0.0.1")]))
+    assert response.status == status
+    assert response.value("Server") == "sidecar"
+    assert response.value("X-Content-Type-Options") == "nosniff"
+    assert response.value("Content-Security-Policy") is not None
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_broken_answer_is_502(
+def test_broken_response_is_502(
     front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """An answer that cannot be trusted is not passed on: 502 under the policy, told and counted."""
-    monkeypatch.setattr(upstream, "answer", ANSWERS[case])
+    """A response that cannot be trusted is not passed on: 502 under the policy, told and counted."""
+    monkeypatch.setattr(upstream, "response", ANSWERS[case])
     since, counted = len(front.events()), front.metric("sidecar_upstream_errors_total")
     check(front.get("/"), 502, front)
     assert front.event("upstream.failed", since)["reason"] in ("invalid_framing", "invalid_header")

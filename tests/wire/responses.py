@@ -12,7 +12,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @dataclass(frozen=True)
 class Good:
-    """`ends`: the upstream closes behind the octets. `has` are lines that the client sees, `lacks` names that it must not."""
+    """`ends`: the upstream closes behind the bytes. `has` are lines that the client sees, `lacks` names that it must not."""
 
     raw: bytes
     status: int = 200
@@ -83,7 +83,7 @@ BAD: dict[str, bytes] = {
         b"Connection: Upgrade", b"Upgrade: websocket", start=b"HTTP/1.1 101 S\r\n"
     ),
     "2.3 101 without Upgrade": ok(start=b"HTTP/1.1 101 S\r\n"),
-    "2.3 flood of interim answers": b"HTTP/1.1 103 E\r\n\r\n" * 5000 + sized(),
+    "2.3 flood of interim responses": b"HTTP/1.1 103 E\r\n\r\n" * 5000 + sized(),
 }
 
 GOOD: dict[str, Good] = {
@@ -190,16 +190,16 @@ GOOD: dict[str, Good] = {
         reused=False,
     ),
     "2.4 stray body on HEAD": Good(sized(), method="HEAD", reused=False),
-    "2.4 second answer": Good(
+    "2.4 second response": Good(
         sized() + sized(b"X-Evil: 1"), body=b"hi", lacks=("x-evil",), reused=False
     ),
-    "2.4 octets behind the length": Good(sized() + b"evil", body=b"hi", reused=False),
-    "2.4 octets behind the last chunk": Good(
+    "2.4 bytes behind the length": Good(sized() + b"evil", body=b"hi", reused=False),
+    "2.4 bytes behind the last chunk": Good(
         ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\nevil"),
         body=b"hi",
         reused=False,
     ),
-    "2.4 second answer behind the last chunk": Good(
+    "2.4 second response behind the last chunk": Good(
         ok(b"Transfer-Encoding: chunked", body=b"2\r\nhi\r\n0\r\n\r\n") + sized(),
         body=b"hi",
         reused=False,
@@ -207,7 +207,7 @@ GOOD: dict[str, Good] = {
     "2.3 103 passes": Good(
         b"HTTP/1.1 103 E\r\nLink: </a>\r\n\r\n" + sized(), body=b"hi", interim=(103,)
     ),
-    "2.3 many interim answers": Good(
+    "2.3 many interim responses": Good(
         b"HTTP/1.1 102 P\r\n\r\n" * 10 + sized(), body=b"hi", interim=(102,) * 10
     ),
     "2.3 100 that nobody asked for": Good(b"HTTP/1.1 100 C\r\n\r\n" + sized(), body=b"hi"),

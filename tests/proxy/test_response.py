@@ -1,4 +1,4 @@
-"""The head of an upstream's answer: strict, as llhttp reads it, and the same the second time."""
+"""The head of an upstream's response: strict, as llhttp reads it, and the same the second time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.proxy import answer as room
-from sidecar.proxy.answer import Answer, AnswerReader
+from sidecar.proxy import response as room
 from sidecar.proxy.faults import UpstreamFailed
+from sidecar.proxy.response import Response, ResponseReader
 from sidecar.settings import Limits
 from tests.proxy.test_rules import FIELDS
 
@@ -31,16 +31,16 @@ PIECES = st.sampled_from(
 
 
 def head(status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
-    """Octets without the empty line at the end."""
+    """Bytes without the empty line at the end."""
     return b"\r\n".join(
         [b"HTTP/1.1 %d X" % status, *(name + b": " + value for name, value in fields)]
     )
 
 
-def said(reader: AnswerReader, octets: bytes) -> Answer | str:
-    """What a reader makes of it: an answer, or the reason of its refusal."""
+def said(reader: ResponseReader, data: bytes) -> Response | str:
+    """What a reader makes of it: a response, or the reason of its refusal."""
     try:
-        return reader.read(octets, "GET")
+        return reader.read(data, "GET")
     except UpstreamFailed as failure:
         return failure.reason
 
@@ -62,10 +62,10 @@ class _Llhttp:
 def test_lines_that_are_kept(
     fields: list[tuple[bytes, bytes]], framing: list[tuple[bytes, bytes]], status: int, method: str
 ) -> None:
-    """An answer is refused, or keeps its end-to-end lines in order with at most one framing line, and no line of the hop."""
+    """A response is refused, or keeps its end-to-end lines in order with at most one framing line, and no line of the hop."""
     with contextlib.suppress(UpstreamFailed):
-        answer = AnswerReader(Limits()).read(head(status, fields + framing), method)
-        names = [name.lower() for name, _ in answer.fields]
+        response = ResponseReader(Limits()).read(head(status, fields + framing), method)
+        names = [name.lower() for name, _ in response.fields]
         assert not {
             b"connection",
             b"keep-alive",
@@ -78,9 +78,9 @@ def test_lines_that_are_kept(
             len([name for name in names if name in (b"content-length", b"transfer-encoding")]) <= 1
         )
         kept = iter(fields + framing)
-        assert all(line in kept for line in answer.fields)
+        assert all(line in kept for line in response.fields)
         if method == "HEAD" or status in (204, 304):
-            assert answer.length == 0
+            assert response.length == 0
 
 
 @settings(max_examples=400)
@@ -92,18 +92,18 @@ def test_lines_that_are_kept(
     )
 )
 @example(b"HTTP/1.1 200 OK\r\nX-A: b \t\r\nX-B:")
-def test_what_is_read_is_what_llhttp_reads(octets: bytes) -> None:
+def test_what_is_read_is_what_llhttp_reads(data: bytes) -> None:
     """Whatever passes here, a strict llhttp takes too, with the same status and lines; and nothing raises but a refusal."""
-    answer = said(AnswerReader(Limits()), octets)
-    if isinstance(answer, str):
+    response = said(ResponseReader(Limits()), data)
+    if isinstance(response, str):
         return
     found = _Llhttp()
     parser = httptools.HttpResponseParser(found)
     with contextlib.suppress(httptools.HttpParserUpgrade):
-        parser.feed_data(octets + b"\r\n\r\n")
-    assert parser.get_status_code() == answer.status
+        parser.feed_data(data + b"\r\n\r\n")
+    assert parser.get_status_code() == response.status
     kept = iter(found.fields)
-    assert all(line in kept for line in answer.fields)
+    assert all(line in kept for line in response.fields)
 
 
 @given(
@@ -113,10 +113,10 @@ def test_what_is_read_is_what_llhttp_reads(octets: bytes) -> None:
     )
 )
 def test_a_remembered_line_is_read_as_the_first_time(heads: list[bytes]) -> None:
-    """What a reader saw before does not change what it makes of an answer."""
-    reader = AnswerReader(Limits())
-    for octets in (*heads, *heads):
-        assert said(reader, octets) == said(AnswerReader(Limits()), octets)
+    """What a reader saw before does not change what it makes of a response."""
+    reader = ResponseReader(Limits())
+    for data in (*heads, *heads):
+        assert said(reader, data) == said(ResponseReader(Limits()), data)
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_a_remembered_line_is_read_as_the_first_time(heads: list[bytes]) -> None
 )
 def test_secrets_and_bulk_are_not_remembered(line: bytes) -> None:
     """Cookies and long lines are read rightly, and leave nothing behind."""
-    reader = AnswerReader(Limits())
+    reader = ResponseReader(Limits())
 
-    answer = said(reader, b"HTTP/1.1 200 OK\r\n" + line)
+    response = said(reader, b"HTTP/1.1 200 OK\r\n" + line)
 
-    assert isinstance(answer, Answer)
-    assert answer.fields == [tuple(line.split(b": "))]
+    assert isinstance(response, Response)
+    assert response.fields == [tuple(line.split(b": "))]
     assert not reader._lines
 
 
 def test_a_service_that_never_repeats_itself_does_not_fill_the_memory() -> None:
     """The lines that are kept are bounded."""
-    reader = AnswerReader(Limits())
+    reader = ResponseReader(Limits())
     for count in range(2 * room.KEPT_LINES):
         reader.read(b"HTTP/1.1 200 OK\r\nETag: %d" % count, "GET")
 

@@ -1,16 +1,16 @@
-"""The upstream's side, case by case, whole and octet by octet, each followed by a canary.
+"""The upstream's side, case by case, whole and byte by bytes, each followed by a canary.
 
-Lives here: the runner over `BAD` and `GOOD`, and truncation by each kind of body. Must not know the cases' octets.
+Lives here: the runner over `BAD` and `GOOD`, and truncation by each kind of body. Must not know the cases' bytes.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.wire.answers import BAD, GOOD, Good, ok
 from tests.wire.origin import Line, Script
 from tests.wire.requests_refused import get
-from tests.wire.stage import Stage, read_answers
+from tests.wire.responses import BAD, GOOD, Good, ok
+from tests.wire.stage import Stage, read_responses
 from tests.wire.test_requests import ways
 
 
@@ -27,10 +27,10 @@ def play(raw: bytes, *, bytewise: bool = False, ends: bool = False, reset: bool 
 
 @ways(BAD, lambda case: case)
 def test_bad(stage: Stage, case: bytes, bytewise: bool) -> None:
-    """An answer that could be read in two ways, or hurts the client, becomes our 502 with the policy applied."""
+    """A response that could be read in two ways, or hurts the client, becomes our 502 with the policy applied."""
     stage.origin.script = play(case, bytewise=bytewise)
 
-    replies = stage.talk(get(), answers=1)
+    replies = stage.talk(get(), responses=1)
 
     assert [reply.status for reply in replies] == [502]
     assert replies[0].values("x-policy") == ["on"]
@@ -41,15 +41,15 @@ def test_bad(stage: Stage, case: bytes, bytewise: bool) -> None:
 
 @ways(GOOD, lambda case: case.raw)
 def test_good(stage: Stage, case: Good, bytewise: bool) -> None:
-    """The client gets the upstream's answer, hop-by-hop lines aside, and no octet of anything behind it."""
+    """The client gets the upstream's response, hop-by-hop lines aside, and no byte of anything behind it."""
     stage.origin.script = play(case.raw, bytewise=bytewise, ends=case.ends)
     with stage.connect() as client:
         client.sendall(get(method=case.method.encode()))
-        reply = read_answers(client, method=case.method)[0]
+        reply = read_responses(client, method=case.method)[0]
         connections = stage.origin.connections
         if reply.values("connection") != ["close"]:
             client.sendall(get(target=b"/canary/same"))
-            assert read_answers(client)[0].body == b"GET /canary/same 0"
+            assert read_responses(client)[0].body == b"GET /canary/same 0"
 
     assert (reply.status, reply.body, tuple(reply.interim), reply.whole) == (
         case.status,
@@ -83,7 +83,7 @@ CUT = {
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
 @pytest.mark.parametrize("raw", CUT.values(), ids=[f"2.4 {name}" for name in CUT])
 def test_cut_inside_a_body(stage: Stage, raw: bytes, reset: bool, version: bytes) -> None:
-    """A client can tell that the answer is not whole, and nothing follows it."""
+    """A client can tell that the response is not whole, and nothing follows it."""
     stage.origin.script = play(raw, ends=True, reset=reset)
 
     reply = stage.talk(get(version=version))[0]
@@ -124,7 +124,7 @@ def test_reset_inside_a_body_until_close(stage: Stage) -> None:
     ],
 )
 def test_end_before_a_head(stage: Stage, raw: bytes, reset: bool) -> None:
-    """An upstream that ends before its answer's head is whole gets the client a 502, and the request is not sent again."""
+    """An upstream that ends before its response's head is whole gets the client a 502, and the request is not sent again."""
     stage.origin.script = play(raw, ends=True, reset=reset)
 
     replies = stage.talk(get(method=b"POST"), method="POST")

@@ -1,6 +1,6 @@
-"""Answers of our own: small, plain, and without a word of what the client sent or who we are.
+"""Responses of our own: small, plain, and without a word of what the client sent or who we are.
 
-Lives here: `own_answer`. Must not know why it is asked for, or the policy that its lines pass through.
+Lives here: `local_reply`. Must not know why it is asked for, or the policy that its lines pass through.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from sidecar.proxy.answer import Answer
+from sidecar.proxy.response import Response
 from sidecar.proxy.rules import Fields
 
 RETRY_AFTER = b"1"
 """Seconds; the conditions that we answer 503 for pass quickly or not at all."""
 
 
-def own_answer(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[Answer, bytes]:
-    """An answer and its body; a 204 has none."""
+def local_reply(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[Response, bytes]:
+    """A response and its body; a 204 has none."""
     phrase = HTTPStatus(status).phrase
     body = b"" if status == 204 else f"{status} {phrase}\n".encode("ascii")
     fields: Fields = [(b"Date", _date(int(time.time())))]
@@ -32,7 +32,7 @@ def own_answer(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tupl
         fields.append((b"Retry-After", RETRY_AFTER))
     fields.extend(extra)
     line = f" {status} {phrase}".encode("ascii")
-    return Answer(status, line, fields, len(body), keep_alive=True, upgrade=b""), body
+    return Response(status, line, fields, len(body), keep_alive=True, upgrade=b""), body
 
 
 @lru_cache(maxsize=2)
