@@ -1,4 +1,4 @@
-"""The fixes work: a response that goes through the drafted policy, enforced, has no findings that the policy was to response."""
+"""The fixes work: a response that goes through the drafted policy, enforced, has no findings that the policy was to fix."""
 
 import pytest
 

@@ -65,9 +65,9 @@ cases:
       headers: {Content-Security-Policy: "default-src 'none'", Server: uvicorn}
 """
 FAILED = """\
-      case                        where
+      case                          where
 pass  no response names its server  shop.test.yaml:4
-FAIL  pages keep to themselves    shop.test.yaml:7
+FAIL  pages keep to themselves      shop.test.yaml:7
 
 FAIL pages keep to themselves  shop.test.yaml:7
   header Content-Security-Policy

@@ -95,7 +95,7 @@ def test_a_tally_comes_back_from_its_file(given_responses: list[Facts]) -> None:
         (
             "responses: 3",
             "responses: three",
-            "b.yaml:13:14: error: responses must be a whole number, got text",
+            "b.yaml:13:16: error: responses must be a whole number, got text",
         ),
         (
             "    status: 2xx",

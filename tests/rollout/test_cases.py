@@ -143,11 +143,11 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         ),
         (
             HEAD + "  - {name: a, response: {headers: {X Y: a}}, expect: {route: x}}",
-            "4:33: error: illegal header name 'X Y'; use letters, digits and hyphens",
+            "4:35: error: illegal header name 'X Y'; use letters, digits and hyphens",
         ),
         (
             HEAD + "  - {name: a, response: {headers: [[X]]}, expect: {route: x}}",
-            "4:33: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]",
+            "4:35: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]",
         ),
         (
             HEAD + "  - {name: a, mode: on, expect: {route: x}}",
