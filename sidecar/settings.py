@@ -12,9 +12,26 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from sidecar.policy.model import Duration, Mode, Path, PolicyError, Problem, Size, percentage
+from sidecar.policy.model import (
+    Duration,
+    Mode,
+    Path,
+    PolicyError,
+    Problem,
+    Size,
+    header_name,
+    percentage,
+)
 from sidecar.policy.problems import translate
 
 ENV_PREFIX = "SIDECAR_"
@@ -79,7 +96,22 @@ def _canary_share(value: object) -> object:
     return 0.0 if str(value) == "0%" else percentage(value)
 
 
+def _nonce_name(value: object) -> object:
+    """A header name that no other setting or rule of forwarding gives a meaning; `off` may be read as false by YAML."""
+    if value is False or value == "off":
+        return "off"
+    name = header_name(value)
+    if "_" in name:
+        raise ValueError(f"services read {name!r} as another name; write it with hyphens")
+    if name.lower() in _FORWARDED or name.lower().startswith("x-forwarded-"):
+        raise ValueError(f"{name} has another meaning; choose a name of its own, as X-CSP-Nonce")
+    return name
+
+
 _TEXT = WithJsonSchema({"type": "string"})
+_FORWARDED = frozenset(
+    {"host", "cookie", "authorization", "forwarded", "via", "x-real-ip", "expect"}
+)
 Address = Annotated[str, BeforeValidator(_address), _TEXT]
 Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]
 Networks = Annotated[
@@ -87,6 +119,7 @@ Networks = Annotated[
     BeforeValidator(_networks),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
+NonceName = Annotated[str, BeforeValidator(_nonce_name), _TEXT]
 Count = Annotated[int, Field(ge=1)]
 CanaryShare = Annotated[float, BeforeValidator(_canary_share), _TEXT]
 
@@ -157,7 +190,20 @@ class Forwarding(_Part):
         "pass", description="pass = the client's Host; rewrite = the upstream's; or a name."
     )
     request_id: str = Field("X-Request-ID", description="The header that carries the request id.")
+    nonce: NonceName = Field(
+        "X-CSP-Nonce",
+        description="The header that brings the service the nonce of `'nonce-{request}'`, where a rule of the route asks "
+        "for one; off = not sent. A client's own is dropped.",
+    )
     via: bool = Field(True, description="Add Via (RFC 9110 section 7.6.3); it also ends loops.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Forwarding:
+        if self.nonce.lower() == self.request_id.lower():
+            raise ValueError(
+                f"request_id and nonce are both {self.nonce}; give each its own header"
+            )
+        return self
 
 
 class Tls(_Part):

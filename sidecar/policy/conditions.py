@@ -65,6 +65,8 @@ class Condition:
     holds: Test
     looks: frozenset[bytes] = frozenset()
     asks: tuple[Ask, ...] = ()
+    of_response: bool = False
+    """Whether it is on the response, and not on how the client asked."""
 
 
 def conditions(when: When | None) -> tuple[Condition, ...]:
@@ -103,7 +105,9 @@ def _status_in(patterns: tuple[str, ...]) -> Condition:
         )
     )
     return Condition(
-        f"status is {' or '.join(patterns)}", lambda facts, seen: facts.status in codes
+        f"status is {' or '.join(patterns)}",
+        lambda facts, seen: facts.status in codes,
+        of_response=True,
     )
 
 
@@ -115,6 +119,7 @@ def _class_in(classes: tuple[ResponseClass, ...]) -> Condition:
         lambda facts, seen: is_class(wanted, facts.path, facts.status, seen),
         LOOKS,
         (_of_path,),
+        of_response=True,
     )
 
 
@@ -133,7 +138,12 @@ def _content_type_in(types: tuple[str, ...]) -> Condition:
         media = observed[0].partition(b";")[0].strip(b" \t").lower()
         return media in exact or any(glob.fullmatch(media) for glob in globs)
 
-    return Condition(f"content type is {' or '.join(types)}", holds, frozenset({b"content-type"}))
+    return Condition(
+        f"content type is {' or '.join(types)}",
+        holds,
+        frozenset({b"content-type"}),
+        of_response=True,
+    )
 
 
 def _response_header(name: str, pattern: str | bool) -> Condition:
@@ -143,6 +153,7 @@ def _response_header(name: str, pattern: str | bool) -> Condition:
         _text("response", name, pattern),
         lambda facts, seen: test(seen.get(key, ())),
         frozenset({key}),
+        of_response=True,
     )
 
 

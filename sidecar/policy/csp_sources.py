@@ -17,6 +17,9 @@ from sidecar.policy.faults import Fault
 
 Shape: TypeAlias = Literal["keyword", "nonce", "hash", "any", "scheme", "host", "other"]
 
+REQUEST_NONCE = "'nonce-{request}'"
+"""In a policy file: a nonce of each response (see `nonces`)."""
+
 _ANY_CASE = re.IGNORECASE | re.ASCII
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", _ANY_CASE)
 # Underscores are outside the grammar, yet browsers take them in host names.
@@ -79,6 +82,8 @@ def read(text: str) -> Source:
             port,
             path,
         )
+    if text == REQUEST_NONCE:
+        return Source(text, text, "nonce")
     if found := _NONCE.fullmatch(text):
         return Source(f"'nonce-{found[1]}'", text, "nonce")
     if found := _HASH.fullmatch(text):

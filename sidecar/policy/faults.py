@@ -19,7 +19,7 @@ MAX_TEXT = 65_536
 
 _SHOWN = 60
 # A nonce is a secret of one response: it may reach neither logs nor reports.
-_NONCE = re.compile(r"(?i)(nonce-)[^'\s]+")
+_NONCE = re.compile(r"(?i)(nonce-)(?!\{request\}')[^'\s]+")
 
 
 class Kind(StrEnum):

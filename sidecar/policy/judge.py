@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.checks import Check, Finding, write
 from sidecar.policy.conditions import Ask, Facts, RawFields, Seen, by_name
+from sidecar.policy.nonces import spelled
 from sidecar.policy.trial import Twin, added, twin
 
 REMEMBERED = 512
@@ -127,6 +128,13 @@ class Verdict:
         self._watching, self._places, self._added = watching, places, added
         self.added = b"".join(b"%b: %b\r\n" % line for line in added)
         """What was added at the end, as it is sent."""
+
+    def spelled(self, nonce: bytes) -> Verdict:
+        """The same for one response, with its nonce where rules have written the placeholder."""
+        places = tuple(place and spelled(place, nonce) for place in self._places)
+        added = list(spelled(tuple(self._added), nonce))
+        decision = Decision([], self.findings, self.skipped, self.twins)
+        return Verdict(decision, self._watching, places, added, remembered=False)
 
     def fields(self, sent: RawFields) -> RawFields:
         """The lines that leave, for the lines that were sent: the very object when nothing was changed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.policy import csp, fields, headers
+from sidecar.policy import csp, fields, headers, lint_nonces
 from sidecar.policy.checks import value_text
 from sidecar.policy.lint_values import given_headers
 from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem, Rule, Severity, lowest
@@ -64,6 +64,7 @@ def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator
     """Findings over one route whose rules are all active, given the routes before it."""
     yield from ((None, problem) for problem in _match_problems(earlier, route))
     yield from _clashes(route.rules)
+    yield from lint_nonces.clashes(route.rules)
     given = _given(route.rules)
     yield from _destinations(given)
     yield from _copies(given)

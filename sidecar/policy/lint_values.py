@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sidecar.policy import cookies, csp_lint, headers, tokens
+from sidecar.policy import cookies, csp_lint, headers, lint_nonces, tokens
 from sidecar.policy.checks import value_text
 from sidecar.policy.classes import of_media_type
 from sidecar.policy.faults import Fault
@@ -17,7 +17,6 @@ from sidecar.policy.header_table import Header
 from sidecar.policy.model import Attributes, Match, Path, Problem, Rule, Severity, When
 
 _GIVING = ("set", "default", "append", "merge")
-_NONCE = re.compile(r"'nonce-", re.IGNORECASE)
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)
 _EMPTY_STATUS = frozenset({"204", "304"})
 _INFO = frozenset(
@@ -27,13 +26,7 @@ _INFO = frozenset(
 
 def refusals(rule: Rule) -> Iterator[Problem]:
     """What would do harm if it ran."""
-    for header in given_headers(rule):
-        row = headers.get(header)
-        if row is not None and row.grammar == "csp" and _NONCE.search(value_text(rule.value or "")):
-            yield _problem(
-                "csp-nonce-literal", "error", "a nonce in a policy is the same in every response, so whoever reads one page can use it on the next",
-                "let the service write its nonces, and merge the rest", ("value",),
-            )  # fmt: skip
+    yield from lint_nonces.refused(rule)
     if rule.cookie is not None and rule.attributes is not None and rule.action in (None, "set"):
         yield from _refused_cookies(rule.cookie, rule.attributes)
 
@@ -58,6 +51,7 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         if header.lower() == "strict-transport-security":
             yield from _hsts(value_text(rule.value or ""))
     yield from _scope(rule, match)
+    yield from lint_nonces.rule_problems(rule, match)
 
 
 def given_headers(rule: Rule) -> tuple[str, ...]:

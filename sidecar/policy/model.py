@@ -403,7 +403,10 @@ class Rule(Noun):
         None,
         description="set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid (judge only).",
     )
-    value: Value | None = Field(None, description="The value: a text, or directives for CSP.")
+    value: Value | None = Field(
+        None,
+        description="The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of each response.",
+    )
     widen: bool | None = Field(
         None, description="Gives a merge leave to allow more than the service's own value does."
     )

@@ -21,6 +21,7 @@ from sidecar.policy.judge import Decision, Judge, decide_by
 from sidecar.policy.keeping import Clearing
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, Policy, lowest
+from sidecar.policy.nonces import asks_for_nonce, nonced
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.shares import Shared
 from sidecar.policy.trial import has_twin, looks
@@ -64,6 +65,8 @@ class RoutePlan:
     """Bytes of a request body."""
     max_body_mode: Mode
     """In enforce a larger body is refused, in report-only it is only reported."""
+    nonced: bool
+    """Whether a rule that is not off writes or demands a nonce of each response: the service is given one."""
     clearings: tuple[tuple[str, str, Clearing], ...] = ()
     """Rules of the whole policy that would clear cookies, by route and name: they watch every request."""
 
@@ -107,11 +110,15 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
 
 
 def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
-    make = CookieCheck if named.rule.cookie is not None else make_check
-    check = make(named.name, named.rule, index, mode)
+    def make(mode: Mode) -> Check:
+        if named.rule.cookie is not None:
+            return CookieCheck(named.name, named.rule, index, mode)
+        return nonced(make_check(named.name, named.rule, index, mode), named.rule)
+
+    check = make(mode)
     if mode not in ("trial", "enforce") or share >= 1.0:
         return check
-    return Shared(check, make(named.name, named.rule, index, "report-only"), share)
+    return Shared(check, make("report-only"), share)
 
 
 def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePlan:
@@ -165,6 +172,7 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         keys,
         route.max_body,
         mode,
+        any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
     )
 
 

@@ -13,9 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.policy.conditions import Facts
+from sidecar.policy.nonces import hidden
 from sidecar.proxy.downstream import CONTINUE, Downstream
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
-from sidecar.proxy.forwarding import Origin
+from sidecar.proxy.forwarding import Origin, new_nonce
 from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.parser import Incoming
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
@@ -37,6 +38,7 @@ from sidecar.proxy.rules import (
 from sidecar.proxy.tunnel import accepted, websocket
 
 if TYPE_CHECKING:
+    from sidecar.policy.plan import RoutePlan
     from sidecar.proxy.context import Context
     from sidecar.proxy.upstream import Connection
 
@@ -72,9 +74,11 @@ class Exchange:
         "_context",
         "_continue",
         "_message",
+        "_nonce",
         "_request",
         "_request_id",
         "_room",
+        "_route",
         "_scheme",
         "_sent",
         "_settled",
@@ -92,6 +96,8 @@ class Exchange:
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._request: Request | None = None
+        self._route: RoutePlan | None = None
+        self._nonce = b""
         self._request_id, self._begun, self._watched = "", b"", 0
         self._upstream: Connection | None = None
         self._upload: asyncio.Task[None] | None = None
@@ -179,13 +185,17 @@ class Exchange:
             raise Refused(503, "overload")
         if request.websocket and context.telemetry.tunnels.n >= bounds.tunnels:
             raise Refused(503, "tunnels")
+        route = self._active.plan.route(request.host, request.method, request.path)
+        self._route = route
         if request.length:
-            self._bound_body(request)
+            self._bound_body(request, route)
+        if route.nonced:
+            self._nonce = new_nonce()
+            origin = origin._replace(lines=origin.lines + context.forwarder.nonce_line(self._nonce))
         return request, origin
 
-    def _bound_body(self, request: Request) -> None:
+    def _bound_body(self, request: Request, route: RoutePlan) -> None:
         """The policy's own bound on the body: in enforce a limit, in report-only a mark that is reported when it is passed."""
-        route = self._active.plan.route(request.host, request.method, request.path)
         self._watched = route.reads_body
         if route.max_body is None or route.max_body_mode == "off":
             return
@@ -429,21 +439,15 @@ class Exchange:
             # A head that was refused may hold anything: no query, no fragment, no user and password may pass for a path.
             target = message.path.partition("?")[0].partition("#")[0]
             method, host, path = message.method, "", target if target.startswith("/") else "/"
-        route = active.plan.route(host, method, path)
+        route = self._route or active.plan.route(host, method, path)
+        sent = response.fields
+        if route.nonced:
+            self._nonce = self._nonce or new_nonce()
+            sent = hidden(sent, self._nonce)
         seen = () if isinstance(message, Refused) else message.raw_headers
+        status, address, begun = response.status, self._address, self._begun
         facts = tuple.__new__(
-            Facts,
-            (
-                method,
-                host,
-                path,
-                self._scheme,
-                seen,
-                response.status,
-                response.fields,
-                self._address,
-                self._begun,
-            ),
+            Facts, (method, host, path, self._scheme, seen, status, sent, address, begun)
         )
         verdict = route.judge(facts)
         self._context.telemetry.record(
@@ -455,6 +459,8 @@ class Exchange:
             origin=origin,
             request_id=self._request_id,
         )
+        if route.nonced:
+            verdict = verdict.spelled(self._nonce)
         added = verdict.added
         if route.trials and origin == "upstream":
             added += self._context.telemetry.trials.count(

@@ -1,4 +1,4 @@
-"""What the upstream is told of the client: X-Forwarded-*, Forwarded (RFC 7239), Via and the request id.
+"""What the upstream is told of the client: X-Forwarded-*, Forwarded (RFC 7239), Via, the request id, and the nonce.
 
 Lives here: `Forwarder` (of a process) and `Peer` (of a connection). A claim of a peer that is not in the
 trusted networks is dropped; the chain of a trusted one is believed from the right, up to the first
@@ -11,6 +11,7 @@ import ipaddress
 import itertools
 import os
 import re
+import secrets
 from typing import NamedTuple
 
 from sidecar.proxy.faults import Refused
@@ -60,6 +61,9 @@ class Forwarder:
         self.id_key = self._id_name.lower()
         self.host = None if setting.host in ("pass", "rewrite") else setting.host.encode("ascii")
         self.rewrite = setting.host == "rewrite"
+        self._nonce_name = b"" if setting.nonce == "off" else setting.nonce.encode("ascii")
+        self.nonce_key = self._nonce_name.lower() or b"x-csp-nonce"
+        """Lower-case name of the lines that no client may send."""
         self._via = setting.via
         self.pseudonym = f"sidecar-{os.urandom(6).hex()}".encode("ascii")
         self._id_prefix = os.urandom(8).hex()
@@ -101,6 +105,10 @@ class Forwarder:
         if self._via:
             lines += self._via_line(claims.get(b"via", []), http10=request.http10)
         return Origin(client, scheme, request_id, lines)
+
+    def nonce_line(self, nonce: bytes) -> bytes:
+        """The line that brings the service the nonce of one response; b"" where the setting says off."""
+        return b"%b: %b\r\n" % (self._nonce_name, nonce) if self._nonce_name else b""
 
     def new_id(self) -> str:
         """A request id that no other process makes."""
@@ -146,6 +154,11 @@ class Forwarder:
             raise Refused(508, "loop")
         own = b"%b %b" % (b"1.0" if http10 else b"1.1", self.pseudonym)
         return b"Via: %b\r\n" % b", ".join([*before, own])
+
+
+def new_nonce() -> bytes:
+    """128 random bits in base64url, which CSP takes (Level 3 section 2.3.1) and every template leaves as it is."""
+    return secrets.token_urlsafe(16).encode("ascii")
 
 
 def _lines(chain: list[str], scheme: str, host: str, port: str) -> bytes:

@@ -97,10 +97,16 @@ class RequestReader:
         request_id: the lower-case name of the header that carries the request id.
         host_sent: the Host for the upstream; None = the client's.
         authority: the upstream's own, for HTTP/1.0 clients that name no host.
+        ours: lower-case name of a header that clients may not send.
     """
 
     def __init__(
-        self, limits: Limits, request_id: bytes, host_sent: bytes | None, authority: bytes
+        self,
+        limits: Limits,
+        request_id: bytes,
+        host_sent: bytes | None,
+        authority: bytes,
+        ours: bytes = b"x-csp-nonce",
     ) -> None:
         self._host_sent, self._authority = host_sent, authority
         self._bytes, self._lines, self._target, self._body = (
@@ -109,7 +115,7 @@ class RequestReader:
             limits.target_bytes,
             limits.body,
         )
-        self._kinds = _Kinds(request_id)
+        self._kinds = _Kinds(request_id, ours)
 
     def read(self, message: Message, data: int) -> Request:
         """Judge a head that aiohttp's parser has split, out of at most so many bytes.
@@ -217,9 +223,9 @@ class RequestReader:
 class _Kinds(dict[bytes, tuple[int, bytes]]):
     """What a header line of a request means by its name, as it is written, and the name in lower case."""
 
-    def __init__(self, request_id: bytes) -> None:
+    def __init__(self, request_id: bytes, ours: bytes) -> None:
         super().__init__()
-        self._request_id = request_id
+        self._request_id, self._ours = request_id, ours
 
     def __missing__(self, name: bytes) -> tuple[int, bytes]:
         lower = name.lower()
@@ -227,8 +233,10 @@ class _Kinds(dict[bytes, tuple[int, bytes]]):
         if kind is None:
             if lower == self._request_id or lower.startswith(b"x-forwarded-"):
                 kind = CLAIM
+            elif b"_" in lower or lower == self._ours:  # WSGI and CGI read X_Y as X-Y
+                kind = DROPPED
             else:
-                kind = DROPPED if b"_" in lower else PASSED  # WSGI and CGI read X_Y as X-Y
+                kind = PASSED
         if len(self) < KEPT_NAMES and len(name) <= 64:
             self[name] = (kind, lower)
         return kind, lower

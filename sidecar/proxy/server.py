@@ -82,7 +82,9 @@ class DataPlane:
             deadlines=deadlines,
             pool=pool,
             forwarder=forwarder,
-            requests=RequestReader(settings.limits, forwarder.id_key, host, pool.authority),
+            requests=RequestReader(
+                settings.limits, forwarder.id_key, host, pool.authority, forwarder.nonce_key
+            ),
             reports=reports,
         )
         self._listener = Listener(self._context, partial(serve, self._context))

@@ -25,7 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from sidecar.policy import headers
 
 _QUEUE = 10_000
-_NONCE = re.compile(rb"(?i)(nonce-)[^'\s;,]+")
+_NONCE = re.compile(rb"(?i)(nonce-)(?!\{request\}')[^'\s;,]+")
 _SHOWN_ATTRIBUTES = frozenset(
     {
         "domain",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from sidecar.policy import lint_routes, lint_values
+from sidecar.policy import lint_nonces, lint_routes, lint_values
 from sidecar.policy.lint import lint, refused
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.resolve import Resolved, resolve
@@ -23,6 +23,7 @@ CSP, RO, XFO, STS, REF = (
     "Strict-Transport-Security",
     "Referrer-Policy",
 )
+CACHE, NONCE = "Cache-Control", "script-src 'nonce-{request}'"
 PAGES = {"class": ["html", "docs"]}
 ABOUT = {
     "owner": "a@example.com",
@@ -62,6 +63,25 @@ CASES: list[tuple[str, str, dict[str, Any] | list[dict[str, Any]], dict[str, Any
     # one value
     ("csp-nonce-literal", "error", header(CSP, "set", "script-src 'nonce-aGVhZGVyc2lkZWNhcg'"), header(CSP, "require", "*'nonce-*")),
     ("csp-nonce-literal", "error", header(RO, "merge", {"script-src": ["'NONCE-x'"]}), header("X-Odd", "set", "'nonce-x'")),
+    ("csp-nonce-misspelt", "error", header(CSP, "set", "script-src 'nonce-{requests}'"), header(CSP, "set", NONCE)),
+    ("csp-nonce-misspelt", "error", header(CSP, "set", "script-src nonce-{request}"), header(CSP, "set", "script-src https://a.example/nonce-request")),
+    ("csp-nonce-misspelt", "error", header(RO, "set", "script-src 'nonce-$request'"), header("X-Odd", "set", "nonce-$request")),
+    ("csp-nonce-misspelt", "error", header(CSP, "merge", {"script-src": ["'Nonce-{request}'"]}), header(CSP, "remove")),
+    ("nonce-elsewhere", "warning", header("X-Odd", "set", NONCE), header(RO, "set", NONCE)),
+    ("csp-nonce-idle", "warning", header(CSP, "set", "img-src 'nonce-{request}'"), header(CSP, "set", "style-src 'nonce-{request}'")),
+    ("csp-nonce-merged", "warning", header(CSP, "merge", NONCE), header(CSP, "merge", NONCE, widen=True)),
+    ("csp-nonce-everywhere", "warning", header(CSP, "set", NONCE), header(CSP, "set", NONCE, when=PAGES)),
+    ("csp-nonce-everywhere", "warning", header(CSP, "set", NONCE, when={"class": ["html", "static"]}), header(CSP, "set", "script-src 'self'")),
+    ("csp-nonce-everywhere", "warning", header(CSP, "set", NONCE, when={"content-type": "text/*"}), header(CSP, "set", NONCE, when={"content-type": "text/html"})),
+    ("csp-nonce-cached", "error", [header(CSP, "set", NONCE, when=PAGES), header(CACHE, "set", "max-age=60")],
+     [header(CSP, "set", NONCE, when=PAGES), header(CACHE, "set", "max-age=60", when={"class": "static"})]),
+    ("csp-nonce-cached", "error", [header(CSP, "set", NONCE), header(CACHE, "remove")], [header(CSP, "set", NONCE), header(CACHE, "set", "private")]),
+    ("csp-nonce-cached", "error", [header(CSP, "set", NONCE), header("CDN-Cache-Control", "set", "max-age=60")],
+     [header(CSP, "set", NONCE), header("CDN-Cache-Control", "remove")]),
+    ("csp-nonce-cached", "error", [header(CSP, "set", NONCE), header(CACHE, "merge", "public", widen=True)],
+     [header(CSP, "set", NONCE), header(CACHE, "merge", "public")]),
+    ("csp-nonce-private", "warning", [header(CACHE, "set", "public"), header(CSP, "set", NONCE, when={"content-type": "text/html"})],
+     [header(CACHE, "set", "public", when={"content-type": "text/css"}), header(CSP, "set", NONCE, when={"content-type": "text/html"})]),
     ("csp-unsafe-inline", "warning", header(CSP, "set", "script-src 'unsafe-inline'"), header(CSP, "forbid", "*'unsafe-inline'*")),
     ("csp-object-open", "warning", header(CSP, "set", "script-src 'none'"), header(CSP, "set", "default-src 'none'")),
     ("csp-object-open", "info", header(CSP, "merge", "script-src 'none'"), header(CSP, "merge", "default-src 'none'")),
@@ -171,7 +191,7 @@ def test_every_code_is_in_the_table():
     """Each finding that the rooms of lint can make has its two cases."""
     made = {
         node.args[0].value
-        for room in (lint_values, lint_routes)
+        for room in (lint_nonces, lint_routes, lint_values)
         for node in ast.walk(ast.parse(Path(room.__file__).read_text("utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -279,7 +299,7 @@ def test_an_error_of_lint_keeps_a_policy_from_being_put_in_force():
 
     assert str(caught.value) == (
         "policy.yaml:11:12: error: rule 'csp': a nonce in a policy is the same in every response, so whoever reads one page can use it on the next; "
-        "let the service write its nonces, and merge the rest [csp-nonce-literal]"
+        "write 'nonce-{request}' for a fresh one in each response [csp-nonce-literal]"
     )
     assert load_policy(WHOLE.encode(), "policy.yaml").mode == "enforce"
 

@@ -1,0 +1,175 @@
+"""`'nonce-{request}'`: what is written where, what caches are reported, and what is remembered of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.policy.judge import Decision
+from sidecar.policy.nonces import SOURCE, hidden
+from sidecar.policy.plan import compile_policy, decide
+from sidecar.telemetry.events import shown
+from tests.policy.making import POLICIES, facts, judged, plan
+
+CSP, RO, CACHE = (
+    b"Content-Security-Policy",
+    b"Content-Security-Policy-Report-Only",
+    b"Cache-Control",
+)
+VALUE = "script-src 'nonce-{request}'"
+RULE = {"header": CSP.decode(), "action": "set", "value": VALUE}
+NONCE = b"AAAAAAAAAAAAAAAAAAAAAA"
+OURS = (CSP, VALUE.encode())
+PRIVATE = (CACHE, b"private")
+OWN = (CSP, b"default-src 'self'")
+
+
+def left(decision: Decision) -> list[tuple[bytes, bytes]]:
+    return decision.fields
+
+
+@pytest.mark.parametrize(
+    ("sent", "leaves"),
+    [
+        ([], [OURS, PRIVATE]),
+        ([OWN], [OURS, PRIVATE]),
+        ([OURS, PRIVATE], [OURS, PRIVATE]),
+        ([(CACHE, b"no-store")], [(CACHE, b"no-store"), OURS]),
+        ([(CACHE, b"public, max-age=60")], [(CACHE, b"max-age=60, private"), OURS]),
+        ([(CACHE, b"s-maxage=60")], [PRIVATE, OURS]),
+        ([(CACHE, b'private="x"')], [PRIVATE, OURS]),
+        ([(b"CDN-Cache-Control", b"max-age=60"), (b"surrogate-control", b"a")], [OURS, PRIVATE]),
+        ([(b"X-Accel-Expires", b"60")], [OURS, PRIVATE]),
+    ],
+)
+def test_a_response_with_a_nonce_is_private(
+    sent: list[tuple[bytes, bytes]], leaves: list[tuple[bytes, bytes]]
+) -> None:
+    """What the service said of caches stays as far as it lets no shared cache keep the response."""
+    assert left(judged(RULE, *sent)) == leaves
+
+
+@pytest.mark.parametrize(
+    ("rule", "sent", "leaves"),
+    [
+        ({"action": "default"}, [OWN], [OWN]),
+        ({"action": "default"}, [], [OURS, PRIVATE]),
+        ({"action": "append"}, [OWN, PRIVATE], [OWN, PRIVATE, OURS]),
+        ({"action": "merge"}, [OWN, PRIVATE], [(CSP, OWN[1] + b"; script-src 'none'"), PRIVATE]),
+        (
+            {"action": "merge", "widen": True},
+            [OWN, PRIVATE],
+            [(CSP, OWN[1] + b"; script-src 'self' 'nonce-{request}'"), PRIVATE],
+        ),
+        (
+            {"action": "merge"},
+            [(CSP, b"script-src 'self' 'nonce-{request}'"), PRIVATE],
+            [OURS, PRIVATE],
+        ),
+        ({"value": {"script-src": ["'nonce-{request}'"]}}, [PRIVATE], [PRIVATE, OURS]),
+    ],
+)
+def test_every_action_that_writes(
+    rule: dict[str, Any],
+    sent: list[tuple[bytes, bytes]],
+    leaves: list[tuple[bytes, bytes]],
+) -> None:
+    """The nonce follows the law of the action; where it does not leave, caches hear nothing."""
+    assert left(judged(RULE | rule, *sent)) == leaves
+
+
+@pytest.mark.parametrize(
+    "when", [None, {"class": "html"}, {"status": 200}, {"response": {"X-A": True}}]
+)
+@pytest.mark.parametrize(
+    ("action", "leaves"), [("set", []), ("append", []), ("merge", []), ("default", [OWN])]
+)
+def test_304(action: str, leaves: list[tuple[bytes, bytes]], when: dict[str, Any] | None) -> None:
+    """No nonce comes to a stored body, nor a value of the service's in the place of the stored one."""
+    rule = RULE | {"action": action, "widen": True if action == "merge" else None, "when": when}
+    rule = {key: value for key, value in rule.items() if value is not None}
+    for sent in ([], [OWN]):
+        assert left(judged(rule, *sent, status=304)) == (leaves if sent else [])
+
+
+def test_304_on_which_the_rule_has_no_say() -> None:
+    """How the client asked is known of a 304 too."""
+    rule = RULE | {"when": {"scheme": "http"}}
+    assert left(judged(rule, OWN, status=304)) == [OWN]
+
+
+def test_report_only_writes_nothing_and_says_all() -> None:
+    """The changes that would be made to caching are named beside the policy's."""
+    decision = judged(RULE, (CACHE, b"public"), mode="report-only")
+    assert left(decision) == [(CACHE, b"public")]
+    assert [(one.header, one.kind, one.after) for one in decision.findings] == [
+        ("Content-Security-Policy", "missing", (VALUE.encode(),)),
+        ("Cache-Control", "mismatch", (b"private",)),
+    ]
+
+
+def test_trial_carries_the_nonce_in_the_twin_alone() -> None:
+    """Not on a 304, whose stored body has another nonce; caches are left alone."""
+    (own, twin) = left(judged(RULE, (CACHE, b"public"), mode="trial"))
+    assert own == (CACHE, b"public")
+    assert twin[0] == RO
+    assert SOURCE in twin[1]
+    assert left(judged(RULE, OWN, mode="trial", status=304)) == [OWN]
+
+
+@pytest.mark.parametrize(
+    ("rules", "routes"),
+    [
+        ({"it": RULE}, [True]),
+        ({"it": RULE | {"mode": "report-only"}}, [True]),
+        ({"it": RULE | {"mode": "off"}}, [False]),
+        (
+            {"it": {"header": CSP.decode(), "action": "require", "value": f"*{SOURCE.decode()}*"}},
+            [True],
+        ),
+        ({"it": {"header": "X-Odd", "action": "set", "value": VALUE}}, [False]),
+        ({"it": RULE | {"value": "default-src 'self'"}}, [False]),
+    ],
+)
+def test_which_routes_ask_for_a_nonce(rules: dict[str, Any], routes: list[bool]) -> None:
+    """Those with a rule on CSP that names it and is not off."""
+    assert [route.nonced for route in plan(rules).routes] == routes
+
+
+def test_a_verdict_is_remembered_without_the_nonce() -> None:
+    """One verdict serves all responses, and each leaves with its own nonce."""
+    route = plan({"it": RULE}).routes[-1]
+    first, second = (route.judge(facts()) for _ in range(2))
+    assert first is second
+    for nonce in (NONCE, NONCE.lower()):
+        assert first.spelled(nonce).fields([]) == [
+            (CSP, b"script-src 'nonce-%b'" % nonce),
+            PRIVATE,
+        ]
+    assert first.fields([]) == [OURS, PRIVATE]
+
+
+def test_the_service_that_writes_its_nonce_itself_is_right() -> None:
+    """It was given the nonce, so its own header may hold it: nothing is left to change."""
+    theirs = [(CSP, b"script-src 'nonce-%b'" % NONCE), PRIVATE]
+    route = plan({"it": RULE}).routes[-1]
+    assert route.judge(facts(*hidden(theirs, NONCE))).spelled(NONCE).fields(theirs) == theirs
+
+
+@given(POLICIES, st.binary(max_size=40))
+def test_the_placeholder_of_nobody_is_left_alone(policy: Any, text: bytes) -> None:
+    """What no rule has written leaves as it came, even where it looks like our placeholder."""
+    sent = [(b"X-Other", SOURCE + text), (CSP, SOURCE + text)]
+    for route in compile_policy(policy, override="report-only").routes:
+        world = facts(*sent)
+        assert route.judge(world).spelled(NONCE).fields(world.fields) == sent
+        assert decide(route, world).fields == sent
+
+
+def test_events_name_the_placeholder_and_no_nonce() -> None:
+    """A policy's own word is no secret; a nonce is."""
+    lines = (SOURCE, b"'nonce-abc'", b"'NONCE-{request}abc'")
+    assert shown(CSP.decode(), lines, 99) == [SOURCE.decode(), "'nonce-...'", "'NONCE-...'"]
