@@ -16,7 +16,8 @@ from sidecar.cli.run import read_settings
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.explain import Explanation, Step, explain
 from sidecar.policy.model import MODES, Mode, PolicyError, Problem, schema
-from sidecar.policy.plan import compile_policy
+from sidecar.policy.paths import shown
+from sidecar.policy.plan import Matched, compile_policy
 from sidecar.policy.resolve import Resolved
 from sidecar.source import lint_policy, load_policy, preset_texts
 
@@ -210,7 +211,7 @@ def explain_verb(
     if response is not None:
         status, fields = _head(response.read(1 << 20), fields)
     plan = compile_policy(read_policy(file), override=override)
-    route = plan.route(host, method, path.partition("?")[0])
+    matched = plan.matched(host, method, path.partition("?")[0])
     facts = Facts(
         method,
         host,
@@ -220,11 +221,11 @@ def explain_verb(
         status,
         fields,
     )
-    data = explain(route, facts)
+    data = explain(matched.route, facts)
     if machine:
-        as_json(_explained(data, plan.mode))
+        as_json(_explained(data, matched, plan.mode))
     else:
-        _print(data, plan.mode)
+        _print(data, matched, plan.mode)
 
 
 def _field(line: str) -> tuple[bytes, bytes]:
@@ -255,7 +256,7 @@ def _shown(values: tuple[bytes, ...] | None) -> list[str]:
     return [value.decode("latin-1") for value in values or ()]
 
 
-def _explained(data: Explanation, mode: Mode) -> dict[str, Any]:
+def _explained(data: Explanation, matched: Matched, mode: Mode) -> dict[str, Any]:
     def lines(fields: RawFields) -> list[list[str]]:
         return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
 
@@ -283,6 +284,8 @@ def _explained(data: Explanation, mode: Mode) -> dict[str, Any]:
 
     return {
         "route": data.route,
+        "path": shown(matched.reading),
+        "readings": [{"path": shown(way), "route": route.name} for way, route in matched.ways],
         "mode": mode,
         "classes": list(data.classes),
         "before": lines(data.before),
@@ -291,7 +294,7 @@ def _explained(data: Explanation, mode: Mode) -> dict[str, Any]:
     }
 
 
-def _print(data: Explanation, mode: Mode) -> None:
+def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
     console = out()
     console.print(
         Text.assemble(
@@ -301,8 +304,13 @@ def _print(data: Explanation, mode: Mode) -> None:
             mode_text(mode),
             ("   class ", "bold"),
             ", ".join(data.classes) or "none",
+            ("   path ", "bold"),
+            shown(matched.reading),
         )
     )
+    for way, route in matched.ways:
+        if route is not matched.route:
+            console.print(Text(f"also read as {shown(way)}: route {route.name}", style="dim"))
     console.print()
     rows = []
     for step in data.steps:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from sidecar.policy.matching import same_path
 from sidecar.policy.model import ResponseClass
+from sidecar.policy.paths import decoded
 
 _EXACT: Mapping[bytes, ResponseClass] = {
     **dict.fromkeys((b"text/html", b"application/xhtml+xml"), "html"),
@@ -100,12 +100,12 @@ def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClas
 # Each rule of a plan asks the same of the same response: the last responses are remembered.
 @lru_cache(maxsize=256)
 def _at_docs(path: str) -> bool:
-    return _DOCS.fullmatch(same_path(path)) is not None
+    return _DOCS.fullmatch(decoded(path)) is not None
 
 
 @lru_cache(maxsize=256)
 def _at_logout(path: str) -> bool:
-    return _LOGOUT.fullmatch(same_path(path)) is not None
+    return _LOGOUT.fullmatch(decoded(path)) is not None
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from sidecar.policy.checks import value_text
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode
+from sidecar.policy.paths import decoded
 from sidecar.policy.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
 from sidecar.policy.resolve import NamedRoute, Resolved
 from sidecar.policy.shapes import Lines, display_name, host, path, shapes
@@ -243,7 +244,11 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
                     .replace("\0", word)
                 )
                 for name in hosts:
-                    yield name.replace("*", "zq.q7" if len(word) > 2 else "zq"), method, filled
+                    yield (
+                        name.replace("*", "zq.q7" if len(word) > 2 else "zq"),
+                        method,
+                        decoded(filled),
+                    )
 
 
 # What becomes of responses.

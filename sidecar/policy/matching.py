@@ -10,13 +10,11 @@ import re
 from collections.abc import Callable
 
 from sidecar.policy.model import Match
-
-# RFC 3986 section 6.2.2.2: an encoded unreserved character is the same path, so %61dmin must not slip past /admin.
-_ENCODED_UNRESERVED = re.compile(r"%(2[dDeE]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF]|7[eE])")
+from sidecar.policy.paths import decoded
 
 
 def matcher(match: Match) -> Callable[[str, str, str], bool]:
-    """One test `(host, method, path) -> bool` of all the parts that the match names."""
+    """One test `(host, method, path) -> bool` of all the parts that the match names; `path` is one reading."""
     if not (match.host or match.method or match.path):
         return lambda host, method, path: True
     hosts = _any(tuple(_host(pattern) for pattern in match.host or ()))
@@ -26,18 +24,11 @@ def matcher(match: Match) -> Callable[[str, str, str], bool]:
     def matches(host: str, method: str, path: str) -> bool:
         if methods and method not in methods:
             return False
-        if paths is not None and not paths.fullmatch(same_path(path)):
+        if paths is not None and not paths.fullmatch(path):
             return False
         return hosts is None or hosts.fullmatch(host_name(host)) is not None
 
     return matches
-
-
-def same_path(path: str) -> str:
-    """The path with encoded unreserved characters decoded; nothing else is touched."""
-    return (
-        _ENCODED_UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path) if "%" in path else path
-    )
 
 
 def host_name(host: str) -> str:
@@ -57,7 +48,9 @@ def _host(pattern: str) -> str:
 
 
 def _path(pattern: str) -> str:
-    first, *rest = (chunk.split("*") for chunk in re.split(r"\*\*+", same_path(pattern)))
+    first, *rest = (
+        [decoded(part) for part in chunk.split("*")] for chunk in re.split(r"\*\*+", pattern)
+    )
     if not rest:
         return wild(first, "[^/]*")
     *middle, last = rest

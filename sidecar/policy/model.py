@@ -23,6 +23,7 @@ from pydantic import (
 Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
 Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
+Slashes: TypeAlias = Literal["stricter", "merge", "keep"]
 Severity: TypeAlias = Literal["error", "warning", "info"]
 ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", "logout"]
 Path: TypeAlias = tuple[str | int, ...]
@@ -432,7 +433,8 @@ class Match(Noun):
     )
     method: Texts | None = Field(None, description="Methods: GET, or a list.")
     path: Texts | None = Field(
-        None, description="Exact, or with * (within one segment) and ** (any rest)."
+        None,
+        description="Exact, or with * (within one segment) and ** (any rest); paths are matched percent-decoded.",
     )
 
 
@@ -506,6 +508,10 @@ class Policy(Noun):
     )
     guard: GuardOrOff = Field(
         default_factory=Guard, description="The watch after an activation; off = none."
+    )
+    slashes: Slashes = Field(
+        "stricter",
+        description="Whether routes take // for /: merge = always, keep = never, stricter = both ways, and the stricter route applies.",
     )
     extends: Texts | None = Field(
         None, description="Presets whose rules stand below these, in order; later wins."

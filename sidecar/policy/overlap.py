@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeAlias
 
-from sidecar.policy.matching import host_name, same_path
+from sidecar.policy.matching import host_name
 from sidecar.policy.model import Match, When
+from sidecar.policy.paths import decoded
 
 Gap: TypeAlias = Literal["segment", "any", "one", "some"]
 """Runs within one segment, any run; exactly one character, and at least one."""
@@ -63,16 +64,21 @@ def _all_within(
 
 
 def _path_within(one: str, other: str) -> bool:
-    one, other = same_path(one), same_path(other)
-    start = re.match(r"[^*]*", other)
-    return (start is None or one.startswith(start[0])) and _includes(_path(other), _path(one))
+    return _start(one).startswith(_start(other)) and _includes(_path(other), _path(one))
+
+
+def _start(pattern: str) -> str:
+    return decoded(pattern.partition("*")[0])
 
 
 def _path(pattern: str) -> list[Symbol]:
-    parts = re.findall(r"\*\*+|\*|[^*]", pattern, re.DOTALL)
-    return [
-        "any" if part.startswith("**") else "segment" if part == "*" else part for part in parts
-    ]
+    found: list[Symbol] = []
+    for part in re.split(r"(\*+)", pattern):
+        if part.startswith("*"):
+            found.append("segment" if part == "*" else "any")
+        else:
+            found += decoded(part)
+    return found
 
 
 def _host(pattern: str) -> list[Symbol]:

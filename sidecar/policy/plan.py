@@ -20,14 +20,19 @@ from sidecar.policy.fetch import Oracle
 from sidecar.policy.judge import Decision, Judge, decide_by
 from sidecar.policy.keeping import Clearing
 from sidecar.policy.matching import matcher
-from sidecar.policy.model import Mode, Policy, lowest
+from sidecar.policy.model import Mode, Policy, Slashes, lowest
 from sidecar.policy.nonces import asks_for_nonce, nonced
+from sidecar.policy.paths import readings
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.shares import Shared
+from sidecar.policy.stricter import stricter
 from sidecar.policy.trial import has_twin, looks
 
 READ_BODY = 8192
 """Bytes at the beginning of a request body that a rule may look at."""
+
+_KNOWN = 4096
+"""Pairs of routes that a plan remembers; when there are more, it starts anew."""
 
 Matcher: TypeAlias = Callable[[str, str, str], bool]
 
@@ -72,21 +77,63 @@ class RoutePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Matched:
+    """The route of a request, the reading of its path that led there, and the route of each reading."""
+
+    route: RoutePlan
+    reading: str
+    ways: tuple[tuple[str, RoutePlan], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A compiled policy. `mode` is the effective ceiling of the whole; `routes` ends with the default."""
 
     name: str
     mode: Mode
     routes: tuple[RoutePlan, ...]
+    slashes: Slashes = "stricter"
     trials: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Route and rule of each reports' key."""
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict, compare=False, repr=False)
+    """Whether one route is stricter than another, by their names, as far as it has been asked."""
 
     def route(self, host: str, method: str, path: str) -> RoutePlan:
-        """The first route that matches; `path` is the request target's path as sent, without query."""
+        """The route of a request; `path` is the request target's path as sent, without query."""
+        return self.matched(host, method, path).route
+
+    def matched(self, host: str, method: str, path: str) -> Matched:
+        """The same with the reason: of all readings of the path, the one whose route is the strictest.
+
+        In one reading the first route that matches counts. The likeliest reading counts unless the route of
+        another is stricter (see `stricter`). A slash at the end may mean nothing where no route takes it.
+        """
+        default, ways = self.routes[-1], []
+        for way in readings(path, self.slashes):
+            route = self._first(host, method, way)
+            ways.append((way, route))
+            if route is default and len(way) > 1 and way[-1] == "/":
+                ways.append((way[:-1], self._first(host, method, way[:-1])))
+        reading, route = ways[0]
+        for way, other in ways[1:]:
+            if other is not route and self._stricter(other, route):
+                reading, route = way, other
+        return Matched(route, reading, tuple(ways))
+
+    def _first(self, host: str, method: str, reading: str) -> RoutePlan:
         for route in self.routes:  # pragma: no branch - the default takes all
-            if route.matches(host, method, path):
+            if route.matches(host, method, reading):
                 break
         return route
+
+    def _stricter(self, one: RoutePlan, other: RoutePlan) -> bool:
+        key = one.name, other.name
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[key] = stricter(one, other)
+        return found
 
 
 def decide(route: RoutePlan, facts: Facts) -> Decision:
@@ -106,7 +153,7 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     clearings = tuple(_clearings(routes))
     if clearings:
         routes = tuple(replace(route, clearings=clearings) for route in routes)
-    return Plan(resolved.policy.name, mode, routes, keys)
+    return Plan(resolved.policy.name, mode, routes, resolved.policy.slashes, keys)
 
 
 def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:

@@ -96,6 +96,8 @@ class Resolved:
             "guard": self.policy.guard
             if self.policy.guard == "off"
             else self.policy.guard.model_dump(),
+            # The default is left out: a policy that does not name it keeps the revision that it had.
+            **({} if self.policy.slashes == "stricter" else {"slashes": self.policy.slashes}),
             "routes": [
                 {
                     "name": route.name,

@@ -170,6 +170,17 @@ def test_explain_for_machines(good: Path):
     assert (off["applies"], off["reason"]) == (False, "off (rule)")
 
 
+def test_explain_shows_the_reading_of_the_path_that_counts(good: Path):
+    """And the routes of the other readings, as the file's strictness decides between them."""
+    given = data(sidecar("explain", "--json", "--policy", good, "--path", "/%61pi/x"))
+    shown = sidecar("explain", "--policy", good, "--path", "//api/[x]")
+
+    assert (given["path"], given["route"]) == ("/api/x", "api")
+    assert given["readings"] == [{"path": "/api/x", "route": "api"}]
+    assert "path //api/[x]" in shown.stdout
+    assert "also read as /api/[x]: route api" in shown.stdout
+
+
 def test_explain_under_a_supposed_override(good: Path):
     """What the operator's order would do."""
     given = data(sidecar("explain", "--json", "--policy", good, "--override", "report-only"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -312,6 +313,7 @@ def test_location_law(locations: list[tuple[str, str]], paths: list[str]) -> Non
         for position, (kind, text) in enumerate(locations)
     )
     plan = enforced(imported("nginx", f"server {{\nadd_header X-L none;\n{blocks}\n}}"))
+    plan = replace(plan, slashes="keep")  # as the locations of this law take them
     for path in paths:
         found = nginx_location(locations, path)
         assert dict(answered(plan, path))["X-L"] == ("none" if found is None else str(found))

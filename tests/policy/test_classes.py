@@ -73,7 +73,7 @@ def test_an_attachment_is_a_download_whatever_its_type(disposition: str, expecte
 DOCS = (
     "/docs", "/docs/", "/docs/oauth2-redirect", "/redoc", "/Redoc", "/api/docs", "/api/v1/docs", "/v2/redoc", "/swagger", "/swagger/index.html",
     "/swagger-ui", "/swagger-ui.html", "/swagger-ui/index.html", "/api/schema/swagger-ui/", "/apidocs/", "/api-docs", "/openapi.json", "/api/swagger.yaml",
-    "/%64ocs",
+    "/%64ocs", "/docs%2F",
 )  # fmt: skip
 NO_DOCS = (
     "/",
@@ -84,7 +84,7 @@ NO_DOCS = (
     "/docs.html",
     "/docsx",
     "/a/b/openapi.json",
-    "/docs%2F",
+    "/docs%252F",
     "/docs\n",
     "//docs",
     "",
