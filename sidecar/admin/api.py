@@ -101,7 +101,7 @@ class Api:
         return web.json_response(self._process.causes())
 
     async def promotion(self, request: web.Request) -> web.Response:
-        """Record a promotion that is about to be written to the policy file."""
+        """Record a promotion, or a step back, that is about to be written to the policy file. `to` says where each rule goes."""
         keys = {
             "rules",
             "verdicts",
@@ -113,6 +113,8 @@ class Api:
             "after",
             "diff",
             "waived",
+            "back",
+            "to",
             "who",
         }
         body = await _body(request, keys)
@@ -123,7 +125,8 @@ class Api:
             or not all(isinstance(rule, str) for rule in rules)
         ):
             return error(400, "a promotion names its rules")
-        await self._revisions.record({"event": "policy.promoted", **body})
+        event = "policy.stepped_back" if body.pop("back", False) is True else "policy.promoted"
+        await self._revisions.record({"event": event, **body})
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:

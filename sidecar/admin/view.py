@@ -29,6 +29,7 @@ _WITNESSES = {
 _TITLES = {
     "policy.activated": "In force",
     "policy.promoted": "Promoted",
+    "policy.stepped_back": "Stepped back",
     "policy.rejected": "Refused",
     "policy.rolled_back": "Rolled back",
     "policy.unpinned": "Taken up again",

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, sourc
 from sidecar.cli.files import read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out
-from sidecar.rollout.gate import judge
+from sidecar.policy.model import Mode
+from sidecar.policy.witness import prospect
+from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.note import digest
-from sidecar.rollout.promotion import promote as promoted
+from sidecar.rollout.promotion import promote, standing, step_back
 from sidecar.rollout.testimony import Evidence, Verdict
+from sidecar.source import load_policy
 
 _PATIENCE = 10.0
 """Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""
@@ -31,6 +35,19 @@ _READING = 1.5
 
 @click.command("promote")
 @click.argument("rules", nargs=-1, required=True)
+@click.option(
+    "--to",
+    type=click.Choice(["trial", "enforce"]),
+    default=None,
+    show_default="enforce",
+    help="How far. To trial needs no evidence: it changes nothing, browsers are asked.",
+)
+@click.option(
+    "--step-back",
+    "back",
+    is_flag=True,
+    help="One step down instead, and no evidence is asked for: enforce, trial, report-only.",
+)
 @click.option(
     "--policy",
     "file",
@@ -56,6 +73,8 @@ _READING = 1.5
 @source_options
 def promote_verb(
     rules: tuple[str, ...],
+    to: Mode | None,
+    back: bool,
     file: Path,
     override: str | None,
     waived: tuple[str, ...],
@@ -65,54 +84,115 @@ def promote_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Move rules from report-only or trial to enforce, in the file, on stated evidence."""
+    """Move rules from report-only to trial or enforce, in the file, on stated evidence; or a step back."""
     if override is not None and not override.strip():
         raise click.UsageError("--override needs a reason")
-    before = read_text(file)
-    after = promoted(before, rules, str(file))
-    client = Admin(admin, token_file)
-    gathered, at = _gather_settled(client, options, rules)
-    found = [item for item in gathered if item.rule in rules]
-    verdicts = [judge(rule, found, minimums(options), at, waived) for rule in rules]
-    rows = sourced(client, options, found, verdicts)
-    allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
-    diff = "".join(
-        difflib.unified_diff(
-            before.splitlines(keepends=True),
-            after.splitlines(keepends=True),
-            f"{file} (now)",
-            f"{file} (promoted)",
+    if back and (to or override or waived):
+        raise click.UsageError(
+            "--step-back asks for no evidence: it takes no --to, --override, --waive"
         )
-    )
+    before = read_text(file)
+    name = str(file)
+    to = to or "enforce"
+    after = step_back(before, rules, name) if back else promote(before, rules, name, to)
+    client = Admin(admin, token_file)
+    found, verdicts = ([], []) if back else _verdicts(client, options, before, rules, to, waived)
+    edit = _Edit(file, before, after)
+    allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
     if not machine:
-        _print_sheet(found, verdicts, diff)
+        _print_sheet(found, verdicts, edit.diff)
     done = allowed and not dry_run and before != after
+    rows = sourced(client, options, found, verdicts)
     if done:
-        _record(client, options, rules, file, rows, override, waived, (before, after, diff))
-        replace_file(file, after)
+        client.post(
+            "/-/promotion",
+            rules=list(rules),
+            back=back or None,
+            to=standing(after, rules),
+            verdicts=rows,
+            override=override,
+            waived=list(waived),
+            source=options["prometheus"] or client.url,
+            command=f"sidecar {shlex.join(sys.argv[1:])}",
+            **edit.data(),
+        )
+        replace_file(file, after)  # the journal knows first
     if machine:
         as_json(
             {
-                "promoted": done,
+                "promoted": done and not back,
+                "stepped_back": done and back,
+                "to": standing(after, rules),
                 "verdicts": rows,
                 "override": override,
                 "waived": waived,
-                "diff": diff,
+                "diff": edit.diff,
                 "evidence": [item.data() for item in found],
             }
         )
-    elif before == after:
+    else:
+        _say_what_came(edit, verdicts, allowed=allowed, done=done)
+    sys.exit(0 if allowed else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """The policy file before and after."""
+
+    file: Path
+    before: str
+    after: str
+
+    @property
+    def diff(self) -> str:
+        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        names = f"{self.file} (now)", f"{self.file} (as asked)"
+        return "".join(difflib.unified_diff(before, after, *names))
+
+    def data(self) -> dict[str, str]:
+        """For the journal."""
+        hashes = {"before": digest(self.before), "after": digest(self.after)}
+        return {"file": str(self.file), **hashes, "diff": self.diff}
+
+
+def _say_what_came(edit: _Edit, verdicts: Sequence[Verdict], *, allowed: bool, done: bool) -> None:
+    if edit.before == edit.after:
         err().print(
             "the file says so already; if it is not in force, it may be pinned: see `sidecar status`"
         )
     elif done:
         err().print(
-            f"{file} is written; a sidecar that watches it puts it in force within two seconds"
+            f"{edit.file} is written; a sidecar that watches it puts it in force within two seconds"
         )
     elif not allowed:
         steps = dict.fromkeys(verdict.next for verdict in verdicts if verdict.next)
         err().print(Text(f"not promoted; the file is untouched. {' '.join(steps)}", style="yellow"))
-    sys.exit(0 if allowed else 1)
+
+
+def _verdicts(
+    client: Admin,
+    options: dict[str, Any],
+    text: str,
+    rules: Sequence[str],
+    to: Mode,
+    waived: Sequence[str],
+) -> tuple[list[Evidence], list[Verdict]]:
+    """What has been seen of these rules, and the gate's word for each."""
+    if to == "trial":
+        found, at = gather(client, options)
+        return [item for item in found if item.rule in rules], [
+            admit(rule, found, _prospect(text, rule), at) for rule in rules
+        ]
+    found, at = _gather_settled(client, options, rules)
+    own = [item for item in found if item.rule in rules]
+    return own, [judge(rule, own, minimums(options), at, waived) for rule in rules]
+
+
+def _prospect(text: str, rule: str) -> list[str]:
+    """What a trial can show of a rule, wherever it stands."""
+    routes = load_policy(text.encode(), "").routes
+    declared = [named.rule for route in routes for named in route.rules if named.name == rule]
+    return list(dict.fromkeys(said for one in declared for said in prospect(one)))
 
 
 def _gather_settled(
@@ -144,40 +224,14 @@ def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: s
             console.print(Text(f"  {reason}"))
         if verdict.next:
             console.print(Text(f"  next: {verdict.next}", style="bold"))
-    console.print()
-    print_evidence(found, verdicts)
-    console.print()
+    if verdicts:
+        console.print()
+        print_evidence(found, verdicts)
+        console.print()
     console.print(
         Syntax(diff, "diff", theme="ansi_light", background_color="default")
         if console.is_terminal
         else Text(diff)
-    )
-
-
-def _record(
-    client: Admin,
-    options: dict[str, Any],
-    rules: tuple[str, ...],
-    file: Path,
-    verdicts: list[dict[str, Any]],
-    override: str | None,
-    waived: Sequence[str],
-    edit: tuple[str, str, str],
-) -> None:
-    """The journal knows of the promotion before the file changes."""
-    before, after, diff = edit
-    client.post(
-        "/-/promotion",
-        rules=list(rules),
-        verdicts=verdicts,
-        override=override,
-        waived=list(waived),
-        source=options["prometheus"] or client.url,
-        command=f"sidecar {shlex.join(sys.argv[1:])}",
-        file=str(file),
-        before=digest(before),
-        after=digest(after),
-        diff=diff,
     )
 
 

@@ -16,6 +16,7 @@ from sidecar.policy.header_table import DISCLOSURE
 from sidecar.policy.keeping import STORED, cleared
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.tokens import parse_cache
+from sidecar.policy.trial import by_api, has_twin
 
 WitnessKind: TypeAlias = Literal["harmless", "proxy", "browsers", "nobody"]
 
@@ -30,7 +31,7 @@ class Witness:
     next: str
 
 
-TRIAL = "Set `mode: trial` for the rule and let browsers load pages."
+TRIAL = "Run `sidecar promote RULE --to trial`, and let browsers load pages."
 OVERRIDE = 'Try it with `share: 5%`, then give --override "why".'
 _WAIT = "Wait for more traffic of browsers."
 
@@ -44,6 +45,36 @@ def witnesses(rule: Rule) -> tuple[Witness, ...]:
     value = "" if rule.value is None else value_text(rule.value)
     found = (_of_header(name.lower(), rule, value) for name in rule.header or ())
     return tuple(dict.fromkeys(witness for each in found for witness in each))
+
+
+def prospect(rule: Rule) -> tuple[str, ...]:
+    """What a trial of this complete rule can show, and what it cannot: a sentence each."""
+    names = ", ".join(rule.header or ()) or f"cookie {rule.cookie}"
+    if not has_twin(rule):
+        said = [
+            f"{names} has no report-only twin: in trial the rule does what it does in report-only"
+        ]
+    elif by_api(rule):
+        said = [
+            f"page loads carry the report-only twin of {names}, and browsers report what would break",
+            "browsers deliver these reports over https only, and some a minute late: over plain http nothing is said",
+        ]
+    else:
+        said = [
+            f"page loads carry the report-only twin of {names}, and browsers report what would break, over plain http too"
+        ]
+    for witness in witnesses(rule):
+        if witness.kind != "browsers":
+            said.append(f"{_BESIDE[witness.kind]}: {witness.why}")
+    return tuple(said)
+
+
+_BESIDE = {
+    "harmless": "harmless by nature, no trial is needed",
+    "proxy": "the sidecar sees by itself, in trial as in report-only",
+    "nobody": "what a trial cannot show",
+}
+"""What other witnesses than browsers mean for a trial."""
 
 
 def _harmless(why: str, source: str) -> Witness:

@@ -64,12 +64,38 @@ def judge(
         breaks=breaks,
         unknown=total(live, "unknown"),
         at=at,
-        witnesses=tuple(dict.fromkeys(one["kind"] for item in live for one in item.witnesses)),
+        witnesses=_kinds(live),
         testified=testified,
         canaries=canaries(live),
         bound=bound,
         causes=tuple(cause["id"] for cause in causes),
     )
+
+
+def admit(rule: str, evidence: Iterable[Evidence], prospect: Iterable[str], at: float) -> Verdict:
+    """The gate to trial, which changes nothing: the rule must be judged somewhere; `prospect` is what a trial can show of it."""
+    live, sheet = judged(rule, evidence), Sheet()
+    if live:
+        sheet.met.extend(prospect)
+    else:
+        step = "Let the running sidecar read this file, and see `sidecar status`."
+        sheet.lack("the rule is not judged on any route (unknown to the sidecar, or off)", step)
+    return Verdict(
+        rule,
+        sheet.outcome(),
+        sheet.reasons(),
+        next="" if live else sheet.steps[0],
+        evaluated=sum(item.evaluated for item in live),
+        elapsed=min((at - item.since for item in live), default=0.0),
+        breaks=total(live, "break"),
+        unknown=total(live, "unknown"),
+        at=at,
+        witnesses=_kinds(live),
+    )
+
+
+def _kinds(live: Iterable[Evidence]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one["kind"] for item in live for one in item.witnesses))
 
 
 def _next(sheet: Sheet, causes: Sequence[Mapping[str, Any]]) -> str:

@@ -109,7 +109,7 @@ def _browsers(
     outside = [item.route for item in live if item.mode != "trial" and item.affected]
     if outside:
         place = f" on route {', '.join(outside)}" if trial else ""
-        step = witness.get("next") or "Set `mode: trial`."
+        step = f"Run `sidecar promote {live[0].rule} --to trial`, and let browsers load pages."
         sheet.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
     if not trial:
         return 0.0

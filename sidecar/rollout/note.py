@@ -20,9 +20,13 @@ _CHANGES = (
     "policy.activated",
     "policy.rolled_back",
     "policy.promoted",
+    "policy.stepped_back",
     "mode.overridden",
     "policy.rejected",
 )
+
+_MOVES = ("policy.promoted", "policy.stepped_back")
+"""Edits of the file that a command made: each with its rules, the file, the diff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def write_note(
     """
     start = since or status.get("parent") or status["revision"]
     entries = _after(journal, start)
-    promotions = [entry for entry in entries if entry["event"] == "policy.promoted"]
+    promotions = [entry for entry in entries if entry["event"] in _MOVES]
     left = next(
         (
             entry.get("seen") or []
@@ -159,8 +163,9 @@ def digest(text: str) -> str:
 
 def _told(entry: Mapping[str, Any]) -> dict[str, str]:
     what = str(entry.get("revision") or entry.get("mode") or "")
-    if entry["event"] == "policy.promoted":
-        what = ", ".join(entry.get("rules", ()))
+    if entry["event"] in _MOVES:
+        to = entry.get("to", {})
+        what = ", ".join(f"{rule} to {to[rule]}" if rule in to else rule for rule in entry["rules"])
     why = str(entry.get("override") or entry.get("reason") or "; ".join(entry.get("problems", ())))
     return {
         "time": str(entry.get("time", "")),

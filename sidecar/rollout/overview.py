@@ -144,7 +144,7 @@ def _command(verdict: Verdict, mode: Mode) -> str:
     if verdict.causes:
         return f"sidecar reports {verdict.rule}"
     if "browsers" in verdict.witnesses and mode == "report-only":
-        return ""  # the next step is an edit of the file, as `next` says
+        return f"sidecar promote {verdict.rule} --to trial"
     if "nobody" in verdict.witnesses:
         return f'sidecar promote {verdict.rule} --override "why"'
     return "sidecar evidence"

@@ -1,73 +1,86 @@
-"""A rule goes from report-only to enforce in the file, and nothing else in the file or its meaning changes.
+"""A rule goes up or down by a step in the file, and nothing else in the file or its meaning changes.
 
-Lives here: `promote(text, rules) -> text`. Must not know files, evidence, or who asks.
+Lives here: `promote(text, rules) -> text`, and `step_back`. Must not know files, evidence, or who asks.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from sidecar.policy.model import Mode, Path, PolicyError, Problem
+from sidecar.policy.model import MODES, Mode, Path, PolicyError, Problem
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.resolve import Resolved
+from sidecar.rollout.edits import Edit, applied, rules_block, said, set_word
 from sidecar.source import Source, load_policy, read
 
 _ABOUT = ("owner", "expected", "rollback")
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Characters `start` to `end` of a text become `text`."""
-
-    start: int
-    end: int
-    text: str
-
-
-def promote(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
-    """The policy's text with these rules enforcing, every byte around the edits kept.
+def promote(
+    text: str, rules: Iterable[str], name: str = "policy.yaml", to: Mode = "enforce"
+) -> str:
+    """The policy's text with these rules in mode `to`, every byte around the edits kept.
 
     A rule that the policy's own ceiling holds down is freed by raising the ceiling and writing
-    `mode: report-only` to every rule that would rise with it. The result is judged: exactly the named
-    rules change their effective mode.
+    the old ceiling to every rule that would rise with it. The result is judged: exactly the named
+    rules change their effective mode. What is off stays off.
 
     Raises:
-        PolicyError: an unknown rule, a rule without owner, expected result or rollback, or a text in
-            which the edit cannot be made safely.
+        PolicyError: an unknown rule, one that is off or above `to`, one that would enforce without owner, expected
+            result or rollback, or a text in which the edit cannot be made safely.
     """
     source, before = read(text.encode(), name), load_policy(text.encode(), name)
     wanted = tuple(dict.fromkeys(rules))
-    problems = [*_unknown(before, wanted), *_without_about(before, wanted)]
-    if problems:
-        raise PolicyError(tuple(source.place(problem) for problem in problems))
-    edits = [*_rules_block(source), *_edits(source, before, wanted)]
-    edited = applied(source.text, edits)
-    try:
-        after = load_policy(edited.encode(), name)
-    except PolicyError as error:
-        raise PolicyError(
-            (
-                Problem(
-                    "the file's form does not allow the edit", "write the mode by hand", file=name
-                ),
-                *error.problems,
+    problems = [*_unknown(before, wanted), *_not_below(before, wanted, to)]
+    if to == "enforce":
+        problems += _without_about(before, wanted)
+    _refuse(source, problems)
+    edits = [edit for rule in wanted for edit in _raised(source, before, rule, to)]
+    if MODES.index(before.mode) < MODES.index(to):
+        others = {named.name for route in before.routes for named in route.rules} - {*wanted}
+        edits += [edit for rule in sorted(others) for edit in _kept(source, before, rule)]
+        edits.append(set_word(source, (), "mode", to))
+    return _edited(source, before, edits, dict.fromkeys(wanted, to), max)
+
+
+def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
+    """The policy's text with each of these rules one mode lower: enforce, trial, report-only.
+
+    A rule that stands in different modes on its routes goes one below the highest. The result is judged, as by `promote`.
+
+    Raises:
+        PolicyError: an unknown rule, one that changes nothing already, or a text in which the edit cannot be made safely.
+    """
+    source, before = read(text.encode(), name), load_policy(text.encode(), name)
+    wanted = tuple(dict.fromkeys(rules))
+    _refuse(source, _unknown(before, wanted))
+    highest = {rule: max(_modes(before, rule), key=MODES.index) for rule in wanted}
+    _refuse(
+        source,
+        [
+            Problem(
+                f"rule {rule!r} is in {mode} and changes nothing",
+                "there is no step back from it",
+                ("rules", rule),
             )
-        ) from error
-    _verify(before, after, wanted, name)
-    return edited
+            for rule, mode in highest.items()
+            if mode in ("off", "report-only")
+        ],
+    )
+    targets = {rule: MODES[MODES.index(mode) - 1] for rule, mode in highest.items()}
+    edits = [edit for rule, to in targets.items() for edit in _lowered(source, before, rule, to)]
+    return _edited(source, before, edits, targets, min)
 
 
 def reported(text: str, name: str = "policy.yaml") -> str:
     """The text with the policy's own ceiling at report-only: nothing is changed."""
     source = read(text.encode(), name)
-    return applied(source.text, [_set_mode(source, (), "report-only")])
+    return applied(source.text, [set_word(source, (), "mode", "report-only")])
 
 
 def enforced(text: str, name: str = "policy.yaml") -> str:
-    """The text with the policy's own ceiling at enforce, and every mode below it that says report-only too; off stays."""
+    """The text with the policy's own ceiling at enforce, and every mode below it that is not off too."""
     source = read(text.encode(), name)
     routes = source.data.get("routes") or ()
     below: list[Path] = [("rules", rule) for rule in source.data.get("rules") or ()]
@@ -76,11 +89,11 @@ def enforced(text: str, name: str = "policy.yaml") -> str:
             ("routes", position),
             *(("routes", position, "rules", rule) for rule in route.get("rules") or ()),
         ]
-    raised = [(), *(path for path in below if source_mode(source, path) == "report-only")]
+    held = (path for path in below if said(source, path, "mode") in ("report-only", "trial"))
     edits = (
-        _set_mode(source, path, "enforce")
-        for path in raised
-        if source_mode(source, path) != "enforce"
+        set_word(source, path, "mode", "enforce")
+        for path in ((), *held)
+        if said(source, path, "mode") != "enforce"
     )
     return applied(source.text, {edit.start: edit for edit in edits}.values())
 
@@ -94,13 +107,21 @@ def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
     }
 
 
-def applied(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits made; they must not overlap."""
-    for edit in sorted(edits, key=lambda edit: edit.start)[
-        ::-1
-    ]:  # of two at one place the first stays first
-        text = text[: edit.start] + edit.text + text[edit.end :]
-    return text
+def standing(text: str, rules: Iterable[str]) -> dict[str, str]:
+    """Where a valid policy's text puts each of these rules: the highest mode over its routes."""
+    resolved = load_policy(text.encode(), "")
+    return {rule: max(_modes(resolved, rule), key=MODES.index) for rule in rules}
+
+
+def _modes(resolved: Resolved, rule: str) -> list[Mode]:
+    """The effective modes of a rule, route by route."""
+    return [mode for (_, name), mode in effective(resolved).items() if name == rule]
+
+
+def _refuse(source: Source, problems: Iterable[Problem]) -> None:
+    found = tuple(source.place(problem) for problem in problems)
+    if found:
+        raise PolicyError(found)
 
 
 def _unknown(resolved: Resolved, wanted: tuple[str, ...]) -> Iterable[Problem]:
@@ -127,138 +148,81 @@ def _without_about(resolved: Resolved, wanted: tuple[str, ...]) -> Iterable[Prob
                 )
 
 
-def _edits(source: Source, resolved: Resolved, wanted: tuple[str, ...]) -> Iterable[Edit]:
-    modes = effective(resolved)
-    if resolved.mode != "enforce":
-        yield _set_mode(source, (), "enforce")
-        held = {rule for (_, rule), mode in modes.items() if rule not in wanted and mode != "off"}
-        for route in resolved.routes:
-            for named in route.rules:
-                if named.name in held and named.rule.mode is None:
-                    held.discard(named.name)
-                    yield _set_mode(source, ("rules", named.name), "report-only")
-                elif named.name in held and named.rule.mode == "enforce":
-                    held.discard(named.name)
-                    yield _set_mode(source, _own_path(source, named.path), "report-only")
+def _not_below(resolved: Resolved, wanted: tuple[str, ...], to: Mode) -> Iterable[Problem]:
     for rule in wanted:
-        yield from _set_everywhere(source, resolved, rule)
+        modes = {mode for mode in _modes(resolved, rule) if mode != "off"}
+        if not modes:
+            if _modes(resolved, rule):
+                fix = "write mode: report-only for it first"
+                yield Problem(f"rule {rule!r} is off", fix, ("rules", rule))
+        elif MODES.index(min(modes, key=MODES.index)) > MODES.index(to):
+            fix = f"`sidecar promote {rule} --step-back` takes it one step back"
+            yield Problem(f"rule {rule!r} enforces already", fix, ("rules", rule))
 
 
-def _set_everywhere(source: Source, resolved: Resolved, rule: str) -> Iterable[Edit]:
-    """Set the rule's own mode; overrides of it on routes that say report-only are set too."""
-    places: list[Path] = [("rules", rule)]
+def _places(resolved: Resolved, rule: str) -> Iterator[tuple[Path, Mode | None]]:
+    """Each place of the file that decides on the rule's mode, and the mode declared there; None = the policy's ceiling."""
+    base = next((named.rule for named in resolved.routes[-1].rules if named.name == rule), None)
+    if base is not None:
+        yield ("rules", rule), base.mode
     for position, route in enumerate(resolved.policy.routes):
         override = route.rules.get(rule)
-        base = resolved.policy.rules.get(rule)
-        only_here = base is None and not any(
-            named.name == rule for named in resolved.routes[-1].rules
+        if override is not None and (override.mode is not None or base is None):
+            yield ("routes", position, "rules", rule), override.mode
+
+
+def _raised(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterator[Edit]:
+    for path, declared in _places(resolved, rule):
+        mode = declared or resolved.mode
+        if mode != "off" and MODES.index(mode) < MODES.index(to):
+            yield set_word(source, path, "mode", to)
+
+
+def _lowered(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterator[Edit]:
+    for path, declared in _places(resolved, rule):
+        if MODES.index(declared or resolved.mode) > MODES.index(to):
+            yield set_word(source, path, "mode", to)
+
+
+def _kept(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
+    """The rule stays where it is when the policy's own ceiling rises."""
+    for path, declared in _places(resolved, rule):
+        if declared is None or MODES.index(declared) > MODES.index(resolved.mode):
+            yield set_word(source, path, "mode", resolved.mode)
+
+
+def _edited(
+    source: Source,
+    before: Resolved,
+    edits: list[Edit],
+    targets: Mapping[str, Mode],
+    toward: Callable[..., Mode],
+) -> str:
+    """The text with the edits made, once it is sure that the named rules move toward their targets and nothing else moves."""
+    if not edits:
+        return source.text
+    at_end = any(edit.start == len(source.text) for edit in edits)  # of a rule of a preset
+    text = applied(source.text, [*(rules_block(source) if at_end else ()), *edits])
+    try:
+        after = load_policy(text.encode(), source.name)
+    except PolicyError as error:
+        problem = Problem(
+            "the file's form does not allow the edit", "write the mode by hand", file=source.name
         )
-        if override is not None and (override.mode == "report-only" or only_here):
-            places.append(("routes", position, "rules", rule))
-            if only_here and places[0] == ("rules", rule):
-                places.pop(0)
-    for path in places:
-        if source_mode(source, path) != "enforce":
-            yield _set_mode(source, path, "enforce")
-
-
-def source_mode(source: Source, path: Path) -> object:
-    """What the text says of the mode at this place, None = nothing."""
-    here = source.data
-    for part in path:
-        try:
-            here = here[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return here.get("mode") if isinstance(here, dict) else None
-
-
-def _own_path(source: Source, path: Path) -> Path:
-    return path if path in source.spans else ("rules", str(path[-1]))
-
-
-def _set_mode(source: Source, path: Path, mode: Mode) -> Edit:
-    """The one edit that makes `mode:` at this place say so."""
-    text = source.text
-    newline = "\r\n" if "\r\n" in text else "\n"
-    said = source.spans.get((*path, "mode"))
-    if said is not None:
-        anchor = re.match(r"&\S+\s+", text[said.start : said.end])
-        kept = anchor.group() if anchor and said.style == "scalar" else ""
-        quote = text[said.end - 1] if said.style == "scalar" and text[said.end - 1] in "'\"" else ""
-        return Edit(said.start + len(kept), said.end, f"{quote}{mode}{quote}")
-    here = source.spans.get(path)
-    if here is None:
-        return _new_rule(source, str(path[-1]), mode, newline)
-    if here.style in ("alias", "scalar"):
-        raise PolicyError(
-            (
-                source.place(
-                    Problem(
-                        "this rule is written as an alias",
-                        "write it out to give it a mode of its own",
-                        path,
-                    )
-                ),
+        raise PolicyError((problem, *error.problems)) from error
+    was = effective(before)
+    for (route, rule), mode in effective(after).items():
+        right = was.get((route, rule), mode)
+        if rule in targets and right != "off":
+            right = toward(right, targets[rule], key=MODES.index)
+        if mode != right and not (rule in targets and _held(after, route)):
+            problem = Problem(
+                f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not asked for",
+                "write the mode by hand",
+                file=source.name,
             )
-        )
-    if here.style == "flow":
-        separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
-        return Edit(here.inside, here.inside, f"mode: {mode}{separator}")
-    return Edit(here.inside, here.inside, f"mode: {mode}{newline}{_indent(text, here.inside)}")
-
-
-def _new_rule(source: Source, rule: str, mode: Mode, newline: str) -> Edit:
-    """An override for a rule that comes from a preset."""
-    rules = source.spans.get(("rules",))
-    line = f"{rule}: {{mode: {mode}}}"
-    if rules is None:
-        end = len(source.text)
-        return Edit(end, end, f"  {line}{newline}")
-    if rules.style == "flow":
-        separator = "" if source.text[rules.inside] == "}" else ", "
-        return Edit(rules.inside, rules.inside, line + separator)
-    if rules.style != "block":
-        raise PolicyError(
-            (
-                source.place(
-                    Problem("rules is not written as a mapping here", "write it out", ("rules",))
-                ),
-            )
-        )
-    return Edit(rules.inside, rules.inside, f"{line}{newline}{_indent(source.text, rules.inside)}")
-
-
-def _rules_block(source: Source) -> Iterable[Edit]:
-    """The line that a file without rules needs above its first override."""
-    if ("rules",) not in source.spans:
-        newline, end = "\r\n" if "\r\n" in source.text else "\n", len(source.text)
-        yield Edit(end, end, f"{'' if source.text.endswith(chr(10)) else newline}rules:{newline}")
-
-
-def _indent(text: str, position: int) -> str:
-    return " " * (position - max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) - 1)
-
-
-def _verify(before: Resolved, after: Resolved, wanted: tuple[str, ...], name: str) -> None:
-    was, now = effective(before), effective(after)
-    for place, mode in now.items():
-        route, rule = place
-        right = (
-            mode == "enforce" or was.get(place) == "off" or _held(after, route)
-            if rule in wanted
-            else mode == was.get(place)
-        )
-        if not right:
-            raise PolicyError(
-                (
-                    Problem(
-                        f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not asked for",
-                        "write the mode by hand",
-                        file=name,
-                    ),
-                )
-            )
+            raise PolicyError((problem,))
+    return text
 
 
 def _held(resolved: Resolved, route: str) -> bool:

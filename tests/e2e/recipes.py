@@ -61,7 +61,7 @@ def run(
     env: Mapping[str, str],
     ready: str = ":",
     replace: Mapping[str, str] | None = None,
-    within: float = 60.0,
+    within: float = 300.0,
 ) -> Outcome:
     """Run the blocks that are no set-up; whatever they leave running ends with the shell.
 

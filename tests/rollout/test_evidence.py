@@ -17,7 +17,7 @@ ENOUGH = Minimums(requests=100, time=3600, routes=1, breaks=0)
 NOW = 10_000.0
 HARMLESS = ({"kind": "harmless", "why": "w", "source": "s", "next": ""},)
 PROXY = ({"kind": "proxy", "why": "w", "source": "s", "next": "n"},)
-BROWSERS = ({"kind": "browsers", "why": "w", "source": "s", "next": "Set `mode: trial`."},)
+BROWSERS = ({"kind": "browsers", "why": "w", "source": "s", "next": "n"},)
 NOBODY = ({"kind": "nobody", "why": "w", "source": "s", "next": "n"},)
 CAUSE = {
     "id": "c1",
@@ -206,7 +206,8 @@ def test_a_waived_cause_does_not_count_and_is_named():
 
 def test_a_verdict_that_does_not_pass_says_what_to_do():
     """One sentence, the most urgent thing first."""
-    assert judge("it", [evidence(witnesses=BROWSERS)], ENOUGH, NOW).next == "Set `mode: trial`."
+    first = judge("it", [evidence(witnesses=BROWSERS)], ENOUGH, NOW)
+    assert first.next == "Run `sidecar promote it --to trial`, and let browsers load pages."
     assert "sidecar reports" in judge("it", [evidence(**tried(causes=(CAUSE,)))], ENOUGH, NOW).next
     assert judge("it", [evidence()], ENOUGH, NOW).next == ""
 

@@ -1,13 +1,14 @@
 """Promotion edits: the intended bytes change, and no others; the meaning moves as asked, and no further."""
 
 import difflib
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import PolicyError
-from sidecar.rollout.promotion import effective, enforced, promote, reported
+from sidecar.policy.model import Mode, PolicyError
+from sidecar.rollout.promotion import effective, enforced, promote, reported, step_back
 from sidecar.source import load_policy
 
 ABOUT = "owner: me@example.com\nexpected: it works\nrollback: sidecar rollback\n"
@@ -249,3 +250,92 @@ def test_all_that_reports_can_be_enforced_and_taken_back(text: str):
         "report-only",
         "off",
     }
+
+
+TRIED = f"""\
+version: 1
+{ABOUT}mode: trial
+rules:
+  nosniff: {{header: X-Content-Type-Options, action: set, value: nosniff}}
+  frames: {{header: X-Frame-Options, action: set, value: DENY, mode: report-only}}
+  held: {{header: X-Held, action: set, value: x, mode: enforce}}
+  never: {{header: X-Never, action: set, value: x, mode: off}}
+routes:
+  - name: api
+    match: {{path: /api/**}}
+    rules:
+      frames: {{mode: trial}}
+      own: {{header: X-Own, action: set, value: x}}
+"""
+
+
+def modes(text: str, route: str = "default") -> dict[str, str]:
+    """The effective modes on a route."""
+    found = effective(load_policy(text.encode(), "x"))
+    return {rule: mode for (where, rule), mode in found.items() if where == route}
+
+
+@pytest.mark.parametrize(
+    ("before", "rule", "to", "moved"),
+    [
+        (STEPWISE, "nosniff", "trial", {"nosniff": "trial"}),
+        (CEILING, "frames", "trial", {"frames": "trial"}),
+        (TRIED, "nosniff", "enforce", {"nosniff": "enforce"}),
+        (TRIED, "frames", "trial", {"frames": "trial"}),
+        (TRIED, "frames", "enforce", {"frames": "enforce"}),
+        (TRIED, "own", "enforce", {}),
+    ],
+)
+def test_a_rule_goes_up_alone(before: str, rule: str, to: Mode, moved: dict[str, str]):
+    """To trial or to enforce, from whatever ceiling; a promotion to enforce takes the overrides that are in trial along."""
+    after = promote(before, [rule], to=to)
+
+    assert modes(after) == modes(before) | moved
+    if "api" in before:
+        assert modes(after, "api") == modes(before, "api") | {rule: to}
+
+
+def test_a_step_back_is_one_word():
+    """From enforce to trial, from there to report-only, and there it ends."""
+    before = STEPWISE.replace("mode: 'report-only' # and me", "mode: 'enforce' # and me")
+    trial = step_back(before, ["frames"])
+    last = step_back(trial, ["frames"])
+
+    assert trial == before.replace("mode: 'enforce' # and me", "mode: 'trial' # and me")
+    assert last == before.replace("mode: 'enforce' # and me", "mode: 'report-only' # and me")
+    with pytest.raises(PolicyError, match="'frames' is in report-only and changes nothing"):
+        step_back(last, ["frames"])
+
+
+def test_a_step_back_leaves_the_ceiling_and_every_other_rule():
+    """A rule that inherits its mode gets a word of its own; overrides that stand higher come down, lower ones stay."""
+    before = ROUTED.replace("value: nosniff, mode: report-only}", "value: nosniff}").replace(
+        "    mode: report-only\n    rules: {nosniff", "    rules: {nosniff"
+    )
+    after = step_back(before, ["nosniff"])
+
+    assert modes(before)["nosniff"] == "enforce"
+    assert modes(after) == modes(before) | {"nosniff": "trial"}
+    assert modes(after, "api") == modes(before, "api")
+
+
+@pytest.mark.parametrize("text", [STEPWISE, CEILING])
+@pytest.mark.parametrize("rule", ["nosniff", "frames"])
+def test_a_step_back_undoes_a_step(text: str, rule: str):
+    """Up to trial and back leaves every mode as it was, whatever became of the words."""
+    assert modes(step_back(promote(text, [rule], to="trial"), [rule])) == modes(text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("never", "rule 'never' is off; write mode: report-only"),
+        ("strict", "rule 'strict' enforces already; `sidecar promote strict --step-back`"),
+    ],
+)
+def test_what_cannot_go_to_trial(rule: str, why: str):
+    """Off is somebody's word, and down is not up."""
+    text = TRIED.replace("mode: trial", "mode: enforce", 1)
+    text = text.replace("routes:", "  strict: {header: X-S, action: set, value: x}\nroutes:")
+    with pytest.raises(PolicyError, match=re.escape(why)):
+        promote(text, [rule], to="trial")

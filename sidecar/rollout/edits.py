@@ -1,0 +1,109 @@
+"""Edits of a policy's text that change one word and keep every other byte: comments, quotes, order, line ends.
+
+Lives here: `set_word`, what it needs, and `applied`. Must not know why a word changes, nor files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Characters `start` to `end` of a text become `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def applied(text: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits made; they must not overlap."""
+    for edit in sorted(edits, key=lambda edit: edit.start)[
+        ::-1
+    ]:  # of two at one place the first stays first
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+def said(source: Source, path: Path, key: str) -> object:
+    """What the text itself says at this key of the mapping at `path`, None = nothing."""
+    here = source.data
+    for part in path:
+        try:
+            here = here[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return here.get(key) if isinstance(here, dict) else None
+
+
+def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
+    """The one edit that makes `key:` of the mapping at `path` say `word`.
+
+    Raises:
+        PolicyError: the text's form has no place for it.
+    """
+    text = source.text
+    newline = "\r\n" if "\r\n" in text else "\n"
+    held = source.spans.get((*path, key))
+    if held is not None:
+        anchor = re.match(r"&\S+\s+", text[held.start : held.end])
+        kept = anchor.group() if anchor and held.style == "scalar" else ""
+        quote = text[held.end - 1] if held.style == "scalar" and text[held.end - 1] in "'\"" else ""
+        return Edit(held.start + len(kept), held.end, f"{quote}{word}{quote}")
+    here = source.spans.get(path)
+    if here is None:
+        return _new_rule(source, str(path[-1]), f"{key}: {word}", newline)
+    if here.style in ("alias", "scalar"):
+        raise PolicyError(
+            (
+                source.place(
+                    Problem(
+                        "this rule is written as an alias",
+                        f"write it out to give it a {key} of its own",
+                        path,
+                    )
+                ),
+            )
+        )
+    if here.style == "flow":
+        separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
+        return Edit(here.inside, here.inside, f"{key}: {word}{separator}")
+    return Edit(here.inside, here.inside, f"{key}: {word}{newline}{_indent(text, here.inside)}")
+
+
+def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
+    """An override for a rule that comes from a preset."""
+    rules = source.spans.get(("rules",))
+    line = f"{rule}: {{{said}}}"
+    if rules is None:
+        end = len(source.text)
+        return Edit(end, end, f"  {line}{newline}")
+    if rules.style == "flow":
+        separator = "" if source.text[rules.inside] == "}" else ", "
+        return Edit(rules.inside, rules.inside, line + separator)
+    if rules.style != "block":
+        raise PolicyError(
+            (
+                source.place(
+                    Problem("rules is not written as a mapping here", "write it out", ("rules",))
+                ),
+            )
+        )
+    return Edit(rules.inside, rules.inside, f"{line}{newline}{_indent(source.text, rules.inside)}")
+
+
+def rules_block(source: Source) -> Iterable[Edit]:
+    """The line that a file without rules needs above its first override."""
+    if ("rules",) not in source.spans:
+        newline, end = "\r\n" if "\r\n" in source.text else "\n", len(source.text)
+        yield Edit(end, end, f"{'' if source.text.endswith(chr(10)) else newline}rules:{newline}")
+
+
+def _indent(text: str, position: int) -> str:
+    return " " * (position - max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) - 1)

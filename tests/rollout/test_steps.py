@@ -1,0 +1,113 @@
+"""Up and down the steps of a rollout by command, on a real sidecar: the file, the journal and the note agree."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli import sidecar as verb
+from tests.e2e.conftest import Start
+from tests.e2e.processes import Service
+from tests.e2e.running import Sidecar
+
+POLICY = """\
+version: 1
+name: shop
+owner: web@example.com
+expected: every page carries a CSP
+rollback: sidecar rollback
+mode: enforce
+rules:
+  csp: {header: Content-Security-Policy, action: set, value: "default-src 'self'", mode: report-only}  # first
+  camera: {header: Permissions-Policy, action: set, value: camera=(), mode: report-only}
+  corp: {header: Cross-Origin-Resource-Policy, action: set, value: same-site, mode: report-only}
+  box: {header: Content-Security-Policy, action: append, value: sandbox, mode: report-only}
+  idle: {header: X-Idle, action: set, value: x, mode: off}
+"""
+
+
+def promote(sidecar: Sidecar, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    done = verb("promote", *words, "--policy", sidecar.policy, "--admin", sidecar.admin)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
+    """One word of the file each way, no traffic is asked for, and the journal and the note say who went where."""
+    sidecar = start(POLICY, shop.url)
+    code, out, _ = promote(sidecar, "csp")
+    assert code == 1
+    assert sidecar.policy.read_text() == POLICY
+
+    at = len(sidecar.events())
+    code, out, err = promote(sidecar, "csp", "--to", "trial")
+    assert (code, "is written" in err) == (0, True), err
+    assert sidecar.policy.read_text() == POLICY.replace(
+        "mode: report-only}  # first", "mode: trial}  # first"
+    )
+    assert "browsers report what would break, over plain http too" in out
+    moved = sidecar.event("policy.promoted", at)
+    assert moved["to"] == {"csp": "trial"}
+    sidecar.event("policy.activated", at, who="file")
+    assert b"Content-Security-Policy-Report-Only" in shop_page(sidecar)
+
+    at = len(sidecar.events())
+    code, _, err = promote(sidecar, "csp", "--step-back")
+    assert (code, sidecar.policy.read_text()) == (0, POLICY), err
+    assert sidecar.event("policy.stepped_back", at)["to"] == {"csp": "report-only"}
+    sidecar.event("policy.activated", at, who="file")
+    timeline = json.loads(sidecar.verb("note", "--json").stdout)["timeline"]
+    assert [one["what"] for one in timeline if one["event"] == "policy.stepped_back"] == [
+        "csp to report-only"
+    ]
+
+    code, _, err = promote(sidecar, "csp", "--step-back")
+    assert (code, "is in report-only and changes nothing" in err) == (1, True)
+
+
+def shop_page(sidecar: Sidecar) -> bytes:
+    """The names of the header lines of a page, as a browser gets it."""
+    browser = (
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Site", "none"),
+    )
+    return repr(sidecar.get("/", *browser)).encode()
+
+
+def test_what_a_trial_can_show(start: Start, shop: Service):
+    """Each kind of rule hears what it gets from a trial; what is off or unknown is refused, and the words of a step back are its own."""
+    sidecar = start(POLICY, shop.url)
+
+    def said(*words: str) -> Any:
+        return promote(sidecar, *words, "--dry-run")
+
+    for rule, sentence in {
+        "camera": "over https only",
+        "corp": "has no report-only twin: in trial the rule does what it does in report-only",
+        "box": "what a trial cannot show: browsers never report what `sandbox` blocks",
+    }.items():
+        code, out, _ = said(rule, "--to", "trial")
+        assert (code, sentence in out) == (0, True), out
+    assert sidecar.policy.read_text() == POLICY
+    assert (
+        "rule 'idle' is off; write mode: report-only for it first"
+        in said("idle", "--to", "trial")[2]
+    )
+    assert "unknown rule 'scp'; did you mean 'csp'?" in said("scp", "--to", "trial")[2]
+    for words in (("--to", "trial"), ("--override", "why"), ("--waive", "c1")):
+        code, _, err = said("csp", "--step-back", *words)
+        assert (code, "--step-back asks for no evidence" in err) == (2, True)
+
+
+@pytest.mark.parametrize("rule", ["csp", "camera"])
+def test_promote_names_the_trial_as_the_next_step(rule: str, start: Start, shop: Service):
+    """What only browsers can judge goes to trial first, and the command for it is given."""
+    sidecar = start(POLICY, shop.url)
+    sidecar.get("/")
+
+    code, _, err = promote(sidecar, rule, "--min-requests", "1", "--min-time", "0s")
+
+    assert (code, f"Run `sidecar promote {rule} --to trial`" in err) == (1, True), err
