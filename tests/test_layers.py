@@ -32,6 +32,7 @@ OWNERS = {
     "click": ("cli",),
     "jinja2": ("admin",),
     "httptools": ("proxy",),
+    "turbohtml": ("policy",),
 }
 """Libraries that one room alone knows, so that one room changes with them."""
 CORE_MUST_NOT = frozenset(

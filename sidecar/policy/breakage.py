@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes, urlsplit
 
 from sidecar.policy import csp
 from sidecar.policy.conditions import Facts
-from sidecar.policy.fetch import FRAMES, Fetch, Oracle, Outcome, media_type
+from sidecar.policy.fetch import FRAMES, SCRIPT_TYPES, Fetch, Oracle, Outcome, media_type
 from sidecar.policy.keeping import Clearing, disposition_oracle, store_oracle, unstored
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.sharing import sharing_oracle
@@ -22,18 +22,6 @@ from sidecar.policy.sharing import sharing_oracle
 _SCRIPTS = frozenset(
     {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}
 )
-_SCRIPT_TYPES = frozenset(
-    f"{family}/{name}".encode()
-    for family, names in (
-        ("application", "ecmascript javascript x-ecmascript x-javascript"),
-        (
-            "text",
-            "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3 javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript",
-        ),
-    )
-    for name in names.split()
-)
-"""The 16 JavaScript MIME types (MIME Sniffing section 4.6)."""
 _SNIFFED_BY_ORB = (
     b"text/html",
     b"text/plain",
@@ -192,7 +180,7 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
     if fetch.dest == b"style":
         return "safe" if media == b"text/css" else "break"
     if fetch.dest in _SCRIPTS:
-        if media in _SCRIPT_TYPES:
+        if media in SCRIPT_TYPES:
             return "safe"
         # A module script of another type was refused before (HTML section 8.1.4.2).
         return "safe" if fetch.mode == b"cors" and media else "break"

@@ -21,6 +21,18 @@ OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant")
 Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
+SCRIPT_TYPES = frozenset(
+    f"{family}/{name}".encode()
+    for family, names in (
+        ("application", "ecmascript javascript x-ecmascript x-javascript"),
+        (
+            "text",
+            "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3 javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript",
+        ),
+    )
+    for name in names.split()
+)
+"""The 16 JavaScript MIME types (MIME Sniffing section 4.6)."""
 _WANTED = {
     b"sec-fetch-site": "site",
     b"sec-fetch-mode": "mode",

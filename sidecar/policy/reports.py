@@ -140,14 +140,14 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         kind,
         named if named in DIRECTIVES or named in FEATURES or named in WORDS else "other",
         disposition if disposition in DISPOSITIONS else "other",
-        _address(blocked),
+        address(blocked),
         _path(document),
         bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
         "".join(
             char if char.isprintable() else " "
             for char in _first(body, "script-sample", "sample")[:_SAMPLE]
         ),
-        _address(source),
+        address(source),
         _origin(document),
         number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
         kind != "coop"
@@ -160,7 +160,7 @@ def _first(body: Mapping[str, Any], *keys: str) -> str:
     return next((value for key in keys if isinstance(value := body.get(key), str)), "")
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
     """Scheme, host and path; a keyword stays as it is; nothing that could hold a secret."""
     try:
         parts = urlsplit(text)
