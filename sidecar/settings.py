@@ -22,17 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from sidecar.policy.model import (
-    Duration,
-    Mode,
-    Path,
-    PolicyError,
-    Problem,
-    Size,
-    header_name,
-    percentage,
-)
+from sidecar.policy.model import Mode, Path, PolicyError, Problem
 from sidecar.policy.problems import translate
+from sidecar.policy.values import Duration, Size, header_name, percentage
 
 ENV_PREFIX = "SIDECAR_"
 

@@ -20,8 +20,9 @@ from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import override, status
-from sidecar.policy.model import MODES, Mode, seconds
+from sidecar.policy.model import MODES, Mode
 from sidecar.policy.problems import did_you_mean
+from sidecar.policy.values import seconds
 from sidecar.revisions import Refused, Revisions
 from sidecar.telemetry import Telemetry
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, mode_text, table
-from sidecar.policy.model import seconds
+from sidecar.policy.values import seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled

@@ -18,10 +18,10 @@ from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, out, plain, table
 from sidecar.policy.conditions import Facts
-from sidecar.policy.model import seconds
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.resolve import resolve
 from sidecar.policy.shapes import Lines
+from sidecar.policy.values import seconds
 from sidecar.rollout.baseline import Baseline, Cell, since
 from sidecar.rollout.baseline_file import from_data, read_baseline, to_data, yaml_text
 from sidecar.rollout.capture import Tally

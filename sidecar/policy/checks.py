@@ -24,7 +24,8 @@ from sidecar.policy.conditions import (
     scheme_is,
 )
 from sidecar.policy.faults import Fault, Verdict
-from sidecar.policy.model import WRITING, Action, Directives, Kind, Mode, Rule
+from sidecar.policy.model import WRITING, Action, Kind, Mode, Rule
+from sidecar.policy.values import Directives
 
 
 def value_text(value: str | Directives) -> str:

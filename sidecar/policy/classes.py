@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from sidecar.policy.model import ResponseClass
 from sidecar.policy.paths import decoded
+from sidecar.policy.values import ResponseClass
 
 _EXACT: Mapping[bytes, ResponseClass] = {
     **dict.fromkeys((b"text/html", b"application/xhtml+xml"), "html"),

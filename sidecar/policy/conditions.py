@@ -12,7 +12,8 @@ from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.classes import LOOKS, is_class, of_path
 from sidecar.policy.matching import wild
-from sidecar.policy.model import ResponseClass, When
+from sidecar.policy.model import When
+from sidecar.policy.values import ResponseClass
 
 RawFields: TypeAlias = list[tuple[bytes, bytes]]
 """Header lines as on the wire: name and value, in order, undecoded."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from sidecar.policy.checks import Finding, worst_fault, write
 from sidecar.policy.classes import classes
 from sidecar.policy.conditions import Facts, RawFields, by_name
-from sidecar.policy.model import Mode, ResponseClass
+from sidecar.policy.model import Mode
 from sidecar.policy.plan import RoutePlan
 from sidecar.policy.trial import added, twin
+from sidecar.policy.values import ResponseClass
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.judge import Decision
-from sidecar.policy.model import TOKEN, Kind, Mode, Noun, Path, PolicyError, Problem, header_value
+from sidecar.policy.model import Kind, Mode, Noun, Path, PolicyError, Problem
 from sidecar.policy.plan import compile_policy, decide
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.resolve import Resolved
+from sidecar.policy.values import TOKEN, header_value
 from sidecar.source import Source, load, located
 
 

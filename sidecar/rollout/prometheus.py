@@ -15,7 +15,8 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from sidecar.policy.model import Mode, seconds
+from sidecar.policy.model import Mode
+from sidecar.policy.values import seconds
 from sidecar.rollout.testimony import Evidence, Trial, parse_mode
 
 _TIMEOUT = 30.0

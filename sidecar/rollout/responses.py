@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from sidecar.policy.conditions import Facts, RawFields
-from sidecar.policy.model import TOKEN
+from sidecar.policy.values import TOKEN
 
 TIMEOUT = 10.0
 """Seconds for each response's head."""

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.judge import Decision
-from sidecar.policy.model import CLASSES, MODES, Mode
+from sidecar.policy.model import MODES, Mode
 from sidecar.policy.plan import Plan, compile_policy, decide
 from sidecar.policy.resolve import Resolved, resolve
+from sidecar.policy.values import CLASSES
 
 
 def policy(rules: dict[str, Any] | None = None, **more: Any) -> Resolved:

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.policy import headers
 from sidecar.policy.checks import value_text
-from sidecar.policy.model import Directives
+from sidecar.policy.values import Directives
 from tests.policy.making import facts, judged, plan
 
 XFO, ODD, STS = "X-Frame-Options", "X-Odd", "Strict-Transport-Security"

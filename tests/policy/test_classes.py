@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.policy.classes import classes, is_class, of_media_type
 from sidecar.policy.conditions import by_name
-from sidecar.policy.model import CLASSES
+from sidecar.policy.values import CLASSES
 
 
 def of(

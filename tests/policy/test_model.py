@@ -6,21 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.model import (
+from sidecar.policy.model import Policy, PolicyError, Problem, Rule, lowest, schema
+from sidecar.policy.problems import did_you_mean, keys_at
+from sidecar.policy.values import (
     MAX_VALUE,
-    Policy,
-    PolicyError,
-    Problem,
-    Rule,
     byte_size,
     header_name,
     header_value,
-    lowest,
     percentage,
-    schema,
     seconds,
 )
-from sidecar.policy.problems import did_you_mean, keys_at
 
 
 def test_the_lowest_mode_wins_and_nothing_said_is_report_only():

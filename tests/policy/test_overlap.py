@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from sidecar.policy.conditions import by_name, conditions
 from sidecar.policy.matching import matcher
-from sidecar.policy.model import CLASSES, Match, When
+from sidecar.policy.model import Match, When
 from sidecar.policy.overlap import match_covers, when_covers
+from sidecar.policy.values import CLASSES
 from tests.policy.making import WORLDS
 
 

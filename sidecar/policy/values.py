@@ -1,0 +1,261 @@
+"""What the words of a policy look like: names, values, statuses, durations, sizes, and their schemas.
+
+Lives here: one check per kind of text, which raises ValueError with the fix, and the types that the models
+are made of. Must not know the models (see `model`), YAML or files.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+
+ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", "logout"]
+
+CLASSES: tuple[ResponseClass, ...] = ("html", "api", "static", "download", "docs", "logout")
+
+# RFC 9110 section 5.6.2; the framing and hop-by-hop names belong to the proxy (RFC 9110 section 7.6.1).
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+PROXY_OWNED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+MAX_VALUE = 16_384
+
+
+def as_tuple(value: object) -> object:
+    """A text or a list as a tuple; anything else as it is, for the model to refuse."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def header_name(value: object) -> str:
+    """Check one header name (RFC 9110 section 5.1); raises ValueError with the fix."""
+    if not isinstance(value, str):
+        raise ValueError(f"a header name must be text, got {value!r}")
+    if not TOKEN.fullmatch(value):
+        raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
+    if value.lower() in PROXY_OWNED:
+        raise ValueError(
+            f"{value} frames the message and belongs to the proxy; no rule may touch it"
+        )
+    return value
+
+
+def header_value(value: object) -> str:
+    """Check one header value: visible ASCII, space and tab (RFC 9110 section 5.5); raises ValueError."""
+    if isinstance(value, bool | int | float):
+        text = str(value).lower() if isinstance(value, bool) else value
+        raise ValueError(f"the value must be text; put it in quotes: '{text}'")
+    if not isinstance(value, str):
+        raise ValueError(f"the value must be text, got {type(value).__name__}")
+    for char in value:
+        if char in "\r\n\0":
+            raise ValueError(
+                "illegal header value: it contains CR, LF or NUL; write it on one line"
+            )
+        if char != "\t" and not " " <= char <= "~":
+            raise ValueError(f"illegal header value: {char!r} is not visible ASCII")
+    if len(value) > MAX_VALUE:
+        raise ValueError(f"the value is {len(value)} bytes long; at most {MAX_VALUE} are allowed")
+    return value.strip()
+
+
+def _directive_name(key: object) -> str:
+    if not isinstance(key, str) or not TOKEN.fullmatch(key):
+        raise ValueError(f"illegal directive name {key!r}")
+    return key
+
+
+def _sources(item: object) -> tuple[str, ...] | bool:
+    if isinstance(item, bool):
+        return item
+    items = [item] if isinstance(item, str) else item
+    if items is None:
+        return True
+    if not isinstance(items, list | tuple):
+        raise ValueError("a directive takes a list of sources, a text or true")
+    sources = tuple(header_value(source) for source in items)
+    for source in sources:
+        if any(char in source for char in ",;"):
+            raise ValueError(
+                f"source {source!r} contains ',' or ';'; write one list item for each source"
+            )
+    return sources
+
+
+def percentage(value: object) -> object:
+    """`10%` as 0.1; raises ValueError with the fix."""
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
+    if not found or not 0 < float(found[1]) <= 100:
+        raise ValueError(
+            f"unknown percentage {value!r}; write a number above 0 and a percent sign, as 10%"
+        )
+    return float(found[1]) / 100
+
+
+def _status(value: object) -> object:
+    listed = value if isinstance(value, list | tuple) else [value]
+    patterns = []
+    for item in listed:
+        text = str(item)
+        if not re.fullmatch(r"[1-5](\d\d|xx)", text):
+            raise ValueError(f"unknown status {text!r}; write a code (404) or a class (4xx)")
+        patterns.append(text)
+    return tuple(patterns)
+
+
+def _media_types(value: object) -> object:
+    listed = as_tuple(value)
+    if not isinstance(listed, tuple) or not all(isinstance(item, str) for item in listed):
+        raise ValueError("content-type takes a media type or a list of them")
+    for item in listed:
+        if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", item):
+            raise ValueError(
+                f"unknown media type {item!r}; write type/subtype, as text/html or image/*"
+            )
+    return tuple(item.lower() for item in listed)
+
+
+def _condition_name(key: object) -> str:
+    if not isinstance(key, str) or not TOKEN.fullmatch(key):
+        raise ValueError(f"illegal header name {key!r}")
+    return key
+
+
+def _pattern(value: object) -> str | bool:
+    return value if isinstance(value, bool) else header_value(value)
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: object) -> float:
+    """`3s`, `500ms`, `2m` as seconds; raises ValueError with the fix."""
+    if isinstance(value, float):
+        return value
+    found = _DURATION.fullmatch(str(value))
+    if not found:
+        raise ValueError(
+            f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms"
+        )
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _listed_schema(**text: str) -> dict[str, Any]:
+    return {
+        "anyOf": [
+            {"type": "string", **text},
+            {"type": "array", "items": {"type": "string", **text}, "minItems": 1},
+        ]
+    }
+
+
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def byte_size(value: object) -> object:
+    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the fix."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    found = _SIZE.fullmatch(str(value))
+    if not found:
+        raise ValueError(
+            f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB"
+        )
+    return int(found[1]) * _BYTES[found[2]]
+
+
+_TEXT_OR_LIST = _listed_schema()
+_NAMES_SCHEMA = _listed_schema(pattern=f"^{TOKEN.pattern}$")
+_STATUS_SCHEMA = {
+    "anyOf": [
+        {"type": ["string", "integer"]},
+        {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
+    ]
+}
+_CLASSES_SCHEMA = {
+    "anyOf": [{"enum": [*CLASSES]}, {"type": "array", "items": {"enum": [*CLASSES]}, "minItems": 1}]
+}
+_VALUE_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "additionalProperties": {
+                "type": ["string", "array", "boolean", "null"],
+                "items": {"type": "string"},
+            },
+        },
+    ]
+}
+
+
+def _cookie_path(value: object) -> str:
+    text = header_value(value)
+    if not text.startswith("/") or ";" in text:
+        raise ValueError(f"unknown path {text!r}; write / or a path that begins with it")
+    return text
+
+
+CookiePath = Annotated[str, BeforeValidator(_cookie_path)]
+HeaderName = Annotated[str, BeforeValidator(header_name)]
+HeaderNames = Annotated[
+    tuple[HeaderName, ...],
+    BeforeValidator(as_tuple),
+    Field(min_length=1),
+    WithJsonSchema(_NAMES_SCHEMA),
+]
+Texts = Annotated[
+    tuple[str, ...], BeforeValidator(as_tuple), Field(min_length=1), WithJsonSchema(_TEXT_OR_LIST)
+]
+Directives: TypeAlias = dict[
+    Annotated[str, BeforeValidator(_directive_name)],
+    Annotated[tuple[str, ...] | bool, BeforeValidator(_sources)],
+]
+Value = Annotated[
+    Annotated[str, BeforeValidator(header_value), Tag("@text")]
+    | Annotated[Directives, Tag("@directives")],
+    Discriminator(lambda value: "@directives" if isinstance(value, dict) else "@text"),
+    WithJsonSchema(_VALUE_SCHEMA),
+]
+Statuses = Annotated[
+    tuple[str, ...], BeforeValidator(_status), Field(min_length=1), WithJsonSchema(_STATUS_SCHEMA)
+]
+Classes = Annotated[
+    tuple[ResponseClass, ...],
+    BeforeValidator(as_tuple),
+    Field(min_length=1),
+    WithJsonSchema(_CLASSES_SCHEMA),
+]
+MediaTypes = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_media_types),
+    Field(min_length=1),
+    WithJsonSchema(_TEXT_OR_LIST),
+]
+Conditions: TypeAlias = dict[
+    Annotated[str, BeforeValidator(_condition_name)],
+    Annotated[str | bool, BeforeValidator(_pattern)],
+]
+Size = Annotated[int, BeforeValidator(byte_size), WithJsonSchema({"type": ["string", "integer"]})]
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string"})]
+Percent = Annotated[float, BeforeValidator(percentage), WithJsonSchema({"type": "string"})]
+Share = Annotated[
+    float,
+    BeforeValidator(percentage),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,3}(\.\d+)?%$"}),
+]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
