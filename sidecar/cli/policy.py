@@ -16,6 +16,7 @@ from sidecar.cli.run import read_settings
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.explain import Explanation, Step, explain
 from sidecar.policy.model import MODES, Mode, PolicyError, Problem, schema
+from sidecar.policy.nonces import SOURCE
 from sidecar.policy.paths import shown
 from sidecar.policy.plan import Matched, compile_policy
 from sidecar.policy.resolve import Resolved
@@ -294,6 +295,11 @@ def _explained(data: Explanation, matched: Matched, mode: Mode) -> dict[str, Any
     }
 
 
+_NONCE = (
+    "another nonce in each response; the service receives it in a request header (forwarding.nonce)"
+)
+
+
 def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
     console = out()
     console.print(
@@ -353,6 +359,8 @@ def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
                     style="red",
                 )
             )
+    if any(SOURCE in value for _, value in after):
+        console.print(Text(f"{SOURCE.decode()}: {_NONCE}", style="dim"))
 
 
 @click.command("schema")

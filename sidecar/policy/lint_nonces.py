@@ -105,7 +105,7 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
             "csp-nonce-everywhere",
             "warning",
             f"a nonce makes a response private, and the rule reaches {beside}, which caches should keep for all",
-            "add when: {class: [html, docs]}",
+            "add when: {class: html}",
             ("when",) if rule.when is not None else ("value",),
         )
 
