@@ -169,7 +169,7 @@ def _csp(settings: _Settings, notes: Notes) -> Iterator[Effect]:
                 notes.lost(
                     found[1],
                     f"{name}: {header} with a nonce, or a value that is no text, cannot be carried",
-                    "leave it to the service, and judge it with a require rule",
+                    "leave it to the service, or write 'nonce-{request}' and give templates the nonce of X-CSP-Nonce",
                 )
             elif text:
                 yield Effect("default", header, text, source_line=found[1])

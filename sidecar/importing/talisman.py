@@ -170,7 +170,7 @@ def _csp(options: Options, notes: Notes) -> Iterator[Effect]:
         notes.lost(
             source_line,
             "content_security_policy with nonces: a nonce is other in every response, so Content-Security-Policy is not carried",
-            "leave it to the service, and judge it with a require rule",
+            "leave it to the service, or write 'nonce-{request}' and give templates the nonce of X-CSP-Nonce",
         )
         return
     try:
