@@ -6,7 +6,7 @@ Lives here: `Facts` and `conditions(when)`. Must not know rules, actions or mode
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -31,7 +31,7 @@ class Facts(NamedTuple):
     """As sent, without query."""
     scheme: str
     """http or https, as far as trusted proxies tell."""
-    request: Sequence[tuple[bytes, bytes]]
+    request: Iterable[tuple[bytes, bytes]]
     status: int
     fields: RawFields
     """The response's header lines."""

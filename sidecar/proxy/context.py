@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.forwarding import Forwarder
+from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.pool import Pool
-from sidecar.proxy.rules import RequestReader
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
 

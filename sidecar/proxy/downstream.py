@@ -1,38 +1,34 @@
 """The client's side of a connection: requests one by one, each as an exchange that is driven from here.
 
-Lives here: `Downstream`. aiohttp brings llhttp and the streams of bodies; how requests follow each other,
-what a parser error becomes and when a connection ends is decided here. One request is parsed at a time:
-bytes behind it are held until it has been answered, so no later fault can reach an earlier response. Must
-not know the upstream or the policy.
+Lives here: `Downstream`. How requests follow each other, what their bytes become and when a connection
+ends is decided here. One request is read at a time: bytes behind it are held until it has its response, so
+no later fault can reach an earlier response. Must not know the upstream or the policy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-
+from sidecar.proxy.body import BUFFER, Body
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.flow import Flow, Parser
-from sidecar.proxy.parser import Incoming, make_parser, refusal_for
+from sidecar.proxy.flow import Flow
+from sidecar.proxy.http1.bodies import Chunked, Decoder, Sized
+from sidecar.proxy.http1.grammar import CHUNKED, Malformed, TooLarge
+from sidecar.proxy.http1.requests import Request
+from sidecar.proxy.http1.stream import RequestHeads
 from sidecar.proxy.turns import Turn
 
 if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
 
-BUFFER: Final = 65_536
-"""Bytes of a request body held for a slow upstream before the client is no longer read; twice at most."""
-
 HELD: Final = 65_536
-"""Bytes behind a request that is being answered; more are not read."""
+"""Bytes behind a request that is being served; more are not read."""
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1 << 20
@@ -41,12 +37,17 @@ LINGER_BYTES: Final = 1 << 20
 FIRST_REQUEST: Final = 0.5
 """Seconds that a new connection has, while the process ends, for the request that it was opened for."""
 
-_RESET: Final = struct.pack("ii", 1, 0)
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
+_NOTHING: Final[Decoder] = Sized(0)
 _idle_over: Final = partial(ClientGone, "idle")
 _header_late: Final = partial(Refused, 408, "header_timeout")
 _client_stuck: Final = partial(ClientGone, "stopped reading")
+
+
+class Incoming(NamedTuple):
+    """A request with its body, or the refusal that stands in its place."""
+
+    request: Request | Refused
+    body: Body
 
 
 class Tunnelled(Protocol):
@@ -72,32 +73,23 @@ class Downstream(Flow):
         self._listener, self._serve = listener, listener.serve
         super().__init__()
         self._loop = context.loop
-        self._parser = self._new_parser()
-        self._messages: list[Incoming] = []
+        self._heads = RequestHeads(context.requests, context.settings.limits)
+        self._none = Body(self._loop, self._body_room)
+        self._none.whole = True
+        self._body, self._decoder = self._none, _NOTHING
+        self._incoming: Incoming | None = None
         self._work: Coroutine[Any, None, bool] | None = None
         self._waiting: Turn | asyncio.Future[Any] | None = None
-        self._body: StreamReader = EMPTY_PAYLOAD
         self._busy = False
         self._deaf = False
         self._last = False
         self._used = False
-        self._chunked = False
-        self._behind = False
-        """The parser may hold bytes behind the request."""
-        self._held = bytearray()
-        self._head_bytes = self._framing = self._budget = 0
         self._head_started = False
+        self._held = b""
+        self._budget = 0
         self._tunnel: Tunnelled | None = None
 
-    def _new_parser(self) -> Parser:
-        return make_parser(self, self._loop, self._context.settings.limits, BUFFER)
-
     # What the exchange asks.
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; ask `writing_paused` before the next."""
-        if self.transport is not None:
-            self.transport.write(data)
 
     def turn(self) -> Turn:
         """Something that the exchange of this connection can wait for."""
@@ -110,24 +102,11 @@ class Downstream(Flow):
             self._context.deadlines.set(self, self._context.bounds.idle, _client_stuck)
             await turn
 
-    def reset(self) -> None:
-        """End the connection so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
-        if self.transport is not None:
-            raw = self.transport.get_extra_info("socket")
-            if (
-                raw is not None
-            ):  # uvloop has none under TLS, where an end without close_notify is visible
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.transport.abort()
-
     def upgrade(self, tunnel: Tunnelled) -> bytes:
         """From here on bytes go to `tunnel`; returns those that came behind the request."""
-        tail = b""
-        if self._parser is not None:
-            _, _, tail = self._parser.feed_data(b"")
         self._tunnel = tunnel
-        held, self._held = tail + self._held, bytearray()
-        self._resume_transport()
+        held, self._held = self._held, b""
+        self.resume_transport()
         return held
 
     @property
@@ -190,7 +169,7 @@ class Downstream(Flow):
         self._listener.closed(self)
         if self._tunnel is not None:
             self._tunnel.client_lost()
-        if not self._body.is_eof():
+        if not self._body.whole:
             self._context.deadlines.drop(self._body)
         self._context.deadlines.drop(self)
         super().connection_lost(exc)
@@ -248,11 +227,15 @@ class Downstream(Flow):
     def _next(self) -> Incoming | None:
         """The next request; None = it has not come yet, or will not."""
         deadlines = self._context.deadlines
-        if not self._messages and self.transport is not None:
+        if self._incoming is None and self.transport is not None:
             self._busy = False
-            if self._held or self._behind:
-                self._go_on()
-        if not self._messages:
+            if self._held and not self._deaf:
+                held, self._held = self._held, b""
+                if len(held) > HELD:
+                    self.resume_transport()
+                self._feed_head(held)
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
             closing = self._listener.closing and not self._head_started
             if self._deaf or (closing and self._used):
                 self._end()
@@ -267,127 +250,118 @@ class Downstream(Flow):
             return None
         deadlines.drop(self)
         self._used = True
-        return self._messages.pop()
-
-    def _go_on(self) -> None:
-        """Parse what came while the last request was served."""
-        self._behind = False
-        if self._chunked:
-            self._renew()
-        if not self._deaf:
-            held, self._held = bytes(self._held), bytearray()
-            self._feed(held)
-            if len(held) > HELD:
-                self._resume_transport()
-
-    def _renew(self) -> None:
-        """Start a clean parser behind a chunked request.
-
-        aiohttp 3.14.5 hands the last trailer of a request to the next one as its first header. Where the
-        client has already sent more, the next request may have it: then this one was the last.
-        """
-        parser, self._chunked = self._parser, False
-        try:
-            assert parser is not None
-            parser.message_consumed()
-            more, _, _ = parser.feed_data(b"")
-            clean = not more and parser.feed_eof() is None
-        except Exception:  # noqa: BLE001  (whatever it is, it was not a clean boundary)
-            clean = False
-        if clean:
-            self._parser = self._new_parser()
-        else:
-            self._deaf = True
+        return incoming
 
     # Reading.
 
     def data_received(self, data: bytes) -> None:
-        """Asyncio's protocol; `data` is empty when a paused body is read again."""
+        """Asyncio's protocol."""
         if self._tunnel is not None:
             self._tunnel.from_client(data)
         elif self._deaf:
             self._budget -= len(data)
             if self._budget < 0 and self.transport is not None and not self._busy:
                 self.transport.abort()
-        elif self._busy and self._body.is_eof():
+        elif not self._busy:
+            self._feed_head(data)
+            if self._incoming is not None and self._work is None:
+                self._advance()
+        elif self._decoder.done:
             self._hold(data)
         else:
-            self._feed(data)
-            if self._messages and self._work is None:
-                self._advance()
+            self._feed_body(data)
 
     def _hold(self, data: bytes) -> None:
+        """Keep what came behind the request."""
         self._held += data
         if len(self._held) > HELD:
-            self._pause_transport()
+            self.pause_transport()
 
-    def _feed(self, data: bytes) -> None:
-        """Parse. Whatever goes wrong becomes a refusal: of the request being read, or in place of the next."""
-        parser = self._parser
-        if parser is None:
-            return
-        in_body = not self._body.is_eof()
+    def _feed_head(self, data: bytes) -> None:
+        """Read a head. Whatever goes wrong becomes a refusal in the request's place."""
+        heads = self._heads
         try:
-            if not self._busy:
-                parser.message_consumed()
-            messages, _, _ = parser.feed_data(data)
-        except Exception as error:  # noqa: BLE001  (no bytes from outside may raise out of here)
-            self._refuse(refusal_for(error, self._context.settings.limits))
-            return
-        if messages:
-            message, body = messages[0]
-            taken, self._head_bytes, self._head_started = self._head_bytes + len(data), 0, False
-            self._chunked, self._framing = bool(message.chunked), len(data)
-            self._behind = not (body.is_eof() and data.find(b"\r\n\r\n") == len(data) - 4)
-            self._body = body
-            self._last = bool(message.should_close or message.upgrade)
-            self._arrive(Incoming(message, body, taken))
-        elif in_body:
-            if self._chunked:
-                self._count_framing(len(data))
-        elif data:
-            self._head_arrives(data)
+            request = heads.take(data)
+            if request is None:
+                if not self._head_started and heads.started:
+                    self._head_started = True
+                    self._context.deadlines.set(self, self._context.bounds.header, _header_late)
+                return
+            self._body, self._decoder = self._none, _NOTHING
+            self._last = not request.keep_alive
+            rest, heads.rest = heads.rest, b""
+            if request.length:
+                self._begin_body(request, rest)
+            elif rest:
+                self._hold(rest)
+        except Refused as refusal:
+            self._body, self._decoder = self._none, _NOTHING
+            self._refuse(refusal)
+        else:
+            self._arrive(Incoming(request, self._body))
 
-    def _count_framing(self, taken: int) -> None:
-        """Bound what chunk sizes, extensions and trailers may cost: the C parser does not."""
-        self._framing += taken
-        if (
-            not self._body.is_eof()
-            and self._framing
-            > 2 * self._context.settings.limits.header_bytes + 17 * self._body.total_bytes
-        ):
-            self._refuse(Refused(400, "framing"))
-
-    def _head_arrives(self, data: bytes) -> None:
+    def _begin_body(self, request: Request, rest: bytes) -> None:
+        """Read on behind a head; raises Refused for what is wrong at once, so that the upstream is not asked."""
         limits = self._context.settings.limits
-        self._head_bytes += len(data)
-        if self._head_bytes > limits.header_bytes + limits.target_bytes:
-            self._refuse(Refused(431, "header_too_large"))
-        elif not self._head_started and data.strip(b"\r\n"):
-            self._head_started = True
-            self._context.deadlines.set(self, self._context.bounds.header, _header_late)
+        self._body = Body(self._loop, self._body_room)
+        self._decoder = (
+            Chunked(limits.header_bytes, limits.headers)
+            if request.length == CHUNKED
+            else Sized(request.length)
+        )
+        if rest:
+            try:
+                self._pass_body(rest)
+            except Refused as refusal:
+                refusal.method, refusal.path = request.method, request.path
+                refusal.head = request.head
+                raise
+
+    def _feed_body(self, data: bytes) -> None:
+        try:
+            self._pass_body(data)
+        except Refused as refusal:
+            self._refuse(refusal)
+
+    def _pass_body(self, data: bytes) -> None:
+        """Read a piece of the body; what is left over behind it waits for the next request's turn."""
+        decoder = self._decoder
+        try:
+            piece = decoder.feed(data)
+        except TooLarge:
+            raise Refused(431, "header_too_large") from None
+        except Malformed:
+            raise Refused(400, "framing") from None
+        if decoder.done and decoder.rest:
+            self._hold(decoder.rest)
+        if self._body.push(piece, last=decoder.done):
+            self.pause_transport()
+
+    def _body_room(self) -> None:
+        """The body has room again."""
+        if len(self._held) <= HELD:
+            self.resume_transport()
 
     def _refuse(self, refusal: Refused) -> None:
+        """Read nothing more: the refusal is the response to the request at hand, or to what stands in the next one's place."""
         self._deaf, self._budget = True, LINGER_BYTES
-        if self._body.is_eof():
-            self._arrive(Incoming(refusal, EMPTY_PAYLOAD, 0))
+        if self._body.whole:
+            self._arrive(Incoming(refusal, self._none))
         else:
             self._body.set_exception(refusal)
-            # aiohttp's stream does not look again when a chunk's end has just woken its reader: say it once more.
-            self._loop.call_soon(self._body.set_exception, refusal)
 
     def _arrive(self, incoming: Incoming) -> None:
-        self._messages.append(incoming)
-        self._busy = True
+        self._incoming = incoming
+        self._busy, self._head_started = True, False
 
     def _linger(self) -> None:
         """Let the response reach a client that may still be sending: end our side, read on for a while."""
         transport = self.transport
-        if transport is None or (self._last and self._body.is_eof() and not self._held):
+        if transport is None or (self._last and self._body.whole and not self._held):
             self._end()
             return
         self._deaf, self._busy, self._budget = True, False, LINGER_BYTES
-        self._resume_transport()
+        self.resume_transport()
         if transport.can_write_eof():
             with suppress(OSError):  # the client may have gone already
                 transport.write_eof()

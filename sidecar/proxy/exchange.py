@@ -8,33 +8,29 @@ bytes become messages (downstream, upstream), nor what the policy says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.policy.conditions import Facts
 from sidecar.policy.nonces import hidden
-from sidecar.proxy.downstream import CONTINUE, Downstream
+from sidecar.proxy.downstream import Downstream, Incoming
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin, new_nonce
-from sidecar.proxy.local_replies import local_reply
-from sidecar.proxy.parser import Incoming
-from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
-from sidecar.proxy.reporting import receive_report, report_key
-from sidecar.proxy.response import Response
-from sidecar.proxy.rules import (
-    CHUNKED,
-    IDEMPOTENT,
+from sidecar.proxy.http1.grammar import CHUNKED, IDEMPOTENT, UNTIL_CLOSE
+from sidecar.proxy.http1.requests import Request, forwards_left, one_forward_less
+from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.http1.writing import (
+    CONTINUE,
     LAST_CHUNK,
-    UNTIL_CLOSE,
-    Request,
     chunk,
-    forwards_left,
-    one_forward_less,
     request_head,
     response_head,
     without_chunked,
 )
+from sidecar.proxy.local_replies import local_reply
+from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
+from sidecar.proxy.reporting import receive_report, report_key
 from sidecar.proxy.tunnel import accepted, websocket
 
 if TYPE_CHECKING:
@@ -68,13 +64,12 @@ class Exchange:
         "_begun",
         "_body",
         "_bound",
-        "_bytes",
         "_clean",
         "_client",
         "_context",
         "_continue",
-        "_message",
         "_nonce",
+        "_refusal",
         "_request",
         "_request_id",
         "_room",
@@ -92,10 +87,15 @@ class Exchange:
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
         self._context, self._client = context, client
         self._active = context.active()
-        self._message, self._body, self._bytes = incoming
+        head, self._body = incoming
+        self._request: Request | None = None
+        self._refusal: Refused | None = None
+        if isinstance(head, Refused):
+            self._refusal = head
+        else:
+            self._request = head
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._room, self._bound = context.bounds.body, _BOUNDLESS
-        self._request: Request | None = None
         self._route: RoutePlan | None = None
         self._nonce = b""
         self._request_id, self._begun, self._watched = "", b"", 0
@@ -120,7 +120,7 @@ class Exchange:
             if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
                 if forwards == 0:
                     return self._own(204)
-                request = one_forward_less(request)
+                one_forward_less(request)
             upstream, response = await self._ask(request, origin)
             if response.status == 101:
                 return await self._switch(request, upstream, response)
@@ -170,11 +170,11 @@ class Exchange:
 
     def _admit(self) -> tuple[Request, Origin]:
         """Judge the head; raises Refused."""
-        context, message = self._context, self._message
-        if isinstance(message, Refused):
-            raise message
+        context, request = self._context, self._request
+        if request is None:
+            assert self._refusal is not None
+            raise self._refusal
         bounds = context.bounds
-        request = self._request = context.requests.read(message, self._bytes)
         origin = context.forwarder.origin(self._client.peer, request)
         self._scheme, self._address, self._request_id = (
             origin.scheme,
@@ -205,7 +205,7 @@ class Exchange:
                 raise Refused(413, "body_too_large")
         else:
             self._bound = route.max_body
-            self._tell_bound(max(request.length, self._body.total_bytes))
+            self._tell_bound(max(request.length, self._body.received))
 
     def _judge_bytes(self, byte_size: int) -> None:
         """So much of a body has come whose length was not said before."""
@@ -230,10 +230,10 @@ class Exchange:
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         elif request.expects:
             added += b"Expect: 100-continue\r\n"
-        data = request_head(request, added)
-        whole = self._sent = body.is_eof()
+        data = request_head(request.method, request.target, request.lines, added)
+        whole = self._sent = body.whole
         if whole and request.length:
-            piece = body.read_nowait()
+            piece = body.take()
             self._begun = piece[: self._watched]
             if request.length == CHUNKED:
                 self._judge_bytes(len(piece))
@@ -302,9 +302,9 @@ class Exchange:
         bounds, deadlines = context.bounds, context.deadlines
         taken, chunked = 0, request.length == CHUNKED
         try:
-            while not body.at_eof():
+            while not body.over:
                 deadlines.set(body, bounds.body_idle, _body_late)
-                piece = await body.readany()
+                piece = await body.some()
                 deadlines.drop(body)
                 self._begun += piece[: self._watched - len(self._begun)]
                 taken += len(piece)
@@ -424,27 +424,25 @@ class Exchange:
         )
         self._answered = True
         head = self._judged(response, origin, keep_alive=keep_alive)
-        head_only = not isinstance(self._message, Refused) and self._message.method == "HEAD"
+        asked = request or self._refusal
+        head_only = asked is not None and asked.method == "HEAD"
         self._client.write(head if head_only else head + body)
         return keep_alive
 
     def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
         """The head as the policy wants it: decided, counted, told, serialised."""
-        active, message, request = self._active, self._message, self._request
+        active, request, refusal = self._active, self._request, self._refusal
         if request is not None:
             method, host, path = request.method, request.host, request.path
-        elif isinstance(message, Refused):
-            method, host, path = "", "", "/"
+            seen: Iterable[tuple[bytes, bytes]] = request.head
         else:
-            # A head that was refused may hold anything: no query, no fragment, no user and password may pass for a path.
-            target = message.path.partition("?")[0].partition("#")[0]
-            method, host, path = message.method, "", target if target.startswith("/") else "/"
+            assert refusal is not None
+            method, host, path, seen = refusal.method, "", refusal.path, refusal.head or ()
         route = self._route or active.plan.route(host, method, path)
         sent = response.fields
         if route.nonced:
             self._nonce = self._nonce or new_nonce()
             sent = hidden(sent, self._nonce)
-        seen = () if isinstance(message, Refused) else message.raw_headers
         status, address, begun = response.status, self._address, self._begun
         facts = tuple.__new__(
             Facts, (method, host, path, self._scheme, seen, status, sent, address, begun)
@@ -474,7 +472,7 @@ class Exchange:
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""
-        return not self._body.is_eof() or isinstance(self._message, Refused)
+        return not self._body.whole or self._refusal is not None
 
     def _cut(self, *, visible: bool) -> None:
         """End the client's connection inside a body. A reset where the end of the connection would look like the end of the body."""

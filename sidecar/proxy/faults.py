@@ -5,15 +5,22 @@ Lives here: `Refused`, `UpstreamFailed` and `ClientGone`. Must not know how they
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class Refused(Exception):  # noqa: N818  (the words of the metrics)
-    """A request that is answered without the upstream's word. `reason` is of REJECT_REASONS."""
+    """A request that is answered without the upstream's word. `reason` is of REJECT_REASONS.
+
+    `method`, `path` and the header lines in `head` are the request's, as far as they could be read.
+    """
 
     def __init__(
         self, status: int, reason: str, *, fields: tuple[tuple[bytes, bytes], ...] = ()
     ) -> None:
         super().__init__(status, reason)
         self.status, self.reason, self.fields = status, reason, fields
+        self.method, self.path = "", "/"
+        self.head: Iterable[tuple[bytes, bytes]] | None = None
 
 
 class UpstreamFailed(Exception):  # noqa: N818

@@ -15,7 +15,7 @@ import secrets
 from typing import NamedTuple
 
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.rules import Request
+from sidecar.proxy.http1.requests import Request
 from sidecar.settings import Forwarding
 
 _ID = re.compile(rb"[!-~]{1,128}")

@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sidecar.proxy.downstream import Downstream
-from sidecar.proxy.parser import Incoming
+from sidecar.proxy.downstream import Downstream, Incoming
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context

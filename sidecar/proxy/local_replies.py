@@ -10,8 +10,8 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from sidecar.proxy.response import Response
-from sidecar.proxy.rules import Fields
+from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.http1.writing import Fields
 
 RETRY_AFTER = b"1"
 """Seconds; the conditions that we answer 503 for pass quickly or not at all."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sidecar.proxy.certificates import client_context, unusable
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
-from sidecar.proxy.response import ResponseReader
+from sidecar.proxy.http1.responses import ResponseReader
 from sidecar.proxy.upstream import Connection
 from sidecar.settings import Settings
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aiohttp.streams import StreamReader
-
 from sidecar.policy.plan import Plan
 from sidecar.policy.trial import REPORTS_PATH
+from sidecar.proxy.body import Body
 from sidecar.proxy.faults import Refused
-from sidecar.proxy.rules import Request
+from sidecar.proxy.http1.requests import Request
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
@@ -37,7 +36,7 @@ def report_key(context: Context, plan: Plan, path: str) -> str | None:
 
 
 async def receive_report(
-    context: Context, request: Request, body: StreamReader, key: str, client: str
+    context: Context, request: Request, body: Body, key: str, client: str
 ) -> int:
     """Take one post of reports; returns the status of the response.
 
@@ -46,7 +45,7 @@ async def receive_report(
     """
     if request.method != "POST":
         raise Refused(405, "report", fields=((b"Allow", b"POST"),))
-    types = [value for name, value in request.fields if name.lower() == b"content-type"]
+    types = request.head.values(b"content-type")
     media = types[0].partition(b";")[0].strip(b" \t").lower() if len(types) == 1 else b""
     if media not in _TYPES:
         raise Refused(415, "report")
@@ -58,12 +57,12 @@ async def receive_report(
         body, context.settings.timeouts.body_idle, lambda: Refused(408, "body_timeout")
     )
     try:
-        while not body.at_eof():
-            taken += await body.readany()
+        while not body.over:
+            taken += await body.some()
             if len(taken) > limit:
                 raise Refused(413, "report")
     finally:
         context.deadlines.drop(body)
-    agent = next((value for name, value in request.fields if name.lower() == b"user-agent"), b"")
-    context.reports(key, bytes(taken), media.decode("ascii"), client, agent)
+    agents = request.head.values(b"user-agent")
+    context.reports(key, bytes(taken), media.decode("ascii"), client, agents[0] if agents else b"")
     return 204

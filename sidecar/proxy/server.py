@@ -1,7 +1,7 @@
 """The data plane as one thing: listening, draining, stopping.
 
-Lives here: `DataPlane`, which the service builds and calls, and `require_c_parser`. Must not know how
-a request is served, signals, or the other listeners.
+Lives here: `DataPlane`, which the service builds and calls. Must not know how a request is served,
+signals, or the other listeners.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import http_parser
-
 from sidecar.proxy.certificates import marks, server_context, unusable
 from sidecar.proxy.context import Context, Reports, bounds_of
 from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
+from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.pool import Pool
-from sidecar.proxy.rules import RequestReader
 from sidecar.proxy.tunnel import Tunnel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
@@ -32,19 +30,6 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 CERTIFICATE_LOOK = 1.0
 """Seconds between two looks at the certificate's files."""
-
-
-def require_c_parser() -> None:
-    """Refuse aiohttp's pure-Python parser: its reading of requests differs from llhttp's.
-
-    Raises:
-        RuntimeError: with the fix.
-    """
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        raise RuntimeError(
-            "aiohttp runs on its pure-Python parser, which this proxy does not trust; "
-            "install an aiohttp wheel with C extensions and unset AIOHTTP_NO_EXTENSIONS"
-        )
 
 
 class DataPlane:
@@ -61,7 +46,6 @@ class DataPlane:
         *,
         reports: Reports,
     ) -> None:
-        require_c_parser()
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(loop, tick_for(settings.timeouts))
         self._settings = settings

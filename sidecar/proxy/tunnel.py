@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sidecar.proxy.faults import ClientGone
-from sidecar.proxy.response import Response
-from sidecar.proxy.rules import Request
+from sidecar.proxy.http1.requests import Request
+from sidecar.proxy.http1.responses import Response
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context

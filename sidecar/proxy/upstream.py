@@ -1,7 +1,6 @@
 """One connection to the upstream: one request at a time, one response for each, judged strictly.
 
-Lives here: `Connection`. llhttp (by httptools, strict) reads chunked bodies; those with a length are
-counted here. A connection that says anything unasked is closed, never matched to a request.
+Lives here: `Connection`. A connection that says anything unasked is closed, never matched to a request.
 Must not know the pool, the client, or the policy.
 """
 
@@ -16,11 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, cast
 
-import httptools
-
 from sidecar.proxy.faults import UpstreamFailed
-from sidecar.proxy.response import Response, ResponseReader
-from sidecar.proxy.rules import CHUNKED, UNTIL_CLOSE
+from sidecar.proxy.http1.bodies import Chunked
+from sidecar.proxy.http1.grammar import CHUNKED, UNTIL_CLOSE, Malformed
+from sidecar.proxy.http1.responses import Response, ResponseReader
 from sidecar.proxy.turns import Turn
 from sidecar.settings import Limits
 
@@ -42,9 +40,6 @@ DONE: Final = 5
 TUNNEL: Final = 6
 CLOSED: Final = 7
 
-_CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-"""What a parser of chunks is reported first: the real head has been read already."""
-
 
 class Tunnelled(Protocol):
     """What a connection needs of the tunnel that it became a part of."""
@@ -53,27 +48,6 @@ class Tunnelled(Protocol):
     def upstream_full(self) -> None: ...
     def upstream_ready(self) -> None: ...
     def upstream_lost(self) -> None: ...
-
-
-class _Chunks:
-    """httptools' callbacks for one chunked body. `begun` counts messages: a second one was not asked for."""
-
-    __slots__ = ("begun", "complete", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.begun = 0
-        self.complete = False
-
-    def on_message_begin(self) -> None:
-        self.begun += 1
-
-    def on_body(self, piece: bytes) -> None:
-        if self.begun == 1:
-            self.pieces.append(piece)
-
-    def on_message_complete(self) -> None:
-        self.complete = True
 
 
 class Connection(asyncio.Protocol):
@@ -269,11 +243,8 @@ class Connection(asyncio.Protocol):
         if response.status == 101 or response.length == UNTIL_CLOSE:
             self._state = REST
         elif response.length == CHUNKED:
-            # From here `_left` counts what framing may cost: chunk sizes, extensions and trailers.
-            self._state, self._left = CODED, self._limits.header_bytes
-            self._chunks = _Chunks()
-            self._parser = httptools.HttpResponseParser(self._chunks)
-            self._parser.feed_data(_CHUNKED_HEAD)
+            self._state = CODED
+            self._chunks = Chunked(self._limits.header_bytes, self._limits.headers)
         elif response.length:
             self._state = LENGTH
         else:
@@ -304,22 +275,15 @@ class Connection(asyncio.Protocol):
     def _coded(self, data: bytes) -> None:
         chunks = self._chunks
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if not chunks.complete:
-                raise UpstreamFailed(502, "invalid_framing", str(error)) from None
-            self._unasked()
-        if chunks.begun > 1:
-            self._unasked()
-        self._left -= len(data)
-        for piece in chunks.pieces:
-            self._left += 17 * len(piece)
+            piece = chunks.feed(data)
+        except Malformed as fault:
+            raise UpstreamFailed(502, "invalid_framing", str(fault)) from None
+        if piece:
             self._push(piece)
-        chunks.pieces.clear()
-        if chunks.complete:
+        if chunks.done:
             self._state = DONE
-        elif self._left < 0:
-            raise UpstreamFailed(502, "invalid_framing", "chunk framing outweighs its data")
+            if chunks.rest:
+                self._unasked()
 
     def _push(self, piece: bytes) -> None:
         self._pieces.append(piece)

@@ -9,10 +9,18 @@ import pytest
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.forwarding import Forwarder, Origin
-from sidecar.proxy.rules import Request
-from sidecar.settings import Forwarding
+from sidecar.proxy.http1.requests import Request, RequestReader
+from sidecar.settings import Forwarding, Limits
 
 STRANGER, TRUSTED = "203.0.113.9", "10.0.0.5"
+
+
+def asked(forwarder: Forwarder, host: str, claims: dict[bytes, list[bytes]]) -> Request:
+    """A request as its bytes make it; without a host it is of HTTP/1.0."""
+    lines = [b"GET / HTTP/1.1", b"Host: " + host.encode()] if host else [b"GET / HTTP/1.0"]
+    lines += [name + b": " + value for name, values in claims.items() for value in values]
+    reader = RequestReader(Limits(), forwarder.id_key, None, b"upstream")
+    return reader.read(b"\r\n".join([*lines, b"", b""]))
 
 
 def asks(
@@ -23,19 +31,7 @@ def asks(
     host: str = "a.example",
     scheme: str = "http",
 ) -> Origin:
-    request = Request(
-        "GET",
-        b"/",
-        "/",
-        host,
-        [],
-        claims,
-        0,
-        expects=False,
-        websocket=b"",
-        keep_alive=True,
-        http10=False,
-    )
+    request = asked(forwarder, host, claims)
     return forwarder.origin(forwarder.peer(peer, 18000, scheme), request)
 
 
@@ -202,18 +198,6 @@ def test_lines_of_one_connection_follow_the_host() -> None:
     here = forwarder(via=False)
     peer = here.peer(STRANGER, 1, "http")
     for host in ("a", "b", "b", ""):
-        request = Request(
-            "GET",
-            b"/",
-            "/",
-            host,
-            [],
-            {},
-            0,
-            expects=False,
-            websocket=b"",
-            keep_alive=True,
-            http10=False,
-        )
+        request = asked(here, host, {})
         data = lines(here.origin(peer, request))
         assert data.get("X-Forwarded-Host", "") == host

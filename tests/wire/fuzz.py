@@ -305,11 +305,10 @@ Meant = tuple[str, bytes, frozenset[tuple[str, str]]]
 def oracle(data: bytes) -> list[Meant]:
     """Method, body and lines of each whole request that h11 finds, one behind the other, until it refuses."""
     found: list[Meant] = []
-    data = data.replace(b"RTSP/", b"HTTP/")  # llhttp knows the name too, and it passes as HTTP
     while data:
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-        # RFC 9112 section 2.2 (llhttp takes a lone LF for an empty line) and section 3 (several spaces in the request line).
-        parser.receive_data(re.sub(rb"\A(\S+) +(\S+) +(HTTP/)", rb"\1 \2 \3", data.lstrip(b"\r\n")))
+        # RFC 9112 section 2.2 (empty lines ahead) and section 3 (several spaces behind the method).
+        parser.receive_data(re.sub(rb"\A(?:\r\n)*(\S+) +", rb"\1 ", data))
         method, body, lines = "", b"", frozenset()
         while True:
             try:

@@ -73,7 +73,6 @@ PASSED: dict[str, Passed] = {
     "2.2 HTTP/1.0 without Host": Passed(
         get(version=b"HTTP/1.0", host=b"X-A: 1"), has=(("X-A", "1"),)
     ),
-    "2.2 RTSP/1.0 is read as HTTP/1.0": Passed(get(version=b"RTSP/1.0"), has=(("Host", "a"),)),
     "2.2 two spaces before the target": Passed(get(method=b"GET ")),
     "2.2 leading empty line": Passed(b"\r\n" + get()),
     **{

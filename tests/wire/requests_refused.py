@@ -70,6 +70,7 @@ _LENGTHS = {
 _SIZES = {
     "plus": b"+5", "minus": b"-5", "0x": b"0x5", "underscore": b"1_0", "leading space": b" 5", "trailing space": b"5 ", "empty": b"",
     "Unicode digit": b"\xd9\xa5", "not hex": b"g", "2^64+5": b"10000000000000005", "seventeen F": b"F" * 17,
+    "zeros beyond sixteen digits": b"0" * 16 + b"5", "flood of zeros": b"0" * 200_000 + b"5",
     "NUL": b"5\0", "tab": b"5\t", "bare extension name LF": b"5;a\n", "extension CR": b"5;a\rb", "extension NUL": b"5;a\0",
     "LF in quotes": b'5;a="\n"', "bare LF": None,
 }  # fmt: skip
@@ -91,7 +92,7 @@ _TARGETS = {
 _VERSIONS = {
     "0.9": (b"HTTP/0.9", 505), "2.0": (b"HTTP/2.0", 505), "1.2": (b"HTTP/1.2", 400), "1.10": (b"HTTP/1.10", 400), "3": (b"HTTP/3", 400),
     "lower case": (b"http/1.1", 400), "trailing space": (b"HTTP/1.1 ", 400), "letters": (b"HTTP/1.x", 400),
-    "missing": (b"", 400), "comma": (b"HTTP/1,1", 400), "no dot": (b"HTTP/11", 400),
+    "RTSP": (b"RTSP/1.0", 400), "ICE": (b"ICE/1.0", 400), "missing": (b"", 400), "comma": (b"HTTP/1,1", 400), "no dot": (b"HTTP/11", 400),
 }  # fmt: skip
 
 _LINES = {
@@ -173,6 +174,14 @@ REFUSED: dict[str, tuple[bytes, int]] = {
         chunked(b"FFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"),
         408,
     ),
+    "2.1 chunk extension of 200 kB": (
+        chunked(b"5;" + b"a" * 200_000 + b"\r\nhello\r\n0\r\n\r\n"),
+        400,
+    ),
+    "2.1 many chunk extensions of 1 kB": (
+        chunked((b"1;" + b"a" * 1000 + b"\r\nx\r\n") * 40 + b"0\r\n\r\n"),
+        400,
+    ),
     "2.1 chunk extension of 2 MB": (
         chunked(b"5;" + b"a" * 2_000_000 + b"\r\nhello\r\n0\r\n\r\n"),
         400,
@@ -199,6 +208,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
         f"2.2 target {name}": (get(target=value), status)
         for name, (value, status) in _TARGETS.items()
     },
+    "2.2 empty lines without end": (b"\r\n" * 100 + get(), 400),
     "2.2 CONNECT with early data": (get(target=b"a:443", method=b"CONNECT") + SMUGGLED, 501),
     "2.2 CONNECT origin-form": (get(method=b"CONNECT"), 501),
     "2.2 TRACE with a cookie": (get(b"Cookie: secret=1", method=b"TRACE"), 501),

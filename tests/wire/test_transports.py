@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.proxy import require_c_parser
 from tests.e2e.processes import free_port
 from tests.wire.origin import Origin
 from tests.wire.requests_refused import chunked, get, post
@@ -266,21 +265,6 @@ def test_report_path_without_collection(stage: Stage) -> None:
 
 
 # The process.
-
-
-def test_c_parser_is_demanded() -> None:
-    """The pure-Python parser is refused at start, with the fix."""
-    require_c_parser()
-    code = "from sidecar.proxy import require_c_parser; require_c_parser()"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "unset AIOHTTP_NO_EXTENSIONS" in done.stderr
 
 
 DESCRIPTORS = """

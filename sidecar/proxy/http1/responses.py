@@ -1,7 +1,7 @@
 """The head of an upstream's response: read strictly, line by line, with a memory of lines. RFC 9110 and 9112.
 
 Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with them. A
-service repeats most of its lines, and each is judged once. Must not know connections or bodies' bytes.
+service repeats most of its lines, and each is judged once. Must not know connections or bodies.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import re
 from typing import Any, Final, NamedTuple
 
 from sidecar.proxy.faults import UpstreamFailed
-from sidecar.proxy.rules import (
+from sidecar.proxy.http1.grammar import (
     CHUNKED,
     DIGITS,
     HOP_BY_HOP,
     NEVER_NOMINATED,
     UNTIL_CLOSE,
-    Fields,
     connection_tokens,
 )
+from sidecar.proxy.http1.writing import Fields
 from sidecar.settings import Limits
 
 KEPT_LINES = 2048

@@ -1,0 +1,88 @@
+"""A request's body on its way from the client's connection to who reads it, with a bound on what waits.
+
+Lives here: `Body`. Must not know how it is framed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+BUFFER: Final = 65_536
+"""Bytes of a body that wait for a slow upstream before the client is no longer read."""
+
+
+class Body:
+    """`whole` when all of it has arrived, `received` bytes so far; `resume` is called when there is room again."""
+
+    __slots__ = (
+        "_error",
+        "_full",
+        "_loop",
+        "_pieces",
+        "_resume",
+        "_size",
+        "_waiter",
+        "received",
+        "whole",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, resume: Callable[[], None]) -> None:
+        self._loop, self._resume = loop, resume
+        self._pieces: list[bytes] = []
+        self._size = self.received = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._full = self.whole = False
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left to take, now or later."""
+        return self.whole and not self._pieces
+
+    def push(self, piece: bytes, *, last: bool) -> bool:
+        """More has arrived; returns whether the client must not be read until `resume`."""
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            self.received += len(piece)
+        self.whole = last
+        self._full = self._size > BUFFER and not last
+        if piece or last:
+            self._wake()
+        return self._full
+
+    def set_exception(self, error: Exception) -> None:
+        """It will not come to its end: who reads it gets this error."""
+        self._error = error
+        self._wake()
+
+    def take(self) -> bytes:
+        """What is at hand, b"" when nothing."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._size = 0
+        if self._full:
+            self._full = False
+            self._resume()
+        return data
+
+    async def some(self) -> bytes:
+        """What is at hand, waiting until there is something; b"" at the end. Raises what `set_exception` was given."""
+        while self._error is None and not self._pieces and not self.whole:
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+        if self._error is not None:
+            raise self._error
+        return self.take()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

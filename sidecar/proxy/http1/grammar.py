@@ -1,0 +1,80 @@
+"""What may stand in a message: names, methods, targets, hosts, and which header lines belong to one hop.
+
+Lives here: tables and regular expressions, RFC 9110 and 9112. Must not know how messages are read.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
+"""Body lengths that are not a number of bytes."""
+
+METHODS: Final = frozenset(
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH "  # RFC 9110 section 9.3, RFC 5789
+    b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
+    b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT "
+    b"UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "
+    b"PURGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE".split()  # in use, not registered
+)
+"""Methods that are passed on: IANA's registry, and a few that occur."""
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""RFC 9110 section 9.2.2; TRACE is refused."""
+
+# RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
+HOP_BY_HOP: Final = frozenset(
+    {b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"}
+)
+# A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
+NEVER_NOMINATED: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"}
+)
+
+TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+TARGET: Final = re.compile(rb"/[!\"$-~]*")  # visible ASCII without '#'
+ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)((?:[/?][!\"$-~]*)?)")
+# RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
+
+_STRAY: Final = bytes({*range(32), 127} - {9, 10, 13})
+"""Control bytes that stand nowhere in a head; CR and LF stand only together, between lines."""
+
+
+class Malformed(Exception):  # noqa: N818  (what is said of bytes, not of us)
+    """Bytes that are no HTTP/1.1 message, or could be read in two ways; the text says where, without a word of theirs."""
+
+
+class TooLarge(Malformed):
+    """Header or trailer lines beyond the limits."""
+
+
+def sound(lines: bytes) -> bool:
+    """Whether whole lines hold no stray control byte, and CR and LF only together (RFC 9112 section 2.2)."""
+    ends = lines.count(b"\r\n")
+    return (
+        lines.count(b"\r") == ends
+        and lines.count(b"\n") == ends
+        and len(lines.translate(None, _STRAY)) == len(lines)
+    )
+
+
+def hopeless(lines: bytes) -> bool:
+    """Whether the beginning of a head is wrong whatever follows; a CR at its end may still get its LF."""
+    return not sound(lines[:-1] if lines.endswith(b"\r") else lines)
+
+
+def connection_tokens(value: bytes) -> set[bytes]:
+    """The names in one Connection line, lower case."""
+    return {token.strip(b" \t") for token in value.lower().split(b",")}
+
+
+@lru_cache(maxsize=256)
+def valid_host(value: bytes) -> bool:
+    """Whether it names a host, with or without a port (RFC 9110 section 7.2)."""
+    found = _HOST.fullmatch(value)
+    return found is not None and not (found[1] and int(found[1]) > 65535)

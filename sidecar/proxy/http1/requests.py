@@ -1,0 +1,346 @@
+"""The head of a request: read strictly, and what of it may pass to the upstream. RFC 9110 and 9112.
+
+Lives here: `Request`, and `RequestReader`, which makes one of bytes or says how it is refused. Must not know
+responses, sockets, what forwarding headers mean, or the policy.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.grammar import (
+    ABSOLUTE,
+    CHUNKED,
+    DIGITS,
+    HOP_BY_HOP,
+    METHODS,
+    NEVER_NOMINATED,
+    TARGET,
+    Malformed,
+    TooLarge,
+    connection_tokens,
+    valid_host,
+)
+from sidecar.proxy.http1.heads import Head, Names
+from sidecar.settings import Limits
+
+PASSED: Final = 0
+DROPPED: Final = 1
+HOST: Final = 2
+CONNECTION: Final = 3
+LENGTH: Final = 4
+CODING: Final = 5
+UPGRADE: Final = 6
+EXPECT: Final = 7
+CLAIM: Final = 8
+KEY: Final = 9
+_KINDS = {
+    **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
+    **dict.fromkeys((b"forwarded", b"x-real-ip", b"via"), CLAIM),
+    b"host": HOST,
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"upgrade": UPGRADE,
+    b"expect": EXPECT,
+    b"sec-websocket-key": KEY,
+}
+_VERSIONS = {b"HTTP/1.1": False, b"HTTP/1.0": True}
+"""Whether it is 1.0."""
+_FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
+
+
+class Request:
+    """A request as it may be passed on."""
+
+    __slots__ = (
+        "claims",
+        "expects",
+        "head",
+        "host",
+        "http10",
+        "keep_alive",
+        "length",
+        "lines",
+        "method",
+        "path",
+        "target",
+        "websocket",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        host: str,
+        head: Head,
+        lines: bytes,
+        claims: dict[bytes, list[bytes]],
+        length: int,
+        *,
+        expects: bool,
+        websocket: bytes,
+        keep_alive: bool,
+        http10: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        """In origin-form, or `*`; the bytes of path and query as sent."""
+        self.path = target.partition(b"?")[0].decode("ascii")
+        """Of the target, without query."""
+        self.host = host
+        """As the client named it, with port; "" when an HTTP/1.0 client named none."""
+        self.head = head
+        """All lines that the client sent."""
+        self.lines = lines
+        """Those for the upstream, Host and framing included; hop-by-hop lines are gone."""
+        self.claims = claims
+        """What the client says of others: Forwarded, X-Forwarded-*, Via and the request id, by lower-case name."""
+        self.length = length
+        """Body bytes, or CHUNKED."""
+        self.expects = expects
+        self.websocket = websocket
+        """The client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise."""
+        self.keep_alive = keep_alive
+        """Whether another request may follow; never behind an Upgrade, which would change what follows."""
+        self.http10 = http10
+
+
+class RequestReader:
+    """Judges the heads of requests to one upstream.
+
+    Args:
+        limits: of which header_bytes, headers, target_bytes and body count here.
+        request_id: the lower-case name of the header that carries the request id.
+        host_sent: the Host for the upstream; None = the client's.
+        authority: the upstream's own, for HTTP/1.0 clients that name no host.
+        ours: lower-case name of a header that clients may not send.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        request_id: bytes,
+        host_sent: bytes | None,
+        authority: bytes,
+        ours: bytes = b"x-csp-nonce",
+    ) -> None:
+        self._host_sent, self._authority = host_sent, authority
+        self._bytes, self._lines = limits.header_bytes, limits.headers
+        self._target, self._body = limits.target_bytes, limits.body
+        self._request_id, self._ours = request_id, ours
+        self._names = Names(_KINDS, self._kind_of_other)
+
+    def _kind_of_other(self, lower: bytes) -> int:
+        if lower == self._request_id or lower.startswith(b"x-forwarded-"):
+            return CLAIM
+        # WSGI and CGI read X_Y as X-Y
+        return DROPPED if b"_" in lower or lower == self._ours else PASSED
+
+    def read(self, data: bytes) -> Request:
+        """Judge a whole head, with the empty line at its end.
+
+        Raises:
+            Refused: with the status of the first fault; with method, path and lines as far as they could be read.
+        """
+        begin = data.find(b"\r\n")
+        written, _, rest = data[:begin].partition(b" ")
+        if written not in METHODS:
+            raise Refused(400, "method")
+        method = written.decode("ascii")
+        sent, space, version = rest.lstrip(b" ").partition(b" ")
+        try:
+            http10 = _read_version(sent, space, version)
+            target, named = read_target(method, sent, self._target)
+            head = self._lines_of(data, begin + 2)
+        except TooLarge:
+            raise _about(Refused(431, "header_too_large"), method, sent, None) from None
+        except Malformed:
+            raise _about(Refused(400, "malformed"), method, sent, None) from None
+        except Refused as refusal:
+            raise _about(refusal, method, sent, None) from None
+        try:
+            return self._judge(method, target, named, head, http10=http10)
+        except Refused as refusal:
+            raise _about(refusal, method, sent, head) from None
+
+    def _lines_of(self, data: bytes, begin: int) -> Head:
+        if len(data) - begin > self._bytes:
+            raise TooLarge("header lines")
+        return Head(data, begin, len(data) - 2, self._names, self._lines)
+
+    def _judge(
+        self, method: str, target: bytes, named: bytes | None, head: Head, *, http10: bool
+    ) -> Request:
+        host_sent = self._host_sent or named
+        data = head.data
+        claims: dict[bytes, list[bytes]] = {}
+        nominated: set[bytes] | None = None
+        host = length = coding = None
+        upgrade = key = b""
+        expects = False
+        kept: list[bytes] = []
+        begin = head.starts[0] if head.starts else 0
+        for index in head.special:
+            name = head.names[index]
+            kind, value = name.kind, head.value(index)
+            # Lines that pass stay together as they came; what is between them is left out, or written anew.
+            kept.append(data[begin : head.starts[index]])
+            begin = head.stops[index] + 2
+            if kind == HOST:
+                if host is not None:
+                    raise Refused(400, "host")
+                host = value
+                kept.append(b"%b: %b\r\n" % (head.written(index), host_sent or host))
+            elif kind == CONNECTION:
+                tokens = connection_tokens(value)
+                nominated = nominated | tokens if nominated else tokens
+            elif kind == LENGTH:
+                if length is not None or DIGITS.fullmatch(value) is None:
+                    raise _no_length(value, twice=length is not None)
+                length = int(value)
+                kept.append(b"%b: %b\r\n" % (head.written(index), value))
+            elif kind == CODING:
+                if coding is not None or value.lower() != b"chunked" or http10:
+                    raise Refused(400, "framing")
+                coding = value
+                kept.append(b"%b: %b\r\n" % (head.written(index), value))
+            elif kind == UPGRADE:
+                upgrade = value.lower() if not upgrade else b","
+            elif kind == EXPECT:
+                if value.lower() != b"100-continue":
+                    raise Refused(417, "expectation")
+                expects = not http10
+            elif kind == CLAIM:
+                claims.setdefault(name.lower, []).append(value)
+            elif kind == KEY:
+                key = value if not key else b","
+                kept.append(b"%b: %b\r\n" % (head.written(index), value))
+        kept.append(data[begin : len(data) - 2] if head.starts else b"")
+        body = 0
+        if coding is not None:
+            if length is not None:
+                raise Refused(400, "framing")
+            body = CHUNKED
+        elif length is not None:
+            if length > self._body:
+                raise Refused(413, "body_too_large")
+            body = length
+        _check_host(host, named, http10=http10)
+        if host is None:
+            kept.insert(0, b"Host: %b\r\n" % (host_sent or self._authority))
+        lines = b"".join(kept)
+        keep_alive, upgrades = not http10, False
+        if nominated is not None:
+            keep_alive = b"close" not in nominated and (not http10 or b"keep-alive" in nominated)
+            upgrades = bool(upgrade) and b"upgrade" in nominated
+            nominated -= NEVER_NOMINATED
+            if nominated:
+                lines = _without(lines, nominated)
+                for lower in nominated:
+                    claims.pop(lower, None)
+        if upgrades and not http10 and upgrade == b"websocket":
+            if method != "GET" or body or len(key) != 24:
+                raise Refused(400, "upgrade")
+        else:
+            key = b""
+        return Request(
+            method,
+            target,
+            (named or host or b"").decode("ascii"),
+            head,
+            lines,
+            claims,
+            body,
+            expects=expects and body != 0,
+            websocket=key,
+            keep_alive=keep_alive and not upgrades,
+            http10=http10,
+        )
+
+
+def _no_length(value: bytes, *, twice: bool) -> Refused:
+    """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that long."""
+    number = value.isdigit() and len(value) <= 20 and int(value) < 1 << 64
+    return Refused(413, "body_too_large") if number and not twice else Refused(400, "framing")
+
+
+def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Refused:
+    """The refusal with what the policy may be asked about it.
+
+    A head that was refused may hold anything: no query, no fragment, no user and password may pass for a path.
+    """
+    refusal.method, refusal.head = method, head
+    if sent.startswith(b"/"):
+        refusal.path = sent.partition(b"?")[0].partition(b"#")[0].decode("latin-1")
+    return refusal
+
+
+def _read_version(sent: bytes, space: bytes, version: bytes) -> bool:
+    """Whether the version is 1.0 (RFC 9112 section 2.3)."""
+    http10 = _VERSIONS.get(version)
+    if http10 is None:
+        simple = not space and sent.startswith(b"/")  # HTTP/0.9
+        if not space and not simple:
+            raise Refused(400, "target")
+        known = simple or version in (b"HTTP/0.9", b"HTTP/2.0")
+        raise Refused(505 if known else 400, "version")
+    return http10
+
+
+def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:
+    """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section 3.2).
+
+    Raises:
+        Refused: 501 for a method that asks for no target of ours; 414 when too long; 400 for a form that the
+            method does not allow, or bytes that are no target.
+    """
+    if method in ("CONNECT", "TRACE"):
+        raise Refused(501, "method")
+    if len(sent) > limit:
+        raise Refused(414, "target_too_long")
+    if TARGET.fullmatch(sent):
+        return sent, None
+    if sent == b"*" and method == "OPTIONS":
+        return b"*", None
+    absolute = ABSOLUTE.fullmatch(sent)
+    if absolute is None or not valid_host(absolute[1]):
+        raise Refused(400, "target")
+    rest = absolute[2]
+    if not rest and method == "OPTIONS":  # RFC 9112 section 3.2.4
+        rest = b"*"
+    elif not rest.startswith(b"/"):
+        rest = b"/" + rest
+    return rest, absolute[1]
+
+
+def _check_host(host: bytes | None, named: bytes | None, *, http10: bool) -> None:
+    if host is None:
+        if not http10:
+            raise Refused(400, "host")
+    elif not valid_host(host) and not (named is not None and host == b""):
+        raise Refused(400, "host")
+
+
+def _without(lines: bytes, nominated: set[bytes]) -> bytes:
+    """The lines but those that Connection nominates (RFC 9110 section 7.6.1)."""
+    return b"".join(
+        line
+        for line in lines.splitlines(keepends=True)
+        if line.partition(b":")[0].lower() not in nominated
+    )
+
+
+def forwards_left(request: Request) -> int | None:
+    """The value of Max-Forwards, which counts on OPTIONS alone; None when there is none (RFC 9110 section 7.6.2)."""
+    found = _FORWARDS.search(request.lines)
+    return int(found[2]) if found else None
+
+
+def one_forward_less(request: Request) -> None:
+    """Count Max-Forwards down."""
+    request.lines = _FORWARDS.sub(
+        lambda found: b"%b%d" % (found[1], int(found[2]) - 1), request.lines
+    )

@@ -1,0 +1,71 @@
+"""A client's bytes outside bodies, as heads one by one.
+
+Lives here: `RequestHeads`. A head that cannot become a request is refused before its end has come. Must not
+know bodies, sockets, or what is in a head.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.grammar import hopeless
+from sidecar.proxy.http1.requests import Request, RequestReader
+from sidecar.settings import Limits
+
+EMPTY_LINES: Final = 8
+"""Empty lines ahead of a request that are left out; one is usual behind a body (RFC 9112 section 2.2)."""
+
+
+class RequestHeads:
+    """Takes bytes as they come. `rest` holds what is left over behind a head."""
+
+    __slots__ = ("_buffer", "_empty", "_most", "_reader", "_target", "rest")
+
+    def __init__(self, reader: RequestReader, limits: Limits) -> None:
+        self._reader = reader
+        self._target = limits.target_bytes + 64
+        self._most = limits.header_bytes + self._target
+        self._buffer = self.rest = b""
+        self._empty = 0
+
+    @property
+    def started(self) -> bool:
+        """A head has begun to arrive."""
+        return self._buffer not in (b"", b"\r")
+
+    def take(self, data: bytes) -> Request | None:
+        """The request when its head is whole, None as long as it is not; `rest` must be taken before more.
+
+        Raises:
+            Refused: as soon as the bytes cannot become a request.
+        """
+        seen = 0
+        if self._buffer:
+            seen = max(0, len(self._buffer) - 3)
+            data, self._buffer = self._buffer + data, b""
+        while data.startswith(b"\r\n"):
+            data, seen = data[2:], 0
+            self._empty += 1
+            if self._empty > EMPTY_LINES:
+                raise Refused(400, "malformed")
+        end = data.find(b"\r\n\r\n", seen) + 4
+        if end < 4:
+            self._buffer = data
+            self._check_part(data, seen)
+            return None
+        self._empty = 0
+        if end == len(data):
+            return self._reader.read(data)
+        self.rest = data[end:]
+        return self._reader.read(data[:end])
+
+    def _check_part(self, data: bytes, seen: int) -> None:
+        if len(data) > self._target and data.find(b"\r\n", 0, self._target) < 0:
+            raise Refused(414, "target_too_long")
+        if len(data) > self._most:
+            raise Refused(431, "header_too_large")
+        if seen and data[seen - 1] == 13:  # its LF may come first now
+            seen -= 1
+        if hopeless(data[seen:]):
+            raise Refused(400, "malformed")

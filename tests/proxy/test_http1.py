@@ -1,0 +1,169 @@
+"""The codec without sockets: the same whatever the cuts, and never more lenient than h11.
+
+Lives here: Hypothesis over heads, bodies and cuts. Must not know connections; the tables are in tests/wire.
+"""
+
+from __future__ import annotations
+
+import re
+
+import h11
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sidecar.proxy.faults import Refused
+from sidecar.proxy.http1.bodies import EXTENSIONS, Chunked, Sized
+from sidecar.proxy.http1.grammar import CHUNKED, Malformed
+from sidecar.proxy.http1.requests import Request, RequestReader
+from sidecar.proxy.http1.stream import RequestHeads
+from sidecar.settings import Limits
+from tests.wire.fuzz import mutated, request
+from tests.wire.requests_refused import REFUSED
+
+LIMITS = Limits()
+READER = RequestReader(LIMITS, b"x-request-id", None, b"upstream")
+
+Read = tuple[str, bytes, bytes, bytes]
+"""Method, target, lines for the upstream, body."""
+
+
+def read_all(pieces: list[bytes]) -> list[Read | str]:
+    """The requests in a stream that comes in these pieces; a refusal ends it."""
+    heads, found = RequestHeads(READER, LIMITS), []
+    asked: Request | None = None
+    decoder: Chunked | Sized = Sized(0)
+    body = b""
+    for piece in pieces:
+        data = piece
+        while data or (asked is not None and decoder.done):
+            try:
+                if asked is None:
+                    asked = heads.take(data)
+                    data, heads.rest = heads.rest, b""
+                    if asked is None:
+                        break
+                    body = b""
+                    decoder = (
+                        Chunked(65536, 100) if asked.length == CHUNKED else Sized(asked.length)
+                    )
+                elif not decoder.done:
+                    body += decoder.feed(data)
+                    data = b""
+                if decoder.done:
+                    found.append((asked.method, asked.target, asked.lines, body))
+                    data, asked = decoder.rest or data, None
+            except Refused as refusal:
+                return [*found, f"{refusal.status} {refusal.reason}"]
+            except Malformed:
+                return [*found, "400 framing"]
+    return found
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> bytes:
+    rng = draw(st.randoms(use_true_random=False))
+    data = b"".join(request(rng, number) for number in range(rng.choice([1, 2, 3])))
+    return mutated(rng, data) if rng.random() < 0.5 else data
+
+
+def is_prefix(short: list[Read | str], long: list[Read | str]) -> bool:
+    return long[: len(short)] == short
+
+
+@settings(max_examples=150)
+@given(streams(), st.lists(st.integers(0, 400), max_size=6))
+@example(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n", [26])
+def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
+    """However a stream is cut, the same requests are read; what is refused early would have been refused whole."""
+    whole = read_all([data])
+    edges = sorted({min(cut, len(data)) for cut in cuts})
+    pieces = [data[a:b] for a, b in zip([0, *edges], [*edges, len(data)], strict=True)]
+    for parts in (pieces, [data[at : at + 1] for at in range(len(data))]):
+        found = read_all([part for part in parts if part])
+        assert [one for one in found if not isinstance(one, str)] == [
+            one for one in whole if not isinstance(one, str)
+        ]
+        assert isinstance((found or [""])[-1], str) == isinstance((whole or [""])[-1], str) or (
+            not whole or not isinstance(whole[-1], str)
+        )
+
+
+def h11_reads(data: bytes) -> list[tuple[str, bytes, bytes]]:
+    """Method, target and body of each request that h11 finds."""
+    found: list[tuple[str, bytes, bytes]] = []
+    while data:
+        parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+        # RFC 9112 section 2.2 (empty lines ahead) and section 3 (several spaces behind the method).
+        parser.receive_data(re.sub(rb"\A(?:\r\n)*(\S+) +", rb"\1 ", data))
+        start, body = ("", b""), b""
+        while True:
+            try:
+                event = parser.next_event()
+            except h11.RemoteProtocolError:
+                return found
+            if isinstance(event, h11.Request):
+                start = event.method.decode(), event.target
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                break
+            else:
+                return found
+        found.append((*start, body))
+        data = parser.trailing_data[0]
+    return found
+
+
+@settings(max_examples=250)
+@given(streams())
+def test_what_is_read_is_what_h11_reads(data: bytes) -> None:
+    """Whatever passes here, h11 reads too, with the same method and body, start lines and targets mutated as well."""
+    found = [one for one in read_all([data]) if not isinstance(one, str)]
+    theirs = h11_reads(data)
+    assert [(method, body) for method, _, _, body in found] == [
+        (method, body) for method, _, body in theirs[: len(found)]
+    ]
+    for (_, target, _, _), (_, sent, _) in zip(found, theirs, strict=False):
+        assert sent == target or sent.lower().startswith((b"http://", b"https://"))
+
+
+@pytest.mark.parametrize("data", [raw for raw, _ in REFUSED.values()], ids=REFUSED)
+def test_refused_whatever_the_cuts(data: bytes) -> None:
+    """No cut lets a refused request pass, or one that stands in it."""
+    if len(data) > 3000:
+        data = data[:3000]
+    for size in (1, 2, 3, 7, len(data)):
+        found = read_all([data[at : at + size] for at in range(0, len(data), size)])
+        assert [one for one in found if not isinstance(one, str)] == []
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.integers(1, 9), st.binary())
+def test_chunks(pieces: list[bytes], size: int, behind: bytes) -> None:
+    """A chunked body is what its chunks hold, however it is cut, and what follows it is left over."""
+    data = b"".join(b"%x;e\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    data += b"0\r\nX-T: 1\r\n\r\n"
+    decoder = Chunked(1000, 10)
+    body = b"".join(decoder.feed(data[at : at + size]) for at in range(0, len(data) - 1, size))
+    if not decoder.done:
+        at = (len(data) - 2) // size * size + size
+        body += decoder.feed(data[at:] + behind)
+        assert decoder.rest == behind
+    assert decoder.done
+    assert body == b"".join(pieces)
+
+
+@pytest.mark.parametrize("many", [EXTENSIONS, EXTENSIONS + 1])
+def test_extensions_are_bounded(many: int) -> None:
+    """The extensions of one body may be so long together, and no byte longer, in one line or in many."""
+    fits = many == EXTENSIONS
+    for lines in (1, 64):
+        each = [b";" + b"a" * (many // lines - 1)] * lines
+        each[-1] += b"a" * (many - many // lines * lines)
+        data = b"".join(b"1%b\r\nx\r\n" % extension for extension in each) + b"0\r\n\r\n"
+        decoder = Chunked(1000, 10)
+        if fits:
+            assert decoder.feed(data) == b"x" * lines
+        else:
+            with pytest.raises(Malformed):
+                decoder.feed(data)
