@@ -10,11 +10,12 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from sidecar.history import History, Override, Refused, Revision
 from sidecar.policy.model import Mode, PolicyError, Problem, lowest
 from sidecar.policy.plan import Plan, compile_policy
 from sidecar.policy.resolve import Resolved
@@ -25,30 +26,6 @@ from sidecar.telemetry import RouteTally, Telemetry
 Result = Literal["activated", "unchanged", "rejected", "pinned"]
 POLL = 0.4
 SETTLE = 0.1
-_KEPT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A policy that was in force: `id` is the short hash of its meaning, `parent` the one before it."""
-
-    id: str
-    resolved: Resolved
-    text: str
-    source: str
-    activated: float
-    who: str
-    parent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A runtime ceiling; `until` in epoch seconds, None = until it is lifted."""
-
-    mode: Mode
-    reason: str
-    who: str
-    until: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +39,6 @@ class Active:
 
 Publish: TypeAlias = Callable[[Revision, "Mode | None"], Awaitable[None]]
 """Hands a revision and its ceiling to where else it must be in force; returns when it is."""
-
-
-class Refused(Exception):  # noqa: N818 - a response to the operator, not a fault
-    """An order that cannot be carried out; the text says why and what to do."""
 
 
 class Revisions:
@@ -104,8 +77,7 @@ class Revisions:
         self._left: object = None
         self._refused = ""
         self._clock = clock
-        self._known: dict[str, Revision] = {}
-        self._parents: dict[str, str | None] = {}
+        self._history = History(file, store, clock)
         self._seen: str | None = None
         self._in_file: str | None = None
         self._lock = asyncio.Lock()
@@ -124,10 +96,10 @@ class Revisions:
                 f"the state folder {self._store.folder} cannot be used: {error.strerror or error}"
             )
             raise PolicyError((Problem(said, "choose another with --state DIR"),)) from error
-        self._parents = state.get("parents") or {}
+        self._history.parents = state.get("parents") or {}
         self.pinned = state.get("pinned")
-        self._restore_override(state.get("override"))
-        last = await asyncio.to_thread(self._kept, state.get("active"))
+        self.override = Override.restored(state.get("override"), self._clock())
+        last = await asyncio.to_thread(self._history.kept, state.get("active"))
         self._seen, data = "", b""
         try:
             data = await asyncio.to_thread(self.file.read_bytes)
@@ -178,35 +150,20 @@ class Revisions:
             target = to or left.parent
             if target is None:
                 raise Refused("there is no earlier revision to go back to")
-            found = await asyncio.to_thread(self._find, target)
+            found = await asyncio.to_thread(self._history.find, target)
             if found.id == left.id:
                 raise Refused(f"revision {found.id} is in force already")
             await self._install(replace(found, activated=self._clock(), who=who))
             held_back = self._in_file or self.pinned
             self.pinned = held_back if held_back != found.id else None
             self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
+            facts = {"revision": found.id, "left": left.id, "who": who, "reason": reason}
             self._telemetry.tell(
-                "policy.rolled_back",
-                level="warning",
-                revision=found.id,
-                left=left.id,
-                who=who,
-                reason=reason,
-                cause=cause,
-                mode=self.mode,
+                "policy.rolled_back", level="warning", cause=cause, mode=self.mode, **facts
             )
             if self.pinned:
                 self._telemetry.tell("policy.pinned", revision=found.id, held_back=self.pinned)
-            await self._keep(
-                {
-                    "event": "policy.rolled_back",
-                    "seen": self._left,
-                    "revision": found.id,
-                    "left": left.id,
-                    "who": who,
-                    "reason": reason,
-                }
-            )
+            await self._keep({"event": "policy.rolled_back", "seen": self._left, **facts})
             return found
 
     async def set_mode(
@@ -283,8 +240,7 @@ class Revisions:
 
     def text(self, revision: str) -> str | None:
         """A revision's text as it was activated."""
-        held = self._known.get(revision)
-        return held.text if held else self._store.text(revision)
+        return self._history.text(revision)
 
     @property
     def mode(self) -> Mode:
@@ -335,11 +291,7 @@ class Revisions:
         )
 
     async def _install(self, revision: Revision) -> None:
-        self._known.pop(revision.id, None)
-        self._known[revision.id] = revision
-        self._parents[revision.id] = revision.parent
-        while len(self._known) > _KEPT:
-            del self._known[next(iter(self._known))]
+        self._history.add(revision)
         self.current = revision
         await self._swap()
 
@@ -417,74 +369,16 @@ class Revisions:
             "time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
             **entry,
         }
-        override = self.override
         saved = {
             "active": current.id,
             "pinned": self.pinned,
-            "parents": self._parents,
-            "override": {
-                "mode": override.mode,
-                "reason": override.reason,
-                "who": override.who,
-                "until": override.until,
-            }
-            if override
-            else None,
+            "parents": self._history.parents,
+            "override": asdict(self.override) if self.override else None,
         }
         try:
-            await asyncio.to_thread(self._write, current, stamped, saved if state else None)
+            await asyncio.to_thread(self._history.keep, current, stamped, saved if state else None)
         except OSError as error:
             self._telemetry.tell("state.failed", level="error", detail=str(error))
-
-    def _write(
-        self, current: Revision, entry: dict[str, Any], state: dict[str, Any] | None
-    ) -> None:
-        if state is not None:
-            self._store.save_text(current.id, current.text)
-            self._store.save_state(state)
-        self._store.append(entry)
-
-    def _find(self, revision: str) -> Revision:
-        known = {*self._known, *self._store.revisions()}
-        fitting = (
-            [revision]
-            if revision in known
-            else sorted(name for name in known if name.startswith(revision))
-        )
-        if len(fitting) > 1:
-            raise Refused(
-                f"{revision!r} is the beginning of {len(fitting)} revisions: {', '.join(fitting[:5])}; write more of it"
-            )
-        found = (self._known.get(fitting[0]) or self._kept(fitting[0])) if fitting else None
-        if found is None:
-            raise Refused(f"no revision {revision!r}; `sidecar history` lists them")
-        return found
-
-    def _kept(self, revision: str | None) -> Revision | None:
-        text = self._store.text(revision) if revision else None
-        if revision is None or text is None:
-            return None
-        try:
-            resolved = load_policy(text.encode(), f"revision {revision}")
-        except PolicyError:
-            return None
-        return Revision(
-            revision,
-            resolved,
-            text,
-            str(self.file),
-            self._clock(),
-            "state",
-            self._parents.get(revision),
-        )
-
-    def _restore_override(self, saved: object) -> None:
-        if isinstance(saved, dict) and saved.get("mode") in ("off", "report-only", "trial"):
-            until = saved.get("until")
-            if until is None or until > self._clock():
-                self.override = Override(
-                    saved["mode"], saved.get("reason", ""), saved.get("who", ""), until
-                )
 
     def _fingerprint(self) -> str:
         try:

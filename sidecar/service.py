@@ -23,10 +23,11 @@ from sidecar.admin.health import health_app
 from sidecar.admin.listener import Runner
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
+from sidecar.history import Refused, Revision
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.reports import Report
 from sidecar.proxy import DataPlane
-from sidecar.revisions import Active, Refused, Revision, Revisions
+from sidecar.revisions import Active, Revisions
 from sidecar.rollout.baseline import Cell
 from sidecar.rollout.capture import Tally
 from sidecar.rollout.causes import Causes

@@ -26,7 +26,7 @@ from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import capture_logging
-from sidecar.telemetry.metrics import PER_WORKER
+from sidecar.telemetry.metric_table import PER_WORKER
 
 
 class _Lines:

@@ -14,14 +14,15 @@ import sys
 from typing import Any
 
 from sidecar.channel import Channel
+from sidecar.history import Revision
 from sidecar.policy.model import Mode
 from sidecar.policy.reports import Report
-from sidecar.revisions import Revision
 from sidecar.rollout.baseline import Cell, total
 from sidecar.rollout.baseline_file import from_data
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
-from sidecar.telemetry.metrics import PER_WORKER, Snapshot
+from sidecar.telemetry.metric_table import PER_WORKER
+from sidecar.telemetry.metrics import Snapshot
 
 _RESPONSE = 5.0
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)

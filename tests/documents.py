@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from sidecar.cli import commands
 from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, When, schema
 from sidecar.settings import Settings
-from sidecar.telemetry.metrics import METRICS
+from sidecar.telemetry.metric_table import METRICS
 from tests.cli import VERBS
 
 ROOT = Path(__file__).parent.parent

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from sidecar import revisions as room
+from sidecar import history
+from sidecar.history import Refused, Revision
 from sidecar.policy.model import Mode, PolicyError
-from sidecar.revisions import Active, Refused, Revision
+from sidecar.revisions import Active
 from sidecar.store import Store
 from tests.world import BAD, World, edited, sent, text
 
@@ -336,11 +337,11 @@ async def test_many_revisions_leave_memory_bounded(world: World):
     """Old ones are on disk alone, and can be gone back to."""
     made = await world.started()
     first = made.current.id
-    for value in range(room._KEPT + 5):
+    for value in range(history._IN_MEMORY + 5):
         await edited(world, made, text(f"V{value}"))
 
-    assert len(made._known) == room._KEPT
-    assert first not in made._known
+    assert len(made._history._recent) == history._IN_MEMORY
+    assert first not in made._history._recent
     assert made.text(first) == text()
     assert (await made.rollback(first)).id == first
     assert sent(made) == "DENY"

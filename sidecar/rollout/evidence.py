@@ -18,7 +18,7 @@ from sidecar.policy.trial import by_api
 from sidecar.policy.witness import witnesses
 from sidecar.rollout.testimony import Evidence, Trial
 from sidecar.telemetry import Metrics
-from sidecar.telemetry.metrics import ENGINES, SEEN
+from sidecar.telemetry.metric_table import ENGINES, SEEN
 
 SETTLE = 5.0
 """Seconds in which `report-uri` has delivered what it will."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sidecar.policy.model import Guard
 from sidecar.policy.plan import Plan
 from sidecar.telemetry import Metrics
-from sidecar.telemetry.metrics import STATUS_CLASSES
+from sidecar.telemetry.metric_table import STATUS_CLASSES
 
 _BEFORE = 600
 """Seconds of the time before that are kept to compare with."""

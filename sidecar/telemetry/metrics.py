@@ -1,15 +1,13 @@
 """Counters bound at activation, read at scrape: the hot path adds to plain numbers.
 
-Lives here: every metric's name, help and labels, in one table, and the cells behind them. Labels come
-from the policy or from closed lists, never from the wire. Must not know events or the proxy.
+Lives here: the cells behind the table of metrics. Must not know events or the proxy.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,157 +20,35 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from sidecar.policy.engines import Engine
-from sidecar.policy.fetch import OUTCOMES
 from sidecar.policy.judge import REMEMBERED, Verdict
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import CAUSE_KINDS, DISPOSITIONS
 from sidecar.policy.shares import Shared
+from sidecar.telemetry.metric_table import (
+    BUCKETS,
+    CAUSES,
+    ENGINES,
+    FASTEST,
+    METRICS,
+    ORIGINS,
+    REJECT_REASONS,
+    RELOADS,
+    SEEN,
+    SIGNALS,
+    UPSTREAM_REASONS,
+    Labels,
+    Metric,
+)
 
-Labels: TypeAlias = tuple[str, ...]
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, list[float]]]]
 """Every cell as plain data, to be sent from a worker and summed: metric -> [(labels, numbers)]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One row of the table."""
-
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: Labels = ()
-
-
-STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-ORIGINS = ("upstream", "sidecar")
-ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
-SEEN = (*OUTCOMES, "waiting")
-"""What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours."""
-RELOADS = ("activated", "unchanged", "rejected", "pinned")
-CAUSES = ("operator", "guard")
-SIGNALS = ("server_errors", "client_errors", "upstream_errors")
-UPSTREAM_REASONS = (
-    "refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full", "response_timeout", "idle_timeout",
-    "total_timeout", "closed", "truncated", "invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes",
-)  # fmt: skip
-REJECT_REASONS = (
-    "malformed", "framing", "host", "target", "target_too_long", "header_too_large",
-    "version", "method", "upgrade", "expectation", "body_too_large", "header_timeout", "body_timeout", "overload",
-    "connections", "tunnels", "loop", "report",
-)  # fmt: skip
-
-METRICS: dict[str, Metric] = {
-    "sidecar_responses_total": Metric(
-        "counter",
-        "Responses that left, by route, status class and who made them.",
-        ("route", "status_class", "origin"),
-    ),
-    "sidecar_rule_evaluations_total": Metric(
-        "counter", "Responses that a rule judged.", ("route", "rule", "mode")
-    ),
-    "sidecar_rule_affected_total": Metric(
-        "counter", "Responses of which a rule complained.", ("route", "rule", "mode")
-    ),
-    "sidecar_would_break_total": Metric(
-        "counter",
-        "Requests by what they say a rule would have done to them.",
-        ("route", "rule", "outcome"),
-    ),
-    "sidecar_trial_page_loads_total": Metric(
-        "counter",
-        "Page loads that carried a rule's report-only twin, in browsers that report it.",
-        ("route", "rule"),
-    ),
-    "sidecar_trial_reports_total": Metric(
-        "counter",
-        "Reports of browsers on a rule in trial, by kind of cause.",
-        ("route", "rule", "cause_kind"),
-    ),
-    "sidecar_canaries_sent_total": Metric(
-        "counter", "Page loads that must report, to prove that reports come through.", ("engine",)
-    ),
-    "sidecar_canaries_returned_total": Metric(
-        "counter", "Page loads that must report and did.", ("engine",)
-    ),
-    "sidecar_violations_total": Metric(
-        "counter", "What rules complained of.", ("route", "rule", "kind", "mode")
-    ),
-    "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
-    "sidecar_request_duration_seconds": Metric(
-        "histogram", "From a request's head to the end of its response."
-    ),
-    "sidecar_upstream_duration_seconds": Metric(
-        "histogram", "From the request sent to the head of the upstream's response."
-    ),
-    "sidecar_requests_in_flight": Metric("gauge", "Requests being served."),
-    "sidecar_tunnels_open": Metric("gauge", "Upgraded connections."),
-    "sidecar_connections_open": Metric("gauge", "Client connections."),
-    "sidecar_upstream_errors_total": Metric(
-        "counter", "Exchanges with the upstream that failed.", ("reason",)
-    ),
-    "sidecar_upstream_retries_total": Metric(
-        "counter", "Requests sent again because a kept connection had died."
-    ),
-    "sidecar_rejected_requests_total": Metric(
-        "counter", "Requests answered without asking the upstream.", ("reason",)
-    ),
-    "sidecar_would_reject_requests_total": Metric(
-        "counter", "Requests that a policy in enforce would have refused.", ("reason",)
-    ),
-    "sidecar_client_aborts_total": Metric(
-        "counter", "Clients that went away before the end of their response."
-    ),
-    "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
-    "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
-    "sidecar_config_last_reload_successful": Metric("gauge", "0 after a reload that was refused."),
-    "sidecar_config_last_reload_success_timestamp_seconds": Metric(
-        "gauge", "When a policy was last put in force or found unchanged."
-    ),
-    "sidecar_config_reloads_total": Metric("counter", "Reloads by what came of them.", ("result",)),
-    "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
-    "sidecar_guard_watching": Metric("gauge", "1 while an activation is being watched."),
-    "sidecar_guard_fired_total": Metric(
-        "counter", "Activations that the guard took back.", ("signal",)
-    ),
-    "sidecar_drift_total": Metric(
-        "counter",
-        "Differences from the baseline, each counted once a minute while it is seen.",
-        ("route", "kind"),
-    ),
-    "sidecar_events_suppressed_total": Metric(
-        "counter", "Events not written, by the cap or because stdout was blocked."
-    ),
-    "sidecar_browser_reports_total": Metric(
-        "counter", "Browser reports taken.", ("type", "directive", "disposition")
-    ),
-    "sidecar_build_info": Metric(
-        "gauge", "Versions of what runs.", ("version", "python", "aiohttp")
-    ),
-}
-
-_OF_THE_PARENT = (
-    "sidecar_policy_info",
-    "sidecar_guard_",
-    "sidecar_drift_",
-    "sidecar_mode",
-    "sidecar_build_info",
-    "sidecar_config_",
-    "sidecar_rollbacks_total",
-)
-PER_WORKER = {
-    name: row.kind for name, row in METRICS.items() if not name.startswith(_OF_THE_PARENT)
-}
-"""What each worker counts for itself and the parent sums."""
-
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-FASTEST: Final = 0.001
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-class Cell:
+class Counter:
     """One number."""
 
     __slots__ = ("n",)
@@ -201,7 +77,7 @@ class Bundle:
 
     __slots__ = ("cells", "n")
 
-    def __init__(self, cells: tuple[Cell, ...]) -> None:
+    def __init__(self, cells: tuple[Counter, ...]) -> None:
         self.cells = cells
         self.n = 0.0
 
@@ -241,13 +117,13 @@ class RouteTally:
         self.evaluations = tuple(
             metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode)
             if line.mode != "off"
-            else Cell()
+            else Counter()
             for line in route.rules
         )
         self.affected = tuple(
             metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode)
             if line.mode != "off"
-            else Cell()
+            else Counter()
             for line in route.rules
         )
         self.breaks = {
@@ -317,7 +193,7 @@ class RouteTally:
         self._bundles.clear()
         self._live = False
 
-    def _counted(self, verdict: Verdict) -> Iterator[Cell]:
+    def _counted(self, verdict: Verdict) -> Iterator[Counter]:
         for index, cell in enumerate(self.evaluations):
             if index not in verdict.skipped:
                 yield cell
@@ -335,7 +211,7 @@ class Metrics(Collector):
     """All cells of this process; a collector of its own registry."""
 
     def __init__(self, *, process: bool = True) -> None:
-        self._cells: dict[str, dict[Labels, Cell]] = {
+        self._cells: dict[str, dict[Labels, Counter]] = {
             name: {} for name, row in METRICS.items() if row.kind != "histogram"
         }
         self._histograms = {
@@ -372,12 +248,12 @@ class Metrics(Collector):
         for disposition in DISPOSITIONS:
             self.cell("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 
-    def cell(self, metric: str, *labels: str) -> Cell:
+    def cell(self, metric: str, *labels: str) -> Counter:
         """The cell with these labels, made at first sight."""
         cells = self._cells[metric]
         found = cells.get(labels)
         if found is None:
-            found = cells[labels] = Cell()
+            found = cells[labels] = Counter()
         return found
 
     def histogram(self, metric: str) -> Histogram:

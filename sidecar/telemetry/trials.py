@@ -21,7 +21,8 @@ from sidecar.policy.engines import Engine, engine_of, reports
 from sidecar.policy.judge import Verdict
 from sidecar.policy.plan import RoutePlan
 from sidecar.policy.trial import REPORTS_PATH
-from sidecar.telemetry.metrics import ENGINES, Metrics, RouteTally
+from sidecar.telemetry.metric_table import ENGINES
+from sidecar.telemetry.metrics import Metrics, RouteTally
 
 FIRST = 20
 """Page loads of each engine that all carry a canary after an activation: small sites have their proof early."""

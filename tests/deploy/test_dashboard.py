@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from sidecar.telemetry.metrics import METRICS
+from sidecar.telemetry.metric_table import METRICS
 from tests.deploy.queries import annotation_queries, dashboard, panel_queries, panels, rule_queries
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}

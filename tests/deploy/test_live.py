@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from sidecar.telemetry.metrics import METRICS
+from sidecar.telemetry.metric_table import METRICS
 from tests.deploy.files import DEPLOY, program
 from tests.deploy.fleet import Fleet, Prometheus
 from tests.deploy.queries import annotation_queries, panel_queries, rule_queries, rules

@@ -15,7 +15,7 @@ from sidecar.policy.model import MODES, Action
 from sidecar.policy.trial import REPORTS_PATH as REPORTS
 from sidecar.settings import ENV_PREFIX, Settings
 from sidecar.telemetry import metrics
-from sidecar.telemetry.metrics import METRICS
+from sidecar.telemetry.metric_table import METRICS
 from tests.cli import VERBS
 from tests.deploy.files import ROOT, shipped
 from tests.deploy.queries import Named, annotation_queries, panel_queries, rule_queries, rules

@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from sidecar.revisions import Refused, Revisions
+from sidecar.history import Refused
+from sidecar.revisions import Revisions
 from sidecar.rollout.promotion import promote
 from sidecar.source import load_policy
 from sidecar.store import Store

@@ -15,8 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.policy.model import KINDS, MODES
 from sidecar.policy.plan import Plan
-from sidecar.telemetry import metrics
-from sidecar.telemetry.metrics import BUCKETS, FASTEST, METRICS, PER_WORKER, Histogram, Metrics
+from sidecar.policy.reports import CAUSE_KINDS
+from sidecar.telemetry import metric_table
+from sidecar.telemetry.metric_table import BUCKETS, FASTEST, METRICS, PER_WORKER
+from sidecar.telemetry.metrics import Histogram, Metrics
 from tests.policy.making import plan
 
 RULES: dict[str, Any] = {
@@ -100,14 +102,14 @@ def test_series_of_rules_are_those_of_the_policy():
         if dict(labels)["rule"] == "jar"
     } == {"enforce", "report-only"}
     responses = {tuple(dict(labels).values()) for labels in found["sidecar_responses_total"]}
-    assert len(responses) == 2 * len(metrics.STATUS_CLASSES) * len(metrics.ORIGINS)
+    assert len(responses) == 2 * len(metric_table.STATUS_CLASSES) * len(metric_table.ORIGINS)
 
 
 def test_labels_are_closed():
     """Kinds, modes, outcomes and reasons come from lists; no name of a label is left open to the wire."""
     closed = {
-        "mode": MODES, "kind": KINDS, "origin": metrics.ORIGINS, "status_class": metrics.STATUS_CLASSES, "result": metrics.RELOADS,
-        "cause": metrics.CAUSES, "signal": metrics.SIGNALS, "outcome": metrics.SEEN, "engine": metrics.ENGINES, "cause_kind": metrics.CAUSE_KINDS, "reason": metrics.UPSTREAM_REASONS + metrics.REJECT_REASONS,
+        "mode": MODES, "kind": KINDS, "origin": metric_table.ORIGINS, "status_class": metric_table.STATUS_CLASSES, "result": metric_table.RELOADS,
+        "cause": metric_table.CAUSES, "signal": metric_table.SIGNALS, "outcome": metric_table.SEEN, "engine": metric_table.ENGINES, "cause_kind": CAUSE_KINDS, "reason": metric_table.UPSTREAM_REASONS + metric_table.REJECT_REASONS,
     }  # fmt: skip
     of_the_policy = {"route", "rule", "action", "name", "revision"}
     of_the_build = {"version", "python", "aiohttp"}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sidecar.policy.conditions import Facts
-from sidecar.telemetry.metrics import ENGINES, Metrics
+from sidecar.telemetry.metric_table import ENGINES
+from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.trials import FIRST, LASTS, Trials, page_load
 from tests.policy.making import facts, plan
 
