@@ -18,7 +18,8 @@ from sidecar.audit.observatory_csp import policy_of
 from sidecar.audit.observatory_page import is_deletion
 from sidecar.audit.oshp import is_due, recommended, removed
 from sidecar.audit.visit import Response, Visit, shown
-from sidecar.policy import cookies, csp, headers
+from sidecar.policy import cookies, csp, destinations, headers
+from sidecar.policy.csp_lint import comma_faults
 from sidecar.policy.csp_table import Kind
 from sidecar.policy.faults import Fault
 from sidecar.policy.headers import Header
@@ -116,6 +117,7 @@ def _completed(row: Row, response: Response) -> Row:
     if (
         policy is None
         or not policy.directives
+        or row.verdict == "invalid"
         or any(fault.kind is not Kind.BASE_OPEN for fault in faults)
     ):
         return row
@@ -132,7 +134,7 @@ def _completed(row: Row, response: Response) -> Row:
         row,
         verdict="weak",
         why=why,
-        more=tuple(shown(fault.text) for fault in faults),
+        more=() if row.verdict == "good" else (row.why, *row.more),
         advice="Name what it leaves out.",
         fix=fixes.for_policy(lacking),
     )
@@ -181,11 +183,47 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
         for value in together
         for fault in headers.judge(row.name, value, response.place.scheme or "https")
     )
+    if row.grammar == "csp":
+        faults |= dict.fromkeys(fault for value in values for fault in comma_faults(value))
     differ = len(set(values)) > 1 or row.repeats == "invalid"
     copies = _COPIES.get(row.repeats, "") if len(values) > 1 and differ else ""
     if row.scope == "https" and response.place.scheme == "http":
         copies = "Browsers ignore it in a response over plain HTTP."
-    return _row(row, tuple(map(shown, values)), tuple(faults), copies)
+    found = _row(row, tuple(map(shown, values)), tuple(faults), copies)
+    idle = (*_unheard(row, together, response), *_upgrades(row, together, response))
+    if idle and found.verdict == "good":
+        return replace(
+            found, verdict="weak", why=idle[0][0], more=tuple(text for text, _ in idle[1:]), advice=idle[0][1],
+        )  # fmt: skip
+    return replace(found, more=(*found.more, *(text for text, _ in idle))) if idle else found
+
+
+def _unheard(row: Header, values: tuple[str, ...], response: Response) -> Iterator[tuple[str, str]]:
+    """Endpoints that the value reports to and that the response does not declare: what is wrong, and what to do."""
+    declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
+    declared = destinations.declared(declaring, ", ".join(response.values(declaring)))
+    older = destinations.declared("Report-To", ", ".join(response.values("Report-To")))
+    for name in dict.fromkeys(
+        name for value in values for name in destinations.named(row, value) or () if name
+    ):
+        if name not in declared | older:
+            yield (
+                f"It reports to {shown(name)}, which {declaring} does not name, so these reports go nowhere.",
+                f"Send {declaring} with {shown(name)} in it.",
+            )
+
+
+def _upgrades(
+    row: Header, values: tuple[str, ...], response: Response
+) -> Iterator[tuple[str, str]]:
+    asked = row.key == "content-security-policy" and response.place.scheme == "http"
+    if asked and any(
+        policy.get("upgrade-insecure-requests") for value in values for policy in csp.parse(value)
+    ):
+        yield (
+            "Over plain HTTP upgrade-insecure-requests makes browsers load everything over HTTPS, in Safari on localhost too.",
+            "Send upgrade-insecure-requests over HTTPS only.",
+        )
 
 
 def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copies: str) -> Row:

@@ -35,7 +35,15 @@ GRAMMARS: Mapping[Grammar, str] = {
     "exact": "one word, in lower case",
     "origin": "one origin as https://example.com, or *",
     "number": "a whole number",
-    "json": "JSON objects separated by ,",
+    "nel": "one JSON object",
+    "report-to": "JSON objects separated by ,",
+    "origins": "origins as https://example.com, separated by ,",
+    "media-type": "type/subtype, and parameters after ;",
+    "disposition": 'attachment or inline, and filename="..." after ;',
+    "date": "a date as Tue, 01 Dec 2026 12:00:00 GMT",
+    "challenge": 'a scheme and realm="...", separated by ,',
+    "path": "a path",
+    "allowlist": 'list (RFC 9651): ("address" response-origin)',
     "text": "text",
 }
 SCOPES: Mapping[Scope, str] = {

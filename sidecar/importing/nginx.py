@@ -10,7 +10,7 @@ from itertools import chain
 
 from sidecar.importing.draft import Effect, Notes, Place
 from sidecar.importing.hosts import Site, by_host, sayable, without_twins
-from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named
+from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.nginx_locations import Location, find, flat, locations_of
 from sidecar.importing.paths import ALL, Pattern, regions
 from sidecar.importing.syntax import Block, Directive
@@ -74,6 +74,7 @@ def _touches(block: Block) -> bool:
 
 
 def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> Iterator[Place]:
+    tell_dropped(outer, site.item, notes)
     level = outer.below(site.item.block or ())
     at_server = effects(level, notes)
     tree = locations_of(site.item.block or (), level, notes)

@@ -58,6 +58,22 @@ class Level:
         )
 
 
+def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
+    """Say which inherited lines a block drops by adding one of its own: most authors did not mean it."""
+    block = item.block or ()
+    own = {one.args[0].lower() for one in block if one.name == "add_header" and len(one.args) >= 2}
+    kept = {id(one) for one in level.below(block).adds}
+    lost = [one for one in level.adds if id(one) not in kept and one.args[0].lower() not in own]
+    if not own or not lost:
+        return
+    names = ", ".join(dict.fromkeys(one.args[0] for one in lost))
+    notes.differs(
+        item.source_line,
+        f"{' '.join((item.name, *item.args))} has an add_header of its own, so nginx drops the inherited {names} (line {lost[0].source_line.line}) here, and so does the policy",
+        "if that was not meant, take their `mode: off` out of its route, or give it rules for them",
+    )
+
+
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
     """What a level does to a response, in nginx's order: hidden lines, then headers-more, then added lines."""
     found = [

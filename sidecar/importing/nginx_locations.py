@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.importing.draft import Effect, Notes
-from sidecar.importing.nginx_headers import Level, effects
+from sidecar.importing.nginx_headers import Level, effects, tell_dropped
 from sidecar.importing.paths import Pattern
 from sidecar.importing.regexes import path_patterns
 from sidecar.importing.syntax import Block, Directive
@@ -35,6 +35,7 @@ def locations_of(block: Block, level: Level, notes: Notes) -> tuple[Location, ..
     for item in block:
         if item.name != "location" or item.block is None or not item.args:
             continue
+        tell_dropped(level, item, notes)
         below = level.below(item.block)
         kind, folds, patterns = _matched(item)
         found.append(

@@ -1,6 +1,6 @@
 """One small class per action: what it finds in a response's header lines, and the edit that answers it.
 
-Lives here: `Check` and its kinds, `Finding`, `write`. Everything knowable is known when a check is
+Lives here: `Check` and its kinds. Everything knowable is known when a check is
 made; only a mismatch allocates. Must not know routes, layers or why a mode is what it is.
 """
 
@@ -10,20 +10,19 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
 
 from sidecar.policy import headers
 from sidecar.policy.conditions import (
     Ask,
     Condition,
     Facts,
-    RawFields,
     Seen,
     conditions,
     glob_source,
     scheme_is,
 )
 from sidecar.policy.faults import Fault, Verdict
+from sidecar.policy.findings import Finding, Findings
 from sidecar.policy.model import WRITING, Action, Kind, Mode, Rule
 from sidecar.policy.values import Directives
 
@@ -37,32 +36,6 @@ def value_text(value: str | Directives) -> str:
         for name, sources in value.items()
         if sources is not False
     )
-
-
-class Finding(NamedTuple):
-    """A violation and the change that answers it.
-
-    `before` and `after` are the header's values, one for each line; `after` is () for a removal and
-    None where the action only judges. `made` tells whether the change was made or only reported.
-    """
-
-    rule: str
-    position: int
-    """Of the rule, among the rules of its route."""
-    header: str
-    name: bytes
-    """The header's name as it is written."""
-    key: bytes
-    """The same in lower case."""
-    action: Action
-    kind: Kind
-    mode: Mode
-    before: tuple[bytes, ...]
-    after: tuple[bytes, ...] | None
-    made: bool
-
-
-Findings: TypeAlias = tuple[Finding, ...]
 
 
 class Check(ABC):
@@ -368,37 +341,3 @@ _ACTIONS: Mapping[Action, Callable[..., Check]] = {
     "require": Require,
     "forbid": Forbid,
 }
-
-
-def write(fields: RawFields, seen: Seen, findings: Findings) -> RawFields:
-    """Make each finding's header read `after`: in place where it stands, at the end where it does not.
-
-    Changes and returns `fields`, and keeps `seen` true.
-    """
-    for finding in findings:
-        key, after = finding.key, finding.after
-        assert after is not None
-        if key in seen:
-            fields = _rewritten(fields, finding.name, key, after)
-        else:
-            for value in after:
-                fields.append((finding.name, value))
-        if after:
-            seen[key] = after
-        else:
-            del seen[key]
-    return fields
-
-
-def _rewritten(fields: RawFields, name: bytes, key: bytes, after: tuple[bytes, ...]) -> RawFields:
-    if not after:
-        return [field for field in fields if field[0].lower() != key]
-    rest = iter(after)
-    kept: RawFields = []
-    for field in fields:
-        if field[0].lower() != key:
-            kept.append(field)
-        elif (value := next(rest, None)) is not None:
-            kept.append((field[0], value))
-    kept.extend((name, value) for value in rest)
-    return kept

@@ -6,8 +6,9 @@ Lives here: one class. The grammar is in `cookies`. Must not know routes or mode
 from __future__ import annotations
 
 from sidecar.policy import cookies
-from sidecar.policy.checks import Check, Findings
+from sidecar.policy.checks import Check
 from sidecar.policy.conditions import Facts, Seen, conditions
+from sidecar.policy.findings import Findings
 from sidecar.policy.model import WRITING, Action, Attributes, Kind, Mode, Rule
 
 _KEY = b"set-cookie"

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from functools import reduce
 from itertools import chain
 
-from sidecar.policy.csp_sources import Sources, fault_of, join, meet, source_list
+from sidecar.policy.csp_faults import directive_faults
+from sidecar.policy.csp_sources import Sources, join, meet, source_list
 from sidecar.policy.csp_table import (
     BROAD,
-    DEPRECATED,
     DIRECTIVES,
     FALLBACKS,
-    SANDBOX_FLAGS,
     Grammar,
     Kind,
 )
@@ -31,6 +30,8 @@ _WORD = re.compile(r"[^\t\n\f\r ]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ILLEGAL = re.compile(r"[^\x21-\x7e]|[,;]")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
+# As text, and as UTF-8 read byte by bytes.
+_TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
 _CUT = frozenset({Kind.TOO_LONG, Kind.TOO_MANY})
 
 
@@ -97,7 +98,8 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             break
         name = words[0].lower()
         if not piece.isascii():
-            faults.append(Kind.NOT_ASCII.about(name))
+            kind = Kind.TYPOGRAPHIC if _TYPOGRAPHIC.search(piece) else Kind.NOT_ASCII
+            faults.append(kind.about(name))
         elif name in directives:
             faults.append(Kind.REPEATED.about(name))
         elif _CONTROL.search(name):
@@ -107,28 +109,8 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             directives[name] = Directive(
                 name, tuple(word for word in words[1:] if not _CONTROL.search(word))
             )
-            faults.extend(_faults(directives[name]))
+            faults.extend(directive_faults(name, directives[name].values))
     return Policy(tuple(directives.values()), tuple(faults)), max(left, -1)
-
-
-def _faults(directive: Directive) -> Iterable[Fault]:
-    name, values, grammar = directive.name, directive.values, DIRECTIVES.get(directive.name)
-    if grammar is None:
-        yield Kind.UNKNOWN_DIRECTIVE.about(name)
-    if name in DEPRECATED:
-        yield Kind.DEPRECATED.about(name, DEPRECATED[name])
-    if grammar == "sources":
-        yield from (fault for fault in map(fault_of, values) if fault is not None)
-        if len(values) > 1 and any(value.lower() == "'none'" for value in values):
-            yield Kind.NONE_WITH_OTHERS.about(name)
-    elif grammar == "flags":
-        yield from (
-            Kind.BAD_FLAG.about(value) for value in values if value.lower() not in SANDBOX_FLAGS
-        )
-    elif grammar == "valueless" and values:
-        yield Kind.VALUE_UNEXPECTED.about(name)
-    elif grammar in ("uris", "token", "sinks", "webrtc") and not values:
-        yield Kind.VALUE_MISSING.about(name)
 
 
 def serialise(*policies: Policy) -> str:
@@ -168,7 +150,7 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
             if not values and DIRECTIVES.get(name) == "sources":
                 values = ("'none'",)
             directives[name] = Directive(name, values)
-            faults.extend(_faults(directives[name]))
+            faults.extend(directive_faults(name, directives[name].values))
     return Policy(tuple(directives.values()), tuple(faults))
 
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sidecar.policy import csp, faults
-from sidecar.policy.csp import Policy, allowed, effective
+from sidecar.policy.csp import Directive, Policy, allowed, effective
 from sidecar.policy.csp_sources import Source, read
-from sidecar.policy.csp_table import BROAD, DIRECTIVES
+from sidecar.policy.csp_table import BROAD, COUNTS_IN, DIRECTIVES
 from sidecar.policy.csp_table import Kind as Known
 from sidecar.policy.faults import Fault
 
@@ -132,7 +132,7 @@ class Kind(faults.Kind):
 INFO: frozenset[str] = frozenset(
     (
         Kind.UNSAFE_HASHES, Kind.OBJECT_ALLOWED, Kind.SCRIPT_HOST, Kind.ALLOW_LIST, Kind.NO_INLINE_FALLBACK, Kind.NO_HOST_FALLBACK,
-        Kind.NO_TRUSTED_TYPES, Kind.IP_SOURCE, Kind.NO_REPORTS, Kind.REPORT_TO_ALONE, Known.DEPRECATED,
+        Kind.NO_TRUSTED_TYPES, Kind.IP_SOURCE, Kind.NO_REPORTS, Kind.REPORT_TO_ALONE, Known.DEPRECATED, Known.KEYWORD_IDLE,
     )
 )  # fmt: skip
 """Kinds to know of, where the Evaluator says "maybe", "strict CSP" or "info"; all others call for a change."""
@@ -170,9 +170,30 @@ def judge(text: str) -> tuple[Fault, ...]:
     policies = csp.parse(text)
     return tuple(
         dict.fromkeys(
-            (*csp.judge(text), *(fault for check in _CHECKS for fault in _found(check, policies)))
+            (
+                *csp.judge(text),
+                *comma_faults(text),
+                *(fault for check in _CHECKS for fault in _found(check, policies)),
+            )
         )
     )
+
+
+def comma_faults(text: str) -> tuple[Fault, ...]:
+    """A comma in one line where a semicolon or a space was meant (section 2.2.2).
+
+    It is meant where the second policy goes on with what the first has left out; two whole policies
+    in one line repeat a directive.
+    """
+    first, *rest = csp.parse(text) or (Policy(),)
+    said = {one.name for one in first.directives}
+    for policy in rest:
+        names = [one.name for one in policy.directives]
+        if said and names and names[0] not in DIRECTIVES:
+            return (Known.COMMA.about(names[0], "Separate sources by spaces, without commas"),)
+        if said and names and not said.intersection(names):
+            return (Known.COMMA.about(names[0], "Write a semicolon in place of the comma"),)
+    return ()
 
 
 def _found(check: _Check, policies: tuple[Policy, ...]) -> tuple[Fault, ...]:
@@ -314,6 +335,23 @@ def _is_address(host: str) -> bool:
         return False
 
 
+def _idle(policy: Policy) -> Fault | None:
+    for directive in policy.directives:
+        for value in directive.values if DIRECTIVES.get(directive.name) == "sources" else ():
+            source = read(value)
+            counts = COUNTS_IN.get(source.shape) or COUNTS_IN.get(source.key)
+            if counts and directive.name not in counts:
+                return Known.KEYWORD_IDLE.about(value, directive.name)
+    return None
+
+
+def _report_uri(policy: Policy) -> Fault | None:
+    """A name where an address belongs."""
+    addresses = (policy.get("report-uri") or Directive("report-uri")).values
+    names = (value for value in addresses if not set("/:.") & set(value))
+    return next((Known.REPORT_URI_NAME.about(name) for name in names), None)
+
+
 def _nonce_short(policy: Policy) -> Fault | None:
     short = any(
         source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE
@@ -350,6 +388,8 @@ _CHECKS = (
     _Check(_host_fallback, "script-src-elem", each=True),
     _Check(_trusted_types, "script-src-elem"),
     _Check(_ip_source, each=True),
+    _Check(_idle, each=True),
+    _Check(_report_uri, each=True),
     _Check(_nonce_short, each=True),
     _Check(_insecure, each=True),
     _Check(_reports),

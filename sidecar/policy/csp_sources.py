@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from sidecar.policy.csp_table import DIRECTIVES, KEYWORDS, REPORTING_KEYWORDS, Kind
-from sidecar.policy.faults import Fault
+from sidecar.policy.csp_table import KEYWORDS, REPORTING_KEYWORDS
 
 Shape: TypeAlias = Literal["keyword", "nonce", "hash", "any", "scheme", "host", "other"]
 
@@ -29,7 +28,6 @@ _HOST = re.compile(
 )
 _NONCE = re.compile(r"'nonce-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
 _HASH = re.compile(r"'((?:url-|eval-)?sha(?:256|384|512))-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
-_BARE_WORDS = re.compile(r"(?:nonce|sha256|sha384|sha512)-[a-z0-9+/=_-]*", _ANY_CASE)
 
 # A source for the first scheme also matches the second (secure upgrade); "" is the page's own scheme.
 _UPGRADES = frozenset({("http", "https"), ("ws", "wss"), ("", "https")})
@@ -98,27 +96,6 @@ def source_list(values: Iterable[str]) -> Sources:
         if source.key != "'none'":
             sources.setdefault(source.key, source)
     return sources
-
-
-def fault_of(text: str) -> Fault | None:
-    """What is wrong with one source expression, or None."""
-    source, low = read(text), text.lower()
-    if low.startswith("'"):
-        if source.shape != "other":
-            return None
-        kind = (
-            Kind.BAD_NONCE
-            if low.startswith("'nonce-")
-            else Kind.BAD_HASH
-            if low.startswith("'sha")
-            else Kind.UNKNOWN_KEYWORD
-        )
-        return kind.about(text)
-    if f"'{low}'" in KEYWORDS or _BARE_WORDS.fullmatch(text):
-        return Kind.UNQUOTED.about(text)
-    if low in DIRECTIVES:
-        return Kind.MISSING_SEMICOLON.about(text)
-    return Kind.BAD_SOURCE.about(text) if source.shape == "other" else None
 
 
 def covers(wide: Source, narrow: Source) -> bool:

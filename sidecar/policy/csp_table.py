@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from sidecar.policy import faults
+from sidecar.policy.faults import nearest
 
 Grammar: TypeAlias = Literal[
     "sources", "flags", "names", "types", "sinks", "uris", "token", "webrtc", "valueless"
@@ -99,6 +100,33 @@ REPORTING_KEYWORDS = frozenset(
 BROAD = frozenset({"*", "http:", "https:", "ws:", "wss:", "data:", "blob:", "filesystem:"})
 """Sources that an attacker can host under at will, so that they protect no script."""
 
+SCHEMES = frozenset(
+    "http https ws wss data blob filesystem mediastream about file javascript".split()
+)
+"""Schemes that people name as sources; without the colon each is a host of that name."""
+
+QUOTED_WORDS: MappingProxyType[str, frozenset[str]] = MappingProxyType(
+    {
+        "require-trusted-types-for": frozenset({"'script'"}),
+        "trusted-types": frozenset({"'allow-duplicates'", "'none'"}),
+        "webrtc": frozenset({"'allow'", "'block'"}),
+    }
+)
+"""Directives whose quoted keywords are their own, with these keywords."""
+
+_SCRIPTS = frozenset("default-src script-src script-src-attr script-src-elem worker-src".split())
+_INLINE = _SCRIPTS | frozenset("style-src style-src-attr style-src-elem".split())
+COUNTS_IN: MappingProxyType[str, frozenset[str]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            "'unsafe-eval' 'wasm-unsafe-eval' 'trusted-types-eval' 'strict-dynamic' 'inline-speculation-rules'".split(),
+            _SCRIPTS,
+        ),
+        **dict.fromkeys("'unsafe-inline' 'unsafe-hashes' hash".split(), _INLINE),
+    }
+)
+"""Keywords and hashes -> the directives in which they mean something (sections 6.1 and 6.7)."""
+
 SANDBOX_FLAGS = frozenset(
     f"allow-{word}"
     for word in (
@@ -108,6 +136,9 @@ SANDBOX_FLAGS = frozenset(
     ).split()
 )
 """Sandbox tokens of the HTML standard."""
+
+
+_HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only"})
 
 
 class Kind(faults.Kind):
@@ -125,6 +156,10 @@ class Kind(faults.Kind):
         "The value has more than 1,000 words; only its start was read.",
         "Shorten the policy.",
     )
+    TYPOGRAPHIC = (
+        "csp-typographic-quotes", "invalid", "Browsers skip the directive {part}: it has typographic quotes, which word processors write.",
+        "Write straight single quotes, as in 'self'.",
+    )  # fmt: skip
     NOT_ASCII = (
         "csp-not-ascii", "invalid", "Browsers skip the directive {part}: it has characters outside ASCII.",
         "Write host names in Punycode and paths percent-encoded.",
@@ -141,7 +176,7 @@ class Kind(faults.Kind):
     )  # fmt: skip
     UNKNOWN_DIRECTIVE = (
         "csp-unknown-directive", "invalid", "Browsers ignore {part}: it is no directive of CSP Level 3.",
-        "Correct the spelling, or remove it.",
+        "{hint}.",
     )  # fmt: skip
     DEPRECATED = (
         "csp-deprecated",
@@ -154,11 +189,36 @@ class Kind(faults.Kind):
         "Put a semicolon before {part}.",
     )  # fmt: skip
     UNQUOTED = (
-        "csp-unquoted", "invalid", "Without single quotes {part} means a host of that name.", "Write '{part}' in single quotes.",
+        "csp-unquoted", "invalid", "Browsers take {part} for a name and not for the keyword {hint}: its single quotes are missing.", "Write {hint}.",
+    )  # fmt: skip
+    QUOTED = (
+        "csp-quoted", "invalid", "Browsers ignore {part}: only keywords, nonces and hashes stand in quotes.", "Write {hint} without quotes.",
+    )  # fmt: skip
+    NO_COLON = (
+        "csp-no-colon", "invalid", "Without a colon behind its scheme {part} means a host of that name.", "Write {hint}.",
+    )  # fmt: skip
+    COMMA = (
+        "csp-comma", "invalid", "A comma ends the policy, and {part} begins a second one; the page must pass both.",
+        "{hint}.",
+    )  # fmt: skip
+    KEYWORD_IDLE = (
+        "csp-keyword-idle", "weak", "The source {part} has no effect in {hint}.", "Remove it, or write it in the directive that it is for.",
+    )  # fmt: skip
+    HASH_LENGTH = (
+        "csp-hash-length", "invalid", "The hash source {part} matches nothing: it is not as long as such a digest.",
+        "Write the digest as {hint}; the console of Chromium prints it.",
+    )  # fmt: skip
+    REPORT_TO_ADDRESS = (
+        "csp-report-to-address", "invalid", "Reports go nowhere: report-to takes the name of one endpoint, not {part}.",
+        "Name the address in Reporting-Endpoints, and write its name here; report-uri takes addresses.",
+    )  # fmt: skip
+    REPORT_URI_NAME = (
+        "csp-report-uri-name", "weak", "report-uri takes addresses, and {part} is one below the page's own directory.",
+        "Write /{part} or a whole address; names of endpoints belong in report-to.",
     )  # fmt: skip
     UNKNOWN_KEYWORD = (
         "csp-unknown-keyword", "invalid", "Browsers ignore {part}: it is no keyword of CSP Level 3.",
-        "Correct the spelling, or remove the quotes if it is a host.",
+        "{hint}.",
     )  # fmt: skip
     BAD_NONCE = (
         "csp-bad-nonce", "invalid", "Browsers ignore the nonce source {part}: it is not 'nonce-' and a base64 value.",
@@ -192,7 +252,7 @@ class Kind(faults.Kind):
         "csp-bad-flag",
         "invalid",
         "Browsers ignore {part} in sandbox.",
-        "Use the sandbox tokens of the HTML standard.",
+        "{hint}.",
     )
     BAD_WORD = (
         "csp-bad-word", "invalid", "The word {part} cannot stand in a directive and was left out.",
@@ -218,3 +278,16 @@ class Kind(faults.Kind):
         "csp-base-open", "weak", "Scripts are trusted by nonce or hash without base-uri, so an injected base element can redirect them.",
         "Add base-uri 'none' or 'self'.",
     )  # fmt: skip
+
+    def hint_for(self, part: str) -> str:
+        """The word that was meant by a misspelt one."""
+        near, otherwise = "", "Correct the spelling, or remove it"
+        if self is Kind.UNKNOWN_DIRECTIVE:
+            if part.rstrip(":") in _HEADERS:
+                return "Write the value alone, without the header's name"
+            near = nearest(part.partition("=")[0], DIRECTIVES)
+        elif self is Kind.UNKNOWN_KEYWORD:
+            near = nearest(part, KEYWORDS)
+        elif self is Kind.BAD_FLAG:
+            near, otherwise = nearest(part, SANDBOX_FLAGS), "Use the tokens of the HTML standard"
+        return f"Write {near}" if near else otherwise

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.policy.checks import Finding, worst_fault, write
+from sidecar.policy.checks import worst_fault
 from sidecar.policy.classes import classes
 from sidecar.policy.conditions import Facts, RawFields, by_name
+from sidecar.policy.findings import Finding, write
 from sidecar.policy.model import Mode
 from sidecar.policy.plan import RoutePlan
 from sidecar.policy.trial import added, twin

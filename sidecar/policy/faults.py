@@ -6,7 +6,9 @@ hostile text. Must not know any header, nor how bad a fault is (`lint` decides t
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -18,6 +20,7 @@ MAX_TEXT = 65_536
 """Values are read up to here, in characters (= bytes); what stands behind is not judged."""
 
 _SHOWN = 60
+_LETTERS = re.compile(r"[^a-z0-9]")
 # A nonce is a secret of one response: it may reach neither logs nor reports.
 _NONCE = re.compile(r"(?i)(nonce-)(?!\{request\}')[^'\s]+")
 
@@ -38,6 +41,10 @@ class Kind(StrEnum):
         kind._value_ = value
         kind.verdict, kind.text, kind.fix = verdict, text, fix
         return kind
+
+    def hint_for(self, part: str) -> str:
+        """What is known about a part that came without a hint; asked only when a person reads the fault."""
+        return ""
 
     def about(self, part: str = "", hint: str = "") -> Fault:
         """A fault of this kind; `part` may be any text, `hint` comes from our own tables."""
@@ -60,12 +67,23 @@ class Fault:
     @property
     def text(self) -> str:
         """What is wrong, and what follows from it, in one sentence."""
-        return self.kind.text.format(part=self.part, hint=self.hint)
+        return self.kind.text.format(part=self.part, hint=self._known)
 
     @property
     def fix(self) -> str:
         """What to write instead."""
-        return self.kind.fix.format(part=self.part, hint=self.hint)
+        return self.kind.fix.format(part=self.part, hint=self._known)
+
+    @property
+    def _known(self) -> str:
+        return self.hint or self.kind.hint_for(self.part)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that is meant by a misspelt one, in any case and with any punctuation around; "" = none is near."""
+    by_letters = {_LETTERS.sub("", one.lower()): one for one in known}
+    near = difflib.get_close_matches(_LETTERS.sub("", word.lower()), by_letters, n=1, cutoff=0.75)
+    return by_letters[near[0]] if near else ""
 
 
 def excerpt(text: str) -> str:

@@ -50,6 +50,11 @@ POWERFUL = frozenset(
 """Features that reach devices, money or the person."""
 
 _OWS = " \t"
+_SHAPES = {
+    "item": 'word; name="text"',
+    "list": "one, (two three)",
+    "dictionary": 'name=word, other=(one "two")',
+}
 _OLD_SYNTAX = re.compile(r"'(?:self|none|src)'|;")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 
@@ -64,7 +69,7 @@ class Kind(faults.Kind):
         "Shorten it.",
     )
     BAD_SYNTAX = (
-        "sf-bad-syntax", "invalid", "Browsers drop the whole header: it is no structured {hint}.", "Correct the syntax (RFC 9651).",
+        "sf-bad-syntax", "invalid", "Browsers drop the whole header: it is no structured {hint}.", "Write it as {part} (RFC 9651).",
     )  # fmt: skip
     REPEATED_KEY = (
         "sf-repeated-key", "invalid", "The key {part} stands more than once, and only the last one counts.", "Write {part} once.",
@@ -143,7 +148,7 @@ def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[An
     try:
         value = http_sf.parse(text.strip(_OWS).encode("ascii"), tltype=shape, on_duplicate_key=note)
     except ValueError:  # the library's own error and UnicodeEncodeError are both of this kind
-        return Parsed(None, (Kind.BAD_SYNTAX.about(hint=shape),))
+        return Parsed(None, (Kind.BAD_SYNTAX.about(_SHAPES[shape], shape),))
     return Parsed(value, tuple(Kind.REPEATED_KEY.about(key) for key in repeated))
 
 

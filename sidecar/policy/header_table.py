@@ -25,7 +25,8 @@ Group: TypeAlias = Literal[
 ]
 Grammar: TypeAlias = Literal[
     "csp", "permissions", "endpoints", "integrity", "dictionary", "item", "boolean", "hsts", "referrer", "cache",
-    "vary", "names", "site-data", "cookie", "token", "exact", "origin", "number", "json", "text",
+    "vary", "names", "site-data", "cookie", "token", "exact", "origin", "origins", "number", "nel", "report-to",
+    "media-type", "disposition", "date", "challenge", "path", "allowlist", "text",
 ]  # fmt: skip
 """How a value is read; `token` and `exact` are single words, and case counts in the latter alone."""
 Scope: TypeAlias = Literal["documents", "all", "https", "logout"]
@@ -137,11 +138,11 @@ ALL: tuple[Header, ...] = (
         scope="documents", repeats="last",
     ),
     Header(
-        "Connection-Allowlist", "content", "text", "Names the only addresses that a page may connect to (trial in Chromium).",
+        "Connection-Allowlist", "content", "allowlist", "Names the only addresses that a page may connect to (trial in Chromium).",
         f"{_WICG}connection-allowlists/", scope="documents", twin="Connection-Allowlist-Report-Only", breaks="Connections to all other addresses.",
     ),
     Header(
-        "Connection-Allowlist-Report-Only", "content", "text", "Reports what a Connection-Allowlist would block.", f"{_WICG}connection-allowlists/",
+        "Connection-Allowlist-Report-Only", "content", "allowlist", "Reports what a Connection-Allowlist would block.", f"{_WICG}connection-allowlists/",
         scope="documents",
     ),
     Header(
@@ -149,15 +150,15 @@ ALL: tuple[Header, ...] = (
         f"{_FETCH}x-content-type-options-header", strong="nosniff", tokens=("nosniff",), breaks="Scripts and styles that are served with a wrong Content-Type.",
     ),
     Header(
-        "Content-Type", "content", "text", "Names the media type; without it, or with a wrong one, browsers guess or refuse.", f"{_RFC}9110#section-8.3",
+        "Content-Type", "content", "media-type", "Names the media type; without it, or with a wrong one, browsers guess or refuse.", f"{_RFC}9110#section-8.3",
         repeats="invalid",
     ),
     Header(
-        "Content-Disposition", "content", "text", "Makes a browser save a response (attachment) and not show it, for uploads of strangers.", f"{_RFC}6266",
+        "Content-Disposition", "content", "disposition", "Makes a browser save a response (attachment) and not show it, for uploads of strangers.", f"{_RFC}6266",
         repeats="invalid",
     ),
     Header(
-        "Service-Worker-Allowed", "content", "text", "Lets a service worker rule over more than its own directory.",
+        "Service-Worker-Allowed", "content", "path", "Lets a service worker rule over more than its own directory.",
         f"{_W3C}service-workers/#service-worker-allowed", weak=(("/", "A worker script in any directory may take over the whole site."),),
     ),
     Header(
@@ -224,7 +225,7 @@ ALL: tuple[Header, ...] = (
         weak=(("all", "Any policy file on the host opens it to other sites."),),
     ),
     Header(
-        "Timing-Allow-Origin", "cross-origin", "text", "Lets other sites see how long the response took.", f"{_W3C}resource-timing/#sec-timing-allow-origin",
+        "Timing-Allow-Origin", "cross-origin", "origins", "Lets other sites see how long the response took.", f"{_W3C}resource-timing/#sec-timing-allow-origin",
         repeats="union", weak=(("*", "Any site can time responses and learn from it what its visitor may see here."),),
     ),
     # leave for scripts of other origins
@@ -262,11 +263,11 @@ ALL: tuple[Header, ...] = (
         scope="documents", repeats="last",
     ),
     Header(
-        "Report-To", "reporting", "json", "Use Reporting-Endpoints; only Network Error Logging still reads it.", f"{_W3C}2018/WD-reporting-1-20180925/#header",
+        "Report-To", "reporting", "report-to", "Use Reporting-Endpoints; only Network Error Logging still reads it.", f"{_W3C}2018/WD-reporting-1-20180925/#header",
         scope="https", repeats="union", deprecated=True,
     ),
     Header(
-        "NEL", "reporting", "json", "Asks for reports of failed connections (Chromium); needs Report-To.", f"{_W3C}network-error-logging/",
+        "NEL", "reporting", "nel", "Asks for reports of failed connections (Chromium); needs Report-To.", f"{_W3C}network-error-logging/",
         scope="https",
     ),
     # what browsers keep
@@ -279,13 +280,13 @@ ALL: tuple[Header, ...] = (
         "Clear-Site-Data", "session", "site-data", "Makes a browser forget what it holds of the site.", f"{_W3C}clear-site-data/", scope="logout",
         repeats="union", strong='"cache","cookies","storage"', breaks="Everything kept on the client, on all pages of the origin; it can be slow.",
     ),
-    Header("WWW-Authenticate", "session", "text", "Asks for credentials; its realm should name no software.", f"{_RFC}9110#section-11.6.1", repeats="union"),
+    Header("WWW-Authenticate", "session", "challenge", "Asks for credentials; its realm should name no software.", f"{_RFC}9110#section-11.6.1", repeats="union"),
     Header(
         "Cache-Control", "caching", "cache", "Says who may keep a response and for how long.", f"{_RFC}9111#section-5.2", repeats="union",
         strong="no-store, max-age=0", breaks="With no-store: the cache for static files, and fast back navigation.",
     ),
     Header("Vary", "caching", "vary", "Names the request headers that a response depends on, so that caches keep them apart.", f"{_RFC}9110#section-12.5.5", repeats="union"),
-    Header("Expires", "caching", "text", "Says until when a response is fresh; Cache-Control wins over it.", f"{_RFC}9111#section-5.3"),
+    Header("Expires", "caching", "date", "Says until when a response is fresh; Cache-Control wins over it.", f"{_RFC}9111#section-5.3"),
     Header("Pragma", "caching", "text", "Use Cache-Control; caches never had to obey it in responses.", f"{_RFC}9111#section-5.4", repeats="union", deprecated=True),
     # what tells strangers too much
     Header("Server", "disclosure", "text", "Names the software, and often its version.", f"{_RFC}9110#section-10.2.4"),

@@ -7,12 +7,11 @@ latin-1. Nothing here raises for any value; `merge` does for a header that has n
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from sidecar.policy import cookies, csp, faults, fields, tokens
-from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy import cookies, csp, destinations, faults, fields, plain_values, tokens
+from sidecar.policy.faults import Fault
 from sidecar.policy.header_table import ALL, DISCLOSURE, Grammar, Header
 
 __all__ = [
@@ -53,11 +52,11 @@ class Kind(faults.Kind):
         "Browsers ignore {part}: it is no whole number.",
         "Write seconds in digits.",
     )
-    NOT_JSON = (
-        "header-not-json",
+    NAME_IN_VALUE = (
+        "header-name-in-value",
         "invalid",
-        "Browsers ignore the value: it is no JSON.",
-        "Correct the JSON.",
+        "Browsers ignore the value: the header's own name stands in it.",
+        "Write what stands behind {part} alone.",
     )
     NOT_A_BOOLEAN = (
         "header-not-a-boolean",
@@ -126,6 +125,8 @@ def judge(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
         return (Kind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()
     if row.grammar == "cookie":
         return cookies.judge(value, scheme)
+    if value.lower().startswith(f"{row.key}:"):
+        return (Kind.NAME_IN_VALUE.about(f"{row.name}:"),)
     found = [*_JUDGES[row.grammar](row, value)]
     word = value.strip(_OWS).lower() if row.grammar != "item" else _word(row, value)
     found += [
@@ -164,15 +165,6 @@ def _judge_boolean(_row: Header, value: str) -> tuple[Fault, ...]:
     return () if item and isinstance(item[0], bool) else (Kind.NOT_A_BOOLEAN.about(value),)
 
 
-def _judge_json(_row: Header, value: str) -> tuple[Fault, ...]:
-    try:
-        # Copies, and several groups in one copy, are one list (the header has no brackets of its own).
-        json.loads(f"[{value[:MAX_TEXT]}]")
-    except (ValueError, RecursionError):
-        return (Kind.NOT_JSON.about(),)
-    return ()
-
-
 _Judge = Callable[[Header, str], tuple[Fault, ...]]
 _JUDGES: Mapping[Grammar, _Judge] = {
     "csp": lambda _, value: csp.judge(value),
@@ -193,7 +185,15 @@ _JUDGES: Mapping[Grammar, _Judge] = {
     "origin": _judge_origin,
     "number": _judge_number,
     "boolean": _judge_boolean,
-    "json": _judge_json,
+    "nel": lambda _, value: destinations.judge_nel(value),
+    "report-to": lambda _, value: destinations.judge_report_to(value),
+    "media-type": lambda _, value: plain_values.judge_media_type(value),
+    "disposition": lambda _, value: plain_values.judge_disposition(value),
+    "date": lambda _, value: plain_values.judge_date(value),
+    "challenge": lambda _, value: plain_values.judge_challenge(value),
+    "path": lambda _, value: plain_values.judge_path(value),
+    "origins": lambda _, value: plain_values.judge_origins(value),
+    "allowlist": lambda _, value: plain_values.judge_allowlist(value),
 }
 
 _MERGERS: Mapping[Grammar, Callable[[str, str, bool], str]] = {

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy.checks import Check, Finding, write
+from sidecar.policy.checks import Check
 from sidecar.policy.conditions import Ask, Facts, RawFields, Seen, by_name
+from sidecar.policy.findings import Finding, write
 from sidecar.policy.nonces import spelled
 from sidecar.policy.trial import Twin, added, twin
 

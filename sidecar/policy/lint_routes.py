@@ -6,10 +6,10 @@ Lives here: findings over a whole route or policy. Must not know what one value 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sidecar.policy import csp, fields, headers, lint_nonces
+from sidecar.policy import csp, destinations, headers, lint_nonces
 from sidecar.policy.checks import value_text
 from sidecar.policy.lint_values import given_headers
 from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem, Rule, Severity, lowest
@@ -186,39 +186,30 @@ def _clash(header: str, first: NamedRule, second: NamedRule) -> tuple[str, str, 
 
 
 def _destinations(given: Sequence[_Given]) -> Iterator[Finding]:
-    """Reports that go nowhere: no destination, or one that the route's own Reporting-Endpoints does not name."""
-    declared = [
-        fields.parse_dictionary(one.text).value or {}
-        for one in given
-        if one.key == "reporting-endpoints"
-    ]
+    """Reports that go nowhere: no destination, or one that the route's own declaring header does not name."""
+    known = {one.key: destinations.declared(one.key, one.text) for one in given}
     for one in given:
         row = headers.get(one.key)
         if row is None or row.deprecated:
             continue
         if row.key.endswith("-report-only"):
             yield from ((one.position, problem) for problem in _report_only(row, one))
-        names = [name for name in _endpoints(row.grammar, one.text) or () if name]
-        for name in names:
-            if declared and not any(name in endpoints for endpoints in declared):
-                yield (
-                    one.position,
-                    _warn(
-                        "report-endpoint-unknown",
-                        f"Reporting-Endpoints of this route names no endpoint {name!r}",
-                        "add it there",
-                        ("value",),
-                    ),
-                )
-            if not declared:
+        declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
+        declared = known.get(declaring.lower())
+        for name in filter(None, destinations.named(row, one.text) or ()):
+            if declared is None:
                 yield one.position, _warn(
-                    "report-endpoint-undeclared", f"no rule writes Reporting-Endpoints, so the service must name the endpoint {name!r}",
-                    "add a rule for Reporting-Endpoints", ("value",), "info",
+                    "report-endpoint-undeclared", f"no rule writes {declaring}, so the service must name the endpoint {name!r}",
+                    f"add a rule for {declaring}", ("value",), "info",
+                )  # fmt: skip
+            elif name not in declared:
+                yield one.position, _warn(
+                    "report-endpoint-unknown", f"{declaring} of this route names no endpoint {name!r}", "add it there", ("value",),
                 )  # fmt: skip
 
 
 def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
-    if _endpoints(row.grammar, one.text) == ():
+    if destinations.named(row, one.text) == ():
         yield _warn(
             "report-only-without-destination", f"{row.name} has no destination for its reports, so it does nothing",
             "add report-uri or report-to" if row.grammar == "csp" else "name an endpoint of Reporting-Endpoints", ("value",),
@@ -233,35 +224,6 @@ def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
                     "remove it there",
                     ("value",),
                 )
-
-
-def _endpoints(grammar: str, text: str) -> tuple[str, ...] | None:
-    """The endpoints that a value reports to ("" = an address of its own); None where they cannot be reported."""
-    if grammar == "csp":
-        directives = [one for policy in csp.parse(text) for one in policy.directives]
-        groups = [
-            value for one in directives if one.name == "report-to" for value in one.values[:1]
-        ]
-        return (*groups, *("" for one in directives if one.name == "report-uri" and one.values))
-    if grammar == "item":
-        item = fields.parse_item(text).value
-        return None if item is None else _group(item[1])
-    if grammar == "integrity":
-        member = (fields.parse_dictionary(text).value or {}).get("endpoints")
-        listed = member[0] if member is not None and isinstance(member[0], list) else []
-        return tuple(str(bare) for bare, _ in listed)
-    if grammar in ("permissions", "dictionary"):
-        members = fields.parse_dictionary(text).value
-        return (
-            None
-            if members is None
-            else tuple(name for _, parameters in members.values() for name in _group(parameters))
-        )
-    return None
-
-
-def _group(parameters: Mapping[str, object]) -> tuple[str, ...]:
-    return (str(parameters["report-to"]),) if "report-to" in parameters else ()
 
 
 def _copies(given: Sequence[_Given]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sidecar.policy import cookies, csp_lint, headers, lint_nonces, tokens
+from sidecar.policy import cookies, csp, csp_lint, headers, lint_nonces, tokens
 from sidecar.policy.checks import value_text
 from sidecar.policy.classes import of_media_type
 from sidecar.policy.faults import Fault
@@ -48,6 +48,7 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         yield from _cookies(rule.cookie, rule.attributes)
     for header in given_headers(rule):
         yield from _value(rule, header)
+        yield from _upgrade(rule, header)
         if header.lower() == "strict-transport-security":
             yield from _hsts(value_text(rule.value or ""))
     yield from _scope(rule, match)
@@ -83,6 +84,18 @@ def as_problem(fault: Fault, *, merged: bool = False) -> Problem:
         fix[:1].lower() + fix[1:],
         ("value",),
     )
+
+
+def _upgrade(rule: Rule, header: str) -> Iterator[Problem]:
+    """Over plain http the demand to load everything over https breaks pages that have no https (WebKit: localhost too)."""
+    is_https = rule.when is not None and rule.when.scheme == "https"
+    if header.lower() != "content-security-policy" or is_https:
+        return
+    if any(one.get("upgrade-insecure-requests") for one in csp.parse(value_text(rule.value or ""))):
+        yield _problem(
+            "csp-upgrade-over-http", "warning", "upgrade-insecure-requests is written over plain http too, where browsers then load nothing from a host without https",
+            "move it to a rule of its own: action: append, value: upgrade-insecure-requests, when: {scheme: https}", ("value",),
+        )  # fmt: skip
 
 
 def _hsts(text: str) -> Iterator[Problem]:

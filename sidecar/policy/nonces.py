@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar.policy import headers
-from sidecar.policy.checks import Check, Finding, Findings, value_text
+from sidecar.policy.checks import Check, value_text
 from sidecar.policy.conditions import Ask, Condition, Facts, RawFields, Seen
 from sidecar.policy.csp_sources import REQUEST_NONCE
+from sidecar.policy.findings import Finding, Findings
 from sidecar.policy.model import WRITING, Kind, Rule
 from sidecar.policy.tokens import parse_cache
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 
-from sidecar.policy.checks import Check, Findings
+from sidecar.policy.checks import Check
 from sidecar.policy.conditions import Ask, Facts, Seen
+from sidecar.policy.findings import Findings
 
 _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 

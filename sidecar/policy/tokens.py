@@ -5,6 +5,7 @@ Lives here: reading, judging and merging them. Must not know which header has wh
 Sources: RFC 6797 (HSTS), Referrer Policy (W3C), RFC 9111 (Cache-Control), Clear Site Data (W3C).
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from sidecar.policy import faults
-from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy.faults import MAX_TEXT, Fault, nearest
 
 HALF_YEAR = 15_552_000
 """Seconds; below it HSTS lapses between two visits of many people."""
@@ -60,6 +61,14 @@ _LIST_PART = re.compile(r'(?:[^,"]|"[^"]*"?)+')
 _VISIBLE = re.compile(r"[!-~]+")
 _SECONDS = frozenset({"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"})
 _LOOSER = frozenset({"public", "immutable", "s-maxage", "stale-while-revalidate", "stale-if-error"})
+# RFC 9111 section 5.2.2, RFC 5861, RFC 8246.
+_CACHE_LETTERS = {
+    name.replace("-", ""): name
+    for name in (
+        "max-age s-maxage no-store no-cache no-transform must-revalidate must-understand proxy-revalidate private public "
+        "immutable stale-while-revalidate stale-if-error"
+    ).split()
+}
 _SHARING = frozenset({"public", "private", "no-store", "no-cache"})
 _OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("no-store", _LOOSER),
@@ -75,7 +84,7 @@ class Kind(faults.Kind):
         "hsts-no-max-age",
         "invalid",
         "Browsers ignore the header: it has no valid max-age.",
-        "Write max-age=63072000.",
+        "Write max-age=63072000; includeSubDomains, with seconds in digits and semicolons between.",
     )
     HSTS_REPEATED = (
         "hsts-repeated", "invalid", "Browsers ignore the header: {part} stands in it more than once.", "Write {part} once (RFC 6797 section 6.1).",
@@ -97,7 +106,7 @@ class Kind(faults.Kind):
         "Write max-age=63072000.",
     )
     REFERRER_UNKNOWN = (
-        "referrer-unknown", "invalid", "Browsers skip {part}: it is no referrer policy.", "Use a policy such as strict-origin-when-cross-origin.",
+        "referrer-unknown", "invalid", "Browsers skip {part}: it is no referrer policy.", "{hint}.",
     )  # fmt: skip
     REFERRER_UNSAFE = (
         "referrer-unsafe", "weak", "The policy {part} tells other sites, or plain HTTP, more than is needed.",
@@ -105,6 +114,12 @@ class Kind(faults.Kind):
     )  # fmt: skip
     CACHE_BAD = (
         "cache-bad-directive", "invalid", "Caches ignore {part}: it is no cache directive.", "Separate directives by commas, arguments by =.",
+    )  # fmt: skip
+    CACHE_MISSPELT = (
+        "cache-misspelt", "invalid", "Caches ignore {part}, which is not spelt as the directive {hint}.", "Write {hint}.",
+    )  # fmt: skip
+    CACHE_NO_SECONDS = (
+        "cache-no-seconds", "invalid", "Caches ignore {part} or take it for stale: it needs whole seconds.", "Write {part}=SECONDS in digits.",
     )  # fmt: skip
     CACHE_REPEATED = (
         "cache-repeated", "invalid", "The directive {part} stands more than once, and caches differ in which one they obey.", "Write {part} once.",
@@ -130,6 +145,11 @@ class Kind(faults.Kind):
         "The entry {part} is no name.",
         "Write names separated by commas, without quotes.",
     )
+
+    def hint_for(self, part: str) -> str:
+        """The policy that was meant by a misspelt one."""
+        near = nearest(part, REFERRER_POLICIES) if self is Kind.REFERRER_UNKNOWN else ""
+        return f"Write {near}" if near else "Use a policy such as strict-origin-when-cross-origin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +300,24 @@ def _stricter(name: str, one: str | None, other: str | None) -> str | None:
 def judge_cache(text: str) -> tuple[Fault, ...]:
     """Directives that caches ignore, or that another directive overrules."""
     said, found = parse_cache(text)
+    found += tuple(
+        Kind.CACHE_MISSPELT.about(name, _CACHE_LETTERS[_letters(name)])
+        for name in said
+        if name not in _CACHE_LETTERS.values() and _letters(name) in _CACHE_LETTERS
+    )
+    found += tuple(
+        Kind.CACHE_NO_SECONDS.about(name)
+        for name in _SECONDS & said.keys()
+        if not re.fullmatch(r'"?[0-9]+"?', said[name] or "")
+    )
     conflicts = (
         Kind.CACHE_CONFLICT.about(name, by) for by, names in _overruled(said) for name in names
     )
     return (*found, *conflicts)
+
+
+def _letters(name: str) -> str:
+    return name.replace("-", "").replace("_", "")
 
 
 def _overruled(said: CacheControl) -> Iterable[tuple[str, list[str]]]:

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from http_sf import Token
 
 from sidecar.policy import csp, fields
-from sidecar.policy.checks import Finding
 from sidecar.policy.conditions import RawFields, Seen
+from sidecar.policy.findings import Finding
 from sidecar.policy.model import WRITING, Rule
 
 REPORTS_PATH = "/.well-known/sidecar/reports"

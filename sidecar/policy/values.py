@@ -52,6 +52,15 @@ def header_name(value: object) -> str:
     return value
 
 
+_STRAIGHT = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\xb4", "write the straight quote ' in its place"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\xab\xbb", 'write the straight quote " in its place'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "write the hyphen - in its place"),
+    **dict.fromkeys("\xa0\u2009\u202f", "write a plain space in its place"),
+}
+"""What word processors write in place of ASCII, and what to write."""
+
+
 def header_value(value: object) -> str:
     """Check one header value: visible ASCII, space and tab (RFC 9110 section 5.5); raises ValueError."""
     if isinstance(value, bool | int | float):
@@ -65,7 +74,10 @@ def header_value(value: object) -> str:
                 "illegal header value: it contains CR, LF or NUL; write it on one line"
             )
         if char != "\t" and not " " <= char <= "~":
-            raise ValueError(f"illegal header value: {char!r} is not visible ASCII")
+            fix = _STRAIGHT.get(
+                char, "write ASCII; percent-encode paths, and host names as Punycode"
+            )
+            raise ValueError(f"illegal header value: {char!r} is not visible ASCII; {fix}")
     if len(value) > MAX_VALUE:
         raise ValueError(f"the value is {len(value)} bytes long; at most {MAX_VALUE} are allowed")
     return value.strip()

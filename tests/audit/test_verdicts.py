@@ -58,6 +58,12 @@ CASES = [
     ("Set-Cookie", "csrftoken=SECRET; Secure", "weak", {"cookie-csrftoken": {"attributes": {"SameSite": "Lax"}}}),
     ("Set-Cookie", "a*b=SECRET; Secure; SameSite=Maybe", "invalid", {"cookie-a-b": {"cookie": "a*b", "attributes": {"HttpOnly": True, "SameSite": "Lax"}}}),
     ("Set-Cookie", "__Host-a=SECRET; Secure", "invalid", {"cookie-__Host-a": {"attributes": {"HttpOnly": True, "SameSite": "Lax"}}}),
+    ("Content-Security-Policy", "default-src 'self', script-src 'none'", "invalid", {"csp": {"action": "set"}}),
+    ("Content-Security-Policy", "default-src 'self'; connect-src wss", "invalid", {"csp": {"action": "set"}}),
+    ("Permissions-Policy", "camera=();report-to=here", "weak", {}),
+    ("NEL", '{"report_to":"here","max_age":1}', "weak", {}),
+    ("NEL", '{"max_age":1}', "invalid", {}),
+    ("Set-Cookie", "a=SECRET; HttpOnly; SameSite=None", "invalid", {"cookie-a": {"attributes": {"Secure": True}}}),
     ("Set-Cookie", "a=SECRET; Secure; HttpOnly; SameSite=Strict", "good", {}),
 ]  # fmt: skip
 
@@ -119,6 +125,28 @@ def test_hsts_over_plain_http_is_told_to_be_void():
     ]
 
     assert found == [[], ["invalid"]]
+
+
+def test_upgrades_over_plain_http_are_told():
+    """A policy that sends browsers to https is reported where the page itself came over http, and there alone."""
+    policy = ("Content-Security-Policy", "default-src 'none'; upgrade-insecure-requests")
+    plain, secure = response(policy, url="http://shop.example/"), response(policy)
+    found = [
+        row.why + " ".join(row.more)
+        for page in (plain, secure)
+        for row in verdicts(look(Visit(page.url, (), (page,))))
+        if row.header == "Content-Security-Policy"
+    ]
+
+    assert ["Over plain HTTP upgrade-insecure" in text for text in found] == [True, False]
+
+
+def test_an_endpoint_that_is_named_and_declared_is_good():
+    """By Reporting-Endpoints or by the older Report-To."""
+    named = ("Permissions-Policy", "camera=();report-to=here")
+    (row,) = rows(named, ("Reporting-Endpoints", 'here="/r"'), header="Permissions-Policy")
+
+    assert row.verdict == "good"
 
 
 def test_meta_elements_stand_in_for_headers():

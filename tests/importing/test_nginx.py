@@ -48,6 +48,25 @@ def test_inheritance(outer: str, inner: str, expected: list[tuple[str, str]]) ->
     assert sorted(answered(policy)) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "dropped"),
+    [
+        ("add_header X-A 1; add_header X-B 2;", "add_header X-C 3;", "X-A, X-B (line 1)"),
+        ("add_header X-A 1; add_header X-B 2;", "add_header x-a 3;", "X-B (line 1)"),
+        ("add_header X-A 1;", "add_header X-A 2;", ""),
+        ("add_header X-A 1;", "", ""),
+        ("add_header X-A 1;", "add_header_inherit merge; add_header X-B 2;", ""),
+    ],
+)
+def test_what_a_location_drops_is_said(outer: str, inner: str, dropped: str) -> None:
+    """One add_header in a block ends what it inherits, which few authors mean: the note names the headers and the line."""
+    policy = imported("nginx", f"server {{ {outer} location /a {{ {inner} }} }}")
+    data = [note for note in differing(policy) if "an add_header of its own" in note]
+    assert [f"drops the inherited {dropped} here" in note for note in data] == [True] * bool(
+        dropped
+    )
+
+
 def test_status_without_always() -> None:
     """Without `always` a line is added for the statuses that nginx names, and for no others."""
     plan = enforced(imported("nginx", "add_header X-A 1; add_header X-B 2 always;"))

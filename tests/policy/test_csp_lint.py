@@ -63,6 +63,13 @@ EVALUATOR = [
     ("csp-unquoted", "script-src nonce-abcdefgh", f"script-src {NONCE}"),
     ("csp-unknown-keyword", "script-src 'selfish'", "script-src 'self'"),
     ("csp-bad-hash", "script-src 'sha256-@'", f"script-src {HASH}"),
+    # what was meant otherwise
+    ("csp-comma", "default-src 'self', script-src 'none'", "default-src 'self', default-src 'none'"),
+    ("csp-comma", "img-src 'self', https://a.example", "img-src 'self' https://a.example"),
+    ("csp-keyword-idle", "frame-ancestors 'unsafe-inline'", "style-src 'unsafe-inline'"),
+    ("csp-keyword-idle", f"img-src {HASH}", f"script-src {HASH}"),
+    ("csp-keyword-idle", "style-src 'strict-dynamic'", f"script-src 'strict-dynamic' {HASH}"),
+    ("csp-report-uri-name", "report-uri group", "report-uri /group"),
     # a strict policy
     ("csp-allow-list", "script-src a.example", "script-src a.example 'strict-dynamic'"),
     ("csp-allow-list", "script-src https:", "script-src 'self'"),

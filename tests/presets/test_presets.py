@@ -80,6 +80,8 @@ def test_what_a_preset_may_break_names_rules_that_exist(name: str):
 WARNINGS = {
     "baseline-2026-11": {"csp-scripts-open"},  # a first step
     "fastapi-2026-11": {"csp-unsafe-inline"},  # Swagger UI starts by an inline script
+    "oshp-2026-07": {"csp-upgrade-over-http"},  # OWASP's own value
+    "strict-2026-11": {"csp-upgrade-over-http"},
 }
 
 
