@@ -39,7 +39,7 @@ _OLD_BOOLEANS = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value stands in the text: characters from `start` to `end`; `inside` is where a mapping's first key would go."""
+    """Where a value stands in the text: characters from `start` to `end`; `inside` is where a collection's first key or item would go."""
 
     start: int
     end: int
@@ -198,13 +198,26 @@ class _Builder:
             value = self._scalar(event)
             self.spans[path] = Span(_start(event), _end(event), "scalar", _start(event))
         elif isinstance(event, yaml.SequenceStartEvent):
-            value = []
-            while not isinstance(item := next(events), yaml.SequenceEndEvent):
-                value.append(self._node(item, events, (*path, len(value))))
+            value = self._sequence(event, events, path)
         else:
             value = self._mapping(event, events, path)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
+        return value
+
+    def _sequence(self, start: Any, events: Iterator[Any], path: Path) -> list[Any]:
+        value: list[Any] = []
+        inside: int | None = None
+        while not isinstance(item := next(events), yaml.SequenceEndEvent):
+            inside = _start(item) if inside is None else inside
+            value.append(self._node(item, events, (*path, len(value))))
+        end = _end(item)
+        self.spans[path] = Span(
+            _start(start),
+            end,
+            "flow" if start.flow_style else "block",
+            end - 1 if inside is None else inside,
+        )
         return value
 
     def _mapping(self, start: Any, events: Iterator[Any], path: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ FAMILIES = {
     "rehearsing": ("rehearse",),
     "note": ("note",),
     "causes": ("reports",),
+    "suggest": ("suggest",),
 }
 """The file and its verbs, in the order of a working day."""
 

@@ -27,7 +27,9 @@ from sidecar.rollout.testimony import Evidence, Minimums, Verdict, from_data, sp
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
-class _Time(click.ParamType[float]):
+class Duration(click.ParamType[float]):
+    """Seconds, as an option takes them."""
+
     name = "time"
 
     def convert(
@@ -75,7 +77,7 @@ def source_options(command: Any) -> Any:
         ),
         click.option(
             "--min-time",
-            type=_Time(),
+            type=Duration(),
             default="24h",
             show_default=True,
             help="How long the rule must have been watched.",

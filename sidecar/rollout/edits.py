@@ -74,7 +74,7 @@ def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
     if here.style == "flow":
         separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
         return Edit(here.inside, here.inside, f"{key}: {word}{separator}")
-    return Edit(here.inside, here.inside, f"{key}: {word}{newline}{_indent(text, here.inside)}")
+    return Edit(here.inside, here.inside, f"{key}: {word}{newline}{indent(text, here.inside)}")
 
 
 def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
@@ -95,7 +95,7 @@ def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
                 ),
             )
         )
-    return Edit(rules.inside, rules.inside, f"{line}{newline}{_indent(source.text, rules.inside)}")
+    return Edit(rules.inside, rules.inside, f"{line}{newline}{indent(source.text, rules.inside)}")
 
 
 def rules_block(source: Source) -> Iterable[Edit]:
@@ -105,5 +105,6 @@ def rules_block(source: Source) -> Iterable[Edit]:
         yield Edit(end, end, f"{'' if source.text.endswith(chr(10)) else newline}rules:{newline}")
 
 
-def _indent(text: str, position: int) -> str:
+def indent(text: str, position: int) -> str:
+    """As many spaces as stand, or could stand, before this position on its line."""
     return " " * (position - max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) - 1)

@@ -102,7 +102,7 @@ def _next(sheet: Sheet, causes: Sequence[Mapping[str, Any]]) -> str:
     if not sheet.failing:
         return sheet.steps[0]
     if causes:
-        return "See the causes with `sidecar reports`; change the rule or the service, or name a cause that the site can do without: --waive ID."
+        return "See what to do about the causes with `sidecar suggest`; or name a cause that the site can do without: --waive ID."
     return "Change the rule or the service, or allow so many with --max-breaks."
 
 

@@ -142,7 +142,7 @@ def _command(verdict: Verdict, mode: Mode) -> str:
     if verdict.outcome == "pass":
         return f"sidecar promote {verdict.rule}"
     if verdict.causes:
-        return f"sidecar reports {verdict.rule}"
+        return f"sidecar suggest {verdict.rule}"
     if "browsers" in verdict.witnesses and mode == "report-only":
         return f"sidecar promote {verdict.rule} --to trial"
     if "nobody" in verdict.witnesses:

@@ -25,7 +25,7 @@ EVIDENCE = {
 
 ROLLOUT = {
     "rule": "frames", "does": "set X-Frame-Options", "mode": "trial", "outcome": "fail", "reasons": ["browsers reported it"], "next": "See the causes.",
-    "command": "sidecar reports frames", "progress": [{"what": "page loads", "have": 3.0, "need": 10, "text": "3 of 10 page loads"}],
+    "command": "sidecar suggest frames", "progress": [{"what": "page loads", "have": 3.0, "need": 10, "text": "3 of 10 page loads"}],
     "places": [{"route": "default", "mode": "trial", "ceiling": "rule", "evaluated": 3.0, "affected": 2.0}],
     "witnesses": [{"kind": "browsers", "why": "they report it", "source": "CSP3", "next": ""}],
     "causes": [

@@ -227,7 +227,7 @@ async def test_causes_are_shown_without_what_extensions_did(admin: Control):
 
     assert "<script>alert(1)" in words
     assert "moz-extension" not in words
-    assert "sidecar reports frames" in words
+    assert "sidecar suggest frames" in words
     assert (await admin.get("/api/rollout"))[1]["rules"][0]["rule"] == "frames"
 
 

@@ -40,7 +40,7 @@ def serving(files: Mapping[str, tuple[str, str]]) -> Iterator[str]:
             media, text = files.get(self.path, ("text/plain", ""))
             self.send_response(200 if self.path in files else 404)
             self.send_header("Content-Type", media)
-            self.send_header("Content-Length", str(len(text)))
+            self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())
 

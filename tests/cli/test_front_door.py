@@ -38,6 +38,7 @@ DOCUMENTED = (
     "drift",
     "evidence",
     "reports",
+    "suggest",
     "promote",
     "rehearse",
     "note",

@@ -208,7 +208,7 @@ def test_a_verdict_that_does_not_pass_says_what_to_do():
     """One sentence, the most urgent thing first."""
     first = judge("it", [evidence(witnesses=BROWSERS)], ENOUGH, NOW)
     assert first.next == "Run `sidecar promote it --to trial`, and let browsers load pages."
-    assert "sidecar reports" in judge("it", [evidence(**tried(causes=(CAUSE,)))], ENOUGH, NOW).next
+    assert "sidecar suggest" in judge("it", [evidence(**tried(causes=(CAUSE,)))], ENOUGH, NOW).next
     assert judge("it", [evidence()], ENOUGH, NOW).next == ""
 
 

@@ -49,7 +49,7 @@ def view(mode: str = "report-only", **known: Any) -> RuleView:
         ("report-only", {"evaluated": 5.0}, "inconclusive", "sidecar evidence"),
         ("report-only", {"witnesses": WITNESSES["browsers"]}, "inconclusive", "sidecar promote it --to trial"),
         ("report-only", {"witnesses": WITNESSES["nobody"]}, "inconclusive", 'sidecar promote it --override "why"'),
-        ("trial", {"witnesses": WITNESSES["browsers"], "trial": Trial(causes=(CAUSE,))}, "fail", "sidecar reports it"),
+        ("trial", {"witnesses": WITNESSES["browsers"], "trial": Trial(causes=(CAUSE,))}, "fail", "sidecar suggest it"),
         ("enforce", {}, "enforcing", ""),
         ("off", {}, "off", ""),
     ],

@@ -1,0 +1,305 @@
+"""The verb `suggest`: the smallest edit of the policy file that would have silenced what browsers reported in trial.
+
+Lives here: asking the sidecar, reading pages by URL or from a recording, and showing the proposals. Must not know
+how a proposal is found.
+"""
+
+from __future__ import annotations
+
+import difflib
+import http.client
+import ssl
+import sys
+import unicodedata
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.syntax import Syntax
+from rich.text import Text
+
+from sidecar.cli.evidence import Duration
+from sidecar.cli.files import read_text, replace_file
+from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.printing import as_json, err, out, plain
+from sidecar.rollout.causes import Cause
+from sidecar.rollout.suggestion import Suggestion, suggest
+from sidecar.rollout.suggestion_nouns import Inventory, Proposal, Snippet, Terms
+
+_STYLES = {
+    "add": "green",
+    "allowed": "dim",
+    "waiting": "yellow",
+    "refused": "red",
+    "advice": "yellow",
+}
+_LOADS = 2
+"""How often a page is read: what differs between two loads varies."""
+_MAX_PAGE = 4 << 20
+_MAX_SHOWN = 32_768
+"""Characters of one script that are printed."""
+
+
+@click.command("suggest")
+@click.argument("rule", required=False)
+@click.option(
+    "--policy",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    help="The file to edit.",
+)
+@click.option("--write", is_flag=True, help="Make the edit; without it, it is only shown.")
+@click.option(
+    "--from-trial",
+    is_flag=True,
+    help="Write each source on a line of its own, with who met it in a comment.",
+)
+@click.option(
+    "--accept",
+    "accepted",
+    multiple=True,
+    metavar="CAUSE",
+    help="A cause, by its id, that counts although it is below the minimums; may be repeated.",
+)
+@click.option(
+    "--url",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="A page to read (twice), where the sidecar has read none; may be repeated.",
+)
+@click.option(
+    "--har",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read the pages of this recording.",
+)
+@click.option(
+    "--min-clients",
+    type=click.IntRange(1, 16),
+    default=3,
+    show_default=True,
+    help="Clients that must have met what no page is known to hold, and have got the same inline code.",
+)
+@click.option(
+    "--min-time",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    help="How long they must have.",
+)
+@click.option(
+    "--cacert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --url: trust these certificate authorities (PEM) and no others.",
+)
+@admin_options
+def suggest_verb(
+    rule: str | None,
+    file: Path,
+    write: bool,
+    from_trial: bool,
+    accepted: tuple[str, ...],
+    urls: tuple[str, ...],
+    har: Path | None,
+    min_clients: int,
+    min_time: float,
+    cacert: Path | None,
+    admin: str,
+    token_file: Path | None,
+    machine: bool,
+) -> None:
+    """The smallest edit of the policy that silences what browsers reported of rules in trial; with --write it is made."""
+    before = read_text(file)
+    client = Admin(admin, token_file)
+    causes = [_cause(told) for told in client.get("/api/reports")["causes"]]
+    _check_accepted(accepted, causes)
+    inventory = _read_pages(urls, har, cacert)
+    terms = Terms(min_clients, min_time, frozenset(accepted))
+    found = suggest(
+        before, causes, inventory, terms, rule=rule, comments=from_trial, name=str(file)
+    )
+    diff = "".join(
+        difflib.unified_diff(
+            before.splitlines(keepends=True),
+            found.text.splitlines(keepends=True),
+            f"{file} (now)",
+            f"{file} (suggested)",
+        )
+    )
+    written = write and found.text != before
+    if written:
+        replace_file(file, found.text)
+    if machine:
+        as_json(
+            {
+                "proposals": [
+                    one.data() | {"needs_person": one.needs_person} for one in found.proposals
+                ],
+                "diff": diff,
+                "written": written,
+            }
+        )
+    else:
+        _print(found, diff)
+        _print_next(found, file, diff, written=written, from_trial=from_trial)
+    sys.exit(1 if any(one.needs_person for one in found.proposals) else 0)
+
+
+def _cause(told: dict[str, Any]) -> Cause:
+    """A cause as the admin API sends it."""
+    lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
+    return Cause(**(told | lists))
+
+
+def _check_accepted(accepted: Sequence[str], causes: Sequence[Cause]) -> None:
+    known = {cause.id for cause in causes}
+    for one in accepted:
+        if one not in known:
+            raise click.UsageError(f"no cause has the id {one!r}; see `sidecar reports`")
+
+
+def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> Inventory:
+    """What pages hold that are named on the command line."""
+    if not urls and har is None:
+        return Inventory()
+    from sidecar.rollout.inventory import from_loads
+
+    return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
+
+
+def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Any]:
+    from sidecar.rollout.inventory import Load
+
+    try:
+        trust = ssl.create_default_context(cafile=str(cacert) if cacert else None)
+    except OSError as error:
+        raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+    )
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise click.UsageError(f"unknown address {url!r}; write http://HOST/PATH")
+        for _ in range(_LOADS):
+            request = urllib.request.Request(url, headers={"Accept": "text/html"})
+            try:
+                with opener.open(request, timeout=10) as response:
+                    charset = response.headers.get_content_charset() or ""
+                    yield Load(response.url, response.read(_MAX_PAGE), charset)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                raise click.UsageError(
+                    f"{url} cannot be read: {getattr(error, 'reason', error)}"
+                ) from error
+
+
+def _recorded(har: Path) -> Iterator[Any]:
+    from sidecar.audit.page import decoded
+    from sidecar.audit.recording import from_har
+    from sidecar.rollout.inventory import Load
+
+    try:
+        visits = from_har(har.read_bytes())
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{har}: {error}") from error
+    for visit in visits:
+        if visit.page is not None and (body := decoded(visit.page)):
+            media = Message()
+            media["Content-Type"] = visit.page.first("content-type")
+            yield Load(visit.page.url, body, media.get_content_charset() or "")
+
+
+def _print(found: Suggestion, diff: str) -> None:
+    console = out()
+    for one in found.proposals:
+        for line in _lines(one):
+            console.print(line, soft_wrap=True)
+    snippets = {
+        snippet.hash: snippet
+        for one in found.proposals
+        if one.outcome != "allowed"
+        for snippet in one.snippets
+    }
+    if snippets:
+        console.print(
+            "\nread each of these whole: an injection that is stored looks just as stable",
+            style="bold",
+        )
+        for snippet in snippets.values():
+            for line in _script(snippet):
+                console.print(line, soft_wrap=True)
+    if diff:
+        console.print()
+        console.print(
+            Syntax(diff, "diff", theme="ansi_light", background_color="default")
+            if console.is_terminal
+            else Text(diff),
+            soft_wrap=True,
+        )
+
+
+def _lines(one: Proposal) -> Iterator[Text]:
+    yield Text.assemble(
+        (f"{one.outcome:<9}", _STYLES[one.outcome]),
+        (f"{one.rule}  ", "bold"),
+        _visible(f"{one.directive}  {one.blocked}  [{one.cause}]"),
+    )
+    yield Text(f"         {one.text}")
+    yield Text(_visible(f"         seen: {one.witness}"), style="dim")
+    for warning in one.warnings:
+        yield Text(f"         note: {warning}", style="yellow")
+    if one.fix:
+        yield Text(_visible(f"         {'better' if one.outcome == 'add' else 'fix'}: {one.fix}"))
+
+
+def _script(one: Snippet) -> Iterator[Text]:
+    seen = "" if one.clients is None else f", {one.clients} clients"
+    yield Text(
+        _visible(f"\n{one.kind} of {one.page}, line {one.line}{seen}, {one.hash}"), style="bold"
+    )
+    for line in one.text[:_MAX_SHOWN].splitlines() or [""]:
+        yield Text(f"  | {_visible(line)}")
+    if len(one.text) > _MAX_SHOWN or not one.whole:
+        more = len(one.text) - _MAX_SHOWN
+        yield Text(
+            f"  ... {more:,} more characters: --json prints them all"
+            if one.whole
+            else "  ... the rest was not kept: read it in the page",
+            style="yellow",
+        )
+
+
+def _visible(text: str) -> str:
+    """Text of others with what cannot be seen spelled out: control characters, and those that turn the direction."""
+    return "".join(
+        f"\\u{ord(char):04x}" if unicodedata.category(char) in ("Cf", "Zl", "Zp") else char
+        for char in plain(text)
+    )
+
+
+def _print_next(
+    found: Suggestion, file: Path, diff: str, *, written: bool, from_trial: bool
+) -> None:
+    console = err()
+    if not found.proposals:
+        console.print(
+            "nothing to do: no cause stands; either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+        )
+    elif written:
+        console.print(
+            f"{file} is written; the trial begins anew with it: let browsers come, then `sidecar reports`"
+        )
+    elif diff:
+        console.print("nothing is written; --write makes the edit")
+    if from_trial and found.proposals:
+        console.print(
+            "default-src does not govern base-uri, form-action and frame-ancestors: write them too, and try them in the same way"
+        )
+
+
+VERBS = (suggest_verb,)

@@ -1,0 +1,91 @@
+"""From a trial to a policy that the page works under, in a real Chromium: trial, suggest, trial, promote, enforce."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.browser.chromium import Chromium
+from tests.browser.test_trial import ENOUGH, POLICY, canaries, serving
+from tests.e2e.conftest import Start
+from tests.e2e.processes import until
+from tests.e2e.running import Sidecar, command
+
+LIBRARY = "document.body.dataset.library = 'ran'"
+PAGE = """\
+<!doctype html>
+<title>before</title>
+<link rel=stylesheet href=/site.css>
+<style>p { color: rgb(1, 2, 3) }</style>
+<p>a page</p>
+<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">
+<button onclick="this.textContent = 'bought'">buy</button>
+<script>document.title = 'inline ran'</script>
+<script src="CDN/lib.js"></script>
+"""
+SEEN = """JSON.stringify([document.title, document.body.dataset.library, document.querySelector('button').textContent,
+  getComputedStyle(document.querySelector('p')).color, getComputedStyle(document.body).fontWeight])"""
+WORKS = ["inline ran", "ran", "bought", "rgb(1, 2, 3)", "700"]
+
+
+def visit(browser: Chromium, sidecar: Sidecar, times: int = 3) -> list[Any]:
+    """What stands on the page after its button was clicked, at the last visit."""
+    seen: list[Any] = []
+    for _ in range(times):
+        with browser.tab() as tab:
+            tab.visit(f"http://127.0.0.1:{sidecar.listen[1]}/")
+            tab.click("button")
+            seen = json.loads(tab.run(SEEN))
+    return seen
+
+
+def verb(name: str, sidecar: Sidecar, *words: str) -> subprocess.CompletedProcess[str]:
+    """A verb about the rule, with the sidecar's file and admin address."""
+    return command(
+        name, "it", *words, "--policy", str(sidecar.policy), "--admin", sidecar.admin, "--json"
+    )
+
+
+def causes(sidecar: Sidecar) -> list[Any]:
+    """What browsers reported that is not an extension's doing."""
+    told = sidecar.ask("/api/reports").json()["causes"]
+    return [cause for cause in told if cause["kind"] != "noise"]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("default-src 'none'", 7), ("default-src 'self'", 5)], ids=str
+)
+def test_from_a_trial_to_a_policy(browser: Chromium, start: Start, value: str, number: int):
+    """What was suggested silences the second trial; enforced, the page does all that it did."""
+    with (
+        serving({"/lib.js": ("text/javascript", LIBRARY)}) as cdn,
+        serving(
+            {
+                "/": ("text/html", PAGE.replace("CDN", cdn)),
+                "/site.css": ("text/css", "body { font-weight: bold }"),
+            }
+        ) as origin,
+    ):
+        text = POLICY.replace("VALUE", value).replace("report-only", "trial")
+        sidecar = start(text, origin)
+        assert visit(browser, sidecar) == WORKS
+        until(lambda: len(causes(sidecar)) == number, "all causes are reported")
+
+        terms = ("--min-clients", "1", "--min-time", "0s", "--url", f"{origin}/", "--from-trial")
+        done = verb("suggest", sidecar, *terms, "--write")
+        said = json.loads(done.stdout)
+        assert (done.returncode, said["written"]) == (0, True), done.stdout
+        sidecar.event("policy.activated", who="file")
+        returned = canaries(sidecar)
+        visit(browser, sidecar)
+        until(lambda: canaries(sidecar) >= 3, f"the canaries came back, {returned} before")
+        assert causes(sidecar) == [], sidecar.policy.read_text()
+
+        promoted = verb("promote", sidecar, *ENOUGH)
+        assert promoted.returncode == 0, promoted.stdout
+        sidecar.event("policy.activated", 1, who="file")
+        until(lambda: sidecar.get("/").value("Content-Security-Policy"), "it is enforced")
+        assert visit(browser, sidecar, 1) == WORKS
