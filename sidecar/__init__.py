@@ -1,12 +1,12 @@
 """Header sidecar: evidence before enforcement, and instant rollback after it.
 
-The rooms, top floor first; imports go down only:
+The layers, top first; imports go down only:
 
-    cli -> service -> proxy | admin | rollout -> revisions | telemetry -> source -> policy
+    cli -> service -> proxy | admin | rollout | audit | importing -> revisions -> telemetry -> source -> policy
 
-`policy` decides and touches nothing; `source` reads YAML; `revisions` holds what is in force;
-`telemetry` tells; `proxy` carries the traffic; `admin` answers operators; `rollout` gathers
-evidence; `service` wires them; `cli` is the front door.
+`policy` decides and touches nothing; `source` reads YAML; `telemetry` counts and logs; `revisions` holds
+what is in force; `proxy` carries the traffic; `admin` serves operators; `rollout` gathers evidence; `audit`
+judges a URL; `importing` reads other tools' settings; `service` wires them; `cli` is the command line.
 """
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""One process from start to stop: build the rooms, wire them, hear signals, drain.
+"""One process from start to stop: build the parts, wire them, hear signals, drain.
 
-Lives here: `Service`. Must not know how any room does its work.
+Lives here: `Service`. Must not know how any part does its work.
 """
 
 from __future__ import annotations

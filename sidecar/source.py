@@ -1,4 +1,4 @@
-"""YAML text to a mapping that knows line and column of every key and value. The only room that imports yaml.
+"""YAML text to a mapping that knows line and column of every key and value. The only module that imports yaml.
 
 Lives here: strict loading (YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs) and the
 shipped presets. Must not know what the keys mean.

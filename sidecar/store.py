@@ -1,7 +1,7 @@
 """The state folder: what must survive a crash. Every write is whole or not there.
 
 Lives here: `Store` (revisions' texts, the state, the journal) and its atomic writes. Must not know what
-a revision means, or when one is activated. Belongs to the floor of `revisions`, which alone uses it.
+a revision means, or when one is activated. Belongs to the layer of `revisions`.
 
 Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once), `journal.jsonl` (appended,
 synced line by line; a torn last line is cut when the folder is opened).

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.world import World
 
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
 
 _FIRST = (
     "zoo/test_zoo.py",

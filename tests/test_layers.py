@@ -1,4 +1,4 @@
-"""The house: which room may know which, read from the imports; and what every file keeps to."""
+"""The layers: which package may know which, read from the imports; and what every file keeps to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "sidecar").rglob("*.py"))
 
-FLOORS = (
+LAYERS = (
     ("policy",),
     ("source", "settings", "sarif"),
     ("telemetry",),
@@ -22,9 +22,9 @@ FLOORS = (
     ("demo", "rehearsal", "cli"),
     ("__main__",),
 )
-"""Lowest first. A room may know its own floor and those below."""
-STRANGERS = FLOORS[4]
-"""These stand on one floor and do not know each other: what they share goes down a floor."""
+"""Lowest first. A package may know its own layer and those below."""
+SIBLINGS = LAYERS[4]
+"""These stand on one layer and do not know each other: what they share goes down a layer."""
 OWNERS = {
     "yaml": ("source",),
     "structlog": ("telemetry",),
@@ -33,7 +33,7 @@ OWNERS = {
     "jinja2": ("admin",),
     "turbohtml": ("policy",),
 }
-"""Libraries that one room alone knows, so that one room changes with them."""
+"""Libraries that one package alone knows, so that one package changes with them."""
 CORE_MUST_NOT = frozenset(
     {
         "aiohttp",
@@ -62,7 +62,7 @@ CORE_MUST_NOT = frozenset(
     }
 )
 """The core takes facts and gives a decision: no I/O, no clock, no chance, no loop."""
-NO_ROOMS = frozenset(
+NO_NAMES = frozenset(
     {
         "utils",
         "util",
@@ -87,21 +87,21 @@ class Import(NamedTuple):
 
     file: Path
     line: int
-    room: str
+    package: str
     module: str
 
     def __str__(self) -> str:
         return f"{self.file.relative_to(ROOT)}:{self.line} imports {self.module}"
 
 
-def room(parts: tuple[str, ...]) -> str:
-    """The room of a path or module below `sidecar`; the package itself is none."""
+def package(parts: tuple[str, ...]) -> str:
+    """The package of a path or module below `sidecar`; the package itself is none."""
     return parts[0].removesuffix(".py") if parts and parts[0] != "__init__.py" else ""
 
 
 def imports(file: Path, text: str | None = None) -> Iterator[Import]:
     """All imports of a file, those inside functions and for type checking too."""
-    here = room(file.relative_to(ROOT / "sidecar").parts)
+    here = package(file.relative_to(ROOT / "sidecar").parts)
     for node in ast.walk(ast.parse(text if text is not None else file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -118,36 +118,38 @@ def imports(file: Path, text: str | None = None) -> Iterator[Import]:
             yield Import(file, node.lineno, here, name)
 
 
-def floor(name: str) -> int:
-    """On which floor a room stands."""
-    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+def layer(name: str) -> int:
+    """On which layer a package stands."""
+    return next(number for number, packages in enumerate(LAYERS) if name in packages)
 
 
 def wrong(found: Import) -> str:
     """Why an import may not be; "" when it may."""
     top, *rest = found.module.split(".")
     if top != "sidecar":
-        owners = OWNERS.get(top, (found.room,))
-        if found.room not in owners:
+        owners = OWNERS.get(top, (found.package,))
+        if found.package not in owners:
             return f"{found}: only {' and '.join(owners)} may know {top}"
-        if found.room == "policy" and CORE_MUST_NOT & {top, found.module}:
+        if found.package == "policy" and CORE_MUST_NOT & {top, found.module}:
             return f"{found}: the core takes facts and gives a decision, without I/O, clock or loop"
         return f"{found}: write the whole name" if not top else ""
-    other = room(tuple(rest))
-    if other in ("", "__version__", found.room) or not found.room:
+    other = package(tuple(rest))
+    if other in ("", "__version__", found.package) or not found.package:
         return ""
-    if floor(other) > floor(found.room):
-        return f"{found}: imports go down only, and {other} stands above {found.room}"
-    if found.room in STRANGERS and other in STRANGERS:
-        return f"{found}: {found.room} and {other} are strangers; what both need goes down a floor"
+    if layer(other) > layer(found.package):
+        return f"{found}: imports go down only, and {other} stands above {found.package}"
+    if found.package in SIBLINGS and other in SIBLINGS:
+        return (
+            f"{found}: {found.package} and {other} are siblings; what both need goes down a layer"
+        )
     return ""
 
 
 def test_every_room_has_a_floor():
-    """A new room is given its place before it is used."""
-    rooms = {room(file.relative_to(ROOT / "sidecar").parts) for file in FILES} - {""}
+    """A new package is given its place before it is used."""
+    packages = {package(file.relative_to(ROOT / "sidecar").parts) for file in FILES} - {""}
 
-    assert rooms <= {name for names in FLOORS for name in names}
+    assert packages <= {name for names in LAYERS for name in names}
 
 
 def test_imports_go_down_only():
@@ -162,11 +164,11 @@ def test_imports_go_down_only():
         ("policy/x.py", "def f():\n    from asyncio import sleep", "the core takes facts"),
         ("policy/x.py", "from sidecar.source import load", "source stands above policy"),
         ("policy/x.py", "from sidecar import revisions", "revisions stands above policy"),
-        ("proxy/x.py", "import sidecar.admin.api", "proxy and admin are strangers"),
+        ("proxy/x.py", "import sidecar.admin.api", "proxy and admin are siblings"),
         (
             "admin/x.py",
             "from sidecar.rollout.guard import Guard",
-            "admin and rollout are strangers",
+            "admin and rollout are siblings",
         ),
         ("revisions.py", "import yaml", "only source may know yaml"),
         ("proxy/x.py", "from structlog import get_logger", "only telemetry may know structlog"),
@@ -183,7 +185,7 @@ def test_a_wrong_import_is_found_with_its_reason(file: str, text: str, reason: s
 
 
 def test_right_imports_pass():
-    """Down, within a room, the package's own version, and libraries that nobody owns."""
+    """Down, within a package, the package's own version, and libraries that nobody owns."""
     text = "import sidecar\nfrom sidecar import __version__\nfrom sidecar.policy import headers\nfrom sidecar.proxy.pool import Pool\nimport asyncio, aiohttp"
 
     assert [wrong(found) for found in imports(ROOT / "sidecar" / "proxy" / "x.py", text)] == [
@@ -198,7 +200,7 @@ WIDE = {
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_file_keeps_to_the_house(file: Path):
+def test_every_file_keeps_to_the_layout(file: Path):
     """It opens with what lives there, is short enough to be one idea, is plain ASCII, and has a name that says something."""
     text = file.read_text("utf-8")
 
@@ -210,8 +212,8 @@ def test_every_file_keeps_to_the_house(file: Path):
     assert [
         (number, line) for number, line in enumerate(text.splitlines(), 1) if not line.isascii()
     ] == [], "source is ASCII: no look-alike letters"
-    assert not NO_ROOMS & {part.removesuffix(".py") for part in file.relative_to(ROOT).parts}, (
-        "name the room after what lives there"
+    assert not NO_NAMES & {part.removesuffix(".py") for part in file.relative_to(ROOT).parts}, (
+        "name the package after what lives there"
     )
 
 

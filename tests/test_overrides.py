@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sidecar import revisions as room
+from sidecar import revisions
 from sidecar.policy.model import Mode
 from sidecar.store import Store
 from tests.world import World, edited, sent, text
@@ -67,7 +67,7 @@ async def test_an_override_outlives_the_process(world: World):
 
     again = await world.started()
 
-    assert again.override == room.Override("report-only", "look first", "anna", world.now + 60)
+    assert again.override == revisions.Override("report-only", "look first", "anna", world.now + 60)
     assert (sent(again), again.mode) == ("-", "report-only")
     assert world.names() == ["policy.activated", "mode.overridden"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import revisions as room
+from sidecar import revisions
 from sidecar.revisions import Revisions
 from tests.world import World, sent, text
 
@@ -51,8 +51,8 @@ def by_data_link(file: Path, content: str) -> None:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch looks a hundred times a second."""
-    monkeypatch.setattr(room, "POLL", 0.01)
-    monkeypatch.setattr(room, "SETTLE", 0.005)
+    monkeypatch.setattr(revisions, "POLL", 0.01)
+    monkeypatch.setattr(revisions, "SETTLE", 0.005)
 
 
 @contextlib.asynccontextmanager

@@ -72,7 +72,7 @@ _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.Kind], ...]]] = {
     "site-data": ("site-data-", (tokens.Kind,)),
     "cookie": ("cookie-", (cookies.Kind,)),
 }
-"""Grammars with faults of their own: the prefix of their codes, and the rooms that make them."""
+"""Grammars with faults of their own: the prefix of their codes, and the lists that hold them."""
 
 
 @click.command("headers")
@@ -143,8 +143,8 @@ def _whole(row: Header) -> dict[str, Any]:
 
 
 def _kinds(row: Header) -> Iterable[faults.Kind]:
-    prefix, rooms = _KINDS.get(row.grammar, ("", ()))
-    return (kind for room in rooms for kind in room if kind.value.startswith(prefix))
+    prefix, lists = _KINDS.get(row.grammar, ("", ()))
+    return (kind for kinds in lists for kind in kinds if kind.value.startswith(prefix))
 
 
 def _text(kind: faults.Kind) -> str:

@@ -1,6 +1,6 @@
 """What a grammar finds wrong in a header value: a kind from a closed list, its text, its fix.
 
-Lives here: the shape `Fault`, the base of every room's list of kinds, and the safe quoting of
+Lives here: the shape `Fault`, the base of every module's list of kinds, and the safe quoting of
 hostile text. Must not know any header, nor how bad a fault is (`lint` decides that).
 """
 
@@ -26,7 +26,7 @@ _NONCE = re.compile(r"(?i)(nonce-)(?!\{request\}')[^'\s]+")
 
 
 class Kind(StrEnum):
-    """The base of each room's closed list of kinds: `NAME = (kind, verdict, text, fix)`.
+    """The base of each module's closed list of kinds: `NAME = (kind, verdict, text, fix)`.
 
     In text and fix, `{part}` stands for the part at fault and `{hint}` for what is known about it.
     """

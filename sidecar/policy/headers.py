@@ -1,7 +1,7 @@
 """What may be asked of any header by name: its row, its faults, how copies collapse, how values merge.
 
 Lives here: the dispatch from a header to its grammar. Must not know rules, modes or conditions; the
-rows stand in `header_table`, the grammars in rooms of their own. Values are text, bytes decoded as
+rows stand in `header_table`, the grammars in modules of their own. Values are text, bytes decoded as
 latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
 """
 

@@ -1,6 +1,6 @@
-"""Telling: a decision becomes one event and a few additions. The only room that knows structlog and prometheus_client.
+"""A decision becomes one event and a few additions. The only package that knows structlog and prometheus_client.
 
-Lives here: `Telemetry`, which the other rooms call. Must not know sockets, files or the admin API.
+Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin API.
 """
 
 from __future__ import annotations

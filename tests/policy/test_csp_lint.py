@@ -145,8 +145,8 @@ def test_hosts_are_host_names(hosts: frozenset[str]):
 
 
 def test_kinds_are_told_apart_and_the_lists_name_known_ones():
-    """No kind of this room is one of another's; what is of little weight, or says little in a merge, exists."""
-    known = {kind.value for room in (headers, csp_table) for kind in room.Kind}
+    """No kind of this module is one of another's; what is of little weight, or says little in a merge, exists."""
+    known = {kind.value for module in (headers, csp_table) for kind in module.Kind}
 
     assert not known & {kind.value for kind in Kind}
     assert known | {kind.value for kind in Kind} >= INFO | ABSENT

@@ -10,7 +10,7 @@ from sidecar.policy import faults
 
 
 class Kind(faults.Kind):
-    """A list of one kind, as a room makes it."""
+    """A list of one kind, as a module makes it."""
 
     ODD = "odd-word", "weak", "The word {part} is odd: {hint}.", "Write {hint}, not {part}."
 

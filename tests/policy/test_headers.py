@@ -435,10 +435,12 @@ def test_every_kind_teaches():
 
 
 def test_kinds_are_told_apart():
-    """No two rooms use one kind for two things."""
+    """No two modules use one kind for two things."""
     from sidecar.policy import cookies, csp_table, fields, tokens
 
     kinds = [
-        kind.value for room in (headers, cookies, csp_table, fields, tokens) for kind in room.Kind
+        kind.value
+        for module in (headers, cookies, csp_table, fields, tokens)
+        for kind in module.Kind
     ]
     assert len(kinds) == len(set(kinds))

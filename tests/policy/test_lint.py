@@ -194,11 +194,11 @@ def test_each_finding_has_a_policy_that_earns_it_and_one_that_does_not(
 
 
 def test_every_code_is_in_the_table():
-    """Each finding that the rooms of lint can make has its two cases."""
+    """Each finding that the modules of lint can make has its two cases."""
     made = {
         node.args[0].value
-        for room in (lint_nonces, lint_routes, lint_values)
-        for node in ast.walk(ast.parse(Path(room.__file__).read_text("utf-8")))
+        for module in (lint_nonces, lint_routes, lint_values)
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text("utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in ("_problem", "_warn")
