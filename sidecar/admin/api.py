@@ -116,6 +116,7 @@ class Api:
             "diff",
             "waived",
             "back",
+            "reason",
             "to",
             "who",
         }

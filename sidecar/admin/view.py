@@ -95,7 +95,11 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
 
 def entry(one: Mapping[str, Any], active: str) -> dict[str, Any]:
     """One entry of the journal as a point of the timeline."""
-    what = str(one.get("revision") or one.get("mode") or ", ".join(one.get("rules", ())))
+    to = one.get("to") or {}
+    moved = ", ".join(
+        f"{rule} to {to[rule]}" if rule in to else rule for rule in one.get("rules", ())
+    )
+    what = str(one.get("revision") or one.get("mode") or moved)
     why = str(one.get("override") or one.get("reason") or "; ".join(one.get("problems", ()))[:200])
     return {
         "time": str(one.get("time", time.strftime("%Y"))),

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, mode_text, table
-from sidecar.policy.values import seconds
+from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled
@@ -25,6 +25,19 @@ from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, from_data, span
 
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+
+
+class _Share(click.ParamType[float]):
+    name = "percent"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """`99%` as 0.99."""
+        try:
+            return float(percentage(value))  # type: ignore[arg-type]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Duration(click.ParamType[float]):
@@ -96,6 +109,13 @@ def source_options(command: Any) -> Any:
             show_default=True,
             help="Requests that may have been broken.",
         ),
+        click.option(
+            "--min-https",
+            type=_Share(),
+            default="99%",
+            show_default=True,
+            help="To climb a ladder: the share of browsers' requests that must come over https.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -105,7 +125,11 @@ def source_options(command: Any) -> Any:
 def minimums(options: dict[str, Any]) -> Minimums:
     """The gate's minimums, as the options of `source_options` say."""
     return Minimums(
-        options["min_requests"], options["min_time"], options["min_routes"], options["max_breaks"]
+        options["min_requests"],
+        options["min_time"],
+        options["min_routes"],
+        options["max_breaks"],
+        options["min_https"],
     )
 
 
@@ -148,10 +172,10 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
     for item in found:
         verdict = by_rule[item.rule]
         witness = ", ".join(dict.fromkeys(witness["kind"] for witness in item.witnesses)) or "-"
-        shown = Text(
-            verdict.outcome if item.mode != "enforce" else "enforcing",
-            style=STYLES.get(verdict.outcome, "") if item.mode != "enforce" else "green",
-        )
+        there = item.mode == "enforce" and (item.climb is None or item.climb.top)
+        style = "green" if there else STYLES[verdict.outcome]
+        shown = Text("enforcing" if there else verdict.outcome, style=style)
+        step = f" {item.climb}" if item.climb else ""
         numbers = (
             number(item.evaluated),
             number(item.affected),
@@ -163,7 +187,7 @@ def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> No
             (
                 item.rule,
                 item.route,
-                mode_text(item.mode),
+                Text.assemble(mode_text(item.mode), step),
                 span(verdict.at - item.since),
                 witness,
                 *numbers,

@@ -19,12 +19,12 @@ from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, sourc
 from sidecar.cli.files import read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out
-from sidecar.policy.model import Mode
+from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.policy.witness import prospect
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import promote, standing, step_back
-from sidecar.rollout.testimony import Evidence, Verdict
+from sidecar.rollout.testimony import Evidence, Verdict, from_data
 from sidecar.source import load_policy
 
 _PATIENCE = 10.0
@@ -97,6 +97,8 @@ def promote_verb(
     after = step_back(before, rules, name) if back else promote(before, rules, name, to)
     client = Admin(admin, token_file)
     found, verdicts = ([], []) if back else _verdicts(client, options, before, rules, to, waived)
+    _same_steps(before, found, file)
+    kept = _kept(client, rules) if back else []
     edit = _Edit(file, before, after)
     allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
     if not machine:
@@ -111,6 +113,7 @@ def promote_verb(
             to=standing(after, rules),
             verdicts=rows,
             override=override,
+            reason="; ".join(kept) or None,
             waived=list(waived),
             source=options["prometheus"] or client.url,
             command=f"sidecar {shlex.join(sys.argv[1:])}",
@@ -126,12 +129,15 @@ def promote_verb(
                 "verdicts": rows,
                 "override": override,
                 "waived": waived,
+                "kept": kept,
                 "diff": edit.diff,
                 "evidence": [item.data() for item in found],
             }
         )
     else:
         _say_what_came(edit, verdicts, allowed=allowed, done=done)
+        for promise in kept:
+            err().print(Text(promise, style="yellow"))
     sys.exit(0 if allowed else 1)
 
 
@@ -186,6 +192,32 @@ def _verdicts(
     found, at = _gather_settled(client, options, rules)
     own = [item for item in found if item.rule in rules]
     return own, [judge(rule, own, minimums(options), at, waived) for rule in rules]
+
+
+def _kept(client: Admin, rules: Sequence[str]) -> list[str]:
+    """What browsers go on keeping of rules that step back, whatever is sent from now on."""
+    now = time.time()
+    found = (from_data(item) for item in client.get("/api/evidence")["evidence"])
+    said = (item.climb.promise(now) for item in found if item.rule in rules and item.climb)
+    return [promise for promise in dict.fromkeys(said) if promise]
+
+
+def _same_steps(text: str, found: Sequence[Evidence], file: Path) -> None:
+    """Refuse evidence of another step of a ladder than the one that the file names.
+
+    Raises:
+        PolicyError: the sidecar does not run what the file says.
+    """
+    routes = {route.name: route for route in load_policy(text.encode(), str(file)).routes}
+    for item in found:
+        here = routes[item.route].rules if item.route in routes else ()
+        step = next((named.rule.step for named in here if named.name == item.rule), None)
+        if item.climb is not None and step != item.climb.step:
+            message = (
+                f"the file puts {item.rule!r} on step {step}, and the sidecar is on {item.climb}"
+            )
+            fix = "let it read the file first (`sidecar reload`), and gather evidence of this step"
+            raise PolicyError((Problem(message, fix, file=str(file)),))
 
 
 def _prospect(text: str, rule: str) -> list[str]:

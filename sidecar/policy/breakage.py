@@ -16,6 +16,8 @@ from sidecar.policy import csp
 from sidecar.policy.conditions import Facts
 from sidecar.policy.fetch import FRAMES, SCRIPT_TYPES, Fetch, Oracle, Outcome, media_type
 from sidecar.policy.keeping import Clearing, disposition_oracle, store_oracle, unstored
+from sidecar.policy.ladder import HEADER as HSTS
+from sidecar.policy.ladder import transport
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.sharing import sharing_oracle
 
@@ -74,6 +76,8 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
         return _framing(ancestors, overruled=False)
     if name == "cross-origin-resource-policy" and wanted in ("same-origin", "same-site"):
         return _resource(same_site_allowed=wanted == "same-site")
+    if name == HSTS and rule.ladder is not None:
+        return transport
     if name == "x-content-type-options" and wanted == "nosniff":
         return _nosniff
     return None

@@ -12,6 +12,7 @@ from sidecar.policy.checks import worst_fault
 from sidecar.policy.classes import classes
 from sidecar.policy.conditions import Facts, RawFields, by_name
 from sidecar.policy.findings import Finding, write
+from sidecar.policy.ladder import described
 from sidecar.policy.model import Mode
 from sidecar.policy.plan import RoutePlan
 from sidecar.policy.trial import added, twin
@@ -53,6 +54,8 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     tried: RawFields = []
     for index, line in enumerate(route.rules):
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
+        if step := described(line.named.rule):
+            origin = f"{origin}; {step}"
         names = line.named.rule.header or ("Set-Cookie",)
         checks = [check for check in route.checks if check.index == index]
         if not checks:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from sidecar.policy.ages import Ages
 from sidecar.policy.values import (
     Classes,
     Conditions,
@@ -170,6 +171,11 @@ class Rule(Noun):
         None,
         description="The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of each response.",
     )
+    ladder: Ages | None = Field(
+        None,
+        description="For Strict-Transport-Security: its ages, as [5m, 1d, 30d, 2y]; `promote` climbs.",
+    )
+    step: int | None = Field(None, ge=1, description="The step of the ladder in use; missing = 1.")
     widen: bool | None = Field(
         None, description="Gives a merge leave to allow more than the service's own value does."
     )

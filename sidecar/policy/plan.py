@@ -61,7 +61,7 @@ class RoutePlan:
     """Of these checks."""
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
-    """Rules that change nothing yet, and whose breakage requests can show; by the rule's index."""
+    """Rules whose breakage requests can show, and that change nothing yet or stand on a ladder; by the rule's index."""
     reads_body: int
     """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
     trials: Mapping[int, str]
@@ -193,7 +193,8 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
     data = tuple(
         (index, line.oracle)
         for index, line in enumerate(rules)
-        if line.oracle and line.mode in ("report-only", "trial")
+        if line.oracle
+        and (line.mode in ("report-only", "trial") or (line.mode == "enforce" and _climbs(line)))
     )
     tried = {
         index: line
@@ -221,6 +222,11 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         mode,
         any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
     )
+
+
+def _climbs(line: RuleLine) -> bool:
+    """Enforcing is not the end: the next step of the ladder wants evidence too."""
+    return line.named.rule.ladder is not None
 
 
 def _hides(named: NamedRule) -> bool:

@@ -10,13 +10,14 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from sidecar.policy import headers
 from sidecar.policy.checks import value_text
+from sidecar.policy.ladder import climbed, ladder_problems, without_age
 from sidecar.policy.model import (
     DEFAULT_ROUTE,
     Match,
@@ -153,7 +154,16 @@ def resolve(data: object, presets: Mapping[str, object]) -> Resolved:
     )
     if problems:
         raise PolicyError(tuple(dict.fromkeys(problems)))
-    return Resolved(policy, routes)
+    whole = (replace(route, rules=tuple(map(_climbed, route.rules))) for route in routes)
+    return Resolved(policy, tuple(whole))
+
+
+def _climbed(named: NamedRule) -> NamedRule:
+    """The rule with the value of its ladder's step."""
+    if named.rule.ladder is None:
+        return named
+    origin = {"value": named.origin["ladder"], **named.origin}
+    return replace(named, rule=climbed(named.rule), origin=origin)
 
 
 def _declared(data: dict[str, Any], problems: list[Problem]) -> Policy:
@@ -223,6 +233,9 @@ def _merged(
                 ):  # a new action does not inherit what belonged to the old one
                     values.pop(key, None)
                     origin.pop(key, None)
+            below = values.get("value")
+            if rule.ladder is not None and isinstance(below, str):
+                values["value"] = without_age(below)  # the ladder says for how long
             for key in (key for key in Rule.model_fields if key in rule.model_fields_set):
                 values[key] = getattr(rule, key)
                 origin[key] = layer
@@ -299,6 +312,7 @@ def _match_problems(match: Match, path: Path) -> Iterator[Problem]:
 
 def _rule_problems(named: NamedRule) -> Iterator[Problem]:
     rule, name, path = named.rule, named.name, named.path
+    yield from ladder_problems(name, rule, path)
     if rule.header and rule.cookie:
         yield Problem(
             f"rule {name!r} names both a header and a cookie", "make two rules of it", path
@@ -334,9 +348,9 @@ def _rule_problems(named: NamedRule) -> Iterator[Problem]:
             path,
         )
         return
-    if rule.action in _OWN_VALUE and rule.value is None:
+    if rule.action in _OWN_VALUE and rule.value is None and rule.ladder is None:
         yield Problem(f"action {rule.action!r} needs a value", "add value: ...", path)
-    elif rule.action in _OWN_VALUE and not value_text(rule.value or ""):
+    elif rule.action in _OWN_VALUE and rule.value is not None and not value_text(rule.value):
         yield Problem(
             "the value is empty", "use remove, if the header should not be sent", (*path, "value")
         )

@@ -14,6 +14,7 @@ from sidecar.policy import csp
 from sidecar.policy.checks import value_text
 from sidecar.policy.header_table import DISCLOSURE
 from sidecar.policy.keeping import STORED, cleared
+from sidecar.policy.ladder import HEADER as HSTS
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.tokens import parse_cache
 from sidecar.policy.trial import by_api, has_twin
@@ -101,6 +102,9 @@ def _of_header(name: str, rule: Rule, value: str) -> tuple[Witness, ...]:
                 "OWASP Secure Headers, headers to remove",
             ),
         )
+    if name == HSTS and rule.ladder is not None:
+        wide = "includesubdomains" in value.lower() or "preload" in value.lower()
+        return (_STEPWISE, *_transport(value.lower())) if wide else (_STEPWISE,)
     row = _TABLE.get(name)
     if row is None:
         return (_nobody(f"what clients do with {name} cannot be seen", "-"),)
@@ -233,6 +237,10 @@ def _clearing(value: str) -> tuple[Witness, ...]:
     return (seen, stored) if cleared(value) & STORED else (seen,)
 
 
+_STEPWISE = _proxy(
+    "trusted proxies, or our own TLS, say which requests came over https",
+    "RFC 6797 sections 8.1 and 14.1",
+)
 _SHARED = _proxy(
     "requests of other origins name themselves, and what they ask for", "Fetch section 3.3"
 )

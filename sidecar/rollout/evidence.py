@@ -16,7 +16,8 @@ from sidecar.policy.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.reports import CAUSE_KINDS
 from sidecar.policy.trial import by_api
 from sidecar.policy.witness import witnesses
-from sidecar.rollout.testimony import Evidence, Trial
+from sidecar.rollout.promises import Promises
+from sidecar.rollout.testimony import Climb, Evidence, Trial
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import ENGINES, SEEN
 
@@ -50,9 +51,11 @@ class EvidenceStore:
         self._plan: Plan | None = None
         self._marks: dict[tuple[str, str], _Mark] = {}
         self._earlier: dict[str, dict[str, Any]] = {}
+        self._promises = Promises()
 
     def activated(self, plan: Plan) -> None:
         """Note the counters for every rule that is new, or different from before."""
+        self._note_promises()
         marks: dict[tuple[str, str], _Mark] = {}
         for route in plan.routes:
             for line in route.rules:
@@ -72,6 +75,7 @@ class EvidenceStore:
 
     def tick(self) -> None:
         """Called each second: note what trials have sent, so that it can be reported what has had time to report."""
+        self._note_promises()
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
             (route.name, route.rules[index].name): self._metrics.value(
@@ -95,6 +99,7 @@ class EvidenceStore:
 
     def evidence(self) -> list[Evidence]:
         """What each rule on each route has seen, in the order of the policy."""
+        self._note_promises()
         return [
             self._of(route, line)
             for route in (self._plan.routes if self._plan else ())
@@ -103,6 +108,7 @@ class EvidenceStore:
 
     def saved(self) -> dict[str, Any]:
         """The evidence as data, to be kept over a restart."""
+        self._note_promises()
         held = {}
         for route in self._plan.routes if self._plan else ():
             for line in route.rules:
@@ -112,6 +118,7 @@ class EvidenceStore:
                     "meaning": mark.meaning,
                     "since": mark.since,
                     "counts": grown,
+                    "sent": self._promises.saved(route.name, line.name),
                 }
         return held
 
@@ -119,6 +126,12 @@ class EvidenceStore:
         """Take what `saved` once returned; used by the next activation."""
         if isinstance(saved, dict):
             self._earlier = {key: value for key, value in saved.items() if isinstance(value, dict)}
+            for place, value in self._earlier.items():
+                self._promises.restore(place, value.get("sent", {}))
+
+    def _note_promises(self) -> None:
+        if self._plan is not None:
+            self._promises.note(self._plan, self._metrics, self._clock())
 
     def _of(self, route: RoutePlan, line: RuleLine) -> Evidence:
         mark = self._marks[route.name, line.name]
@@ -133,9 +146,11 @@ class EvidenceStore:
         data = tuple(asdict(witness) for witness in witnesses(line.named.rule))
         trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
-        return Evidence(
-            route.name, line.name, line.mode, mark.since, *numbers, witnesses=data, trial=trial
-        )
+        climb = None
+        if (rule := line.named.rule).ladder is not None:
+            climb = Climb(rule.step or 1, rule.ladder, *self._promises.kept(route.name, line.name))
+        head = (route.name, line.name, line.mode, mark.since)
+        return Evidence(*head, *numbers, witnesses=data, trial=trial, climb=climb)
 
     def _trial(
         self, route: RoutePlan, line: RuleLine, mark: _Mark, grown: Mapping[str, float]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.policy.words import counted
-from sidecar.rollout.hearing import canaries, hear, total
+from sidecar.rollout.hearing import canaries, climbs, hear, total
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
 
@@ -53,6 +53,7 @@ def judge(
     testified, bound = hear(live, minimums, sheet, silent=silent) if live else (0.0, None)
     elapsed = _watched(live, minimums, at, sheet)
     _places(live, minimums, sheet)
+    sheet.notes += dict.fromkeys(f"on {item.climb}" for item in live if item.climb is not None)
     outcome = sheet.outcome()
     return Verdict(
         rule,
@@ -103,15 +104,16 @@ def _next(sheet: Sheet, causes: Sequence[Mapping[str, Any]]) -> str:
         return sheet.steps[0]
     if causes:
         return "See what to do about the causes with `sidecar suggest`; or name a cause that the site can do without: --waive ID."
-    return "Change the rule or the service, or allow so many with --max-breaks."
+    return sheet.remedies[0]
 
 
-def _breaks(live: Iterable[Evidence], minimums: Minimums, sheet: Sheet) -> float:
+def _breaks(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> float:
     """Requests that would have broken, as they themselves show."""
     breaks = total(live, "break")
-    if breaks > minimums.breaks:
-        sheet.failing.append(
-            f"{counted(breaks, 'request')} would have broken; allowed: {minimums.breaks}"
+    if breaks > minimums.breaks and not climbs(live):
+        sheet.fail(
+            f"{counted(breaks, 'request')} would have broken; allowed: {minimums.breaks}",
+            "Change the rule or the service, or allow so many with --max-breaks.",
         )
     return breaks
 
@@ -148,9 +150,8 @@ def _causes(
     if len(real) > 5:
         sheet.failing.append(f"and {counted(len(real) - 5, 'more cause')}")
     if uncaused := _uncaused(live):
-        sheet.failing.append(
-            f"browsers reported {counted(uncaused, 'time')} what the site itself does"
-        )
+        text = f"browsers reported {counted(uncaused, 'time')} what the site itself does"
+        sheet.fail(text, "See the causes with `sidecar reports --admin` of each sidecar.")
     open_ones = [cause for cause in standing if cause["kind"] == "unexplained"]
     grave = [
         cause for cause in open_ones if cause["clients"] >= _MANY_CLIENTS or loads < _FEW_LOADS

@@ -5,6 +5,7 @@ Lives here: `hear`. Must not know causes, minimum times, or what the verdict wil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.policy.words import counted, number
@@ -34,7 +35,7 @@ def hear(
         at 95 % confidence; None where browsers did not prove one.
     """
     evaluated = sum(item.evaluated for item in live)
-    if not any(item.affected for item in live):
+    if not any(item.affected for item in live) and not climbs(live):
         text = f"none of {counted(evaluated, 'response')} would have been changed; needed: {minimums.requests}"
         sheet.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
         return evaluated, None
@@ -55,9 +56,16 @@ def hear(
         heard = _browsers(live, witness, minimums, sheet)
         bound = _proof(live, sheet, silent=silent)
         testified.append(heard)
+    elif climbs(live):
+        testified.append(_over_https(live, minimums, sheet))
     elif "proxy" in witnesses:
         testified.append(_requests(live, witnesses["proxy"], minimums, sheet))
     return min(testified), bound
+
+
+def climbs(live: Iterable[Evidence]) -> bool:
+    """Whether the rule stands on a ladder."""
+    return any(item.climb is not None for item in live)
 
 
 def total(live: Iterable[Evidence], outcome: str) -> float:
@@ -99,6 +107,29 @@ def _requests(
     elif unknown:
         sheet.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
     return known
+
+
+def _over_https(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> float:
+    """How many requests of browsers came over https, of those whose scheme is vouched for."""
+    safe, known, unknown = total(live, "safe"), _known(live), total(live, "unknown")
+    text = f"{counted(known, 'request')} of browsers whose scheme is vouched for; needed: {minimums.requests}"
+    sheet.at_least(known, minimums.requests, text, _VOUCH if unknown else "Wait for more traffic.")
+    if unknown > known:
+        most = f"{number(unknown)} of {number(unknown + known)}"
+        sheet.lack(f"for most requests of browsers ({most}) nobody vouches for the scheme", _VOUCH)
+    if known:
+        share = f"{math.floor(safe / known * 10_000) / 100:.4g}% of them came over https"
+        text = f"{share}; needed: {minimums.https * 100:.4g}%"
+        if safe < known * minimums.https:
+            sheet.fail(text, "Serve the host over https only, or accept less with --min-https.")
+        else:
+            sheet.met.append(text)
+    return known
+
+
+_VOUCH = (
+    "Name the proxies in front in `forwarding.trusted`, so that their X-Forwarded-Proto counts."
+)
 
 
 def _browsers(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sidecar.policy.ladder import described
 from sidecar.policy.model import MODES, Mode
 from sidecar.policy.plan import Plan, RuleLine
 from sidecar.rollout.gate import judge, judged
@@ -100,9 +101,10 @@ def _view(
     modes = {place.mode for place in places}
     mode = max(modes, key=MODES.index)
     verdict = judge(rule, own.values(), minimums, at)
-    settled = modes <= {"off"} or modes <= {"enforce", "off"}
+    climb = next((item.climb for item in own.values() if item.climb and not item.climb.top), None)
+    settled = modes <= {"off"} or (modes <= {"enforce", "off"} and climb is None)
     outcome = ("off" if mode == "off" else "enforcing") if settled else verdict.outcome
-    affected = any(item.affected for item in judged(rule, own.values()))
+    affected = any(item.affected or item.climb for item in judged(rule, own.values()))
     series = [list(trend(route, rule)) for route, _ in where]
     return RuleView(
         rule,
@@ -111,7 +113,7 @@ def _view(
         places,
         outcome,
         verdict.reasons,
-        "" if settled else _next(verdict),
+        "" if settled else _next(verdict, mode),
         "" if settled else _command(verdict, mode),
         () if settled else _progress(verdict, minimums, affected=affected),
         tuple(_witnesses(own.values())),
@@ -125,7 +127,8 @@ def _does(line: RuleLine) -> str:
     rule = line.named.rule
     if rule.cookie is not None:
         return f"cookie {rule.cookie}"
-    return f"{rule.action} {', '.join(rule.header or ())}"
+    step = described(rule)
+    return f"{rule.action} {', '.join(rule.header or ())}{f', {step}' if step else ''}"
 
 
 def _witnesses(evidence: Iterable[Evidence]) -> Iterable[dict[str, str]]:
@@ -134,8 +137,9 @@ def _witnesses(evidence: Iterable[Evidence]) -> Iterable[dict[str, str]]:
     }.values()
 
 
-def _next(verdict: Verdict) -> str:
-    return verdict.next or "Everything that was asked for has been seen: it can enforce."
+def _next(verdict: Verdict, mode: Mode) -> str:
+    able = "climb to the next step of its ladder" if mode == "enforce" else "enforce"
+    return verdict.next or f"Everything that was asked for has been seen: it can {able}."
 
 
 def _command(verdict: Verdict, mode: Mode) -> str:

@@ -102,19 +102,24 @@ def evidence(
             found[_place(labels)]["kinds"][labels["kind"]] = value
     for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
         # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher of the two if both are there.
-        for mode in ("trial", "report-only"):
+        for mode in ("trial", "report-only", "enforce"):
             place = (labels.get("route", ""), labels.get("rule", ""), mode)
             if place in found:
                 found[place]["outcomes"][labels["outcome"]] = value
                 break
     trials = _trials(url, window, selector, at, known)
+    own = {place: known.get(place[:2]) for place in found}
+    for place, one in own.items():
+        if one is not None and one.climb is not None:  # the counters do not know the step
+            since[place] = max(since.get(place, at), one.since)
     return [
         Evidence(
             route,
             rule,
             parse_mode(mode),
             since.get((route, rule, mode), at),
-            witnesses=known[route, rule].witnesses if (route, rule) in known else (),
+            witnesses=one.witnesses if (one := own[route, rule, mode]) else (),
+            climb=one.climb if one else None,
             trial=trials.get((route, rule), Trial()) if mode == "trial" else Trial(),
             **numbers,
         )

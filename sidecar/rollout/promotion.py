@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from sidecar.policy.ladder import described
 from sidecar.policy.model import MODES, Mode, Path, PolicyError, Problem
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.problems import did_you_mean
@@ -20,7 +21,7 @@ _ABOUT = ("owner", "expected", "rollback")
 def promote(
     text: str, rules: Iterable[str], name: str = "policy.yaml", to: Mode = "enforce"
 ) -> str:
-    """The policy's text with these rules in mode `to`, every byte around the edits kept.
+    """The policy's text with these rules in mode `to`, every byte around the edits kept; one that enforces climbs its ladder.
 
     A rule that the policy's own ceiling holds down is freed by raising the ceiling and writing
     the old ceiling to every rule that would rise with it. The result is judged: exactly the named
@@ -36,7 +37,10 @@ def promote(
     if to == "enforce":
         problems += _without_about(before, wanted)
     _refuse(source, problems)
-    edits = [edit for rule in wanted for edit in _raised(source, before, rule, to)]
+    edits: list[Edit] = []
+    for rule in wanted:
+        climbing = to == "enforce" and _enforces(before, rule)
+        edits += _climbed(source, before, rule) if climbing else _raised(source, before, rule, to)
     if MODES.index(before.mode) < MODES.index(to):
         others = {named.name for route in before.routes for named in route.rules} - {*wanted}
         edits += [edit for rule in sorted(others) for edit in _kept(source, before, rule)]
@@ -45,7 +49,7 @@ def promote(
 
 
 def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
-    """The policy's text with each of these rules one mode lower: enforce, trial, report-only.
+    """The policy's text with each of these rules one step lower: down its ladder, then enforce, trial, report-only.
 
     A rule that stands in different modes on its routes goes one below the highest. The result is judged, as by `promote`.
 
@@ -68,8 +72,12 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
             if mode in ("off", "report-only")
         ],
     )
-    targets = {rule: MODES[MODES.index(mode) - 1] for rule, mode in highest.items()}
-    edits = [edit for rule, to in targets.items() for edit in _lowered(source, before, rule, to)]
+    edits: list[Edit] = []
+    targets: dict[str, Mode] = {}
+    for rule, mode in highest.items():
+        down = list(_descended(source, before, rule)) if mode == "enforce" else []
+        targets[rule] = mode if down else MODES[MODES.index(mode) - 1]
+        edits += down or _lowered(source, before, rule, targets[rule])
     return _edited(source, before, edits, targets, min)
 
 
@@ -108,9 +116,17 @@ def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
 
 
 def standing(text: str, rules: Iterable[str]) -> dict[str, str]:
-    """Where a valid policy's text puts each of these rules: the highest mode over its routes."""
+    """Where a valid policy's text puts each of these rules: the highest mode over its routes, and the highest step of a ladder."""
     resolved = load_policy(text.encode(), "")
-    return {rule: max(_modes(resolved, rule), key=MODES.index) for rule in rules}
+    found = {}
+    for rule in rules:
+        steps = [
+            named.rule for route in resolved.routes for named in route.rules if named.name == rule
+        ]
+        step = described(max(steps, key=lambda one: one.step or 0))
+        mode = max(_modes(resolved, rule), key=MODES.index)
+        found[rule] = f"{mode}, {step}" if step else mode
+    return found
 
 
 def _modes(resolved: Resolved, rule: str) -> list[Mode]:
@@ -184,6 +200,47 @@ def _lowered(source: Source, resolved: Resolved, rule: str, to: Mode) -> Iterato
             yield set_word(source, path, "mode", to)
 
 
+def _enforces(resolved: Resolved, rule: str) -> bool:
+    """On all its routes, but where it is off or held down by the route on purpose."""
+    modes = effective(resolved)
+    return all(
+        mode in ("enforce", "off") or _held(resolved, route)
+        for (route, name), mode in modes.items()
+        if name == rule
+    )
+
+
+def _steps(resolved: Resolved, rule: str) -> Iterator[tuple[Path, int, int]]:
+    """Each place of the file that decides on the rule's step, the step that stands there, and the steps that there are."""
+    base = next((named.rule for named in resolved.routes[-1].rules if named.name == rule), None)
+    if base is not None and base.ladder is not None:
+        yield ("rules", rule), base.step or 1, len(base.ladder)
+    for position, route in enumerate(resolved.policy.routes):
+        override = route.rules.get(rule)
+        if override is not None and (override.step is not None or base is None):
+            whole = next(one.rule for one in resolved.routes[position].rules if one.name == rule)
+            if whole.ladder is not None:
+                yield ("routes", position, "rules", rule), whole.step or 1, len(whole.ladder)
+
+
+def _climbed(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
+    """One step up where the rule stands lowest; nothing at the top."""
+    places = [place for place in _steps(resolved, rule) if place[1] < place[2]]
+    lowest = min((step for _, step, _ in places), default=0)
+    for path, step, _ in places:
+        if step == lowest:
+            yield set_word(source, path, "step", str(step + 1))
+
+
+def _descended(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
+    """One step down where the rule stands highest; nothing on the first step."""
+    places = [*_steps(resolved, rule)]
+    highest = max((step for _, step, _ in places), default=1)
+    for path, step, _ in places:
+        if step == highest > 1:
+            yield set_word(source, path, "step", str(step - 1))
+
+
 def _kept(source: Source, resolved: Resolved, rule: str) -> Iterator[Edit]:
     """The rule stays where it is when the policy's own ceiling rises."""
     for path, declared in _places(resolved, rule):
@@ -211,6 +268,15 @@ def _edited(
         )
         raise PolicyError((problem, *error.problems)) from error
     was = effective(before)
+    stood, stands = _standing(before), _standing(after)
+    moved = {rule for (route, rule), step in stood.items() if stands.get((route, rule)) != step}
+    for rule in sorted(moved - {*targets}):
+        problem = Problem(
+            f"the edit would move rule {rule!r} on its ladder, which was not asked for",
+            "write the step by hand",
+            file=source.name,
+        )
+        raise PolicyError((problem,))
     for (route, rule), mode in effective(after).items():
         right = was.get((route, rule), mode)
         if rule in targets and right != "off":
@@ -223,6 +289,15 @@ def _edited(
             )
             raise PolicyError((problem,))
     return text
+
+
+def _standing(resolved: Resolved) -> Mapping[tuple[str, str], int | None]:
+    """The step of each (route, rule)."""
+    return {
+        (route.name, named.name): named.rule.step
+        for route in resolved.routes
+        for named in route.rules
+    }
 
 
 def _held(resolved: Resolved, route: str) -> bool:

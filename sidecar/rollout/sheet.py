@@ -10,10 +10,15 @@ class Sheet:
 
     def __init__(self) -> None:
         self.failing: list[str] = []
+        self.remedies: list[str] = []
         self.lacking: list[str] = []
         self.met: list[str] = []
         self.notes: list[str] = []
         self.steps: list[str] = []
+
+    def fail(self, reason: str, remedy: str) -> None:
+        self.failing.append(reason)
+        self.remedies.append(remedy)
 
     def lack(self, reason: str, step: str) -> None:
         self.lacking.append(reason)

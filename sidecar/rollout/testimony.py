@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
+from sidecar.policy.ages import age_text
 from sidecar.policy.model import MODES, Mode
 
 Outcome: TypeAlias = Literal["pass", "fail", "inconclusive"]
@@ -36,6 +38,39 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Climb:
+    """Where a rule stands on its ladder: `step` counts from 1, `ages` are seconds.
+
+    `kept` is the age that browsers keep longest of all that was sent, `until` when the last of them forgets it (epoch
+    seconds); 0 where nothing was sent.
+    """
+
+    step: int
+    ages: Sequence[int]
+    kept: int = 0
+    until: float = 0.0
+
+    @property
+    def top(self) -> bool:
+        """Whether there is no step above."""
+        return self.step >= len(self.ages)
+
+    def promise(self, at: float) -> str:
+        """What browsers go on keeping whatever is sent from `at` on, in two sentences; "" where nothing is kept."""
+        if self.until <= at:
+            return ""
+        end = datetime.fromtimestamp(self.until, UTC).isoformat(sep=" ", timespec="minutes")
+        return (
+            f"browsers that were here keep to https for {age_text(self.kept)}, the last until {end}; who comes again over "
+            "https gets what is sent then. To take it back for real, send max-age=0 over https: write "
+            "`value: max-age=0` in place of the ladder"
+        )
+
+    def __str__(self) -> str:
+        return f"step {self.step} of {len(self.ages)} ({age_text(self.ages[self.step - 1])})"
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What one rule on one route has seen since `since` (epoch seconds): responses, and kinds of violation.
 
@@ -53,6 +88,8 @@ class Evidence:
     outcomes: Mapping[str, float] = field(default_factory=dict)
     witnesses: Sequence[Mapping[str, str]] = ()
     trial: Trial = field(default_factory=Trial)
+    climb: Climb | None = None
+    """Of a rule with a ladder."""
 
     @property
     def right(self) -> float:
@@ -82,6 +119,8 @@ class Minimums:
     time: float = 86_400.0
     routes: int = 1
     breaks: int = 0
+    https: float = 0.99
+    """Of a rule with a ladder: the share of browsers' requests that must come over https."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +165,7 @@ def from_data(data: Mapping[str, Any]) -> Evidence:
         data["rule"],
         parse_mode(data["mode"]),
         trial=Trial(**data["trial"]),
+        climb=Climb(**data["climb"]) if data.get("climb") else None,
         **numbers,
     )
 

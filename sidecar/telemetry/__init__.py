@@ -20,6 +20,7 @@ from sidecar.policy.conditions import Facts
 from sidecar.policy.engines import engine_of
 from sidecar.policy.fetch import Fetch
 from sidecar.policy.judge import REMEMBERED, Verdict
+from sidecar.policy.ladder import transport
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import Report, read_reports
@@ -128,7 +129,8 @@ class Telemetry:
                 if clearing.returns(facts, fetch):
                     self.metrics.cell("sidecar_would_break_total", place, rule, "break").n += 1
             for index, oracle in route.oracles:
-                if index not in verdict.skipped:
+                # HSTS is never written over plain http, and plain http is what speaks against it.
+                if index not in verdict.skipped or oracle is transport:
                     tally.breaks[index, oracle(facts, fetch)].n += 1
         if not verdict.findings or not self.events.may_tell():
             return

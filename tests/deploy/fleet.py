@@ -185,7 +185,7 @@ class Fleet:
         )
         self.second = self._start(
             "second",
-            SHOP.replace("max-age=300", "max-age=86400"),
+            SHOP.replace("ladder: [5m, 1d", "ladder: [9m, 1d"),
             self._url,
             {"baseline": str(self.baseline)},
         )

@@ -1,5 +1,6 @@
 """Evidence and the gate: three-valued verdicts from stated minimums, and books that keep what still holds."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from sidecar.policy.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge
-from sidecar.rollout.testimony import Evidence, Minimums, Trial, from_data, span
+from sidecar.rollout.testimony import Climb, Evidence, Minimums, Trial, from_data, span
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts, plan
 
@@ -130,6 +131,49 @@ def evidence(**known: Any) -> Evidence:
 def test_verdicts(case: str, known: dict[str, Any], outcome: str):
     """The gate passes on enough, fails on breakage, and says inconclusive where it does not know."""
     assert judge("it", [evidence(**known)], ENOUGH, NOW).outcome == outcome, case
+
+
+CLIMB = Climb(2, (300, 86_400, 2_592_000))
+
+
+@pytest.mark.parametrize(
+    ("case", "known", "outcome"),
+    [
+        ("all over https", {"outcomes": {"safe": 1000}}, "pass"),
+        ("just enough over https", {"outcomes": {"safe": 990, "break": 10}}, "pass"),
+        ("one more over plain http", {"outcomes": {"safe": 989, "break": 11}}, "fail"),
+        ("all over plain http", {"outcomes": {"break": 1000}}, "fail"),
+        ("too few requests", {"outcomes": {"safe": 99}}, "inconclusive"),
+        ("nobody vouches", {"outcomes": {"unknown": 1000}}, "inconclusive"),
+        ("mostly nobody vouches", {"outcomes": {"safe": 100, "unknown": 101}}, "inconclusive"),
+        ("no evidence", {"evaluated": 0, "affected": 0, "outcomes": {}}, "inconclusive"),
+        ("the service sends it already", {"affected": 0, "outcomes": {"break": 1000}}, "fail"),
+        ("too short a time", {"since": NOW - 5, "outcomes": {"safe": 1000}}, "inconclusive"),
+        ("subdomains", {"witnesses": (*PROXY, *NOBODY), "outcomes": {"safe": 1000}}, "inconclusive"),
+        ("before the first step", {"mode": "report-only", "outcomes": {"safe": 1000}}, "pass"),
+    ],
+)  # fmt: skip
+def test_the_gate_of_a_step(case: str, known: dict[str, Any], outcome: str):
+    """The share over https that somebody vouches for, and time; plain http counts against, what is unsure does not count."""
+    seen = evidence(**({"mode": "enforce", "witnesses": PROXY, "climb": CLIMB} | known))
+    verdict = judge("it", [seen], ENOUGH, NOW)
+
+    assert verdict.outcome == outcome, (case, verdict.reasons)
+    assert "on step 2 of 3 (1d)" in verdict.reasons
+
+
+def test_a_share_is_never_rounded_up():
+    """98.999% is not 99%, and the reader sees why."""
+    seen = evidence(
+        mode="enforce",
+        witnesses=PROXY,
+        climb=CLIMB,
+        outcomes={"safe": 98_999.0, "break": 1_001.0},
+    )
+    verdict = judge("it", [seen], ENOUGH, NOW)
+
+    assert verdict.reasons[0] == "98.99% of them came over https; needed: 99%"
+    assert "--min-https" in verdict.next
 
 
 def test_routes_count_together():
@@ -384,6 +428,40 @@ def test_evidence_survives_a_restart():
         "nosniff": (1000.0, 8, 8),
         "odd": (5000.0, 1, 0),
     }
+
+
+HSTS = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m", "1d", "30d"]}
+
+
+def test_what_browsers_keep_outlives_the_step_and_a_restart():
+    """The age that ends last counts, whatever is sent now: a lower step does not take a higher one back."""
+    world = World()
+    for step, moment in ((3, 1000.0), (1, 5000.0)):
+        world.now = moment
+        made = world.activate(plan({"hsts": HSTS | {"step": step}}))
+        assert world.book.evidence()[0].evaluated == 0  # a new step starts anew
+        world.responses(made, 2)
+        world.book.tick()
+    new = World()
+    new.book.restore(world.book.saved())
+    new.activate(plan({"hsts": HSTS}))
+
+    for book in (world.book, new.book):
+        (seen,) = book.evidence()
+        assert seen.climb == Climb(1, (300, 86_400, 2_592_000), 2_592_000, 1000.0 + 2_592_000)
+        assert from_data(json.loads(json.dumps(seen.data()))).climb is not None
+    assert "keep to https for 30d, the last until 1970-01-31 00:16" in str(seen.climb.promise(6e3))
+    assert seen.climb.promise(3e6) == ""
+
+
+def test_nothing_is_kept_of_what_was_not_sent():
+    """In report-only no header leaves."""
+    world = World()
+    made = world.activate(plan({"hsts": HSTS}, mode="report-only"))
+    world.responses(made, 2)
+    world.book.tick()
+
+    assert world.book.evidence()[0].climb == Climb(1, (300, 86_400, 2_592_000))
 
 
 def test_trend_counts_by_interval():

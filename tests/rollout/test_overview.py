@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sidecar.rollout.overview import RuleView, overview
-from sidecar.rollout.testimony import Evidence, Minimums, Trial
+from sidecar.rollout.testimony import Climb, Evidence, Minimums, Trial
 from tests.policy.making import plan
 
 NOW = 10_000.0
@@ -113,3 +113,26 @@ def test_a_rule_that_nothing_is_known_of_has_a_row():
         "inconclusive",
         0.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome", "command"),
+    [(1, "pass", "sidecar promote it"), (2, "enforcing", "")],
+)
+def test_a_ladder_goes_on_in_enforce(step: int, outcome: str, command: str):
+    """Until its top a rule that enforces has a verdict and a next command; the step is said."""
+    rule = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m", "1d"]}
+    seen = replace(
+        SEEN,
+        mode="enforce",
+        witnesses=WITNESSES["proxy"],
+        outcomes={"safe": 100.0},
+        climb=Climb(step, (300, 86_400)),
+    )
+    (found,) = views({"it": rule | {"step": step}}, seen)
+
+    assert (found.outcome, found.command) == (outcome, command)
+    assert (
+        found.does == f"set Strict-Transport-Security, step {step} of 2 ({('5m', '1d')[step - 1]})"
+    )
+    assert bool(found.progress) == (outcome == "pass")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.model import Mode, PolicyError
-from sidecar.rollout.promotion import effective, enforced, promote, reported, step_back
+from sidecar.rollout.promotion import effective, enforced, promote, reported, standing, step_back
 from sidecar.source import load_policy
 
 ABOUT = "owner: me@example.com\nexpected: it works\nrollback: sidecar rollback\n"
@@ -339,3 +339,51 @@ def test_what_cannot_go_to_trial(rule: str, why: str):
     text = text.replace("routes:", "  strict: {header: X-S, action: set, value: x}\nroutes:")
     with pytest.raises(PolicyError, match=re.escape(why)):
         promote(text, [rule], to="trial")
+
+
+LADDER = f"""\
+version: 1
+{ABOUT}mode: enforce
+rules:
+  hsts:
+    header: Strict-Transport-Security
+    action: set
+    ladder: [5m, 1d, 30d]   # slowly
+    mode: report-only
+routes:
+  - name: new
+    match: {{path: /new/**}}
+    rules: {{hsts: {{step: 2}}}}  # ahead
+"""
+
+
+def test_a_ladder_is_climbed_by_one_word_at_a_time():
+    """First to enforce on the step that stands, then up where it stands lowest, and at the top nothing changes any more."""
+    enforcing = promote(LADDER, ["hsts"])
+    assert enforcing == LADDER.replace("mode: report-only", "mode: enforce")
+    second = promote(enforcing, ["hsts"])
+    assert changed(enforcing, second) == ["+     step: 2\n"]
+    third = promote(second, ["hsts"])
+    assert third == second.replace("    step: 2", "    step: 3").replace("{step: 2}", "{step: 3}")
+    assert promote(third, ["hsts"]) == third
+    assert standing(third, ["hsts"]) == {"hsts": "enforce, step 3 of 3 (30d)"}
+
+
+def test_a_ladder_is_left_as_it_was_climbed():
+    """A step back goes down where the rule stands highest; below the first step it leaves enforce."""
+    text = LADDER.replace("mode: report-only", "mode: enforce")
+    first = step_back(text, ["hsts"])
+    assert first == text.replace("{step: 2}", "{step: 1}")
+    assert standing(first, ["hsts"]) == {"hsts": "enforce, step 1 of 3 (5m)"}
+    trial = step_back(first, ["hsts"])
+    assert trial == first.replace("mode: enforce\nroutes", "mode: trial\nroutes")
+
+
+def test_another_rules_step_is_not_moved():
+    """A step that several rules share by an anchor is refused, in words."""
+    shared = LADDER.replace("mode: report-only\n", "mode: enforce\n    step: &s 1\n").replace(
+        "routes:",
+        "  other: {header: Strict-Transport-Security, action: set, ladder: [1m, 1h], step: *s}\nroutes:",
+    )
+    with pytest.raises(PolicyError, match="would move rule 'other' on its ladder"):
+        promote(shared, ["hsts"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli import sidecar as verb
+from tests.deploy.fleet import AGENT
 from tests.e2e.conftest import Start
 from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
@@ -111,3 +112,79 @@ def test_promote_names_the_trial_as_the_next_step(rule: str, start: Start, shop:
     code, _, err = promote(sidecar, rule, "--min-requests", "1", "--min-time", "0s")
 
     assert (code, f"Run `sidecar promote {rule} --to trial`" in err) == (1, True), err
+
+
+LADDER = """\
+version: 1
+name: shop
+owner: web@example.com
+expected: browsers keep to https
+rollback: sidecar promote hsts --step-back
+mode: enforce
+rules:
+  hsts:
+    header: Strict-Transport-Security
+    action: set
+    ladder: [5m, 1d, 30d]   # slowly
+    mode: report-only
+"""
+ENOUGH = ("--min-requests", "4", "--min-time", "0s")
+
+
+def test_a_ladder_is_climbed_on_what_trusted_proxies_say(start: Start, shop: Service):
+    """Plain http counts against, a new step starts anew, and a step back says what browsers keep."""
+    sidecar = start(LADDER, shop.url, forwarding={"trusted": ["127.0.0.0/8"]})
+
+    def visit(count: int, scheme: str) -> str | None:
+        for _ in range(count):
+            page = sidecar.get("/", ("User-Agent", AGENT), ("X-Forwarded-Proto", scheme))
+        return page.value("Strict-Transport-Security")
+
+    def climb(*words: str) -> tuple[int, str, str]:
+        at = len(sidecar.events())
+        code, out, err = promote(sidecar, "hsts", *words)
+        if "is written" in err:
+            sidecar.event("policy.activated", at, who="file")
+        return code, out, err
+
+    assert climb(*ENOUGH)[0] == 1
+    assert sidecar.policy.read_text() == LADDER
+    assert visit(4, "https") is None
+    code, out, err = climb(*ENOUGH)
+    assert (code, "100% of them came over https; needed: 99%" in out) == (0, True), out + err
+    assert visit(4, "https") == "max-age=300"
+    assert visit(1, "http") is None
+
+    code, out, _ = climb(*ENOUGH)
+    assert (code, "80% of them came over https; needed: 99%" in out) == (1, True), out
+    assert climb(*ENOUGH, "--min-https", "80%")[0] == 0
+    assert "    step: 2\n" in sidecar.policy.read_text()
+    code, out, err = climb(*ENOUGH)
+    assert (code, "0 requests of browsers whose scheme is vouched for" in out) == (1, True), out
+    assert visit(4, "https") == "max-age=86400"
+    assert "step 2 of 3 (1d)" in sidecar.verb("evidence").stdout
+
+    sidecar.restart()
+    code, _, err = climb("--step-back")
+    assert (code, "browsers that were here keep to https for 1d, the last until " in err) == (
+        0,
+        True,
+    ), err
+    assert "send max-age=0 over https" in err
+    assert visit(1, "https") == "max-age=300"
+    note = json.loads(sidecar.verb("note", "--json").stdout)
+    (back,) = [one for one in note["timeline"] if one["event"] == "policy.stepped_back"]
+    assert back["what"] == "hsts to enforce, step 1 of 3 (5m)"
+    assert "keep to https for 1d" in back["why"]
+
+
+def test_evidence_of_another_step_is_refused(start: Start, shop: Service):
+    """A step written by hand that is not in force yet cannot be climbed from."""
+    sidecar = start(LADDER.replace("report-only", "enforce"), shop.url)
+    elsewhere = sidecar.policy.with_name("edited.yaml")
+    elsewhere.write_text(sidecar.policy.read_text() + "    step: 2\n")
+
+    done = verb("promote", "hsts", "--policy", elsewhere, "--admin", sidecar.admin, *ENOUGH)
+
+    assert done.exit_code == 1
+    assert "the file puts 'hsts' on step 2, and the sidecar is on step 1 of 3 (5m)" in done.stderr
