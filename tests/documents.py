@@ -16,6 +16,7 @@ import click
 from pydantic import BaseModel
 
 from sidecar.cli import commands
+from sidecar.codes import table
 from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, When, schema
 from sidecar.settings import Settings
 from sidecar.telemetry.metric_table import METRICS
@@ -132,11 +133,36 @@ def cli_reference() -> str:
     return "\n".join(lines).rstrip()
 
 
+def codes_reference() -> str:
+    """Every code that `check` can say, worst first in each group of names."""
+    lines = []
+    for row in table().values():
+        found = row.finding()
+        lines += [
+            f"### {row.name}",
+            "",
+            f"{found.severity.capitalize()}. {row.why}" if found else row.why,
+            "",
+        ]
+        shown = [
+            f"{title}  {line}"
+            for title, example in (("wrong", row.wrong), ("right", row.right))
+            for line in (example.lines if example else ())
+        ]
+        lines += ["```text", *shown, "```", ""] if shown else []
+        if found:
+            lines += [f"It says: *{row.says()}.*", ""]
+        link = row.url if row.url.startswith("https:") else f"../{row.url}"
+        lines += [f"Source: [{row.source}]({link}).", ""]
+    return "\n".join(lines).rstrip()
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "policy": policy_reference,
     "settings": settings_reference,
     "metrics": metrics_reference,
     "commands": cli_reference,
+    "codes": codes_reference,
 }
 
 
@@ -149,7 +175,12 @@ def documents() -> list[Path]:
     """The documents that have generated parts."""
     found = (
         path
-        for path in (ROOT / "README.md", *ROOT.glob("config/**/*.md"), *ROOT.glob("deploy/**/*.md"))
+        for path in (
+            ROOT / "README.md",
+            *ROOT.glob("config/**/*.md"),
+            *ROOT.glob("deploy/**/*.md"),
+            *ROOT.glob("docs/*.md"),
+        )
         if path.exists()
     )
     return sorted(path for path in found if _PART.search(path.read_text("utf-8")))

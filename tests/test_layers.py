@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "sidecar").rglob("*.py"))
 
 LAYERS = (
     ("policy",),
-    ("source", "settings", "sarif"),
+    ("source", "settings", "sarif", "codes"),
     ("telemetry",),
     ("store", "history", "revisions"),
     ("proxy", "admin", "rollout", "audit", "importing"),

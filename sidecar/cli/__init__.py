@@ -17,7 +17,8 @@ from sidecar.policy.model import PolicyError
 
 FAMILIES = {
     "run": ("run", "demo", "health"),
-    "policy": ("check", "explain", "schema", "presets"),
+    "checking": ("check",),
+    "policy": ("explain", "schema", "presets"),
     "knowledge": ("headers",),
     "comparing": ("diff", "test"),
     "auditing": ("audit",),

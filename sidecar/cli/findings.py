@@ -1,4 +1,4 @@
-"""What `check` finds, as text for people, GitHub annotations, JSON or SARIF.
+"""What `check` finds, as text for people, GitHub annotations, JSON or SARIF, and what its codes mean.
 
 Must not know how anything is judged.
 """
@@ -6,13 +6,17 @@ Must not know how anything is judged.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import click
+from rich.text import Text
 
-from sidecar.cli.printing import plain, problem_data
-from sidecar.policy.model import Problem
+from sidecar.cli.printing import as_json, out, plain, problem_data
+from sidecar.codes import table
+from sidecar.policy.model import Path, Problem
+from sidecar.policy.problems import did_you_mean
 from sidecar.sarif import log
 
 _REFUSED = "policy-refused"
@@ -32,11 +36,88 @@ def sarif(problems: Iterable[Problem]) -> dict[str, Any]:
     """A SARIF log with a result for each problem, at its place in the file."""
     found = tuple(problems)
     codes = sorted({_code(problem) for problem in found})
-    rules = [
-        {"id": code, "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."}}
-        for code in codes
-    ]
-    return log(rules, [_result(problem) for problem in found])
+    return log([_rule(code) for code in codes], [_result(problem) for problem in found])
+
+
+def _rule(code: str) -> dict[str, Any]:
+    row = table().get(code)
+    made: dict[str, Any] = {
+        "id": code,
+        "shortDescription": {"text": f"{code.replace('-', ' ').capitalize()}."},
+    }
+    if row is not None:
+        made["fullDescription"] = {"text": row.why}
+        if row.url.startswith("https://"):
+            made["helpUri"] = row.url
+    return made
+
+
+def gravest(problems: Iterable[Problem], limit: int | None) -> tuple[list[Problem], dict[str, int]]:
+    """Errors first, then warnings, then infos, each in the order of the file; at most `limit` of one rule.
+
+    Errors, and what is of no rule, are never left out. Also: how many were left out, by the rule's name.
+    """
+    shown: list[Problem] = []
+    counts: Counter[Path] = Counter()
+    left: Counter[str] = Counter()
+    for problem in sorted(problems, key=lambda one: _ORDER[one.severity]):
+        rule = _rule_of(problem)
+        counts[rule] += 1
+        if limit is None or not rule or problem.severity == "error" or counts[rule] <= limit:
+            shown.append(problem)
+        else:
+            left[_named(problem, rule)] += 1
+    return shown, dict(left)
+
+
+def _rule_of(problem: Problem) -> Path:
+    """The path of the rule, or of the preset, that a finding is about; () = of none."""
+    path = problem.path
+    if path[:1] == ("extends",):
+        return path[:2]
+    at = path.index("rules") if "rules" in path else len(path)
+    return path[: at + 2] if len(path) > at + 1 else ()
+
+
+def _named(problem: Problem, rule: Path) -> str:
+    if rule[0] == "extends":
+        return problem.message.partition(",")[0]
+    return f"rule {str(rule[-1])!r}"
+
+
+def explain(name: str, *, machine: bool) -> None:
+    """What a code means, on stdout; an unknown one is a usage error that names the nearest."""
+    row = table().get(name)
+    if row is None:
+        near = did_you_mean(name, table()) or "docs/codes.md lists them"
+        raise click.UsageError(f"unknown code {name!r}; {near}")
+    found = row.finding()
+    if machine:
+        as_json(
+            {
+                "code": row.name,
+                "severity": found.severity if found else None,
+                "why": row.why,
+                "wrong": list(row.wrong.lines) if row.wrong else [],
+                "says": row.says(),
+                "right": list(row.right.lines) if row.right else [],
+                "source": row.source,
+                "url": row.url,
+            }
+        )
+        return
+    console = out()
+    console.print(Text.assemble((row.name, "bold"), f"  {found.severity}" if found else ""))
+    console.print(f"\n{row.why}\n", soft_wrap=False)
+    for title, example in (("wrong", row.wrong), ("right", row.right)):
+        for at, line in enumerate(example.lines if example else ()):
+            console.print(Text(f"{'' if at else title:8}{line}"), soft_wrap=True)
+        if title == "wrong" and found:
+            console.print(Text(f"{'':8}{row.says()}", style="yellow"), soft_wrap=True)
+    console.print(Text(f"source  {row.source}: {row.url}"), soft_wrap=True)
+
+
+_ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 def _code(problem: Problem) -> str:

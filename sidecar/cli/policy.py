@@ -1,26 +1,23 @@
-"""The verbs about a policy as written: check, explain, schema, presets. Must not know a running process."""
+"""The verbs about a policy as written: explain, schema, presets. Must not know a running process."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
-from sidecar.cli import findings
-from sidecar.cli.printing import as_json, complain, err, mode_text, out, plain, table
-from sidecar.cli.run import read_settings
+from sidecar.cli.printing import as_json, mode_text, out, plain, table
 from sidecar.policy.conditions import Facts, RawFields
 from sidecar.policy.explain import Explanation, Step, explain
-from sidecar.policy.model import MODES, Mode, PolicyError, Problem, schema
+from sidecar.policy.model import MODES, Mode, schema
 from sidecar.policy.nonces import SOURCE
 from sidecar.policy.paths import shown
 from sidecar.policy.plan import Matched, compile_policy
 from sidecar.policy.resolve import Resolved
-from sidecar.source import lint_policy, load_policy, preset_texts
+from sidecar.source import load_policy, preset_texts
 
 
 def read_policy(file: Path) -> Resolved:
@@ -30,121 +27,15 @@ def read_policy(file: Path) -> Resolved:
         PolicyError: with every problem.
         click.UsageError: the file cannot be read.
     """
-    return load_policy(_bytes(file), str(file))
+    return load_policy(read_bytes(file), str(file))
 
 
-def _bytes(file: Path) -> bytes:
+def read_bytes(file: Path) -> bytes:
+    """What a file, or stdin for -, holds; a file that cannot be read is a usage error."""
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise click.UsageError(f"{file}: {error.strerror}") from error
-
-
-@click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), help="Check this settings file too.")
-@click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
-@click.option(
-    "--notes",
-    is_flag=True,
-    help="Show what is only good to know, too; JSON and SARIF always hold it.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json", "sarif", "github")),
-    default="text",
-    show_default=True,
-    help="How findings are printed.",
-)
-@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
-def check(
-    files: tuple[Path, ...],
-    config: Path | None,
-    strict: bool,
-    notes: bool,
-    form: str,
-    machine: bool,
-) -> None:
-    """Check policy files as `run` would read them, and judge what they say; every finding with its place and fix."""
-    if config is not None:
-        read_settings(config, {})
-    checked = [_checked(file) for file in files]
-    problems = [problem for one in checked for problem in one.problems]
-    shown = [problem for problem in problems if notes or problem.severity != "info"]
-    if machine or form == "json":
-        as_json({"files": [_summary(one) for one in checked]})
-    elif form == "sarif":
-        as_json(findings.sarif(problems))
-    elif form == "github":
-        findings.annotate(shown)
-    else:
-        for one in checked:
-            _tell(one, notes=notes)
-    failing = ("error", "warning") if strict else ("error",)
-    sys.exit(1 if any(problem.severity in failing for problem in problems) else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """One policy file: its text, the policy unless it is refused, and what was found."""
-
-    file: Path
-    text: str
-    resolved: Resolved | None
-    problems: tuple[Problem, ...]
-
-
-def _checked(file: Path) -> _Checked:
-    data = _bytes(file)
-    text = data.decode("utf-8", "replace")
-    try:
-        return _Checked(file, text, *lint_policy(data, str(file)))
-    except PolicyError as error:
-        return _Checked(file, text, None, error.problems)
-
-
-def _summary(one: _Checked) -> dict[str, Any]:
-    options: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
-    if one.resolved is not None:
-        rules = sorted({named.name for route in one.resolved.routes for named in route.rules})
-        options |= {
-            "revision": one.resolved.revision(),
-            "mode": one.resolved.mode,
-            "rules": rules,
-            "routes": len(one.resolved.routes),
-        }
-    return {**options, "problems": findings.as_data(one.problems)}
-
-
-def _tell(one: _Checked, *, notes: bool) -> None:
-    shown = [problem for problem in one.problems if notes or problem.severity != "info"]
-    lines = one.text.splitlines()
-    complain(
-        shown,
-        [
-            f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^"
-            if 0 < problem.line <= len(lines)
-            else ""
-            for problem in shown
-        ],
-    )
-    if one.resolved is None:
-        return
-    data = _summary(one)
-    parts = [
-        f"revision {data['revision']}",
-        f"mode {data['mode']}",
-        f"{len(data['rules'])} rules",
-        f"{data['routes']} routes",
-    ]
-    for severity, word in (
-        ("warning", "warnings"),
-        ("info", "notes" if notes else "notes (--notes shows them)"),
-    ):
-        if count := sum(problem.severity == severity for problem in one.problems):
-            parts.append(f"{count} {word}")
-    err().print(f"{one.file}: ok: {', '.join(parts)}")
 
 
 @click.command("explain")
@@ -391,4 +282,4 @@ def presets(name: str | None, machine: bool) -> None:
         table("", ("preset", "rules", "about"), rows)
 
 
-VERBS = (check, explain_verb, schema_verb, presets)
+VERBS = (explain_verb, schema_verb, presets)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.audit.test_reports import LEVEL, MESSAGE, RULE, TEXT, closed, listed
+from tests.audit.test_reports import LEVEL, MESSAGE, TEXT, closed, listed
 from tests.cli import data, sidecar
 
 SOUND = """\
@@ -33,6 +33,13 @@ PLACE = closed(
     physicalLocation=closed(
         "artifactLocation region", artifactLocation=closed("uri", uri=TEXT), region=REGION
     ),
+)
+DESCRIBED = closed(
+    "id shortDescription",
+    id=TEXT,
+    shortDescription=MESSAGE,
+    fullDescription=MESSAGE,
+    helpUri={"type": "string", "pattern": "^https://"},
 )
 RESULT = closed(
     "ruleId ruleIndex level message locations partialFingerprints",
@@ -67,11 +74,12 @@ def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
     line = WARNED.splitlines()[3]
 
     assert data.stdout == noted.stdout == ""
-    first, excerpt, caret, last = data.stderr.splitlines()
+    first, excerpt, caret, hint, last = data.stderr.splitlines()
     assert (
         first
         == f"{file}:4:57: warning: rule 'frames': Browsers ignore the value DENNY, 100%; write one of: deny, sameorigin [header-invalid-value]"
     )
+    assert hint == "why, with an example: sidecar check --explain header-invalid-value"
     assert (excerpt, caret) == (f"    {line}", f"    {' ' * 56}^")
     assert last.endswith("2 rules, 1 routes, 1 warnings, 1 notes (--notes shows them)")
     assert (
@@ -127,7 +135,7 @@ def test_sarif_has_the_specified_shape(file: Path, text: str):
     driver = run["tool"]["driver"]
 
     jsonschema.Draft202012Validator({"type": "array", "items": RESULT}).validate(run["results"])
-    jsonschema.Draft202012Validator({"type": "array", "items": RULE}).validate(driver["rules"])
+    jsonschema.Draft202012Validator({"type": "array", "items": DESCRIBED}).validate(driver["rules"])
     rules = [rule["id"] for rule in driver["rules"]]
     assert [rules[result["ruleIndex"]] for result in run["results"]] == [
         result["ruleId"] for result in run["results"]
@@ -163,3 +171,46 @@ def test_what_is_imported_is_not_refused(tmp_path: Path):
     assert "a nonce in a policy is the same in every response" in imported.stderr
     assert "X-A" in imported.stdout
     assert sidecar("check", policy).exit_code == 0
+
+
+MANY = """\
+version: 1
+rules:
+  csp: {header: Content-Security-Policy, action: set, value: "default-src self; img-src data; foo x; object-src *; script-src 'unsafe-inline'"}
+  frames: {header: X-Frame-Options, action: set, value: DENNY}
+"""
+
+
+def test_the_gravest_come_first_and_one_rule_does_not_hide_the_others(file: Path):
+    """Warnings before infos; three findings of one rule, the rest counted; --all shows every one."""
+    file.write_text(MANY)
+    told = sidecar("check", file, "--notes").stderr
+    severities = [
+        line.split(": ")[1]
+        for line in told.splitlines()
+        if line.startswith(f"{file}:") and "[" in line
+    ]
+
+    assert severities[0] == "warning"
+    assert severities == sorted(severities, reverse=True)
+    assert set(severities) == {"warning", "info"}
+    assert told.count(": warning: rule 'csp'") == 3
+    assert ": warning: rule 'frames'" in told
+    assert "more on rule 'csp' (--all shows them)" in told
+    everything = sidecar("check", file, "--notes", "--all").stderr
+    assert everything.count(": warning: rule 'csp'") > 3
+    assert "--all" not in everything
+
+
+def test_a_code_is_explained_with_example_fix_and_source():
+    """On stdout, as text or JSON; an unknown code names the nearest and is a usage error."""
+    told = sidecar("check", "--explain", "csp-unquoted")
+
+    assert told.exit_code == 0
+    assert "wrong   Content-Security-Policy: default-src self" in told.stdout
+    assert "write 'self'" in told.stdout
+    assert "right   Content-Security-Policy: default-src 'self'" in told.stdout
+    assert "section 2.3.1: https://www.w3.org/TR/CSP3/" in told.stdout
+    assert data(sidecar("check", "--explain", "csp-unquoted", "--json"))["severity"] == "warning"
+    assert sidecar("check", "--explain", "csp-unquote").exit_code == 2
+    assert "did you mean 'csp-unquoted'?" in sidecar("check", "--explain", "csp-unquote").stderr

@@ -284,7 +284,7 @@ def test_presets_are_listed_and_printed():
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("check",), 2, "Missing argument"),
+        (("check",), 2, "name a policy file: sidecar check policy.yaml"),
         (("check", "nowhere.yaml"), 2, "nowhere.yaml: No such file or directory"),
         (("check", "."), 2, "Is a directory"),
         (("check", "-"), 1, "-:1:1: error: a policy is a mapping; start with: version: 1"),

@@ -1,0 +1,155 @@
+"""The verb check: policy files judged as `run` would read them. Must not know how anything is judged."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sidecar.cli import findings
+from sidecar.cli.policy import read_bytes
+from sidecar.cli.printing import as_json, complain, err
+from sidecar.cli.run import read_settings
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.resolve import Resolved
+from sidecar.source import lint_policy
+
+SHOWN = 3
+"""Findings that are shown of one rule; errors are always shown."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="Check this settings file too.")
+@click.option(
+    "--explain",
+    metavar="CODE",
+    help="Say what a finding's code means: why, an example, the fix, the source.",
+)
+@click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
+@click.option(
+    "--notes",
+    is_flag=True,
+    help="Show what is only good to know, too; JSON and SARIF always hold it.",
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Show all findings on a rule, and not the gravest three.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json", "sarif", "github")),
+    default="text",
+    show_default=True,
+    help="How findings are printed.",
+)
+@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+def check(
+    files: tuple[Path, ...],
+    config: Path | None,
+    explain: str | None,
+    strict: bool,
+    notes: bool,
+    everything: bool,
+    form: str,
+    machine: bool,
+) -> None:
+    """Check policy files as `run` would read them, and judge what they say; every finding with its place and fix."""
+    if explain is not None:
+        findings.explain(explain, machine=machine or form == "json")
+        return
+    if not files:
+        raise click.UsageError("name a policy file: sidecar check policy.yaml")
+    if config is not None:
+        read_settings(config, {})
+    checked = [_checked(file) for file in files]
+    problems = [problem for one in checked for problem in one.problems]
+    shown = [problem for problem in problems if notes or problem.severity != "info"]
+    if machine or form == "json":
+        as_json({"files": [_summary(one) for one in checked]})
+    elif form == "sarif":
+        as_json(findings.sarif(problems))
+    elif form == "github":
+        findings.annotate(shown)
+    else:
+        for one in checked:
+            _tell(one, notes=notes, limit=None if everything else SHOWN)
+    failing = ("error", "warning") if strict else ("error",)
+    sys.exit(1 if any(problem.severity in failing for problem in problems) else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """One policy file: its text, the policy unless it is refused, and what was found."""
+
+    file: Path
+    text: str
+    resolved: Resolved | None
+    problems: tuple[Problem, ...]
+
+
+def _checked(file: Path) -> _Checked:
+    data = read_bytes(file)
+    text = data.decode("utf-8", "replace")
+    try:
+        return _Checked(file, text, *lint_policy(data, str(file)))
+    except PolicyError as error:
+        return _Checked(file, text, None, error.problems)
+
+
+def _summary(one: _Checked) -> dict[str, Any]:
+    options: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
+    if one.resolved is not None:
+        rules = sorted({named.name for route in one.resolved.routes for named in route.rules})
+        options |= {
+            "revision": one.resolved.revision(),
+            "mode": one.resolved.mode,
+            "rules": rules,
+            "routes": len(one.resolved.routes),
+        }
+    return {**options, "problems": findings.as_data(one.problems)}
+
+
+def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
+    wanted = [problem for problem in one.problems if notes or problem.severity != "info"]
+    shown, left = findings.gravest(wanted, limit)
+    lines = one.text.splitlines()
+    complain(
+        shown,
+        [
+            f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^"
+            if 0 < problem.line <= len(lines)
+            else ""
+            for problem in shown
+        ],
+    )
+    console = err()
+    for rule, count in left.items():
+        console.print(f"{one.file}: {count} more on {rule} (--all shows them)")
+    if code := next((problem.code for problem in shown if problem.code), ""):
+        console.print(f"why, with an example: sidecar check --explain {code}")
+    if one.resolved is None:
+        return
+    data = _summary(one)
+    parts = [
+        f"revision {data['revision']}",
+        f"mode {data['mode']}",
+        f"{len(data['rules'])} rules",
+        f"{data['routes']} routes",
+    ]
+    for severity, word in (
+        ("warning", "warnings"),
+        ("info", "notes" if notes else "notes (--notes shows them)"),
+    ):
+        if count := sum(problem.severity == severity for problem in one.problems):
+            parts.append(f"{count} {word}")
+    err().print(f"{one.file}: ok: {', '.join(parts)}")
+
+
+VERBS = (check,)

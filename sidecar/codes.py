@@ -1,0 +1,99 @@
+"""What each finding's code means: why it matters, a value that earns it, one that does not, and the source.
+
+Lives here: the one table, read from `policy/codes.yaml`, and its examples as policies. `check --explain` and
+the generated documentation are made of it. Must not know how a finding comes about, nor how it is printed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from sidecar.policy.lint import lint
+from sidecar.policy.model import Problem
+from sidecar.policy.resolve import resolve
+from sidecar.source import load
+
+_RULE = re.compile(r"^rule '[^']*': ")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A policy in short: as people read it, and as it is judged."""
+
+    lines: tuple[str, ...]
+    policy: Mapping[str, Any]
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What lint finds in it."""
+        return lint(resolve(self.policy, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of the table. No example is given for what only a response can hold, or what is only long."""
+
+    name: str
+    why: str
+    source: str
+    url: str
+    """Where the source stands: an address, or a file of this repository."""
+    wrong: Example | None = None
+    right: Example | None = None
+
+    def finding(self) -> Problem | None:
+        """What is found in the wrong example: the message with its fix, and how bad it is."""
+        found = self.wrong.problems() if self.wrong else ()
+        return next((one for one in found if one.code == self.name), None)
+
+    def says(self) -> str:
+        """The words of the finding in the wrong example, with their fix; "" without an example."""
+        found = self.finding()
+        return f"{_RULE.sub('', found.message)}; {found.fix}" if found else ""
+
+
+@cache
+def table() -> Mapping[str, Code]:
+    """Every code with its row, in the order of the file."""
+    text = (resources.files("sidecar.policy") / "codes.yaml").read_bytes()
+    data = load(text, "codes.yaml").data
+    return {name: _code(name, row, data["sources"]) for name, row in data["codes"].items()}
+
+
+def _code(name: str, row: Mapping[str, Any], sources: Mapping[str, list[str]]) -> Code:
+    key, _, section = row["source"].partition(" ")
+    title, url = sources[key]
+    return Code(
+        name,
+        row["why"],
+        f"{title}, {section}" if section else title,
+        url,
+        _example(row.get("wrong")),
+        _example(row.get("right")),
+    )
+
+
+def _example(written: object) -> Example | None:
+    if written is None:
+        return None
+    if isinstance(written, dict):
+        lines = tuple(f"{key}: {json.dumps(value)}" for key, value in written.items())
+        return Example(lines, {"version": 1, **written})
+    lines = (written,) if isinstance(written, str) else tuple(written)  # type: ignore[arg-type]
+    rules = {f"rule-{at}": _rule(line) for at, line in enumerate(lines, 1)}
+    return Example(lines, {"version": 1, "rules": rules})
+
+
+def _rule(line: str) -> dict[str, str]:
+    """The rule that writes a header line; cookies are added, since no rule overwrites the service's."""
+    header, _, value = line.partition(": ")
+    return {
+        "header": header,
+        "action": "append" if header == "Set-Cookie" else "set",
+        "value": value,
+    }

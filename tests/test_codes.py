@@ -1,0 +1,70 @@
+"""The table of codes: whole, true by its own examples, and nothing beside it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from sidecar.codes import Code, table
+from sidecar.policy import (
+    cookies,
+    csp_lint,
+    csp_table,
+    destinations,
+    fields,
+    headers,
+    lint_nonces,
+    lint_routes,
+    lint_values,
+    plain_values,
+    tokens,
+)
+
+ROOT = Path(__file__).parent.parent
+GRAMMARS = (cookies, csp_lint, csp_table, destinations, fields, headers, plain_values, tokens)
+CODES = list(table().values())
+UNSHOWN = {
+    "csp-typographic-quotes", "csp-not-ascii", "csp-control", "csp-bad-word", "csp-too-long", "csp-too-many", "csp-nonce-short",
+    "sf-too-long", "cookie-control", "cookie-too-long", "cookie-secure-over-http",
+    "headers-over-4k", "headers-over-8k", "headers-over-16k",
+}  # fmt: skip
+"""Codes that no short policy can earn: responses alone hold them, or they are about length."""
+
+
+def in_lint() -> set[str]:
+    """The codes that lint writes out."""
+    return {
+        node.args[0].value
+        for part in (lint_nonces, lint_routes, lint_values)
+        for node in ast.walk(ast.parse(Path(part.__file__).read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("_problem", "_warn")
+        and isinstance(node.args[0], ast.Constant)
+    } | {
+        "rule-undone", "rule-overwritten", "rule-idle", "rules-clash", "headers-over-4k", "headers-over-8k", "headers-over-16k",
+        "enforced-without-owner", "enforced-without-expected", "enforced-without-rollback",
+    }  # fmt: skip
+
+
+def test_every_code_has_a_row_and_every_row_a_code():
+    """What can be said is explained, and nothing else is."""
+    made = {kind.value for part in GRAMMARS for kind in part.Kind} | in_lint()
+
+    assert made == set(table())
+
+
+@pytest.mark.parametrize("row", CODES, ids=lambda row: row.name)
+def test_a_row_is_true_by_its_examples(row: Code):
+    """The wrong one earns the code and a fix, the right one does not; the source can be found."""
+    assert row.why.endswith((".", ").", "`."))
+    assert row.url.startswith("https://") or (ROOT / row.url).exists()
+    assert (row.wrong is None) == (row.name in UNSHOWN)
+    if row.wrong is not None:
+        assert row.right is not None
+        assert row.finding() is not None
+        assert row.finding().fix
+    if row.right is not None:
+        assert row.name not in {problem.code for problem in row.right.problems()}
