@@ -1,6 +1,6 @@
-"""The whole idea in one minute: a faulty sample service, the sidecar in front of it, a policy to edit.
+"""The whole idea in a few minutes: a faulty sample service, the sidecar in front of it, a policy to edit.
 
-Lives here: the sample service, the starter policy and the printed tour. Must not know anything that a
+Lives here: the starter policy and the printed tour. Must not know anything that a
 user's own set-up would not: it builds the same `Service` from the same settings.
 """
 
@@ -16,18 +16,17 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 from rich.console import Console
 from rich.text import Text
 
+from sidecar import sample
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.service import Service
-from sidecar.settings import Settings, Timeouts
+from sidecar.settings import Settings, Timeouts, Trial
 from sidecar.telemetry.events import Sink, capture_logging
-
-_Response = TypeVar("_Response", bound=web.StreamResponse)
 
 POLICY = """\
 # The demo's policy. Save it while `sidecar demo` runs: it is in force within two seconds.
@@ -38,7 +37,7 @@ reason: see what the sidecar would change before it changes anything
 expected: every page carries a CSP and nosniff; no response names its server; session cookies are locked
 rollback: sidecar rollback
 
-mode: report-only        # the one switch: report-only -> enforce
+mode: report-only        # the one switch: report-only -> trial -> enforce
 
 rules:
   no-server: {action: remove, header: [Server, X-Powered-By]}
@@ -58,57 +57,6 @@ routes:
       api-csp: {header: Content-Security-Policy, action: default, value: "default-src 'none'; frame-ancestors 'none'"}
 """
 
-_PAGE = "<!doctype html><html lang=en><title>Sample shop</title><h1>Sample shop</h1><p>A page as many services send it.</p></html>\n"
-
-
-def sample_service() -> web.Application:
-    """A service with the usual faults: server names, no CSP, weak cookies, a 500, a redirect, a slow stream."""
-    app = web.Application()
-
-    async def home(_request: web.Request) -> web.Response:
-        response = _faulty(web.Response(text=_PAGE, content_type="text/html"))
-        response.headers.add("Set-Cookie", "sessionid=8c1f2e; Path=/")
-        return response
-
-    async def api(_request: web.Request) -> web.Response:
-        return _faulty(web.json_response({"items": ["kettle", "teapot"]}))
-
-    async def broken(_request: web.Request) -> web.Response:
-        return _faulty(
-            web.Response(
-                status=500,
-                text="<h1>Internal error in shop.views line 42</h1>\n",
-                content_type="text/html",
-            )
-        )
-
-    async def old(_request: web.Request) -> web.Response:
-        return _faulty(web.Response(status=302, headers={"Location": "/"}))
-
-    async def stream(request: web.Request) -> web.StreamResponse:
-        response = _faulty(web.StreamResponse(headers={"Content-Type": "text/event-stream"}))
-        await response.prepare(request)
-        for tick in range(5):
-            await response.write(f"data: tick {tick}\n\n".encode())
-            await asyncio.sleep(0.5)
-        return response
-
-    for path, handler in (
-        ("/", home),
-        ("/api/items", api),
-        ("/broken", broken),
-        ("/old", old),
-        ("/stream", stream),
-    ):
-        app.router.add_get(path, handler)
-    return app
-
-
-def _faulty(response: _Response) -> _Response:
-    response.headers["Server"] = "SampleShop/1.4.2 (Python)"
-    response.headers["X-Powered-By"] = "shop-framework 0.9"
-    return response
-
 
 async def show(folder: Path, port: int) -> None:
     """Run the demo until Ctrl-C. Writes `policy.yaml`, `events.jsonl` and `state/` into `folder`."""
@@ -117,27 +65,33 @@ async def show(folder: Path, port: int) -> None:
     with (folder / "events.jsonl").open("wb") as file:
         sink = Sink(file.fileno())
         capture_logging(sink, "info")
-        runner = web.AppRunner(sample_service(), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        service = Service(
-            _settings(folder, policy, f"http://127.0.0.1:{runner.addresses[0][1]}", port), sink
-        )
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        try:
-            await service.start()
-            await _tour(console, service, folder)
-            service.telemetry.watch(lambda data: _say(console, data))
-            await stop.wait()
-            console.print("\nstopping")
-            await service.drain()
-        finally:
-            await service.close()
-            await runner.cleanup()
-            sink.close()
+        async with contextlib.AsyncExitStack() as running:
+            cdn = await _serve(running, sample.cdn())
+            upstream = await _serve(running, sample.service(cdn))
+            service = Service(_settings(folder, policy, upstream, port), sink)
+            stop = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            try:
+                await service.start()
+                await _tour(console, service, folder)
+                service.telemetry.watch(lambda data: _say(console, data))
+                await stop.wait()
+                console.print("\nstopping")
+                await service.drain()
+            finally:
+                await service.close()
+        sink.close()
     console.print(f"The folder {folder}/ stays: policy.yaml, events.jsonl, state/.")
+
+
+async def _serve(running: contextlib.AsyncExitStack, app: web.Application) -> str:
+    """Serve an application on a free port until `running` ends; returns its origin."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    running.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
 def _starter(folder: Path, console: Console) -> Path:
@@ -171,6 +125,7 @@ def _settings(folder: Path, policy: Path, upstream: str, port: int) -> Settings:
         policy=str(policy),
         state=str(folder / "state"),
         timeouts=Timeouts(drain=2.0),
+        trial=Trial(canary=1.0),  # few pages are loaded in a demo
     )
 
 
@@ -190,31 +145,53 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
     head = await asyncio.to_thread(_head, listen)
     policy = shlex.quote(str(folder / "policy.yaml"))
     events = shlex.quote(str(folder / "events.jsonl"))
-    sidecar = f"{command} --admin http://{service.admin}".replace(" --admin", " {verb} --admin")
+    ask = f"--admin http://{service.admin}"
+    few = "--min-requests 3 --min-time 1s"
+    browse = f"http://{listen}/"
     steps = (
         (
             "1. Report-only: the response is the service's own, faults and all.",
-            f"curl -si http://{listen}/",
+            f"curl -si {browse}",
             head,
         ),
-        ("2. What would have changed is reported, and counted.", f"tail -n 1 {events}", ""),
+        ("2. What would have changed is logged, and counted.", f"tail -n 1 {events}", ""),
         ("", f"curl -s http://{service.health}/metrics | grep violations_total", ""),
         (
-            "3. Enforce: change one word in the file; it is in force within two seconds.",
-            f"sed -i.bak 's/^mode: report-only/mode: enforce/' {policy}",
+            "3. Trial: one word in the file, and browsers say what the policy would break. In force within two seconds.",
+            f"sed -i.bak 's/^mode: report-only/mode: trial/' {policy}",
+            "",
+        ),
+        (
+            f"4. Open {browse} in a browser, two or three times. Then see what it reported.",
+            f"{command} reports csp {ask}",
+            "",
+        ),
+        (
+            "5. The smallest edit that keeps the page working; drop --write to see it only.",
+            f"{command} suggest csp --write --url {browse} --min-clients 1 --min-time 0s --policy {policy} {ask}",
+            "",
+        ),
+        (
+            "6. Load the page a few times again. With nothing left to report, the rule is promoted.",
+            f"{command} promote csp --policy {policy} {few} {ask}",
+            "",
+        ),
+        (
+            "7. Enforce the other rules too.",
+            f"sed -i.bak 's/mode: trial/mode: enforce/' {policy}",
             "",
         ),
         (
             "",
-            f"curl -si http://{listen}/     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)",
+            f"curl -si {browse}     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)",
             "",
         ),
         (
-            "4. Roll back: at once, and it stays back although the file still says enforce.",
-            sidecar.format(verb="rollback"),
+            "8. Roll back: at once, and it stays back although the file still says enforce.",
+            f"{command} rollback {ask}",
             "",
         ),
-        ("", sidecar.format(verb="history"), ""),
+        ("", f"{command} history {ask}", ""),
     )
     console.print(Text("\nheader-sidecar demo", style="bold"))
     console.print(
@@ -226,7 +203,7 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
         console.print(Text(f"   $ {line}", style="cyan"))
         if seen:
             console.print(Text(seen, style="dim"))
-    console.print(Text("\nWhat happens is reported here:", style="bold"))
+    console.print(Text("\nWhat happens is logged here:", style="bold"))
 
 
 def _command() -> str:
@@ -266,6 +243,8 @@ def _say(console: Console, data: dict[str, Any]) -> None:
     if event in ("header.changed", "header.would_change"):
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
         text = f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}: {names}"
+    elif event == "browser.report":
+        text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
     elif event == "policy.rejected":
         text = "the file is not put in force; the last good revision stays\n     " + "\n     ".join(
             data["problems"]

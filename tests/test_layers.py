@@ -19,7 +19,7 @@ LAYERS = (
     ("store", "history", "revisions"),
     ("proxy", "admin", "rollout", "audit", "importing"),
     ("channel", "workers", "worker", "service"),
-    ("demo", "rehearsal", "cli"),
+    ("sample", "demo", "rehearsal", "cli"),
     ("__main__",),
 )
 """Lowest first. A package may know its own layer and those below."""

@@ -4,73 +4,16 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import pytest
+from tests.e2e.processes import until
+from tests.e2e.touring import Demo, demo, shell
 
-from tests.e2e.processes import ROOT, Child, clean_environment, until
-from tests.e2e.running import COMMAND
-
-PROMPT = "   $ "
-LAST_LINE = "What happens is reported here:"
-
-
-@dataclass(slots=True)
-class Demo:
-    """A running demo and the commands that its tour prints, in order."""
-
-    child: Child
-    folder: Path
-
-    def said(self) -> str:
-        """Everything printed so far."""
-        return self.child.stdout.read_text()
-
-    def commands(self) -> list[str]:
-        """The tour's commands; waits for the tour to be printed whole."""
-        until(
-            lambda: LAST_LINE in self.said() or self.child.returncode is not None,
-            "the tour printed",
-        )
-        assert self.child.returncode is None, self.child.stderr.read_text()
-        return [
-            line.removeprefix(PROMPT)
-            for line in self.said().splitlines()
-            if line.startswith(PROMPT)
-        ]
-
-
-def shell(line: str) -> str:
-    """Run one line as a reader would, from the same place; returns what it prints."""
-    done = subprocess.run(
-        line,
-        shell=True,
-        cwd=ROOT,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
-
-
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    """A demo on free ports, in a folder whose name needs quotes."""
-    folder = tmp_path / "my demo"
-    child = Child([*COMMAND, "demo", "--dir", str(folder), "--port", "0"], tmp_path / "run")
-    yield Demo(child, folder)
-    child.ask_to_end()
-    child.end()
+__all__ = ["demo"]
 
 
 def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
-    """Each printed command works as it stands: report-only shows the faults, one edit enforces, the rollback restores and stays; Ctrl-C ends it cleanly."""
-    look, tell, count, edit, look_again, back, history = demo.commands()
+    """Each printed command works as it stands: report-only shows the faults, one edit enforces (what browsers do in between: `tests/browser/test_demo.py`), the rollback restores and stays; Ctrl-C ends it cleanly."""
+    look, tell, count, trial, *_in_browsers, enforce, look_again, back, history = demo.commands()
 
     seen = shell(look)
     assert "Server: SampleShop" in seen
@@ -83,7 +26,9 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
         r'^sidecar_violations_total\{.*mode="report-only".*\} [1-9]', shell(count), re.MULTILINE
     )
 
-    shell(edit)
+    shell(trial)
+    until(lambda: "-Report-Only: " in shell(look), "the twin is added after the edit", within=2.5)
+    shell(enforce)
     until(
         lambda: "Content-Security-Policy: " in shell(look_again),
         "enforced after the edit",
@@ -102,7 +47,7 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     assert "Server: SampleShop" in shell(look)
     rows = shell(history)
     assert "policy.rolled_back" in rows
-    assert rows.count("policy.activated") == 2
+    assert rows.count("policy.activated") == 3
     assert "mode: enforce" in (demo.folder / "policy.yaml").read_text()
     until(
         lambda: '"policy.pinned"' in (demo.folder / "events.jsonl").read_text(),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest_asyncio
 from aiohttp import web
 
-from sidecar.demo import sample_service
+from sidecar import sample
 from sidecar.service import Service
 from sidecar.settings import layered
 from sidecar.telemetry.events import Sink
@@ -77,7 +77,7 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     async def logout(_request: web.Request) -> web.Response:
         return web.Response(text="<p>Good bye</p>", content_type="text/html")
 
-    app = sample_service()
+    app = sample.service("http://cdn.invalid")
     app.router.add_get("/logout", logout)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
