@@ -15,8 +15,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
     *(
+        "policy/index",
         "policy/judge",
         "policy/matching",
+        "policy/paths",
         "policy/plan",
         "rollout/capture",
         "telemetry/__init__",

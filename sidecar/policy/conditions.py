@@ -41,7 +41,7 @@ class Facts(NamedTuple):
     """The beginning of the request body, where a rule of the route looks for it (`RoutePlan.reads_body`)."""
 
 
-def by_name(fields: RawFields) -> Seen:
+def by_name(fields: Iterable[tuple[bytes, bytes]]) -> Seen:
     """The lines by lower-case name, repeats in order."""
     seen: Seen = {}
     for name, value in fields:
@@ -50,9 +50,33 @@ def by_name(fields: RawFields) -> Seen:
     return seen
 
 
+class Asked(list[tuple[bytes, bytes]]):
+    """A request's lines that many conditions look at: their names are read once."""
+
+    __slots__ = ("named",)
+
+    def __init__(self, lines: Iterable[tuple[bytes, bytes]]) -> None:
+        super().__init__(lines)
+        self.named = by_name(self)
+
+
 Test: TypeAlias = Callable[[Facts, Seen], bool]
 Ask: TypeAlias = Callable[[Facts], Hashable]
 """What a judgement takes from the facts beside scheme, status and the response's lines, and nothing more of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """What a condition takes from the request: whether the values under this lower-case name are as it wants."""
+
+    key: bytes
+    wanted: Callable[[tuple[bytes, ...]], bool]
+
+    def __call__(self, facts: Facts) -> bool:
+        """Whether the condition holds."""
+        lines = facts.request
+        named = lines.named if isinstance(lines, Asked) else by_name(lines)
+        return self.wanted(named.get(self.key, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +183,7 @@ def _response_header(name: str, pattern: str | bool) -> Condition:
 
 
 def _request_header(name: str, pattern: str | bool) -> Condition:
-    key = name.lower().encode()
-    test = _values_test(pattern)
-
-    def asked(facts: Facts) -> bool:
-        return test(tuple(value for found, value in facts.request if found.lower() == key))
-
+    asked = RequestHeader(name.lower().encode(), _values_test(pattern))
     return Condition(
         _text("request", name, pattern), lambda facts, seen: asked(facts), asks=(asked,)
     )

@@ -10,7 +10,15 @@ from collections.abc import Hashable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.checks import Check
-from sidecar.policy.conditions import Ask, Facts, RawFields, Seen, by_name
+from sidecar.policy.conditions import (
+    Ask,
+    Asked,
+    Facts,
+    RawFields,
+    RequestHeader,
+    Seen,
+    by_name,
+)
 from sidecar.policy.findings import Finding, write
 from sidecar.policy.nonces import spelled
 from sidecar.policy.trial import Twin, added, twin
@@ -172,7 +180,7 @@ class _Watching(dict[bytes, bool]):
 class Judge:
     """Checks with a memory of what they said; `keys` as for `decide_by`, `looks` what their twins look at."""
 
-    __slots__ = ("_asks", "_checks", "_keys", "_verdicts", "_watching")
+    __slots__ = ("_asks", "_checks", "_keys", "_of_request", "_verdicts", "_watching")
 
     def __init__(
         self,
@@ -183,16 +191,29 @@ class Judge:
         self._checks = checks
         self._keys = keys
         self._watching = _Watching(looks.union(*(check.looks() for check in checks)))
+        asks = dict.fromkeys(ask for check in checks for ask in check.asks())
         self._asks: tuple[Ask, ...] = tuple(
-            dict.fromkeys(ask for check in checks for ask in check.asks())
+            ask for ask in asks if not isinstance(ask, RequestHeader)
         )
+        self._of_request: dict[bytes, list[RequestHeader]] = {}
+        for ask in asks:
+            if isinstance(ask, RequestHeader):
+                self._of_request.setdefault(ask.key, []).append(ask)
         self._verdicts: dict[Hashable, Verdict] = {}
 
     def __call__(self, facts: Facts) -> Verdict:
         """What `decide_by` says of the response."""
         watching = self._watching
         watched = [line for line in facts.fields if watching[line[0]]]
-        key = (facts.status, facts.scheme, *watched, *[ask(facts) for ask in self._asks])
+        asked: list[Hashable] = [ask(facts) for ask in self._asks]
+        if self._of_request:
+            lines = Asked(facts.request)
+            facts = facts._replace(request=lines)
+            for name, tests in self._of_request.items():
+                values = lines.named.get(name)
+                if values is not None:
+                    asked.append((name, *[test.wanted(values) for test in tests]))
+        key = (facts.status, facts.scheme, *watched, *asked)
         verdict = self._verdicts.get(key)
         return self._fresh(facts, watched, key) if verdict is None else verdict
 

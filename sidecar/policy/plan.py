@@ -17,6 +17,7 @@ from sidecar.policy.checks import Check, make_check, value_text
 from sidecar.policy.conditions import Facts
 from sidecar.policy.cookie_check import CookieCheck
 from sidecar.policy.fetch import Oracle
+from sidecar.policy.index import Index
 from sidecar.policy.judge import Decision, Judge, decide_by
 from sidecar.policy.keeping import Clearing
 from sidecar.policy.matching import matcher
@@ -92,6 +93,8 @@ class Plan:
     name: str
     mode: Mode
     routes: tuple[RoutePlan, ...]
+    index: Index
+    """Of the routes before the default."""
     slashes: Slashes = "stricter"
     trials: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Route and rule of each reports' key."""
@@ -100,6 +103,11 @@ class Plan:
 
     def route(self, host: str, method: str, path: str) -> RoutePlan:
         """The route of a request; `path` is the request target's path as sent, without query."""
+        ways = readings(path, self.slashes)
+        if len(ways) == 1:
+            route = self._first(host, method, ways[0])
+            if route is not self.routes[-1] or path[-1:] != "/":
+                return route
         return self.matched(host, method, path).route
 
     def matched(self, host: str, method: str, path: str) -> Matched:
@@ -121,10 +129,10 @@ class Plan:
         return Matched(route, reading, tuple(ways))
 
     def _first(self, host: str, method: str, reading: str) -> RoutePlan:
-        for route in self.routes:  # pragma: no branch - the default takes all
-            if route.matches(host, method, reading):
-                break
-        return route
+        for position in self.index.candidates(host, reading):
+            if self.routes[position].matches(host, method, reading):
+                return self.routes[position]
+        return self.routes[-1]
 
     def _stricter(self, one: RoutePlan, other: RoutePlan) -> bool:
         key = one.name, other.name
@@ -153,7 +161,8 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     clearings = tuple(_clearings(routes))
     if clearings:
         routes = tuple(replace(route, clearings=clearings) for route in routes)
-    return Plan(resolved.policy.name, mode, routes, resolved.policy.slashes, keys)
+    index = Index(route.match for route in resolved.routes[:-1])
+    return Plan(resolved.policy.name, mode, routes, index, resolved.policy.slashes, keys)
 
 
 def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
