@@ -61,6 +61,7 @@ class Service:
             value_bytes=log.value_bytes,
             reports_per_second=settings.reports.per_second,
             canary=settings.trial.canary,
+            pages=settings.trial.pages,
         )
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None

@@ -81,7 +81,7 @@ def _networks(value: object) -> object:
     return tuple(str(item).strip() for item in items)
 
 
-def _canary_share(value: object) -> object:
+def _load_share(value: object) -> object:
     """`1%` as 0.01, `0%` as 0; a float is one that was read before."""
     if isinstance(value, float):
         return value
@@ -113,7 +113,7 @@ Networks = Annotated[
 ]
 NonceName = Annotated[str, BeforeValidator(_nonce_name), _TEXT]
 Count = Annotated[int, Field(ge=1)]
-CanaryShare = Annotated[float, BeforeValidator(_canary_share), _TEXT]
+LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]
 
 
 class _Part(BaseModel):
@@ -241,9 +241,13 @@ class Reports(_Part):
 class Trial(_Part):
     """What a trial adds beside the rules' report-only twins."""
 
-    canary: CanaryShare = Field(
+    canary: LoadShare = Field(
         0.01,
         description="Share of page loads in trial that must report, to prove that reports come through, as 1%; 0% = none.",
+    )
+    pages: LoadShare = Field(
+        0.05,
+        description="Share of page loads in trial whose HTML is read, to know what the service itself sent, as 5%; the first ten of a route always; 0% = none.",
     )
 
 

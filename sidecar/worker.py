@@ -60,6 +60,7 @@ class Worker:
             value_bytes=log.value_bytes,
             reports_per_second=settings.reports.per_second,
             canary=settings.trial.canary,
+            pages=settings.trial.pages,
             secret=secret,
         )
         self.plane = DataPlane(

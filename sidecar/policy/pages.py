@@ -13,8 +13,9 @@ import base64
 import codecs
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, TypeAlias
 from urllib.parse import unquote, urljoin
 
@@ -22,6 +23,7 @@ from turbohtml import Document, Element, IncrementalParser, Node, Text
 from turbohtml.detect import detect
 
 from sidecar.policy.fetch import SCRIPT_TYPES
+from sidecar.policy.page_loads import LOADS, attribute, css_loads
 from sidecar.policy.reports import address as shown
 
 InlineKind: TypeAlias = Literal["script", "handler", "style", "style-attribute", "javascript-url"]
@@ -40,6 +42,8 @@ MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
 """Bytes parsed at once: other threads may run between two. A usual page of 1 MiB takes 0.14 s, the worst that we know 0.5 s."""
+_STEP = 200
+"""Elements that are looked at in one step."""
 _SNIFFED = 65_536
 _FRAMES = 3
 
@@ -77,8 +81,20 @@ def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
     A script that is never closed is left out, as browsers do not run it: so a page may be cut anywhere.
     What stands in `noscript` and `template` is read like the rest.
     """
+    steps = read_steps(html, charset, address)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            page: Page = end.value
+            return page
+
+
+def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
+    """`read_page` in steps of a few milliseconds, whatever the page holds, for who has something else to do in between."""
     reader = _Reader(address)
-    reader.read(_parse(html, _encoding(html, charset)), 0)
+    document = yield from _parse(html, _encoding(html, charset))
+    yield from reader.read(document, 0)
     return Page(tuple(reader.inline.values()), tuple(reader.urls), reader.complete)
 
 
@@ -93,10 +109,11 @@ def sample_of(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text.strip()[:40]).rstrip()
 
 
-def _parse(html: bytes, encoding: str) -> Document:
+def _parse(html: bytes, encoding: str) -> Generator[None, None, Document]:
     parser = IncrementalParser(encoding=encoding, source_locations=True)
     for start in range(0, len(html), _CHUNK):
         parser.feed(html[start : start + _CHUNK])
+        yield
     return parser.close()
 
 
@@ -129,31 +146,38 @@ class _Reader:
         self._base = address
         self._based = False
 
-    def read(self, root: Node, frame: int, line: int = 0) -> None:
-        """Read a document, the one in a frame's srcdoc too."""
-        for element in _elements(root):
+    def read(self, root: Node, frame: int, line: int = 0) -> Generator[None, None, None]:
+        """Read a document, those in the srcdoc of its frames too."""
+        for number, element in enumerate(_elements(root)):
+            if not number % _STEP:
+                yield
             where = line or element.source_line or 0
-            self._attributes(element, where, frame)
+            self._attributes(element, where)
             if element.tag == "script":
                 self._script(element, where)
-            elif element.tag == "style" and _attr(element, "type").strip().lower() in (
+            elif element.tag == "style" and attribute(element, "type").strip().lower() in (
                 "",
                 "text/css",
             ):
                 self._style("style", _content(element), where)
-            elif load := _LOADS.get(element.tag):
-                for directive, url in load(element):
+            elif load := LOADS.get(element.tag):
+                for directive, url in islice(load(element), MAX_PIECES):
                     self._url(directive, url)
+            if (
+                element.tag == "iframe"
+                and frame < _FRAMES
+                and (inner := attribute(element, "srcdoc"))
+            ):
+                document = yield from _parse(inner.encode("utf-8", "replace"), "utf-8")
+                yield from self.read(document, frame + 1, where)
 
-    def _attributes(self, element: Element, line: int, frame: int) -> None:
+    def _attributes(self, element: Element, line: int) -> None:
         for name, value in element.attrs.items():
             text = value if isinstance(value, str) else " ".join(value or ())
             if name.startswith("on") and name.isalpha():
                 self._piece("handler", text, line)
             elif name == "style":
                 self._style("style-attribute", text, line)
-            elif name == "srcdoc" and element.tag == "iframe" and frame < _FRAMES:
-                self.read(_parse(text.encode("utf-8", "replace"), "utf-8"), frame + 1, line)
             elif name == "background" and element.tag in _PAINTED:
                 self._url("img-src", text)
             elif name in _NAVIGATING.get(element.tag, ()):
@@ -173,7 +197,7 @@ class _Reader:
 
     def _style(self, kind: InlineKind, text: str, line: int) -> None:
         self._piece(kind, text, line)
-        for directive, url in _css(text):
+        for directive, url in islice(css_loads(text), MAX_PIECES):
             self._url(directive, url)
 
     def _piece(self, kind: InlineKind, text: str, line: int) -> None:
@@ -221,14 +245,6 @@ def _content(element: Element) -> str:
     return "".join(child.data for child in element.children if isinstance(child, Text))
 
 
-def _attr(element: Element, name: str) -> str:
-    return element.attr(name) or ""
-
-
-def _link(element: Element) -> str:
-    return _attr(element, "href") or _attr(element, "xlink:href")
-
-
 def _address(text: str) -> str:
     """An address as browsers read it: without the spaces around it, and the tabs and line ends within (URL, basic parser)."""
     return _BREAKS.sub("", text.strip(_AROUND))
@@ -255,7 +271,7 @@ def _is_code(element: Element) -> bool:
     """Whether a script element is one that a policy rules on: code, an import map or speculation rules, and no data block."""
     kind = element.attr("type")
     if kind is None:
-        language = _attr(element, "language")
+        language = attribute(element, "language")
         kind = f"text/{language}" if language else ""
     kind = kind.strip(" \t\n\f\r").lower()
     return (
@@ -263,120 +279,3 @@ def _is_code(element: Element) -> bool:
         or kind in ("module", "importmap", "speculationrules")
         or kind.encode("utf-8", "replace") in SCRIPT_TYPES
     )
-
-
-_CSS = re.compile(
-    r"""(@font-face)|(})|(@import)\s*(?:"([^"]*)"|'([^']*)'|url\(\s*["']?([^"')]*))|url\(\s*(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
-    re.IGNORECASE,
-)
-
-
-def _css(text: str) -> Iterator[tuple[str, str]]:
-    """What a style sheet loads: fonts, further sheets, and images for the rest."""
-    font = False
-    for found in _CSS.finditer(text):
-        if found[1] or found[2]:
-            font = bool(found[1])
-            continue
-        url = next((group for group in found.groups()[3:] if group), "")
-        yield "style-src-elem" if found[3] else "font-src" if font else "img-src", url
-
-
-_SRCSET = re.compile(r"([^\s,](?:\S*[^\s,])?)(?:,+|[^,]*)")
-
-
-def _images(*names: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
-    """Images of the attributes `names`, and of `srcset`."""
-
-    def load(element: Element) -> Iterator[tuple[str, str]]:
-        for name in names:
-            yield "img-src", _attr(element, name)
-        for found in _SRCSET.finditer(_attr(element, "srcset") or _attr(element, "imagesrcset")):
-            yield "img-src", found[1]
-
-    return load
-
-
-def _from(directive: str, name: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
-    return lambda element: ((directive, _attr(element, name)),)
-
-
-_PRELOADS: Mapping[str, str] = {
-    "script": "script-src-elem",
-    "style": "style-src-elem",
-    "font": "font-src",
-    "image": "img-src",
-    "fetch": "connect-src",
-    "audio": "media-src",
-    "video": "media-src",
-    "track": "media-src",
-    "worker": "worker-src",
-}
-_LINKS: Mapping[str, str] = {
-    "stylesheet": "style-src-elem",
-    "icon": "img-src",
-    "apple-touch-icon": "img-src",
-    "manifest": "manifest-src",
-    "modulepreload": "script-src-elem",
-    "prefetch": "default-src",
-}
-
-
-def _links(element: Element) -> Iterator[tuple[str, str]]:
-    """What a link element loads by its relation (and `as`, for a preload)."""
-    preload = _PRELOADS.get(_attr(element, "as").lower(), "")
-    for word in set(_attr(element, "rel").lower().split()):
-        directive = preload if word == "preload" else _LINKS.get(word, "")
-        if directive:
-            yield directive, _attr(element, "href")
-            if directive == "img-src":
-                yield from _images()(element)
-
-
-def _anchor(element: Element) -> Iterator[tuple[str, str]]:
-    for url in _attr(element, "ping").split():
-        yield "connect-src", url
-
-
-def _submit(element: Element) -> Iterator[tuple[str, str]]:
-    yield "form-action", _attr(element, "formaction")
-    if element.tag == "input" and _attr(element, "type").lower() == "image":
-        yield "img-src", _attr(element, "src")
-
-
-def _video(element: Element) -> Iterator[tuple[str, str]]:
-    yield "img-src", _attr(element, "poster")
-    yield "media-src", _attr(element, "src")
-
-
-def _source(element: Element) -> Iterator[tuple[str, str]]:
-    yield "media-src", _attr(element, "src")
-    yield from _images()(element)
-
-
-def _drawn(element: Element) -> Iterator[tuple[str, str]]:
-    yield "img-src", _link(element)
-
-
-_LOADS: Mapping[str, Callable[[Element], Iterable[tuple[str, str]]]] = {
-    "a": _anchor,
-    "area": _anchor,
-    "audio": _from("media-src", "src"),
-    "base": _from("base-uri", "href"),
-    "button": _submit,
-    "embed": _from("object-src", "src"),
-    "feImage": _drawn,
-    "form": _from("form-action", "action"),
-    "frame": _from("frame-src", "src"),
-    "iframe": _from("frame-src", "src"),
-    "image": _drawn,
-    "img": _images("src"),
-    "input": _submit,
-    "link": _links,
-    "object": _from("object-src", "data"),
-    "source": _source,
-    "track": _from("media-src", "src"),
-    "use": _drawn,
-    "video": _video,
-}
-"""What elements load, by tag, besides scripts and styles."""

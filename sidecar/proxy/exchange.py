@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sidecar.policy.plan import RoutePlan
     from sidecar.proxy.context import Context
     from sidecar.proxy.upstream import Connection
+    from sidecar.telemetry.pages import PageCopy
 
 CONTINUE_AFTER = 1.0
 """Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
@@ -69,6 +70,7 @@ class Exchange:
         "_context",
         "_continue",
         "_nonce",
+        "_page",
         "_refusal",
         "_request",
         "_request_id",
@@ -98,6 +100,7 @@ class Exchange:
         self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._route: RoutePlan | None = None
         self._nonce = b""
+        self._page: PageCopy | None = None
         self._request_id, self._begun, self._watched = "", b"", 0
         self._upstream: Connection | None = None
         self._upload: asyncio.Task[None] | None = None
@@ -337,7 +340,10 @@ class Exchange:
         keep_alive = request.keep_alive and not (self._unread() or self._context.draining)
         head = self._judged(response, "upstream", keep_alive=keep_alive)
         self._answered = True
-        self._client.write(head + upstream.take())
+        body = upstream.take()
+        self._client.write(head + body)
+        if self._page is not None:
+            self._page.take(body)
         return self._relayed(upstream, keep_alive=keep_alive)
 
     async def _relay(self, request: Request, upstream: Connection, response: Response) -> bool:
@@ -369,6 +375,8 @@ class Exchange:
 
     def _relayed(self, upstream: Connection, *, keep_alive: bool) -> bool:
         """The response is out: what is left on either connection."""
+        if self._page is not None:
+            self._page.end()
         if upstream.extra:
             self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
         # An upload that gave up is over too, but the upstream still waits for the rest of that body.
@@ -380,6 +388,8 @@ class Exchange:
         pending = head
         while True:
             piece = upstream.take()
+            if self._page is not None:
+                self._page.take(piece)
             if chunked:
                 pending += chunk(piece)
             elif piece:
@@ -464,6 +474,7 @@ class Exchange:
             added += self._context.telemetry.trials.count(
                 active.tallies[route.name], route, facts, verdict
             )
+            self._page = self._context.telemetry.pages.copy(route, facts)
         if not keep_alive:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:

@@ -26,6 +26,7 @@ from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import Report, read_reports
 from sidecar.telemetry.events import Cap, Events, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
+from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
@@ -42,6 +43,7 @@ class Telemetry:
         value_bytes: int = 256,
         reports_per_second: int = 20,
         canary: float = 0.01,
+        pages: float = 0.05,
         secret: bytes = b"",
     ) -> None:
         self.events = events
@@ -58,6 +60,7 @@ class Telemetry:
         self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
         """Takes a report on a rule in trial: key, report, client's address, engine."""
         self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
+        self.pages = PageReader(pages)
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
         self._told: dict[Verdict, list[dict[str, object]]] = {}
@@ -220,6 +223,7 @@ class Telemetry:
         """Bind the counters of a plan that is about to be put in force."""
         self._told.clear()
         self.trials.activated()
+        self.pages.activated()
         tallies = self.metrics.bind(plan)
         self.metrics.only("sidecar_policy_info", plan.name, revision)
         for mode in MODES:

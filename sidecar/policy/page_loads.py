@@ -1,0 +1,142 @@
+"""What the elements of a page load, by the directive that rules on it.
+
+Lives here: `LOADS`, and `css_loads` for style sheets. Addresses are as they stand in the page. Must not know
+inline code, or how a page is parsed.
+
+Source: CSP Level 3 section 6.8 (the effective directive of a request), Fetch (destinations).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from turbohtml import Element
+
+
+def attribute(element: Element, name: str) -> str:
+    """An attribute's value; "" = none."""
+    return element.attr(name) or ""
+
+
+def _link(element: Element) -> str:
+    return attribute(element, "href") or attribute(element, "xlink:href")
+
+
+_CSS = re.compile(
+    r"""(@font-face)|(})|(@import)\s*(?:"([^"]*)"|'([^']*)'|url\(\s*["']?([^"')]*))|url\(\s*(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
+    re.IGNORECASE,
+)
+
+
+def css_loads(text: str) -> Iterator[tuple[str, str]]:
+    """What a style sheet loads: fonts, further sheets, and images for the rest."""
+    font = False
+    for found in _CSS.finditer(text):
+        if found[1] or found[2]:
+            font = bool(found[1])
+            continue
+        url = next((group for group in found.groups()[3:] if group), "")
+        yield "style-src-elem" if found[3] else "font-src" if font else "img-src", url
+
+
+_SRCSET = re.compile(r"([^\s,](?:\S*[^\s,])?)(?:,+|[^,]*)")
+
+
+def _images(*names: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
+    """Images of the attributes `names`, and of `srcset`."""
+
+    def load(element: Element) -> Iterator[tuple[str, str]]:
+        for name in names:
+            yield "img-src", attribute(element, name)
+        for found in _SRCSET.finditer(
+            attribute(element, "srcset") or attribute(element, "imagesrcset")
+        ):
+            yield "img-src", found[1]
+
+    return load
+
+
+def _from(directive: str, name: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
+    return lambda element: ((directive, attribute(element, name)),)
+
+
+_PRELOADS: Mapping[str, str] = {
+    "script": "script-src-elem",
+    "style": "style-src-elem",
+    "font": "font-src",
+    "image": "img-src",
+    "fetch": "connect-src",
+    "audio": "media-src",
+    "video": "media-src",
+    "track": "media-src",
+    "worker": "worker-src",
+}
+_LINKS: Mapping[str, str] = {
+    "stylesheet": "style-src-elem",
+    "icon": "img-src",
+    "apple-touch-icon": "img-src",
+    "manifest": "manifest-src",
+    "modulepreload": "script-src-elem",
+    "prefetch": "default-src",
+}
+
+
+def _links(element: Element) -> Iterator[tuple[str, str]]:
+    """What a link element loads by its relation (and `as`, for a preload)."""
+    preload = _PRELOADS.get(attribute(element, "as").lower(), "")
+    for word in set(attribute(element, "rel").lower().split()):
+        directive = preload if word == "preload" else _LINKS.get(word, "")
+        if directive:
+            yield directive, attribute(element, "href")
+            if directive == "img-src":
+                yield from _images()(element)
+
+
+def _anchor(element: Element) -> Iterator[tuple[str, str]]:
+    for url in attribute(element, "ping").split():
+        yield "connect-src", url
+
+
+def _submit(element: Element) -> Iterator[tuple[str, str]]:
+    yield "form-action", attribute(element, "formaction")
+    if element.tag == "input" and attribute(element, "type").lower() == "image":
+        yield "img-src", attribute(element, "src")
+
+
+def _video(element: Element) -> Iterator[tuple[str, str]]:
+    yield "img-src", attribute(element, "poster")
+    yield "media-src", attribute(element, "src")
+
+
+def _source(element: Element) -> Iterator[tuple[str, str]]:
+    yield "media-src", attribute(element, "src")
+    yield from _images()(element)
+
+
+def _drawn(element: Element) -> Iterator[tuple[str, str]]:
+    yield "img-src", _link(element)
+
+
+LOADS: Mapping[str, Callable[[Element], Iterable[tuple[str, str]]]] = {
+    "a": _anchor,
+    "area": _anchor,
+    "audio": _from("media-src", "src"),
+    "base": _from("base-uri", "href"),
+    "button": _submit,
+    "embed": _from("object-src", "src"),
+    "feImage": _drawn,
+    "form": _from("form-action", "action"),
+    "frame": _from("frame-src", "src"),
+    "iframe": _from("frame-src", "src"),
+    "image": _drawn,
+    "img": _images("src"),
+    "input": _submit,
+    "link": _links,
+    "object": _from("object-src", "data"),
+    "source": _source,
+    "track": _from("media-src", "src"),
+    "use": _drawn,
+    "video": _video,
+}
+"""What elements load, by tag, besides scripts and styles."""

@@ -1,0 +1,205 @@
+"""Reading pages of the service while a rule is in trial: which ones, a copy of their bytes, and when they are read.
+
+Lives here: `PageReader` and `PageCopy`. A copy never holds up the response that it is of, and reading is done in
+small steps between other work, in a tenth of the time at most. Must not know what the pages are compared with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+import weakref
+import zlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+
+import brotli
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.pages import Page, read_steps
+from sidecar.policy.plan import RoutePlan
+from sidecar.telemetry.trials import page_load
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+FIRST = 10
+"""Page loads of each route that are all read after an activation."""
+MAX_BYTES = 1 << 20
+"""Bytes of a page that are read, as sent and as decoded; what follows is not looked at."""
+MAX_COPIES = 16
+"""Copies at a time: more page loads than this are not read."""
+_SLICE = 1 << 16
+_REST = 9.0
+"""Seconds of rest for each second of reading."""
+
+OnPage = Callable[[str, str, str, Page], None]
+"""Takes a page that was read: the route's name, the path of the page, the client's address, what it holds."""
+
+
+class PageCopy:
+    """The bytes of one response's body, as far as they are read."""
+
+    __slots__ = ("__weakref__", "_done", "_held", "address", "charset", "client", "coding", "path", "route")  # fmt: skip
+
+    def __init__(self, done: Callable[[PageCopy], None], route: str, facts: Facts) -> None:
+        self._done = done
+        self._held = bytearray()
+        self.route, self.path, self.client = route, facts.path, facts.client
+        host = _header(facts.request, b"host").decode("ascii", "replace")
+        self.address = f"{facts.scheme}://{host}{facts.path}"
+        self.charset = _charset(_header(facts.fields, b"content-type"))
+        self.coding = _header(facts.fields, b"content-encoding").strip().lower()
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of the body."""
+        room = MAX_BYTES - len(self._held)
+        if room > 0:
+            self._held += piece[:room]
+
+    def end(self) -> None:
+        """The response went out whole."""
+        self._done(self)
+
+    def decoded(self) -> Generator[bytes, None, None]:
+        """The page's text in bytes, at most `MAX_BYTES` of it, a slice at a time; what is broken ends there."""
+        decoder = _DECODERS[self.coding]
+        left, data = MAX_BYTES, bytes(self._held)
+        for piece in decoder(data):
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                return
+
+
+class PageReader:
+    """Which page loads are read, and their reading. `on_page` takes what was read."""
+
+    def __init__(self, share: float, draw: Callable[[], float] = random.random) -> None:
+        self._share = share
+        self._draw = draw
+        self._first: dict[str, int] = {}
+        self._alive: weakref.WeakSet[PageCopy] = weakref.WeakSet()
+        self._waiting: deque[PageCopy] = deque()
+        self._reading: asyncio.Task[None] | None = None
+        self.on_page: OnPage = lambda *_: None
+
+    def activated(self) -> None:
+        """Another plan is in force: the first page loads of each route are read again."""
+        self._first.clear()
+
+    def copy(self, route: RoutePlan, facts: Facts) -> PageCopy | None:
+        """The copy that is to be filled with this response's body; None = this one is not read."""
+        if not self._share or facts.status in (204, 206, 304) or page_load(facts) is None:
+            return None
+        first = self._first.get(route.name, 0)
+        if (first >= FIRST and self._draw() >= self._share) or len(self._alive) >= MAX_COPIES:
+            return None
+        self._first[route.name] = first + 1
+        made = PageCopy(self._queue, route.name, facts)
+        if made.coding not in _DECODERS:
+            return None
+        self._alive.add(made)
+        return made
+
+    def _queue(self, copy: PageCopy) -> None:
+        self._waiting.append(copy)
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._read_all())
+
+    async def _read_all(self) -> None:
+        while self._waiting:
+            copy = self._waiting.popleft()
+            spent, steps = 0.0, _steps(copy)
+            while True:
+                begun = time.perf_counter()
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    self.on_page(copy.route, copy.path, copy.client, end.value)
+                    break
+                finally:
+                    spent += time.perf_counter() - begun
+                await asyncio.sleep(0)
+            del copy
+            await asyncio.sleep(spent * _REST)
+
+
+def _steps(copy: PageCopy) -> Generator[None, None, Page]:
+    html = bytearray()
+    for piece in copy.decoded():
+        html += piece
+        yield
+    return (yield from read_steps(bytes(html), copy.charset, copy.address))
+
+
+def _plain(data: bytes) -> Generator[bytes, None, None]:
+    yield data
+
+
+def _inflated(data: bytes) -> Generator[bytes, None, None]:
+    """gzip, or deflate with or without its zlib head (RFC 9110 section 8.4.1.2 knows both in the wild)."""
+    gzip = data.startswith(b"\x1f\x8b")
+    wrapped = len(data) > 1 and data[0] & 15 == 8 and not (data[0] << 8 | data[1]) % 31
+    decoder = zlib.decompressobj(31 if gzip else 15 if wrapped else -15)
+    try:
+        while data and not decoder.eof:
+            yield decoder.decompress(data, _SLICE)
+            data = decoder.unconsumed_tail
+    except zlib.error:
+        return
+
+
+def _unbrotlied(data: bytes) -> Generator[bytes, None, None]:
+    decoder = brotli.Decompressor()
+    try:
+        while not decoder.is_finished():
+            piece = decoder.process(data, output_buffer_limit=_SLICE)
+            if not piece and not data:
+                return
+            data = b""
+            yield piece
+    except brotli.error:
+        return
+
+
+def _unzstd(data: bytes) -> Generator[bytes, None, None]:
+    decoder = zstd.ZstdDecompressor()
+    try:
+        while not decoder.eof:
+            piece = decoder.decompress(data, _SLICE)
+            if not piece and not data:
+                return
+            data = b""
+            yield piece
+    except zstd.ZstdError:
+        return
+
+
+_DECODERS: dict[bytes, Callable[[bytes], Generator[bytes, None, None]]] = {
+    b"": _plain,
+    b"identity": _plain,
+    b"gzip": _inflated,
+    b"x-gzip": _inflated,
+    b"deflate": _inflated,
+    b"br": _unbrotlied,
+    b"zstd": _unzstd,
+}
+"""Content codings that browsers ask for; a page in another, or in two of them, is not read."""
+
+
+def _header(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+    return next((value for key, value in fields if key.lower() == name), b"")
+
+
+def _charset(media: bytes) -> str:
+    """The charset of a Content-Type; "" = none."""
+    for parameter in media.split(b";")[1:]:
+        name, _, value = parameter.partition(b"=")
+        if name.strip().lower() == b"charset":
+            return value.strip(b" \t\"'").decode("ascii", "replace")
+    return ""
