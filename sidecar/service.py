@@ -35,6 +35,7 @@ from sidecar.rollout.drift_monitor import DriftMonitor
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.guard import Breach, Watch
 from sidecar.rollout.overview import overview
+from sidecar.rollout.served import ServedPages
 from sidecar.rollout.testimony import Minimums
 from sidecar.settings import Settings
 from sidecar.store import Store
@@ -66,6 +67,8 @@ class Service:
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
         self._store = Store(Path(settings.state))
+        self.served = ServedPages()
+        self.telemetry.pages.on_page = self.served.add
         self.causes = Causes()
         self.telemetry.trial_report = self._reported
         self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
@@ -121,7 +124,8 @@ class Service:
             self._evidence,
             self._rollout,
             self._drift_monitor.reported,
-            self._causes,
+            self.causes.summary,
+            self.served.data,
         )
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
@@ -258,18 +262,13 @@ class Service:
             self.telemetry.metrics.cell("sidecar_trial_reports_total", *counted).n += 1
 
     def _activated(self, active: Active, revision: Revision) -> None:
+        self.served.activated(active.plan)
         self.causes.activated(active.plan)
         self.book.activated(active.plan)
         self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
 
     async def _sent(self) -> tuple[Cell, ...]:
         return await self._workers.seen() if self._workers else self._tally.cells()
-
-    def _causes(self) -> dict[str, Any]:
-        return {
-            "causes": [cause.data() for cause in self.causes.all()],
-            "overflow": self.causes.overflow,
-        }
 
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()

@@ -72,6 +72,9 @@ class Worker:
             trial=[key, asdict(report), client, engine]
         )
         self.telemetry.canary_returned = lambda identity: lines.channel.send(canary=identity)
+        self.telemetry.pages.on_page = lambda route, path, client, page: lines.channel.send(
+            page=[route, path, client, asdict(page)]
+        )
         self._prepared: tuple[str, Plan] | None = None
 
     async def prepare(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from sidecar.channel import Channel
 from sidecar.history import Revision
 from sidecar.policy.model import Mode
+from sidecar.policy.pages import page_from
 from sidecar.policy.reports import Report
 from sidecar.rollout.baseline import Cell, total
 from sidecar.rollout.baseline_file import from_data
@@ -191,6 +192,9 @@ class Workers:
             elif "trial" in message:
                 key, report, client, engine = message["trial"]
                 self._telemetry.trial_report(key, Report(**report), client, engine)
+            elif "page" in message:
+                route, path, client, page = message["page"]
+                self._telemetry.pages.on_page(route, path, client, page_from(page))
             elif "canary" in message:
                 self._telemetry.trials.returned(message["canary"])
             elif "number" in message:

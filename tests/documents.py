@@ -98,7 +98,7 @@ def _shown(name: str, annotation: Any, value: Any, path: tuple[str, ...]) -> str
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
-        return f"`{value:g}s`"
+        return f"`{value:.0%}`" if path == ("trial",) else f"`{value:g}s`"
     if isinstance(value, int) and (name in ("header_bytes", "target_bytes", "body") and path):
         units = next(
             (

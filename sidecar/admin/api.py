@@ -59,6 +59,7 @@ class Api:
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
         app.router.add_get("/api/reports", self.reports)
+        app.router.add_get("/api/pages", self.pages)
         app.router.add_get("/api/events", self.events, allow_head=False)
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
@@ -101,6 +102,10 @@ class Api:
     async def reports(self, request: web.Request) -> web.Response:
         """What browsers reported of rules in trial, as causes."""
         return web.json_response(self._process.causes())
+
+    async def pages(self, request: web.Request) -> web.Response:
+        """What the pages of routes in trial hold: inline code with its text and hash, and what they load."""
+        return web.json_response({"routes": self._process.pages()})
 
     async def promotion(self, request: web.Request) -> web.Response:
         """Record a promotion, or a step back, that is about to be written to the policy file. `to` says where each rule goes."""

@@ -27,3 +27,5 @@ class Process:
     """What the service sent so far, and how that differs from the baseline."""
     causes: Callable[[], dict[str, Any]]
     """What browsers reported of rules in trial."""
+    pages: Callable[[], dict[str, Any]]
+    """What the pages of routes in trial hold, by route."""

@@ -16,7 +16,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote, urljoin
 
 from turbohtml import Document, Element, IncrementalParser, Node, Text
@@ -88,6 +88,14 @@ def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
         except StopIteration as end:
             page: Page = end.value
             return page
+
+
+def page_from(data: Mapping[str, Any]) -> Page:
+    """A page from what `dataclasses.asdict` said of it, after JSON."""
+    inline = tuple(Inline(**piece) for piece in data["inline"])
+    return Page(
+        inline, tuple((directive, url) for directive, url in data["urls"]), data["complete"]
+    )
 
 
 def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:

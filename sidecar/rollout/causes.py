@@ -166,6 +166,10 @@ class Causes:
         """Every cause, rule by rule."""
         return tuple(cause for place in self._held for cause in self.of(*place))
 
+    def summary(self) -> dict[str, Any]:
+        """All of them as data, and how many reports found no room."""
+        return {"causes": [cause.data() for cause in self.all()], "overflow": self.overflow}
+
     def data(self, route: str, rule: str) -> list[dict[str, Any]]:
         """`of` as data."""
         return [cause.data() for cause in self.of(route, rule)]

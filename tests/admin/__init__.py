@@ -88,6 +88,7 @@ class Control(World):
             rollout=self.rollout,
             baseline=self.baseline,
             causes=lambda: {"causes": [], "overflow": 0},
+            pages=dict,
         )
 
     async def ask(

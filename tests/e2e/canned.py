@@ -13,7 +13,7 @@ from tests.e2e import wire
 
 
 class Canned:
-    """Serves `response` (None = nothing, for ever) to every request on one loopback address, between `open` and `close`.
+    """Serves `response` (which may say `Connection: close`; None = nothing, for ever) to every request on one loopback address, between `open` and `close`.
 
     `requests` holds what arrived: head lines in order, and the body.
     """
@@ -80,6 +80,8 @@ class Canned:
                     self.requests.append((tuple(head.split(b"\r\n")), body))
                     if self.response is not None:
                         connection.sendall(self.response)
+                        if b"\r\nConnection: close\r\n" in self.response:
+                            return
 
 
 def _request(held: bytes) -> tuple[bytes, bytes, bytes] | None:

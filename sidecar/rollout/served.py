@@ -1,0 +1,228 @@
+"""What the pages that the service sent hold, per route: inline code by its hash, and addresses by directive.
+
+Lives here: `ServedPages`, in bounded memory whatever is served. Must not know how pages are read, nor what browsers
+reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.policy.pages import Inline, InlineKind, Page, sample_of
+from sidecar.policy.plan import Plan
+
+MAX_PIECES = 500
+"""Pieces of inline code, and addresses, that are held of one route."""
+MAX_TEXT = 1 << 20
+"""Characters of inline code that are held of one route."""
+MAX_ROUTES = 100
+MAX_PATHS = 500
+_CLIENTS = 16
+_SHOWN_PATHS = 5
+ENOUGH = 3
+"""Readings of a page after which what stands in none of them was not sent by the service."""
+ENOUGH_OF_ROUTE = 50
+"""The same for a page of its own address that was never read, by readings of other pages of its route."""
+_SHOWN = 120
+
+
+@dataclass(slots=True)
+class _Held:
+    """One piece or address that grows; `first` and `last` in epoch seconds."""
+
+    first: float
+    last: float
+    loads: int = 0
+    clients: set[bytes] = field(default_factory=set)
+    paths: list[str] = field(default_factory=list)
+
+    def seen(self, at: float, client: bytes, path: str) -> None:
+        self.last = at
+        self.loads += 1
+        if len(self.clients) < _CLIENTS:
+            self.clients.add(client)
+        if len(self.paths) < _SHOWN_PATHS and path not in self.paths:
+            self.paths.append(path)
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "loads": self.loads,
+            "clients": len(self.clients),
+            "first": self.first,
+            "last": self.last,
+            "pages": list(self.paths),
+        }
+
+
+class _Route:
+    """What one route's pages hold."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.paths: dict[str, int] = {}
+        self.pieces: dict[tuple[InlineKind, str], tuple[Inline, _Held]] = {}
+        self.urls: dict[tuple[str, str], _Held] = {}
+        self.samples: dict[tuple[str, str], tuple[InlineKind, str]] = {}
+        self.characters = 0
+        self.dropped = 0
+
+    def forget(self, identity: tuple[InlineKind, str]) -> None:
+        piece, _ = self.pieces.pop(identity)
+        self.characters -= len(piece.text)
+        self.dropped += 1
+        for key in _quotes(piece):
+            if self.samples.get(key) == identity:
+                del self.samples[key]
+
+
+class ServedPages:
+    """The inventories of the routes in trial; clients are known by a hash that this process alone can make."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._salt = secrets.token_bytes(16)
+        self._routes: dict[str, _Route] = {}
+        self._tried: frozenset[str] = frozenset()
+
+    def activated(self, plan: Plan) -> None:
+        """Another plan is in force: what the pages of routes that are still in trial hold is kept."""
+        self._tried = frozenset(route.name for route in plan.routes if route.trials)
+        self._routes = {name: it for name, it in self._routes.items() if name in self._tried}
+
+    def add(self, route: str, path: str, client: str, page: Page) -> None:
+        """Count one page that was read."""
+        if route not in self._tried or (
+            route not in self._routes and len(self._routes) >= MAX_ROUTES
+        ):
+            return
+        held, now, path = self._routes.setdefault(route, _Route()), self._clock(), path[:_SHOWN]
+        who = hashlib.blake2b(
+            client.encode("utf-8", "replace"), digest_size=8, key=self._salt
+        ).digest()
+        held.read += 1
+        if path in held.paths or len(held.paths) < MAX_PATHS:
+            held.paths[path] = held.paths.get(path, 0) + 1
+        for piece in page.inline:
+            self._piece(held, piece, now)[1].seen(now, who, path)
+        for url in page.urls:
+            if url not in held.urls:
+                if len(held.urls) >= MAX_PIECES:
+                    rarest = min(
+                        held.urls, key=lambda key: (held.urls[key].loads, held.urls[key].last)
+                    )
+                    del held.urls[rarest]
+                    held.dropped += 1
+                held.urls[url] = _Held(now, now)
+            held.urls[url].seen(now, who, path)
+
+    def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, _Held]:
+        identity = piece.kind, piece.hash
+        found = held.pieces.get(identity)
+        if found is not None:
+            return found
+        while held.pieces and (
+            len(held.pieces) >= MAX_PIECES or held.characters + len(piece.text) > MAX_TEXT
+        ):
+            held.forget(
+                min(
+                    held.pieces,
+                    key=lambda key: (held.pieces[key][1].loads, held.pieces[key][1].last),
+                )
+            )
+        made = held.pieces[identity] = piece, _Held(now, now)
+        held.characters += len(piece.text)
+        for key in _quotes(piece):
+            held.samples.setdefault(key, identity)
+        return made
+
+    def knows(self, route: str, path: str) -> bool:
+        """Whether so many readings of a page are at hand that what stands in none of them was not sent."""
+        held = self._routes.get(route)
+        if held is None:
+            return False
+        return held.paths.get(path, 0) >= ENOUGH or (
+            path not in held.paths and held.read >= ENOUGH_OF_ROUTE
+        )
+
+    def quoted(self, route: str, directive: str, sample: str) -> bool:
+        """Whether a report's sample is the beginning of inline code that stands in a page of the route."""
+        held, begins = self._routes.get(route), sample_of(sample)
+        if held is None or not begins:
+            return False
+        return any((family, begins) in held.samples for family in _families(directive))
+
+    def linked(self, route: str, directive: str, url: str) -> bool:
+        """Whether a page of the route loads what a report says was blocked, by a directive of that family."""
+        held = self._routes.get(route)
+        if held is None:
+            return False
+        wanted, families = _bare(url), _families(directive)
+        return any(_bare(known) == wanted and _family(by) in families for by, known in held.urls)
+
+    def named(self, route: str, text: str) -> bool:
+        """Whether inline code of the route holds `text`: a host that it asks, code that it makes."""
+        held = self._routes.get(route)
+        return held is not None and any(text in piece.text for piece, _ in held.pieces.values())
+
+    def data(self) -> dict[str, Any]:
+        """For JSON: by route, how many pages were read, and what stands in them, the most frequent first."""
+        return {
+            name: {
+                "read": held.read,
+                "dropped": held.dropped,
+                "inline": [
+                    {
+                        "kind": piece.kind,
+                        "hash": piece.hash,
+                        "line": piece.line,
+                        "text": piece.text,
+                        **seen.data(),
+                    }
+                    for piece, seen in sorted(held.pieces.values(), key=lambda it: -it[1].loads)
+                ],
+                "urls": [
+                    {"directive": directive, "url": url, **seen.data()}
+                    for (directive, url), seen in sorted(
+                        held.urls.items(), key=lambda it: -it[1].loads
+                    )
+                ],
+            }
+            for name, held in self._routes.items()
+        }
+
+
+_ANY = ("script", "style", "img", "font", "media", "frame", "object", "connect", "manifest", "worker", "default")  # fmt: skip
+_INLINE = {"script": "script", "handler": "script", "javascript-url": "script", "style": "style", "style-attribute": "style"}  # fmt: skip
+
+
+def _family(directive: str) -> str:
+    """script-src-elem and script-src-attr are of the family script."""
+    return directive.partition("-src")[0]
+
+
+def _families(directive: str) -> tuple[str, ...]:
+    """The families that a report's directive may speak of: older browsers name the directive that stands in the policy."""
+    family = _family(directive)
+    return (
+        _ANY
+        if family == "default"
+        else (family, "frame", "worker")
+        if family == "child"
+        else (family,)
+    )
+
+
+def _quotes(piece: Inline) -> set[tuple[str, str]]:
+    """How browsers quote a piece: Chromium without the space around it, others the first 40 characters as they are."""
+    family = _INLINE[piece.kind]
+    return {(family, sample_of(piece.text)), (family, sample_of(piece.text[:40]))}
+
+
+def _bare(url: str) -> str:
+    """An address without its scheme: what a page names by its own scheme is https to a browser behind TLS."""
+    return url.partition(":")[2] if url.startswith(("http:", "https:")) else url

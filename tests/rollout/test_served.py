@@ -1,0 +1,141 @@
+"""The inventory of served pages: what it knows of a route, in bounded memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.policy.pages import read_page
+from sidecar.rollout.served import (
+    ENOUGH,
+    ENOUGH_OF_ROUTE,
+    MAX_PATHS,
+    MAX_PIECES,
+    MAX_TEXT,
+    ServedPages,
+)
+from tests.policy.making import plan
+
+CSP = {"header": "Content-Security-Policy", "action": "set", "value": "default-src 'self'"}
+
+
+class World:
+    """An inventory of one route in trial."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.served = ServedPages(lambda: self.now)
+        self.served.activated(plan({"csp": CSP}, mode="trial"))
+
+    def serve(self, html: str, path: str = "/", client: str = "a", times: int = 1) -> None:
+        """Pages that were read."""
+        page = read_page(html.encode(), "utf-8", f"https://shop.example{path}")
+        for _ in range(times):
+            self.served.add("default", path, client, page)
+
+
+@pytest.fixture
+def world() -> World:
+    """An empty one."""
+    return World()
+
+
+@pytest.mark.parametrize(
+    ("html", "directive", "sample", "known"),
+    [
+        ("<script>\n  go('a')\n</script>", "script-src-elem", "go('a')", True),
+        ("<script>\n  go('a')\n</script>", "script-src-elem", "   go('a') ", True),
+        (f"<script>{' ' * 30}{'a' * 40}</script>", "script-src-elem", " " * 30 + "a" * 10, True),
+        (f"<script>{'a' * 60}</script>", "script-src-elem", "a" * 40, True),
+        (f"<script>{'a' * 60}</script>", "script-src-elem", "a" * 39, False),
+        ("<script>a</script>", "script-src", "a", True),
+        ("<script>a</script>", "default-src", "a", True),
+        ("<script>a</script>", "style-src-elem", "a", False),
+        ("<p onclick=a>", "script-src-attr", "a", True),
+        ("<p style=a:b>", "style-src-attr", "a:b", True),
+        ("<script>a</script>", "script-src-elem", "", False),
+    ],
+)
+def test_a_sample_is_found_in_the_page_that_holds_it(
+    world: World, html: str, directive: str, sample: str, known: bool
+):
+    """As Chromium quotes it, and as the others do; by the family of the directive."""
+    world.serve(html)
+
+    assert world.served.quoted("default", directive, sample) is known
+    assert not world.served.quoted("other", directive, sample)
+
+
+@pytest.mark.parametrize(
+    ("directive", "url", "known"),
+    [
+        ("script-src-elem", "https://cdn.test/a.js", True),
+        ("script-src", "https://cdn.test/a.js", True),
+        ("default-src", "https://cdn.test/a.js", True),
+        ("script-src-elem", "http://cdn.test/a.js", True),
+        ("img-src", "https://cdn.test/a.js", False),
+        ("script-src-elem", "https://cdn.test/b.js", False),
+        ("img-src", "data:", True),
+    ],
+)
+def test_a_blocked_address_is_found_in_the_page_that_loads_it(
+    world: World, directive: str, url: str, known: bool
+):
+    """Scheme aside, which a proxy before us may change; by the family of the directive."""
+    world.serve("<script src=//cdn.test/a.js?v=1></script><img src=data:image/gif,>")
+
+    assert world.served.linked("default", directive, url) is known
+
+
+def test_absence_says_something_only_of_a_page_that_was_read(world: World):
+    """So often of its own address, or so many of its route."""
+    world.serve("", "/a", times=ENOUGH - 1)
+    assert not world.served.knows("default", "/a")
+    world.serve("", "/a")
+    assert world.served.knows("default", "/a")
+    assert not world.served.knows("default", "/b")
+    world.serve("", "/a", times=ENOUGH_OF_ROUTE)
+    assert world.served.knows("default", "/b")
+
+
+def test_pieces_are_counted(world: World):
+    """Page loads, clients, first and last seen, pages; the most frequent first."""
+    world.serve("<script>a</script>", "/a", "x")
+    world.now += 5
+    world.serve("<script>a</script><script>b</script>", "/b", "y", times=2)
+    told = world.served.data()["default"]
+
+    assert told["read"] == 3
+    assert [
+        (it["text"], it["loads"], it["clients"], it["first"], it["last"], it["pages"])
+        for it in told["inline"]
+    ] == [("a", 3, 2, 100.0, 105.0, ["/a", "/b"]), ("b", 2, 1, 105.0, 105.0, ["/b"])]
+    assert told["inline"][0]["hash"] == read_page(b"<script>a</script>").inline[0].hash
+
+
+def test_memory_is_bounded_and_what_comes_again_stays(world: World):
+    """Pages whose code differs on each load, and long ones, on ever other addresses."""
+    world.serve("<script>kept</script><img src=/kept.png>", times=5)
+    for number in range(MAX_PIECES + 50):
+        world.serve(f"<script>{number}</script><img src=/{number}.png>", f"/{number}")
+    for number in range(40):
+        world.serve(f"<script>{number}{'a' * 60_000}</script>")
+    told = world.served.data()["default"]
+
+    assert len(told["inline"]) <= MAX_PIECES
+    assert len(told["urls"]) <= MAX_PIECES
+    assert sum(len(it["text"]) for it in told["inline"]) <= MAX_TEXT
+    assert told["inline"][0]["text"] == "kept"
+    assert world.served.quoted("default", "script-src-elem", "kept")
+    assert not world.served.quoted("default", "script-src-elem", "1")
+    assert told["dropped"]
+    assert MAX_PATHS >= ENOUGH_OF_ROUTE
+
+
+def test_a_route_that_leaves_its_trial_is_forgotten(world: World):
+    """Only what is in trial is held."""
+    world.serve("<script>a</script>")
+    world.served.activated(plan({"csp": CSP}, mode="trial"))
+    assert world.served.data()
+    world.served.activated(plan({"csp": CSP}, mode="report-only"))
+    world.serve("<script>a</script>")
+    assert world.served.data() == {}

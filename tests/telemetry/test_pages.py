@@ -1,0 +1,163 @@
+"""Pages that are read while a rule is in trial: which ones, decoded how, and never more than is said."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Callable
+
+import brotli
+import pytest
+from backports import zstd
+
+from sidecar.policy.conditions import Facts
+from sidecar.policy.pages import Page
+from sidecar.telemetry.pages import FIRST, MAX_BYTES, MAX_COPIES, PageCopy, PageReader
+from tests.policy.making import facts, plan
+from tests.telemetry.test_trials import CSP, page
+
+HTML = b"<script>a</script><img src=/b.png>"
+
+
+def served(*fields: tuple[bytes, bytes]) -> Facts:
+    """A page of shop.example, as a browser asks for it."""
+    asked = page(*fields)
+    return asked._replace(request=[*asked.request, (b"Host", b"shop.example")])
+
+
+class World:
+    """A reader, its route, and what was read."""
+
+    def __init__(self, share: float = 0.05, draw: float = 0.5) -> None:
+        self.route = plan({"it": CSP}, mode="trial").routes[-1]
+        self.reader = PageReader(share, lambda: draw)
+        self.read: list[tuple[str, str, str, Page]] = []
+        self.reader.on_page = lambda *told: self.read.append(told)
+
+    def copy(self, world: Facts) -> PageCopy | None:
+        """The copy of one response."""
+        return self.reader.copy(self.route, world)
+
+    def reading(self, body: bytes, *fields: tuple[bytes, bytes]) -> list[str]:
+        """The inline code that is found in one body."""
+
+        async def serve() -> None:
+            copy = self.copy(served(*fields))
+            assert copy is not None
+            for at in range(0, len(body), 50_000):
+                copy.take(body[at : at + 50_000])
+            copy.end()
+            while not self.read:
+                await asyncio.sleep(0)
+
+        asyncio.run(serve())
+        return [piece.text for piece in self.read[0][3].inline]
+
+
+def raw_deflate(data: bytes) -> bytes:
+    """Without zlib's head, as some services send it."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+CODINGS = [
+    (b"", HTML),
+    (b"identity", HTML),
+    (b"gzip", gzip.compress(HTML)),
+    (b"GZip", gzip.compress(HTML)),
+    (b"deflate", zlib.compress(HTML)),
+    (b"deflate", raw_deflate(HTML)),
+    (b"br", brotli.compress(HTML)),
+    (b"zstd", zstd.compress(HTML)),
+]
+
+
+@pytest.mark.parametrize(("coding", "body"), CODINGS)
+def test_a_page_is_read_decoded(coding: bytes, body: bytes):
+    """In each coding that browsers ask for."""
+    world = World()
+
+    assert world.reading(body, (b"Content-Encoding", coding)) == ["a"]
+    assert world.read[0][:3] == ("default", "/", "")
+    assert world.read[0][3].urls == (("img-src", "https://shop.example/b.png"),)
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [
+        (b"gzip", gzip.compress),
+        (b"deflate", zlib.compress),
+        (b"br", brotli.compress),
+        (b"zstd", zstd.compress),
+    ],
+)
+def test_a_bomb_is_cut(coding: bytes, pack: Callable[[bytes], bytes]):
+    """What decodes to 16 MiB is read up to the bound, and nothing beyond it is decoded."""
+    body = pack(HTML + b" " * (16 * MAX_BYTES))
+    copy = World().copy(page((b"Content-Encoding", coding)))
+    assert copy is not None
+    copy.take(body)
+    slices = list(copy.decoded())
+
+    assert sum(map(len, slices)) == MAX_BYTES
+    assert max(map(len, slices)) <= MAX_BYTES // 8
+
+
+@pytest.mark.parametrize(("coding", "body"), CODINGS[2:])
+def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
+    """Cut in the middle, or no such coding at all: nothing raises."""
+    for broken in (body[:-5], body[:1], b"\xff\xff\xff", b""):
+        copy = World().copy(page((b"Content-Encoding", coding)))
+        assert copy is not None
+        copy.take(broken)
+        assert HTML.startswith(b"".join(copy.decoded()))
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        page(method="HEAD"),
+        page(status=304),
+        page(status=206),
+        page(media=b"application/json"),
+        page(dest=b"empty"),
+        page((b"Content-Encoding", b"gzip, br")),
+        page((b"Content-Encoding", b"aes128gcm")),
+        facts((b"Content-Type", b"text/html")),
+    ],
+)
+def test_what_is_no_page_is_not_copied(world: Facts):
+    """No body, a part of one, data, what a script fetches, what cannot be decoded, and what asks for no page."""
+    assert World().copy(world) is None
+
+
+def test_the_first_pages_of_a_route_are_read_then_a_share():
+    """Small sites have their inventory early; large ones pay for a share."""
+    world = World(draw=0.5)
+    assert [world.copy(page()) is not None for _ in range(FIRST + 2)] == [True] * FIRST + [
+        False
+    ] * 2
+    world.reader.activated()
+    assert world.copy(page()) is not None
+    assert World(share=0.0).copy(page()) is None
+
+
+def test_only_so_many_copies_are_held():
+    """Responses that never end hold no more than a fixed number of copies; one that goes makes room."""
+    world = World(share=1.0)
+    held = [copy for _ in range(MAX_COPIES + 5) if (copy := world.copy(page())) is not None]
+
+    assert len(held) == MAX_COPIES
+    held.pop()
+    assert world.copy(page()) is not None
+
+
+def test_a_copy_is_bounded():
+    """Bytes beyond the bound are not kept."""
+    copy = World().copy(page())
+    assert copy is not None
+    for _ in range(3):
+        copy.take(b"a" * MAX_BYTES)
+
+    assert sum(map(len, copy.decoded())) == MAX_BYTES
