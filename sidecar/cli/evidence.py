@@ -218,15 +218,19 @@ def _heard(item: Evidence) -> str:
     safe = item.outcomes.get("safe", 0.0)
     if item.mode == "trial" and item.trial.settle:
         return counted(item.trial.loads + safe, "page load")
-    return counted(safe + item.outcomes.get("break", 0.0), "request") if item.outcomes else "-"
+    return counted(safe + _counter(item), "request") if item.outcomes else "-"
+
+
+def _counter(item: Evidence) -> float:
+    return item.outcomes.get("break", 0.0) + item.outcomes.get("plain", 0.0)
 
 
 def _against(item: Evidence) -> str:
-    """Requests that would have broken, and causes that browsers reported."""
+    """Requests that would have broken or came over plain http, and causes that browsers reported."""
     causes = sum(1 for cause in item.trial.causes if cause["kind"] != "noise")
-    breaks = item.outcomes.get("break", 0.0)
+    requests = _counter(item)
     parts = [
-        counted(breaks, "request") if breaks else "",
+        counted(requests, "request") if requests else "",
         counted(causes, "cause") if causes else "",
     ]
     return ", ".join(part for part in parts if part) or "0"

@@ -16,8 +16,9 @@ from typing import Literal, TypeAlias
 from sidecar.policy.conditions import Facts
 from sidecar.policy.engines import engine_of
 
-Outcome: TypeAlias = Literal["break", "safe", "unknown", "irrelevant"]
-OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant")
+Outcome: TypeAlias = Literal["break", "safe", "unknown", "irrelevant", "plain"]
+OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant", "plain")
+"""`plain`: over plain http, which a promise of https speaks against without breaking it at once."""
 Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})

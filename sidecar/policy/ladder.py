@@ -85,7 +85,7 @@ def described(rule: Rule) -> str:
 
 
 def transport(facts: Facts, fetch: Fetch) -> Outcome:
-    """What a request says of its host: https is safe, plain http would break, unsure is unknown.
+    """What a request says of its host: over https is safe, over http is plain, unsure is unknown.
 
     Https is what our own TLS or a trusted proxy says. Plain http counts where a proxy in front says so; a proxy that says
     https and is not trusted, or says nothing, leaves it open. What is no browser keeps no promise.
@@ -94,7 +94,7 @@ def transport(facts: Facts, fetch: Fetch) -> Outcome:
         return "irrelevant"
     if facts.scheme == "https":
         return "safe"
-    return "break" if _claimed(facts) == b"http" else "unknown"
+    return "plain" if _claimed(facts) == b"http" else "unknown"
 
 
 def _claimed(facts: Facts) -> bytes:

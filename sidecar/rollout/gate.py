@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sidecar.policy.words import counted
-from sidecar.rollout.hearing import canaries, climbs, hear, total
+from sidecar.rollout.hearing import canaries, hear, total
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
 
@@ -110,7 +110,7 @@ def _next(sheet: Sheet, causes: Sequence[Mapping[str, Any]]) -> str:
 def _breaks(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> float:
     """Requests that would have broken, as they themselves show."""
     breaks = total(live, "break")
-    if breaks > minimums.breaks and not climbs(live):
+    if breaks > minimums.breaks:
         sheet.fail(
             f"{counted(breaks, 'request')} would have broken; allowed: {minimums.breaks}",
             "Change the rule or the service, or allow so many with --max-breaks.",

@@ -29,6 +29,7 @@ CROSS_SITE = (
     ("Sec-Fetch-Dest", "image"),
 )
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
 PAGE_LOAD = (
     ("User-Agent", AGENT),
     ("Sec-Fetch-Site", "none"),
@@ -273,6 +274,7 @@ class Fleet:
             first.get(path, *CROSS_SITE)
         sees("sidecar_header_changes_total > 0")
         self._trial()
+        self._dead_channel()
         for _ in range(10):
             first.get("/broken")
         first.event("guard.fired")
@@ -308,6 +310,12 @@ class Fleet:
         self.prometheus.sees(
             "sidecar_trial_page_loads_total > 0 and on (instance) sidecar_canaries_returned_total > 0"
         )
+
+    def _dead_channel(self) -> None:
+        """Page loads of another engine, each with a canary, and no report comes back."""
+        for _ in range(12):
+            self.first.get("/", *PAGE_LOAD[1:], ("User-Agent", FIREFOX))
+        self.prometheus.sees('sidecar_canaries_sent_total{engine="firefox"} == 12')
 
     def _drift(self) -> None:
         """A baseline that knows a header which the service does not send any more; asking for it makes the comparison now."""

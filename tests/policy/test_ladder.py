@@ -130,9 +130,9 @@ def test_who_bears_witness(more: dict[str, Any], kinds: list[str]):
     ("scheme", "request_lines", "outcome"),
     [
         ("https", {}, "safe"),
-        ("http", {"X-Forwarded-Proto": "http"}, "break"),
-        ("http", {"X-Forwarded-Proto": "https, HTTP "}, "break"),
-        ("http", {"Forwarded": 'for=192.0.2.1;proto="http"'}, "break"),
+        ("http", {"X-Forwarded-Proto": "http"}, "plain"),
+        ("http", {"X-Forwarded-Proto": "https, HTTP "}, "plain"),
+        ("http", {"Forwarded": 'for=192.0.2.1;proto="http"'}, "plain"),
         ("http", {"X-Forwarded-Proto": "https"}, "unknown"),
         ("http", {"X-Forwarded-Proto": "https", "Forwarded": "proto=http"}, "unknown"),
         ("http", {}, "unknown"),

@@ -11,6 +11,7 @@ from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge
 from sidecar.rollout.testimony import Climb, Evidence, Minimums, Trial, from_data, span
 from sidecar.telemetry import Events, Metrics, Telemetry
+from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
@@ -140,14 +141,14 @@ CLIMB = Climb(2, (300, 86_400, 2_592_000))
     ("case", "known", "outcome"),
     [
         ("all over https", {"outcomes": {"safe": 1000}}, "pass"),
-        ("just enough over https", {"outcomes": {"safe": 990, "break": 10}}, "pass"),
-        ("one more over plain http", {"outcomes": {"safe": 989, "break": 11}}, "fail"),
-        ("all over plain http", {"outcomes": {"break": 1000}}, "fail"),
+        ("just enough over https", {"outcomes": {"safe": 990, "plain": 10}}, "pass"),
+        ("one more over plain http", {"outcomes": {"safe": 989, "plain": 11}}, "fail"),
+        ("all over plain http", {"outcomes": {"plain": 1000}}, "fail"),
         ("too few requests", {"outcomes": {"safe": 99}}, "inconclusive"),
         ("nobody vouches", {"outcomes": {"unknown": 1000}}, "inconclusive"),
         ("mostly nobody vouches", {"outcomes": {"safe": 100, "unknown": 101}}, "inconclusive"),
         ("no evidence", {"evaluated": 0, "affected": 0, "outcomes": {}}, "inconclusive"),
-        ("the service sends it already", {"affected": 0, "outcomes": {"break": 1000}}, "fail"),
+        ("the service sends it already", {"affected": 0, "outcomes": {"plain": 1000}}, "fail"),
         ("too short a time", {"since": NOW - 5, "outcomes": {"safe": 1000}}, "inconclusive"),
         ("subdomains", {"witnesses": (*PROXY, *NOBODY), "outcomes": {"safe": 1000}}, "inconclusive"),
         ("before the first step", {"mode": "report-only", "outcomes": {"safe": 1000}}, "pass"),
@@ -168,7 +169,7 @@ def test_a_share_is_never_rounded_up():
         mode="enforce",
         witnesses=PROXY,
         climb=CLIMB,
-        outcomes={"safe": 98_999.0, "break": 1_001.0},
+        outcomes={"safe": 98_999.0, "plain": 1_001.0},
     )
     verdict = judge("it", [seen], ENOUGH, NOW)
 
@@ -365,7 +366,7 @@ def test_a_book_reads_what_was_added():
     (seen,) = world.book.evidence()
 
     assert (seen.evaluated, seen.affected, seen.right, seen.kinds) == (5, 3, 2, {"missing": 3})
-    assert seen.outcomes == {"break": 0, "safe": 0, "unknown": 0, "irrelevant": 5, "waiting": 0}
+    assert seen.outcomes == dict.fromkeys(SEEN, 0) | {"irrelevant": 5}
 
 
 def test_an_unchanged_rule_keeps_its_evidence():
