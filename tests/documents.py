@@ -21,6 +21,7 @@ from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, 
 from sidecar.settings import Settings
 from sidecar.telemetry.metric_table import METRICS
 from tests.cli import VERBS
+from tests.exporting import abilities
 
 ROOT = Path(__file__).parent.parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -163,6 +164,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "metrics": metrics_reference,
     "commands": cli_reference,
     "codes": codes_reference,
+    "exports": abilities.table,
 }
 
 

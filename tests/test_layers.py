@@ -17,7 +17,7 @@ LAYERS = (
     ("source", "settings", "sarif", "codes"),
     ("telemetry",),
     ("store", "history", "revisions"),
-    ("proxy", "admin", "rollout", "audit", "importing"),
+    ("proxy", "admin", "rollout", "audit", "importing", "exporting"),
     ("channel", "workers", "worker", "service"),
     ("sample", "demo", "rehearsal", "cli"),
     ("__main__",),

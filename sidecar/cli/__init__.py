@@ -23,6 +23,7 @@ FAMILIES = {
     "comparing": ("diff", "test"),
     "auditing": ("audit",),
     "importing": ("import",),
+    "exporting": ("export",),
     "operate": ("status", "history", "reload", "rollback", "mode"),
     "watching": ("capture", "drift"),
     "evidence": ("evidence",),

@@ -41,14 +41,24 @@ _EXACT: Mapping[bytes, ResponseClass] = {
 _FAMILIES = (b"image/", b"font/", b"audio/", b"video/")
 _SUFFIXES = (b"+json", b"+xml", b"+yaml", b"+cbor", b"+proto")
 
+MEDIA: tuple[tuple[ResponseClass, tuple[str, ...]], ...] = (
+    *(
+        (name, tuple(media.decode() for media, found in _EXACT.items() if found == name))
+        for name in dict.fromkeys(_EXACT.values())
+    ),
+    ("static", tuple(f"{family.decode()}*" for family in _FAMILIES)),
+    ("api", tuple(f"*{suffix.decode()}" for suffix in _SUFFIXES)),
+)
+"""What `of_media_type` says, as patterns in which * stands for any run; the first that matches counts."""
+
 # Where FastAPI, DRF, Flasgger, springdoc and Swagger UI put their pages and descriptions, at the root or below
 # /api, /v1 and the like. Deliberately narrow: pages here may get a looser CSP, and routes serve all other places.
-_DOCS = re.compile(
+DOCS = re.compile(
     r"(?:/(?:api|rest|schema|v\d{1,4}(?:\.\d{1,4})?)){0,4}"
     r"/(?:docs(?:/oauth2-redirect)?|redoc|apidocs?|api-docs|swagger(?:-ui)?(?:/index\.html|/oauth2-redirect\.html|\.html)?|(?:openapi|swagger)\.(?:json|ya?ml))/?",
     re.IGNORECASE,
 )
-_LOGOUT = re.compile(
+LOGOUT = re.compile(
     r"(?:.*/)?(?:log|sign)[-_]?(?:out|off)(?:\.[a-z]{1,5})?/?", re.IGNORECASE | re.DOTALL
 )
 
@@ -100,12 +110,12 @@ def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClas
 # Each rule of a plan asks the same of the same response: the last responses are remembered.
 @lru_cache(maxsize=256)
 def _at_docs(path: str) -> bool:
-    return _DOCS.fullmatch(decoded(path)) is not None
+    return DOCS.fullmatch(decoded(path)) is not None
 
 
 @lru_cache(maxsize=256)
 def _at_logout(path: str) -> bool:
-    return _LOGOUT.fullmatch(decoded(path)) is not None
+    return LOGOUT.fullmatch(decoded(path)) is not None
 
 
 @lru_cache(maxsize=256)

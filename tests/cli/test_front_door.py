@@ -33,6 +33,7 @@ DOCUMENTED = (
     "test",
     "headers",
     "import",
+    "export",
     "audit",
     "capture",
     "drift",

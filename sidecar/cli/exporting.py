@@ -1,0 +1,80 @@
+"""The verb `export`: a policy in, the configuration of another proxy out. Must not know any target."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from sidecar.cli.policy import read_policy
+from sidecar.cli.printing import as_json, err, plain
+from sidecar.exporting.target import WEIGHTS
+from sidecar.exporting.targets import TARGETS, export
+
+_STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
+
+
+@click.command("export")
+@click.option(
+    "--policy",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    envvar="SIDECAR_POLICY",
+    help="Policy file.",
+)
+@click.option("--to", "target", type=click.Choice(tuple(TARGETS)), required=True, help="The proxy.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write the configuration to this file. [default: stdout]",
+)
+@click.option("--strict", is_flag=True, help="Exit 1 when anything enforced cannot be said.")
+@click.option(
+    "--json",
+    "machine",
+    is_flag=True,
+    help="JSON on stdout: the configuration and what is not in it.",
+)
+def export_verb(
+    file: Path, target: str, *, output: Path | None, strict: bool, machine: bool
+) -> None:
+    """Write what a policy enforces as the configuration of nginx, Caddy or another proxy.
+
+    What that proxy cannot say is listed with its reason on stderr, and in a comment where the format has comments.
+    """
+    resolved = read_policy(file)
+    written = export(resolved, target)
+    if output is not None:
+        try:
+            output.write_text(written.text, "utf-8")
+        except OSError as error:
+            raise click.UsageError(f"{output}: {error.strerror}") from error
+    if machine:
+        gaps = [asdict(gap) for gap in written.gaps]
+        as_json(
+            {
+                "to": target,
+                "revision": resolved.revision(),
+                "configuration": written.text,
+                "gaps": gaps,
+                "limits": TARGETS[target].limits,
+            }
+        )
+    else:
+        if output is None:
+            click.echo(written.text, nl=False)
+        for weight, title in WEIGHTS.items():
+            for gap in (gap for gap in written.gaps if gap.weight == weight):
+                err().print(Text(plain(f"{title.lower()}: {gap}"), style=_STYLES[weight]))
+        for limit in TARGETS[target].limits:
+            err().print(Text(plain(f"in general: {limit}"), style="dim"))
+    lost = any(gap.weight == "lost" for gap in written.gaps)
+    sys.exit(1 if strict and lost else 0)
+
+
+VERBS = (export_verb,)

@@ -1,0 +1,304 @@
+"""Caddy: its own JSON, where a headers handler can ask what the response is; a Caddyfile cannot before Caddy 2.10.
+
+Lives here: how steps become handlers, and what Caddy cannot say. Must not know the other targets.
+
+Deferred handlers work when the head is written, the innermost first: so the last handler of a route is the first step,
+and each sees what the ones before it made. What a response carries is noted for them in a line (`MARK`) that the
+outermost handler removes. Errors of Caddy's own go through the server's error routes, so all stands there again.
+Source: Caddy's JSON structure of http servers, the handlers headers and subroute, and its request matchers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
+
+from sidecar.exporting import patterns
+from sidecar.exporting.caddy_cookies import replacements
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.target import Limits, Written, shortest
+from sidecar.exporting.terms import (
+    Alternative,
+    Class,
+    Condition,
+    Field,
+    Media,
+    Place,
+    Scheme,
+    Status,
+)
+from sidecar.policy.classes import MEDIA
+
+Json: TypeAlias = dict[str, Any]
+
+MARK = "Header-Policy-Class"
+"""The line that holds the class of what a response carries, between our first handler and our last."""
+HELD = "Header-Policy-Held"
+"""The line that stands where an added line is not to be added again, or where one of several conditions held."""
+
+LIMITS: Limits = (
+    "Media types and values in conditions on the response are compared as they are written: case counts.",
+    "Copies of a header that may stand once only are not made one.",
+    "Where the service names no Content-Type, Caddy writes the one that the body looks like; conditions see none.",
+    "A cookie without a name is left alone.",
+    "Requests that are no HTTP (400), and the redirects that Caddy's automatic HTTPS adds, carry nothing of the policy.",
+)
+
+_KEY = "{http.request.method} {http.request.host} {http.request.uri.path}"
+_PATH = "{http.request.uri.path}"
+
+
+class _UnsayableError(Exception):
+    """Caddy has no word for it; the reason is the message."""
+
+
+def write(program: Program) -> Written:
+    """The routes to stand before the others of a server, and before those for its errors."""
+    gaps: list[Gap] = []
+    routes = [_route(route, program, gaps, "") for route in program.routes]
+    errors = [_route(route, program, [], "-errors") for route in program.routes]
+    document = {"routes": routes, "errors": {"routes": errors}}
+    return Written(json.dumps(document, indent=2) + "\n", program.said(gaps))
+
+
+def _route(route: Route, program: Program, gaps: list[Gap], suffix: str) -> Json:
+    """One route of a group, of which the first that matches is taken."""
+    made: Json = {
+        "@id": f"header-policy-{program.revision}-{route.name}{suffix}",
+        "group": f"header-policy{suffix}",
+    }
+    if route is not program.routes[-1]:
+        made["match"] = [{"vars_regexp": {_KEY: {"pattern": patterns.route(route.match)}}}]
+    handlers = _together(_handlers(route, gaps))
+    return made | {"handle": list(reversed(handlers))}
+
+
+def _handlers(route: Route, gaps: list[Gap]) -> Iterator[Json]:
+    """The handlers of a route in the order in which they work."""
+    live = {id(step) for header in _headers(route) for step in shortest(route.steps, header)}
+    made: list[Json] = []
+    for step in route.steps:
+        if step.act != "cookie" and id(step) not in live:
+            continue
+        try:
+            found = list(_step(step, route.name, gaps))
+        except _UnsayableError as reason:
+            gaps.append(Gap("lost", step.rule, step.header, str(reason), route.name))
+        else:
+            made += found
+    if MARK in json.dumps(made):
+        yield from _class()
+        yield from made
+        yield _headers_handler({"delete": [MARK]})
+    else:
+        yield from made
+
+
+def _together(handlers: Iterable[Json]) -> list[Json]:
+    """Neighbours that ask the same and set, or delete, other lines become one."""
+    made: list[Json] = []
+    for handler in handlers:
+        before = made[-1].get("response") if made else None
+        after = handler.get("response")
+        for kind in ("set", "delete"):
+            if (
+                before
+                and after
+                and before.keys() == after.keys()
+                and before.keys() <= {"deferred", "require", kind}
+                and before.get("require") == after.get("require")
+                and not {name.lower() for name in before[kind]}
+                & {name.lower() for name in (*after[kind], *_asks(after))}
+            ):
+                both = (
+                    [*before[kind], *after[kind]]
+                    if kind == "delete"
+                    else {**before[kind], **after[kind]}
+                )
+                made[-1] = {**handler, "response": {**after, kind: both}}
+                break
+        else:
+            made.append(handler)
+    return made
+
+
+def _asks(operations: Json) -> Iterable[str]:
+    found: Iterable[str] = operations.get("require", {}).get("headers", {})
+    return found
+
+
+def _headers(route: Route) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.key for step in route.steps if step.act != "cookie"))
+
+
+def _headers_handler(operations: Json, require: Json | None = None) -> Json:
+    made: Json = {"deferred": True, **operations}
+    if require:
+        made["require"] = require
+    return {"handler": "headers", "response": made}
+
+
+def _class() -> Iterator[Json]:
+    """What a response carries, told by the first that holds: an attachment, documentation, a media type."""
+    yield _headers_handler({"delete": [MARK]})
+    yield _headers_handler(
+        {"set": {MARK: ["download"]}}, {"headers": {"Content-Disposition": _words("attachment")}}
+    )
+    for name, types in MEDIA:
+        yield _headers_handler(
+            {"set": {MARK: [name]}},
+            {"headers": {"Content-Type": list(_types(types)), MARK: None}},
+        )
+    place = {"vars_regexp": {_PATH: {"pattern": f"(?i){patterns.DOCS_PATH}"}}}
+    turned = _headers_handler({"set": {MARK: ["docs"]}}, {"headers": {MARK: ["html", "api"]}})
+    yield _matched([place], [turned])
+
+
+def _matched(match: list[Json], handlers: list[Json]) -> Json:
+    return {"handler": "subroute", "routes": [{"match": match, "handle": handlers}]}
+
+
+def _words(word: str) -> list[str]:
+    return [word, f"{word};*", f"{word} *"]
+
+
+def _types(types: tuple[str, ...]) -> Iterator[str]:
+    for one in types:
+        if one.endswith("*"):
+            if re.search(r"[*]", one.strip("*")):
+                raise _UnsayableError(f"Caddy knows no pattern like {one}")
+            yield one
+        elif "*" in one.lstrip("*"):
+            raise _UnsayableError(f"Caddy knows no pattern like {one}")
+        else:
+            yield one
+            yield f"{one};*"
+            yield f"{one} *"
+
+
+def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
+    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
+        reason = f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+        raise _UnsayableError(reason)
+    _own_lines(step, route, gaps)
+    match step.act:
+        case "set":
+            yield from _where(step.when, {"set": {step.header: [_value(step.value)]}})
+        case "remove":
+            yield from _where(step.when, {"delete": [step.header]})
+        case "default":
+            yield from _where(
+                step.when, {"set": {step.header: [_value(step.value)]}}, {step.header: None}
+            )
+        case "append":
+            yield from _append(step)
+        case "cookie":
+            for when, found in replacements(step):
+                yield from _where(when, {"replace": {"Set-Cookie": found}})
+
+
+def _value(text: str) -> str:
+    """Braces are placeholders unless a backslash stands before them."""
+    return text.replace("{", "\\{")
+
+
+def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
+    if step.key == "date" and step.act == "remove":
+        raise _UnsayableError("Caddy writes Date itself")
+    if step.key == "server" and step.act == "default":
+        raise _UnsayableError("Caddy always writes a Server of its own")
+    if step.key == "content-type" and step.act == "remove":
+        reason = "where a body follows, Caddy writes the type that it looks like"
+        gaps.append(Gap("differs", step.rule, step.header, reason, route))
+
+
+def _append(step: Step) -> Iterator[Json]:
+    """A line more, unless it stands already: where it stands, or where nothing is to be added, a mark says so."""
+    if step.value.startswith("*") or step.value.endswith("*"):
+        raise _UnsayableError(
+            "Caddy would take the * of the value, when it looks whether the line stands, for a pattern"
+        )
+    yield _headers_handler({"delete": [HELD]})
+    yield from _where(step.when, {"set": {HELD: ["1"]}})
+    yield _headers_handler(
+        {"delete": [HELD]}, {"headers": {step.header: [step.value], HELD: ["1"]}}
+    )
+    yield _headers_handler({"add": {step.header: [_value(step.value)]}}, {"headers": {HELD: ["1"]}})
+    yield _headers_handler({"delete": [HELD]})
+
+
+def _where(when: Condition, operations: Json, fields: Json | None = None) -> Iterator[Json]:
+    for alternative in when:
+        match, require = _matchers(alternative)
+        headers = require.get("headers", {})
+        for name, wanted in (fields or {}).items():
+            if any(name.lower() == other.lower() for other in headers):
+                raise _UnsayableError(f"Caddy asks one thing only of {name}")
+            headers = headers | {name: wanted}
+        if headers:
+            require = require | {"headers": headers}
+        handler = _headers_handler(operations, require)
+        yield _matched([match], [handler]) if match else handler
+
+
+def _matchers(alternative: Alternative) -> tuple[Json, Json]:
+    """What must hold of the request (a matcher set), and of the response (a response matcher)."""
+    match: Json = {}
+    status: list[int] | None = None
+    headers: Json = {}
+    for term in alternative:
+        name = ""
+        wanted: list[str] | None = None
+        if isinstance(term, Scheme):
+            match["protocol"] = term.scheme
+        elif isinstance(term, Status):
+            codes = [code for low, high in term.ranges for code in _codes(low, high)]
+            status = codes if status is None else _common(status, codes)
+        elif isinstance(term, Class):
+            name, wanted = MARK, [str(one) for one in term.wanted]
+        elif isinstance(term, Media):
+            name, wanted = "Content-Type", list(_types(term.patterns))
+        elif isinstance(term, Place):
+            match["vars_regexp"] = {_PATH: {"pattern": f"(?i){patterns.LOGOUT_PATH}"}}
+        elif term.side == "response":
+            name, wanted = term.name, _asked(term)
+        elif isinstance(term.pattern, bool):
+            match.setdefault("header", {})[term.name] = [] if term.pattern else None
+        else:
+            regexp = {"pattern": f"(?is){patterns.glob(term.pattern)}"}
+            match.setdefault("header_regexp", {})[term.name] = regexp
+        if name:
+            if any(name.lower() == other.lower() for other in headers):
+                raise _UnsayableError(f"Caddy asks one thing only of {name}")
+            headers[name] = wanted
+    require: Json = {}
+    if status is not None:
+        require["status_code"] = status
+    if headers:
+        require["headers"] = headers
+    return match, require
+
+
+def _asked(term: Field) -> list[str] | None:
+    if isinstance(term.pattern, bool):
+        return [] if term.pattern else None
+    if "*" in term.pattern.strip("*"):
+        raise _UnsayableError(f"Caddy knows no pattern like {term.pattern}")
+    return [re.sub(r"\*+", "*", term.pattern)]
+
+
+def _codes(low: int, high: int) -> list[int]:
+    """A code is itself; one digit is a hundred of them."""
+    return [low] if low == high else list(range(low // 100, high // 100 + 1))
+
+
+def _common(left: list[int], right: list[int]) -> list[int]:
+    """The codes of both; 999 is none."""
+    found = [code for code in range(100, 600) if _in(code, left) and _in(code, right)]
+    return found or [999]
+
+
+def _in(code: int, codes: list[int]) -> bool:
+    return code in codes or code // 100 in codes

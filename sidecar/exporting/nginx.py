@@ -1,0 +1,195 @@
+"""nginx: maps for conditions and routes, add_header always and proxy_hide_header for what leaves.
+
+Lives here: which directives say a step, and what nginx cannot say. Must not know the other targets.
+Sources: nginx's documentation of the modules headers, map, proxy and core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sidecar.exporting import patterns
+from sidecar.exporting.nginx_cookies import cookie_lines
+from sidecar.exporting.nginx_maps import DOLLAR, Maps, field_variable, inside, pattern, quoted
+from sidecar.exporting.program import Gap, Program, Step
+from sidecar.exporting.target import Limits, Written, heading, shortest
+from sidecar.exporting.terms import Field
+from sidecar.policy import headers
+
+OWN = frozenset({"server", "date", "content-type"})
+"""Lines that nginx writes itself, beside whatever add_header says."""
+
+LIMITS: Limits = (
+    "An empty line of the service's counts as none.",
+    "Copies that the service sends of a header that may stand once only are not made one by rules with default; where a rule with set or remove does not hold, they are.",
+    "Where the service sends a header in several lines, nginx before 1.23 looks at the first one.",
+    "A path with encoded characters is taken as nginx normalises it ($uri): // and .. are resolved.",
+)
+
+
+def write(program: Program) -> Written:
+    """One file for http { }: maps, and the directives that servers and locations inherit."""
+    maps, gaps = Maps(program.routes), list[Gap]()
+    lines: list[str] = []
+    for header in program.headers():
+        chains = [
+            _sayable(shortest(route.steps, header), header, route.name, gaps)
+            for route in program.routes
+        ]
+        chains = _without_variable(header, chains, gaps)
+        if any(chains):
+            lines += _header(header, chains, maps, gaps)
+    lines += cookie_lines(program, maps, gaps)
+    if any(gap.header.lower() == "server" for gap in gaps):
+        lines.append("server_tokens off;    # at least no version")
+    body = "\n".join([maps.text(), *lines])
+    if DOLLAR in body:
+        body = f'geo $policy_dollar {{\n    default "$";\n}}\n\n{body}'
+    found = program.said(gaps)
+    about = (
+        "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
+        "A server or location with an add_header of its own inherits none of those below, and likewise each other",
+        "directive: repeat them there. For uwsgi_pass and the like, write uwsgi_hide_header for proxy_hide_header.",
+    )
+    return Written(f"{heading(program, 'nginx', about, found, LIMITS, '# ')}\n{body}\n", found)
+
+
+def _sayable(steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]) -> tuple[Step, ...]:
+    """The steps that nginx can say; what it cannot is noted."""
+    kept: list[Step] = []
+    for step in steps:
+        behind = steps[steps.index(step) + 1 :]
+        reason = _unsayable(step, header, last=all(one.act == "append" for one in behind))
+        if reason:
+            gaps.append(Gap("lost", step.rule, header, reason, route))
+        else:
+            kept.append(step)
+    return tuple(kept)
+
+
+def _without_variable(
+    header: str, chains: list[tuple[Step, ...]], gaps: list[Gap]
+) -> list[tuple[Step, ...]]:
+    """The same, or nothing where the service's own line would have to be put back and no variable holds it."""
+    if field_variable("upstream_http", header) and header.lower() != "set-cookie":
+        return chains
+    owns = any(step.act in ("set", "remove") for chain in chains for step in chain)
+    if not owns or not any(map(_rests_on_service, chains)):
+        return chains
+    reason = "the rule does not hold everywhere, and nginx cannot put the service's lines back where it does not"
+    rules = dict.fromkeys(step.rule for chain in chains for step in chain)
+    gaps += [Gap("lost", rule, header, reason) for rule in rules]
+    return [() for _ in chains]
+
+
+def _unsayable(step: Step, header: str, *, last: bool) -> str:
+    if step.key == "server":
+        return "nginx writes a Server of its own; more_clear_headers or more_set_headers of libnginx-mod-http-headers-more can change it"
+    if step.key in OWN:
+        return f"nginx writes {header} itself, and add_header would write a second one"
+    if not field_variable("upstream_http", header) and step.act in ("default", "append"):
+        return "nginx has no variable for a header of this name"
+    if step.act == "append" and not last:
+        return "a later rule on the same header would not see the added line"
+    return _condition_unsayable(step)
+
+
+def _condition_unsayable(step: Step) -> str:
+    if step.rewritten:
+        return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change; nginx sees the service's line"
+    for alternative in step.when:
+        for term in alternative:
+            if isinstance(term, Field) and not field_variable("http", term.name):
+                return f"nginx has no variable for the header {term.name}"
+    return ""
+
+
+def _header(
+    header: str, chains: list[tuple[Step, ...]], maps: Maps, gaps: list[Gap]
+) -> Iterator[str]:
+    rules = dict.fromkeys(step.rule for chain in chains for step in chain)
+    yield f"# {header}: {', '.join(rules)}"
+    service = field_variable("upstream_http", header)
+    owns = any(step.act in ("set", "remove") for chain in chains for step in chain)
+    values = [_value(chain, service, maps, owns=owns) for chain in chains]
+    if owns:
+        yield f"proxy_hide_header {quoted_name(header)};"
+        known = headers.get(header)
+        single = known is not None and known.single
+        if not single and any(map(_rests_on_service, chains)):
+            reason = "where no rule writes it, several lines of the service's are sent as one: the first (nginx before 1.23), or all in a list"
+            gaps += [Gap("differs", rule, header, reason) for rule in rules]
+    value = maps.by_route(header, values)
+    if value != '""':
+        yield f"add_header {quoted_name(header)} {value} always;"
+    appends = dict.fromkeys(step for chain in chains for step in chain if step.act == "append")
+    extras: list[str] = []
+    for step in appends:
+        added = [
+            _added(chain, step, ["" if owns else service, word, *extras], maps)
+            for chain, word in zip(chains, values, strict=True)
+        ]
+        extra = maps.by_route(f"{header} added", added)
+        if extra != '""':
+            yield f"add_header {quoted_name(header)} {extra} always;"
+            extras.append(extra)
+    yield ""
+
+
+def quoted_name(header: str) -> str:
+    """A header's name as a plain word: there no variable is looked for."""
+    return f'"{header}"' if "$" in header or "#" in header else header
+
+
+def _rests_on_service(chain: tuple[Step, ...]) -> bool:
+    """Whether the service's own line can be what leaves."""
+    return not any(step.always and step.act in ("set", "remove") for step in chain)
+
+
+def _value(chain: tuple[Step, ...], service: str, maps: Maps, *, owns: bool) -> str:
+    """The value after all steps but appends.
+
+    Where the service's own line is hidden (`owns`), the value begins with it; else, where steps only add, the value is
+    what is to be added, and nothing where the service sends a line.
+    """
+    value = service if owns and service else '""'
+    for step in chain:
+        if step.act == "append":
+            continue
+        value = maps.after(step, value) if owns else _default(step, value, maps)
+    return value
+
+
+def _default(step: Step, before: str, maps: Maps) -> str:
+    if before != '""' and not before.startswith("$"):
+        return before
+    service = field_variable("upstream_http", step.header)
+    parts = [service] if before == '""' else [service, before]
+    if not step.always:
+        parts.insert(0, maps.holds(step.when, "sent"))
+    source = f'"{":".join(map(inside, parts))}"'
+    wanted = ":".join(["1"] * (not step.always) + [""] * (len(parts) - (not step.always)))
+    about = f"rule {step.rule}"
+    return maps.made(step.header, source, [(f'"{wanted}"', quoted(step.value))], before, about)
+
+
+def _added(chain: tuple[Step, ...], step: Step, words: Sequence[str], maps: Maps) -> str:
+    """The line that an append adds, unless the service or a step before it wrote the same; "" in quotes where none.
+
+    `words` are what stands so far: the service's line (where it leaves), what other steps made of it, what was added.
+    """
+    if step not in chain:
+        return '""'
+    text = quoted(step.value)
+    stands = [word for word in words if word not in ("", '""')]
+    if text in stands:
+        return '""'
+    stands = [word for word in stands if word.startswith("$")]
+    asked = "1" if step.always else inside(maps.holds(step.when, "sent"))
+    if not stands:
+        return text if step.always else maps.made("added", f'"{asked}"', [("1", text)], '""')
+    same = patterns.literal(step.value)
+    source = f'"{asked}:{"|".join(inside(word) for word in stands)}"'
+    keys = [pattern(rf"^1:(?:.*\|)?{same}(?:\||$)"), pattern("^1:")]
+    entries = [(keys[0], '""'), (keys[1], text)]
+    return maps.made(f"{step.header} added", source, entries, '""', f"rule {step.rule}")

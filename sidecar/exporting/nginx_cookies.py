@@ -1,0 +1,146 @@
+"""nginx: attributes of cookies by proxy_cookie_flags, of which the first that matches a cookie counts.
+
+Lives here: how rules whose patterns overlap become one directive for each set of them. Must not know headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import TypeAlias
+
+from sidecar.exporting import patterns
+from sidecar.exporting.nginx_maps import Maps, field_variable, pattern
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.terms import Condition, Field, Scheme
+
+MOST = 4
+"""Kinds of cookies whose patterns may overlap: each set of them takes a directive."""
+
+Kind: TypeAlias = tuple[str, ...]
+"""Patterns that all rules treat alike."""
+
+
+def cookie_lines(program: Program, maps: Maps, gaps: list[Gap]) -> Iterator[str]:
+    """The directives, the narrowest first."""
+    chains = [
+        tuple(
+            step
+            for step in route.steps
+            if step.act == "cookie" and _sayable(step, route.name, gaps)
+        )
+        for route in program.routes
+    ]
+    for route in program.routes:
+        gaps.extend(_added_before(route))
+    kinds = _kinds(chains)
+    for kind in kinds[MOST:]:
+        for step in (step for chain in chains for step in chain if step.cookie in kind):
+            reason = "too many rules whose patterns may match the same cookie"
+            gaps.append(Gap("lost", step.rule, "Set-Cookie", reason))
+    kinds = kinds[:MOST]
+    rules = dict.fromkeys(step.rule for chain in chains for step in chain)
+    if kinds:
+        yield f"# Set-Cookie: {', '.join(rules)}"
+    for size in range(len(kinds), 0, -1):
+        for chosen in combinations(kinds, size):
+            yield from _directives(chosen, chains, maps)
+    if kinds:
+        yield ""
+
+
+def _added_before(route: Route) -> Iterator[Gap]:
+    added = [step for step in route.steps if step.key == "set-cookie" and step.act == "append"]
+    for step in route.steps:
+        if step.act == "cookie":
+            for one in added:
+                if route.steps.index(one) < route.steps.index(step):
+                    reason = f"the cookie that {one.rule} adds stays as that rule writes it"
+                    yield Gap("differs", step.rule, "Set-Cookie", reason, route.name)
+
+
+def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[Kind]:
+    found = dict.fromkeys(step.cookie for chain in chains for step in chain)
+    alike: dict[object, list[str]] = {}
+    for one in found:
+        says = tuple(
+            tuple((step.demands, step.when) for step in chain if step.cookie == one)
+            for chain in chains
+        )
+        alike.setdefault(says, []).append(one)
+    return [tuple(kind) for kind in alike.values()]
+
+
+def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
+    demands = step.demands
+    parts = ("Path", demands.path), ("Domain", demands.host_only)
+    lost = [name for name, said in parts if said]
+    lost += ["Partitioned"] if demands.partitioned is not None else []
+    if lost:
+        reason = (
+            f"{' and '.join(lost)}: proxy_cookie_flags knows Secure, HttpOnly and SameSite only"
+        )
+        gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route))
+    reason = ""
+    if step.rewritten:
+        reason = f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+    for term in (term for alternative in step.when for term in alternative):
+        if isinstance(term, Field) and not field_variable("http", term.name):
+            reason = f"nginx has no variable for the header {term.name}"
+    if reason:
+        gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route))
+    return not reason
+
+
+def _directives(
+    chosen: tuple[Kind, ...], chains: Sequence[tuple[Step, ...]], maps: Maps
+) -> Iterator[str]:
+    """The directive for cookies of all these kinds, and before it the one for those that scripts must read."""
+    among = {one for kind in chosen for one in kind}
+    mine = [tuple(step for step in chain if step.cookie in among) for chain in chains]
+    spared = any(
+        step.demands.http_only and not step.demands.hide_csrf for chain in mine for step in chain
+    )
+    heads = "".join(f"(?={_named(kind)})" for kind in chosen) if len(chosen) > 1 else ""
+    tail = "^" if heads else _named(chosen[0])
+    for readable in (True, False) if spared else (False,):
+        # Without flags it still is the first that matches, so that no wider one behind it counts.
+        flags = _flags(mine, maps, readable=readable) or ['""']
+        lead = f"(?=^{patterns.READABLE})" if readable else ""
+        yield f"proxy_cookie_flags {pattern(f'(?-i){lead}{heads}{tail}')} {' '.join(flags)};"
+
+
+def _named(kind: Kind) -> str:
+    return f"^{patterns.any_of(patterns.glob(one)[1:-1] for one in kind)}$"
+
+
+def _flags(chains: Sequence[tuple[Step, ...]], maps: Maps, *, readable: bool) -> list[str]:
+    found: list[str] = []
+    for hint in ("secure", "httponly", "samesite"):
+        words: list[str] = []
+        for chain in chains:
+            word = '""'
+            for step in chain:
+                for name, when, flag in _demanded(step, readable=readable):
+                    if name == hint:
+                        word = maps.where(when, flag, word, hint, step.rule, "upstream")
+            words.append(word)
+        found.append(maps.by_route(hint, words))
+    return [word for word in found if word != '""']
+
+
+def _demanded(step: Step, *, readable: bool) -> Iterator[tuple[str, Condition, str]]:
+    """What a rule demands: which attribute, where, and nginx's word. Secure, and what needs it, is written over https only."""
+    demands, when = step.demands, step.when
+    https = tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
+    if demands.secure is False:
+        yield "secure", when, "nosecure"
+    if demands.secure or demands.same_site == "None":
+        yield "secure", https, "secure"
+    if demands.http_only is not None and (
+        demands.hide_csrf or not demands.http_only or not readable
+    ):
+        yield "httponly", when, "httponly" if demands.http_only else "nohttponly"
+    if demands.same_site:
+        place = https if demands.same_site == "None" else when
+        yield "samesite", place, f"samesite={demands.same_site.lower()}"

@@ -1,0 +1,213 @@
+"""nginx variables computed by map blocks: conditions of rules, routes, and the value of a header after all its steps.
+
+Lives here: `Maps`, the quoting of nginx's words, and which variable holds which fact. Must not know directives.
+
+Conditions are asked of the response as it leaves, error pages of nginx included (`sent`); those of cookies are
+asked while the lines of the service are copied, when nothing is known but these (`upstream`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+from sidecar.exporting import patterns
+from sidecar.exporting.program import Route, Step
+from sidecar.exporting.terms import (
+    Alternative,
+    Class,
+    Condition,
+    Field,
+    Media,
+    Place,
+    Scheme,
+    Status,
+    Term,
+)
+from sidecar.policy.classes import MEDIA
+
+Side: TypeAlias = Literal["sent", "upstream"]
+Entries: TypeAlias = Sequence[tuple[str, str]]
+ROUTE, PATH, DOLLAR = "$policy_route", "$policy_path", "${policy_dollar}"
+
+
+def quoted(text: str) -> str:
+    """One word, with every character as it stands; a dollar is a variable that the file declares."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", DOLLAR)
+    return f'"{escaped}"'
+
+
+def pattern(source: str, *, fold: bool = False) -> str:
+    """A regular expression as a map's key: there a dollar is itself."""
+    escaped = source.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"~{"*" if fold else ""}{escaped}"'
+
+
+def field_variable(prefix: str, name: str) -> str:
+    """The variable of a header line; "" where nginx has none."""
+    return f"${prefix}_{name.lower().replace('-', '_')}" if re.fullmatch(r"[\w-]+", name) else ""
+
+
+class Maps:
+    """The map blocks of one file, each variable once."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._names: dict[tuple[str, tuple[tuple[str, str], ...], str], str] = {}
+        self._taken: set[str] = {"$policy_route", "$policy_path", "$policy_dollar"}
+        self._blocks: list[str] = []
+        self._routes = routes
+
+    def text(self) -> str:
+        """All blocks, each after those it rests on, but for the route's."""
+        head: list[str] = []
+        body = "\n".join(self._blocks)
+        if ROUTE in body:
+            head.append(self._route_block())
+        if PATH in body or ROUTE in body:
+            raw = pattern(r"^(?<policy_raw>[^?%]*)(?:\?|$)")
+            head.insert(
+                0,
+                f"# The path as services see it: decoded, without the query.\nmap $request_uri {PATH} {{\n"
+                f"    {raw} $policy_raw;\n    default $uri;\n}}\n",
+            )
+        return "\n".join([*head, body])
+
+    def _route_block(self) -> str:
+        lines = [f'map "$request_method $host {PATH}" {ROUTE} {{', "    default 0;"]
+        for number, route in enumerate(self._routes[:-1], 1):
+            lines.append(
+                f"    {pattern(patterns.route(route.match))} {number};    # route {route.name}"
+            )
+        return "\n".join([*lines, "}\n"])
+
+    def number(self, position: int) -> str:
+        """What `$policy_route` says of the route at this position."""
+        return "0" if position == len(self._routes) - 1 else str(position + 1)
+
+    def made(self, hint: str, source: str, entries: Entries, default: str, about: str = "") -> str:
+        """The variable that maps a source; `default` and the values are words as nginx reads them."""
+        known = (source, tuple(entries), default)
+        if known not in self._names:
+            base = "$policy_" + re.sub(r"[^a-z0-9]+", "_", hint.lower()).strip("_")[:32]
+            name, count = base, 1
+            while name in self._taken:
+                count += 1
+                name = f"{base}_{count}"
+            self._taken.add(name)
+            self._names[known] = name
+            lines = [f"# {about}"] if about else []
+            lines += [f"map {source} {name} {{"]
+            lines += [f"    {key} {value};" for key, value in entries]
+            self._blocks.append("\n".join([*lines, f"    default {default};", "}\n"]))
+        return self._names[known]
+
+    # Conditions
+
+    def holds(self, when: Condition, side: Side) -> str:
+        """The variable that is 1 where the condition holds."""
+        found = [self._alternative(one, side) for one in when]
+        if len(found) == 1:
+            return found[0]
+        return self.made("any", _joined(found), [(quoted("0" * len(found)), "0")], "1")
+
+    def _alternative(self, terms: Alternative, side: Side) -> str:
+        found = [self._term(term, side) for term in terms]
+        if len(found) == 1:
+            return found[0]
+        return self.made("all", _joined(found), [(quoted("1" * len(found)), "1")], "0")
+
+    def _term(self, term: Term, side: Side) -> str:
+        content = f"${'sent' if side == 'sent' else 'upstream'}_http_content_type"
+        match term:
+            case Scheme(scheme):
+                return self.made(f"is_{scheme}", "$scheme", [(scheme, "1")], "0")
+            case Status(ranges):
+                source = "$status" if side == "sent" else "$upstream_status"
+                codes = patterns.any_of(_codes(low, high) for low, high in ranges)
+                return self.made(
+                    "is_status", source, [(pattern(rf"(?:^|[ ,:]){codes}$"), "1")], "0"
+                )
+            case Media(types):
+                key = pattern(patterns.media(types), fold=True)
+                return self.made("is_type", content, [(key, "1")], "0")
+            case Class(wanted):
+                key = pattern(f"^{patterns.any_of(wanted)}$")
+                hint = f"is_{'_'.join(wanted)}"
+                return self.made(hint, self._class(content), [(key, "1")], "0")
+            case Place():
+                key = pattern(patterns.LOGOUT_PATH, fold=True)
+                return self.made("is_logout", PATH, [(key, "1")], "0")
+            case Field(side=whose, name=name, pattern=asked):
+                source = field_variable("http" if whose == "request" else "upstream_http", name)
+                if isinstance(asked, bool):
+                    yes, no = ("1", "0") if asked else ("0", "1")
+                    return self.made(f"has_{name}", source, [('""', no)], yes)
+                key = pattern(f"(?s){patterns.glob(asked)}", fold=True)
+                return self.made(f"has_{name}", source, [(key, "1")], "0")
+
+    def _class(self, content: str) -> str:
+        types = [(pattern(patterns.media(some), fold=True), name) for name, some in MEDIA]
+        media = self.made("media", content, types, '""')
+        docs = self.made("is_docs", PATH, [(pattern(patterns.DOCS_PATH, fold=True), "1")], "0")
+        disposition = "$upstream_http_content_disposition"
+        attachment = pattern(patterns.ATTACHMENT, fold=True)
+        attached = self.made("is_attachment", disposition, [(attachment, "1")], "0")
+        cases = [('"~^1"', "download"), ('"~^01(?:html|api)$"', "docs")]
+        source = f'"{inside(attached)}{inside(docs)}{inside(media)}"'
+        return self.made("class", source, cases, media, "what a response carries")
+
+    # Values
+
+    def after(self, step: Step, before: str, side: Side = "sent") -> str:
+        """What a header reads after a step: `before` and the result are words; "" in quotes is no line at all."""
+        value = quoted(step.value) if step.act != "remove" else '""'
+        about = f"rule {step.rule}"
+        if step.act == "default":
+            if before == '""':
+                return value if step.always else self._if(step, before, value, side)
+            if not before.startswith("$"):
+                return before
+            if step.always:
+                return self.made(step.header, before, [('""', value)], before, about)
+            source = f'"{inside(self.holds(step.when, side))}:{inside(before)}"'
+            return self.made(step.header, source, [('"1:"', value)], before, about)
+        return value if step.always else self._if(step, before, value, side)
+
+    def _if(self, step: Step, before: str, value: str, side: Side) -> str:
+        return self.where(step.when, value, before, step.header, step.rule, side)
+
+    def where(
+        self, when: Condition, value: str, before: str, hint: str, rule: str, side: Side
+    ) -> str:
+        """One word where the condition holds, and what was before elsewhere."""
+        if () in when or value == before:
+            return value
+        return self.made(hint, self.holds(when, side), [("1", value)], before, f"rule {rule}")
+
+    def by_route(self, hint: str, found: Sequence[str]) -> str:
+        """One word for what differs by route; `found` stands in the order of the routes."""
+        if len(set(found)) == 1:
+            return found[0]
+        entries = [
+            (self.number(position), value)
+            for position, value in enumerate(found[:-1])
+            if value != found[-1]
+        ]
+        return self.made(hint, ROUTE, entries, found[-1], f"{hint}, by route")
+
+
+def inside(variable: str) -> str:
+    """A variable as a part of a longer word."""
+    return "${" + variable[1:] + "}"
+
+
+def _joined(variables: Iterable[str]) -> str:
+    return f'"{"".join(inside(variable) for variable in variables)}"'
+
+
+def _codes(low: int, high: int) -> str:
+    if low == high:
+        return str(low)
+    hundreds = "".join(str(digit) for digit in range(low // 100, high // 100 + 1))
+    return f"[{hundreds}]\\d\\d"

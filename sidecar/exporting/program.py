@@ -1,0 +1,221 @@
+"""What a policy enforces, as steps that other proxies can take: the form between a policy and every target.
+
+Lives here: `Program`, `Route`, `Step`, `Gap`, and `program(resolved)`, which keeps the rules in enforce and notes what
+no target can say. Must not know any target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from sidecar.exporting.terms import Condition, condition, response_names
+from sidecar.policy import cookies, headers
+from sidecar.policy.checks import value_text
+from sidecar.policy.model import WRITING, Match, Rule
+from sidecar.policy.plan import RuleLine, compile_policy
+from sidecar.policy.resolve import Resolved
+
+Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
+Weight: TypeAlias = Literal["lost", "differs", "note"]
+
+PER_RESPONSE = "{request}"
+"""Stands in values that are new for each response."""
+
+_NOTHING = cookies.Demands()
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a configuration does not do as the policy says.
+
+    `lost`: the rule, or a part of it, is not in the configuration. `differs`: it is, and acts otherwise in the case that
+    the text names. `note`: good to know.
+    """
+
+    weight: Weight
+    rule: str
+    """ "" where it is about the whole."""
+    header: str
+    text: str
+    route: str = ""
+    """ "" where it holds on every route that has the rule."""
+
+    def __str__(self) -> str:
+        where = f" (route {self.route})" if self.route else ""
+        about = ": ".join(part for part in (f"{self.rule}{where}", self.header) if part)
+        return f"{about}: {self.text}" if about else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One header of one rule, as it is enforced on one route."""
+
+    rule: str
+    header: str
+    act: Act
+    value: str
+    when: Condition
+    rewritten: frozenset[str]
+    """Lines of the response, in lower case, that `when` looks at and that a step before this one may have changed."""
+    cookie: str = ""
+    """The pattern of cookie names."""
+    demands: cookies.Demands = _NOTHING
+
+    @property
+    def key(self) -> str:
+        """The header's name in lower case."""
+        return self.header.lower()
+
+    @property
+    def always(self) -> bool:
+        """Whether the step has no condition."""
+        return () in self.when
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where steps apply; the first route that matches counts, and the last one matches everything."""
+
+    name: str
+    match: Match
+    steps: tuple[Step, ...]
+    rules: frozenset[str]
+    """The names of its rules, of those without steps too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All that is enforced, route by route, and what is not in it."""
+
+    name: str
+    revision: str
+    routes: tuple[Route, ...]
+    gaps: tuple[Gap, ...]
+
+    def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+        """Its own gaps and a target's, each once; one that holds wherever its rule stands names no route."""
+        found: dict[Gap, set[str]] = {}
+        for gap in (*self.gaps, *gaps):
+            found.setdefault(replace(gap, route=""), set()).add(gap.route)
+        made: dict[Gap, None] = {}
+        for gap, where in found.items():
+            has = {route.name for route in self.routes if gap.rule in route.rules}
+            places = [""] if "" in where or where >= has else sorted(where)
+            made.update(dict.fromkeys(replace(gap, route=place) for place in places))
+        return tuple(made)
+
+    def headers(self) -> tuple[str, ...]:
+        """The names of all headers that are written but Set-Cookie lines by cookie rules, each once, in order."""
+        names = {
+            step.key: step.header
+            for route in self.routes
+            for step in route.steps
+            if step.act != "cookie"
+        }
+        return tuple(names.values())
+
+
+def program(resolved: Resolved) -> Program:
+    """The steps of the rules in enforce."""
+    gaps: list[Gap] = []
+    routes = tuple(
+        Route(
+            named.name,
+            named.match,
+            tuple(_seen_by(_steps(line, named.name, resolved, gaps) for line in route.rules)),
+            frozenset(line.name for line in route.rules if line.mode != "off"),
+        )
+        for named, route in zip(resolved.routes, compile_policy(resolved).routes, strict=True)
+    )
+    _bodies(resolved, gaps)
+    made = Program(resolved.policy.name, resolved.revision(), routes, ())
+    return replace(made, gaps=made.said(gaps))
+
+
+def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:
+    for route in resolved.routes:
+        if (
+            route.max_body is not None
+            and resolved.mode == "enforce"
+            and route.mode in (None, "enforce")
+        ):
+            text = f"bodies above {route.max_body} bytes are refused; set the proxy's own limit"
+            gaps.append(Gap("lost", "max-body", "", text, route.name))
+
+
+def _steps(line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap]) -> tuple[Step, ...]:
+    """The steps of one rule; () where it is not enforced, only judges, or cannot be carried."""
+    rule = line.named.rule
+    if line.mode == "off":
+        return ()
+    when = condition(rule.when)
+    text = "" if rule.value is None else value_text(rule.value)
+    header = ", ".join(rule.header or ("Set-Cookie",))
+
+    def note(weight: Weight, reason: str, header: str = header) -> None:
+        gaps.append(Gap(weight, line.name, header, reason, route))
+
+    if line.mode != "enforce":
+        note("note", f"the rule is in {line.mode}, not enforced")
+    elif rule.action is not None and rule.action not in WRITING:
+        note("note", f"{rule.action} only judges; nothing is written")
+    elif min(resolved.policy.share or 1.0, rule.share or 1.0) < 1.0:
+        note("lost", "it is enforced for a share of the clients only")
+    elif PER_RESPONSE in text:
+        note("lost", "the value is new for each response, and the page must know it")
+    elif rule.cookie is not None:
+        demands = _demands(rule)
+        nothing = frozenset[str]()
+        return (Step(line.name, "Set-Cookie", "cookie", "", when, nothing, rule.cookie, demands),)
+    else:
+        if rule.action == "merge":
+            note(
+                "lost",
+                "it is written where the service sends none; merging with the service's value takes the header's grammar",
+            )
+        return tuple(_header_steps(line.name, rule, text, when))
+    return ()
+
+
+def _demands(rule: Rule) -> cookies.Demands:
+    assert rule.attributes is not None
+    assert rule.cookie is not None
+    said = rule.attributes
+    return cookies.Demands(
+        secure=said.secure,
+        http_only=said.http_only,
+        same_site=said.same_site,
+        partitioned=said.partitioned,
+        path=said.path,
+        host_only=said.domain is False,
+        hide_csrf="*" not in rule.cookie,
+    )
+
+
+def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator[Step]:
+    """One step for each header. The conditions of a rule are asked before any of its changes: what they look at comes last."""
+    looked = response_names(when)
+    names = sorted(rule.header or (), key=lambda header: header.lower() in looked)
+    together = frozenset(header.lower() for header in names if header.lower() in looked)
+    act: Act = "default"  # of a merge, what needs no grammar
+    if rule.action in ("set", "append", "remove"):
+        act = rule.action
+    for header in names:
+        known = headers.get(header)
+        https_only = known is not None and known.scope == "https" and act != "remove"
+        asked = condition(rule.when, https_only=https_only)
+        if asked:
+            before = together - {header.lower()} if len(together) > 1 else frozenset[str]()
+            yield Step(name, header, act, text, asked, before)
+
+
+def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:
+    """The steps in order, each with the names among those it looks at that rules before it may have changed."""
+    written: set[str] = set()
+    for steps in rules:
+        for step in steps:
+            changed = response_names(step.when) & frozenset(written)
+            yield replace(step, rewritten=step.rewritten | changed)
+        written.update(step.key for step in steps)

@@ -1,0 +1,35 @@
+"""The targets by name. To add one, add a row: a target stands here when its real proxy was asked in the tests.
+
+Lives here: `TARGETS` and `export`. Must not know what a target writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sidecar.exporting import caddy, nginx
+from sidecar.exporting.program import Program, program
+from sidecar.exporting.target import Limits, Written
+from sidecar.policy.resolve import Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One proxy."""
+
+    write: Callable[[Program], Written]
+    limits: Limits
+    checked: str
+    """How the tests ask the real one."""
+
+
+TARGETS: Mapping[str, Target] = {
+    "nginx": Target(nginx.write, nginx.LIMITS, "nginx 1.22 of Debian"),
+    "caddy": Target(caddy.write, caddy.LIMITS, "Caddy 2.6 of Debian"),
+}
+
+
+def export(resolved: Resolved, target: str) -> Written:
+    """The configuration of a target for what a policy enforces."""
+    return TARGETS[target].write(program(resolved))

@@ -1,0 +1,113 @@
+"""The conditions of rules in parts that other proxies can ask: alternatives, each a list of terms that all must hold.
+
+Lives here: the kinds of terms, and `condition(when)`. Must not know rules or any target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, TypeAlias
+
+from sidecar.policy.model import ResponseClass, When
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How the client spoke."""
+
+    scheme: Literal["http", "https"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The status code lies in one of these ranges, ends included."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The media type is one of these; * stands for any run."""
+
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """The content is of one of these classes: a download where Content-Disposition says attachment, documentation where
+    the path is a `DOCS` place and the media type one of html or api, else what the media type tells.
+    """
+
+    wanted: tuple[ResponseClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The path is one where a logout is found."""
+
+    what: Literal["logout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A header of one side: a pattern with * (case does not count) for any of its lines, true (stands) or false (does not)."""
+
+    side: Literal["request", "response"]
+    name: str
+    pattern: str | bool
+
+
+Term: TypeAlias = Scheme | Status | Media | Class | Place | Field
+Alternative: TypeAlias = tuple[Term, ...]
+Condition: TypeAlias = tuple[Alternative, ...]
+"""Holds where one alternative does; `()` never holds, `((),)` always."""
+
+ALWAYS: Condition = ((),)
+
+
+def condition(when: When | None, *, https_only: bool = False) -> Condition:
+    """The conditions of a rule; `https_only` for headers that are never written over plain HTTP."""
+    said = when or When.model_construct()
+    if https_only and said.scheme == "http":
+        return ()
+    scheme = said.scheme or ("https" if https_only else None)
+    common: list[Term] = [Scheme(scheme)] if scheme else []
+    if said.status is not None:
+        common.append(Status(tuple(_range(pattern) for pattern in said.status)))
+    if said.content_type is not None:
+        common.append(Media(said.content_type))
+    common += [Field("response", name, pattern) for name, pattern in (said.response or {}).items()]
+    common += [Field("request", name, pattern) for name, pattern in (said.request or {}).items()]
+    classes = ALWAYS if said.response_class is None else _classes(said.response_class)
+    return tuple((*one, *other) for one, other in product((tuple(common),), classes))
+
+
+def _range(pattern: str) -> tuple[int, int]:
+    if pattern.endswith("xx"):
+        return int(pattern[0]) * 100, int(pattern[0]) * 100 + 99
+    return int(pattern), int(pattern)
+
+
+def _classes(wanted: tuple[ResponseClass, ...]) -> Condition:
+    content = tuple(one for one in wanted if one != "logout")
+    found: list[Alternative] = [(Class(content),)] if content else []
+    if "logout" in wanted:
+        found.append((Place("logout"), Status(((200, 399),))))
+    return tuple(found)
+
+
+def response_names(when: Condition) -> frozenset[str]:
+    """The response's lines that a condition looks at, in lower case."""
+    names: set[str] = set()
+    for term in (term for alternative in when for term in alternative):
+        match term:
+            case Media():
+                names.add("content-type")
+            case Class():
+                names.update(("content-type", "content-disposition"))
+            case Field(side="response", name=name):
+                names.add(name.lower())
+            case _:
+                pass
+    return frozenset(names)

@@ -1,0 +1,238 @@
+"""The same requests to the sidecar and to a target in front of one service, and what differs in the responses.
+
+Lives here: `Pair`, `differences`. A difference is excused only where the export announced it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from sidecar.exporting.program import Gap
+from sidecar.exporting.terms import condition, response_names
+from sidecar.policy.conditions import Facts
+from sidecar.policy.model import Attributes
+from sidecar.policy.plan import Plan, compile_policy, decide
+from sidecar.policy.resolve import NamedRule, Resolved
+from tests.exporting.origin import DROPPED, ODD, RESPONSES, Lines
+from tests.exporting.policies import Policy
+
+# What servers say of themselves and of the message.
+FRAMING = frozenset(
+    ("server", "date", "via", "connection", "keep-alive", "transfer-encoding", "content-length", "alt-svc", "x-request-id")
+)  # fmt: skip
+
+
+class Ask(NamedTuple):
+    """One request."""
+
+    method: str
+    scheme: str
+    host: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    response: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.scheme}://{self.host}{self.path} {dict(self.headers)} -> {self.response}"
+
+
+_PLACES = (
+    ("GET", "https", "shop.example", "/", ()),
+    ("GET", "http", "www.shop.example:8080", "/api/items", (("Origin", "https://a.example"),)),
+    ("POST", "https", "SHOP.example", "/api/v1/items", (("Sec-Fetch-Dest", "document"),)),
+    ("GET", "https", "www.shop.example", "/static/a.css", (("Sec-Fetch-Dest", "empty"),)),
+    ("GET", "http", "other.example", "/docs", ()),
+    ("HEAD", "https", "other.example", "/api/%61", ()),
+    ("GET", "https", "other.example", "/user/logout", (("Origin", "null"),)),
+)
+ASKS = tuple(Ask(*place, name) for place in _PLACES for name in RESPONSES)
+OWN = tuple(Ask(*place, DROPPED) for place in _PLACES)
+"""Requests that a proxy answers itself, by 502."""
+
+
+@dataclass
+class Client:
+    """Connections to one proxy, kept; `forwarded` where the scheme is told by a header."""
+
+    plain: int
+    tls: int = 0
+
+    def __post_init__(self) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._connections = {
+            "http": http.client.HTTPConnection("127.0.0.1", self.plain, timeout=20),
+            "https": http.client.HTTPSConnection(
+                "127.0.0.1", self.tls, timeout=20, context=context
+            ),
+        }
+
+    def ask(self, one: Ask) -> tuple[int, Lines]:
+        """Status and header lines."""
+        scheme = one.scheme if self.tls else "http"
+        connection = self._connections[scheme]
+        headers = {"Host": one.host, **dict(one.headers)}
+        if not self.tls:
+            headers["X-Forwarded-Proto"] = one.scheme
+        body = b"x" if one.method == "POST" else None
+        connection.request(one.method, f"{one.path}?response={one.response}", body, headers)
+        response = connection.getresponse()
+        response.read()
+        return response.status, response.getheaders()
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+
+def expected(plan: Plan, one: Ask, status: int, lines: Lines) -> Lines:
+    """What the policy makes of a response."""
+    host = one.host
+    facts = Facts(
+        one.method,
+        host,
+        one.path,
+        one.scheme,
+        [(name.encode(), value.encode()) for name, value in one.headers],
+        status,
+        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines],
+    )
+    made = decide(plan.route(host, one.method, one.path), facts).fields
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in made]
+
+
+def without(resolved: Resolved, gaps: Sequence[Gap]) -> Plan:
+    """The policy without what the export says that it lost: of a rule, of a header of it, or of one route's."""
+    lost = [gap for gap in gaps if gap.weight == "lost"]
+    routes = tuple(
+        replace(
+            route,
+            rules=tuple(
+                found
+                for named in route.rules
+                if (
+                    found := _left(
+                        named,
+                        [
+                            gap
+                            for gap in lost
+                            if gap.rule == named.name and gap.route in ("", route.name)
+                        ],
+                    )
+                )
+            ),
+        )
+        for route in resolved.routes
+    )
+    return compile_policy(replace(resolved, routes=routes))
+
+
+def _left(named: NamedRule, gaps: Sequence[Gap]) -> NamedRule | None:
+    rule = named.rule
+    if rule.cookie is not None:
+        assert rule.attributes is not None
+        gone = {part for gap in gaps for part in _parts(gap)}
+        attributes = rule.attributes.model_copy(update=dict.fromkeys(gone))
+        kept = any(value is not None for value in attributes.model_dump().values())
+        return (
+            replace(named, rule=rule.model_copy(update={"attributes": attributes}))
+            if kept
+            else None
+        )
+    merged = [gap for gap in gaps if "merging" in gap.text]
+    lost = {
+        header.lower() for gap in gaps if gap not in merged for header in gap.header.split(", ")
+    }
+    assert rule.header is not None
+    headers = tuple(
+        header for header in rule.header if header.lower() not in lost and "" not in lost
+    )
+    action = "default" if rule.action == "merge" else rule.action
+    return (
+        replace(named, rule=rule.model_copy(update={"header": headers, "action": action}))
+        if headers
+        else None
+    )
+
+
+def _parts(gap: Gap) -> tuple[str, ...]:
+    """The attributes that a gap names, or all of them."""
+    names = {"Path": "path", "Domain": "domain", "Partitioned": "partitioned"}
+    head, colon, _ = gap.text.partition(":")
+    return (
+        tuple(names[part] for part in head.split(" and "))
+        if colon and head.split(" and ")[0] in names
+        else tuple(Attributes.model_fields)
+    )
+
+
+def by_name(lines: Lines) -> dict[str, list[object]]:
+    """The values of each header; cookies as name, value and their attributes in any order."""
+    found: dict[str, list[object]] = {}
+    for name, value in lines:
+        key = name.lower()
+        found.setdefault(key, []).append(_cookie(value) if key == "set-cookie" else value)
+    return found
+
+
+def _cookie(line: str) -> tuple[str, frozenset[str]]:
+    pair, *attributes = line.split(";")
+    names = (part.strip().partition("=") for part in attributes if part.strip())
+    return pair.strip(), frozenset(
+        f"{name.lower()}={value.lower() if name.lower() == 'samesite' else value}"
+        for name, _, value in names
+    )
+
+
+def unlike(left: Lines, right: Lines, touched: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Names and texts of what differs; what frames a message counts only where the policy names it."""
+    theirs, ours = by_name(left), by_name(right)
+    for name in sorted(theirs.keys() | ours.keys()):
+        if name in FRAMING and name not in touched:
+            continue
+        if theirs.get(name, []) != ours.get(name, []):
+            yield (
+                name,
+                f"{name}: the target sends {theirs.get(name, [])}, the policy says {ours.get(name, [])}",
+            )
+
+
+def dumped(policy: Policy) -> str:
+    """As a policy file."""
+    return json.dumps(policy, indent=1)
+
+
+__all__ = ["ASKS", "ODD", "OWN", "Client", "expected", "unlike", "without"]
+
+
+def excuse(name: str, one: Ask, resolved: Resolved, gaps: Sequence[Gap]) -> bool:
+    """Whether a limit of the target, or a difference that was announced, covers this: on responses that are odd in what it is about."""
+    lines = RESPONSES[one.response][1]
+    odd = {
+        field.lower()
+        for field, value in lines
+        if value in ("", "A", "Text/HTML", "INLINE")
+        or sum(field == other for other, _ in lines) > 1
+    }
+    odd.discard("set-cookie")
+    if name in odd:
+        return True
+    if any(
+        gap.weight == "differs" and gap.header.lower() == name and gap.header == "Content-Type"
+        for gap in gaps
+    ):
+        return True
+    if "content-type" in odd or "content-disposition" in odd:
+        odd |= {"content-type", "content-disposition"}
+    rules = [named.rule for route in resolved.routes for named in route.rules]
+    mine = [
+        rule
+        for rule in rules
+        if name in [header.lower() for header in rule.header or ("set-cookie",)]
+    ]
+    return any(response_names(condition(rule.when)) & odd for rule in mine)

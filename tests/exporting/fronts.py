@@ -1,0 +1,165 @@
+"""Each target as it runs in production: the exported text in the smallest whole configuration, plain and with TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.processes import free_port
+
+MODULES = Path("/usr/lib/apache2/modules")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one target runs: its folder, its plain and its TLS port, the service's port."""
+
+    folder: Path
+    plain: int
+    tls: int
+    upstream: int
+    certificate: Path
+    key: Path
+
+
+def program(name: str) -> str | None:
+    """Its path; wheels put programs beside the interpreter."""
+    beside = Path(sys.executable).parent
+    return shutil.which(name, path=f"{beside}:{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate and its key."""
+    made, key = folder / "site.pem", folder / "site.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=site.test", "-addext", "subjectAltName=DNS:site.test",
+         "-keyout", str(key), "-out", str(made)],
+        check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    key.chmod(0o644)
+    return made, key
+
+
+def _nginx(site: Site, text: str) -> list[str]:
+    folder = site.folder
+    (folder / "policy.conf").write_text(text)
+    (folder / "nginx.conf").write_text(
+        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
+        f"http {{\naccess_log off;\nclient_body_temp_path {folder};\nproxy_temp_path {folder};\nfastcgi_temp_path {folder};\n"
+        f"uwsgi_temp_path {folder};\nscgi_temp_path {folder};\ninclude {folder}/policy.conf;\n"
+        f"server {{\nlisten 127.0.0.1:{site.plain};\nlisten 127.0.0.1:{site.tls} ssl;\n"
+        f"ssl_certificate {site.certificate};\nssl_certificate_key {site.key};\n"
+        f"location / {{\nproxy_pass http://127.0.0.1:{site.upstream};\nproxy_http_version 1.1;\n}}\n}}\n}}\n"
+    )
+    return ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
+
+
+def _caddy(site: Site, text: str) -> list[str]:
+    policy: Any = json.loads(text) if text else {"routes": [], "errors": {"routes": []}}
+    proxy = {
+        "handle": [
+            {
+                "handler": "reverse_proxy",
+                "upstreams": [{"dial": f"127.0.0.1:{site.upstream}"}],
+            }
+        ]
+    }
+
+    def server(port: int, **more: Any) -> dict[str, Any]:
+        return {
+            "listen": [f"127.0.0.1:{port}"],
+            "automatic_https": {"disable": True},
+            "protocols": ["h1"],
+            "routes": [*policy["routes"], proxy],
+            "errors": policy["errors"],
+        } | more
+
+    # An id stands once only, so the second server has the routes without.
+    tls = json.loads(
+        json.dumps(
+            server(site.tls, tls_connection_policies=[{"default_sni": "site.test"}])
+        ).replace('"@id": "', '"@id": "tls-')
+    )
+    config = {
+        "admin": {"disabled": True},
+        "apps": {
+            "http": {"servers": {"plain": server(site.plain), "tls": tls}},
+            "tls": {
+                "certificates": {
+                    "load_files": [{"certificate": str(site.certificate), "key": str(site.key)}]
+                }
+            },
+        },
+    }
+    (site.folder / "caddy.json").write_text(json.dumps(config))
+    return ["caddy", "run", "--config", str(site.folder / "caddy.json")]
+
+
+@dataclass(frozen=True)
+class Front:
+    """One target: the program, and how it is started with an exported text ("" = none)."""
+
+    binary: str
+    command: Callable[[Site, str], list[str]]
+
+    def missing(self) -> str:
+        """Why it cannot run here; "" when it can."""
+        return "" if program(self.binary) else f"{self.binary} is not installed"
+
+
+FRONTS: Mapping[str, Front] = {
+    "nginx": Front("nginx", _nginx),
+    "caddy": Front("caddy", _caddy),
+}
+
+
+@contextlib.contextmanager
+def standing(
+    target: str, text: str, upstream: int, folder: Path, tls: tuple[Path, Path]
+) -> Iterator[Site]:
+    """The real proxy with the exported text, from when it accepts to its end."""
+    site = Site(folder, free_port(), free_port(), upstream, *tls)
+    argv = FRONTS[target].command(site, text)
+    argv[0] = program(argv[0]) or argv[0]
+    environ = {
+        **os.environ,
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "HOME": str(folder),
+    }
+    output = folder / "output"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            argv, env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+    try:
+        for port in (site.plain, site.tls):
+            _accepting(process, port, output, text)
+        yield site
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"{output.read_text()}\n{text}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"it does not accept: {output.read_text()}")

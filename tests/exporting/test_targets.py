@@ -1,0 +1,182 @@
+"""For every policy, request and response the exported proxy sends the lines that the sidecar sends, but for what the export announced."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from sidecar.exporting.targets import TARGETS, export
+from sidecar.policy.plan import compile_policy
+from sidecar.policy.resolve import Resolved
+from sidecar.source import load_policy
+from tests.e2e.running import Sidecar
+from tests.exporting.asking import (
+    ASKS,
+    FRAMING,
+    OWN,
+    Ask,
+    Client,
+    dumped,
+    excuse,
+    expected,
+    unlike,
+    without,
+)
+from tests.exporting.fronts import FRONTS, certificate, standing
+from tests.exporting.origin import Lines, origin
+from tests.exporting.policies import POLICIES, PRESETS, WRITTEN, Policy
+
+EXAMPLES = int(os.environ.get("EXPORT_EXAMPLES", "12"))
+"""Random policies for each target; a thorough run takes 200."""
+
+
+NAMES = {"caddy": "Caddy"}
+"""Targets that send a Server of their own beside the service's; where rules let it stand, it does."""
+
+
+@dataclass(repr=False)
+class World:
+    """The service, the sidecar before it, and what each target sends without any policy."""
+
+    upstream: int
+    sidecar: Sidecar
+    client: Client
+    tls: tuple[Path, Path]
+    folder: Path
+    bare: dict[str, dict[Ask, tuple[int, Lines]]]
+    count: int = 0
+
+    def scratch(self) -> Path:
+        self.count += 1
+        made = self.folder / str(self.count)
+        made.mkdir()
+        return made
+
+    def own(self, target: str) -> dict[Ask, tuple[int, Lines]]:
+        """The error responses that the target makes itself, without a policy."""
+        if target not in self.bare:
+            with standing(target, "", self.upstream, self.scratch(), self.tls) as site:
+                client = Client(site.plain, site.tls)
+                self.bare[target] = {one: client.ask(one) for one in OWN}
+                client.close()
+        return self.bare[target]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One service and one sidecar for all."""
+    folder = tmp_path_factory.mktemp("exporting")
+    with origin() as port:
+        running = Sidecar(
+            folder / "sidecar",
+            dumped({"version": 1}),
+            f"http://127.0.0.1:{port}",
+            settings={"forwarding": {"trusted": ["127.0.0.1/32"]}},
+        ).start()
+        client = Client(running.listen[1])
+        try:
+            yield World(port, running, client, certificate(folder), folder, {})
+        finally:
+            client.close()
+            running.stop()
+
+
+@pytest.fixture(params=TARGETS)
+def target(request: pytest.FixtureRequest) -> str:
+    """Each target whose program is here."""
+    missing = FRONTS[request.param].missing()
+    if missing:
+        pytest.skip(missing)
+    return request.param
+
+
+def differences(target: str, policy: Policy, world: World) -> list[str]:
+    """What the export did not announce."""
+    resolved = load_policy(dumped(policy).encode(), "policy.yaml")
+    written = export(resolved, target)
+    world.sidecar.put(dumped(policy))
+    left = without(resolved, written.gaps)
+    lost = {gap.header.lower() for gap in written.gaps if gap.weight == "lost"}
+    touched = _touched(resolved) - (lost & FRAMING)
+    found: list[str] = []
+    with standing(target, written.text, world.upstream, world.scratch(), world.tls) as site:
+        client = Client(site.plain, site.tls)
+        for one in ASKS:
+            status, theirs = client.ask(one)
+            ours_status, ours = world.client.ask(one)
+            assert status == ours_status, (str(one), status, ours_status)
+            wrong = dict(unlike(theirs, ours, touched))
+            if target == "caddy" and one.response == "untyped":
+                wrong.pop("content-type", None)
+            if "server" in wrong and target in NAMES:
+                named = ("Server", NAMES[target])
+                plan, (bare_status, bare) = compile_policy(resolved), _service(one)
+                theirs_named = expected(plan, one, bare_status, [named, *bare])
+                wrong.pop("server")
+                wrong |= {
+                    name: text
+                    for name, text in unlike(theirs, theirs_named, touched)
+                    if name == "server"
+                }
+            if wrong:
+                # What is lost is lost and no more: then the policy without it says the same.
+                bare_status, bare = _service(one)
+                allowed = dict(unlike(theirs, expected(left, one, bare_status, bare), touched))
+                wrong = {name: text for name, text in wrong.items() if name in allowed}
+            found += [
+                f"{one}: {text}"
+                for name, text in wrong.items()
+                if not excuse(name, one, resolved, written.gaps)
+            ]
+        for one, (status, bare) in world.own(target).items():
+            got, theirs = client.ask(one)
+            assert got == status, str(one)
+            wrong = dict(unlike(theirs, expected(left, one, status, bare), touched))
+            found += [f"{one}: {text}" for name, text in wrong.items()]
+        client.close()
+    if found:
+        found.append(written.text)
+    return found
+
+
+def tell(found: list[str]) -> str:
+    """The first differences, and the configuration, which stands last."""
+    return "\n".join([*found[:12], f"... {len(found) - 1} in all", found[-1]])
+
+
+def _service(one: Ask) -> tuple[int, Lines]:
+    from tests.exporting.origin import RESPONSES
+
+    return RESPONSES[one.response]
+
+
+def _touched(resolved: Resolved) -> frozenset[str]:
+    return frozenset(
+        header.lower()
+        for route in compile_policy(resolved).routes
+        for line in route.rules
+        for header in line.named.rule.header or ()
+    )
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *WRITTEN])
+def test_presets_say_the_same(name: str, target: str, everything: World) -> None:
+    """Every shipped preset, and policies written for what is hard to say."""
+    found = differences(target, (PRESETS | WRITTEN)[name], everything)
+    assert not found, tell(found)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(policy=POLICIES)
+def test_random_policies_say_the_same(target: str, everything: World, policy: Policy) -> None:
+    """Routes, conditions, repeated rules on one header, cookies: the same lines, or the difference was announced."""
+    found = differences(target, policy, everything)
+    assert not found, tell(found)
