@@ -41,6 +41,7 @@ HELD = "Header-Policy-Held"
 LIMITS: Limits = (
     "Media types and values in conditions on the response are compared as they are written: case counts.",
     "Copies of a header that may stand once only are not made one.",
+    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
     "Where the service names no Content-Type, Caddy writes the one that the body looks like; conditions see none.",
     "A cookie without a name is left alone.",
     "Requests that are no HTTP (400), and the redirects that Caddy's automatic HTTPS adds, carry nothing of the policy.",
@@ -57,22 +58,25 @@ class _UnsayableError(Exception):
 def write(program: Program) -> Written:
     """The routes to stand before the others of a server, and before those for its errors."""
     gaps: list[Gap] = []
-    routes = [_route(route, program, gaps, "") for route in program.routes]
-    errors = [_route(route, program, [], "-errors") for route in program.routes]
-    document = {"routes": routes, "errors": {"routes": errors}}
+    routes = list(_routes(program, gaps, ""))
+    document = {"routes": routes, "errors": {"routes": list(_routes(program, [], "-errors"))}}
     return Written(json.dumps(document, indent=2) + "\n", program.said(gaps))
 
 
-def _route(route: Route, program: Program, gaps: list[Gap], suffix: str) -> Json:
-    """One route of a group, of which the first that matches is taken."""
-    made: Json = {
-        "@id": f"header-policy-{program.revision}-{route.name}{suffix}",
-        "group": f"header-policy{suffix}",
-    }
-    if route is not program.routes[-1]:
-        made["match"] = [{"vars_regexp": {_KEY: {"pattern": patterns.route(route.match)}}}]
-    handlers = _together(_handlers(route, gaps))
-    return made | {"handle": list(reversed(handlers))}
+def _routes(program: Program, gaps: list[Gap], suffix: str) -> Iterator[Json]:
+    """The routes as a group, of which the first that matches is taken; the default stands last, for what is left."""
+    slash = "/" if program.slashes == "keep" else "/+"
+    default = program.routes[-1]
+    handlers = {route.name: _together(_handlers(route, gaps)) for route in program.routes}
+    found = [*patterns.routes(program.routes, slash), ("", default)]
+    for number, (source, route) in enumerate(found):
+        made: Json = {
+            "@id": f"header-policy-{program.revision}{suffix}-{number}-{route.name}",
+            "group": f"header-policy{suffix}",
+        }
+        if source:
+            made["match"] = [{"vars_regexp": {_KEY: {"pattern": source}}}]
+        yield made | {"handle": list(reversed(handlers[route.name]))}
 
 
 def _handlers(route: Route, gaps: list[Gap]) -> Iterator[Json]:

@@ -23,7 +23,7 @@ LIMITS: Limits = (
     "An empty line of the service's counts as none.",
     "Copies that the service sends of a header that may stand once only are not made one by rules with default; where a rule with set or remove does not hold, they are.",
     "Where the service sends a header in several lines, nginx before 1.23 looks at the first one.",
-    "A path with encoded characters is taken as nginx normalises it ($uri): // and .. are resolved.",
+    "A path with //, /. or % is read as nginx normalises it ($uri); the sidecar reads it in each way that services do.",
 )
 
 

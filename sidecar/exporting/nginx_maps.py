@@ -65,20 +65,19 @@ class Maps:
         if ROUTE in body:
             head.append(self._route_block())
         if PATH in body or ROUTE in body:
-            raw = pattern(r"^(?<policy_raw>[^?%]*)(?:\?|$)")
+            raw = pattern(r"^(?<policy_raw>/|(?:/(?![./])[^?%/]+)+/?)(?:\?|$)")
             head.insert(
                 0,
-                f"# The path as services see it: decoded, without the query.\nmap $request_uri {PATH} {{\n"
+                f"# The path as services see it, without the query: as it is sent, or normalised where it is odd.\nmap $request_uri {PATH} {{\n"
                 f"    {raw} $policy_raw;\n    default $uri;\n}}\n",
             )
         return "\n".join([*head, body])
 
     def _route_block(self) -> str:
         lines = [f'map "$request_method $host {PATH}" {ROUTE} {{', "    default 0;"]
-        for number, route in enumerate(self._routes[:-1], 1):
-            lines.append(
-                f"    {pattern(patterns.route(route.match))} {number};    # route {route.name}"
-            )
+        for source, route in patterns.routes(self._routes):
+            number = self.number(self._routes.index(route))
+            lines.append(f"    {pattern(source)} {number};    # route {route.name}")
         return "\n".join([*lines, "}\n"])
 
     def number(self, position: int) -> str:

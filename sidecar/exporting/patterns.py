@@ -6,11 +6,13 @@ Lives here: hosts, paths, whole routes, media types, header values, cookie names
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+from sidecar.exporting.program import Route
 from sidecar.policy.classes import DOCS, LOGOUT
-from sidecar.policy.matching import host_name, same_path
+from sidecar.policy.matching import host_name
 from sidecar.policy.model import Match
+from sidecar.policy.paths import decoded
 
 _SPECIAL = re.compile(r"[\\.+*?()\[\]{}^$|]")
 
@@ -36,10 +38,13 @@ def host(pattern: str) -> str:
     return ".+".join(literal(part) for part in host_name(pattern).split("*"))
 
 
-def path(pattern: str) -> str:
-    """A path, without ends: * within one segment, ** any rest."""
-    chunks = re.split(r"\*\*+", same_path(pattern))
-    return ".*".join("[^/]*".join(literal(part) for part in chunk.split("*")) for chunk in chunks)
+def path(pattern: str, slash: str = "/") -> str:
+    """A path, without ends: * within one segment, ** any rest; `slash` is what a slash may be."""
+    chunks = re.split(r"\*\*+", pattern)
+    return ".*".join(
+        "[^/]*".join(literal(decoded(part)).replace("/", slash) for part in chunk.split("*"))
+        for chunk in chunks
+    )
 
 
 def any_of(sources: Iterable[str]) -> str:
@@ -48,11 +53,30 @@ def any_of(sources: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
-def route(match: Match) -> str:
-    """A route, over the text `METHOD host path`: the host without its port, the path decoded and without the query."""
+def routes(found: Sequence[Route], slash: str = "/") -> Iterator[tuple[str, Route]]:
+    """Expressions in order, and the route of each; none that matches means the default route.
+
+    They are over the text `METHOD host path`: the host without its port, the path decoded and without the query. A path
+    that no route takes is looked up again without its slash at the end, for routes that are stricter than the default.
+    """
+    *named, default = found
+    for one in named:
+        yield _route(one.match, slash), one
+    bare = [one for one in named if one.match.path and not _ends_open(one.match)]
+    while bare and not bare[-1].stricter:
+        bare.pop()
+    for one in bare:
+        yield f"{_route(one.match, slash)[:-1]}/$", one if one.stricter else default
+
+
+def _ends_open(match: Match) -> bool:
+    return all(pattern.endswith("**") for pattern in match.path or ())
+
+
+def _route(match: Match, slash: str) -> str:
     methods = any_of(match.method) if match.method else "[^ ]*"
     hosts = rf"(?i:{any_of(map(host, match.host))})\.*" if match.host else "[^ ]*"
-    paths = any_of(map(path, match.path)) if match.path else ".*"
+    paths = any_of(path(one, slash) for one in match.path) if match.path else ".*"
     return f"^{methods} {hosts} {paths}$"
 
 

@@ -13,15 +13,14 @@ from typing import Literal, TypeAlias
 from sidecar.exporting.terms import Condition, condition, response_names
 from sidecar.policy import cookies, headers
 from sidecar.policy.checks import value_text
-from sidecar.policy.model import WRITING, Match, Rule
+from sidecar.policy.model import WRITING, Match, Rule, Slashes
+from sidecar.policy.nonces import asks_for_nonce
 from sidecar.policy.plan import RuleLine, compile_policy
 from sidecar.policy.resolve import Resolved
+from sidecar.policy.stricter import stricter
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]
-
-PER_RESPONSE = "{request}"
-"""Stands in values that are new for each response."""
 
 _NOTHING = cookies.Demands()
 
@@ -83,6 +82,8 @@ class Route:
     steps: tuple[Step, ...]
     rules: frozenset[str]
     """The names of its rules, of those without steps too."""
+    stricter: bool = False
+    """Whether it demands more than the last route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Program:
     revision: str
     routes: tuple[Route, ...]
     gaps: tuple[Gap, ...]
+    slashes: Slashes
 
     def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
         """Its own gaps and a target's, each once; one that holds wherever its rule stands names no route."""
@@ -120,17 +122,19 @@ class Program:
 def program(resolved: Resolved) -> Program:
     """The steps of the rules in enforce."""
     gaps: list[Gap] = []
+    plan = compile_policy(resolved)
     routes = tuple(
         Route(
             named.name,
             named.match,
             tuple(_seen_by(_steps(line, named.name, resolved, gaps) for line in route.rules)),
             frozenset(line.name for line in route.rules if line.mode != "off"),
+            stricter(route, plan.routes[-1]),
         )
-        for named, route in zip(resolved.routes, compile_policy(resolved).routes, strict=True)
+        for named, route in zip(resolved.routes, plan.routes, strict=True)
     )
     _bodies(resolved, gaps)
-    made = Program(resolved.policy.name, resolved.revision(), routes, ())
+    made = Program(resolved.policy.name, resolved.revision(), routes, (), resolved.policy.slashes)
     return replace(made, gaps=made.said(gaps))
 
 
@@ -163,7 +167,7 @@ def _steps(line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap]) -> t
         note("note", f"{rule.action} only judges; nothing is written")
     elif min(resolved.policy.share or 1.0, rule.share or 1.0) < 1.0:
         note("lost", "it is enforced for a share of the clients only")
-    elif PER_RESPONSE in text:
+    elif asks_for_nonce(rule):
         note("lost", "the value is new for each response, and the page must know it")
     elif rule.cookie is not None:
         demands = _demands(rule)

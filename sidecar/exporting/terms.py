@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, TypeAlias
 
-from sidecar.policy.model import ResponseClass, When
+from sidecar.policy.model import When
+from sidecar.policy.values import ResponseClass
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,24 @@ _PLACES = (
     ("GET", "https", "other.example", "/user/logout", (("Origin", "null"),)),
 )
 ASKS = tuple(Ask(*place, name) for place in _PLACES for name in RESPONSES)
+PATHS = (
+    "/one",
+    "/one/",
+    "//one",
+    "/two",
+    "/two/",
+    "/two//x/",
+    "/one//x/deep",
+    "/one/x/deep/",
+    "/%6fne",
+    "/tw%6f/%61",
+    "/One",
+)
+ODD_PATHS = tuple(
+    Ask("GET", "https", "shop.example", path, (), name)
+    for path in PATHS
+    for name in ("page", "missing")
+)
 OWN = tuple(Ask(*place, DROPPED) for place in _PLACES)
 """Requests that a proxy answers itself, by 502."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sidecar.policy.model import CLASSES
+from sidecar.policy.values import CLASSES
 from sidecar.source import preset_texts
 
 Policy = dict[str, Any]
@@ -140,3 +140,21 @@ WRITTEN: dict[str, Policy] = {
         ],
     },
 }
+WRITTEN["slashes"] = {
+    **HEAD,
+    "rules": {"odd": {"header": "X-Odd", "action": "default", "value": "site"}},
+    "routes": [
+        {
+            "name": "one",
+            "match": {"path": "/one"},
+            "rules": {"more": {"header": "X-More", "action": "set", "value": "one"}},
+        },
+        {"name": "tree", "match": {"path": "/one/*/deep"}, "rules": {"odd": {"mode": "off"}}},
+        {
+            "name": "open",
+            "match": {"path": "/two/**"},
+            "rules": {"more": {"header": "X-More", "action": "set", "value": "two"}},
+        },
+    ],
+}
+"""A slash more at the end, and repeated ones."""
