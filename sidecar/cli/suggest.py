@@ -28,7 +28,8 @@ from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion import Suggestion, suggest
-from sidecar.rollout.suggestion_nouns import Inventory, Proposal, Snippet, Terms
+from sidecar.rollout.suggestion_nouns import Holdings, Proposal, Snippet, Terms
+from sidecar.rollout.suggestion_pages import Load, from_loads, from_routes
 
 _STYLES = {
     "add": "green",
@@ -72,7 +73,7 @@ _MAX_SHOWN = 32_768
     "urls",
     multiple=True,
     metavar="URL",
-    help="A page to read (twice), where the sidecar has read none; may be repeated.",
+    help="A page to read (twice), beside those that the sidecar has read; may be repeated.",
 )
 @click.option(
     "--har",
@@ -119,10 +120,19 @@ def suggest_verb(
     client = Admin(admin, token_file)
     causes = [_cause(told) for told in client.get("/api/reports")["causes"]]
     _check_accepted(accepted, causes)
-    inventory = _read_pages(urls, har, cacert)
+    holdings = from_routes(client.get("/api/pages")["routes"]) | _read_pages(urls, har, cacert)
     terms = Terms(min_clients, min_time, frozenset(accepted))
+    revision = client.get("/api/status")["revision"]
+    running = client.get(f"/api/revisions/{revision}")["text"]
     found = suggest(
-        before, causes, inventory, terms, rule=rule, comments=from_trial, name=str(file)
+        before,
+        causes,
+        holdings,
+        terms,
+        rule=rule,
+        comments=from_trial,
+        running=running,
+        name=str(file),
     )
     diff = "".join(
         difflib.unified_diff(
@@ -164,18 +174,14 @@ def _check_accepted(accepted: Sequence[str], causes: Sequence[Cause]) -> None:
             raise click.UsageError(f"no cause has the id {one!r}; see `sidecar reports`")
 
 
-def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> Inventory:
+def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> Holdings:
     """What pages hold that are named on the command line."""
     if not urls and har is None:
-        return Inventory()
-    from sidecar.rollout.inventory import from_loads
-
+        return Holdings()
     return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
 
 
-def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Any]:
-    from sidecar.rollout.inventory import Load
-
+def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
     try:
         trust = ssl.create_default_context(cafile=str(cacert) if cacert else None)
     except OSError as error:
@@ -198,10 +204,9 @@ def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Any]:
                 ) from error
 
 
-def _recorded(har: Path) -> Iterator[Any]:
+def _recorded(har: Path) -> Iterator[Load]:
     from sidecar.audit.page import decoded
     from sidecar.audit.recording import from_har
-    from sidecar.rollout.inventory import Load
 
     try:
         visits = from_har(har.read_bytes())
@@ -216,9 +221,16 @@ def _recorded(har: Path) -> Iterator[Any]:
 
 def _print(found: Suggestion, diff: str) -> None:
     console = out()
+    alike: dict[tuple[str, ...], list[Proposal]] = {}
     for one in found.proposals:
-        for line in _lines(one):
-            console.print(line, soft_wrap=True)
+        alike.setdefault((one.rule, one.outcome, one.directive, one.text, one.fix), []).append(one)
+    for (_, outcome, *_rest), group in alike.items():
+        several = len(group) if outcome in ("allowed", "waiting", "advice") else 0
+        for one in group[:3] if several > 4 else group:
+            for line in _lines(one):
+                console.print(line, soft_wrap=True)
+        if several > 4:
+            console.print(f"         and {several - 3} more like these (--json has them all)")
     snippets = {
         snippet.hash: snippet
         for one in found.proposals
@@ -296,9 +308,9 @@ def _print_next(
         )
     elif diff:
         console.print("nothing is written; --write makes the edit")
-    if from_trial and found.proposals:
+    if from_trial and found.open:
         console.print(
-            "default-src does not govern base-uri, form-action and frame-ancestors: write them too, and try them in the same way"
+            f"default-src does not govern {', '.join(found.open)}: write them too, and try them in the same way"
         )
 
 

@@ -60,7 +60,7 @@ CAUSE_KINDS: Mapping[str, str] = {
 }
 """Kinds of cause of a report in trial, and in words whose they are."""
 _SHOWN = 120
-SAMPLE = 40
+_SAMPLE = 40
 """Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
 
 
@@ -145,7 +145,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
         "".join(
             char if char.isprintable() else " "
-            for char in _first(body, "script-sample", "sample")[:SAMPLE]
+            for char in _first(body, "script-sample", "sample")[:_SAMPLE]
         ),
         address(source),
         _origin(document),

@@ -19,8 +19,8 @@ from sidecar.policy.problems import did_you_mean
 from sidecar.policy.resolve import NamedRule, Resolved
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
-from sidecar.rollout.suggestion_csp import advise
-from sidecar.rollout.suggestion_nouns import Inventory, Proposal, Terms
+from sidecar.rollout.suggestion_csp import advise, contradicted
+from sidecar.rollout.suggestion_nouns import Holdings, Proposal, Terms
 from sidecar.rollout.suggestion_other import advise_other
 from sidecar.rollout.value_edit import value_edits
 from sidecar.source import Source, load_policy, read
@@ -34,6 +34,8 @@ class Suggestion:
 
     proposals: tuple[Proposal, ...]
     text: str
+    open: tuple[str, ...] = ()
+    """Directives that no fallback governs, and that a value which was edited does not have."""
 
 
 @dataclass(slots=True)
@@ -49,22 +51,25 @@ class _Place:
 def suggest(
     text: str,
     causes: Iterable[Cause],
-    inventory: Inventory,
+    holdings: Holdings,
     terms: Terms,
     *,
     rule: str | None = None,
     comments: bool = False,
+    running: str = "",
     name: str = "policy.yaml",
 ) -> Suggestion:
     """Proposals for the causes of one rule or of all, and the text in which those that add are done.
 
-    With `comments` each source that is added stands on a line of its own, with its witness in a comment.
+    With `comments` each source that is added stands on a line of its own, with its witness in a comment. `running` is
+    the text of the policy in force, of which browsers reported: a cause that its value allows is looked at again.
 
     Raises:
         PolicyError: an unknown rule, a text that is no policy, or one that cannot be edited safely.
     """
     source, resolved = read(text.encode(), name), load_policy(text.encode(), name)
     _known(resolved, rule, name)
+    reported = load_policy(running.encode(), name) if running else None
     places: dict[Path, _Place] = {}
     proposals = []
     for cause in causes:
@@ -75,14 +80,37 @@ def suggest(
             continue
         path = _value_path(source, resolved, named, cause.route)
         place = places.setdefault(path, _place(named))
-        proposals.append(_advised(cause, place, inventory, terms, comments=comments))
+        found = _advised(cause, place, holdings, terms, comments=comments)
+        same = reported is not None and _same(named, _named(reported, cause))
+        if found.outcome == "allowed" and same and _allowed(cause, named, holdings, terms):
+            merged = named.rule.action == "merge" and not named.rule.widen
+            found = contradicted(cause, place.policies[0], merged=merged)
+        proposals.append(found)
     edits = [edit for path, place in places.items() for edit in _edits(source, path, place)]
     edited = text
     if edits:
         at_end = any(edit.start == len(text) for edit in edits)  # of a rule of a preset
         edited = applied(source.text, [*(rules_block(source) if at_end else ()), *edits])
         _verify(resolved, _loaded(edited, name), places, source, name)
-    return Suggestion(tuple(proposals), edited)
+    return Suggestion(tuple(proposals), edited, tuple(_open(places.values())))
+
+
+def _same(one: NamedRule, other: NamedRule | None) -> bool:
+    """Whether both say the same value of a Content Security Policy."""
+    return other is not None and _is_csp(one) and _meaning(one) == _meaning(other)
+
+
+def _allowed(cause: Cause, named: NamedRule, holdings: Holdings, terms: Terms) -> bool:
+    """Whether the file as it is allows the cause, before any edit."""
+    found = [advise(cause, policy, holdings, terms) for policy in _place(named).policies]
+    return all(one.outcome == "allowed" for one in found)
+
+
+def _open(places: Iterable[_Place]) -> Iterable[str]:
+    changed = [place for place in places if _is_csp(place.named)]
+    for name in ("base-uri", "form-action", "frame-ancestors"):
+        if any(not any(policy.get(name) for policy in place.policies) for place in changed):
+            yield name
 
 
 def _known(resolved: Resolved, rule: str | None, name: str) -> None:
@@ -120,7 +148,7 @@ def _is_csp(named: NamedRule) -> bool:
 
 
 def _advised(
-    cause: Cause, place: _Place, inventory: Inventory, terms: Terms, *, comments: bool
+    cause: Cause, place: _Place, holdings: Holdings, terms: Terms, *, comments: bool
 ) -> Proposal:
     """The proposal for one cause; where it adds, the place says so from now on. Every policy of a value must be passed."""
     if not _is_csp(place.named):
@@ -128,7 +156,7 @@ def _advised(
         return found
     shown: Proposal | None = None
     for number, policy in enumerate(place.policies):
-        found = advise(cause, policy, inventory, terms)
+        found = advise(cause, policy, holdings, terms)
         if found.outcome == "add":
             made, target = extended(policy, _directive(cause), found.sources)
             place.policies[number] = made

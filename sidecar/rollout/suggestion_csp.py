@@ -17,7 +17,7 @@ from sidecar.policy.csp_sources import source_list
 from sidecar.policy.csp_table import DIRECTIVES, FALLBACKS
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion_inline import advise_inline
-from sidecar.rollout.suggestion_nouns import OWN, Inventory, Proposal, Terms, proposal
+from sidecar.rollout.suggestion_nouns import OWN, Holdings, Proposal, Terms, bare, proposal
 
 UPLOAD_DOMAINS = frozenset(
     """
@@ -39,7 +39,7 @@ _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
 
-def advise(cause: Cause, policy: Policy, inventory: Inventory, terms: Terms) -> Proposal:
+def advise(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
     """What to do about one cause that browsers reported of this policy."""
     name, word = cause.directive, cause.blocked.lower().removesuffix(":")
     if DIRECTIVES.get(name) != "sources":
@@ -47,14 +47,45 @@ def advise(cause: Cause, policy: Policy, inventory: Inventory, terms: Terms) -> 
     if effective(policy, name) is None:
         return proposal(cause, "allowed", f"the value says nothing of {name} any more")
     if word == "inline":
-        return advise_inline(cause, policy, inventory, terms)
+        return advise_inline(cause, policy, holdings, terms)
     if word in ("eval", "wasm-eval"):
         return _eval(cause, policy, terms, wasm=word == "wasm-eval")
     if name == "frame-ancestors":
         return _framing(cause, policy, terms)
     if word in _WORDS:
         return _local(cause, policy, terms, f"{word}:")
-    return _address(cause, policy, inventory, terms)
+    return _address(cause, policy, holdings, terms)
+
+
+def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
+    """The value that browsers reported allows the cause already: why they block it all the same."""
+    if policy.get("upgrade-insecure-requests") and cause.blocked.startswith(("http:", "ws:")):
+        return proposal(
+            cause,
+            "advice",
+            "the page asks for it over plain HTTP, and upgrade-insecure-requests makes https of that",
+            "see that it is there over https, and write https: in the page",
+        )
+    if merged:
+        return proposal(
+            cause,
+            "advice",
+            "the value allows it and the service's own policy does not: a merge allows what both do",
+            "add it to the service's own policy, or write widen: true or action: set",
+        )
+    if address(cause.blocked) is None:
+        return proposal(
+            cause,
+            "advice",
+            "the value allows all that begins like this in the pages that were read: another page, or another client, gets another text",
+            "name a page that has it: --url URL, or --har FILE",
+        )
+    return proposal(
+        cause,
+        "advice",
+        "the value allows this address, and browsers block it all the same: it redirects to an origin that is not allowed",
+        "see in the browser's network panel where it ends, and add that origin, or name it in the page",
+    )
 
 
 def _no_sources(cause: Cause) -> Proposal:
@@ -148,7 +179,7 @@ def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
     )
 
 
-def _address(cause: Cause, policy: Policy, inventory: Inventory, terms: Terms) -> Proposal:
+def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
     name, target = cause.directive, address(cause.blocked)
     if target is None or not target.host:
         return proposal(
@@ -165,7 +196,7 @@ def _address(cause: Cause, policy: Policy, inventory: Inventory, terms: Terms) -
     if not blocked:
         return proposal(cause, "allowed", "the value allows it already")
     own = _is_own(cause.blocked, cause)
-    page = _page_of([_own_path(one) for one in blocked] if own else blocked, name, inventory)
+    page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, holdings)
     if refused := _refused(cause, policy, target, blocked):
         return refused
     found = f"it stands in the page {page}" if page else ""
@@ -306,10 +337,10 @@ def _short(cause: Cause, terms: Terms) -> Proposal | None:
     )
 
 
-def _page_of(blocked: Sequence[str], name: str, inventory: Inventory) -> str:
+def _page_of(blocked: Sequence[str], name: str, holdings: Holdings) -> str:
     """A page that names one of these addresses for this use, "" if none is known."""
     names = {one for one in FALLBACKS if _FAMILY.get(one, one) == _FAMILY.get(name, name)} | {name}
-    pages = (inventory.urls.get((one, url), "") for one in names for url in blocked)
+    pages = (holdings.urls.get((one, bare(url)), "") for one in names for url in blocked)
     return next(filter(None, pages), "")
 
 

@@ -7,15 +7,17 @@ Source: CSP Level 3 section 6.7.3 (inline).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from sidecar.policy.csp import Policy
 from sidecar.policy.csp_match import allows_inline, allows_nonce
 from sidecar.policy.csp_sources import REQUEST_NONCE
-from sidecar.policy.reports import SAMPLE
+from sidecar.policy.pages import sample_of
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion_nouns import (
     DIRECTIVE_OF,
-    Inventory,
+    VARIES,
+    Holdings,
     Proposal,
     Snippet,
     Terms,
@@ -24,6 +26,8 @@ from sidecar.rollout.suggestion_nouns import (
 
 _VARIANTS = 3
 """So many stable texts that begin alike are allowed by hash; of more their template takes a nonce."""
+_BEGIN = 4
+"""Characters that all texts of a template begin with, at least."""
 _WORDS = {
     "script-src-elem": "script",
     "script-src-attr": "event handler",
@@ -32,7 +36,7 @@ _WORDS = {
 }
 
 
-def advise_inline(cause: Cause, policy: Policy, inventory: Inventory, terms: Terms) -> Proposal:
+def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
     """What to do about inline code that browsers reported."""
     name = cause.directive
     name = name if name in _WORDS else f"{name}-elem"
@@ -40,7 +44,7 @@ def advise_inline(cause: Cause, policy: Policy, inventory: Inventory, terms: Ter
         return proposal(
             cause, "advice", f"{name} has no inline code", "look into the page's console"
         )
-    matched = _matching(cause, name, inventory.snippets)
+    matched = _matching(cause, name, terms, holdings.snippets)
     if cause.sample.lower().startswith("javascript:") or (
         matched and all(one.kind == "javascript-url" for one in matched)
     ):
@@ -54,12 +58,9 @@ def advise_inline(cause: Cause, policy: Policy, inventory: Inventory, terms: Ter
     if not matched:
         if allows_inline(policy, name, ""):
             return proposal(cause, "allowed", "the value allows it already")
-        return proposal(
-            cause,
-            "waiting",
-            f"no page that was read holds this {_WORDS[name]}: it has to be read whole before its hash is allowed, and one that a script or an extension makes stands in no page",
-            "name the page: --url URL, or --har FILE",
-        )
+        matched = _template(cause, name, terms, holdings.snippets)
+        if not matched:
+            return _unknown(cause, name)
     left = [one for one in matched if not allows_inline(policy, name, one.hash.strip("'"))]
     if not left:
         return proposal(cause, "allowed", "the value allows it already", snippets=matched)
@@ -86,7 +87,7 @@ def advise_inline(cause: Cause, policy: Policy, inventory: Inventory, terms: Ter
             snippets=left,
             warnings=_cut(left),
         )
-    varied = _varied(left, stable, inventory.snippets)
+    varied = _varied(left, stable, holdings.snippets)
     if varied or len(stable) > _VARIANTS:
         shown = [*left, *(one for one in varied if one not in left)]
         return proposal(
@@ -99,6 +100,26 @@ def advise_inline(cause: Cause, policy: Policy, inventory: Inventory, terms: Ter
             snippets=shown,
         )
     return _wait(cause, left[0], terms, left, where)
+
+
+def _unknown(cause: Cause, name: str) -> Proposal:
+    """Code that stands in no page that was read: its hash would be of what nobody has read."""
+    what = _WORDS[name]
+    if cause.kind == "script" and cause.source:
+        fix = (
+            f"let {cause.source} use addEventListener"
+            if name == "script-src-attr"
+            else f"let {cause.source} set the property (element.style), or a class"
+            if name == "style-src-attr"
+            else f"put the code into a file, or let {cause.source} give the element the page's nonce"
+        )
+        return proposal(cause, "advice", f"a script of the site makes this {what}", fix)
+    return proposal(
+        cause,
+        "waiting",
+        f"no page that was read holds this {what}: it has to be read whole before its hash is allowed",
+        "name the page: --url URL, or --har FILE; what a script or an extension makes stands in none",
+    )
 
 
 def _attribute(
@@ -117,7 +138,7 @@ def _attribute(
     )
     if len(stable) < len(left):
         young = next(one for one in left if one not in stable)
-        if len(left) > 1:
+        if len(left) > 1 or young.clients == VARIES:
             return proposal(
                 cause,
                 "refused",
@@ -155,24 +176,50 @@ def _wait(
     )
 
 
-def _matching(cause: Cause, name: str, snippets: Iterable[Snippet]) -> list[Snippet]:
-    """Code that the report may be of: the same kind, the same first characters; without a sample, on the same pages."""
-    found = {
-        one.hash: one
-        for one in snippets
-        if DIRECTIVE_OF.get(one.kind) == name
-        and (shown(one.text) == cause.sample if cause.sample else one.page in cause.pages)
-    }
+def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
+    """Code that the report may be of: the same kind, the same first characters; without a sample, on the same pages.
+
+    What was read in two ways counts by the one that says more.
+    """
+    found: dict[str, Snippet] = {}
+    for one in snippets:
+        quoted = _is_quoted(one, cause.sample) if cause.sample else one.page in cause.pages
+        known = one.hash in found and _is_stable(found[one.hash], cause, terms)
+        if DIRECTIVE_OF.get(one.kind) == name and quoted and not known:
+            found[one.hash] = one
     return list(found.values())
 
 
-def shown(text: str) -> str:
-    """The first characters of code as a report quotes them."""
-    return "".join(char if char.isprintable() else " " for char in text[:SAMPLE])
+def _is_quoted(snippet: Snippet, sample: str) -> bool:
+    """Whether a report's sample is of this code: Chromium leaves out the space around it, others do not."""
+    return sample_of(sample) in (sample_of(snippet.text), sample_of(snippet.text[:40]))
+
+
+def _template(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
+    """Code of one place that varies, and that the sample may be yet another text of: it begins as all of them do."""
+    places: dict[tuple[str, int], list[Snippet]] = {}
+    for one in snippets:
+        if DIRECTIVE_OF.get(one.kind) == name and not _is_stable(one, cause, terms):
+            places.setdefault((one.page, one.line), []).append(one)
+    for held in places.values():
+        begin = _common([sample_of(one.text) for one in held])
+        if (
+            len({one.hash for one in held}) > 1
+            and len(begin) >= _BEGIN
+            and sample_of(cause.sample).startswith(begin)
+        ):
+            return held
+    return []
+
+
+def _common(texts: Sequence[str]) -> str:
+    """What all texts begin with."""
+    alike = takewhile(lambda chars: len(set(chars)) == 1, zip(*texts, strict=False))
+    return "".join(chars[0] for chars in alike)
 
 
 def _is_stable(snippet: Snippet, cause: Cause, terms: Terms) -> bool:
-    return terms.met(cause, *_numbers(snippet, cause))
+    return snippet.clients != VARIES and terms.met(cause, *_numbers(snippet, cause))
 
 
 def _numbers(snippet: Snippet, cause: Cause) -> tuple[int, float, float]:
@@ -186,7 +233,7 @@ def _varied(
 ) -> list[Snippet]:
     """What else stood where code stands that is not stable: then that place varies."""
     young = [one for one in left if one not in stable]
-    if young and len(left) > 1:
+    if young and (len(left) > 1 or young[0].clients == VARIES):
         return list(left)
     places = {(one.kind, one.page, one.line) for one in young}
     hashes = {one.hash for one in left}

@@ -21,6 +21,9 @@ the policy; `advice`: no edit of the policy is the right fix."""
 OWN = "'self'"
 """Stands for the page's own origin at the start of an address."""
 
+VARIES = 0
+"""Clients that are known to have got the same code, where it is known to vary."""
+
 DIRECTIVE_OF: Mapping[str, str] = {
     "script": "script-src-elem",
     "javascript-url": "script-src-elem",
@@ -51,15 +54,15 @@ class Snippet:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
+class Holdings:
     """What the pages of the service hold: inline code, and addresses by directive, without query."""
 
     snippets: Sequence[Snippet] = ()
     urls: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(directive, address) -> path of a page that names it; addresses of the page's own origin begin with `OWN`."""
+    """(directive, `bare` address) -> path of a page that names it; addresses of its own origin may begin with `OWN`."""
 
-    def __or__(self, other: Inventory) -> Inventory:
-        return Inventory((*self.snippets, *other.snippets), {**self.urls, **other.urls})
+    def __or__(self, other: Holdings) -> Holdings:
+        return Holdings((*self.snippets, *other.snippets), {**self.urls, **other.urls})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,11 @@ class Proposal:
     def data(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+def bare(url: str) -> str:
+    """An address without http: or https:: what a page behind TLS names by its own scheme is https to the browser."""
+    return url.partition(":")[2] if url.startswith(("http:", "https:")) else url
 
 
 def witness(cause: Cause) -> str:

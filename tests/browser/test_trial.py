@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,12 +32,15 @@ ENOUGH = ("--min-requests", "3", "--min-time", "0s")
 
 
 @contextmanager
-def serving(files: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """A service with these files, media type and text by path; its address."""
+def serving(
+    files: Mapping[str, tuple[str, str | Callable[[Mapping[str, str]], str]]],
+) -> Iterator[str]:
+    """A service with these files, media type and text (or what makes it of a request's headers) by path; its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            media, text = files.get(self.path, ("text/plain", ""))
+            media, made = files.get(self.path, ("text/plain", ""))
+            text = made if isinstance(made, str) else made(self.headers)
             self.send_response(200 if self.path in files else 404)
             self.send_header("Content-Type", media)
             self.send_header("Content-Length", str(len(text.encode())))

@@ -13,6 +13,7 @@ import pytest
 from tests.browser.test_trial import serving
 from tests.e2e import wire
 from tests.e2e.conftest import Start
+from tests.e2e.processes import until
 from tests.e2e.running import Sidecar, command
 from tests.rollout.suggesting import hash_source
 
@@ -37,7 +38,7 @@ def origin() -> Iterator[str]:
 
 @pytest.fixture
 def tried(start: Start, origin: str) -> Sidecar:
-    """A sidecar whose rule is in trial; one browser has reported the page's script and an eval."""
+    """A sidecar whose rule is in trial; one browser has reported the page's script, one of no page, and an eval."""
     sidecar = start(POLICY, origin)
     page = sidecar.get("/", ("User-Agent", CHROMIUM), ("Sec-Fetch-Dest", "document"))
     twin, *_ = page.values("Content-Security-Policy-Report-Only")
@@ -46,6 +47,7 @@ def tried(start: Start, origin: str) -> Sidecar:
     here = f"http://127.0.0.1:{sidecar.listen[1]}/"
     for directive, blocked, sample in (
         ("script-src-elem", "inline", SCRIPT[:40]),
+        ("script-src-elem", "inline", "nowhere()"),
         ("script-src", "eval", ""),
     ):
         body = {"document-uri": here, "effective-directive": directive, "blocked-uri": blocked, "script-sample": sample, "source-file": here}  # fmt: skip
@@ -56,6 +58,7 @@ def tried(start: Start, origin: str) -> Sidecar:
             json.dumps({"csp-report": body}).encode(),
         )
         assert wire.ask(sidecar.listen, sent).status == 204
+    until(lambda: sidecar.ask("/api/pages").json()["routes"], "the page is read")
     return sidecar
 
 
@@ -71,10 +74,10 @@ def suggest(sidecar: Sidecar, *words: object) -> subprocess.CompletedProcess[str
     )
 
 
-def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar, origin: str):
+def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar):
     """What cannot be seen is spelled out; what would undo the policy is refused, and the exit code says so."""
     before = tried.policy.read_text()
-    done = suggest(tried, "csp", "--url", f"{origin}/", *NOW)
+    done = suggest(tried, "csp", *NOW)
     assert done.returncode == 1
     assert done.stdout.count("  | go();\n") == 20
     assert "  | // \\u202eall is fine\n" in done.stdout
@@ -84,14 +87,13 @@ def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar, orig
     assert tried.policy.read_text() == before
 
 
-def test_below_the_minimums_it_waits_until_a_person_accepts(tried: Sidecar, origin: str):
+def test_below_the_minimums_it_waits_until_a_person_accepts(tried: Sidecar):
     """By the id of the cause; then it is written."""
-    waiting = suggest(tried, "--url", f"{origin}/", "--json")
-    told = json.loads(waiting.stdout)["proposals"]
-    found = {one["directive"]: one for one in told}
-    assert found["script-src-elem"]["outcome"] == "waiting"
-    identity = found["script-src-elem"]["cause"]
-    accepted = suggest(tried, "--url", f"{origin}/", "--accept", identity, "--write", "--json")
+    told = json.loads(suggest(tried, "--json").stdout)["proposals"]
+    (found,) = [one for one in told if one["blocked"].startswith("inline: start()")]
+    assert found["outcome"] == "waiting"
+    assert found["snippets"][0]["text"] == SCRIPT
+    accepted = suggest(tried, "--accept", found["cause"], "--write", "--json")
     assert json.loads(accepted.stdout)["written"]
     assert hash_source(SCRIPT) in tried.policy.read_text()
 
@@ -108,10 +110,12 @@ def test_a_recording_will_do(tried: Sidecar, tmp_path: Path):
     assert hash_source(SCRIPT) in done.stdout
 
 
-def test_without_pages_it_asks_for_them(tried: Sidecar):
-    """A hash of what nobody has read is never proposed."""
-    done = suggest(tried, *NOW)
-    assert (done.returncode, "--url URL" in done.stdout) == (1, True)
+def test_what_stands_in_no_page_asks_for_it(tried: Sidecar, origin: str):
+    """A hash of what nobody has read is never proposed, accepted or not; a page may be named."""
+    done = suggest(tried, "--url", f"{origin}/", *NOW)
+    assert "inline: nowhere()" in done.stdout
+    assert hash_source("nowhere()") not in done.stdout
+    assert "fix: name the page: --url URL" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from typing import Any
 
-from sidecar.policy.reports import SAMPLE
+from sidecar.policy.pages import sample_of
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion_nouns import Snippet
 
@@ -31,7 +31,7 @@ def cause(blocked: str = "inline", directive: str = "script-src-elem", **known: 
 
 def inline(text: str, directive: str = "script-src-elem", **known: Any) -> Cause:
     """The cause of inline code."""
-    return cause(directive=directive, sample=text[:SAMPLE], **known)
+    return cause(directive=directive, sample=sample_of(text), **known)
 
 
 def snippet(text: str, kind: str = "script", **known: Any) -> Snippet:

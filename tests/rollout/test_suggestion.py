@@ -16,26 +16,29 @@ from sidecar.policy.model import PolicyError
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion import Suggestion, suggest
 from sidecar.rollout.suggestion_csp import advise
-from sidecar.rollout.suggestion_nouns import Inventory, Proposal, Terms
+from sidecar.rollout.suggestion_nouns import VARIES, Holdings, Proposal, Terms
 from tests.rollout.suggesting import SITE, cause, hash_source, inline, snippet
 
 STRICT = "default-src 'none'"
 YOUNG = {"clients": 1, "last": 0.0}
 GO = hash_source("go()")
-PAGES = Inventory(
+PAGES = Holdings(
     [
         snippet("go()"),
+        snippet("\n  go2()\n"),
         snippet("buy()", "handler", line=4),
         snippet("p {}", "style", line=5),
         snippet("color: red", "style-attribute", line=6),
         snippet("javascript:void(0)", "javascript-url", line=7),
         *(snippet(f"token = {number}", line=9, **YOUNG) for number in range(5)),
         snippet("late()", line=10, **YOUNG),
+        snippet("stamp = 1", line=12, clients=VARIES),
+        snippet("buy(7)", "handler", line=13, clients=VARIES),
         *(snippet(f"long {'-' * 40} {number}", line=11) for number in range(2)),
     ],
     {
-        ("script-src-elem", "https://cdn.test/lib.js"): "/",
-        ("form-action", "https://pay.test/"): "/cart",
+        ("script-src-elem", "//cdn.test/lib.js"): "/",
+        ("form-action", "//pay.test/"): "/cart",
         ("img-src", "'self'/logo.png"): "/",
     },
 )
@@ -53,6 +56,9 @@ def advised(what: Cause, value: str = STRICT, **terms: Any) -> Proposal:
         (inline("p {}", "style-src-elem"), STRICT, (hash_source("p {}"),)),
         (inline("buy()", "script-src-attr"), STRICT, ("'unsafe-hashes'", hash_source("buy()"))),
         (inline("token = 3"), STRICT, (REQUEST_NONCE,)),
+        (inline("stamp = 1", id="yes"), STRICT, (REQUEST_NONCE,)),
+        (inline("token = 77"), STRICT, (REQUEST_NONCE,)),
+        (inline("\n  go2()\n"), STRICT, (hash_source("\n  go2()\n"),)),
         (
             inline(f"long {'-' * 40}"),
             STRICT,
@@ -90,6 +96,7 @@ def test_what_is_added(what: Cause, value: str, sources: tuple[str, ...]):
     ("what", "value", "word"),
     [
         (cause("eval", "script-src"), STRICT, "'unsafe-eval'"),
+        (inline("buy(7)", "script-src-attr"), STRICT, "varies"),
         (cause("data"), STRICT, "data: in script-src-elem"),
         (cause("blob", "worker-src"), STRICT, "serve the worker's code"),
         (cause("data", "frame-src"), STRICT, "srcdoc"),
@@ -152,6 +159,7 @@ def test_what_the_file_allows_already(what: Cause, value: str):
     [
         (cause("https://cdn.test/x.js"), "script-src 'strict-dynamic' 'nonce-{request}'", "nonce"),
         (inline("go()"), "script-src 'nonce-{request}'", "/, line 3"),
+        (inline("made()", kind="script", source=f"{SITE}/app.js"), STRICT, f"{SITE}/app.js"),
         (cause("", "require-trusted-types-for"), "require-trusted-types-for 'script'", "textCont"),
         (cause(f"{SITE}/", "frame-ancestors"), "frame-ancestors 'none'", "partner"),
     ],
@@ -161,6 +169,31 @@ def test_where_the_page_has_to_change(what: Cause, value: str, word: str):
     found = advised(what, value)
     assert found.outcome == "advice"
     assert word in found.fix
+
+
+@pytest.mark.parametrize(
+    ("rule", "what", "word"),
+    [
+        ('set, value: "script-src https://cdn.test"', cause("https://cdn.test/a.js"), "redirects"),
+        ('merge, value: "script-src https://cdn.test"', cause("https://cdn.test/a.js"), "service's own policy"),
+        ('set, value: "img-src http:; upgrade-insecure-requests"', cause("http://img.test/a.png", "img-src"), "upgrade"),
+        (f'set, value: "script-src {GO}"', inline("go()"), "another text"),
+    ],
+)  # fmt: skip
+def test_what_the_value_allows_and_browsers_block(rule: str, what: Cause, word: str):
+    """Reported of this very value: an edit would not help, and the reason is said. Of an earlier value, nothing is."""
+    text = f"{HEAD}  csp: {{header: Content-Security-Policy, action: {rule}}}\n"
+    found = suggest(text, [what], PAGES, Terms(), running=text)
+    assert (found.proposals[0].outcome, found.text) == ("advice", text)
+    assert word in found.proposals[0].text
+    assert suggest(text, [what], PAGES, Terms()).proposals[0].outcome == "allowed"
+
+
+def test_what_one_edit_allows_the_next_need_not():
+    """Two causes of one host are one edit, also where the value is the one in force."""
+    causes = (cause(f"{SITE}/a.js"), cause(f"{SITE}/b.js", id="c2"))
+    found = suggest(HEAD + LINE, causes, PAGES, Terms(), running=HEAD + LINE)
+    assert [one.outcome for one in found.proposals] == ["add", "allowed"]
 
 
 def test_many_files_of_one_host_are_its_origin():

@@ -1,0 +1,60 @@
+"""What pages hold, for suggestions: as the sidecar read them, and as they were read just now."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sidecar.policy.pages import Page, read_page
+from sidecar.rollout.suggestion_nouns import VARIES, Holdings
+from sidecar.rollout.suggestion_pages import Load, from_loads, from_routes
+from tests.rollout.suggesting import hash_source
+
+URL = "https://shop.test/cart"
+
+
+def page(number: int) -> bytes:
+    """A page with a script that stays, one that varies, and two that it loads."""
+    return f"<script>go()</script>\n<script>n = {number}</script><script src=/app.js></script><script src=//cdn.test/a.js></script>".encode()
+
+
+def clients(held: Holdings) -> dict[str, int | None]:
+    """How many clients are known to have got each text."""
+    return {one.text: one.clients for one in held.snippets}
+
+
+def test_two_loads_say_what_varies():
+    """What stood in both counts by the cause's numbers; one load says nothing of the next."""
+    both = from_loads(Load(URL, page(number), "utf-8") for number in range(2))
+    assert clients(both) == {"go()": None, "n = 0": VARIES, "n = 1": VARIES}
+    assert clients(from_loads([Load(URL, page(0), "utf-8")])) == {"go()": 1, "n = 0": 1}
+    assert {one.hash for one in both.snippets} >= {hash_source("go()")}
+    assert both.urls == {
+        ("script-src-elem", "'self'/app.js"): "/cart",
+        ("script-src-elem", "//cdn.test/a.js"): "/cart",
+    }
+
+
+def seen(loads: int, clients: int) -> dict[str, Any]:
+    """Numbers as the admin API sends them."""
+    return {"loads": loads, "clients": clients, "first": 1.0, "last": 9.0, "pages": ["/cart"]}
+
+
+def told(page: Page, loads: dict[str, int]) -> dict[str, Any]:
+    """A route as the admin API sends it."""
+    inline = [
+        dataclasses.asdict(one) | seen(loads.get(one.text, 9), min(loads.get(one.text, 9), 4))
+        for one in page.inline
+    ]
+    urls = [{"directive": by, "url": url} | seen(9, 4) for by, url in page.urls]
+    return {"read": 9, "dropped": 0, "inline": inline, "urls": urls}
+
+
+def test_what_the_sidecar_read_says_what_varies():
+    """Texts that were sent once, from a place that sent others too."""
+    whole = read_page(page(0) + b"\n<script>once()</script>", "utf-8", URL)
+    varied = read_page(b"\n" + page(1).partition(b"\n")[2], "utf-8", URL)
+    both = dataclasses.replace(whole, inline=(*whole.inline, varied.inline[0]))
+    held = from_routes({"default": told(both, {"n = 0": 1, "n = 1": 1, "once()": 1})})
+    assert clients(held) == {"go()": 4, "n = 0": VARIES, "once()": 1, "n = 1": VARIES}
+    assert held.urls[("script-src-elem", "//cdn.test/a.js")] == "/cart"
