@@ -228,7 +228,7 @@ class Sidecar:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def awaits(
-        self, seen: Callable[[wire.Response], bool], target: str, what: str, within: float
+        self, seen: Callable[[wire.Response], bool], target: str, what: str
     ) -> wire.Response:
         """Ask for `target` until the response is as wanted."""
 
@@ -236,7 +236,7 @@ class Sidecar:
             response = self.get(target)
             return response if seen(response) else None
 
-        response = until(asked, what, within)
+        response = until(asked, what)
         assert response is not None
         return response
 

@@ -27,12 +27,11 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
     )
 
     shell(trial)
-    until(lambda: "-Report-Only: " in shell(look), "the twin is added after the edit", within=2.5)
+    until(lambda: "-Report-Only: " in shell(look), "the twin is added after the edit")
     shell(enforce)
     until(
         lambda: "Content-Security-Policy: " in shell(look_again),
         "enforced after the edit",
-        within=2.5,
     )
     command, _, others = look_again.partition("#")
     address = command.split()[-1]

@@ -59,7 +59,6 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> recipes.Outcome:
         env=clean_environment(),
         ready="test -e ready",
         replace={"18000": "28000"},
-        within=20,
     )
 
 
@@ -98,5 +97,4 @@ def test_what_stays_is_ended(tmp_path: Path) -> None:
     until(
         lambda: not process.exists() or " Z " in (process / "stat").read_text(),
         "the process is gone",
-        within=5.0,
     )

@@ -47,7 +47,6 @@ def test_bad_file_at_start_means_last_good(shop: Service, start: Start) -> None:
         lambda response: response.value("X-Policy-Mark") == "repaired",
         "/",
         "the repaired file",
-        within=2.0,
     )
     assert len(sidecar.reported("policy.rejected")) == 1
 

@@ -84,7 +84,7 @@ def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> No
     killed = children(several)[0]
     os.kill(killed, signal.SIGKILL)
     assert several.event("worker.died")["pid"] == killed
-    several.event("worker.replaced", within=10.0)
+    several.event("worker.replaced")
     assert killed not in children(several)
     assert marks(several) == {"one"}
     assert several.metric("sidecar_responses_total", origin="upstream") >= counted + ASKED
@@ -102,4 +102,4 @@ def test_term_drains_all(start: Start, shop: Service) -> None:
         shop.open_gate("workers")
         assert line.response().status == 200
     assert several.child.wait() == 0
-    until(lambda: not any(map(runs, workers)), "the workers are gone", within=5.0)
+    until(lambda: not any(map(runs, workers)), "the workers are gone")

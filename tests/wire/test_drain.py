@@ -15,7 +15,7 @@ import pytest
 from tests.wire.origin import Line
 from tests.wire.requests_refused import get, post
 from tests.wire.responses import ok
-from tests.wire.stage import Stage, read_responses, talk
+from tests.wire.stage import PATIENCE, Stage, read_responses, talk
 from tests.wire.test_websocket import GOOD_101, HANDSHAKE
 
 
@@ -46,24 +46,22 @@ def refuses(stage: Stage) -> bool:
 
 def test_request_in_flight_finishes() -> None:
     """2.6 TERM with requests in flight: the response arrives whole, the connection then ends, and no new one is taken."""
-    with stage_for().running() as stage:
+    with stage_for("60s").running() as stage:
         stage.origin.script = slow(0.3)
         with stage.connect() as client:
             client.sendall(get())
             stage.until(lambda: stage.telemetry.in_flight.n == 1)
             ended = drain(stage)
             stage.until(lambda: refuses(stage))
-            started = time.monotonic()
             (reply,) = read_responses(client, responses=2)
         assert (reply.body, reply.whole) == (b"helloworld", True)
-        assert time.monotonic() - started < 2
-        ended.result(3)
+        ended.result(PATIENCE)
         assert stage.complaints == []
 
 
 def test_upload_in_flight_finishes() -> None:
     """2.6 A request whose body is still on its way is answered, and told that the connection ends."""
-    with stage_for().running() as stage, stage.connect() as client:
+    with stage_for("60s").running() as stage, stage.connect() as client:
         client.sendall(post(b"Content-Length: 10", body=b"hello"))
         stage.until(lambda: stage.telemetry.in_flight.n == 1)
         ended = drain(stage)
@@ -72,12 +70,12 @@ def test_upload_in_flight_finishes() -> None:
         (reply,) = read_responses(client, method="POST", responses=2)
         client.close()
         assert (reply.body, reply.values("connection")) == (b"POST /x 10", ["close"])
-        ended.result(3)
+        ended.result(PATIENCE)
 
 
 def test_draining_is_said_ahead() -> None:
     """2.6 While readiness has fallen and requests are still taken, each response says Connection: close."""
-    with stage_for().running() as stage:
+    with stage_for("60s").running() as stage:
         with stage.connect() as client:
             assert talk(client, get())[0].values("connection") == []
             stage.plane.draining = True
@@ -89,7 +87,7 @@ def test_draining_is_said_ahead() -> None:
 def test_idle_connections_end_at_once() -> None:
     """2.6 Connections without a request do not hold a drain up; one whose head has begun is still answered."""
     with (
-        stage_for().running() as stage,
+        stage_for("60s").running() as stage,
         stage.connect() as idle,
         stage.connect() as kept,
         stage.connect() as begun,
@@ -102,7 +100,7 @@ def test_idle_connections_end_at_once() -> None:
         begun.sendall(b"Host: a\r\n\r\n")
         assert read_responses(begun)[0].body == b"GET /begun 0"
         begun.close()
-        ended.result(3)
+        ended.result(PATIENCE)
 
 
 @pytest.mark.parametrize("how", ["drain", "abort"])
@@ -113,15 +111,13 @@ def test_what_does_not_end_is_cut(how: str) -> None:
         with stage.connect() as client:
             client.sendall(get())
             received = client.recv(4096)
-            started = time.monotonic()
             if how == "drain":
-                drain(stage).result(3)
+                drain(stage).result(PATIENCE)
             else:
                 stage.loop.call_soon_threadsafe(stage.plane.abort)
             with pytest.raises(ConnectionResetError):
                 while piece := client.recv(4096):
                     received += piece
-        assert time.monotonic() - started < 1
         assert b"\r\n0\r\n" not in received
 
 

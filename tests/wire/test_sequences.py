@@ -207,9 +207,10 @@ def test_continue_for_an_upstream_that_says_nothing(stage: Stage) -> None:
 
 def test_client_that_does_not_wait(stage: Stage) -> None:
     """2.3 Expect: a body that comes without waiting goes on at once."""
-    started = time.monotonic()
-    assert stage.talk(UPLOAD + b"hello", method="POST")[0].body == b"POST /x 5"
-    assert time.monotonic() - started < 0.8
+    with stage.connect() as client:
+        client.sendall(UPLOAD + b"hello")
+        received = client.recv(4096)
+        assert received.startswith(b"HTTP/1.1 200 "), "no 100 Continue, which comes after a second"
 
 
 @pytest.mark.parametrize(
