@@ -12,9 +12,10 @@ from pydantic import BaseModel
 
 import sidecar
 from sidecar.policy.model import MODES, Action
+from sidecar.policy.reports import CAUSE_KINDS
 from sidecar.policy.trial import REPORTS_PATH as REPORTS
 from sidecar.settings import ENV_PREFIX, Settings
-from sidecar.telemetry import metrics
+from sidecar.telemetry import metric_table
 from sidecar.telemetry.metric_table import METRICS
 from tests.cli import VERBS
 from tests.deploy.files import ROOT, shipped
@@ -32,16 +33,16 @@ QUERIES = [*rule_queries(), *panel_queries(), *annotation_queries()]
 FROM_SCRAPING = {"namespace", "job", "instance", "le"}
 CLOSED = {
     "mode": MODES,
-    "outcome": metrics.SEEN,
-    "engine": metrics.ENGINES,
-    "cause_kind": metrics.CAUSE_KINDS,
+    "outcome": metric_table.SEEN,
+    "engine": metric_table.ENGINES,
+    "cause_kind": CAUSE_KINDS,
     "action": get_args(Action),
-    "result": metrics.RELOADS,
-    "cause": metrics.CAUSES,
-    "status_class": metrics.STATUS_CLASSES,
-    "origin": metrics.ORIGINS,
-    "signal": metrics.SIGNALS,
-    "reason": (*metrics.UPSTREAM_REASONS, *metrics.REJECT_REASONS),
+    "result": metric_table.RELOADS,
+    "cause": metric_table.CAUSES,
+    "status_class": metric_table.STATUS_CLASSES,
+    "origin": metric_table.ORIGINS,
+    "signal": metric_table.SIGNALS,
+    "reason": (*metric_table.UPSTREAM_REASONS, *metric_table.REJECT_REASONS),
 }
 """Labels with values from a closed list, and the list."""
 
@@ -184,7 +185,7 @@ def test_every_verb_is_a_click_command():
     ("check", "wrong"),
     [
         (test_every_environment_variable_is_read, "SIDECAR_TIMEOUTS__DRIAN: 1s"),
-        (test_every_setting_exists, "raise limits.header_bytes"),
+        (test_every_setting_exists, "raise limits.head_bytes"),
         (test_every_verb_and_flag_exists, "`sidecar rollbak`"),
         (test_every_verb_and_flag_exists, "`sidecar mode off --until 30m`"),
         (test_every_metric_exists, "sidecar_violation_total"),
