@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +171,50 @@ def test_tried(browser: Chromium, serve: Serve, start: Start, section: str, inje
     if injected:
         until(lambda: reports(sidecar), "the injected script is reported")
     assert [cause["blocked"] for cause in reports(sidecar)] == (["inline"] if injected else [])
+
+
+@contextmanager
+def revalidating(own: str) -> Iterator[tuple[str, list[int]]]:
+    """A service whose page is the same for ever, with a policy of its own; its address, and what it replied."""
+    statuses: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonce = self.headers.get("X-CSP-Nonce", "")
+            known = self.headers.get("If-None-Match") == '"a"'
+            page = f"<title>before</title><script nonce={nonce}>document.title = 'ran'</script>"
+            if self.path == "/":
+                statuses.append(304 if known else 200)
+            self.send_response(304 if known else 200)
+            self.send_header("ETag", '"a"')
+            self.send_header("Cache-Control", "no-cache")
+            self.send_header("Content-Security-Policy", own)
+            if not known:
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(b"" if known else page.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", statuses
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("own", ["default-src 'self'", "script-src 'nonce-YWJjZGVmZ2hpamtsbW5vcA'"])
+@pytest.mark.parametrize("mode", ["trial", "enforce"])
+def test_revalidated(browser: Chromium, start: Start, own: str, mode: str) -> None:
+    """A 304 leaves a stored page with the policy that its nonce belongs to, whatever the service says on it."""
+    own = own if mode == "enforce" else "img-src *"
+    with revalidating(own) as (origin, statuses):
+        sidecar = start(POLICY.replace("mode: report-only", f"mode: {mode}"), origin)
+        with browser.tab() as tab:
+            for _ in range(3):
+                tab.visit(f"http://127.0.0.1:{sidecar.listen[1]}/")
+                assert tab.run("document.title") == "ran"
+            assert not [one for one in tab.complaints if "script" in one]
+        assert statuses == [200, 304, 304]
