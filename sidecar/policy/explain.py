@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.policy.checks import worst_fault
+from sidecar.policy.checks import Check, worst_fault
 from sidecar.policy.classes import classes
 from sidecar.policy.conditions import Facts, RawFields, by_name
 from sidecar.policy.findings import Finding, write
 from sidecar.policy.ladder import described
 from sidecar.policy.model import Mode
+from sidecar.policy.nonces import Kept
 from sidecar.policy.plan import RoutePlan
 from sidecar.policy.trial import added, twin
 from sidecar.policy.values import ResponseClass
@@ -52,12 +53,18 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
     of_service = classes(facts.path, facts.status, seen)
     steps: list[Step] = []
     tried: RawFields = []
-    for index, line in enumerate(route.rules):
+    last = [check for check in route.checks if isinstance(check, Kept)]
+    turns: list[tuple[int, list[Check]]] = [
+        (index, [one for one in route.checks if one.index == index and one not in last])
+        for index in range(len(route.rules))
+    ]
+    turns += [(check.index, [check]) for check in last]
+    for index, checks in turns:
+        line = route.rules[index]
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
         if step := described(line.named.rule):
             origin = f"{origin}; {step}"
         names = line.named.rule.header or ("Set-Cookie",)
-        checks = [check for check in route.checks if check.index == index]
         if not checks:
             steps.append(
                 Step(
@@ -91,7 +98,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
                 )
                 continue
             found = check.judge(facts, seen)
-            if not found:
+            if not found and check not in last:
                 steps.append(
                     Step(
                         line.name,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sidecar.policy.lint_nonces import clashes
 from sidecar.policy.lint_routes import policy_problems, route_problems
 from sidecar.policy.lint_values import refusals, rule_problems
 from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem
@@ -29,18 +28,14 @@ def lint(resolved: Resolved) -> tuple[Problem, ...]:
 
 def refused(resolved: Resolved) -> tuple[Problem, ...]:
     """The errors alone."""
-    return tuple(dict.fromkeys(_refused(resolved)))
-
-
-def _refused(resolved: Resolved) -> Iterator[Problem]:
-    for at, route in enumerate(resolved.routes):
-        rules = _active(route)
-        for named in rules:
-            for problem in refusals(named.rule):
-                yield _placed(resolved, at, named, problem)
-        for position, problem in clashes(rules):
-            if problem.severity == "error":
-                yield _placed(resolved, at, rules[position], problem)
+    return tuple(
+        dict.fromkeys(
+            _placed(resolved, at, named, problem)
+            for at, route in enumerate(resolved.routes)
+            for named in _active(route)
+            for problem in refusals(named.rule)
+        )
+    )
 
 
 def _found(resolved: Resolved) -> Iterator[Problem]:

@@ -34,8 +34,7 @@ _COUNTS = frozenset(
     }
 )
 """Directives in which browsers look at nonces (CSP3 section 6.7.2.3)."""
-_SHARED = ("public", "s-maxage")
-_OWN = frozenset({"private", "no-store"})
+_SHARED = frozenset({"public", "s-maxage"})
 _PAGES = frozenset({"html", "docs", "logout"})
 
 
@@ -127,26 +126,13 @@ def _is_page(media: str) -> bool:
 
 
 def clashes(rules: Sequence[NamedRule]) -> Iterator[tuple[int, Problem]]:
-    """Rules on caching beside a nonce, by their position: an error where they would undo what the nonce needs."""
-    for at, named in enumerate(rules):
+    """Rules by which shared caches could keep what a nonce makes private, by their position."""
+    for named in rules:
         if named.rule.action not in WRITING or not asks_for_nonce(named.rule):
             continue
         for position, other in enumerate(rules):
             header = _shares(other.rule)
-            if not header or _apart(named.rule.when, other.rule.when):
-                continue
-            if position > at and _overwrites(other.rule):
-                yield (
-                    position,
-                    _problem(
-                        "csp-nonce-cached",
-                        "error",
-                        f"{header} would let caches give one client's nonce to others: it comes after {named.name!r}, which makes "
-                        "the response private",
-                        f"put it above {named.name!r}, or give it a condition of its own, as when: {{class: static}}",
-                    ),
-                )
-            elif position < at and other.rule.action != "remove":
+            if header and not _apart(named.rule.when, other.rule.when):
                 yield (
                     position,
                     _problem(
@@ -160,22 +146,16 @@ def clashes(rules: Sequence[NamedRule]) -> Iterator[tuple[int, Problem]]:
 
 def _shares(rule: Rule) -> str:
     """The header by which a rule lets shared caches keep a response; "" where it does not."""
-    if rule.action not in WRITING:
+    if rule.action not in WRITING or rule.action == "remove":
         return ""
     for name in rule.header or ():
-        if name.lower().encode() in TARGETED and rule.action != "remove":
+        if name.lower().encode() in TARGETED:
             return name
         if name.lower() == "cache-control":
             said = parse_cache(value_text(rule.value or ""))[0]
-            if rule.action == "remove" or not _OWN & said.keys():
+            if said.keys() & _SHARED:
                 return name
     return ""
-
-
-def _overwrites(rule: Rule) -> bool:
-    return rule.action in ("set", "append", "remove") or (
-        rule.action == "merge" and bool(rule.widen)
-    )
 
 
 def _apart(one: When | None, other: When | None) -> bool:

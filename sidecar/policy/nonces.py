@@ -1,6 +1,6 @@
 """`'nonce-{request}'`: a nonce of each response, written where a rule says so and nowhere kept.
 
-Lives here: which rules ask for one, the check of a rule that writes one, and the two ways between the
+Lives here: which rules ask for one, the checks of a rule that writes one, and the two ways between the
 placeholder and the nonce itself. Judgements know the placeholder alone, so they can be remembered and logged
 whatever the nonce is. Must not know where a nonce comes from, nor how the service receives it.
 
@@ -10,6 +10,7 @@ response) and 5.2.2.7 (private), RFC 9213 (targeted cache headers).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from sidecar.policy.conditions import Ask, Condition, Facts, RawFields, Seen
 from sidecar.policy.csp_sources import REQUEST_NONCE
 from sidecar.policy.findings import Finding, Findings
 from sidecar.policy.model import WRITING, Kind, Rule
+from sidecar.policy.shares import Shared
 from sidecar.policy.tokens import parse_cache
 
 SOURCE: Final = REQUEST_NONCE.encode()
@@ -50,24 +52,23 @@ def asks_for_nonce(rule: Rule) -> bool:
 
 
 def nonced(check: Check, rule: Rule) -> Check:
-    """The check of a rule: where the rule writes a nonce, with what that asks of caches."""
+    """The check of a rule; where the rule writes a nonce, one that knows what that asks of caches."""
     return Nonced(check) if rule.action in WRITING and asks_for_nonce(rule) else check
 
 
-class Nonced(Check):
-    """A rule that writes a nonce: the response is for one client, and no 304 brings a stored page another nonce.
+def last_words(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """What comes behind all other checks of a route, so that no rule can undo what a nonce needs."""
+    pairs = ((one.enforced, one) if isinstance(one, Shared) else (one, None) for one in checks)
+    return tuple(Kept(one, share) for one, share in pairs if isinstance(one, Nonced) and one.made)
 
-    A browser that gets a 304 puts its header lines in the place of the stored ones and shows the stored body, whose
-    nonce is the old one. So on a 304 no nonce is written, and the service's own line, which would replace the rule's
-    in the stored response, goes too. Under `default` it stays: it stood in the stored response. A 304 says neither
-    the type nor the status of what is stored, so conditions on these count as met.
-    """
+
+class _OfRule(Check):
+    """A check in the name of a rule."""
 
     __slots__ = ("action", "inner", "kinds", "targets")
 
     def __init__(self, inner: Check) -> None:
         self.rule, self.index, self.mode = inner.rule, inner.index, inner.mode
-        self.when = tuple(_or_not_modified(one) if one.of_response else one for one in inner.when)
         self.action, self.made, self.header = inner.action, inner.made, inner.header
         self.inner = inner
         self.targets = tuple(sorted(inner.looks() & _CSP))
@@ -82,8 +83,59 @@ class Nonced(Check):
         """Of the rule."""
         return self.inner.asks()
 
+    def _private(self, seen: Seen) -> Findings:
+        """No shared cache may keep the response, whatever the service or another rule says."""
+        said = seen.get(_CACHE, ())
+        text = b", ".join(said).decode("latin-1")
+        wanted = headers.merge("cache-control", text, "private")
+        found = tuple(self._gone(key, seen) for key in TARGETED if key in seen)
+        if wanted == text or "no-store" in parse_cache(text)[0]:
+            return found
+        kind: Kind = "mismatch" if said else "missing"
+        after = (wanted.encode("latin-1"),)
+        return (self._finding(_CACHE, "Cache-Control", kind, said, after), *found)
+
+    def _gone(self, key: bytes, seen: Seen) -> Finding:
+        row = headers.get(key.decode())
+        name = TARGETED.get(key) or (row.name if row else key.decode())
+        return self._finding(key, name, "forbidden", seen[key], ())
+
+    def _finding(
+        self, key: bytes, name: str, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...]
+    ) -> Finding:
+        written = name.encode()
+        return Finding(
+            self.rule,
+            self.index,
+            name,
+            written,
+            key,
+            self.action,
+            kind,
+            self.mode,
+            before,
+            after,
+            self.made,
+        )
+
+
+class Nonced(_OfRule):
+    """A rule that writes a nonce: the response is for one client, and no 304 brings a stored page another nonce.
+
+    A browser that gets a 304 puts its header lines in the place of the stored ones and shows the stored body, whose
+    nonce is the old one. So on a 304 no nonce is written, and the service's own line, which would replace the rule's
+    in the stored response, goes too. Under `default` it stays: it stood in the stored response. A 304 says neither
+    the type nor the status of what is stored, so conditions on these count as met.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, inner: Check) -> None:
+        super().__init__(inner)
+        self.when = tuple(_or_not_modified(one) if one.of_response else one for one in inner.when)
+
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """What the rule finds, then what keeps caches from giving the response to others."""
+        """What the rule finds; where it only reports, also what `Kept` would do."""
         found = self.inner.judge(facts, seen)
         leaving = {finding.key: finding.after for finding in found}
         carriers = [
@@ -94,46 +146,34 @@ class Nonced(Check):
         if not carriers:
             return found
         if facts.status != 304:
-            return found + self._private(seen)
+            return found if self.made else found + self._private(seen)
         kept = tuple(finding for finding in found if finding.key not in carriers)
-        if self.action == "default":
+        if self.made or self.action == "default":
             return kept
         return kept + tuple(self._gone(key, seen) for key in carriers if key in seen)
 
-    def _private(self, seen: Seen) -> Findings:
-        said = seen.get(_CACHE, ())
-        text = b", ".join(said).decode("latin-1")
-        wanted = headers.merge("cache-control", text, "private")
-        found = tuple(self._gone(key, seen) for key in TARGETED if key in seen)
-        if wanted == text or "no-store" in parse_cache(text)[0]:
-            return found
-        kind: Kind = "mismatch" if said else "missing"
-        return (
-            self._finding(_CACHE, "Cache-Control", kind, said, (wanted.encode("latin-1"),)),
-            *found,
-        )
 
-    def _gone(self, key: bytes, seen: Seen) -> Finding:
-        row = headers.get(key.decode())
-        name = TARGETED.get(key) or (row.name if row else key.decode())
-        return self._finding(key, name, "forbidden", seen[key], ())
+class Kept(_OfRule):
+    """What an enforced rule with a nonce makes sure of at the end, when no other rule follows."""
 
-    def _finding(
-        self, key: bytes, name: str, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...]
-    ) -> Finding:
-        return Finding(
-            self.rule,
-            self.index,
-            name,
-            name.encode(),
-            key,
-            self.action,
-            kind,
-            self.mode,
-            before,
-            after,
-            self.made,
-        )
+    __slots__ = ("share",)
+
+    def __init__(self, rule: Nonced, share: Shared | None) -> None:
+        super().__init__(rule)
+        self.when = ()
+        self.share = share
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        """A nonce that leaves makes the response private; a 304 leaves without the headers that carry one."""
+        if facts.status != 304:
+            carried = any(SOURCE in line for key in self.targets for line in seen.get(key, ()))
+            return self._private(seen) if carried else ()
+        inside = self.share is None or self.share.applies(facts, seen)
+        if not inside or not all(one.holds(facts, seen) for one in self.inner.when):
+            return ()
+        of_service = {name.lower() for name, _ in facts.fields}
+        stays = of_service if self.action == "default" else frozenset[bytes]()
+        return tuple(self._gone(key, seen) for key in self.targets if key in seen.keys() - stays)
 
 
 def _or_not_modified(condition: Condition) -> Condition:

@@ -22,7 +22,7 @@ from sidecar.policy.judge import Decision, Judge, decide_by
 from sidecar.policy.keeping import Clearing
 from sidecar.policy.matching import matcher
 from sidecar.policy.model import Mode, Policy, Slashes, lowest
-from sidecar.policy.nonces import asks_for_nonce, nonced
+from sidecar.policy.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.paths import readings
 from sidecar.policy.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.shares import Shared
@@ -199,6 +199,7 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
             checks.append(
                 _check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0))
             )
+    checks += last_words(checks)
     data = tuple(
         (index, line.oracle)
         for index, line in enumerate(rules)

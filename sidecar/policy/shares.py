@@ -40,11 +40,11 @@ class Shared(Check):
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         """What the enforced check finds for a client in the share, else what the told one finds."""
-        return (
-            self.enforced
-            if self._inside(facts) and not shared_cacheable(facts, seen)
-            else self.reported
-        ).judge(facts, seen)
+        return (self.enforced if self.applies(facts, seen) else self.reported).judge(facts, seen)
+
+    def applies(self, facts: Facts, seen: Seen) -> bool:
+        """Whether this response is in the share."""
+        return self._inside(facts) and not shared_cacheable(facts, seen)
 
     def looks(self) -> frozenset[bytes]:
         """Of the rule, and what tells whether a shared cache may keep the response."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sidecar.policy import cookies, csp, headers, tokens
+from sidecar.policy.csp_sources import REQUEST_NONCE
 from sidecar.policy.header_table import Header
 from sidecar.policy.shapes import Lines
 
@@ -60,7 +61,8 @@ def weaker(name: str, before: Lines, after: Lines) -> str:
 def _in_force(row: Header, lines: Lines) -> str:
     """The one value that browsers make of all lines."""
     one = headers.collapse(row.name, lines) if row.single else None
-    return (one if one is not None else ", ".join(lines)).replace(_MASK, _NONCE)
+    text = one if one is not None else ", ".join(lines)
+    return text.replace(_MASK, _NONCE).replace(REQUEST_NONCE, _NONCE)
 
 
 def _by_csp(_row: Header, old: str, new: str) -> str:

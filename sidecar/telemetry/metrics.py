@@ -197,11 +197,8 @@ class RouteTally:
         for index, cell in enumerate(self.evaluations):
             if index not in verdict.skipped:
                 yield cell
-        last = -1
+        yield from (self.affected[index] for index in {one.position for one in verdict.findings})
         for finding in verdict.findings:
-            if finding.position != last:  # findings of one rule stand together
-                last = finding.position
-                yield self.affected[last]
             yield self.violations[finding.position, finding.kind, finding.mode]
             if finding.made:
                 yield self.changes[finding.position]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sidecar.policy.conditions import Facts
+from sidecar.policy.explain import explain
 from sidecar.policy.judge import Decision
 from sidecar.policy.nonces import SOURCE, hidden
 from sidecar.policy.plan import compile_policy, decide
+from sidecar.policy.shapes import shape
+from sidecar.policy.strength import weaker
 from sidecar.telemetry.events import shown
 from tests.policy.making import POLICIES, facts, judged, plan
 
@@ -95,6 +99,39 @@ def test_304(action: str, leaves: list[tuple[bytes, bytes]], when: dict[str, Any
         assert left(judged(rule, *sent, status=304)) == (leaves if sent else [])
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"header": CACHE.decode(), "action": "set", "value": "public"},
+        {"header": CACHE.decode(), "action": "remove"},
+        {"header": "CDN-Cache-Control", "action": "set", "value": "max-age=60"},
+    ],
+)
+def test_no_later_rule_undoes_it(later: dict[str, Any]) -> None:
+    """Whatever the order of rules, a nonce leaves in private responses alone."""
+    route = plan({"it": RULE, "later": later}).routes[-1]
+    assert sorted(decide(route, facts()).fields) == sorted([OURS, PRIVATE])
+
+
+def test_a_second_policy_on_a_304() -> None:
+    """A later rule's line would replace the stored ones, the nonce's among them: it stays away too."""
+    second = {"header": CSP.decode(), "action": "append", "value": "frame-ancestors 'none'"}
+    for rules in ({"it": RULE, "second": second}, {"second": second, "it": RULE}):
+        route = plan(rules).routes[-1]
+        assert left(decide(route, facts(OWN, status=304))) == []
+        assert SOURCE in b"".join(value for _, value in left(decide(route, facts(OWN))))
+
+
+def test_a_share_of_clients() -> None:
+    """Outside the share a 304 leaves as it came, as every response does."""
+    route = plan({"it": RULE | {"share": "50%"}}).routes[-1]
+    inside, outside = "192.0.2.1", "192.0.2.2"
+    assert left(decide(route, facts(OWN, status=304, client=inside))) == []
+    assert left(decide(route, facts(OWN, status=304, client=outside))) == [OWN]
+    assert left(decide(route, facts(client=inside))) == [OURS, PRIVATE]
+    assert left(decide(route, facts(client=outside))) == []
+
+
 def test_304_on_which_the_rule_has_no_say() -> None:
     """How the client asked is known of a 304 too."""
     rule = RULE | {"when": {"scheme": "http"}}
@@ -169,7 +206,74 @@ def test_the_placeholder_of_nobody_is_left_alone(policy: Any, text: bytes) -> No
         assert decide(route, world).fields == sent
 
 
+RULES = st.fixed_dictionaries(
+    {
+        "header": st.sampled_from((CSP.decode(), RO.decode())),
+        "action": st.sampled_from(("set", "default", "append", "merge")),
+        "value": st.sampled_from((VALUE, "default-src 'self'")),
+        "mode": st.sampled_from(("report-only", "trial", "enforce", "enforce")),
+    },
+    optional={
+        "share": st.just("50%"),
+        "when": st.sampled_from(({"class": "html"}, {"status": 200}, {"request": {"X-A": True}})),
+    },
+)
+CACHING = st.fixed_dictionaries(
+    {
+        "header": st.sampled_from((CACHE.decode(), "CDN-Cache-Control")),
+        "action": st.sampled_from(("set", "append")),
+        "value": st.sampled_from(("public", "s-maxage=60", "no-store")),
+    }
+)
+LINES = st.lists(
+    st.sampled_from((OURS, OWN, PRIVATE, (CACHE, b"public"), (b"content-type", b"text/html"))),
+    max_size=4,
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.one_of(RULES, CACHING), max_size=4),
+    st.lists(
+        st.builds(
+            lambda status, request, client, lines: facts(
+                *lines, status=status, request=request, client=client
+            ),
+            st.sampled_from((200, 304, 404)),
+            st.sampled_from(([], [(b"x-a", b"1")])),
+            st.sampled_from(("192.0.2.1", "192.0.2.2")),
+            LINES,
+        ),
+        max_size=4,
+    ),
+)
+def test_laws(rules: dict[str, Any], worlds: list[Facts]) -> None:
+    """Remembered or fresh, the same leaves; a nonce that a rule has written leaves in private responses, never on a 304."""
+    route = plan(rules).routes[-1]
+    for world in worlds * 2:
+        decision = decide(route, world)
+        assert sorted(route.judge(world).fields(world.fields)) == sorted(decision.fields)
+        assert sorted(explain(route, world).after) == sorted(decision.fields)
+        enforced = any(
+            one.made and one.key in (CSP.lower(), RO.lower()) for one in decision.findings
+        )
+        new = [line for line in decision.fields if line not in world.fields and SOURCE in line[1]]
+        if new and enforced and any(name == CSP for name, _ in new):
+            caching = b",".join(value for name, value in decision.fields if name == CACHE)
+            assert b"private" in caching or b"no-store" in caching
+            assert world.status != 304
+
+
 def test_events_name_the_placeholder_and_no_nonce() -> None:
     """A policy's own word is no secret; a nonce is."""
     lines = (SOURCE, b"'nonce-abc'", b"'NONCE-{request}abc'")
     assert shown(CSP.decode(), lines, 99) == [SOURCE.decode(), "'nonce-...'", "'NONCE-...'"]
+
+
+def test_a_nonce_is_no_drift() -> None:
+    """What a baseline holds of a policy is the same for every nonce, and for the placeholder."""
+    texts = (VALUE, "script-src 'nonce-YWJj'", "script-src 'nonce-ZGVm'")
+    shapes = {shape("content-security-policy", text) for text in texts}
+    assert len(shapes) == 1
+    assert not weaker(CSP.decode(), tuple(shapes), (VALUE,))
+    assert not weaker(CSP.decode(), (VALUE,), tuple(shapes))
