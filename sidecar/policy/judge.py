@@ -20,7 +20,7 @@ from sidecar.policy.conditions import (
     by_name,
 )
 from sidecar.policy.findings import Finding, write
-from sidecar.policy.nonces import spelled
+from sidecar.policy.nonces import SOURCE, spelled
 from sidecar.policy.trial import Twin, added, twin
 
 REMEMBERED = 512
@@ -109,6 +109,7 @@ class Verdict:
     __slots__ = (
         "_added",
         "_altered",
+        "_carries",
         "_places",
         "_watching",
         "added",
@@ -135,11 +136,15 @@ class Verdict:
         self._altered = decision.changed or bool(added)
         self.remembered = remembered
         self._watching, self._places, self._added = watching, places, added
+        written = (*added, *(line for place in places if place for line in place))
+        self._carries = any(SOURCE in value for _, value in written)
         self.added = b"".join(b"%b: %b\r\n" % line for line in added)
         """What was added at the end, as it is sent."""
 
     def spelled(self, nonce: bytes) -> Verdict:
         """The same for one response, with its nonce where rules have written the placeholder."""
+        if not self._carries:
+            return self
         places = tuple(place and spelled(place, nonce) for place in self._places)
         added = list(spelled(tuple(self._added), nonce))
         decision = Decision([], self.findings, self.skipped, self.twins)

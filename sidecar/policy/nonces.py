@@ -184,6 +184,8 @@ def _or_not_modified(condition: Condition) -> Condition:
 def hidden(fields: RawFields, nonce: bytes) -> RawFields:
     """A service's lines with the placeholder where it has written the nonce that it was given."""
     source = b"'nonce-%b'" % nonce
+    if not any(source in value for _, value in fields):
+        return fields
     return [
         (name, value.replace(source, SOURCE))
         if source in value and name.lower() in _CSP
