@@ -69,7 +69,7 @@ class Service:
         self._store = Store(Path(settings.state))
         self.served = ServedPages()
         self.telemetry.pages.on_page = self.served.add
-        self.causes = Causes()
+        self.causes = Causes(served=self.served)
         self.telemetry.trial_report = self._reported
         self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)

@@ -55,6 +55,7 @@ _NOISE = frozenset(
 CAUSE_KINDS: Mapping[str, str] = {
     "served": "in a page of the site",
     "script": "by a script of the site",
+    "unserved": "not in any page we served",
     "unexplained": "not explained",
     "noise": "a browser extension",
 }

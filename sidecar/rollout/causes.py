@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from sidecar.policy.plan import Plan
-from sidecar.policy.reports import Report
+from sidecar.policy.reports import CAUSE_KINDS, Report
+from sidecar.rollout.served import ServedPages
 
-CauseKind: TypeAlias = Literal["served", "script", "unexplained", "noise"]
+CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
 
 MAX_OF_RULE = 200
 MAX_CAUSES = 2_000
@@ -26,7 +27,9 @@ _CLIENTS = 16
 _TALKERS = 4_096
 _PAGES = 5
 _ADDRESSES = 8
-_RANK: Mapping[str, int] = {"served": 0, "script": 1, "unexplained": 2, "noise": 3}
+_TELLING = 8
+"""Characters of a sample that do not stand in other code by chance."""
+_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +65,62 @@ class Cause:
         return asdict(self)
 
 
-def classify(report: Report) -> tuple[CauseKind, str]:
-    """Whose doing a report is, and why we say so."""
+def classify(
+    report: Report,
+    served: ServedPages,
+    route: str,
+    pages: Sequence[str] = (),
+    addresses: Sequence[str] = (),
+) -> tuple[CauseKind, str]:
+    """Whose doing a report is, and why we say so: what stands in a page that we served is the site's own.
+
+    `pages` and `addresses` are of other reports of the same cause. Absence says something only where each page was
+    read often enough; before that, what the browser says of the source holds.
+    """
     if report.noise:
         return "noise", "a browser extension caused it"
     if not report.origin:
         return "unexplained", "the report names no page"
     source, page = report.source, f"{report.origin}{report.document}"
-    if source.startswith(f"{report.origin}/"):
-        if source != page:
-            return "script", f"a script of the site caused it: {urlsplit(source).path}"
+    own = source.startswith(f"{report.origin}/")
+    known = all(served.knows(route, path) for path in {report.document, *pages})
+    if own and source != page:
+        return "script", f"a script of the site caused it: {urlsplit(source).path}"
+    if source and not own:
+        if not known or served.linked(route, "script-src", source):
+            return "script", f"the script {source} caused it"
+        return "unserved", f"the script {source} caused it, which stands in no page that we served"
+    if _stands(report, served, route, addresses):
+        return "served", "it stands in a page that we served"
+    if known and _would_stand(report):
+        return "unserved", "it stands in no page that we served"
+    if own:
         return "served", "it stands in the page, or the page's own inline script made it"
-    if source:
-        return "script", f"the script {source} caused it"
     return "served", "the browser met it while it loaded the page"
+
+
+def _would_stand(report: Report) -> bool:
+    """Whether a page of the site would hold what was blocked: code with a sample, or an address of another origin."""
+    if report.type != "csp-violation" or "-src" not in report.directive:
+        return False
+    if report.blocked == "inline":
+        return bool(report.sample)
+    parts = urlsplit(report.blocked)
+    return bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" != report.origin
+
+
+def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence[str]) -> bool:
+    """Whether it stands in a page: as code, as an address, or named by the page's own inline code."""
+    if not _would_stand(report):
+        return False
+    if report.blocked == "inline":
+        sample = report.sample.strip()
+        return served.quoted(route, report.directive, sample) or (
+            len(sample) >= _TELLING and served.named(route, sample)
+        )
+    return any(
+        served.linked(route, report.directive, one) for one in (report.blocked, *addresses)
+    ) or served.named(route, urlsplit(report.blocked).netloc)
 
 
 class _Held:
@@ -90,12 +135,15 @@ class _Held:
         "last",
         "pages",
         "report",
+        "seen",
         "verdict",
     )
 
     def __init__(self, report: Report, now: float) -> None:
         self.report = report
-        self.verdict = classify(report)
+        self.verdict: tuple[CauseKind, str] = ("unexplained", "")
+        self.seen: tuple[int, int, int] | None = None
+        """On what the verdict stands: the version of what was served, and how many pages and addresses were known."""
         self.count = 0
         self.clients: set[bytes] = set()
         self.engines: set[str] = set()
@@ -107,8 +155,11 @@ class _Held:
 class Causes:
     """The causes of all rules in trial; clients are known by a hash that this process alone can make."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, served: ServedPages | None = None
+    ) -> None:
         self._clock = clock
+        self._served = served or ServedPages()
         self._salt = secrets.token_bytes(16)
         self._held: dict[tuple[str, str], dict[str, _Held]] = {}
         self._keys: Mapping[str, tuple[str, str]] = {}
@@ -140,6 +191,7 @@ class Causes:
         cause = held.get(identity)
         if cause is None:
             cause = _Held(report, self._clock())
+            cause.verdict = classify(report, self._served, place[0])
             if not self._has_room(held, cause):
                 self.overflow += 1
                 return None
@@ -154,11 +206,23 @@ class Causes:
             cause.pages.append(report.document)
         if len(cause.addresses) < _ADDRESSES and report.blocked not in cause.addresses:
             cause.addresses.append(report.blocked)
-        return (*place, cause.verdict[0])
+        return (*place, self._judged(place[0], cause)[0])
+
+    def _judged(self, route: str, cause: _Held) -> tuple[CauseKind, str]:
+        """Whose a cause is by what is known now: pages may be read after the report came."""
+        seen = self._served.version(route), len(cause.pages), len(cause.addresses)
+        if cause.seen != seen:
+            cause.seen = seen
+            cause.verdict = classify(
+                cause.report, self._served, route, cause.pages, cause.addresses
+            )
+        return cause.verdict
 
     def of(self, route: str, rule: str) -> tuple[Cause, ...]:
         """The causes of one rule on one route: the site's own first, the most frequent first."""
         held = self._held.get((route, rule), {})
+        for cause in held.values():
+            self._judged(route, cause)
         made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
         return tuple(sorted(made, key=lambda cause: (_RANK[cause.kind], -cause.count, cause.id)))
 

@@ -18,9 +18,11 @@ from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
 REAL = ("served", "script")
 """Kinds of cause that are the site's own: enforcing would break it."""
 
-_FEW_LOADS = 300
-_MANY_CLIENTS = 3
-"""A cause that nothing we served explains counts when so many clients met it, or when so few pages were loaded."""
+OPEN = ("unserved", "unexplained")
+"""Kinds that no page we served explains: somebody has to say what they are."""
+
+_OFTEN = 0.5
+"""The share of a route's page loads from which on it is no extension of few browsers."""
 
 
 def judged(rule: str, evidence: Iterable[Evidence]) -> list[Evidence]:
@@ -142,7 +144,6 @@ def _causes(
 ) -> list[Mapping[str, Any]]:
     """The causes that speak against the rule, written on the sheet."""
     known = [cause for item in live for cause in item.trial.causes]
-    loads = sum(item.trial.loads for item in live)
     standing = [cause for cause in known if cause["id"] not in waived]
     real = [cause for cause in standing if cause["kind"] in REAL]
     for cause in real[:5]:
@@ -152,31 +153,45 @@ def _causes(
     if uncaused := _uncaused(live):
         text = f"browsers reported {counted(uncaused, 'time')} what the site itself does"
         sheet.fail(text, "See the causes with `sidecar reports --admin` of each sidecar.")
-    open_ones = [cause for cause in standing if cause["kind"] == "unexplained"]
-    grave = [
-        cause for cause in open_ones if cause["clients"] >= _MANY_CLIENTS or loads < _FEW_LOADS
-    ]
-    for cause in grave[:3]:
-        step = f"Look at it with `sidecar reports`; if the site does not need it: --waive {cause['id']}."
-        sheet.lack(
-            f"browsers reported what stands in no page that we served: {describe(cause)}", step
-        )
-    if len(open_ones) > len(grave):
-        few = counted(len(open_ones) - len(grave), "cause")
-        sheet.notes.append(
-            f"{few} that single clients reported, explained by nothing that we served"
-        )
+    open_ones = _unexplained(live, waived, sheet)
     gone = [cause for cause in known if cause["id"] in waived]
     if gone:
         sheet.notes.append(f"waived: {', '.join(cause['id'] for cause in gone)}")
-    return [*real, *grave]
+    return [*real, *open_ones]
+
+
+def _unexplained(
+    live: Sequence[Evidence], waived: Collection[str], sheet: Sheet
+) -> list[Mapping[str, Any]]:
+    """The causes that no page we served explains: each waits for a word, unless it is too frequent to be an extension."""
+    found = [
+        (cause, item.trial.loads)
+        for item in live
+        for cause in item.trial.causes
+        if cause["kind"] in OPEN and cause["id"] not in waived
+    ]
+    for cause, loads in found[:5]:
+        text = f"not explained by any page we served: {describe(cause)}"
+        if 0 < loads * _OFTEN <= cause["count"]:
+            sheet.failing.append(f"{text}, on half of the page loads or more")
+        else:
+            step = f"Look at it with `sidecar reports`; if it is none of the site's doing: promote --waive {cause['id']}."
+            sheet.lack(text, step)
+    if len(found) > 5:
+        sheet.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
+    return [cause for cause, _ in found]
 
 
 def _uncaused(live: Sequence[Evidence]) -> float:
     """Reports of what the site itself does whose causes are not known here: a fleet's, which stand with each sidecar."""
     if any(cause["kind"] in REAL for item in live for cause in item.trial.causes):
         return 0.0
-    return sum(item.trial.reports.get(kind, 0.0) for item in live for kind in REAL)
+    counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in REAL)
+    # A report counts as what it was taken for when it came; the pages that were read since may have cleared the site.
+    cleared: float = sum(
+        cause["count"] for item in live for cause in item.trial.causes if cause["kind"] in OPEN
+    )
+    return max(0.0, counts - cleared)
 
 
 def describe(cause: Mapping[str, Any]) -> str:

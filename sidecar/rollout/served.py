@@ -18,7 +18,7 @@ from sidecar.policy.plan import Plan
 
 MAX_PIECES = 500
 """Pieces of inline code, and addresses, that are held of one route."""
-MAX_TEXT = 1 << 20
+MAX_TEXT = 1 << 19
 """Characters of inline code that are held of one route."""
 MAX_ROUTES = 100
 MAX_PATHS = 500
@@ -70,6 +70,8 @@ class _Route:
         self.samples: dict[tuple[str, str], tuple[InlineKind, str]] = {}
         self.characters = 0
         self.dropped = 0
+        self.version = 0
+        """Changes whenever an answer about the route may."""
 
     def forget(self, identity: tuple[InlineKind, str]) -> None:
         piece, _ = self.pieces.pop(identity)
@@ -107,6 +109,8 @@ class ServedPages:
         held.read += 1
         if path in held.paths or len(held.paths) < MAX_PATHS:
             held.paths[path] = held.paths.get(path, 0) + 1
+        if held.paths.get(path) == ENOUGH or held.read == ENOUGH_OF_ROUTE:
+            held.version += 1
         for piece in page.inline:
             self._piece(held, piece, now)[1].seen(now, who, path)
         for url in page.urls:
@@ -118,6 +122,7 @@ class ServedPages:
                     del held.urls[rarest]
                     held.dropped += 1
                 held.urls[url] = _Held(now, now)
+                held.version += 1
             held.urls[url].seen(now, who, path)
 
     def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, _Held]:
@@ -136,9 +141,15 @@ class ServedPages:
             )
         made = held.pieces[identity] = piece, _Held(now, now)
         held.characters += len(piece.text)
+        held.version += 1
         for key in _quotes(piece):
             held.samples.setdefault(key, identity)
         return made
+
+    def version(self, route: str) -> int:
+        """A number that changes whenever one of the answers below may."""
+        held = self._routes.get(route)
+        return held.version if held else -1
 
     def knows(self, route: str, path: str) -> bool:
         """Whether so many readings of a page are at hand that what stands in none of them was not sent."""

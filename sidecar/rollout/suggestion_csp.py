@@ -202,7 +202,7 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
     found = f"it stands in the page {page}" if page else ""
     if (
         not page
-        and (name == "form-action" or cause.kind == "unexplained")
+        and (name == "form-action" or cause.kind in ("unserved", "unexplained"))
         and cause.id not in terms.accepted
     ):
         return proposal(
@@ -320,11 +320,16 @@ def _refused(
 
 def _short(cause: Cause, terms: Terms) -> Proposal | None:
     """The proposal to wait, where the evidence is below the minimums."""
-    if cause.kind == "unexplained" and cause.id not in terms.accepted:
+    if cause.kind in ("unserved", "unexplained") and cause.id not in terms.accepted:
+        why = (
+            "the report names no page of the site"
+            if cause.kind == "unexplained"
+            else "it stands in no page that the sidecar saw pass"
+        )
         return proposal(
             cause,
             "waiting",
-            "nothing explains it: the report names no page of the site",
+            f"nothing explains it: {why}",
             f"if it is yours, --accept {cause.id}",
         )
     if terms.met(cause, cause.clients, cause.first, cause.last):

@@ -57,10 +57,10 @@ def serving(
     server.server_close()
 
 
-def verdict(sidecar: Sidecar) -> dict[str, Any]:
+def verdict(sidecar: Sidecar, *words: str) -> dict[str, Any]:
     """What the gate says of the rule now."""
     policy = ("--policy", str(sidecar.policy), "--dry-run", "--json")
-    done = command("promote", "it", *policy, "--admin", sidecar.admin, *ENOUGH)
+    done = command("promote", "it", *policy, "--admin", sidecar.admin, *ENOUGH, *words)
     data: dict[str, Any] = json.loads(done.stdout)["verdicts"][0]
     return data
 
@@ -73,6 +73,44 @@ def visit(browser: Chromium, sidecar: Sidecar, times: int = 3) -> list[str]:
             tab.visit(f"http://127.0.0.1:{sidecar.listen[1]}/")
             titles.append(tab.run("document.title"))
     return titles
+
+
+def test_what_no_page_holds_is_not_the_sites(browser: Chromium, start: Start):
+    """A script that the visitor's browser brings: its own kind, neither pass nor fail, until somebody waives it."""
+    with serving({"/": ("text/html", PAGE)}) as origin:
+        sidecar = start(
+            POLICY.replace("VALUE", "default-src 'self'").replace(
+                "mode: report-only}", "mode: trial}"
+            ),
+            origin,
+        )
+        visit(browser, sidecar, 3)
+        with browser.tab() as tab:
+            tab.visit(f"http://127.0.0.1:{sidecar.listen[1]}/")
+            tab.run(
+                "(() => { const it = document.createElement('script'); it.textContent = 'window.coupons = []'; document.body.append(it) })()"
+            )
+
+        def kinds() -> list[tuple[str, str]]:
+            causes = sidecar.ask("/api/reports").json()["causes"]
+            return [(cause["kind"], cause["sample"]) for cause in causes]
+
+        until(lambda: kinds() == [("unserved", "window.coupons = []")], "the report is joined")
+        until(lambda: canaries(sidecar) == 4, "all canaries came back")
+        until(lambda: settled(sidecar) == 4, "all page loads have had time to report")
+
+        said = verdict(sidecar)
+        assert said["outcome"] == "inconclusive", said
+        (cause,) = said["causes"]
+        assert f"promote --waive {cause}" in said["next"]
+        assert verdict(sidecar, "--waive", cause)["outcome"] == "pass"
+
+
+def settled(sidecar: Sidecar) -> float:
+    """Page loads that count."""
+    return float(
+        sum(item["trial"]["settled"] for item in sidecar.ask("/api/evidence").json()["evidence"])
+    )
 
 
 def canaries(sidecar: Sidecar) -> float:

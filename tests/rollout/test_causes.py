@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.policy.pages import read_page
 from sidecar.policy.reports import Report
 from sidecar.rollout.causes import MAX_CAUSES, MAX_OF_RULE, PER_MINUTE, Causes, classify
+from sidecar.rollout.served import ENOUGH, ServedPages
 from tests.policy.making import plan
 
 CSP = {
@@ -43,14 +45,27 @@ class World:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.causes = Causes(lambda: self.now)
+        self.served = ServedPages(lambda: self.now)
+        self.causes = Causes(lambda: self.now, self.served)
         made = plan({"csp": CSP})
+        self.served.activated(made)
         self.causes.activated(made)
         (self.key,) = made.trials
 
     def add(self, client: str = "192.0.2.1", engine: str = "chromium", **known: Any) -> Any:
         """Count one report."""
         return self.causes.add(self.key, report(**known), client, engine)
+
+    def serve(self, path: str, html: str = "<p>nothing", times: int = ENOUGH) -> None:
+        """Pages that were read."""
+        page = read_page(html.encode(), "utf-8", f"{SITE}{path}")
+        for _ in range(times):
+            self.served.add("default", path, "a", page)
+
+    def kind(self) -> str:
+        """That of the one cause."""
+        (cause,) = self.causes.of("default", "csp")
+        return cause.kind
 
 
 @pytest.mark.parametrize(
@@ -66,7 +81,70 @@ class World:
 )
 def test_whose_doing_a_report_is(known: dict[str, Any], kind: str):
     """By the script that caused it, as the browser names it."""
-    assert classify(report(**known))[0] == kind
+    assert classify(report(**known), ServedPages(), "default")[0] == kind
+
+
+PAGE = (
+    "<script>go()</script><script src=https://cdn.test/lib.js></script>"
+    "<script>fetch('https://api.test/v1'); box.innerHTML = '<p onclick=show(12)>'</script>"
+)
+
+
+@pytest.mark.parametrize(
+    ("known", "kind", "sooner"),
+    [
+        ({}, "served", "served"),
+        ({"sample": "ad()"}, "unserved", "served"),
+        ({"sample": "ad()", "source": ""}, "unserved", "served"),
+        ({"sample": "ad()", "source": f"{SITE}/app.js"}, "script", "script"),
+        ({"sample": "ad()", "source": "https://cdn.test/lib.js"}, "script", "script"),
+        ({"sample": "ad()", "source": "https://ads.test/x.js"}, "unserved", "script"),
+        ({"sample": "ad()", "noise": True}, "noise", "noise"),
+        ({"sample": "ad()", "origin": ""}, "unexplained", "unexplained"),
+        ({"sample": ""}, "served", "served"),
+        ({"directive": "script-src-attr", "sample": "show(12)"}, "served", "served"),
+        ({"directive": "script-src-attr", "sample": "show(1)"}, "unserved", "served"),
+        ({"blocked": "https://cdn.test/lib.js", "sample": ""}, "served", "served"),
+        ({"blocked": "https://ads.test/x.js", "sample": ""}, "unserved", "served"),
+        (
+            {"directive": "connect-src", "blocked": "https://api.test/v1", "sample": ""},
+            "served",
+            "served",
+        ),
+        ({"directive": "connect-src", "blocked": f"{SITE}/v1", "sample": ""}, "served", "served"),
+        ({"directive": "img-src", "blocked": "data:", "sample": ""}, "served", "served"),
+        ({"directive": "form-action", "blocked": "https://pay.test/"}, "served", "served"),
+        ({"type": "coep", "directive": "corp", "blocked": "https://a.test/"}, "served", "served"),
+    ],
+)
+def test_a_report_is_joined_with_the_pages_that_were_served(
+    known: dict[str, Any], kind: str, sooner: str
+):
+    """What stands in a page is the site's own; what stands in none is not, once the page has been read often enough."""
+    served = ServedPages()
+    served.activated(plan({"csp": CSP}))
+    page = read_page(PAGE.encode(), "utf-8", f"{SITE}/cart")
+    for _ in range(ENOUGH - 1):
+        served.add("default", "/cart", "a", page)
+    assert classify(report(**known), served, "default")[0] == sooner
+    served.add("default", "/cart", "a", page)
+
+    assert classify(report(**known), served, "default")[0] == kind
+
+
+def test_a_cause_is_judged_anew_when_pages_have_been_read():
+    """The report comes before the page is read; and a cause met on a page that was never read waits for it."""
+    world = World()
+    world.add(sample="ad()", source="")
+    assert world.kind() == "served"
+    world.serve("/cart")
+    assert world.kind() == "unserved"
+    world.add(sample="ad()", source="", document="/pay")
+    assert world.kind() == "served"
+    world.serve("/pay")
+    assert world.kind() == "unserved"
+    world.serve("/pay", "<script>ad()</script>")
+    assert world.kind() == "served"
 
 
 def test_reports_that_say_the_same_are_one_cause():

@@ -102,13 +102,28 @@ def evidence(**known: Any) -> Evidence:
         ("a fleet's browsers reported it", tried(reports={"script": 2.0}), "fail"),
         ("an extension was reported", tried(causes=(CAUSE | {"kind": "noise"},)), "pass"),
         (
-            "one client's unexplained report among many page loads",
+            "one report that names no page",
             tried(causes=(CAUSE | {"kind": "unexplained"},)),
-            "pass",
+            "inconclusive",
         ),
         (
-            "unexplained reports of several clients",
-            tried(causes=(CAUSE | {"kind": "unexplained", "clients": 3},)),
+            "one report that no page explains",
+            tried(causes=(CAUSE | {"kind": "unserved"},)),
+            "inconclusive",
+        ),
+        (
+            "on almost half of the page loads",
+            tried(causes=(CAUSE | {"kind": "unserved", "count": 199},)),
+            "inconclusive",
+        ),
+        (
+            "on half of the page loads",
+            tried(causes=(CAUSE | {"kind": "unserved", "count": 200},)),
+            "fail",
+        ),
+        (
+            "reports that counted as the site's before its pages were read",
+            tried(causes=(CAUSE | {"kind": "unserved"},), reports={"served": 3.0}),
             "inconclusive",
         ),
         (
@@ -237,6 +252,16 @@ def test_no_bound_beside_what_browsers_reported(known: dict[str, Any], outcome: 
 
     assert (verdict.outcome, verdict.bound) == (outcome, None)
     assert not [reason for reason in verdict.reasons if "at most" in reason]
+
+
+def test_what_no_page_explains_waits_for_a_word():
+    """The verdict says so, the next step names the waiver, and a waived one does not stand in the way."""
+    held = [evidence(**tried(causes=(CAUSE | {"kind": "unserved"},)))]
+    verdict = judge("it", held, ENOUGH, NOW)
+
+    assert verdict.reasons[0].startswith("not explained by any page we served: script-src-elem")
+    assert "promote --waive c1" in verdict.next
+    assert judge("it", held, ENOUGH, NOW, {"c1"}).outcome == "pass"
 
 
 def test_a_waived_cause_does_not_count_and_is_named():

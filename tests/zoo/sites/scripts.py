@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import itertools
+from collections.abc import Callable
 
 from tests.zoo.site import WORKS, Asked, Family, Page, Scheme, Visitor, html, script
 
@@ -24,6 +26,22 @@ def _clicks(visitor: Visitor) -> bool:
     visitor.go("/")
     visitor.run("document.querySelector('button').click()")
     return visitor.until(WORKS)
+
+
+def _with_extension() -> Callable[[Visitor], bool]:
+    """Visits of which each third is by somebody whose browser puts a script of its own into every page."""
+    visits = itertools.count(1)
+
+    def visit(visitor: Visitor) -> bool:
+        visitor.go("/")
+        if not next(visits) % 3:
+            visitor.run(
+                "(() => { const it = document.createElement('script'); it.textContent = 'window.coupons = []';"
+                " document.body.append(it); return true; })()"
+            )
+        return visitor.until(WORKS)
+
+    return visit
 
 
 def _nonced(_: Asked) -> Page:
@@ -66,6 +84,9 @@ _add("csp-worker-blob", _SELF,
      {"/": html("", "<script src=/app.js></script>"),
       "/app.js": script("""const it = new Worker(URL.createObjectURL(new Blob(["postMessage('works')"], {type: 'text/javascript'})));
                         it.onmessage = (event) => { document.title = event.data; };""")}, WORKS, breaks=True, witness="browsers")  # fmt: skip
+_add("csp-inline-compressed", _SELF, {"/": Page(gzip.compress(f"<!doctype html><title>start</title><script>{_INLINE}</script>".encode()),
+     headers=(("Content-Encoding", "gzip"),))}, WORKS, breaks=True, witness="browsers")  # fmt: skip
+_add("csp-extension", _SELF, _EXTERNAL, _with_extension(), breaks=False, witness="browsers")
 _add(
     "csp-nonce-replaced",
     _csp("set", "script-src 'self'; object-src 'none'"),
