@@ -10,9 +10,11 @@ import getpass
 import http.client
 import json
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from rich.text import Text
 
 from sidecar.cli.printing import as_json, err, mode_text, out, plain, table
 from sidecar.policy.model import MODES
+from sidecar.rollout.testimony import Climb
 
 _TIMEOUT = 10.0
 
@@ -81,6 +84,19 @@ def who() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's numeric user has no name
         return "operator"
+
+
+def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
+    """What browsers go on keeping of these rules' ladders, by this sidecar's evidence; of all that stand lower now, where none is named."""
+    found: dict[str, None] = {}
+    for item in client.get("/api/evidence")["evidence"]:
+        if not item.get("climb"):
+            continue
+        climb = Climb(**item["climb"])
+        lower = item["mode"] != "enforce" or climb.kept > climb.ages[climb.step - 1]
+        if item["rule"] in rules if rules else lower:
+            found[climb.promise(time.time())] = None
+    return [promise for promise in found if promise]
 
 
 def admin_options(command: Any) -> Any:
@@ -217,7 +233,8 @@ def rollback(
     admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None
 ) -> None:
     """Put an earlier revision in force at once, and pin it against what the file says now."""
-    data = Admin(admin, token_file).post("/-/rollback", to=to, reason=reason)
+    client = Admin(admin, token_file)
+    data = client.post("/-/rollback", to=to, reason=reason)
     if machine:
         as_json(data)
         return
@@ -228,6 +245,8 @@ def rollback(
         err().print(
             f"pinned: the file still holds {data['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
         )
+    for promise in promises(client):
+        err().print(Text(promise, style="yellow"))
 
 
 @click.command()

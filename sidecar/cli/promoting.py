@@ -17,14 +17,14 @@ from rich.text import Text
 
 from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, sourced
 from sidecar.cli.files import read_text, replace_file
-from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.operate import Admin, admin_options, promises
 from sidecar.cli.printing import as_json, err, out
 from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.policy.witness import prospect
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import promote, standing, step_back
-from sidecar.rollout.testimony import Evidence, Verdict, from_data
+from sidecar.rollout.testimony import Evidence, Verdict
 from sidecar.source import load_policy
 
 _PATIENCE = 10.0
@@ -98,7 +98,7 @@ def promote_verb(
     client = Admin(admin, token_file)
     found, verdicts = ([], []) if back else _verdicts(client, options, before, rules, to, waived)
     _same_steps(before, found, file)
-    kept = _kept(client, rules) if back else []
+    kept = promises(client, rules) if back else []
     edit = _Edit(file, before, after)
     allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
     if not machine:
@@ -192,14 +192,6 @@ def _verdicts(
     found, at = _gather_settled(client, options, rules)
     own = [item for item in found if item.rule in rules]
     return own, [judge(rule, own, minimums(options), at, waived) for rule in rules]
-
-
-def _kept(client: Admin, rules: Sequence[str]) -> list[str]:
-    """What browsers go on keeping of rules that step back, whatever is sent from now on."""
-    now = time.time()
-    found = (from_data(item) for item in client.get("/api/evidence")["evidence"])
-    said = (item.climb.promise(now) for item in found if item.rule in rules and item.climb)
-    return [promise for promise in dict.fromkeys(said) if promise]
 
 
 def _same_steps(text: str, found: Sequence[Evidence], file: Path) -> None:

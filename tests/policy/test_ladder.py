@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.ages import age, age_text
+from sidecar.policy.explain import explain
 from sidecar.policy.fetch import Fetch
 from sidecar.policy.ladder import described
 from sidecar.policy.model import PolicyError, Rule
@@ -46,6 +47,12 @@ def test_the_step_leaves_in_the_response():
 
     assert made.judge(facts()).fields([]) == [(b"Strict-Transport-Security", b"max-age=86400")]
     assert made.judge(facts(scheme="http")).fields([]) == []
+
+
+def test_the_step_is_explained():
+    """Beside the layer that it comes from."""
+    (step,) = explain(plan({"hsts": HSTS | {"step": 2}}).routes[-1], facts()).steps
+    assert step.origin == "policy; step 2 of 4 (1d)"
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import pytest
 
 from sidecar.rollout.gate import judge
 from sidecar.rollout.prometheus import evaluated, evidence, settled
-from sidecar.rollout.testimony import Evidence, Minimums, Verdict
+from sidecar.rollout.testimony import Climb, Evidence, Minimums, Verdict
 from tests.deploy.fleet import Prometheus
 
 HOUR = 3600
 SHOP = 'job="shop"'
 HARMLESS = ({"kind": "harmless", "why": "it only judges", "source": "the test", "next": ""},)
+
+PROXY = ({"kind": "proxy", "why": "requests say it", "source": "the test", "next": ""},)
 
 
 def _series(job: str, pod: str, rule: str, mode: str, times: range) -> Iterator[str]:
@@ -36,10 +38,16 @@ def _history(now: int) -> Iterator[str]:
     )
     yield from _series("shop", "a", "back", "enforce", enforced)
     yield from _series("shop", "a", "back", "report-only", range(enforced.stop, now - 20, 15))
+    yield from _series("shop", "a", "climb", "enforce", range(now - 26 * HOUR, now - 20, 15))
     yield from _series("bare", "c", "old", "report-only", range(now - 300, now - 29, 15))
     yield "# TYPE up gauge"
     for pod, last in (("a", now - 20), ("b", now - 31), ("stranger", now - 90)):
         yield f'up{{job="shop",instance="{pod}"}} 0 {last}.750'
+    yield "# TYPE sidecar_would_break counter"
+    labels = 'job="shop",instance="a",route="default",rule="climb"'
+    for outcome, each in (("safe", 99), ("plain", 2)):
+        for position, moment in enumerate(range(now - 26 * HOUR, now - 20, 15)):
+            yield f'sidecar_would_break_total{{{labels},outcome="{outcome}"}} {position * each} {moment}'
     yield "# EOF"
 
 
@@ -101,6 +109,24 @@ def test_the_expression_gives_the_number(day: Day, rule: str):
     assert day.prometheus.value(
         evaluated(rule, "report-only", "24h", SHOP), verdict.at
     ) == pytest.approx(verdict.evaluated, rel=1e-9)
+
+
+def test_a_step_of_a_ladder_is_watched_since_it_is_in_force(day: Day):
+    """The counters do not know the step, so one sidecar says since when; the share is the whole fleet's."""
+    at = float(day.now - 60)
+    climb = Climb(2, (300, 86_400, 2_592_000))
+    since = at - 3 * HOUR
+    one = Evidence("default", "climb", "enforce", since, 0, 0, witnesses=PROXY, climb=climb)
+
+    (seen,) = (
+        item
+        for item in evidence(day.url, "24h", SHOP, at, {("default", "climb"): one})
+        if item.rule == "climb"
+    )
+    verdict = judge("climb", [seen], Minimums(time=HOUR), at)
+
+    assert (verdict.elapsed, verdict.outcome) == (3 * HOUR, "fail")
+    assert verdict.reasons[0] == "98.01% of them came over https; needed: 99%"
 
 
 def test_the_expression_of_everything(day: Day):

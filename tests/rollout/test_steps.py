@@ -177,6 +177,10 @@ def test_a_ladder_is_climbed_on_what_trusted_proxies_say(start: Start, shop: Ser
     assert back["what"] == "hsts to enforce, step 1 of 3 (5m)"
     assert "keep to https for 1d" in back["why"]
 
+    assert climb(*ENOUGH, "--override", "for the test")[0] == 0
+    assert visit(1, "https") == "max-age=86400"
+    assert "keep to https for 1d" in sidecar.verb("rollback").stderr
+
 
 def test_evidence_of_another_step_is_refused(start: Start, shop: Service):
     """A step written by hand that is not in force yet cannot be climbed from."""
