@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ def _explained(data: Explanation, matched: Matched, mode: Mode) -> dict[str, Any
             "mode": step.mode,
             "ceiling": step.ceiling,
             "origin": step.origin,
+            "witnesses": [asdict(witness) for witness in step.witnesses],
             "applies": step.applies,
             "reason": step.reason,
             "finding": finding,
@@ -236,6 +238,13 @@ def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
         ("rule", "mode", "set by", "header", "why", "service sends", "policy wants", "from"),
         rows,
     )
+    console.print()
+    console.print(Text("Who can tell whether a rule breaks the site", style="bold"))
+    by_rule = {step.rule: step.witnesses for step in data.steps}
+    for rule, witnesses in by_rule.items():
+        for witness in witnesses:
+            way = f". {witness.next.replace('RULE', rule)}" if witness.next else ""
+            console.print(Text(f"  {rule}: {witness.kind}; {witness.why}{way}"), soft_wrap=True)
     console.print()
     before, after = list(data.before), list(data.after)
     console.print(Text("Response that leaves", style="bold"))

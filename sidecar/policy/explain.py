@@ -7,6 +7,7 @@ on its own: what it says is what `decide` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from sidecar.policy.checks import Check, worst_fault
 from sidecar.policy.classes import classes
@@ -18,6 +19,7 @@ from sidecar.policy.nonces import Kept
 from sidecar.policy.plan import RoutePlan
 from sidecar.policy.trial import added, twin
 from sidecar.policy.values import ResponseClass
+from sidecar.policy.witness import Witness, witnesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Step:
     mode: Mode
     ceiling: str
     origin: str
+    witnesses: tuple[Witness, ...]
+    """Who can tell whether the rule breaks the site."""
     applies: bool
     reason: str
     finding: Finding | None
@@ -64,74 +68,37 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
         origin = ", ".join(dict.fromkeys(line.named.origin.values()))
         if step := described(line.named.rule):
             origin = f"{origin}; {step}"
-        names = line.named.rule.header or ("Set-Cookie",)
+        about = partial(
+            Step,
+            line.name,
+            mode=line.mode,
+            ceiling=line.ceiling,
+            origin=origin,
+            witnesses=witnesses(line.named.rule),
+        )
+        names = ", ".join(line.named.rule.header or ("Set-Cookie",))
         if not checks:
-            steps.append(
-                Step(
-                    line.name,
-                    ", ".join(names),
-                    line.mode,
-                    line.ceiling,
-                    origin,
-                    False,
-                    f"off ({line.ceiling})",
-                    None,
-                )
-            )
+            off = f"off ({line.ceiling})"
+            steps.append(about(header=names, applies=False, reason=off, finding=None))
         for check in checks:
-            failed = next(
-                (condition.text for condition in check.when if not condition.holds(facts, seen)),
-                None,
-            )
-            if failed is not None:
-                steps.append(
-                    Step(
-                        line.name,
-                        check.header,
-                        line.mode,
-                        line.ceiling,
-                        origin,
-                        False,
-                        f"not so: {failed}",
-                        None,
-                    )
-                )
+            unmet = (each.text for each in check.when if not each.holds(facts, seen))
+            if failed := next(unmet, None):
+                reason = f"not so: {failed}"
+                steps.append(about(header=check.header, applies=False, reason=reason, finding=None))
                 continue
             found = check.judge(facts, seen)
             if not found and check not in last:
-                steps.append(
-                    Step(
-                        line.name,
-                        check.header,
-                        line.mode,
-                        line.ceiling,
-                        origin,
-                        True,
-                        "already right",
-                        None,
-                    )
-                )
-            steps.extend(
-                Step(
-                    line.name,
-                    finding.header,
-                    line.mode,
-                    line.ceiling,
-                    origin,
-                    True,
-                    _reason(finding, facts),
-                    finding,
-                )
-                for finding in found
-            )
+                reason = "already right"
+                steps.append(about(header=check.header, applies=True, reason=reason, finding=None))
+            for one in found:
+                reason = _reason(one, facts)
+                steps.append(about(header=one.header, applies=True, reason=reason, finding=one))
             if found and found[0].made:
                 fields = write(fields, seen, found)
             elif found and found[0].mode == "trial" and index in route.trials:
-                twins = [
-                    one
-                    for finding in found
-                    if (one := twin(finding, route.trials[index], facts.scheme, seen))
-                ]
+                trial = route.trials[index]
+                made = (twin(finding, trial, facts.scheme, seen) for finding in found)
+                twins = [one for one in made if one]
                 tried += added(tuple(twins))
                 for name, value in added(tuple(twins)):
                     seen[name.lower()] = (*seen.get(name.lower(), ()), value)

@@ -46,6 +46,8 @@ class Note:
     commands: Sequence[str]
     verdicts: Sequence[Mapping[str, Any]]
     """What the gate said at each promotion, with the moment of its numbers and the query for them."""
+    waived: Sequence[str]
+    """Ids of the causes that did not count, as the operator said."""
     before: Sequence[Mapping[str, Any]]
     """Evidence of the revision that was left, by rule and route."""
     after: Sequence[Mapping[str, Any]]
@@ -100,6 +102,7 @@ def write_note(
         files=_files(status, promotions, texts, start),
         commands=[entry["command"] for entry in promotions if entry.get("command")],
         verdicts=[verdict for entry in promotions for verdict in entry.get("verdicts", ())],
+        waived=[cause for entry in promotions for cause in entry.get("waived", ())],
         before=left,
         after=evidence,
         timeline=[_told(entry) for entry in entries],
@@ -215,19 +218,22 @@ def markdown(note: Note, admin: str) -> str:
         lines += [
             "## Evidence at the promotion",
             "",
-            "| rule | verdict | responses judged | watched for | would break | unknown | reasons |",
-            "|---|---|---|---|---|---|---|",
+            "| rule | verdict | witness | responses judged | watched for | would break | unknown | reasons |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         for verdict in note.verdicts:
             numbers = f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} | {verdict['unknown']:g}"
+            witness = ", ".join(verdict.get("witnesses", ())) or "none"
             lines.append(
-                f"| {verdict['rule']} | {verdict['outcome']} | {numbers} | {'; '.join(verdict['reasons'])} |"
+                f"| {verdict['rule']} | {verdict['outcome']} | {witness} | {numbers} | {'; '.join(verdict['reasons'])} |"
             )
         lines += ["", *(line for verdict in note.verdicts for line in _asked(verdict))]
+    if note.waived:
+        lines += [f"Causes that did not count (`--waive`): {', '.join(note.waived)}.", ""]
     lines += [
         "## Before and after",
         "",
-        "| route | rule | mode before | answers with a violation before | mode after | answers with a violation after |",
+        "| route | rule | mode before | responses with a violation before | mode after | responses with a violation after |",
         "|---|---|---|---|---|---|",
     ]
     lines += _comparison(note)

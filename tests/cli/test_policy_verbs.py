@@ -153,6 +153,7 @@ def test_explain_for_machines(good: Path):
     assert given["before"] == [["Server", "a"]]
     assert given["after"] == [["Server", "a"], ["X-Frame-Options", "SAMEORIGIN"]]
     frames, server, html, off = given["steps"]
+    assert [witness["kind"] for witness in frames.pop("witnesses")] == ["proxy"]
     assert frames == {
         "rule": "frames", "header": "X-Frame-Options", "mode": "enforce", "ceiling": "policy", "origin": "policy, route api", "applies": True,
         "reason": "it is absent", "finding": {"kind": "missing", "action": "set", "made": True, "before": [], "after": ["SAMEORIGIN"]},
