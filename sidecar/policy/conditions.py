@@ -33,8 +33,8 @@ class Facts(NamedTuple):
     """http or https, as far as trusted proxies tell."""
     request: Iterable[tuple[bytes, bytes]]
     status: int
-    fields: RawFields
-    """The response's header lines."""
+    fields: Iterable[tuple[bytes, bytes]]
+    """The response's header lines, in order."""
     client: str = ""
     """The client's address, as far as trusted proxies tell."""
     body: bytes = b""

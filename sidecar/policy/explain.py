@@ -103,7 +103,7 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
                 for name, value in added(tuple(twins)):
                     seen[name.lower()] = (*seen.get(name.lower(), ()), value)
     fields += tried
-    return Explanation(route.name, of_service, facts.fields, tuple(steps), fields)
+    return Explanation(route.name, of_service, list(facts.fields), tuple(steps), fields)
 
 
 _WHAT = {

@@ -6,7 +6,7 @@ judgement, never what it says. Must not know routes, counters or sockets.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.checks import Check
@@ -66,7 +66,8 @@ def decide_by(
 
     `keys` holds the reports' key of each rule in trial that has a twin, by the rule's index.
     """
-    fields = facts.fields
+    sent = list(facts.fields)
+    fields = sent
     seen: Seen = {name.lower(): (value,) for name, value in fields}
     if len(seen) != len(fields):
         seen = by_name(fields)
@@ -83,7 +84,7 @@ def decide_by(
             if found:
                 findings += found
                 if found[0].made:
-                    fields = write(list(fields) if fields is facts.fields else fields, seen, found)
+                    fields = write(list(sent) if fields is sent else fields, seen, found)
                 elif found[0].mode == "trial" and check.index in keys:
                     for finding in found:
                         one = twin(finding, keys[check.index], facts.scheme, seen)
@@ -116,6 +117,7 @@ class Verdict:
         "changed",
         "findings",
         "remembered",
+        "replaced",
         "skipped",
         "twins",
     )
@@ -136,10 +138,12 @@ class Verdict:
         self._altered = decision.changed or bool(added)
         self.remembered = remembered
         self._watching, self._places, self._added = watching, places, added
-        written = (*added, *(line for place in places if place for line in place))
-        self._carries = any(SOURCE in value for _, value in written)
-        self.added = b"".join(b"%b: %b\r\n" % line for line in added)
+        made = (*added, *(line for place in places if place for line in place))
+        self._carries = any(SOURCE in value for _, value in made)
+        self.added = written(added)
         """What was added at the end, as it is sent."""
+        self.replaced = tuple(None if place is None else written(place) for place in places)
+        """What is sent in the places of the watched lines; None = the line itself."""
 
     def spelled(self, nonce: bytes) -> Verdict:
         """The same for one response, with its nonce where rules have written the placeholder."""
@@ -168,6 +172,11 @@ class Verdict:
         return fields
 
 
+def written(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Lines as they are sent, with their ends."""
+    return b"".join(b"%b: %b\r\n" % line for line in lines)
+
+
 class _Watching(dict[bytes, bool]):
     """Whether rules look at a line, by its name as it is written."""
 
@@ -185,7 +194,7 @@ class _Watching(dict[bytes, bool]):
 class Judge:
     """Checks with a memory of what they said; `keys` as for `decide_by`, `looks` what their twins look at."""
 
-    __slots__ = ("_asks", "_checks", "_keys", "_of_request", "_verdicts", "_watching")
+    __slots__ = ("_asks", "_checks", "_keys", "_of_request", "_verdicts", "_watching", "looks")
 
     def __init__(
         self,
@@ -195,7 +204,9 @@ class Judge:
     ) -> None:
         self._checks = checks
         self._keys = keys
-        self._watching = _Watching(looks.union(*(check.looks() for check in checks)))
+        self.looks = looks.union(*(check.looks() for check in checks))
+        """Lower-case names of the lines that count: all others pass whatever they hold."""
+        self._watching = _Watching(self.looks)
         asks = dict.fromkeys(ask for check in checks for ask in check.asks())
         self._asks: tuple[Ask, ...] = tuple(
             ask for ask in asks if not isinstance(ask, RequestHeader)
@@ -210,6 +221,26 @@ class Judge:
         """What `decide_by` says of the response."""
         watching = self._watching
         watched = [line for line in facts.fields if watching[line[0]]]
+        facts, asked = self._asked(facts)
+        key = (facts.status, facts.scheme, *watched, *asked)
+        verdict = self._verdicts.get(key)
+        return self._fresh(facts, watched, key) if verdict is None else verdict
+
+    def of_lines(self, facts: Facts, watched: list[bytes]) -> Verdict:
+        """The same for a response of which these are the lines that `looks` names, in order and as they came."""
+        if self._asks or self._of_request:
+            facts, asked = self._asked(facts)
+            key: Hashable = (facts.status, facts.scheme, *watched, *asked)
+        else:
+            key = (facts.status, facts.scheme, *watched)
+        verdict = self._verdicts.get(key)
+        if verdict is not None:
+            return verdict
+        split = [line.partition(b":") for line in watched]
+        return self._fresh(facts, [(name, value.strip(b" \t")) for name, _, value in split], key)
+
+    def _asked(self, facts: Facts) -> tuple[Facts, list[Hashable]]:
+        """What counts beside the response's lines; the facts come back with the request's lines read once."""
         asked: list[Hashable] = [ask(facts) for ask in self._asks]
         if self._of_request:
             lines = Asked(facts.request)
@@ -218,9 +249,7 @@ class Judge:
                 values = lines.named.get(name)
                 if values is not None:
                     asked.append((name, *[test.wanted(values) for test in tests]))
-        key = (facts.status, facts.scheme, *watched, *asked)
-        verdict = self._verdicts.get(key)
-        return self._fresh(facts, watched, key) if verdict is None else verdict
+        return facts, asked
 
     def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> Verdict:
         # A mark before each line and behind the last shows, in the response, what has come in the place of which.

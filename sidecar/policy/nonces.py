@@ -181,7 +181,7 @@ def _or_not_modified(condition: Condition) -> Condition:
     return replace(condition, holds=lambda facts, seen: facts.status == 304 or holds(facts, seen))
 
 
-def hidden(fields: RawFields, nonce: bytes) -> RawFields:
+def hidden(fields: Iterable[tuple[bytes, bytes]], nonce: bytes) -> RawFields:
     """A service's lines with the placeholder where it has written the nonce that it was given."""
     source = b"'nonce-%b'" % nonce
     if not any(source in value for _, value in fields):

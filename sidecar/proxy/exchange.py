@@ -26,7 +26,6 @@ from sidecar.proxy.http1.writing import (
     chunk,
     request_head,
     response_head,
-    without_chunked,
 )
 from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
@@ -51,7 +50,7 @@ _BOUNDLESS: Final = 1 << 62
 
 
 def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:
-    """Response one request; True = another may follow on the connection."""
+    """Serve one request; True = another may follow on the connection."""
     return Exchange(context, client, incoming).run()
 
 
@@ -286,7 +285,7 @@ class Exchange:
         if response.status == 100:
             self._send_continue()
         else:
-            self._client.write(response_head(response.line, response.fields, b""))
+            self._client.write(response_head(response.line, response.lines(), b""))
 
     def _send_continue(self) -> None:
         if self._continue is not None and not self._answered:
@@ -350,9 +349,7 @@ class Exchange:
         """Pass the upstream's response through the policy and on, as it comes."""
         chunked = response.length == CHUNKED
         if chunked and request.http10:
-            response = response._replace(
-                fields=without_chunked(response.fields), length=UNTIL_CLOSE
-            )
+            response.unchunk()
             chunked = False
         until_close = response.length == UNTIL_CLOSE
         keep_alive = request.keep_alive and not (
@@ -407,12 +404,12 @@ class Exchange:
                 await upstream.wake(client.turn())
 
     async def _switch(self, request: Request, upstream: Connection, response: Response) -> bool:
-        """Become a tunnel, when the upstream's 101 responses what was asked (RFC 9110 section 7.8, RFC 6455 section 4)."""
+        """Become a tunnel, when the upstream's 101 is what was asked for (RFC 9110 section 7.8, RFC 6455 section 4)."""
         if not accepted(request, response):
             raise UpstreamFailed(502, "upgrade")
         self._answered = True
         head = response_head(
-            response.line, response.fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            response.line, response.lines(), b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         )
         self._settle(self._context.loop.time())
         await websocket(self._context, self._client, upstream, head)
@@ -426,7 +423,7 @@ class Exchange:
         close: bool = False,
         origin: str = "sidecar",
     ) -> bool:
-        """Response ourselves; the connection ends when the request was not read to its end."""
+        """Respond ourselves; the connection ends when the request was not read to its end."""
         request = self._request
         response, body = local_reply(status, extra)
         keep_alive = (
@@ -449,15 +446,17 @@ class Exchange:
             assert refusal is not None
             method, host, path, seen = refusal.method, "", refusal.path, refusal.head or ()
         route = self._route or active.plan.route(host, method, path)
-        sent = response.fields
+        judge, scheme, begun = route.judge, self._scheme, self._begun
+        watched = response.watched(judge.looks)
+        sent: Iterable[tuple[bytes, bytes]] = response
         if route.nonced:
             self._nonce = self._nonce or new_nonce()
-            sent = hidden(sent, self._nonce)
-        status, address, begun = response.status, self._address, self._begun
+            sent = hidden(response, self._nonce)
         facts = tuple.__new__(
-            Facts, (method, host, path, self._scheme, seen, status, sent, address, begun)
+            Facts,
+            (method, host, path, scheme, seen, response.status, sent, self._address, begun),
         )
-        verdict = route.judge(facts)
+        verdict = judge(facts) if route.nonced else judge.of_lines(facts, watched)
         self._context.telemetry.record(
             active.tallies[route.name],
             active.revision,
@@ -479,7 +478,7 @@ class Exchange:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
             added += b"Connection: keep-alive\r\n"
-        return response_head(response.line, verdict.kept(response.fields), added)
+        return response_head(response.line, response.lines(verdict.replaced), added)
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.http1.responses import Response, made
 from sidecar.proxy.http1.writing import Fields
 
 RETRY_AFTER = b"1"
@@ -32,7 +32,7 @@ def local_reply(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tup
         fields.append((b"Retry-After", RETRY_AFTER))
     fields.extend(extra)
     line = f" {status} {phrase}".encode("ascii")
-    return Response(status, line, fields, len(body), keep_alive=True, upgrade=b""), body
+    return made(status, line, fields, len(body)), body
 
 
 @lru_cache(maxsize=2)

@@ -38,9 +38,7 @@ def accepted(request: Request, response: Response) -> bool:
     right = base64.b64encode(
         hashlib.sha1(request.websocket + _GUID, usedforsecurity=False).digest()
     )
-    return [
-        value for name, value in response.fields if name.lower() == b"sec-websocket-accept"
-    ] == [right]
+    return response.head.values(b"sec-websocket-accept") == [right]
 
 
 async def websocket(

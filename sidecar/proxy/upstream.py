@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
             data = self._buffer + data
             self._buffer = b""
         while (end := data.find(b"\r\n\r\n", max(0, seen))) >= 0:
-            response = self._reader.read(data[:end], self._method)
+            response = self._reader.read(data[: end + 4], self._method)
             data = data[end + 4 :]
             if response.status >= 200 or response.status == 101:
                 self._begin(response, data)

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .origin import size_in_bytes
+from .origin import VARIED, size_in_bytes
 from .process import cpu_seconds
 
 LARGE = 1 << 20
@@ -81,7 +81,7 @@ class Latency:
 
 
 def parse_case(text: str) -> Case:
-    """``"1k-32"`` -> one KiB at 32 connections. Raises ValueError otherwise."""
+    """``"1k-32"`` -> one KiB at 32 connections, ``"varied-32"`` -> varied traffic. Raises ValueError otherwise."""
     size, _, connections = text.partition("-")
     size_in_bytes(size)
     if not connections.isdecimal() or int(connections) == 0:
@@ -107,7 +107,8 @@ def parse_wrk(output: str, case: Case, cpu: float) -> Throughput:
 def throughput(pid: int, port: int, case: Case, seconds: int, folder: Path) -> Throughput:
     """Ask as fast as it answers for so many seconds; ``pid`` is the proxy that pays."""
     script = folder / "report.lua"
-    script.write_text(WRK_REPORT)
+    requests = (HERE / "varied.lua").read_text() if case.size == VARIED else ""
+    script.write_text(requests + WRK_REPORT)
     argv = ["wrk", "-t", "1", "-c", str(case.connections), "-d", f"{seconds}s"]
     argv += ["--timeout", "20s", "-s", str(script), f"http://127.0.0.1:{port}/{case.size}"]
     before = cpu_seconds(pid)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .process import free_port, running
 
+VARIED = "varied"
+"""A page of one KiB at any path below `/varied/`, whose cookie, entity tag and request id are each time others."""
 UNITS = {"k": 1 << 10, "m": 1 << 20}
 IN_MEMORY = 2 << 10
 """Up to this many bytes a body stands in the configuration itself."""
@@ -41,9 +43,21 @@ http {{
 }}
 """
 
+VARIED_PAGE = """\
+        location /varied {{
+            add_header X-Powered-By bench;
+            add_header Set-Cookie "sid=$request_id; Path=/; HttpOnly";
+            add_header ETag '"$request_id"';
+            add_header X-Trace $request_id;
+            add_header Cache-Control "private, max-age=60";
+            return 200 "{body}";
+        }}"""
+
 
 def size_in_bytes(name: str) -> int:
-    """``"1k"`` -> 1024, ``"10m"`` -> 10485760. Raises ValueError for anything else."""
+    """``"1k"`` -> 1024, ``"10m"`` -> 10485760, ``"varied"`` -> 1024. Raises ValueError for anything else."""
+    if name == VARIED:
+        return 1024
     if name[-1:] not in UNITS or not name[:-1].isdecimal():
         raise ValueError(f"{name!r} is not a size such as 1k, 100k or 10m")
     return int(name[:-1]) * UNITS[name[-1]]
@@ -56,6 +70,9 @@ def origin(folder: Path, sizes: Collection[str], core: int) -> Iterator[int]:
     pages = []
     for size in sizes:
         body = "x" * size_in_bytes(size)
+        if size == VARIED:
+            pages.append(VARIED_PAGE.format(body=body))
+            continue
         if len(body) <= IN_MEMORY:
             pages.append(f'        location = /{size} {{ return 200 "{body}"; }}')
         else:

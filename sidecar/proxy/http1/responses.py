@@ -1,13 +1,14 @@
-"""The head of an upstream's response: read strictly, line by line, with a memory of lines. RFC 9110 and 9112.
+"""The head of an upstream's response: read strictly, and what of it may pass to the client. RFC 9110 and 9112.
 
-Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with them. A
-service repeats most of its lines, and each is judged once. Must not know connections or bodies.
+Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with them. Must
+not know connections, bodies or the policy.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final
 
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.grammar import (
@@ -16,21 +17,20 @@ from sidecar.proxy.http1.grammar import (
     HOP_BY_HOP,
     NEVER_NOMINATED,
     UNTIL_CLOSE,
+    Malformed,
+    TooLarge,
     connection_tokens,
 )
+from sidecar.proxy.http1.heads import Head, Names
 from sidecar.proxy.http1.writing import Fields
 from sidecar.settings import Limits
 
-KEPT_LINES = 2048
+KEPT_STARTS = 64
 KEPT_BYTES = 256
-"""Longer lines are read each time; when all places are taken, the memory starts anew."""
+"""Status lines that are remembered, and how long they are at most."""
 
-# RFC 9112 sections 4 and 5: one space, no fold, no space before the colon, no control byte but HTAB; CR and LF
-# stand nowhere but between lines.
+# RFC 9112 section 4: one space, no control byte but HTAB.
 _STATUS = re.compile(rb"HTTP/1\.([01])( ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?)")
-_FIELD = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~\x80-\xff]+(?:[\t ]+[!-~\x80-\xff]+)*)?)[\t ]*"
-)
 
 PASSED: Final = 0
 DROPPED: Final = 1
@@ -47,52 +47,94 @@ _KINDS = {
 }
 
 
-class Line:
-    """What a line means here, its name and value, and the names that it nominates if it is a Connection line."""
+class Response:
+    """A response as it may be passed on; iterating gives name and value of its lines, those of the hop left out.
 
-    __slots__ = ("field", "kind", "names")
+    Args:
+        line: the status line after the version, b" 200 OK".
+        head: all lines that came.
+        gone: indices of those that must not be passed on, in order.
+        length: body bytes that follow, CHUNKED or UNTIL_CLOSE.
+        upgrade: the Upgrade line's value, lower case, when Connection nominates it.
+    """
 
-    def __init__(self, kind: int, field: tuple[bytes, bytes], names: frozenset[bytes]) -> None:
-        self.kind = kind
-        self.field: Any = (
-            field  # as mypyc sees it one object, not two values that are made a tuple each time
-        )
-        self.names = names
+    __slots__ = (
+        "_fields",
+        "_watched",
+        "gone",
+        "head",
+        "keep_alive",
+        "length",
+        "line",
+        "status",
+        "upgrade",
+    )
 
+    def __init__(
+        self,
+        status: int,
+        line: bytes,
+        head: Head,
+        gone: list[int],
+        length: int,
+        *,
+        keep_alive: bool,
+        upgrade: bytes,
+    ) -> None:
+        self.status, self.line, self.head, self.gone = status, line, head, gone
+        self.length, self.keep_alive, self.upgrade = length, keep_alive, upgrade
+        self._fields: Fields | None = None
+        self._watched: list[int] = []
 
-class Response(NamedTuple):
-    """An upstream's response as it may be passed on."""
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        """Made when somebody asks."""
+        if self._fields is None:
+            head, gone = self.head, self.gone
+            self._fields = [
+                (head.written(index), head.value(index))
+                for index in range(len(head.names))
+                if index not in gone
+            ]
+        return iter(self._fields)
 
-    status: int
-    line: bytes
-    """The status line after the version: b" 200 OK"."""
-    fields: Fields
-    """End-to-end lines and framing, in order."""
-    length: int
-    """Body bytes that follow, CHUNKED or UNTIL_CLOSE."""
-    keep_alive: bool
-    upgrade: bytes
-    """The Upgrade line's value, lower case, when Connection nominates it."""
+    def watched(self, looks: frozenset[bytes]) -> list[bytes]:
+        """The lines whose names are in `looks`, as they came; `lines` takes what stands in their places."""
+        head, gone = self.head, self.gone
+        watched = self._watched = [
+            index
+            for index, name in enumerate(head.names)
+            if name.lower in looks and index not in gone
+        ]
+        return [head.data[head.starts[index] : head.stops[index]] for index in watched]
 
+    def lines(self, places: tuple[bytes | None, ...] = ()) -> bytes:
+        """The lines that leave, as they came where nothing (None) stands in the place of a watched one."""
+        head = self.head
+        if not head.names:
+            return b""
+        instead = dict.fromkeys(self.gone, b"")
+        for index, place in zip(self._watched, places, strict=False):
+            if place is not None:
+                instead[index] = place
+        data, begin, end = head.data, head.starts[0], head.stops[-1] + 2
+        if not instead:
+            return data[begin:end]
+        parts: list[bytes] = []
+        for index in sorted(instead):
+            parts += (data[begin : head.starts[index]], instead[index])
+            begin = head.stops[index] + 2
+        parts.append(data[begin:end])
+        return b"".join(parts)
 
-class _Lines(dict[bytes, Line]):
-    """Header lines by their bytes. Cookies are secrets, and never kept."""
-
-    def __missing__(self, data: bytes) -> Line:
-        found = _FIELD.fullmatch(data)
-        if found is None:
-            raise UpstreamFailed(502, "invalid_header", "header line")
-        name, value = found[1], found[2]
-        lower = name.lower()
-        kind = _KINDS.get(lower, PASSED)
-        line = Line(
-            kind, (name, value), frozenset(connection_tokens(value) if kind == CONNECTION else ())
-        )
-        if len(data) <= KEPT_BYTES and lower != b"set-cookie":
-            if len(self) >= KEPT_LINES:
-                self.clear()
-            self[data] = line
-        return line
+    def unchunk(self) -> None:
+        """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): the body ends with the connection."""
+        self.length = UNTIL_CLOSE
+        coded = {
+            index
+            for index in self.head.special
+            if self.head.names[index].lower == b"transfer-encoding"
+        }
+        self.gone = sorted({*self.gone, *coded})
 
 
 class _Starts(dict[bytes, tuple[int, bytes, bool]]):
@@ -103,9 +145,13 @@ class _Starts(dict[bytes, tuple[int, bytes, bool]]):
         if found is None:
             raise UpstreamFailed(502, "invalid_header", "status line")
         start = (int(found[3]), found[2], found[1] == b"1")
-        if len(self) < KEPT_LINES and len(data) <= KEPT_BYTES:
+        if len(self) < KEPT_STARTS and len(data) <= KEPT_BYTES:
             self[data] = start
         return start
+
+
+def _passes(_lower: bytes) -> int:
+    return PASSED
 
 
 class ResponseReader:
@@ -114,54 +160,61 @@ class ResponseReader:
     def __init__(self, limits: Limits) -> None:
         self._bytes, self._most = limits.header_bytes, limits.headers
         self._starts = _Starts()
-        self._lines = _Lines()
+        self._names = Names(_KINDS, _passes)
 
-    def read(self, head: bytes, method: str) -> Response:
-        """Judge a head without the empty line at its end; `method` is the request's.
+    def read(self, data: bytes, method: str) -> Response:
+        """Judge a whole head, with the empty line at its end; `method` is the request's.
 
         Raises:
             UpstreamFailed: 502 for bytes that are no head, or framing that two readers could take differently.
         """
-        split = head.split(b"\r\n")
-        status, start, http11 = self._starts[split[0]]
-        if len(head) > self._bytes or len(split) > self._most + 1:
+        begin = data.find(b"\r\n")
+        status, line, http11 = self._starts[data[:begin]]
+        if len(data) > self._bytes + 4:
             raise UpstreamFailed(502, "header_too_large")
-        lines = self._lines
-        fields: Fields = []
+        try:
+            head = Head(data, begin + 2, len(data) - 2, self._names, self._most)
+        except TooLarge:
+            raise UpstreamFailed(502, "header_too_large") from None
+        except Malformed as fault:
+            raise UpstreamFailed(502, "invalid_header", str(fault)) from None
         length = coding = None
         upgrade = b""
-        nominated: frozenset[bytes] = frozenset()
-        for data in split[1:]:
-            line = lines[data]
-            kind, field = line.kind, line.field
-            if not kind:
-                fields.append(field)
-            elif kind == CONNECTION:
-                nominated = nominated | line.names if nominated else line.names
-            elif kind == LENGTH:
-                if length is not None or not DIGITS.fullmatch(field[1]):
+        nominated: set[bytes] | None = None
+        gone: list[int] = []
+        for index in head.special:
+            kind, value = head.names[index].kind, head.value(index)
+            if kind == LENGTH:
+                if length is not None or DIGITS.fullmatch(value) is None:
                     raise UpstreamFailed(502, "invalid_framing", "Content-Length")
-                length = int(field[1])
+                length = int(value)
                 if status != 204 or length == 0:
-                    fields.append(field)
+                    continue
             elif kind == CODING:
-                if coding is not None or field[1].lower() != b"chunked" or not http11:
+                if coding is not None or value.lower() != b"chunked" or not http11:
                     raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
-                coding = b"chunked"
+                coding = value
                 if status != 204:
-                    fields.append(field)
+                    continue
+            elif kind == CONNECTION:
+                tokens = connection_tokens(value)
+                nominated = nominated | tokens if nominated else tokens
             elif kind == UPGRADE:
-                upgrade = field[1].lower()
+                upgrade = value.lower()
+            gone.append(index)
         if length is not None and coding is not None:
             raise UpstreamFailed(502, "invalid_framing", "Content-Length with Transfer-Encoding")
         keep_alive = http11
-        if nominated:
-            keep_alive = http11 and b"close" not in nominated
-            dropped = nominated - NEVER_NOMINATED
-            if dropped:
-                fields = [line for line in fields if line[0].lower() not in dropped]
-        if upgrade and b"upgrade" not in nominated:
+        if nominated is None:
             upgrade = b""
+        else:
+            keep_alive = http11 and b"close" not in nominated
+            if b"upgrade" not in nominated:
+                upgrade = b""
+            nominated -= NEVER_NOMINATED
+            if nominated:
+                theirs = {index for index, name in enumerate(head.names) if name.lower in nominated}
+                gone = sorted(theirs.union(gone))
         if method == "HEAD" or status < 200 or status in (204, 304):
             body = 0
         elif coding is not None:
@@ -171,5 +224,11 @@ class ResponseReader:
         else:
             body = UNTIL_CLOSE
             keep_alive = False
-        # A NamedTuple's own constructor is a Python function around this call: here and where else each request makes one.
-        return tuple.__new__(Response, (status, start, fields, body, keep_alive, upgrade))
+        return Response(status, line, head, gone, body, keep_alive=keep_alive, upgrade=upgrade)
+
+
+def made(status: int, line: bytes, fields: Fields, length: int) -> Response:
+    """A response of our own."""
+    data = b"".join(b"%b: %b\r\n" % field for field in fields)
+    head = Head(data, 0, len(data), Names({}, _passes), len(fields))
+    return Response(status, line, head, [], length, keep_alive=True, upgrade=b"")

@@ -18,21 +18,11 @@ def request_head(method: str, target: bytes, lines: bytes, added: bytes) -> byte
     return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method.encode("ascii"), target, lines, added)
 
 
-def response_head(line: bytes, fields: Fields, added: bytes) -> bytes:
-    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `added` holds whole lines with their ends."""
-    parts = [b"HTTP/1.1", line, b"\r\n"]
-    for name, value in fields:
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(added)
-    parts.append(b"\r\n")
-    return b"".join(parts)
+def response_head(line: bytes, lines: bytes, added: bytes) -> bytes:
+    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `lines` and `added` as above."""
+    return b"HTTP/1.1%b\r\n%b%b\r\n" % (line, lines, added)
 
 
 def chunk(piece: bytes) -> bytes:
     """One chunk of a body (RFC 9112 section 7.1); of b"" none, as that would end it."""
     return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-
-
-def without_chunked(fields: Fields) -> Fields:
-    """The lines for an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1)."""
-    return [line for line in fields if line[0].lower() != b"transfer-encoding"]
