@@ -66,7 +66,7 @@ def decide_by(
 
     `keys` holds the reports' key of each rule in trial that has a twin, by the rule's index.
     """
-    sent = list(facts.fields)
+    sent = facts.fields if isinstance(facts.fields, list) else list(facts.fields)
     fields = sent
     seen: Seen = {name.lower(): (value,) for name, value in fields}
     if len(seen) != len(fields):

@@ -19,6 +19,7 @@ from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.listener import Listener
+from sidecar.proxy.memory import keep_freed_memory
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.tunnel import Tunnel
 from sidecar.settings import Settings
@@ -89,6 +90,7 @@ class DataPlane:
             OSError: when it cannot be bound.
         """
         loop, listen = self._context.loop, self._settings.listen
+        keep_freed_memory()
         if self._tls is not None:
             self._follower = loop.create_task(self._follow_certificate())
         handshake = self._settings.timeouts.header if self._tls else None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import read_target
+from sidecar.proxy.http1.responses import made
 from sidecar.proxy.http1.writing import response_head
 from sidecar.proxy.tunnel import Frames
 
@@ -38,7 +39,8 @@ def test_target(path: bytes, method: str) -> None:
 @given(FIELDS)
 def test_head_has_one_line_each(fields: list[tuple[bytes, bytes]]) -> None:
     """A serialised head has exactly the lines it was given, and ends once."""
-    head = response_head(b" 200 OK", fields, b"Connection: close\r\n")
+    lines = made(200, b" 200 OK", fields, 0).lines()
+    head = response_head(b" 200 OK", lines, b"Connection: close\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert [line for line in head.split(b"\r\n") if line] == [
         b"HTTP/1.1 200 OK",
