@@ -16,7 +16,7 @@ from typing import Final
 
 from sidecar.policy import headers
 from sidecar.policy.checks import Check, value_text
-from sidecar.policy.conditions import Ask, Condition, Facts, RawFields, Seen
+from sidecar.policy.conditions import Ask, Condition, Facts, Seen
 from sidecar.policy.csp_sources import REQUEST_NONCE
 from sidecar.policy.findings import Finding, Findings
 from sidecar.policy.model import WRITING, Kind, Rule
@@ -181,7 +181,7 @@ def _or_not_modified(condition: Condition) -> Condition:
     return replace(condition, holds=lambda facts, seen: facts.status == 304 or holds(facts, seen))
 
 
-def hidden(fields: Iterable[tuple[bytes, bytes]], nonce: bytes) -> RawFields:
+def hidden(fields: Iterable[tuple[bytes, bytes]], nonce: bytes) -> Iterable[tuple[bytes, bytes]]:
     """A service's lines with the placeholder where it has written the nonce that it was given."""
     source = b"'nonce-%b'" % nonce
     if not any(source in value for _, value in fields):

@@ -456,7 +456,7 @@ class Exchange:
             Facts,
             (method, host, path, scheme, seen, response.status, sent, self._address, begun),
         )
-        verdict = judge(facts) if route.nonced else judge.of_lines(facts, watched)
+        verdict = judge.of_lines(facts, watched) if sent is response else judge(facts)
         self._context.telemetry.record(
             active.tallies[route.name],
             active.revision,
