@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from sidecar.exporting import patterns
-from sidecar.exporting.caddy_cookies import replacements
+from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import Limits, Written, shortest
+from sidecar.exporting.target import TOGETHER, Limits, Written, shortest
 from sidecar.exporting.terms import (
     Alternative,
     Class,
@@ -183,6 +183,8 @@ def _types(types: tuple[str, ...]) -> Iterator[str]:
 
 
 def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
+    if step.together:
+        raise _UnsayableError(TOGETHER)
     if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
         reason = f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
         raise _UnsayableError(reason)
@@ -199,8 +201,16 @@ def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
         case "append":
             yield from _append(step)
         case "cookie":
-            for when, found in replacements(step):
-                yield from _where(when, {"replace": {"Set-Cookie": found}})
+            for when, found in edits(step):
+                yield from _where(when, {"replace": {"Set-Cookie": [*map(_replacement, found)]}})
+
+
+def _replacement(edit: Edit) -> Json:
+    texts = (
+        f"${part}" if isinstance(part, int) else _value(part.replace("$", "$$"))
+        for part in edit.parts
+    )
+    return {"search_regexp": edit.search, "replace": "".join(texts)}
 
 
 def _value(text: str) -> str:

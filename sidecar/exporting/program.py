@@ -57,7 +57,9 @@ class Step:
     value: str
     when: Condition
     rewritten: frozenset[str]
-    """Lines of the response, in lower case, that `when` looks at and that a step before this one may have changed."""
+    """Lines of the response, in lower case, that `when` looks at and that a rule before this one may have changed."""
+    together: frozenset[str] = frozenset()
+    """Those that another step of the same rule changes before this one, though the rule's conditions are asked first."""
     cookie: str = ""
     """The pattern of cookie names."""
     demands: cookies.Demands = _NOTHING
@@ -95,6 +97,24 @@ class Program:
     routes: tuple[Route, ...]
     gaps: tuple[Gap, ...]
     slashes: Slashes
+
+    def lanes(self) -> tuple[tuple[Step, tuple[Route, ...]], ...]:
+        """Every step once with the routes that it stands on, in an order that is each route's own; () = all routes.
+
+        A route's rules are the policy's in their order and then further ones, so rules in the order in which they
+        are met, on the last route first, are in order on each.
+        """
+        found: dict[str, dict[tuple[Step, ...], list[Route]]] = {}
+        for route in (self.routes[-1], *self.routes[:-1]):
+            for rule in dict.fromkeys(step.rule for step in route.steps):
+                steps = tuple(step for step in route.steps if step.rule == rule)
+                found.setdefault(rule, {}).setdefault(steps, []).append(route)
+        return tuple(
+            (step, () if len(routes) == len(self.routes) else tuple(routes))
+            for variants in found.values()
+            for steps, routes in variants.items()
+            for step in steps
+        )
 
     def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
         """Its own gaps and a target's, each once; one that holds wherever its rule stands names no route."""
@@ -172,7 +192,11 @@ def _steps(line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap]) -> t
     elif rule.cookie is not None:
         demands = _demands(rule)
         nothing = frozenset[str]()
-        return (Step(line.name, "Set-Cookie", "cookie", "", when, nothing, rule.cookie, demands),)
+        return (
+            Step(
+                line.name, "Set-Cookie", "cookie", "", when, nothing, nothing, rule.cookie, demands
+            ),
+        )
     else:
         if rule.action == "merge":
             note(
@@ -212,7 +236,7 @@ def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator
         asked = condition(rule.when, https_only=https_only)
         if asked:
             before = together - {header.lower()} if len(together) > 1 else frozenset[str]()
-            yield Step(name, header, act, text, asked, before)
+            yield Step(name, header, act, text, asked, frozenset(), before)
 
 
 def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:
@@ -221,5 +245,5 @@ def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:
     for steps in rules:
         for step in steps:
             changed = response_names(step.when) & frozenset(written)
-            yield replace(step, rewritten=step.rewritten | changed)
+            yield replace(step, rewritten=changed)
         written.update(step.key for step in steps)

@@ -17,6 +17,12 @@ Limits: TypeAlias = tuple[str, ...]
 WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Left out on purpose"}
 
 
+TOGETHER = (
+    "its conditions look at several headers that it changes, and would be asked between the changes"
+)
+"""Why a step cannot be said where steps follow each other (`Step.together`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A configuration and what it does not do."""

@@ -98,6 +98,8 @@ class Client:
         if not self.tls:
             headers["X-Forwarded-Proto"] = one.scheme
         body = b"x" if one.method == "POST" else None
+        if one.response == DROPPED:
+            connection.close()  # HAProxy answers it on a new connection only; else the client has to ask again
         connection.request(one.method, f"{one.path}?response={one.response}", body, headers)
         response = connection.getresponse()
         response.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -105,6 +106,20 @@ def _caddy(site: Site, text: str) -> list[str]:
     return ["caddy", "run", "--config", str(site.folder / "caddy.json")]
 
 
+def _haproxy(site: Site, text: str) -> list[str]:
+    room = re.search(r"tune\.maxrewrite (\d+)", text)
+    pem = site.folder / "site.pem"
+    pem.write_text(site.certificate.read_text() + site.key.read_text())
+    (site.folder / "haproxy.cfg").write_text(
+        f"global\n    {room[0] if room else ''}\n"
+        "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
+        f"frontend site\n    bind 127.0.0.1:{site.plain}\n    bind 127.0.0.1:{site.tls} ssl crt {pem}\n"
+        f"{text}\n    default_backend service\n"
+        f"backend service\n    retries 0\n    server service 127.0.0.1:{site.upstream}\n"
+    )
+    return ["haproxy", "-db", "-f", str(site.folder / "haproxy.cfg")]
+
+
 @dataclass(frozen=True)
 class Front:
     """One target: the program, and how it is started with an exported text ("" = none)."""
@@ -119,6 +134,7 @@ class Front:
 
 FRONTS: Mapping[str, Front] = {
     "nginx": Front("nginx", _nginx),
+    "haproxy": Front("haproxy", _haproxy),
     "caddy": Front("caddy", _caddy),
 }
 

@@ -1,4 +1,4 @@
-"""The service behind the sidecar and behind each target: it answers ?response=NAME with lines exactly as they stand here."""
+"""The service behind the sidecar and behind each target: it sends for ?response=NAME lines exactly as they stand here."""
 
 from __future__ import annotations
 

@@ -1,25 +1,33 @@
-"""Caddy: attributes of cookies by regular expressions of RE2, which cannot look ahead.
+"""Attributes of cookies as regular expressions that need no look ahead: for targets that rewrite Set-Cookie lines.
 
-Lives here: the replacements of a cookie rule. An attribute is taken away wherever it stands, and added at the end.
-Must not know handlers.
+Lives here: the edits of a cookie rule. An attribute is taken away wherever it stands, and added at the end.
+Must not know any target.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from sidecar.exporting import patterns
 from sidecar.exporting.program import Step
 from sidecar.exporting.terms import Condition, Scheme
 
 
-def replacements(step: Step) -> Iterator[tuple[Condition, list[dict[str, str]]]]:
+class Edit(NamedTuple):
+    """What is looked for in a line, and what stands in its place: the groups 1 and 2 in `parts`, and texts."""
+
+    search: str
+    parts: tuple[int | str, ...]
+
+
+def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
     """Conditions and what is replaced where they hold. Secure, and what needs it, is written over https only."""
     demands, when, line = step.demands, step.when, _line(step.cookie)
     https = tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
-    always: list[dict[str, str]] = []
-    secure: list[dict[str, str]] = []
+    always: list[Edit] = []
+    secure: list[Edit] = []
     if demands.secure is False:
         always += [_without(line, "secure")]
     if demands.secure or demands.partitioned or demands.same_site == "None":
@@ -54,24 +62,22 @@ def _line(pattern: str) -> str:
     return f"[ \\t]*{name}[ \\t]*="
 
 
-def _without(line: str, attribute: str) -> dict[str, str]:
+def _without(line: str, attribute: str) -> Edit:
     search = f"^({line}[^;]*(?:;[^;]*)*?);[ \\t]*(?i:{attribute})[ \\t]*(?:=[^;]*)?(;.*)?$"
-    return {"search_regexp": search, "replace": "$1$2"}
+    return Edit(search, (1, 2))
 
 
-def _with(line: str, attribute: str) -> list[dict[str, str]]:
+def _with(line: str, attribute: str) -> list[Edit]:
     name = attribute.partition("=")[0].lower()
-    text = attribute.replace("$", "$$").replace("{", "\\{")
-    add = {"search_regexp": f"^({line}.*)$", "replace": f"$1; {text}"}
-    return [_without(line, name), add]
+    return [_without(line, name), Edit(f"^({line}.*)$", (1, f"; {attribute}"))]
 
 
-def _hidden(line: str, *, exact: bool) -> list[dict[str, str]]:
+def _hidden(line: str, *, exact: bool) -> list[Edit]:
     """HttpOnly, but for cookies that scripts must read: these begin with a semicolon meanwhile, and so with no name."""
     if exact:
         return _with(line, "HttpOnly")
     return [
-        {"search_regexp": f"^([ \\t]*{patterns.READABLE}.*)$", "replace": ";$1"},
+        Edit(f"^([ \\t]*{patterns.READABLE}.*)$", (";", 1)),
         *_with(line, "HttpOnly"),
-        {"search_regexp": "^;(.*)$", "replace": "$1"},
+        Edit("^;(.*)$", (1,)),
     ]

@@ -1,0 +1,216 @@
+"""HAProxy: http-request rules note what a request is, http-after-response rules change what leaves, in order.
+
+Lives here: how steps become rules, the quoting, and what HAProxy cannot say. Must not know the other targets.
+Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) and 8.2.6 (log-format).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.exporting import patterns
+from sidecar.exporting.cookie_edits import Edit, edits
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.target import TOGETHER, Limits, Written, heading
+from sidecar.exporting.terms import (
+    Alternative,
+    Class,
+    Condition,
+    Field,
+    Media,
+    Place,
+    Scheme,
+    Status,
+    Term,
+)
+from sidecar.policy.classes import MEDIA
+
+LIMITS: Limits = (
+    "Copies of a header that may stand once only are not made one.",
+    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    "A cookie without a name is left alone.",
+    "Requests that are no HTTP (400) or come too slowly (408) are refused before any rule.",
+)
+SPACE = 1024
+"""Bytes that rules may add to a response before `tune.maxrewrite` has to be raised; HAProxy's default."""
+
+_CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route"
+
+
+class _Notes:
+    """What http-request rules note for later, when the request is gone: each condition on a header of it once."""
+
+    def __init__(self) -> None:
+        self.fields: dict[Field, str] = {}
+
+    def variable(self, field: Field) -> str:
+        """The variable that is there where the condition holds."""
+        return self.fields.setdefault(field, f"txn.policy_request_{len(self.fields) + 1}")
+
+
+def write(program: Program) -> Written:
+    """Rules for a frontend, to stand before its others."""
+    gaps: list[Gap] = []
+    notes = _Notes()
+    rules: list[str] = []
+    for step, routes in program.lanes():
+        reason = _unsayable(step)
+        if reason:
+            names = [route.name for route in routes] or [""]
+            gaps += [Gap("lost", step.rule, step.header, reason, name) for name in names]
+        else:
+            rules.append(f"# rule {step.rule}, revision {program.revision}")
+            rules += _rules(step, routes, program, notes)
+    body = "\n".join(rules)
+    head = list(_requests(program, notes, body))
+    if _CLASS in body:
+        head += _classes()
+    found = program.said(gaps)
+    about = ["For a frontend, before its other rules. HAProxy 2.6 or later, with PCRE."]
+    room = _room(program)
+    if room > SPACE * 3 // 4:
+        about.append(f"In the section global, as these lines need room: tune.maxrewrite {room}")
+    text = heading(program, "HAProxy", about, found, LIMITS, "# ")
+    lines = "\n".join(f"    {line}" for line in [*head, *rules])
+    return Written(f"{text}\n{lines}\n", found)
+
+
+def _room(program: Program) -> int:
+    """Bytes that the rules may add to one response, in whole KiB and with some to spare."""
+    needed = max(
+        sum(len(step.header) + len(step.value) + 32 for step in route.steps)
+        for route in program.routes
+    )
+    return (needed // SPACE + 2) * SPACE
+
+
+def _requests(program: Program, notes: _Notes, body: str) -> Iterator[str]:
+    if len(program.routes) > 1 or _PATH in body or _CLASS in body:
+        yield f"http-request set-var({_PATH}) path,url_dec"
+    if len(program.routes) > 1:
+        slash = "/" if program.slashes == "keep" else "/+"
+        fmt = f"%[method] %[req.hdr(host),host_only,lower] %[var({_PATH})]"
+        yield f"http-request set-var-fmt(txn.policy_request) {quoted(fmt)}"
+        for source, route in patterns.routes(program.routes, slash):
+            taken = f"!{{ var({_ROUTE}) -m found }}"
+            asked = f"{{ var(txn.policy_request) -m reg {quoted(source)} }}"
+            number = _number(route, program)
+            yield f"http-request set-var({_ROUTE}) int({number}) if {taken} {asked}    # route {route.name}"
+    for field, variable in notes.fields.items():
+        fetch = f"req.fhdr({field.name.lower()})"
+        yield f"http-request set-var({variable}) int(1) if {_field(fetch, field)}"
+
+
+def _number(route: Route, program: Program) -> int:
+    """0 is the default route's."""
+    return 0 if route is program.routes[-1] else program.routes.index(route) + 1
+
+
+def _classes() -> Iterator[str]:
+    """What a response carries, told by the first that holds."""
+    unknown = f"!{{ var({_CLASS}) -m found }}"
+    attachment = f"{{ res.fhdr(content-disposition,1) -m reg -i {quoted(patterns.ATTACHMENT)} }}"
+    yield f"http-after-response set-var({_CLASS}) str(download) if {attachment}"
+    docs = f"{{ var({_PATH}) -m reg -i {quoted(patterns.DOCS_PATH)} }}"
+    for name, types in MEDIA:
+        media = f"{{ res.fhdr(content-type,1) -m reg -i {quoted(patterns.media(types))} }}"
+        if name in ("html", "api"):
+            yield f"http-after-response set-var({_CLASS}) str(docs) if {unknown} {media} {docs}"
+        yield f"http-after-response set-var({_CLASS}) str({name}) if {unknown} {media}"
+
+
+def _unsayable(step: Step) -> str:
+    if step.together:
+        return TOGETHER
+    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
+        return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+    return ""
+
+
+def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: _Notes) -> Iterator[str]:
+    name, value = plain(step.header), quoted(step.value.replace("%", "%%"))
+    fetch = step.header.lower()
+    place = _place(routes, program)
+    match step.act:
+        case "set":
+            yield f"http-after-response set-header {name} {value}{_if(step.when, place, notes)}"
+        case "default":
+            place = [*place, f"{{ res.fhdr_cnt({fetch}) 0 }}"]
+            yield f"http-after-response set-header {name} {value}{_if(step.when, place, notes)}"
+        case "append":
+            stands = f"!{{ res.fhdr({fetch}) -m str -- {quoted(step.value)} }}"
+            asked = _if(step.when, [*place, stands], notes)
+            yield f"http-after-response add-header {name} {value}{asked}"
+        case "remove":
+            yield f"http-after-response del-header {name}{_if(step.when, place, notes)}"
+        case "cookie":
+            for when, found in edits(step):
+                asked = _if(when, place, notes)
+                for edit in found:
+                    yield f"http-after-response replace-header Set-Cookie {_edit(edit)}{asked}"
+
+
+def _edit(edit: Edit) -> str:
+    texts = (
+        f"\\{part}" if isinstance(part, int) else part.replace("%", "%%") for part in edit.parts
+    )
+    return f"{quoted(edit.search)} {quoted(''.join(texts))}"
+
+
+def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
+    """The condition that the request is of one of these routes; () = of any."""
+    if not routes:
+        return []
+    asked = sorted(_number(route, program) for route in routes)
+    if 0 in asked:
+        others = {_number(route, program) for route in program.routes} - set(asked)
+        numbers = " ".join(map(str, sorted(others)))
+        return [f"!{{ var({_ROUTE}) -m int {numbers} }}"]
+    return [f"{{ var({_ROUTE}) -m int {' '.join(map(str, asked))} }}"]
+
+
+def _if(when: Condition, place: list[str], notes: _Notes) -> str:
+    found = [" ".join([*place, *_terms(one, notes)]) for one in when]
+    return "" if "" in found else f" if {' || '.join(found)}"
+
+
+def _terms(alternative: Alternative, notes: _Notes) -> Iterator[str]:
+    for term in alternative:
+        yield _term(term, notes)
+
+
+def _term(term: Term, notes: _Notes) -> str:
+    match term:
+        case Scheme(scheme):
+            return "{ ssl_fc }" if scheme == "https" else "!{ ssl_fc }"
+        case Status(ranges):
+            codes = " ".join(str(low) if low == high else f"{low}:{high}" for low, high in ranges)
+            return f"{{ status {codes} }}"
+        case Media(types):
+            return f"{{ res.fhdr(content-type,1) -m reg -i {quoted(patterns.media(types))} }}"
+        case Class(wanted):
+            return f"{{ var({_CLASS}) -m str {' '.join(wanted)} }}"
+        case Place():
+            return f"{{ var({_PATH}) -m reg -i {quoted(patterns.LOGOUT_PATH)} }}"
+        case Field(side="request"):
+            return f"{{ var({notes.variable(term)}) -m found }}"
+        case Field(name=name):
+            return _field(f"res.fhdr({name.lower()})", term)
+
+
+def _field(fetch: str, field: Field) -> str:
+    if isinstance(field.pattern, bool):
+        count = fetch.replace("fhdr(", "fhdr_cnt(")
+        return f"{'!' if field.pattern else ''}{{ {count} 0 }}"
+    return f"{{ {fetch} -m reg -i {quoted(patterns.glob(field.pattern))} }}"
+
+
+def quoted(text: str) -> str:
+    """One word: in double quotes a backslash, a quote and a dollar are escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
+
+
+def plain(name: str) -> str:
+    """A header's name as a word."""
+    return quoted(name) if set(name) & set("\\\"'#$") else name
