@@ -24,7 +24,6 @@ from rich.text import Text
 
 from sidecar.cli.printing import as_json, err, mode_text, out, plain, table
 from sidecar.policy.model import MODES
-from sidecar.rollout.testimony import Climb
 
 _TIMEOUT = 10.0
 
@@ -88,6 +87,8 @@ def who() -> str:
 
 def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
     """What browsers go on keeping of these rules' ladders, by this sidecar's evidence; of all that stand lower now, where none is named."""
+    from sidecar.rollout.testimony import Climb  # a rollback does not wait for it
+
     found: dict[str, None] = {}
     for item in client.get("/api/evidence")["evidence"]:
         if not item.get("climb"):
