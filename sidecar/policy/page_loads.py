@@ -24,15 +24,19 @@ def _link(element: Element) -> str:
 
 
 _CSS = re.compile(
-    r"""(@font-face)|(})|(@import)\s*(?:"([^"]*)"|'([^']*)'|url\(\s*["']?([^"')]*))|url\(\s*(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
+    r"""(@font-face)|(})|(@import)\s*+(?:"([^"]*)"|'([^']*)'|url\(\s*+["']?([^"')]*))|url\(\s*+(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
     re.IGNORECASE,
 )
+
+
+_SHEET = 1 << 18
+"""Characters of a style sheet that are looked at."""
 
 
 def css_loads(text: str) -> Iterator[tuple[str, str]]:
     """What a style sheet loads: fonts, further sheets, and images for the rest."""
     font = False
-    for found in _CSS.finditer(text):
+    for found in _CSS.finditer(text, 0, _SHEET):
         if found[1] or found[2]:
             font = bool(found[1])
             continue
@@ -93,8 +97,11 @@ def _links(element: Element) -> Iterator[tuple[str, str]]:
                 yield from _images()(element)
 
 
+_PINGS = 100
+
+
 def _anchor(element: Element) -> Iterator[tuple[str, str]]:
-    for url in attribute(element, "ping").split():
+    for url in attribute(element, "ping").split(None, _PINGS)[:_PINGS]:
         yield "connect-src", url
 
 

@@ -180,7 +180,10 @@ class _Reader:
                 yield from self.read(document, frame + 1, where)
 
     def _attributes(self, element: Element, line: int) -> None:
-        for name, value in element.attrs.items():
+        attributes = element.attrs
+        if len(attributes) > MAX_PIECES:
+            self.complete = False
+        for name, value in islice(attributes.items(), MAX_PIECES):
             text = value if isinstance(value, str) else " ".join(value or ())
             if name.startswith("on") and name.isalpha():
                 self._piece("handler", text, line)

@@ -170,6 +170,12 @@ def _unexplained(
         for cause in item.trial.causes
         if cause["kind"] in OPEN and cause["id"] not in waived
     ]
+    counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in OPEN)
+    if counts and not waived and not any(item.trial.causes for item in live):
+        # A fleet's, as in `_uncaused`; who waives has seen them: a cause has the same id in every sidecar.
+        text = f"browsers reported {counted(counts, 'time')} what no page that we served explains"
+        step = "See the causes with `sidecar reports --admin` of each sidecar, then promote --waive ID."
+        sheet.lack(text, step)
     for cause, loads in found[:5]:
         text = f"not explained by any page we served: {describe(cause)}"
         if 0 < loads * _OFTEN <= cause["count"]:

@@ -100,6 +100,11 @@ def evidence(**known: Any) -> Evidence:
         ("most canaries were lost", tried(canaries={"chromium": (20.0, 9.0)}), "inconclusive"),
         ("browsers reported what the site does", tried(causes=(CAUSE,)), "fail"),
         ("a fleet's browsers reported it", tried(reports={"script": 2.0}), "fail"),
+        (
+            "a fleet's browsers reported what no page explains",
+            tried(reports={"unserved": 2.0}),
+            "inconclusive",
+        ),
         ("an extension was reported", tried(causes=(CAUSE | {"kind": "noise"},)), "pass"),
         (
             "one report that names no page",
