@@ -94,10 +94,12 @@ class PageReader:
 
     def copy(self, route: RoutePlan, facts: Facts) -> PageCopy | None:
         """The copy that is to be filled with this response's body; None = this one is not read."""
-        if not self._share or facts.status in (204, 206, 304) or page_load(facts) is None:
-            return None
         first = self._first.get(route.name, 0)
-        if (first >= FIRST and self._draw() >= self._share) or len(self._alive) >= MAX_COPIES:
+        if not self._share or (first >= FIRST and self._draw() >= self._share):
+            return None
+        if facts.status in (204, 206, 304) or page_load(facts) is None:
+            return None
+        if len(self._alive) >= MAX_COPIES:
             return None
         self._first[route.name] = first + 1
         made = PageCopy(self._queue, route.name, facts)
