@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sidecar.exporting import caddy, haproxy, nginx
+from sidecar.exporting import apache, caddy, haproxy, nginx
 from sidecar.exporting.program import Program, program
 from sidecar.exporting.target import Limits, Written
 from sidecar.policy.resolve import Resolved
@@ -26,6 +26,7 @@ class Target:
 
 TARGETS: Mapping[str, Target] = {
     "nginx": Target(nginx.write, nginx.LIMITS, "nginx 1.22 of Debian"),
+    "apache": Target(apache.write, apache.LIMITS, "Apache httpd 2.4 of Debian"),
     "haproxy": Target(haproxy.write, haproxy.LIMITS, "HAProxy 2.6 of Debian"),
     "caddy": Target(caddy.write, caddy.LIMITS, "Caddy 2.6 of Debian"),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -209,17 +210,32 @@ def _cookie(line: str) -> tuple[str, frozenset[str]]:
     )
 
 
-def unlike(left: Lines, right: Lines, touched: frozenset[str]) -> Iterator[tuple[str, str]]:
+def unlike(
+    left: Lines, right: Lines, touched: frozenset[str], target: str = ""
+) -> Iterator[tuple[str, str]]:
     """Names and texts of what differs; what frames a message counts only where the policy names it."""
     theirs, ours = by_name(left), by_name(right)
     for name in sorted(theirs.keys() | ours.keys()):
         if name in FRAMING and name not in touched:
             continue
+        if target == "apache":  # two tables: what was added goes first, and Vary is one list
+            theirs[name], ours[name] = (
+                _any_order(name, theirs.get(name, [])),
+                _any_order(name, ours.get(name, [])),
+            )
         if theirs.get(name, []) != ours.get(name, []):
             yield (
                 name,
                 f"{name}: the target sends {theirs.get(name, [])}, the policy says {ours.get(name, [])}",
             )
+
+
+def _any_order(name: str, values: list[object]) -> list[object]:
+    if name == "vary":
+        values = [
+            *dict.fromkeys(word for value in values for word in re.split(r"[,\s]+", str(value)))
+        ]
+    return sorted(values, key=str)
 
 
 def dumped(policy: Policy) -> str:

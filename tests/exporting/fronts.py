@@ -106,6 +106,35 @@ def _caddy(site: Site, text: str) -> list[str]:
     return ["caddy", "run", "--config", str(site.folder / "caddy.json")]
 
 
+def _apache(site: Site, text: str) -> list[str]:
+    folder = site.folder
+    names = (
+        "mpm_event",
+        "authz_core",
+        "headers",
+        "setenvif",
+        "proxy",
+        "proxy_http",
+        "ssl",
+        "socache_shmcb",
+    )
+    modules = "\n".join(
+        f"LoadModule {name}_module {MODULES}/mod_{name}.so"
+        for name in names
+        if (MODULES / f"mod_{name}.so").exists()
+    )
+    (folder / "policy.conf").write_text(text)
+    host = f"Include {folder}/policy.conf\nProxyPass / http://127.0.0.1:{site.upstream}/ nocanon\n"
+    (folder / "httpd.conf").write_text(
+        f"ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nMutex posixsem\nServerName localhost\n{modules}\n"
+        f"Listen 127.0.0.1:{site.plain}\nListen 127.0.0.1:{site.tls}\n"
+        f"<VirtualHost 127.0.0.1:{site.plain}>\n{host}</VirtualHost>\n"
+        f"<VirtualHost 127.0.0.1:{site.tls}>\nSSLEngine on\nSSLCertificateFile {site.certificate}\n"
+        f"SSLCertificateKeyFile {site.key}\n{host}</VirtualHost>\n"
+    )
+    return ["apache2", "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
+
+
 def _haproxy(site: Site, text: str) -> list[str]:
     room = re.search(r"tune\.maxrewrite (\d+)", text)
     pem = site.folder / "site.pem"
@@ -134,6 +163,7 @@ class Front:
 
 FRONTS: Mapping[str, Front] = {
     "nginx": Front("nginx", _nginx),
+    "apache": Front("apache2", _apache),
     "haproxy": Front("haproxy", _haproxy),
     "caddy": Front("caddy", _caddy),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from sidecar.exporting.targets import TARGETS, export
 from sidecar.policy.plan import compile_policy
@@ -111,7 +111,7 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
             status, theirs = client.ask(one)
             ours_status, ours = world.client.ask(one)
             assert status == ours_status, (str(one), status, ours_status)
-            wrong = dict(unlike(theirs, ours, touched))
+            wrong = dict(unlike(theirs, ours, touched, target))
             if target == "caddy" and one.response == "untyped":
                 wrong.pop("content-type", None)
             if "server" in wrong and target in NAMES:
@@ -121,13 +121,15 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
                 wrong.pop("server")
                 wrong |= {
                     name: text
-                    for name, text in unlike(theirs, theirs_named, touched)
+                    for name, text in unlike(theirs, theirs_named, touched, target)
                     if name == "server"
                 }
             if wrong:
                 # What is lost is lost and no more: then the policy without it says the same.
                 bare_status, bare = _service(one)
-                allowed = dict(unlike(theirs, expected(left, one, bare_status, bare), touched))
+                allowed = dict(
+                    unlike(theirs, expected(left, one, bare_status, bare), touched, target)
+                )
                 wrong = {name: text for name, text in wrong.items() if name in allowed}
             found += [
                 f"{one}: {text}"
@@ -137,7 +139,7 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
         for one, (status, bare) in world.own(target).items():
             got, theirs = client.ask(one)
             assert got == status, str(one)
-            wrong = dict(unlike(theirs, expected(left, one, status, bare), touched))
+            wrong = dict(unlike(theirs, expected(left, one, status, bare), touched, target))
             found += [f"{one}: {text}" for name, text in wrong.items()]
         client.close()
     if found:
@@ -184,6 +186,11 @@ def test_presets_say_the_same(name: str, target: str, everything: World) -> None
 @settings(
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=(
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ),  # to shrink would start hundreds of proxies
 )
 @given(policy=POLICIES)
 def test_random_policies_say_the_same(target: str, everything: World, policy: Policy) -> None:

@@ -1,0 +1,163 @@
+"""Apache httpd: SetEnvIfExpr notes what a request is, Header directives with expr= change what leaves.
+
+Lives here: how steps become directives for Apache's two tables of headers, and what Apache cannot say. What a service
+sends stands in the table `onsuccess`, whatever its status is; what Apache sends itself, in the table `always`, which
+also goes out beside the other and is worked on first. So a line that is set goes into `always`, and the service's is
+taken out of `onsuccess`. Must not know the other targets.
+Source: Apache's documentation of mod_headers, mod_setenvif and its expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.exporting import patterns
+from sidecar.exporting.apache_terms import Conditions, argument
+from sidecar.exporting.cookie_edits import Edit, edits
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.target import Limits, Written, heading, shortest
+from sidecar.exporting.terms import response_names
+
+OWN = frozenset({"server", "date", "content-type"})
+"""Lines that Apache writes itself, after every directive."""
+
+LIMITS: Limits = (
+    "Before some version of Apache 2.4 a 304 leaves without most headers; 2.4.71 sends them.",
+    "An empty line of the service's counts as none, and of several lines the first is looked at.",
+    "Several Vary lines leave as one.",
+    "Copies of a header that may stand once only are not made one.",
+    "Requests that are no HTTP (400) are refused before conditions on routes are known.",
+    "Where ErrorDocument is a path, the error response is of that path's route.",
+    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    "A cookie without a name is left alone.",
+)
+
+
+def write(program: Program) -> Written:
+    """Directives for a virtual host."""
+    gaps: list[Gap] = []
+    conditions = Conditions(program)
+    lines: list[str] = []
+    for step, routes in program.lanes():
+        unsayable = {
+            route.name: reason
+            for route in routes or program.routes
+            if (reason := _unsayable(step, route))
+        }
+        gaps += [Gap("lost", step.rule, step.header, why, name) for name, why in unsayable.items()]
+        left = tuple(route for route in routes or program.routes if route.name not in unsayable)
+        if not left:
+            continue
+        lines.append(f"# rule {step.rule}, revision {program.revision}")
+        if step.act == "cookie":
+            lines += _cookies(step, left, conditions)
+        else:
+            for chain, some in _chains(step, left):
+                lines += _lines(step, chain, some, conditions)
+    if any(gap.header.lower() == "server" for gap in gaps):
+        lines += [
+            "# at least no version (this directive stands outside of virtual hosts)",
+            "# ServerTokens Prod",
+        ]
+    found = program.said(gaps)
+    about = (
+        "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif.",
+    )
+    text = heading(program, "Apache", about, found, LIMITS, "# ")
+    return Written("\n".join([text, *conditions.lines(), *lines]) + "\n", found)
+
+
+def _unsayable(step: Step, route: Route) -> str:
+    if step.key in OWN:
+        return f"Apache writes {step.header} itself, after these directives"
+    written = {one.key for one in route.steps}
+    changed = response_names(step.when) & written
+    if changed:
+        return f"its condition looks at {', '.join(sorted(changed))}, which rules change; Apache would ask at another moment"
+    if step.act == "default":
+        before = _before(step, shortest(route.steps, step.header))
+        if any(one.act == "remove" for one in before) and any(
+            one.act in ("set", "append") for one in before
+        ):
+            return "rules before it set and remove the same header; Apache cannot tell what stands"
+    return ""
+
+
+def _before(step: Step, chain: tuple[Step, ...]) -> tuple[Step, ...]:
+    return chain[: chain.index(step)] if step in chain else chain
+
+
+def _chains(
+    step: Step, routes: tuple[Route, ...]
+) -> list[tuple[tuple[Step, ...], tuple[Route, ...]]]:
+    """The routes by what stands before the step on the same header; routes where it comes to nothing are left out."""
+    found: dict[tuple[Step, ...], list[Route]] = {}
+    for route in routes:
+        chain = shortest(route.steps, step.header)
+        if step in chain:
+            before = _before(step, chain) if step.act in ("default", "append") else ()
+            found.setdefault(before, []).append(route)
+    return [(before, tuple(some)) for before, some in found.items()]
+
+
+def _lines(
+    step: Step, before: tuple[Step, ...], routes: tuple[Route, ...], conditions: Conditions
+) -> Iterator[str]:
+    name, value = argument(step.header), argument(_format(step.value))
+    place = conditions.place(routes)
+    where = conditions.all_of(place, conditions.holds(step.when))
+    stands = f"%{{resp:{step.header}}}"
+    match step.act:
+        case "set":
+            yield f"Header always set {name} {value}{conditions.expr(where)}"
+            yield f"Header onsuccess unset {name}{conditions.expr(where)}"
+        case "remove":
+            yield f"Header always unset {name}{conditions.expr(where)}"
+            yield f"Header onsuccess unset {name}{conditions.expr(where)}"
+        case "default":
+            absent = f"-z {stands}"
+            removed = [conditions.holds(one.when) for one in before if one.act == "remove"]
+            if removed:
+                given = [
+                    f"!({conditions.holds(one.when)})" for one in before if one.act == "default"
+                ]
+                gone = conditions.all_of(conditions.any_of(removed), *given)
+                absent = conditions.any_of([absent, gone])
+            asked = conditions.expr(conditions.all_of(where, absent))
+            yield f"Header always set {name} {value}{asked}"
+        case _:
+            # What removes the service's line does so later: it is still looked at here.
+            same = [
+                one
+                for one in before
+                if one.act in ("set", "append", "default") and one.value == step.value
+            ]
+            other = [f"!({conditions.holds(one.when)})" for one in same]
+            taken = [conditions.holds(one.when) for one in before if one.act in ("set", "remove")]
+            missing = f"!({stands} =~ {conditions.regex(f'^{patterns.literal(step.value)}$')})"
+            if taken:
+                missing = conditions.any_of([missing, *taken])
+            if "" in [conditions.holds(one.when) for one in same]:
+                return
+            asked = conditions.expr(conditions.all_of(where, missing, *other))
+            yield f"Header always add {name} {value}{asked}"
+
+
+def _format(text: str) -> str:
+    """A text in which a per cent sign and a backslash are themselves."""
+    return text.replace("\\", "\\\\").replace("%", "%%")
+
+
+def _cookies(step: Step, routes: tuple[Route, ...], conditions: Conditions) -> Iterator[str]:
+    for when, found in edits(step):
+        where = conditions.all_of(conditions.place(routes), conditions.holds(when))
+        for edit in found:
+            yield f"Header onsuccess edit Set-Cookie {_edit(edit)}{conditions.expr(where)}"
+
+
+def _edit(edit: Edit) -> str:
+    texts = (
+        f"${part}" if isinstance(part, int) else _format(part.replace("$", "\\$"))
+        for part in edit.parts
+    )
+    return f"{argument(edit.search)} {argument(''.join(texts))}"

@@ -1,0 +1,175 @@
+"""Apache's expressions: conditions of rules, and the variables that SetEnvIfExpr fills from the request.
+
+Lives here: `Conditions`, the quoting. An expression that is "" always holds. Must not know directives that write headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sidecar.exporting import patterns
+from sidecar.exporting.program import Program, Route
+from sidecar.exporting.terms import (
+    Alternative,
+    Class,
+    Condition,
+    Field,
+    Media,
+    Place,
+    Scheme,
+    Status,
+    Term,
+)
+from sidecar.policy.classes import MEDIA
+
+_ROUTE = "reqenv('policy_route')"
+_TYPE = "%{CONTENT_TYPE}"
+_ATTACHED = "resp('Content-Disposition')"
+
+
+class Conditions:
+    """The expressions of one file, and what has to be noted of requests for them."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._asked: set[str] = set()
+        self._defined: dict[str, str] = {}
+
+    def lines(self) -> Iterator[str]:
+        """The directives that note what a request is: of those for routes the last that matches counts."""
+        for name, found in self._defined.items():
+            yield f"Define {name} {argument(_escaped(found))}"
+        if not self._asked:
+            return
+        yield self._noted("%{THE_REQUEST} =~ m#^[^ ]+ ([^? ]*)#", "policy_path=$1")
+        yield self._noted("unescape(reqenv('policy_path')) =~ m#^(.*)$#", "policy_path=$1")
+        if "route" in self._asked:
+            yield self._noted(r"%{req_novary:Host} =~ m#^(\[[^\]]*\]|[^:]*)#", "policy_host=$1")
+            slash = "/" if self._program.slashes == "keep" else "/+"
+            yield "SetEnvIfExpr true policy_route=0"
+            for source, route in reversed(list(patterns.routes(self._program.routes, slash))):
+                text = "%{REQUEST_METHOD} %{reqenv:policy_host} %{reqenv:policy_path}"
+                asked = f"'{text}' =~ {self.regex(source)}"
+                number = self._program.routes.index(route) + 1
+                number = 0 if route is self._program.routes[-1] else number
+                yield f"# route {route.name}"
+                yield self._noted(asked, f"policy_route={number}")
+
+    def _noted(self, asked: str, noted: str) -> str:
+        return f"SetEnvIfExpr {argument(asked)} {noted}"
+
+    def place(self, routes: Sequence[Route]) -> str:
+        """The request is of one of these routes."""
+        program = self._program
+        if len(routes) == len(program.routes):
+            return ""
+        self._asked.add("route")
+        if program.routes[-1] in routes:
+            others = [route for route in program.routes if route not in routes]
+            numbers = [program.routes.index(route) + 1 for route in others]
+            return " && ".join(f"{_ROUTE} != '{number}'" for number in numbers)
+        numbers = [program.routes.index(route) + 1 for route in routes]
+        return self.any_of([f"{_ROUTE} == '{number}'" for number in numbers])
+
+    def expr(self, asked: str) -> str:
+        """The argument of a directive; "" where the condition always holds."""
+        return f" {argument(f'expr={asked}')}" if asked else ""
+
+    def all_of(self, *found: str) -> str:
+        """All hold."""
+        return " && ".join(dict.fromkeys(one for one in found if one))
+
+    def any_of(self, found: Sequence[str]) -> str:
+        """One of them holds."""
+        if "" in found:
+            return ""
+        return found[0] if len(found) == 1 else f"({' || '.join(f'({one})' for one in found)})"
+
+    def holds(self, when: Condition) -> str:
+        """A rule's condition."""
+        return self.any_of([self._alternative(one) for one in when])
+
+    def _alternative(self, terms: Alternative) -> str:
+        return self.all_of(*(self._term(term) for term in terms))
+
+    def _term(self, term: Term) -> str:
+        match term:
+            case Scheme(scheme):
+                return f"%{{HTTPS}} {'==' if scheme == 'https' else '!='} 'on'"
+            case Status(ranges):
+                return self.any_of([_status(low, high) for low, high in ranges])
+            case Media(types):
+                return self._type(types)
+            case Class(wanted):
+                return self.any_of([self._named(one) for one in wanted])
+            case Place():
+                return self._path(patterns.LOGOUT_PATH)
+            case Field(side=side, name=name, pattern=asked):
+                # The plain `req` would add the header's name to Vary.
+                value = f"%{{{'req_novary' if side == 'request' else 'resp'}:{name}}}"
+                if isinstance(asked, bool):
+                    return f"{'-n' if asked else '-z'} {value}"
+                return f"{value} =~ {self.regex(patterns.glob(asked), fold=True)}"
+
+    def _type(self, types: tuple[str, ...]) -> str:
+        return f"{_TYPE} =~ {self.regex(patterns.media(types), fold=True)}"
+
+    def _path(self, source: str) -> str:
+        self._asked.add("path")
+        return f"reqenv('policy_path') =~ {self.regex(source, fold=True)}"
+
+    def _named(self, name: str) -> str:
+        """A class by its name: the expression stands in the file once."""
+        word = f"policy_is_{name}"
+        if word not in self._defined:
+            self._defined[word] = self._class(name)
+        return f"(${{{word}}})"
+
+    def _class(self, name: str) -> str:
+        """What a response carries: an attachment, else documentation, else what the first media type that matches tells."""
+        attached = f"{_ATTACHED} =~ {self.regex(patterns.ATTACHMENT, fold=True)}"
+        if name == "download":
+            return self.any_of([attached, self._types("download")])
+        found = self._types(name)
+        if name == "docs":
+            found = self.any_of([self._types("html"), self._types("api")])
+            return self.all_of(f"!({attached})", self._path(patterns.DOCS_PATH), found)
+        if name in ("html", "api"):
+            return self.all_of(f"!({attached})", f"!({self._path(patterns.DOCS_PATH)})", found)
+        return self.all_of(f"!({attached})", found)
+
+    def _types(self, name: str) -> str:
+        found: list[str] = []
+        for position, (one, types) in enumerate(MEDIA):
+            if one != name:
+                continue
+            earlier = tuple(
+                media
+                for other, some in MEDIA[:position]
+                if other != name
+                for media in some
+                if "*" in types[0]
+            )
+            first = f"!({self._type(earlier)})" if earlier else ""
+            found.append(self.all_of(self._type(types), first))
+        return self.any_of(found)
+
+    def regex(self, source: str, *, fold: bool = False) -> str:
+        """A regular expression, between signs that cannot stand in it."""
+        safe = source.replace("#", r"\x23")
+        return f"m#{safe}#{'i' if fold else ''}"
+
+
+def _status(low: int, high: int) -> str:
+    if low == high:
+        return f"%{{REQUEST_STATUS}} -eq {low}"
+    return f"%{{REQUEST_STATUS}} -ge {low} && %{{REQUEST_STATUS}} -le {high}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def argument(text: str) -> str:
+    """One argument of a directive: in double quotes a backslash and a quote are escaped."""
+    return f'"{_escaped(text)}"'
