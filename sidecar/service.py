@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 import sidecar
 from sidecar.admin.access import read_token
 from sidecar.admin.api import Api
 from sidecar.admin.health import health_app
-from sidecar.admin.listener import Runner
+from sidecar.admin.listener import listen
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
 from sidecar.history import Refused, Revision
@@ -42,6 +40,9 @@ from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Sink
 from sidecar.workers import Workers
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _KEEP_EVIDENCE = 30
 """Seconds between two savings of the evidence."""
@@ -229,15 +230,9 @@ class Service:
         }
 
     async def _serve(self, app: web.Application, address: str) -> str:
-        runner = Runner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
-        await runner.setup()
+        runner, bound = await listen(app, address)
         self._runners.append(runner)
-        if address.startswith("unix:"):
-            await web.UnixSite(runner, address.removeprefix("unix:")).start()
-            return address
-        host, _, port = address.rpartition(":")
-        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-        return f"{host}:{runner.addresses[0][1]}"
+        return bound
 
     async def _bound(self, name: str, opening: Coroutine[Any, Any, Any]) -> Any:
         try:
@@ -365,19 +360,6 @@ class Service:
                 "" if await self.plane.upstream_reachable() else "does not take connections"
             )
         return checks
-
-
-def run_to_end(work: Coroutine[Any, Any, None]) -> None:
-    """Run a process's main coroutine, on uvloop where it is installed."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:  # pragma: no cover - on systems without uvloop
-        from asyncio import new_event_loop  # type: ignore[assignment]
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(work)
-    # The loop has given its signals back: one that comes now, while the last lines are written, must not turn the exit code.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
 
 
 async def serve(settings: Settings, sink: Sink) -> None:

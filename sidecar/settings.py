@@ -117,7 +117,7 @@ LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Timeouts(_Part):

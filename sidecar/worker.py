@@ -6,7 +6,6 @@ Lives here: the worker's side of the orders. Must not know files, admin or healt
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -15,13 +14,13 @@ from dataclasses import asdict
 from typing import Any
 
 from sidecar.channel import Channel
+from sidecar.loop import collect_seldom, run_to_end
 from sidecar.policy.plan import Plan, compile_policy
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active
 from sidecar.rollout.baseline import Baseline
 from sidecar.rollout.baseline_file import to_data
 from sidecar.rollout.capture import Tally
-from sidecar.service import run_to_end
 from sidecar.settings import Settings
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -160,11 +159,6 @@ async def work(end: socket.socket) -> None:
 
 
 def main() -> None:
-    """`python -m sidecar.worker FD`: only the parent calls this."""
-    gc.freeze()  # as the first process does
-    gc.set_threshold(10_000, 20, 20)
+    """What a worker process runs; its argument is the number of the socket to its parent."""
+    collect_seldom()
     run_to_end(work(socket.socket(fileno=int(sys.argv[1]))))
-
-
-if __name__ == "__main__":
-    main()

@@ -29,6 +29,9 @@ _RESPONSE = 5.0
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 30.0
 
+_WORKER = "import gc; gc.disable(); from sidecar.worker import main; main()"
+"""Nothing is collected while all is loaded (see `collect_seldom`)."""
+
 
 class Worker:
     """One worker as the parent sees it: its process, its channel, and the answers it owes."""
@@ -162,8 +165,8 @@ class Workers:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "sidecar.worker",
+                "-c",
+                _WORKER,
                 str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,

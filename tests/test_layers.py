@@ -14,11 +14,11 @@ FILES = sorted((ROOT / "sidecar").rglob("*.py"))
 
 LAYERS = (
     ("policy",),
-    ("source", "settings", "sarif", "codes"),
+    ("source", "settings", "sarif", "codes", "lean"),
     ("telemetry",),
     ("store", "history", "revisions"),
     ("proxy", "admin", "rollout", "audit", "importing", "exporting"),
-    ("channel", "workers", "worker", "service"),
+    ("channel", "loop", "workers", "worker", "service"),
     ("sample", "demo", "rehearsal", "cli"),
     ("__main__",),
 )

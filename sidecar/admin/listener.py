@@ -45,3 +45,15 @@ class Runner(web.AppRunner):
         made = await super()._make_server()
         made.__class__ = _Server  # the handler, factory and settings are those that aiohttp has just put together
         return made
+
+
+async def listen(app: web.Application, address: str) -> tuple[web.AppRunner, str]:
+    """Serve an application at HOST:PORT or unix:PATH; returns what runs it, and the bound address."""
+    runner = Runner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
+    await runner.setup()
+    if address.startswith("unix:"):
+        await web.UnixSite(runner, address.removeprefix("unix:")).start()
+        return runner, address
+    host, _, port = address.rpartition(":")
+    await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    return runner, f"{host}:{runner.addresses[0][1]}"

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
-import jinja2
 from aiohttp import web
 
 from sidecar.admin import view
@@ -28,6 +27,9 @@ from sidecar.policy.model import MODES, Mode
 from sidecar.policy.words import counted
 from sidecar.revisions import Revisions
 from sidecar.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    import jinja2
 
 _RECENT = 50
 _ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
@@ -197,6 +199,8 @@ def _page(template: str, code: int = 200, **facts: Any) -> web.Response:
 
 @cache
 def _templates() -> jinja2.Environment:
+    import jinja2  # when the page is first opened: few processes ever show it
+
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,

@@ -13,7 +13,7 @@ import click
 
 import sidecar
 from sidecar.cli.printing import complain
-from sidecar.policy.model import PolicyError
+from sidecar.policy.terms import PolicyError
 
 FAMILIES = {
     "run": ("run", "demo", "health"),

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.text import Text
 
-from sidecar.cli.printing import as_json, err, mode_text, out, plain, table
-from sidecar.policy.model import MODES
+from sidecar.cli.printing import as_json, mode_text, out, plain, say, table
+from sidecar.policy.terms import MODES
 
 _TIMEOUT = 10.0
 
@@ -60,9 +59,9 @@ class Admin:
             _refused(error)
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            err().print(
+            say(
                 f"{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?",
-                style="red",
+                colour="red",
             )
             sys.exit(1)
 
@@ -73,7 +72,7 @@ def _refused(error: urllib.error.HTTPError) -> None:
     except ValueError:
         data = {"error": f"HTTP {error.code}"}
     for line in data.get("problems") or [data.get("error", f"HTTP {error.code}")]:
-        err().print(Text(plain(str(line)), style="red"))
+        say(str(line), colour="red")
     sys.exit(1)
 
 
@@ -87,12 +86,11 @@ def who() -> str:
 
 def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
     """What browsers go on keeping of these rules' ladders, by this sidecar's evidence; of all that stand lower now, where none is named."""
-    from sidecar.rollout.testimony import Climb  # a rollback does not wait for it
-
     found: dict[str, None] = {}
-    for item in client.get("/api/evidence")["evidence"]:
-        if not item.get("climb"):
-            continue
+    climbing = [item for item in client.get("/api/evidence")["evidence"] if item.get("climb")]
+    if climbing:
+        from sidecar.rollout.testimony import Climb  # a rollback does not wait for it
+    for item in climbing:
         climb = Climb(**item["climb"])
         lower = item["mode"] != "enforce" or climb.kept > climb.ages[climb.step - 1]
         if item["rule"] in rules if rules else lower:
@@ -123,6 +121,8 @@ def admin_options(command: Any) -> Any:
 @admin_options
 def status(admin: str, token_file: Path | None, machine: bool) -> None:
     """What is in force: policy, revision, mode and what set it, and the last reload's problems."""
+    from rich.text import Text
+
     data = Admin(admin, token_file).get("/api/status")
     if machine:
         as_json(data)
@@ -223,7 +223,7 @@ def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> N
     if machine:
         as_json(data)
     else:
-        err().print(f"{data['result']}: revision {data['revision']} is in force")
+        say(f"{data['result']}: revision {data['revision']} is in force")
 
 
 @click.command()
@@ -239,15 +239,13 @@ def rollback(
     if machine:
         as_json(data)
         return
-    err().print(
-        f"revision {data['revision']} is in force again (mode {data['mode']}); left {data['left']}"
-    )
+    say(f"revision {data['revision']} is in force again (mode {data['mode']}); left {data['left']}")
     if data["pinned"]:
-        err().print(
+        say(
             f"pinned: the file still holds {data['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
         )
     for promise in promises(client):
-        err().print(Text(promise, style="yellow"))
+        say(promise, colour="yellow")
 
 
 @click.command()
@@ -276,14 +274,9 @@ def mode(
     if machine:
         as_json(data)
         return
-    console = err() if mode else out()
-    console.print(
-        Text.assemble("mode ", mode_text(data["mode"]), f" (policy says {data['policy_mode']})")
-    )
+    click.echo(f"mode {data['mode']} (policy says {data['policy_mode']})", err=mode is not None)
     if mode == "enforce" and data["mode"] != "enforce":
-        console.print(
-            "the override is lifted; to enforce, write `mode: enforce` in the policy file"
-        )
+        say("the override is lifted; to enforce, write `mode: enforce` in the policy file")
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:

@@ -1,6 +1,6 @@
 """How results reach people and machines: tables to a terminal, JSON to stdout, problems to stderr.
 
-Must not know what the results mean. Colours follow NO_COLOR and the terminal, as rich decides.
+Must not know what the results mean. `rich` is loaded by what shows a table or colours, not before. Colours follow NO_COLOR and the terminal, as rich decides.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from sidecar.policy.model import Problem
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from sidecar.policy.terms import Problem
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MODE_STYLES = {"off": "dim", "report-only": "yellow", "trial": "cyan", "enforce": "green"}
@@ -24,12 +25,22 @@ MODE_STYLES = {"off": "dim", "report-only": "yellow", "trial": "cyan", "enforce"
 
 def out() -> Console:
     """Stdout for people. Piped output is not wrapped at 80 columns."""
+    from rich.console import Console
+
     return Console(width=None if os.isatty(1) else 200, highlight=False, markup=False, emoji=False)
 
 
 def err() -> Console:
     """Stderr for people."""
+    from rich.console import Console
+
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str, colour: str | None = None) -> None:
+    """A line on stderr for people, without waiting for `rich`."""
+    coloured = None if "NO_COLOR" not in os.environ else False
+    click.secho(plain(text), err=True, fg=colour, color=coloured)
 
 
 def plain(text: str) -> str:
@@ -44,6 +55,8 @@ def as_json(data: Any) -> None:
 
 def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
     """Problems on stderr, a line each, with the source line below where it is known."""
+    from rich.text import Text
+
     console = err()
     shown = list(excerpts)
     for position, problem in enumerate(problems):
@@ -70,6 +83,9 @@ def problem_data(problem: Problem) -> dict[str, Any]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout."""
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(
         title=title or None,
         title_justify="left",
@@ -87,4 +103,6 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def mode_text(mode: str) -> Text:
     """A mode in its colour."""
+    from rich.text import Text
+
     return Text(mode, style=MODE_STYLES.get(mode, ""))

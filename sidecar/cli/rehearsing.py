@@ -53,8 +53,8 @@ def rehearse_verb(
     **flags: Any,
 ) -> None:
     """Try the release on scratch ports: start, compare, enforce, verify, roll back; each step timed."""
+    from sidecar.loop import run_to_end
     from sidecar.rehearsal import Step, rehearse
-    from sidecar.service import run_to_end
 
     settings = read_settings(config, flags)
     recorded = json.loads(har.read_bytes())["log"]["entries"] if har else ()

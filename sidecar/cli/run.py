@@ -8,14 +8,15 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli.printing import err
-from sidecar.policy.model import MODES, PolicyError, Problem
-from sidecar.settings import Settings, layered
-from sidecar.source import load, located
+from sidecar.cli.printing import say
+from sidecar.policy.terms import MODES, PolicyError, Problem
+
+if TYPE_CHECKING:
+    from sidecar.settings import Settings
 
 
 def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
@@ -24,6 +25,9 @@ def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
     Raises:
         PolicyError: with every problem, those of the file with line and column.
     """
+    from sidecar.settings import layered
+    from sidecar.source import load, located
+
     if config is None:
         return layered({}, os.environ, flags)
     try:
@@ -65,13 +69,12 @@ def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
 )
 def run(config: Path | None, **flags: Any) -> None:
     """Run the sidecar in front of a service. Stdout is JSON lines from the first byte."""
-    from sidecar.service import run_to_end, serve
+    gc.disable()  # while all is loaded: looking through it took a quarter of that time
+    from sidecar.loop import collect_seldom, run_to_end
+    from sidecar.service import serve
     from sidecar.telemetry.events import Sink, capture_logging
 
-    gc.freeze()  # what is loaded stays: the collector need never look at it, neither at work nor at the end
-    gc.set_threshold(
-        10_000, 20, 20
-    )  # requests leave no cycles: looking every 700 objects found nothing, for 5 % of the time
+    collect_seldom()
     settings = read_settings(config, flags)
     sink = Sink(sys.stdout.fileno())
     capture_logging(sink, settings.log.level)
@@ -100,7 +103,7 @@ def run(config: Path | None, **flags: Any) -> None:
 def demo(folder: Path, port: int) -> None:
     """Show the whole idea in one minute: a faulty sample service, the sidecar in front, a policy to edit."""
     from sidecar.demo import show
-    from sidecar.service import run_to_end
+    from sidecar.loop import run_to_end
 
     run_to_end(show(folder, port))
 
@@ -117,10 +120,10 @@ def health(url: str, timeout: float) -> None:
         with opener.open(url, timeout=timeout) as response:
             text = response.read(4096).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
-        err().print(error.read(4096).decode("utf-8", "replace").strip())
+        say(error.read(4096).decode("utf-8", "replace").strip())
         sys.exit(1)
     except OSError as error:
-        err().print(f"{url}: {error}")
+        say(f"{url}: {error}")
         sys.exit(1)
     click.echo(text.strip())
 

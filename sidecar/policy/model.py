@@ -1,17 +1,31 @@
 """The nouns of a policy as written: one source for validation, JSON Schema and reference docs.
 
-Lives here: the frozen models of the YAML file and `Problem`. Must not know: YAML, files, layers
+Lives here: the frozen models of the YAML file. Must not know: YAML, files, layers
 merged from presets (see `resolve`), or how a response is judged (see `plan`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from sidecar.policy.ages import Ages
+from sidecar.policy.terms import (
+    DEFAULT_ROUTE,
+    KINDS,
+    MODES,
+    WRITING,
+    Action,
+    Kind,
+    Mode,
+    Path,
+    PolicyError,
+    Problem,
+    Severity,
+    Slashes,
+    lowest,
+)
 from sidecar.policy.values import (
     Classes,
     Conditions,
@@ -29,57 +43,30 @@ from sidecar.policy.values import (
     as_tuple,
 )
 
-Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
-Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
-Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
-Slashes: TypeAlias = Literal["stricter", "merge", "keep"]
-Severity: TypeAlias = Literal["error", "warning", "info"]
-Path: TypeAlias = tuple[str | int, ...]
-
-MODES: tuple[Mode, ...] = ("off", "report-only", "trial", "enforce")
-KINDS: tuple[Kind, ...] = ("missing", "mismatch", "forbidden", "duplicate", "weak", "invalid")
-WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
-DEFAULT_ROUTE = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One complaint about a text: where, how bad, what, and the fix.
-
-    `path` leads to the place in the mapping; line and column count from 1, 0 = the whole file.
-    """
-
-    message: str
-    fix: str = ""
-    path: Path = ()
-    severity: Severity = "error"
-    file: str = ""
-    line: int = 0
-    column: int = 0
-    at_key: bool = False
-    """True when the key, not its value, is the wrong word."""
-    code: str = ""
-    """The stable name of a lint finding; "" where the text cannot be used at all."""
-
-    def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        text = f"{self.message}; {self.fix}" if self.fix else self.message
-        text = f"{text} [{self.code}]" if self.code else text
-        return f"{place}: {self.severity}: {text}" if place else f"{self.severity}: {text}"
-
-
-class PolicyError(ValueError):
-    """A text that cannot be put in force; carries every problem found, in the order of the text."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(str(problem) for problem in problems))
-
-
-def lowest(*modes: Mode | None) -> Mode:
-    """The ceiling rule: the lowest mode wins; None (missing) does not count; nothing said = report-only."""
-    ranks = [MODES.index(mode) for mode in modes if mode is not None]
-    return MODES[min(ranks)] if ranks else "report-only"
+__all__ = [
+    "DEFAULT_ROUTE",
+    "KINDS",
+    "MODES",
+    "WRITING",
+    "Action",
+    "Attributes",
+    "Guard",
+    "Kind",
+    "Match",
+    "Mode",
+    "Noun",
+    "Path",
+    "Policy",
+    "PolicyError",
+    "Problem",
+    "Route",
+    "Rule",
+    "Severity",
+    "Slashes",
+    "When",
+    "lowest",
+    "schema",
+]
 
 
 def _version(value: object) -> object:
@@ -94,7 +81,12 @@ class Noun(BaseModel):
     """The base of every model: frozen, strict, unknown keys refused, keys in kebab case."""
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", alias_generator=_alias, populate_by_name=True
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=_alias,
+        populate_by_name=True,
+        defer_build=True,  # most are only parts of another
     )
 
 

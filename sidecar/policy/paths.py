@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from sidecar.policy.model import Slashes
+from sidecar.policy.terms import Slashes
 
 # What makes more than one reading possible: an encoding, an empty or dot segment.
 _ODD = re.compile(r"%|//|/\.|[^ -~]")

@@ -11,9 +11,8 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
-
-import aiohttp
 
 import sidecar
 from sidecar.policy.conditions import Facts
@@ -71,7 +70,7 @@ class Telemetry:
             "sidecar_build_info",
             sidecar.__version__,
             platform.python_version(),
-            aiohttp.__version__,
+            version("aiohttp"),
         )
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:

@@ -19,10 +19,11 @@ import time
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
-import structlog
-from aiohttp.http_exceptions import HttpProcessingError
-
+from sidecar.lean import hidden
 from sidecar.policy import headers
+
+with hidden("rich"):  # which structlog would load for consoles
+    import structlog
 
 _QUEUE = 10_000
 _NONCE = re.compile(rb"(?i)(nonce-)(?!\{request\}')[^'\s;,]+")
@@ -232,7 +233,10 @@ class _SinkHandler(logging.Handler):
 def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
     """The record without what a client sent: aiohttp's complaint about a request quotes it, credentials and all."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
+    aiohttp = sys.modules.get(
+        "aiohttp.http_exceptions"
+    )  # where it is not loaded, it cannot complain
+    if aiohttp is not None and isinstance(error, aiohttp.HttpProcessingError):
         record = copy.copy(record)
         record.msg, record.args, record.exc_info, record.exc_text = (
             f"{record.getMessage()}: {type(error).__name__}",

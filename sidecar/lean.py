@@ -1,0 +1,54 @@
+"""Libraries loaded without the parts that no running sidecar uses: half of the time to ready was theirs.
+
+Lives here: `hidden`, for what a library would load if it found it, and `aiohttp_server`, for aiohttp without its
+client. Whatever is asked for nevertheless is loaded then. Must not know what the libraries are used for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
+from typing import Any
+
+
+@contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """What is imported inside does not find this module, unless it is loaded already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def aiohttp_server() -> None:
+    """Make `import aiohttp.web` load the server alone.
+
+    The package loads its client first, whose connector reads the system's certificates twice. Here its module
+    stands without having run, and runs when one of the client's names is asked for.
+    """
+    spec = find_spec("aiohttp")
+    if "aiohttp" in sys.modules or spec is None or spec.loader is None:
+        return
+    module: Any = module_from_spec(spec)
+    run = spec.loader.exec_module
+
+    def missing(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if find_spec(f"aiohttp.{name}"):  # `from aiohttp import web` asks for the name first
+            return import_module(f"aiohttp.{name}")
+        del module.__getattr__
+        run(module)
+        return getattr(module, name)
+
+    module.__version__ = version("aiohttp")
+    module.__getattr__ = missing
+    sys.modules["aiohttp"] = module

@@ -1,0 +1,62 @@
+"""The closed lists of a policy's words, and what is said of a text that cannot be used.
+
+Lives here: modes, actions, kinds, the rule of the ceiling, `Problem` and `PolicyError`. They are apart from the
+models that read YAML (`model`), as orders to a running sidecar need no models. Must not know those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
+Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
+Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
+Slashes: TypeAlias = Literal["stricter", "merge", "keep"]
+Severity: TypeAlias = Literal["error", "warning", "info"]
+Path: TypeAlias = tuple[str | int, ...]
+
+MODES: tuple[Mode, ...] = ("off", "report-only", "trial", "enforce")
+KINDS: tuple[Kind, ...] = ("missing", "mismatch", "forbidden", "duplicate", "weak", "invalid")
+WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
+DEFAULT_ROUTE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One complaint about a text: where, how bad, what, and the fix.
+
+    `path` leads to the place in the mapping; line and column count from 1, 0 = the whole file.
+    """
+
+    message: str
+    fix: str = ""
+    path: Path = ()
+    severity: Severity = "error"
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    at_key: bool = False
+    """True when the key, not its value, is the wrong word."""
+    code: str = ""
+    """The stable name of a lint finding; "" where the text cannot be used at all."""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        text = f"{self.message}; {self.fix}" if self.fix else self.message
+        text = f"{text} [{self.code}]" if self.code else text
+        return f"{place}: {self.severity}: {text}" if place else f"{self.severity}: {text}"
+
+
+class PolicyError(ValueError):
+    """A text that cannot be put in force; carries every problem found, in the order of the text."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+def lowest(*modes: Mode | None) -> Mode:
+    """The ceiling rule: the lowest mode wins; None (missing) does not count; nothing said = report-only."""
+    ranks = [MODES.index(mode) for mode in modes if mode is not None]
+    return MODES[min(ranks)] if ranks else "report-only"
