@@ -23,7 +23,7 @@ from sidecar.policy.ladder import transport
 from sidecar.policy.model import MODES
 from sidecar.policy.plan import Plan, RoutePlan
 from sidecar.policy.reports import Report, read_reports
-from sidecar.telemetry.events import Cap, Events, shown
+from sidecar.telemetry.events import Cap, Events, Rendered, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.trials import Trials
@@ -62,7 +62,8 @@ class Telemetry:
         self.pages = PageReader(pages)
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
-        self._told: dict[Verdict, list[dict[str, object]]] = {}
+        self._told: dict[Verdict, tuple[list[dict[str, object]], Rendered]] = {}
+        self._second, self._stamp = 0, ""
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
         """Called with each response of the service, as it sent it; must cost little."""
@@ -81,13 +82,16 @@ class Telemetry:
     def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Write an event that is always reported."""
         self.events.tell(event, level=level, **facts)
+        self._show(event, level, facts)
+
+    def _show(self, event: str, level: str, facts: dict[str, Any]) -> None:
+        """Hand an event to those who watch."""
         if self._watchers:
-            data = {
-                "event": event,
-                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "level": level,
-                **facts,
-            }
+            now = int(time.time())
+            if now != self._second:
+                self._second = now
+                self._stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+            data = {"event": event, "timestamp": self._stamp, "level": level, **facts}
             for watcher in tuple(self._watchers):
                 watcher(data)
 
@@ -136,20 +140,22 @@ class Telemetry:
                     tally.breaks[index, oracle(facts, fetch)].n += 1
         if not verdict.findings or not self.events.may_tell():
             return
-        self.tell(
-            "header.changed" if verdict.changed else "header.would_change",
-            revision=revision,
-            route=route.name,
-            request_id=request_id,
+        name = "header.changed" if verdict.changed else "header.would_change"
+        about: dict[str, Any] = {
+            "revision": revision,
+            "route": route.name,
+            "request_id": request_id,
             **_http_facts(facts),
-            changes=self._changes(verdict),
-        )
+        }
+        changes, rendered = self._changes(verdict)
+        self.events.tell_changes(name, about, rendered)
+        self._show(name, "info", {**about, "changes": changes})
 
-    def _changes(self, verdict: Verdict) -> list[dict[str, object]]:
-        """What an event tells of a verdict's findings; made once for one that comes again."""
-        data = self._told.get(verdict)
-        if data is None:
-            data = [
+    def _changes(self, verdict: Verdict) -> tuple[list[dict[str, object]], Rendered]:
+        """What an event tells of a verdict's findings, as data and as JSON; made once for one that comes again."""
+        made = self._told.get(verdict)
+        if made is None:
+            data: list[dict[str, object]] = [
                 {
                     "rule": finding.rule,
                     "header": finding.header,
@@ -161,11 +167,12 @@ class Telemetry:
                 }
                 for finding in verdict.findings
             ]
+            made = data, Rendered(json.dumps(data))
             if verdict.remembered:
                 if len(self._told) >= REMEMBERED:
                     self._told.clear()
-                self._told[verdict] = data
-        return data
+                self._told[verdict] = made
+        return made
 
     def upstream_failed(self, reason: str, *, request_id: str = "", detail: str = "") -> None:
         """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS."""
@@ -245,6 +252,6 @@ def _http_facts(facts: Facts) -> dict[str, Any]:
     }
     for name, value in facts.request:
         # W3C Trace Context section 3.2: version-traceid-parentid-flags
-        if name.lower() == b"traceparent" and len(value) == 55:
+        if len(value) == 55 and name.lower() == b"traceparent":
             data["trace_id"] = value[3:35].decode("latin-1")
     return data

@@ -56,7 +56,7 @@ def test_a_blocked_reader_never_blocks_the_writer(
     os.set_blocking(pipe[1], True)
     sink = Sink(pipe[1])
     sink.write("x" * 1000)
-    while sink._lines.qsize():  # until the writer has it in hand, and waits for the pipe
+    while sink._lines:  # until the writer has it in hand, and waits for the pipe
         time.sleep(0)
     for _ in range(1000):
         sink.write("x" * 1000)
