@@ -14,6 +14,7 @@ settings.load_profile("default")
 
 _FIRST = (
     "zoo/test_zoo.py",
+    "zoo/test_suggest.py",
     "rollout/test_working_day.py",
     "deploy/test_image.py",
     "deploy/test_live.py",

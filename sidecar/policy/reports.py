@@ -31,7 +31,10 @@ WORDS = frozenset(
         "access-to-opener",
         "access-from-coop-page-to-opener",
         "access-to-coop-page-from-opener",
+        "access-to-coop-page-from-openee",
+        "access-to-coop-page-from-other",
         "access-from-coop-page-to-openee",
+        "access-from-coop-page-to-other",
     }
 )
 """What other reports than CSP's name in the place of a directive: COEP's and COOP's types, Integrity-Policy's destinations."""
@@ -123,7 +126,10 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         .lower()
     )
     disposition = _first(body, "disposition").lower()
-    named = named or _first(body, "featureId", "policyId", "destination", "type").lower()
+    keys = (
+        ("type",) if kind in ("coep", "coop") else ("featureId", "policyId", "destination", "type")
+    )
+    named = named or _first(body, *keys).lower()
     blocked = _first(
         body,
         "blockedURL",

@@ -19,8 +19,8 @@ from sidecar.policy.problems import did_you_mean
 from sidecar.policy.resolve import NamedRule, Resolved
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
-from sidecar.rollout.suggestion_csp import advise, contradicted
-from sidecar.rollout.suggestion_nouns import Holdings, Proposal, Terms
+from sidecar.rollout.suggestion_csp import advise, contradicted, not_merged
+from sidecar.rollout.suggestion_nouns import Holdings, Proposal, Terms, proposal
 from sidecar.rollout.suggestion_other import advise_other
 from sidecar.rollout.value_edit import value_edits
 from sidecar.source import Source, load_policy, read
@@ -137,8 +137,7 @@ def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str
 
 
 def _place(named: NamedRule) -> _Place:
-    value = named.rule.value
-    text = value_text(value) if value is not None else ""
+    text = _text(named)
     policies = [one for one in csp.parse(text) if one.directives] if _is_csp(named) else []
     return _Place(named, policies, text, {})
 
@@ -152,8 +151,10 @@ def _advised(
 ) -> Proposal:
     """The proposal for one cause; where it adds, the place says so from now on. Every policy of a value must be passed."""
     if not _is_csp(place.named):
-        found, place.value = advise_other(cause, place.named.rule.header or (), place.value, terms)
-        return found
+        return _advised_otherwise(cause, place, terms)
+    merged = place.named.rule.action == "merge" and not place.named.rule.widen
+    if merged and cause.blocked == "inline":
+        return not_merged(cause)
     shown: Proposal | None = None
     for number, policy in enumerate(place.policies):
         found = advise(cause, policy, holdings, terms)
@@ -167,6 +168,23 @@ def _advised(
             shown = found
     assert shown is not None
     return shown
+
+
+def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
+    """The same for another header than CSP. What an earlier cause has changed may do for this one too."""
+    headers = place.named.rule.header or ()
+    found, after = advise_other(cause, headers, place.value, terms)
+    before = _text(place.named)
+    if found.outcome == "advice" and place.value != before:
+        first, wanted = advise_other(cause, headers, before, terms)
+        if first.outcome == "add" and wanted == place.value:
+            return proposal(cause, "allowed", "the edit for another cause allows it")
+    place.value = after
+    return found
+
+
+def _text(named: NamedRule) -> str:
+    return value_text(named.rule.value) if named.rule.value is not None else ""
 
 
 def _directive(cause: Cause) -> str:
@@ -183,8 +201,7 @@ def _comment(found: Proposal) -> str:
 
 
 def _edits(source: Source, path: Path, place: _Place) -> Iterable[Edit]:
-    value = place.named.rule.value
-    before = value_text(value) if value is not None else ""
+    before = _text(place.named)
     if _is_csp(place.named):
         if tuple(place.policies) != tuple(one for one in csp.parse(before) if one.directives):
             yield from value_edits(source, path, place.policies, place.comments)
@@ -227,7 +244,6 @@ def _wanted(place: _Place) -> Sequence[csp.Policy] | str:
 
 
 def _meaning(named: NamedRule) -> Sequence[csp.Policy] | str:
-    value = named.rule.value
-    text = value_text(value) if value is not None else ""
+    text = _text(named)
     found = (csp.normalise(one) for one in csp.parse(text) if one.directives)
     return [*found] if _is_csp(named) else text

@@ -1,40 +1,33 @@
 """What to add to a Content Security Policy for one cause, and what never to add.
 
 Lives here: `advise` for what is blocked by address or keyword. Pure. Must not know policy files.
-Source: CSP Level 3 section 6.7; hosts that undo a policy are those of `csp_lint`, and a short list of our own.
+Source: CSP Level 3 section 6.7.
 """
 
-# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
+from itertools import chain
+from urllib.parse import urlsplit
 
-from sidecar.policy.csp import Directive, Policy, effective
-from sidecar.policy.csp_lint import ANGULAR_HOSTS, JSONP_HOSTS, PLUGIN_HOSTS
+from sidecar.policy.csp import Policy, effective
 from sidecar.policy.csp_match import Address, address, allows_address
 from sidecar.policy.csp_sources import source_list
 from sidecar.policy.csp_table import DIRECTIVES, FALLBACKS
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion_inline import advise_inline
+from sidecar.rollout.suggestion_limits import CODE, CUT, is_open, is_own, refusal
 from sidecar.rollout.suggestion_nouns import OWN, Holdings, Proposal, Terms, bare, proposal
-
-UPLOAD_DOMAINS = frozenset(
-    """
-    amazonaws.com bitbucket.org blob.core.windows.net codepen.io digitaloceanspaces.com github.io githubusercontent.com
-    gitlab.io glitch.me herokuapp.com netlify.app pages.dev r2.dev replit.app surge.sh vercel.app web.app workers.dev
-    """.split()
-)
-"""Domains below which anyone may publish a file."""
 
 _FILES = 4
 """So many files of one host are named one by one; of more the host is named."""
-_CUT = 120
-"""Characters at which a report's address is cut (`policy.reports`)."""
-_CODE = frozenset({"script-src", "script-src-elem", "worker-src"})
-_BY_FILE = _CODE | {"style-src", "style-src-elem"}
+_BY_FILE = CODE | {"style-src", "style-src-elem"}
 _LOCAL = frozenset({"img-src", "font-src", "media-src", "connect-src"})
 """Directives for which `data:` and `blob:` give nobody more than the page's own scripts have."""
+_PASSIVE = frozenset(
+    {"img-src", "font-src", "media-src", "style-src", "style-src-elem", "manifest-src"}
+)
+"""What files of the site ask for as well, so that no page needs to name it: a style sheet its fonts and images."""
 _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
@@ -67,12 +60,7 @@ def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
             "see that it is there over https, and write https: in the page",
         )
     if merged:
-        return proposal(
-            cause,
-            "advice",
-            "the value allows it and the service's own policy does not: a merge allows what both do",
-            "add it to the service's own policy, or write widen: true or action: set",
-        )
+        return not_merged(cause)
     if address(cause.blocked) is None:
         return proposal(
             cause,
@@ -85,6 +73,16 @@ def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
         "advice",
         "the value allows this address, and browsers block it all the same: it redirects to an origin that is not allowed",
         "see in the browser's network panel where it ends, and add that origin, or name it in the page",
+    )
+
+
+def not_merged(cause: Cause) -> Proposal:
+    """A merge would lose the source again."""
+    return proposal(
+        cause,
+        "advice",
+        "a merge allows only what the service's own policy names too: a source of the value alone is lost in it",
+        "add it to the service's own policy, or write widen: true or action: set",
     )
 
 
@@ -135,7 +133,7 @@ def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal
 def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
     """Whoever frames the page causes the report: also who should not."""
     target = address(cause.blocked)
-    if target is None or not target.host or _is_own(cause.blocked, cause):
+    if target is None or not target.host or is_own(cause.blocked, cause):
         return proposal(
             cause,
             "advice",
@@ -195,14 +193,14 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
     ]
     if not blocked:
         return proposal(cause, "allowed", "the value allows it already")
-    own = _is_own(cause.blocked, cause)
+    own = is_own(cause.blocked, cause)
     page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, holdings)
-    if refused := _refused(cause, policy, target, blocked):
+    if refused := refusal(cause, policy, target, blocked):
         return refused
     found = f"it stands in the page {page}" if page else ""
     if (
         not page
-        and (name == "form-action" or cause.kind in ("unserved", "unexplained"))
+        and (name == "form-action" or _is_strange(cause))
         and cause.id not in terms.accepted
     ):
         return proposal(
@@ -229,8 +227,8 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
 def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) -> Proposal:
     """Another origin: file by file for code, else the whole origin."""
     name, warnings = cause.directive, []
-    files = [one for one in blocked if len(one) < _CUT]
-    by_file = name in _BY_FILE and files and (len(blocked) <= _FILES or _is_open(target))
+    files = [one for one in blocked if len(one) < CUT]
+    by_file = name in _BY_FILE and files and (len(blocked) <= _FILES or is_open(target))
     if by_file:
         sources = tuple(_file(one) for one in files)
         text = (
@@ -241,7 +239,7 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
         warnings.append(
             "if it redirects, browsers compare only the origin that it ends at: that must be allowed as well"
         )
-        if name in _CODE:
+        if name in CODE:
             warnings.append(
                 "pin the file with integrity=... in the page, or serve it yourself: who changes it there changes your page"
             )
@@ -252,75 +250,9 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
     return proposal(cause, "add", text, found=found, sources=sources, warnings=warnings)
 
 
-def _refused(
-    cause: Cause, policy: Policy, target: Address, blocked: Sequence[str]
-) -> Proposal | None:
-    """Where an edit would undo the policy, or browsers would not obey it."""
-    name, host = cause.directive, target.host
-    governing = effective(policy, name)
-    if name in _CODE and governing and "'strict-dynamic'" in source_list(governing.values):
-        return proposal(
-            cause,
-            "advice",
-            "beside 'strict-dynamic' browsers ignore hosts",
-            "give the script element the page's nonce, or let a trusted script load it",
-        )
-    if _is_own(cause.blocked, cause):
-        return None
-    if _is_ip(host):
-        return proposal(
-            cause,
-            "refused",
-            f"browsers match no IP address in a policy ({host})",
-            "use a host name in the page",
-        )
-    if cause.origin.startswith("https:") and target.scheme in ("http", "ws"):
-        return proposal(
-            cause,
-            "refused",
-            "plain HTTP on an HTTPS page: browsers block or upgrade it anyway",
-            "write https: in the page",
-        )
-    if name in ("base-uri", "object-src"):
-        return proposal(
-            cause,
-            "refused",
-            "a base of another origin would redirect every relative script"
-            if name == "base-uri"
-            else "plugins and embedded documents of another origin may run scripts",
-            "use the site's own base, or none"
-            if name == "base-uri"
-            else "use an iframe (frame-src)",
-        )
-    if name not in _CODE:
-        return None
-    if host in JSONP_HOSTS and not all(_is_script(one) for one in blocked):
-        return proposal(
-            cause,
-            "refused",
-            f"{host} answers with scripts of the caller's choice (JSONP)",
-            "ask it with fetch() and CORS, or from your own server",
-        )
-    if any("angular" in one.lower() for one in blocked) and host in ANGULAR_HOSTS:
-        return proposal(
-            cause,
-            "refused",
-            "AngularJS runs what stands in the page as script",
-            "serve a build for CSP (ng-csp) yourself, behind 'self'",
-        )
-    if _is_open(target) and all(len(one) >= _CUT for one in blocked):
-        return proposal(
-            cause,
-            "refused",
-            f"{host} serves anyone's files, and the report does not give the file's whole address",
-            "serve the file yourself, behind 'self'",
-        )
-    return None
-
-
 def _short(cause: Cause, terms: Terms) -> Proposal | None:
     """The proposal to wait, where the evidence is below the minimums."""
-    if cause.kind in ("unserved", "unexplained") and cause.id not in terms.accepted:
+    if _is_strange(cause) and cause.id not in terms.accepted:
         why = (
             "the report names no page of the site"
             if cause.kind == "unexplained"
@@ -342,42 +274,30 @@ def _short(cause: Cause, terms: Terms) -> Proposal | None:
     )
 
 
+def _is_strange(cause: Cause) -> bool:
+    """Whether no number of clients makes it the site's own: an extension of many clients injects scripts and frames too."""
+    return cause.kind == "unexplained" or (
+        cause.kind == "unserved" and cause.directive not in _PASSIVE
+    )
+
+
 def _page_of(blocked: Sequence[str], name: str, holdings: Holdings) -> str:
     """A page that names one of these addresses for this use, "" if none is known."""
     names = {one for one in FALLBACKS if _FAMILY.get(one, one) == _FAMILY.get(name, name)} | {name}
-    pages = (holdings.urls.get((one, bare(url)), "") for one in names for url in blocked)
-    return next(filter(None, pages), "")
+    exact = (holdings.urls.get((one, bare(url)), "") for one in names for url in blocked)
+    # Of a frame of another origin browsers tell the origin alone.
+    whole = (
+        page
+        for (one, known), page in holdings.urls.items()
+        for url in blocked
+        if one in names and urlsplit(url).path == "" and known.startswith(f"{bare(url)}/")
+    )
+    return next(filter(None, chain(exact, whole)), "")
 
 
 def _own_path(url: str) -> str:
     found = address(url)
     return OWN + (found.path if found else "")
-
-
-def _is_own(url: str, cause: Cause) -> bool:
-    own = Policy((Directive("img-src", ("'self'",)),))
-    return bool(cause.origin) and allows_address(own, "img-src", url, cause.origin)
-
-
-def _is_open(target: Address) -> bool:
-    """Whether strangers can make the host serve a script of theirs."""
-    host = target.host
-    return (
-        host in JSONP_HOSTS | ANGULAR_HOSTS | PLUGIN_HOSTS
-        or host in UPLOAD_DOMAINS
-        or any(host.endswith(f".{domain}") for domain in UPLOAD_DOMAINS)
-    )
-
-
-def _is_script(url: str) -> bool:
-    return url.lower().endswith((".js", ".mjs"))
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        return str(ipaddress.ip_address(host)) != "127.0.0.1"
-    except ValueError:
-        return False
 
 
 def _origin(target: Address) -> str:

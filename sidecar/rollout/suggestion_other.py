@@ -73,6 +73,7 @@ _OPENED = frozenset(
     {
         "navigation-from-response",
         "access-from-coop-page-to-openee",
+        "access-to-coop-page-from-openee",
     }
 )
 """COOP reports of pages that open windows; all others are of pages that were opened."""

@@ -176,3 +176,20 @@ def test_a_sample_and_its_place_are_kept():
         7,
         "https://shop.test",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "named"),
+    [
+        ("coep", {"type": "corp", "destination": "image"}, "corp"),
+        ("coep", {"type": "navigation"}, "navigation"),
+        ("coop", {"type": "access-to-coop-page-from-openee"}, "access-to-coop-page-from-openee"),
+        ("integrity-violation", {"destination": "script"}, "script"),
+        ("permissions-policy-violation", {"featureId": "camera"}, "camera"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_directive(kind: str, body: dict[str, str], named: str):
+    """For COEP and COOP the kind of violation, and not what was loaded."""
+    data = [{"type": kind, "url": "https://shop.example/", "body": body}]
+    (found,) = read_reports(json.dumps(data).encode(), API)
+    assert found.directive == named

@@ -39,6 +39,7 @@ PAGES = Holdings(
     {
         ("script-src-elem", "//cdn.test/lib.js"): "/",
         ("form-action", "//pay.test/"): "/cart",
+        ("frame-src", "//video.test/embed/7"): "/cart",
         ("img-src", "'self'/logo.png"): "/",
     },
 )
@@ -73,6 +74,16 @@ def advised(what: Cause, value: str = STRICT, **terms: Any) -> Proposal:
         (cause("https://cdn.test/a;b.js"), STRICT, ("https://cdn.test/a%3Bb.js",)),
         (cause("https://unpkg.com/react/react.js"), STRICT, ("https://unpkg.com/react/react.js",)),
         (cause("https://img.test/a.png", "img-src"), STRICT, ("https://img.test",)),
+        (
+            cause("https://img.test/a.png", "img-src", kind="unserved"),
+            STRICT,
+            ("https://img.test",),
+        ),
+        (
+            cause("https://video.test", "frame-src", kind="unserved"),
+            STRICT,
+            ("https://video.test",),
+        ),
         (cause("https://img.test:8443/a.png", "img-src"), STRICT, ("https://img.test:8443",)),
         (cause("data", "img-src"), STRICT, ("data:",)),
         (cause("blob:", "media-src"), STRICT, ("blob:",)),
@@ -129,6 +140,8 @@ def test_what_is_refused(what: Cause, value: str, word: str):
         (cause("https://cdn.test/x.js", **YOUNG), "seen by 1 client"),
         (cause("https://cdn.test/x.js", kind="unexplained", origin=""), "no page"),
         (cause("https://steal.test/", "form-action"), "--url"),
+        (cause("https://cdn.test/x.js", kind="unserved"), "--url"),
+        (cause("https://ads.test", "frame-src", kind="unserved"), "--url"),
     ],
 )
 def test_what_waits(what: Cause, word: str):
@@ -354,6 +367,22 @@ def test_other_headers(header: str, value: str, what: dict[str, str], after: str
     found = made(rule, cause("https://x.test/", **what))
     assert found.text == HEAD + rule.replace(f'"{value}"', f'"{after}"')
     assert found.proposals[0].outcome == ("advice" if after == value else "add")
+
+
+def test_one_edit_of_another_header_is_enough():
+    """The second cause of a feature asks for nothing more."""
+    rule = '  csp: {header: Permissions-Policy, action: set, value: "camera=()"}\n'
+    what = {"type": "permissions-policy-violation", "directive": "camera"}
+    found = made(rule, cause("", **what), cause("", id="c2", pages=("/cart",), **what))
+    assert [one.outcome for one in found.proposals] == ["add", "allowed"]
+
+
+def test_a_merge_would_lose_a_hash():
+    """It allows only what the service's own policy names too; with leave to widen it does not."""
+    merge = LINE.replace("set", "merge")
+    assert made(merge, inline("go()")).proposals[0].outcome == "advice"
+    widened = merge.replace("merge", "merge, widen: true")
+    assert made(widened, inline("go()")).proposals[0].outcome == "add"
 
 
 SOURCES = st.sampled_from(
