@@ -218,7 +218,8 @@ def unlike(
     for name in sorted(theirs.keys() | ours.keys()):
         if name in FRAMING and name not in touched:
             continue
-        if target == "apache":  # two tables: what was added goes first, and Vary is one list
+        # Apache has two tables, so what was added goes first; to it and to Envoy Vary is one list.
+        if target == "apache" or (target == "envoy" and name == "vary"):
             theirs[name], ours[name] = (
                 _any_order(name, theirs.get(name, [])),
                 _any_order(name, ours.get(name, [])),

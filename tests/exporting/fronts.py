@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.e2e.processes import free_port
 
 MODULES = Path("/usr/lib/apache2/modules")
@@ -149,6 +151,80 @@ def _haproxy(site: Site, text: str) -> list[str]:
     return ["haproxy", "-db", "-f", str(site.folder / "haproxy.cfg")]
 
 
+def _envoy(site: Site, text: str) -> list[str]:
+    def at(port: int) -> dict[str, Any]:
+        return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+    http = "type.googleapis.com/envoy.extensions.filters"
+    manager = {
+        "@type": f"{http}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "site",
+        "codec_type": "HTTP1",
+        "server_header_transformation": "PASS_THROUGH",
+        "http_filters": [
+            *(yaml.safe_load(text) or []),
+            {
+                "name": "router",
+                "typed_config": {
+                    "@type": f"{http}.http.router.v3.Router",
+                    "suppress_envoy_headers": True,
+                },
+            },
+        ],
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "service"}}],
+                }
+            ]
+        },
+    }
+    chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
+    tls = {
+        "name": "tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "tls_certificates": [
+                    {
+                        "certificate_chain": {"filename": str(site.certificate)},
+                        "private_key": {"filename": str(site.key)},
+                    }
+                ]
+            },
+        },
+    }
+    config = {
+        "static_resources": {
+            "listeners": [
+                {"name": "plain", "address": at(site.plain), "filter_chains": [chain]},
+                {
+                    "name": "tls",
+                    "address": at(site.tls),
+                    "filter_chains": [{**chain, "transport_socket": tls}],
+                },
+            ],
+            "clusters": [
+                {
+                    "name": "service",
+                    "type": "STATIC",
+                    "load_assignment": {
+                        "cluster_name": "service",
+                        "endpoints": [
+                            {"lb_endpoints": [{"endpoint": {"address": at(site.upstream)}}]}
+                        ],
+                    },
+                }
+            ],
+        }
+    }
+    (site.folder / "envoy.json").write_text(json.dumps(config))
+    argv = ["envoy", "-c", str(site.folder / "envoy.json"), "--concurrency", "1"]
+    return [*argv, "--disable-hot-restart", "-l", "warning"]
+
+
 @dataclass(frozen=True)
 class Front:
     """One target: the program, and how it is started with an exported text ("" = none)."""
@@ -165,6 +241,7 @@ FRONTS: Mapping[str, Front] = {
     "nginx": Front("nginx", _nginx),
     "apache": Front("apache2", _apache),
     "haproxy": Front("haproxy", _haproxy),
+    "envoy": Front("envoy", _envoy),
     "caddy": Front("caddy", _caddy),
 }
 

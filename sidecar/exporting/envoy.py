@@ -1,0 +1,241 @@
+"""Envoy: one Lua filter that notes what a request is, and changes the response step by step.
+
+Lives here: the script and its place in the configuration, and what Envoy cannot say. Must not know the other targets.
+Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection manager.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sidecar.exporting import lua
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.target import TOGETHER, Limits, Written, heading
+from sidecar.exporting.terms import (
+    Class,
+    Condition,
+    Field,
+    Media,
+    Place,
+    Scheme,
+    Status,
+    Term,
+)
+
+LIMITS: Limits = (
+    "Several lines of Vary, Cache-Control and some others are one line to Envoy.",
+    "Copies of a header that may stand once only are not made one.",
+    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    "Requests that are no HTTP (400) are refused before any filter.",
+    "A rule on Server needs server_header_transformation: PASS_THROUGH; else Envoy writes its own behind all filters.",
+)
+
+_NAME = "header-policy"
+
+
+class _Notes:
+    """What is noted of a request for its response: each condition on a header of it once."""
+
+    def __init__(self) -> None:
+        self.fields: dict[Field, str] = {}
+
+    def key(self, field: Field) -> str:
+        """Under which name."""
+        return self.fields.setdefault(field, f"request_{len(self.fields) + 1}")
+
+
+def write(program: Program) -> Written:
+    """One filter, to stand right before the router, which is the first to see a response."""
+    gaps: list[Gap] = []
+    notes = _Notes()
+    body: list[str] = []
+    for step, routes in program.lanes():
+        reason = _unsayable(step)
+        if reason:
+            names = [route.name for route in routes] or [""]
+            gaps += [Gap("lost", step.rule, step.header, reason, name) for name in names]
+        else:
+            body.append(f"-- rule {step.rule}, revision {program.revision}")
+            body += _lines(step, routes, program, notes)
+    found = program.said(gaps)
+    about = (
+        "For http_filters of an HTTP connection manager, right before the router. Envoy 1.30 or later.",
+    )
+    script = [*_head(program, notes, "\n".join(body)), *_response(body)]
+    inline = "\n".join(f"        {line}".rstrip() for line in "\n".join(script).splitlines())
+    text = "\n".join(
+        [
+            heading(program, "Envoy", about, found, LIMITS, "# "),
+            "- name: envoy.filters.http.lua",
+            "  typed_config:",
+            '    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua',
+            "    default_source_code:",
+            "      inline_string: |",
+            inline,
+        ]
+    )
+    return Written(text + "\n", found)
+
+
+def _unsayable(step: Step) -> str:
+    if step.together:
+        return TOGETHER
+    if step.key == "date" and step.act != "default":
+        return "Envoy writes Date itself"
+    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
+        return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+    return ""
+
+
+def _head(program: Program, notes: _Notes, body: str) -> Iterator[str]:
+    yield lua.FUNCTIONS
+    yield lua.PLACES
+    yield lua.classes()
+    if "cookies(" in body:
+        yield lua.COOKIES
+    yield from _routes(program)
+    yield "function envoy_on_request(handle)"
+    yield "  local headers, noted = handle:headers(), handle:streamInfo():dynamicMetadata()"
+    yield '  local path = (headers:get(":path") or ""):match("^[^?#]*")'
+    yield '  path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)'
+    yield f'  noted:set("{_NAME}", "path", path)'
+    yield f'  noted:set("{_NAME}", "route", route_of(headers:get(":method") or "", headers:get(":authority") or "", path))'
+    for field, key in notes.fields.items():
+        yield f'  noted:set("{_NAME}", "{key}", {_field(field)})'
+    yield "end"
+    yield ""
+
+
+def _routes(program: Program) -> Iterator[str]:
+    """The function that finds the route: 0 is the default."""
+    slash = "/" if program.slashes == "keep" else "/+"
+    yield "local function first_of(method, host, path)"
+    for number, route in enumerate(program.routes[:-1], 1):
+        match = route.match
+        parts = (
+            [f"({' or '.join(f'method == {lua.text(one)}' for one in match.method)})"]
+            if match.method
+            else []
+        )
+        if match.host:
+            parts.append(f"any(host, {lua.table(map(lua.host, match.host))})")
+        if match.path:
+            parts.append(f"any(path, {lua.table(lua.path(one, slash) for one in match.path)})")
+        yield f"  if {' and '.join(parts)} then return {number} end    -- route {route.name}"
+    yield "  return 0"
+    yield "end"
+    yield ""
+    strict = [number for number, route in enumerate(program.routes[:-1], 1) if route.stricter]
+    yield "local function route_of(method, authority, path)"
+    yield '  local host = authority:lower():match("^%[[^%]]*%]") or authority:lower():match("^[^:]*"):gsub("%.+$", "")'
+    yield "  local found = first_of(method, host, path)"
+    if strict:
+        yield '  if found == 0 and #path > 1 and path:sub(-1) == "/" then'
+        yield "    local bare = first_of(method, host, path:sub(1, -2))"
+        yield f"    if {' or '.join(f'bare == {number}' for number in strict)} then found = bare end"
+        yield "  end"
+    yield "  return found"
+    yield "end"
+    yield ""
+
+
+def _response(body: list[str]) -> Iterator[str]:
+    yield "function envoy_on_response(handle)"
+    yield "  local headers = handle:headers()"
+    yield f'  local noted = handle:streamInfo():dynamicMetadata():get("{_NAME}") or {{}}'
+    yield '  local route, path = noted["route"] or 0, noted["path"] or ""'
+    yield '  local status = tonumber(headers:get(":status"))'
+    yield "  local https = handle:connection():ssl() ~= nil"
+    yield "  local class = class_of(headers, path)"
+    yield from (f"  {line}" for line in body)
+    yield "end"
+
+
+def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: _Notes) -> Iterator[str]:
+    name, value = lua.text(step.header.lower()), lua.text(step.value)
+    place = _place(routes, program)
+    match step.act:
+        case "set":
+            yield _if(step.when, place, f"headers:replace({name}, {value})", notes)
+        case "default":
+            place = [*place, f"headers:getNumValues({name}) == 0"]
+            yield _if(step.when, place, f"headers:replace({name}, {value})", notes)
+        case "append":
+            place = [*place, f"not stands(headers, {name}, {value})"]
+            yield _if(step.when, place, f"headers:add({name}, {value})", notes)
+        case "remove":
+            yield _if(step.when, place, f"headers:remove({name})", notes)
+        case "cookie":
+            yield from _cookies(step, place, notes)
+
+
+def _cookies(step: Step, place: list[str], notes: _Notes) -> Iterator[str]:
+    """Secure, and what needs it, is written over https only."""
+    demands, pattern = step.demands, lua.text(lua.glob(step.cookie))
+    https = tuple((Scheme("https"), *rest) for rest in step.when if Scheme("http") not in rest)
+    found: list[tuple[Condition, str, str, bool]] = []
+    if demands.secure is False:
+        found.append((step.when, "secure", "", False))
+    if demands.secure or demands.partitioned or demands.same_site == "None":
+        found.append((https, "secure", "Secure", False))
+    if demands.http_only is not None:
+        text = "HttpOnly" if demands.http_only else ""
+        found.append((step.when, "httponly", text, bool(text) and not demands.hide_csrf))
+    if demands.same_site:
+        when = https if demands.same_site == "None" else step.when
+        found.append((when, "samesite", f"SameSite={demands.same_site}", False))
+    if demands.path:
+        found.append((step.when, "path", f"Path={demands.path}", False))
+    if demands.host_only:
+        found.append((step.when, "domain", "", False))
+    if demands.partitioned is not None:
+        when = https if demands.partitioned else step.when
+        found.append((when, "partitioned", "Partitioned" if demands.partitioned else "", False))
+    for when, attribute, text, spare in found:
+        if when:
+            written = lua.text(text) if text else "nil"
+            call = f"cookies(headers, {pattern}, {lua.text(attribute)}, {written}, {str(spare).lower()})"
+            yield _if(when, place, call, notes)
+
+
+def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
+    """The condition that the request is of one of these routes; () = of any."""
+    if not routes:
+        return []
+    numbers = [0 if one is program.routes[-1] else program.routes.index(one) + 1 for one in routes]
+    return [f"({' or '.join(f'route == {number}' for number in numbers)})"]
+
+
+def _if(when: Condition, place: list[str], then: str, notes: _Notes) -> str:
+    found = [" and ".join(_term(term, notes) for term in one) for one in when]
+    asked = [*place] if "" in found else [*place, f"({' or '.join(found)})"]
+    return f"if {' and '.join(asked)} then {then} end" if asked else then
+
+
+def _term(term: Term, notes: _Notes) -> str:
+    match term:
+        case Scheme(scheme):
+            return "https" if scheme == "https" else "not https"
+        case Status(ranges):
+            return f"({' or '.join(_codes(low, high) for low, high in ranges)})"
+        case Media(types):
+            return lua.media(types)
+        case Class(wanted):
+            return f"({' or '.join(f'class == {lua.text(one)}' for one in wanted)})"
+        case Place():
+            return "is_logout(path)"
+        case Field(side="request"):
+            return f'noted["{notes.key(term)}"]'
+        case Field():
+            return _field(term)
+
+
+def _codes(low: int, high: int) -> str:
+    return f"status == {low}" if low == high else f"status >= {low} and status <= {high}"
+
+
+def _field(field: Field) -> str:
+    name = lua.text(field.name.lower())
+    if isinstance(field.pattern, bool):
+        return f"headers:getNumValues({name}) {'>' if field.pattern else '=='} 0"
+    return f"some(headers, {name}, {lua.text(lua.glob(field.pattern.lower()))})"
