@@ -118,6 +118,9 @@ async def _steps(
         "workers": 1,
     }
     tls = settings.tls.model_copy(update={"certificate": None, "key": None})
+    forwarding = settings.forwarding.model_copy(
+        update={"proxy_protocol": "off"}
+    )  # we are the client
     own = settings.model_copy(
         update={
             **scratch,
@@ -126,6 +129,7 @@ async def _steps(
             "upstream": upstream,
             "mode": None,
             "tls": tls,
+            "forwarding": forwarding,
         }
     )
     with (folder / "events.jsonl").open("wb") as file:

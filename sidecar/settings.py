@@ -113,6 +113,10 @@ Networks = Annotated[
 ]
 NonceName = Annotated[str, BeforeValidator(_nonce_name), _TEXT]
 Count = Annotated[int, Field(ge=1)]
+Introduced = Annotated[
+    Literal["off", "required"],
+    BeforeValidator(lambda value: "off" if value is False else value),
+]
 LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]
 
 
@@ -187,6 +191,11 @@ class Forwarding(_Part):
         description="The header that brings the service the nonce of `'nonce-{request}'`, where a rule of the route asks "
         "for one; off = not sent. A client's own is dropped.",
     )
+    proxy_protocol: Introduced = Field(
+        "off",
+        description="required = every connection comes from one of the trusted networks and begins with a header of the "
+        "PROXY protocol, version 1 or 2; the address in it is the client's.",
+    )
     via: bool = Field(True, description="Add Via (RFC 9110 section 7.6.3); it also ends loops.")
 
     @model_validator(mode="after")
@@ -194,6 +203,14 @@ class Forwarding(_Part):
         if self.nonce.lower() == self.request_id.lower():
             raise ValueError(
                 f"request_id and nonce are both {self.nonce}; give each its own header"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_may_introduce(self) -> Forwarding:
+        if self.proxy_protocol == "required" and not self.trusted:
+            raise ValueError(
+                "proxy_protocol is required and nobody is trusted; name the proxy's network in forwarding.trusted"
             )
         return self
 
@@ -290,6 +307,15 @@ class Settings(_Part):
     reports: Reports = Field(default_factory=Reports)
     trial: Trial = Field(default_factory=Trial)
     ready: Ready = Field(default_factory=Ready)
+
+    @model_validator(mode="after")
+    def _peers_have_addresses(self) -> Settings:
+        if self.forwarding.proxy_protocol == "required" and self.listen.startswith("unix:"):
+            raise ValueError(
+                "proxy_protocol is required, and who connects to a Unix socket has no address that could be trusted; "
+                "listen at HOST:PORT"
+            )
+        return self
 
 
 def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:

@@ -26,6 +26,7 @@ from sidecar.proxy.turns import Turn
 if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
+    from sidecar.proxy.proxy_protocol import Source
 
 HELD: Final = 65_536
 """Bytes behind a request that is being served; more are not read."""
@@ -68,8 +69,9 @@ class Downstream(Flow):
 
     peer: Peer
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, source: Source | None = None) -> None:
         context = self._context = listener.context
+        self._source = source
         self._listener, self._serve = listener, listener.serve
         super().__init__()
         self._loop = context.loop
@@ -154,6 +156,9 @@ class Downstream(Flow):
         address = name[0] if isinstance(name, tuple) else ""
         port = own[1] if isinstance(own, tuple) else 0
         scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
+        if self._source is not None:
+            address, port = self._source.address, self._source.port
+            scheme = "https" if self._source.tls else scheme
         self.peer = context.forwarder.peer(address, port, scheme)
         super().connection_made(transport)
         stream.set_write_buffer_limits(2 * BUFFER)

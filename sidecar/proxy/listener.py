@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from sidecar.proxy.downstream import Downstream, Incoming
 
@@ -18,12 +18,23 @@ Serve: TypeAlias = Callable[["Downstream", Incoming], Coroutine[Any, None, bool]
 """Responses one request; True = another may follow on the connection."""
 
 
+class Open(Protocol):
+    """What draining asks of an open connection."""
+
+    @property
+    def tunnel(self) -> object:
+        """What it has become a part of; None = nothing."""
+
+    def hurry(self) -> None: ...
+    def reset(self) -> None: ...
+
+
 class Listener:
     """Makes our protocol for each connection, and knows those that are open."""
 
     def __init__(self, context: Context, serve: Serve) -> None:
         self.context, self.serve = context, serve
-        self.open: set[Downstream] = set()
+        self.open: set[Open] = set()
         self.closing = False
         """No connection waits for another request any more."""
         self._emptied: asyncio.Future[None] | None = None
@@ -34,7 +45,7 @@ class Listener:
             self._emptied = self.context.loop.create_future()
             await self._emptied
 
-    def closed(self, connection: Downstream) -> None:
+    def closed(self, connection: Open) -> None:
         """A connection has ended."""
         self.open.discard(connection)
         if not self.open and self._emptied is not None and not self._emptied.done():

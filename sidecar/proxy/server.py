@@ -18,6 +18,7 @@ from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.http1.requests import RequestReader
+from sidecar.proxy.introduction import Introduction
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.memory import keep_freed_memory
 from sidecar.proxy.pool import Pool
@@ -93,20 +94,22 @@ class DataPlane:
         keep_freed_memory()
         if self._tls is not None:
             self._follower = loop.create_task(self._follow_certificate())
-        handshake = self._settings.timeouts.header if self._tls else None
+        made: Callable[[], asyncio.BaseProtocol] = self._listener
+        tls = self._tls
+        if self._settings.forwarding.proxy_protocol == "required":
+            made, tls = partial(Introduction, self._listener, tls), None
+        handshake = self._settings.timeouts.header if tls else None
         options: dict[str, Any] = {
-            "ssl": self._tls,
+            "ssl": tls,
             "ssl_handshake_timeout": handshake,
             "backlog": BACKLOG,
         }
         if listen.startswith("unix:"):
-            self._servers.append(
-                await loop.create_unix_server(self._listener, listen[5:], **options)
-            )
+            self._servers.append(await loop.create_unix_server(made, listen[5:], **options))
             return [listen]
         host, _, port = listen.rpartition(":")
         server = await loop.create_server(
-            self._listener, host.strip("[]"), int(port), reuse_port=reuse_port or None, **options
+            made, host.strip("[]"), int(port), reuse_port=reuse_port or None, **options
         )
         self._servers.append(server)
         return [_name(bound) for bound in server.sockets]

@@ -39,7 +39,7 @@ UPSTREAM_REASONS = (
 REJECT_REASONS = (
     "malformed", "framing", "host", "target", "target_too_long", "header_too_large",
     "version", "method", "upgrade", "expectation", "body_too_large", "header_timeout", "body_timeout", "overload",
-    "connections", "tunnels", "loop", "report",
+    "connections", "tunnels", "loop", "report", "proxy_header", "proxy_untrusted",
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {
