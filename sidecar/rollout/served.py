@@ -168,12 +168,20 @@ class ServedPages:
         return any((family, begins) in held.samples for family in _families(directive))
 
     def linked(self, route: str, directive: str, url: str) -> bool:
-        """Whether a page of the route loads what a report says was blocked, by a directive of that family."""
+        """Whether a page of the route loads what a report says was blocked, by a directive of that family.
+
+        Of a frame of another origin browsers tell the origin alone.
+        """
         held = self._routes.get(route)
         if held is None:
             return False
         wanted, families = _bare(url), _families(directive)
-        return any(_bare(known) == wanted and _family(by) in families for by, known in held.urls)
+        below = f"{wanted}/" if wanted.count("/") == 2 else ""  # "//host"
+        return any(
+            _family(by) in families
+            and (_bare(known) == wanted or bool(below and _bare(known).startswith(below)))
+            for by, known in held.urls
+        )
 
     def named(self, route: str, text: str) -> bool:
         """Whether inline code of the route holds `text`: a host that it asks, code that it makes."""

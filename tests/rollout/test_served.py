@@ -75,13 +75,19 @@ def test_a_sample_is_found_in_the_page_that_holds_it(
         ("img-src", "https://cdn.test/a.js", False),
         ("script-src-elem", "https://cdn.test/b.js", False),
         ("img-src", "data:", True),
+        ("frame-src", "https://other.test", True),
+        ("frame-src", "https://other", False),
+        ("frame-src", "https://other.test/gadget", False),
     ],
 )
 def test_a_blocked_address_is_found_in_the_page_that_loads_it(
     world: World, directive: str, url: str, known: bool
 ):
-    """Scheme aside, which a proxy before us may change; by the family of the directive."""
-    world.serve("<script src=//cdn.test/a.js?v=1></script><img src=data:image/gif,>")
+    """Scheme aside, which a proxy before us may change; by the family of the directive. Of a frame its origin is enough."""
+    world.serve(
+        "<script src=//cdn.test/a.js?v=1></script><img src=data:image/gif,>"
+        "<iframe src=//other.test/widget></iframe>"
+    )
 
     assert world.served.linked("default", directive, url) is known
 
