@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from sidecar.cli.printing import as_json, err, plain
 from sidecar.exporting.target import WEIGHTS
 from sidecar.exporting.targets import TARGETS, export
 
+_ADDRESS = re.compile(r"(?:https?://[^/\s\"',;\\]+)?/[^\s\"',;\\]*")
 _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
 
 
@@ -33,6 +35,12 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
     type=click.Path(path_type=Path),
     help="Write the configuration to this file. [default: stdout]",
 )
+@click.option(
+    "--twins",
+    metavar="ADDRESS",
+    default="",
+    help="Write rules in report-only or trial as their report-only twins; browsers report to this address, in which {rule} is the rule's name.",
+)
 @click.option("--strict", is_flag=True, help="Exit 1 when anything enforced cannot be said.")
 @click.option(
     "--json",
@@ -41,14 +49,18 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
     help="JSON on stdout: the configuration and what is not in it.",
 )
 def export_verb(
-    file: Path, target: str, *, output: Path | None, strict: bool, machine: bool
+    file: Path, target: str, *, output: Path | None, twins: str, strict: bool, machine: bool
 ) -> None:
     """Write what a policy enforces as the configuration of nginx, Caddy or another proxy.
 
     What that proxy cannot say is listed with its reason on stderr, and in a comment where the format has comments.
     """
+    if twins and not _ADDRESS.fullmatch(twins):
+        raise click.UsageError(
+            f"--twins: unknown address {twins!r}; write https://HOST/PATH, or a path that begins with /"
+        )
     resolved = read_policy(file)
-    written = export(resolved, target)
+    written = export(resolved, target, twins)
     if output is not None:
         try:
             output.write_text(written.text, "utf-8")

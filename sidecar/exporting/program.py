@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sidecar.exporting.terms import Condition, condition, response_names
+from sidecar.exporting.twins import twinned
 from sidecar.policy import cookies, headers
 from sidecar.policy.checks import value_text
 from sidecar.policy.model import WRITING, Match, Rule, Slashes
@@ -18,6 +19,7 @@ from sidecar.policy.nonces import asks_for_nonce
 from sidecar.policy.plan import RuleLine, compile_policy
 from sidecar.policy.resolve import Resolved
 from sidecar.policy.stricter import stricter
+from sidecar.policy.trial import has_twin
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]
@@ -139,15 +141,22 @@ class Program:
         return tuple(names.values())
 
 
-def program(resolved: Resolved) -> Program:
-    """The steps of the rules in enforce."""
+def program(resolved: Resolved, twins: str = "") -> Program:
+    """The steps of the rules in enforce.
+
+    Args:
+        resolved: the policy.
+        twins: where browsers report to; then rules in report-only or trial go along as their report-only twins.
+    """
     gaps: list[Gap] = []
     plan = compile_policy(resolved)
     routes = tuple(
         Route(
             named.name,
             named.match,
-            tuple(_seen_by(_steps(line, named.name, resolved, gaps) for line in route.rules)),
+            tuple(
+                _seen_by(_steps(line, named.name, resolved, gaps, twins) for line in route.rules)
+            ),
             frozenset(line.name for line in route.rules if line.mode != "off"),
             stricter(route, plan.routes[-1]),
         )
@@ -169,7 +178,9 @@ def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:
             gaps.append(Gap("lost", "max-body", "", text, route.name))
 
 
-def _steps(line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap]) -> tuple[Step, ...]:
+def _steps(
+    line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap], twins: str
+) -> tuple[Step, ...]:
     """The steps of one rule; () where it is not enforced, only judges, or cannot be carried."""
     rule = line.named.rule
     if line.mode == "off":
@@ -181,12 +192,14 @@ def _steps(line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap]) -> t
     def note(weight: Weight, reason: str, header: str = header) -> None:
         gaps.append(Gap(weight, line.name, header, reason, route))
 
-    if line.mode != "enforce":
-        note("note", f"the rule is in {line.mode}, not enforced")
-    elif rule.action is not None and rule.action not in WRITING:
+    if rule.action is not None and rule.action not in WRITING:
         note("note", f"{rule.action} only judges; nothing is written")
+    elif line.mode != "enforce" and not twins:
+        note("note", f"the rule is in {line.mode}, not enforced")
+    elif line.mode != "enforce" and not has_twin(rule):
+        note("note", f"the rule is in {line.mode}, and browsers have no report-only form of it")
     elif min(resolved.policy.share or 1.0, rule.share or 1.0) < 1.0:
-        note("lost", "it is enforced for a share of the clients only")
+        note("lost", "it holds for a share of the clients only")
     elif asks_for_nonce(rule):
         note("lost", "the value is new for each response, and the page must know it")
     elif rule.cookie is not None:
@@ -196,6 +209,12 @@ def _steps(line: RuleLine, route: str, resolved: Resolved, gaps: list[Gap]) -> t
             Step(
                 line.name, "Set-Cookie", "cookie", "", when, nothing, nothing, rule.cookie, demands
             ),
+        )
+    elif line.mode != "enforce":
+        note("note", f"the rule is in {line.mode}: its report-only twin is written")
+        return tuple(
+            Step(line.name, *one, frozenset())
+            for one in twinned(line.name, rule, text, when, twins)
         )
     else:
         if rule.action == "merge":

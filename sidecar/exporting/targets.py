@@ -35,6 +35,6 @@ TARGETS: Mapping[str, Target] = {
 }
 
 
-def export(resolved: Resolved, target: str) -> Written:
-    """The configuration of a target for what a policy enforces."""
-    return TARGETS[target].write(program(resolved))
+def export(resolved: Resolved, target: str, twins: str = "") -> Written:
+    """The configuration of a target for what a policy enforces; `twins` as for `program`."""
+    return TARGETS[target].write(program(resolved, twins))

@@ -1,0 +1,74 @@
+"""Rules that are not enforced yet as browsers' report-only twins: what a trial adds, with reports sent to an address.
+
+Lives here: `Twinned` and `twinned(rule, ...)`. The twins themselves are made by `policy.trial`. Must not know targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from sidecar.exporting.terms import Condition, Field, Scheme
+from sidecar.policy.findings import Finding
+from sidecar.policy.model import Rule
+from sidecar.policy.trial import REPORTS_PATH, by_api, has_twin, twin
+
+RULE = "{rule}"
+"""Stands in an address for the name of the rule."""
+
+
+class Twinned(NamedTuple):
+    """One line that a twin adds."""
+
+    header: str
+    act: Literal["default", "append"]
+    value: str
+    when: Condition
+
+
+def twinned(name: str, rule: Rule, text: str, when: Condition, address: str) -> Iterator[Twinned]:
+    """The lines of a rule's twins; none where browsers have no report-only form of what it writes.
+
+    Args:
+        name: the rule's, for `address` and for the name of its endpoint.
+        rule: complete.
+        text: the value that it would write.
+        when: where it applies.
+        address: where browsers report to, `{rule}` in it is the rule's name.
+    """
+    if not has_twin(rule):
+        return
+    key = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    place = f"{REPORTS_PATH}/{key}"
+    reports = address.replace(RULE, name)
+    for header in rule.header or ():
+        asked = when
+        if rule.action in ("default", "merge"):
+            asked = tuple((*one, Field("response", header, pattern=False)) for one in when)
+        if by_api(rule.model_copy(update={"header": (header,)})):
+            asked = tuple((Scheme("https"), *one) for one in asked if Scheme("http") not in one)
+        found = twin(_finding(name, header, text), key, "https", {})
+        for line, value in found.lines if found else ():
+            act: Literal["default", "append"] = "default"
+            if line.lower() in (b"content-security-policy-report-only", b"reporting-endpoints"):
+                act = "append"
+            if asked:
+                yield Twinned(line.decode(), act, value.decode().replace(place, reports), asked)
+
+
+def _finding(name: str, header: str, text: str) -> Finding:
+    """As of a response without the header."""
+    raw = header.encode()
+    return Finding(
+        name,
+        0,
+        header,
+        raw,
+        raw.lower(),
+        "set",
+        "missing",
+        "trial",
+        (),
+        (text.encode(),),
+        made=False,
+    )

@@ -1,0 +1,116 @@
+"""Rules that are not enforced go along as browsers' report-only twins: the lines that the sidecar adds in a trial."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.exporting.targets import TARGETS, export
+from sidecar.policy.plan import compile_policy
+from sidecar.policy.trial import REPORTS_PATH
+from sidecar.source import load_policy
+from tests.cli import sidecar
+from tests.exporting.asking import ASKS, Client, dumped, expected
+from tests.exporting.fronts import FRONTS, certificate, standing
+from tests.exporting.origin import RESPONSES, Lines, origin
+
+POLICY = {
+    "version": 1,
+    "mode": "enforce",
+    "rules": {
+        "csp": {
+            "header": "Content-Security-Policy",
+            "action": "default",
+            "value": "default-src 'self'; upgrade-insecure-requests",
+            "when": {"class": "html"},
+            "mode": "trial",
+        },
+        "coop": {
+            "header": "Cross-Origin-Opener-Policy",
+            "action": "default",
+            "value": "same-origin",
+            "mode": "trial",
+        },
+        "features": {
+            "header": "Permissions-Policy",
+            "action": "default",
+            "value": "camera=(), usb=(self)",
+            "mode": "trial",
+        },
+        "nosniff": {"header": "X-Content-Type-Options", "action": "set", "value": "nosniff"},
+    },
+    "routes": [{"name": "api", "match": {"path": "/api/**"}, "rules": {"csp": {"mode": "off"}}}],
+}
+NAMES = (
+    "content-security-policy-report-only",
+    "cross-origin-opener-policy-report-only",
+    "permissions-policy-report-only",
+    "reporting-endpoints",
+)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[int]:
+    with origin() as port:
+        yield port
+
+
+def twins(lines: Lines) -> list[tuple[str, str]]:
+    """The twins' lines, without the key that names the rule."""
+    unkeyed = re.compile(rf"({REPORTS_PATH})/[\w-]+|(sidecar)-[\w-]+")
+    return sorted(
+        (name.lower(), unkeyed.sub(lambda found: f"{found[1] or found[2]}/x", value))
+        for name, value in lines
+        if name.lower() in NAMES
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
+    """The same report-only lines on the same responses, with reports to the address that was given."""
+    if missing := FRONTS[target].missing():
+        pytest.skip(missing)
+    resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
+    plan = compile_policy(resolved)
+    written = export(resolved, target, f"{REPORTS_PATH}/{{rule}}")
+
+    wrong = []
+    with standing(target, written.text, service, tmp_path, certificate(tmp_path)) as site:
+        client = Client(site.plain, site.tls)
+        for one in ASKS:
+            theirs = twins(client.ask(one)[1])
+            ours = twins(expected(plan, one, *RESPONSES[one.response]))
+            wrong += (
+                [f"{one}: {theirs}, not {ours}"]
+                if theirs != ours and one.response != "odd-case"
+                else []
+            )
+        client.close()
+    assert not wrong, "\n".join([*wrong[:5], written.text])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_reports_go_where_they_are_sent(target: str):
+    """The address stands as it was given, with the rule's name in it."""
+    resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
+
+    text = export(resolved, target, "https://reports.example/{rule}").text
+
+    assert "https://reports.example/csp" in text
+    assert "https://reports.example/coop" in text
+    assert REPORTS_PATH not in text
+
+
+@pytest.mark.parametrize("address", ["reports", "ftp://x/", "/a b", "/a;b", 'https://x/"'])
+def test_an_address_that_is_none(address: str, tmp_path: Path):
+    """Refused with what to write."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(dumped(POLICY))
+
+    result = sidecar("export", "--policy", file, "--to", "nginx", "--twins", address)
+
+    assert result.exit_code == 2
+    assert "unknown address" in result.stderr
