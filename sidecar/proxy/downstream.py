@@ -191,6 +191,11 @@ class Downstream(Flow):
         while True:
             work, self._waiting = self._work, None
             if work is None:
+                if self.writing_paused and self._busy:
+                    # Responses to requests that came ahead wait too, for a client that does not read.
+                    self._drained = self.turn()
+                    self._context.deadlines.set(self, self._context.bounds.idle, _client_stuck)
+                    return
                 incoming = self._next()
                 if incoming is None:
                     return

@@ -77,3 +77,18 @@ def test_upload_to_a_slow_upstream(framing: str) -> None:
             (reply,) = read_responses(client, method="POST")
         assert reply.body == b"POST /x %d" % BIG
         assert stage.origin.requests[0].body == body
+
+
+def test_pipelining_without_reading(stage: Stage) -> None:
+    """2.5 Slow reader: who asks on and reads nothing fills no memory, and gets every response once it reads."""
+    size, count = 30_000, 600
+    stage.origin.script = play(ok(b"Content-Length: %d" % size, body=b"x" * size))
+    with stage.connect() as client:
+        sender = threading.Thread(target=send, args=(client, get() * count), daemon=True)
+        sender.start()
+        stage.until(lambda: any(one.writing_paused for one in stage.plane._listener.open))
+        time.sleep(0.3)
+        assert _held(stage) < 512 << 10
+        replies = read_responses(client, responses=count)
+        sender.join(5)
+    assert [len(reply.body) for reply in replies] == [size] * count
