@@ -44,6 +44,7 @@ MODULES = (
         "proxy/http1/writing",
         "proxy/pool",
         "proxy/turns",
+        "proxy/upload",
         "proxy/upstream",
     ),
 )

@@ -21,7 +21,6 @@ from sidecar.proxy.http1.grammar import CHUNKED, IDEMPOTENT, UNTIL_CLOSE
 from sidecar.proxy.http1.requests import Request, forwards_left, one_forward_less
 from sidecar.proxy.http1.responses import Response
 from sidecar.proxy.http1.writing import (
-    CONTINUE,
     LAST_CHUNK,
     chunk,
     request_head,
@@ -31,6 +30,7 @@ from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.reporting import receive_report, report_key
 from sidecar.proxy.tunnel import accepted, websocket
+from sidecar.proxy.upload import Upload
 
 if TYPE_CHECKING:
     from sidecar.policy.plan import RoutePlan
@@ -38,15 +38,10 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
     from sidecar.telemetry.pages import PageCopy
 
-CONTINUE_AFTER = 1.0
-"""Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
-
-_body_late: Final = partial(Refused, 408, "body_timeout")
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
 _NEVER: Final = float("inf")
-_BOUNDLESS: Final = 1 << 62
 
 
 def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:
@@ -58,31 +53,8 @@ class Exchange:
     """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
 
     __slots__ = (
-        "_active",
-        "_address",
-        "_answered",
-        "_begun",
-        "_body",
-        "_bound",
-        "_clean",
-        "_client",
-        "_context",
-        "_continue",
-        "_nonce",
-        "_page",
-        "_refusal",
-        "_request",
-        "_request_id",
-        "_room",
-        "_route",
-        "_scheme",
-        "_sent",
-        "_settled",
-        "_started",
-        "_total",
-        "_upload",
-        "_upstream",
-        "_watched",
+        "_active", "_address", "_answered", "_body", "_clean", "_client", "_context", "_nonce", "_page", "_refusal", "_request",
+        "_request_id", "_route", "_scheme", "_settled", "_started", "_total", "_upload", "_upstream",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
@@ -96,17 +68,15 @@ class Exchange:
         else:
             self._request = head
         self._scheme, self._address = client.peer.scheme, client.peer.address
-        self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._route: RoutePlan | None = None
         self._nonce = b""
         self._page: PageCopy | None = None
-        self._request_id, self._begun, self._watched = "", b"", 0
+        self._request_id = ""
         self._upstream: Connection | None = None
-        self._upload: asyncio.Task[None] | None = None
-        self._continue: asyncio.TimerHandle | None = None
+        self._upload: Upload | None = None
         self._total: asyncio.TimerHandle | None = None
         self._started = context.loop.time()
-        self._clean = self._answered = self._sent = self._settled = False
+        self._clean = self._answered = self._settled = False
 
     async def run(self) -> bool:
         """From the request's head to the last byte of the response, counted once, with nothing left behind."""
@@ -161,11 +131,10 @@ class Exchange:
 
     def _close(self, now: float) -> None:
         """Leave nothing behind, however the exchange ended."""
-        for handle in (self._continue, self._total):
-            if handle is not None:
-                handle.cancel()
+        if self._total is not None:
+            self._total.cancel()
         if self._upload is not None:
-            self._upload.cancel()
+            self._upload.close()
         if self._upstream is not None:
             self._context.pool.release(self._upstream, now, clean=self._clean)
             self._upstream = None
@@ -178,11 +147,8 @@ class Exchange:
             raise self._refusal
         bounds = context.bounds
         origin = context.forwarder.origin(self._client.peer, request)
-        self._scheme, self._address, self._request_id = (
-            origin.scheme,
-            origin.client,
-            origin.request_id,
-        )
+        self._scheme, self._address = origin.scheme, origin.client
+        self._request_id = origin.request_id
         if context.telemetry.in_flight.n > bounds.requests:
             raise Refused(503, "overload")
         if request.websocket and context.telemetry.tunnels.n >= bounds.tunnels:
@@ -190,57 +156,27 @@ class Exchange:
         route = self._active.plan.route(request.host, request.method, request.path)
         self._route = route
         if request.length:
-            self._bound_body(request, route)
+            who = origin.request_id, origin.client
+            self._upload = Upload(context, self._client, request, self._body, route, who)
         if route.nonced:
             self._nonce = new_nonce()
             origin = origin._replace(lines=origin.lines + context.forwarder.nonce_line(self._nonce))
         return request, origin
 
-    def _bound_body(self, request: Request, route: RoutePlan) -> None:
-        """The policy's own bound on the body: in enforce a limit, in report-only a mark that is reported when it is passed."""
-        self._watched = route.reads_body
-        if route.max_body is None or route.max_body_mode == "off":
-            return
-        if route.max_body_mode == "enforce":
-            self._room = min(self._room, route.max_body)
-            if request.length > self._room:
-                raise Refused(413, "body_too_large")
-        else:
-            self._bound = route.max_body
-            self._tell_bound(max(request.length, self._body.received))
-
-    def _judge_bytes(self, byte_size: int) -> None:
-        """So much of a body has come whose length was not said before."""
-        self._tell_bound(byte_size)
-        if byte_size > self._room:
-            raise Refused(413, "body_too_large")
-
-    def _tell_bound(self, byte_size: int) -> None:
-        if byte_size > self._bound:
-            self._bound = _BOUNDLESS
-            self._context.telemetry.request_would_be_rejected(
-                "body_too_large", status=413, request_id=self._request_id, client=self._address
-            )
-
     # To the upstream.
 
     async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Response]:
         """Send the request and wait for the head of its response; once more if a kept connection had died unused."""
-        context, body, bounds = self._context, self._body, self._context.bounds
+        context, bounds = self._context, self._context.bounds
         added = origin.lines
         if request.websocket:
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         elif request.expects:
             added += b"Expect: 100-continue\r\n"
         data = request_head(request.method, request.target, request.lines, added)
-        whole = self._sent = body.whole
-        if whole and request.length:
-            piece = body.take()
-            self._begun = piece[: self._watched]
-            if request.length == CHUNKED:
-                self._judge_bytes(len(piece))
-                piece = chunk(piece) + LAST_CHUNK
-            data += piece
+        upload = self._upload
+        if upload is not None and self._body.whole:
+            data += upload.at_hand()
         pool, fresh = context.pool, False
         while True:
             asked = context.loop.time()
@@ -252,13 +188,13 @@ class Exchange:
             if bounds.total and self._total is None:
                 self._total = context.loop.call_later(bounds.total, self._expire)
             upstream.ask(request.method, data, self._interim)
-            if not whole:
-                self._start_upload(request, upstream)
+            if upload is not None and not upload.sent:
+                upload.start(upstream)
             try:
                 while (response := upstream.response) is None:
                     # While the body is under way its own clocks run; the upload starts this one at its end.
                     context.deadlines.set(
-                        self._client, bounds.response if self._sent else _NEVER, _response_late
+                        self._client, bounds.response if self._sent() else _NEVER, _response_late
                     )
                     await upstream.wake(self._client.turn())
             except UpstreamFailed as failure:
@@ -283,50 +219,10 @@ class Exchange:
         if request.http10 or self._answered:
             return
         if response.status == 100:
-            self._send_continue()
+            if self._upload is not None:
+                self._upload.go_on()
         else:
-            self._client.write(response_head(response.line, response.lines(), b""))
-
-    def _send_continue(self) -> None:
-        if self._continue is not None and not self._answered:
-            self._continue.cancel()
-            self._continue = None
-            self._client.write(CONTINUE)
-
-    def _start_upload(self, request: Request, upstream: Connection) -> None:
-        if request.expects:
-            self._continue = self._context.loop.call_later(CONTINUE_AFTER, self._send_continue)
-        self._upload = self._context.loop.create_task(self._send_body(request, upstream))
-
-    async def _send_body(self, request: Request, upstream: Connection) -> None:
-        """Carry the request body, a piece at a time; a failure ends the exchange with its reason."""
-        context, body = self._context, self._body
-        bounds, deadlines = context.bounds, context.deadlines
-        taken, chunked = 0, request.length == CHUNKED
-        try:
-            while not body.over:
-                deadlines.set(body, bounds.body_idle, _body_late)
-                piece = await body.some()
-                deadlines.drop(body)
-                self._begun += piece[: self._watched - len(self._begun)]
-                taken += len(piece)
-                self._judge_bytes(taken)
-                if upstream.done or upstream.failure is not None:
-                    return
-                if piece:
-                    upstream.transport.write(chunk(piece) if chunked else piece)
-                room = upstream.room()
-                if room is not None:
-                    await deadlines.wait(room, bounds.idle, _idle_late)
-            if chunked and not upstream.transport.is_closing():
-                upstream.transport.write(LAST_CHUNK)
-            self._sent = True
-            if upstream.response is None:
-                deadlines.set(self._client, bounds.response, _response_late)
-        except (Refused, UpstreamFailed) as failure:
-            upstream.abort(failure)
-        finally:
-            deadlines.drop(body)
+            self._client.write(response_head(response.line, response.leaving(), b""))
 
     def _expire(self) -> None:
         if self._upstream is not None:
@@ -338,7 +234,7 @@ class Exchange:
         """Pass a response on that is here to its end, in one piece."""
         keep_alive = request.keep_alive and not (self._unread() or self._context.draining)
         head = self._judged(response, "upstream", keep_alive=keep_alive)
-        self._answered = True
+        self._begin_response()
         body = upstream.take()
         self._client.write(head + body)
         if self._page is not None:
@@ -356,7 +252,7 @@ class Exchange:
             until_close or self._unread() or self._context.draining
         )
         head = self._judged(response, "upstream", keep_alive=keep_alive)
-        self._answered = True
+        self._begin_response()
         try:
             await self._pass_body(upstream, head, chunked=chunked)
         except UpstreamFailed as failure:
@@ -377,8 +273,9 @@ class Exchange:
         if upstream.extra:
             self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
         # An upload that gave up is over too, but the upstream still waits for the rest of that body.
-        self._clean = self._sent and not upstream.extra
-        return keep_alive and self._sent
+        sent = self._sent()
+        self._clean = sent and not upstream.extra
+        return keep_alive and sent
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
         client, deadlines, idle = self._client, self._context.deadlines, self._context.bounds.idle
@@ -407,9 +304,9 @@ class Exchange:
         """Become a tunnel, when the upstream's 101 is what was asked for (RFC 9110 section 7.8, RFC 6455 section 4)."""
         if not accepted(request, response):
             raise UpstreamFailed(502, "upgrade")
-        self._answered = True
+        self._begin_response()
         head = response_head(
-            response.line, response.lines(), b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            response.line, response.leaving(), b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         )
         self._settle(self._context.loop.time())
         await websocket(self._context, self._client, upstream, head)
@@ -429,7 +326,7 @@ class Exchange:
         keep_alive = (
             request is not None and request.keep_alive and not (close or self._context.draining)
         )
-        self._answered = True
+        self._begin_response()
         head = self._judged(response, origin, keep_alive=keep_alive)
         asked = request or self._refusal
         head_only = asked is not None and asked.method == "HEAD"
@@ -446,12 +343,13 @@ class Exchange:
             assert refusal is not None
             method, host, path, seen = refusal.method, "", refusal.path, refusal.head or ()
         route = self._route or active.plan.route(host, method, path)
-        judge, scheme, begun = route.judge, self._scheme, self._begun
+        judge, scheme, upload = route.judge, self._scheme, self._upload
         watched = response.watched(judge.looks)
         sent: Iterable[tuple[bytes, bytes]] = response
         if route.nonced:
             self._nonce = self._nonce or new_nonce()
             sent = hidden(response, self._nonce)
+        begun = b"" if upload is None else upload.begun
         facts = tuple.__new__(
             Facts,
             (method, host, path, scheme, seen, response.status, sent, self._address, begun),
@@ -478,7 +376,17 @@ class Exchange:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
             added += b"Connection: keep-alive\r\n"
-        return response_head(response.line, response.lines(verdict.replaced), added)
+        return response_head(response.line, response.leaving(verdict.replaced), added)
+
+    def _begin_response(self) -> None:
+        """From here on nothing else may be sent to the client: no 1xx, no error response."""
+        self._answered = True
+        if self._upload is not None:
+            self._upload.answered = True
+
+    def _sent(self) -> bool:
+        """The whole request has been passed on."""
+        return self._upload is None or self._upload.sent
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""

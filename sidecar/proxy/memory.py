@@ -15,11 +15,11 @@ _TRIM_THRESHOLD: Final = -1
 _TOP_PAD: Final = -2
 _MMAP_THRESHOLD: Final = -3
 
-KEPT: Final = 16 << 20
+KEPT: Final = 32 << 20
 """Free bytes at the top of the heap that stay ours."""
 STEP: Final = 1 << 20
 """Bytes that the heap grows by at least."""
-MAPPED: Final = 4 << 20
+MAPPED: Final = 32 << 20
 """From so many bytes on an allocation is mapped alone, and given back when it is freed."""
 
 

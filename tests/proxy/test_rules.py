@@ -39,7 +39,7 @@ def test_target(path: bytes, method: str) -> None:
 @given(FIELDS)
 def test_head_has_one_line_each(fields: list[tuple[bytes, bytes]]) -> None:
     """A serialised head has exactly the lines it was given, and ends once."""
-    lines = made(200, b" 200 OK", fields, 0).lines()
+    lines = made(200, b" 200 OK", fields, 0).leaving()
     head = response_head(b" 200 OK", lines, b"Connection: close\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert [line for line in head.split(b"\r\n") if line] == [

@@ -230,6 +230,16 @@ def read_responses(
 
 
 def _read_one(client: socket.socket, method: str, rest: bytes) -> tuple[Reply | None, bytes]:
+    pieces: list[bytes] = []
+    reply, rest = _read_head_and(pieces, client, method, rest)
+    if reply is not None:
+        reply.body = b"".join(pieces)
+    return reply, rest
+
+
+def _read_head_and(
+    pieces: list[bytes], client: socket.socket, method: str, rest: bytes
+) -> tuple[Reply | None, bytes]:
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     parser.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     parser.send(h11.EndOfMessage())
@@ -267,7 +277,7 @@ def _read_one(client: socket.socket, method: str, rest: bytes) -> tuple[Reply | 
             )
         elif isinstance(event, h11.Data):
             assert reply is not None
-            reply.body += event.data
+            pieces.append(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
             return reply, parser.trailing_data[0]
         else:

@@ -1,7 +1,7 @@
-"""Header lines as places in the bytes of their head. RFC 9112 section 5.
+"""Header lines as they stand in the bytes of their head. RFC 9112 section 5.
 
-Lives here: `Head`, and `Names`, which knows what the names in it mean. No line becomes an object unless
-somebody asks for it. Must not know start lines, nor what follows from a line.
+Lives here: `Head`, and `Names`, which knows what the names in it mean. No line is taken apart unless somebody
+asks for its value, and lines leave as they came. Must not know start lines, nor what follows from a line.
 """
 
 from __future__ import annotations
@@ -42,50 +42,46 @@ class Names(dict[bytes, Name]):
 
 
 class Head:
-    """The header lines in `data[start:stop]`, each with its CRLF.
+    """The header lines in `data[start:stop]`, each with its CRLF there, and without it in `lines`.
 
-    `names`, `starts`, `colons` and `stops` have one entry for each line; `special` the indices of those with a kind.
+    `lines` and `names` have one entry for each line; `special` the indices of those with a kind.
 
     Raises:
         TooLarge: for more than `most` lines.
         Malformed: for bytes that are no header lines.
     """
 
-    __slots__ = ("_pairs", "colons", "data", "names", "special", "starts", "stops")
+    __slots__ = ("_pairs", "data", "lines", "names", "special", "start", "stop")
 
     def __init__(self, data: bytes, start: int, stop: int, known: Names, most: int) -> None:
         if data.count(b"\r\n", start, stop) > most:
             raise TooLarge("header lines")
         if not sound(data):
             raise Malformed("control byte")
-        self.data = data
+        self.data, self.start, self.stop = data, start, stop
+        # One call cuts all lines; places in the head would be three numbers for each, which cost more.
+        lines = data[start : stop - 2].split(b"\r\n") if start < stop else []
+        self.lines = lines
         self.names: list[Name] = []
-        self.starts: list[int] = []
-        self.colons: list[int] = []
-        self.stops: list[int] = []
         self.special: list[int] = []
         self._pairs: list[tuple[bytes, bytes]] | None = None
-        while start < stop:
-            end = data.find(b"\r\n", start, stop)
-            colon = data.find(b":", start, end)
+        names = self.names
+        for line in lines:
+            colon = line.find(b":")
             if colon < 0:
                 raise Malformed("header line")
-            name = known[data[start:colon]]
+            name = known[line[:colon]]
             if name.kind:
-                self.special.append(len(self.names))
-            self.names.append(name)
-            self.starts.append(start)
-            self.colons.append(colon)
-            self.stops.append(end)
-            start = end + 2
+                self.special.append(len(names))
+            names.append(name)
 
     def value(self, index: int) -> bytes:
         """A line's value, without the whitespace around it."""
-        return self.data[self.colons[index] + 1 : self.stops[index]].strip(b" \t")
+        return self.lines[index][len(self.names[index].lower) + 1 :].strip(b" \t")
 
     def written(self, index: int) -> bytes:
         """A line's name as it is written."""
-        return self.data[self.starts[index] : self.colons[index]]
+        return self.lines[index][: len(self.names[index].lower)]
 
     def values(self, lower: bytes) -> list[bytes]:
         """The values of all lines of this name."""
@@ -98,3 +94,17 @@ class Head:
                 (self.written(index), self.value(index)) for index in range(len(self.names))
             ]
         return iter(self._pairs)
+
+    def leaving(self, instead: dict[int, bytes]) -> bytes:
+        """The lines as they came, each with its end, but for those in whose place whole lines, or nothing, stand."""
+        if not instead:
+            return self.data[self.start : self.stop]
+        lines, begin = self.lines, 0
+        parts: list[bytes] = []
+        for index in sorted(instead):
+            parts += lines[begin:index]
+            if instead[index]:
+                parts.append(instead[index][:-2])
+            begin = index + 1
+        parts += lines[begin:]
+        return b"\r\n".join(parts) + b"\r\n" if parts else b""

@@ -175,38 +175,39 @@ class RequestReader:
         self, method: str, target: bytes, named: bytes | None, head: Head, *, http10: bool
     ) -> Request:
         host_sent = self._host_sent or named
-        data = head.data
         claims: dict[bytes, list[bytes]] = {}
         nominated: set[bytes] | None = None
         host = length = coding = None
         upgrade = key = b""
         expects = False
-        kept: list[bytes] = []
-        begin = head.starts[0] if head.starts else 0
+        instead: dict[int, bytes] = {}
         for index in head.special:
             name = head.names[index]
             kind, value = name.kind, head.value(index)
-            # Lines that pass stay together as they came; what is between them is left out, or written anew.
-            kept.append(data[begin : head.starts[index]])
-            begin = head.stops[index] + 2
             if kind == HOST:
                 if host is not None:
                     raise Refused(400, "host")
                 host = value
-                kept.append(b"%b: %b\r\n" % (head.written(index), host_sent or host))
-            elif kind == CONNECTION:
-                tokens = connection_tokens(value)
-                nominated = nominated | tokens if nominated else tokens
-            elif kind == LENGTH:
+                _plainly(head, index, host_sent or value, instead)
+                continue
+            if kind == LENGTH:
                 if length is not None or DIGITS.fullmatch(value) is None:
                     raise _no_length(value, twice=length is not None)
                 length = int(value)
-                kept.append(b"%b: %b\r\n" % (head.written(index), value))
-            elif kind == CODING:
+                _plainly(head, index, value, instead)
+                continue
+            if kind == CODING:
                 if coding is not None or value.lower() != b"chunked" or http10:
                     raise Refused(400, "framing")
                 coding = value
-                kept.append(b"%b: %b\r\n" % (head.written(index), value))
+                _plainly(head, index, value, instead)
+                continue
+            if kind == KEY:
+                key = value if not key else b","
+                continue
+            if kind == CONNECTION:
+                tokens = connection_tokens(value)
+                nominated = nominated | tokens if nominated else tokens
             elif kind == UPGRADE:
                 upgrade = value.lower() if not upgrade else b","
             elif kind == EXPECT:
@@ -215,10 +216,7 @@ class RequestReader:
                 expects = not http10
             elif kind == CLAIM:
                 claims.setdefault(name.lower, []).append(value)
-            elif kind == KEY:
-                key = value if not key else b","
-                kept.append(b"%b: %b\r\n" % (head.written(index), value))
-        kept.append(data[begin : len(data) - 2] if head.starts else b"")
+            instead[index] = b""
         body = 0
         if coding is not None:
             if length is not None:
@@ -229,9 +227,9 @@ class RequestReader:
                 raise Refused(413, "body_too_large")
             body = length
         _check_host(host, named, http10=http10)
+        lines = head.leaving(instead)
         if host is None:
-            kept.insert(0, b"Host: %b\r\n" % (host_sent or self._authority))
-        lines = b"".join(kept)
+            lines = b"Host: %b\r\n%b" % (host_sent or self._authority, lines)
         keep_alive, upgrades = not http10, False
         if nominated is not None:
             keep_alive = b"close" not in nominated and (not http10 or b"keep-alive" in nominated)
@@ -259,6 +257,14 @@ class RequestReader:
             keep_alive=keep_alive and not upgrades,
             http10=http10,
         )
+
+
+def _plainly(head: Head, index: int, value: bytes, instead: dict[int, bytes]) -> None:
+    """Have a line that frames or routes leave as `name: value`, whatever whitespace it came with."""
+    name = head.written(index)
+    line = b"%b: %b" % (name, value)
+    if line != head.lines[index]:
+        instead[index] = line + b"\r\n"
 
 
 def _no_length(value: bytes, *, twice: bool) -> Refused:

@@ -98,33 +98,22 @@ class Response:
         return iter(self._fields)
 
     def watched(self, looks: frozenset[bytes]) -> list[bytes]:
-        """The lines whose names are in `looks`, as they came; `lines` takes what stands in their places."""
+        """The lines whose names are in `looks`, as they came; `leaving` takes what stands in their places."""
         head, gone = self.head, self.gone
         watched = self._watched = [
             index
             for index, name in enumerate(head.names)
             if name.lower in looks and index not in gone
         ]
-        return [head.data[head.starts[index] : head.stops[index]] for index in watched]
+        return [head.lines[index] for index in watched]
 
-    def lines(self, places: tuple[bytes | None, ...] = ()) -> bytes:
+    def leaving(self, places: tuple[bytes | None, ...] = ()) -> bytes:
         """The lines that leave, as they came where nothing (None) stands in the place of a watched one."""
-        head = self.head
-        if not head.names:
-            return b""
         instead = dict.fromkeys(self.gone, b"")
         for index, place in zip(self._watched, places, strict=False):
             if place is not None:
                 instead[index] = place
-        data, begin, end = head.data, head.starts[0], head.stops[-1] + 2
-        if not instead:
-            return data[begin:end]
-        parts: list[bytes] = []
-        for index in sorted(instead):
-            parts += (data[begin : head.starts[index]], instead[index])
-            begin = head.stops[index] + 2
-        parts.append(data[begin:end])
-        return b"".join(parts)
+        return self.head.leaving(instead)
 
     def unchunk(self) -> None:
         """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): the body ends with the connection."""

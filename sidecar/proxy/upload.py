@@ -1,0 +1,157 @@
+"""A request's body on its way to the upstream, under the policy's bound.
+
+Lives here: `Upload`. Must not know how a body arrives (body, http1), nor the response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sidecar.proxy.faults import Refused, UpstreamFailed
+from sidecar.proxy.http1.grammar import CHUNKED
+from sidecar.proxy.http1.writing import CONTINUE, LAST_CHUNK, chunk
+
+if TYPE_CHECKING:
+    from sidecar.policy.plan import RoutePlan
+    from sidecar.proxy.body import Body
+    from sidecar.proxy.context import Context
+    from sidecar.proxy.downstream import Downstream
+    from sidecar.proxy.http1.requests import Request
+    from sidecar.proxy.upstream import Connection
+
+CONTINUE_AFTER = 1.0
+"""Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
+
+_BOUNDLESS: Final = 1 << 62
+_body_late: Final = partial(Refused, 408, "body_timeout")
+_idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
+_response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
+
+
+class Upload:
+    """`sent` when all of the body has been passed on; `begun` holds its first bytes where rules look at them.
+
+    `answered` is set when the response begins: no 100 may follow. The policy's own bound is in enforce a limit, in
+    report-only a mark that is reported when it is passed.
+
+    Raises:
+        Refused: 413 when the body's length is beyond the bound.
+    """
+
+    __slots__ = (
+        "_body",
+        "_bound",
+        "_client",
+        "_context",
+        "_continue",
+        "_request",
+        "_room",
+        "_task",
+        "_watched",
+        "_who",
+        "answered",
+        "begun",
+        "sent",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        client: Downstream,
+        request: Request,
+        body: Body,
+        route: RoutePlan,
+        who: tuple[str, str],
+    ) -> None:
+        self._context, self._client, self._request, self._body = context, client, request, body
+        self._who = who
+        """Request id and client's address, for events."""
+        self._room, self._bound = context.bounds.body, _BOUNDLESS
+        self._watched, self.begun = route.reads_body, b""
+        self._task: asyncio.Task[None] | None = None
+        self._continue: asyncio.TimerHandle | None = None
+        self.answered = self.sent = False
+        if route.max_body is None or route.max_body_mode == "off":
+            return
+        if route.max_body_mode == "enforce":
+            self._room = min(self._room, route.max_body)
+            if request.length > self._room:
+                raise Refused(413, "body_too_large")
+        else:
+            self._bound = route.max_body
+            self._report(max(request.length, body.received))
+
+    def at_hand(self) -> bytes:
+        """A body that has arrived whole, as it is sent behind the head; raises Refused when it is beyond the bound."""
+        piece = self._body.take()
+        self.begun = piece[: self._watched]
+        self.sent = True
+        if self._request.length != CHUNKED:
+            return piece
+        self._judge(len(piece))
+        return chunk(piece) + LAST_CHUNK
+
+    def start(self, upstream: Connection) -> None:
+        """Carry the body as it arrives; a failure ends the upstream's connection with its reason."""
+        loop = self._context.loop
+        if self._request.expects:
+            self._continue = loop.call_later(CONTINUE_AFTER, self.go_on)
+        self._task = loop.create_task(self._send(upstream))
+
+    def go_on(self) -> None:
+        """Tell a client that waits for it to send its body."""
+        if self._continue is not None and not self.answered:
+            self._continue.cancel()
+            self._continue = None
+            self._client.write(CONTINUE)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for handle in (self._continue, self._task):
+            if handle is not None:
+                handle.cancel()
+
+    async def _send(self, upstream: Connection) -> None:
+        context, body = self._context, self._body
+        bounds, deadlines = context.bounds, context.deadlines
+        taken, chunked = 0, self._request.length == CHUNKED
+        try:
+            while not body.over:
+                deadlines.set(body, bounds.body_idle, _body_late)
+                piece = await body.some()
+                deadlines.drop(body)
+                self.begun += piece[: self._watched - len(self.begun)]
+                taken += len(piece)
+                self._judge(taken)
+                if upstream.done or upstream.failure is not None:
+                    return
+                if piece:
+                    upstream.transport.write(chunk(piece) if chunked else piece)
+                room = upstream.room()
+                if room is not None:
+                    await deadlines.wait(room, bounds.idle, _idle_late)
+            if chunked and not upstream.transport.is_closing():
+                upstream.transport.write(LAST_CHUNK)
+            self.sent = True
+            if upstream.response is None:
+                deadlines.set(self._client, bounds.response, _response_late)
+        except (Refused, UpstreamFailed) as failure:
+            upstream.abort(failure)
+        finally:
+            deadlines.drop(body)
+
+    def _judge(self, size: int) -> None:
+        """So many bytes of a body have come whose length was not said before."""
+        self._report(size)
+        if size > self._room:
+            raise Refused(413, "body_too_large")
+
+    def _report(self, size: int) -> None:
+        if size > self._bound:
+            self._bound = _BOUNDLESS
+            request_id, address = self._who
+            self._context.telemetry.request_would_be_rejected(
+                "body_too_large", status=413, request_id=request_id, client=address
+            )
