@@ -28,7 +28,7 @@ from .profile import profile
 from .rounds import PAGE, Entry, Results, contender, contenders, run_latency, run_throughput
 from .verify import Unfit
 
-CASES = "1k-1,1k-32,1k-256,100k-32,10m-8"
+CASES = "1k-1,1k-32,varied-32,1k-256,100k-32,10m-8"
 QUICK_CASES = "1k-32,100k-32,10m-8"
 SHARED = (
     "Too few cores: the load shares one with the proxy, so the gain is judged by CPU time a request "
