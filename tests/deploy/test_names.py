@@ -162,7 +162,8 @@ def test_every_path_is_served():
 def test_every_event_is_told():
     """Each dotted event name in prose or in a log query is reported somewhere in the code."""
     families = {
-        name.partition(".")[0] for name in re.findall(r'tell\(\s*"([a-z]+\.[a-z_]+)"', SOURCE)
+        name.partition(".")[0]
+        for name in re.findall(r'(?:tell\(\s*|name = )"([a-z]+\.[a-z_]+)"', SOURCE)
     }
     events = {
         name
