@@ -16,6 +16,7 @@ _FIRST = (
     "zoo/test_zoo.py",
     "zoo/test_suggest.py",
     "rollout/test_working_day.py",
+    "exporting/test_targets.py",
     "deploy/test_image.py",
     "deploy/test_live.py",
     "browser/test_page.py",

@@ -53,20 +53,30 @@ def any_of(sources: Iterable[str]) -> str:
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
-def routes(found: Sequence[Route], slash: str = "/") -> Iterator[tuple[str, Route]]:
-    """Expressions in order, and the route of each; none that matches means the default route.
+def order(found: Sequence[Route]) -> Iterator[tuple[Route, bool, Route]]:
+    """Whose match is asked, in order; whether with a slash more at the end; and the route of what matches.
 
-    They are over the text `METHOD host path`: the host without its port, the path decoded and without the query. A path
-    that no route takes is looked up again without its slash at the end, for routes that are stricter than the default.
+    None that matches means the default route, which stands last. A path that no route takes is looked up again without
+    its slash at the end, for routes that are stricter than the default.
     """
     *named, default = found
     for one in named:
-        yield _route(one.match, slash), one
+        yield one, False, one
     bare = [one for one in named if one.match.path and not _ends_open(one.match)]
     while bare and not bare[-1].stricter:
         bare.pop()
     for one in bare:
-        yield f"{_route(one.match, slash)[:-1]}/$", one if one.stricter else default
+        yield one, True, one if one.stricter else default
+
+
+def routes(found: Sequence[Route], slash: str = "/") -> Iterator[tuple[str, Route]]:
+    """The expressions of this order, and the route of each.
+
+    They are over the text `METHOD host path`: the host without its port, the path decoded and without the query.
+    """
+    for asked, bare, one in order(found):
+        source = _route(asked.match, slash)
+        yield f"{source[:-1]}/$" if bare else source, one
 
 
 def _ends_open(match: Match) -> bool:

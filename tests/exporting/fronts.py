@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -155,9 +157,9 @@ def _envoy(site: Site, text: str) -> list[str]:
     def at(port: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
-    http = "type.googleapis.com/envoy.extensions.filters"
+    types = "type.googleapis.com/envoy.extensions.filters"
     manager = {
-        "@type": f"{http}.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "site",
         "codec_type": "HTTP1",
         "server_header_transformation": "PASS_THROUGH",
@@ -166,7 +168,7 @@ def _envoy(site: Site, text: str) -> list[str]:
             {
                 "name": "router",
                 "typed_config": {
-                    "@type": f"{http}.http.router.v3.Router",
+                    "@type": f"{types}.http.router.v3.Router",
                     "suppress_envoy_headers": True,
                 },
             },
@@ -225,6 +227,36 @@ def _envoy(site: Site, text: str) -> list[str]:
     return [*argv, "--disable-hot-restart", "-l", "warning"]
 
 
+def _traefik(site: Site, text: str) -> list[str]:
+    catch_all = {"rule": "PathPrefix(`/`)", "service": "service", "priority": 1}
+    dynamic = yaml.safe_load(text) or {"http": {"routers": {"all": catch_all}}}
+    routers = dynamic["http"]["routers"]
+    dynamic["http"]["routers"] = {
+        f"{name}-{entry}": {
+            **router,
+            "entryPoints": [entry],
+            **({"tls": {}} if entry == "tls" else {}),
+        }
+        for name, router in routers.items()
+        for entry in ("plain", "tls")
+    }
+    servers = [{"url": f"http://127.0.0.1:{site.upstream}"}]
+    dynamic["http"]["services"] = {"service": {"loadBalancer": {"servers": servers}}}
+    pair = {"certFile": str(site.certificate), "keyFile": str(site.key)}
+    dynamic["tls"] = {"certificates": [pair], "stores": {"default": {"defaultCertificate": pair}}}
+    (site.folder / "dynamic.yaml").write_text(yaml.safe_dump(dynamic))
+    static = {
+        "entryPoints": {
+            "plain": {"address": f"127.0.0.1:{site.plain}"},
+            "tls": {"address": f"127.0.0.1:{site.tls}"},
+        },
+        "providers": {"file": {"filename": str(site.folder / "dynamic.yaml"), "watch": False}},
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+    }
+    (site.folder / "traefik.yaml").write_text(yaml.safe_dump(static))
+    return ["traefik", f"--configFile={site.folder / 'traefik.yaml'}"]
+
+
 @dataclass(frozen=True)
 class Front:
     """One target: the program, and how it is started with an exported text ("" = none)."""
@@ -242,6 +274,7 @@ FRONTS: Mapping[str, Front] = {
     "apache": Front("apache2", _apache),
     "haproxy": Front("haproxy", _haproxy),
     "envoy": Front("envoy", _envoy),
+    "traefik": Front("traefik", _traefik),
     "caddy": Front("caddy", _caddy),
 }
 
@@ -268,6 +301,7 @@ def standing(
     try:
         for port in (site.plain, site.tls):
             _accepting(process, port, output, text)
+        _serving(site, output)
         yield site
     finally:
         process.terminate()
@@ -286,3 +320,24 @@ def _accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: 
             return
         time.sleep(0.005)
     raise AssertionError(f"it does not accept: {output.read_text()}")
+
+
+def _serving(site: Site, output: Path) -> None:
+    """Some listen before they have read their routes and certificates: until a request comes through each way."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = set()
+        for connection in (
+            http.client.HTTPConnection("127.0.0.1", site.plain, timeout=5),
+            http.client.HTTPSConnection("127.0.0.1", site.tls, timeout=5, context=context),
+        ):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("GET", "/?response=page")
+                found.add(connection.getresponse().status)
+            connection.close()
+        if found == {200}:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no request comes through: {output.read_text()}")

@@ -32,7 +32,7 @@ from tests.exporting.fronts import FRONTS, certificate, standing
 from tests.exporting.origin import Lines, origin
 from tests.exporting.policies import POLICIES, PRESETS, WRITTEN, Policy
 
-EXAMPLES = int(os.environ.get("EXPORT_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("EXPORT_EXAMPLES", "8"))
 """Random policies for each target; a thorough run takes 200."""
 
 

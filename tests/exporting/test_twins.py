@@ -68,7 +68,7 @@ def twins(lines: Lines) -> list[tuple[str, str]]:
     )
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "traefik"])
 def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
     """The same report-only lines on the same responses, with reports to the address that was given."""
     if missing := FRONTS[target].missing():
@@ -92,7 +92,7 @@ def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
     assert not wrong, "\n".join([*wrong[:5], written.text])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "traefik"])
 def test_reports_go_where_they_are_sent(target: str):
     """The address stands as it was given, with the rule's name in it."""
     resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
@@ -102,6 +102,15 @@ def test_reports_go_where_they_are_sent(target: str):
     assert "https://reports.example/csp" in text
     assert "https://reports.example/coop" in text
     assert REPORTS_PATH not in text
+
+
+def test_a_target_that_cannot_says_so():
+    """Twins stand beside what the service sends, and Traefik only sets and removes: each of them is named as lost."""
+    resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
+
+    gaps = export(resolved, "traefik", "https://reports.example/").gaps
+
+    assert {"csp", "coop", "features"} == {gap.rule for gap in gaps if gap.weight == "lost"}
 
 
 @pytest.mark.parametrize("address", ["reports", "ftp://x/", "/a b", "/a;b", 'https://x/"'])
