@@ -280,6 +280,10 @@ class Settings(_Part):
     upstream: Upstream = Field(
         "http://127.0.0.1:8000", description="The service: http://, https:// or unix:."
     )
+    upstream_dns_age: Duration = Field(
+        30.0,
+        description="The upstream's name is resolved again after this, and at once when connecting fails; 0s = for each new connection.",
+    )
     listen: Address = Field("127.0.0.1:18000", description="The data listener.")
     admin: Address = Field("127.0.0.1:19000", description="The admin listener.")
     admin_token_file: str | None = Field(

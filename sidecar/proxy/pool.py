@@ -10,13 +10,17 @@ import errno
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from functools import partial
+from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from sidecar.proxy.certificates import client_context, unusable
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.responses import ResponseReader
+from sidecar.proxy.names import Resolver, is_name
 from sidecar.proxy.upstream import Connection
 from sidecar.settings import Settings
 
@@ -24,6 +28,9 @@ _pool_full = partial(UpstreamFailed, 503, "pool_full")
 _EXHAUSTED = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )
+
+PATIENCE: Final = 0.25
+"""Share of timeouts.connect that the resolver has, and after which a connect that dawdles makes us ask it again."""
 
 
 class Pool:
@@ -34,7 +41,11 @@ class Pool:
     """
 
     def __init__(
-        self, settings: Settings, loop: asyncio.AbstractEventLoop, deadlines: Deadlines
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        deadlines: Deadlines,
+        tell: Callable[..., Any] = lambda *_, **__: None,
     ) -> None:
         self._loop = loop
         self._deadlines = deadlines
@@ -57,6 +68,15 @@ class Pool:
                 settings.tls.upstream_key,
             ) from error
         self._server_name = settings.tls.upstream_name or self._parts.hostname
+        self._port = self._parts.port or (443 if self._tls else 80)
+        host = self._parts.hostname or ""
+        self._tell = tell
+        self._names = (
+            Resolver(loop, host, settings.upstream_dns_age, self._moved, self._unresolved)
+            if host and is_name(host)
+            else None
+        )
+        self._made: WeakSet[Connection] = WeakSet()
         self.authority = (self._parts.netloc or "localhost").encode(
             "idna" if not self._parts.netloc.isascii() else "ascii"
         )
@@ -111,6 +131,8 @@ class Pool:
 
     def close(self) -> None:
         """Close what is kept."""
+        if self._names is not None:
+            self._names.close()
         if self._evicting is not None:
             self._evicting.cancel()
         while self._idle:
@@ -181,16 +203,71 @@ class Pool:
             async with asyncio.timeout(self._connect_timeout):
                 if parts.scheme == "unix":
                     return (await self._loop.create_unix_connection(make, parts.path))[1]
-                port = parts.port or (443 if self._tls else 80)
-                name = self._server_name if self._tls else None
-                host = parts.hostname or ""
-                return (
-                    await self._loop.create_connection(
-                        make, host, port, ssl=self._tls, server_hostname=name
-                    )
-                )[1]
+                if self._names is not None:
+                    return await self._connect_name(self._names, make)
+                return await self._connect_to((parts.hostname or "",), make)
         except OSError as error:
             raise _failed(error) from None
+
+    async def _connect_name(self, names: Resolver, make: Callable[[], Connection]) -> Connection:
+        """Connect by name. Where that fails or dawdles, the name may have moved: the resolver is asked again at once."""
+        patience = self._connect_timeout * PATIENCE
+        addresses = await names.addresses(patience)
+        first = self._loop.create_task(self._connect_to(addresses, make))
+        try:
+            await asyncio.wait({first}, timeout=patience)
+            if not _connected(first):
+                found = await names.anew(patience)
+                if not set(found) <= set(addresses) and not _connected(first):
+                    first.cancel()
+                    first.add_done_callback(_discard)
+                    return await self._connect_to(found, make)
+            return await first
+        except BaseException:
+            first.cancel()
+            first.add_done_callback(_discard)
+            raise
+
+    async def _connect_to(
+        self, addresses: tuple[str, ...], make: Callable[[], Connection]
+    ) -> Connection:
+        """Connect to the first address that takes it; raises what the last one failed with."""
+        failure: OSError = OSError("no address")
+        for address in addresses:
+            try:
+                _, connection = await self._loop.create_connection(
+                    make,
+                    address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._server_name if self._tls else None,
+                )
+            except OSError as error:
+                failure = error
+            else:
+                connection.address = address
+                self._made.add(connection)
+                return connection
+        raise failure
+
+    def _moved(self, old: tuple[str, ...], new: tuple[str, ...]) -> None:
+        """Connections to addresses that the name no longer has end with the response they carry."""
+        self._tell("upstream.moved", host=self._parts.hostname, before=old, after=new)
+        for connection in tuple(self._made):
+            if connection.address not in new:
+                connection.keep_alive = False
+
+    def _unresolved(self, error: OSError) -> None:
+        self._tell(
+            "upstream.unresolved",
+            level="warning",
+            host=self._parts.hostname,
+            detail=error.strerror or str(error),
+        )
+
+
+def _connected(connecting: asyncio.Task[Connection]) -> bool:
+    return connecting.done() and connecting.exception() is None
 
 
 def _discard(connecting: asyncio.Task[Connection]) -> None:

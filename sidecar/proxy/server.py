@@ -57,7 +57,8 @@ class DataPlane:
             raise unusable(error, settings.tls.certificate, settings.tls.key) from error
         self._follower: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Server] = []
-        pool, forwarder = Pool(settings, loop, deadlines), Forwarder(settings.forwarding)
+        pool = Pool(settings, loop, deadlines, telemetry.tell)
+        forwarder = Forwarder(settings.forwarding)
         host = pool.authority if forwarder.rewrite else forwarder.host
         self._context = Context(
             loop=loop,

@@ -77,6 +77,8 @@ class Connection(asyncio.Protocol):
         self.keep_alive = True
         self.reused = False
         self.idle_since = 0.0
+        self.address = ""
+        """Where the pool connected it to, for an upstream with a name."""
 
     # What the exchange asks.
 
