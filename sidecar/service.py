@@ -261,6 +261,13 @@ class Service:
         self.causes.activated(active.plan)
         self.book.activated(active.plan)
         self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
+        unknown = sorted(
+            self.settings.timeouts.routes.keys() - {r.name for r in active.plan.routes}
+        )
+        if unknown:
+            self.telemetry.tell(
+                "timeouts.unmatched", level="warning", revision=revision.id, routes=unknown
+            )
 
     async def _sent(self) -> tuple[Cell, ...]:
         return await self._workers.seen() if self._workers else self._tally.cells()

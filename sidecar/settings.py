@@ -124,6 +124,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+class RouteTimeouts(_Part):
+    """Of one route, in place of the general ones; None = the general one. The others pass before the route is known."""
+
+    response: Duration | None = Field(None, description="As timeouts.response.")
+    idle: Duration | None = Field(
+        None, description="As timeouts.idle, between two pieces of a response."
+    )
+    total: Duration | None = Field(None, description="As timeouts.total.")
+
+
 class Timeouts(_Part):
     """Each ends with its own status and reason."""
 
@@ -154,6 +164,10 @@ class Timeouts(_Part):
         0.0, description="After TERM, readiness falls and requests are still taken for this long."
     )
     drain: Duration = Field(20.0, description="Then requests in flight may finish within this.")
+    routes: dict[str, RouteTimeouts] = Field(
+        default_factory=dict,
+        description="response, idle and total of single routes, by the route's name in the policy.",
+    )
 
 
 class Limits(_Part):

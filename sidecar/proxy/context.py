@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.pool import Pool
-from sidecar.settings import Settings
+from sidecar.settings import RouteTimeouts, Settings
 from sidecar.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def bounds_of(settings: Settings) -> Bounds:
 
 @dataclass(slots=True)
 class Context:
-    """`draining` is the one thing that changes: from then on responses end their connections."""
+    """`draining` is the one thing that changes: from then on responses end their connections.
+
+    `routed` has the contexts of the routes with timeouts of their own, by name.
+    """
 
     loop: asyncio.AbstractEventLoop
     settings: Settings
@@ -63,3 +66,26 @@ class Context:
     requests: RequestReader
     reports: Reports
     draining: bool = False
+    routed: dict[str, Context] = field(default_factory=dict)
+
+    def drain(self, *, draining: bool) -> None:
+        """Set `draining` here and for every route."""
+        for context in (self, *self.routed.values()):
+            context.draining = draining
+
+
+def by_route(context: Context) -> dict[str, Context]:
+    """The contexts of the routes that the settings give timeouts of their own."""
+    return {
+        name: replace(context, bounds=_of_route(context.bounds, own))
+        for name, own in context.settings.timeouts.routes.items()
+    }
+
+
+def _of_route(bounds: Bounds, own: RouteTimeouts) -> Bounds:
+    return replace(
+        bounds,
+        response=bounds.response if own.response is None else float(own.response),
+        idle=bounds.idle if own.idle is None else float(own.idle),
+        total=bounds.total if own.total is None else float(own.total),
+    )

@@ -80,5 +80,11 @@ def tick_for(timeouts: Timeouts) -> float:
         timeouts.response,
         timeouts.idle,
         timeouts.tunnel_idle,
+        *(
+            seconds
+            for route in timeouts.routes.values()
+            for seconds in (route.response, route.idle)
+            if seconds is not None
+        ),
     )
     return min(0.5, max(0.02, shortest / 10))

@@ -155,6 +155,8 @@ class Exchange:
             raise Refused(503, "tunnels")
         route = self._active.plan.route(request.host, request.method, request.path)
         self._route = route
+        if context.routed:
+            self._context = context = context.routed.get(route.name, context)
         if request.length:
             who = origin.request_id, origin.client
             self._upload = Upload(context, self._client, request, self._body, route, who)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidecar.proxy.certificates import marks, server_context, unusable
-from sidecar.proxy.context import Context, Reports, bounds_of
+from sidecar.proxy.context import Context, Reports, bounds_of, by_route
 from sidecar.proxy.deadlines import Deadlines, tick_for
 from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
@@ -74,6 +74,7 @@ class DataPlane:
             ),
             reports=reports,
         )
+        self._context.routed = by_route(self._context)
         self._listener = Listener(self._context, partial(serve, self._context))
 
     @property
@@ -83,7 +84,7 @@ class DataPlane:
 
     @draining.setter
     def draining(self, value: bool) -> None:
-        self._context.draining = value
+        self._context.drain(draining=value)
 
     async def start(self, *, reuse_port: bool = False) -> list[str]:
         """Listen at settings.listen; returns what was bound as "host:port", or "unix:/path".

@@ -62,6 +62,13 @@ def _policy(settings: Settings) -> Iterator[Finding]:
         yield Finding("policy", "fail", "; ".join(str(problem) for problem in error.problems[:5]))
         return
     about = resolved.policy
+    unknown = settings.timeouts.routes.keys() - {route.name for route in resolved.routes}
+    if unknown:
+        yield Finding(
+            "timeouts",
+            "fail",
+            f"timeouts.routes names {', '.join(sorted(unknown))}, which no route of the policy is called; correct the name",
+        )
     missing = [
         name for name in ("owner", "reason", "expected", "rollback") if not getattr(about, name)
     ]

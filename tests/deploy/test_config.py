@@ -23,7 +23,8 @@ def _names(model: type[BaseModel]) -> dict[str, Any]:
 
 def _shape(file: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: _shape(value) if isinstance(value, dict) else None for name, value in file.items()
+        name: _shape(value) if value and isinstance(value, dict) else None
+        for name, value in file.items()
     }
 
 
