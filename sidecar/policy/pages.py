@@ -44,6 +44,12 @@ _CHUNK = 16_384
 """Bytes parsed at once: other threads may run between two. A usual page of 1 MiB takes 0.14 s, the worst that we know 0.5 s."""
 _STEP = 200
 """Elements that are looked at in one step."""
+_MAX_ADDRESS = 2_048
+"""Characters of an address, or of a page's base: longer ones are left out, as resolving them costs their length."""
+_MAX_ELEMENTS = 1 << 20
+"""Elements that a page may become: one that could become more is not read."""
+_DEEPEST = 512
+"""Formatting elements that the parser opens again at once, at most."""
 _SNIFFED = 65_536
 _FRAMES = 3
 
@@ -101,8 +107,7 @@ def page_from(data: Mapping[str, Any]) -> Page:
 def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
     """`read_page` in steps of a few milliseconds, whatever the page holds, for who has something else to do in between."""
     reader = _Reader(address)
-    document = yield from _parse(html, _encoding(html, charset))
-    yield from reader.read(document, 0)
+    yield from reader.parse(html, _encoding(html, charset), 0)
     return Page(tuple(reader.inline.values()), tuple(reader.urls), reader.complete)
 
 
@@ -123,6 +128,37 @@ def _parse(html: bytes, encoding: str) -> Generator[None, None, Document]:
         parser.feed(html[start : start + _CHUNK])
         yield
     return parser.close()
+
+
+_FORMATTING = rb"(?i:b|big|code|em|font|i|s|small|strike|strong|tt|u)"
+_CLOSED = re.compile(
+    rb"<(%b)(?:\s+[\w-]+=(?:\"[^\"<>]*\"|'[^'<>]*'))*+\s*+>[^<\x1b]*+</\1\s*+>" % _FORMATTING
+)
+_BLOCKS = (b"\n", b"<d", b"<l", b"<p", b"<t")
+_OPENED = re.compile(rb"<%b(?=[\s/>])[^>]*" % _FORMATTING)
+
+
+def _swells(html: bytes) -> Generator[None, None, bool]:
+    """Whether a page may become more than `_MAX_ELEMENTS`.
+
+    A formatting element that is left open is opened again in each block that follows, so that a few bytes become as
+    many elements as were ever left open (HTML, reconstruct the active formatting elements). Of equal ones three count.
+    """
+    opened: set[bytes] = set()
+    start = 0
+    while start < len(html):
+        end = start + _SNIFFED
+        if end < len(
+            html
+        ):  # cut where no formatting element is under way, if there is such a place
+            cut = max(html.rfind(mark, start + 1, end) for mark in _BLOCKS)
+            end = cut if cut > 0 else max(html.rfind(b"<", start + 1, end), 0) or end
+        piece, start = html[start:end], end
+        for _ in range(3):  # those that hold text alone, or such as hold text alone, are closed
+            piece = _CLOSED.sub(b"", piece)
+        opened.update(_OPENED.findall(piece))
+        yield
+    return min(3 * len(opened), _DEEPEST) * html.count(b"<") > _MAX_ELEMENTS
 
 
 def _encoding(html: bytes, charset: str) -> str:
@@ -154,7 +190,18 @@ class _Reader:
         self._base = address
         self._based = False
 
-    def read(self, root: Node, frame: int, line: int = 0) -> Generator[None, None, None]:
+    def parse(
+        self, html: bytes, encoding: str, frame: int, line: int = 0
+    ) -> Generator[None, None, None]:
+        """Parse and read a document, unless it would become too large."""
+        plain = html.replace(b"\0", b"") if encoding.startswith("utf-16") else html
+        if (yield from _swells(plain)):
+            self.complete = False
+            return
+        document = yield from _parse(html, encoding)
+        yield from self.read(document, frame, line)
+
+    def read(self, root: Node, frame: int, line: int) -> Generator[None, None, None]:
         """Read a document, those in the srcdoc of its frames too."""
         for number, element in enumerate(_elements(root)):
             if not number % _STEP:
@@ -176,8 +223,7 @@ class _Reader:
                 and frame < _FRAMES
                 and (inner := attribute(element, "srcdoc"))
             ):
-                document = yield from _parse(inner.encode("utf-8", "replace"), "utf-8")
-                yield from self.read(document, frame + 1, where)
+                yield from self.parse(inner.encode("utf-8", "replace"), "utf-8", frame + 1, where)
 
     def _attributes(self, element: Element, line: int) -> None:
         attributes = element.attrs
@@ -225,6 +271,11 @@ class _Reader:
     def _url(self, directive: str, url: str) -> None:
         url = _address(url)
         if not url or url.startswith("#") or url.lower().startswith("javascript:"):
+            return
+        if len(url) > _MAX_ADDRESS and (
+            directive == "base-uri" or not url.lower().startswith("data:")
+        ):
+            self.complete = False
             return
         try:
             whole = urljoin(self._base, url)

@@ -185,6 +185,34 @@ def test_no_page_is_too_deep(word: str):
     assert read_page((word * (1_048_576 // len(word))).encode()).inline == ()
 
 
+OPEN = "".join(f"<b id={number}>" for number in range(600))
+
+
+@pytest.mark.parametrize(
+    ("html", "complete"),
+    [
+        (OPEN + "<p>" * 9_000, False),
+        (f"<iframe srcdoc='{OPEN}{'<p>' * 9_000}'></iframe>", False),
+        ((OPEN + "<p>" * 9_000).encode("utf-16"), False),
+        ("".join(f"<b id={number}><!--</b>--><p>" for number in range(9_000)), False),
+        (OPEN, True),
+        ("<font color=red><td>" * 9_000, True),
+        ("".join(f'<p><i class="i{number}"></i><b id="b{number}"><i>a</i> b</b>' for number in range(9_000)), True),
+    ],
+)  # fmt: skip
+def test_no_page_swells(html: str | bytes, complete: bool):
+    """A page that would become more than a million elements is not parsed: formatting left open is opened in each block."""
+    data = html if isinstance(html, bytes) else html.encode()
+    assert read_page(data).complete is complete
+
+
+@pytest.mark.parametrize("word", ["<base href='/{}'><img src=a>", "<img src='/{}'>"])
+def test_no_address_is_too_long(word: str):
+    """Resolving an address costs the length of the page's base."""
+    page = read_page(word.format("a/" * 2_000).encode(), address="https://a.test/")
+    assert (len(page.urls), page.complete) == (word.count("a>"), False)
+
+
 @given(st.binary(max_size=400), st.sampled_from(["", "utf-8", "shift_jis", "utf-16", "idna"]))
 def test_any_bytes_are_a_page(html: bytes, charset: str):
     """No bytes and no charset raise."""
