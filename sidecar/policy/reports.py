@@ -61,8 +61,9 @@ CAUSE_KINDS: Mapping[str, str] = {
     "unserved": "not in any page we served",
     "unexplained": "not explained",
     "noise": "a browser extension",
+    "unheard": "of which nothing is known: too many at once",
 }
-"""Kinds of cause of a report in trial, and in words whose they are."""
+"""Kinds of cause of a report in trial, and in words whose they are; what is unheard became no cause."""
 _SHOWN = 120
 _SAMPLE = 40
 """Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
@@ -150,10 +151,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         address(blocked),
         _path(document),
         bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
-        "".join(
-            char if char.isprintable() else " "
-            for char in _first(body, "script-sample", "sample")[:_SAMPLE]
-        ),
+        _printable(_first(body, "script-sample", "sample")[:_SAMPLE]),
         address(source),
         _origin(document),
         number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
@@ -182,7 +180,12 @@ def address(text: str) -> str:
         if parts.scheme
         else parts.path
     )
-    return shown[:_SHOWN]
+    return _printable(shown[:_SHOWN])
+
+
+def _printable(text: str) -> str:
+    """What may be printed on a terminal: no control character, nothing that turns the writing around."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _origin(text: str) -> str:
@@ -191,11 +194,12 @@ def _origin(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         return ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:_SHOWN] if parts.netloc else ""
+    host = parts.netloc.rpartition("@")[2]
+    return _printable(f"{parts.scheme}://{host}"[:_SHOWN]) if parts.netloc else ""
 
 
 def _path(text: str) -> str:
     try:
-        return urlsplit(text).path[:_SHOWN]
+        return _printable(urlsplit(text).path[:_SHOWN])
     except ValueError:
         return ""

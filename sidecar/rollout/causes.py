@@ -176,25 +176,29 @@ class Causes:
 
     def add(
         self, key: str, report: Report, client: str, engine: str
-    ) -> tuple[str, str, CauseKind] | None:
-        """Count one report; returns route, rule and kind, or None when it does not count."""
+    ) -> tuple[str, str, str] | None:
+        """Count one report; returns route, rule and kind, or None when it does not count.
+
+        The kind is "unheard" where it found no room though it could have spoken against the rule: then silence is no
+        proof. Who forges reports delays a promotion, and never brings one about by drowning the others.
+        """
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
             return None
         who = hashlib.blake2b(
             client.encode("utf-8", "replace"), digest_size=8, key=self._salt
         ).digest()
-        if not self._may_speak(who):
-            self.overflow += 1
-            return None
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)
+        if not self._may_speak(who):
+            self.overflow += 1
+            return None if cause is not None or report.noise else (*place, "unheard")
         if cause is None:
             cause = _Held(report, self._clock())
             cause.verdict = classify(report, self._served, place[0])
             if not self._has_room(held, cause):
                 self.overflow += 1
-                return None
+                return None if report.noise else (*place, "unheard")
             held[identity] = cause
         cause.count += 1
         cause.last = self._clock()

@@ -51,7 +51,7 @@ def judge(
         sheet.lack("the rule is not judged on any route (unknown, or off)", step)
     causes = _causes(live, waived, sheet)
     breaks = _breaks(live, minimums, sheet)
-    silent = not causes and not _uncaused(live)
+    silent = not (causes or _uncaused(live) or _unheard(live, sheet))
     testified, bound = hear(live, minimums, sheet, silent=silent) if live else (0.0, None)
     elapsed = _watched(live, minimums, at, sheet)
     _places(live, minimums, sheet)
@@ -186,6 +186,19 @@ def _unexplained(
     if len(found) > 5:
         sheet.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
     return [cause for cause, _ in found]
+
+
+def _unheard(live: Sequence[Evidence], sheet: Sheet) -> float:
+    """Reports that found no room: the one that matters may be among them, so the silence of the others is no proof."""
+    lost = sum(item.trial.reports.get("unheard", 0.0) for item in live)
+    if lost:
+        text = f"{counted(lost, 'report')} of browsers found no room: too many causes, or too many from one address"
+        step = (
+            "Name the proxies in front in `forwarding.trusted`, so that each client has an address of its own; look at "
+            '`sidecar reports`, and if you know what was reported: --override "why".'
+        )
+        sheet.lack(text, step)
+    return lost
 
 
 def _uncaused(live: Sequence[Evidence]) -> float:

@@ -225,6 +225,18 @@ def test_one_client_is_heard_so_often_a_minute():
     assert world.add("192.0.2.1", sample="later") is not None
 
 
+def test_what_found_no_room_and_could_matter_is_counted():
+    """Whoever drowns the reports of others does not make a silence of it."""
+    world = World()
+    for number in range(PER_MINUTE):
+        world.add(sample=f"forged {number}", noise=True)
+
+    assert world.add(sample="real()") == ("default", "csp", "unheard")
+    assert world.add(sample="more", noise=True) is None
+    assert world.add("192.0.2.2", sample="real()") == ("default", "csp", "served")
+    assert world.add(sample="real()") is None
+
+
 def test_a_flood_of_distinct_reports_leaves_memory_bounded():
     """So many causes of a rule and in all, whatever comes; the site's own push out what explains less."""
     world = World()

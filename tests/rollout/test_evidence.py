@@ -99,6 +99,7 @@ def evidence(**known: Any) -> Evidence:
         ("no canary was sent", tried(canaries={}), "inconclusive"),
         ("most canaries were lost", tried(canaries={"chromium": (20.0, 9.0)}), "inconclusive"),
         ("browsers reported what the site does", tried(causes=(CAUSE,)), "fail"),
+        ("a report found no room", tried(reports={"unheard": 1.0}), "inconclusive"),
         ("a fleet's browsers reported it", tried(reports={"script": 2.0}), "fail"),
         (
             "a fleet's browsers reported what no page explains",
