@@ -20,10 +20,12 @@ from sidecar.codes import table
 from sidecar.policy.model import Attributes, Guard, Match, Policy, Route, Rule, When, schema
 from sidecar.settings import Settings
 from sidecar.telemetry.metric_table import METRICS
+from tests import manual
 from tests.cli import VERBS
 from tests.exporting import abilities
 
 ROOT = Path(__file__).parent.parent
+MANUAL = ROOT / "deploy" / "man" / "sidecar.1"
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -202,6 +204,8 @@ def main() -> int:
         if write:
             path.write_text(refreshed(path.read_text("utf-8")), "utf-8")
         sys.stdout.write(f"{path.relative_to(ROOT)}: {'written' if write else 'out of date'}\n")
+    if write:
+        MANUAL.write_text(manual.text(), "ascii")
     return 0 if write or not stale else 1
 
 

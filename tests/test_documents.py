@@ -1,5 +1,6 @@
 """The documents say what the code does."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,6 @@ def test_every_part_stands_somewhere():
 
 def test_links_lead_somewhere():
     """Every relative link of the documents points to a file that is there."""
-    import re
-
     missing = [
         (path.name, target)
         for path in (

@@ -27,7 +27,7 @@ mode: report-only
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A rule, and the findings that it responses."""
+    """A rule, and the findings that it answers."""
 
     fix: Fix
     findings: tuple[str, ...]
@@ -69,7 +69,7 @@ def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
 
 
 def _both(one: Fix, other: Fix) -> Fix:
-    """A fix for what either responses: one that overwrites serves where the header is absent too, and a cookie's demands add up."""
+    """A fix for what either answers: one that overwrites serves where the header is absent too, and a cookie's demands add up."""
     mine, theirs = one.rule.get("attributes"), other.rule.get("attributes")
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         return replace(one, rule={**one.rule, "attributes": {**mine, **theirs}})
@@ -87,11 +87,12 @@ def draft(reports: Iterable[Report]) -> str:
     )
     found = gather(held)
     if not found:
-        return f"{text}# Nothing was found that a rule could response.\nrules: {{}}\n"
-    return f"{text}rules:\n{''.join(map(_block, found))}"
+        return f"{text}# Nothing was found that a rule could answer.\nrules: {{}}\n"
+    return f"{text}rules:\n{''.join(map(block, found))}"
 
 
-def _block(answered: Answered) -> str:
+def block(answered: Answered) -> str:
+    """A rule as it stands below `rules:`, with its findings as comments above."""
     fix = answered.fix
     comments = [*answered.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
     return "".join(

@@ -56,10 +56,11 @@ def for_header(row: Header, *, present: bool) -> Fix | None:
         return Fix(rule_name(row.name), {"header": row.name, "action": "remove"})
     if not row.strong:
         return None
+    # Upgrades over plain http break pages that have no https: they need a rule of their own.
     rule: dict[str, Value] = {
         "header": row.name,
         "action": "set" if present else "default",
-        "value": row.strong,
+        "value": row.strong.removesuffix("; upgrade-insecure-requests"),
     }
     if row.grammar == "cache":
         rule["when"] = _DYNAMIC

@@ -66,7 +66,7 @@ def markdown(reports: Iterable[Report]) -> str:
             )
         rules = "\n".join(answered.fix.yaml for answered in gather((report,)))
         if rules:
-            parts.append(f"### Rules that response the findings\n\n```yaml\n{rules}\n```")
+            parts.append(f"### Rules that answer the findings\n\n```yaml\n{rules}\n```")
         if report.notes:
             parts.append("### Notes")
             parts.append("\n".join(f"- {_text(note)}" for note in report.notes))

@@ -12,10 +12,11 @@ from importlib import import_module
 import click
 
 import sidecar
-from sidecar.cli.printing import complain
+from sidecar.cli.printing import refused
 from sidecar.policy.terms import PolicyError
 
 FAMILIES = {
+    "starting": ("init",),
     "run": ("run", "demo", "health"),
     "checking": ("check",),
     "policy": ("explain", "schema", "presets"),
@@ -61,7 +62,7 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except PolicyError as error:
-            complain(error.problems)
+            refused(error.problems)
             ctx.exit(1)
 
 

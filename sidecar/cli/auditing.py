@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from sidecar.audit import recording
 from sidecar.audit.draft import draft, gather
 from sidecar.audit.markdown import markdown
 from sidecar.audit.outcomes import GRADES
-from sidecar.audit.report import Report, as_data, reaches, report
+from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit, complete
-from sidecar.cli.printing import as_json, err, out, table
+from sidecar.cli.printing import as_json, err, next_step, out, table
+from sidecar.cli.progress import steps
 from sidecar.source import load_policy
 
 _STYLES = {
@@ -34,6 +33,7 @@ _STYLES = {
     "invalid": "red",
     "leaks": "magenta",
 }
+_LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
 _FORMATS = ("table", "json", "markdown", "sarif")
 
 
@@ -102,12 +102,14 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
     """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and say the rules that help."""
     file: Path | None = how["write"]
     if file is not None and file.exists() and not how["force"]:
-        raise click.UsageError(f"{file} exists; --force overwrites it")
+        raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")
     reports = [report(visit) for visit in _visits(urls, har, raw, how)]
     _print(reports, "json" if how["machine"] else how["form"])
     if file is not None:
         _write(reports, file)
     least = how["min_grade"]
+    if any(one.status is None for one in reports):
+        next_step("start the service, or name another address: sidecar audit URL")
     fine = all(one.status is not None and (least is None or reaches(one, least)) for one in reports)
     sys.exit(0 if fine else 1)
 
@@ -152,15 +154,23 @@ def _fetched(
     logging.getLogger("aiohttp").addHandler(
         logging.NullHandler()
     )  # else it prints each cookie that its jar does not take
-    console = Console(stderr=True)
-    with Progress(
-        console=console, transient=True, disable=len(addresses) < 2 or not console.is_terminal
-    ) as progress:
-        task = progress.add_task("audit", total=len(addresses))
+    with steps("audit", len(addresses)) as done:
         try:
-            return asyncio.run(retrieve.visits(addresses, options, lambda: progress.advance(task)))
+            return asyncio.run(retrieve.visits(addresses, options, done))
         except OSError as error:
             raise click.UsageError(f"{cacert}: {error}") from error
+
+
+def look(address: str, *, insecure: bool) -> Visit:
+    """One page and what is judged with it, as `audit` fetches it; nothing is raised when nothing answers."""
+    how = {
+        "timeout": 10.0,
+        "insecure": insecure,
+        "cacert": None,
+        "http_port": None,
+        "https_port": None,
+    }
+    return _fetched([address], frozenset(), how)[0]
 
 
 def _read(file: Path) -> bytes:
@@ -205,7 +215,7 @@ def _table(one: Report) -> None:
             "\n".join(row.observed),
             "\n".join((row.why, *row.more)),
         )
-        for row in one.rows
+        for row in sorted(one.rows, key=lambda row: _LEVELS.index(one.level(row)))
     ]
     if rows:
         console.print()
@@ -219,7 +229,7 @@ def _table(one: Report) -> None:
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
         console.print(
-            "\nrules that response the findings (--write FILE makes a report-only policy of them):",
+            "\nrules that answer the findings (--write FILE makes a report-only policy of them):",
             style="bold",
         )
         for answered in found:

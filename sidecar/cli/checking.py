@@ -11,7 +11,7 @@ import click
 
 from sidecar.cli import findings
 from sidecar.cli.policy import read_bytes
-from sidecar.cli.printing import as_json, complain, err
+from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.cli.run import read_settings
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.resolve import Resolved
@@ -26,6 +26,7 @@ SHOWN = 3
 @click.option("--config", type=click.Path(path_type=Path), help="Check this settings file too.")
 @click.option(
     "--explain",
+    shell_complete=lambda context, parameter, incomplete: findings.codes(incomplete),
     metavar="CODE",
     help="Say what a finding's code means: why, an example, the fix, the source.",
 )
@@ -132,9 +133,11 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
     console = err()
     for rule, count in left.items():
         console.print(f"{one.file}: {count} more on {rule} (--all shows them)")
-    if code := next((problem.code for problem in shown if problem.code), ""):
+    code = next((problem.code for problem in shown if problem.code), "")
+    if code:
         console.print(f"why, with an example: sidecar check --explain {code}")
     if one.resolved is None:
+        next_step(f"correct it, then: sidecar check {one.file}")
         return
     data = _summary(one)
     parts = [

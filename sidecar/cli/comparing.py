@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, complain, err, mode_text, out, table
+from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.cli.watching import read_archive
 from sidecar.policy.compare import Comparison, Complaint, Effect, RuleChange, compare, effects
 from sidecar.policy.conditions import Facts
@@ -45,7 +45,7 @@ def diff_verb(
         before, after = read_policy(old), read_policy(new)
         seen = _seen(baseline, har)
     except PolicyError as error:
-        complain(error.problems)
+        refused(error.problems)
         sys.exit(2)
     except NoResponse as unanswered:
         raise click.UsageError(str(unanswered)) from unanswered
@@ -236,7 +236,7 @@ def cases_verb(
     ]
     if not found:
         raise click.UsageError(
-            f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}"
+            f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}; a first one is written by: sidecar init"
         )
     results: list[Result] = []
     broken: list[str] = []
@@ -245,7 +245,7 @@ def cases_verb(
             results += _run(file)
         except PolicyError as error:
             broken += map(str, error.problems)
-            complain(error.problems)
+            refused(error.problems)
     if report is not None:
         try:
             report.write_text(junit(results), "utf-8")
@@ -266,6 +266,8 @@ def cases_verb(
         err().print(
             f"{len(results)} cases: {len(results) - failed} passed, {failed} failed{f'; {len(broken)} problems' if broken else ''}"
         )
+        if failed:
+            next_step("sidecar explain says why, rule by rule, for any response")
     sys.exit(1 if failed or broken else 0)
 
 

@@ -16,7 +16,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.printing import as_json, err, mode_text, table
+from sidecar.cli.printing import as_json, err, mode_text, next_step, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
@@ -144,6 +144,7 @@ def gather(client: Admin, options: dict[str, Any]) -> tuple[list[Evidence], floa
         return fleet_evidence(*asked, at, {(item.route, item.rule): item for item in own}), at
     except PrometheusFailed as failed:
         err().print(Text(str(failed), style="red"))
+        next_step("correct --prometheus URL, or leave it out to ask this sidecar alone")
         sys.exit(1)
 
 

@@ -85,6 +85,11 @@ def _named(problem: Problem, rule: Path) -> str:
     return f"rule {str(rule[-1])!r}"
 
 
+def codes(beginning: str) -> list[str]:
+    """The codes that begin so, for the shell to complete."""
+    return [name for name in table() if name.startswith(beginning)]
+
+
 def explain(name: str, *, machine: bool) -> None:
     """What a code means, on stdout; an unknown one is a usage error that names the nearest."""
     row = table().get(name)

@@ -41,7 +41,7 @@ def import_verb(
     if chosen is None:
         raise click.UsageError("the files look like none of the known formats; name it with --from")
     if output is not None and output.exists():
-        raise click.UsageError(f"{output} exists; give the policy a new name")
+        raise click.UsageError(f"{output} exists; name another with --output")
     imported = convert(sources, chosen)
     if output is not None:
         output.write_text(imported.policy_yaml, "utf-8")

@@ -97,7 +97,8 @@ def headers_verb(name: str | None, machine: bool) -> None:
     if row is None:
         if name.lower() in DISCLOSURE:
             raise click.UsageError(
-                f"{name} is on OWASP's list of headers to remove, and nothing more is known of it"
+                f"{name} is on OWASP's list of headers to remove, and nothing more is known of it; "
+                f"write a rule: {{header: {name}, action: remove}}"
             )
         raise click.UsageError(
             f"unknown header {name!r}; {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}"

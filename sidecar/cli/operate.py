@@ -21,10 +21,17 @@ from typing import Any
 
 import click
 
-from sidecar.cli.printing import as_json, mode_text, out, plain, say, table
+from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
 from sidecar.policy.terms import MODES
 
 _TIMEOUT = 10.0
+_AFTER = {
+    401: "the same command with --token-file FILE",
+    403: "the same command with --token-file FILE",
+    404: "sidecar history lists what there is",
+    409: "sidecar status says what is in force; sidecar check policy.yaml what is wrong with the file",
+}
+"""Status of a refusal -> what to do."""
 
 
 class Admin:
@@ -63,6 +70,7 @@ class Admin:
                 f"{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?",
                 colour="red",
             )
+            next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
             sys.exit(1)
 
 
@@ -73,6 +81,7 @@ def _refused(error: urllib.error.HTTPError) -> None:
         data = {"error": f"HTTP {error.code}"}
     for line in data.get("problems") or [data.get("error", f"HTTP {error.code}")]:
         say(str(line), colour="red")
+    next_step(_AFTER.get(error.code, "sidecar status; sidecar history lists the revisions"))
     sys.exit(1)
 
 

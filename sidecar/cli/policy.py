@@ -36,7 +36,8 @@ def read_bytes(file: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}") from error
+        hint = "" if file.exists() else "; a first one is written by: sidecar init"
+        raise click.UsageError(f"{file}: {error.strerror}{hint}") from error
 
 
 @click.command("explain")

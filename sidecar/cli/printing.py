@@ -101,6 +101,17 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     out().print(made)
 
 
+def next_step(command: str) -> None:
+    """What to do now, as the last line on stderr."""
+    say(f"next: {command}")
+
+
+def refused(problems: Iterable[Problem]) -> None:
+    """Problems of a file that cannot be used, and what to do."""
+    complain(problems)
+    next_step("correct the file; sidecar check shows every problem of a policy with its line")
+
+
 def mode_text(mode: str) -> Text:
     """A mode in its colour."""
     from rich.text import Text

@@ -86,7 +86,7 @@ def promote_verb(
 ) -> None:
     """Move rules from report-only to trial or enforce, in the file, on stated evidence; or a step back."""
     if override is not None and not override.strip():
-        raise click.UsageError("--override needs a reason")
+        raise click.UsageError('--override needs a reason: --override "why the rule is safe"')
     if back and (to or override or waived):
         raise click.UsageError(
             "--step-back asks for no evidence: it takes no --to, --override, --waive"

@@ -11,7 +11,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.printing import as_json, out
+from sidecar.cli.printing import as_json, next_step, out
+from sidecar.cli.progress import Steps, steps
 from sidecar.cli.run import read_settings
 from sidecar.rollout.baseline import responses
 from sidecar.rollout.baseline_file import read_baseline
@@ -69,20 +70,27 @@ def rehearse_verb(
                 if facts.method == "GET"
             ),
         )
-    steps: list[Step] = []
+    done: list[Step] = []
 
-    async def run() -> None:
+    async def run(bar: Steps) -> None:
         async for step in rehearse(settings, paths, recorded):
-            steps.append(step)
+            done.append(step)
+            bar()
             if not machine:
                 took = "" if step.seconds is None else f"{step.seconds * 1000:.1f} ms"
                 mark = Text("pass", style="green") if step.passed else Text("FAIL", style="red")
-                out().print(Text.assemble(mark, f"  {step.name:<14}{took:>10}  {step.text}"))
+                with bar.aside():
+                    out().print(Text.assemble(mark, f"  {step.name:<14}{took:>10}  {step.text}"))
 
-    run_to_end(run())
-    passed = all(step.passed for step in steps)
+    with steps("rehearse", None) as bar:
+        run_to_end(run(bar))
+    passed = all(step.passed for step in done)
     if machine:
-        as_json({"passed": passed, "steps": [asdict(step) for step in steps]})
+        as_json({"passed": passed, "steps": [asdict(step) for step in done]})
+    if not passed:
+        next_step(
+            "correct what failed, then rehearse again; sidecar check finds faults of the policy"
+        )
     sys.exit(0 if passed else 1)
 
 

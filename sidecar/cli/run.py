@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.cli.printing import say
+from sidecar.cli.printing import next_step, say
 from sidecar.policy.terms import MODES, PolicyError, Problem
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def health(url: str, timeout: float) -> None:
         sys.exit(1)
     except OSError as error:
         say(f"{url}: {error}")
+        next_step("sidecar run, or name the probe of a running one: sidecar health URL")
         sys.exit(1)
     click.echo(text.strip())
 

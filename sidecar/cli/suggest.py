@@ -26,6 +26,7 @@ from sidecar.cli.evidence import Duration
 from sidecar.cli.files import read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out, plain
+from sidecar.cli.progress import steps
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.suggestion import Suggestion, suggest
 from sidecar.rollout.suggestion_nouns import Holdings, Proposal, Snippet, Terms
@@ -189,19 +190,21 @@ def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
     )
-    for url in urls:
-        if not url.startswith(("http://", "https://")):
-            raise click.UsageError(f"unknown address {url!r}; write http://HOST/PATH")
-        for _ in range(_LOADS):
-            request = urllib.request.Request(url, headers={"Accept": "text/html"})
-            try:
-                with opener.open(request, timeout=10) as response:
-                    charset = response.headers.get_content_charset() or ""
-                    yield Load(response.url, response.read(_MAX_PAGE), charset)
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                raise click.UsageError(
-                    f"{url} cannot be read: {getattr(error, 'reason', error)}"
-                ) from error
+    with steps("read", len(urls)) as done:
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise click.UsageError(f"unknown address {url!r}; write http://HOST/PATH")
+            for _ in range(_LOADS):
+                request = urllib.request.Request(url, headers={"Accept": "text/html"})
+                try:
+                    with opener.open(request, timeout=10) as response:
+                        charset = response.headers.get_content_charset() or ""
+                        yield Load(response.url, response.read(_MAX_PAGE), charset)
+                except (OSError, ValueError, http.client.HTTPException) as error:
+                    raise click.UsageError(
+                        f"{url} cannot be read: {getattr(error, 'reason', error)}"
+                    ) from error
+            done()
 
 
 def _recorded(har: Path) -> Iterator[Load]:

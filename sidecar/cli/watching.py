@@ -16,7 +16,8 @@ from rich.text import Text
 from sidecar.cli.files import replace_file
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy
-from sidecar.cli.printing import as_json, err, out, plain, table
+from sidecar.cli.printing import as_json, err, next_step, out, plain, table
+from sidecar.cli.progress import steps
 from sidecar.policy.conditions import Facts
 from sidecar.policy.plan import compile_policy
 from sidecar.policy.resolve import resolve
@@ -175,6 +176,8 @@ def drift_verb(
         )
     else:
         _print(report)
+        if failed:
+            next_step(f"sidecar drift {file} --accept --reason WHY, where the change was meant")
         if accepting:
             err().print(
                 f"{file} is written" if taken is not baseline else "there was nothing to take in"
@@ -213,11 +216,19 @@ def _live(client: Admin, lasting: str | None) -> tuple[tuple[Cell, ...], str]:
 
 def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
     try:
-        found = [ask(url) for url in urls]
+        addresses = list(urls)
+        found = []
+        with steps("ask", len(addresses)) as done:
+            for url in addresses:
+                found.append(ask(url))
+                done()
         for har in hars:
             found += from_har(read_archive(har), str(har))
     except NoResponse as unanswered:
         err().print(Text(str(unanswered), style="red"))
+        next_step(
+            "start the service, or name another address; sidecar audit URL shows what it sends"
+        )
         sys.exit(1)
     return found
 

@@ -19,8 +19,16 @@ _PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))?)*+"
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}{_PARAMETERS}")
 _DISPOSITION = re.compile(rf"({_TOKEN}){_PARAMETERS}")
 _DISPOSITIONS = frozenset({"attachment", "inline", "form-data"})
+_DAY, _MONTH = (
+    "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)",
+    "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
+)
+_TIME = "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
+# The form of today, and the two older ones that every recipient has to take (RFC 9110 section 5.6.7).
 _DATE = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} [0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT"
+    f"{_DAY}, [0-3][0-9] {_MONTH} [0-9]{{4}} {_TIME} GMT"
+    f"|{_DAY}[a-z]*, [0-3][0-9]-{_MONTH}-[0-9]{{2}} {_TIME} GMT"
+    f"|{_DAY} {_MONTH} [0-3 ][0-9] {_TIME} [0-9]{{4}}"
 )
 _PARAMETER = rf"{_TOKEN}[ \t]*=[ \t]*(?:{_TOKEN}|{_QUOTED})"
 _SCHEME = rf"{_TOKEN}(?:[ ]+(?:{_PARAMETER}|[A-Za-z0-9._~+/-]+=*))?"
@@ -32,7 +40,7 @@ class Kind(faults.Kind):
     """All that can be wrong with these headers."""
 
     NOT_A_MEDIA_TYPE = (
-        "value-not-a-media-type", "invalid", "Browsers guess the type: {part} is no media type.",
+        "value-not-a-media-type", "invalid", "The value {part} is no media type: browsers read a part of it, or guess.",
         "Write type/subtype and parameters behind semicolons, as text/html; charset=utf-8.",
     )  # fmt: skip
     NOT_A_DISPOSITION = (
@@ -44,7 +52,7 @@ class Kind(faults.Kind):
         "Write Tue, 01 Dec 2026 12:00:00 GMT, or Cache-Control: max-age=SECONDS in its place.",
     )  # fmt: skip
     NOT_A_PATH = (
-        "value-not-a-path", "invalid", "Browsers do not take {part} for the paths that a worker may rule over.",
+        "value-not-a-path", "invalid", "No path begins with {part}: a * stands for itself here, and a space is none of a path.",
         "Write the path that they begin with, as /app/, without *.",
     )  # fmt: skip
     NOT_A_CHALLENGE = (
@@ -85,10 +93,9 @@ def judge_challenge(text: str) -> tuple[Fault, ...]:
 
 
 def judge_path(text: str) -> tuple[Fault, ...]:
-    """A Service-Worker-Allowed: a path prefix of the same origin."""
+    """A Service-Worker-Allowed: an address whose path is a prefix, with no wildcards."""
     path = text.strip(_OWS)
-    is_path = path.startswith("/") and not path.startswith("//") and not set("* \t") & set(path)
-    return () if is_path else (Kind.NOT_A_PATH.about(path),)
+    return (Kind.NOT_A_PATH.about(path),) if set("* \t,") & set(path) else ()
 
 
 def judge_origins(text: str) -> tuple[Fault, ...]:

@@ -29,6 +29,7 @@ WORKING = (
 )
 DOCUMENTED = (
     *WORKING,
+    "init",
     "diff",
     "test",
     "headers",

@@ -33,12 +33,12 @@ async def ran(admin: Control, *words: object) -> Result:
 
 
 async def reported(admin: Control, *words: object) -> tuple[int, list[str], list[str]]:
-    """Exit code, lines of stdout, lines of stderr."""
+    """Exit code, lines of stdout, lines of stderr but for the next command (see test_next_step)."""
     result = await ran(admin, *words)
     return (
         result.exit_code,
         [line.rstrip() for line in result.stdout.splitlines()],
-        [line.rstrip() for line in result.stderr.splitlines()],
+        [line.rstrip() for line in result.stderr.splitlines() if not line.startswith("next: ")],
     )
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from sidecar.source import load, load_policy
 from tests.deploy.dockerfile import environment, of, stages
 from tests.deploy.files import DEPLOY, ROOT, data, program, run
 
@@ -115,3 +116,24 @@ def test_grafana_finds_data_source_and_dashboard():
     mount = next(mount for mount in grafana["volumes"] if mount.startswith("../grafana"))
     assert provider["options"]["path"] == mount.split(":")[1]
     assert (DEPLOY / "grafana" / home.removeprefix(f"{provider['options']['path']}/")).is_file()
+
+
+def test_the_quick_start_of_the_readme_can_be_pasted(tmp_path):
+    """The block is valid by the specification's schema, its policy can be put in force, and its names are the image's."""
+    text = (DEPLOY / "README.md").read_text("utf-8").partition("<!-- quick start -->")[2]
+    block = text.partition("```yaml\n")[2].partition("```")[0]
+    file = tmp_path / "compose.yaml"
+    file.write_text(block)
+    run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file)
+    compose = load(block.encode(), "compose.yaml").data
+    sidecar = compose["services"]["sidecar"]
+    policy, checked = compose["configs"]["policy"]["content"], environment(IMAGE)
+
+    assert load_policy(policy.encode(), "policy.yaml").mode == "report-only"
+    assert sidecar["configs"][0]["target"] == checked["SIDECAR_POLICY"]
+    assert sidecar["volumes"] == [f"state:{checked['SIDECAR_STATE']}"]
+    assert sidecar["ports"][0].rpartition(":")[2] in of(IMAGE, "EXPOSE")[0].split()
+    assert sidecar["image"] == data(LAYOUTS["own"])["services"]["sidecar"]["image"]
+    assert sidecar["environment"]["SIDECAR_UPSTREAM"] == "http://service:8000"
+    assert "8000" in compose["services"]["service"]["command"]
+    assert "ports" not in compose["services"]["service"]

@@ -1,0 +1,178 @@
+"""A service's first files: a commented report-only policy, and tests of it, from one look at the service.
+
+Lives here: the texts, which preset fits what was seen, and what of a response a test may hold. Must not know
+files, terminals or sockets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from sidecar.audit.draft import block, gather
+from sidecar.audit.fixes import scalar
+from sidecar.audit.report import report
+from sidecar.audit.visit import Response, Visit, shown, without_query
+from sidecar.policy import cookies, headers
+from sidecar.policy.conditions import Facts
+from sidecar.policy.explain import explain
+from sidecar.policy.plan import compile_policy
+from sidecar.policy.resolve import Resolved
+
+Lines: TypeAlias = list[tuple[str, str]]
+"""Header lines as text, in order."""
+
+_SIGNS: tuple[tuple[str, str, str], ...] = (
+    ("set-cookie", "csrftoken=", "django-2026-11"),
+    ("server", "werkzeug", "flask-2026-11"),
+    ("content-type", "application/json", "api-2026-11"),
+)
+"""Header, the beginning or a part of its value, and the preset that is made for such a service."""
+
+_HEAD = """\
+# The security headers of {name}. The policy is report-only: the sidecar logs what it would change, and changes nothing.
+#   sidecar check {file}     every problem with its place and fix
+#   sidecar test {tests}     what becomes of the responses that were seen
+#   sidecar evidence; sidecar promote RULE     when traffic has shown that a rule breaks nothing
+version: 1
+name: {quoted}
+{owner}
+reason: {reason}
+expected: the headers below stand, and no page or client is broken
+rollback: sidecar rollback
+mode: report-only
+"""
+_TESTS = """\
+# Tests of {policy}: sidecar test {file}
+# Each case is a response of the service; `mode: enforce` judges it as if every rule were enforced.
+version: 1
+policy: {policy}
+cases:
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user wants: `preset` is the name of one, or "" for rules from what was seen."""
+
+    name: str
+    owner: str
+    preset: str
+    policy_file: str
+    test_file: str
+
+
+def preset_for(visit: Visit) -> str:
+    """The preset that is made for such a service; "" when nothing tells."""
+    return next(
+        (
+            preset
+            for header, sign, preset in _SIGNS
+            for value in (visit.page.values(header) if visit.page else ())
+            if sign in value.lower()
+        ),
+        "",
+    )
+
+
+def policy_text(wishes: Wishes, visit: Visit | None) -> str:
+    """A report-only policy: the preset, and a rule for each finding that the preset does not answer. ASCII."""
+    address = without_query(visit.page.url) if visit and visit.page else ""
+    reason = f"first look at {address}" if address else f"start from the preset {wishes.preset}"
+    text = _HEAD.format(
+        name=wishes.name,
+        file=wishes.policy_file,
+        tests=wishes.test_file,
+        quoted=scalar(wishes.name),
+        owner=f"owner: {scalar(wishes.owner)}"
+        if wishes.owner
+        else "# owner: web@example.com     who answers for this policy",
+        reason=scalar(reason[:512]),
+    )
+    found = gather((report(visit),)) if visit and visit.page else ()
+    if wishes.preset:
+        text += (
+            f"extends: [{wishes.preset}]     # its rules: sidecar presets {wishes.preset}\n"
+            "# A rule of the preset is changed by its name below, as `csp: {mode: off}`.\n"
+        )
+        found = tuple(one for one in found if one.fix.name.startswith("cookie-"))
+    if not found:
+        return f"{text}rules: {{}}\n"
+    return f"{text}rules:\n{''.join(map(block, found))}"
+
+
+def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
+    """Two cases for the response that was seen: as it leaves today, and with every rule enforced."""
+    page = visit.page if visit else None
+    response = page or Response("https://localhost/", 200, ((b"Content-Type", b"text/html"),))
+    before = list(_kept(response))
+    after = _enforced(resolved, response, before)
+    changed = dict.fromkeys(
+        name for name, _ in (*before, *after) if _values(before, name) != _values(after, name)
+    )
+    path = response.place.path or "/"
+    head = _TESTS.format(policy=scalar(wishes.policy_file), file=wishes.test_file)
+    return head + "".join(
+        (
+            _case(f"while the rules only report, {path} leaves as the service made it", "", response, before, before, changed),
+            _case(f"enforced, {path} has the headers of the policy", "    mode: enforce\n", response, before, after, changed),
+        )
+    )  # fmt: skip
+
+
+def _enforced(resolved: Resolved, response: Response, lines: Lines) -> Lines:
+    """The lines that leave when every rule is enforced."""
+    policy = resolved.policy.model_copy(update={"mode": "enforce"})
+    place = response.place
+    facts = Facts(
+        "GET", place.hostname or "localhost", place.path or "/", place.scheme, [], response.status,
+        [(name.encode(), value.encode()) for name, value in lines],
+    )  # fmt: skip
+    route = compile_policy(replace(resolved, policy=policy)).route(facts.host, "GET", facts.path)
+    return [(name.decode(), value.decode()) for name, value in explain(route, facts).after]
+
+
+def _case(
+    title: str, mode: str, response: Response, given: Lines, leaves: Lines, changed: Iterable[str]
+) -> str:
+    place = response.place
+    request = {
+        "host": place.hostname or "localhost",
+        "path": place.path or "/",
+        "scheme": place.scheme,
+    }
+    asked = ", ".join(f"{key}: {json.dumps(value)}" for key, value in request.items())
+    rows = [f"        {scalar(name)}: {_said(_values(leaves, name))}\n" for name in changed]
+    return "".join(
+        (
+            f"  - name: {json.dumps(title[:200])}\n{mode}    request: {{{asked}}}\n",
+            f"    response:\n      status: {response.status}\n      headers:\n",
+            *(f"        - {json.dumps(line)}\n" for line in given),
+            "    expect:\n      headers:\n" if rows else "    expect: {headers: {}}\n",
+            *rows,
+        )
+    )
+
+
+def _values(lines: Lines, name: str) -> list[str]:
+    return [value for found, value in lines if found.lower() == name.lower()]
+
+
+def _said(values: list[str]) -> str:
+    return "null" if not values else json.dumps(values[0] if len(values) == 1 else values)
+
+
+def _kept(response: Response) -> Iterator[tuple[str, str]]:
+    """The lines that a policy is about, without cookie values, nonces and queries."""
+    for raw, value in response.fields:
+        name = raw.decode("latin-1")
+        text = value.decode("latin-1").strip()
+        if name.lower() == "set-cookie":
+            cookie = cookies.parse(text)
+            if cookie.name and cookie.name.isascii():
+                _, _, attributes = text.partition(";")
+                yield name, shown(f"{cookie.name}=x{';' if attributes else ''}{attributes}")
+        elif headers.get(name) is not None or name.lower() in headers.DISCLOSURE:
+            yield name, shown(text)

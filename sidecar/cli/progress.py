@@ -1,0 +1,44 @@
+"""Progress bars on stderr, for verbs that ask many addresses. Must not know what is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+
+class Steps:
+    """A progress bar that runs: call it after each step; `aside` takes it away while something is printed."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def __call__(self) -> None:
+        """One more step is done."""
+        self._progress.advance(self._task)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Without the bar, so that what is printed stands on lines of its own."""
+        self._progress.stop()
+        yield
+        self._progress.start()
+
+
+@contextmanager
+def steps(label: str, total: int | None) -> Iterator[Steps]:
+    """A progress bar on stderr while many things are done.
+
+    None of it where stderr is no terminal, or where there is only one thing to do. `total`: None = not known.
+    """
+    hidden = not sys.stderr.isatty() or total == 1
+    count = [] if total is None else [MofNCompleteColumn()]
+    columns = (TextColumn("{task.description}"), BarColumn(), *count)
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=hidden, redirect_stdout=False
+    ) as progress:
+        yield Steps(progress, progress.add_task(label, total=total))

@@ -1,0 +1,153 @@
+"""The verb init: from a running service, or a preset, to a policy, its tests and the next command.
+
+Must not know how a service is judged, nor how the files are written out.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from rich.text import Text
+
+from sidecar.audit.report import report
+from sidecar.audit.start import Wishes, policy_text, preset_for, tests_text
+from sidecar.audit.visit import Visit, complete
+from sidecar.cli.auditing import look
+from sidecar.cli.printing import err
+from sidecar.source import load_policy, preset_texts
+
+_DEFAULT_URL = "http://127.0.0.1:8000"
+_SEEN = "seen"
+"""The start from what was seen, and no preset."""
+
+
+@click.command()
+@click.argument("url", default=_DEFAULT_URL, envvar="SIDECAR_UPSTREAM")
+@click.option("--preset", help="Start from this preset, whether the service answers or not.")
+@click.option("--name", help="What the service is called. [default: its host, or this folder]")
+@click.option("--owner", help="Who answers for the policy: a mail address or a team.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("policy.yaml"),
+    show_default=True,
+    help="The policy to write; its tests are written beside it, as NAME.test.yaml.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing: take the defaults.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--insecure", is_flag=True, help="Take every certificate for good.")
+def init(
+    url: str,
+    preset: str | None,
+    name: str | None,
+    owner: str | None,
+    output: Path,
+    yes: bool,
+    force: bool,
+    insecure: bool,
+) -> None:
+    """Look at a running service, and write a first report-only policy with tests: three questions at most."""
+    known = preset_texts()
+    if preset is not None and preset not in known:
+        raise click.UsageError(f"unknown preset {preset!r}; known: {', '.join(known)}")
+    tests = output.with_name(f"{output.stem}.test.yaml")
+    asks = not yes and sys.stdin.isatty()
+    _free((output, tests), asks=asks, force=force)
+    visit = _seen(url, insecure=insecure, needed=preset is None)
+    wishes = Wishes(
+        name=name or _ask("What is the service called?", _called(url), asks=asks),
+        owner=owner or _ask("Who answers for the policy (mail or team)?", "", asks=asks),
+        preset=preset or _start(visit, asks=asks),
+        policy_file=output.name,
+        test_file=tests.name,
+    )
+    text = policy_text(wishes, visit)
+    resolved = load_policy(text.encode(), str(output))
+    for file, content in ((output, text), (tests, tests_text(wishes, resolved, visit))):
+        try:
+            file.write_text(content, "utf-8")
+        except OSError as error:
+            raise click.UsageError(
+                f"{file}: {error.strerror}; name another with --output"
+            ) from error
+    rules = len(resolved.routes[-1].rules)
+    console = err()
+    console.print(Text(f"{output}: a report-only policy with {rules} rules; {tests}: 2 tests"))
+    if visit and (wrong := [row.header for row in report(visit).rows if row.verdict == "invalid"]):
+        names = ", ".join(dict.fromkeys(wrong))
+        console.print(
+            Text(f"browsers ignore some of what the service sends ({names}): sidecar audit {url}")
+        )
+    console.print(Text(f"next: sidecar check {output} && sidecar test {tests}"))
+    console.print(Text(f"then: sidecar run --policy {output} --upstream {_origin(url)}"))
+
+
+def _free(files: tuple[Path, ...], *, asks: bool, force: bool) -> None:
+    """Nothing that is there is overwritten without a yes."""
+    there = [str(file) for file in files if file.exists()]
+    if not there or force:
+        return
+    if not asks:
+        raise click.UsageError(
+            f"already there: {' and '.join(there)}; --force overwrites, --output names another file"
+        )
+    if not click.confirm(f"Overwrite {' and '.join(there)}?", default=False, err=True):
+        raise click.UsageError("nothing was written; name another file with --output")
+
+
+def _seen(url: str, *, insecure: bool, needed: bool) -> Visit | None:
+    """What is known of the service; None where it does not answer and need not."""
+    loopback = url.startswith(("localhost", "127.", "[::1]"))
+    try:
+        address = complete(f"http://{url}" if loopback else url)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    visit = look(address, insecure=insecure)
+    if visit.page is not None:
+        return visit
+    if not needed:
+        return None
+    why = next((note for note in visit.notes if "no response" in note), f"{address}: no response")
+    raise click.ClickException(
+        f"{why}\nstart the service and name its address: sidecar init URL\n"
+        "or begin without it: sidecar init --preset baseline-2026-11"
+    )
+
+
+def _ask(question: str, default: str, *, asks: bool) -> str:
+    if not asks:
+        return default
+    return str(
+        click.prompt(question, default=default, show_default=bool(default), err=True)
+    ).strip()
+
+
+def _start(visit: Visit | None, *, asks: bool) -> str:
+    """The preset to start from; "" = rules from what was seen."""
+    fitting = preset_for(visit) if visit else ""
+    if not asks:
+        return fitting
+    choice = click.prompt(
+        f"Start from what was {_SEEN}, or from a preset?",
+        type=click.Choice((_SEEN, *preset_texts())),
+        default=fitting or _SEEN,
+        err=True,
+    )
+    return "" if choice == _SEEN else str(choice)
+
+
+def _called(url: str) -> str:
+    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    is_name = any(char.isalpha() for char in host) and host != "localhost"
+    return host if is_name else Path.cwd().name or "service"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+VERBS = (init,)

@@ -1,0 +1,100 @@
+"""What only a terminal sees: progress bars on stderr; and what a shell asks for: completions."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import free_port
+
+
+def seen(*words: str, terminal: bool) -> tuple[str, str]:
+    """Stdout, and what came on stderr, a terminal or a pipe."""
+    if not terminal:
+        done = subprocess.run(
+            [sys.executable, "-m", "sidecar", *words], capture_output=True, text=True, check=False
+        )
+        return done.stdout, done.stderr
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "sidecar", *words], stdout=subprocess.PIPE, stderr=theirs, text=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # the other side is closed (Linux says EIO)
+                break
+            if not piece:
+                break
+            written += piece
+        stdout = process.stdout.read() if process.stdout else ""
+    os.close(ours)
+    return stdout, written.decode()
+
+
+@pytest.mark.parametrize(("verb", "label"), [("audit", "audit"), ("capture", "ask")])
+def test_many_addresses_have_a_progress_bar_on_a_terminal_alone(
+    tmp_path: Path, verb: str, label: str
+):
+    """It stands on stderr, and says how many are done; stdout is what it always is."""
+    urls = [f"http://127.0.0.1:{free_port()}/" for _ in range(3)]
+    words = [verb, *urls, *(("--output", f"{tmp_path}/b.yaml") if verb == "capture" else ())]
+    stdout, told = seen(*words, terminal=True)
+    plain_stdout, plain = seen(*words, terminal=False)
+
+    assert f"{label} " in told
+    assert "/3" in told
+    assert "/3" not in plain
+    assert stdout == plain_stdout
+
+
+def test_one_address_has_none():
+    """There is nothing to count."""
+    _, told = seen("audit", f"http://127.0.0.1:{free_port()}/", terminal=True)
+
+    assert "/1" not in told.replace("/127", "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completions(shell: str):
+    """The script that the documentation says how to install, for the shells that click knows."""
+    done = subprocess.run(
+        ["sidecar"], env=os.environ | {"_SIDECAR_COMPLETE": f"{shell}_source", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert "_SIDECAR_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("sidecar ro", "rollback"),
+        ("sidecar check --ex", "--explain"),
+        ("sidecar check --explain csp-unq", "csp-unquoted"),
+    ],
+)
+def test_verbs_options_and_codes_are_completed(line: str, completed: str):
+    """As bash asks for them."""
+    words = {
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+        "_SIDECAR_COMPLETE": "bash_complete",
+    }
+    done = subprocess.run(
+        [f"{Path(sys.executable).parent}/sidecar"],
+        env=os.environ | words,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert completed in done.stdout
