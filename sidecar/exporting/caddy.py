@@ -30,6 +30,7 @@ from sidecar.exporting.terms import (
     Status,
 )
 from sidecar.policy.classes import MEDIA
+from sidecar.policy.model import Match
 
 Json: TypeAlias = dict[str, Any]
 
@@ -41,14 +42,11 @@ HELD = "Header-Policy-Held"
 LIMITS: Limits = (
     "Media types and values in conditions on the response are compared as they are written: case counts.",
     "Copies of a header that may stand once only are not made one.",
-    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it in each way that services do.",
     "Where the service names no Content-Type, Caddy writes the one that the body looks like; conditions see none.",
     "A cookie without a name is left alone.",
     "Requests that are no HTTP (400), and the redirects that Caddy's automatic HTTPS adds, carry nothing of the policy.",
 )
-
-_KEY = "{http.request.method} {http.request.host} {http.request.uri.path}"
-_PATH = "{http.request.uri.path}"
 
 
 class _UnsayableError(Exception):
@@ -65,18 +63,29 @@ def write(program: Program) -> Written:
 
 def _routes(program: Program, gaps: list[Gap], suffix: str) -> Iterator[Json]:
     """The routes as a group, of which the first that matches is taken; the default stands last, for what is left."""
-    slash = "/" if program.slashes == "keep" else "/+"
     default = program.routes[-1]
     handlers = {route.name: _together(_handlers(route, gaps)) for route in program.routes}
-    found = [*patterns.routes(program.routes, slash), ("", default)]
-    for number, (source, route) in enumerate(found):
+    for number, (asked, bare, route) in enumerate(
+        [*patterns.order(program.routes), (default, False, default)]
+    ):
         made: Json = {
             "@id": f"header-policy-{program.revision}{suffix}-{number}-{route.name}",
             "group": f"header-policy{suffix}",
         }
-        if source:
-            made["match"] = [{"vars_regexp": {_KEY: {"pattern": source}}}]
+        if match := _match(asked.match, bare=bare):
+            made["match"] = [match]
         yield made | {"handle": list(reversed(handlers[route.name]))}
+
+
+def _match(match: Match, *, bare: bool) -> Json:
+    found: Json = {}
+    if match.method:
+        found["method"] = list(match.method)
+    if host := patterns.host_of(match):
+        found["vars_regexp"] = {"{http.request.host}": {"pattern": host}}
+    if path := patterns.path_of(match, bare=bare):
+        found["path_regexp"] = {"pattern": path}
+    return found
 
 
 def _handlers(route: Route, gaps: list[Gap]) -> Iterator[Json]:
@@ -155,7 +164,7 @@ def _class() -> Iterator[Json]:
             {"set": {MARK: [name]}},
             {"headers": {"Content-Type": list(_types(types)), MARK: None}},
         )
-    place = {"vars_regexp": {_PATH: {"pattern": f"(?i){patterns.DOCS_PATH}"}}}
+    place = {"path_regexp": {"pattern": f"(?i){patterns.DOCS_PATH}"}}
     turned = _headers_handler({"set": {MARK: ["docs"]}}, {"headers": {MARK: ["html", "api"]}})
     yield _matched([place], [turned])
 
@@ -275,7 +284,7 @@ def _matchers(alternative: Alternative) -> tuple[Json, Json]:
         elif isinstance(term, Media):
             name, wanted = "Content-Type", list(_types(term.patterns))
         elif isinstance(term, Place):
-            match["vars_regexp"] = {_PATH: {"pattern": f"(?i){patterns.LOGOUT_PATH}"}}
+            match["path_regexp"] = {"pattern": f"(?i){patterns.LOGOUT_PATH}"}
         elif term.side == "response":
             name, wanted = term.name, _asked(term)
         elif isinstance(term.pattern, bool):

@@ -6,6 +6,7 @@ Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sidecar.exporting import patterns
@@ -13,7 +14,6 @@ from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
 from sidecar.exporting.target import TOGETHER, Limits, Written, heading
 from sidecar.exporting.terms import (
-    Alternative,
     Class,
     Condition,
     Field,
@@ -34,6 +34,11 @@ LIMITS: Limits = (
 SPACE = 1024
 """Bytes that rules may add to a response before `tune.maxrewrite` has to be raised; HAProxy's default."""
 
+MOST_WORDS = 48
+"""Of a condition: a line may hold 64, and what stands before the condition takes some."""
+
+_HOLDS, _PART = "txn.policy_holds", "txn.policy_part"
+_WORD = re.compile(r'"(?:\\.|[^"\\])*"|\S+')
 _CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route"
 
 
@@ -133,21 +138,19 @@ def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: _Note
     place = _place(routes, program)
     match step.act:
         case "set":
-            yield f"http-after-response set-header {name} {value}{_if(step.when, place, notes)}"
+            yield from _where([f"set-header {name} {value}"], step.when, place, notes)
         case "default":
             place = [*place, f"{{ res.fhdr_cnt({fetch}) 0 }}"]
-            yield f"http-after-response set-header {name} {value}{_if(step.when, place, notes)}"
+            yield from _where([f"set-header {name} {value}"], step.when, place, notes)
         case "append":
-            stands = f"!{{ res.fhdr({fetch}) -m str -- {quoted(step.value)} }}"
-            asked = _if(step.when, [*place, stands], notes)
-            yield f"http-after-response add-header {name} {value}{asked}"
+            place = [*place, f"!{{ res.fhdr({fetch}) -m str -- {quoted(step.value)} }}"]
+            yield from _where([f"add-header {name} {value}"], step.when, place, notes)
         case "remove":
-            yield f"http-after-response del-header {name}{_if(step.when, place, notes)}"
+            yield from _where([f"del-header {name}"], step.when, place, notes)
         case "cookie":
             for when, found in edits(step):
-                asked = _if(when, place, notes)
-                for edit in found:
-                    yield f"http-after-response replace-header Set-Cookie {_edit(edit)}{asked}"
+                actions = [f"replace-header Set-Cookie {_edit(edit)}" for edit in found]
+                yield from _where(actions, when, place, notes)
 
 
 def _edit(edit: Edit) -> str:
@@ -169,14 +172,25 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     return [f"{{ var({_ROUTE}) -m int {' '.join(map(str, asked))} }}"]
 
 
-def _if(when: Condition, place: list[str], notes: _Notes) -> str:
-    found = [" ".join([*place, *_terms(one, notes)]) for one in when]
-    return "" if "" in found else f" if {' || '.join(found)}"
-
-
-def _terms(alternative: Alternative, notes: _Notes) -> Iterator[str]:
-    for term in alternative:
-        yield _term(term, notes)
+def _where(actions: list[str], when: Condition, place: list[str], notes: _Notes) -> Iterator[str]:
+    """The rules of actions under one condition; a long one is asked in parts, as a line holds 64 words only."""
+    found = [[*place, *(_term(term, notes) for term in one)] for one in when]
+    asked = " || ".join(" ".join(terms) for terms in found)
+    if [] in found:
+        asked = ""
+    elif len(_WORD.findall(asked)) > MOST_WORDS:
+        yield f"http-after-response unset-var({_HOLDS})"
+        for terms in found:
+            first, *rest = terms
+            yield f"http-after-response set-var({_PART}) int(1) if {first}"
+            for term in rest:
+                negated = term.removeprefix("!") if term.startswith("!") else f"!{term}"
+                yield f"http-after-response unset-var({_PART}) if {negated}"
+            yield f"http-after-response set-var({_HOLDS}) int(1) if {{ var({_PART}) -m found }}"
+            yield f"http-after-response unset-var({_PART})"
+        asked = f"{{ var({_HOLDS}) -m found }}"
+    for action in actions:
+        yield f"http-after-response {action}{f' if {asked}' if asked else ''}"
 
 
 def _term(term: Term, notes: _Notes) -> str:

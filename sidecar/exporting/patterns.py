@@ -90,6 +90,18 @@ def _route(match: Match, slash: str) -> str:
     return f"^{methods} {hosts} {paths}$"
 
 
+def host_of(match: Match) -> str:
+    """The host of a route, over the host without its port; "" where it names none."""
+    return rf"(?i)^{any_of(map(host, match.host))}\.*$" if match.host else ""
+
+
+def path_of(match: Match, *, bare: bool) -> str:
+    """The path of a route, or with a slash more at its end; "" where it names none."""
+    if not match.path:
+        return ""
+    return f"^{any_of(map(path, match.path))}{'/' if bare else ''}$"
+
+
 def media(patterns: Iterable[str]) -> str:
     """A Content-Type's media type, whatever the case (to be said beside), with or without parameters."""
     sources = ("[^;]*".join(literal(part) for part in re.split(r"[*]+", one)) for one in patterns)

@@ -85,7 +85,9 @@ class Route:
     match: Match
     steps: tuple[Step, ...]
     rules: frozenset[str]
-    """The names of its rules, of those without steps too."""
+    """The names of its rules, of those without steps too, but not of those that are off."""
+    order: tuple[str, ...]
+    """The names of all its rules."""
     stricter: bool = False
     """Whether it demands more than the last route."""
 
@@ -103,20 +105,23 @@ class Program:
     def lanes(self) -> tuple[tuple[Step, tuple[Route, ...]], ...]:
         """Every step once with the routes that it stands on, in an order that is each route's own; () = all routes.
 
-        A route's rules are the policy's in their order and then further ones, so rules in the order in which they
-        are met, on the last route first, are in order on each.
+        A route's rules are the policy's, as the last route has them, and then its own, which stay apart: two routes
+        may have own rules of the same names in another order.
         """
-        found: dict[str, dict[tuple[Step, ...], list[Route]]] = {}
-        for route in (self.routes[-1], *self.routes[:-1]):
-            for rule in dict.fromkeys(step.rule for step in route.steps):
+        found: list[tuple[Step, tuple[Route, ...]]] = []
+        default = self.routes[-1]
+        for rule in default.order:
+            variants: dict[tuple[Step, ...], list[Route]] = {}
+            for route in (default, *self.routes[:-1]):
                 steps = tuple(step for step in route.steps if step.rule == rule)
-                found.setdefault(rule, {}).setdefault(steps, []).append(route)
-        return tuple(
-            (step, () if len(routes) == len(self.routes) else tuple(routes))
-            for variants in found.values()
-            for steps, routes in variants.items()
-            for step in steps
-        )
+                variants.setdefault(steps, []).append(route)
+            for steps, routes in variants.items():
+                where = () if len(routes) == len(self.routes) else tuple(routes)
+                found += [(step, where) for step in steps]
+        for route in self.routes[:-1]:
+            own = (step for step in route.steps if step.rule not in default.order)
+            found += [(step, (route,)) for step in own]
+        return tuple(found)
 
     def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
         """Its own gaps and a target's, each once; one that holds wherever its rule stands names no route."""
@@ -158,6 +163,7 @@ def program(resolved: Resolved, twins: str = "") -> Program:
                 _seen_by(_steps(line, named.name, resolved, gaps, twins) for line in route.rules)
             ),
             frozenset(line.name for line in route.rules if line.mode != "off"),
+            tuple(line.name for line in route.rules),
             stricter(route, plan.routes[-1]),
         )
         for named, route in zip(resolved.routes, plan.routes, strict=True)

