@@ -166,7 +166,7 @@ class Causes:
         self._spoken: dict[bytes, int] = {}
         self._minute = 0
         self.overflow = 0
-        """Reports beyond the bound, or too many from one client from one client."""
+        """Reports beyond the bound, or too many from one client."""
 
     def activated(self, plan: Plan) -> None:
         """Another plan is in force: causes of rules whose meaning changed are gone."""
