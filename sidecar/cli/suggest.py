@@ -86,7 +86,7 @@ _MAX_SHOWN = 32_768
     type=click.IntRange(1, 16),
     default=3,
     show_default=True,
-    help="Clients that must have met what no page is known to hold, and have got the same inline code.",
+    help="Clients that must have got the page that holds it, or have met what no page is known to hold.",
 )
 @click.option(
     "--min-time",
@@ -121,8 +121,9 @@ def suggest_verb(
     client = Admin(admin, token_file)
     causes = [_cause(told) for told in client.get("/api/reports")["causes"]]
     _check_accepted(accepted, causes)
-    holdings = from_routes(client.get("/api/pages")["routes"]) | _read_pages(urls, har, cacert)
     terms = Terms(min_clients, min_time, frozenset(accepted))
+    passed = from_routes(client.get("/api/pages")["routes"], terms)
+    holdings = passed | _read_pages(urls, har, cacert)
     revision = client.get("/api/status")["revision"]
     running = client.get(f"/api/revisions/{revision}")["text"]
     found = suggest(

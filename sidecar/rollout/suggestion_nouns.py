@@ -75,7 +75,11 @@ class Terms:
 
     def met(self, cause: Cause, clients: int, first: float, last: float) -> bool:
         """Whether so many clients over this time are enough."""
-        return cause.id in self.accepted or (clients >= self.clients and last - first >= self.time)
+        return cause.id in self.accepted or self.enough(clients, first, last)
+
+    def enough(self, clients: int, first: float, last: float) -> bool:
+        """The same of anything that clients met."""
+        return clients >= self.clients and last - first >= self.time
 
     def needs(self, clients: int, first: float, last: float) -> str:
         """What is missing."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sidecar.policy.pages import MAX_TEXT, Page, read_page
-from sidecar.rollout.suggestion_nouns import OWN, VARIES, Holdings, Snippet, bare
+from sidecar.rollout.suggestion_nouns import OWN, VARIES, Holdings, Snippet, Terms, bare
 
 
 class Load(NamedTuple):
@@ -48,10 +48,11 @@ def from_loads(loads: Iterable[Load]) -> Holdings:
     return Holdings(tuple(snippets), urls)
 
 
-def from_routes(routes: Mapping[str, Mapping[str, Any]]) -> Holdings:
+def from_routes(routes: Mapping[str, Mapping[str, Any]], terms: Terms) -> Holdings:
     """What the sidecar read, by route, as the admin API sends it.
 
-    Where code of one place was sent in several texts, those that were sent once vary.
+    An address counts when pages brought it to as many clients as the terms ask for: what one client got may be its own
+    injection, sent back to it by a search page. Where code of one place was sent in several texts, those that were sent once vary.
     """
     snippets, urls = [], {}
     for held in routes.values():
@@ -66,6 +67,8 @@ def from_routes(routes: Mapping[str, Mapping[str, Any]]) -> Holdings:
                 Snippet(kind, one["text"], one["hash"], page, line, clients, *seen, whole)
             )
         for one in held["urls"]:
+            if not terms.enough(one["clients"], one["first"], one["last"]):
+                continue
             url = one["url"]
             own = OWN if url.startswith("/") and not url.startswith("//") else ""
             urls[one["directive"], own + bare(url)] = next(iter(one["pages"]), "/")
