@@ -89,7 +89,9 @@ class _OfRule(Check):
         text = b", ".join(said).decode("latin-1")
         wanted = headers.merge("cache-control", text, "private")
         found = tuple(self._gone(key, seen) for key in TARGETED if key in seen)
-        if wanted == text or "no-store" in parse_cache(text)[0]:
+        words = parse_cache(text)[0]
+        # Beside must-understand, caches leave no-store out (RFC 9111 section 5.2.2.3).
+        if wanted == text or ("no-store" in words and "must-understand" not in words):
             return found
         kind: Kind = "mismatch" if said else "missing"
         after = (wanted.encode("latin-1"),)

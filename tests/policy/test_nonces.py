@@ -42,6 +42,10 @@ def left(decision: Decision) -> list[tuple[bytes, bytes]]:
         ([OWN], [OURS, PRIVATE]),
         ([OURS, PRIVATE], [OURS, PRIVATE]),
         ([(CACHE, b"no-store")], [(CACHE, b"no-store"), OURS]),
+        (
+            [(CACHE, b"must-understand, no-store, public")],
+            [(CACHE, b"must-understand, no-store, private"), OURS],
+        ),
         ([(CACHE, b"public, max-age=60")], [(CACHE, b"max-age=60, private"), OURS]),
         ([(CACHE, b"s-maxage=60")], [PRIVATE, OURS]),
         ([(CACHE, b'private="x"')], [PRIVATE, OURS]),

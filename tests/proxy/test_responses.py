@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import h11
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -149,3 +150,12 @@ def test_our_own() -> None:
     """A response of our own is one like the others."""
     fields = [(b"Date", b"x"), (b"Content-Length", b"0")]
     assert list(made(200, b" 200 OK", fields, 0)) == fields
+
+
+@pytest.mark.parametrize("line", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("status", [101, 103])
+def test_no_interim_response_is_framed(status: int, line: bytes) -> None:
+    """A proxy in front that believed it would take the final response for a body (RFC 9112 section 6.1, RFC 9110 section 8.6)."""
+    response = ResponseReader(Limits()).read(b"HTTP/1.1 %d X\r\n%b\r\n\r\n" % (status, line), "GET")
+
+    assert (response.lines(), response.length) == (b"", 0)

@@ -177,13 +177,13 @@ class ResponseReader:
                 if length is not None or DIGITS.fullmatch(value) is None:
                     raise UpstreamFailed(502, "invalid_framing", "Content-Length")
                 length = int(value)
-                if status != 204 or length == 0:
+                if status >= 200 and (status != 204 or length == 0):
                     continue
             elif kind == CODING:
                 if coding is not None or value.lower() != b"chunked" or not http11:
                     raise UpstreamFailed(502, "invalid_framing", "Transfer-Encoding")
                 coding = value
-                if status != 204:
+                if status >= 200 and status != 204:  # RFC 9112 section 6.1: no framing in a 1xx
                     continue
             elif kind == CONNECTION:
                 tokens = connection_tokens(value)
