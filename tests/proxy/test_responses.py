@@ -158,4 +158,4 @@ def test_no_interim_response_is_framed(status: int, line: bytes) -> None:
     """A proxy in front that believed it would take the final response for a body (RFC 9112 section 6.1, RFC 9110 section 8.6)."""
     response = ResponseReader(Limits()).read(b"HTTP/1.1 %d X\r\n%b\r\n\r\n" % (status, line), "GET")
 
-    assert (response.lines(), response.length) == (b"", 0)
+    assert (response.leaving(), response.length) == (b"", 0)
