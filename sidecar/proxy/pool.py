@@ -14,7 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 from sidecar.proxy.certificates import client_context, unusable
 from sidecar.proxy.deadlines import Deadlines
@@ -76,7 +75,8 @@ class Pool:
             if host and is_name(host)
             else None
         )
-        self._made: WeakSet[Connection] = WeakSet()
+        self._made: set[Connection] = set()
+        """Those that are open. No weak references: a compiled class has none."""
         self.authority = (self._parts.netloc or "localhost").encode(
             "idna" if not self._parts.netloc.isascii() else "ascii"
         )
@@ -246,7 +246,9 @@ class Pool:
                 failure = error
             else:
                 connection.address = address
-                self._made.add(connection)
+                if not connection.transport.is_closing():
+                    connection.lost = self._made.discard
+                    self._made.add(connection)
                 return connection
         raise failure
 

@@ -79,6 +79,8 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.address = ""
         """Where the pool connected it to, for an upstream with a name."""
+        self.lost: Callable[[Connection], None] | None = None
+        """Called when it has ended."""
 
     # What the exchange asks.
 
@@ -176,6 +178,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio's protocol."""
         self.keep_alive = False
+        if self.lost is not None:
+            self.lost(self)
         if self._tunnel is not None:
             self._tunnel.upstream_lost()
             return
