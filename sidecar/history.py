@@ -6,13 +6,13 @@ in force, or why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.policy.model import Mode, PolicyError
 from sidecar.policy.resolve import Resolved
+from sidecar.policy.terms import Mode, PolicyError, Problem
 from sidecar.source import load_policy
 from sidecar.store import Store
 
@@ -96,6 +96,29 @@ class History:
             raise Refused(f"no revision {revision!r}; `sidecar history` lists them")
         return found
 
+    def knows(self, revision: str) -> bool:
+        """Whether it was in force before, here or in the fleet."""
+        return revision in self._recent or self._store.text(revision) is not None
+
+    def received(self, revision: str, text: str, who: str, parent: str | None) -> Revision:
+        """A revision that the fleet decided on.
+
+        Raises:
+            PolicyError: its text is no policy, or another one than it is named after.
+        """
+        source = f"revision {revision} of the fleet"
+        resolved = load_policy(text.encode(), source)
+        if resolved.revision() != revision:
+            raise PolicyError((Problem(f"{source} has the text of {resolved.revision()}", ""),))
+        return Revision(revision, resolved, text, str(self._file), self._clock(), who, parent)
+
+    def mirror(self, texts: Mapping[str, tuple[str, str | None]]) -> None:
+        """Keep texts (and parents) of the fleet's earlier revisions, to be able to go back to them."""
+        for revision, (text, parent) in texts.items():
+            if revision.isalnum() and not self.knows(revision):
+                self._store.save_text(revision, text)
+                self.parents.setdefault(revision, parent)
+
     def kept(self, revision: str | None) -> Revision | None:
         """A revision as the state folder holds it; None when it is not there or cannot be put in force."""
         text = self._store.text(revision) if revision else None
@@ -115,9 +138,12 @@ class History:
             self.parents.get(revision),
         )
 
-    def keep(self, current: Revision, entry: dict[str, Any], state: dict[str, Any] | None) -> None:
-        """Write a revision, the state (None = unchanged) and a line of the journal."""
+    def keep(
+        self, current: Revision, entry: dict[str, Any] | None, state: dict[str, Any] | None
+    ) -> None:
+        """Write a revision, the state (None = unchanged) and a line of the journal (None = nothing to say)."""
         if state is not None:
             self._store.save_text(current.id, current.text)
             self._store.save_state(state)
-        self._store.append(entry)
+        if entry is not None:
+            self._store.append(entry)

@@ -28,7 +28,7 @@ from sidecar.policy.plan import compile_policy, decide
 from sidecar.rollout import deployment
 from sidecar.rollout.promotion import enforced, reported
 from sidecar.service import Service
-from sidecar.settings import Settings
+from sidecar.settings import Fleet, Settings
 from sidecar.telemetry.events import Sink
 
 ROLLBACKS = 15
@@ -130,6 +130,7 @@ async def _steps(
             "mode": None,
             "tls": tls,
             "forwarding": forwarding,
+            "fleet": Fleet(),  # what is rehearsed reaches no other replica
         }
     )
     with (folder / "events.jsonl").open("wb") as file:

@@ -1,4 +1,4 @@
-"""The active revision: activate, reject, roll back, pin, override; the watch over the policy file.
+"""The active revision: activate, reject, roll back, pin, override; alone, or as the fleet decides.
 
 Lives here: the life of a revision. One reference (`active`) is swapped; requests that hold the old one
 finish under it. Must not know HTTP, nor how a policy is written or judged.
@@ -7,25 +7,24 @@ finish under it. Must not know HTTP, nor how a policy is written or judged.
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
+from sidecar.decision import Decision, Fleet, Overtaken
 from sidecar.history import History, Override, Refused, Revision
-from sidecar.policy.model import Mode, PolicyError, Problem, lowest
+from sidecar.journal import Journal, Result
 from sidecar.policy.plan import Plan, compile_policy
 from sidecar.policy.resolve import Resolved
-from sidecar.source import load_policy
+from sidecar.policy.terms import Mode, PolicyError, Problem, lowest
+from sidecar.policy_file import PolicyFile
 from sidecar.store import Store
 from sidecar.telemetry import RouteTally, Telemetry
 
-Result = Literal["activated", "unchanged", "rejected", "pinned"]
-POLL = 0.4
-SETTLE = 0.1
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,14 @@ class Revisions:
         *,
         ceiling: Mode | None = None,
         publish: Publish | None = None,
+        fleet: Fleet | None = None,
         seen: Callable[[], object] = lambda: None,
         observers: Sequence[Callable[[Active, Revision], None]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.file = file
+        self.lock = asyncio.Lock()
+        """Held while what is in force changes."""
         self.current: Revision
         self.override: Override | None = None
         self.pinned: str | None = None
@@ -74,13 +76,13 @@ class Revisions:
         self._publish = publish
         self._observers = observers
         self._seen_by_rules = seen
-        self._left: object = None
-        self._refused = ""
+        self.left: object = None
+        self._policy_file = PolicyFile(file)
         self._clock = clock
         self._history = History(file, store, clock)
-        self._seen: str | None = None
+        self.journal = Journal(self, self._history, telemetry, fleet, clock)
+        self._fleet = fleet
         self._in_file: str | None = None
-        self._lock = asyncio.Lock()
 
     async def start(self) -> None:
         """Put a policy in force: the file's, or the last good one.
@@ -97,39 +99,59 @@ class Revisions:
             )
             raise PolicyError((Problem(said, "choose another with --state DIR"),)) from error
         self._history.parents = state.get("parents") or {}
+        for _ in range(_TRIES):
+            try:
+                return await self._begin(state, self._fleet)
+            except Overtaken:
+                continue  # another replica has just decided: start with that
+        return await self._begin(state, None)
+
+    async def _begin(self, state: dict[str, Any], fleet: Fleet | None) -> None:
         self.pinned = state.get("pinned")
         self.override = Override.restored(state.get("override"), self._clock())
         last = await asyncio.to_thread(self._history.kept, state.get("active"))
-        self._seen, data = "", b""
+        joined = await fleet.join(state.get("fleet"), self._history.mirror) if fleet else None
+        if joined is not None:
+            try:
+                last = await asyncio.to_thread(self._received, joined)
+                self._take(joined)
+            except PolicyError as error:
+                self.journal.refused(joined, error)
         try:
-            data = await asyncio.to_thread(self.file.read_bytes)
-            self._seen = hashlib.sha256(data).hexdigest()
-            found = await asyncio.to_thread(load_policy, data, str(self.file))
-        except (OSError, PolicyError) as error:
+            found, text = await self._policy_file.load()
+        except PolicyError as error:
             if last is None:
-                raise _as_policy_error(error, self.file) from error
+                raise
             await self._install(last)
-            await self._reject(error, "start", data)
-            await self._tell_activated("start (last good)")
+            self.problems = error.problems
+            await self.journal.rejected("start")
+            await self.journal.activated("start (last good)")
             return
         self._in_file = found.revision()
-        if last is not None and self.pinned == self._in_file:
+        head = self.pinned or (last.id if last else None)
+        news = await self._is_news(self._in_file, None, head)
+        if last is not None and not news and last.id != self._in_file:
             await self._install(last)
-            self._reloaded("pinned")
+            self.journal.pinned()
+            self.journal.reloaded("pinned")
         else:
-            self.pinned = None
             parent = (
                 last.id
                 if last is not None and last.id != self._in_file
                 else (last.parent if last else None)
             )
-            await self._install(self._made(found, data.decode("utf-8-sig"), "start", parent))
-            self._reloaded("activated")
-        await self._tell_activated("start")
+            made = self._made(found, text, "start", parent)
+            if news:
+                if fleet:
+                    await self._propose("policy.activated", made, None, self.override, "start")
+                self.pinned = None
+            await self._install(made)
+            self.journal.reloaded("activated")
+        await self.journal.activated("start")
 
     async def reload(self, who: str = "operator", *, unpin: bool = False) -> Result:
         """Read the file and put it in force if it is right and not pinned away."""
-        async with self._lock:
+        async with self.lock:
             return await self._reload(who, unpin=unpin)
 
     async def rollback(
@@ -139,44 +161,53 @@ class Revisions:
         who: str = "operator",
         reason: str = "",
         cause: str = "operator",
+        leaving: str | None = None,
     ) -> Revision:
         """Put an earlier revision in force and pin it against what the file says now.
 
+        `leaving` is the revision that must be in force still (None = whichever is).
+
         Raises:
             Refused: there is nothing to go back to, or no such revision.
+            Overtaken: another order or replica came first.
         """
-        async with self._lock:
+        async with self.lock:
             left = self.current
+            if leaving not in (None, left.id):
+                raise Overtaken(f"revision {leaving} is not in force any more, but {left.id}")
             target = to or left.parent
             if target is None:
                 raise Refused("there is no earlier revision to go back to")
             found = await asyncio.to_thread(self._history.find, target)
             if found.id == left.id:
                 raise Refused(f"revision {found.id} is in force already")
-            await self._install(replace(found, activated=self._clock(), who=who))
-            held_back = self._in_file or self.pinned
-            self.pinned = held_back if held_back != found.id else None
+            found = replace(found, activated=self._clock(), who=who)
+            held_back = (self.pinned or left.id) if self._fleet else (self._in_file or self.pinned)
+            pinned = held_back if held_back != found.id else None
+            await self._propose("policy.rolled_back", found, pinned, self.override, who, reason)
+            await self._install(found)
+            self.pinned = pinned
             self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
             facts = {"revision": found.id, "left": left.id, "who": who, "reason": reason}
             self._telemetry.tell(
                 "policy.rolled_back", level="warning", cause=cause, mode=self.mode, **facts
             )
             if self.pinned:
-                self._telemetry.tell("policy.pinned", revision=found.id, held_back=self.pinned)
-            await self._keep({"event": "policy.rolled_back", "seen": self._left, **facts})
+                self.journal.pinned()
+            await self.journal.keep({"event": "policy.rolled_back", "seen": self.left, **facts})
             return found
 
     async def set_mode(
         self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None
     ) -> Mode:
         """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; returns the effective mode."""
-        async with self._lock:
+        async with self.lock:
             return await self._set_mode(mode, reason, who, ttl)
 
     async def tick(self) -> None:
         """End an override whose time has come."""
         if self._is_over():
-            async with self._lock:
+            async with self.lock:
                 if self._is_over():  # another order may have come first
                     await self._set_mode(
                         "enforce", "the time of the override is over", "timer", None
@@ -190,14 +221,17 @@ class Revisions:
         )
 
     async def _set_mode(self, mode: Mode, reason: str, who: str, ttl: float | None) -> Mode:
-        self.override = (
+        override = (
             None
             if mode == "enforce"
             else Override(mode, reason, who, self._clock() + ttl if ttl else None)
         )
+        if who != "timer":  # each replica's clock ends it
+            await self._propose("mode.overridden", self.current, self.pinned, override, who, reason)
+        self.override = override
         await self._swap()
-        self._tell_mode(mode, who, reason)
-        await self._keep(
+        self.journal.mode(mode, who, reason)
+        await self.journal.keep(
             {"event": "mode.overridden", "mode": mode, "who": who, "reason": reason, "ttl": ttl}
         )
         return self.mode
@@ -205,34 +239,15 @@ class Revisions:
     async def watch(self) -> None:
         """Follow the file for ever: content, not names or times, so every way of saving is seen."""
         while True:
-            await asyncio.sleep(POLL)
-            first = await asyncio.to_thread(self._fingerprint)
-            if first == self._seen:
-                continue
-            await asyncio.sleep(SETTLE)
-            if await asyncio.to_thread(self._fingerprint) != first:
-                continue  # somebody is still writing
-            async with self._lock:
-                if first != self._seen:
-                    await self._reload("file", unpin=False)
+            first = await self._policy_file.changed()
+            async with self.lock:
+                if first != self._policy_file.seen:
+                    with contextlib.suppress(Overtaken):
+                        await self._reload("file", unpin=False)
 
     def excerpt(self, problem: Problem) -> str:
         """The line of the refused text with a caret under the place; "" when it is not known."""
-        lines = self._refused.splitlines()
-        return (
-            f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^"
-            if 0 < problem.line <= len(lines)
-            else ""
-        )
-
-    async def record(self, entry: dict[str, Any]) -> None:
-        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it."""
-        self._telemetry.tell(
-            str(entry["event"]),
-            level="warning",
-            **{key: value for key, value in entry.items() if key not in ("event", "diff")},
-        )
-        await self._keep(entry, state=False)
+        return self._policy_file.excerpt(problem)
 
     def history(self) -> list[dict[str, Any]]:
         """The journal, oldest first."""
@@ -256,22 +271,33 @@ class Revisions:
         return lowest(*modes) if modes else None
 
     async def _reload(self, who: str, *, unpin: bool) -> Result:
-        data = b""
         try:
-            data = await asyncio.to_thread(self.file.read_bytes)
-            self._seen = hashlib.sha256(data).hexdigest()
-            found = await asyncio.to_thread(load_policy, data, str(self.file))
-        except (OSError, PolicyError) as error:
-            self._seen = "" if isinstance(error, OSError) else self._seen
-            await self._reject(error, who, data)
+            found, text = await self._policy_file.load()
+        except PolicyError as error:
+            self.problems = error.problems
+            await self.journal.rejected(who)
             return "rejected"
-        self._in_file = found.revision()
-        if self._in_file == self.pinned and not unpin:
-            return self._reloaded("pinned")
+        id_, before = found.revision(), self._in_file
+        news = await self._is_news(id_, before, self.pinned or self.current.id)
+        if not (news or unpin):
+            self._in_file = id_
+            return self.journal.reloaded("unchanged" if id_ == self.current.id else "pinned")
+        made = self._made(found, text, who, self.current.id)
+        if id_ == self.current.id:
+            made = self.current
+        if made is not self.current or self.pinned:
+            try:
+                await self._propose("policy.activated", made, None, self.override, who)
+            except Overtaken:
+                self._policy_file.seen = (
+                    ""  # the watch reads it again, and weighs it against what came first
+                )
+                raise
+        self._in_file = id_
         lifted, self.pinned = self.pinned, None
-        if self._in_file == self.current.id:
+        if made is self.current:
             if lifted:
-                await self._keep(
+                await self.journal.keep(
                     {
                         "event": "policy.unpinned",
                         "revision": self.current.id,
@@ -279,11 +305,69 @@ class Revisions:
                         "who": who,
                     }
                 )
-            return self._reloaded("unchanged")
-        await self._install(self._made(found, data.decode("utf-8-sig"), who, self.current.id))
-        self._reloaded("activated")
-        await self._tell_activated(who)
+            return self.journal.reloaded("unchanged")
+        await self._install(made)
+        self.journal.reloaded("activated")
+        await self.journal.activated(who)
         return "activated"
+
+    async def _is_news(self, file: str, before: str | None, head: str | None) -> bool:
+        """Whether what the file holds is to be put in force; `before` it held that, and `head` is what was decided on last.
+
+        In a fleet the same file reaches the replicas at different times. News is a policy that the fleet has never
+        had, or that replaces the one it decided on last; anything else is a replica that lags behind.
+        """
+        if self._fleet is None or not self._fleet.version:
+            return file != self.pinned
+        if file == head:
+            return False
+        return before == head or not await asyncio.to_thread(self._history.knows, file)
+
+    async def _propose(
+        self,
+        event: str,
+        revision: Revision,
+        pinned: str | None,
+        override: Override | None,
+        who: str,
+        reason: str = "",
+    ) -> None:
+        if self._fleet is not None:
+            about = (revision.id, revision.text, revision.parent)
+            await self._fleet.propose(Decision(*about, pinned, override, event, who, reason))
+
+    def decision(self) -> Decision:
+        """What is in force here, as a fleet can share it."""
+        current = self.current
+        about = (current.id, current.text, current.parent)
+        return Decision(*about, self.pinned, self.override, "policy.activated", current.who, "")
+
+    async def follow(self, decision: Decision) -> None:
+        """Put the fleet's decision in force. The lock is held.
+
+        Raises:
+            PolicyError: its text is no policy here, or not the one it is named after; nothing is changed.
+        """
+        left = self.current
+        found = await asyncio.to_thread(self._received, decision)
+        self._take(decision)
+        await (self._swap() if found.id == left.id else self._install(found))
+        if decision.event == "policy.rolled_back" and found.id != left.id:
+            self._telemetry.metrics.cell("sidecar_rollbacks_total", "fleet").n += 1
+        await self.journal.followed(decision, left.id)
+
+    def _received(self, decision: Decision) -> Revision:
+        return self._history.received(
+            decision.revision, decision.text, decision.who, decision.parent
+        )
+
+    def _take(self, decision: Decision) -> None:
+        assert self._fleet is not None
+        self.pinned = decision.held_back
+        self.override = decision.override and Override.restored(
+            asdict(decision.override), self._clock()
+        )
+        self._fleet.took(decision)
 
     def _made(self, resolved: Resolved, text: str, who: str, parent: str | None) -> Revision:
         return Revision(
@@ -296,7 +380,7 @@ class Revisions:
         await self._swap()
 
     async def _swap(self) -> None:
-        self._left = self._seen_by_rules()
+        self.left = self._seen_by_rules()
         plan = compile_policy(self.current.resolved, override=self.ceiling)
         active = Active(self.current.id, plan, self._telemetry.activated(plan, self.current.id))
         self.active = active
@@ -304,91 +388,3 @@ class Revisions:
             observe(active, self.current)
         if self._publish:
             await self._publish(self.current, self.ceiling)
-
-    def _reloaded(self, result: Result) -> Result:
-        metrics = self._telemetry.metrics
-        metrics.cell("sidecar_config_reloads_total", result).n += 1
-        good = result != "rejected"
-        metrics.cell("sidecar_config_last_reload_successful").n = float(good)
-        if good:
-            self.problems = ()
-            metrics.cell("sidecar_config_last_reload_success_timestamp_seconds").n = self._clock()
-        return result
-
-    async def _reject(self, error: Exception, who: str, data: bytes) -> None:
-        self._refused = data.decode("utf-8-sig", "replace")
-        self.problems = _as_policy_error(error, self.file).problems
-        self._reloaded("rejected")
-        given = [str(problem) for problem in self.problems[:20]]
-        self._telemetry.tell(
-            "policy.rejected",
-            level="error",
-            source=str(self.file),
-            who=who,
-            problems=given,
-            in_force=self.current.id,
-        )
-        await self._keep({"event": "policy.rejected", "who": who, "problems": given}, state=False)
-
-    async def _tell_activated(self, who: str) -> None:
-        current = self.current
-        about = current.resolved.policy
-        facts: dict[str, Any] = {
-            "revision": current.id,
-            "parent": current.parent,
-            "name": about.name,
-            "owner": about.owner,
-            "mode": self.mode,
-            "who": who,
-        }
-        self._telemetry.tell(
-            "policy.activated", source=current.source, reason=about.reason, **facts
-        )
-        if self.override:
-            self._tell_mode(self.override.mode, self.override.who, self.override.reason)
-        await self._keep(
-            {"event": "policy.activated", "seen": self._left, "reason": about.reason, **facts}
-        )
-
-    def _tell_mode(self, mode: Mode, who: str, reason: str) -> None:
-        until = self.override.until if self.override else None
-        self._telemetry.tell(
-            "mode.overridden",
-            level="warning",
-            override=mode,
-            mode=self.mode,
-            policy_mode=self.current.resolved.mode,
-            who=who,
-            reason=reason,
-            until=until,
-        )
-
-    async def _keep(self, entry: dict[str, Any], *, state: bool = True) -> None:
-        current = self.current
-        stamped = {
-            "time": datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds"),
-            **entry,
-        }
-        saved = {
-            "active": current.id,
-            "pinned": self.pinned,
-            "parents": self._history.parents,
-            "override": asdict(self.override) if self.override else None,
-        }
-        try:
-            await asyncio.to_thread(self._history.keep, current, stamped, saved if state else None)
-        except OSError as error:
-            self._telemetry.tell("state.failed", level="error", detail=str(error))
-
-    def _fingerprint(self) -> str:
-        try:
-            return hashlib.sha256(self.file.read_bytes()).hexdigest()
-        except OSError:
-            return ""
-
-
-def _as_policy_error(error: Exception, file: Path) -> PolicyError:
-    if isinstance(error, PolicyError):
-        return error
-    detail = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return PolicyError((Problem(f"the policy cannot be read: {detail}", "", file=str(file)),))

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from sidecar.admin.health import health_app
 from sidecar.admin.listener import listen
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
+from sidecar.decision import Overtaken
+from sidecar.fleet.member import member
 from sidecar.history import Refused, Revision
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.reports import Report
@@ -75,12 +78,14 @@ class Service:
         self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
+        self._fleet = member(settings.fleet.url, settings.fleet.name, self.telemetry)
         self.revisions = Revisions(
             Path(settings.policy),
             self._store,
             self.telemetry,
             ceiling=settings.mode,
             publish=publish,
+            fleet=self._fleet,
             seen=self._seen,
             observers=(self._activated,),
         )
@@ -127,6 +132,7 @@ class Service:
             self._drift_monitor.reported,
             self.causes.summary,
             self.served.data,
+            self._fleet.facts if self._fleet else None,
         )
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
@@ -141,6 +147,9 @@ class Service:
             asyncio.create_task(self._always(self.revisions.watch)),
             asyncio.create_task(self._always(self._tick)),
         ]
+        if self._fleet:
+            follow = partial(self._fleet.run, self.revisions)
+            self._tasks.append(asyncio.create_task(self._always(follow)))
         listeners: dict[str, Any] = {
             "listen": self.listen,
             "admin": self.admin,
@@ -201,6 +210,8 @@ class Service:
         self._tasks.clear()
         if self.listen:
             await self._keep_evidence()
+        if self._fleet:
+            await self._fleet.close()
         self.plane.abort()
         for runner in self._runners:
             await runner.cleanup()
@@ -299,7 +310,7 @@ class Service:
                 self.telemetry.tell(
                     "process.error",
                     level="error",
-                    detail=f"{work.__qualname__} failed",
+                    detail=f"{getattr(work, '__qualname__', work)} failed",
                     error=repr(error)[:500],
                 )
                 await asyncio.sleep(1)
@@ -330,8 +341,10 @@ class Service:
                 await self.revisions.set_mode("report-only", who="guard", reason=str(breach))
             else:
                 await self.revisions.rollback(
-                    before, who="guard", reason=str(breach), cause="guard"
+                    before, who="guard", reason=str(breach), cause="guard", leaving=now
                 )
+        except Overtaken as overtaken:  # another replica, or an operator, was quicker
+            self.telemetry.tell("guard.overtaken", level="warning", detail=str(overtaken))
         except Refused as refused:
             await self.revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")
 
@@ -342,6 +355,7 @@ class Service:
 
     def _facts(self) -> dict[str, Any]:
         return {
+            "fleet": self._fleet.summary() if self._fleet else None,
             "version": sidecar.__version__,
             "uptime": round(time.time() - self._started, 1),
             "listen": self.listen,

@@ -100,6 +100,29 @@ def _nonce_name(value: object) -> object:
     return name
 
 
+def _fleet_url(value: object) -> object:
+    """Never quoted in an error: it may hold a password."""
+    parts = urlsplit(str(value))
+    try:
+        right = (
+            (parts.scheme in ("redis", "rediss") and bool(parts.hostname))
+            or (parts.scheme == "unix" and parts.path.startswith("/"))
+        ) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(
+            "unknown store; write redis://HOST:PORT, rediss://HOST:PORT or unix:///path"
+        )
+    return str(value)
+
+
+def _fleet_name(value: object) -> object:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(value)):
+        raise ValueError(f"unknown fleet name {value!r}; write letters, digits, '.', '_' and '-'")
+    return str(value)
+
+
 _TEXT = WithJsonSchema({"type": "string"})
 _FORWARDED = frozenset(
     {"host", "cookie", "authorization", "forwarded", "via", "x-real-ip", "expect"}
@@ -117,6 +140,8 @@ Introduced = Annotated[
     Literal["off", "required"],
     BeforeValidator(lambda value: "off" if value is False else value),
 ]
+FleetUrl = Annotated[str, BeforeValidator(_fleet_url), _TEXT]
+FleetName = Annotated[str, BeforeValidator(_fleet_name), _TEXT]
 LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]
 
 
@@ -282,6 +307,20 @@ class Trial(_Part):
     )
 
 
+class Fleet(_Part):
+    """The replicas of one service that decide together (extra `fleet`)."""
+
+    url: FleetUrl | None = Field(
+        None,
+        description="Redis or Valkey that holds the fleet's decisions: redis://, rediss:// or unix://, with user, password and "
+        "database; missing = this replica decides alone. It may hold a password: set it by SIDECAR_FLEET__URL.",
+    )
+    name: FleetName = Field(
+        "sidecar",
+        description="The fleet's name: the replicas of one service share it. Letters, digits, `.`, `_` and `-`.",
+    )
+
+
 class Ready(_Part):
     """What /readyz demands besides a policy in force."""
 
@@ -324,6 +363,7 @@ class Settings(_Part):
     log: Log = Field(default_factory=Log)
     reports: Reports = Field(default_factory=Reports)
     trial: Trial = Field(default_factory=Trial)
+    fleet: Fleet = Field(default_factory=Fleet)
     ready: Ready = Field(default_factory=Ready)
 
     @model_validator(mode="after")

@@ -106,7 +106,7 @@ async def test_the_end_of_one_override_does_not_lift_the_next(
     made = await world.started()
     await made.set_mode("report-only", ttl=60)
     world.now += 60
-    async with made._lock:
+    async with made.lock:
         order = asyncio.create_task(made.set_mode("off"))
         await asyncio.sleep(0)
         timer = asyncio.create_task(made.tick())

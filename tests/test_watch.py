@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import revisions
+from sidecar import policy_file
 from sidecar.revisions import Revisions
 from tests.world import World, sent, text
 
@@ -51,8 +51,8 @@ def by_data_link(file: Path, content: str) -> None:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch looks a hundred times a second."""
-    monkeypatch.setattr(revisions, "POLL", 0.01)
-    monkeypatch.setattr(revisions, "SETTLE", 0.005)
+    monkeypatch.setattr(policy_file, "POLL", 0.01)
+    monkeypatch.setattr(policy_file, "SETTLE", 0.005)
 
 
 @contextlib.asynccontextmanager
@@ -153,15 +153,15 @@ async def test_the_watch_waits_while_somebody_is_still_writing(
         look_ = next(looks, None)
         if look_ is None:
             ended.set()
-            return str(made._seen)
+            return str(made._policy_file.seen)
         return str(look_)
 
     async def reload(who: str, *, unpin: bool) -> str:
         read.append(who)
-        made._seen = "c" if len(read) == 1 else "d"
+        made._policy_file.seen = "c" if len(read) == 1 else "d"
         return "unchanged"
 
-    monkeypatch.setattr(made, "_fingerprint", look)
+    monkeypatch.setattr(made._policy_file, "fingerprint", look)
     monkeypatch.setattr(made, "_reload", reload)
     task = asyncio.create_task(made.watch())
     async with asyncio.timeout(10):

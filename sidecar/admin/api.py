@@ -60,6 +60,7 @@ class Api:
         app.router.add_post("/-/promotion", self.promotion)
         app.router.add_get("/api/reports", self.reports)
         app.router.add_get("/api/pages", self.pages)
+        app.router.add_get("/api/fleet", self.fleet)
         app.router.add_get("/api/events", self.events, allow_head=False)
         app.router.add_post("/-/reload", self.reload)
         app.router.add_post("/-/rollback", self.rollback)
@@ -107,6 +108,32 @@ class Api:
         """What the pages of routes in trial hold: inline code with its text and hash, and what they load."""
         return web.json_response({"routes": self._process.pages()})
 
+    async def fleet(self, _request: web.Request) -> web.Response:
+        """The replicas that decide together, and their latest decisions (null = this one decides alone)."""
+        asked = self._process.fleet
+        return web.json_response({"fleet": await asked() if asked else None})
+
+    def _shared(self, body: dict[str, Any]) -> None:
+        """Refuse an order that wants a fleet where none can be reached, or another version than the fleet's."""
+        fleet = self._process.facts().get("fleet")
+        wants, version = body.get("fleet", False), body.get("version")
+        if not isinstance(wants, bool) or type(version) not in (int, type(None)):
+            raise web.HTTPBadRequest(reason="fleet is true or false, version a whole number")
+        if not wants and version is None:
+            return
+        if fleet is None:
+            raise Refused("this sidecar is in no fleet; set fleet.url")
+        if wants and not fleet["connected"]:
+            raise Refused(
+                f"the fleet {fleet['name']} cannot be reached: {fleet['trouble']}; "
+                "without --fleet the order holds on this replica, and is published when the store is back"
+            )
+        if version is not None and version != fleet["version"]:
+            raise Refused(
+                f"the fleet {fleet['name']} is at version {fleet['version']}, not {version}; "
+                "look at `sidecar status --fleet`"
+            )
+
     async def promotion(self, request: web.Request) -> web.Response:
         """Record a promotion, or a step back, that is about to be written to the policy file. `to` says where each rule goes."""
         keys = {
@@ -134,7 +161,7 @@ class Api:
         ):
             return error(400, "a promotion names its rules")
         event = "policy.stepped_back" if body.pop("back", False) is True else "policy.promoted"
-        await self._revisions.record({"event": event, **body})
+        await self._revisions.journal.record({"event": event, **body})
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -179,25 +206,30 @@ class Api:
         body = await _body(request, {"unpin", "who"})
         if not isinstance(body.get("unpin", False), bool):
             return error(400, "unpin must be true or false")
-        result = await self._revisions.reload(
-            _text(body, "who") or "operator", unpin=body.get("unpin", False)
-        )
+        try:
+            result = await self._revisions.reload(
+                _text(body, "who") or "operator", unpin=body.get("unpin", False)
+            )
+        except Refused as refused:
+            return error(409, str(refused))
         data = {
             "result": result,
             "revision": self._revisions.current.id,
             "problems": [str(problem) for problem in self._revisions.problems],
         }
         if result == "pinned":
-            data["problems"] = [
-                "the file holds the revision that was rolled back; edit it, or reload with unpin"
-            ]
+            why = "the revision that was rolled back"
+            if not self._revisions.pinned:
+                why = "a revision that the fleet has replaced"
+            data["problems"] = [f"the file holds {why}; edit it, or reload with unpin"]
         return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
-        """Go back. `{to?, reason?, who?}`."""
-        body = await _body(request, {"to", "reason", "who"})
+        """Go back. `{to?, reason?, who?, fleet?, version?}`; fleet: only if all are told; version: only from this one on."""
+        body = await _body(request, {"to", "reason", "who", "fleet", "version"})
         left = self._revisions.current.id
         try:
+            self._shared(body)
             found = await self._revisions.rollback(
                 _text(body, "to") or None,
                 who=_text(body, "who") or "operator",
@@ -211,12 +243,13 @@ class Api:
                 "left": left,
                 "pinned": self._revisions.pinned,
                 "mode": self._revisions.mode,
+                "fleet": self._process.facts().get("fleet"),
             }
         )
 
     async def mode(self, request: web.Request) -> web.Response:
-        """Set the runtime ceiling. `{mode, reason?, ttl?, who?}`; ttl as 30m or in seconds."""
-        body = await _body(request, {"mode", "reason", "ttl", "who"})
+        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl as 30m or in seconds."""
+        body = await _body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})
         mode = body.get("mode")
         if mode not in MODES:
             return error(400, f"unknown mode {mode!r}; {did_you_mean(mode, MODES)}")
@@ -227,17 +260,22 @@ class Api:
             return error(400, str(wrong))
         if lasting is not None and not 0 < lasting <= _LONGEST:  # not a number is neither
             return error(400, "ttl must be more than 0s, and at most 366d")
-        data = await self._revisions.set_mode(
-            cast("Mode", mode),
-            reason=_text(body, "reason"),
-            who=_text(body, "who") or "operator",
-            ttl=lasting,
-        )
+        try:
+            self._shared(body)
+            data = await self._revisions.set_mode(
+                cast("Mode", mode),
+                reason=_text(body, "reason"),
+                who=_text(body, "who") or "operator",
+                ttl=lasting,
+            )
+        except Refused as refused:
+            return error(409, str(refused))
         return web.json_response(
             {
                 "mode": data,
                 "override": override(self._revisions),
                 "policy_mode": self._revisions.current.resolved.mode,
+                "fleet": self._process.facts().get("fleet"),
             }
         )
 

@@ -159,7 +159,10 @@ class Page:
         if not self._sessions.form_is_ours(str(form.get("form", ""))):
             raise web.HTTPForbidden(reason="this form is not of this page; reload the page")
         words = {key: str(value)[:200] for key, value in form.items()}
-        data = await self._obey(request.match_info["order"], words)
+        try:
+            data = await self._obey(request.match_info["order"], words)
+        except Refused as refused:
+            data = f"Nothing was changed: {refused}."
         return web.Response(
             status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': data})}"}
         )
@@ -176,12 +179,9 @@ class Page:
         if order == "rollback":
             if words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: give a reason, and say yes."
-            try:
-                found = await self._revisions.rollback(
-                    words.get("to") or None, reason=reason, who="admin page"
-                )
-            except Refused as refused:
-                return f"Nothing was changed: {refused}."
+            found = await self._revisions.rollback(
+                words.get("to") or None, reason=reason, who="admin page"
+            )
             return f"Revision {found.id} is in force again."
         if order == "reload":
             return f"The file was read: {await self._revisions.reload('admin page')}."

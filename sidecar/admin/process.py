@@ -29,3 +29,5 @@ class Process:
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
     """What the pages of routes in trial hold, by route."""
+    fleet: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    """The fleet as this replica sees it; None = it decides alone."""

@@ -21,6 +21,7 @@ from typing import Any
 
 import click
 
+from sidecar.cli import fleet as replicas
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
 from sidecar.policy.terms import MODES
 
@@ -128,8 +129,12 @@ def admin_options(command: Any) -> Any:
 
 @click.command()
 @admin_options
-def status(admin: str, token_file: Path | None, machine: bool) -> None:
+@click.option("--fleet", is_flag=True, help="The replicas: revision, mode, last seen, lag.")
+def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> None:
     """What is in force: policy, revision, mode and what set it, and the last reload's problems."""
+    if fleet:
+        replicas.show(Admin(admin, token_file).get("/api/fleet")["fleet"], machine=machine)
+        return
     from rich.text import Text
 
     data = Admin(admin, token_file).get("/api/status")
@@ -239,12 +244,19 @@ def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> N
 @admin_options
 @click.option("--to", metavar="REVISION", help="Which revision; without it, the one before.")
 @click.option("--reason", help="Why; stands in the history.")
+@replicas.fleet_options
 def rollback(
-    admin: str, token_file: Path | None, machine: bool, to: str | None, reason: str | None
+    admin: str,
+    token_file: Path | None,
+    machine: bool,
+    to: str | None,
+    reason: str | None,
+    fleet: bool,
+    version: int | None,
 ) -> None:
-    """Put an earlier revision in force at once, and pin it against what the file says now."""
+    """Put an earlier revision in force at once, and pin it against what the file says now; in the whole fleet, if there is one."""
     client = Admin(admin, token_file)
-    data = client.post("/-/rollback", to=to, reason=reason)
+    data = client.post("/-/rollback", to=to, reason=reason, fleet=fleet or None, version=version)
     if machine:
         as_json(data)
         return
@@ -253,6 +265,7 @@ def rollback(
         say(
             f"pinned: the file still holds {data['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
         )
+    replicas.said(client.get, data["fleet"])
     for promise in promises(client):
         say(promise, colour="yellow")
 
@@ -262,6 +275,7 @@ def rollback(
 @click.argument("mode", required=False, type=click.Choice(MODES))
 @click.option("--reason", help="Why; stands in the history.")
 @click.option("--for", "lasting", metavar="TIME", help="End the override after this, as 30m.")
+@replicas.fleet_options
 def mode(
     admin: str,
     token_file: Path | None,
@@ -269,8 +283,10 @@ def mode(
     mode: str | None,
     reason: str | None,
     lasting: str | None,
+    fleet: bool,
+    version: int | None,
 ) -> None:
-    """Lower the mode of everything at once (off, report-only), or lift that again (enforce)."""
+    """Lower the mode of everything at once (off, report-only), or lift that again (enforce); in the whole fleet, if there is one."""
     client = Admin(admin, token_file)
     if mode is None:
         data = {
@@ -279,13 +295,17 @@ def mode(
             if key in ("mode", "policy_mode", "override")
         }
     else:
-        data = client.post("/-/mode", mode=mode, reason=reason, ttl=lasting)
+        data = client.post(
+            "/-/mode", mode=mode, reason=reason, ttl=lasting, fleet=fleet or None, version=version
+        )
     if machine:
         as_json(data)
         return
     click.echo(f"mode {data['mode']} (policy says {data['policy_mode']})", err=mode is not None)
     if mode == "enforce" and data["mode"] != "enforce":
         say("the override is lifted; to enforce, write `mode: enforce` in the policy file")
+    if mode is not None:
+        replicas.said(client.get, data["fleet"])
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:

@@ -30,7 +30,7 @@ ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
 SEEN = (*OUTCOMES, "waiting")
 """What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours."""
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
-CAUSES = ("operator", "guard")
+CAUSES = ("operator", "guard", "fleet")
 SIGNALS = ("server_errors", "client_errors", "upstream_errors")
 UPSTREAM_REASONS = (
     "refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full", "response_timeout", "idle_timeout",
@@ -111,6 +111,11 @@ METRICS: dict[str, Metric] = {
     ),
     "sidecar_config_reloads_total": Metric("counter", "Reloads by what came of them.", ("result",)),
     "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
+    "sidecar_fleet_connected": Metric(
+        "gauge",
+        "0 while the fleet's store cannot be used: what is in force stays; absent without a fleet.",
+        ("fleet",),
+    ),
     "sidecar_guard_watching": Metric("gauge", "1 while an activation is being watched."),
     "sidecar_guard_fired_total": Metric(
         "counter", "Activations that the guard took back.", ("signal",)
@@ -134,6 +139,7 @@ METRICS: dict[str, Metric] = {
 _OF_THE_PARENT = (
     "sidecar_policy_info",
     "sidecar_guard_",
+    "sidecar_fleet_",
     "sidecar_drift_",
     "sidecar_mode",
     "sidecar_build_info",

@@ -94,7 +94,7 @@ async def test_rollback_tells_where_to_and_what_is_held_back(admin: Control):
 
     assert await admin.post("/-/rollback", {"who": "anna", "reason": "broke"}) == (
         200,
-        {"revision": parent, "left": left, "pinned": left, "mode": "enforce"},
+        {"revision": parent, "left": left, "pinned": left, "mode": "enforce", "fleet": None},
     )
     assert {key: admin.made.history()[-1][key] for key in ("who", "reason")} == {
         "who": "anna",
@@ -124,6 +124,7 @@ async def test_mode_sets_the_runtime_ceiling(admin: Control):
                 "until": admin.now + 1800,
             },
             "policy_mode": "enforce",
+            "fleet": None,
         },
     )
     assert admin.made.active.plan.mode == "report-only"
@@ -134,6 +135,7 @@ async def test_mode_sets_the_runtime_ceiling(admin: Control):
         "mode": "enforce",
         "override": None,
         "policy_mode": "enforce",
+        "fleet": None,
     }
 
 
@@ -161,12 +163,20 @@ async def test_a_promotion_is_recorded(admin: Control):
         ("/-/mode", {"mode": "off", "ttl": float("nan")}, "ttl must be"),
         ("/-/mode", {"mode": "off", "ttl": float("inf")}, "ttl must be"),
         ("/-/mode", {"mode": "off", "reason": 5}, "reason must be a text"),
-        ("/-/mode", {"mode": "off", "mod": 1}, "unknown key 'mod'; known: mode, reason, ttl, who"),
+        (
+            "/-/mode",
+            {"mode": "off", "mod": 1},
+            "unknown key 'mod'; known: fleet, mode, reason, ttl, version, who",
+        ),
         ("/-/rollback", {"to": 5}, "to must be a text"),
         ("/-/rollback", {"to": 0}, "to must be a text"),
         ("/-/rollback", {"to": []}, "to must be a text"),
         ("/-/rollback", {"who": {"a": 1}}, "who must be a text"),
-        ("/-/rollback", {"revision": "abc"}, "unknown key 'revision'; known: reason, to, who"),
+        (
+            "/-/rollback",
+            {"revision": "abc"},
+            "unknown key 'revision'; known: fleet, reason, to, version, who",
+        ),
         ("/-/rollback", {"x\r\ny": 1}, "unknown key 'x\\r\\ny'"),
         ("/-/reload", {"unpin": "yes"}, "unpin must be true or false"),
         ("/-/reload", {"who": 5}, "who must be a text"),

@@ -21,6 +21,7 @@ from tests.deploy.files import DEPLOY, ROOT, data, program, run
 from tests.e2e import wire
 from tests.e2e.processes import Child, until
 from tests.e2e.running import Sidecar
+from tests.fleet.server import Server
 
 INTERVAL = "250ms"
 CROSS_SITE = (
@@ -190,7 +191,13 @@ class Fleet:
             self._url,
             {"baseline": str(self.baseline)},
         )
-        self.blog = self._start("blog", BLOG, self.rude.url, {"limits": {"connections": 4}})
+        program("redis-server")
+        self.store = Server(folder / "redis")
+        stack.callback(self.store.close)
+        decided = {"fleet": {"url": self.store.url, "name": "blog"}}
+        self.blog = self._start(
+            "blog", BLOG, self.rude.url, {"limits": {"connections": 4}} | decided
+        )
         self.prometheus = Prometheus(
             folder / "prometheus",
             {"shop": [self.first.health, self.second.health], "blog": [self.blog.health]},
@@ -365,6 +372,9 @@ class Fleet:
         sees('sidecar_rejected_requests_total{reason="connections"} > 0')
         self.rude.gate.set()
         sees("sidecar_client_aborts_total > 0")
+        sees("sidecar_fleet_connected == 1")
+        self.store.kill()
+        sees("sidecar_fleet_connected == 0")
         assert blog.verb("mode", "off", "--reason", "for the test").returncode == 0
         sees('sidecar_mode{job="blog", mode="off"} == 1')
 

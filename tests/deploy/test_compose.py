@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from sidecar.settings import layered
 from sidecar.source import load, load_policy
 from tests.deploy.dockerfile import environment, of, stages
 from tests.deploy.files import DEPLOY, ROOT, data, program, run
@@ -17,10 +18,24 @@ def _seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_schema_of_the_specification_is_content(layout):
+@pytest.mark.parametrize("file", sorted(HERE.glob("compose*.yaml")), ids=lambda file: file.name)
+def test_the_schema_of_the_specification_is_content(file):
     """Each file is valid by the Compose specification's JSON schema."""
-    run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", LAYOUTS[layout])
+    run(program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", file)
+
+
+def test_the_fleet_shares_a_store_that_nobody_else_reaches():
+    """Both sidecars name it by settings that exist, on a network without a way out; services and states are their own."""
+    compose = data(HERE / "compose.replicas.yaml")
+    services = compose["services"]
+    assert compose["networks"]["store"] == {"internal": True}
+    assert services["store"].keys() & {"ports", "volumes"} == set()
+    for name, sidecar in (("sidecar", services["sidecar"]), ("second", services["second-sidecar"])):
+        assert "store" in sidecar["networks"], name
+        settings = layered({}, sidecar["environment"], {})
+        assert (settings.fleet.url, settings.fleet.name) == ("redis://store/0", "shop")
+    assert "store" not in services["second-service"]["networks"]
+    assert "second-state:/var/lib/sidecar" in services["second-sidecar"]["volumes"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -61,6 +61,7 @@ def test_every_series_stands_at_zero_from_the_start():
         "sidecar_policy_info",
         "sidecar_build_info",
         "sidecar_drift_total",
+        "sidecar_fleet_connected",
         "sidecar_trial_page_loads_total",
         "sidecar_trial_reports_total",
     }
@@ -114,12 +115,14 @@ def test_labels_are_closed():
     of_the_policy = {"route", "rule", "action", "name", "revision"}
     of_the_build = {"version", "python", "aiohttp"}
     of_reports = {"type", "directive", "disposition"}
+    of_the_settings = {"fleet"}
 
     assert {label for row in METRICS.values() for label in row.labels} == {
         *closed,
         *of_the_policy,
         *of_the_build,
         *of_reports,
+        *of_the_settings,
     }
     for samples in scraped(bound(plan(RULES, routes=ROUTES))).values():
         for label, value in itertools.chain.from_iterable(samples):

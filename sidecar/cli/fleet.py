@@ -1,0 +1,95 @@
+"""What the verbs of a running sidecar say of its fleet. Must not know how replicas agree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from sidecar.cli.printing import as_json, mode_text, out, plain, say, table
+
+_LIVES = 10
+"""Seconds since a replica was last seen, after which nobody waits for it."""
+_WAIT = 3.0
+
+Get = Callable[[str], Any]
+"""GET from the admin API, as data."""
+
+
+def fleet_options(command: Any) -> Any:
+    """The options of every order that a fleet shares; the verb gets `fleet` and `version`."""
+    command = click.option(
+        "--if-version",
+        "version",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Only if the fleet's decision is still this one, as `status --fleet` shows it.",
+    )(command)
+    return click.option(
+        "--fleet",
+        is_flag=True,
+        help="Refuse unless the whole fleet can be told. With fleet.url every order is the fleet's anyway; "
+        "without this option it holds here at once even while the store is away.",
+    )(command)
+
+
+def said(get: Get, fleet: dict[str, Any] | None) -> None:
+    """Print how far an order has come; waits a little for the others."""
+    if fleet is None:
+        return
+    if fleet["pending"] or not fleet["connected"]:
+        say(
+            f"fleet {fleet['name']}: its store cannot be used ({fleet['trouble']}). This holds on {fleet['replica']} "
+            "alone, and is published when the store is back",
+            colour="yellow",
+        )
+        return
+    end = time.monotonic() + _WAIT
+    while True:
+        replicas = (get("/api/fleet")["fleet"] or {}).get("replicas") or []
+        alive = [one for one in replicas if one["ago"] <= _LIVES]
+        have = [one for one in alive if one.get("version", 0) >= fleet["version"]]
+        if (alive and len(have) == len(alive)) or time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    say(
+        f"fleet {fleet['name']}: version {fleet['version']}, in force on {len(have)} of {len(alive)} replicas"
+    )
+
+
+def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
+    """`status --fleet`."""
+    if machine:
+        as_json(fleet)
+        return
+    if fleet is None:
+        out().print("this sidecar is in no fleet; set fleet.url")
+        return
+    from rich.text import Text
+
+    console = out()
+    console.print(
+        Text.assemble(("fleet     ", "bold"), f"{fleet['name']}, version {fleet['version']}")
+    )
+    if not fleet["connected"]:
+        console.print(Text(f"the store cannot be used: {plain(fleet['trouble'])}", style="red"))
+    if fleet["pending"]:
+        said_ = f"what was decided on {fleet['replica']} meanwhile is still to be published"
+        console.print(Text(said_, style="yellow"))
+    rows = [
+        (
+            one["replica"] + (" (this one)" if one["replica"] == fleet["replica"] else ""),
+            str(one.get("revision", "")),
+            mode_text(str(one.get("mode", ""))),
+            f"{one['ago']} s ago",
+            _lag(fleet["version"] - one.get("version", 0)),
+        )
+        for one in fleet["replicas"] or ()
+    ]
+    table("", ("replica", "revision", "mode", "last seen", "lag"), rows)
+
+
+def _lag(behind: int) -> str:
+    return "-" if behind <= 0 else f"{behind} decision{'s' if behind > 1 else ''}"

@@ -1,0 +1,247 @@
+"""This replica in its fleet: what it decides is the fleet's, and what the fleet decides is put in force here.
+
+Lives here: `Member`: join, propose, follow, publish what was decided while the store was away. Must not know how the
+store keeps a decision, nor what one does. The store lost changes nothing in force.
+
+Of two decisions the one with the higher version holds, of two with the same the one that the store has. Clocks play
+no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sidecar.decision import Decision, Overtaken, Texts
+from sidecar.fleet.exchange import Exchange, StoreError
+from sidecar.policy.terms import PolicyError, Problem
+from sidecar.revisions import Revisions
+from sidecar.telemetry import Telemetry
+
+_POLL = 1.0
+"""Seconds between two looks at the version, where no message says that it changed."""
+_AGAIN = (0.1, 0.3, 1.0, 2.0)
+_TRIES = 5
+
+
+class Member:
+    """One replica. `revisions` calls it with its lock held; `run` calls `revisions`."""
+
+    def __init__(self, name: str, store: Exchange, telemetry: Telemetry) -> None:
+        self.name = name
+        self.version = 0
+        self.pending = False
+        self._shared = 0
+        """The last version that was the store's too."""
+        self.connected = False
+        self.trouble = "not asked yet"
+        """Why the store cannot be used; "" while it can."""
+        self.replica = f"{socket.gethostname()}-{secrets.token_hex(2)}"
+        self._store = store
+        self._telemetry = telemetry
+        self._gauge = telemetry.metrics.cell("sidecar_fleet_connected", name)
+        self._said = ("policy.activated", "", "")
+        self._refused = -1
+        """A version that cannot be put in force here: it is not tried again."""
+        self._waits = iter(_AGAIN)
+
+    async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
+        """What the fleet has in force, if it is newer than what this replica saved (see `Fleet`)."""
+        if isinstance(saved, dict) and saved.get("name") == self.name:
+            self.version, self.pending = int(saved["version"]), bool(saved["pending"])
+            self._shared = int(saved["shared"])
+            self.replica = str(saved["replica"])
+            event, who, reason = saved["said"]
+            self._said = (str(event), str(who), str(reason))
+        try:
+            held = await self._store.decision()
+            if held is not None:
+                await asyncio.to_thread(mirror, await self._store.texts())
+        except StoreError as error:
+            self._lost(error)
+            return None
+        self._found()
+        newer = held is not None and held.version > self.version - self.pending
+        return held if newer else None
+
+    async def propose(self, decision: Decision) -> None:
+        """Make it the fleet's, or this replica's alone while the store is away; raises Overtaken."""
+        decision = replace(decision, version=self.version + 1, replica=self.replica)
+        if self.connected:
+            try:
+                await self._publish(decision)
+            except StoreError as error:
+                self._lost(error)
+        if not self.connected:
+            self.pending = True
+        self.version = decision.version
+        self._said = (decision.event, decision.who, decision.reason)
+
+    async def _publish(self, decision: Decision) -> None:
+        """Put it into the store in the place of a lower version, and of no other."""
+        base = decision.version - 1
+        for _ in range(_TRIES):
+            if await self._store.decide(decision, base):
+                self.pending, self._shared = False, decision.version
+                return
+            held = await self._store.decision()
+            base = held.version if held else 0
+            if held is not None and held.version >= decision.version:
+                if held.version == decision.version and held.same(decision):
+                    self.pending, self._shared = False, decision.version
+                    return
+                raise Overtaken(
+                    f"the fleet {self.name} has decided otherwise meanwhile: {held} (version {held.version}); "
+                    "look at `sidecar status --fleet` and order again"
+                )
+        raise StoreError("the version changes all the time")
+
+    def took(self, decision: Decision) -> None:
+        """The fleet's decision is in force here."""
+        self.version = self._shared = decision.version
+        self.pending = False
+        self._said = (decision.event, decision.who, decision.reason)
+
+    def saved(self) -> dict[str, Any]:
+        """What the next start goes on from."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "pending": self.pending,
+            "shared": self._shared,
+            "replica": self.replica,
+            "said": list(self._said),
+        }
+
+    async def run(self, revisions: Revisions) -> None:
+        """Follow the fleet, and be seen, for ever."""
+        while True:
+            try:
+                async with self._store.changes() as change:
+                    while True:
+                        await self._look(revisions)
+                        await change(_POLL)
+            except StoreError as error:
+                self._lost(error)
+            wait = next(self._waits, _AGAIN[-1])
+            await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads the replicas
+
+    async def facts(self) -> dict[str, Any]:
+        """The fleet as this replica sees it; `replicas` is null while the store is away."""
+        replicas: list[dict[str, Any]] | None = None
+        journal: list[dict[str, Any]] | None = None
+        if self.connected:
+            try:
+                replicas, journal = await self._store.replicas(), await self._store.journal(20)
+            except StoreError as error:
+                self._lost(error)
+        return self.summary() | {"replicas": replicas, "journal": journal}
+
+    def summary(self) -> dict[str, Any]:
+        """What `status` says of it."""
+        return {
+            "name": self.name,
+            "replica": self.replica,
+            "version": self.version,
+            "connected": self.connected,
+            "trouble": self.trouble,
+            "pending": self.pending,
+        }
+
+    async def close(self) -> None:
+        """Leave."""
+        await self._store.close()
+
+    async def _look(self, revisions: Revisions) -> None:
+        version = await self._store.version()
+        if (version != self.version or self.pending) and version != self._refused:
+            held = await self._store.decision()
+            async with revisions.lock:
+                await self._settle(revisions, held)
+        await self._store.hello(
+            self.replica,
+            {
+                "version": self.version,
+                "revision": revisions.current.id,
+                "mode": revisions.mode,
+                "pinned": revisions.pinned,
+            },
+        )
+        self._found()
+
+    async def _settle(self, revisions: Revisions, held: Decision | None) -> None:
+        """Come to one decision with the store's."""
+        mine = self._mine(revisions)
+        if held is None or held.version < self.version:
+            await self._restore(revisions, mine, held)
+            return
+        lost = self.pending and not held.same(mine)
+        if held.version == self.version and not lost:
+            self.pending, self._shared = False, held.version
+            return
+        try:
+            await revisions.follow(held)
+        except PolicyError as error:
+            self._refused = held.version
+            revisions.journal.refused(held, error)
+            return
+        if lost:
+            await revisions.journal.superseded(mine, held)
+
+    async def _restore(self, revisions: Revisions, mine: Decision, held: Decision | None) -> None:
+        """Publish what was decided here while the store was away, or what it has forgotten."""
+        unseen = held is not None and held.version > self._shared
+        try:
+            await self._publish(mine)
+        except Overtaken:
+            return  # the next look follows it
+        self.version = mine.version
+        self._telemetry.tell("decision.published", fleet=mine.version, revision=mine.revision)
+        if unseen and held is not None:
+            await revisions.journal.superseded(held, mine)
+        else:
+            await revisions.journal.keep(None)
+
+    def _mine(self, revisions: Revisions) -> Decision:
+        event, who, reason = self._said
+        made = replace(revisions.decision(), event=event, who=who, reason=reason)
+        return replace(made, version=max(1, self.version), replica=self.replica)
+
+    def _found(self) -> None:
+        self._waits = iter(_AGAIN)
+        if not self.connected:
+            self._telemetry.tell("store.connected", name=self.name, fleet=self.version)
+        self.connected, self.trouble = True, ""
+        self._gauge.n = 1.0
+
+    def _lost(self, error: StoreError) -> None:
+        if self.connected or not self.trouble or self.trouble == "not asked yet":
+            self._telemetry.tell("store.lost", level="error", name=self.name, detail=str(error))
+        self.connected, self.trouble = False, str(error)
+        self._gauge.n = 0.0
+
+
+def member(url: str | None, fleet: str, telemetry: Telemetry) -> Member | None:
+    """The member whose store is at this URL; None without one.
+
+    Raises:
+        PolicyError: the extra package is not installed, or the URL is none.
+    """
+    if url is None:
+        return None
+    try:
+        from sidecar.fleet.redis_store import RedisStore
+    except ImportError as error:
+        fix = "install it: pip install 'header-sidecar[fleet]'"
+        raise PolicyError((Problem("fleet.url needs the package redis", fix),)) from error
+    try:
+        return Member(fleet, RedisStore(url, fleet), telemetry)
+    except ValueError as error:
+        raise PolicyError(
+            (Problem("fleet.url is not one that redis takes", "write redis://HOST:PORT/0"),)
+        ) from error

@@ -1,0 +1,1 @@
+"""Replicas that decide together, over a real Redis."""

@@ -1,0 +1,122 @@
+"""What one replica decides is in force on all: rollback, mode, edits of the file, new replicas, two operators."""
+
+from __future__ import annotations
+
+import json
+
+from tests.fleet.conftest import Join, all_have, fleet, mark, marked
+
+
+def test_a_rollback_on_one_is_a_rollback_on_all(join: Join):
+    """In force, pinned, in every journal with who and why, counted; the command says how far it came."""
+    a, b = join("a"), join("b")
+    a.write(marked("two"))
+    all_have("two", a, b)
+
+    done = a.verb("rollback", "--reason", "partner portal", "--fleet")
+    assert done.returncode == 0, done.stderr
+    assert "fleet shop: version 3, in force on 2 of 2 replicas" in done.stderr
+    all_have("one", a, b)
+    assert a.status()["pinned"] == b.status()["pinned"] is not None
+    entry = b.event("decision.followed", decided="policy.rolled_back")
+    assert (entry["reason"], entry["replica"]) == ("partner portal", fleet(a)["replica"])
+    assert json.loads((b.state / "journal.jsonl").read_text().splitlines()[-1])["fleet"] == 3
+    assert b.metric("sidecar_rollbacks_total", cause="fleet") == 1
+
+
+def test_a_mode_on_one_is_the_mode_of_all(join: Join):
+    """Lowered on one, lifted on the other, also in workers."""
+    a, b = join("a"), join("b", workers=2)
+
+    assert a.verb("mode", "report-only", "--reason", "look first").returncode == 0
+    all_have(None, a, b)
+    assert b.status()["override"]["reason"] == "look first"
+    assert b.verb("mode", "enforce").returncode == 0
+    all_have("one", a, b)
+    assert a.status()["override"] is None
+
+
+def test_status_lists_the_replicas(join: Join):
+    """Each with revision, mode, when it was last seen and its lag."""
+    a, b = join("a"), join("b")
+    listed = a.verb("status", "--fleet", "--json")
+
+    data = json.loads(listed.stdout)
+    assert {one["replica"] for one in data["replicas"]} == {
+        fleet(a)["replica"],
+        fleet(b)["replica"],
+    }
+    assert {one["mode"] for one in data["replicas"]} == {"enforce"}
+    assert {one["revision"] for one in data["replicas"]} == {a.status()["revision"]}
+    assert "this one" in a.verb("status", "--fleet").stdout
+    assert [entry["event"] for entry in data["journal"]] == ["policy.activated"]
+
+
+def test_a_new_replica_starts_with_the_fleet(join: Join):
+    """Not with its old file; and it can go back to what it never had itself. A file that is new to the fleet is news."""
+    a = join("a")
+    for value in ("two", "three"):
+        a.write(marked(value))
+        all_have(value, a)
+    late = join("late")
+
+    assert mark(late) == "three"
+    assert late.reported("policy.pinned")
+    assert late.verb("rollback").returncode == 0
+    all_have("two", a, late)
+    new = join("new", marked("four"))
+    assert mark(new) == "four"
+    all_have("four", a, late)
+
+
+def test_a_file_that_arrives_late_changes_nothing(join: Join):
+    """The same edit on every replica is one decision; an older one that comes late is none."""
+    a, b = join("a"), join("b")
+    a.write(marked("two"))
+    all_have("two", a, b)
+    a.write(marked("three"))
+    all_have("three", a, b)
+    version = fleet(a)["version"]
+
+    b.write(marked("two"))
+    reload = b.order("/-/reload").json()
+    assert reload["result"] == "pinned"
+    b.write(marked("three"))
+    assert b.order("/-/reload").json()["result"] == "unchanged"
+    assert fleet(b)["version"] == fleet(a)["version"] == version
+    assert mark(a) == mark(b) == "three"
+
+
+def test_an_edit_back_is_news(join: Join):
+    """Reverting the file is a decision, where the file was the one decided on last."""
+    a, b = join("a"), join("b")
+    a.write(marked("two"))
+    b.write(marked("two"))
+    all_have("two", a, b)
+    b.order("/-/reload")
+    a.write(marked("one"))
+    all_have("one", a, b)
+    assert a.status()["pinned"] is None
+
+
+def test_two_operators_do_not_overwrite_each_other(join: Join):
+    """Who ordered from what is over is refused, and learns what the other did."""
+    a, b = join("a"), join("b")
+    version = str(fleet(a)["version"])
+    orders = ("mode", "report-only", "--reason", "mine", "--if-version", version)
+
+    assert a.verb(*orders).returncode == 0
+    all_have(None, a, b)
+    refused = b.verb("mode", "off", "--if-version", version)
+    assert (refused.returncode, "is at version 2, not 1" in refused.stderr) == (1, True)
+    assert b.status()["mode"] == "report-only"
+
+
+def test_an_order_for_a_fleet_wants_one(join: Join):
+    """`--fleet` where there is none is refused."""
+    alone = join("alone", fleet={})
+
+    refused = alone.verb("rollback", "--fleet")
+    assert (refused.returncode, "in no fleet" in refused.stderr) == (1, True)
+    assert "in no fleet" in alone.verb("status", "--fleet").stdout
+    assert "sidecar_fleet_connected{" not in alone.metrics()

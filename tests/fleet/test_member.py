@@ -1,0 +1,350 @@
+"""Replicas in one process over a real Redis: each step is taken by hand, so that every order of events can be tried."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.decision import Decision, Overtaken
+from sidecar.fleet.exchange import StoreError
+from sidecar.fleet.member import Member, member
+from sidecar.fleet.redis_store import RedisStore
+from sidecar.history import Refused
+from sidecar.policy.terms import PolicyError
+from sidecar.revisions import Revisions
+from tests.fleet.server import Server
+from tests.world import BAD, World, edited, sent, text
+
+
+class Replica(World):
+    """One replica; `look` is one look at the store."""
+
+    made: Revisions
+    fleet: Member
+
+    def __init__(self, folder: Path, url: str) -> None:
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder)
+        self.url = url
+
+    async def start(self) -> Replica:
+        """A new process over the same folder."""
+        made = self.process()
+        self.fleet = Member("shop", RedisStore(self.url, "shop"), self.telemetry)
+        made._fleet = made.journal._fleet = self.fleet
+        await made.start()
+        self.made = made
+        return self
+
+    async def look(self) -> None:
+        """As `run` does all the time."""
+        try:
+            await self.fleet._look(self.made)
+        except StoreError as error:
+            self.fleet._lost(error)
+
+    def journal(self) -> list[str]:
+        """The events of the local journal."""
+        return [entry["event"] for entry in self.made.history()]
+
+    @property
+    def stands(self) -> tuple[int, str, str]:
+        """Version, what clients get, mode."""
+        return self.fleet.version, sent(self.made), self.made.mode
+
+
+Begin = Callable[..., Awaitable[Replica]]
+
+
+@pytest.fixture
+async def begin(store: Server, tmp_path: Path) -> AsyncIterator[Begin]:
+    """Start replicas by name."""
+    made: list[Replica] = []
+
+    async def begun(name: str, content: str = text(), url: str = store.url) -> Replica:
+        replica = Replica(tmp_path / name, url)
+        replica.file.write_text(content)
+        made.append(await replica.start())
+        return replica
+
+    yield begun
+    for replica in made:
+        await replica.fleet.close()
+
+
+async def test_the_loser_of_a_race_is_told(begin: Begin):
+    """Both decide from the same version: one stands, the other changes nothing and learns who, what and why."""
+    a, b = await begin("a"), await begin("b")
+    await a.made.set_mode("report-only", who="anna", reason="look first")
+
+    with pytest.raises(
+        Overtaken, match=r"mode report-only by anna on .*: look first \(version 2\)"
+    ):
+        await b.made.set_mode("off", who="bob")
+    assert b.stands == (1, "DENY", "enforce")
+    await b.look()
+    assert b.stands == a.stands == (2, "-", "report-only")
+
+
+async def test_only_one_of_many_at_once_wins(begin: Begin):
+    """Compare and set, by the store itself."""
+    replicas = [await begin(name) for name in "abcdef"]
+    orders = [replica.made.set_mode("off", who=str(n)) for n, replica in enumerate(replicas)]
+    given = await asyncio.gather(*orders, return_exceptions=True)
+
+    assert sorted(type(one).__name__ for one in given) == ["Overtaken"] * 5 + ["str"]
+
+
+async def test_the_same_at_once_is_no_quarrel(begin: Begin):
+    """Two replicas that read the same new file publish one decision."""
+    a, b = await begin("a"), await begin("b")
+
+    assert await edited(a, a.made, text("SAMEORIGIN")) == "activated"
+    assert await edited(b, b.made, text("SAMEORIGIN")) == "activated"
+    assert a.stands == b.stands == (2, "SAMEORIGIN", "enforce")
+
+
+async def test_a_rollback_while_the_store_is_away_holds_at_once_and_is_published(
+    begin: Begin, store: Server
+):
+    """The store comes back empty: what was decided meanwhile is in it, and everywhere."""
+    a, b = await begin("a"), await begin("b")
+    await edited(a, a.made, text("SAMEORIGIN"))
+    await b.look()
+    store.kill()
+
+    await a.made.rollback(who="anna", reason="broke")
+    assert (a.stands, a.fleet.pending) == ((3, "DENY", "enforce"), True)
+    assert a.value("sidecar_fleet_connected", "shop") == 0
+    await b.look()
+    assert b.stands == (2, "SAMEORIGIN", "enforce")
+    store.start()
+    for replica in (b, a, b):
+        await replica.look()
+    assert a.stands == b.stands == (3, "DENY", "enforce")
+    assert (a.fleet.pending, a.value("sidecar_fleet_connected", "shop")) == (False, 1)
+    assert b.made.history()[-1]["reason"] == "broke"
+
+
+async def test_the_newest_decision_wins_by_version(begin: Begin, store: Server):
+    """Two decisions here beat one there, whichever came later; the loser's journal keeps what was lost, and says so."""
+    a, b = await begin("a"), await begin("b")
+    store.kill()
+    await a.made.set_mode("report-only", who="anna")
+    await a.made.set_mode("trial", who="anna")
+    await b.made.set_mode("off", who="bob")
+    store.start()
+
+    for replica in (b, a, b):
+        await replica.look()
+    assert a.stands == b.stands == (3, "-", "trial")
+    assert b.journal()[-2:] == ["mode.overridden", "decision.followed"]
+    assert a.journal()[-1] == "decision.superseded"
+    assert "mode off by bob" in a.made.history()[-1]["lost"]
+
+
+async def test_of_two_with_one_version_the_stores_wins(begin: Begin, store: Server):
+    """Who comes back first."""
+    a, b = await begin("a"), await begin("b")
+    store.kill()
+    await a.made.set_mode("report-only", who="anna")
+    await b.made.set_mode("off", who="bob")
+    store.start()
+
+    for replica in (b, a, b):
+        await replica.look()
+    assert a.stands == b.stands == (2, "-", "off")
+    assert a.journal()[-1] == "decision.superseded"
+
+
+async def test_a_restart_while_the_store_is_away_forgets_nothing(begin: Begin, store: Server):
+    """A pending decision survives the process, and is published by the next one."""
+    a, b = await begin("a"), await begin("b")
+    await edited(a, a.made, text("SAMEORIGIN"))
+    await b.look()
+    store.kill()
+    await a.made.rollback()
+    await a.start()
+    assert (a.stands, a.made.pinned is not None) == ((3, "DENY", "enforce"), True)
+    store.start()
+    for replica in (a, b, b):  # the first look finds that its connection is gone
+        await replica.look()
+
+    assert b.stands == (3, "DENY", "enforce")
+
+
+async def test_a_store_that_has_forgotten_is_told_again(begin: Begin, store: Server):
+    """FLUSHALL changes nothing in force; version, text and replicas are in it again, and a new replica starts with them."""
+    a, b = await begin("a"), await begin("b")
+    await edited(a, a.made, text("SAMEORIGIN"))
+    await b.look()
+    store.client.flushall()
+    new = await begin("new")
+    assert new.stands == (1, "DENY", "enforce")
+
+    for replica in (b, a, new):
+        await replica.look()
+    assert a.stands == b.stands == new.stands == (2, "SAMEORIGIN", "enforce")
+    assert (await begin("newer")).stands == (2, "SAMEORIGIN", "enforce")
+
+
+async def test_a_slow_store_holds_nothing_up(begin: Begin, store: Server):
+    """Stopped in the middle: an order holds here, and reaches the others when it goes on."""
+    a, b = await begin("a"), await begin("b")
+    store.child.signal(signal.SIGSTOP)
+
+    await a.made.set_mode("report-only")
+    assert (a.stands, a.fleet.trouble) == ((2, "-", "report-only"), "the store is too slow")
+    store.child.signal(signal.SIGCONT)
+    await a.look()
+    await b.look()
+    assert b.stands == (2, "-", "report-only")
+
+
+def _decision(**more: object) -> str:
+    data = Decision("abc", BAD, None, None, None, "policy.activated", "x", "", "y", 9).data()
+    return json.dumps(data | more)
+
+
+@pytest.mark.parametrize(
+    ("version", "data"),
+    [
+        ("9", ""), ("9", "{"), ("9", "[" * 100_000), ("9", "null"), ("x", _decision()), ("-1", _decision()),
+        ("9", _decision(version=8)), ("9", _decision(override={"mode": "enforce"})), ("9", _decision(text=1)),
+        ("9" * 400, _decision()),
+    ],
+)  # fmt: skip
+async def test_garbage_in_the_store_changes_nothing(
+    begin: Begin, store: Server, version: str, data: str
+):
+    """It counts as a store that cannot be used: orders hold here; when the key is gone, all is well again."""
+    a = await begin("a")
+    store.client.hset(store.key("decision"), mapping={"version": version, "data": data})
+
+    await a.look()
+    assert (a.stands, a.fleet.connected) == ((1, "DENY", "enforce"), False)
+    assert await a.made.set_mode("report-only") == "report-only"
+    store.client.delete(store.key("decision"))
+    await a.look()
+    assert a.fleet.connected
+    assert store.client.hget(store.key("decision"), "version") == "2"
+
+
+@pytest.mark.parametrize("content", [BAD, text("SAMEORIGIN"), ""])
+async def test_a_text_that_is_not_what_it_says_is_refused(
+    begin: Begin, store: Server, content: str
+):
+    """No policy, or another one: the event says so once, what is in force stays, and the lag is seen."""
+    a = await begin("a")
+    store.client.hset(
+        store.key("decision"), mapping={"version": 9, "data": _decision(text=content)}
+    )
+
+    await a.look()
+    await a.look()
+    assert a.stands == (1, "DENY", "enforce")
+    assert a.names().count("decision.refused") == 1
+    with pytest.raises(Overtaken):
+        await a.made.set_mode("off")
+    assert (await begin("b")).stands[1:] == ("DENY", "enforce")
+
+
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$99999999999\r\nx", b"\x00" * 9, b"*-7\r\n", b"-ERR no\r\n", b""])  # fmt: skip
+async def test_another_server_in_its_place_changes_nothing(begin: Begin, reply: bytes):
+    """Whatever answers there: the replica starts with its file and obeys orders."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    a = await begin("a", url=f"redis://127.0.0.1:{port}")
+
+    assert (a.stands, a.fleet.connected) == ((1, "DENY", "enforce"), False)
+    assert await a.made.set_mode("off") == "off"
+    server.close()
+
+
+async def test_a_read_only_store_is_followed(begin: Begin, store: Server):
+    """Decisions are read from a replica of the store; what cannot be written is decided here."""
+    a, b = await begin("a"), await begin("b")
+    await a.made.set_mode("report-only")
+    store.client.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+    await b.look()
+    assert (b.stands, b.fleet.connected) == ((2, "-", "report-only"), False)
+    store.client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+async def test_an_override_ends_by_each_clock(begin: Begin):
+    """Its time being over is no new decision."""
+    a, b = await begin("a"), await begin("b")
+    await a.made.set_mode("off", ttl=60)
+    await b.look()
+    for replica in (a, b):
+        replica.now += 61
+        await replica.made.tick()
+
+    assert a.stands == b.stands == (2, "DENY", "enforce")
+
+
+async def test_a_guard_that_comes_second_takes_nothing_back_again(begin: Begin):
+    """Every replica sees the breach; one rollback is enough, whether they see it at once or one after another."""
+    a, b = await begin("a"), await begin("b")
+    await edited(a, a.made, text("SAMEORIGIN"))
+    await b.look()
+    left = b.made.current.id
+    await a.made.rollback(who="guard", cause="guard", leaving=left)
+
+    await b.made.rollback(who="guard", cause="guard", leaving=left)
+    await b.look()
+    with pytest.raises(Overtaken, match="not in force any more"):
+        await b.made.rollback(who="guard", cause="guard", leaving=left)
+    assert a.stands == b.stands == (3, "DENY", "enforce")
+
+
+async def test_the_texts_are_bounded(begin: Begin, store: Server):
+    """The latest hundred are kept; the one in force always."""
+    a = await begin("a")
+    for number in range(110):
+        await edited(a, a.made, text("DENY", comment="").replace("DENY", f"V{number}"))
+
+    assert store.client.hlen(store.key("texts")) == store.client.zcard(store.key("order")) == 100
+    assert store.client.hexists(store.key("texts"), a.made.current.id)
+    assert len(await a.fleet._store.journal(500)) == 111
+
+
+async def test_a_rollback_to_nothing_is_refused_as_ever(begin: Begin):
+    """The fleet changes nothing about what can be gone back to."""
+    with pytest.raises(Refused, match="no earlier revision"):
+        await (await begin("a")).made.rollback()
+
+
+def test_a_password_is_never_quoted():
+    """Not in what a wrong URL is told, nor in the trouble of a store that is away."""
+    from sidecar.settings import layered
+
+    with pytest.raises(PolicyError) as wrong:
+        layered({"fleet": {"url": "http://u:secret@h"}}, {}, {})
+    assert "secret" not in str(wrong.value)
+
+
+async def test_the_trouble_names_no_password(world: World):
+    """The reason of the client is given, without the URL."""
+    world.process()
+    made: Any = member("redis://u:secret@127.0.0.1:1/0", "shop", world.telemetry)
+    assert await made.join(None, lambda _: None) is None
+
+    assert made.trouble
+    assert "secret" not in made.trouble
+    assert not [line for line in world.lines.events if "secret" in str(line)]
+    await made.close()
