@@ -22,9 +22,8 @@ from sidecar.admin.health import health_app
 from sidecar.admin.listener import listen
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
-from sidecar.decision import Overtaken
 from sidecar.fleet.member import member
-from sidecar.history import Refused, Revision
+from sidecar.history import Revision
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.reports import Report
 from sidecar.proxy import DataPlane
@@ -34,9 +33,10 @@ from sidecar.rollout.capture import Tally
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.drift_monitor import DriftMonitor
 from sidecar.rollout.evidence import EvidenceStore, Trend
-from sidecar.rollout.guard import Breach, Watch
+from sidecar.rollout.guard import Watch
 from sidecar.rollout.overview import overview
 from sidecar.rollout.served import ServedPages
+from sidecar.rollout.taking_back import take_back
 from sidecar.rollout.testimony import Minimums
 from sidecar.settings import Settings
 from sidecar.store import Store
@@ -327,26 +327,7 @@ class Service:
             await self._drift_monitor.tick()
             breach = self._guard.tick()
             if breach is not None:
-                await self._take_back(breach)
-
-    async def _take_back(self, breach: Breach) -> None:
-        """The guard fired: what came in force goes back, by the way it came."""
-        before, now = self._guard.before, self.revisions.current.id
-        self.telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
-        self.telemetry.tell(
-            "guard.fired", level="error", revision=now, signal=breach.signal, reason=str(breach)
-        )
-        try:
-            if before is None or before == now:
-                await self.revisions.set_mode("report-only", who="guard", reason=str(breach))
-            else:
-                await self.revisions.rollback(
-                    before, who="guard", reason=str(breach), cause="guard", leaving=now
-                )
-        except Overtaken as overtaken:  # another replica, or an operator, was quicker
-            self.telemetry.tell("guard.overtaken", level="warning", detail=str(overtaken))
-        except Refused as refused:
-            await self.revisions.set_mode("report-only", who="guard", reason=f"{breach}; {refused}")
+                await take_back(breach, self._guard.before, self.revisions, self.telemetry)
 
     async def _refresh(self) -> None:
         self.telemetry.tick()

@@ -6,143 +6,38 @@ Must not know header intent (that is the policy), sockets, or who reads which se
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 
 from sidecar.policy.model import Mode, Path, PolicyError, Problem
 from sidecar.policy.problems import translate
-from sidecar.policy.values import Duration, Size, header_name, percentage
+from sidecar.policy.values import Duration, Size
+from sidecar.setting_kinds import (
+    Address,
+    Count,
+    FleetName,
+    FleetUrl,
+    Introduced,
+    LoadShare,
+    Networks,
+    NonceName,
+    Upstream,
+)
 
 ENV_PREFIX = "SIDECAR_"
 
 # The first is read by the command line. The others Kubernetes and Docker set in every container beside a
 # service that is named "sidecar"; nobody wrote them as settings.
 _NOT_SETTINGS = re.compile(r"SIDECAR_(CONFIG|SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?)")
-
-
-def _address(value: object) -> object:
-    text = str(value)
-    if text.startswith("unix:"):
-        return text
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or "/" in host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"unknown address {text!r}; write HOST:PORT, as 127.0.0.1:18000")
-    return text
-
-
-def _upstream(value: object) -> object:
-    text = str(value)
-    parts = urlsplit(text)
-    if parts.scheme == "unix":
-        if not parts.path.startswith("/"):
-            raise ValueError(f"unknown upstream {text!r}; write unix:/path/to/socket")
-        return text
-    try:
-        right = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and (parts.port is None or parts.port > 0)
-        )
-    except ValueError:
-        right = False
-    if not right:
-        raise ValueError(
-            f"unknown upstream {text!r}; write http://HOST:PORT, https://HOST:PORT or unix:/path"
-        )
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
-        raise ValueError(
-            f"upstream {text!r} has more than scheme, host and port; the target passes as the client sent it"
-        )
-    return text
-
-
-def _networks(value: object) -> object:
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple):
-        raise ValueError("trusted takes a list of networks, as [10.0.0.0/8]")
-    for item in items:
-        try:
-            ipaddress.ip_network(str(item).strip())
-        except ValueError as error:
-            raise ValueError(f"unknown network {item!r}; write 10.0.0.0/8 or fd00::/8") from error
-    return tuple(str(item).strip() for item in items)
-
-
-def _load_share(value: object) -> object:
-    """`1%` as 0.01, `0%` as 0; a float is one that was read before."""
-    if isinstance(value, float):
-        return value
-    return 0.0 if str(value) == "0%" else percentage(value)
-
-
-def _nonce_name(value: object) -> object:
-    """A header name that no other setting or rule of forwarding gives a meaning; `off` may be read as false by YAML."""
-    if value is False or value == "off":
-        return "off"
-    name = header_name(value)
-    if "_" in name:
-        raise ValueError(f"services read {name!r} as another name; write it with hyphens")
-    if name.lower() in _FORWARDED or name.lower().startswith("x-forwarded-"):
-        raise ValueError(f"{name} has another meaning; choose a name of its own, as X-CSP-Nonce")
-    return name
-
-
-def _fleet_url(value: object) -> object:
-    """Never quoted in an error: it may hold a password."""
-    parts = urlsplit(str(value))
-    try:
-        right = (
-            (parts.scheme in ("redis", "rediss") and bool(parts.hostname))
-            or (parts.scheme == "unix" and parts.path.startswith("/"))
-        ) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        right = False
-    if not right:
-        raise ValueError(
-            "unknown store; write redis://HOST:PORT, rediss://HOST:PORT or unix:///path"
-        )
-    return str(value)
-
-
-def _fleet_name(value: object) -> object:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(value)):
-        raise ValueError(f"unknown fleet name {value!r}; write letters, digits, '.', '_' and '-'")
-    return str(value)
-
-
-_TEXT = WithJsonSchema({"type": "string"})
-_FORWARDED = frozenset(
-    {"host", "cookie", "authorization", "forwarded", "via", "x-real-ip", "expect"}
-)
-Address = Annotated[str, BeforeValidator(_address), _TEXT]
-Upstream = Annotated[str, BeforeValidator(_upstream), _TEXT]
-Networks = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_networks),
-    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
-]
-NonceName = Annotated[str, BeforeValidator(_nonce_name), _TEXT]
-Count = Annotated[int, Field(ge=1)]
-Introduced = Annotated[
-    Literal["off", "required"],
-    BeforeValidator(lambda value: "off" if value is False else value),
-]
-FleetUrl = Annotated[str, BeforeValidator(_fleet_url), _TEXT]
-FleetName = Annotated[str, BeforeValidator(_fleet_name), _TEXT]
-LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]
 
 
 class _Part(BaseModel):

@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "sidecar").rglob("*.py"))
 
 LAYERS = (
     ("policy",),
-    ("source", "settings", "sarif", "codes", "lean"),
+    ("source", "settings", "setting_kinds", "sarif", "codes", "lean"),
     ("telemetry",),
     ("store", "history", "decision", "policy_file", "journal", "revisions"),
     ("proxy", "admin", "rollout", "audit", "importing", "exporting", "fleet"),
