@@ -29,7 +29,7 @@ JSONP_HOSTS = frozenset(
     www.google.com www.googleapis.com www.reddit.com www.youtube.com
     """.split()
 )
-"""Hosts that response with a script of the caller's choice (JSONP)."""
+"""Hosts that answer with a script of the caller's choice (JSONP)."""
 
 ANGULAR_HOSTS = frozenset(
     """

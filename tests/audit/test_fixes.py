@@ -75,7 +75,7 @@ def judged(page):
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_enforced_draft_responses_every_finding(name):
+def test_an_enforced_draft_fixes_every_finding(name):
     """After the drafted rules, every header is judged good, and the score is not lower."""
     before = ANSWERS[name]
     first = judged(before)

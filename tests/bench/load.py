@@ -42,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What a proxy gave when asked as fast as it responses."""
+    """What a proxy gave when asked as fast as it can."""
 
     requests: float
     """Whole pages; for large bodies counted by bytes, as many are on their way at the end."""

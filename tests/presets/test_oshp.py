@@ -46,7 +46,7 @@ PATHS = {"/": 200, "/api/items": 200, "/old": 302, "/broken": 500, "/nowhere": 4
 
 
 class Front:
-    """The sidecar's address, and what it responses."""
+    """The sidecar's address, and what it sends."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
