@@ -168,7 +168,7 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
         ),
         (
             "5. The smallest edit that keeps the page working; drop --write to see it only.",
-            f"{command} suggest csp --write --url {browse} --min-clients 1 --min-time 0s --policy {policy} {ask}",
+            f"{command} suggest csp --write --min-clients 1 --min-time 0s --policy {policy} {ask}",
             "",
         ),
         (
