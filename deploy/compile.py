@@ -15,12 +15,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = (
     *(
-        "policy/index",
-        "policy/judge",
-        "policy/matching",
-        "policy/paths",
-        "policy/plan",
-        "rollout/capture",
+        "policy/engine/index",
+        "policy/engine/judge",
+        "policy/rules/matching",
+        "policy/rules/paths",
+        "policy/engine/plan",
+        "baseline/capture",
         "telemetry/__init__",
         "telemetry/metrics",
     ),

@@ -14,9 +14,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import lint
 from sidecar.policy.model import Problem
-from sidecar.policy.resolve import resolve
 from sidecar.source import load
 
 _RULE = re.compile(r"^rule '[^']*': ")

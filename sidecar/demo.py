@@ -24,7 +24,7 @@ from rich.text import Text
 
 from sidecar import sample
 from sidecar.policy.model import PolicyError, Problem
-from sidecar.service import Service
+from sidecar.runtime.service import Service
 from sidecar.settings import Settings, Timeouts, Trial
 from sidecar.telemetry.events import Sink, capture_logging
 

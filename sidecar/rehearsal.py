@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import compile_policy, decide
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.rules.conditions import Facts
 from sidecar.rollout import deployment
 from sidecar.rollout.promotion import enforced, reported
-from sidecar.service import Service
+from sidecar.runtime.service import Service
 from sidecar.settings import Fleet, Settings
 from sidecar.telemetry.events import Sink
 

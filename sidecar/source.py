@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import yaml
 
+from sidecar.policy.engine.resolve import Resolved, resolve
 from sidecar.policy.lint import lint, refused
 from sidecar.policy.model import Path, PolicyError, Problem
-from sidecar.policy.resolve import Resolved, resolve
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 50_000

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sidecar.policy import cookies, headers
-from sidecar.policy.conditions import Facts, RawFields
+from sidecar.policy import headers
+from sidecar.policy.engine.resolve import NamedRoute, Resolved
+from sidecar.policy.headers import cookies
 from sidecar.policy.model import MODES, Mode, Rule, When
-from sidecar.policy.resolve import NamedRoute, Resolved
-from sidecar.policy.shares import position, shared_cacheable
+from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.rules.shares import position, shared_cacheable
 
 
 class Told(NamedTuple):

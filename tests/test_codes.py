@@ -8,19 +8,13 @@ from pathlib import Path
 import pytest
 
 from sidecar.codes import Code, table
-from sidecar.policy import (
-    cookies,
-    csp_lint,
-    csp_table,
-    destinations,
-    fields,
-    headers,
-    lint_nonces,
-    lint_routes,
-    lint_values,
-    plain_values,
-    tokens,
-)
+from sidecar.policy import headers
+from sidecar.policy.csp import table as csp_table
+from sidecar.policy.csp import weaknesses as csp_lint
+from sidecar.policy.headers import cookies, destinations, fields, plain_values, tokens
+from sidecar.policy.lint import nonces as lint_nonces
+from sidecar.policy.lint import routes as lint_routes
+from sidecar.policy.lint import values as lint_values
 
 ROOT = Path(__file__).parent.parent
 GRAMMARS = (cookies, csp_lint, csp_table, destinations, fields, headers, plain_values, tokens)

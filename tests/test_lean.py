@@ -27,8 +27,8 @@ def loaded(program: str) -> set[str]:
     [
         ("sidecar.cli.operate", {"pydantic", "rich", "aiohttp", "structlog", "yaml", "asyncio"}),
         ("sidecar.cli.run", {"pydantic", "rich", "aiohttp", "structlog", "yaml", "asyncio"}),
-        ("sidecar.service", {"rich", "jinja2", "aiohttp.client", "aiohttp.connector"}),
-        ("sidecar.worker", {"rich", "jinja2", "aiohttp", "sidecar.admin", "click"}),
+        ("sidecar.runtime.service", {"rich", "jinja2", "aiohttp.client", "aiohttp.connector"}),
+        ("sidecar.runtime.worker", {"rich", "jinja2", "aiohttp", "sidecar.admin", "click"}),
     ],
 )
 def test_what_is_not_needed_is_not_loaded(module: str, absent: set[str]):

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar import revisions
 from sidecar.policy.model import Mode
-from sidecar.store import Store
+from sidecar.revisions.store import Store
 from tests.world import World, edited, sent, text
 
 

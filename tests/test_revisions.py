@@ -6,11 +6,10 @@ import asyncio
 
 import pytest
 
-from sidecar import history
-from sidecar.history import Refused, Revision
 from sidecar.policy.model import Mode, PolicyError
-from sidecar.revisions import Active
-from sidecar.store import Store
+from sidecar.revisions import Active, history
+from sidecar.revisions.history import Refused, Revision
+from sidecar.revisions.store import Store
 from tests.world import BAD, World, edited, sent, text
 
 

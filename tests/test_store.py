@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.store import Store
+from sidecar.revisions.store import Store
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import policy_file
-from sidecar.revisions import Revisions
+from sidecar.revisions import Revisions, policy_file
 from tests.world import World, sent, text
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sidecar.policy.plan import decide
+from sidecar.policy.engine.plan import decide
 from sidecar.revisions import Revisions
-from sidecar.store import Store
+from sidecar.revisions.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts
 from tests.telemetry import Collected

@@ -20,11 +20,11 @@ from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import override, status
-from sidecar.history import Refused
 from sidecar.policy.model import MODES, Mode
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.values import seconds
 from sidecar.revisions import Revisions
+from sidecar.revisions.history import Refused
 from sidecar.telemetry import Telemetry
 
 _BODY = 1 << 20

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.model import MODES
-from sidecar.policy.reports import CAUSE_KINDS
 
 MEANING = {
     "enforce": "Headers are changed.",

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from sidecar.audit.oshp import recommended
-from sidecar.policy.header_table import Header
+from sidecar.policy.headers.table import Header
 
 Value: TypeAlias = str | bool | tuple[str, ...] | Mapping[str, "Value"]
 

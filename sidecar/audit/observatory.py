@@ -14,8 +14,8 @@ from sidecar.audit import observatory_csp, observatory_page
 from sidecar.audit.outcomes import POINTS, Outcome, Test
 from sidecar.audit.page import Page, decoded, read
 from sidecar.audit.visit import HTML_TYPES, Response, Visit, split
-from sidecar.policy.fields import parse_item, serialise
-from sidecar.policy.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
+from sidecar.policy.headers.fields import parse_item, serialise
+from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
 
 _CSP = "content-security-policy"
 _HSTS_PASSED = frozenset({Outcome.HSTS_SIX_MONTHS, Outcome.HSTS_PRELOADED})

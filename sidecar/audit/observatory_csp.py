@@ -10,8 +10,8 @@ from functools import reduce
 
 from sidecar.audit.outcomes import Outcome
 from sidecar.policy import csp
-from sidecar.policy.csp_sources import source_list
-from sidecar.policy.csp_table import Kind
+from sidecar.policy.csp.sources import source_list
+from sidecar.policy.csp.table import Kind
 
 _SHORTEST = 6
 """Characters; a policy text below it is taken for no policy."""

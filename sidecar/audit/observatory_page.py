@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from sidecar.audit.outcomes import Outcome
 from sidecar.audit.page import Page
 from sidecar.audit.visit import HTML_TYPES, Response, split
-from sidecar.policy.cookies import Cookie, parse
+from sidecar.policy.headers.cookies import Cookie, parse
 
 _COOKIES_WORST_LAST = (
     Outcome.COOKIES_INSECURE_HSTS,

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 from sidecar.audit.visit import HTML_TYPES, Response
 from sidecar.policy import csp, headers
-from sidecar.policy.classes import of_media_type
-from sidecar.policy.fields import parse_dictionary, parse_item, serialise
-from sidecar.policy.header_table import Grammar, Header
-from sidecar.policy.tokens import parse_cache, parse_hsts, words
+from sidecar.policy.headers.fields import parse_dictionary, parse_item, serialise
+from sidecar.policy.headers.table import Grammar, Header
+from sidecar.policy.headers.tokens import parse_cache, parse_hsts, words
+from sidecar.policy.rules.classes import of_media_type
 from sidecar.source import presets
 
 PRESET = "oshp-2026-07"

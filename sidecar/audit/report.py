@@ -15,7 +15,7 @@ from sidecar.audit.observatory import Result, judge, look
 from sidecar.audit.oshp import PRESET, Coverage, coverage
 from sidecar.audit.verdicts import Row, verdicts
 from sidecar.audit.visit import Response, Visit, is_judged, without_query
-from sidecar.policy.tokens import parse_hsts
+from sidecar.policy.headers.tokens import parse_hsts
 
 Level: TypeAlias = Literal["error", "warning", "note", "none"]
 """The words of SARIF; none = nothing is wrong."""

@@ -15,11 +15,12 @@ from sidecar.audit.draft import block, gather
 from sidecar.audit.fixes import scalar
 from sidecar.audit.report import report
 from sidecar.audit.visit import Response, Visit, shown, without_query
-from sidecar.policy import cookies, headers
-from sidecar.policy.conditions import Facts
-from sidecar.policy.explain import explain
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.resolve import Resolved
+from sidecar.policy import headers
+from sidecar.policy.engine.explain import explain
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.headers import cookies
+from sidecar.policy.rules.conditions import Facts
 
 Lines: TypeAlias = list[tuple[str, str]]
 """Header lines as text, in order."""

@@ -18,11 +18,11 @@ from sidecar.audit.observatory_csp import policy_of
 from sidecar.audit.observatory_page import is_deletion
 from sidecar.audit.oshp import is_due, recommended, removed
 from sidecar.audit.visit import Response, Visit, shown
-from sidecar.policy import cookies, csp, destinations, headers
-from sidecar.policy.csp_lint import comma_faults
-from sidecar.policy.csp_table import Kind
+from sidecar.policy import csp, headers
+from sidecar.policy.csp.table import Kind
+from sidecar.policy.csp.weaknesses import comma_faults
 from sidecar.policy.faults import Fault
-from sidecar.policy.headers import Header
+from sidecar.policy.headers import Header, cookies, destinations
 
 Verdict: TypeAlias = Literal["good", "weak", "missing", "invalid", "leaks"]
 VERDICTS: tuple[Verdict, ...] = ("good", "weak", "missing", "invalid", "leaks")

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, table
-from sidecar.policy.reports import CAUSE_KINDS
+from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.rollout.testimony import span
 
 

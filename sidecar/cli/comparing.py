@@ -10,19 +10,26 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from sidecar.baseline import responses
+from sidecar.baseline.file import read_baseline
+from sidecar.baseline.responses import NoResponse, from_har
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.cli.watching import read_archive
-from sidecar.policy.compare import Comparison, Complaint, Effect, RuleChange, compare, effects
-from sidecar.policy.conditions import Facts
+from sidecar.policy.engine.compare import (
+    Comparison,
+    Complaint,
+    Effect,
+    RuleChange,
+    compare,
+    effects,
+)
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.model import PolicyError
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.shapes import Lines
-from sidecar.rollout.baseline import responses
-from sidecar.rollout.baseline_file import read_baseline
+from sidecar.policy.rules.conditions import Facts
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
-from sidecar.rollout.responses import NoResponse, from_har
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -12,8 +12,11 @@ import click
 from rich.text import Text
 
 from sidecar.cli.printing import as_json, out, table
-from sidecar.policy import cookies, csp_lint, csp_table, faults, fields, headers, tokens
-from sidecar.policy.header_table import ALL, DISCLOSURE, Grammar, Header, Repeats, Scope
+from sidecar.policy import faults, headers
+from sidecar.policy.csp import table as csp_table
+from sidecar.policy.csp import weaknesses as csp_lint
+from sidecar.policy.headers import cookies, fields, tokens
+from sidecar.policy.headers.table import ALL, DISCLOSURE, Grammar, Header, Repeats, Scope
 from sidecar.policy.problems import did_you_mean
 
 GRAMMARS: Mapping[Grammar, str] = {

@@ -11,13 +11,13 @@ import click
 from rich.text import Text
 
 from sidecar.cli.printing import as_json, mode_text, out, plain, table
-from sidecar.policy.conditions import Facts, RawFields
-from sidecar.policy.explain import Explanation, Step, explain
+from sidecar.policy.engine.explain import Explanation, Step, explain
+from sidecar.policy.engine.nonces import SOURCE
+from sidecar.policy.engine.plan import Matched, compile_policy
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import MODES, Mode, schema
-from sidecar.policy.nonces import SOURCE
-from sidecar.policy.paths import shown
-from sidecar.policy.plan import Matched, compile_policy
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.rules.paths import shown
 from sidecar.source import load_policy, preset_texts
 
 

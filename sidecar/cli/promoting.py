@@ -19,8 +19,8 @@ from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, sourc
 from sidecar.cli.files import read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options, promises
 from sidecar.cli.printing import as_json, err, out
+from sidecar.policy.browsers.witness import prospect
 from sidecar.policy.model import Mode, PolicyError, Problem
-from sidecar.policy.witness import prospect
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.note import digest
 from sidecar.rollout.promotion import promote, standing, step_back

@@ -11,11 +11,11 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sidecar.baseline import responses
+from sidecar.baseline.file import read_baseline
 from sidecar.cli.printing import as_json, next_step, out
 from sidecar.cli.progress import Steps, steps
 from sidecar.cli.run import read_settings
-from sidecar.rollout.baseline import responses
-from sidecar.rollout.baseline_file import read_baseline
 
 
 @click.command("rehearse")
@@ -54,8 +54,8 @@ def rehearse_verb(
     **flags: Any,
 ) -> None:
     """Try the release on scratch ports: start, compare, enforce, verify, roll back; each step timed."""
-    from sidecar.loop import run_to_end
     from sidecar.rehearsal import Step, rehearse
+    from sidecar.runtime.loop import run_to_end
 
     settings = read_settings(config, flags)
     recorded = json.loads(har.read_bytes())["log"]["entries"] if har else ()

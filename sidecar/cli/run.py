@@ -70,8 +70,8 @@ def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
 def run(config: Path | None, **flags: Any) -> None:
     """Run the sidecar in front of a service. Stdout is JSON lines from the first byte."""
     gc.disable()  # while all is loaded: looking through it took a quarter of that time
-    from sidecar.loop import collect_seldom, run_to_end
-    from sidecar.service import serve
+    from sidecar.runtime.loop import collect_seldom, run_to_end
+    from sidecar.runtime.service import serve
     from sidecar.telemetry.events import Sink, capture_logging
 
     collect_seldom()
@@ -103,7 +103,7 @@ def run(config: Path | None, **flags: Any) -> None:
 def demo(folder: Path, port: int) -> None:
     """Show the whole idea in one minute: a faulty sample service, the sidecar in front, a policy to edit."""
     from sidecar.demo import show
-    from sidecar.loop import run_to_end
+    from sidecar.runtime.loop import run_to_end
 
     run_to_end(show(folder, port))
 

@@ -28,9 +28,9 @@ from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.cli.progress import steps
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.suggestion import Suggestion, suggest
-from sidecar.rollout.suggestion_nouns import Holdings, Proposal, Snippet, Terms
-from sidecar.rollout.suggestion_pages import Load, from_loads, from_routes
+from sidecar.suggest import Suggestion, suggest
+from sidecar.suggest.nouns import Holdings, Proposal, Snippet, Terms
+from sidecar.suggest.pages import Load, from_loads, from_routes
 
 _STYLES = {
     "add": "green",

@@ -13,21 +13,21 @@ import click
 from click.core import ParameterSource
 from rich.text import Text
 
+from sidecar.baseline import Baseline, Cell, since
+from sidecar.baseline.capture import Tally
+from sidecar.baseline.drift import SEVERITIES, Report, accept, drift
+from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
+from sidecar.baseline.responses import MAX_ARCHIVE, NoResponse, ask, from_har
 from sidecar.cli.files import replace_file
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.resolve import resolve
-from sidecar.policy.shapes import Lines
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import resolve
+from sidecar.policy.headers.shapes import Lines
+from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.values import seconds
-from sidecar.rollout.baseline import Baseline, Cell, since
-from sidecar.rollout.baseline_file import from_data, read_baseline, to_data, yaml_text
-from sidecar.rollout.capture import Tally
-from sidecar.rollout.drift import SEVERITIES, Report, accept, drift
-from sidecar.rollout.responses import MAX_ARCHIVE, NoResponse, ask, from_har
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 

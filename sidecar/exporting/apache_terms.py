@@ -20,7 +20,7 @@ from sidecar.exporting.terms import (
     Status,
     Term,
 )
-from sidecar.policy.classes import MEDIA
+from sidecar.policy.rules.classes import MEDIA
 
 _ROUTE = "reqenv('policy_route')"
 _TYPE = "%{CONTENT_TYPE}"

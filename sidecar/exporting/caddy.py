@@ -29,8 +29,8 @@ from sidecar.exporting.terms import (
     Scheme,
     Status,
 )
-from sidecar.policy.classes import MEDIA
 from sidecar.policy.model import Match
+from sidecar.policy.rules.classes import MEDIA
 
 Json: TypeAlias = dict[str, Any]
 

@@ -23,7 +23,7 @@ from sidecar.exporting.terms import (
     Status,
     Term,
 )
-from sidecar.policy.classes import MEDIA
+from sidecar.policy.rules.classes import MEDIA
 
 LIMITS: Limits = (
     "Copies of a header that may stand once only are not made one.",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from sidecar.policy.classes import MEDIA
-from sidecar.policy.matching import host_name
-from sidecar.policy.paths import decoded
+from sidecar.policy.rules.classes import MEDIA
+from sidecar.policy.rules.matching import host_name
+from sidecar.policy.rules.paths import decoded
 
 _SPECIAL = re.compile(r"[\^$()%.\[\]*+\-?]")
 

@@ -25,7 +25,7 @@ from sidecar.exporting.terms import (
     Status,
     Term,
 )
-from sidecar.policy.classes import MEDIA
+from sidecar.policy.rules.classes import MEDIA
 
 Side: TypeAlias = Literal["sent", "upstream"]
 Entries: TypeAlias = Sequence[tuple[str, str]]

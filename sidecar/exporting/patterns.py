@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from sidecar.exporting.program import Route
-from sidecar.policy.classes import DOCS, LOGOUT
-from sidecar.policy.matching import host_name
 from sidecar.policy.model import Match
-from sidecar.policy.paths import decoded
+from sidecar.policy.rules.classes import DOCS, LOGOUT
+from sidecar.policy.rules.matching import host_name
+from sidecar.policy.rules.paths import decoded
 
 _SPECIAL = re.compile(r"[\\.+*?()\[\]{}^$|]")
 

@@ -12,14 +12,15 @@ from typing import Literal, TypeAlias
 
 from sidecar.exporting.terms import Condition, condition, response_names
 from sidecar.exporting.twins import twinned
-from sidecar.policy import cookies, headers
-from sidecar.policy.checks import value_text
+from sidecar.policy import headers
+from sidecar.policy.browsers.trial import has_twin
+from sidecar.policy.engine.nonces import asks_for_nonce
+from sidecar.policy.engine.plan import RuleLine, compile_policy
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.engine.stricter import stricter
+from sidecar.policy.headers import cookies
 from sidecar.policy.model import WRITING, Match, Rule, Slashes
-from sidecar.policy.nonces import asks_for_nonce
-from sidecar.policy.plan import RuleLine, compile_policy
-from sidecar.policy.resolve import Resolved
-from sidecar.policy.stricter import stricter
-from sidecar.policy.trial import has_twin
+from sidecar.policy.rules.checks import value_text
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]

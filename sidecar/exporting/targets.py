@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sidecar.exporting import apache, caddy, envoy, haproxy, nginx, traefik
 from sidecar.exporting.program import Program, program
 from sidecar.exporting.target import Limits, Written
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.engine.resolve import Resolved
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from sidecar.exporting.terms import Condition, Field, Scheme
-from sidecar.policy.findings import Finding
+from sidecar.policy.browsers.trial import REPORTS_PATH, by_api, has_twin, twin
 from sidecar.policy.model import Rule
-from sidecar.policy.trial import REPORTS_PATH, by_api, has_twin, twin
+from sidecar.policy.rules.findings import Finding
 
 RULE = "{rule}"
 """Stands in an address for the name of the rule."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
 
-from sidecar.decision import Decision, Texts
+from sidecar.revisions.decision import Decision, Texts
 
 Change: TypeAlias = Callable[[float], Awaitable[None]]
 """Waits for the next change, or so many seconds."""

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sidecar.decision import Decision, Overtaken, Texts
 from sidecar.fleet.exchange import Exchange, StoreError
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Revisions
+from sidecar.revisions.decision import Decision, Overtaken, Texts
 from sidecar.telemetry import Telemetry
 
 _POLL = 1.0

@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sidecar.decision import Decision, Texts, from_data
 from sidecar.fleet.exchange import Change, StoreError
+from sidecar.revisions.decision import Decision, Texts, from_data
 
 _WITHIN = 1.0
 """Seconds for one exchange with the store: an order that waits longer holds here at once."""

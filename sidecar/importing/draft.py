@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from sidecar.importing.paths import Pattern
 from sidecar.policy import headers
+from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import refused
 from sidecar.policy.model import Action, PolicyError, Problem, Severity
-from sidecar.policy.resolve import resolve
 
 MAX_MESSAGE = 300
 

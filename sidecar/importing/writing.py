@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from sidecar.importing.draft import Effect, Notes, Place, SourceLine
-from sidecar.policy.resolve import MAX_RULES
+from sidecar.policy.engine.resolve import MAX_RULES
 
 MAX_CHARS = 900_000
 """Below what a policy file may hold (source.MAX_BYTES)."""

@@ -12,8 +12,8 @@ from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.nonces import hidden
+from sidecar.policy.engine.nonces import hidden
+from sidecar.policy.rules.conditions import Facts
 from sidecar.proxy.downstream import Downstream, Incoming
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin, new_nonce
@@ -33,7 +33,7 @@ from sidecar.proxy.tunnel import accepted, websocket
 from sidecar.proxy.upload import Upload
 
 if TYPE_CHECKING:
-    from sidecar.policy.plan import RoutePlan
+    from sidecar.policy.engine.plan import RoutePlan
     from sidecar.proxy.context import Context
     from sidecar.proxy.upstream import Connection
     from sidecar.telemetry.pages import PageCopy

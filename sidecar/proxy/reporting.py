@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sidecar.policy.plan import Plan
-from sidecar.policy.trial import REPORTS_PATH
+from sidecar.policy.browsers.trial import REPORTS_PATH
+from sidecar.policy.engine.plan import Plan
 from sidecar.proxy.body import Body
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request

@@ -14,7 +14,7 @@ from sidecar.proxy.http1.grammar import CHUNKED
 from sidecar.proxy.http1.writing import CONTINUE, LAST_CHUNK, chunk
 
 if TYPE_CHECKING:
-    from sidecar.policy.plan import RoutePlan
+    from sidecar.policy.engine.plan import RoutePlan
     from sidecar.proxy.body import Body
     from sidecar.proxy.context import Context
     from sidecar.proxy.downstream import Downstream

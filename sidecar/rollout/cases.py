@@ -15,12 +15,12 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from sidecar.policy.conditions import Facts, RawFields
-from sidecar.policy.judge import Decision
+from sidecar.policy.engine.judge import Decision
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Kind, Mode, Noun, Path, PolicyError, Problem
-from sidecar.policy.plan import compile_policy, decide
 from sidecar.policy.problems import did_you_mean, translate
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.values import TOKEN, header_value
 from sidecar.source import Source, load, located
 

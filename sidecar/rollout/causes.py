@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from sidecar.policy.plan import Plan
-from sidecar.policy.reports import CAUSE_KINDS, Report
+from sidecar.policy.browsers.reports import CAUSE_KINDS, Report
+from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.served import ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]

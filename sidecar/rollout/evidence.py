@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.policy.browsers.trial import by_api
+from sidecar.policy.browsers.witness import witnesses
+from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.model import KINDS
-from sidecar.policy.plan import Plan, RoutePlan, RuleLine
-from sidecar.policy.reports import CAUSE_KINDS
-from sidecar.policy.trial import by_api
-from sidecar.policy.witness import witnesses
 from sidecar.rollout.promises import Promises
 from sidecar.rollout.testimony import Climb, Evidence, Trial
 from sidecar.telemetry import Metrics

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
-from sidecar.policy.plan import Plan
 from sidecar.telemetry import Metrics
 from sidecar.telemetry.metric_table import STATUS_CLASSES
 

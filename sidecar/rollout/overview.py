@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sidecar.policy.ladder import described
+from sidecar.policy.engine.plan import Plan, RuleLine
 from sidecar.policy.model import MODES, Mode
-from sidecar.policy.plan import Plan, RuleLine
+from sidecar.policy.rules.ladder import described
 from sidecar.rollout.gate import judge, judged
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
 

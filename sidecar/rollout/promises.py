@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sidecar.policy.plan import Plan
+from sidecar.policy.engine.plan import Plan
 from sidecar.telemetry import Metrics
 
 

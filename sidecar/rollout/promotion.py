@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from sidecar.policy.ladder import described
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import MODES, Mode, Path, PolicyError, Problem
-from sidecar.policy.plan import compile_policy
 from sidecar.policy.problems import did_you_mean
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.rules.ladder import described
 from sidecar.rollout.edits import Edit, applied, rules_block, said, set_word
 from sidecar.source import Source, load_policy, read
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.policy.pages import Inline, InlineKind, Page, sample_of
-from sidecar.policy.plan import Plan
+from sidecar.policy.browsers.pages import Inline, InlineKind, Page, sample_of
+from sidecar.policy.engine.plan import Plan
 
 MAX_PIECES = 500
 """Pieces of inline code, and addresses, that are held of one route."""

@@ -5,9 +5,9 @@ Lives here: one step. Must not know what the guard has seen.
 
 from __future__ import annotations
 
-from sidecar.decision import Overtaken
-from sidecar.history import Refused
 from sidecar.revisions import Revisions
+from sidecar.revisions.decision import Overtaken
+from sidecar.revisions.history import Refused
 from sidecar.rollout.guard import Breach
 from sidecar.telemetry import Telemetry
 

@@ -15,14 +15,14 @@ from importlib.metadata import version
 from typing import Any
 
 import sidecar
-from sidecar.policy.conditions import Facts
-from sidecar.policy.engines import engine_of
-from sidecar.policy.fetch import Fetch
-from sidecar.policy.judge import REMEMBERED, Verdict
-from sidecar.policy.ladder import transport
+from sidecar.policy.browsers.reports import Report, read_reports
+from sidecar.policy.engine.judge import REMEMBERED, Verdict
+from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.model import MODES
-from sidecar.policy.plan import Plan, RoutePlan
-from sidecar.policy.reports import Report, read_reports
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.engines import engine_of
+from sidecar.policy.rules.fetch import Fetch
+from sidecar.policy.rules.ladder import transport
 from sidecar.telemetry.events import Cap, Events, Rendered, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader

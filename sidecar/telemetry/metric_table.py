@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from sidecar.policy.engines import Engine
-from sidecar.policy.fetch import OUTCOMES
+from sidecar.policy.rules.engines import Engine
+from sidecar.policy.rules.fetch import OUTCOMES
 
 Labels: TypeAlias = tuple[str, ...]
 

@@ -20,11 +20,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from sidecar.policy.judge import REMEMBERED, Verdict
+from sidecar.policy.browsers.reports import CAUSE_KINDS, DISPOSITIONS
+from sidecar.policy.engine.judge import REMEMBERED, Verdict
+from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.model import MODES
-from sidecar.policy.plan import Plan, RoutePlan
-from sidecar.policy.reports import CAUSE_KINDS, DISPOSITIONS
-from sidecar.policy.shares import Shared
+from sidecar.policy.rules.shares import Shared
 from sidecar.telemetry.metric_table import (
     BUCKETS,
     CAUSES,

@@ -17,9 +17,9 @@ from collections.abc import Callable, Generator, Iterable
 
 import brotli
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.pages import Page, read_steps
-from sidecar.policy.plan import RoutePlan
+from sidecar.policy.browsers.pages import Page, read_steps
+from sidecar.policy.engine.plan import RoutePlan
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry.trials import page_load
 
 if sys.version_info >= (3, 14):

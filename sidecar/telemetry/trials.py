@@ -15,12 +15,12 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sidecar.policy.classes import of_media_type
-from sidecar.policy.conditions import Facts
-from sidecar.policy.engines import Engine, engine_of, reports
-from sidecar.policy.judge import Verdict
-from sidecar.policy.plan import RoutePlan
-from sidecar.policy.trial import REPORTS_PATH
+from sidecar.policy.browsers.trial import REPORTS_PATH
+from sidecar.policy.engine.judge import Verdict
+from sidecar.policy.engine.plan import RoutePlan
+from sidecar.policy.rules.classes import of_media_type
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.engines import Engine, engine_of, reports
 from sidecar.telemetry.metric_table import ENGINES
 from sidecar.telemetry.metrics import Metrics, RouteTally
 

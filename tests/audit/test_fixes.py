@@ -5,9 +5,9 @@ import pytest
 from sidecar.audit.draft import draft
 from sidecar.audit.report import report
 from sidecar.audit.visit import Response, Visit
-from sidecar.policy.conditions import Facts
-from sidecar.policy.explain import explain
-from sidecar.policy.plan import compile_policy
+from sidecar.policy.engine.explain import explain
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.rules.conditions import Facts
 from sidecar.source import load_policy
 from tests.audit.worlds import URL, fields, response
 

@@ -14,7 +14,7 @@ from sidecar.audit.recording import RecordError, from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Response, Visit, shown
-from sidecar.policy.header_table import ALL
+from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy
 
 SECRET = "c2VjcmV0"

@@ -10,9 +10,9 @@ import os
 import time
 from typing import Any
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.resolve import resolve
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import resolve
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Sink
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.resolve import resolve
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import resolve
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry import Events, Metrics, Telemetry
 
 ROUNDS, REQUESTS = 7, 4000

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from sidecar.policy.pages import INLINE_DIRECTIVES, read_page, sample_of
+from sidecar.policy.browsers.pages import INLINE_DIRECTIVES, read_page, sample_of
 from tests.browser.chromium import Chromium
 
 PAGE = """<!doctype html><meta charset=utf-8>

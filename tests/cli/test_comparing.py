@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner, Result
 
+from sidecar.baseline.file import yaml_text
 from sidecar.cli import commands
-from sidecar.rollout.baseline_file import yaml_text
 from tests.rollout.observing import baseline, page
 
 OLD = """\

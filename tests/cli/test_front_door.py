@@ -76,7 +76,7 @@ def test_a_verb_does_not_wait_for_other_families():
             "sidecar.audit",
             "sidecar.importing",
             "sidecar.rollout",
-            "sidecar.service",
+            "sidecar.runtime.service",
             "aiohttp",
         }
     )

@@ -7,8 +7,8 @@ import typing
 import pytest
 
 from sidecar.cli.knowledge import GRAMMARS, REPEATS, SCOPES
-from sidecar.policy.header_table import ALL, Grammar, Repeats, Scope
 from sidecar.policy.headers import MERGEABLE
+from sidecar.policy.headers.table import ALL, Grammar, Repeats, Scope
 from tests.cli import data, sidecar
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sidecar.baseline import Baseline
+from sidecar.baseline.file import read_baseline, to_data
 from sidecar.cli import commands
-from sidecar.policy.conditions import Facts
-from sidecar.rollout.baseline import Baseline
-from sidecar.rollout.baseline_file import read_baseline, to_data
+from sidecar.policy.rules.conditions import Facts
 from tests.e2e.canned import Canned
 from tests.e2e.conftest import POLICY, start
 from tests.e2e.running import Sidecar

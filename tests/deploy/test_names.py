@@ -11,9 +11,9 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 import sidecar
+from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.policy.browsers.trial import REPORTS_PATH as REPORTS
 from sidecar.policy.model import MODES, Action
-from sidecar.policy.reports import CAUSE_KINDS
-from sidecar.policy.trial import REPORTS_PATH as REPORTS
 from sidecar.settings import ENV_PREFIX, Settings
 from sidecar.telemetry import metric_table
 from sidecar.telemetry.metric_table import METRICS

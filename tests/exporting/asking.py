@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from sidecar.exporting.program import Gap
 from sidecar.exporting.terms import condition, response_names
-from sidecar.policy.conditions import Facts
+from sidecar.policy.engine.plan import Plan, compile_policy, decide
+from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.model import Attributes
-from sidecar.policy.plan import Plan, compile_policy, decide
-from sidecar.policy.resolve import NamedRule, Resolved
+from sidecar.policy.rules.conditions import Facts
 from tests.exporting.origin import DROPPED, ODD, RESPONSES, Lines
 from tests.exporting.policies import Policy
 

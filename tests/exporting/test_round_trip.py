@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sidecar.exporting.targets import export
 from sidecar.importing.formats import convert
-from sidecar.policy.plan import compile_policy
+from sidecar.policy.engine.plan import compile_policy
 from sidecar.source import load_policy
 from tests.exporting.asking import ASKS, by_name, dumped, expected
 from tests.exporting.origin import RESPONSES

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from sidecar.exporting.targets import TARGETS, export
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.source import load_policy
 from tests.e2e.running import Sidecar
 from tests.exporting.asking import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.exporting.targets import TARGETS, export
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.trial import REPORTS_PATH
+from sidecar.policy.browsers.trial import REPORTS_PATH
+from sidecar.policy.engine.plan import compile_policy
 from sidecar.source import load_policy
 from tests.cli import sidecar
 from tests.exporting.asking import ASKS, Client, dumped, expected

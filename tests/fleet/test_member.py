@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from sidecar.decision import Decision, Overtaken
 from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member, member
 from sidecar.fleet.redis_store import RedisStore
-from sidecar.history import Refused
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
+from sidecar.revisions.decision import Decision, Overtaken
+from sidecar.revisions.history import Refused
 from tests.fleet.server import Server
 from tests.world import BAD, World, edited, sent, text
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.model import PolicyError
-from sidecar.policy.resolve import NamedRule, Resolved
 from sidecar.source import load_policy
 
 POLICIES = sorted((Path(__file__).parent / "policies").glob("*.yaml"))

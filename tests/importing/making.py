@@ -6,8 +6,8 @@ import textwrap
 
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import convert
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import Plan, compile_policy, decide
+from sidecar.policy.engine.plan import Plan, compile_policy, decide
+from sidecar.policy.rules.conditions import Facts
 from sidecar.source import load_policy
 
 Fields = list[tuple[str, str]]

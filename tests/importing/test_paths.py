@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.importing.paths import ALL, MAX_REGIONS, Pattern, below, meet, regions
-from sidecar.policy.matching import matcher
 from sidecar.policy.model import Match
+from sidecar.policy.rules.matching import matcher
 
 SEGMENTS = st.sampled_from(["", "a", "b", "ab", "a.js", "b.js", "js", ".js", "a.b.js"])
 PATHS = st.lists(SEGMENTS, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))

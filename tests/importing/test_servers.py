@@ -15,8 +15,8 @@ import pytest
 
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import convert
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import Plan, compile_policy, decide
+from sidecar.policy.engine.plan import Plan, compile_policy, decide
+from sidecar.policy.rules.conditions import Facts
 from sidecar.source import load_policy
 from tests.e2e.processes import free_port
 from tests.importing.origin import ANSWERS, HTML, Lines, origin

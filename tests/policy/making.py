@@ -9,11 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import Facts, RawFields
-from sidecar.policy.judge import Decision
+from sidecar.policy.engine.judge import Decision
+from sidecar.policy.engine.plan import Plan, compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved, resolve
 from sidecar.policy.model import MODES, Mode
-from sidecar.policy.plan import Plan, compile_policy, decide
-from sidecar.policy.resolve import Resolved, resolve
+from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.values import CLASSES
 
 

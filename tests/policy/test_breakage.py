@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.fetch import Fetch
+from sidecar.policy.rules.fetch import Fetch
 from tests.policy.making import facts, plan
 
 AGENT = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"

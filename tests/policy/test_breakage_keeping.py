@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.fetch import Fetch, Outcome
-from sidecar.policy.keeping import Clearing
+from sidecar.policy.browsers.keeping import Clearing
+from sidecar.policy.rules.fetch import Fetch, Outcome
 from tests.policy.making import facts, plan
 
 AGENT = (
@@ -209,7 +209,7 @@ def test_what_else_is_cleared(value: str, more: dict[str, Any], expected: str):
 
 def test_the_memory_of_cleared_cookies_is_bounded(monkeypatch: pytest.MonkeyPatch):
     """The oldest are forgotten."""
-    monkeypatch.setattr("sidecar.policy.keeping.REMEMBERED", 2)
+    monkeypatch.setattr("sidecar.policy.browsers.keeping.REMEMBERED", 2)
     clearing = Clearing('"cookies"')
     for number in range(4):
         _visit(clearing, f"sid={number}")

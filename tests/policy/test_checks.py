@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sidecar.policy import headers
-from sidecar.policy.checks import value_text
+from sidecar.policy.rules.checks import value_text
 from sidecar.policy.values import Directives
 from tests.policy.making import facts, judged, plan
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.classes import classes, is_class, of_media_type
-from sidecar.policy.conditions import by_name
+from sidecar.policy.rules.classes import classes, is_class, of_media_type
+from sidecar.policy.rules.conditions import by_name
 from sidecar.policy.values import CLASSES
 
 

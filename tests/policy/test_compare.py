@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.compare import (
+from sidecar.policy.engine.compare import (
     Comparison,
     KeyChange,
     RouteChange,
@@ -15,9 +15,9 @@ from sidecar.policy.compare import (
     compare,
     effects,
 )
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import compile_policy, decide
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import POLICIES, WORLDS, facts, plan, policy
 
 SERVER = {"action": "remove", "header": "Server"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.conditions import Seen, conditions
 from sidecar.policy.model import When
+from sidecar.policy.rules.conditions import Seen, conditions
 from tests.policy.making import facts
 
 

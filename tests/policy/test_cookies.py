@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy import cookies
-from sidecar.policy.cookies import Demands, Kind, apply, judge, parse
+from sidecar.policy.headers import cookies
+from sidecar.policy.headers.cookies import Demands, Kind, apply, judge, parse
 
 OCTETS = st.text(st.characters(max_codepoint=255), max_size=60)
 PIECES = st.one_of(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, parse, serialise
-from sidecar.policy.csp_sources import covers, read, source_list
-from sidecar.policy.csp_table import DEPRECATED, DIRECTIVES, FALLBACKS, Kind
+from sidecar.policy.csp.sources import covers, read, source_list
+from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS, Kind
 
 OSHP = "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests"
 SHAPED = st.text(st.sampled_from("abcAZ09-_*:/.'; ,\t\n=+%?#\x00\x7f\xe9\u20ac"), max_size=80)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy import csp, csp_table, headers
-from sidecar.policy.csp_lint import (
+from sidecar.policy import csp, headers
+from sidecar.policy.csp import table as csp_table
+from sidecar.policy.csp.weaknesses import (
     ABSENT,
     ANGULAR_HOSTS,
     INFO,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.policy.csp import parse
-from sidecar.policy.csp_match import allows_address, allows_inline, allows_nonce
+from sidecar.policy.csp.match import allows_address, allows_inline, allows_nonce
 
 PAGE = "https://shop.test"
 HASH = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, parse, serialise
-from sidecar.policy.csp_sources import source_list
+from sidecar.policy.csp.sources import source_list
 
 CHAINS = {
     "img-src": ["img-src", "default-src"],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.explain import Step, explain
+from sidecar.policy.engine.explain import Step, explain
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import MODES, Mode
-from sidecar.policy.plan import compile_policy, decide
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy import fields
-from sidecar.policy.fields import (
+from sidecar.policy.headers import fields
+from sidecar.policy.headers.fields import (
     FEATURES,
     POWERFUL,
     Kind,

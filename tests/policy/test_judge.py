@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy import judge
-from sidecar.policy.conditions import Facts
+from sidecar.policy.engine import judge
+from sidecar.policy.engine.plan import RoutePlan, compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Mode
-from sidecar.policy.plan import RoutePlan, compile_policy, decide
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
 
 FRAMES = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from sidecar.policy import lint_nonces, lint_routes, lint_values
+from sidecar.policy.engine.resolve import Resolved, resolve
 from sidecar.policy.lint import lint, refused
+from sidecar.policy.lint import nonces as lint_nonces
+from sidecar.policy.lint import routes as lint_routes
+from sidecar.policy.lint import values as lint_values
 from sidecar.policy.model import PolicyError, Problem
-from sidecar.policy.resolve import Resolved, resolve
 from sidecar.source import lint_policy, load_policy
 from tests.policy.making import POLICIES
 

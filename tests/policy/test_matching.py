@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import glob_source
-from sidecar.policy.matching import host_name, matcher
 from sidecar.policy.model import Match
-from sidecar.policy.paths import readings
+from sidecar.policy.rules.conditions import glob_source
+from sidecar.policy.rules.matching import host_name, matcher
+from sidecar.policy.rules.paths import readings
 from tests.reference import glob, path_glob
 
 

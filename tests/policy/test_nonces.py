@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.explain import explain
-from sidecar.policy.judge import Decision
-from sidecar.policy.nonces import SOURCE, hidden
-from sidecar.policy.plan import compile_policy, decide
-from sidecar.policy.shapes import shape
-from sidecar.policy.strength import weaker
+from sidecar.policy.engine.explain import explain
+from sidecar.policy.engine.judge import Decision
+from sidecar.policy.engine.nonces import SOURCE, hidden
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.headers.shapes import shape
+from sidecar.policy.headers.strength import weaker
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry.events import shown
 from tests.policy.making import POLICIES, facts, judged, plan
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import by_name, conditions
-from sidecar.policy.matching import matcher
+from sidecar.policy.engine.overlap import match_covers, when_covers
 from sidecar.policy.model import Match, When
-from sidecar.policy.overlap import match_covers, when_covers
+from sidecar.policy.rules.conditions import by_name, conditions
+from sidecar.policy.rules.matching import matcher
 from sidecar.policy.values import CLASSES
 from tests.policy.making import WORLDS
 

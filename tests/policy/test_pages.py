@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.pages import MAX_PIECES, MAX_TEXT, Inline, read_page
+from sidecar.policy.browsers.pages import MAX_PIECES, MAX_TEXT, Inline, read_page
 
 
 def source(text: str) -> str:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import Facts
+from sidecar.policy.browsers.trial import added
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import MODES, Mode, lowest
-from sidecar.policy.plan import compile_policy, decide
-from sidecar.policy.resolve import Resolved
-from sidecar.policy.trial import added
+from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan, policy
 from tests.reference import Told, reference
 

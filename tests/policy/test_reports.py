@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.csp_table import DIRECTIVES
-from sidecar.policy.fields import FEATURES
-from sidecar.policy.reports import DISPOSITIONS, MAX_REPORTS, TYPES, WORDS, Report, read_reports
+from sidecar.policy.browsers.reports import (
+    DISPOSITIONS,
+    MAX_REPORTS,
+    TYPES,
+    WORDS,
+    Report,
+    read_reports,
+)
+from sidecar.policy.csp.table import DIRECTIVES
+from sidecar.policy.headers.fields import FEATURES
 
 CSP = "application/csp-report"
 API = "application/reports+json"

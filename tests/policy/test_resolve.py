@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sidecar.policy.engine.resolve import MAX_RULES, Resolved, resolve
 from sidecar.policy.model import Mode, PolicyError
-from sidecar.policy.resolve import MAX_RULES, Resolved, resolve
 from tests.policy.making import policy
 
 SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.shapes import (
+from sidecar.policy.headers.shapes import (
     CLASSES,
     MAX_LINES,
     MAX_VALUE,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.plan import decide
-from sidecar.policy.shares import position, shared_cacheable
+from sidecar.policy.engine.plan import decide
+from sidecar.policy.rules.shares import position, shared_cacheable
 from tests.policy.making import facts, plan
 
 SET = {"header": "X-Odd", "action": "set", "value": "1"}

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy import headers
-from sidecar.policy.header_table import ALL
-from sidecar.policy.strength import grants, is_protective, weaker, weaker_cookie
+from sidecar.policy.headers.strength import grants, is_protective, weaker, weaker_cookie
+from sidecar.policy.headers.table import ALL
 
 CASES = (
     (

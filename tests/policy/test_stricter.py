@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.model import Mode
-from sidecar.policy.plan import compile_policy
-from sidecar.policy.resolve import Resolved
-from sidecar.policy.stricter import stricter
 from tests.policy.making import POLICIES, plan
 
 FRAMES: dict[str, Any] = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}

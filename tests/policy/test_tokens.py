@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy import tokens
-from sidecar.policy.tokens import Hsts, Kind, merge_cache, merge_words
+from sidecar.policy.headers import tokens
+from sidecar.policy.headers.tokens import Hsts, Kind, merge_cache, merge_words
 
 SHAPED = st.text(st.sampled_from("abAx1,;= \t\"*-'\\/\x00\x0b\xe9\xb2\u20ac"), max_size=60)
 ANY_TEXT = st.one_of(SHAPED, st.text(max_size=100))

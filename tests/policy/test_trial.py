@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import compile_policy, decide
-from sidecar.policy.resolve import Resolved
-from sidecar.policy.trial import added
+from sidecar.policy.browsers.trial import added
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import POLICIES, WORLDS, facts, judged, plan
 
 CSP = "Content-Security-Policy"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy.engines import engine_of, reports
-from sidecar.policy.witness import witnesses
+from sidecar.policy.browsers.witness import witnesses
+from sidecar.policy.rules.engines import engine_of, reports
 from tests.policy.making import policy
 
 CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36"

@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from sidecar import sample
-from sidecar.service import Service
+from sidecar.runtime.service import Service
 from sidecar.settings import layered
 from sidecar.telemetry.events import Sink
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sidecar.policy import headers
-from sidecar.policy.conditions import Facts, RawFields
-from sidecar.policy.judge import Decision
+from sidecar.policy.engine.judge import Decision
+from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.model import PolicyError
-from sidecar.policy.plan import compile_policy, decide
+from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.source import lint_policy, load_policy, preset_texts
 from tests.policy.making import facts
 

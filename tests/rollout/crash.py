@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from sidecar.history import Refused
 from sidecar.revisions import Revisions
+from sidecar.revisions.history import Refused
+from sidecar.revisions.store import Store
 from sidecar.rollout.promotion import promote
 from sidecar.source import load_policy
-from sidecar.store import Store
 from sidecar.telemetry import Events, Metrics, Telemetry
 
 POLICY = """\

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.plan import RoutePlan
-from sidecar.rollout.baseline import Acceptance, Baseline, Cell, ordered
-from sidecar.rollout.capture import Tally
+from sidecar.baseline import Acceptance, Baseline, Cell, ordered
+from sidecar.baseline.capture import Tally
+from sidecar.policy.engine.plan import RoutePlan
+from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import facts, plan
 
 START = 1_784_440_000.0

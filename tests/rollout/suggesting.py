@@ -6,9 +6,9 @@ import base64
 import hashlib
 from typing import Any
 
-from sidecar.policy.pages import sample_of
+from sidecar.policy.browsers.pages import sample_of
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.suggestion_nouns import Snippet
+from sidecar.suggest.nouns import Snippet
 
 SITE = "https://shop.test"
 

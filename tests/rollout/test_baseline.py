@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 
-from sidecar.policy.conditions import Facts
+from sidecar.baseline import Baseline, Cell, responses, since, total
+from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
 from sidecar.policy.model import PolicyError
-from sidecar.rollout.baseline import Baseline, Cell, responses, since, total
-from sidecar.rollout.baseline_file import from_data, read_baseline, to_data, yaml_text
+from sidecar.policy.rules.conditions import Facts
 from tests.rollout.observing import ANSWERS, BASELINES, START, baseline, page, seen
 
 TEXT = """\

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.shapes import OTHER
-from sidecar.rollout.baseline import Baseline
-from sidecar.rollout.baseline_file import read_baseline, yaml_text
-from sidecar.rollout.capture import (
+from sidecar.baseline import Baseline
+from sidecar.baseline.capture import (
     MAX_CELLS,
     MAX_NAMES,
     MAX_REQUESTS,
@@ -18,6 +16,8 @@ from sidecar.rollout.capture import (
     ROOM,
     Tally,
 )
+from sidecar.baseline.file import read_baseline, yaml_text
+from sidecar.policy.headers.shapes import OTHER
 from sidecar.source import MAX_BYTES
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.policy.making import facts, plan

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.policy.conditions import Facts
+from sidecar.policy.engine.plan import compile_policy, decide
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import PolicyError
-from sidecar.policy.plan import compile_policy, decide
-from sidecar.policy.resolve import Resolved
+from sidecar.policy.rules.conditions import Facts
 from sidecar.rollout.cases import (
     Case,
     Expect,

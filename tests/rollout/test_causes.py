@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.pages import read_page
-from sidecar.policy.reports import Report
+from sidecar.policy.browsers.pages import read_page
+from sidecar.policy.browsers.reports import Report
 from sidecar.rollout.causes import MAX_CAUSES, MAX_OF_RULE, PER_MINUTE, Causes, classify
 from sidecar.rollout.served import ENOUGH, ServedPages
 from tests.policy.making import plan

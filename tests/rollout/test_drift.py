@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from sidecar.policy.conditions import Facts
+from sidecar.baseline import Cell
+from sidecar.baseline.drift import KINDS, SEVERITIES, accept, drift
+from sidecar.baseline.file import from_data, yaml_text
+from sidecar.baseline.monitor import EVERY, DriftMonitor
 from sidecar.policy.model import PolicyError
-from sidecar.rollout.baseline import Cell
-from sidecar.rollout.baseline_file import from_data, yaml_text
-from sidecar.rollout.drift import KINDS, SEVERITIES, accept, drift
-from sidecar.rollout.drift_monitor import EVERY, DriftMonitor
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry import Events, Metrics, Telemetry
 from tests.rollout.observing import ANSWERS, baseline, page, seen
 

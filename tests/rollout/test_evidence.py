@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.plan import Plan
+from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.gate import describe, judge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.policy.pages import read_page
+from sidecar.policy.browsers.pages import read_page
 from sidecar.rollout.served import (
     ENOUGH,
     ENOUGH_OF_ROUTE,

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy import csp
-from sidecar.policy.csp_extend import extended
-from sidecar.policy.csp_match import allows_address, allows_inline
-from sidecar.policy.csp_sources import REQUEST_NONCE
+from sidecar.policy.csp.extend import extended
+from sidecar.policy.csp.match import allows_address, allows_inline
+from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.model import PolicyError
 from sidecar.rollout.causes import Cause
-from sidecar.rollout.suggestion import Suggestion, suggest
-from sidecar.rollout.suggestion_csp import advise
-from sidecar.rollout.suggestion_nouns import VARIES, Holdings, Proposal, Terms
+from sidecar.suggest import Suggestion, suggest
+from sidecar.suggest.csp import advise
+from sidecar.suggest.nouns import VARIES, Holdings, Proposal, Terms
 from tests.rollout.suggesting import SITE, cause, hash_source, inline, snippet
 
 STRICT = "default-src 'none'"
@@ -460,7 +460,7 @@ def test_laws(value: str, causes: list[Cause], form: str, comments: bool):
 
 def policy_of(text: str) -> csp.Policy:
     """What the rule csp of a file says."""
-    from sidecar.policy.checks import value_text
+    from sidecar.policy.rules.checks import value_text
     from sidecar.source import load_policy
 
     rules = {named.name: named.rule for named in load_policy(text.encode(), "").routes[-1].rules}

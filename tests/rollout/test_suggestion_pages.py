@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.pages import Page, read_page
-from sidecar.rollout.suggestion_nouns import VARIES, Holdings, Terms
-from sidecar.rollout.suggestion_pages import Load, from_loads, from_routes
+from sidecar.policy.browsers.pages import Page, read_page
+from sidecar.suggest.nouns import VARIES, Holdings, Terms
+from sidecar.suggest.pages import Load, from_loads, from_routes
 from tests.rollout.suggesting import hash_source
 
 URL = "https://shop.test/cart"

@@ -11,8 +11,8 @@ import brotli
 import pytest
 from backports import zstd
 
-from sidecar.policy.conditions import Facts
-from sidecar.policy.pages import Page
+from sidecar.policy.browsers.pages import Page
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry.pages import FIRST, MAX_BYTES, MAX_COPIES, PageCopy, PageReader
 from tests.policy.making import facts, plan
 from tests.telemetry.test_trials import CSP, page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.conditions import Facts
+from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry.metric_table import ENGINES
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.trials import FIRST, LASTS, Trials, page_load

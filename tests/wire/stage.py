@@ -21,7 +21,7 @@ from typing import Any
 import h11
 import uvloop
 
-from sidecar.policy.plan import compile_policy
+from sidecar.policy.engine.plan import compile_policy
 from sidecar.proxy import DataPlane
 from sidecar.settings import Settings, layered
 from sidecar.source import load_policy

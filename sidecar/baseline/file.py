@@ -1,0 +1,233 @@
+"""A baseline as a file: YAML that people read and commit, and that loads back strictly.
+
+Lives here: the form of the file, reading it with every problem in its place, and writing it by hand (only
+`source` may know a YAML library). Must not know how a baseline is made or compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from sidecar.baseline import REQUEST, Acceptance, Baseline, Cell, Variants, ordered
+from sidecar.policy.headers.shapes import display_name
+from sidecar.policy.model import Noun, PolicyError, Problem
+from sidecar.policy.problems import translate
+from sidecar.source import load, located
+
+
+class _Variant(Noun):
+    seen: int = Field(ge=1)
+    value: str | list[str] | None
+
+
+class _Cell(Noun):
+    route: str
+    status: Annotated[str, Field(pattern="^[1-5]xx$")]
+    content: str
+    responses: int = Field(ge=1)
+    first: str
+    last: str
+    requests: list[Annotated[str, Field(pattern=f"^{REQUEST.pattern}$")]] = Field(min_length=1)
+    headers: dict[str, str | list[_Variant]] = Field(default_factory=dict)
+    cookies: dict[str, str | list[_Variant]] = Field(default_factory=dict)
+    beyond: int = 0
+
+
+class _Acceptance(Noun):
+    at: str
+    by: str
+    reason: str
+    changes: list[str]
+
+
+class _File(Noun):
+    version: int = Field(ge=1, le=1)
+    made: str
+    by: str
+    source: str
+    accepted: list[_Acceptance] = Field(default_factory=list)
+    cells: list[_Cell]
+
+
+def read_baseline(data: bytes, name: str) -> Baseline:
+    """A baseline from a file's bytes.
+
+    Raises:
+        PolicyError: with every problem, each with file, line and column.
+    """
+    source = load(data, name)
+    try:
+        return from_data(source.data)
+    except PolicyError as error:
+        raise PolicyError(located(error.problems, source)) from error
+
+
+def from_data(data: object) -> Baseline:
+    """A baseline from what `to_data` returned, or from the mapping of its file.
+
+    Raises:
+        PolicyError: with every problem, each with the path to its place.
+    """
+    if not isinstance(data, dict):
+        raise PolicyError((Problem("a baseline is a mapping", "make one with: sidecar capture"),))
+    try:
+        file = _File.model_validate(data)
+    except ValidationError as error:
+        raise PolicyError(translate(error, _File)) from error
+    accepted = tuple(
+        Acceptance(item.at, item.by, item.reason, tuple(item.changes)) for item in file.accepted
+    )
+    return Baseline(ordered(map(_cell, file.cells)), file.made, file.by, file.source, accepted)
+
+
+def _cell(cell: _Cell) -> Cell:
+    return Cell(
+        cell.route, cell.status, cell.content, cell.responses, cell.first, cell.last, tuple(cell.requests),
+        {name.lower(): _variants(said, cell.responses) for name, said in cell.headers.items()},
+        {name: _variants(said, cell.responses) for name, said in cell.cookies.items()},
+        cell.beyond,
+    )  # fmt: skip
+
+
+def _variants(said: str | list[_Variant], responses: int) -> Variants:
+    if isinstance(said, str):
+        return {(said,): responses}
+    return {
+        ()
+        if item.value is None
+        else (item.value,)
+        if isinstance(item.value, str)
+        else tuple(item.value): item.seen
+        for item in said
+    }
+
+
+def to_data(baseline: Baseline) -> dict[str, Any]:
+    """A baseline as plain data, in the form and order of its file."""
+    accepted = [
+        {"at": item.at, "by": item.by, "reason": item.reason, "changes": list(item.changes)}
+        for item in baseline.accepted
+    ]
+    return {
+        "version": 1,
+        "made": baseline.made,
+        "by": baseline.by,
+        "source": baseline.source,
+        **({"accepted": accepted} if accepted else {}),
+        "cells": [_cell_data(cell) for cell in baseline.cells],
+    }
+
+
+def _cell_data(cell: Cell) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "route": cell.route,
+        "status": cell.status,
+        "content": cell.content,
+        "responses": cell.responses,
+        "first": cell.first,
+        "last": cell.last,
+        "requests": list(cell.requests),
+        "headers": {
+            display_name(name): _variants_data(variants, cell.responses)
+            for name, variants in sorted(cell.headers.items())
+        },
+    }
+    if cell.cookies:
+        data["cookies"] = {
+            name: _variants_data(variants, cell.responses)
+            for name, variants in sorted(cell.cookies.items())
+        }
+    return data | ({"beyond": cell.beyond} if cell.beyond else {})
+
+
+def _variants_data(variants: Variants, responses: int) -> str | list[dict[str, Any]]:
+    """One line in all responses is written as a text; all else as a list, the most frequent first."""
+    (lines, count), *more = sorted(variants.items(), key=lambda item: (-item[1], item[0]))
+    if not more and len(lines) == 1 and count == responses:
+        return lines[0]
+    return [
+        {
+            "seen": count,
+            "value": None if not lines else lines[0] if len(lines) == 1 else list(lines),
+        }
+        for lines, count in ((lines, count), *more)
+    ]
+
+
+_HEAD = """\
+# What the service itself sends, as `sidecar capture` saw it: header lines by route, status class and content class.
+# A header with a text was in every response with that value; a list tells how often each value was seen, null = absent.
+# Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
+# Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
+"""
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*|[1-5]xx")
+_NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+
+
+def yaml_text(baseline: Baseline) -> str:
+    """The file: the same baseline, the same text; `read_baseline` gives it back."""
+    return _HEAD + "\n".join(_block(to_data(baseline), "")) + "\n"
+
+
+def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for name, value in mapping.items():
+        key = f"{indent}{_scalar(name)}:"
+        if isinstance(value, Mapping):
+            yield f"{key} {{}}" if not value else key
+            yield from _block(value, f"{indent}  ")
+        elif isinstance(value, list):
+            yield f"{key} []" if not value else key
+            for item in value:
+                yield from _item(item, f"{indent}  ")
+        else:
+            yield f"{key} {_scalar(value)}"
+
+
+def _item(item: Any, indent: str) -> Iterator[str]:
+    if not isinstance(item, Mapping):
+        yield f"{indent}- {_scalar(item)}"
+    elif "seen" in item:
+        value = item["value"]
+        data = f"[{', '.join(map(_scalar, value))}]" if isinstance(value, list) else _scalar(value)
+        yield f"{indent}- {{seen: {item['seen']}, value: {data}}}"
+    else:
+        first, *rest = _block(item, f"{indent}  ")
+        yield f"{indent}- {first.strip()}"
+        yield from rest
+
+
+def _scalar(value: str | int | None) -> str:
+    if value is None or isinstance(value, int):
+        return "null" if value is None else str(value)
+    return value if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT else quoted(value)
+
+
+def quoted(text: str) -> str:
+    """A text as a double-quoted scalar (YAML 1.2.2 section 7.3.1)."""
+    escaped = (
+        char
+        if " " <= char <= "~" and char not in '"\\'
+        else f"\\{char}"
+        if char in '"\\'
+        else _escape(ord(char))
+        for char in text
+    )
+    return f'"{"".join(escaped)}"'
+
+
+def _escape(code: int) -> str:
+    if (
+        0xD800 <= code <= 0xDFFF
+    ):  # half of a pair: no character, as a text from the command line may hold
+        return "\\ufffd"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )

@@ -1,0 +1,136 @@
+"""The baseline beside a running sidecar: once a minute, what came since is compared with it, counted and told.
+
+Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is (`drift`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sidecar.baseline import Baseline, Cell, since
+from sidecar.baseline.drift import KINDS, Finding, Report, drift
+from sidecar.baseline.file import read_baseline, to_data
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.telemetry import Telemetry
+
+EVERY = 60.0
+"""Seconds between two checks."""
+
+_LEVELS = {"error": "error", "warning": "warning", "info": "info"}
+
+
+class DriftMonitor:
+    """What the service sends, and the file that it is compared with, if there is one.
+
+    `seen` gives the cells of all workers since the start; `routes` the names of the plan in force.
+    """
+
+    def __init__(
+        self,
+        file: str | None,
+        seen: Callable[[], Awaitable[tuple[Cell, ...]]],
+        routes: Callable[[], Iterable[str]],
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = None if file is None else Path(file)
+        self._seen = seen
+        self._routes = routes
+        self._telemetry = telemetry
+        self._clock = clock
+        self._bytes = b""
+        self._baseline = Baseline()
+        self._last: tuple[Cell, ...] = ()
+        self._checked = clock()
+        self._standing: set[tuple[str, str]] = set()
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Read the file, before anything listens.
+
+        Raises:
+            PolicyError: it cannot be read, or is no baseline.
+        """
+        if self._file is not None:
+            await self._read(self._file)
+
+    async def tick(self) -> None:
+        """Called each second: check when a minute has passed."""
+        if self._file is not None and self._clock() - self._checked >= EVERY:
+            await self.check(self._file)
+
+    async def reported(self) -> dict[str, Any]:
+        """What the service sent so far, in the form of a baseline; and what drifted since the last check."""
+        report = None if self._file is None else await self.check(self._file)
+        cells = await self._seen() if report is None else self._last
+        made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "tally": to_data(Baseline(cells, made)),
+            "drift": None if report is None else {"file": str(self._file), **report.data()},
+        }
+
+    async def check(self, file: Path) -> Report:
+        """Compare what came since the last check; every finding is counted, new ones are reported."""
+        async with self._turn:
+            await self._read_again(file)
+            cells = await self._seen()
+            report = drift(self._baseline, since(cells, self._last))
+            self._last, self._checked = cells, self._clock()
+            self._zero()
+            routes = frozenset(self._routes())
+            for found in report.findings:
+                if found.route in routes:
+                    self._telemetry.metrics.cell(
+                        "sidecar_drift_total", found.route, found.kind
+                    ).n += 1
+            self._tell(report.findings)
+            return report
+
+    def _zero(self) -> None:
+        for route in self._routes():
+            for kind in KINDS:
+                self._telemetry.metrics.cell("sidecar_drift_total", route, kind)
+
+    def _tell(self, findings: Iterable[Finding]) -> None:
+        standing: set[tuple[str, str]] = set()
+        for found in findings:
+            key = (found.place, found.kind)
+            standing.add(key)
+            if key not in self._standing:
+                self._telemetry.tell(
+                    "baseline.drifted", level=_LEVELS[found.severity], **found.data()
+                )
+        self._standing = standing
+
+    async def _read(self, file: Path) -> None:
+        try:
+            data = await asyncio.to_thread(file.read_bytes)
+        except OSError as error:
+            raise PolicyError(
+                (
+                    Problem(
+                        f"the baseline cannot be read: {error.strerror}",
+                        "make one with: sidecar capture",
+                        file=str(file),
+                    ),
+                )
+            ) from error
+        if data != self._bytes:
+            self._baseline = await asyncio.to_thread(read_baseline, data, str(file))
+            self._bytes = data
+
+    async def _read_again(self, file: Path) -> None:
+        """The file may have been accepted anew; a broken one leaves the old one in force."""
+        try:
+            await self._read(file)
+        except PolicyError as error:
+            self._telemetry.tell(
+                "baseline.rejected",
+                level="error",
+                problems=[str(problem) for problem in error.problems][:20],
+            )

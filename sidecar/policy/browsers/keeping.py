@@ -1,0 +1,157 @@
+"""What browsers would keep or show no longer: downloads in place of pages, results of forms, cookies that are cleared.
+
+Lives here: the oracles of `Content-Disposition`, `Cache-Control: no-store` and `Clear-Site-Data`. Must not know
+counters or modes.
+
+Source: RFC 6266 section 4.2, RFC 9111 section 5.2.2.5, HTML section 7.4 (history), Clear Site Data section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from sidecar.policy.headers.tokens import parse_cache, words
+from sidecar.policy.model import Rule
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line, media_type
+
+REMEMBERED = 4096
+"""Cookies of visitors that would have been cleared; the oldest are forgotten."""
+
+_SHOWN = (b"image/", b"audio/", b"video/")
+_SHOWN_TYPES = frozenset(
+    {
+        b"application/json",
+        b"application/pdf",
+        b"application/xhtml+xml",
+        b"application/xml",
+        b"application/javascript",
+    }
+)
+_SAVED_TEXTS = frozenset(
+    b"text/" + name
+    for name in (
+        b"calendar",
+        b"comma-separated-values",
+        b"csv",
+        b"directory",
+        b"ldif",
+        b"rtf",
+        b"tab-separated-values",
+        b"tsv",
+        b"vcard",
+        b"x-csv",
+        b"x-vcard",
+    )
+)
+"""Texts that browsers save instead of showing them."""
+
+
+def disposition_oracle(rule: Rule, value: str) -> Oracle:
+    """Pages that would be saved instead of shown, or downloads that would be shown."""
+    saved = rule.action != "remove" and value.strip().lower().startswith("attachment")
+    kept = rule.action == "default"
+
+    def judge(facts: Facts, fetch: Fetch) -> Outcome:
+        if not fetch.browser:
+            return "irrelevant"
+        if not fetch.navigates or 300 <= facts.status < 400 or facts.status in (204, 205):
+            return "safe"
+        own = line(facts, b"content-disposition")
+        was_saved = own is not None and own.strip().lower().startswith(b"attachment")
+        if was_saved == saved or (kept and own is not None) or not _shown(media_type(facts)):
+            return "safe"
+        return "break"
+
+    return judge
+
+
+def _shown(media: bytes) -> bool:
+    """Whether browsers show this type in a window; what has no type is sniffed and mostly shown."""
+    if not media or media in _SHOWN_TYPES or media.endswith((b"+xml", b"+json")):
+        return True
+    if media.startswith(b"text/"):
+        return media not in _SAVED_TEXTS
+    return media.startswith(_SHOWN)
+
+
+def unstored(value: str) -> bool:
+    """Whether a Cache-Control value says `no-store`."""
+    return "no-store" in parse_cache(value)[0]
+
+
+def store_oracle(facts: Facts, fetch: Fetch) -> Outcome:
+    """`no-store`: the result of a form is gone when its reader comes back to it."""
+    if not fetch.browser:
+        return "irrelevant"
+    shown = facts.method == "POST" and fetch.navigates and facts.status == 200
+    return "break" if shown else "safe"
+
+
+COOKIES, STORED = frozenset({"cookies", "*"}), frozenset({"storage", "executioncontexts", "*"})
+"""Types of `Clear-Site-Data` that clear cookies, and those that clear what scripts have stored."""
+
+
+def cleared(value: str) -> frozenset[str]:
+    """The types that a `Clear-Site-Data` value names, lower-case, without quotes."""
+    return frozenset(word.strip('"').lower() for word in words(value))
+
+
+class Clearing:
+    """The oracle of a `Clear-Site-Data` rule, and a bounded memory of whose cookies it would have cleared.
+
+    A visitor who goes on sending such a cookie would have lost it. Kept are hashes, by client and cookie.
+    """
+
+    __slots__ = ("_cleared", "_cookies", "_storage")
+
+    def __init__(self, value: str) -> None:
+        types = cleared(value)
+        self._cookies, self._storage = bool(types & COOKIES), bool(types & STORED)
+        self._cleared: OrderedDict[int, None] = OrderedDict()
+
+    def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the response shows of the rule."""
+        if not fetch.browser:
+            return "irrelevant"
+        if facts.scheme != "https" and not _loopback(facts.host):
+            return "safe"  # browsers obey it in secure contexts only
+        if not self._cookies:
+            return "unknown" if self._storage else "safe"
+        renewed = _set_names(facts)
+        lost = [pair for pair in _pairs(fetch) if pair[0] not in renewed]
+        for pair in lost:
+            self._cleared[hash((facts.client, pair))] = None
+            if len(self._cleared) > REMEMBERED:
+                self._cleared.popitem(last=False)
+        return "unknown" if lost or self._storage else "safe"
+
+    def returns(self, facts: Facts, fetch: Fetch) -> bool:
+        """Whether this request carries a cookie that would be gone; asked of every request, on every route."""
+        if not self._cleared:
+            return False
+        keys = {hash((facts.client, pair)): pair[0] for pair in _pairs(fetch)}
+        back = keys.keys() & self._cleared.keys()
+        for key in back:
+            del self._cleared[key]
+        return bool(back) and not {keys[key] for key in back} <= _set_names(facts)
+
+
+def _loopback(host: str) -> bool:
+    name = host.rsplit(":", 1)[0]
+    return name in ("localhost", "[::1]") or name.endswith(".localhost") or name.startswith("127.")
+
+
+def _pairs(fetch: Fetch) -> list[tuple[bytes, bytes]]:
+    """Names and values of the cookies that were sent."""
+    pairs = (pair.partition(b"=") for pair in (fetch.cookie or b"").split(b";"))
+    return [(name.strip(), value.strip()) for name, found, value in pairs if found]
+
+
+def _set_names(facts: Facts) -> set[bytes]:
+    """Names of the cookies that the response sets anew or ends."""
+    return {
+        value.partition(b"=")[0].strip()
+        for name, value in facts.fields
+        if name.lower() == b"set-cookie"
+    }

@@ -1,0 +1,343 @@
+"""What a page holds that a Content Security Policy rules on: inline code with its hash, and what it loads.
+
+Lives here: `read_page`. The parser is the one of the HTML standard, so that what a browser takes for a script
+is taken for one here. Must not know who served the page, or what is done with what it holds.
+
+Sources: HTML (parsing; scripts, styles, event handlers), CSP Level 3 sections 6.7.3 (inline code and its hash)
+and 6.8 (which directive rules on a load).
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import hashlib
+import re
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, TypeAlias
+from urllib.parse import unquote, urljoin
+
+from turbohtml import Document, Element, IncrementalParser, Node, Text
+from turbohtml.detect import detect
+
+from sidecar.policy.browsers.page_loads import LOADS, attribute, css_loads
+from sidecar.policy.browsers.reports import address as shown
+from sidecar.policy.rules.fetch import SCRIPT_TYPES
+
+InlineKind: TypeAlias = Literal["script", "handler", "style", "style-attribute", "javascript-url"]
+
+INLINE_DIRECTIVES: Mapping[InlineKind, str] = {
+    "script": "script-src-elem",
+    "handler": "script-src-attr",
+    "style": "style-src-elem",
+    "style-attribute": "style-src-attr",
+    "javascript-url": "script-src-elem",
+}
+"""The directive that rules on a kind of inline code, as reports name it."""
+MAX_TEXT = 65_536
+"""Characters of one piece that are kept; its hash is of the whole."""
+MAX_PIECES = 2_000
+"""Pieces, and addresses, that are read of one page."""
+_CHUNK = 16_384
+"""Bytes parsed at once: other threads may run between two. A usual page of 1 MiB takes 0.14 s, the worst that we know 0.5 s."""
+_STEP = 200
+"""Elements that are looked at in one step."""
+_MAX_ADDRESS = 2_048
+"""Characters of an address, or of a page's base: longer ones are left out, as resolving them costs their length."""
+_MAX_ELEMENTS = 1 << 20
+"""Elements that a page may become: one that could become more is not read."""
+_DEEPEST = 512
+"""Formatting elements that the parser opens again at once, at most."""
+_SNIFFED = 65_536
+_FRAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """One piece of inline code, style or `javascript:` address."""
+
+    kind: InlineKind
+    text: str
+    """What the browser would run or apply, up to `MAX_TEXT` characters."""
+    hash: str
+    """The source expression that allows it: 'sha256-...', quotes included.
+
+    For all but elements it needs 'unsafe-hashes' beside it.
+    """
+    line: int
+    """Where its element starts, from 1; 0 = not known. In a frame's srcdoc it is the frame's line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page holds, in the order of the page, without repeats."""
+
+    inline: tuple[Inline, ...]
+    urls: tuple[tuple[str, str], ...]
+    """Directive and address: scheme, host and path, without query; relative where the page's address is not given."""
+    complete: bool
+    """False when the page holds more than is read of one."""
+
+
+def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
+    """Read a page. `charset` is that of its Content-Type ("" = none) and `address` its URL; never raises for any bytes.
+
+    A script that is never closed is left out, as browsers do not run it: so a page may be cut anywhere.
+    What stands in `noscript` and `template` is read like the rest.
+    """
+    steps = read_steps(html, charset, address)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            page: Page = end.value
+            return page
+
+
+def page_from(data: Mapping[str, Any]) -> Page:
+    """A page from what `dataclasses.asdict` said of it, after JSON."""
+    inline = tuple(Inline(**piece) for piece in data["inline"])
+    return Page(
+        inline, tuple((directive, url) for directive, url in data["urls"]), data["complete"]
+    )
+
+
+def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
+    """`read_page` in steps of a few milliseconds, whatever the page holds, for who has something else to do in between."""
+    reader = _Reader(address)
+    yield from reader.parse(html, _encoding(html, charset), 0)
+    return Page(tuple(reader.inline.values()), tuple(reader.urls), reader.complete)
+
+
+def hash_source(text: str) -> str:
+    """The source expression of inline code (CSP3 section 6.7.3.3): SHA-256 of its text in UTF-8."""
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def sample_of(text: str) -> str:
+    """How a report quotes code: its first 40 characters (CSP3 section 5.3), which Chromium takes without the space around."""
+    return "".join(char if char.isprintable() else " " for char in text.strip()[:40]).rstrip()
+
+
+def _parse(html: bytes, encoding: str) -> Generator[None, None, Document]:
+    parser = IncrementalParser(encoding=encoding, source_locations=True)
+    for start in range(0, len(html), _CHUNK):
+        parser.feed(html[start : start + _CHUNK])
+        yield
+    return parser.close()
+
+
+_FORMATTING = rb"(?i:b|big|code|em|font|i|s|small|strike|strong|tt|u)"
+_CLOSED = re.compile(
+    rb"<(%b)(?:\s+[\w-]+=(?:\"[^\"<>]*\"|'[^'<>]*'))*+\s*+>[^<\x1b]*+</\1\s*+>" % _FORMATTING
+)
+_BLOCKS = (b"\n", b"<d", b"<l", b"<p", b"<t")
+_OPENED = re.compile(rb"<%b(?=[\s/>])[^>]*" % _FORMATTING)
+
+
+def _swells(html: bytes) -> Generator[None, None, bool]:
+    """Whether a page may become more than `_MAX_ELEMENTS`.
+
+    A formatting element that is left open is opened again in each block that follows, so that a few bytes become as
+    many elements as were ever left open (HTML, reconstruct the active formatting elements). Of equal ones three count.
+    """
+    opened: set[bytes] = set()
+    start = 0
+    while start < len(html):
+        end = start + _SNIFFED
+        if end < len(
+            html
+        ):  # cut where no formatting element is under way, if there is such a place
+            cut = max(html.rfind(mark, start + 1, end) for mark in _BLOCKS)
+            end = cut if cut > 0 else max(html.rfind(b"<", start + 1, end), 0) or end
+        piece, start = html[start:end], end
+        for _ in range(3):  # those that hold text alone, or such as hold text alone, are closed
+            piece = _CLOSED.sub(b"", piece)
+        opened.update(_OPENED.findall(piece))
+        yield
+    return min(3 * len(opened), _DEEPEST) * html.count(b"<") > _MAX_ELEMENTS
+
+
+def _encoding(html: bytes, charset: str) -> str:
+    """A byte order mark, else the header, else what the page says or looks like (HTML, determining the encoding)."""
+    marks = {
+        codecs.BOM_UTF8: "utf-8",
+        codecs.BOM_UTF16_LE: "utf-16le",
+        codecs.BOM_UTF16_BE: "utf-16be",
+    }
+    for mark, name in marks.items():
+        if html.startswith(mark):
+            return name
+    for name in (charset, detect(html[:_SNIFFED]).encoding or ""):
+        try:
+            IncrementalParser(encoding=name).feed(b" ")
+        except LookupError:
+            continue
+        return name
+    return "windows-1252"
+
+
+class _Reader:
+    """The pieces and addresses as they are found."""
+
+    def __init__(self, address: str) -> None:
+        self.inline: dict[tuple[str, str], Inline] = {}
+        self.urls: dict[tuple[str, str], None] = {}
+        self.complete = True
+        self._base = address
+        self._based = False
+
+    def parse(
+        self, html: bytes, encoding: str, frame: int, line: int = 0
+    ) -> Generator[None, None, None]:
+        """Parse and read a document, unless it would become too large."""
+        plain = html.replace(b"\0", b"") if encoding.startswith("utf-16") else html
+        if (yield from _swells(plain)):
+            self.complete = False
+            return
+        document = yield from _parse(html, encoding)
+        yield from self.read(document, frame, line)
+
+    def read(self, root: Node, frame: int, line: int) -> Generator[None, None, None]:
+        """Read a document, those in the srcdoc of its frames too."""
+        for number, element in enumerate(_elements(root)):
+            if not number % _STEP:
+                yield
+            where = line or element.source_line or 0
+            self._attributes(element, where)
+            if element.tag == "script":
+                self._script(element, where)
+            elif element.tag == "style" and attribute(element, "type").strip().lower() in (
+                "",
+                "text/css",
+            ):
+                self._style("style", _content(element), where)
+            elif load := LOADS.get(element.tag):
+                for directive, url in islice(load(element), MAX_PIECES):
+                    self._url(directive, url)
+            if (
+                element.tag == "iframe"
+                and frame < _FRAMES
+                and (inner := attribute(element, "srcdoc"))
+            ):
+                yield from self.parse(inner.encode("utf-8", "replace"), "utf-8", frame + 1, where)
+
+    def _attributes(self, element: Element, line: int) -> None:
+        attributes = element.attrs
+        if len(attributes) > MAX_PIECES:
+            self.complete = False
+        for name, value in islice(attributes.items(), MAX_PIECES):
+            text = value if isinstance(value, str) else " ".join(value or ())
+            if name.startswith("on") and name.isalpha():
+                self._piece("handler", text, line)
+            elif name == "style":
+                self._style("style-attribute", text, line)
+            elif name == "background" and element.tag in _PAINTED:
+                self._url("img-src", text)
+            elif name in _NAVIGATING.get(element.tag, ()):
+                url = _address(text)
+                if url[:11].lower() == "javascript:":
+                    self._piece("javascript-url", f"javascript:{unquote(url[11:])}", line)
+
+    def _script(self, element: Element, line: int) -> None:
+        if not _is_code(element):
+            return
+        names = ("href", "xlink:href") if element.namespace.value == "svg" else ("src",)
+        source = next((found for name in names if (found := element.attr(name)) is not None), None)
+        if source is not None:
+            self._url("script-src-elem", source)
+        elif (place := element.source_location) is not None and place.end_tag is not None:
+            self._piece("script", _content(element), line)
+
+    def _style(self, kind: InlineKind, text: str, line: int) -> None:
+        self._piece(kind, text, line)
+        for directive, url in islice(css_loads(text), MAX_PIECES):
+            self._url(directive, url)
+
+    def _piece(self, kind: InlineKind, text: str, line: int) -> None:
+        if not text:
+            return
+        source = hash_source(text)
+        if (kind, source) in self.inline:
+            return
+        if len(self.inline) >= MAX_PIECES:
+            self.complete = False
+            return
+        self.inline[kind, source] = Inline(kind, text[:MAX_TEXT], source, line)
+
+    def _url(self, directive: str, url: str) -> None:
+        url = _address(url)
+        if not url or url.startswith("#") or url.lower().startswith("javascript:"):
+            return
+        if len(url) > _MAX_ADDRESS and (
+            directive == "base-uri" or not url.lower().startswith("data:")
+        ):
+            self.complete = False
+            return
+        try:
+            whole = urljoin(self._base, url)
+        except ValueError:  # a host that is none
+            return
+        if directive == "base-uri":
+            if self._based:
+                return
+            self._base, self._based = whole, True
+        found = (directive, shown(whole))
+        if len(self.urls) >= MAX_PIECES and found not in self.urls:
+            self.complete = False
+            return
+        self.urls[found] = None
+
+
+def _elements(root: Node) -> Iterator[Element]:
+    """All elements, those of templates and declarative shadow roots too."""
+    roots = [root]
+    while roots:
+        for element in roots.pop().iter_elements():
+            yield element
+            if (shadow := element.shadow_root) is not None:
+                roots.append(shadow)
+
+
+def _content(element: Element) -> str:
+    """The text of an element itself, not that of elements in it (DOM, child text content)."""
+    return "".join(child.data for child in element.children if isinstance(child, Text))
+
+
+def _address(text: str) -> str:
+    """An address as browsers read it: without the spaces around it, and the tabs and line ends within (URL, basic parser)."""
+    return _BREAKS.sub("", text.strip(_AROUND))
+
+
+_AROUND = "".join(map(chr, range(0x21)))
+_BREAKS = re.compile(r"[\t\n\r]")
+_NAVIGATING: Mapping[str, tuple[str, ...]] = {
+    "a": ("href", "xlink:href"),
+    "area": ("href",),
+    "button": ("formaction",),
+    "embed": ("src",),
+    "form": ("action",),
+    "frame": ("src",),
+    "iframe": ("src",),
+    "input": ("formaction",),
+    "object": ("data",),
+}
+"""Attributes to whose address a page goes, by tag: a javascript: address there runs."""
+_PAINTED = frozenset({"body", "table", "thead", "tbody", "tfoot", "tr", "td", "th"})
+
+
+def _is_code(element: Element) -> bool:
+    """Whether a script element is one that a policy rules on: code, an import map or speculation rules, and no data block."""
+    kind = element.attr("type")
+    if kind is None:
+        language = attribute(element, "language")
+        kind = f"text/{language}" if language else ""
+    kind = kind.strip(" \t\n\f\r").lower()
+    return (
+        not kind
+        or kind in ("module", "importmap", "speculationrules")
+        or kind.encode("utf-8", "replace") in SCRIPT_TYPES
+    )

@@ -1,0 +1,205 @@
+"""What a browser's report says, reduced to what may be counted and told.
+
+Lives here: `read_reports`. Everything in a report is attacker's text: types and directives are matched against
+closed lists, addresses lose their query, and nothing is believed of the policy it claims. Must not know
+who counts.
+
+Source: CSP Level 3 section 5.2 (`application/csp-report`), Reporting API section 3 (`application/reports+json`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from sidecar.policy.csp.table import DIRECTIVES
+from sidecar.policy.headers.fields import FEATURES
+
+MAX_REPORTS = 100
+WORDS = frozenset(
+    {
+        "corp",
+        "navigation",
+        "worker initialization",
+        "navigation-to-response",
+        "navigation-from-response",
+        "script",
+        "style",
+        "access-to-opener",
+        "access-from-coop-page-to-opener",
+        "access-to-coop-page-from-opener",
+        "access-to-coop-page-from-openee",
+        "access-to-coop-page-from-other",
+        "access-from-coop-page-to-openee",
+        "access-from-coop-page-to-other",
+    }
+)
+"""What other reports than CSP's name in the place of a directive: COEP's and COOP's types, Integrity-Policy's destinations."""
+TYPES = (
+    "csp-violation", "coep", "coop", "permissions-policy-violation", "potential-permissions-policy-violation",
+    "document-policy-violation", "integrity-violation", "csp-hash",
+    "deprecation", "intervention", "crash", "network-error", "other",
+)  # fmt: skip
+DISPOSITIONS = ("enforce", "report", "reporting", "other")
+_NOISE = frozenset(
+    {
+        "chrome-extension",
+        "moz-extension",
+        "safari-extension",
+        "safari-web-extension",
+        "ms-browser-extension",
+        "webkit-masked-url",
+        "user-script",
+    }
+)
+CAUSE_KINDS: Mapping[str, str] = {
+    "served": "in a page of the site",
+    "script": "by a script of the site",
+    "unserved": "not in any page we served",
+    "unexplained": "not explained",
+    "noise": "a browser extension",
+    "unheard": "of which nothing is known: too many at once",
+}
+"""Kinds of cause of a report in trial, and in words whose they are; what is unheard became no cause."""
+_SHOWN = 120
+_SAMPLE = 40
+"""Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report: words of closed lists to count by, and capped texts to tell."""
+
+    type: str
+    directive: str
+    disposition: str
+    blocked: str
+    """Origin and path of what was blocked, or its keyword (inline, eval)."""
+    document: str
+    """Path of the page."""
+    noise: bool
+    """Made by a browser extension or a tool, not by the site."""
+    sample: str = ""
+    """The first characters of inline code that was blocked."""
+    source: str = ""
+    """Scheme, host and path of the script that caused it."""
+    origin: str = ""
+    """Scheme and host of the page."""
+    line: int = 0
+    """Line of the source, from 1; 0 = not said."""
+    breaks: bool = True
+    """False for reports of ends at which nothing is lost, as COOP sends them too."""
+
+
+def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
+    """The reports of one post; () when it is none that can be read."""
+    try:
+        given = json.loads(data)
+    except (ValueError, RecursionError):
+        return ()
+    if media == "application/csp-report":
+        body = given.get("csp-report") if isinstance(given, dict) else None
+        return (_report("csp-violation", body),) if isinstance(body, dict) else ()
+    items = given if isinstance(given, list) else []
+    return tuple(_entries(items[:MAX_REPORTS]))
+
+
+def _entries(items: list[Any]) -> Iterator[Report]:
+    for item in items:
+        if isinstance(item, dict) and isinstance(item.get("body"), dict):
+            yield _report(str(item.get("type", "")), {"url": item.get("url"), **item["body"]})
+
+
+def _report(kind: str, body: Mapping[str, Any]) -> Report:
+    kind = kind if kind in TYPES else "other"
+    named = (
+        _first(
+            body,
+            "effectiveDirective",
+            "effective-directive",
+            "violatedDirective",
+            "violated-directive",
+        )
+        .split(" ")[0]
+        .lower()
+    )
+    disposition = _first(body, "disposition").lower()
+    keys = (
+        ("type",) if kind in ("coep", "coop") else ("featureId", "policyId", "destination", "type")
+    )
+    named = named or _first(body, *keys).lower()
+    blocked = _first(
+        body,
+        "blockedURL",
+        "blocked-uri",
+        "blockedURI",
+        "nextResponseURL",
+        "openeeURL",
+        "initialPopupURL",
+        "openedWindowInitialURL",
+    )
+    document = _first(body, "documentURL", "document-uri", "url")
+    source = _first(body, "sourceFile", "source-file")
+    number = body.get("lineNumber", body.get("line-number"))
+    return Report(
+        kind,
+        named if named in DIRECTIVES or named in FEATURES or named in WORDS else "other",
+        disposition if disposition in DISPOSITIONS else "other",
+        address(blocked),
+        _path(document),
+        bool({blocked.partition(":")[0].lower(), source.partition(":")[0].lower()} & _NOISE),
+        _printable(_first(body, "script-sample", "sample")[:_SAMPLE]),
+        address(source),
+        _origin(document),
+        number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
+        kind != "coop"
+        or _first(body, "type") != "navigation-to-response"
+        or bool(_first(body, "nextResponseURL", "previousResponseURL")),
+    )
+
+
+def _first(body: Mapping[str, Any], *keys: str) -> str:
+    return next((value for key in keys if isinstance(value := body.get(key), str)), "")
+
+
+def address(text: str) -> str:
+    """Scheme, host and path; a keyword stays as it is; nothing that could hold a secret."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        return "(not an address)"
+    at = parts.netloc.rpartition("@")[2]
+    shown = (
+        f"{parts.scheme}://{at}{parts.path}"
+        if parts.scheme and host
+        else f"{parts.scheme}:"
+        if parts.scheme
+        else parts.path
+    )
+    return _printable(shown[:_SHOWN])
+
+
+def _printable(text: str) -> str:
+    """What may be printed on a terminal: no control character, nothing that turns the writing around."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def _origin(text: str) -> str:
+    """Scheme, host and port of an address; "" for anything else."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    host = parts.netloc.rpartition("@")[2]
+    return _printable(f"{parts.scheme}://{host}"[:_SHOWN]) if parts.netloc else ""
+
+
+def _path(text: str) -> str:
+    try:
+        return _printable(urlsplit(text).path[:_SHOWN])
+    except ValueError:
+        return ""

@@ -1,0 +1,208 @@
+"""Trial: the report-only twin of what a rule would have written, so that browsers say what it would break.
+
+Lives here: which headers have a twin, and how a twin is made from a finding. Pure. Must not know who
+counts the reports, nor how a page load is reported from another response.
+
+Source: CSP Level 3 section 3.2, HTML section 7.1.3 and 7.1.4 (COOP, COEP), Permissions Policy section 5.2,
+Subresource Integrity (Integrity-Policy-Report-Only), Reporting API section 3.2 (`Reporting-Endpoints`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+from http_sf import Token
+
+from sidecar.policy import csp
+from sidecar.policy.headers import fields
+from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.rules.conditions import RawFields, Seen
+from sidecar.policy.rules.findings import Finding
+
+REPORTS_PATH = "/.well-known/sidecar/reports"
+"""Where browsers post; a trial appends `/KEY`, the key of the rule on its route."""
+
+State: TypeAlias = Literal["carried", "waiting", "silent"]
+"""What came of a twin: it went along; the service's own stands in its place; browsers would not report it here."""
+
+
+_CSP, _XFO = b"content-security-policy", b"x-frame-options"
+
+
+class Twin(NamedTuple):
+    """What a trial adds to one response for one rule: `lines` are () unless `state` is carried."""
+
+    position: int
+    """Of the rule, among the rules of its route."""
+    state: State
+    lines: tuple[tuple[bytes, bytes], ...]
+
+
+def has_twin(rule: Rule) -> bool:
+    """Whether a trial of this complete rule adds anything: it writes a header that has a report-only twin."""
+    return (
+        rule.action in WRITING
+        and rule.action != "remove"
+        and any(name.lower().encode() in _TWINS for name in rule.header or ())
+    )
+
+
+def by_api(rule: Rule) -> bool:
+    """Whether any of the rule's twins is reported by the Reporting API, which takes its time and needs https."""
+    return any(
+        _TWINS[key].api for name in rule.header or () if (key := name.lower().encode()) in _TWINS
+    )
+
+
+def looks(rule: Rule) -> frozenset[bytes]:
+    """The lower-case names of the lines of a response that decide whether its twin can stand."""
+    names = [name.lower().encode() for name in rule.header or ()]
+    found = {_TWINS[name].name.lower() for name in names if name in _TWINS}
+    return frozenset(found | ({_CSP} if _XFO in names else set()))
+
+
+def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
+    """The twin of one finding; None where its header has none.
+
+    `key` names the rule on its route in the reports' address; `seen` are the lines of the response.
+    """
+    row = _TWINS.get(finding.key)
+    if row is None or not finding.after:
+        return None
+    position = finding.position
+    if finding.key == _XFO and csp.names_ancestors(seen.get(_CSP, ())):
+        return None
+    if row.api and scheme != "https":
+        return Twin(position, "silent", ())
+    if row.single and row.name.lower() in seen:
+        return Twin(position, "waiting", ())
+    # An append adds a line to those that stand; every other action says what stands afterwards.
+    added = finding.after[len(finding.before) :] if finding.action == "append" else finding.after
+    values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
+    if not values:
+        return Twin(position, "silent", ())
+    lines = [(row.name, value.encode("latin-1")) for value in values]
+    if row.api:
+        lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
+    return Twin(position, "carried", tuple(lines))
+
+
+def endpoint(key: str) -> str:
+    """The name of the reporting endpoint of a key: a structured field's key begins with a letter."""
+    return f"sidecar-{key}"
+
+
+class _Row(NamedTuple):
+    name: bytes
+    values: Callable[[str, str], list[str]]
+    """The twin's values, for the value that would be written and the key."""
+    single: bool
+    """Only one line or member can stand: the service's own goes first."""
+    api: bool
+    """Delivered by the Reporting API, which browsers use on https only."""
+
+
+_SAMPLED = frozenset(
+    {
+        "default-src",
+        "script-src",
+        "script-src-elem",
+        "script-src-attr",
+        "style-src",
+        "style-src-elem",
+        "style-src-attr",
+    }
+)
+_NO_TWIN = frozenset(
+    {"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"}
+)
+"""Of no effect in a report-only policy, or replaced by the trial's own destination."""
+_SECURE_ONLY = "default-src https: wss: data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; form-action https:"
+"""Reports exactly what `upgrade-insecure-requests` would ask for over https instead."""
+
+
+def _csp(value: str, key: str) -> list[str]:
+    """Each policy of the value with the trial's destination; `report-uri` alone, which every browser delivers at once on http too."""
+    made = []
+    for policy in csp.parse(value):
+        report = f"report-uri {REPORTS_PATH}/{key}"
+        kept = [
+            _sampled(directive) for directive in policy.directives if directive.name not in _NO_TWIN
+        ]
+        if kept:
+            made.append("; ".join((*kept, report)))
+        if policy.get("upgrade-insecure-requests"):
+            made.append(f"{_SECURE_ONLY}; {report}")
+    return made
+
+
+def _sampled(directive: csp.Directive) -> str:
+    """The directive with 'report-sample', which lets a report quote the first characters of what was blocked."""
+    words = directive.values
+    if directive.name in _SAMPLED and "'report-sample'" not in (word.lower() for word in words):
+        words = (*(word for word in words if word.lower() != "'none'"), "'report-sample'")
+    return " ".join((directive.name, *words))
+
+
+def _framing(value: str, key: str) -> list[str]:
+    """X-Frame-Options as the CSP directive that replaced it (HTML section 7.1.6)."""
+    ancestors = {"deny": "'none'", "sameorigin": "'self'"}.get(value.strip().lower())
+    return (
+        []
+        if ancestors is None
+        else [f"frame-ancestors {ancestors}; report-uri {REPORTS_PATH}/{key}"]
+    )
+
+
+def _item(value: str, key: str) -> list[str]:
+    """COOP and COEP: the token, with the trial's endpoint."""
+    parsed = fields.parse_item(value).value
+    return [] if parsed is None else [fields.serialise((parsed[0], {"report-to": endpoint(key)}))]
+
+
+def _permissions(value: str, key: str) -> list[str]:
+    """Permissions-Policy: each feature reports by itself."""
+    parsed = fields.parse_dictionary(value).value
+    if not parsed:
+        return []
+    return [
+        fields.serialise(
+            {
+                name: (member, {**own, "report-to": Token(endpoint(key))})
+                for name, (member, own) in parsed.items()
+            }
+        )
+    ]
+
+
+def _integrity(value: str, key: str) -> list[str]:
+    parsed = fields.parse_dictionary(value).value
+    if not parsed:
+        return []
+    return [fields.serialise({**parsed, "endpoints": ([(Token(endpoint(key)), {})], {})})]
+
+
+_TWINS: Mapping[bytes, _Row] = {
+    b"content-security-policy": _Row(
+        b"Content-Security-Policy-Report-Only", _csp, single=False, api=False
+    ),
+    b"x-frame-options": _Row(
+        b"Content-Security-Policy-Report-Only", _framing, single=False, api=False
+    ),
+    b"cross-origin-embedder-policy": _Row(
+        b"Cross-Origin-Embedder-Policy-Report-Only", _item, single=True, api=True
+    ),
+    b"cross-origin-opener-policy": _Row(
+        b"Cross-Origin-Opener-Policy-Report-Only", _item, single=True, api=True
+    ),
+    b"permissions-policy": _Row(
+        b"Permissions-Policy-Report-Only", _permissions, single=True, api=True
+    ),
+    b"integrity-policy": _Row(b"Integrity-Policy-Report-Only", _integrity, single=True, api=True),
+}
+
+
+def added(twins: tuple[Twin, ...]) -> RawFields:
+    """All lines that the twins add."""
+    return [line for one in twins for line in one.lines]

@@ -1,0 +1,382 @@
+"""Content Security Policy Level 3: parse, serialise, normalise, judge, and merge by directive.
+
+Lives here: the nouns `Directive` and `Policy`, and all verbs over them. Must not know header lines,
+rules or modes. Hostile text is read up to 64 KiB and 1,000 words; nothing here raises.
+Source: CSP Level 3 (https://www.w3.org/TR/CSP3/).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import chain
+
+from sidecar.policy.csp.faults import directive_faults
+from sidecar.policy.csp.sources import Sources, join, meet, source_list
+from sidecar.policy.csp.table import (
+    BROAD,
+    DIRECTIVES,
+    FALLBACKS,
+    Grammar,
+    Kind,
+)
+from sidecar.policy.faults import MAX_TEXT, Fault
+
+MAX_WORDS = 1_000
+
+_WORD = re.compile(r"[^\t\n\f\r ]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ILLEGAL = re.compile(r"[^\x21-\x7e]|[,;]")
+_NAME = re.compile(r"[A-Za-z0-9-]+")
+# As text, and as UTF-8 read byte by bytes.
+_TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
+_CUT = frozenset({Kind.TOO_LONG, Kind.TOO_MANY})
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One directive: its name in lower case, and its words as written."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The directives that count, in order; what is wrong with the text takes no part in equality."""
+
+    directives: tuple[Directive, ...] = ()
+    faults: tuple[Fault, ...] = field(default=(), compare=False)
+
+    def get(self, name: str) -> Directive | None:
+        """The directive of this name (lower case), or None."""
+        return next((directive for directive in self.directives if directive.name == name), None)
+
+    @property
+    def whole(self) -> bool:
+        """False when the text was longer than what was read of it."""
+        return not any(fault.kind in _CUT for fault in self.faults)
+
+
+def parse(text: str) -> tuple[Policy, ...]:
+    """Read a header value: one policy for each comma-separated part (section 2.2.2).
+
+    Parts without directives are left out, unless there is something to say about them.
+    """
+    policies: list[Policy] = []
+    left = MAX_WORDS
+    for part in text[:MAX_TEXT].split(","):
+        policy, left = _parse_one(part, left)
+        if policy.directives or policy.faults:
+            policies.append(policy)
+        if left < 0:
+            break
+    if len(text) > MAX_TEXT:
+        last = policies.pop() if policies else Policy()
+        policies.append(Policy(last.directives, (*last.faults, Kind.TOO_LONG.about())))
+    return tuple(policies)
+
+
+def names_ancestors(lines: Iterable[bytes]) -> bool:
+    """Whether these policies say who may frame the page: browsers then ignore X-Frame-Options (section 6.4.2)."""
+    return any(b"frame-ancestors" in line.lower() for line in lines)
+
+
+def _parse_one(part: str, left: int) -> tuple[Policy, int]:
+    """One policy, and how many words may still be read (-1: more than allowed)."""
+    directives: dict[str, Directive] = {}
+    faults: list[Fault] = []
+    for piece in part.split(";"):
+        words = _WORD.findall(piece)
+        if not words:
+            continue
+        left -= len(words)
+        if left < 0:
+            faults.append(Kind.TOO_MANY.about())
+            break
+        name = words[0].lower()
+        if not piece.isascii():
+            kind = Kind.TYPOGRAPHIC if _TYPOGRAPHIC.search(piece) else Kind.NOT_ASCII
+            faults.append(kind.about(name))
+        elif name in directives:
+            faults.append(Kind.REPEATED.about(name))
+        elif _CONTROL.search(name):
+            faults.append(Kind.CONTROL.about(name))
+        else:
+            faults.extend(Kind.CONTROL.about(word) for word in words[1:] if _CONTROL.search(word))
+            directives[name] = Directive(
+                name, tuple(word for word in words[1:] if not _CONTROL.search(word))
+            )
+            faults.extend(directive_faults(name, directives[name].values))
+    return Policy(tuple(directives.values()), tuple(faults)), max(left, -1)
+
+
+def serialise(*policies: Policy) -> str:
+    """The header value of one or more policies; `parse` gives the same directives back."""
+    texts = (
+        "; ".join(" ".join((one.name, *one.values)) for one in policy.directives)
+        for policy in policies
+    )
+    return ", ".join(filter(None, texts))
+
+
+def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Policy:
+    """A policy from `{directive: sources}`, as a policy file writes it.
+
+    True, None and an empty list mean a directive without value (for source lists: 'none'), False
+    leaves the directive out. Words that could break out of their directive are left out with a fault.
+    """
+    directives: dict[str, Directive] = {}
+    faults: list[Fault] = []
+    for written, value in mapping.items():
+        name = written.lower()
+        if not _NAME.fullmatch(name):
+            faults.append(Kind.BAD_WORD.about(written))
+        elif name in directives:
+            faults.append(Kind.REPEATED.about(name))
+        elif value is not False:
+            items = (
+                ()
+                if value is None or value is True
+                else [value]
+                if isinstance(value, str)
+                else value
+            )
+            words = [*chain.from_iterable(_WORD.findall(item) for item in items)]
+            faults.extend(Kind.BAD_WORD.about(word) for word in words if _ILLEGAL.search(word))
+            values = tuple(word for word in words if not _ILLEGAL.search(word))
+            if not values and DIRECTIVES.get(name) == "sources":
+                values = ("'none'",)
+            directives[name] = Directive(name, values)
+            faults.extend(directive_faults(name, directives[name].values))
+    return Policy(tuple(directives.values()), tuple(faults))
+
+
+def value_text(value: str | Mapping[str, Iterable[str] | str | bool | None]) -> str:
+    """The header value of a rule: a text as it stands, or directives serialised."""
+    return value if isinstance(value, str) else serialise(from_mapping(value))
+
+
+def normalise(policy: Policy) -> Policy:
+    """The canonical form, for comparing and not for sending: sorted, folded, without repeats.
+
+    Two policies that say the same in other words, order or case have the same canonical form.
+    """
+    directives = (Directive(one.name, _canonical(one)) for one in policy.directives)
+    return Policy(tuple(sorted(directives, key=lambda one: one.name)))
+
+
+def _canonical(directive: Directive) -> tuple[str, ...]:
+    grammar = DIRECTIVES.get(directive.name)
+    if grammar == "sources":
+        return tuple(sorted(source_list(directive.values))) or ("'none'",)
+    if grammar == "valueless":
+        return ()
+    if grammar in (None, "token"):
+        return directive.values
+    return tuple(sorted(_words(directive, grammar)))
+
+
+def effective(policy: Policy, name: str) -> Directive | None:
+    """The directive that governs `name`: itself, or the first of its fallbacks that is there (6.8.3).
+
+    None means that the policy says nothing of it: everything is allowed.
+    """
+    return _governing({directive.name: directive for directive in policy.directives}, name)
+
+
+def _governing(directives: Mapping[str, Directive], name: str) -> Directive | None:
+    chain_of = FALLBACKS.get(name, (name,))
+    return next((directives[one] for one in chain_of if one in directives), None)
+
+
+def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
+    """Merge our policy into the service's, directive by directive.
+
+    A directive that only one of them names stays as it is; a fetch directive that only ours names is
+    merged with what governs it in the service's policy by fallback. For the rest:
+
+    Without leave (`widen=False`) the law is: *the result allows nothing that the service's policy
+    forbids, and in the directives that ours names, nothing that ours forbids.* Sources are
+    intersected; where no single source says what both allow, it is left out, down to 'none'.
+
+    With leave the result is the union: it has every source of both. Beware: a nonce or hash switches
+    'unsafe-inline' off, and 'strict-dynamic' the hosts, for the sources of both.
+
+    In either case 'none' beside other sources is dropped, restrictions (sandbox, required Trusted
+    Types) never get fewer without leave, report addresses add up, and `report-to` keeps the
+    service's group. Merging twice changes nothing more; the order of the two matters only where one
+    leans on a fallback that the other names, and for what is written but not what is allowed.
+    """
+    held = {directive.name: directive for directive in app.directives}
+    made = dict(held)
+    for wanted in ours.directives:
+        base = _governing(held, wanted.name)
+        made[wanted.name] = wanted if base is None else _combine(base, wanted, widen=widen)
+    for name in FALLBACKS:
+        before, after = _governing(held, name), _governing(made, name)
+        if (
+            before is None
+            or after is None
+            or after.name in (name, before.name)
+            or _governing(held, after.name) == before
+        ):
+            continue
+        # A new directive stepped in between (child-src before script-src, for workers): pin what held.
+        made[name] = _combine(
+            Directive(name, before.values), Directive(name, after.values), widen=widen
+        )
+    return Policy(tuple(made.values()))
+
+
+def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
+    """Merge header values by the law of `merge`; several policies of ours count as the one that all of them allow.
+
+    Ours goes into every policy of the service's that governs the directive; what none governs goes
+    into the first. The service's text comes back as it is where nothing changes, or where it is too
+    long to be read whole.
+    """
+    found = parse(app)
+    held, wanted = (
+        tuple(policy for policy in policies if policy.directives)
+        for policies in (found, parse(ours))
+    )
+    if not wanted or not all(policy.whole for policy in found):
+        return app
+    one = reduce(merge, wanted)
+    made = _merge_into(held, one, widen=widen) if held else (one,)
+    return app if held in (made, wanted) else serialise(*made)
+
+
+def _merge_into(held: tuple[Policy, ...], ours: Policy, *, widen: bool) -> tuple[Policy, ...]:
+    def governed(policy: Policy) -> set[str]:
+        return {one.name for one in ours.directives if effective(policy, one.name)}
+
+    orphans = {one.name for one in ours.directives}.difference(*map(governed, held))
+    # With what the first policy takes in, it may govern more (default-src): a second merge must find nothing new.
+    first = Policy((*held[0].directives, *(one for one in ours.directives if one.name in orphans)))
+    shares = [governed(first), *map(governed, held[1:])]
+    parts = (Policy(tuple(one for one in ours.directives if one.name in names)) for names in shares)
+    return tuple(merge(policy, part, widen=widen) for policy, part in zip(held, parts, strict=True))
+
+
+def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
+    """One directive of both; `base` may be the fallback that governs the directive `wanted`."""
+    grammar = DIRECTIVES.get(wanted.name)
+    if grammar == "sources":
+        mine, theirs = source_list(base.values), source_list(wanted.values)
+        merged: Sources = join(mine, theirs) if widen else meet(mine, theirs)
+        values = tuple(source.text for source in merged.values()) or ("'none'",)
+        return (
+            base
+            if base.name == wanted.name and [*merged] == [*mine]
+            else Directive(wanted.name, values)
+        )
+    if grammar in (None, "token", "valueless"):
+        return base
+    one, other = _words(base, grammar), _words(wanted, grammar)
+    if widen or grammar in ("sinks", "uris"):
+        both = {**one, **{key: word for key, word in other.items() if key not in one}}
+    else:
+        both = {key: word for key, word in one.items() if _granted(key, other, grammar)}
+        both |= {
+            key: word
+            for key, word in other.items()
+            if key not in both and _granted(key, one, grammar)
+        }
+    if grammar == "webrtc" and len(both) != 1:
+        both = {"'allow'": "'allow'"} if widen else {"'block'": "'block'"}
+    if not both and grammar == "names":
+        both = {"'none'": "'none'"}
+    return base if [*both] == [*one] else Directive(wanted.name, tuple(both.values()))
+
+
+def _words(directive: Directive, grammar: Grammar) -> dict[str, str]:
+    """The words of a value by the form that compares; addresses and policy names keep their case."""
+    exact = grammar in ("uris", "names")
+    words = {
+        value if exact and not value.startswith("'") else value.lower(): value
+        for value in directive.values
+    }
+    if grammar == "names":
+        words.pop("'none'", None)
+    return words
+
+
+def _granted(key: str, others: Mapping[str, str], grammar: Grammar) -> bool:
+    return key in others or (grammar == "names" and "*" in others and not key.startswith("'"))
+
+
+def judge(text: str) -> tuple[Fault, ...]:
+    """All that is wrong with a header value: what browsers ignore, then what they obey and is weak.
+
+    Of several policies every one must be passed, so a weakness stands only where all of them share it.
+    """
+    policies = parse(text)
+    return (*chain.from_iterable(policy.faults for policy in policies), *_weaknesses(policies))
+
+
+def _weaknesses(policies: tuple[Policy, ...]) -> Iterable[Fault]:
+    governing = [policy for policy in policies if effective(policy, "script-src")]
+    if policies and not governing:
+        yield Kind.SCRIPTS_OPEN.about()
+    for check in _CHECKS:
+        found = [check(policy) for policy in governing]
+        if found and found[0] is not None and None not in found:
+            yield found[0]
+
+
+def allowed(policy: Policy, name: str) -> Sources:
+    """The sources that a policy allows for a directive, its fallbacks included; empty also where nothing governs it."""
+    governing = effective(policy, name)
+    return source_list(governing.values if governing else ())
+
+
+def _inline(policy: Policy) -> Fault | None:
+    for name in ("script-src-elem", "script-src-attr"):
+        sources = allowed(policy, name)
+        if "'unsafe-inline'" in sources and not _is_strict(sources):
+            return Kind.UNSAFE_INLINE.about(name)
+    return None
+
+
+def _is_strict(sources: Sources) -> bool:
+    return "'strict-dynamic'" in sources or any(
+        source.shape in ("nonce", "hash") for source in sources.values()
+    )
+
+
+def _eval(policy: Policy) -> Fault | None:
+    return (
+        Kind.UNSAFE_EVAL.about("script-src")
+        if "'unsafe-eval'" in allowed(policy, "script-src")
+        else None
+    )
+
+
+def _broad(policy: Policy) -> Fault | None:
+    scripts = allowed(policy, "script-src-elem")
+    loaded = chain(
+        () if "'strict-dynamic'" in scripts else scripts.values(),
+        allowed(policy, "object-src").values(),
+    )
+    return next(
+        (
+            Kind.BROAD_SOURCE.about(one.text)
+            for one in loaded
+            if one.key in BROAD or one.host == "*"
+        ),
+        None,
+    )
+
+
+def _base(policy: Policy) -> Fault | None:
+    scripts = allowed(policy, "script-src-elem")
+    shapes = {source.shape for source in scripts.values()}
+    relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
+    return Kind.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
+
+
+_CHECKS: tuple[Callable[[Policy], Fault | None], ...] = (_inline, _eval, _broad, _base)

@@ -1,0 +1,68 @@
+"""A Content Security Policy gains sources for one use, and allows no less than before.
+
+Lives here: `extended`. Must not know why sources are added.
+Source: CSP Level 3 section 6.8.3 (which directive governs by fallback).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sidecar.policy.csp import Directive, Policy, effective
+from sidecar.policy.csp.sources import source_list
+
+_FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
+
+
+def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Policy, str]:
+    """The policy with these sources for what `directive` governs, and the name of the directive that gained them.
+
+    The directive of the family that is there gains them (script-src for script-src-elem). Where default-src or another
+    kind's directive governs, a new directive takes over what it allowed, as it would otherwise be lost.
+    """
+    governing = effective(policy, directive)
+    if governing is None:
+        return policy, directive
+    target = _target(governing, directive)
+    held = governing.values if governing.name == target else _copied(governing, target)
+    known = source_list(held)
+    new = [
+        text
+        for key, text in ((next(iter(source_list((one,))), one), one) for one in sources)
+        if key not in known
+    ]
+    values = (*(word for word in held if word.lower() != "'none'"), *new)
+    made = Directive(target, values)
+    if policy.get(target):
+        found = tuple(made if one.name == target else one for one in policy.directives)
+    else:
+        found = (*policy.directives, made)
+    return replace(policy, directives=found), target
+
+
+def _target(governing: Directive, directive: str) -> str:
+    family = directive.removesuffix("-elem").removesuffix("-attr")
+    if governing.name == directive:
+        return directive
+    if directive.endswith("-attr"):
+        # 'unsafe-hashes' stays with the attributes, where it can.
+        open_already = governing.name == family and "'unsafe-hashes'" in governing.values
+        return family if open_already else directive
+    return _FAMILY.get(directive, directive)
+
+
+def _copied(governing: Directive, target: str) -> tuple[str, ...]:
+    """What a new directive takes over from the one that governed, as far as it means something there."""
+    sources = source_list(governing.values)
+    if target.endswith("-attr"):
+        hashes = "'unsafe-hashes'" in sources
+        return tuple(
+            one.text
+            for one in sources.values()
+            if one.key == "'unsafe-inline'"
+            or (hashes and (one.shape == "hash" or one.key == "'unsafe-hashes'"))
+        )
+    if target in ("script-src", "style-src", "worker-src"):
+        return tuple(one.text for one in sources.values())
+    return tuple(one.text for one in sources.values() if one.is_url)

@@ -1,0 +1,112 @@
+"""What is wrong with one directive of a Content Security Policy: misspelt, misquoted, or with values that it does not take.
+
+Lives here: the faults that need no more than the directive itself. Must not know policies, headers or rules.
+The rule is: what browsers do not read as it was meant is named, with the text to write instead.
+Source: CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from sidecar.policy.csp.sources import read
+from sidecar.policy.csp.table import (
+    DEPRECATED,
+    DIRECTIVES,
+    KEYWORDS,
+    QUOTED_WORDS,
+    SANDBOX_FLAGS,
+    SCHEMES,
+    Kind,
+)
+from sidecar.policy.faults import Fault, excerpt
+
+_QUOTES = "'\"`"
+_BARE_WORDS = re.compile(
+    r"(?:nonce|(?:url-|eval-)?sha(?:256|384|512))-[a-z0-9+/=_-]*", re.IGNORECASE | re.ASCII
+)
+_DIGEST = re.compile(r"'(?:url-|eval-)?(sha[0-9]+)-([^']*)'", re.IGNORECASE | re.ASCII)
+_ADDRESS = re.compile(r"[:/]")
+_LENGTHS = {"sha256": 43, "sha384": 64, "sha512": 86}
+"""Algorithm -> characters of its digest in base64, without the = at the end (RFC 4648)."""
+
+
+def directive_faults(name: str, values: tuple[str, ...]) -> Iterator[Fault]:
+    """All that is wrong with a directive; `name` in lower case, `values` as written."""
+    grammar = DIRECTIVES.get(name)
+    if grammar is None:
+        yield Kind.UNKNOWN_DIRECTIVE.about(name)
+    if name in DEPRECATED:
+        yield Kind.DEPRECATED.about(name, DEPRECATED[name])
+    if grammar == "sources":
+        yield from _found(map(source_fault, values))
+        if len(values) > 1 and any(value.lower() == "'none'" for value in values):
+            yield Kind.NONE_WITH_OTHERS.about(name)
+    elif name in QUOTED_WORDS:
+        yield from _found(_word_fault(name, value) for value in values)
+    elif grammar == "flags":
+        yield from (
+            Kind.BAD_FLAG.about(value) for value in values if value.lower() not in SANDBOX_FLAGS
+        )
+    elif grammar == "valueless" and values:
+        yield Kind.VALUE_UNEXPECTED.about(name)
+    elif name == "report-to" and _ADDRESS.search("".join(values[:1])):
+        yield Kind.REPORT_TO_ADDRESS.about(values[0])
+    if grammar in ("uris", "token", "sinks", "webrtc") and not values:
+        yield Kind.VALUE_MISSING.about(name)
+
+
+def _found(faults: Iterable[Fault | None]) -> Iterator[Fault]:
+    return (fault for fault in faults if fault is not None)
+
+
+def source_fault(text: str) -> Fault | None:
+    """What is wrong with one source expression, or None."""
+    source, low = read(text), text.lower()
+    bare = low.strip(_QUOTES)
+    if source.shape == "hash":
+        return _hash_fault(text)
+    if source.shape in ("keyword", "nonce"):
+        return None
+    if low.startswith(("'nonce-", "'sha")):
+        return (Kind.BAD_NONCE if low.startswith("'n") else Kind.BAD_HASH).about(text)
+    if f"'{bare.replace('_', '-')}'" in KEYWORDS:
+        return Kind.UNQUOTED.about(text, f"'{bare.replace('_', '-')}'")
+    if _BARE_WORDS.fullmatch(bare):
+        return Kind.UNQUOTED.about(text, f"'{excerpt(text.strip(_QUOTES))}'")
+    if text[0] in _QUOTES:
+        inner = read(text.strip(_QUOTES))
+        if inner.is_url and set(":./*") & set(inner.text):
+            return Kind.QUOTED.about(text, excerpt(inner.text))
+        return (Kind.UNKNOWN_KEYWORD if text[0] == "'" else Kind.BAD_SOURCE).about(text)
+    if low in DIRECTIVES:
+        return Kind.MISSING_SEMICOLON.about(text)
+    if source.host in SCHEMES and not source.scheme and not source.port:
+        path = source.path.lstrip("/")
+        if not source.path or source.path.startswith("//"):
+            return Kind.NO_COLON.about(text, excerpt(f"{low[: len(source.host)]}:{source.path}"))
+        return None if path else Kind.NO_COLON.about(text, f"{source.host}:")
+    return Kind.BAD_SOURCE.about(text) if source.shape == "other" else None
+
+
+def _hash_fault(text: str) -> Fault | None:
+    """A digest of the wrong length; one in hexadecimal is the usual case."""
+    found = _DIGEST.fullmatch(text)
+    length, digest = (_LENGTHS[found[1].lower()], found[2]) if found else (0, "")
+    if len(digest.rstrip("=")) == length:
+        return None
+    return Kind.HASH_LENGTH.about(text, f"{length} characters of base64, not hexadecimal")
+
+
+def _word_fault(name: str, text: str) -> Fault | None:
+    """A word of a directive that has quoted keywords of its own."""
+    low = text.lower()
+    known, bare = QUOTED_WORDS[name], low.strip(_QUOTES)
+    if low in known:
+        return None
+    if f"'{bare}'" in known:
+        return Kind.UNQUOTED.about(text, f"'{bare}'")
+    if text[0] in _QUOTES or name != "trusted-types":
+        return Kind.UNKNOWN_KEYWORD.about(text, f"Write {' or '.join(sorted(known))}")
+    return None

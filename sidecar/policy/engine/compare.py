@@ -1,0 +1,338 @@
+"""One policy beside another: what differs in meaning, who enforces more, and what becomes of given responses.
+
+Lives here: `compare` (meaning) and `effects` (responses). Pure. Must not know files, where responses come
+from, or how a difference is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeAlias
+
+from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
+from sidecar.policy.engine.resolve import NamedRoute, Resolved
+from sidecar.policy.headers.shapes import Lines, display_name, host, path, shapes
+from sidecar.policy.headers.strength import weaker
+from sidecar.policy.model import DEFAULT_ROUTE, Match, Mode
+from sidecar.policy.rules.checks import value_text
+from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.policy.rules.matching import matcher
+from sidecar.policy.rules.paths import decoded
+
+What: TypeAlias = Literal["added", "removed", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """One key that says something else; None = it is not there."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """One rule on one route. Modes are effective ones, None = the rule is not there.
+
+    For a route that only one policy has, the other side is that policy's default route.
+    """
+
+    route: str
+    rule: str
+    what: What
+    before: Mode | None
+    after: Mode | None
+    keys: tuple[KeyChange, ...] = ()
+
+    @property
+    def more(self) -> bool:
+        """It enforces now, and did not."""
+        return self.after == "enforce" != self.before
+
+    @property
+    def less(self) -> bool:
+        """It enforced, and does not now."""
+        return self.before == "enforce" != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """A route that is new, gone, or matches or is held down differently."""
+
+    route: str
+    what: What
+    keys: tuple[KeyChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A route that no request reaches, because an earlier one takes them all."""
+
+    route: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All differences in meaning; `order` holds the names of routes in their new order when it changed.
+
+    `reordered` are routes whose common rules stand in another order; `shadowed` routes that were reached before.
+    """
+
+    about: tuple[KeyChange, ...]
+    rules: tuple[RuleChange, ...]
+    routes: tuple[RouteChange, ...]
+    order: tuple[str, ...]
+    reordered: tuple[str, ...]
+    shadowed: tuple[Shadow, ...]
+
+    @property
+    def same(self) -> bool:
+        """Both mean the same: they have the same revision."""
+        return not (self.about or self.rules or self.routes or self.order or self.reordered)
+
+    @property
+    def more(self) -> tuple[RuleChange, ...]:
+        """Where the new policy enforces and the old one does not."""
+        return tuple(change for change in self.rules if change.more)
+
+    @property
+    def less(self) -> tuple[RuleChange, ...]:
+        """Where the old policy enforces and the new one does not."""
+        return tuple(change for change in self.rules if change.less)
+
+
+def compare(before: Resolved, after: Resolved) -> Comparison:
+    """What differs in meaning; comments, layers and the order of keys mean nothing."""
+    old, new = _routes(before), _routes(after)
+    common = [name for name in old if name in new]
+    kept = [name for name in new if name in old]
+    return Comparison(
+        about=tuple(_keys(_about(before), _about(after))),
+        rules=tuple(_rule_changes(old, new)),
+        routes=tuple(_route_changes(old, new)),
+        order=tuple(name for name in new if name != DEFAULT_ROUTE) if common != kept else (),
+        reordered=tuple(
+            name for name in common if _order(old[name], new[name]) != _order(new[name], old[name])
+        ),
+        shadowed=tuple(
+            shadow for shadow in shadows(after.routes) if shadow not in shadows(before.routes)
+        ),
+    )
+
+
+_Routes: TypeAlias = Mapping[str, tuple[NamedRoute, RoutePlan]]
+
+
+def _routes(resolved: Resolved) -> _Routes:
+    plans = compile_policy(resolved).routes
+    return {route.name: (route, plan) for route, plan in zip(resolved.routes, plans, strict=True)}
+
+
+def _order(one: tuple[NamedRoute, RoutePlan], other: tuple[NamedRoute, RoutePlan]) -> list[str]:
+    names = {named.name for named in other[0].rules}
+    return [named.name for named in one[0].rules if named.name in names]
+
+
+def _about(resolved: Resolved) -> dict[str, Any]:
+    canonical = resolved.canonical()
+    held = (
+        dict(zip(("owner", "reason", "expected", "rollback"), canonical.pop("about"), strict=True))
+        | canonical
+    )
+    return {key: value for key, value in held.items() if key != "routes" and value}
+
+
+def _keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[KeyChange]:
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            yield KeyChange(key, _text(before.get(key)), _text(after.get(key)))
+
+
+def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
+    for name in sorted({**old, **new}, key=[*new, *old].index):
+        was, now = (_lines(routes.get(name, routes[DEFAULT_ROUTE])[1]) for routes in (old, new))
+        for rule in {**was, **now}:
+            one, other = was.get(rule), now.get(rule)
+            keys = tuple(_keys(_said(one), _said(other))) if one and other else ()
+            modes = (one.mode if one else None, other.mode if other else None)
+            if modes[0] != modes[1] or keys:
+                yield RuleChange(
+                    name,
+                    rule,
+                    "changed" if one and other else "added" if other else "removed",
+                    *modes,
+                    keys,
+                )
+
+
+def _lines(route: RoutePlan) -> dict[str, RuleLine]:
+    return {line.name: line for line in route.rules}
+
+
+def _said(line: RuleLine) -> dict[str, Any]:
+    rule = line.named.rule
+    said = rule.model_dump(exclude_none=True, by_alias=True)
+    return said if rule.value is None else said | {"value": value_text(rule.value)}
+
+
+def _text(value: Any) -> str | None:
+    """A value for people: lists in brackets, mappings as KEY: VALUE, None = there is none."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(str, value))}]" if len(value) != 1 else str(value[0])
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _route_changes(old: _Routes, new: _Routes) -> Iterator[RouteChange]:
+    for name in sorted({**old, **new}, key=[*new, *old].index):
+        was, now = (_matched(routes[name][0]) if name in routes else {} for routes in (old, new))
+        keys = tuple(_keys(was, now))
+        if name not in old or name not in new:
+            yield RouteChange(name, "added" if name in new else "removed", keys)
+        elif keys:
+            yield RouteChange(name, "changed", keys)
+
+
+def _matched(route: NamedRoute) -> dict[str, Any]:
+    own = {
+        field.name: getattr(route, field.name)
+        for field in fields(route)
+        if field.name not in ("name", "match", "rules")
+    }
+    return {
+        key: value for key, value in (route.match.model_dump() | own).items() if value is not None
+    }
+
+
+# Which route is never reached.
+
+_WORDS = ("", "zq", "zq/q7/zq")
+
+
+def shadows(routes: Sequence[NamedRoute]) -> tuple[Shadow, ...]:
+    """The routes that an earlier one takes every request from, as far as tried requests tell."""
+    tests = [(route, matcher(route.match)) for route in routes if route.name != DEFAULT_ROUTE]
+    found = []
+    for position, (route, _) in enumerate(tests):
+        tried = [*_tried(route.match)]
+        by = next(
+            (
+                earlier.name
+                for earlier, matches in tests[:position]
+                if all(matches(*request) for request in tried)
+            ),
+            None,
+        )
+        if by is not None:
+            found.append(Shadow(route.name, by))
+    return tuple(found)
+
+
+def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
+    """Requests that the match takes, with unlikely words for what it leaves open."""
+    hosts = match.host or ("zq.q7",)
+    for method in match.method or ("ZQ",):
+        for pattern in match.path or ("/zq", "/zq/q7/zq", "/"):
+            for word in _WORDS:
+                filled = (
+                    pattern.replace("**", "\0")
+                    .replace("*", word.replace("/", ""))
+                    .replace("\0", word)
+                )
+                for name in hosts:
+                    yield (
+                        name.replace("*", "zq.q7" if len(word) > 2 else "zq"),
+                        method,
+                        decoded(filled),
+                    )
+
+
+# What becomes of responses.
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """What one header is under either policy, as it may be shown. `weaker` says why the new one protects less."""
+
+    header: str
+    before: Lines
+    after: Lines
+    weaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A violation that only one of the policies tells of."""
+
+    rule: str
+    header: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What the new policy does otherwise to some responses: the routes that take them, what leaves, what is reported."""
+
+    before: str
+    after: str
+    headers: tuple[HeaderChange, ...]
+    silent: tuple[Complaint, ...]
+    """No longer told."""
+    reported: tuple[Complaint, ...]
+    """Told now."""
+    responses: int
+    example: str
+    """The first such request and its status, ids blotted out."""
+
+
+def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effect, ...]:
+    """What changes for these responses, equal changes counted together, in the order of first sight."""
+    found: dict[tuple[Any, ...], Effect] = {}
+    for facts in responses:
+        effect = _effect(before, after, facts)
+        if effect is None:
+            continue
+        key = (effect.before, effect.after, effect.headers, effect.silent, effect.reported)
+        held = found.get(key)
+        found[key] = effect if held is None else replace(held, responses=held.responses + 1)
+    return tuple(found.values())
+
+
+def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
+    routes = [plan.route(facts.host, facts.method, facts.path) for plan in (before, after)]
+    old, new = (decide(route, facts) for route in routes)
+    changes = tuple(_header_changes(_by_name(old.fields), _by_name(new.fields)))
+    said = [
+        dict.fromkeys(Complaint(one.rule, one.header, one.kind) for one in decision.findings)
+        for decision in (old, new)
+    ]
+    silent, reported = (
+        tuple(item for item in mine if item not in theirs) for mine, theirs in (said, said[::-1])
+    )
+    if not (changes or silent or reported):
+        return None
+    example = (
+        f"{facts.method} {facts.scheme}://{host(facts.host)}{path(facts.path)} -> {facts.status}"
+    )
+    return Effect(routes[0].name, routes[1].name, changes, silent, reported, 1, example)
+
+
+def _by_name(fields: RawFields) -> dict[str, tuple[bytes, ...]]:
+    seen: dict[str, tuple[bytes, ...]] = {}
+    for name, value in fields:
+        key = name.decode("latin-1").lower()
+        seen[key] = (*seen.get(key, ()), value)
+    return seen
+
+
+def _header_changes(
+    before: Mapping[str, tuple[bytes, ...]], after: Mapping[str, tuple[bytes, ...]]
+) -> Iterator[HeaderChange]:
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            was, now = shapes(name, before.get(name, ())), shapes(name, after.get(name, ()))
+            yield HeaderChange(display_name(name), was, now, weaker(name, was, now))

@@ -1,0 +1,129 @@
+"""Why a header is as it is: the very checks that run, asked one by one with their reasons.
+
+Lives here: `explain(route, facts) -> Explanation`. Must not know how it is printed, nor decide anything
+on its own: what it says is what `decide` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from sidecar.policy.browsers.trial import added, twin
+from sidecar.policy.browsers.witness import Witness, witnesses
+from sidecar.policy.engine.nonces import Kept
+from sidecar.policy.engine.plan import RoutePlan
+from sidecar.policy.model import Mode
+from sidecar.policy.rules.checks import Check, worst_fault
+from sidecar.policy.rules.classes import classes
+from sidecar.policy.rules.conditions import Facts, RawFields, by_name
+from sidecar.policy.rules.findings import Finding, write
+from sidecar.policy.rules.ladder import described
+from sidecar.policy.values import ResponseClass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check of one rule: what it saw and did, or why it did not apply."""
+
+    rule: str
+    header: str
+    mode: Mode
+    ceiling: str
+    origin: str
+    witnesses: tuple[Witness, ...]
+    """Who can tell whether the rule breaks the site."""
+    applies: bool
+    reason: str
+    finding: Finding | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The service's lines, each step in order, the lines that leave."""
+
+    route: str
+    classes: tuple[ResponseClass, ...]
+    """What the service's response is."""
+    before: RawFields
+    steps: tuple[Step, ...]
+    after: RawFields
+
+
+def explain(route: RoutePlan, facts: Facts) -> Explanation:
+    """Judge one response as `decide` does, and keep the reasons."""
+    fields = list(facts.fields)
+    seen = by_name(fields)
+    of_service = classes(facts.path, facts.status, seen)
+    steps: list[Step] = []
+    tried: RawFields = []
+    last = [check for check in route.checks if isinstance(check, Kept)]
+    turns: list[tuple[int, list[Check]]] = [
+        (index, [one for one in route.checks if one.index == index and one not in last])
+        for index in range(len(route.rules))
+    ]
+    turns += [(check.index, [check]) for check in last]
+    for index, checks in turns:
+        line = route.rules[index]
+        origin = ", ".join(dict.fromkeys(line.named.origin.values()))
+        if step := described(line.named.rule):
+            origin = f"{origin}; {step}"
+        about = partial(
+            Step,
+            line.name,
+            mode=line.mode,
+            ceiling=line.ceiling,
+            origin=origin,
+            witnesses=witnesses(line.named.rule),
+        )
+        names = ", ".join(line.named.rule.header or ("Set-Cookie",))
+        if not checks:
+            off = f"off ({line.ceiling})"
+            steps.append(about(header=names, applies=False, reason=off, finding=None))
+        for check in checks:
+            unmet = (each.text for each in check.when if not each.holds(facts, seen))
+            if failed := next(unmet, None):
+                reason = f"not so: {failed}"
+                steps.append(about(header=check.header, applies=False, reason=reason, finding=None))
+                continue
+            found = check.judge(facts, seen)
+            if not found and check not in last:
+                reason = "already right"
+                steps.append(about(header=check.header, applies=True, reason=reason, finding=None))
+            for one in found:
+                reason = _reason(one, facts)
+                steps.append(about(header=one.header, applies=True, reason=reason, finding=one))
+            if found and found[0].made:
+                fields = write(fields, seen, found)
+            elif found and found[0].mode == "trial" and index in route.trials:
+                trial = route.trials[index]
+                made = (twin(finding, trial, facts.scheme, seen) for finding in found)
+                twins = [one for one in made if one]
+                tried += added(tuple(twins))
+                for name, value in added(tuple(twins)):
+                    seen[name.lower()] = (*seen.get(name.lower(), ()), value)
+    fields += tried
+    return Explanation(route.name, of_service, list(facts.fields), tuple(steps), fields)
+
+
+_WHAT = {
+    "missing": "it is absent",
+    "mismatch": "its value differs",
+    "forbidden": "it stands",
+    "duplicate": "it stands more than once",
+    "weak": "its value is weak",
+    "invalid": "its value is invalid",
+}
+
+
+def _reason(finding: Finding, facts: Facts) -> str:
+    if finding.kind in ("weak", "invalid"):
+        fault = worst_fault(finding.header, finding.before, facts.scheme)
+        return f"{_WHAT[finding.kind]}: {fault.text if fault else ''} {finding.action} only judges"
+    if finding.after is None:
+        return f"{_WHAT[finding.kind]}; {finding.action} only judges"
+    return (
+        _WHAT[finding.kind]
+        if finding.made
+        else f"{_WHAT[finding.kind]}; only reported, the mode is {finding.mode}"
+    )

@@ -1,0 +1,260 @@
+"""A compiled policy: route a request, decide on one response. Pure, total: no exception for any bytes.
+
+Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is folded in at
+compile time, so nothing here asks "is this report-only?". Must not know files, time, or who asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from sidecar.policy.browsers.breakage import oracle
+from sidecar.policy.browsers.keeping import Clearing
+from sidecar.policy.browsers.trial import has_twin, looks
+from sidecar.policy.engine.index import Index
+from sidecar.policy.engine.judge import Decision, Judge, decide_by
+from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
+from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
+from sidecar.policy.engine.stricter import stricter
+from sidecar.policy.model import Mode, Policy, Slashes, lowest
+from sidecar.policy.rules.checks import Check, make_check, value_text
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.cookie_check import CookieCheck
+from sidecar.policy.rules.fetch import Oracle
+from sidecar.policy.rules.matching import matcher
+from sidecar.policy.rules.paths import readings
+from sidecar.policy.rules.shares import Shared
+
+READ_BODY = 8192
+"""Bytes at the beginning of a request body that a rule may look at."""
+
+_KNOWN = 4096
+"""Pairs of routes that a plan remembers; when there are more, it starts anew."""
+
+Matcher: TypeAlias = Callable[[str, str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule of a route as it counts: its effective mode and what set it (the lowest ceiling)."""
+
+    name: str
+    mode: Mode
+    ceiling: str
+    named: NamedRule
+    oracle: Oracle | None
+    meaning: str
+    """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """One route compiled: `checks` is flat and in order; a check's `index` points into `rules`."""
+
+    name: str
+    rules: tuple[RuleLine, ...]
+    checks: tuple[Check, ...]
+    judge: Judge
+    """Of these checks."""
+    matches: Matcher
+    oracles: tuple[tuple[int, Oracle], ...]
+    """Rules whose breakage requests can show, and that change nothing yet or stand on a ladder; by the rule's index."""
+    reads_body: int
+    """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
+    trials: Mapping[int, str]
+    """The reports' key of each rule in trial that has a report-only twin; by the rule's index."""
+    max_body: int | None
+    """Bytes of a request body."""
+    max_body_mode: Mode
+    """In enforce a larger body is refused, in report-only it is only reported."""
+    nonced: bool
+    """Whether a rule that is not off writes or demands a nonce of each response: the service is given one."""
+    clearings: tuple[tuple[str, str, Clearing], ...] = ()
+    """Rules of the whole policy that would clear cookies, by route and name: they watch every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The route of a request, the reading of its path that led there, and the route of each reading."""
+
+    route: RoutePlan
+    reading: str
+    ways: tuple[tuple[str, RoutePlan], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled policy. `mode` is the effective ceiling of the whole; `routes` ends with the default."""
+
+    name: str
+    mode: Mode
+    routes: tuple[RoutePlan, ...]
+    index: Index
+    """Of the routes before the default."""
+    slashes: Slashes = "stricter"
+    trials: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Route and rule of each reports' key."""
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict, compare=False, repr=False)
+    """Whether one route is stricter than another, by their names, as far as it has been asked."""
+
+    def route(self, host: str, method: str, path: str) -> RoutePlan:
+        """The route of a request; `path` is the request target's path as sent, without query."""
+        ways = readings(path, self.slashes)
+        if len(ways) == 1:
+            route = self._first(host, method, ways[0])
+            if route is not self.routes[-1] or path[-1:] != "/":
+                return route
+        return self.matched(host, method, path).route
+
+    def matched(self, host: str, method: str, path: str) -> Matched:
+        """The same with the reason: of all readings of the path, the one whose route is the strictest.
+
+        In one reading the first route that matches counts. The likeliest reading counts unless the route of
+        another is stricter (see `stricter`). A slash at the end may mean nothing where no route takes it.
+        """
+        default, ways = self.routes[-1], []
+        for way in readings(path, self.slashes):
+            route = self._first(host, method, way)
+            ways.append((way, route))
+            if route is default and len(way) > 1 and way[-1] == "/":
+                ways.append((way[:-1], self._first(host, method, way[:-1])))
+        reading, route = ways[0]
+        for way, other in ways[1:]:
+            if other is not route and self._stricter(other, route):
+                reading, route = way, other
+        return Matched(route, reading, tuple(ways))
+
+    def _first(self, host: str, method: str, reading: str) -> RoutePlan:
+        for position in self.index.candidates(host, reading):
+            if self.routes[position].matches(host, method, reading):
+                return self.routes[position]
+        return self.routes[-1]
+
+    def _stricter(self, one: RoutePlan, other: RoutePlan) -> bool:
+        key = one.name, other.name
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[key] = stricter(one, other)
+        return found
+
+
+def decide(route: RoutePlan, facts: Facts) -> Decision:
+    """Judge one response by one route's checks, anew; `route.judge` says the same, and remembers."""
+    return decide_by(route.checks, facts, route.trials)
+
+
+def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
+    """Compile a complete policy under a runtime ceiling (`override`, None = none)."""
+    mode = lowest(resolved.mode, override)
+    routes = tuple(_route(route, resolved.policy, override) for route in resolved.routes)
+    keys = {
+        key: (route.name, route.rules[index].name)
+        for route in routes
+        for index, key in route.trials.items()
+    }
+    clearings = tuple(_clearings(routes))
+    if clearings:
+        routes = tuple(replace(route, clearings=clearings) for route in routes)
+    index = Index(route.match for route in resolved.routes[:-1])
+    return Plan(resolved.policy.name, mode, routes, index, resolved.policy.slashes, keys)
+
+
+def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
+    def make(mode: Mode) -> Check:
+        if named.rule.cookie is not None:
+            return CookieCheck(named.name, named.rule, index, mode)
+        return nonced(make_check(named.name, named.rule, index, mode), named.rule)
+
+    check = make(mode)
+    if mode not in ("trial", "enforce") or share >= 1.0:
+        return check
+    return Shared(check, make("report-only"), share)
+
+
+def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePlan:
+    rules: list[RuleLine] = []
+    checks: list[Check] = []
+    for index, named in enumerate(route.rules):
+        ceilings = {
+            "override": override,
+            "policy": policy.mode or "report-only",
+            f"route {route.name}": route.mode,
+            "rule": named.rule.mode,
+        }
+        mode = lowest(*ceilings.values())
+        ceiling = next(who for who, said in ceilings.items() if said == mode)
+        value = "" if named.rule.value is None else value_text(named.rule.value)
+        rules.append(
+            RuleLine(
+                named.name, mode, ceiling, named, oracle(named.rule, value), _meaning(named, mode)
+            )
+        )
+        if mode != "off":
+            checks.append(
+                _check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0))
+            )
+    checks += last_words(checks)
+    data = tuple(
+        (index, line.oracle)
+        for index, line in enumerate(rules)
+        if line.oracle
+        and (line.mode in ("report-only", "trial") or (line.mode == "enforce" and _climbs(line)))
+    )
+    tried = {
+        index: line
+        for index, line in enumerate(rules)
+        if line.mode == "trial" and has_twin(line.named.rule)
+    }
+    keys = {index: _key(route.name, line) for index, line in tried.items()}
+    judge = Judge(
+        tuple(checks),
+        keys,
+        frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())),
+    )
+    mode = lowest(override, policy.mode or "report-only", route.mode)
+    reads_body = READ_BODY if any(_hides(rules[index].named) for index, _ in data) else 0
+    return RoutePlan(
+        route.name,
+        tuple(rules),
+        tuple(checks),
+        judge,
+        matcher(route.match),
+        data,
+        reads_body,
+        keys,
+        route.max_body,
+        mode,
+        any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
+    )
+
+
+def _climbs(line: RuleLine) -> bool:
+    """Enforcing is not the end: the next step of the ladder wants evidence too."""
+    return line.named.rule.ladder is not None
+
+
+def _hides(named: NamedRule) -> bool:
+    return named.rule.attributes is not None and bool(named.rule.attributes.http_only)
+
+
+def _clearings(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Clearing]]:
+    for route in routes:
+        for index, found in route.oracles:
+            if isinstance(found, Clearing):
+                yield route.name, route.rules[index].name, found
+
+
+def _meaning(named: NamedRule, mode: Mode) -> str:
+    text = json.dumps([mode, named.rule.model_dump(mode="json", exclude_none=True)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _key(route: str, line: RuleLine) -> str:
+    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are told apart."""
+    return hashlib.sha256(f"{route}\0{line.name}\0{line.meaning}".encode()).hexdigest()[:16]

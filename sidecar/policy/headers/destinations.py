@@ -1,0 +1,131 @@
+"""Where browsers send reports: which endpoints a value names, which ones are declared, and what is wrong with NEL.
+
+Lives here: `named` and `declared` over one header value, and the judges of NEL and Report-To. Must not know
+rules, routes or header lines. Hostile text is read up to 64 KiB; nothing here raises.
+Sources: Reporting API (https://www.w3.org/TR/reporting-1/), Network Error Logging
+(https://www.w3.org/TR/network-error-logging/), which reads the older header Report-To.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sidecar.policy import csp, faults
+from sidecar.policy.faults import MAX_TEXT, Fault
+from sidecar.policy.headers import fields
+from sidecar.policy.headers.table import Header
+
+_DEFAULT_GROUP = "default"
+DECLARING: Mapping[str, str] = {"nel": "Report-To"}
+"""Header in lower case -> the header that declares its endpoints, where it is not Reporting-Endpoints."""
+
+
+class Kind(faults.Kind):
+    """What can be wrong with NEL and Report-To."""
+
+    NOT_JSON = (
+        "header-not-json", "invalid", "Browsers ignore the value: it is no JSON object.",
+        'Write one object with names and texts in double quotes, as {{"report_to":"default","max_age":86400}}.',
+    )  # fmt: skip
+    NEL_NO_GROUP = (
+        "nel-no-group", "invalid", "Browsers ignore the value: it names no group to report to.",
+        'Write "report_to":"NAME" with a group of Report-To.',
+    )  # fmt: skip
+    NO_AGE = (
+        "reporting-no-max-age", "invalid", "Browsers ignore the value: it has no valid max_age.", 'Write "max_age":86400, in seconds.',
+    )  # fmt: skip
+    NO_ENDPOINTS = (
+        "report-to-no-endpoints", "invalid", "The group {part} has no endpoint with an https address, so its reports go nowhere.",
+        'Write "endpoints":[{{"url":"https://example.com/reports"}}].',
+    )  # fmt: skip
+
+
+def _objects(text: str) -> list[dict[str, Any]] | None:
+    """Copies, and several groups in one copy, are one list (the header has no brackets of its own)."""
+    try:
+        held = json.loads(f"[{text[:MAX_TEXT]}]")
+    except (ValueError, RecursionError):
+        return None
+    return held if held and all(isinstance(one, dict) for one in held) else None
+
+
+def _age_faults(one: Mapping[str, Any]) -> tuple[Fault, ...]:
+    age = one.get("max_age")
+    is_age = isinstance(age, int) and not isinstance(age, bool) and age >= 0
+    return () if is_age else (Kind.NO_AGE.about(),)
+
+
+def judge_nel(text: str) -> tuple[Fault, ...]:
+    """What is wrong with a NEL value (section 4.1): it needs a group and an age; with age 0 it is taken back."""
+    held = _objects(text)
+    if held is None:
+        return (Kind.NOT_JSON.about(),)
+    found = [*_age_faults(held[0])]
+    if not isinstance(held[0].get("report_to"), str) and held[0].get("max_age") != 0:
+        found.insert(0, Kind.NEL_NO_GROUP.about())
+    return tuple(found)
+
+
+def judge_report_to(text: str) -> tuple[Fault, ...]:
+    """What is wrong with the groups of a Report-To value."""
+    held = _objects(text)
+    if held is None:
+        return (Kind.NOT_JSON.about(),)
+    found: list[Fault] = []
+    for one in held:
+        found += _age_faults(one)
+        if one.get("max_age") != 0 and not any(map(_is_endpoint, _list(one.get("endpoints")))):
+            found.append(Kind.NO_ENDPOINTS.about(str(one.get("group", _DEFAULT_GROUP))))
+    return tuple(found)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_endpoint(value: object) -> bool:
+    url = value.get("url") if isinstance(value, dict) else None
+    return isinstance(url, str) and url.lower().startswith(("https://", "/"))
+
+
+def declared(header: str, text: str) -> frozenset[str]:
+    """The endpoints or groups that a value of Reporting-Endpoints or Report-To declares; else none."""
+    if header.lower() == "reporting-endpoints":
+        return frozenset(fields.parse_dictionary(text).value or {})
+    if header.lower() == "report-to":
+        return frozenset(str(one.get("group", _DEFAULT_GROUP)) for one in _objects(text) or ())
+    return frozenset()
+
+
+def named(row: Header, text: str) -> tuple[str, ...] | None:
+    """The endpoints that a value reports to ("" = an address of its own); None where they cannot be reported."""
+    if row.grammar == "csp":
+        directives = [one for policy in csp.parse(text) for one in policy.directives]
+        groups = [
+            value for one in directives if one.name == "report-to" for value in one.values[:1]
+        ]
+        return (*groups, *("" for one in directives if one.name == "report-uri" and one.values))
+    if row.grammar == "nel":
+        held = _objects(text) or [{}]
+        return (str(held[0]["report_to"]),) if "report_to" in held[0] else None
+    if row.grammar == "item":
+        item = fields.parse_item(text).value
+        return None if item is None else _group(item[1])
+    if row.grammar == "integrity":
+        member = (fields.parse_dictionary(text).value or {}).get("endpoints")
+        listed = member[0] if member is not None and isinstance(member[0], list) else []
+        return tuple(str(bare) for bare, _ in listed)
+    if row.grammar in ("permissions", "dictionary"):
+        members = fields.parse_dictionary(text).value
+        return (
+            None
+            if members is None
+            else tuple(name for _, parameters in members.values() for name in _group(parameters))
+        )
+    return None
+
+
+def _group(parameters: Mapping[str, object]) -> tuple[str, ...]:
+    return (str(parameters["report-to"]),) if "report-to" in parameters else ()

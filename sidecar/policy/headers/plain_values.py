@@ -1,0 +1,121 @@
+"""Headers whose value is one plain thing: a media type, a disposition, a date, a path, a challenge, origins.
+
+Lives here: what is wrong with such a value. Must not know which header has which (see `headers`). Hostile
+text is read up to 64 KiB; nothing here raises.
+Sources: RFC 9110 sections 5.6.7, 8.3 and 11.6.1; RFC 6266; Service Workers; Resource Timing; Connection Allowlists.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.policy import faults
+from sidecar.policy.faults import MAX_TEXT, Fault, nearest
+from sidecar.policy.headers import fields
+
+_OWS = " \t"
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PARAMETERS = rf"(?:[ \t]*;(?:[ \t]*{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))?)*+"
+_MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}{_PARAMETERS}")
+_DISPOSITION = re.compile(rf"({_TOKEN}){_PARAMETERS}")
+_DISPOSITIONS = frozenset({"attachment", "inline", "form-data"})
+_DAY, _MONTH = (
+    "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)",
+    "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
+)
+_TIME = "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
+# The form of today, and the two older ones that every recipient has to take (RFC 9110 section 5.6.7).
+_DATE = re.compile(
+    f"{_DAY}, [0-3][0-9] {_MONTH} [0-9]{{4}} {_TIME} GMT"
+    f"|{_DAY}[a-z]*, [0-3][0-9]-{_MONTH}-[0-9]{{2}} {_TIME} GMT"
+    f"|{_DAY} {_MONTH} [0-3 ][0-9] {_TIME} [0-9]{{4}}"
+)
+_PARAMETER = rf"{_TOKEN}[ \t]*=[ \t]*(?:{_TOKEN}|{_QUOTED})"
+_SCHEME = rf"{_TOKEN}(?:[ ]+(?:{_PARAMETER}|[A-Za-z0-9._~+/-]+=*))?"
+_CHALLENGES = re.compile(rf"(?:{_SCHEME})(?:[ \t]*,[ \t]*(?:{_PARAMETER}|{_SCHEME}))*+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#*]+", re.IGNORECASE | re.ASCII)
+
+
+class Kind(faults.Kind):
+    """All that can be wrong with these headers."""
+
+    NOT_A_MEDIA_TYPE = (
+        "value-not-a-media-type", "invalid", "The value {part} is no media type: browsers read a part of it, or guess.",
+        "Write type/subtype and parameters behind semicolons, as text/html; charset=utf-8.",
+    )  # fmt: skip
+    NOT_A_DISPOSITION = (
+        "value-not-a-disposition", "invalid", "Browsers differ in what they make of the disposition {part}.",
+        'Write attachment; filename="report.pdf" with the name in double quotes, or inline.',
+    )  # fmt: skip
+    NOT_A_DATE = (
+        "value-not-a-date", "invalid", "Caches take {part} for a time in the past: it is no HTTP date.",
+        "Write Tue, 01 Dec 2026 12:00:00 GMT, or Cache-Control: max-age=SECONDS in its place.",
+    )  # fmt: skip
+    NOT_A_PATH = (
+        "value-not-a-path", "invalid", "No path begins with {part}: a * stands for itself here, and a space is none of a path.",
+        "Write the path that they begin with, as /app/, without *.",
+    )  # fmt: skip
+    NOT_A_CHALLENGE = (
+        "value-not-a-challenge", "invalid", "Clients cannot read {part}: it is no authentication challenge.",
+        'Write Basic realm="name", with the realm in double quotes.',
+    )  # fmt: skip
+    NOT_ORIGINS = (
+        "value-not-origins", "invalid", "Browsers match no site with {part}: it is no origin.",
+        "Write origins as https://example.com, without path and separated by commas, or *.",
+    )  # fmt: skip
+    NOT_AN_ALLOWLIST = (
+        "value-not-an-allowlist", "invalid", "Browsers do not read {part}: it is no list of addresses in brackets.",
+        'Write (response-origin "https://api.example.com/*"), with addresses in double quotes.',
+    )  # fmt: skip
+
+
+def judge_media_type(text: str) -> tuple[Fault, ...]:
+    """A Content-Type (RFC 9110 section 8.3)."""
+    return _matched(_MEDIA_TYPE, text, Kind.NOT_A_MEDIA_TYPE)
+
+
+def judge_disposition(text: str) -> tuple[Fault, ...]:
+    """A Content-Disposition (RFC 6266); unknown types are those that were misspelt."""
+    found = _DISPOSITION.fullmatch(text[:MAX_TEXT].strip(_OWS))
+    word = found[1].lower() if found else ""
+    misspelt = word not in _DISPOSITIONS and nearest(word, _DISPOSITIONS)
+    return () if found and not misspelt else (Kind.NOT_A_DISPOSITION.about(text),)
+
+
+def judge_date(text: str) -> tuple[Fault, ...]:
+    """An Expires; 0 and -1 are the customary words for "already stale" (RFC 9111 section 5.3)."""
+    return () if text.strip(_OWS) in ("0", "-1") else _matched(_DATE, text, Kind.NOT_A_DATE)
+
+
+def judge_challenge(text: str) -> tuple[Fault, ...]:
+    """A WWW-Authenticate (RFC 9110 section 11.6.1)."""
+    return _matched(_CHALLENGES, text, Kind.NOT_A_CHALLENGE)
+
+
+def judge_path(text: str) -> tuple[Fault, ...]:
+    """A Service-Worker-Allowed: an address whose path is a prefix, with no wildcards."""
+    path = text.strip(_OWS)
+    return (Kind.NOT_A_PATH.about(path),) if set("* \t,") & set(path) else ()
+
+
+def judge_origins(text: str) -> tuple[Fault, ...]:
+    """A Timing-Allow-Origin: origins, null or *, separated by commas."""
+    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
+    return tuple(
+        Kind.NOT_ORIGINS.about(entry)
+        for entry in entries
+        if entry and entry not in ("*", "null") and not _ORIGIN.fullmatch(entry)
+    )
+
+
+def judge_allowlist(text: str) -> tuple[Fault, ...]:
+    """A Connection-Allowlist: a structured list that holds one inner list of address patterns."""
+    entries = fields.parse_list(text).value
+    if entries and all(isinstance(value, list) for value, _ in entries):
+        return ()
+    return (Kind.NOT_AN_ALLOWLIST.about(text),)
+
+
+def _matched(pattern: re.Pattern[str], text: str, kind: Kind) -> tuple[Fault, ...]:
+    return () if pattern.fullmatch(text[:MAX_TEXT].strip(_OWS)) else (kind.about(text),)

@@ -1,0 +1,82 @@
+"""Judges a complete policy: what is legal, and yet weak, without effect, or bound to break something.
+
+Lives here: the walk over rules and routes, where each finding stands in the file, and what is refused
+outright. The findings themselves are made in `lint_values` and `lint_routes`. Must not know files,
+lines and columns (`source` adds those by the path), or how findings are printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved, is_off
+from sidecar.policy.lint.routes import policy_problems, route_problems
+from sidecar.policy.lint.values import refusals, rule_problems
+from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem
+
+
+def lint(resolved: Resolved) -> tuple[Problem, ...]:
+    """Every finding, once, with the path to its place.
+
+    An error would do harm if it ran, and keeps the policy from being put in force; a warning calls for
+    a change; an info is good to know. Rules that are off are not judged. What a preset says cannot be
+    changed here: it is an info at the place that names the preset.
+    """
+    return tuple(dict.fromkeys((*refused(resolved), *_found(resolved))))
+
+
+def refused(resolved: Resolved) -> tuple[Problem, ...]:
+    """The errors alone."""
+    return tuple(
+        dict.fromkeys(
+            _placed(resolved, at, named, problem)
+            for at, route in enumerate(resolved.routes)
+            for named in _active(route)
+            for problem in refusals(named.rule)
+        )
+    )
+
+
+def _found(resolved: Resolved) -> Iterator[Problem]:
+    yield from policy_problems(resolved)
+    for at, route in enumerate(resolved.routes):
+        is_default = route.name == DEFAULT_ROUTE
+        rules = _active(route)
+        for named in rules:
+            for problem in rule_problems(named.rule, None if is_default else route.match):
+                yield _placed(resolved, at, named, problem)
+        for position, problem in route_problems(resolved.routes[:at], replace(route, rules=rules)):
+            if position is not None:
+                yield _placed(resolved, at, rules[position], problem)
+            else:
+                yield replace(
+                    problem, path=problem.path if is_default else ("routes", at, *problem.path)
+                )
+
+
+def _active(route: NamedRoute) -> tuple[NamedRule, ...]:
+    return tuple(named for named in route.rules if not is_off(route, named))
+
+
+def _placed(resolved: Resolved, at: int, named: NamedRule, problem: Problem) -> Problem:
+    """The problem of one rule, whose path leads to a key of the rule, at its place in the file."""
+    extends = resolved.policy.extends or ()
+    own = [layer for layer in named.origin.values() if layer not in extends]
+    layer = (
+        named.origin.get(str(problem.path[0])) if problem.path else max(own, default=None)
+    )  # "route ..." before "policy"
+    layer = layer or next(iter(named.origin.values()))
+    inside: Path = ("rules", named.name, *problem.path)
+    if layer == "policy":
+        return replace(problem, message=f"rule {named.name!r}: {problem.message}", path=inside)
+    if layer not in extends:
+        return replace(
+            problem, message=f"rule {named.name!r}: {problem.message}", path=("routes", at, *inside)
+        )
+    return replace(
+        problem,
+        message=f"preset {layer}, rule {named.name!r}: {problem.message}",
+        path=("extends", extends.index(layer)),
+        severity="error" if problem.severity == "error" else "info",
+    )

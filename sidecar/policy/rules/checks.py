@@ -1,0 +1,343 @@
+"""One small class per action: what it finds in a response's header lines, and the edit that answers it.
+
+Lives here: `Check` and its kinds. Everything knowable is known when a check is
+made; only a mismatch allocates. Must not know routes, layers or why a mode is what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from sidecar.policy import headers
+from sidecar.policy.faults import Fault, Verdict
+from sidecar.policy.model import WRITING, Action, Kind, Mode, Rule
+from sidecar.policy.rules.conditions import (
+    Ask,
+    Condition,
+    Facts,
+    Seen,
+    conditions,
+    glob_source,
+    scheme_is,
+)
+from sidecar.policy.rules.findings import Finding, Findings
+from sidecar.policy.values import Directives
+
+
+def value_text(value: str | Directives) -> str:
+    """A declared value as it is sent: directives joined as CSP writes them (CSP3 section 2.2.1)."""
+    if isinstance(value, str):
+        return value
+    return "; ".join(
+        " ".join((name, *(() if isinstance(sources, bool) else sources)))
+        for name, sources in value.items()
+        if sources is not False
+    )
+
+
+class Check(ABC):
+    """What one rule demands of one header, or of several (see `Several`): a rule has one check."""
+
+    __slots__ = ("header", "index", "key", "made", "mode", "name", "rule", "value", "when")
+    action: Action
+    kinds: tuple[Kind, ...]
+    """The kinds of violation that it can find."""
+
+    def __init__(
+        self,
+        *,
+        rule: str,
+        header: str,
+        index: int,
+        mode: Mode,
+        when: tuple[Condition, ...],
+        declared: Rule,
+    ) -> None:
+        known = headers.get(header)
+        self.rule, self.header, self.index, self.mode = rule, header, index, mode
+        self.name = header.encode()
+        self.key = self.name.lower()
+        self.value = b"" if declared.value is None else value_text(declared.value).encode()
+        self.made = mode == "enforce" and self.action in WRITING
+        https_only = (
+            known is not None and known.scope == "https" and self.action not in ("remove", "forbid")
+        )
+        self.when = (scheme_is("https"), *when) if https_only else when
+
+    @abstractmethod
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        """What is wrong with the response; () = nothing."""
+
+    def looks(self) -> frozenset[bytes]:
+        """The response's lines, by lower-case name, that the judgement and its conditions rest on."""
+        return frozenset({self.key}).union(*(condition.looks for condition in self.when))
+
+    def asks(self) -> tuple[Ask, ...]:
+        """What else it rests on, beside scheme and status."""
+        return tuple(ask for condition in self.when for ask in condition.asks)
+
+    def finding(
+        self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None
+    ) -> Findings:
+        """One finding of this check."""
+        return (
+            Finding(
+                self.rule,
+                self.index,
+                self.header,
+                self.name,
+                self.key,
+                self.action,
+                kind,
+                self.mode,
+                before,
+                after,
+                self.made,
+            ),
+        )
+
+
+class Set(Check):
+    """The header stands once, with this value."""
+
+    __slots__ = ("missing", "right")
+    action: Action = "set"
+    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate")
+
+    def __init__(self, **known: object) -> None:
+        super().__init__(**known)  # type: ignore[arg-type]
+        self.right = (self.value,)
+        self.missing = self.finding("missing", (), self.right)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        if observed == self.right:
+            return ()
+        kind: Kind = "duplicate" if len(observed) > 1 and self.value in observed else "mismatch"
+        return self.finding(kind, observed, self.right)
+
+
+class Default(Set):
+    """The header stands; the service's own value wins, but a once-only header is not sent twice."""
+
+    __slots__ = ()
+    action: Action = "default"
+    kinds: tuple[Kind, ...] = ("missing", "duplicate")
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        if len(observed) == 1:
+            return ()
+        collapsed = headers.collapse(
+            self.header, tuple(value.decode("latin-1") for value in observed)
+        )
+        return (
+            ()
+            if collapsed is None
+            else self.finding("duplicate", observed, (collapsed.encode("latin-1"),))
+        )
+
+
+class Append(Set):
+    """One line of the header has this value."""
+
+    __slots__ = ()
+    action: Action = "append"
+    kinds: tuple[Kind, ...] = ("missing",)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        return (
+            ()
+            if self.value in observed
+            else self.finding("missing", observed, (*observed, self.value))
+        )
+
+
+class Remove(Check):
+    """The header does not stand."""
+
+    __slots__ = ()
+    action: Action = "remove"
+    kinds: tuple[Kind, ...] = ("forbidden",)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        return () if observed is None else self.finding("forbidden", observed, ())
+
+
+class Merge(Set):
+    """The header holds what this value demands, by the header's own grammar."""
+
+    __slots__ = ("merged",)
+    action: Action = "merge"
+    kinds: tuple[Kind, ...] = ("missing", "mismatch")
+
+    def __init__(self, *, declared: Rule, **known: object) -> None:
+        super().__init__(declared=declared, **known)
+        ours, header = self.value.decode(), self.header
+        widen = bool(declared.widen)
+
+        # Services repeat their values, parsing costs more than all else here: a bounded memory of results.
+        @lru_cache(maxsize=256)
+        def merged(observed: tuple[bytes, ...]) -> tuple[bytes, ...]:
+            text = ", ".join(value.decode("latin-1") for value in observed)
+            after = headers.merge(header, text, ours, widen=widen)
+            return (
+                observed if after == text else (after.encode("latin-1"),)
+            )  # several lines are one list: no need to fold them
+
+        self.merged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = merged
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.missing
+        after = self.merged(observed)
+        return () if after == observed else self.finding("mismatch", observed, after)
+
+
+class Require(Check):
+    """The header stands, once where it may stand only once, and has the value if one is given; else a sound one."""
+
+    __slots__ = ("pattern", "single", "verdict")
+    action: Action = "require"
+    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate", "weak", "invalid")
+
+    def __init__(self, **known: object) -> None:
+        super().__init__(**known)  # type: ignore[arg-type]
+        row = headers.get(self.header)
+        self.single = row is not None and row.single
+        self.pattern = (
+            re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
+        )
+        header = self.header
+
+        def verdict(observed: tuple[bytes, ...], scheme: str) -> Verdict | None:
+            worst = worst_fault(header, observed, scheme)
+            return None if worst is None else worst.verdict
+
+        # As in Merge: services repeat their values; but for cookies, which are secrets and never kept.
+        kept = verdict if self.key == b"set-cookie" else lru_cache(maxsize=256)(verdict)
+        self.verdict: Callable[[tuple[bytes, ...], str], Verdict | None] = kept
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None:
+            return self.finding("missing", (), None)
+        if self.single and len(observed) > 1:
+            return self.finding("duplicate", observed, None)
+        if self.pattern is None:
+            verdict = self.verdict(observed, facts.scheme)
+            return () if verdict is None else self.finding(verdict, observed, None)
+        if any(self.pattern.fullmatch(value) for value in observed):
+            return ()
+        return self.finding("mismatch", observed, None)
+
+
+def worst_fault(header: str, lines: tuple[bytes, ...], scheme: str) -> Fault | None:
+    """What is worst in a header's lines as its own grammar judges them together: invalid before weak; None = sound."""
+    values = [line.decode("latin-1") for line in lines]
+    if header.lower() != "set-cookie":
+        values = [", ".join(values)]
+    found = [fault for value in values for fault in headers.judge(header, value, scheme)]
+    return min(found, key=lambda fault: fault.verdict, default=None)
+
+
+class Forbid(Require):
+    """The header does not stand, or not with this value."""
+
+    __slots__ = ()
+    action: Action = "forbid"
+    kinds: tuple[Kind, ...] = ("forbidden",)
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        observed = seen.get(self.key)
+        if observed is None or not (
+            self.pattern is None or any(self.pattern.fullmatch(value) for value in observed)
+        ):
+            return ()
+        return self.finding("forbidden", observed, None)
+
+
+class Several(Check):
+    """One rule over many headers: its conditions are asked once, before any of its changes."""
+
+    __slots__ = ("action", "inner", "kinds")
+
+    def __init__(self, inner: list[Check], when: tuple[Condition, ...]) -> None:
+        first = inner[0]
+        self.rule, self.index, self.mode, self.when = first.rule, first.index, first.mode, when
+        self.action, self.kinds, self.made = first.action, first.kinds, first.made
+        self.header = ", ".join(check.header for check in inner)
+        self.inner = {check.key: check for check in inner}
+
+    def looks(self) -> frozenset[bytes]:
+        """Of all its headers."""
+        return frozenset(self.inner).union(*(condition.looks for condition in self.when))
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        return tuple(
+            finding
+            for check in self.inner.values()
+            if all(condition.holds(facts, seen) for condition in check.when)
+            for finding in check.judge(facts, seen)
+        )
+
+
+class AnyOf(Several):
+    """Many names that should not stand: a single look when none does."""
+
+    __slots__ = ()
+
+    def judge(self, facts: Facts, seen: Seen) -> Findings:
+        if self.inner.keys().isdisjoint(seen):
+            return ()
+        return tuple(
+            finding
+            for key in seen
+            if key in self.inner
+            for finding in self.inner[key].judge(facts, seen)
+        )
+
+
+def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
+    """The check of one complete rule on headers."""
+    assert declared.action is not None
+    assert declared.header is not None
+    make = _ACTIONS[declared.action]
+    when = conditions(declared.when)
+    if len(declared.header) == 1:
+        return make(
+            rule=rule,
+            header=declared.header[0],
+            index=index,
+            mode=mode,
+            when=when,
+            declared=declared,
+        )
+    inner = [
+        make(rule=rule, header=header, index=index, mode=mode, when=(), declared=declared)
+        for header in declared.header
+    ]
+    return (AnyOf if declared.action in ("remove", "forbid") else Several)(inner, when)
+
+
+_ACTIONS: Mapping[Action, Callable[..., Check]] = {
+    "set": Set,
+    "default": Default,
+    "append": Append,
+    "remove": Remove,
+    "merge": Merge,
+    "require": Require,
+    "forbid": Forbid,
+}

@@ -1,0 +1,211 @@
+"""The facts of one exchange, and the conditions (`when`) of a rule over them.
+
+Lives here: `Facts` and `conditions(when)`. Must not know rules, actions or modes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from sidecar.policy.model import When
+from sidecar.policy.rules.classes import LOOKS, is_class, of_path
+from sidecar.policy.rules.matching import wild
+from sidecar.policy.values import ResponseClass
+
+RawFields: TypeAlias = list[tuple[bytes, bytes]]
+"""Header lines as on the wire: name and value, in order, undecoded."""
+
+Seen: TypeAlias = dict[bytes, tuple[bytes, ...]]
+"""The same lines by lower-case name."""
+
+
+class Facts(NamedTuple):
+    """What is known of one request and its response when the rules are asked."""
+
+    method: str
+    host: str
+    path: str
+    """As sent, without query."""
+    scheme: str
+    """http or https, as far as trusted proxies tell."""
+    request: Iterable[tuple[bytes, bytes]]
+    status: int
+    fields: Iterable[tuple[bytes, bytes]]
+    """The response's header lines, in order."""
+    client: str = ""
+    """The client's address, as far as trusted proxies tell."""
+    body: bytes = b""
+    """The beginning of the request body, where a rule of the route looks for it (`RoutePlan.reads_body`)."""
+
+
+def by_name(fields: Iterable[tuple[bytes, bytes]]) -> Seen:
+    """The lines by lower-case name, repeats in order."""
+    seen: Seen = {}
+    for name, value in fields:
+        key = name.lower()
+        seen[key] = (*seen[key], value) if key in seen else (value,)
+    return seen
+
+
+class Asked(list[tuple[bytes, bytes]]):
+    """A request's lines that many conditions look at: their names are read once."""
+
+    __slots__ = ("named",)
+
+    def __init__(self, lines: Iterable[tuple[bytes, bytes]]) -> None:
+        super().__init__(lines)
+        self.named = by_name(self)
+
+
+Test: TypeAlias = Callable[[Facts, Seen], bool]
+Ask: TypeAlias = Callable[[Facts], Hashable]
+"""What a judgement takes from the facts beside scheme, status and the response's lines, and nothing more of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """What a condition takes from the request: whether the values under this lower-case name are as it wants."""
+
+    key: bytes
+    wanted: Callable[[tuple[bytes, ...]], bool]
+
+    def __call__(self, facts: Facts) -> bool:
+        """Whether the condition holds."""
+        lines = facts.request
+        named = lines.named if isinstance(lines, Asked) else by_name(lines)
+        return self.wanted(named.get(self.key, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: its text for people, the test, and all that the test looks at.
+
+    `looks` are the response's lines by lower-case name; scheme and status need no mention.
+    """
+
+    text: str
+    holds: Test
+    looks: frozenset[bytes] = frozenset()
+    asks: tuple[Ask, ...] = ()
+    of_response: bool = False
+    """Whether it is on the response, and not on how the client asked."""
+
+
+def conditions(when: When | None) -> tuple[Condition, ...]:
+    """The conditions of a rule, cheapest first; () = always."""
+    if when is None:
+        return ()
+    found: list[Condition] = []
+    if when.scheme is not None:
+        found.append(scheme_is(when.scheme))
+    if when.status is not None:
+        found.append(_status_in(when.status))
+    if when.response_class is not None:
+        found.append(_class_in(when.response_class))
+    if when.content_type is not None:
+        found.append(_content_type_in(when.content_type))
+    for name, pattern in (when.response or {}).items():
+        found.append(_response_header(name, pattern))
+    for name, pattern in (when.request or {}).items():
+        found.append(_request_header(name, pattern))
+    return tuple(found)
+
+
+def scheme_is(scheme: str) -> Condition:
+    """The client spoke this scheme."""
+    return Condition(f"scheme is {scheme}", lambda facts, seen: facts.scheme == scheme)
+
+
+def _status_in(patterns: tuple[str, ...]) -> Condition:
+    codes = frozenset(
+        code
+        for pattern in patterns
+        for code in (
+            range(int(pattern[0]) * 100, int(pattern[0]) * 100 + 100)
+            if pattern.endswith("xx")
+            else (int(pattern),)
+        )
+    )
+    return Condition(
+        f"status is {' or '.join(patterns)}",
+        lambda facts, seen: facts.status in codes,
+        of_response=True,
+    )
+
+
+def _class_in(classes: tuple[ResponseClass, ...]) -> Condition:
+    wanted = frozenset(classes)
+    text = f"class is {' or '.join(classes)}"
+    return Condition(
+        text,
+        lambda facts, seen: is_class(wanted, facts.path, facts.status, seen),
+        LOOKS,
+        (_of_path,),
+        of_response=True,
+    )
+
+
+def _of_path(facts: Facts) -> Hashable:
+    return of_path(facts.path)
+
+
+def _content_type_in(types: tuple[str, ...]) -> Condition:
+    exact = frozenset(item.encode() for item in types if "*" not in item)
+    globs = tuple(_glob(item) for item in types if "*" in item)
+
+    def holds(facts: Facts, seen: Seen) -> bool:
+        observed = seen.get(b"content-type")
+        if observed is None:
+            return False
+        media = observed[0].partition(b";")[0].strip(b" \t").lower()
+        return media in exact or any(glob.fullmatch(media) for glob in globs)
+
+    return Condition(
+        f"content type is {' or '.join(types)}",
+        holds,
+        frozenset({b"content-type"}),
+        of_response=True,
+    )
+
+
+def _response_header(name: str, pattern: str | bool) -> Condition:
+    key = name.lower().encode()
+    test = _values_test(pattern)
+    return Condition(
+        _text("response", name, pattern),
+        lambda facts, seen: test(seen.get(key, ())),
+        frozenset({key}),
+        of_response=True,
+    )
+
+
+def _request_header(name: str, pattern: str | bool) -> Condition:
+    asked = RequestHeader(name.lower().encode(), _values_test(pattern))
+    return Condition(
+        _text("request", name, pattern), lambda facts, seen: asked(facts), asks=(asked,)
+    )
+
+
+def _values_test(pattern: str | bool) -> Callable[[tuple[bytes, ...]], bool]:
+    if isinstance(pattern, bool):
+        return lambda values: bool(values) is pattern
+    glob = _glob(pattern)
+    return lambda values: any(glob.fullmatch(value) for value in values)
+
+
+def _text(side: str, name: str, pattern: str | bool) -> str:
+    if isinstance(pattern, bool):
+        return f"{side} has {'a' if pattern else 'no'} {name}"
+    return f"{side} has {name}: {pattern}"
+
+
+def _glob(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(glob_source(pattern).encode(), re.DOTALL | re.IGNORECASE)
+
+
+def glob_source(pattern: str) -> str:
+    """A regular expression for a text in which * stands for any run."""
+    return wild(re.split(r"\*+", pattern), ".*")

@@ -1,0 +1,114 @@
+"""What a request says of how a browser fetches: Fetch Metadata, origin, cookies, what a preflight asks for.
+
+Lives here: `Fetch`, and the nouns of the oracles that read it (`Outcome`, `Oracle`). Evidence, never control: a
+client may forge what it sends. What is no browser says nothing (irrelevant); a browser that sends no Fetch Metadata,
+as all do on plain http names, is unknown unless other headers of the request say enough. Must not know rules.
+
+Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.2 (Origin) and 3.3 (CORS protocol); HTML section 7.4
+and Upgrade Insecure Requests section 3.2.1 (every navigation sends `Upgrade-Insecure-Requests: 1`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.engines import engine_of
+
+Outcome: TypeAlias = Literal["break", "safe", "unknown", "irrelevant", "plain"]
+OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant", "plain")
+"""`plain`: over plain http, which a promise of https speaks against without breaking it at once."""
+Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
+
+FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
+SCRIPT_TYPES = frozenset(
+    f"{family}/{name}".encode()
+    for family, names in (
+        ("application", "ecmascript javascript x-ecmascript x-javascript"),
+        (
+            "text",
+            "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3 javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript",
+        ),
+    )
+    for name in names.split()
+)
+"""The 16 JavaScript MIME types (MIME Sniffing section 4.6)."""
+_WANTED = {
+    b"sec-fetch-site": "site",
+    b"sec-fetch-mode": "mode",
+    b"sec-fetch-dest": "dest",
+    b"user-agent": "agent",
+    b"referer": "referer",
+    b"origin": "origin",
+    b"upgrade-insecure-requests": "upgrade",
+    b"access-control-request-method": "asked_method",
+    b"access-control-request-headers": "asked_headers",
+}
+_LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
+
+
+class Fetch:
+    """The request headers that oracles look at, found in one pass; None = not sent."""
+
+    __slots__ = (
+        "agent",
+        "asked_headers",
+        "asked_method",
+        "cookie",
+        "dest",
+        "mode",
+        "origin",
+        "referer",
+        "site",
+        "upgrade",
+    )
+
+    def __init__(self, facts: Facts) -> None:
+        self.site: bytes | None = None
+        self.mode: bytes | None = None
+        self.dest: bytes | None = None
+        self.agent: bytes | None = None
+        self.referer: bytes | None = None
+        self.origin: bytes | None = None
+        self.upgrade: bytes | None = None
+        self.asked_method: bytes | None = None
+        self.asked_headers: bytes | None = None
+        self.cookie: bytes | None = None
+        for name, value in facts.request:
+            if len(name) not in _LENGTHS:
+                continue
+            key = name.lower()
+            if key == b"cookie":
+                self.cookie = value if self.cookie is None else self.cookie + b"; " + value
+            elif (slot := _WANTED.get(key)) is not None:
+                setattr(self, slot, value)
+
+    @property
+    def silent(self) -> Outcome | None:
+        """What a request without Fetch Metadata says: nothing of a browser's is irrelevant, a browser's own is unknown."""
+        if self.dest is not None and self.site is not None and self.mode is not None:
+            return None
+        return "irrelevant" if self.agent is None or engine_of(self.agent) is None else "unknown"
+
+    @property
+    def browser(self) -> bool:
+        """Whether a browser sent it, by Fetch Metadata or by the User-Agent of a known engine."""
+        return self.silent != "irrelevant"
+
+    @property
+    def navigates(self) -> bool:
+        """Whether the response would be shown in a window or a frame."""
+        if self.dest is not None:
+            return self.dest == b"document" or self.dest in FRAMES
+        return self.upgrade == b"1"
+
+
+def media_type(facts: Facts) -> bytes:
+    """The essence of the Content-Type, lower-case; empty = none."""
+    return (line(facts, b"content-type") or b"").partition(b";")[0].strip().lower()
+
+
+def line(facts: Facts, wanted: bytes) -> bytes | None:
+    """The first value of a header of the response, by its lower-case name."""
+    return next((value for name, value in facts.fields if name.lower() == wanted), None)

@@ -1,0 +1,126 @@
+"""What a fleet agrees on: one decision at a time, each with a version one higher than the one before.
+
+Lives here: the noun `Decision`, its form as data, and what `revisions` asks of a fleet. Must not know the store
+that holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeAlias
+
+from sidecar.revisions.history import Override, Refused
+
+Texts: TypeAlias = Mapping[str, tuple[str, "str | None"]]
+"""By revision: its text and its parent."""
+_TEXTS = ("revision", "text", "event", "who", "reason", "replica")
+_MAYBE = ("parent", "held_back")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What all replicas put in force: a revision with its text, what the file holds that is held back, the override.
+
+    `event` is the journal's word for what was decided; `replica` the one that was asked; `version` 0 = not yet given.
+    """
+
+    revision: str
+    text: str
+    parent: str | None
+    held_back: str | None
+    override: Override | None
+    event: str
+    who: str
+    reason: str
+    replica: str = ""
+    version: int = 0
+
+    def same(self, other: Decision) -> bool:
+        """Whether both put the same in force; who decided it does not matter."""
+        return (self.revision, self.held_back, self.override) == (
+            other.revision,
+            other.held_back,
+            other.override,
+        )
+
+    def data(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        what = {
+            "policy.rolled_back": f"a rollback to {self.revision}",
+            "policy.activated": f"revision {self.revision}",
+            "mode.overridden": f"mode {self.override.mode if self.override else 'enforce'}",
+        }.get(self.event, self.event)
+        why = f": {self.reason}" if self.reason else ""
+        return f"{what} by {self.who} on {self.replica}{why}"
+
+
+def from_data(data: object) -> Decision:
+    """A decision as it came from a store, which may hold anything.
+
+    Raises:
+        ValueError: it is none; the text says what is wrong with it.
+    """
+    if not isinstance(data, dict):
+        raise ValueError("the decision is no mapping")
+    for key in _TEXTS:
+        if not isinstance(data.get(key), str):
+            raise ValueError(f"the decision's {key} is no text")
+    for key in _MAYBE:
+        if not isinstance(data.get(key), str | None):
+            raise ValueError(f"the decision's {key} is neither a text nor null")
+    version = data.get("version")
+    if type(version) is not int or version < 1:
+        raise ValueError("the decision's version is no positive number")
+    return Decision(
+        **{key: data[key] for key in (*_TEXTS, *_MAYBE)},
+        override=_override(data.get("override")),
+        version=version,
+    )
+
+
+def _override(data: object) -> Override | None:
+    if data is None:
+        return None
+    fit = (
+        isinstance(data, dict)
+        and data.get("mode") in ("off", "report-only", "trial")
+        and isinstance(data.get("reason"), str)
+        and isinstance(data.get("who"), str)
+        and (data.get("until") is None or type(data.get("until")) in (int, float))
+    )
+    if not fit:
+        raise ValueError("the decision's override is none")
+    assert isinstance(data, dict)
+    return Override(data["mode"], data["reason"], data["who"], data.get("until"))
+
+
+class Overtaken(Refused):
+    """Another decision came first; nothing was changed."""
+
+
+class Fleet(Protocol):
+    """What the revisions of one replica ask of its fleet. They call it with their lock held."""
+
+    version: int
+    """Of the decision in force here; 0 = none was ever taken."""
+    pending: bool
+    """The decision in force was taken here while the store was away, and is still to be published."""
+
+    async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
+        """What the fleet has in force, if it is newer than what this replica saved; None when it is not, or the store is away.
+
+        `mirror` is given the fleet's earlier revisions.
+        """
+
+    async def propose(self, decision: Decision) -> None:
+        """Make it the fleet's, or this replica's alone while the store is away; raises Overtaken."""
+
+    def took(self, decision: Decision) -> None:
+        """The fleet's decision is in force here."""
+
+    def saved(self) -> dict[str, Any]:
+        """What the next start goes on from."""

@@ -1,0 +1,167 @@
+"""What is said of the life of revisions: events, counts, the journal and the state on disk.
+
+Lives here: `Journal`. It looks at `revisions` and changes nothing there but `problems`. Must not know why anything is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from sidecar.policy.terms import Mode, PolicyError
+from sidecar.revisions.decision import Decision, Fleet
+from sidecar.revisions.history import History
+from sidecar.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sidecar.revisions import Revisions
+
+Result = Literal["activated", "unchanged", "rejected", "pinned"]
+
+
+class Journal:
+    """Events are reported before anything is kept; what could not be kept is reported too."""
+
+    def __init__(
+        self,
+        revisions: Revisions,
+        history: History,
+        telemetry: Telemetry,
+        fleet: Fleet | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._of = revisions
+        self._history = history
+        self._telemetry = telemetry
+        self._fleet = fleet
+        self._clock = clock
+
+    async def record(self, entry: dict[str, Any]) -> None:
+        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it."""
+        self._telemetry.tell(
+            str(entry["event"]),
+            level="warning",
+            **{key: value for key, value in entry.items() if key not in ("event", "diff")},
+        )
+        await self.keep(entry, state=False)
+
+    def reloaded(self, result: Result) -> Result:
+        """Count what came of a reload."""
+        metrics = self._telemetry.metrics
+        metrics.cell("sidecar_config_reloads_total", result).n += 1
+        good = result != "rejected"
+        metrics.cell("sidecar_config_last_reload_successful").n = float(good)
+        if good:
+            self._of.problems = ()
+            metrics.cell("sidecar_config_last_reload_success_timestamp_seconds").n = self._clock()
+        return result
+
+    async def rejected(self, who: str) -> None:
+        """The file was refused for `problems`."""
+        self.reloaded("rejected")
+        given = [str(problem) for problem in self._of.problems[:20]]
+        self._telemetry.tell(
+            "policy.rejected",
+            level="error",
+            source=str(self._of.file),
+            who=who,
+            problems=given,
+            in_force=self._of.current.id,
+        )
+        await self.keep({"event": "policy.rejected", "who": who, "problems": given}, state=False)
+
+    async def activated(self, who: str) -> None:
+        """A revision of the file, or the last good one, came in force."""
+        current = self._of.current
+        about = current.resolved.policy
+        facts: dict[str, Any] = {
+            "revision": current.id,
+            "parent": current.parent,
+            "name": about.name,
+            "owner": about.owner,
+            "mode": self._of.mode,
+            "who": who,
+        }
+        self._telemetry.tell(
+            "policy.activated", source=current.source, reason=about.reason, **facts
+        )
+        if self._of.override:
+            self.mode(self._of.override.mode, self._of.override.who, self._of.override.reason)
+        await self.keep(
+            {"event": "policy.activated", "seen": self._of.left, "reason": about.reason, **facts}
+        )
+
+    async def followed(self, decision: Decision, left: str) -> None:
+        """The fleet's decision came in force."""
+        facts = {
+            "decided": decision.event,
+            "revision": decision.revision,
+            "left": left,
+            "mode": self._of.mode,
+            "who": decision.who,
+            "reason": decision.reason,
+            "replica": decision.replica,
+        }
+        self._telemetry.tell("decision.followed", level="warning", fleet=decision.version, **facts)
+        await self.keep({"event": "decision.followed", "seen": self._of.left, **facts})
+
+    def refused(self, decision: Decision, error: PolicyError) -> None:
+        """The fleet's decision cannot be put in force here."""
+        given = [str(problem) for problem in error.problems[:20]]
+        self._telemetry.tell(
+            "decision.refused",
+            level="error",
+            fleet=decision.version,
+            revision=decision.revision,
+            replica=decision.replica,
+            problems=given,
+        )
+
+    async def superseded(self, lost: Decision, holds: Decision) -> None:
+        """Of two decisions taken apart, while the store was away, one gave way to the other."""
+        facts = {"lost": str(lost), "revision": holds.revision, "holds": str(holds)}
+        self._telemetry.tell("decision.superseded", level="warning", fleet=holds.version, **facts)
+        await self.keep({"event": "decision.superseded", **facts})
+
+    def pinned(self) -> None:
+        """The file's revision is held back."""
+        self._telemetry.tell(
+            "policy.pinned", revision=self._of.current.id, held_back=self._of.pinned
+        )
+
+    def mode(self, mode: Mode, who: str, reason: str) -> None:
+        """The override was set, or lifted."""
+        until = self._of.override.until if self._of.override else None
+        self._telemetry.tell(
+            "mode.overridden",
+            level="warning",
+            override=mode,
+            mode=self._of.mode,
+            policy_mode=self._of.current.resolved.mode,
+            who=who,
+            reason=reason,
+            until=until,
+        )
+
+    async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
+        """Write a line of the journal (None = there is nothing to say) and, unless it did not change, the state."""
+        current = self._of.current
+        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+        stamped = None if entry is None else {"time": at, **entry}
+        saved = {
+            "active": current.id,
+            "pinned": self._of.pinned,
+            "parents": self._history.parents,
+            "override": asdict(self._of.override) if self._of.override else None,
+        }
+        if self._fleet is not None:
+            if stamped is not None:
+                stamped["fleet"] = self._fleet.version
+            saved["fleet"] = self._fleet.saved()
+        try:
+            await asyncio.to_thread(self._history.keep, current, stamped, saved if state else None)
+        except OSError as error:
+            self._telemetry.tell("state.failed", level="error", detail=str(error))

@@ -1,0 +1,70 @@
+"""The policy file: read, watched, and shown at the place of a fault.
+
+Lives here: `PolicyFile`. Must not know what becomes of a policy. Belongs to the layer of `revisions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.terms import PolicyError, Problem
+from sidecar.source import load_policy
+
+POLL = 0.4
+SETTLE = 0.1
+
+
+class PolicyFile:
+    """One file, and what was last read of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seen = ""
+        """The hash of what was last read; "" = nothing could be read, or it shall be read again."""
+        self._text = ""
+
+    async def load(self) -> tuple[Resolved, str]:
+        """The policy and its text.
+
+        Raises:
+            PolicyError: it cannot be read, or is no policy.
+        """
+        try:
+            data = await asyncio.to_thread(self.path.read_bytes)
+        except OSError as error:
+            self.seen, self._text = "", ""
+            said = f"the policy cannot be read: {error.strerror or error}"
+            raise PolicyError((Problem(said, "", file=str(self.path)),)) from error
+        self.seen = hashlib.sha256(data).hexdigest()
+        self._text = data.decode("utf-8-sig", "replace")
+        return await asyncio.to_thread(load_policy, data, str(self.path)), self._text
+
+    async def changed(self) -> str:
+        """Wait until it holds something else, and nobody is writing any more; returns its hash."""
+        while True:
+            await asyncio.sleep(POLL)
+            first = await asyncio.to_thread(self.fingerprint)
+            if first == self.seen:
+                continue
+            await asyncio.sleep(SETTLE)
+            if await asyncio.to_thread(self.fingerprint) == first:
+                return first
+
+    def excerpt(self, problem: Problem) -> str:
+        """The line of the text last read with a caret under the place; "" when it is not known."""
+        lines = self._text.splitlines()
+        return (
+            f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^"
+            if 0 < problem.line <= len(lines)
+            else ""
+        )
+
+    def fingerprint(self) -> str:
+        """The hash of what it holds now; "" when it cannot be read."""
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except OSError:
+            return ""

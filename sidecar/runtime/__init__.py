@@ -1,0 +1,1 @@
+"""The process: one service or several workers, wired from the parts and ended in order."""

@@ -1,0 +1,382 @@
+"""One process from start to stop: build the parts, wire them, hear signals, drain.
+
+Lives here: `Service`. Must not know how any part does its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sidecar
+from sidecar.admin.access import read_token
+from sidecar.admin.api import Api
+from sidecar.admin.health import health_app
+from sidecar.admin.listener import listen
+from sidecar.admin.process import Process
+from sidecar.admin.status import status
+from sidecar.baseline import Cell
+from sidecar.baseline.capture import Tally
+from sidecar.baseline.monitor import DriftMonitor
+from sidecar.fleet.member import member
+from sidecar.policy.browsers.reports import Report
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.proxy import DataPlane
+from sidecar.revisions import Active, Revisions
+from sidecar.revisions.history import Revision
+from sidecar.revisions.store import Store
+from sidecar.rollout.causes import Causes
+from sidecar.rollout.evidence import EvidenceStore, Trend
+from sidecar.rollout.guard import Watch
+from sidecar.rollout.overview import overview
+from sidecar.rollout.served import ServedPages
+from sidecar.rollout.taking_back import take_back
+from sidecar.rollout.testimony import Minimums
+from sidecar.runtime.workers import Workers
+from sidecar.settings import Settings
+from sidecar.telemetry import Events, Metrics, Telemetry
+from sidecar.telemetry.events import Sink
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_KEEP_EVIDENCE = 30
+"""Seconds between two savings of the evidence."""
+
+
+class Service:
+    """The sidecar as one process. `start`, then `wait` until it was told to stop.
+
+    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one).
+    """
+
+    def __init__(self, settings: Settings, sink: Sink) -> None:
+        self.settings = settings
+        log = settings.log
+        self.telemetry = Telemetry(
+            Events(sink, level=log.level, per_second=log.events_per_second),
+            Metrics(),
+            value_bytes=log.value_bytes,
+            reports_per_second=settings.reports.per_second,
+            canary=settings.trial.canary,
+            pages=settings.trial.pages,
+        )
+        self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
+        publish = self._workers.publish if self._workers else None
+        self._store = Store(Path(settings.state))
+        self.served = ServedPages()
+        self.telemetry.pages.on_page = self.served.add
+        self.causes = Causes(served=self.served)
+        self.telemetry.trial_report = self._reported
+        self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
+        self._trend = Trend(self.book)
+        self._guard = Watch(self.telemetry.metrics)
+        self._fleet = member(settings.fleet.url, settings.fleet.name, self.telemetry)
+        self.revisions = Revisions(
+            Path(settings.policy),
+            self._store,
+            self.telemetry,
+            ceiling=settings.mode,
+            publish=publish,
+            fleet=self._fleet,
+            seen=self._seen,
+            observers=(self._activated,),
+        )
+        self.plane = self._workers or DataPlane(
+            settings,
+            lambda: self.revisions.active,
+            self.telemetry,
+            reports=self.telemetry.browser_reports,
+        )
+        self._tally = Tally()
+        self.telemetry.observer = self._tally.observe
+        self._drift_monitor = DriftMonitor(
+            settings.baseline,
+            self._sent,
+            lambda: [route.name for route in self.revisions.active.plan.routes],
+            self.telemetry,
+        )
+        self.listen: list[str] = []
+        self.admin = self.health = ""
+        self._token = read_token(settings.admin, settings.admin_token_file)
+        self._runners: list[web.AppRunner] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._orders: set[asyncio.Task[Any]] = set()
+        self._started = time.time()
+        self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._draining = False
+
+    async def start(self) -> None:
+        """Put the policy in force, then open the listeners: health and admin last, so that ready means ready.
+
+        Raises:
+            PolicyError: no policy can be put in force, or an address cannot be bound.
+        """
+        await self._drift_monitor.open()
+        self.book.restore(await asyncio.to_thread(self._store.evidence))
+        await self.revisions.start()
+        process = Process(
+            self._facts,
+            self._ready,
+            self._refresh,
+            self._evidence,
+            self._rollout,
+            self._drift_monitor.reported,
+            self.causes.summary,
+            self.served.data,
+            self._fleet.facts if self._fleet else None,
+        )
+        api = Api(self.revisions, self.telemetry, process, self._token)
+        try:
+            self.listen = await self._bound("listen", self.plane.start())
+            self.admin = await self._bound("admin", self._serve(api.app(), self.settings.admin))
+            health = health_app(self._ready, self.telemetry, self._refresh)
+            self.health = await self._bound("health", self._serve(health, self.settings.health))
+        except BaseException:
+            await self.close()
+            raise
+        self._tasks = [
+            asyncio.create_task(self._always(self.revisions.watch)),
+            asyncio.create_task(self._always(self._tick)),
+        ]
+        if self._fleet:
+            follow = partial(self._fleet.run, self.revisions)
+            self._tasks.append(asyncio.create_task(self._always(follow)))
+        listeners: dict[str, Any] = {
+            "listen": self.listen,
+            "admin": self.admin,
+            "health": self.health,
+            "upstream": self.settings.upstream,
+        }
+        self.telemetry.tell(
+            "service.started",
+            version=sidecar.__version__,
+            mode=self.revisions.mode,
+            revision=self.revisions.current.id,
+            **listeners,
+        )
+
+    async def run(self) -> None:
+        """Start, hear signals, and return when the process may end."""
+        await self.start()
+        loop = asyncio.get_running_loop()
+        # They stay to the end: a TERM that comes while the last things are closed must not turn the exit code.
+        for number, order in self._signals().items():
+            loop.add_signal_handler(number, order)
+        try:
+            await self._stopping.wait()
+            await self.drain()
+        finally:
+            await self.close()
+
+    def stop(self) -> None:
+        """TERM: drain, then stop. A second time: now."""
+        if self._stopping.is_set():
+            self._hurried.set()
+            self.plane.abort()
+        self._stopping.set()
+
+    async def drain(self) -> None:
+        """Readiness falls, requests are taken for the drain delay, those in flight finish."""
+        self._draining = True
+        if self._workers:
+            await self._workers.begin_drain()
+        self.plane.draining = True
+        timeouts = self.settings.timeouts
+        self.telemetry.tell(
+            "service.draining",
+            delay=timeouts.drain_delay,
+            grace=timeouts.drain,
+            in_flight=int(self.telemetry.in_flight.n),
+        )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), timeouts.drain_delay)
+        if not self._hurried.is_set():
+            await self.plane.drain()
+
+    async def close(self) -> None:
+        """Close what is open and tell that it is over."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self.listen:
+            await self._keep_evidence()
+        if self._fleet:
+            await self._fleet.close()
+        self.plane.abort()
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+        self.telemetry.tick()
+        self.telemetry.tell("service.stopped", uptime=round(time.time() - self._started, 3))
+
+    def _signals(self) -> dict[signal.Signals, Callable[[], None]]:
+        def order(work: Callable[[], Coroutine[Any, Any, object]]) -> Callable[[], None]:
+            def heard() -> None:
+                task = asyncio.create_task(work())
+                self._orders.add(task)
+                task.add_done_callback(self._orders.discard)
+
+            return heard
+
+        return {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: order(lambda: self.revisions.reload("signal")),
+            signal.SIGUSR1: lambda: self.telemetry.tell(
+                "service.state", **status(self.revisions), **self._facts()
+            ),
+            signal.SIGUSR2: order(
+                lambda: self.revisions.set_mode("report-only", who="signal", reason="SIGUSR2")
+            ),
+        }
+
+    async def _serve(self, app: web.Application, address: str) -> str:
+        runner, bound = await listen(app, address)
+        self._runners.append(runner)
+        return bound
+
+    async def _bound(self, name: str, opening: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return await opening
+        except OSError as error:
+            wanted = getattr(self.settings, name)
+            fix = f"choose another with --{name} HOST:PORT"
+            raise PolicyError(
+                (
+                    Problem(
+                        f"{name} address {wanted} cannot be bound: {error.strerror or error}", fix
+                    ),
+                )
+            ) from error
+
+    def _seen(self) -> list[dict[str, Any]]:
+        return [item.data() for item in self.book.evidence() if item.evaluated]
+
+    def _reported(self, key: str, report: Report, client: str, engine: str) -> None:
+        counted = self.causes.add(key, report, client, engine)
+        if counted is not None:
+            self.telemetry.metrics.cell("sidecar_trial_reports_total", *counted).n += 1
+
+    def _activated(self, active: Active, revision: Revision) -> None:
+        self.served.activated(active.plan)
+        self.causes.activated(active.plan)
+        self.book.activated(active.plan)
+        self._guard.activated(revision.id, active.plan, revision.resolved.policy.guard)
+        unknown = sorted(
+            self.settings.timeouts.routes.keys() - {r.name for r in active.plan.routes}
+        )
+        if unknown:
+            self.telemetry.tell(
+                "timeouts.unmatched", level="warning", revision=revision.id, routes=unknown
+            )
+
+    async def _sent(self) -> tuple[Cell, ...]:
+        return await self._workers.seen() if self._workers else self._tally.cells()
+
+    async def _evidence(self) -> list[dict[str, Any]]:
+        await self._refresh()
+        return [item.data() for item in self.book.evidence()]
+
+    async def _keep_evidence(self) -> None:
+        try:
+            await asyncio.to_thread(self._store.save_evidence, self.book.saved())
+        except OSError as error:
+            self.telemetry.tell("state.failed", level="error", detail=str(error))
+
+    async def _rollout(self) -> dict[str, Any]:
+        await self._refresh()
+        minimums, at = Minimums(), time.time()
+        views = overview(
+            self.revisions.active.plan, self.book.evidence(), minimums, at, self._trend.of
+        )
+        return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
+
+    async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Work that must never end: a fault in it is reported, and it goes on."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch over the file must not die of it
+                self.telemetry.tell(
+                    "process.error",
+                    level="error",
+                    detail=f"{getattr(work, '__qualname__', work)} failed",
+                    error=repr(error)[:500],
+                )
+                await asyncio.sleep(1)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            await self._refresh()
+            await self.revisions.tick()
+            self.book.tick()
+            self._trend.tick()
+            if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
+                await self._keep_evidence()
+            await self._drift_monitor.tick()
+            breach = self._guard.tick()
+            if breach is not None:
+                await take_back(breach, self._guard.before, self.revisions, self.telemetry)
+
+    async def _refresh(self) -> None:
+        self.telemetry.tick()
+        if self._workers:
+            await self._workers.refresh()
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "fleet": self._fleet.summary() if self._fleet else None,
+            "version": sidecar.__version__,
+            "uptime": round(time.time() - self._started, 1),
+            "listen": self.listen,
+            "upstream": self.settings.upstream,
+            "in_flight": int(self.telemetry.in_flight.n),
+            "draining": self._draining,
+        }
+
+    async def _ready(self) -> dict[str, str]:
+        checks = {
+            "policy": "" if hasattr(self.revisions, "active") else "no policy in force",
+            "drain": "draining" if self._draining else "",
+        }
+        if self._workers:
+            missing = self._workers.missing()
+            checks["workers"] = (
+                f"{missing} of {self.settings.workers} are missing"
+                if missing * 2 > self.settings.workers
+                else ""
+            )
+        if self.settings.ready.upstream:
+            checks["upstream"] = (
+                "" if await self.plane.upstream_reachable() else "does not take connections"
+            )
+        return checks
+
+
+async def serve(settings: Settings, sink: Sink) -> None:
+    """Run one sidecar until it is told to stop; asyncio's own complaints go out as JSON lines too."""
+    service = Service(settings, sink)
+
+    def complain(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        service.telemetry.tell(
+            "process.error",
+            level="error",
+            detail=str(context.get("message"))[:500],
+            error=repr(error)[:500],
+        )
+
+    asyncio.get_running_loop().set_exception_handler(complain)
+    with contextlib.suppress(asyncio.CancelledError):
+        await service.run()

@@ -1,0 +1,164 @@
+"""One worker process: a data plane that takes its settings, its policy and its orders from the parent.
+
+Lives here: the worker's side of the orders. Must not know files, admin or health: the parent owns them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from sidecar.baseline import Baseline
+from sidecar.baseline.capture import Tally
+from sidecar.baseline.file import to_data
+from sidecar.policy.engine.plan import Plan, compile_policy
+from sidecar.proxy import DataPlane
+from sidecar.revisions import Active
+from sidecar.runtime.channel import Channel
+from sidecar.runtime.loop import collect_seldom, run_to_end
+from sidecar.settings import Settings
+from sidecar.source import load_policy
+from sidecar.telemetry import Events, Metrics, Telemetry
+from sidecar.telemetry.events import capture_logging
+from sidecar.telemetry.metric_table import PER_WORKER
+
+
+class _Lines:
+    """A sink whose lines go to the parent, which alone writes stdout."""
+
+    dropped = 0
+
+    def __init__(self, channel: Channel, loop: asyncio.AbstractEventLoop) -> None:
+        self.channel = channel
+        self._loop = loop
+
+    def write(self, line: str) -> None:
+        """Send one line, from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(lambda: self.channel.send(line=line))
+
+
+class Worker:
+    """A plane, the policy it serves, and the one it has prepared."""
+
+    active: Active
+
+    def __init__(self, settings: Settings, lines: _Lines, secret: bytes) -> None:
+        log = settings.log
+        events = Events(
+            lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers)
+        )
+        self.telemetry = Telemetry(
+            events,
+            Metrics(process=False),
+            value_bytes=log.value_bytes,
+            reports_per_second=settings.reports.per_second,
+            canary=settings.trial.canary,
+            pages=settings.trial.pages,
+            secret=secret,
+        )
+        self.plane = DataPlane(
+            settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports
+        )
+        self._tally = Tally()
+        self.telemetry.observer = self._tally.observe
+        self.telemetry.trial_report = lambda key, report, client, engine: lines.channel.send(
+            trial=[key, asdict(report), client, engine]
+        )
+        self.telemetry.canary_returned = lambda identity: lines.channel.send(canary=identity)
+        self.telemetry.pages.on_page = lambda route, path, client, page: lines.channel.send(
+            page=[route, path, client, asdict(page)]
+        )
+        self._prepared: tuple[str, Plan] | None = None
+
+    async def prepare(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Compile, but do not switch."""
+        resolved = await asyncio.to_thread(load_policy, message["text"].encode(), message["source"])
+        self._prepared = message["revision"], compile_policy(resolved, override=message["ceiling"])
+        return {}
+
+    async def commit(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """Switch to what was prepared."""
+        if self._prepared is not None:
+            revision, plan = self._prepared
+            self.active = Active(revision, plan, self.telemetry.activated(plan, revision))
+        return {}
+
+    async def start(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Put the first policy in force and listen."""
+        await self.prepare(message)
+        await self.commit(message)
+        return {"addresses": await self.plane.start(reuse_port=True)}
+
+    async def snapshot(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """The counts that the parent sums."""
+        self.telemetry.tick()
+        self.telemetry.metrics.settle()
+        return {
+            "snapshot": {
+                name: cells
+                for name, cells in self.telemetry.metrics.snapshot().items()
+                if name in PER_WORKER
+            }
+        }
+
+    async def tally(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """What the service sent, as this worker saw it."""
+        return {"tally": to_data(Baseline(self._tally.cells()))}
+
+    async def reachable(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """Whether the upstream takes connections."""
+        return {"reachable": await self.plane.upstream_reachable()}
+
+    async def draining(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """From now on responses say `Connection: close`."""
+        self.plane.draining = True
+        return {}
+
+    async def drain(self, _message: dict[str, Any]) -> dict[str, Any]:
+        """Finish what is in flight."""
+        await self.plane.drain()
+        return {}
+
+
+async def work(end: socket.socket) -> None:
+    """Obey the parent until it is gone. Orders are obeyed in turn, but a drain does not hold up the others."""
+    channel = await Channel.over(end)
+    lines = _Lines(channel, asyncio.get_running_loop())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        asyncio.get_running_loop().add_signal_handler(
+            number, lambda: None
+        )  # the parent hears them and gives orders
+    worker: Worker | None = None
+    drains: set[asyncio.Task[None]] = set()
+
+    async def obey(
+        order: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], message: dict[str, Any]
+    ) -> None:
+        channel.send(number=message["number"], **await order(message))
+
+    while (message := await channel.receive()) is not None:
+        if worker is None:
+            settings = Settings.model_validate(message["settings"])
+            capture_logging(lines, settings.log.level)
+            worker = Worker(settings, lines, bytes.fromhex(message["secret"]))
+        order = getattr(worker, message["order"])
+        if message["order"] == "drain":
+            task = asyncio.create_task(obey(order, message))
+            drains.add(task)
+            task.add_done_callback(drains.discard)
+        else:
+            await obey(order, message)
+    if worker is not None:
+        worker.plane.abort()
+
+
+def main() -> None:
+    """What a worker process runs; its argument is the number of the socket to its parent."""
+    collect_seldom()
+    run_to_end(work(socket.socket(fileno=int(sys.argv[1]))))

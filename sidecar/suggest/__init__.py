@@ -1,0 +1,249 @@
+"""The smallest edit of a policy file that would have silenced what browsers reported in a trial.
+
+Lives here: `suggest`, which puts the proposals for each rule together and makes the edit. Pure. Must not know how
+causes or pages are fetched, nor who is shown the result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.policy import csp
+from sidecar.policy.csp.extend import extended
+from sidecar.policy.engine.resolve import NamedRule, Resolved
+from sidecar.policy.headers import CSP_NAMES
+from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.policy.problems import did_you_mean
+from sidecar.policy.rules.checks import value_text
+from sidecar.rollout.causes import Cause
+from sidecar.rollout.edits import Edit, applied, rules_block, set_word
+from sidecar.source import Source, load_policy, read
+from sidecar.suggest.csp import advise, contradicted, not_merged
+from sidecar.suggest.nouns import Holdings, Proposal, Terms, proposal
+from sidecar.suggest.other import advise_other
+from sidecar.suggest.value_edit import value_edits
+
+_COMMENT = 140
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What to do about each cause, and the policy's text with the edits made."""
+
+    proposals: tuple[Proposal, ...]
+    text: str
+    open: tuple[str, ...] = ()
+    """Directives that no fallback governs, and that a value which was edited does not have."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the value of one or more rules stands in the file, and what it shall say."""
+
+    named: NamedRule
+    policies: list[csp.Policy]
+    value: str
+    comments: dict[tuple[str, str], str]
+
+
+def suggest(
+    text: str,
+    causes: Iterable[Cause],
+    holdings: Holdings,
+    terms: Terms,
+    *,
+    rule: str | None = None,
+    comments: bool = False,
+    running: str = "",
+    name: str = "policy.yaml",
+) -> Suggestion:
+    """Proposals for the causes of one rule or of all, and the text in which those that add are done.
+
+    With `comments` each source that is added stands on a line of its own, with its witness in a comment. `running` is
+    the text of the policy in force, of which browsers reported: a cause that its value allows is looked at again.
+
+    Raises:
+        PolicyError: an unknown rule, a text that is no policy, or one that cannot be edited safely.
+    """
+    source, resolved = read(text.encode(), name), load_policy(text.encode(), name)
+    _known(resolved, rule, name)
+    reported = load_policy(running.encode(), name) if running else None
+    places: dict[Path, _Place] = {}
+    proposals = []
+    for cause in causes:
+        if cause.kind == "noise" or (rule is not None and cause.rule != rule):
+            continue
+        named = _named(resolved, cause)
+        if named is None:
+            continue
+        path = _value_path(source, resolved, named, cause.route)
+        place = places.setdefault(path, _place(named))
+        found = _advised(cause, place, holdings, terms, comments=comments)
+        same = reported is not None and _same(named, _named(reported, cause))
+        if found.outcome == "allowed" and same and _allowed(cause, named, holdings, terms):
+            merged = named.rule.action == "merge" and not named.rule.widen
+            found = contradicted(cause, place.policies[0], merged=merged)
+        proposals.append(found)
+    edits = [edit for path, place in places.items() for edit in _edits(source, path, place)]
+    edited = text
+    if edits:
+        at_end = any(edit.start == len(text) for edit in edits)  # of a rule of a preset
+        edited = applied(source.text, [*(rules_block(source) if at_end else ()), *edits])
+        _verify(resolved, _loaded(edited, name), places, source, name)
+    return Suggestion(tuple(proposals), edited, tuple(_open(places.values())))
+
+
+def _same(one: NamedRule, other: NamedRule | None) -> bool:
+    """Whether both say the same value of a Content Security Policy."""
+    return other is not None and _is_csp(one) and _meaning(one) == _meaning(other)
+
+
+def _allowed(cause: Cause, named: NamedRule, holdings: Holdings, terms: Terms) -> bool:
+    """Whether the file as it is allows the cause, before any edit."""
+    found = [advise(cause, policy, holdings, terms) for policy in _place(named).policies]
+    return all(one.outcome == "allowed" for one in found)
+
+
+def _open(places: Iterable[_Place]) -> Iterable[str]:
+    changed = [place for place in places if _is_csp(place.named)]
+    for name in ("base-uri", "form-action", "frame-ancestors"):
+        if any(not any(policy.get(name) for policy in place.policies) for place in changed):
+            yield name
+
+
+def _known(resolved: Resolved, rule: str | None, name: str) -> None:
+    known = {named.name for route in resolved.routes for named in route.rules}
+    if rule is not None and rule not in known:
+        raise PolicyError(
+            (Problem(f"unknown rule {rule!r}", did_you_mean(rule, known), file=name),)
+        )
+
+
+def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
+    rules = (route.rules for route in resolved.routes if route.name == cause.route)
+    return next((named for named in next(rules, ()) if named.name == cause.rule), None)
+
+
+def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str) -> Path:
+    """Where the rule's value stands, or, if it comes from a preset, where it would override that."""
+    if named.origin.get("value") == f"route {route}":
+        position = next(
+            number for number, one in enumerate(resolved.policy.routes) if one.name == route
+        )
+        return ("routes", position, "rules", named.name, "value")
+    return ("rules", named.name, "value")
+
+
+def _place(named: NamedRule) -> _Place:
+    text = _text(named)
+    policies = [one for one in csp.parse(text) if one.directives] if _is_csp(named) else []
+    return _Place(named, policies, text, {})
+
+
+def _is_csp(named: NamedRule) -> bool:
+    return any(name.lower() in CSP_NAMES for name in named.rule.header or ())
+
+
+def _advised(
+    cause: Cause, place: _Place, holdings: Holdings, terms: Terms, *, comments: bool
+) -> Proposal:
+    """The proposal for one cause; where it adds, the place says so from now on. Every policy of a value must be passed."""
+    if not _is_csp(place.named):
+        return _advised_otherwise(cause, place, terms)
+    merged = place.named.rule.action == "merge" and not place.named.rule.widen
+    if merged and cause.blocked == "inline":
+        return not_merged(cause)
+    shown: Proposal | None = None
+    for number, policy in enumerate(place.policies):
+        found = advise(cause, policy, holdings, terms)
+        if found.outcome == "add":
+            made, target = extended(policy, _directive(cause), found.sources)
+            place.policies[number] = made
+            if comments:
+                for one in found.sources:
+                    place.comments.setdefault((target, one), _comment(found))
+        if shown is None or shown.outcome == "allowed":
+            shown = found
+    assert shown is not None
+    return shown
+
+
+def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
+    """The same for another header than CSP. What an earlier cause has changed may do for this one too."""
+    headers = place.named.rule.header or ()
+    found, after = advise_other(cause, headers, place.value, terms)
+    before = _text(place.named)
+    if found.outcome == "advice" and place.value != before:
+        first, wanted = advise_other(cause, headers, before, terms)
+        if first.outcome == "add" and wanted == place.value:
+            return proposal(cause, "allowed", "the edit for another cause allows it")
+    place.value = after
+    return found
+
+
+def _text(named: NamedRule) -> str:
+    return value_text(named.rule.value) if named.rule.value is not None else ""
+
+
+def _directive(cause: Cause) -> str:
+    """The directive as browsers of today report it: some name that of the family for inline code."""
+    if cause.blocked == "inline" and cause.directive in ("script-src", "style-src"):
+        return f"{cause.directive}-elem"
+    return cause.directive
+
+
+def _comment(found: Proposal) -> str:
+    """A proposal's witness as a comment of the file: one line of visible ASCII."""
+    text = "".join(char if " " <= char <= "~" else "?" for char in found.witness)
+    return text if len(text) <= _COMMENT else f"{text[:_COMMENT]}..."
+
+
+def _edits(source: Source, path: Path, place: _Place) -> Iterable[Edit]:
+    before = _text(place.named)
+    if _is_csp(place.named):
+        if tuple(place.policies) != tuple(one for one in csp.parse(before) if one.directives):
+            yield from value_edits(source, path, place.policies, place.comments)
+    elif place.value != before:
+        span = source.spans.get(path)
+        written = json.dumps(place.value)
+        if span is None:
+            yield set_word(source, path[:-1], "value", written)
+        else:
+            end = span.start + len(source.text[span.start : span.end].rstrip())
+            yield Edit(span.start, end, written)
+
+
+def _loaded(text: str, name: str) -> Resolved:
+    try:
+        return load_policy(text.encode(), name)
+    except PolicyError as error:
+        hint = Problem("the file's form does not allow the edit", "make it by hand", file=name)
+        raise PolicyError((hint, *error.problems)) from error
+
+
+def _verify(
+    before: Resolved, after: Resolved, places: Mapping[Path, _Place], source: Source, name: str
+) -> None:
+    """The edit says what was meant, and nothing else has changed."""
+    for was, now in zip(before.routes, after.routes, strict=True):
+        for one, other in zip(was.rules, now.rules, strict=True):
+            place = places.get(_value_path(source, before, one, was.name))
+            wanted = _meaning(one) if place is None else _wanted(place)
+            same = one.rule.model_copy(update={"value": None}) == other.rule.model_copy(
+                update={"value": None}
+            )
+            if not same or _meaning(other) != wanted:
+                text = f"the edit would change rule {one.name!r} on route {was.name!r} in another way than meant"
+                raise PolicyError((Problem(text, "make it by hand", file=name),))
+
+
+def _wanted(place: _Place) -> Sequence[csp.Policy] | str:
+    return [*map(csp.normalise, place.policies)] if _is_csp(place.named) else place.value
+
+
+def _meaning(named: NamedRule) -> Sequence[csp.Policy] | str:
+    text = _text(named)
+    found = (csp.normalise(one) for one in csp.parse(text) if one.directives)
+    return [*found] if _is_csp(named) else text

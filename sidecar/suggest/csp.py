@@ -1,0 +1,313 @@
+"""What to add to a Content Security Policy for one cause, and what never to add.
+
+Lives here: `advise` for what is blocked by address or keyword. Pure. Must not know policy files.
+Source: CSP Level 3 section 6.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from urllib.parse import urlsplit
+
+from sidecar.policy.csp import Policy, effective
+from sidecar.policy.csp.match import Address, address, allows_address
+from sidecar.policy.csp.sources import source_list
+from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
+from sidecar.rollout.causes import Cause
+from sidecar.suggest.inline import advise_inline
+from sidecar.suggest.limits import CODE, CUT, is_open, is_own, refusal
+from sidecar.suggest.nouns import OWN, Holdings, Proposal, Terms, bare, proposal
+
+_FILES = 4
+"""So many files of one host are named one by one; of more the host is named."""
+_BY_FILE = CODE | {"style-src", "style-src-elem"}
+_LOCAL = frozenset({"img-src", "font-src", "media-src", "connect-src"})
+"""Directives for which `data:` and `blob:` give nobody more than the page's own scripts have."""
+_PASSIVE = frozenset(
+    {"img-src", "font-src", "media-src", "style-src", "style-src-elem", "manifest-src"}
+)
+"""What files of the site ask for as well, so that no page needs to name it: a style sheet its fonts and images."""
+_FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
+_WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
+
+
+def advise(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
+    """What to do about one cause that browsers reported of this policy."""
+    name, word = cause.directive, cause.blocked.lower().removesuffix(":")
+    if DIRECTIVES.get(name) != "sources":
+        return _no_sources(cause)
+    if effective(policy, name) is None:
+        return proposal(cause, "allowed", f"the value says nothing of {name} any more")
+    if word == "inline":
+        return advise_inline(cause, policy, holdings, terms)
+    if word in ("eval", "wasm-eval"):
+        return _eval(cause, policy, terms, wasm=word == "wasm-eval")
+    if name == "frame-ancestors":
+        return _framing(cause, policy, terms)
+    if word in _WORDS:
+        return _local(cause, policy, terms, f"{word}:")
+    return _address(cause, policy, holdings, terms)
+
+
+def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
+    """The value that browsers reported allows the cause already: why they block it all the same."""
+    if policy.get("upgrade-insecure-requests") and cause.blocked.startswith(("http:", "ws:")):
+        return proposal(
+            cause,
+            "advice",
+            "the page asks for it over plain HTTP, and upgrade-insecure-requests makes https of that",
+            "see that it is there over https, and write https: in the page",
+        )
+    if merged:
+        return not_merged(cause)
+    if address(cause.blocked) is None:
+        return proposal(
+            cause,
+            "advice",
+            "the value allows all that begins like this in the pages that were read: another page, or another client, gets another text",
+            "name a page that has it: --url URL, or --har FILE",
+        )
+    return proposal(
+        cause,
+        "advice",
+        "the value allows this address, and browsers block it all the same: it redirects to an origin that is not allowed",
+        "see in the browser's network panel where it ends, and add that origin, or name it in the page",
+    )
+
+
+def not_merged(cause: Cause) -> Proposal:
+    """A merge would lose the source again."""
+    return proposal(
+        cause,
+        "advice",
+        "a merge allows only what the service's own policy names too: a source of the value alone is lost in it",
+        "add it to the service's own policy, or write widen: true or action: set",
+    )
+
+
+def _no_sources(cause: Cause) -> Proposal:
+    name = cause.directive
+    if name == "require-trusted-types-for":
+        return proposal(
+            cause,
+            "advice",
+            "a script writes text where it runs as markup or code",
+            f"let {cause.source or 'the script'} use textContent, or a Trusted Types policy that cleans the text; without that, take the directive out",
+        )
+    if name == "trusted-types":
+        return proposal(
+            cause,
+            "advice",
+            "a script makes a Trusted Types policy that the value does not name",
+            "read the script that makes it, and add the policy's name to trusted-types if it is yours",
+        )
+    return proposal(
+        cause, "advice", f"{name} is not mended by a source", "change the page, or the directive"
+    )
+
+
+def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal:
+    governing = effective(policy, "script-src")
+    held = source_list(governing.values if governing else ())
+    if "'unsafe-eval'" in held or (wasm and "'wasm-unsafe-eval'" in held):
+        return proposal(cause, "allowed", "the value allows it already")
+    where = f" in {cause.source}" if cause.source else ""
+    if not wasm:
+        return proposal(
+            cause,
+            "refused",
+            f"text is run as code{where}; 'unsafe-eval' would let injected text run too",
+            "replace eval, new Function and setTimeout with a text by a function or JSON.parse; a library mostly has a build without eval",
+        )
+    if short := _short(cause, terms):
+        return short
+    return proposal(
+        cause,
+        "add",
+        f"WebAssembly is compiled{where}: 'wasm-unsafe-eval' allows that, and no text as code",
+        sources=("'wasm-unsafe-eval'",),
+    )
+
+
+def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
+    """Whoever frames the page causes the report: also who should not."""
+    target = address(cause.blocked)
+    if target is None or not target.host or is_own(cause.blocked, cause):
+        return proposal(
+            cause,
+            "advice",
+            "the page was framed; the report does not say by whom",
+            "add 'self' to frame-ancestors if the site frames its own pages, and the origin of each partner that may",
+        )
+    if allows_address(policy, cause.directive, cause.blocked, cause.origin):
+        return proposal(cause, "allowed", "the value allows it already")
+    source = _origin(target)
+    if cause.id not in terms.accepted:
+        return proposal(
+            cause,
+            "refused",
+            f"{source} frames the page: the report of a partner and that of a click thief look the same",
+            f"if it is a partner, --accept {cause.id}",
+        )
+    return proposal(cause, "add", f"{source} may frame the page, as you say", sources=(source,))
+
+
+def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
+    name = cause.directive
+    if allows_address(policy, name, source, cause.origin):
+        return proposal(cause, "allowed", "the value allows it already")
+    if name in _LOCAL and source in ("data:", "blob:"):
+        return _short(cause, terms) or proposal(
+            cause,
+            "add",
+            f"{source} in {name} gives no one more than the page has",
+            sources=(source,),
+        )
+    fixes = {
+        "worker-src": "serve the worker's code as a file of the site",
+        "frame-src": "serve the frame's content from an address, or by srcdoc",
+        "object-src": "show the file in a frame or link it",
+    }
+    fix = fixes.get(
+        name, "serve it as a file of the site" if name in _BY_FILE else "serve it from an address"
+    )
+    return proposal(
+        cause, "refused", f"{source} in {name} would let in whatever an attacker can write", fix
+    )
+
+
+def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
+    name, target = cause.directive, address(cause.blocked)
+    if target is None or not target.host:
+        return proposal(
+            cause,
+            "advice",
+            f"the report does not say what was blocked, only {cause.blocked or 'nothing'}",
+            "look into the page's console in a browser",
+        )
+    blocked = [
+        one
+        for one in (cause.addresses or (cause.blocked,))
+        if not allows_address(policy, name, one, cause.origin)
+    ]
+    if not blocked:
+        return proposal(cause, "allowed", "the value allows it already")
+    own = is_own(cause.blocked, cause)
+    page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, holdings)
+    if refused := refusal(cause, policy, target, blocked):
+        return refused
+    found = f"it stands in the page {page}" if page else ""
+    if (
+        not page
+        and (name == "form-action" or _is_strange(cause))
+        and cause.id not in terms.accepted
+    ):
+        return proposal(
+            cause,
+            "waiting",
+            "no page that the service sent is known to hold it: an injected element would look the same",
+            f"name the page by --url, or, if it is yours, --accept {cause.id}",
+        )
+    if not page and (short := _short(cause, terms)):
+        return short
+    if own:
+        warnings = (
+            (
+                "a file that users upload to the site could be embedded too: name its folder, if you can",
+            )
+            if name == "object-src"
+            else ()
+        )
+        text = "the site's own origin"
+        return proposal(cause, "add", text, found=found, sources=("'self'",), warnings=warnings)
+    return _foreign(cause, target, blocked, found)
+
+
+def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) -> Proposal:
+    """Another origin: file by file for code, else the whole origin."""
+    name, warnings = cause.directive, []
+    files = [one for one in blocked if len(one) < CUT]
+    by_file = name in _BY_FILE and files and (len(blocked) <= _FILES or is_open(target))
+    if by_file:
+        sources = tuple(_file(one) for one in files)
+        text = (
+            "the file of another origin"
+            if len(files) == 1
+            else f"{len(files)} files of another origin"
+        )
+        warnings.append(
+            "if it redirects, browsers compare only the origin that it ends at: that must be allowed as well"
+        )
+        if name in CODE:
+            warnings.append(
+                "pin the file with integrity=... in the page, or serve it yourself: who changes it there changes your page"
+            )
+    else:
+        sources, text = (_origin(target),), "another origin"
+    if target.scheme in ("http", "ws"):
+        warnings.append("plain HTTP: anyone on the way can change it")
+    return proposal(cause, "add", text, found=found, sources=sources, warnings=warnings)
+
+
+def _short(cause: Cause, terms: Terms) -> Proposal | None:
+    """The proposal to wait, where the evidence is below the minimums."""
+    if _is_strange(cause) and cause.id not in terms.accepted:
+        why = (
+            "the report names no page of the site"
+            if cause.kind == "unexplained"
+            else "it stands in no page that the sidecar saw pass"
+        )
+        return proposal(
+            cause,
+            "waiting",
+            f"nothing explains it: {why}",
+            f"if it is yours, --accept {cause.id}",
+        )
+    if terms.met(cause, cause.clients, cause.first, cause.last):
+        return None
+    return proposal(
+        cause,
+        "waiting",
+        terms.needs(cause.clients, cause.first, cause.last),
+        f"wait; or, if you know it, --accept {cause.id}",
+    )
+
+
+def _is_strange(cause: Cause) -> bool:
+    """Whether no number of clients makes it the site's own: an extension of many clients injects scripts and frames too."""
+    return cause.kind == "unexplained" or (
+        cause.kind == "unserved" and cause.directive not in _PASSIVE
+    )
+
+
+def _page_of(blocked: Sequence[str], name: str, holdings: Holdings) -> str:
+    """A page that names one of these addresses for this use, "" if none is known."""
+    names = {one for one in FALLBACKS if _FAMILY.get(one, one) == _FAMILY.get(name, name)} | {name}
+    exact = (holdings.urls.get((one, bare(url)), "") for one in names for url in blocked)
+    # Of a frame of another origin browsers tell the origin alone.
+    whole = (
+        page
+        for (one, known), page in holdings.urls.items()
+        for url in blocked
+        if one in names and urlsplit(url).path == "" and known.startswith(f"{bare(url)}/")
+    )
+    return next(filter(None, chain(exact, whole)), "")
+
+
+def _own_path(url: str) -> str:
+    found = address(url)
+    return OWN + (found.path if found else "")
+
+
+def _origin(target: Address) -> str:
+    default = {"http": "80", "https": "443", "ws": "80", "wss": "443"}.get(target.scheme)
+    port = f":{target.port}" if target.port and target.port != default else ""
+    return f"{target.scheme}://{target.host}{port}"
+
+
+def _file(url: str) -> str:
+    """The address as a source: what ends a source or a directive is percent-encoded."""
+    found = address(url)
+    assert found is not None
+    return _origin(found) + found.path.replace(";", "%3B").replace(",", "%2C")

@@ -1,0 +1,256 @@
+"""What to do about inline code that a policy would block: a hash where it stays the same, a nonce where it varies.
+
+Lives here: `advise_inline`. Pure. Must not know addresses, nor how a policy is edited.
+Source: CSP Level 3 section 6.7.3 (inline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+
+from sidecar.policy.browsers.pages import sample_of
+from sidecar.policy.csp import Policy
+from sidecar.policy.csp.match import allows_inline, allows_nonce
+from sidecar.policy.csp.sources import REQUEST_NONCE
+from sidecar.rollout.causes import Cause
+from sidecar.suggest.nouns import (
+    DIRECTIVE_OF,
+    VARIES,
+    Holdings,
+    Proposal,
+    Snippet,
+    Terms,
+    proposal,
+)
+
+_VARIANTS = 3
+"""So many stable texts that begin alike are allowed by hash; of more their template takes a nonce."""
+_BEGIN = 4
+"""Characters that all texts of a template begin with, at least."""
+_WORDS = {
+    "script-src-elem": "script",
+    "script-src-attr": "event handler",
+    "style-src-elem": "style",
+    "style-src-attr": "style attribute",
+}
+
+
+def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
+    """What to do about inline code that browsers reported."""
+    name = cause.directive
+    name = name if name in _WORDS else f"{name}-elem"
+    if name not in _WORDS:
+        return proposal(
+            cause, "advice", f"{name} has no inline code", "look into the page's console"
+        )
+    matched = _matching(cause, name, terms, holdings.snippets)
+    if cause.sample.lower().startswith("javascript:") or (
+        matched and all(one.kind == "javascript-url" for one in matched)
+    ):
+        return proposal(
+            cause,
+            "refused",
+            "a javascript: address would need 'unsafe-inline', and then injected ones run too",
+            "write a button, and addEventListener in a script",
+            snippets=matched,
+        )
+    if not matched:
+        if allows_inline(policy, name, ""):
+            return proposal(cause, "allowed", "the value allows it already")
+        matched = _template(cause, name, terms, holdings.snippets)
+        if not matched:
+            return _unknown(cause, name)
+    left = [one for one in matched if not allows_inline(policy, name, one.hash.strip("'"))]
+    if not left:
+        return proposal(cause, "allowed", "the value allows it already", snippets=matched)
+    where = f"it stands in {_places(left)}"
+    if allows_nonce(policy, name) and not name.endswith("-attr"):
+        return proposal(
+            cause,
+            "advice",
+            f"the value takes a nonce, and this {_WORDS[name]} does not carry it",
+            f'write nonce="...", with what the request header X-CSP-Nonce holds, into the template of {_places(left)}',
+            found=where,
+            snippets=left,
+        )
+    stable = [one for one in left if _is_stable(one, cause, terms)]
+    if name.endswith("-attr"):
+        return _attribute(cause, name, left, stable, terms, where)
+    if len(stable) == len(left) <= _VARIANTS:
+        return proposal(
+            cause,
+            "add",
+            f"the {_WORDS[name]} is always the same: its hash",
+            found=where,
+            sources=[one.hash for one in left],
+            snippets=left,
+            warnings=_cut(left),
+        )
+    varied = _varied(left, stable, holdings.snippets)
+    if varied or len(stable) > _VARIANTS:
+        shown = [*left, *(one for one in varied if one not in left)]
+        return proposal(
+            cause,
+            "add",
+            f"the {_WORDS[name]} varies, so that no hash would hold: a nonce",
+            f'write nonce="...", with what the request header X-CSP-Nonce holds, into the template of {_places(shown)}; better, move what varies into a data attribute or JSON block, and the code into a file',
+            found=where,
+            sources=(REQUEST_NONCE,),
+            snippets=shown,
+        )
+    return _wait(cause, left[0], terms, left, where)
+
+
+def _unknown(cause: Cause, name: str) -> Proposal:
+    """Code that stands in no page that was read: its hash would be of what nobody has read."""
+    what = _WORDS[name]
+    if cause.kind == "script" and cause.source:
+        fix = (
+            f"let {cause.source} use addEventListener"
+            if name == "script-src-attr"
+            else f"let {cause.source} set the property (element.style), or a class"
+            if name == "style-src-attr"
+            else f"put the code into a file, or let {cause.source} give the element the page's nonce"
+        )
+        return proposal(cause, "advice", f"a script of the site makes this {what}", fix)
+    return proposal(
+        cause,
+        "waiting",
+        f"no page that was read holds this {what}: it has to be read whole before its hash is allowed",
+        "name the page: --url URL, or --har FILE; what a script or an extension makes stands in none",
+    )
+
+
+def _attribute(
+    cause: Cause,
+    name: str,
+    left: Sequence[Snippet],
+    stable: Sequence[Snippet],
+    terms: Terms,
+    where: str,
+) -> Proposal:
+    """Handlers and style attributes: the page should change; a hash is second best."""
+    fix = (
+        f"move the handler of {_places(left)} into a script (addEventListener), and nothing needs to be allowed"
+        if name == "script-src-attr"
+        else f"move the style of {_places(left)} into a class of a style sheet, and nothing needs to be allowed"
+    )
+    if len(stable) < len(left):
+        young = next(one for one in left if one not in stable)
+        if len(left) > 1 or young.clients == VARIES:
+            return proposal(
+                cause,
+                "refused",
+                f"the {_WORDS[name]} varies, so that no hash would hold, and a nonce does not reach attributes",
+                fix,
+                found=where,
+                snippets=left,
+            )
+        return _wait(cause, young, terms, left, where)
+    return proposal(
+        cause,
+        "add",
+        f"the {_WORDS[name]} is always the same: its hash, with 'unsafe-hashes'",
+        fix,
+        found=where,
+        sources=("'unsafe-hashes'", *(one.hash for one in left)),
+        snippets=left,
+        warnings=(
+            "'unsafe-hashes' lets an injected element use the same code on whatever it likes: take it as a step, not as the end",
+            *_cut(left),
+        ),
+    )
+
+
+def _wait(
+    cause: Cause, snippet: Snippet, terms: Terms, left: Sequence[Snippet], where: str
+) -> Proposal:
+    return proposal(
+        cause,
+        "waiting",
+        f"not yet known to be always the same: {terms.needs(*_numbers(snippet, cause))}",
+        f"wait; or, if you have read it and know it, --accept {cause.id}",
+        found=where,
+        snippets=left,
+    )
+
+
+def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
+    """Code that the report may be of: the same kind, the same first characters; without a sample, on the same pages.
+
+    What was read in two ways counts by the one that says more.
+    """
+    found: dict[str, Snippet] = {}
+    for one in snippets:
+        quoted = _is_quoted(one, cause.sample) if cause.sample else one.page in cause.pages
+        known = one.hash in found and _is_stable(found[one.hash], cause, terms)
+        if DIRECTIVE_OF.get(one.kind) == name and quoted and not known:
+            found[one.hash] = one
+    return list(found.values())
+
+
+def _is_quoted(snippet: Snippet, sample: str) -> bool:
+    """Whether a report's sample is of this code: Chromium leaves out the space around it, others do not."""
+    return sample_of(sample) in (sample_of(snippet.text), sample_of(snippet.text[:40]))
+
+
+def _template(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
+    """Code of one place that varies, and that the sample may be yet another text of: it begins as all of them do."""
+    places: dict[tuple[str, int], list[Snippet]] = {}
+    for one in snippets:
+        if DIRECTIVE_OF.get(one.kind) == name and not _is_stable(one, cause, terms):
+            places.setdefault((one.page, one.line), []).append(one)
+    for held in places.values():
+        begin = _common([sample_of(one.text) for one in held])
+        if (
+            len({one.hash for one in held}) > 1
+            and len(begin) >= _BEGIN
+            and sample_of(cause.sample).startswith(begin)
+        ):
+            return held
+    return []
+
+
+def _common(texts: Sequence[str]) -> str:
+    """What all texts begin with."""
+    alike = takewhile(lambda chars: len(set(chars)) == 1, zip(*texts, strict=False))
+    return "".join(chars[0] for chars in alike)
+
+
+def _is_stable(snippet: Snippet, cause: Cause, terms: Terms) -> bool:
+    return snippet.clients != VARIES and terms.met(cause, *_numbers(snippet, cause))
+
+
+def _numbers(snippet: Snippet, cause: Cause) -> tuple[int, float, float]:
+    if snippet.clients is None:
+        return cause.clients, cause.first, cause.last
+    return snippet.clients, snippet.first, snippet.last
+
+
+def _varied(
+    left: Sequence[Snippet], stable: Sequence[Snippet], snippets: Iterable[Snippet]
+) -> list[Snippet]:
+    """What else stood where code stands that is not stable: then that place varies."""
+    young = [one for one in left if one not in stable]
+    if young and (len(left) > 1 or young[0].clients == VARIES):
+        return list(left)
+    places = {(one.kind, one.page, one.line) for one in young}
+    hashes = {one.hash for one in left}
+    return [
+        one
+        for one in snippets
+        if (one.kind, one.page, one.line) in places and one.hash not in hashes
+    ]
+
+
+def _places(snippets: Iterable[Snippet]) -> str:
+    places = list(dict.fromkeys(f"{one.page}, line {one.line}" for one in snippets))
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    return "; ".join(places[:3]) + more
+
+
+def _cut(snippets: Iterable[Snippet]) -> tuple[str, ...]:
+    if all(one.whole for one in snippets):
+        return ()
+    return ("only the start of it was kept: read the rest in the page itself",)

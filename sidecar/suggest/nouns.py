@@ -1,0 +1,163 @@
+"""What a suggestion is made of, as nouns: what pages held, the terms on which evidence is taken, the proposals.
+
+Must not know how a proposal is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+from sidecar.policy.csp.sources import REQUEST_NONCE
+from sidecar.rollout.causes import Cause
+from sidecar.rollout.testimony import span
+
+Outcome: TypeAlias = Literal["add", "allowed", "waiting", "refused", "advice"]
+"""`add`: an edit; `allowed`: the file allows it already; `waiting`: below the minimums; `refused`: an edit would undo
+the policy; `advice`: no edit of the policy is the right fix."""
+
+OWN = "'self'"
+"""Stands for the page's own origin at the start of an address."""
+
+VARIES = 0
+"""Clients that are known to have got the same code, where it is known to vary."""
+
+DIRECTIVE_OF: Mapping[str, str] = {
+    "script": "script-src-elem",
+    "javascript-url": "script-src-elem",
+    "handler": "script-src-attr",
+    "style": "style-src-elem",
+    "style-attribute": "style-src-attr",
+}
+"""The directive that rules on a kind of inline code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Inline code that the service sent. `clients` is None where nobody counted: then the cause's own numbers stand."""
+
+    kind: str
+    text: str
+    hash: str
+    """As a source expression: 'sha256-...', quotes included."""
+    page: str
+    """Path of a page that held it."""
+    line: int
+    clients: int | None = None
+    first: float = 0.0
+    last: float = 0.0
+    """Epoch seconds."""
+    whole: bool = True
+    """False where the text is only the start of what was hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What the pages of the service hold: inline code, and addresses by directive, without query."""
+
+    snippets: Sequence[Snippet] = ()
+    urls: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(directive, `bare` address) -> path of a page that names it; addresses of its own origin may begin with `OWN`."""
+
+    def __or__(self, other: Holdings) -> Holdings:
+        return Holdings((*self.snippets, *other.snippets), {**self.urls, **other.urls})
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What evidence must be to count; `time` in seconds. `accepted` are ids of causes that count as they are."""
+
+    clients: int = 3
+    time: float = 3_600.0
+    accepted: frozenset[str] = frozenset()
+
+    def met(self, cause: Cause, clients: int, first: float, last: float) -> bool:
+        """Whether so many clients over this time are enough."""
+        return cause.id in self.accepted or self.enough(clients, first, last)
+
+    def enough(self, clients: int, first: float, last: float) -> bool:
+        """The same of anything that clients met."""
+        return clients >= self.clients and last - first >= self.time
+
+    def needs(self, clients: int, first: float, last: float) -> str:
+        """What is missing."""
+        return f"seen by {_clients(clients)} over {span(last - first)}; {_clients(self.clients)} over {span(self.time)} are needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What to do about one cause. `text` says it in words; `witness` who saw it; `fix` what else to do."""
+
+    rule: str
+    route: str
+    cause: str
+    outcome: Outcome
+    directive: str
+    blocked: str
+    text: str
+    witness: str
+    fix: str = ""
+    warnings: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Source expressions that are added; for other headers than CSP, the new value."""
+    snippets: tuple[Snippet, ...] = ()
+    """Code to read before the edit is taken."""
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether something is left to do beside the edit."""
+        return self.outcome not in ("add", "allowed") or REQUEST_NONCE in self.sources
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def bare(url: str) -> str:
+    """An address without http: or https:: what a page behind TLS names by its own scheme is https to the browser."""
+    return url.partition(":")[2] if url.startswith(("http:", "https:")) else url
+
+
+def witness(cause: Cause) -> str:
+    """Who met a cause: reports, clients, pages, since when (UTC)."""
+    pages = ", ".join(cause.pages[:3]) + (" and others" if len(cause.pages) > 3 else "")
+    since = datetime.fromtimestamp(cause.first, UTC).strftime("%Y-%m-%d %H:%MZ")
+    number = f"{cause.count} report{'s' if cause.count != 1 else ''}"
+    return f"{number} of {_clients(cause.clients)} on {pages or 'no named page'} since {since}"
+
+
+def _clients(number: int) -> str:
+    more = " or more" if number >= 16 else ""
+    return f"{number}{more} client{'s' if number != 1 else ''}"
+
+
+def proposal(
+    cause: Cause,
+    outcome: Outcome,
+    text: str,
+    fix: str = "",
+    *,
+    found: str = "",
+    sources: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    snippets: Sequence[Snippet] = (),
+) -> Proposal:
+    """A proposal for this cause; `found` says where the pages hold it."""
+    seen = f"{witness(cause)}; {found}" if found else witness(cause)
+    blocked = f"inline: {cause.sample}" if cause.sample else cause.blocked
+    return Proposal(
+        cause.rule,
+        cause.route,
+        cause.id,
+        outcome,
+        cause.directive,
+        blocked,
+        text,
+        seen,
+        fix,
+        tuple(warnings),
+        tuple(sources),
+        tuple(snippets),
+    )

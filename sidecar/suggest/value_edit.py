@@ -1,0 +1,301 @@
+"""A Content Security Policy in a policy file gains sources, and every other byte of the file stays.
+
+Lives here: `value_edits`, for values written as text or as a mapping, in block or flow style, with comments or
+without. Must not know why a source is added.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sidecar.policy import csp
+from sidecar.policy.csp import Directive
+from sidecar.policy.csp.table import DIRECTIVES
+from sidecar.policy.model import Path, PolicyError, Problem
+from sidecar.rollout.edits import Edit, indent, set_word
+from sidecar.source import Source, Span
+
+Comments: TypeAlias = Mapping[tuple[str, str], str]
+"""What stands in a comment beside a source: by directive and source."""
+
+_COMMENT = re.compile(r"(?:^|\s)#")
+_REST = re.compile(r"[ \t]*(,?)[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+
+
+def value_edits(
+    source: Source, path: Path, after: Sequence[csp.Policy], comments: Comments
+) -> list[Edit]:
+    """The edits that make the value at `path` say `after`, which only adds to it.
+
+    With `comments` a value that has no comments of its own is written out, a source on each line.
+
+    Raises:
+        PolicyError: the value is written in a way that cannot be edited safely.
+    """
+    span = source.spans.get(path)
+    if span is None:
+        return [set_word(source, path[:-1], "value", _written(after, comments))]
+    value = _at(source.data, path)
+    if span.style == "alias" or source.text[span.start] == "&":
+        raise _by_hand(source, path)
+    whole = bool(comments) and len(after) == 1
+    bare = not _COMMENT.search(source.text[span.start : span.end])
+    if whole and (span.style == "scalar" or (span.style == "flow" and bare)):
+        return _written_out(source, path, after[0], comments)
+    if isinstance(value, str):
+        kept = source.text[span.start : span.end].rstrip()
+        text = _quoted(edited_text(value, after), kept)
+        return [Edit(span.start, span.start + len(kept), text)]
+    return [*_mapping(source, path, value, after[0], comments)]
+
+
+def edited_text(value: str, after: Sequence[csp.Policy]) -> str:
+    """A header value that says `after`: what it says already stays as it is written."""
+    parts, left = value.split(","), iter(after)
+    for position, part in enumerate(parts):
+        if any(policy.directives for policy in csp.parse(part)):
+            parts[position] = _policy_text(part, next(left))
+    return ",".join(parts)
+
+
+def _policy_text(text: str, after: csp.Policy) -> str:
+    pieces, seen = text.split(";"), set[str]()
+    for position, piece in enumerate(pieces):
+        words = piece.split()
+        if not words or words[0].lower() in seen:
+            continue
+        seen.add(words[0].lower())
+        wanted = after.get(words[0].lower())
+        if wanted is not None and wanted.values != tuple(words[1:]):
+            before = piece[: len(piece) - len(piece.lstrip())]
+            behind = piece[len(piece.rstrip()) :]
+            pieces[position] = before + " ".join((words[0], *wanted.values)) + behind
+    new = [" ".join((one.name, *one.values)) for one in after.directives if one.name not in seen]
+    if not new:
+        return ";".join(pieces)
+    whole = ";".join(pieces)
+    stripped = whole.rstrip("; \t")
+    return "; ".join((stripped, *new)) + whole[len(stripped) :].replace(";", "", 1).rstrip(" ")
+
+
+def _mapping(
+    source: Source, path: Path, value: Any, after: csp.Policy, comments: Comments
+) -> Iterator[Edit]:
+    names = {str(key).lower(): str(key) for key in value}
+    (before,) = csp.parse(csp.serialise(csp.from_mapping(value))) or (csp.Policy(),)
+    new = []
+    for one in after.directives:
+        held = before.get(one.name)
+        if held is None:
+            new.append(one)
+        elif held.values != one.values:
+            yield from _list(source, (*path, names[one.name]), held, one, comments)
+    if new:
+        yield from _members(source, path, value, new, comments)
+
+
+def _list(
+    source: Source, path: Path, held: Directive, wanted: Directive, comments: Comments
+) -> Iterator[Edit]:
+    """A directive's list gains words; 'none' gives way to the first."""
+    text, span, value = source.text, source.spans[path], _at(source.data, path)
+    if span.style == "alias" or text[span.start : span.start + 1] == "&":
+        raise _by_hand(source, path)
+    if not isinstance(value, list):
+        kept = text[span.start : span.end].rstrip()
+        made = _quoted(" ".join(wanted.values), kept) if kept else _flow(wanted.values)
+        gap = " " if text[span.start - 1 : span.start] == ":" else ""
+        yield Edit(span.start, span.start + len(kept), gap + made)
+        return
+    added = [word for word in wanted.values if word not in held.values]
+    if not value:
+        yield Edit(span.inside, span.inside, ", ".join(map(json.dumps, added)))
+        return
+    items = [source.spans[*path, number] for number in range(len(value))]
+    if any(item.style != "scalar" or text[item.start] == "&" for item in items):
+        raise _by_hand(source, path)
+    nones = [number for number, item in enumerate(value) if str(item).lower() == "'none'"]
+    if nones:
+        item = items[nones[0]]
+        first = added.pop(0)
+        yield Edit(item.start, item.end, json.dumps(first))
+        rest = _REST.match(text, item.end)
+        if comments and rest and "#" not in rest.group() and _is_alone(text, item, span):
+            at = rest.start() + len(rest.group().rstrip())
+            yield Edit(at, at, _comment(comments, wanted.name, first))
+    yield from _items(text, items[-1], span, wanted.name, added, comments)
+
+
+def _items(
+    text: str, last: Span, span: Span, name: str, added: Sequence[str], comments: Comments
+) -> Iterator[Edit]:
+    """Items after the last one: on lines of their own where that one has a line of its own."""
+    if not added:
+        return
+    if not _is_alone(text, last, span):
+        yield Edit(last.end, last.end, "".join(f", {json.dumps(word)}" for word in added))
+        return
+    lead = text[_line_start(text, last.start) : last.start]
+    comma = "," if span.style == "flow" else ""
+    rest = _REST.match(text, last.end)
+    assert rest is not None
+    if comma and not rest[1]:
+        yield Edit(last.end, last.end, comma)
+    at = rest.start() + len(rest.group().rstrip("\r"))
+    newline = _newline(text)
+    yield Edit(
+        at,
+        at,
+        "".join(
+            f"{newline}{lead}{json.dumps(word)}{comma}{_comment(comments, name, word)}"
+            for word in added
+        ),
+    )
+
+
+def _is_alone(text: str, item: Span, span: Span) -> bool:
+    """Whether an item of a list stands on a line of its own."""
+    lead = text[_line_start(text, item.start) : item.start].strip()
+    return lead == ("-" if span.style == "block" else "") and bool(_REST.match(text, item.end))
+
+
+def _members(
+    source: Source, path: Path, value: Any, new: Sequence[Directive], comments: Comments
+) -> Iterator[Edit]:
+    """Directives after the last one of a mapping."""
+    text, span, newline = source.text, source.spans[path], _newline(source.text)
+    if span.style == "block":
+        end = _end(source, path, value)
+        at = text.find("\n", end)
+        at = len(text) if at < 0 else at - (text[at - 1] == "\r")
+        lead = indent(text, span.inside)
+        yield Edit(at, at, "".join(newline + line for line in _block(new, lead, comments)))
+        return
+    if not value:
+        yield Edit(span.end - 1, span.end - 1, ", ".join(map(_pair, new)))
+        return
+    final = list(value)[-1]
+    last = _end(source, (*path, final), value[final])
+    closing = _line_start(text, span.end - 1)
+    if closing > last and not text[closing : span.end - 1].strip():
+        if not text[last:].lstrip().startswith(","):
+            yield Edit(last, last, ",")
+        first = _line_start(text, span.inside)
+        lead = text[first : span.inside] if not text[first : span.inside].strip() else "  "
+        lines = _flow_lines(new, lead, comments)
+        yield Edit(closing, closing, "".join(line + newline for line in lines))
+        return
+    yield Edit(last, last, "".join(f", {_pair(one)}" for one in new))
+
+
+def _end(source: Source, path: Path, value: Any) -> int:
+    """Where the text of a value ends: that of its last member, for what is written as a block."""
+    span = source.spans[path]
+    if isinstance(value, dict) and value and span.style == "block":
+        last = list(value)[-1]
+        return _end(source, (*path, last), value[last])
+    if isinstance(value, list) and value and span.style == "block":
+        return _end(source, (*path, len(value) - 1), value[-1])
+    return span.start + len(source.text[span.start : span.end].rstrip())
+
+
+def _written_out(source: Source, path: Path, after: csp.Policy, comments: Comments) -> list[Edit]:
+    """The value as a mapping with a line for each source, in the style that the rule is written in."""
+    text, span, newline = source.text, source.spans[path], _newline(source.text)
+    end = span.start + len(text[span.start : span.end].rstrip())
+    start = _line_start(text, span.start)
+    lead = re.match(r"[ \t]*(?:- )?", text[start:])
+    assert lead is not None
+    if source.spans[path[:-1]].style == "flow":
+        own = " " * (len(lead.group()) + 2)
+        lines = _flow_lines(after.directives, f"{own}  ", comments)
+        return [Edit(span.start, end, newline.join(("{", *lines, f"{own}}}")))]
+    column = source.keys[path][1] - 1
+    lines = _block(after.directives, " " * (column + 2), comments)
+    colon = len(text[: span.start].rstrip())
+    if text[colon - 1] != ":":
+        raise _by_hand(source, path)
+    at = text.find("\n", end)
+    at = len(text) if at < 0 else at - (text[at - 1] == "\r")
+    return [Edit(colon, end, ""), Edit(at, at, "".join(newline + line for line in lines))]
+
+
+def _block(directives: Iterable[Directive], lead: str, comments: Comments) -> Iterator[str]:
+    for one in directives:
+        if any((one.name, word) in comments for word in one.values):
+            yield f"{lead}{one.name}:"
+            yield from (
+                f"{lead}  - {json.dumps(word)}{_comment(comments, one.name, word)}"
+                for word in one.values
+            )
+        else:
+            yield lead + _pair(one)
+
+
+def _flow_lines(directives: Iterable[Directive], lead: str, comments: Comments) -> Iterator[str]:
+    for one in directives:
+        if any((one.name, word) in comments for word in one.values):
+            yield f"{lead}{one.name}: ["
+            yield from (
+                f"{lead}  {json.dumps(word)},{_comment(comments, one.name, word)}"
+                for word in one.values
+            )
+            yield f"{lead}],"
+        else:
+            yield f"{lead}{_pair(one)},"
+
+
+def _written(after: Sequence[csp.Policy], comments: Comments) -> str:
+    if len(after) > 1:
+        return json.dumps(csp.serialise(*after))
+    if comments:
+        return "\n".join(("{", *_flow_lines(after[0].directives, " " * 8, comments), "      }"))
+    return f"{{{', '.join(map(_pair, after[0].directives))}}}"
+
+
+def _pair(one: Directive) -> str:
+    if not one.values and DIRECTIVES.get(one.name) != "sources":
+        return f"{one.name}: true"
+    return f"{one.name}: {_flow(one.values)}"
+
+
+def _flow(words: Iterable[str]) -> str:
+    return f"[{', '.join(map(json.dumps, words))}]"
+
+
+def _comment(comments: Comments, name: str, word: str) -> str:
+    said = comments.get((name, word), "")
+    return f"  # {said}" if said else ""
+
+
+def _quoted(text: str, like: str) -> str:
+    """A YAML scalar, in single quotes if it stood in them; all else in double quotes, as JSON."""
+    if like.startswith("'"):
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text)
+
+
+def _line_start(text: str, position: int) -> int:
+    return text.rfind("\n", 0, position) + 1
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _at(data: Any, path: Path) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _by_hand(source: Source, path: Path) -> PolicyError:
+    problem = Problem(
+        "this value is shared or written in a way that cannot be edited safely",
+        "write it out, and run this again",
+        path,
+    )
+    return PolicyError((source.place(problem),))
