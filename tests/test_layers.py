@@ -16,15 +16,17 @@ LAYERS = (
     ("policy",),
     ("source", "settings", "setting_kinds", "sarif", "codes", "lean"),
     ("telemetry",),
-    ("store", "history", "decision", "policy_file", "journal", "revisions"),
+    ("revisions", "baseline"),
     ("proxy", "admin", "rollout", "audit", "importing", "exporting", "fleet"),
-    ("channel", "loop", "workers", "worker", "service"),
+    ("suggest", "runtime"),
     ("sample", "demo", "rehearsal", "cli"),
     ("__main__",),
 )
 """Lowest first. A package may know its own layer and those below."""
 SIBLINGS = LAYERS[4]
 """These stand on one layer and do not know each other: what they share goes down a layer."""
+CORE = ("", "csp", "headers", "rules", "browsers", "engine", "lint")
+"""Within `policy`, lowest first: a part knows those before it only; "" are the nouns that all share."""
 OWNERS = {
     "yaml": ("source",),
     "structlog": ("telemetry",),
@@ -155,6 +157,22 @@ def test_every_room_has_a_floor():
     assert packages <= {name for names in LAYERS for name in names}
 
 
+def test_the_core_is_built_in_order():
+    """Values and directives, then rules, then browsers, then the engine, then lint."""
+    wrong = []
+    for file in (ROOT / "sidecar/policy").rglob("*.py"):
+        own = file.relative_to(ROOT / "sidecar/policy").parts
+        here = own[0] if len(own) > 1 else ""
+        for found in imports(file):
+            parts = found.module.split(".")
+            if parts[:2] != ["sidecar", "policy"]:
+                continue
+            there = parts[2] if len(parts) > 2 and parts[2] in CORE else ""
+            if CORE.index(there) > CORE.index(here):
+                wrong.append(str(found))
+    assert wrong == []
+
+
 def test_imports_go_down_only():
     """cli, service, proxy | admin | rollout, revisions, telemetry, source, policy."""
     assert [reason for file in FILES for found in imports(file) if (reason := wrong(found))] == []
@@ -175,7 +193,7 @@ def test_imports_go_down_only():
         ),
         ("revisions.py", "import yaml", "only source may know yaml"),
         ("proxy/x.py", "from structlog import get_logger", "only telemetry may know structlog"),
-        ("service.py", "from sidecar.cli import commands", "cli stands above service"),
+        ("runtime/service.py", "from sidecar.cli import commands", "cli stands above runtime"),
         ("cli/x.py", "from .run import VERBS", "write the whole name"),
         ("cli/x.py", "from . import run", "write the whole name"),
     ],
