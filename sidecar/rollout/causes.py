@@ -6,7 +6,6 @@ Lives here: `Cause`, `classify` and `Causes`, in bounded memory whatever is post
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS, Report
 from sidecar.policy.engine.plan import Plan
+from sidecar.rollout.clients import Clients
 from sidecar.rollout.served import ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
@@ -160,7 +160,7 @@ class Causes:
     ) -> None:
         self._clock = clock
         self._served = served or ServedPages()
-        self._salt = secrets.token_bytes(16)
+        self._client = Clients()
         self._held: dict[tuple[str, str], dict[str, _Held]] = {}
         self._keys: Mapping[str, tuple[str, str]] = {}
         self._spoken: dict[bytes, int] = {}
@@ -185,9 +185,7 @@ class Causes:
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
             return None
-        who = hashlib.blake2b(
-            client.encode("utf-8", "replace"), digest_size=8, key=self._salt
-        ).digest()
+        who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)
         if not self._may_speak(who):

@@ -6,15 +6,17 @@ reported.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from heapq import nsmallest
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
 
 from sidecar.policy.browsers.pages import Inline, InlineKind, Page, sample_of
 from sidecar.policy.engine.plan import Plan
+from sidecar.rollout.clients import Clients
 
 MAX_PIECES = 500
 """Pieces of inline code, and addresses, that are held of one route."""
@@ -29,6 +31,11 @@ ENOUGH = 3
 ENOUGH_OF_ROUTE = 50
 """The same for a page of its own address that was never read, by readings of other pages of its route."""
 _SHOWN = 120
+_PART = 20
+"""A twentieth of what is held gives way at once."""
+_ASKED = 4_096
+_Identity: TypeAlias = tuple[InlineKind, str]
+_Key = TypeVar("_Key")
 
 
 @dataclass(slots=True)
@@ -67,6 +74,12 @@ class _Route:
         self.paths: dict[str, int] = {}
         self.pieces: dict[tuple[InlineKind, str], tuple[Inline, _Held]] = {}
         self.urls: dict[tuple[str, str], _Held] = {}
+        self.links: Counter[tuple[str, str]] = Counter()
+        """How many addresses there are by what `_links` says of them."""
+        self.made = 0
+        """Pieces that were ever kept."""
+        self.asked: dict[str, tuple[int, _Identity | None]] = {}
+        """Texts that were looked for in pieces: up to the how manieth, and the piece that holds it."""
         self.samples: dict[tuple[str, str], tuple[InlineKind, str]] = {}
         self.characters = 0
         self.dropped = 0
@@ -81,13 +94,39 @@ class _Route:
             if self.samples.get(key) == identity:
                 del self.samples[key]
 
+    def keep_link(self, url: tuple[str, str], held: _Held) -> None:
+        """One more address; the rarest give way, several at once, as finding them costs a look at all."""
+        if len(self.urls) >= MAX_PIECES:
+            for rarest in _rarest(self.urls):
+                del self.urls[rarest]
+                self.links.subtract(_links(rarest))
+                self.dropped += 1
+            self.links = +self.links
+        self.urls[url] = held
+        self.links.update(_links(url))
+        self.version += 1
+
+    def holds(self, text: str) -> bool:
+        """Whether a piece holds this text. No piece is searched for the same text twice."""
+        done, where = self.asked.get(text, (0, None))
+        if where is None or where not in self.pieces:
+            new = self.made - (
+                done if where is None else 0
+            )  # all, where the one that held it is gone
+            newest = islice(reversed(self.pieces.items()), new)
+            where = next((key for key, (piece, _) in newest if text in piece.text), None)
+            if len(self.asked) >= _ASKED:
+                self.asked.clear()
+            self.asked[text] = self.made, where
+        return where is not None
+
 
 class ServedPages:
     """The inventories of the routes in trial; clients are known by a hash that this process alone can make."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._salt = secrets.token_bytes(16)
+        self._client = Clients()
         self._routes: dict[str, _Route] = {}
         self._tried: frozenset[str] = frozenset()
 
@@ -103,9 +142,7 @@ class ServedPages:
         ):
             return
         held, now, path = self._routes.setdefault(route, _Route()), self._clock(), path[:_SHOWN]
-        who = hashlib.blake2b(
-            client.encode("utf-8", "replace"), digest_size=8, key=self._salt
-        ).digest()
+        who = self._client(client)
         held.read += 1
         if path in held.paths or len(held.paths) < MAX_PATHS:
             held.paths[path] = held.paths.get(path, 0) + 1
@@ -115,14 +152,7 @@ class ServedPages:
             self._piece(held, piece, now)[1].seen(now, who, path)
         for url in page.urls:
             if url not in held.urls:
-                if len(held.urls) >= MAX_PIECES:
-                    rarest = min(
-                        held.urls, key=lambda key: (held.urls[key].loads, held.urls[key].last)
-                    )
-                    del held.urls[rarest]
-                    held.dropped += 1
-                held.urls[url] = _Held(now, now)
-                held.version += 1
+                held.keep_link(url, _Held(now, now))
             held.urls[url].seen(now, who, path)
 
     def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, _Held]:
@@ -133,12 +163,9 @@ class ServedPages:
         while held.pieces and (
             len(held.pieces) >= MAX_PIECES or held.characters + len(piece.text) > MAX_TEXT
         ):
-            held.forget(
-                min(
-                    held.pieces,
-                    key=lambda key: (held.pieces[key][1].loads, held.pieces[key][1].last),
-                )
-            )
+            for rarest in _rarest({key: seen for key, (_, seen) in held.pieces.items()}):
+                held.forget(rarest)
+        held.made += 1
         made = held.pieces[identity] = piece, _Held(now, now)
         held.characters += len(piece.text)
         held.version += 1
@@ -168,25 +195,17 @@ class ServedPages:
         return any((family, begins) in held.samples for family in _families(directive))
 
     def linked(self, route: str, directive: str, url: str) -> bool:
-        """Whether a page of the route loads what a report says was blocked, by a directive of that family.
-
-        Of a frame of another origin browsers tell the origin alone.
-        """
+        """Whether a page of the route loads what a report says was blocked, by a directive of that family."""
         held = self._routes.get(route)
         if held is None:
             return False
-        wanted, families = _bare(url), _families(directive)
-        below = f"{wanted}/" if wanted.count("/") == 2 else ""  # "//host"
-        return any(
-            _family(by) in families
-            and (_bare(known) == wanted or bool(below and _bare(known).startswith(below)))
-            for by, known in held.urls
-        )
+        wanted = _bare(url)
+        return any((family, wanted) in held.links for family in _families(directive))
 
     def named(self, route: str, text: str) -> bool:
         """Whether inline code of the route holds `text`: a host that it asks, code that it makes."""
         held = self._routes.get(route)
-        return held is not None and any(text in piece.text for piece, _ in held.pieces.values())
+        return held is not None and held.holds(text)
 
     def data(self) -> dict[str, Any]:
         """For JSON: by route, how many pages were read, and what stands in them, the most frequent first."""
@@ -213,6 +232,20 @@ class ServedPages:
             }
             for name, held in self._routes.items()
         }
+
+
+def _rarest(held: Mapping[_Key, _Held]) -> list[_Key]:
+    """A part of what is held: what was seen least often, and of that the oldest."""
+    return nsmallest(
+        max(1, len(held) // _PART), held, key=lambda key: (held[key].loads, held[key].last)
+    )
+
+
+def _links(url: tuple[str, str]) -> set[tuple[str, str]]:
+    """How an address is asked for: as it is, or by its origin alone ("//host"), as browsers tell of frames."""
+    family, bare = _family(url[0]), _bare(url[1])
+    origin = "/".join(bare.split("/", 3)[:3]) if bare.startswith("//") else bare
+    return {(family, bare), (family, origin)}
 
 
 _ANY = ("script", "style", "img", "font", "media", "frame", "object", "connect", "manifest", "worker", "default")  # fmt: skip

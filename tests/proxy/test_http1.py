@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.bodies import EXTENSIONS, Chunked, Sized
 from sidecar.proxy.http1.grammar import CHUNKED, Malformed
+from sidecar.proxy.http1.heads import KEPT_NAMES, Names
 from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.proxy.http1.stream import RequestHeads
 from sidecar.settings import Limits
@@ -167,3 +168,15 @@ def test_extensions_are_bounded(many: int) -> None:
         else:
             with pytest.raises(Malformed):
                 decoder.feed(data)
+
+
+def test_names_that_come_once_take_no_room_for_good() -> None:
+    """Whatever names a client invents: the usual ones are known again, and memory is bounded."""
+    names = Names({}, lambda _: 0)
+    for number in range(3 * KEPT_NAMES // 2):
+        _ = names[b"x-%d" % number]
+
+    known = names[b"accept"]
+
+    assert names[b"accept"] is known
+    assert len(names) <= KEPT_NAMES

@@ -145,3 +145,29 @@ def test_a_route_that_leaves_its_trial_is_forgotten(world: World):
     world.served.activated(plan({"csp": CSP}, mode="report-only"))
     world.serve("<script>a</script>")
     assert world.served.data() == {}
+
+
+def test_what_was_looked_for_is_found_in_what_came_later(world: World):
+    """Nothing is searched twice for the same text, and no answer is older than what is held."""
+    world.serve("<script>go()</script>")
+    assert not world.served.named("default", "cdn.example")
+    world.serve("<script>load('cdn.example')</script>")
+    world.serve("<script>again('cdn.example')</script>", times=2)
+    assert world.served.named("default", "cdn.example")
+    for number in range(MAX_PIECES):  # the first gives way, the second stays
+        world.serve(f"<script>{number}</script>")
+    assert world.served.named("default", "cdn.example")
+    for number in range(2 * MAX_PIECES):
+        world.serve(f"<script>new {number}</script>", times=3)
+    assert not world.served.named("default", "cdn.example")
+
+
+def test_an_address_that_gave_way_is_not_linked(world: World):
+    """What is no longer held stands in no page; of a frame's address its origin is enough."""
+    world.serve("<iframe src=https://cdn.example/a></iframe>")
+    for known in ("https://cdn.example/a", "https://cdn.example", "http://cdn.example"):
+        assert world.served.linked("default", "frame-src", known)
+    assert not world.served.linked("default", "frame-src", "https://cdn.example/")
+    for number in range(MAX_PIECES + 50):
+        world.serve(f"<img src=https://{number}.example/>")
+    assert not world.served.linked("default", "frame-src", "https://cdn.example/a")

@@ -36,7 +36,9 @@ class Names(dict[bytes, Name]):
         lower = written.lower()
         kind = self._kinds.get(lower)
         name = Name(lower, self._other(lower) if kind is None else kind)
-        if len(self) < KEPT_NAMES and len(written) <= 64:
+        if len(written) <= 64:
+            if len(self) >= KEPT_NAMES:
+                self.clear()  # one client's inventions would take the room of all others for good
             self[written] = name
         return name
 
