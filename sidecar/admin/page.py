@@ -74,6 +74,7 @@ class Page:
         return _page(
             "page.html",
             status=data,
+            fleet=await self._process.fleet() if self._process.fleet else None,
             message=request.query.get("told", "")[:200],
             form=self._sessions.form,
             problems=[
@@ -129,6 +130,7 @@ class Page:
             active=active.id,
             text=text,
             form=self._sessions.form,
+            fleet=self._process.facts().get("fleet"),
             difference=view.difference(text, active.text),
         )
 
@@ -168,7 +170,9 @@ class Page:
         )
 
     async def _obey(self, order: str, words: Mapping[str, str]) -> str:
-        reason = words.get("reason", "")
+        reason, fleet = words.get("reason", ""), self._process.facts().get("fleet")
+        if fleet and words.get("version", str(fleet["version"])) != str(fleet["version"]):
+            raise Refused("the fleet has decided otherwise since this page was shown; look again")
         if order == "mode":
             if words.get("mode") not in MODES or words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: choose a mode, give a reason, and say yes."

@@ -33,6 +33,8 @@ _TITLES = {
     "policy.rejected": "Refused",
     "policy.rolled_back": "Rolled back",
     "policy.unpinned": "Taken up again",
+    "decision.followed": "Decided by the fleet",
+    "decision.superseded": "Gave way in the fleet",
     "mode.overridden": "Mode limited",
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import click
@@ -89,6 +91,34 @@ def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
         for one in fleet["replicas"] or ()
     ]
     table("", ("replica", "revision", "mode", "last seen", "lag"), rows)
+
+
+def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
+    """`history --fleet`: the journal in the store, newest first."""
+    if fleet is None or fleet["journal"] is None:
+        why = f"its store cannot be used: {fleet['trouble']}" if fleet else "set fleet.url"
+        say(f"no fleet to ask; {why}", colour="red")
+        sys.exit(1)
+    entries = fleet["journal"][:last]
+    if machine:
+        as_json({"entries": entries})
+        return
+    rows = [
+        (
+            datetime.fromtimestamp(entry["at"]).astimezone().isoformat(timespec="seconds"),
+            str(entry.get("event", "")),
+            str(
+                (entry.get("override") or {}).get("mode")
+                or entry.get("revision")
+                or ", ".join(entry.get("rules", ()))
+            ),
+            str(entry.get("who", "")),
+            str(entry.get("replica", "")),
+            str(entry.get("reason", "")),
+        )
+        for entry in entries
+    ]
+    table("", ("time", "event", "what", "who", "on", "why"), rows)
 
 
 def _lag(behind: int) -> str:

@@ -200,11 +200,15 @@ def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> N
     metavar="REVISION",
     help="Show what differs from this revision to the one in force.",
 )
+@click.option("--fleet", is_flag=True, help="What was decided on any replica.")
 def history(
-    admin: str, token_file: Path | None, machine: bool, last: int, revision: str | None
+    admin: str, token_file: Path | None, machine: bool, last: int, revision: str | None, fleet: bool
 ) -> None:
     """Who put what in force, when and why; newest first."""
     client = Admin(admin, token_file)
+    if fleet:
+        replicas.tell(client.get("/api/fleet")["fleet"], last, machine=machine)
+        return
     data = client.get("/api/revisions")
     if revision is not None:
         click.echo(_difference(client, revision, data["active"]), nl=False)

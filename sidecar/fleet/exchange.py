@@ -40,6 +40,9 @@ class Exchange(Protocol):
     async def replicas(self) -> list[dict[str, Any]]:
         """All replicas, with the seconds since each was last seen, by the store's clock."""
 
+    async def note(self, entry: str) -> None:
+        """Add an entry (JSON) to the fleet's journal."""
+
     async def journal(self, last: int) -> list[dict[str, Any]]:
         """The fleet's latest decisions, newest first."""
 

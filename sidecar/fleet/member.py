@@ -10,6 +10,7 @@ no part.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import secrets
 import socket
@@ -101,6 +102,14 @@ class Member:
                 )
         raise StoreError("the version changes all the time")
 
+    async def note(self, entry: dict[str, Any]) -> None:
+        """Let the fleet's journal hold what was done beside its decisions; the own journal has it in any case."""
+        if self.connected:
+            try:
+                await self._store.note(json.dumps(entry | {"replica": self.replica}, default=str))
+            except StoreError as error:
+                self._lost(error)
+
     def took(self, decision: Decision) -> None:
         """The fleet's decision is in force here."""
         self.version = self._shared = decision.version
@@ -137,7 +146,7 @@ class Member:
         journal: list[dict[str, Any]] | None = None
         if self.connected:
             try:
-                replicas, journal = await self._store.replicas(), await self._store.journal(20)
+                replicas, journal = await self._store.replicas(), await self._store.journal(1000)
             except StoreError as error:
                 self._lost(error)
         return self.summary() | {"replicas": replicas, "journal": journal}

@@ -148,6 +148,14 @@ class RedisStore:
                     listed.append({**data, "replica": replica, "ago": max(0, now - int(at))})
         return sorted(listed, key=lambda item: str(item["replica"]))
 
+    async def note(self, entry: str) -> None:
+        """Add an entry (JSON) to the fleet's journal."""
+        await self._asked(
+            lambda: self._redis.xadd(
+                self._key("journal"), {"entry": entry}, maxlen=_JOURNAL, approximate=True
+            )
+        )
+
     async def journal(self, last: int) -> list[dict[str, Any]]:
         """The fleet's latest decisions, newest first."""
         found = await self._asked(lambda: self._redis.xrevrange(self._key("journal"), count=last))

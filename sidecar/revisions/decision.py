@@ -119,6 +119,9 @@ class Fleet(Protocol):
     async def propose(self, decision: Decision) -> None:
         """Make it the fleet's, or this replica's alone while the store is away; raises Overtaken."""
 
+    async def note(self, entry: dict[str, Any]) -> None:
+        """Let the fleet's journal hold what was done beside its decisions, if the store is there."""
+
     def took(self, decision: Decision) -> None:
         """The fleet's decision is in force here."""
 

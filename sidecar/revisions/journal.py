@@ -47,6 +47,8 @@ class Journal:
             **{key: value for key, value in entry.items() if key not in ("event", "diff")},
         )
         await self.keep(entry, state=False)
+        if self._fleet is not None:
+            await self._fleet.note({key: value for key, value in entry.items() if key != "diff"})
 
     def reloaded(self, result: Result) -> Result:
         """Count what came of a reload."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from urllib.parse import urlencode
 
+from tests.e2e import wire
+from tests.e2e.processes import until
 from tests.fleet.conftest import Join, all_have, fleet, mark, marked
 
 
@@ -120,3 +124,42 @@ def test_an_order_for_a_fleet_wants_one(join: Join):
     assert (refused.returncode, "in no fleet" in refused.stderr) == (1, True)
     assert "in no fleet" in alone.verb("status", "--fleet").stdout
     assert "sidecar_fleet_connected{" not in alone.metrics()
+
+
+def test_the_page_shows_the_fleet_and_refuses_what_is_over(join: Join):
+    """Every replica with its revision; a form that was shown before another decision changes nothing."""
+    a, b = join("a"), join("b")
+    until(lambda: len(fleet(a)["replicas"]) == 2, "both are listed")
+    page = a.ask("/").body.decode()
+
+    assert fleet(a)["replica"] in page and fleet(b)["replica"] in page
+    assert "an order here is an order to all replicas" in page
+    form = re.search(r'name="form" value="([^"]+)"', page)
+    assert form and 'name="version" value="1"' in page
+    assert b.order("/-/mode", mode="report-only").status == 200
+    all_have(None, a, b)
+    words = {"form": form[1], "version": "1", "mode": "off", "sure": "yes", "reason": "late"}
+    headers = [("Host", "127.0.0.1"), ("Content-Type", "application/x-www-form-urlencoded")]
+    answer = wire.ask(
+        a.admin_address,
+        wire.request("POST", "/orders/mode", headers, urlencode(words).encode()),
+    )
+    assert "decided+otherwise" in (answer.value("Location") or "")
+    assert a.status()["mode"] == "report-only"
+
+
+def test_the_journal_is_the_fleets(join: Join):
+    """`history --fleet` on any replica says what was decided, and promoted, on every one."""
+    a, b = join("a"), join("b")
+    assert a.verb("mode", "report-only", "--reason", "look first").returncode == 0
+    assert a.order("/-/promotion", rules=["csp"], who="anna", diff="-a").status == 200
+    told = json.loads(b.verb("history", "--fleet", "--json").stdout)["entries"]
+
+    assert [one["event"] for one in told] == [
+        "policy.promoted",
+        "mode.overridden",
+        "policy.activated",
+    ]
+    assert "diff" not in told[0]
+    assert (told[1]["reason"], told[1]["replica"]) == ("look first", fleet(a)["replica"])
+    assert "look first" in b.verb("history", "--fleet").stdout

@@ -1,0 +1,109 @@
+"""Real sidecars whose store is killed, stopped, emptied: traffic goes on, nothing is lost, all come together again."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.e2e.processes import until
+from tests.e2e.running import Sidecar
+from tests.fleet.conftest import Join, all_have, connected, fleet, mark, marked
+from tests.fleet.server import Server
+
+
+def journal(sidecar: Sidecar) -> list[str]:
+    """The reasons in its own journal."""
+    lines = (sidecar.state / "journal.jsonl").read_text().splitlines()
+    return [str(json.loads(line).get("reason")) for line in lines]
+
+
+def decided(reason: str, *sidecars: Sidecar) -> None:
+    """Wait until the override with this reason is in force on all."""
+    until(
+        lambda: {(one.status()["override"] or {}).get("reason") for one in sidecars} == {reason},
+        f"{reason} is in force on all",
+    )
+
+
+def test_killed_stores_and_replicas_lose_no_decision(join: Join, store: Server):
+    """What was acknowledged is in force on all and in the journal of who was asked, whoever dies right after it."""
+    a, b = join("a"), join("b")
+    for turn, (asked, dies) in enumerate(((a, a), (b, None), (a, b), (b, b), (a, None))):
+        mode, reason = ("report-only", "trial")[turn % 2], f"turn {turn}"
+        assert asked.order("/-/mode", mode=mode, reason=reason).status == 200
+        if dies is None:
+            store.kill()
+            store.start()
+        else:
+            dies.signal(signal.SIGKILL)
+            dies.child.wait()
+            dies.start()
+        decided(reason, a, b)
+        assert reason in journal(asked)
+    assert fleet(a)["version"] == fleet(b)["version"] == 6
+
+
+def test_a_store_that_dies_is_seen_and_changes_nothing(join: Join, store: Server):
+    """Metric and event say so; `--fleet` is refused; a rollback without it holds here, says so, and is everywhere afterwards."""
+    a, b = join("a"), join("b", workers=2)
+    a.write(marked("two"))
+    all_have("two", a, b)
+    store.kill()
+    connected(0, a, b)
+    assert a.reported("store.lost")
+    assert {mark(a), mark(b)} == {"two"}
+
+    refused = a.verb("rollback", "--fleet")
+    assert (refused.returncode, "cannot be reached" in refused.stderr) == (1, True)
+    done = a.verb("rollback", "--reason", "now")
+    assert (done.returncode, "alone, and is published when the store is back" in done.stderr) == (0, True)  # fmt: skip
+    assert (mark(a), mark(b)) == ("one", "two")
+    assert "still to be published" in a.verb("status", "--fleet").stdout
+    store.start()
+    all_have("one", a, b)
+    connected(1, a, b)
+    assert b.status()["pinned"] == a.status()["pinned"] is not None
+
+
+def test_a_store_that_stops_answering_holds_up_neither_traffic_nor_orders(
+    join: Join, store: Server
+):
+    """Stopped, not dead: an order holds here; the other follows when it goes on."""
+    a, b = join("a"), join("b")
+    store.child.signal(signal.SIGSTOP)
+
+    assert a.order("/-/mode", mode="report-only").json()["fleet"]["pending"]
+    assert (mark(a), mark(b)) == (None, "one")
+    connected(0, a, b)
+    store.child.signal(signal.SIGCONT)
+    all_have(None, a, b)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_emptied_store_is_filled_again(join: Join, store: Server, workers: int):
+    """FLUSHALL in the middle: the replicas tell it what holds, and go on deciding together."""
+    a, b = join("a", workers=workers), join("b")
+    assert a.verb("mode", "report-only").returncode == 0
+    all_have(None, a, b)
+    store.client.flushall()
+
+    until(lambda: store.client.hget(store.key("decision"), "version") == "2", "it is told again")
+    assert mark(a) is mark(b) is None
+    assert b.verb("mode", "enforce", "--fleet").returncode == 0
+    all_have("one", a, b)
+
+
+def test_the_breach_on_one_replica_takes_the_policy_back_on_all(join: Join):
+    """A guard fires where the traffic is; every replica goes back, and is pinned."""
+    guarded = marked("two").replace("\nrules:", "\nguard: {window: 60s, min-requests: 5}\nrules:")
+    a, b = join("a", marked("one").replace("mode: enforce", "mode: report-only")), join("b")
+    a.write(guarded)
+    all_have("two", a, b)
+    for _ in range(10):
+        a.get("/broken")
+
+    a.event("guard.fired")
+    b.event("decision.followed", decided="policy.rolled_back", who="guard")
+    assert b.status()["pinned"]
