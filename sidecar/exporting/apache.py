@@ -74,12 +74,15 @@ def _unsayable(step: Step, route: Route) -> str:
     changed = response_names(step.when) & written
     if changed:
         return f"its condition looks at {', '.join(sorted(changed))}, which rules change; Apache would ask at another moment"
-    if step.act == "default":
-        before = _before(step, shortest(route.steps, step.header))
-        if any(one.act == "remove" for one in before) and any(
-            one.act in ("set", "append") for one in before
-        ):
-            return "rules before it set and remove the same header; Apache cannot tell what stands"
+    before = _before(step, shortest(route.steps, step.header))
+    if step.act == "append" and {"remove", "default"} <= {one.act for one in before}:
+        return "rules before it remove and write the same header; Apache cannot tell what stands"
+    if (
+        step.act == "default"
+        and any(one.act == "remove" for one in before)
+        and any(one.act in ("set", "append") for one in before)
+    ):
+        return "rules before it set and remove the same header; Apache cannot tell what stands"
     return ""
 
 
@@ -128,9 +131,7 @@ def _lines(
         case _:
             # What removes the service's line does so later: it is still looked at here.
             same = [
-                one
-                for one in before
-                if one.act in ("set", "append", "default") and one.value == step.value
+                one for one in before if one.act in ("set", "append") and one.value == step.value
             ]
             other = [f"!({conditions.holds(one.when)})" for one in same]
             taken = [conditions.holds(one.when) for one in before if one.act in ("set", "remove")]

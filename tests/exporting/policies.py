@@ -177,3 +177,30 @@ WRITTEN["long-conditions"] = {
     },
 }
 """More than fits in one line of HAProxy."""
+WRITTEN["one-header-after-another"] = {
+    **HEAD,
+    "rules": {
+        "first": {"header": "Vary", "action": "set", "value": "DENY", "when": {"status": 302}},
+        "second": {"header": "Vary", "action": "default", "value": "Origin"},
+        "third": {"header": "Vary", "action": "append", "value": "Origin"},
+    },
+    "routes": [
+        {
+            "name": "api",
+            "match": {"path": "/api/**"},
+            "rules": {
+                "x": {"header": "X-Odd", "action": "set", "value": "1"},
+                "y": {"header": "X-Odd", "action": "append", "value": "2"},
+            },
+        },
+        {
+            "name": "docs",
+            "match": {"path": "/docs"},
+            "rules": {
+                "y": {"header": "X-Odd", "action": "append", "value": "2"},
+                "x": {"header": "X-Odd", "action": "default", "value": "3"},
+            },
+        },
+    ],
+}
+"""Each rule sees what the ones before it made; two routes have rules of the same names in another order."""
