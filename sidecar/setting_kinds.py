@@ -54,7 +54,7 @@ def _upstream(value: object) -> object:
 def _networks(value: object) -> object:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
-        raise ValueError("trusted takes a list of networks, as [10.0.0.0/8]")
+        raise ValueError("write a list of networks, as [10.0.0.0/8]")
     for item in items:
         try:
             ipaddress.ip_network(str(item).strip())

@@ -216,6 +216,29 @@ class Fleet(_Part):
     )
 
 
+class History(_Part):
+    """How much of the past stays in the state folder. What is in force, the revision before it, what was pinned away and
+    all that the note tells since the last promotion always stay.
+    """
+
+    keep: Count = Field(
+        1000,
+        description="Entries of the journal; the texts of revisions that they name stay with them.",
+    )
+    age: Duration = Field(
+        34560000.0, description="Older entries go, and texts that nothing names any more."
+    )
+
+
+class Debug(_Part):
+    """For looking into a sidecar, by people who may."""
+
+    server_timing: Networks = Field(
+        (),
+        description="Clients in these networks get a Server-Timing line with the time of the upstream and of the sidecar; [] = nobody.",
+    )
+
+
 class Ready(_Part):
     """What /readyz demands besides a policy in force."""
 
@@ -259,7 +282,9 @@ class Settings(_Part):
     reports: Reports = Field(default_factory=Reports)
     trial: Trial = Field(default_factory=Trial)
     fleet: Fleet = Field(default_factory=Fleet)
+    history: History = Field(default_factory=History)
     ready: Ready = Field(default_factory=Ready)
+    debug: Debug = Field(default_factory=Debug)
 
     @model_validator(mode="after")
     def _peers_have_addresses(self) -> Settings:

@@ -129,7 +129,7 @@ def test_what_kubernetes_and_docker_set_beside_a_service_named_sidecar_is_no_set
         ),
         (
             {"file": {"forwarding": {"trusted": 5}}},
-            ["forwarding.trusted: trusted takes a list of networks, as [10.0.0.0/8]"],
+            ["forwarding.trusted: write a list of networks, as [10.0.0.0/8]"],
         ),
     ],
 )

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.revisions.retention import Bounds, kept_entries
 from sidecar.revisions.store import Store
+from sidecar.rollout.note import write_note
+
+NOW = 1_800_000_000.0
+
+
+def entry(event: str, age: float = 0.0, **facts: object) -> dict[str, object]:
+    return {"time": datetime.fromtimestamp(NOW - age, UTC).isoformat(), "event": event, **facts}
 
 
 @pytest.fixture
@@ -140,3 +149,141 @@ def test_texts_and_evidence_that_cannot_be_read_are_none(store: Store, text: byt
 
     assert store.text("abc") is None
     assert store.evidence() is None
+
+
+def filled(store: Store, revisions: int = 20) -> None:
+    """A history of so many activations, one a day, the last of today."""
+    for number in range(revisions):
+        name, parent = f"r{number}", f"r{number - 1}" if number else None
+        store.save_text(name, f"# {number}")
+        age = (revisions - 1 - number) * 86_400.0
+        os.utime(store.folder / "revisions" / f"{name}.yaml", (NOW - age, NOW - age))
+        store.append(entry("policy.activated", age, revision=name, parent=parent))
+    last = f"r{revisions - 1}"
+    parents = {f"r{n}": f"r{n - 1}" if n else None for n in range(revisions)}
+    store.save_state({"active": last, "pinned": "r2", "parents": parents})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "left"),
+    [
+        (Bounds(5, 1e9, NOW), {"r2", *(f"r{n}" for n in range(14, 20))}),
+        (Bounds(1, 1e9, NOW), {"r2", "r17", "r18", "r19"}),
+        (Bounds(99, 3.5 * 86_400, NOW), {"r2", *(f"r{n}" for n in range(15, 20))}),
+        (Bounds(99, 0.0, NOW), {"r2", "r17", "r18", "r19"}),
+    ],
+    ids=["count", "count of one", "age", "age of nothing"],
+)
+def test_compaction(store: Store, bounds: Bounds, left: set[str]):
+    """What is beyond the bounds goes, entries with the texts that only they name; the revision in force, the one before
+    it with its own parent, and the one pinned away stay; the oldest left has no parent. Twice is once.
+    """
+    filled(store)
+    store.compact(bounds, starting=True)
+    assert set(store.revisions()) == left
+    parents = store.open()["parents"]
+    assert parents.keys() == left
+    assert set(parents.values()) <= {*left, None}
+    assert store.compact(bounds, starting=True) == (0, 0)
+
+
+def test_a_running_process_keeps_its_state(store: Store):
+    """Only before a start is the state pruned: later it is held in memory."""
+    filled(store)
+    before = store.open()
+    assert store.compact(Bounds(5, 1e9, NOW)) == (15, 13)
+    assert store.open() == before
+
+
+def test_nothing_to_drop_writes_nothing(store: Store):
+    """A folder within its bounds is left alone, and one that is not there is not made."""
+    filled(store)
+    stamp = (store.folder / "journal.jsonl").stat().st_ino
+    assert store.compact(Bounds(1000, 1e9, NOW), starting=True) == (0, 0)
+    assert (store.folder / "journal.jsonl").stat().st_ino == stamp
+    nowhere = Store(store.folder / "none")
+    assert nowhere.compact(Bounds(1, 1.0, NOW), starting=True) == (0, 0)
+    assert not nowhere.folder.exists()
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_compaction_that_is_cut(store: Store, step: int, monkeypatch: pytest.MonkeyPatch):
+    """Where the disk refuses in between, the folder opens with all that must stay, and the next compaction does the rest."""
+    filled(store)
+    real, calls = os.fsync, 0
+
+    def refuse(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > step:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(OSError, match="No space"):
+            store.compact(Bounds(5, 1e9, NOW), starting=True)
+    again = Store(store.folder)
+    assert again.open()["active"] == "r19"
+    assert [found["revision"] for found in again.journal()][-6:] == [
+        f"r{n}" for n in range(14, 20)
+    ][-len(again.journal()) :]
+    assert {"r2", *(f"r{n}" for n in range(14, 20))} <= set(again.revisions())
+    again.compact(Bounds(5, 1e9, NOW), starting=True)
+    assert set(again.revisions()) == {"r2", *(f"r{n}" for n in range(14, 20))}
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("policy.activated"), st.sampled_from("abcdefgh")),
+        st.tuples(st.just("policy.rolled_back"), st.sampled_from("abcdefgh")),
+        st.tuples(st.just("policy.promoted"), st.just("")),
+        st.tuples(st.just("mode.overridden"), st.just("")),
+        st.tuples(st.just("policy.rejected"), st.just("")),
+    ),
+    max_size=40,
+)
+
+
+@given(events=EVENTS, keep=st.integers(1, 12))
+def test_the_note_survives(events: list[tuple[str, str]], keep: int):
+    """Whatever happened, all since the revision before came in force stays for the note, but for texts that were refused
+    beyond the bounds; so does the last promotion.
+    """
+    active, parents, entries = None, dict[str, str | None](), list[dict[str, object]]()
+    for number, (event, revision) in enumerate(events):
+        facts: dict[str, object] = {}
+        if revision and revision != active:
+            facts = {
+                "revision": revision,
+                "parent" if event.endswith("ed") and "act" in event else "left": active,
+            }
+            parents[revision] = active
+            active = revision
+        elif revision:
+            continue
+        if event == "policy.promoted":
+            facts = {
+                "rules": [],
+                "file": "p",
+                "before": str(number),
+                "after": "",
+                "diff": "",
+                "command": f"c{number}",
+            }
+        entries.append(entry(event, 40.0 - number, **facts))
+    state = {"active": active, "parents": parents}
+    kept = [entries[place] for place in kept_entries(entries, state, Bounds(keep, 1e9, NOW))]
+    assert kept[-keep:] == entries[-keep:]
+    if active is None:
+        return
+    about = dict.fromkeys(("name", "owner", "reason", "expected", "rollback", "mode", "source"), "")
+    status = {**about, "revision": active, "parent": parents[active]}
+    texts = {name: name for name in "abcdefgh"}
+    whole, left = (write_note(status, found, [], texts, None).data() for found in (entries, kept))
+    last = [e for e in entries if e.get("revision") == (parents[active] or active)][-1]
+    since = [e for e in entries[entries.index(last) :] if e["event"] != "policy.rejected"]
+    assert [e for e in kept if e["event"] != "policy.rejected"][-len(since) :] == since
+    assert whole["commands"][len(whole["commands"]) - len(left["commands"]) :] == left["commands"]
+    promoted = [e for e in entries if e["event"] == "policy.promoted"]
+    assert [e for e in kept if e["event"] == "policy.promoted"][-1:] == promoted[-1:]

@@ -54,19 +54,16 @@ class Exchange:
 
     __slots__ = (
         "_active", "_address", "_answered", "_body", "_clean", "_client", "_context", "_nonce", "_page", "_refusal", "_request",
-        "_request_id", "_route", "_scheme", "_settled", "_started", "_total", "_upload", "_upstream",
+        "_request_id", "_route", "_scheme", "_seen", "_settled", "_started", "_total", "_upload", "_upstream", "_waited",
     )  # fmt: skip
 
     def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
         self._context, self._client = context, client
         self._active = context.active()
         head, self._body = incoming
-        self._request: Request | None = None
-        self._refusal: Refused | None = None
-        if isinstance(head, Refused):
-            self._refusal = head
-        else:
-            self._request = head
+        self._seen: Iterable[tuple[bytes, bytes]] = head.head or ()
+        self._request = None if isinstance(head, Refused) else head
+        self._refusal = head if isinstance(head, Refused) else None
         self._scheme, self._address = client.peer.scheme, client.peer.address
         self._route: RoutePlan | None = None
         self._nonce = b""
@@ -106,12 +103,11 @@ class Exchange:
                 status=refusal.status,
                 request_id=self._request_id,
                 client=self._client.peer.address,
+                head=self._seen,
             )
             return self._own(refusal.status, refusal.fields, close=self._unread())
         except UpstreamFailed as failure:
-            context.telemetry.upstream_failed(
-                failure.reason, request_id=self._request_id, detail=failure.detail
-            )
+            self._failed(failure.reason, failure.detail)
             return self._own(failure.status, close=self._unread())
         except asyncio.CancelledError:
             if not self._settled:
@@ -211,7 +207,10 @@ class Exchange:
                 pool.release(upstream, asked, clean=False)
                 self._upstream, fresh = None, True
                 continue
-            context.telemetry.upstream_seconds.observe(context.loop.time() - asked)
+            waited = context.loop.time() - asked
+            context.telemetry.upstream_seconds.observe(waited)
+            if context.timing is not None:
+                self._waited = waited
             return upstream, response
 
     def _interim(self, response: Response) -> None:
@@ -258,9 +257,7 @@ class Exchange:
         try:
             await self._pass_body(upstream, head, chunked=chunked)
         except UpstreamFailed as failure:
-            self._context.telemetry.upstream_failed(
-                failure.reason, request_id=self._request_id, detail=failure.detail
-            )
+            self._failed(failure.reason, failure.detail)
             self._cut(visible=not until_close)
             raise ClientGone from None
         except (Refused, ClientGone, ConnectionError):
@@ -273,7 +270,7 @@ class Exchange:
         if self._page is not None:
             self._page.end()
         if upstream.extra:
-            self._context.telemetry.upstream_failed("extra_bytes", request_id=self._request_id)
+            self._failed("extra_bytes")
         # An upload that gave up is over too, but the upstream still waits for the rest of that body.
         sent = self._sent()
         self._clean = sent and not upstream.extra
@@ -340,10 +337,9 @@ class Exchange:
         active, request, refusal = self._active, self._request, self._refusal
         if request is not None:
             method, host, path = request.method, request.host, request.path
-            seen: Iterable[tuple[bytes, bytes]] = request.head
         else:
             assert refusal is not None
-            method, host, path, seen = refusal.method, "", refusal.path, refusal.head or ()
+            method, host, path = refusal.method, "", refusal.path
         route = self._route or active.plan.route(host, method, path)
         judge, scheme, upload = route.judge, self._scheme, self._upload
         watched = response.watched(judge.looks)
@@ -354,26 +350,22 @@ class Exchange:
         begun = b"" if upload is None else upload.begun
         facts = tuple.__new__(
             Facts,
-            (method, host, path, scheme, seen, response.status, sent, self._address, begun),
+            (method, host, path, scheme, self._seen, response.status, sent, self._address, begun),
         )
         verdict = judge.of_lines(facts, watched) if sent is response else judge(facts)
+        tally, revision, request_id = active.tallies[route.name], active.revision, self._request_id
         self._context.telemetry.record(
-            active.tallies[route.name],
-            active.revision,
-            route,
-            facts,
-            verdict,
-            origin=origin,
-            request_id=self._request_id,
+            tally, revision, route, facts, verdict, origin=origin, request_id=request_id
         )
         if route.nonced:
             verdict = verdict.spelled(self._nonce)
         added = verdict.added
         if route.trials and origin == "upstream":
-            added += self._context.telemetry.trials.count(
-                active.tallies[route.name], route, facts, verdict
-            )
+            added += self._context.telemetry.trials.count(tally, route, facts, verdict)
             self._page = self._context.telemetry.pages.copy(route, facts)
+        if self._context.timing is not None and origin == "upstream":
+            total = self._context.loop.time() - self._started
+            added += self._context.timing(self._address, self._waited, total)
         if not keep_alive:
             added += b"Connection: close\r\n"
         elif request is not None and request.http10:
@@ -389,6 +381,11 @@ class Exchange:
     def _sent(self) -> bool:
         """The whole request has been passed on."""
         return self._upload is None or self._upload.sent
+
+    def _failed(self, reason: str, detail: str = "") -> None:
+        self._context.telemetry.upstream_failed(
+            reason, request_id=self._request_id, detail=detail, head=self._seen
+        )
 
     def _unread(self) -> bool:
         """The request has not been read to its end, or could not be."""

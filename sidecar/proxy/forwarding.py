@@ -12,6 +12,7 @@ import itertools
 import os
 import re
 import secrets
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sidecar.proxy.faults import Refused
@@ -56,7 +57,7 @@ class Forwarder:
     """The forwarding setting at work. `pseudonym` names this process in Via and ends loops."""
 
     def __init__(self, setting: Forwarding) -> None:
-        self._networks = tuple(ipaddress.ip_network(network) for network in setting.trusted)
+        self._trusts = among(setting.trusted)
         self._id_name = setting.request_id.encode("ascii")
         self.id_key = self._id_name.lower()
         self.host = None if setting.host in ("pass", "rewrite") else setting.host.encode("ascii")
@@ -114,17 +115,6 @@ class Forwarder:
         """A request id that no other process makes."""
         return self._id_prefix + next(self._ids).to_bytes(6, "big").hex()
 
-    def _trusts(self, address: str) -> bool:
-        if not self._networks:
-            return False
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._networks)
-
     def _chain(self, claims: dict[bytes, list[bytes]], peer: str) -> list[str]:
         """Client first, peer last: the claimed hops from the right, up to the first that is not trusted."""
         if b"x-forwarded-for" in claims:
@@ -154,6 +144,24 @@ class Forwarder:
             raise Refused(508, "loop")
         own = b"%b %b" % (b"1.0" if http10 else b"1.1", self.pseudonym)
         return b"Via: %b\r\n" % b", ".join([*before, own])
+
+
+def among(names: Sequence[str]) -> Callable[[str], bool]:
+    """Whether an address is in one of these networks; what is no address is in none."""
+    networks = tuple(ipaddress.ip_network(name) for name in names)
+
+    def within(address: str) -> bool:
+        if not networks:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in network for network in networks)
+
+    return within
 
 
 def new_nonce() -> bytes:

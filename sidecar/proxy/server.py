@@ -22,6 +22,7 @@ from sidecar.proxy.introduction import Introduction
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.memory import keep_freed_memory
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.timing import server_timing
 from sidecar.proxy.tunnel import Tunnel
 from sidecar.settings import Settings
 from sidecar.telemetry import Telemetry
@@ -73,6 +74,7 @@ class DataPlane:
                 settings.limits, forwarder.id_key, host, pool.authority, forwarder.nonce_key
             ),
             reports=reports,
+            timing=server_timing(settings.debug.server_timing),
         )
         self._context.routed = by_route(self._context)
         self._listener = Listener(self._context, partial(serve, self._context))

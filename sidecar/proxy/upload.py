@@ -153,5 +153,9 @@ class Upload:
             self._bound = _BOUNDLESS
             request_id, address = self._who
             self._context.telemetry.request_would_be_rejected(
-                "body_too_large", status=413, request_id=request_id, client=address
+                "body_too_large",
+                status=413,
+                request_id=request_id,
+                client=address,
+                head=self._request.head,
             )

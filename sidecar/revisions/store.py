@@ -12,8 +12,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
+
+from sidecar.revisions.retention import Bounds, kept_entries, kept_revisions, pruned
 
 
 class Store:
@@ -24,6 +27,8 @@ class Store:
         self._revisions = folder / "revisions"
         self._state = folder / "state.json"
         self._journal = folder / "journal.jsonl"
+        self._writing = threading.Lock()
+        """Held while the journal is written: no entry is added to one that is being replaced."""
 
     def open(self) -> dict[str, Any]:
         """Make or repair the folder; returns the last saved state ({} = a new folder)."""
@@ -75,29 +80,60 @@ class Store:
     def append(self, entry: dict[str, Any]) -> None:
         """Add one journal entry; when this returns, it stays."""
         line = json.dumps(entry, sort_keys=True).encode() + b"\n"
-        new = not self._journal.exists()
-        with self._journal.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            _sync_folder(self.folder)
+        with self._writing:
+            new = not self._journal.exists()
+            with self._journal.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            if new:
+                _sync_folder(self.folder)
 
     def journal(self) -> list[dict[str, Any]]:
         """All entries, oldest first."""
+        return [entry for entry, _ in self._lines()]
+
+    def compact(self, bounds: Bounds, *, starting: bool = False) -> tuple[int, int]:
+        """Drop what is beyond the bounds and no longer needed; returns how many entries and revisions went.
+
+        Journal and state are replaced whole, and texts go last: a crash leaves too much, never too little.
+        `starting` = nobody holds the state in memory yet, so that it may be pruned too.
+        """
+        try:
+            state = json.loads(self._state.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return 0, 0
+        if not isinstance(state, dict):
+            return 0, 0
+        with self._writing:
+            lines = self._lines()
+            entries = [entry for entry, _ in lines]
+            places = kept_entries(entries, state, bounds)
+            if len(places) < len(lines):
+                _replace(self._journal, b"".join(lines[place][1] + b"\n" for place in places))
+        written = {path.stem: path.stat().st_mtime for path in self._revisions.glob("*.yaml")}
+        kept = kept_revisions([entries[place] for place in places], state, written, bounds)
+        if starting and (less := pruned(state, kept)) != state:
+            self.save_state(less)
+        for revision in written.keys() - kept:
+            (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
+        return len(lines) - len(places), len(written) - len(kept)
+
+    def _lines(self) -> list[tuple[dict[str, Any], bytes]]:
+        """Each entry with its bytes, oldest first."""
         try:
             lines = self._journal.read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        entries = []
+        found = []
         for line in lines:
             try:
                 entry = json.loads(line)
             except ValueError:
                 continue
             if isinstance(entry, dict) and {"time", "event"} <= entry.keys():
-                entries.append(entry)
-        return entries
+                found.append((entry, line))
+        return found
 
     def _repair_journal(self) -> None:
         try:

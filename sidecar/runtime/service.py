@@ -30,6 +30,7 @@ from sidecar.policy.browsers.reports import Report
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active, Revisions
+from sidecar.revisions.compaction import Compaction
 from sidecar.revisions.history import Revision
 from sidecar.revisions.store import Store
 from sidecar.rollout.causes import Causes
@@ -71,6 +72,7 @@ class Service:
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None
         self._store = Store(Path(settings.state))
+        self._compaction = Compaction(self._store, settings.history, self.telemetry)
         self.served = ServedPages()
         self.telemetry.pages.on_page = self.served.add
         self.causes = Causes(served=self.served)
@@ -121,6 +123,7 @@ class Service:
             PolicyError: no policy can be put in force, or an address cannot be bound.
         """
         await self._drift_monitor.open()
+        await self._compaction.tick(starting=True)
         self.book.restore(await asyncio.to_thread(self._store.evidence))
         await self.revisions.start()
         process = Process(
@@ -324,6 +327,7 @@ class Service:
             self._trend.tick()
             if int(time.monotonic()) % _KEEP_EVIDENCE == 0:
                 await self._keep_evidence()
+            await self._compaction.tick()
             await self._drift_monitor.tick()
             breach = self._guard.tick()
             if breach is not None:

@@ -27,6 +27,12 @@ from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import capture_logging
 from sidecar.telemetry.metric_table import PER_WORKER
 
+SOON = 0.1
+"""Seconds after which the parent has the counts of what was served: what a killed worker takes with it."""
+
+SHARE = 0.01
+"""Of the worker's time, at most, that sending them takes; a large policy is sent less often."""
+
 
 class _Lines:
     """A sink whose lines go to the parent, which alone writes stdout."""
@@ -107,6 +113,17 @@ class Worker:
             }
         }
 
+    async def report(self, channel: Channel) -> None:
+        """Send the counts unasked, soon after a request was served, for as long as the worker lives."""
+        loop, told, pause = asyncio.get_running_loop(), 0.0, SOON
+        while True:
+            await asyncio.sleep(pause)
+            if told == (served := self.telemetry.request_seconds.total):
+                continue
+            told, began = served, loop.time()
+            channel.send(counts=(await self.snapshot({}))["snapshot"])
+            pause = max(SOON, (loop.time() - began) / SHARE)
+
     async def tally(self, _message: dict[str, Any]) -> dict[str, Any]:
         """What the service sent, as this worker saw it."""
         return {"tally": to_data(Baseline(self._tally.cells()))}
@@ -147,6 +164,7 @@ async def work(end: socket.socket) -> None:
             settings = Settings.model_validate(message["settings"])
             capture_logging(lines, settings.log.level)
             worker = Worker(settings, lines, bytes.fromhex(message["secret"]))
+            reporting = asyncio.create_task(worker.report(channel))
         order = getattr(worker, message["order"])
         if message["order"] == "drain":
             task = asyncio.create_task(obey(order, message))
@@ -155,6 +173,7 @@ async def work(end: socket.socket) -> None:
         else:
             await obey(order, message)
     if worker is not None:
+        reporting.cancel()
         worker.plane.abort()
 
 

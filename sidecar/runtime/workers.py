@@ -28,6 +28,7 @@ from sidecar.telemetry.metrics import Snapshot
 _RESPONSE = 5.0
 _BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY = 30.0
+_LAST_WORDS = 1.0
 
 _WORKER = "import gc; gc.disable(); from sidecar.runtime.worker import main; main()"
 """Nothing is collected while all is loaded (see `collect_seldom`)."""
@@ -41,6 +42,8 @@ class Worker:
         self.channel = channel
         self.snapshot: Snapshot = {}
         self.addresses: list[str] = []
+        self.listening: asyncio.Task[None]
+        """Ends when all that the worker has said was heard."""
         self._owed: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
 
@@ -176,7 +179,8 @@ class Workers:
             theirs.close()
         worker = Worker(process, await Channel.over(ours))
         self._alive.append(worker)
-        self._tasks.append(asyncio.create_task(self._listen(worker)))
+        worker.listening = asyncio.create_task(self._listen(worker))
+        self._tasks.append(worker.listening)
         settings = self._settings.model_copy(update={"listen": self._address})
         data = await worker.ask(
             "start",
@@ -200,6 +204,8 @@ class Workers:
                 self._telemetry.pages.on_page(route, path, client, page_from(page))
             elif "canary" in message:
                 self._telemetry.trials.returned(message["canary"])
+            elif "counts" in message:
+                worker.snapshot = _told(message["counts"])
             elif "number" in message:
                 worker.answered(message)
         worker.gone()
@@ -211,6 +217,7 @@ class Workers:
         while True:
             started = loop.time()
             code = await worker.process.wait()
+            await asyncio.wait({worker.listening}, timeout=_LAST_WORDS)
             self._bury(worker)
             if self._ending():
                 return

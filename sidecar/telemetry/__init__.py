@@ -9,10 +9,10 @@ import json
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeAlias
 
 import sidecar
 from sidecar.policy.browsers.reports import Report, read_reports
@@ -26,9 +26,13 @@ from sidecar.policy.rules.ladder import transport
 from sidecar.telemetry.events import Cap, Events, Rendered, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader
+from sidecar.telemetry.traces import trace_id
 from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
+
+Head: TypeAlias = Iterable[tuple[bytes, bytes]]
+"""Header lines as (name, value)."""
 
 
 class Telemetry:
@@ -174,8 +178,12 @@ class Telemetry:
                 self._told[verdict] = made
         return made
 
-    def upstream_failed(self, reason: str, *, request_id: str = "", detail: str = "") -> None:
-        """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS."""
+    def upstream_failed(
+        self, reason: str, *, request_id: str = "", detail: str = "", head: Head = ()
+    ) -> None:
+        """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS; `head`
+        is the request's, for its trace.
+        """
         self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_tell():
             self.tell(
@@ -184,27 +192,45 @@ class Telemetry:
                 reason=reason,
                 request_id=request_id,
                 detail=detail[: self._value_bytes],
+                **_trace(head),
             )
 
     def request_rejected(
-        self, reason: str, *, status: int, request_id: str = "", client: str = ""
+        self,
+        reason: str,
+        *,
+        status: int,
+        request_id: str = "",
+        client: str = "",
+        head: Head = (),
     ) -> None:
         """Count a request that the upstream never saw, and tell it under the cap. `reason` is of REJECT_REASONS."""
         self.metrics.cell("sidecar_rejected_requests_total", reason).n += 1
         if self.events.may_tell():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
             self.tell(
-                "request.rejected", level="warning", reason=reason, request_id=request_id, **facts
+                "request.rejected",
+                level="warning",
+                reason=reason,
+                request_id=request_id,
+                **facts,
+                **_trace(head),
             )
 
     def request_would_be_rejected(
-        self, reason: str, *, status: int, request_id: str, client: str
+        self, reason: str, *, status: int, request_id: str, client: str, head: Head = ()
     ) -> None:
         """Count a request that passed because the policy only tells, and tell it under the cap."""
         self.metrics.cell("sidecar_would_reject_requests_total", reason).n += 1
         if self.events.may_tell():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
-            self.tell("request.would_reject", reason=reason, request_id=request_id, **facts)
+            self.tell(
+                "request.would_reject",
+                reason=reason,
+                request_id=request_id,
+                **facts,
+                **_trace(head),
+            )
 
     def browser_reports(self, key: str, data: bytes, media: str, client: str, agent: bytes) -> None:
         """Count what a browser posted, hand on what concerns a trial, and log it under the reports' own cap."""
@@ -250,8 +276,10 @@ def _http_facts(facts: Facts) -> dict[str, Any]:
         "url.path": facts.path[:512],
         "server.address": facts.host[:256],
     }
-    for name, value in facts.request:
-        # W3C Trace Context section 3.2: version-traceid-parentid-flags
-        if len(value) == 55 and name.lower() == b"traceparent":
-            data["trace_id"] = value[3:35].decode("latin-1")
+    data.update(_trace(facts.request))
     return data
+
+
+def _trace(head: Head) -> dict[str, str]:
+    found = trace_id(head)
+    return {"trace_id": found} if found else {}

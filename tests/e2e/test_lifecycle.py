@@ -201,3 +201,16 @@ def test_readiness_follows_the_upstream(start: Start) -> None:
     until(lambda: sidecar.ready()[0] == 503, "not ready without its service")
     assert "upstream" in sidecar.ready()[1]
     assert wire.get(sidecar.health, "/livez").status == 200
+
+
+def test_the_history_is_bounded(start: Start, shop: Service) -> None:
+    """At start the journal is cut to `history.keep`, and what is in force and can be gone back to still is."""
+    sidecar = start(POLICY, shop.url, history={"keep": 2})
+    for number in range(6):
+        sidecar.put(POLICY + f"# {number}\nx-{number}: 1\n" if number % 2 else ENFORCED)
+    journal = len((sidecar.state / "journal.jsonl").read_bytes().splitlines())
+    sidecar.restart()
+    dropped = sidecar.event("state.compacted")["entries"]
+    assert dropped > 0
+    assert len(sidecar.ask("/api/revisions").json()) <= journal - dropped + 1
+    assert sidecar.verb("rollback").returncode == 0

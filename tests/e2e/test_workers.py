@@ -90,6 +90,23 @@ def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> No
     assert several.metric("sidecar_responses_total", origin="upstream") >= counted + ASKED
 
 
+def test_the_counts_of_killed_workers_stay(several: Sidecar) -> None:
+    """What workers served while nobody asked them for their counts is kept when they are killed, but for the last moment."""
+    before = several.metric("sidecar_responses_total", origin="upstream")
+    workers = children(several)
+    several.signal(signal.SIGSTOP)  # the parent asks nothing from here on
+    try:
+        for _ in range(500):
+            assert several.get("/").status == 200
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: not any(map(runs, workers)), "the workers are gone")
+    finally:
+        several.signal(signal.SIGCONT)
+    until(lambda: len(several.reported("worker.replaced")) >= WORKERS, "they are replaced")
+    assert several.metric("sidecar_responses_total", origin="upstream") > before
+
+
 def test_term_drains_all(start: Start, shop: Service) -> None:
     """TERM lets the request in flight in a worker finish, and all processes end."""
     several = start(POLICY, shop.url, workers=WORKERS)

@@ -1,0 +1,29 @@
+"""The trace that a request belongs to. Source: W3C Trace Context, Recommendation of 2021-11-23.
+
+Lives here: `trace_id`. The header itself passes through the proxy untouched. Must not know events or the proxy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_TRACEPARENT = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+
+
+def trace_id(head: Iterable[tuple[bytes, bytes]]) -> str:
+    """The trace id of these header lines, 32 hexadecimal digits; "" where there is no valid one (section 3.2).
+
+    Versions after 00 may have more parts behind the known ones (section 4); two headers are none.
+    """
+    found = ""
+    seen = False
+    for name, value in head:
+        if len(name) == 11 and name.lower() == b"traceparent":
+            match = _TRACEPARENT.fullmatch(value)
+            if seen or match is None or (match[1] == b"00" and match[3]):
+                return ""
+            found, seen = match[2].decode("ascii"), True
+    return found
