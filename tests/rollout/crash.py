@@ -62,6 +62,7 @@ async def work(folder: Path, said: int, seed: int) -> None:
     rng = random.Random(seed)
     kept = revisions(folder)
     await kept.start()
+    os.write(said, b"\n")
     for number in range(1_000_000):
         order = rng.choice(
             ("activate", "activate", "promote", "rollback", "mode", "record", "compact")
@@ -107,6 +108,7 @@ def round_of(folder: Path, seed: int) -> int:
             os.write(writing, f"ERROR {error!r}\n".encode())
         os._exit(1)
     os.close(writing)
+    assert os.read(reading, 1) == b"\n", "it has started"
     time.sleep(random.Random(seed).uniform(0.005, 0.06))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
