@@ -9,7 +9,7 @@ import re
 
 import h11
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.proxy.faults import Refused
@@ -116,10 +116,18 @@ def h11_reads(data: bytes) -> list[tuple[str, bytes, bytes]]:
     return found
 
 
+FRAMING_TRAILER = re.compile(
+    rb"\r\n0+\r\n(?:[^\r\n]+\r\n)*(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE
+)
+
+
 @settings(max_examples=250)
 @given(streams())
+@example(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: chunked\r\n\r\n")
 def test_what_is_read_is_what_h11_reads(data: bytes) -> None:
     """Whatever passes here, h11 reads too, with the same method and body, start lines and targets mutated as well."""
+    # Trailers are dropped here whatever they say; h11 judges those that would frame (RFC 9110 section 6.5.1).
+    assume(not FRAMING_TRAILER.search(data))
     found = [one for one in read_all([data]) if not isinstance(one, str)]
     theirs = h11_reads(data)
     assert [(method, body) for method, _, _, body in found] == [
