@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.text import Text
@@ -20,7 +20,13 @@ from sidecar.cli.printing import as_json, err, mode_text, next_step, table
 from sidecar.policy.values import percentage, seconds
 from sidecar.policy.words import counted, number
 from sidecar.rollout.gate import judge, judged
-from sidecar.rollout.prometheus import PrometheusFailed, evaluated, settled
+from sidecar.rollout.prometheus import (
+    PrometheusFailed,
+    edited,
+    evaluated,
+    settled,
+    window_since,
+)
 from sidecar.rollout.prometheus import evidence as fleet_evidence
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, from_data, span
 
@@ -133,15 +139,24 @@ def minimums(options: dict[str, Any]) -> Minimums:
     )
 
 
+T = TypeVar("T")
+
+
 def gather(client: Admin, options: dict[str, Any]) -> tuple[list[Evidence], float]:
     """The evidence, and the moment of which it is."""
     own = [from_data(item) for item in client.get("/api/evidence")["evidence"]]
     if not options["prometheus"]:
         return own, time.time()
+    asked = options["prometheus"], options["window"], options["selector"]
+    at = _answered(lambda: settled(*asked))
+    known = {(item.route, item.rule): item for item in own}
+    return _answered(lambda: fleet_evidence(*asked, at, known)), at
+
+
+def _answered(ask: Callable[[], T]) -> T:
+    """What Prometheus says; the end of the command where it says nothing."""
     try:
-        asked = options["prometheus"], options["window"], options["selector"]
-        at = settled(*asked)
-        return fleet_evidence(*asked, at, {(item.route, item.rule): item for item in own}), at
+        return ask()
     except PrometheusFailed as failed:
         err().print(Text(str(failed), style="red"))
         next_step("correct --prometheus URL, or leave it out to ask this sidecar alone")
@@ -152,11 +167,15 @@ def sourced(
     client: Admin, options: dict[str, Any], found: list[Evidence], verdicts: Sequence[Verdict]
 ) -> list[dict[str, Any]]:
     """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the same time gives the same number."""
-    rows = []
+    rows, edits = [], dict[str, float]()
+    if options["prometheus"] and verdicts:
+        asked = options["prometheus"], options["window"], options["selector"]
+        edits = _answered(lambda: edited(*asked, verdicts[0].at))
     for verdict in verdicts:
-        decisive = judged(verdict.rule, found)
+        decisive, rule = judged(verdict.rule, found), verdict.rule
+        window = window_since(edits[rule], verdict.at) if rule in edits else str(options["window"])
         query = (
-            evaluated(verdict.rule, decisive[0].mode, options["window"], options["selector"])
+            evaluated(rule, decisive[0].mode, window, options["selector"])
             if options["prometheus"] and decisive
             else None
         )

@@ -22,6 +22,9 @@ from sidecar.rollout.testimony import Evidence, Trial, parse_mode
 _TIMEOUT = 30.0
 _BY = "route, rule, mode"
 _EVALUATIONS = "sidecar_rule_evaluations_total"
+_INFO = "sidecar_rule_info"
+MIXED = 60.0
+"""Seconds after an edit in which a scrape may still hold counts of the value before."""
 
 
 class PrometheusFailed(Exception):  # noqa: N818 - a response to the operator
@@ -68,8 +71,41 @@ def settled(url: str, window: str, selector: str) -> float:
 
 def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
     """The expression whose value is the number of responses that a rule judged in a mode."""
-    matchers = ",".join(filter(None, (f'rule="{rule}",mode="{mode}"', selector)))
+    matchers = _matchers(f'rule="{rule}",mode="{mode}"', selector)
     return f"sum(increase({_EVALUATIONS}{{{matchers}}}[{window}]))"
+
+
+def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
+    """The rules that said something else within the window, somewhere in the fleet, and since when each can be believed.
+
+    An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info` names what was asked.
+    """
+    length = seconds(window)
+    step = max(1, int(length / 10_000))
+    by = "route, rule, demand"
+    now: dict[tuple[str, str], set[str]] = {}
+    for labels, _ in query(url, f"group by ({by}) ({_INFO}{{{selector}}})", at):
+        now.setdefault(_place(labels)[:2], set()).add(labels.get("demand", ""))
+    past = query(
+        url,
+        f"max by ({by}) (max_over_time(timestamp({_INFO}{{{selector}}})[{math.ceil(length)}s:{step}s]))",
+        at,
+    )
+    found: dict[str, float] = {}
+    for labels, last in past:
+        route, rule, _ = _place(labels)
+        if now.get((route, rule), set()) - {labels.get("demand", "")}:
+            found[rule] = max(found.get(rule, 0.0), min(at, last + step + MIXED))
+    return found
+
+
+def window_since(moment: float, at: float) -> str:
+    """The window from a moment on; a second, in which nothing is counted, when it is `at`."""
+    return f"{max(1, math.floor(at - moment))}s"
+
+
+def _matchers(*parts: str) -> str:
+    return ",".join(filter(None, parts))
 
 
 def evidence(
@@ -82,32 +118,23 @@ def evidence(
     length = seconds(window)
     step = max(1, int(length / 1000))
 
-    def ask(metric: str, by: str) -> list[tuple[dict[str, str], float]]:
-        return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at)
-
     # One step further back than the window: a rule that was there when it began has been watched for all of it.
     reach = f"{math.ceil(length) + step}s:{step}s"
     first = query(
         url, f"min by ({_BY}) (min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}]))", at
     )
     since = {_place(labels): max(value, at - length) for labels, value in first}
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for labels, value in ask(_EVALUATIONS, _BY):
-        found[_place(labels)] = {"evaluated": value, "affected": 0.0, "kinds": {}, "outcomes": {}}
-    for labels, value in ask("sidecar_rule_affected_total", _BY):
-        if _place(labels) in found:
-            found[_place(labels)]["affected"] = value
-    for labels, value in ask("sidecar_violations_total", f"{_BY}, kind"):
-        if value and _place(labels) in found:
-            found[_place(labels)]["kinds"][labels["kind"]] = value
-    for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
-        # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher of the two if both are there.
-        for mode in ("trial", "report-only", "enforce"):
-            place = (labels.get("route", ""), labels.get("rule", ""), mode)
-            if place in found:
-                found[place]["outcomes"][labels["outcome"]] = value
-                break
+    found = _numbers(url, window, selector, at)
     trials = _trials(url, window, selector, at, known)
+    for rule, edit in edited(url, window, selector, at).items():
+        own_window, one_rule = window_since(edit, at), _matchers(selector, f'rule="{rule}"')
+        places = [place for place in found if place[1] == rule]
+        now = _numbers(url, own_window, one_rule, at)
+        for place in places:
+            found[place] = now.get(place) or _nothing()
+            since[place] = max(since.get(place, at), edit)
+        trials = {place: trial for place, trial in trials.items() if place[1] != rule}
+        trials |= _trials(url, own_window, selector, at, known, rule)
     own = {place: known.get(place[:2]) for place in found}
     for place, one in own.items():
         if one is not None and one.climb is not None:  # the counters do not know the step
@@ -127,14 +154,54 @@ def evidence(
     ]
 
 
+def _numbers(
+    url: str, window: str, selector: str, at: float
+) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """What the counters gained, by route, rule and mode."""
+
+    def ask(metric: str, by: str) -> list[tuple[dict[str, str], float]]:
+        return query(url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at)
+
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for labels, value in ask(_EVALUATIONS, _BY):
+        found[_place(labels)] = _nothing() | {"evaluated": value}
+    for labels, value in ask("sidecar_rule_affected_total", _BY):
+        if _place(labels) in found:
+            found[_place(labels)]["affected"] = value
+    for labels, value in ask("sidecar_violations_total", f"{_BY}, kind"):
+        if value and _place(labels) in found:
+            found[_place(labels)]["kinds"][labels["kind"]] = value
+    for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
+        # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher of the two if both are there.
+        for mode in ("trial", "report-only", "enforce"):
+            place = (labels.get("route", ""), labels.get("rule", ""), mode)
+            if place in found:
+                found[place]["outcomes"][labels["outcome"]] = value
+                break
+    return found
+
+
+def _nothing() -> dict[str, Any]:
+    return {"evaluated": 0.0, "affected": 0.0, "kinds": {}, "outcomes": {}}
+
+
 def _trials(
-    url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]
+    url: str,
+    window: str,
+    selector: str,
+    at: float,
+    known: Mapping[tuple[str, str], Evidence],
+    rule: str = "",
 ) -> dict[tuple[str, str], Trial]:
-    """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as reports take their time."""
+    """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as reports take their time.
+    `rule` = of this one alone; canaries are of all.
+    """
+    one = _matchers(selector, f'rule="{rule}"') if rule else selector
 
     def ask(metric: str, by: str, before: float = 0.0) -> list[tuple[dict[str, str], float]]:
+        matchers = selector if by == "engine" else one
         return query(
-            url, f"sum by ({by}) (increase({metric}{{{selector}}}[{window}]))", at - before
+            url, f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))", at - before
         )
 
     loads = {

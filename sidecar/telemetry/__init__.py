@@ -258,6 +258,15 @@ class Telemetry:
         self.pages.activated()
         tallies = self.metrics.bind(plan)
         self.metrics.only("sidecar_policy_info", plan.name, revision)
+        self.metrics.stand(
+            "sidecar_rule_info",
+            (
+                (route.name, line.name, line.demand)
+                for route in plan.routes
+                for line in route.rules
+                if line.mode != "off"
+            ),
+        )
         for mode in MODES:
             self.metrics.cell("sidecar_mode", mode).n = float(mode == plan.mode)
         return tallies

@@ -104,6 +104,11 @@ METRICS: dict[str, Metric] = {
         "counter", "Clients that went away before the end of their response."
     ),
     "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
+    "sidecar_rule_info": Metric(
+        "gauge",
+        "What each rule asks of responses, as a hash: another one means that its value was edited.",
+        ("route", "rule", "demand"),
+    ),
     "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
     "sidecar_config_last_reload_successful": Metric("gauge", "0 after a reload that was refused."),
     "sidecar_config_last_reload_success_timestamp_seconds": Metric(
@@ -138,6 +143,7 @@ METRICS: dict[str, Metric] = {
 
 _OF_THE_PARENT = (
     "sidecar_policy_info",
+    "sidecar_rule_info",
     "sidecar_guard_",
     "sidecar_fleet_",
     "sidecar_drift_",

@@ -297,6 +297,12 @@ class Metrics(Collector):
         self._cells[metric].clear()
         self.cell(metric, *labels).n = 1.0
 
+    def stand(self, metric: str, rows: Iterable[Labels]) -> None:
+        """Let this info metric stand with these rows of labels alone, each at 1."""
+        self._cells[metric].clear()
+        for labels in rows:
+            self.cell(metric, *labels).n = 1.0
+
     def value(self, metric: str, *labels: str) -> float:
         """What would be told of one cell now, other processes included."""
         self.settle()

@@ -13,7 +13,7 @@ from tests.deploy.fleet import Fleet, Prometheus
 from tests.deploy.queries import annotation_queries, panel_queries, rule_queries, rules
 
 ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
-CONSTANT = {"sidecar_build_info", "sidecar_policy_info"}
+CONSTANT = {"sidecar_build_info", "sidecar_policy_info", "sidecar_rule_info"}
 """Always 1: what moves is which series there are."""
 
 

@@ -193,3 +193,22 @@ def test_decide_is_total(fields: list[tuple[bytes, bytes]]):
     }
 
     assert decide(plan(every).routes[-1], facts(*fields)).fields
+
+
+@pytest.mark.parametrize(
+    ("edit", "same"),
+    [
+        ({}, True),
+        ({"mode": "report-only"}, True),
+        ({"share": "10%"}, True),
+        ({"reason": "another"}, True),
+        ({"value": "SAMEORIGIN"}, False),
+        ({"action": "default"}, False),
+        ({"when": {"status": 200}}, False),
+    ],
+)
+def test_a_demand_is_what_a_rule_asks_of_responses(edit: dict[str, object], same: bool):
+    """Another mode, share or reason asks the same; another value, action or condition asks something else."""
+    one, other = (plan({"frames": rule}).routes[-1].rules[0] for rule in (SET, SET | edit))
+
+    assert (one.demand == other.demand) is same

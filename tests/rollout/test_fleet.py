@@ -6,11 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.rollout.gate import judge
-from sidecar.rollout.prometheus import evaluated, evidence, settled
+from sidecar.rollout.prometheus import edited, evaluated, evidence, settled, window_since
 from sidecar.rollout.testimony import Climb, Evidence, Minimums, Verdict
 from tests.deploy.fleet import Prometheus
 
 HOUR = 3600
+EDIT = 3 * HOUR
+"""How long ago the last pod got another value of the rule `edited`."""
+
 SHOP = 'job="shop"'
 HARMLESS = ({"kind": "harmless", "why": "it only judges", "source": "the test", "next": ""},)
 
@@ -40,6 +43,19 @@ def _history(now: int) -> Iterator[str]:
     yield from _series("shop", "a", "back", "report-only", range(enforced.stop, now - 20, 15))
     yield from _series("shop", "a", "climb", "enforce", range(now - 26 * HOUR, now - 20, 15))
     yield from _series("bare", "c", "old", "report-only", range(now - 300, now - 29, 15))
+    yield from _series("shop", "a", "edited", "report-only", range(now - 26 * HOUR, now - 20, 15))
+    yield from _series("shop", "b", "edited", "report-only", range(now - 26 * HOUR, now - 40, 15))
+    yield "# TYPE sidecar_rule_info gauge"
+    for pod, end, edit in (("a", now - 20, now - EDIT - 90), ("b", now - 40, now - EDIT)):
+        for rule, demand, times in (
+            ("edited", "before", range(now - 26 * HOUR, edit, 15)),
+            ("edited", "after", range(edit, end, 15)),
+            ("old", "same", range(now - 26 * HOUR, now - 5 * HOUR, 15)),
+            ("old", "same", range(now - 4 * HOUR, end, 15)),
+            ("back", "same", range(now - 26 * HOUR, end, 15)),
+        ):
+            labels = f'job="shop",instance="{pod}",route="default",rule="{rule}",demand="{demand}"'
+            yield from (f"sidecar_rule_info{{{labels}}} 1 {moment}" for moment in times)
     yield "# TYPE up gauge"
     for pod, last in (("a", now - 20), ("b", now - 31), ("stranger", now - 90)):
         yield f'up{{job="shop",instance="{pod}"}} 0 {last}.750'
@@ -109,6 +125,30 @@ def test_the_expression_gives_the_number(day: Day, rule: str):
     assert day.prometheus.value(
         evaluated(rule, "report-only", "24h", SHOP), verdict.at
     ) == pytest.approx(verdict.evaluated, rel=1e-9)
+
+
+def test_an_edit_starts_anew(day: Day):
+    """A rule whose value was edited is watched since the last pod has the new one, and what was counted before does not
+    count, though its counters went on; the number can be asked for again.
+    """
+    verdict = day.verdict("edited")
+    edits = edited(day.url, "24h", SHOP, verdict.at)
+
+    assert edits.keys() == {"edited"}
+    assert EDIT - 60 - 120 <= verdict.elapsed <= EDIT - 60
+    assert verdict.outcome == "inconclusive"
+    assert verdict.evaluated == pytest.approx(2 * verdict.elapsed / 15, rel=0.02)
+    window = window_since(edits["edited"], verdict.at)
+    asked = evaluated("edited", "report-only", window, SHOP)
+    assert day.prometheus.value(asked, verdict.at) == pytest.approx(verdict.evaluated, rel=1e-9)
+
+
+def test_an_edit_under_way_counts_nothing(day: Day):
+    """While pods have different values, nothing is known of either."""
+    at = float(day.now - EDIT - 30)
+    seen = [item for item in evidence(day.url, "24h", SHOP, at, {}) if item.rule == "edited"]
+
+    assert [(item.evaluated, item.since) for item in seen] == [(0.0, at)]
 
 
 def test_a_step_of_a_ladder_is_watched_since_it_is_in_force(day: Day):

@@ -59,6 +59,7 @@ def test_every_series_stands_at_zero_from_the_start():
             assert set(found[sample].values()) == {0}, name
     assert set(METRICS) - {name.removesuffix("_count") for name in found} == {
         "sidecar_policy_info",
+        "sidecar_rule_info",
         "sidecar_build_info",
         "sidecar_drift_total",
         "sidecar_fleet_connected",
@@ -112,7 +113,7 @@ def test_labels_are_closed():
         "mode": MODES, "kind": KINDS, "origin": metric_table.ORIGINS, "status_class": metric_table.STATUS_CLASSES, "result": metric_table.RELOADS,
         "cause": metric_table.CAUSES, "signal": metric_table.SIGNALS, "outcome": metric_table.SEEN, "engine": metric_table.ENGINES, "cause_kind": CAUSE_KINDS, "reason": metric_table.UPSTREAM_REASONS + metric_table.REJECT_REASONS,
     }  # fmt: skip
-    of_the_policy = {"route", "rule", "action", "name", "revision"}
+    of_the_policy = {"route", "rule", "action", "name", "revision", "demand"}
     of_the_build = {"version", "python", "aiohttp"}
     of_reports = {"type", "directive", "disposition"}
     of_the_settings = {"fleet"}

@@ -38,6 +38,10 @@ _KNOWN = 4096
 Matcher: TypeAlias = Callable[[str, str, str], bool]
 
 
+_BESIDE = {"mode", "share", "owner", "reason", "expected", "rollback"}
+"""What of a rule asks nothing of responses."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuleLine:
     """One rule of a route as it counts: its effective mode and what set it (the lowest ceiling)."""
@@ -49,6 +53,8 @@ class RuleLine:
     oracle: Oracle | None
     meaning: str
     """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
+    demand: str
+    """Short hash of what it asks of responses, whatever its mode: the same in the metrics of a whole rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +198,13 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         value = "" if named.rule.value is None else value_text(named.rule.value)
         rules.append(
             RuleLine(
-                named.name, mode, ceiling, named, oracle(named.rule, value), _meaning(named, mode)
+                named.name,
+                mode,
+                ceiling,
+                named,
+                oracle(named.rule, value),
+                _meaning(named, mode),
+                _demand(named),
             )
         )
         if mode != "off":
@@ -253,6 +265,13 @@ def _clearings(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Clearing
 def _meaning(named: NamedRule, mode: Mode) -> str:
     text = json.dumps([mode, named.rule.model_dump(mode="json", exclude_none=True)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _demand(named: NamedRule) -> str:
+    said = named.rule.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
+    if isinstance(named.rule.value, dict):
+        said["value"] = list(named.rule.value.items())  # their order is part of what is sent
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _key(route: str, line: RuleLine) -> str:
