@@ -210,10 +210,19 @@ class Fleet(_Part):
         description="Redis or Valkey that holds the fleet's decisions: redis://, rediss:// or unix://, with user, password and "
         "database; missing = this replica decides alone. It may hold a password: set it by SIDECAR_FLEET__URL.",
     )
-    name: FleetName = Field(
-        "sidecar",
-        description="The fleet's name: the replicas of one service share it. Letters, digits, `.`, `_` and `-`.",
+    name: FleetName | None = Field(
+        None,
+        description="The fleet's name, as that of the service: its replicas share it, and no other service may have it. "
+        "Letters, digits, `.`, `_` and `-`; needed with fleet.url.",
     )
+
+    @model_validator(mode="after")
+    def _has_a_name(self) -> Fleet:
+        if self.url is not None and self.name is None:
+            raise ValueError(
+                "fleet.url needs fleet.name: the name of the service, the same for all its replicas and for no other's"
+            )
+        return self
 
 
 class History(_Part):

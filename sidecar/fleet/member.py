@@ -167,11 +167,14 @@ class Member:
         await self._store.close()
 
     async def _look(self, revisions: Revisions) -> None:
-        version = await self._store.version()
+        own, version = self.version, await self._store.version()
         if (version != self.version or self.pending) and version != self._refused:
             held = await self._store.decision()
             async with revisions.lock:
-                await self._settle(revisions, held)
+                if (
+                    own == self.version
+                ):  # else it was decided here meanwhile: the next look sees both
+                    await self._settle(revisions, held)
         await self._store.hello(
             self.replica,
             {
@@ -235,13 +238,13 @@ class Member:
         self._gauge.n = 0.0
 
 
-def member(url: str | None, fleet: str, telemetry: Telemetry) -> Member | None:
+def member(url: str | None, fleet: str | None, telemetry: Telemetry) -> Member | None:
     """The member whose store is at this URL; None without one.
 
     Raises:
         PolicyError: the extra package is not installed, or the URL is none.
     """
-    if url is None:
+    if url is None or fleet is None:
         return None
     try:
         from sidecar.fleet.redis_store import RedisStore

@@ -338,6 +338,14 @@ def test_a_password_is_never_quoted():
     assert "secret" not in str(wrong.value)
 
 
+def test_a_fleet_wants_a_name():
+    """Two services that forget it would take each other's policy."""
+    from sidecar.settings import layered
+
+    with pytest.raises(PolicyError, match=r"needs fleet\.name"):
+        layered({}, {"SIDECAR_FLEET__URL": "redis://localhost"}, {})
+
+
 async def test_the_trouble_names_no_password(world: World):
     """The reason of the client is given, without the URL."""
     world.process()
