@@ -10,7 +10,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.policy import csp
+from sidecar.policy.csp import (  # the name `csp` is a module of this package
+    Policy,
+    normalise,
+    parse,
+)
 from sidecar.policy.csp.extend import extended
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
@@ -43,7 +47,7 @@ class _Place:
     """Where the value of one or more rules stands in the file, and what it shall say."""
 
     named: NamedRule
-    policies: list[csp.Policy]
+    policies: list[Policy]
     value: str
     comments: dict[tuple[str, str], str]
 
@@ -138,7 +142,7 @@ def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str
 
 def _place(named: NamedRule) -> _Place:
     text = _text(named)
-    policies = [one for one in csp.parse(text) if one.directives] if _is_csp(named) else []
+    policies = [one for one in parse(text) if one.directives] if _is_csp(named) else []
     return _Place(named, policies, text, {})
 
 
@@ -203,7 +207,7 @@ def _comment(found: Proposal) -> str:
 def _edits(source: Source, path: Path, place: _Place) -> Iterable[Edit]:
     before = _text(place.named)
     if _is_csp(place.named):
-        if tuple(place.policies) != tuple(one for one in csp.parse(before) if one.directives):
+        if tuple(place.policies) != tuple(one for one in parse(before) if one.directives):
             yield from value_edits(source, path, place.policies, place.comments)
     elif place.value != before:
         span = source.spans.get(path)
@@ -239,11 +243,11 @@ def _verify(
                 raise PolicyError((Problem(text, "make it by hand", file=name),))
 
 
-def _wanted(place: _Place) -> Sequence[csp.Policy] | str:
-    return [*map(csp.normalise, place.policies)] if _is_csp(place.named) else place.value
+def _wanted(place: _Place) -> Sequence[Policy] | str:
+    return [*map(normalise, place.policies)] if _is_csp(place.named) else place.value
 
 
-def _meaning(named: NamedRule) -> Sequence[csp.Policy] | str:
+def _meaning(named: NamedRule) -> Sequence[Policy] | str:
     text = _text(named)
-    found = (csp.normalise(one) for one in csp.parse(text) if one.directives)
+    found = (normalise(one) for one in parse(text) if one.directives)
     return [*found] if _is_csp(named) else text
