@@ -19,6 +19,7 @@ _FIRST = (
     "exporting/test_targets.py",
     "deploy/test_image.py",
     "deploy/test_live.py",
+    "browser/test_accessible.py",
     "browser/test_page.py",
     "e2e/test_enforce.py",
     "e2e/test_readme.py",

@@ -88,9 +88,9 @@ class Page:
                 self._revisions.current.text,
             ),
             events=[view.event(one) for one in self._recent],
-            history=[view.entry(one, data["revision"]) for one in journal[::-1][:50]],
+            history=view.timeline(journal, data["revision"]),
             commands=[
-                f"sidecar {verb} --admin http://{host}"
+                view.whole(f"sidecar {verb}", data["source"], host)
                 for verb in (
                     "status",
                     "rollback",
@@ -113,9 +113,8 @@ class Page:
         return {
             "source": source,
             "modes": MODES,
-            "admin": f" --admin http://{host}",
             "counts": view.counts(rules),
-            "rules": [view.rule(item) for item in rules],
+            "rules": [view.rule(item, source, host) for item in rules],
         }
 
     async def revision(self, request: web.Request) -> web.Response:
@@ -213,6 +212,7 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     made.filters["counted"] = counted
+    made.filters["who"] = view.who
     made.filters["moment"] = lambda stamp: (
         datetime.fromtimestamp(stamp).astimezone().isoformat(sep=" ", timespec="seconds")
     )

@@ -6,12 +6,15 @@ Must not know requests or templates.
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.model import MODES
+from sidecar.policy.words import counted
 
 MEANING = {
     "enforce": "Headers are changed.",
@@ -26,16 +29,40 @@ _WITNESSES = {
     "browsers": "browsers, in a trial",
     "nobody": "nobody",
 }
+_VERDICTS = {
+    "pass": "ready",
+    "fail": "would break",
+    "inconclusive": "not enough seen",
+    "enforcing": "done",
+    "off": "off",
+}
+"""The gate's words in words for the line of a rule."""
+_WHO = {
+    "file": "a change of the file",
+    "start": "the start of the sidecar",
+    "state": "a restart of the sidecar",
+    "guard": "the policy's guard",
+    "signal": "a signal",
+    "operator": "an operator",
+}
+"""Who did it, where it was nobody with a name."""
+_OF_FILES = ("promote", "suggest")
+"""The verbs that edit the policy file."""
+INTERVAL = 10
+"""Seconds that a number of a trend stands for."""
+_BARS = 30
+MAX_CLIENTS = 16
+"""Clients of a cause are counted up to here."""
 _TITLES = {
     "policy.activated": "In force",
     "policy.promoted": "Promoted",
     "policy.stepped_back": "Stepped back",
     "policy.rejected": "Refused",
-    "policy.rolled_back": "Rolled back",
+    "policy.rolled_back": "Rolled back to",
     "policy.unpinned": "Taken up again",
     "decision.followed": "Decided by the fleet",
     "decision.superseded": "Gave way in the fleet",
-    "mode.overridden": "Mode limited",
+    "mode.overridden": "Mode limited to",
 }
 
 
@@ -45,33 +72,85 @@ def counts(rules: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     return [(mode, count) for mode, count in found if count]
 
 
-def rule(item: Mapping[str, Any]) -> dict[str, Any]:
-    """One rule's line and what stands behind it; open where something speaks against it."""
+def rule(item: Mapping[str, Any], policy: str, host: str) -> dict[str, Any]:
+    """One rule's line and what stands behind it; open where something speaks against it.
+
+    `policy` is the file, `host` the admin listener: what its commands need to work wherever they are pasted.
+    """
     trend = item["trend"]
-    causes = sorted(item["causes"], key=lambda cause: -cause["count"])
-    shown = [cause for cause in causes if cause["kind"] != "noise"]
+    causes = sorted(item["causes"], key=lambda one: -one["count"])
+    shown = [cause(one, item["rule"], policy, host) for one in causes if one["kind"] != "noise"][
+        :20
+    ]
+    told = tuple(f"[{one['id']}]" for one in shown)
+    modes = {place["mode"] for place in item["places"]}
+    places = [f"{place['mode']} on {place['route']}" for place in item["places"][:4]]
+    more = ["..."] if len(item["places"]) > len(places) else []
     return {
         **item,
+        "command": whole(item["command"], policy, host),
         "step": MODES.index(item["mode"]) + 1,
+        "mixed": ", ".join(places + more) if len(modes) > 1 else "",
+        "verdict": _VERDICTS[item["outcome"]],
         "open": item["outcome"] == "fail",
-        "causes": [{**cause, "whose": CAUSE_KINDS[cause["kind"]]} for cause in shown[:20]],
+        "causes": shown,
+        "reasons": [text for text in item["reasons"] if not text.endswith(told)],
         "witnesses": [{**one, "who": _WITNESSES[one["kind"]]} for one in item["witnesses"]],
         "line": line(trend),
-        "trend_text": "responses that violate the rule, in the last minutes: "
+        "trend_text": f"responses that it changes or would change, in each {INTERVAL} seconds, the latest last: "
         + ", ".join(f"{number:g}" for number in trend),
     }
 
 
-def line(numbers: Sequence[float]) -> str:
-    """The points of a sparkline, 60 by 16; "" when there is nothing to draw."""
-    if not numbers:
+def cause(one: Mapping[str, Any], rule: str, policy: str, host: str) -> dict[str, Any]:
+    """One cause as people want to read it: what, whose, and what to do about it."""
+    clients = one["clients"]
+    ours = one["kind"] in ("served", "script")
+    return {
+        **one,
+        "what": _what(one),
+        "blocked_text": one["sample"] or one["blocked"] or one["directive"],
+        "who": f"{counted(clients, 'client')}{' or more' if clients >= MAX_CLIENTS else ''}",
+        "whose": CAUSE_KINDS[one["kind"]],
+        "todo": "The site needs it: let the policy allow it, or change the page."
+        if ours
+        else "Nothing shows that the site needs it: look at it, and waive it if the site can do without.",
+        "command": ""
+        if ours
+        else whole(f"sidecar promote {rule} --waive {one['id']}", policy, host),
+    }
+
+
+def _what(one: Mapping[str, Any]) -> str:
+    """The kind of thing that was blocked."""
+    if one["blocked"] == "inline":
+        return "Inline code"
+    if ":" in one["blocked"]:
+        return "Address"
+    if one["sample"]:
+        return "Code"
+    return "Keyword" if one["blocked"] else "Feature"
+
+
+def whole(command: str, policy: str, host: str) -> str:
+    """A command with the options that it needs in any folder; "" stays ""."""
+    if not command:
         return ""
-    if len(numbers) == 1:
-        numbers = (numbers[0], numbers[0])
-    top = max(numbers) or 1.0
+    file = f" --policy {shlex.quote(policy)}" if command.split()[1] in _OF_FILES else ""
+    return f"{command}{file} --admin http://{host}"
+
+
+def line(numbers: Sequence[float]) -> str:
+    """A chart of bars as an SVG path in a box of 60 by 16, the latest at the right edge; "" where nothing was counted yet.
+
+    A bar is there from the first interval on; the highest fills the box, an interval without any has none.
+    """
+    top = max(numbers, default=0.0) or 1.0
+    latest = numbers[-_BARS:]
+    first = 60 - 2 * len(latest)
     return " ".join(
-        f"{60 * at / (len(numbers) - 1):.1f},{15 - 14 * number / top:.1f}"
-        for at, number in enumerate(numbers)
+        f"M{first + 2 * at + 1},15.5 V{15.5 - (14.5 * number / top):.1f}"
+        for at, number in enumerate(latest)
     )
 
 
@@ -89,10 +168,23 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
     if "changes" in data:
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
         text = f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}: {names}"
+    elif "directive" in data:
+        text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
     else:
         keys = ("revision", "left", "mode", "who", "reason", "signal")
         text = ", ".join(f"{key} {data[key]}" for key in keys if data.get(key))
-    return {"time": str(data["timestamp"]), "name": str(data["event"]), "text": text}
+    return {
+        "time": str(data["timestamp"]).replace("T", " "),
+        "name": str(data["event"]),
+        "text": text,
+    }
+
+
+def timeline(journal: Sequence[Mapping[str, Any]], active: str) -> list[dict[str, Any]]:
+    """The last 50 entries of the journal, the newest first; the one that put in force what is in force is marked."""
+    made = [entry(one, active) for one in journal[::-1][:50]]
+    now = next((at for at, one in enumerate(made) if one["now"]), -1)
+    return [{**one, "now": at == now} for at, one in enumerate(made)]
 
 
 def entry(one: Mapping[str, Any], active: str) -> dict[str, Any]:
@@ -103,12 +195,25 @@ def entry(one: Mapping[str, Any], active: str) -> dict[str, Any]:
     )
     what = str(one.get("revision") or one.get("mode") or moved)
     why = str(one.get("override") or one.get("reason") or "; ".join(one.get("problems", ()))[:200])
+    revision = bool(one.get("revision"))
+    lifted = one["event"] == "mode.overridden" and one.get("mode") == "enforce"
     return {
-        "time": str(one.get("time", time.strftime("%Y"))),
+        "time": _short(str(one.get("time", time.strftime("%Y")))),
         "event": one["event"],
-        "title": _TITLES.get(str(one["event"]), str(one["event"])),
-        "what": what,
-        "who": one.get("who", ""),
+        "title": "Limit lifted" if lifted else _TITLES.get(str(one["event"]), str(one["event"])),
+        "what": "" if lifted else what,
+        "who": who(str(one.get("who", ""))),
         "why": why,
-        "diff": bool(one.get("revision")) and what != active,
+        "now": revision and what == active and one["event"] != "policy.rejected",
+        "diff": revision and what != active,
     }
+
+
+def who(name: str) -> str:
+    """Who did something, in words."""
+    return _WHO.get(name, name)
+
+
+def _short(stamp: str) -> str:
+    """An ISO timestamp of the journal to the second, as the page writes moments."""
+    return re.sub(r"T(\d\d:\d\d:\d\d)\.\d+", r" \1", stamp)

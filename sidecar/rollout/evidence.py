@@ -215,6 +215,8 @@ class Trend:
 
     def tick(self) -> None:
         """Called once a second."""
+        if not self._ticks:  # what was kept over a restart came in no interval of this process
+            self._last = {(item.route, item.rule): item.affected for item in self._book.evidence()}
         self._ticks += 1
         if self._ticks % self._interval:
             return

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sidecar.policy.ages import age_text
 from sidecar.policy.engine.plan import Plan, RuleLine
 from sidecar.policy.model import MODES, Mode
 from sidecar.policy.rules.ladder import described
@@ -42,6 +43,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Ladder:
+    """Where a rule stands on its ladder: `step` counts from 1; `promise` says what browsers keep, "" for nothing."""
+
+    step: int
+    steps: tuple[str, ...]
+    promise: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleView:
     """One rule: what it does, how far it is, what stands against the next step, and what to do now.
 
@@ -61,6 +71,7 @@ class RuleView:
     witnesses: tuple[dict[str, str], ...]
     causes: tuple[dict[str, Any], ...]
     trend: tuple[float, ...]
+    ladder: Ladder | None
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
@@ -119,7 +130,19 @@ def _view(
         tuple(_witnesses(own.values())),
         tuple(dict(cause) for item in own.values() for cause in item.trial.causes),
         tuple(sum(numbers) for numbers in zip(*[one for one in series if one], strict=False)),
+        _ladder(own.values(), at),
     )
+
+
+def _ladder(evidence: Iterable[Evidence], at: float) -> Ladder | None:
+    """The lowest step of all routes; the promise of the route whose browsers keep it longest."""
+    climbs = [item.climb for item in evidence if item.climb is not None]
+    if not climbs:
+        return None
+    lowest = min(climbs, key=lambda climb: climb.step)
+    longest = max(climbs, key=lambda climb: climb.until)
+    steps = tuple(age_text(int(age)) for age in lowest.ages)
+    return Ladder(lowest.step, steps, longest.promise(at))
 
 
 def _does(line: RuleLine) -> str:

@@ -29,10 +29,11 @@ ROLLOUT = {
     "places": [{"route": "default", "mode": "trial", "ceiling": "rule", "evaluated": 3.0, "affected": 2.0}],
     "witnesses": [{"kind": "browsers", "why": "they report it", "source": "CSP3", "next": ""}],
     "causes": [
-        {"id": "c1", "kind": "served", "directive": "script-src", "sample": "<script>alert(1)", "blocked": "inline", "pages": ["/"], "count": 2, "clients": 1, "first": 1.0, "last": 2.0},
-        {"id": "c2", "kind": "noise", "directive": "script-src", "sample": "", "blocked": "moz-extension", "pages": ["/"], "count": 9, "clients": 1, "first": 1.0, "last": 2.0},
+        {"id": "c1", "kind": "served", "directive": "script-src", "sample": "<script>alert(1)", "blocked": "inline", "pages": ["/"], "count": 2, "clients": 1, "first": 1.0, "last": 2.0, "why": "it stands in a page that we served"},
+        {"id": "c2", "kind": "noise", "directive": "script-src", "sample": "", "blocked": "moz-extension", "pages": ["/"], "count": 9, "clients": 1, "first": 1.0, "last": 2.0, "why": "it stands in a page that we served"},
     ],
     "trend": [0.0, 2.0, 1.0],
+    "ladder": None,
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.admin.view import counts, difference, entry, line
-from tests.admin import Control, control
+from sidecar.admin.view import cause, counts, difference, entry, line, rule, timeline
+from tests.admin import ROLLOUT, Control, control
 from tests.world import text
 
 NASTY = "<script>alert(1)</script>\"'&"
@@ -186,12 +186,62 @@ async def test_a_form_of_another_page_is_refused(admin: Control, word: str):
     assert admin.made.mode == "report-only"
 
 
-def test_a_sparkline_fills_its_box():
-    """From left to right, the highest at the top; nothing to draw is nothing."""
-    assert line((0, 2, 1)) == "0.0,15.0 30.0,1.0 60.0,8.0"
-    assert line((0, 0)) == "0.0,15.0 60.0,15.0"
-    assert line((1,)) == "0.0,1.0 60.0,1.0"
+def test_a_chart_has_a_bar_from_the_first_interval():
+    """The latest at the right edge, the highest to the top, none where nothing was counted; nothing to draw is nothing."""
+    assert line((2,)) == "M59,15.5 V1.0"
+    assert line((0, 2, 1)) == "M55,15.5 V15.5 M57,15.5 V1.0 M59,15.5 V8.2"
+    assert line((0,)) == "M59,15.5 V15.5"
     assert line(()) == ""
+    assert line(range(31)).startswith("M1,15.5 ")
+
+
+def test_a_cause_says_whose_it_is_and_what_to_do():
+    """What the site needs goes to `suggest`; what nothing shows it to need can be waived by its id."""
+    reported = ROLLOUT["causes"][0] | {"sample": "", "blocked": "https://cdn.test/a.js"}
+    needed = cause(reported, "csp", "a b.yaml", "127.0.0.1:1")
+    foreign = cause(
+        reported | {"kind": "unserved", "clients": 16}, "csp", "a b.yaml", "127.0.0.1:1"
+    )
+
+    assert (needed["what"], needed["blocked_text"], needed["who"]) == (
+        "Address",
+        "https://cdn.test/a.js",
+        "1 client",
+    )
+    assert needed["command"] == ""
+    for blocked, directive, what in (("eval", "script-src", "Keyword"), ("", "camera", "Feature")):
+        made = cause(reported | {"blocked": blocked, "directive": directive}, "it", "p", "h")
+        assert (made["what"], made["blocked_text"]) == (what, blocked or directive)
+    assert foreign["command"] == (
+        "sidecar promote csp --waive c1 --policy 'a b.yaml' --admin http://127.0.0.1:1"
+    )
+    assert foreign["who"] == "16 clients or more"
+
+
+def test_a_rule_says_where_its_routes_differ():
+    """And does not say of a cause twice what stands in it."""
+    places = [{"route": "api", "mode": "enforce"}, {"route": "default", "mode": "trial"}]
+    reasons = ["browsers reported: script-src blocks it [c1]", "watched for 9s; needed: 1d"]
+    shown = rule(ROLLOUT | {"places": places, "reasons": reasons}, "p", "h")
+
+    assert shown["mixed"] == "enforce on api, trial on default"
+    assert shown["reasons"] == reasons[1:]
+    assert rule(ROLLOUT, "p", "h")["mixed"] == ""
+
+
+def test_the_timeline_marks_what_is_in_force_once():
+    """The newest entry of the revision in force; times to the second, plain words for what no person did."""
+    journal = [
+        {"event": "policy.activated", "revision": name, "who": "file", "time": "2026-01-02T03:04:05.678+00:00"}
+        for name in ("one", "two", "one")
+    ]  # fmt: skip
+    made = timeline(journal, "one")
+
+    assert [point["now"] for point in made] == [True, False, False]
+    assert (made[0]["time"], made[0]["who"]) == (
+        "2026-01-02 03:04:05+00:00",
+        "a change of the file",
+    )
 
 
 def test_a_difference_marks_its_lines():
@@ -203,6 +253,17 @@ def test_a_difference_marks_its_lines():
         ("added", "+c"),
     ]
     assert difference(None, "a") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [("report-only", ("Mode limited to", "report-only")), ("enforce", ("Limit lifted", ""))],
+)
+def test_a_limit_is_set_or_lifted(mode: str, said: tuple[str, str]):
+    """A ceiling of enforce limits nothing."""
+    row = entry({"time": "t", "event": "mode.overridden", "mode": mode}, "other")
+
+    assert (row["title"], row["what"]) == said
 
 
 @pytest.mark.parametrize(

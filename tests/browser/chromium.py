@@ -168,13 +168,16 @@ class Tab:
                 clickCount=1,
             )
 
-    def press(self, key: str, code: int) -> None:
-        """Press a key."""
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key; `text` is what it writes."""
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
+            more = {"text": text} if text and kind == "keyDown" else {}
+            self.send(
+                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **more
+            )
 
-    def picture(self, path: Path, width: int = 1150, height: int = 1500) -> None:
-        """Write a screenshot."""
+    def resize(self, width: int, height: int = 900) -> None:
+        """The window's size in CSS pixels."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -182,9 +185,11 @@ class Tab:
             deviceScaleFactor=1,
             mobile=False,
         )
-        path.write_bytes(
-            base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
-        )
+
+    def picture(self, path: Path) -> None:
+        """Write a screenshot of what the window shows."""
+        data = self.send("Page.captureScreenshot", format="png")["data"]
+        path.write_bytes(base64.b64decode(data))
 
 
 class _Loading:

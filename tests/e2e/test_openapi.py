@@ -225,3 +225,16 @@ def test_drift_has_the_documented_form(start: Start, shop: Service, tmp_path: Pa
     assert conforms("get", "/api/baseline", second.ask("/api/baseline"))["drift"]["file"] == str(
         file
     )
+
+
+def test_a_fleet_has_the_documented_form(start: Start, shop: Service):
+    """Beside a store that is away, and where there is none."""
+    alone = start(POLICY, shop.url)
+    assert conforms("get", "/api/fleet", alone.ask("/api/fleet"))["fleet"] is None
+    member = start(POLICY, shop.url, fleet={"url": "redis://127.0.0.1:1/0", "name": "shop"})
+    assert conforms("get", "/api/fleet", member.ask("/api/fleet"))["fleet"]["connected"] is False
+    assert conforms("get", "/api/status", member.ask("/api/status"))["fleet"]["trouble"]
+    assert conforms("post", "/-/mode", member.order("/-/mode", mode="off"))["fleet"]["pending"]
+    refused = member.order("/-/rollback", fleet=True)
+    assert refused.status == 409
+    assert conforms("post", "/-/rollback", refused)["error"]

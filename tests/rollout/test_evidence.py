@@ -510,6 +510,19 @@ def test_trend_counts_by_interval():
     assert trend.of("default", "other") == []
 
 
+def test_what_was_kept_over_a_restart_is_in_no_interval():
+    """The first number is of what came since, not of all that the evidence holds."""
+    world = World()
+    made = world.activate(plan({"nosniff": NOSNIFF}, mode="report-only"))
+    world.responses(made, 5)
+    trend = Trend(world.book, interval=2)
+    trend.tick()
+    world.responses(made, 2)
+    trend.tick()
+
+    assert trend.of("default", "nosniff") == [2]
+
+
 @pytest.mark.parametrize(
     ("rule", "request_lines", "fields", "outcome"),
     [

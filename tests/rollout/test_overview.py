@@ -136,3 +136,15 @@ def test_a_ladder_goes_on_in_enforce(step: int, outcome: str, command: str):
         found.does == f"set Strict-Transport-Security, step {step} of 2 ({('5m', '1d')[step - 1]})"
     )
     assert bool(found.progress) == (outcome == "pass")
+
+
+def test_a_rule_shows_its_ladder():
+    """All steps, the lowest that any route is on, and what browsers go on keeping; a rule without one has none."""
+    rule = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m", "1d"]}
+    climb = Climb(1, (300, 86_400), 300, NOW + 60)
+    (shown,) = views({"it": rule | {"mode": "enforce"}}, replace(SEEN, mode="enforce", climb=climb))
+
+    assert shown.ladder is not None
+    assert (shown.ladder.step, shown.ladder.steps) == (1, ("5m", "1d"))
+    assert "for 5m, the last until 1970-01-01 02:47" in shown.ladder.promise
+    assert view().ladder is None

@@ -7,6 +7,7 @@ const list = document.getElementById("events");
 const live = document.getElementById("live");
 const filter = document.getElementById("filter");
 const pause = document.getElementById("pause");
+const none = document.getElementById("none");
 const waiting = [];
 let paused = false;
 
@@ -15,6 +16,7 @@ function summary(event) {
     const names = [...new Set(event.changes.map((change) => change.header))].join(", ");
     return `${event["http.request.method"]} ${event["url.path"]} ${event["http.response.status_code"]}: ${names}`;
   }
+  if (event.directive) return `${event.directive} blocks ${event.blocked} on ${event.document}`;
   return ["revision", "left", "mode", "who", "reason", "signal"].filter((key) => event[key]).map((key) => `${key} ${event[key]}`).join(", ");
 }
 
@@ -22,16 +24,22 @@ function matches(item) {
   return item.textContent.toLowerCase().includes(filter.value.trim().toLowerCase());
 }
 
+function sayNone() {
+  const text = [...list.children].some((item) => !item.hidden) ? "" : filter.value ? "No event matches." : "No event yet.";
+  if (none.textContent !== text) none.textContent = text;
+}
+
 function show(event) {
   const item = document.createElement("li");
   const time = document.createElement("time");
   const name = document.createElement("strong");
-  time.textContent = event.timestamp;
+  time.textContent = event.timestamp.replace("T", " ");
   name.textContent = event.event;
   item.append(time, " ", name, " ", summary(event));
   item.hidden = !matches(item);
   list.prepend(item);
   while (list.children.length > KEPT) list.lastElementChild.remove();
+  sayNone();
 }
 
 function arrived(event) {
@@ -49,7 +57,9 @@ pause.addEventListener("click", () => {
 });
 filter.addEventListener("input", () => {
   for (const item of list.children) item.hidden = !matches(item);
+  sayNone();
 });
+sayNone();
 document.getElementById("event-tools").hidden = false;
 
 const source = new EventSource("/api/events");
