@@ -71,6 +71,8 @@ class Tab:
         self._numbers = itertools.count(1)
         self._loaded = 0
         self.complaints: list[str] = []
+        self.patience = PATIENCE
+        """Seconds that one command may take."""
         for domain in ("Page", "Runtime", "Log", "Network", "Audits"):
             self.send(f"{domain}.enable")
 
@@ -89,7 +91,7 @@ class Tab:
         """One command; what comes in between is noted."""
         number = next(self._numbers)
         self._line.send(json.dumps({"id": number, "method": method, "params": params}))
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         while True:
             message = json.loads(self._line.recv(timeout=max(0.01, end - time.monotonic())))
             if message.get("id") == number:
