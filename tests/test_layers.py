@@ -214,10 +214,6 @@ def test_right_imports_pass():
     ] * 6
 
 
-WIDE = {}
-"""Files still to be split by idea; none may join them."""
-
-
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_file_keeps_to_the_layout(file: Path):
     """It opens with what lives there, is short enough to be one idea, is plain ASCII, and has a name that says something."""
@@ -226,8 +222,7 @@ def test_every_file_keeps_to_the_layout(file: Path):
     assert ast.get_docstring(ast.parse(text)), (
         "open the file with what lives here, and what it must not know"
     )
-    limit = WIDE.get(str(file.relative_to(ROOT)), 400)
-    assert len(text.splitlines()) <= limit, "a file that passes 400 lines has two ideas in it"
+    assert len(text.splitlines()) <= 400, "a file that passes 400 lines has two ideas in it"
     assert [
         (number, line) for number, line in enumerate(text.splitlines(), 1) if not line.isascii()
     ] == [], "source is ASCII: no look-alike letters"
