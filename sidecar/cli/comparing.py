@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.baseline.responses import NoResponse, from_har
+from sidecar.baseline.gathering import NoResponse, from_har
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.cli.watching import read_archive

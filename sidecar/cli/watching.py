@@ -17,7 +17,7 @@ from sidecar.baseline import Baseline, Cell, since
 from sidecar.baseline.capture import Tally
 from sidecar.baseline.drift import SEVERITIES, Report, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
-from sidecar.baseline.responses import MAX_ARCHIVE, NoResponse, ask, from_har
+from sidecar.baseline.gathering import MAX_ARCHIVE, NoResponse, ask, from_har
 from sidecar.cli.files import replace_file
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy

@@ -75,6 +75,7 @@ def parse(text: str, name: str) -> Block:
         while line.endswith("\\") and not line.startswith("#") and number < len(lines):
             line = f"{line[:-1]} {lines[number].strip()}"
             number += 1
+        line = line.strip()
         if not line or line.startswith("#"):
             continue
         if not line.startswith("<"):

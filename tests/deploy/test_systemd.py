@@ -16,7 +16,7 @@ from tests.deploy.files import DEPLOY, ROOT, program, run
 from tests.e2e.processes import Child, until
 from tests.e2e.running import command
 
-UNIT = DEPLOY / "systemd" / "header-sidecar.runtime.service"
+UNIT = DEPLOY / "systemd" / "header-sidecar.service"
 
 
 def _service() -> configparser.SectionProxy:
