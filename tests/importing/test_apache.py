@@ -312,8 +312,8 @@ def test_section_law(sections: list[tuple[str, str]], paths: list[str]) -> None:
         for position, (kind, text) in enumerate(sections)
     )
     plan = enforced(imported("apache", f"Header set X-Server 1\n{blocks}"))
-    # Of a path with a slash at the end, routes also read the one without it; the proxy does not.
-    for path in (path for path in paths if path == "/" or not path.endswith("/")):
+    # Routes also read a path without repeated slashes and the one at its end; the proxy does not.
+    for path in (path for path in paths if path == "/" or not (path.endswith("/") or "//" in path)):
         expected = {
             f"X-{position}"
             for position, (kind, text) in enumerate(sections)
