@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from sidecar.cli.files import POLICY_TO_READ
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, plain
 from sidecar.exporting.target import WEIGHTS
@@ -20,15 +21,7 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
 
 
 @click.command("export")
-@click.option(
-    "--policy",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("policy.yaml"),
-    show_default=True,
-    envvar="SIDECAR_POLICY",
-    help="Policy file.",
-)
+@POLICY_TO_READ
 @click.option("--to", "target", type=click.Choice(tuple(TARGETS)), required=True, help="The proxy.")
 @click.option(
     "--output",

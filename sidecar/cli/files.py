@@ -6,7 +6,27 @@ import os
 import tempfile
 from pathlib import Path
 
+import click
+
 from sidecar.policy.model import PolicyError, Problem
+
+POLICY_TO_READ = click.option(
+    "--policy",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    envvar="SIDECAR_POLICY",
+    help="Policy file.",
+)
+POLICY_TO_EDIT = click.option(
+    "--policy",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    help="The file to edit.",
+)
 
 
 def read_text(file: Path) -> str:

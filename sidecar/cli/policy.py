@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sidecar.cli.files import POLICY_TO_READ
 from sidecar.cli.printing import as_json, mode_text, out, plain, table
 from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -41,15 +42,7 @@ def read_bytes(file: Path) -> bytes:
 
 
 @click.command("explain")
-@click.option(
-    "--policy",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("policy.yaml"),
-    show_default=True,
-    envvar="SIDECAR_POLICY",
-    help="Policy file.",
-)
+@POLICY_TO_READ
 @click.option("--method", default="GET", show_default=True, help="Of the request.")
 @click.option("--host", default="localhost", show_default=True, help="Of the request.")
 @click.option("--path", default="/", show_default=True, help="Of the request, without query.")

@@ -16,7 +16,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, sourced
-from sidecar.cli.files import read_text, replace_file
+from sidecar.cli.files import POLICY_TO_EDIT, read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options, promises
 from sidecar.cli.printing import as_json, err, out
 from sidecar.policy.browsers.witness import prospect
@@ -48,14 +48,7 @@ _READING = 1.5
     is_flag=True,
     help="One step down instead, and no evidence is asked for: enforce, trial, report-only.",
 )
-@click.option(
-    "--policy",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=Path("policy.yaml"),
-    show_default=True,
-    help="The file to edit.",
-)
+@POLICY_TO_EDIT
 @click.option(
     "--override",
     metavar="WHY",

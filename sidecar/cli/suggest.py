@@ -23,7 +23,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from sidecar.cli.evidence import Duration
-from sidecar.cli.files import read_text, replace_file
+from sidecar.cli.files import POLICY_TO_EDIT, read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.cli.progress import steps
@@ -48,14 +48,7 @@ _MAX_SHOWN = 32_768
 
 @click.command("suggest")
 @click.argument("rule", required=False)
-@click.option(
-    "--policy",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=Path("policy.yaml"),
-    show_default=True,
-    help="The file to edit.",
-)
+@POLICY_TO_EDIT
 @click.option("--write", is_flag=True, help="Make the edit; without it, it is only shown.")
 @click.option(
     "--from-trial",

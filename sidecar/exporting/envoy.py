@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.exporting import lua
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import Gap, Noted, Program, Route, Step
 from sidecar.exporting.target import TOGETHER, Limits, Written, heading
 from sidecar.exporting.terms import (
     Class,
@@ -33,30 +33,14 @@ LIMITS: Limits = (
 _NAME = "header-policy"
 
 
-class _Notes:
-    """What is noted of a request for its response: each condition on a header of it once."""
-
-    def __init__(self) -> None:
-        self.fields: dict[Field, str] = {}
-
-    def key(self, field: Field) -> str:
-        """Under which name."""
-        return self.fields.setdefault(field, f"request_{len(self.fields) + 1}")
-
-
 def write(program: Program) -> Written:
     """One filter, to stand right before the router, which is the first to see a response."""
     gaps: list[Gap] = []
-    notes = _Notes()
+    notes = Noted("request_")
     body: list[str] = []
-    for step, routes in program.lanes():
-        reason = _unsayable(step)
-        if reason:
-            names = [route.name for route in routes] or [""]
-            gaps += [Gap("lost", step.rule, step.header, reason, name) for name in names]
-        else:
-            body.append(f"-- rule {step.rule}, revision {program.revision}")
-            body += _lines(step, routes, program, notes)
+    for step, routes in program.sayable(_unsayable, gaps):
+        body.append(f"-- rule {step.rule}, revision {program.revision}")
+        body += _lines(step, routes, program, notes)
     found = program.said(gaps)
     about = (
         "For http_filters of an HTTP connection manager, right before the router. Envoy 1.30 or later.",
@@ -87,7 +71,7 @@ def _unsayable(step: Step) -> str:
     return ""
 
 
-def _head(program: Program, notes: _Notes, body: str) -> Iterator[str]:
+def _head(program: Program, notes: Noted, body: str) -> Iterator[str]:
     yield lua.FUNCTIONS
     yield lua.PLACES
     yield lua.classes()
@@ -151,7 +135,7 @@ def _response(body: list[str]) -> Iterator[str]:
     yield "end"
 
 
-def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: _Notes) -> Iterator[str]:
+def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:
     name, value = lua.text(step.header.lower()), lua.text(step.value)
     place = _place(routes, program)
     match step.act:
@@ -169,7 +153,7 @@ def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: _Note
             yield from _cookies(step, place, notes)
 
 
-def _cookies(step: Step, place: list[str], notes: _Notes) -> Iterator[str]:
+def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
     """Secure, and what needs it, is written over https only."""
     demands, pattern = step.demands, lua.text(lua.glob(step.cookie))
     https = tuple((Scheme("https"), *rest) for rest in step.when if Scheme("http") not in rest)
@@ -206,13 +190,13 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     return [f"({' or '.join(f'route == {number}' for number in numbers)})"]
 
 
-def _if(when: Condition, place: list[str], then: str, notes: _Notes) -> str:
+def _if(when: Condition, place: list[str], then: str, notes: Noted) -> str:
     found = [" and ".join(_term(term, notes) for term in one) for one in when]
     asked = [*place] if "" in found else [*place, f"({' or '.join(found)})"]
     return f"if {' and '.join(asked)} then {then} end" if asked else then
 
 
-def _term(term: Term, notes: _Notes) -> str:
+def _term(term: Term, notes: Noted) -> str:
     match term:
         case Scheme(scheme):
             return "https" if scheme == "https" else "not https"
@@ -225,7 +209,7 @@ def _term(term: Term, notes: _Notes) -> str:
         case Place():
             return "is_logout(path)"
         case Field(side="request"):
-            return f'noted["{notes.key(term)}"]'
+            return f'noted["{notes.name(term)}"]'
         case Field():
             return _field(term)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from sidecar.exporting import patterns
 from sidecar.exporting.cookie_edits import Edit, edits
-from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.program import Gap, Noted, Program, Route, Step
 from sidecar.exporting.target import TOGETHER, Limits, Written, heading
 from sidecar.exporting.terms import (
     Class,
@@ -42,30 +42,14 @@ _WORD = re.compile(r'"(?:\\.|[^"\\])*"|\S+')
 _CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route"
 
 
-class _Notes:
-    """What http-request rules note for later, when the request is gone: each condition on a header of it once."""
-
-    def __init__(self) -> None:
-        self.fields: dict[Field, str] = {}
-
-    def variable(self, field: Field) -> str:
-        """The variable that is there where the condition holds."""
-        return self.fields.setdefault(field, f"txn.policy_request_{len(self.fields) + 1}")
-
-
 def write(program: Program) -> Written:
     """Rules for a frontend, to stand before its others."""
     gaps: list[Gap] = []
-    notes = _Notes()
+    notes = Noted("txn.policy_request_")
     rules: list[str] = []
-    for step, routes in program.lanes():
-        reason = _unsayable(step)
-        if reason:
-            names = [route.name for route in routes] or [""]
-            gaps += [Gap("lost", step.rule, step.header, reason, name) for name in names]
-        else:
-            rules.append(f"# rule {step.rule}, revision {program.revision}")
-            rules += _rules(step, routes, program, notes)
+    for step, routes in program.sayable(_unsayable, gaps):
+        rules.append(f"# rule {step.rule}, revision {program.revision}")
+        rules += _rules(step, routes, program, notes)
     body = "\n".join(rules)
     head = list(_requests(program, notes, body))
     if _CLASS in body:
@@ -89,7 +73,7 @@ def _room(program: Program) -> int:
     return (needed // SPACE + 2) * SPACE
 
 
-def _requests(program: Program, notes: _Notes, body: str) -> Iterator[str]:
+def _requests(program: Program, notes: Noted, body: str) -> Iterator[str]:
     if len(program.routes) > 1 or _PATH in body or _CLASS in body:
         yield f"http-request set-var({_PATH}) path,url_dec"
     if len(program.routes) > 1:
@@ -132,7 +116,7 @@ def _unsayable(step: Step) -> str:
     return ""
 
 
-def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: _Notes) -> Iterator[str]:
+def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:
     name, value = plain(step.header), quoted(step.value.replace("%", "%%"))
     fetch = step.header.lower()
     place = _place(routes, program)
@@ -172,7 +156,7 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     return [f"{{ var({_ROUTE}) -m int {' '.join(map(str, asked))} }}"]
 
 
-def _where(actions: list[str], when: Condition, place: list[str], notes: _Notes) -> Iterator[str]:
+def _where(actions: list[str], when: Condition, place: list[str], notes: Noted) -> Iterator[str]:
     """The rules of actions under one condition; a long one is asked in parts, as a line holds 64 words only."""
     found = [[*place, *(_term(term, notes) for term in one)] for one in when]
     asked = " || ".join(" ".join(terms) for terms in found)
@@ -193,7 +177,7 @@ def _where(actions: list[str], when: Condition, place: list[str], notes: _Notes)
         yield f"http-after-response {action}{f' if {asked}' if asked else ''}"
 
 
-def _term(term: Term, notes: _Notes) -> str:
+def _term(term: Term, notes: Noted) -> str:
     match term:
         case Scheme(scheme):
             return "{ ssl_fc }" if scheme == "https" else "!{ ssl_fc }"
@@ -207,7 +191,7 @@ def _term(term: Term, notes: _Notes) -> str:
         case Place():
             return f"{{ var({_PATH}) -m reg -i {quoted(patterns.LOGOUT_PATH)} }}"
         case Field(side="request"):
-            return f"{{ var({notes.variable(term)}) -m found }}"
+            return f"{{ var({notes.name(term)}) -m found }}"
         case Field(name=name):
             return _field(f"res.fhdr({name.lower()})", term)
 

@@ -6,11 +6,11 @@ no target can say. Must not know any target.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from sidecar.exporting.terms import Condition, condition, response_names
+from sidecar.exporting.terms import Condition, Field, condition, response_names
 from sidecar.exporting.twins import twinned
 from sidecar.policy import headers
 from sidecar.policy.browsers.trial import has_twin
@@ -93,6 +93,18 @@ class Route:
     """Whether it demands more than the last route."""
 
 
+class Noted:
+    """What is noted of a request for its response, where the request is gone: each condition on a header of it once."""
+
+    def __init__(self, prefix: str) -> None:
+        self.fields: dict[Field, str] = {}
+        self._prefix = prefix
+
+    def name(self, field: Field) -> str:
+        """Under which name."""
+        return self.fields.setdefault(field, f"{self._prefix}{len(self.fields) + 1}")
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """All that is enforced, route by route, and what is not in it."""
@@ -123,6 +135,17 @@ class Program:
             own = (step for step in route.steps if step.rule not in default.order)
             found += [(step, (route,)) for step in own]
         return tuple(found)
+
+    def sayable(
+        self, reason: Callable[[Step], str], gaps: list[Gap]
+    ) -> Iterator[tuple[Step, tuple[Route, ...]]]:
+        """The lanes that a target can say; of the others `reason` tells why, and a gap for each route is added to `gaps`."""
+        for step, routes in self.lanes():
+            if why := reason(step):
+                names = [route.name for route in routes] or [""]
+                gaps += [Gap("lost", step.rule, step.header, why, name) for name in names]
+            else:
+                yield step, routes
 
     def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
         """Its own gaps and a target's, each once; one that holds wherever its rule stands names no route."""

@@ -153,7 +153,8 @@ class Telemetry:
         }
         changes, rendered = self._changes(verdict)
         self.events.tell_changes(name, about, rendered)
-        self._show(name, "info", {**about, "changes": changes})
+        if self._watchers:
+            self._show(name, "info", {**about, "changes": changes})
 
     def _changes(self, verdict: Verdict) -> tuple[list[dict[str, object]], Rendered]:
         """What an event tells of a verdict's findings, as data and as JSON; made once for one that comes again."""

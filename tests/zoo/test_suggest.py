@@ -35,7 +35,7 @@ NEED_PERSON = {
 
 
 @dataclass(frozen=True)
-class Mended:
+class Repaired:
     """What came of a suggestion: whether a person is needed, and whether the site works under the edited rule, enforced."""
 
     name: str
@@ -44,7 +44,7 @@ class Mended:
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> list[Mended]:
+def repaired(tmp_path_factory: pytest.TempPathFactory) -> list[Repaired]:
     """Every such site tried, its policy edited as suggested, and visited again."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
@@ -59,14 +59,14 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> list[Mended]:
                 for _ in range(VISITS):
                     enclosure.visit(person)
 
-        def suggested(pair: tuple[Enclosure, Context]) -> Mended:
+        def suggested(pair: tuple[Enclosure, Context]) -> Repaired:
             enclosure, context = pair
             file = folder / f"{enclosure.rule}.yaml"
             file.write_text(policy(enclosure.site, world.service, "trial"))
             code = _suggest(enclosure, file)
             enclosure.sidecar.put(file.read_text().replace("mode: trial", "mode: enforce"))
             with enclosure.person(context, PATIENCE) as person:
-                return Mended(enclosure.rule, code == 1, enclosure.visit(person).works)
+                return Repaired(enclosure.rule, code == 1, enclosure.visit(person).works)
 
         world.each(pairs, tried)
         for enclosure, _ in pairs:
@@ -84,11 +84,11 @@ def _suggest(enclosure: Enclosure, file: Path) -> int:
     return done.returncode
 
 
-def test_what_needs_no_person_works(mended: list[Mended]) -> None:
+def test_what_needs_no_person_works(repaired: list[Repaired]) -> None:
     """Under the edited rule, enforced, the site does what it did without it."""
-    assert [one.name for one in mended if not one.person and not one.works] == []
+    assert [one.name for one in repaired if not one.person and not one.works] == []
 
 
-def test_who_needs_a_person(mended: list[Mended]) -> None:
+def test_who_needs_a_person(repaired: list[Repaired]) -> None:
     """Those where an edit would undo the policy, or where the page is what has to change."""
-    assert {one.name for one in mended if one.person} == NEED_PERSON
+    assert {one.name for one in repaired if one.person} == NEED_PERSON
