@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from sidecar.lean import hidden
 from sidecar.policy import headers
+from sidecar.policy.headers.cookies import ATTRIBUTES
 
 with hidden("rich"):  # which structlog would load for consoles
     import structlog
@@ -30,19 +31,6 @@ _QUEUE = 10_000
 _AT_ONCE = 256
 _LINGER = 0.005
 _NONCE = re.compile(rb"(?i)(nonce-)(?!\{request\}')[^'\s;,]+")
-_SHOWN_ATTRIBUTES = frozenset(
-    {
-        "domain",
-        "expires",
-        "httponly",
-        "max-age",
-        "partitioned",
-        "path",
-        "priority",
-        "samesite",
-        "secure",
-    }
-)
 _TEXT_CAP = 2048
 
 
@@ -345,7 +333,7 @@ def _cookie(line: bytes) -> str:
     pair, *attributes = line.decode("latin-1").split(";")
     name, equals, _ = pair.partition("=")
     known = [
-        text if text.partition("=")[0].strip().lower() in _SHOWN_ATTRIBUTES else " ..."
+        text if text.partition("=")[0].strip().lower() in ATTRIBUTES else " ..."
         for text in attributes
     ]
     return ";".join((f"{name.strip() if equals else ''}=...", *known))

@@ -334,7 +334,7 @@ def test_whatever_is_shown_is_bounded(header: str, value: bytes, cap: int):
     st.binary(min_size=4, max_size=40).filter(
         lambda secret: (
             not set(secret) & set(b"=; \t")
-            and secret.decode("latin-1").strip().lower() not in events._SHOWN_ATTRIBUTES
+            and secret.decode("latin-1").strip().lower() not in events.ATTRIBUTES
         )
     )
 )
