@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +62,11 @@ class World:
     def own(self, target: str) -> dict[Ask, tuple[int, Lines]]:
         """The error responses that the target makes itself, without a policy."""
         if target not in self.bare:
-            with standing(target, "", self.upstream, self.scratch(), self.tls) as site:
-                client = Client(site.plain, site.tls)
+            with (
+                standing(target, "", self.upstream, self.scratch(), self.tls) as site,
+                closing(Client(site.plain, site.tls)) as client,
+            ):
                 self.bare[target] = {one: client.ask(one) for one in OWN}
-                client.close()
         return self.bare[target]
 
 
@@ -105,8 +107,10 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
     lost = {gap.header.lower() for gap in written.gaps if gap.weight == "lost"}
     touched = _touched(resolved) - (lost & FRAMING)
     found: list[str] = []
-    with standing(target, written.text, world.upstream, world.scratch(), world.tls) as site:
-        client = Client(site.plain, site.tls)
+    with (
+        standing(target, written.text, world.upstream, world.scratch(), world.tls) as site,
+        closing(Client(site.plain, site.tls)) as client,
+    ):
         for one in (*ASKS, *(odd for odd in ODD_PATHS if _reads_alike(resolved, odd))):
             status, theirs = client.ask(one)
             ours_status, ours = world.client.ask(one)
@@ -141,7 +145,6 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
             assert got == status, str(one)
             wrong = dict(unlike(theirs, expected(left, one, status, bare), touched, target))
             found += [f"{one}: {text}" for name, text in wrong.items()]
-        client.close()
     if found:
         found.append(written.text)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,10 @@ def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
     written = export(resolved, target, f"{REPORTS_PATH}/{{rule}}")
 
     wrong = []
-    with standing(target, written.text, service, tmp_path, certificate(tmp_path)) as site:
-        client = Client(site.plain, site.tls)
+    with (
+        standing(target, written.text, service, tmp_path, certificate(tmp_path)) as site,
+        closing(Client(site.plain, site.tls)) as client,
+    ):
         for one in ASKS:
             theirs = twins(client.ask(one)[1])
             ours = twins(expected(plan, one, *RESPONSES[one.response]))
@@ -88,7 +91,6 @@ def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
                 if theirs != ours and one.response != "odd-case"
                 else []
             )
-        client.close()
     assert not wrong, "\n".join([*wrong[:5], written.text])
 
 
