@@ -1,1 +1,1 @@
-"""Proofs: one folder per package of the product, wire suites, and the benchmark."""
+"""Proofs: one folder per package of the product, and wire suites."""

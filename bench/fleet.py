@@ -1,6 +1,6 @@
 """How long a rollback on one replica takes until the last of a fleet serves it, and what clients see meanwhile.
 
-`python -m tests.bench.fleet [REPLICAS [ROLLBACKS]]` starts a Redis, a small service and the replicas, asks each replica on
+`python -m bench.fleet [REPLICAS [ROLLBACKS]]` starts a Redis, a small service and the replicas, asks each replica on
 kept connections all the time, rolls back and puts the file in force again. A response is lost when its exchange failed
 or is no 200, and mixed when its two marks are not of one revision. Times are measured at the clients, so they
 include the pause between two requests. Must not know how replicas agree.

@@ -1,4 +1,4 @@
-"""The command: ``python -m tests.bench``. Reads its options, runs what they ask, prints tables.
+"""The command: ``python -m bench``. Reads its options, runs what they ask, prints tables.
 
 Exit status 0 when every measured demand is met, 1 when one is missed, 2 for wrong usage
 or a machine that lacks nginx, wrk or taskset.
@@ -63,9 +63,7 @@ class Run:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options; exits with 2 and the reason when they are wrong."""
     names = [peer.name for peer in PEERS]
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench", description=__doc__.partition("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--quick", action="store_true", help="one short round of three cases, under a minute"
     )

@@ -1,8 +1,8 @@
 """What a request costs as the policy grows: routes and rules, from one to a thousand, as ratios.
 
-`python -m tests.bench.growth` prints CPU microseconds of what the policy does to one request: finding the route,
+`python -m bench.growth` prints CPU microseconds of what the policy does to one request: finding the route,
 the judgement, the counting; all else does not know how large the policy is. For the compiled build put its
-folder first: `PYTHONPATH=$(python -m tests.bench.compiled | tail -1) python -m tests.bench.growth`. Must not know
+folder first: `PYTHONPATH=$(python -m bench.compiled | tail -1) python -m bench.growth`. Must not know
 what is a good figure.
 """
 

@@ -1,6 +1,6 @@
 """The benchmark: the sidecar beside other proxies, same header work, one core each.
 
-``python -m tests.bench`` (``--quick``: under a minute; full: under ten). It needs nginx,
+``python -m bench`` (``--quick``: under a minute; full: under ten). It needs nginx,
 wrk and taskset; peers that are absent are skipped by name. On Debian::
 
     apt-get install nginx libnginx-mod-http-headers-more-filter haproxy caddy wrk linux-perf

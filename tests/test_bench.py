@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from . import __main__ as command
-from .load import Case, Latency, Throughput, parse_case, parse_wrk
-from .memory import Footprint, length
-from .origin import size_in_bytes
-from .paced import Exchange, complete, offer, percentile
-from .peers import PEERS, REMOVE, SET, SUBJECT, Peer, Site
-from .process import Cores, share_out
-from .profile import by_file, own_time, parse_perf, shares
-from .report import (
+from bench import __main__ as command
+from bench.load import Case, Latency, Throughput, parse_case, parse_wrk
+from bench.memory import Footprint, length
+from bench.origin import size_in_bytes
+from bench.paced import Exchange, complete, offer, percentile
+from bench.peers import PEERS, REMOVE, SET, SUBJECT, Peer, Site
+from bench.process import Cores, share_out
+from bench.profile import by_file, own_time, parse_perf, shares
+from bench.report import (
     Demand,
     demands_table,
     latency_table,
@@ -35,8 +35,8 @@ from .report import (
     speed_demands,
     throughput_table,
 )
-from .rounds import Results, bearable
-from .verify import complaints
+from bench.rounds import Results, bearable
+from bench.verify import complaints
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:40001/1k

@@ -1,6 +1,6 @@
 """What one event costs: CPU microseconds of a response that is reported, beside one that is only counted.
 
-`python -m tests.bench.event`. Lines go to /dev/null through the sink and its thread, whose time counts. Must not
+`python -m bench.event`. Lines go to /dev/null through the sink and its thread, whose time counts. Must not
 know what is a good figure.
 """
 

@@ -1,6 +1,6 @@
 """How long the sidecar takes from its command to ready, and verbs that speak to a running one to their end.
 
-`python -m tests.bench.start` prints the best and the median of some starts, in milliseconds, by the clock and as
+`python -m bench.start` prints the best and the median of some starts, in milliseconds, by the clock and as
 CPU time of the process. Run it on an idle machine. Must not know what takes the time.
 """
 
