@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import PARTS, ROOT, documents, refreshed
+from tests.e2e import recipes
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -39,3 +40,27 @@ def test_links_lead_somewhere():
     ]
 
     assert missing == []
+
+
+def test_readme_is_one_screen_with_two_set_up_commands():
+    """README has at most 60 lines; its first block holds the two commands that set up, which CI takes from there."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    set_up, *others = recipes.blocks(text)
+
+    assert len(text.splitlines()) <= 60
+    assert [line.rpartition(" && ")[2] for line in set_up.text.splitlines()] == [
+        ".venv/bin/sidecar demo",
+        ".venv/bin/pytest",
+    ]
+    assert [block for block in others if block.is_set_up] == []
+
+
+def test_every_page_is_in_the_index():
+    """`docs/README.md` links to every page of `docs/`."""
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+
+    assert [
+        path.name
+        for path in (ROOT / "docs").glob("*.md")
+        if path.name != "README.md" and f"({path.name})" not in index
+    ] == []
