@@ -74,14 +74,14 @@ class Source:
 
 
 def load(data: bytes, name: str) -> Source:
-    """Load one YAML document strictly, as `read`, and refuse every problem."""
-    source = read(data, name)
+    """Load one YAML document strictly, as `read_yaml`, and refuse every problem."""
+    source = read_yaml(data, name)
     if source.problems:
         raise PolicyError(source.problems)
     return source
 
 
-def read(data: bytes, name: str) -> Source:
+def read_yaml(data: bytes, name: str) -> Source:
     """Read one YAML document; what is wrong but can be read over stands in `problems`.
 
     Args:
@@ -323,7 +323,7 @@ def lint_policy(data: bytes, name: str) -> tuple[Resolved, tuple[Problem, ...]]:
 
 
 def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
-    source = read(data, name)
+    source = read_yaml(data, name)
     try:
         resolved = resolve(source.data, presets())
     except PolicyError as error:

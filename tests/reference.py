@@ -100,7 +100,7 @@ def complaint(
             verdicts = [
                 fault.verdict
                 for item in judged_together(header, before)
-                for fault in headers.judge(header, item, facts.scheme)
+                for fault in headers.header_faults(header, item, facts.scheme)
             ]
             return (
                 say("invalid", None)

@@ -21,7 +21,7 @@ from sidecar.source import (
     located,
     preset_texts,
     presets,
-    read,
+    read_yaml,
 )
 
 
@@ -148,7 +148,7 @@ def test_all_problems_of_a_text_come_at_once_and_before_the_fatal_one():
 
 def test_read_leaves_what_can_be_read_over():
     """The data is there, and the problems beside it."""
-    source = read(b"a: yes\nb: *c\nd: 1\nd: 2", "t.yaml")
+    source = read_yaml(b"a: yes\nb: *c\nd: 1\nd: 2", "t.yaml")
 
     assert source.data == {"a": True, "b": "*c", "d": 2}
     assert len(source.problems) == 3
@@ -278,7 +278,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]))
 )
 def test_what_a_yaml_writer_writes_is_read_back(value: object):
     """Quoting, folding and nesting of another writer make no difference, but for words that it should have quoted."""
-    source = read(yaml.safe_dump(value).encode(), "t.yaml")
+    source = read_yaml(yaml.safe_dump(value).encode(), "t.yaml")
 
     assert source.data == value or source.problems
     assert source.values[()] >= (1, 1)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from sidecar.audit import observatory_csp, observatory_page
 from sidecar.audit.outcomes import POINTS, Outcome, Test
-from sidecar.audit.page import Page, decoded, read
+from sidecar.audit.page import Page, decoded, read_page
 from sidecar.audit.visit import HTML_TYPES, Response, Visit, split
 from sidecar.policy.headers.fields import parse_item, serialise
 from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
@@ -80,10 +80,10 @@ def look(visit: Visit) -> Seen | None:
     if response.media_type and response.media_type not in HTML_TYPES:
         return Seen(visit, response, Page())
     body = decoded(response)
-    return Seen(visit, response, None if body is None else read(body))
+    return Seen(visit, response, None if body is None else read_page(body))
 
 
-def judge(seen: Seen) -> tuple[Result, ...]:
+def observatory_results(seen: Seen) -> tuple[Result, ...]:
     """One result for each test, in the order of the table. Total."""
     return tuple(Result(test, find(seen)) for test, find in TESTS.items())
 

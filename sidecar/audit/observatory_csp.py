@@ -11,7 +11,7 @@ from functools import reduce
 from sidecar.audit.outcomes import Outcome
 from sidecar.policy import csp
 from sidecar.policy.csp.sources import source_list
-from sidecar.policy.csp.table import Kind
+from sidecar.policy.csp.table import CspFaultKind
 
 _SHORTEST = 6
 """Characters; a policy text below it is taken for no policy."""
@@ -51,7 +51,10 @@ def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Poli
 
 def _repeated(policies: tuple[csp.Policy, ...]) -> set[str]:
     return {
-        fault.part for policy in policies for fault in policy.faults if fault.kind is Kind.REPEATED
+        fault.part
+        for policy in policies
+        for fault in policy.faults
+        if fault.kind is CspFaultKind.REPEATED
     }
 
 

@@ -62,7 +62,7 @@ def decoded(response: Response) -> bytes | None:
         return None
 
 
-def read(body: bytes) -> Page:
+def read_page(body: bytes) -> Page:
     """Scripts and policies of a page; total, and linear in the length."""
     scripts: list[Script] = []
     policies: list[str] = []

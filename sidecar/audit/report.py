@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from sidecar.audit import outcomes
-from sidecar.audit.observatory import Result, judge, look
+from sidecar.audit.observatory import Result, look, observatory_results
 from sidecar.audit.oshp import PRESET, Coverage, coverage
 from sidecar.audit.verdicts import Row, verdicts
 from sidecar.audit.visit import Response, Visit, is_judged, without_query
@@ -55,7 +55,7 @@ class Report:
 def report(visit: Visit) -> Report:
     """Judge a visit. Total: whatever the responses hold."""
     seen, page = look(visit), visit.page
-    results = judge(seen) if seen else ()
+    results = observatory_results(seen) if seen else ()
     scored = page is not None and is_judged(page.status)
     score = outcomes.score(tuple(result.outcome for result in results)) if scored else None
     return Report(

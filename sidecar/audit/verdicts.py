@@ -19,13 +19,13 @@ from sidecar.audit.observatory_page import is_deletion
 from sidecar.audit.oshp import is_due, recommended, removed
 from sidecar.audit.visit import Response, Visit, shown
 from sidecar.policy import csp, headers
-from sidecar.policy.csp.table import Kind
+from sidecar.policy.csp.table import CspFaultKind
 from sidecar.policy.csp.weaknesses import comma_faults
 from sidecar.policy.faults import Fault
 from sidecar.policy.headers import Header, cookies, destinations
 
-Verdict: TypeAlias = Literal["good", "weak", "missing", "invalid", "leaks"]
-VERDICTS: tuple[Verdict, ...] = ("good", "weak", "missing", "invalid", "leaks")
+HeaderVerdict: TypeAlias = Literal["good", "weak", "missing", "invalid", "leaks"]
+HEADER_VERDICTS: tuple[HeaderVerdict, ...] = ("good", "weak", "missing", "invalid", "leaks")
 
 _COPIES = MappingProxyType(
     {
@@ -44,7 +44,7 @@ _NEEDED = MappingProxyType(
     }
 )
 """What every Content Security Policy should govern, and a value to begin with."""
-_GRAVEST = (cookies.Kind.NOT_SECURE, cookies.Kind.READABLE)
+_GRAVEST = (cookies.CookieFaultKind.NOT_SECURE, cookies.CookieFaultKind.READABLE)
 _SPELT = MappingProxyType({"httponly": "HttpOnly", "samesite": "SameSite"})
 _REPORTING = "content-security-policy-report-only"
 _NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
@@ -57,7 +57,7 @@ class Row:
     """The verdict on one header (or one cookie). All texts are safe to show."""
 
     header: str
-    verdict: Verdict
+    verdict: HeaderVerdict
     why: str
     """One sentence: what is wrong and what follows, or what the header is for."""
     observed: tuple[str, ...] = ()
@@ -113,12 +113,12 @@ def _recommended(seen: Seen) -> Iterator[Row]:
 def _completed(row: Row, response: Response) -> Row:
     """The row of a policy that is sound but for what it leaves ungoverned."""
     policy = policy_of(response.values(row.header))
-    faults = headers.judge(row.header, ", ".join(response.values(row.header)))
+    faults = headers.header_faults(row.header, ", ".join(response.values(row.header)))
     if (
         policy is None
         or not policy.directives
         or row.verdict == "invalid"
-        or any(fault.kind is not Kind.BASE_OPEN for fault in faults)
+        or any(fault.kind is not CspFaultKind.BASE_OPEN for fault in faults)
     ):
         return row
     framed = response.first("x-frame-options").lower() in ("deny", "sameorigin")
@@ -181,7 +181,7 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
     faults = dict.fromkeys(
         fault
         for value in together
-        for fault in headers.judge(row.name, value, response.place.scheme or "https")
+        for fault in headers.header_faults(row.name, value, response.place.scheme or "https")
     )
     if row.grammar == "csp":
         faults |= dict.fromkeys(fault for value in values for fault in comma_faults(value))
@@ -231,7 +231,7 @@ def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copi
         return Row(row.name, "good", row.purpose, observed, spec=row.spec)
     ordered = sorted(faults, key=lambda fault: fault.verdict)  # invalid stands before weak
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
-    verdict: Verdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
+    verdict: HeaderVerdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
     advice = "Send it once." if copies else shown(ordered[0].fix)
     return Row(
         row.name,
@@ -265,7 +265,7 @@ def _cookies(visit: Visit) -> Iterator[Row]:
         ]
         observed = (shown("; ".join((cookie.name or "(no name)", *data))),)
         faults = sorted(
-            cookies.judge(line, response.place.scheme or "https"),
+            cookies.cookie_faults(line, response.place.scheme or "https"),
             key=lambda fault: (fault.verdict, fault.kind not in _GRAVEST),
         )
         spec = row.spec if row else ""

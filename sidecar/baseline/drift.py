@@ -19,8 +19,8 @@ from sidecar.policy.headers.shapes import OTHER, Lines, cookie_line, display_nam
 from sidecar.policy.headers.strength import grants, is_protective, weaker, weaker_cookie
 from sidecar.policy.model import Severity
 
-Kind: TypeAlias = Literal["lost", "added", "changed", "weakened", "duplicated"]
-KINDS: tuple[Kind, ...] = ("lost", "added", "changed", "weakened", "duplicated")
+DriftKind: TypeAlias = Literal["lost", "added", "changed", "weakened", "duplicated"]
+DRIFT_KINDS: tuple[DriftKind, ...] = ("lost", "added", "changed", "weakened", "duplicated")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 Weaker: TypeAlias = Callable[[Lines, Lines], str]
 """Why the second protects less than the first, "" = it does not."""
@@ -31,7 +31,7 @@ _KEPT_CHANGES = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DriftFinding:
     """One difference in one cell. `seen` of the `responses` looked at showed it; values as they may be shown.
 
     `part` is the cookie's name where the header is Set-Cookie. error: protection is lost; warning: what
@@ -43,7 +43,7 @@ class Finding:
     content: str
     header: str
     part: str
-    kind: Kind
+    kind: DriftKind
     severity: Severity
     before: tuple[Lines, ...]
     now: tuple[Lines, ...]
@@ -62,17 +62,17 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DriftReport:
     """All findings, the worst first; the cells that were compared, that only one side has."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DriftFinding, ...]
     compared: int
     unseen: tuple[str, ...]
     """Cells of the baseline without a response now."""
     unknown: tuple[str, ...]
     """Cells that the baseline does not know."""
 
-    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+    def at_least(self, severity: Severity) -> tuple[DriftFinding, ...]:
         """The findings of this severity and worse."""
         return tuple(
             found
@@ -90,12 +90,12 @@ class Report:
         }
 
 
-def drift(baseline: Baseline, now: Iterable[Cell]) -> Report:
+def drift(baseline: Baseline, now: Iterable[Cell]) -> DriftReport:
     """What differs now. A cell on one side alone is no difference: that traffic did not come, or is new."""
     held, current = baseline.by_key(), {cell.key: cell for cell in now}
     both = [key for key in held if key in current]
     findings = [found for key in both for found in _differences(held[key], current[key])]
-    return Report(
+    return DriftReport(
         tuple(sorted(findings, key=lambda found: SEVERITIES.index(found.severity))),
         len(both),
         tuple(" ".join(key) for key in held if key not in current),
@@ -103,7 +103,7 @@ def drift(baseline: Baseline, now: Iterable[Cell]) -> Report:
     )
 
 
-def _differences(before: Cell, now: Cell) -> Iterator[Finding]:
+def _differences(before: Cell, now: Cell) -> Iterator[DriftFinding]:
     for name in sorted({**before.headers, **now.headers}):
         for kind, said in _judged(before.header(name), now.header(name), partial(weaker, name)):
             yield _finding(now, display_name(name), "", kind, _severity(name, kind, said), said)
@@ -124,12 +124,14 @@ class _Said:
     why: str
 
 
-def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tuple[Kind, _Said]]:
+def _judged(
+    before: Variants, now: Variants, is_weaker: Weaker
+) -> Iterator[tuple[DriftKind, _Said]]:
     """The new variants by kind; the kinds in the order of KINDS, each once."""
     known = tuple(
         sorted((lines for lines in before if lines), key=lambda lines: (-before[lines], lines))
     )
-    by_kind: dict[Kind, dict[Lines, str]] = {}
+    by_kind: dict[DriftKind, dict[Lines, str]] = {}
     for lines in now:
         if lines in before or (lines and OTHER in before):
             continue  # where the baseline had more values than it keeps, a further one is nothing new
@@ -139,7 +141,7 @@ def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tupl
         absent, responses = before[()], sum(before.values())
         if now[()] * math.log(absent / responses) < math.log(DOUBT):
             by_kind["lost"] = {(): f"{responses - absent} of {responses} responses had it"}
-    for kind in KINDS:
+    for kind in DRIFT_KINDS:
         if found := by_kind.get(kind):
             yield (
                 kind,
@@ -152,7 +154,7 @@ def _judged(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[tupl
             )
 
 
-def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[Kind, str]:
+def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[DriftKind, str]:
     if not lines:
         return "lost", "all responses had it"
     if not known:
@@ -165,9 +167,9 @@ def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[Ki
 
 
 def _finding(
-    cell: Cell, header: str, part: str, kind: Kind, severity: Severity, said: _Said
-) -> Finding:
-    return Finding(
+    cell: Cell, header: str, part: str, kind: DriftKind, severity: Severity, said: _Said
+) -> DriftFinding:
+    return DriftFinding(
         *cell.key,
         header,
         part,
@@ -181,7 +183,7 @@ def _finding(
     )
 
 
-def _severity(name: str, kind: Kind, said: _Said) -> Severity:
+def _severity(name: str, kind: DriftKind, said: _Said) -> Severity:
     """By effect: what protects, what discloses, what gives leave, and what has none that is known."""
     row = headers.get(name)
     if kind != "lost" and said.why:
@@ -199,7 +201,7 @@ def _severity(name: str, kind: Kind, said: _Said) -> Severity:
     return "warning" if kind in ("lost", "duplicated") else "info"
 
 
-def _cookie_severity(name: str, kind: Kind, said: _Said) -> Severity:
+def _cookie_severity(name: str, kind: DriftKind, said: _Said) -> Severity:
     if kind != "lost" and said.why:
         return "error"
     if kind == "added":
@@ -207,14 +209,14 @@ def _cookie_severity(name: str, kind: Kind, said: _Said) -> Severity:
             fault
             for lines in said.now
             for line in lines
-            for fault in headers.judge("Set-Cookie", cookie_line(name, line))
+            for fault in headers.header_faults("Set-Cookie", cookie_line(name, line))
         ]
         return "warning" if faults else "info"
     return "info" if kind == "lost" else "warning"
 
 
 def accept(
-    baseline: Baseline, now: Sequence[Cell], report: Report, *, at: str, by: str, reason: str
+    baseline: Baseline, now: Sequence[Cell], report: DriftReport, *, at: str, by: str, reason: str
 ) -> Baseline:
     """The baseline with every finding taken in, and new cells added; who and why is written down.
 
@@ -239,7 +241,7 @@ def accept(
     )
 
 
-def _taken_in(cell: Cell, now: Cell, found: Finding) -> Cell:
+def _taken_in(cell: Cell, now: Cell, found: DriftFinding) -> Cell:
     def with_(held: Mapping[str, Variants], name: str, variants: Variants) -> dict[str, Variants]:
         rest = {known: said for known, said in held.items() if known != name}
         return {**rest, name: variants} if any(variants) else rest

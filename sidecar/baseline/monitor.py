@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.baseline import Baseline, Cell, since
-from sidecar.baseline.drift import KINDS, Finding, Report, drift
+from sidecar.baseline.drift import DRIFT_KINDS, DriftFinding, DriftReport, drift
 from sidecar.baseline.file import read_baseline, to_data
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.telemetry import Telemetry
@@ -74,7 +74,7 @@ class DriftMonitor:
             "drift": None if report is None else {"file": str(self._file), **report.data()},
         }
 
-    async def check(self, file: Path) -> Report:
+    async def check(self, file: Path) -> DriftReport:
         """Compare what came since the last check; every finding is counted, new ones are reported."""
         async with self._turn:
             await self._read_again(file)
@@ -93,10 +93,10 @@ class DriftMonitor:
 
     def _zero(self) -> None:
         for route in self._routes():
-            for kind in KINDS:
+            for kind in DRIFT_KINDS:
                 self._telemetry.metrics.cell("sidecar_drift_total", route, kind)
 
-    def _tell(self, findings: Iterable[Finding]) -> None:
+    def _tell(self, findings: Iterable[DriftFinding]) -> None:
         standing: set[tuple[str, str]] = set()
         for found in findings:
             key = (found.place, found.kind)

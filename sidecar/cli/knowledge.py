@@ -64,16 +64,16 @@ REPEATS: Mapping[Repeats, str] = {
     "conflict-blocks": "copies that differ block",
     "separate": "each copy stands for itself",
 }
-_KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.Kind], ...]]] = {
-    "csp": ("csp-", (csp_table.Kind, csp_lint.Kind)),
-    "permissions": ("pp-", (fields.Kind,)),
-    "endpoints": ("reporting-", (fields.Kind,)),
-    "integrity": ("integrity-", (fields.Kind,)),
-    "hsts": ("hsts-", (tokens.Kind,)),
-    "referrer": ("referrer-", (tokens.Kind,)),
-    "cache": ("cache-", (tokens.Kind,)),
-    "site-data": ("site-data-", (tokens.Kind,)),
-    "cookie": ("cookie-", (cookies.Kind,)),
+_KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
+    "csp": ("csp-", (csp_table.CspFaultKind, csp_lint.Weakness)),
+    "permissions": ("pp-", (fields.FieldFaultKind,)),
+    "endpoints": ("reporting-", (fields.FieldFaultKind,)),
+    "integrity": ("integrity-", (fields.FieldFaultKind,)),
+    "hsts": ("hsts-", (tokens.TokenFaultKind,)),
+    "referrer": ("referrer-", (tokens.TokenFaultKind,)),
+    "cache": ("cache-", (tokens.TokenFaultKind,)),
+    "site-data": ("site-data-", (tokens.TokenFaultKind,)),
+    "cookie": ("cookie-", (cookies.CookieFaultKind,)),
 }
 """Grammars with faults of their own: the prefix of their codes, and the lists that hold them."""
 
@@ -146,12 +146,12 @@ def _whole(row: Header) -> dict[str, Any]:
     }
 
 
-def _kinds(row: Header) -> Iterable[faults.Kind]:
+def _kinds(row: Header) -> Iterable[faults.FaultKind]:
     prefix, lists = _KINDS.get(row.grammar, ("", ()))
     return (kind for kinds in lists for kind in kinds if kind.value.startswith(prefix))
 
 
-def _text(kind: faults.Kind) -> str:
+def _text(kind: faults.FaultKind) -> str:
     return kind.text.format(part="...", hint="...")
 
 

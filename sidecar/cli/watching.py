@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sidecar.baseline import Baseline, Cell, since
 from sidecar.baseline.capture import Tally
-from sidecar.baseline.drift import SEVERITIES, Report, accept, drift
+from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
 from sidecar.baseline.gathering import MAX_ARCHIVE, NoResponse, ask, from_har
 from sidecar.cli.files import replace_file
@@ -265,7 +265,7 @@ def _write(file: Path, baseline: Baseline) -> None:
         raise click.UsageError(f"{file}: {error.strerror}") from error
 
 
-def _print(report: Report) -> None:
+def _print(report: DriftReport) -> None:
     rows = []
     for found in report.findings:
         severity = Text(found.severity, style=_STYLES[found.severity])

@@ -17,7 +17,7 @@ from sidecar.exporting.terms import Condition, Field, Scheme
 MOST = 4
 """Kinds of cookies whose patterns may overlap: each set of them takes a directive."""
 
-Kind: TypeAlias = tuple[str, ...]
+AlikePatterns: TypeAlias = tuple[str, ...]
 """Patterns that all rules treat alike."""
 
 
@@ -59,7 +59,7 @@ def _added_before(route: Route) -> Iterator[Gap]:
                     yield Gap("differs", step.rule, "Set-Cookie", reason, route.name)
 
 
-def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[Kind]:
+def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[AlikePatterns]:
     found = dict.fromkeys(step.cookie for chain in chains for step in chain)
     alike: dict[object, list[str]] = {}
     for one in found:
@@ -93,7 +93,7 @@ def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
 
 
 def _directives(
-    chosen: tuple[Kind, ...], chains: Sequence[tuple[Step, ...]], maps: Maps
+    chosen: tuple[AlikePatterns, ...], chains: Sequence[tuple[Step, ...]], maps: Maps
 ) -> Iterator[str]:
     """The directive for cookies of all these kinds, and before it the one for those that scripts must read."""
     among = {one for kind in chosen for one in kind}
@@ -110,7 +110,7 @@ def _directives(
         yield f"proxy_cookie_flags {pattern(f'(?-i){lead}{heads}{tail}')} {' '.join(flags)};"
 
 
-def _named(kind: Kind) -> str:
+def _named(kind: AlikePatterns) -> str:
     return f"^{patterns.any_of(patterns.glob(one)[1:-1] for one in kind)}$"
 
 

@@ -24,7 +24,7 @@ _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|(\S+))""", 
 _INCLUDES = ("include", "includeoptional")
 
 
-def read(sources: Sources, notes: Notes) -> Block:
+def read_apache(sources: Sources, notes: Notes) -> Block:
     """All directives of the given files, included ones in their place.
 
     Raises:

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
 _ARGUMENT = re.compile(r"\{args(?:\.(\d+)|\[(\d+)\])\}")
 
 
-def read(sources: Sources, notes: Notes) -> Block:
+def read_caddy(sources: Sources, notes: Notes) -> Block:
     """All directives of the given files, imported snippets and files in their place.
 
     Raises:

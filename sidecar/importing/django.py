@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from sidecar.importing.draft import Effect, Notes, Place, SourceLine
-from sidecar.importing.python_text import Module, Unreadable, read, texts
+from sidecar.importing.python_text import Module, Unreadable, read_module, texts
 from sidecar.importing.syntax import Sources
 
 _NONCE = "\0nonce"
@@ -81,7 +81,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     """The one place of a Django project: everywhere."""
     effects: list[Effect] = []
     for name, text in sources.items():
-        settings = _Settings(read(name, text, _KNOWN), notes)
+        settings = _Settings(read_module(name, text, _KNOWN), notes)
         if settings.uses("SecurityMiddleware"):
             effects += _security(settings, notes)
         if settings.uses("XFrameOptionsMiddleware"):

@@ -14,7 +14,7 @@ from typing import Any
 from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import Sources, refuse
 from sidecar.policy.model import Path
-from sidecar.source import Source, read
+from sidecar.source import Source, read_yaml
 
 _DIVIDER = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 
@@ -60,7 +60,7 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
             yield _toml(name, text)
             continue
         for part in _parts(text):
-            source = read(part.encode(), name)
+            source = read_yaml(part.encode(), name)
             for problem in source.problems:
                 notes.lost(
                     SourceLine(name, problem.line),

@@ -36,15 +36,15 @@ MAX_CHARS = 1 << 20
 
 
 def _nginx(sources: Sources, notes: Notes) -> list[Place]:
-    return nginx.places(nginx_syntax.read(sources, notes), notes)
+    return nginx.places(nginx_syntax.read_nginx(sources, notes), notes)
 
 
 def _apache(sources: Sources, notes: Notes) -> list[Place]:
-    return apache.places(apache_syntax.read(sources, notes), notes)
+    return apache.places(apache_syntax.read_apache(sources, notes), notes)
 
 
 def _caddy(sources: Sources, notes: Notes) -> list[Place]:
-    return caddy.places(caddy_syntax.read(sources, notes), notes)
+    return caddy.places(caddy_syntax.read_caddy(sources, notes), notes)
 
 
 FORMATS: Mapping[str, tuple[str, Importer]] = MappingProxyType(

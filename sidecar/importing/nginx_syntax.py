@@ -32,7 +32,7 @@ _HARMLESS = re.compile(
 )
 
 
-def read(sources: Sources, notes: Notes) -> Block:
+def read_nginx(sources: Sources, notes: Notes) -> Block:
     """All directives of the given files, included ones in their place.
 
     Raises:

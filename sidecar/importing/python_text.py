@@ -132,7 +132,7 @@ def dotted(node: ast.AST) -> str:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
-def read(name: str, text: str, known: Mapping[str, object] | None = None) -> Module:
+def read_module(name: str, text: str, known: Mapping[str, object] | None = None) -> Module:
     """Parse a text.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from sidecar.importing.draft import Effect, Notes, Place, SourceLine
-from sidecar.importing.python_text import Module, Unreadable, dotted, read
+from sidecar.importing.python_text import Module, Unreadable, dotted, read_module
 from sidecar.importing.syntax import Sources
 
 # Each builder's header and its value when no method is called.
@@ -92,7 +92,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     """The one place of an application: everywhere."""
     effects: list[Effect] = []
     for name, text in sources.items():
-        module = read(name, text)
+        module = read_module(name, text)
         for called, node in module.calls():
             last = called.rpartition(".")[2]
             if called in ("Secure.with_default_headers", "secure.Secure.with_default_headers"):

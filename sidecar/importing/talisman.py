@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from sidecar.importing.draft import Effect, Notes, Place, SourceLine
-from sidecar.importing.python_text import Module, Unreadable, read, texts
+from sidecar.importing.python_text import Module, Unreadable, read_module, texts
 from sidecar.importing.syntax import Sources
 
 DEFAULTS: Mapping[str, object] = MappingProxyType(
@@ -54,7 +54,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     """The one place of a Flask application: everywhere."""
     effects: list[Effect] = []
     for name, text in sources.items():
-        module = read(name, text, _KNOWN)
+        module = read_module(name, text, _KNOWN)
         for called, node in module.calls():
             if called.rpartition(".")[2] == "Talisman" or called.endswith("talisman.init_app"):
                 if called.endswith("Talisman") and not node.args and not node.keywords:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
-Verdict: TypeAlias = Literal["invalid", "weak"]
+FaultVerdict: TypeAlias = Literal["invalid", "weak"]
 """invalid: browsers ignore the value or this part of it; weak: they obey it, and it protects less."""
 
 MAX_TEXT = 65_536
@@ -25,17 +25,17 @@ _LETTERS = re.compile(r"[^a-z0-9]")
 _NONCE = re.compile(r"(?i)(nonce-)(?!\{request\}')[^'\s]+")
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """The base of each module's closed list of kinds: `NAME = (kind, verdict, text, fix)`.
 
     In text and fix, `{part}` stands for the part at fault and `{hint}` for what is known about it.
     """
 
-    verdict: Verdict
+    verdict: FaultVerdict
     text: str
     fix: str
 
-    def __new__(cls, value: str, verdict: Verdict, text: str, fix: str) -> Kind:  # noqa: PYI034
+    def __new__(cls, value: str, verdict: FaultVerdict, text: str, fix: str) -> FaultKind:  # noqa: PYI034
         """Make a member whose value is the kind's name in events and reports."""
         kind = str.__new__(cls, value)
         kind._value_ = value
@@ -55,12 +55,12 @@ class Kind(StrEnum):
 class Fault:
     """One thing wrong in a value. `part` (the directive, key or token at fault) is safe to print."""
 
-    kind: Kind
+    kind: FaultKind
     part: str = ""
     hint: str = ""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> FaultVerdict:
         """Whether browsers ignore it or obey it."""
         return self.kind.verdict
 

@@ -11,13 +11,22 @@ from typing import Literal, TypeAlias
 
 Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
-Kind: TypeAlias = Literal["missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"]
+ViolationKind: TypeAlias = Literal[
+    "missing", "mismatch", "forbidden", "duplicate", "weak", "invalid"
+]
 Slashes: TypeAlias = Literal["stricter", "merge", "keep"]
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Path: TypeAlias = tuple[str | int, ...]
 
 MODES: tuple[Mode, ...] = ("off", "report-only", "trial", "enforce")
-KINDS: tuple[Kind, ...] = ("missing", "mismatch", "forbidden", "duplicate", "weak", "invalid")
+KINDS: tuple[ViolationKind, ...] = (
+    "missing",
+    "mismatch",
+    "forbidden",
+    "duplicate",
+    "weak",
+    "invalid",
+)
 WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
 DEFAULT_ROUTE = "default"
 

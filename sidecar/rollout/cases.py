@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from sidecar.policy.engine.judge import Decision
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
-from sidecar.policy.model import Kind, Mode, Noun, Path, PolicyError, Problem
+from sidecar.policy.model import Mode, Noun, Path, PolicyError, Problem, ViolationKind
 from sidecar.policy.problems import did_you_mean, translate
 from sidecar.policy.rules.conditions import Facts, RawFields
 from sidecar.policy.values import TOKEN, header_value
@@ -96,7 +96,7 @@ class Violation(Noun):
     """One violation that must be found; without kind, of any kind."""
 
     rule: str
-    kind: Kind | None = None
+    kind: ViolationKind | None = None
 
 
 class Expect(Noun):

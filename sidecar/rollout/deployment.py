@@ -27,7 +27,7 @@ _SECRETS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DeploymentFinding:
     """What one check says; `text` has the fix where something is wrong."""
 
     name: str
@@ -35,9 +35,9 @@ class Finding:
     text: str
 
 
-def check(settings: Settings) -> Iterator[Finding]:
+def check(settings: Settings) -> Iterator[DeploymentFinding]:
     """All checks, in the order in which they would hurt."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    checks: tuple[Callable[[Settings], Iterator[DeploymentFinding]], ...] = (
         _policy,
         _secrets,
         _files,
@@ -51,20 +51,22 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield from one(settings)
 
 
-def _policy(settings: Settings) -> Iterator[Finding]:
+def _policy(settings: Settings) -> Iterator[DeploymentFinding]:
     path = Path(settings.policy)
     try:
         resolved = load_policy(path.read_bytes(), str(path))
     except OSError as error:
-        yield Finding("policy", "fail", f"{path} cannot be read: {error.strerror}")
+        yield DeploymentFinding("policy", "fail", f"{path} cannot be read: {error.strerror}")
         return
     except PolicyError as error:
-        yield Finding("policy", "fail", "; ".join(str(problem) for problem in error.problems[:5]))
+        yield DeploymentFinding(
+            "policy", "fail", "; ".join(str(problem) for problem in error.problems[:5])
+        )
         return
     about = resolved.policy
     unknown = settings.timeouts.routes.keys() - {route.name for route in resolved.routes}
     if unknown:
-        yield Finding(
+        yield DeploymentFinding(
             "timeouts",
             "fail",
             f"timeouts.routes names {', '.join(sorted(unknown))}, which no route of the policy is called; correct the name",
@@ -72,32 +74,34 @@ def _policy(settings: Settings) -> Iterator[Finding]:
     missing = [
         name for name in ("owner", "reason", "expected", "rollback") if not getattr(about, name)
     ]
-    yield Finding("policy", "pass", f"{path}: revision {resolved.revision()}, mode {resolved.mode}")
+    yield DeploymentFinding(
+        "policy", "pass", f"{path}: revision {resolved.revision()}, mode {resolved.mode}"
+    )
     if missing:
-        yield Finding(
+        yield DeploymentFinding(
             "policy words",
             "warn",
             f"{', '.join(missing)} not written; promotions need owner, expected and rollback",
         )
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
+def _secrets(settings: Settings) -> Iterator[DeploymentFinding]:
     try:
         lines = Path(settings.policy).read_text("utf-8", "replace").splitlines()
     except OSError:
         return
     found = [number for number, line in enumerate(lines, 1) if _SECRETS.search(line)]
     if found:
-        yield Finding(
+        yield DeploymentFinding(
             "secrets",
             "fail",
             f"line {', '.join(map(str, found[:5]))} of the policy looks like a secret; policies are shown and logged",
         )
     else:
-        yield Finding("secrets", "pass", "nothing in the policy looks like a secret")
+        yield DeploymentFinding("secrets", "pass", "nothing in the policy looks like a secret")
 
 
-def _files(settings: Settings) -> Iterator[Finding]:
+def _files(settings: Settings) -> Iterator[DeploymentFinding]:
     for path, private in (
         (settings.policy, False),
         (settings.admin_token_file, True),
@@ -108,28 +112,28 @@ def _files(settings: Settings) -> Iterator[Finding]:
             continue
         mode = Path(path).stat().st_mode
         if mode & stat.S_IWOTH:
-            yield Finding("permissions", "fail", f"everybody may write {path}; chmod o-w")
+            yield DeploymentFinding("permissions", "fail", f"everybody may write {path}; chmod o-w")
         elif private and mode & (stat.S_IROTH | stat.S_IWOTH):
-            yield Finding("permissions", "fail", f"everybody may read {path}; chmod o-r")
+            yield DeploymentFinding("permissions", "fail", f"everybody may read {path}; chmod o-r")
         else:
-            yield Finding("permissions", "pass", f"{path} ({stat.filemode(mode)})")
+            yield DeploymentFinding("permissions", "pass", f"{path} ({stat.filemode(mode)})")
 
 
-def _state(settings: Settings) -> Iterator[Finding]:
+def _state(settings: Settings) -> Iterator[DeploymentFinding]:
     folder = Path(settings.state)
     nearest = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     writable = nearest.is_dir() and bool(nearest.stat().st_mode & stat.S_IWUSR)
     if not writable:
-        yield Finding(
+        yield DeploymentFinding(
             "state", "fail", f"{folder} cannot be written; a rollback would not survive a restart"
         )
     elif folder.exists() and folder.stat().st_mode & stat.S_IWOTH:
-        yield Finding("state", "fail", f"everybody may write {folder}; chmod o-w")
+        yield DeploymentFinding("state", "fail", f"everybody may write {folder}; chmod o-w")
     else:
-        yield Finding("state", "pass", f"{folder}")
+        yield DeploymentFinding("state", "pass", f"{folder}")
 
 
-def _admin(settings: Settings) -> Iterator[Finding]:
+def _admin(settings: Settings) -> Iterator[DeploymentFinding]:
     host = settings.admin.rpartition(":")[0]
     loopback = (
         settings.admin.startswith("unix:")
@@ -137,22 +141,22 @@ def _admin(settings: Settings) -> Iterator[Finding]:
         or host.startswith("127.")
     )
     if loopback:
-        yield Finding("admin", "pass", f"{settings.admin} is loopback")
+        yield DeploymentFinding("admin", "pass", f"{settings.admin} is loopback")
     elif settings.admin_token_file:
-        yield Finding(
+        yield DeploymentFinding(
             "admin",
             "warn",
             f"{settings.admin} is reachable from outside, with a token; prefer loopback",
         )
     else:
-        yield Finding(
+        yield DeploymentFinding(
             "admin",
             "fail",
             f"{settings.admin} is reachable from outside without a token; bind 127.0.0.1",
         )
 
 
-def _limits(settings: Settings) -> Iterator[Finding]:
+def _limits(settings: Settings) -> Iterator[DeploymentFinding]:
     needed = (
         settings.limits.connections
         + settings.limits.upstream_connections
@@ -161,34 +165,34 @@ def _limits(settings: Settings) -> Iterator[Finding]:
     )
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed != resource.RLIM_INFINITY and allowed < needed:
-        yield Finding(
+        yield DeploymentFinding(
             "limits",
             "warn",
             f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n or lower limits.connections",
         )
     else:
-        yield Finding("limits", "pass", f"{needed} open files at most")
+        yield DeploymentFinding("limits", "pass", f"{needed} open files at most")
 
 
-def _drain(settings: Settings) -> Iterator[Finding]:
+def _drain(settings: Settings) -> Iterator[DeploymentFinding]:
     needed = settings.timeouts.drain_delay + settings.timeouts.drain
     outcome: Literal["pass", "warn"] = "pass" if needed < GRACE else "warn"
-    yield Finding(
+    yield DeploymentFinding(
         "drain",
         outcome,
         f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s unless told otherwise",
     )
 
 
-def _log(settings: Settings) -> Iterator[Finding]:
+def _log(settings: Settings) -> Iterator[DeploymentFinding]:
     if settings.log.level in ("warning", "error"):
-        yield Finding(
+        yield DeploymentFinding(
             "log",
             "warn",
             f"level {settings.log.level} hides header.would_change and header.changed; use info",
         )
     else:
-        yield Finding(
+        yield DeploymentFinding(
             "log",
             "pass",
             f"level {settings.log.level}, at most {settings.log.events_per_second} events a second, on stdout",

@@ -13,7 +13,7 @@ from sidecar.policy.model import MODES, Mode, Path, PolicyError, Problem
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.ladder import described
 from sidecar.rollout.edits import Edit, applied, rules_block, said, set_word
-from sidecar.source import Source, load_policy, read
+from sidecar.source import Source, load_policy, read_yaml
 
 _ABOUT = ("owner", "expected", "rollback")
 
@@ -31,7 +31,7 @@ def promote(
         PolicyError: an unknown rule, one that is off or above `to`, one that would enforce without owner, expected
             result or rollback, or a text in which the edit cannot be made safely.
     """
-    source, before = read(text.encode(), name), load_policy(text.encode(), name)
+    source, before = read_yaml(text.encode(), name), load_policy(text.encode(), name)
     wanted = tuple(dict.fromkeys(rules))
     problems = [*_unknown(before, wanted), *_not_below(before, wanted, to)]
     if to == "enforce":
@@ -56,7 +56,7 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
     Raises:
         PolicyError: an unknown rule, one that changes nothing already, or a text in which the edit cannot be made safely.
     """
-    source, before = read(text.encode(), name), load_policy(text.encode(), name)
+    source, before = read_yaml(text.encode(), name), load_policy(text.encode(), name)
     wanted = tuple(dict.fromkeys(rules))
     _refuse(source, _unknown(before, wanted))
     highest = {rule: max(_modes(before, rule), key=MODES.index) for rule in wanted}
@@ -83,13 +83,13 @@ def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str
 
 def reported(text: str, name: str = "policy.yaml") -> str:
     """The text with the policy's own ceiling at report-only: nothing is changed."""
-    source = read(text.encode(), name)
+    source = read_yaml(text.encode(), name)
     return applied(source.text, [set_word(source, (), "mode", "report-only")])
 
 
 def enforced(text: str, name: str = "policy.yaml") -> str:
     """The text with the policy's own ceiling at enforce, and every mode below it that is not off too."""
-    source = read(text.encode(), name)
+    source = read_yaml(text.encode(), name)
     routes = source.data.get("routes") or ()
     below: list[Path] = [("rules", rule) for rule in source.data.get("rules") or ()]
     for position, route in enumerate(routes):

@@ -49,7 +49,7 @@ class _Lines:
             self._loop.call_soon_threadsafe(lambda: self.channel.send(line=line))
 
 
-class Worker:
+class WorkerProcess:
     """A plane, the policy it serves, and the one it has prepared."""
 
     active: Active
@@ -151,7 +151,7 @@ async def work(end: socket.socket) -> None:
         asyncio.get_running_loop().add_signal_handler(
             number, lambda: None
         )  # the parent hears them and gives orders
-    worker: Worker | None = None
+    worker: WorkerProcess | None = None
     drains: set[asyncio.Task[None]] = set()
 
     async def obey(
@@ -163,7 +163,7 @@ async def work(end: socket.socket) -> None:
         if worker is None:
             settings = Settings.model_validate(message["settings"])
             capture_logging(lines, settings.log.level)
-            worker = Worker(settings, lines, bytes.fromhex(message["secret"]))
+            worker = WorkerProcess(settings, lines, bytes.fromhex(message["secret"]))
             reporting = asyncio.create_task(worker.report(channel))
         order = getattr(worker, message["order"])
         if message["order"] == "drain":

@@ -34,7 +34,7 @@ _WORKER = "import gc; gc.disable(); from sidecar.runtime.worker import main; mai
 """Nothing is collected while all is loaded (see `collect_seldom`)."""
 
 
-class Worker:
+class WorkerHandle:
     """One worker as the parent sees it: its process, its channel, and the answers it owes."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
@@ -80,7 +80,7 @@ class Workers:
         self._settings = settings
         self._telemetry = telemetry
         self._policy: dict[str, Any] = {}
-        self._alive: list[Worker] = []
+        self._alive: list[WorkerHandle] = []
         self._left: Snapshot = {}
         self._reserved: socket.socket | None = None
         self._address = settings.listen
@@ -163,7 +163,7 @@ class Workers:
         self._reserved.bind((host.strip("[]"), int(port)))
         self._address = f"{host}:{self._reserved.getsockname()[1]}"
 
-    async def _spawn(self) -> Worker | None:
+    async def _spawn(self) -> WorkerHandle | None:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -177,7 +177,7 @@ class Workers:
             )
         finally:
             theirs.close()
-        worker = Worker(process, await Channel.over(ours))
+        worker = WorkerHandle(process, await Channel.over(ours))
         self._alive.append(worker)
         worker.listening = asyncio.create_task(self._listen(worker))
         self._tasks.append(worker.listening)
@@ -192,7 +192,7 @@ class Workers:
         worker.addresses = data.get("addresses", [])
         return worker if worker.addresses else None
 
-    async def _listen(self, worker: Worker) -> None:
+    async def _listen(self, worker: WorkerHandle) -> None:
         while (message := await worker.channel.receive()) is not None:
             if "line" in message:
                 self._telemetry.pass_on(message["line"])
@@ -210,7 +210,7 @@ class Workers:
                 worker.answered(message)
         worker.gone()
 
-    async def _mind(self, worker: Worker) -> None:
+    async def _mind(self, worker: WorkerHandle) -> None:
         """Wait for a worker's end, and replace it, slower when they keep dying."""
         loop = asyncio.get_running_loop()
         waits = iter(_BACKOFF)
@@ -236,7 +236,7 @@ class Workers:
     def _ending(self) -> bool:
         return self.draining
 
-    def _bury(self, worker: Worker) -> None:
+    def _bury(self, worker: WorkerHandle) -> None:
         """Keep a dead worker's counts, so that sums never fall; what it held open is gone."""
         if worker in self._alive:
             self._alive.remove(worker)

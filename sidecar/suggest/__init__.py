@@ -23,7 +23,7 @@ from sidecar.policy.problems import did_you_mean
 from sidecar.policy.rules.checks import value_text
 from sidecar.rollout.causes import Cause
 from sidecar.rollout.edits import Edit, applied, rules_block, set_word
-from sidecar.source import Source, load_policy, read
+from sidecar.source import Source, load_policy, read_yaml
 from sidecar.suggest.csp import advise, contradicted, not_merged
 from sidecar.suggest.nouns import Holdings, Proposal, Terms, proposal
 from sidecar.suggest.other import advise_other
@@ -71,7 +71,7 @@ def suggest(
     Raises:
         PolicyError: an unknown rule, a text that is no policy, or one that cannot be edited safely.
     """
-    source, resolved = read(text.encode(), name), load_policy(text.encode(), name)
+    source, resolved = read_yaml(text.encode(), name), load_policy(text.encode(), name)
     _known(resolved, rule, name)
     reported = load_policy(running.encode(), name) if running else None
     places: dict[Path, _Place] = {}

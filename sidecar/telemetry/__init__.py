@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import sidecar
 from sidecar.policy.browsers.reports import Report, read_reports
-from sidecar.policy.engine.judge import REMEMBERED, Verdict
+from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.model import MODES
 from sidecar.policy.rules.conditions import Facts
@@ -66,7 +66,7 @@ class Telemetry:
         self.pages = PageReader(pages)
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
-        self._told: dict[Verdict, tuple[list[dict[str, object]], Rendered]] = {}
+        self._told: dict[PreparedDecision, tuple[list[dict[str, object]], Rendered]] = {}
         self._second, self._stamp = 0, ""
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
@@ -113,7 +113,7 @@ class Telemetry:
         revision: str,
         route: RoutePlan,
         facts: Facts,
-        verdict: Verdict,
+        verdict: PreparedDecision,
         *,
         origin: str,
         request_id: str,
@@ -156,7 +156,7 @@ class Telemetry:
         if self._watchers:
             self._show(name, "info", {**about, "changes": changes})
 
-    def _changes(self, verdict: Verdict) -> tuple[list[dict[str, object]], Rendered]:
+    def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], Rendered]:
         """What an event tells of a verdict's findings, as data and as JSON; made once for one that comes again."""
         made = self._told.get(verdict)
         if made is None:

@@ -21,7 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS, DISPOSITIONS
-from sidecar.policy.engine.judge import REMEMBERED, Verdict
+from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
 from sidecar.policy.model import MODES
 from sidecar.policy.rules.shares import Shared
@@ -158,10 +158,10 @@ class RouteTally:
             for check in route.checks
             if check.made
         }
-        self._bundles: dict[Verdict, Bundle] = {}
+        self._bundles: dict[PreparedDecision, Bundle] = {}
         self._live = True
 
-    def count(self, verdict: Verdict) -> None:
+    def count(self, verdict: PreparedDecision) -> None:
         """Count one response with this verdict; cells of a verdict that will come again are brought up to date by `settle`."""
         bundle = self._bundles.get(verdict)
         if bundle is None:
@@ -193,7 +193,7 @@ class RouteTally:
         self._bundles.clear()
         self._live = False
 
-    def _counted(self, verdict: Verdict) -> Iterator[Counter]:
+    def _counted(self, verdict: PreparedDecision) -> Iterator[Counter]:
         for index, cell in enumerate(self.evaluations):
             if index not in verdict.skipped:
                 yield cell

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from sidecar.policy.browsers.trial import REPORTS_PATH
-from sidecar.policy.engine.judge import Verdict
+from sidecar.policy.engine.judge import PreparedDecision
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.classes import of_media_type
 from sidecar.policy.rules.conditions import Facts
@@ -62,7 +62,9 @@ class Trials:
         """Another plan is in force: the first page loads of each engine carry canaries again."""
         self._first = dict.fromkeys(ENGINES, 0)
 
-    def count(self, tally: RouteTally, route: RoutePlan, facts: Facts, verdict: Verdict) -> bytes:
+    def count(
+        self, tally: RouteTally, route: RoutePlan, facts: Facts, verdict: PreparedDecision
+    ) -> bytes:
         """Count one response for each rule in trial; returns header lines to add: a canary, or nothing."""
         browser = page_load(facts)
         if browser is None:

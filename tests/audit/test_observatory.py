@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from sidecar.audit import retrieve
-from sidecar.audit.observatory import TESTS, judge, look
+from sidecar.audit.observatory import TESTS, look, observatory_results
 from sidecar.audit.outcomes import POINTS, Outcome, Test, grade, is_at_least, score
 from tests.audit.origin import response
 
@@ -618,7 +618,7 @@ async def test_every_published_row_has_its_points(site, test, points, outcome, w
     """A real response of each published kind comes to the published outcome and points."""
     seen = await visit(site, World(**world))
 
-    (result,) = (result for result in judge(look(seen)) if result.test is test)
+    (result,) = (result for result in observatory_results(look(seen)) if result.test is test)
 
     assert (outcome, points) == (result.outcome, result.points)
 
@@ -646,7 +646,8 @@ async def test_a_bare_site_and_a_good_one_have_the_published_arithmetic(site):
     )
 
     reached = [
-        score(tuple(result.outcome for result in judge(look(seen)))) for seen in (bare, good)
+        score(tuple(result.outcome for result in observatory_results(look(seen))))
+        for seen in (bare, good)
     ]
 
     assert [(points, grade(points)) for points in reached] == [(30, "D"), (110, "A+")]

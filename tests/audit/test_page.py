@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.audit.observatory_page import same_site
-from sidecar.audit.page import MAX_BODY, Page, Script, read
+from sidecar.audit.page import MAX_BODY, Page, Script, read_page
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from sidecar.audit.page import MAX_BODY, Page, Script, read
 )
 def test_scripts_are_found_as_browsers_find_them(text, scripts):
     """Comments, text of scripts, quotes and broken tags are read as the HTML standard does."""
-    assert tuple(scripts) == read(text.encode()).scripts
+    assert tuple(scripts) == read_page(text.encode()).scripts
 
 
 def test_meta_policies_are_found():
@@ -36,7 +36,7 @@ def test_meta_policies_are_found():
     text = b"""<meta charset=utf-8><meta http-equiv=" Content-Security-Policy " content="default-src &#39;self&#39;">
     <meta content='img-src *' http-equiv=content-security-policy><meta http-equiv=refresh content=1><meta name=referrer content=origin><meta NAME=Referrer content=no-referrer>"""
 
-    assert Page((), ("default-src 'self'", "img-src *"), "no-referrer") == read(text)
+    assert Page((), ("default-src 'self'", "img-src *"), "no-referrer") == read_page(text)
 
 
 HOSTILE = [
@@ -65,7 +65,7 @@ def test_hostile_text_is_read(piece):
     """Two mebibytes of any repeated piece are read; work that grows with the square of the length would take hours."""
     text = (piece * (MAX_BODY // len(piece))).encode()
 
-    read(text)
+    read_page(text)
 
 
 @pytest.mark.parametrize(

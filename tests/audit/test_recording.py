@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sidecar.audit.observatory import judge, look
+from sidecar.audit.observatory import look, observatory_results
 from sidecar.audit.outcomes import Outcome
 from sidecar.audit.recording import RecordError, from_har, from_raw
 
@@ -30,7 +30,7 @@ HTML = ("content-type", "text/html; charset=utf-8")
 
 
 def outcomes(visit):
-    return {result.outcome for result in judge(look(visit))}
+    return {result.outcome for result in observatory_results(look(visit))}
 
 
 def test_an_archive_gives_its_pages_grouped_by_host():

@@ -4,7 +4,7 @@ import pytest
 
 from sidecar.audit.fixes import Fix, scalar
 from sidecar.audit.observatory import look
-from sidecar.audit.verdicts import VERDICTS, verdicts
+from sidecar.audit.verdicts import HEADER_VERDICTS, verdicts
 from sidecar.audit.visit import Response, Visit
 from sidecar.source import load
 from tests.audit.worlds import fields, response, visit
@@ -82,7 +82,7 @@ def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
     assert verdict == row.verdict
     assert fix == {name: {key: made[name].get(key) for key in rule} for name, rule in fix.items()}
     assert fix.keys() == made.keys()
-    assert row.verdict in VERDICTS
+    assert row.verdict in HEADER_VERDICTS
     assert "SECRET" not in f"{row}"
 
 

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from sidecar.policy.model import PolicyError, schema
-from sidecar.source import MAX_BYTES, load_policy, preset_texts, read
+from sidecar.source import MAX_BYTES, load_policy, preset_texts, read_yaml
 from tests.golden import POLICIES, outcome
 
 SCHEMA = Draft202012Validator(schema())
@@ -80,7 +80,9 @@ def data(text: bytes) -> Any:
 @pytest.mark.parametrize("policy", ACCEPTED, ids=lambda policy: policy.stem)
 def test_the_schema_accepts_what_is_accepted(policy: Path):
     """No editor marks a policy that the sidecar takes."""
-    assert [error.message for error in SCHEMA.iter_errors(read(policy.read_bytes(), "").data)] == []
+    assert [
+        error.message for error in SCHEMA.iter_errors(read_yaml(policy.read_bytes(), "").data)
+    ] == []
 
 
 @pytest.mark.parametrize("name", preset_texts())
@@ -89,7 +91,7 @@ def test_presets_are_policies_by_schema_and_by_check(name: str):
     text = preset_texts()[name].encode()
 
     assert load_policy(text, name).policy.reason
-    assert [error.message for error in SCHEMA.iter_errors(read(text, name).data)] == []
+    assert [error.message for error in SCHEMA.iter_errors(read_yaml(text, name).data)] == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_presets_are_policies_by_schema_and_by_check(name: str):
 )
 def test_the_schema_refuses_what_a_schema_can(policy: Path):
     """An editor marks unknown words, wrong types and missing keys as they are written."""
-    assert list(SCHEMA.iter_errors(read(policy.read_bytes(), "").data))
+    assert list(SCHEMA.iter_errors(read_yaml(policy.read_bytes(), "").data))
 
 
 def test_every_key_is_documented():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.headers import cookies
-from sidecar.policy.headers.cookies import Demands, Kind, apply, judge, parse
+from sidecar.policy.headers.cookies import CookieFaultKind, Demands, apply, cookie_faults, parse
 
 OCTETS = st.text(st.characters(max_codepoint=255), max_size=60)
 PIECES = st.one_of(
@@ -240,12 +240,12 @@ SOUND = "; Secure; HttpOnly; SameSite=Lax"
 )
 def test_what_is_wrong_is_told_by_kind(line, scheme, expected):
     """Each fault has its own kind, and a sound line has none."""
-    assert expected == [fault.kind for fault in judge(line, scheme)]
+    assert expected == [fault.kind for fault in cookie_faults(line, scheme)]
 
 
 def test_every_kind_teaches():
     """Every kind of fault has a sentence and a fix."""
-    for kind in Kind:
+    for kind in CookieFaultKind:
         fault = kind.about("sid", "Secure")
         assert fault.text.endswith(".")
         assert fault.fix.endswith(".")
@@ -254,9 +254,9 @@ def test_every_kind_teaches():
 @given(LINES, SCHEMES)
 def test_no_line_raises_and_no_value_is_told(line, scheme):
     """Law: any bytes may come, and what is told of them holds the name at most."""
-    for fault in judge(f"sid=s3cret{line}", scheme):
+    for fault in cookie_faults(f"sid=s3cret{line}", scheme):
         assert "s3cret" not in fault.text + fault.fix
-    judge(line, scheme)
+    cookie_faults(line, scheme)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_no_line_raises_and_no_value_is_told(line, scheme):
 )
 def test_huge_lines_are_read(line):
     """200 kB of anything is judged and edited; work that grows with the square of the length would not end."""
-    judge(line)
+    cookie_faults(line)
     apply(line, Demands(secure=True, same_site="Lax"))
 
 

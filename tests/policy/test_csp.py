@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, parse, serialise
-from sidecar.policy.csp.sources import covers, read, source_list
-from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS, Kind
+from sidecar.policy.csp.sources import covers, parse_source, source_list
+from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS, CspFaultKind
 
 OSHP = "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests"
 SHAPED = st.text(st.sampled_from("abcAZ09-_*:/.'; ,\t\n=+%?#\x00\x7f\xe9\u20ac"), max_size=80)
@@ -101,7 +101,7 @@ def test_what_is_wrong_is_told_by_kind(text, expected):
 
 def test_every_kind_teaches():
     """Every kind of fault has a sentence and a fix, and every dropped directive an advice."""
-    for kind in Kind:
+    for kind in CspFaultKind:
         fault = kind.about("PART", "a hint")
         assert fault.text.endswith(".")
         assert fault.fix.endswith(".")
@@ -160,7 +160,7 @@ def test_what_is_written_is_visible_ascii(text):
 @given(ANY_TEXT, ANY_TEXT)
 def test_no_text_raises(text, other):
     """Law: every function takes any text."""
-    csp.judge(text)
+    csp.csp_faults(text)
     csp.merge_text(text, other, widen=True)
     csp.merge_text(text, other)
     for policy in parse(text):
@@ -180,7 +180,7 @@ def test_no_text_raises(text, other):
 )
 def test_huge_texts_are_read(text):
     """200 kB of anything is judged and merged; work that grows with the square of the length would not end."""
-    csp.judge(text)
+    csp.csp_faults(text)
     csp.merge_text(text, OSHP)
 
 
@@ -309,8 +309,8 @@ WIDER = [
 @pytest.mark.parametrize(("wide", "narrow"), WIDER)
 def test_a_wider_source_covers_a_narrower_one(wide, narrow):
     """The wider allows all that the narrower allows, and not the other way round unless they are one."""
-    assert covers(read(wide), read(narrow))
-    assert covers(read(narrow), read(wide)) == (
+    assert covers(parse_source(wide), parse_source(narrow))
+    assert covers(parse_source(narrow), parse_source(wide)) == (
         wide.lower() == narrow.lower() or (wide, narrow) == ("a.com/", "a.com")
     )
 
@@ -326,7 +326,7 @@ def test_a_wider_source_covers_a_narrower_one(wide, narrow):
 )  # fmt: skip
 def test_in_doubt_no_source_covers_another(one, other):
     """Where the page's scheme, an upgrade or a browser would decide, the response is no."""
-    assert not covers(read(one), read(other))
+    assert not covers(parse_source(one), parse_source(other))
 
 
 def test_a_list_reads_none_as_nothing():
@@ -359,4 +359,4 @@ def test_a_list_reads_none_as_nothing():
 )
 def test_weaknesses_are_told_of_the_policies_as_a_whole(text, expected):
     """A weakness stands where no policy of the header hinders it."""
-    assert expected == [fault.kind for fault in csp.judge(text) if fault.verdict == "weak"]
+    assert expected == [fault.kind for fault in csp.csp_faults(text) if fault.verdict == "weak"]

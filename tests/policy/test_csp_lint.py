@@ -14,8 +14,8 @@ from sidecar.policy.csp.weaknesses import (
     INFO,
     JSONP_HOSTS,
     PLUGIN_HOSTS,
-    Kind,
-    judge,
+    Weakness,
+    csp_weaknesses,
 )
 
 NONCE = "'nonce-aGVhZGVyc2lkZWNhcg=='"
@@ -88,7 +88,7 @@ EVALUATOR = [
 
 def kinds(text: str) -> set[str]:
     """The kinds of fault of one value."""
-    return {fault.kind.value for fault in judge(text)}
+    return {fault.kind.value for fault in csp_weaknesses(text)}
 
 
 @pytest.mark.parametrize(("kind", "failing", "passing"), EVALUATOR)
@@ -102,12 +102,12 @@ def test_each_check_has_a_policy_that_fails_and_one_that_passes(
 
 def test_every_kind_of_this_room_is_in_the_table():
     """No check stands without its two cases."""
-    assert {kind.value for kind in Kind} <= {kind for kind, _, _ in EVALUATOR}
+    assert {kind.value for kind in Weakness} <= {kind for kind, _, _ in EVALUATOR}
 
 
 def test_a_strict_policy_is_flawless():
     """The policy that the Evaluator recommends has nothing against it."""
-    assert judge(STRICT) == ()
+    assert csp_weaknesses(STRICT) == ()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_of_several_policies_one_that_passes_is_enough(text: str, kind: str, sta
 
 def test_the_value_at_fault_is_named_without_its_nonce():
     """A fault names the host, never a nonce."""
-    faults = judge("script-src 'nonce-c2VjcmV0' accounts.google.com")
+    faults = csp_weaknesses("script-src 'nonce-c2VjcmV0' accounts.google.com")
 
     assert "accounts.google.com" in {fault.part for fault in faults}
     assert not any("c2VjcmV0" in fault.text + fault.fix for fault in faults)
@@ -147,10 +147,12 @@ def test_hosts_are_host_names(hosts: frozenset[str]):
 
 def test_kinds_are_told_apart_and_the_lists_name_known_ones():
     """No kind of this module is one of another's; what is of little weight, or says little in a merge, exists."""
-    known = {kind.value for module in (headers, csp_table) for kind in module.Kind}
+    known = {
+        kind.value for kinds in (headers.HeaderFaultKind, csp_table.CspFaultKind) for kind in kinds
+    }
 
-    assert not known & {kind.value for kind in Kind}
-    assert known | {kind.value for kind in Kind} >= INFO | ABSENT
+    assert not known & {kind.value for kind in Weakness}
+    assert known | {kind.value for kind in Weakness} >= INFO | ABSENT
 
 
 @given(
@@ -163,9 +165,9 @@ def test_kinds_are_told_apart_and_the_lists_name_known_ones():
 def test_it_says_at_least_what_csp_says_and_never_raises(policies: list[str], odd: str):
     """Law: the faults of any value are those of `csp.judge` and more, and can be printed."""
     text = ", ".join([*policies, odd])
-    found = judge(text)
+    found = csp_weaknesses(text)
 
-    assert found[: len({*csp.judge(text)})] == tuple(dict.fromkeys(csp.judge(text)))
+    assert found[: len({*csp.csp_faults(text)})] == tuple(dict.fromkeys(csp.csp_faults(text)))
     assert all(
         (fault.text + fault.fix).isprintable() and (fault.text + fault.fix).isascii()
         for fault in found

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sidecar.policy import faults
 
 
-class Kind(faults.Kind):
+class Kind(faults.FaultKind):
     """A list of one kind, as a module makes it."""
 
     ODD = "odd-word", "weak", "The word {part} is odd: {hint}.", "Write {hint}, not {part}."

@@ -10,7 +10,7 @@ from sidecar.policy.headers import fields
 from sidecar.policy.headers.fields import (
     FEATURES,
     POWERFUL,
-    Kind,
+    FieldFaultKind,
     both_lists,
     merge_dictionary,
     narrower,
@@ -269,7 +269,7 @@ def test_integrity_policy_is_judged(text, expected):
 
 def test_every_kind_teaches():
     """Every kind of fault has a sentence and a fix."""
-    for kind in Kind:
+    for kind in FieldFaultKind:
         fault = kind.about("camera", "dictionary")
         assert fault.text.endswith(".")
         assert fault.fix.endswith(".")

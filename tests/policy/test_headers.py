@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.policy import headers
-from sidecar.policy.headers import ALL, DISCLOSURE, MERGEABLE, Kind, collapse, get, judge, merge
+from sidecar.policy.headers import (
+    ALL,
+    DISCLOSURE,
+    MERGEABLE,
+    HeaderFaultKind,
+    collapse,
+    get,
+    header_faults,
+    merge,
+)
 
 SHAPED = st.text(st.sampled_from("abAx1*,;= \t\"-'()?:/{}[]\x00\xe9\u20ac"), max_size=50)
 VALUES = st.one_of(
@@ -33,7 +41,7 @@ OSHP_13 = {
 
 def kinds(name: str, value: str, scheme: str = "https") -> list[str]:
     """The kinds of fault of one value, in order."""
-    return [fault.kind for fault in judge(name, value, scheme)]
+    return [fault.kind for fault in header_faults(name, value, scheme)]
 
 
 def test_a_header_is_found_whatever_its_case():
@@ -68,7 +76,7 @@ def test_a_row_is_whole(row):
 @pytest.mark.parametrize("row", [row for row in ALL if row.strong], ids=lambda row: row.name)
 def test_a_recommended_value_is_flawless(row):
     """What the table recommends, the table's own judge has nothing to say against."""
-    assert judge(row.name, row.strong) == ()
+    assert header_faults(row.name, row.strong) == ()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +162,7 @@ def test_a_wrong_value_of_every_header_is_found_with_its_fix(row):
     """No row of the table lets everything pass, and the message says what to write or do."""
     value, fix = WRONG[row.name]
 
-    assert any(fix in fault.fix.lower() for fault in judge(row.name, value))
+    assert any(fix in fault.fix.lower() for fault in header_faults(row.name, value))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +170,7 @@ def test_a_wrong_value_of_every_header_is_found_with_its_fix(row):
 )
 def test_a_known_value_is_valid(row, value):
     """No value that browsers recognise is called invalid."""
-    assert all(fault.verdict == "weak" for fault in judge(row.name, value))
+    assert all(fault.verdict == "weak" for fault in header_faults(row.name, value))
 
 
 def test_the_owasp_headers_have_their_values():
@@ -391,7 +399,7 @@ def test_what_has_no_rule_is_not_merged(name):
 @given(ROWS, VALUES, st.lists(VALUES, max_size=4))
 def test_no_value_raises(row, value, values):
     """Law: any text of any header can be judged and collapsed, and what is reported is printable."""
-    for fault in judge(row.name, value):
+    for fault in header_faults(row.name, value):
         assert (fault.text + fault.fix).isprintable()
         assert (fault.text + fault.fix).isascii()
     collapse(row.name, values)
@@ -420,7 +428,7 @@ def test_huge_values_are_read(row):
     """200 kB of anything is judged, collapsed and merged, whatever the header; work that grows with the square of the length would not end."""
     for part in ("a", ",", ";", '"', "(", "a=1,", "\x00"):
         value = part * (200_000 // len(part))
-        judge(row.name, value)
+        header_faults(row.name, value)
         collapse(row.name, [value, row.strong])
         if row.key in MERGEABLE:
             merge(row.name, value, row.strong)
@@ -428,7 +436,7 @@ def test_huge_values_are_read(row):
 
 def test_every_kind_teaches():
     """Every kind of fault has a sentence and a fix."""
-    for kind in Kind:
+    for kind in HeaderFaultKind:
         fault = kind.about("PART", "A hint.")
         assert fault.text.endswith(".")
         assert fault.fix.endswith(".")
@@ -441,7 +449,13 @@ def test_kinds_are_told_apart():
 
     kinds = [
         kind.value
-        for module in (headers, cookies, csp_table, fields, tokens)
-        for kind in module.Kind
+        for kinds in (
+            HeaderFaultKind,
+            cookies.CookieFaultKind,
+            csp_table.CspFaultKind,
+            fields.FieldFaultKind,
+            tokens.TokenFaultKind,
+        )
+        for kind in kinds
     ]
     assert len(kinds) == len(set(kinds))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.headers import tokens
-from sidecar.policy.headers.tokens import Hsts, Kind, merge_cache, merge_words
+from sidecar.policy.headers.tokens import Hsts, TokenFaultKind, merge_cache, merge_words
 
 SHAPED = st.text(st.sampled_from("abAx1,;= \t\"*-'\\/\x00\x0b\xe9\xb2\u20ac"), max_size=60)
 ANY_TEXT = st.one_of(SHAPED, st.text(max_size=100))
@@ -289,7 +289,7 @@ def test_a_cache_merge_is_idempotent(app, ours, widen):
 
 def test_every_kind_teaches():
     """Every kind of fault has a sentence and a fix."""
-    for kind in Kind:
+    for kind in TokenFaultKind:
         fault = kind.about("PART", "HINT")
         assert fault.text.endswith(".")
         assert fault.fix.endswith(".")

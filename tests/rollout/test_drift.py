@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from sidecar.baseline import Cell
-from sidecar.baseline.drift import KINDS, SEVERITIES, accept, drift
+from sidecar.baseline.drift import DRIFT_KINDS, SEVERITIES, accept, drift
 from sidecar.baseline.file import from_data, yaml_text
 from sidecar.baseline.monitor import EVERY, DriftMonitor
 from sidecar.policy.model import PolicyError
@@ -262,7 +262,7 @@ async def test_labels_are_routes_of_the_plan_and_known_kinds(file: Path) -> None
 
     cells = world.telemetry.metrics.snapshot()["sidecar_drift_total"]
     assert {labels for labels, _ in cells} == {
-        (route, kind) for route in ("default", "api") for kind in KINDS
+        (route, kind) for route in ("default", "api") for kind in DRIFT_KINDS
     }
 
 

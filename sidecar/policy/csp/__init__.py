@@ -19,8 +19,8 @@ from sidecar.policy.csp.table import (
     BROAD,
     DIRECTIVES,
     FALLBACKS,
+    CspFaultKind,
     Grammar,
-    Kind,
 )
 from sidecar.policy.faults import MAX_TEXT, Fault
 
@@ -32,7 +32,7 @@ _ILLEGAL = re.compile(r"[^\x21-\x7e]|[,;]")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 # As text, and as UTF-8 read byte by bytes.
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
-_CUT = frozenset({Kind.TOO_LONG, Kind.TOO_MANY})
+_CUT = frozenset({CspFaultKind.TOO_LONG, CspFaultKind.TOO_MANY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def parse(text: str) -> tuple[Policy, ...]:
             break
     if len(text) > MAX_TEXT:
         last = policies.pop() if policies else Policy()
-        policies.append(Policy(last.directives, (*last.faults, Kind.TOO_LONG.about())))
+        policies.append(Policy(last.directives, (*last.faults, CspFaultKind.TOO_LONG.about())))
     return tuple(policies)
 
 
@@ -94,18 +94,22 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             continue
         left -= len(words)
         if left < 0:
-            faults.append(Kind.TOO_MANY.about())
+            faults.append(CspFaultKind.TOO_MANY.about())
             break
         name = words[0].lower()
         if not piece.isascii():
-            kind = Kind.TYPOGRAPHIC if _TYPOGRAPHIC.search(piece) else Kind.NOT_ASCII
+            kind = (
+                CspFaultKind.TYPOGRAPHIC if _TYPOGRAPHIC.search(piece) else CspFaultKind.NOT_ASCII
+            )
             faults.append(kind.about(name))
         elif name in directives:
-            faults.append(Kind.REPEATED.about(name))
+            faults.append(CspFaultKind.REPEATED.about(name))
         elif _CONTROL.search(name):
-            faults.append(Kind.CONTROL.about(name))
+            faults.append(CspFaultKind.CONTROL.about(name))
         else:
-            faults.extend(Kind.CONTROL.about(word) for word in words[1:] if _CONTROL.search(word))
+            faults.extend(
+                CspFaultKind.CONTROL.about(word) for word in words[1:] if _CONTROL.search(word)
+            )
             directives[name] = Directive(
                 name, tuple(word for word in words[1:] if not _CONTROL.search(word))
             )
@@ -133,9 +137,9 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
     for written, value in mapping.items():
         name = written.lower()
         if not _NAME.fullmatch(name):
-            faults.append(Kind.BAD_WORD.about(written))
+            faults.append(CspFaultKind.BAD_WORD.about(written))
         elif name in directives:
-            faults.append(Kind.REPEATED.about(name))
+            faults.append(CspFaultKind.REPEATED.about(name))
         elif value is not False:
             items = (
                 ()
@@ -145,7 +149,9 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
                 else value
             )
             words = [*chain.from_iterable(_WORD.findall(item) for item in items)]
-            faults.extend(Kind.BAD_WORD.about(word) for word in words if _ILLEGAL.search(word))
+            faults.extend(
+                CspFaultKind.BAD_WORD.about(word) for word in words if _ILLEGAL.search(word)
+            )
             values = tuple(word for word in words if not _ILLEGAL.search(word))
             if not values and DIRECTIVES.get(name) == "sources":
                 values = ("'none'",)
@@ -309,7 +315,7 @@ def _granted(key: str, others: Mapping[str, str], grammar: Grammar) -> bool:
     return key in others or (grammar == "names" and "*" in others and not key.startswith("'"))
 
 
-def judge(text: str) -> tuple[Fault, ...]:
+def csp_faults(text: str) -> tuple[Fault, ...]:
     """All that is wrong with a header value: what browsers ignore, then what they obey and is weak.
 
     Of several policies every one must be passed, so a weakness stands only where all of them share it.
@@ -321,7 +327,7 @@ def judge(text: str) -> tuple[Fault, ...]:
 def _weaknesses(policies: tuple[Policy, ...]) -> Iterable[Fault]:
     governing = [policy for policy in policies if effective(policy, "script-src")]
     if policies and not governing:
-        yield Kind.SCRIPTS_OPEN.about()
+        yield CspFaultKind.SCRIPTS_OPEN.about()
     for check in _CHECKS:
         found = [check(policy) for policy in governing]
         if found and found[0] is not None and None not in found:
@@ -338,7 +344,7 @@ def _inline(policy: Policy) -> Fault | None:
     for name in ("script-src-elem", "script-src-attr"):
         sources = allowed(policy, name)
         if "'unsafe-inline'" in sources and not _is_strict(sources):
-            return Kind.UNSAFE_INLINE.about(name)
+            return CspFaultKind.UNSAFE_INLINE.about(name)
     return None
 
 
@@ -350,7 +356,7 @@ def _is_strict(sources: Sources) -> bool:
 
 def _eval(policy: Policy) -> Fault | None:
     return (
-        Kind.UNSAFE_EVAL.about("script-src")
+        CspFaultKind.UNSAFE_EVAL.about("script-src")
         if "'unsafe-eval'" in allowed(policy, "script-src")
         else None
     )
@@ -364,7 +370,7 @@ def _broad(policy: Policy) -> Fault | None:
     )
     return next(
         (
-            Kind.BROAD_SOURCE.about(one.text)
+            CspFaultKind.BROAD_SOURCE.about(one.text)
             for one in loaded
             if one.key in BROAD or one.host == "*"
         ),
@@ -376,7 +382,7 @@ def _base(policy: Policy) -> Fault | None:
     scripts = allowed(policy, "script-src-elem")
     shapes = {source.shape for source in scripts.values()}
     relative = "nonce" in shapes or ("hash" in shapes and "'strict-dynamic'" in scripts)
-    return Kind.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
+    return CspFaultKind.BASE_OPEN.about() if relative and not policy.get("base-uri") else None
 
 
 _CHECKS: tuple[Callable[[Policy], Fault | None], ...] = (_inline, _eval, _broad, _base)

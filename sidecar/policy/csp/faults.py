@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from sidecar.policy.csp.sources import read
+from sidecar.policy.csp.sources import parse_source
 from sidecar.policy.csp.table import (
     DEPRECATED,
     DIRECTIVES,
@@ -18,7 +18,7 @@ from sidecar.policy.csp.table import (
     QUOTED_WORDS,
     SANDBOX_FLAGS,
     SCHEMES,
-    Kind,
+    CspFaultKind,
 )
 from sidecar.policy.faults import Fault, excerpt
 
@@ -36,25 +36,27 @@ def directive_faults(name: str, values: tuple[str, ...]) -> Iterator[Fault]:
     """All that is wrong with a directive; `name` in lower case, `values` as written."""
     grammar = DIRECTIVES.get(name)
     if grammar is None:
-        yield Kind.UNKNOWN_DIRECTIVE.about(name)
+        yield CspFaultKind.UNKNOWN_DIRECTIVE.about(name)
     if name in DEPRECATED:
-        yield Kind.DEPRECATED.about(name, DEPRECATED[name])
+        yield CspFaultKind.DEPRECATED.about(name, DEPRECATED[name])
     if grammar == "sources":
         yield from _found(map(source_fault, values))
         if len(values) > 1 and any(value.lower() == "'none'" for value in values):
-            yield Kind.NONE_WITH_OTHERS.about(name)
+            yield CspFaultKind.NONE_WITH_OTHERS.about(name)
     elif name in QUOTED_WORDS:
         yield from _found(_word_fault(name, value) for value in values)
     elif grammar == "flags":
         yield from (
-            Kind.BAD_FLAG.about(value) for value in values if value.lower() not in SANDBOX_FLAGS
+            CspFaultKind.BAD_FLAG.about(value)
+            for value in values
+            if value.lower() not in SANDBOX_FLAGS
         )
     elif grammar == "valueless" and values:
-        yield Kind.VALUE_UNEXPECTED.about(name)
+        yield CspFaultKind.VALUE_UNEXPECTED.about(name)
     elif name == "report-to" and _ADDRESS.search("".join(values[:1])):
-        yield Kind.REPORT_TO_ADDRESS.about(values[0])
+        yield CspFaultKind.REPORT_TO_ADDRESS.about(values[0])
     if grammar in ("uris", "token", "sinks", "webrtc") and not values:
-        yield Kind.VALUE_MISSING.about(name)
+        yield CspFaultKind.VALUE_MISSING.about(name)
 
 
 def _found(faults: Iterable[Fault | None]) -> Iterator[Fault]:
@@ -63,31 +65,37 @@ def _found(faults: Iterable[Fault | None]) -> Iterator[Fault]:
 
 def source_fault(text: str) -> Fault | None:
     """What is wrong with one source expression, or None."""
-    source, low = read(text), text.lower()
+    source, low = parse_source(text), text.lower()
     bare = low.strip(_QUOTES)
     if source.shape == "hash":
         return _hash_fault(text)
     if source.shape in ("keyword", "nonce"):
         return None
     if low.startswith(("'nonce-", "'sha")):
-        return (Kind.BAD_NONCE if low.startswith("'n") else Kind.BAD_HASH).about(text)
+        return (CspFaultKind.BAD_NONCE if low.startswith("'n") else CspFaultKind.BAD_HASH).about(
+            text
+        )
     if f"'{bare.replace('_', '-')}'" in KEYWORDS:
-        return Kind.UNQUOTED.about(text, f"'{bare.replace('_', '-')}'")
+        return CspFaultKind.UNQUOTED.about(text, f"'{bare.replace('_', '-')}'")
     if _BARE_WORDS.fullmatch(bare):
-        return Kind.UNQUOTED.about(text, f"'{excerpt(text.strip(_QUOTES))}'")
+        return CspFaultKind.UNQUOTED.about(text, f"'{excerpt(text.strip(_QUOTES))}'")
     if text[0] in _QUOTES:
-        inner = read(text.strip(_QUOTES))
+        inner = parse_source(text.strip(_QUOTES))
         if inner.is_url and set(":./*") & set(inner.text):
-            return Kind.QUOTED.about(text, excerpt(inner.text))
-        return (Kind.UNKNOWN_KEYWORD if text[0] == "'" else Kind.BAD_SOURCE).about(text)
+            return CspFaultKind.QUOTED.about(text, excerpt(inner.text))
+        return (CspFaultKind.UNKNOWN_KEYWORD if text[0] == "'" else CspFaultKind.BAD_SOURCE).about(
+            text
+        )
     if low in DIRECTIVES:
-        return Kind.MISSING_SEMICOLON.about(text)
+        return CspFaultKind.MISSING_SEMICOLON.about(text)
     if source.host in SCHEMES and not source.scheme and not source.port:
         path = source.path.lstrip("/")
         if not source.path or source.path.startswith("//"):
-            return Kind.NO_COLON.about(text, excerpt(f"{low[: len(source.host)]}:{source.path}"))
-        return None if path else Kind.NO_COLON.about(text, f"{source.host}:")
-    return Kind.BAD_SOURCE.about(text) if source.shape == "other" else None
+            return CspFaultKind.NO_COLON.about(
+                text, excerpt(f"{low[: len(source.host)]}:{source.path}")
+            )
+        return None if path else CspFaultKind.NO_COLON.about(text, f"{source.host}:")
+    return CspFaultKind.BAD_SOURCE.about(text) if source.shape == "other" else None
 
 
 def _hash_fault(text: str) -> Fault | None:
@@ -96,7 +104,7 @@ def _hash_fault(text: str) -> Fault | None:
     length, digest = (_LENGTHS[found[1].lower()], found[2]) if found else (0, "")
     if len(digest.rstrip("=")) == length:
         return None
-    return Kind.HASH_LENGTH.about(text, f"{length} characters of base64, not hexadecimal")
+    return CspFaultKind.HASH_LENGTH.about(text, f"{length} characters of base64, not hexadecimal")
 
 
 def _word_fault(name: str, text: str) -> Fault | None:
@@ -106,7 +114,7 @@ def _word_fault(name: str, text: str) -> Fault | None:
     if low in known:
         return None
     if f"'{bare}'" in known:
-        return Kind.UNQUOTED.about(text, f"'{bare}'")
+        return CspFaultKind.UNQUOTED.about(text, f"'{bare}'")
     if text[0] in _QUOTES or name != "trusted-types":
-        return Kind.UNKNOWN_KEYWORD.about(text, f"Write {' or '.join(sorted(known))}")
+        return CspFaultKind.UNKNOWN_KEYWORD.about(text, f"Write {' or '.join(sorted(known))}")
     return None

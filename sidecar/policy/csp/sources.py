@@ -60,7 +60,7 @@ Sources: TypeAlias = dict[str, Source]
 """A source list by key, in order, without 'none'; empty = nothing is allowed."""
 
 
-def read(text: str) -> Source:
+def parse_source(text: str) -> Source:
     """Read one source expression; what is none gets the shape `other` and matches only itself."""
     low = text.lower()
     if low in KEYWORDS:
@@ -92,7 +92,7 @@ def read(text: str) -> Source:
 def source_list(values: Iterable[str]) -> Sources:
     """Read a list; repeats count once, and 'none' counts as the empty list that it means."""
     sources: Sources = {}
-    for source in map(read, values):
+    for source in map(parse_source, values):
         if source.key != "'none'":
             sources.setdefault(source.key, source)
     return sources

@@ -141,7 +141,7 @@ SANDBOX_FLAGS = frozenset(
 _HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only"})
 
 
-class Kind(faults.Kind):
+class CspFaultKind(faults.FaultKind):
     """All that can be wrong in a policy's text, and the weaknesses that need no context to be seen."""
 
     TOO_LONG = (
@@ -282,12 +282,12 @@ class Kind(faults.Kind):
     def hint_for(self, part: str) -> str:
         """The word that was meant by a misspelt one."""
         near, otherwise = "", "Correct the spelling, or remove it"
-        if self is Kind.UNKNOWN_DIRECTIVE:
+        if self is CspFaultKind.UNKNOWN_DIRECTIVE:
             if part.rstrip(":") in _HEADERS:
                 return "Write the value alone, without the header's name"
             near = nearest(part.partition("=")[0], DIRECTIVES)
-        elif self is Kind.UNKNOWN_KEYWORD:
+        elif self is CspFaultKind.UNKNOWN_KEYWORD:
             near = nearest(part, KEYWORDS)
-        elif self is Kind.BAD_FLAG:
+        elif self is CspFaultKind.BAD_FLAG:
             near, otherwise = nearest(part, SANDBOX_FLAGS), "Use the tokens of the HTML standard"
         return f"Write {near}" if near else otherwise

@@ -1,6 +1,6 @@
 """What is weak in a Content Security Policy as a whole: the checks that Google's CSP Evaluator publishes.
 
-Lives here: the checks beyond those that `csp.judge` makes of any value, and `judge`, which makes them
+Lives here: the checks beyond those that `csp_faults` makes of any value, and `csp_weaknesses`, which makes them
 all. Must not know rules, routes or lines and columns. Nothing here raises.
 Source: CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of May 2026; the hosts below
 are our own short list, each of a service whose documentation names a JSONP callback, or that serves
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from sidecar.policy import csp, faults
 from sidecar.policy.csp import Directive, Policy, allowed, effective
-from sidecar.policy.csp.sources import Source, read
+from sidecar.policy.csp.sources import Source, parse_source
 from sidecar.policy.csp.table import BROAD, COUNTS_IN, DIRECTIVES
-from sidecar.policy.csp.table import Kind as Known
+from sidecar.policy.csp.table import CspFaultKind as Known
 from sidecar.policy.faults import Fault
 
 JSONP_HOSTS = frozenset(
@@ -46,7 +46,7 @@ PLUGIN_HOSTS = frozenset({"ajax.googleapis.com", "storage.googleapis.com", "vk.c
 _SHORT_NONCE = 8
 
 
-class Kind(faults.Kind):
+class Weakness(faults.FaultKind):
     """What weakens a policy as a whole."""
 
     UNSAFE_HASHES = (
@@ -131,19 +131,19 @@ class Kind(faults.Kind):
 
 INFO: frozenset[str] = frozenset(
     (
-        Kind.UNSAFE_HASHES, Kind.OBJECT_ALLOWED, Kind.SCRIPT_HOST, Kind.ALLOW_LIST, Kind.NO_INLINE_FALLBACK, Kind.NO_HOST_FALLBACK,
-        Kind.NO_TRUSTED_TYPES, Kind.IP_SOURCE, Kind.NO_REPORTS, Kind.REPORT_TO_ALONE, Known.DEPRECATED, Known.KEYWORD_IDLE,
+        Weakness.UNSAFE_HASHES, Weakness.OBJECT_ALLOWED, Weakness.SCRIPT_HOST, Weakness.ALLOW_LIST, Weakness.NO_INLINE_FALLBACK, Weakness.NO_HOST_FALLBACK,
+        Weakness.NO_TRUSTED_TYPES, Weakness.IP_SOURCE, Weakness.NO_REPORTS, Weakness.REPORT_TO_ALONE, Known.DEPRECATED, Known.KEYWORD_IDLE,
     )
 )  # fmt: skip
 """Kinds to know of, where the Evaluator says "maybe", "strict CSP" or "info"; all others call for a change."""
 
 ABSENT: frozenset[str] = frozenset(
     (
-        Kind.OBJECT_OPEN,
-        Kind.NO_TRUSTED_TYPES,
-        Kind.NO_REPORTS,
-        Kind.NO_INLINE_FALLBACK,
-        Kind.NO_HOST_FALLBACK,
+        Weakness.OBJECT_OPEN,
+        Weakness.NO_TRUSTED_TYPES,
+        Weakness.NO_REPORTS,
+        Weakness.NO_INLINE_FALLBACK,
+        Weakness.NO_HOST_FALLBACK,
         Known.SCRIPTS_OPEN,
         Known.BASE_OPEN,
     )
@@ -161,8 +161,8 @@ class _Check:
     each: bool = False
 
 
-def judge(text: str) -> tuple[Fault, ...]:
-    """All that is wrong with a header value: what `csp.judge` says, then the further checks.
+def csp_weaknesses(text: str) -> tuple[Fault, ...]:
+    """All that is wrong with a header value: what `csp_faults` says, then the further checks.
 
     Every policy must be passed, so a weakness stands only where no policy is free of it; what old
     browsers make of it, or a report needs, is said of each.
@@ -171,7 +171,7 @@ def judge(text: str) -> tuple[Fault, ...]:
     return tuple(
         dict.fromkeys(
             (
-                *csp.judge(text),
+                *csp.csp_faults(text),
                 *comma_faults(text),
                 *(fault for check in _CHECKS for fault in _found(check, policies)),
             )
@@ -233,24 +233,24 @@ def _is_broad(source: Source) -> bool:
     return source.key in BROAD or source.host == "*"
 
 
-def _first(kind: faults.Kind, sources: Iterable[Source]) -> Fault | None:
+def _first(kind: faults.FaultKind, sources: Iterable[Source]) -> Fault | None:
     return next((kind.about(source.text) for source in sources), None)
 
 
 def _unsafe_hashes(policy: Policy) -> Fault | None:
     return (
-        Kind.UNSAFE_HASHES.about()
+        Weakness.UNSAFE_HASHES.about()
         if "'unsafe-hashes'" in allowed(policy, "script-src-attr")
         else None
     )
 
 
 def _base_broad(policy: Policy) -> Fault | None:
-    return _first(Kind.BASE_BROAD, filter(_is_broad, allowed(policy, "base-uri").values()))
+    return _first(Weakness.BASE_BROAD, filter(_is_broad, allowed(policy, "base-uri").values()))
 
 
 def _object_open(policy: Policy) -> Fault | None:
-    return None if effective(policy, "object-src") else Kind.OBJECT_OPEN.about()
+    return None if effective(policy, "object-src") else Weakness.OBJECT_OPEN.about()
 
 
 def _objects(policy: Policy) -> Fault | None:
@@ -258,8 +258,8 @@ def _objects(policy: Policy) -> Fault | None:
     served = (source for source in _hosts(sources) if _serves(source, PLUGIN_HOSTS))
     return (
         _first(Known.BROAD_SOURCE, filter(_is_broad, sources))
-        or _first(Kind.OBJECT_HOST, served)
-        or _first(Kind.OBJECT_ALLOWED, sources)
+        or _first(Weakness.OBJECT_HOST, served)
+        or _first(Weakness.OBJECT_ALLOWED, sources)
     )
 
 
@@ -268,15 +268,15 @@ def _script_hosts(policy: Policy) -> Fault | None:
     hosts = [*_hosts(sources)]
     return (
         _first(Known.BROAD_SOURCE, filter(_is_broad, sources))
-        or _first(Kind.JSONP_HOST, (source for source in hosts if _serves(source, JSONP_HOSTS)))
-        or _first(Kind.ANGULAR_HOST, (source for source in hosts if _serves(source, ANGULAR_HOSTS)))
-        or _first(Kind.SCRIPT_HOST, sources)
+        or _first(Weakness.JSONP_HOST, (source for source in hosts if _serves(source, JSONP_HOSTS)))
+        or _first(Weakness.ANGULAR_HOST, (one for one in hosts if _serves(one, ANGULAR_HOSTS)))
+        or _first(Weakness.SCRIPT_HOST, sources)
     )
 
 
 def _allow_list(policy: Policy) -> Fault | None:
     return _first(
-        Kind.ALLOW_LIST,
+        Weakness.ALLOW_LIST,
         (source for source in _scripts(policy) if source.is_url and source.key != "'self'"),
     )
 
@@ -284,19 +284,20 @@ def _allow_list(policy: Policy) -> Fault | None:
 def _dynamic_alone(policy: Policy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     trusted = any(source.shape in ("nonce", "hash") for source in sources.values())
-    return Kind.DYNAMIC_ALONE.about() if "'strict-dynamic'" in sources and not trusted else None
+    return Weakness.DYNAMIC_ALONE.about() if "'strict-dynamic'" in sources and not trusted else None
 
 
 def _inline_fallback(policy: Policy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     trusted = any(source.shape in ("nonce", "hash") for source in sources.values())
-    return Kind.NO_INLINE_FALLBACK.about() if trusted and "'unsafe-inline'" not in sources else None
+    idle = trusted and "'unsafe-inline'" not in sources
+    return Weakness.NO_INLINE_FALLBACK.about() if idle else None
 
 
 def _host_fallback(policy: Policy) -> Fault | None:
     sources = allowed(policy, "script-src-elem")
     held = any(source.is_url and source.key != "'self'" for source in sources.values())
-    return Kind.NO_HOST_FALLBACK.about() if "'strict-dynamic'" in sources and not held else None
+    return Weakness.NO_HOST_FALLBACK.about() if "'strict-dynamic'" in sources and not held else None
 
 
 def _trusted_types(policy: Policy) -> Fault | None:
@@ -304,7 +305,7 @@ def _trusted_types(policy: Policy) -> Fault | None:
     sinks = policy.get("require-trusted-types-for")
     demanded = sinks is not None and "'script'" in (word.lower() for word in sinks.values)
     return (
-        Kind.NO_TRUSTED_TYPES.about()
+        Weakness.NO_TRUSTED_TYPES.about()
         if not demanded and allowed(policy, "script-src-elem")
         else None
     )
@@ -314,12 +315,12 @@ def _listed(policy: Policy) -> Iterable[tuple[str, Source]]:
     """Every address in the policy with its directive."""
     for directive in policy.directives:
         if DIRECTIVES.get(directive.name) in ("sources", "uris"):
-            yield from ((directive.name, read(value)) for value in directive.values)
+            yield from ((directive.name, parse_source(value)) for value in directive.values)
 
 
 def _ip_source(policy: Policy) -> Fault | None:
     return _first(
-        Kind.IP_SOURCE,
+        Weakness.IP_SOURCE,
         (
             source
             for _, source in _listed(policy)
@@ -338,7 +339,7 @@ def _is_address(host: str) -> bool:
 def _idle(policy: Policy) -> Fault | None:
     for directive in policy.directives:
         for value in directive.values if DIRECTIVES.get(directive.name) == "sources" else ():
-            source = read(value)
+            source = parse_source(value)
             counts = COUNTS_IN.get(source.shape) or COUNTS_IN.get(source.key)
             if counts and directive.name not in counts:
                 return Known.KEYWORD_IDLE.about(value, directive.name)
@@ -357,7 +358,7 @@ def _nonce_short(policy: Policy) -> Fault | None:
         source.shape == "nonce" and len(source.text) < len("'nonce-'") + _SHORT_NONCE
         for _, source in _listed(policy)
     )
-    return Kind.NONCE_SHORT.about() if short else None
+    return Weakness.NONCE_SHORT.about() if short else None
 
 
 def _insecure(policy: Policy) -> Fault | None:
@@ -366,14 +367,14 @@ def _insecure(policy: Policy) -> Fault | None:
         for name, source in _listed(policy)
         if source.text.lower().startswith("http://")
     )
-    return next((Kind.INSECURE_SOURCE.about(source.text, name) for source, name in found), None)
+    return next((Weakness.INSECURE_SOURCE.about(source.text, name) for source, name in found), None)
 
 
 def _reports(policy: Policy) -> Fault | None:
     by_uri, by_name = policy.get("report-uri"), policy.get("report-to")
     if by_uri:
         return None
-    return (Kind.REPORT_TO_ALONE if by_name else Kind.NO_REPORTS).about()
+    return (Weakness.REPORT_TO_ALONE if by_name else Weakness.NO_REPORTS).about()
 
 
 _CHECKS = (

@@ -1,6 +1,6 @@
 """What checks say of one response, and a memory of it: services repeat the lines that rules look at.
 
-Lives here: `Decision` and `decide_by`, `Judge` and `Verdict`. Pure: remembering changes the cost of a
+Lives here: `Decision` and `decide_by`, `Judge` and `PreparedDecision`. Pure: remembering changes the cost of a
 judgement, never what it says. Must not know routes, counters or sockets.
 """
 
@@ -100,7 +100,7 @@ def decide_by(
     return Decision(fields, tuple(findings), tuple(skipped), tuple(twins))
 
 
-class Verdict:
+class PreparedDecision:
     """What the rules say of responses whose lines, as far as rules look at them, are the same.
 
     `findings`, `skipped` and `twins` as in `Decision`. Equal to itself alone, so that others can keep by it what
@@ -145,14 +145,14 @@ class Verdict:
         self.replaced = tuple(None if place is None else written(place) for place in places)
         """What is sent in the places of the watched lines; None = the line itself."""
 
-    def spelled(self, nonce: bytes) -> Verdict:
+    def spelled(self, nonce: bytes) -> PreparedDecision:
         """The same for one response, with its nonce where rules have written the placeholder."""
         if not self._carries:
             return self
         places = tuple(place and spelled(place, nonce) for place in self._places)
         added = list(spelled(tuple(self._added), nonce))
         decision = Decision([], self.findings, self.skipped, self.twins)
-        return Verdict(decision, self._watching, places, added, remembered=False)
+        return PreparedDecision(decision, self._watching, places, added, remembered=False)
 
     def fields(self, sent: RawFields) -> RawFields:
         """The lines that leave, for the lines that were sent: the very object when nothing was changed."""
@@ -215,9 +215,9 @@ class Judge:
         for ask in asks:
             if isinstance(ask, RequestHeader):
                 self._of_request.setdefault(ask.key, []).append(ask)
-        self._verdicts: dict[Hashable, Verdict] = {}
+        self._verdicts: dict[Hashable, PreparedDecision] = {}
 
-    def __call__(self, facts: Facts) -> Verdict:
+    def __call__(self, facts: Facts) -> PreparedDecision:
         """What `decide_by` says of the response."""
         watching = self._watching
         watched = [line for line in facts.fields if watching[line[0]]]
@@ -226,7 +226,7 @@ class Judge:
         verdict = self._verdicts.get(key)
         return self._fresh(facts, watched, key) if verdict is None else verdict
 
-    def of_lines(self, facts: Facts, watched: list[bytes]) -> Verdict:
+    def of_lines(self, facts: Facts, watched: list[bytes]) -> PreparedDecision:
         """The same for a response of which these are the lines that `looks` names, in order and as they came."""
         if self._asks or self._of_request:
             facts, asked = self._asked(facts)
@@ -251,7 +251,7 @@ class Judge:
                     asked.append((name, *[test.wanted(values) for test in tests]))
         return facts, asked
 
-    def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> Verdict:
+    def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> PreparedDecision:
         # A mark before each line and behind the last shows, in the response, what has come in the place of which.
         marked = [_MARK]
         for name, value in watched:
@@ -271,7 +271,7 @@ class Judge:
         keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_BYTES and not any(
             name.lower() == _SECRET for name, _ in watched
         )
-        verdict = Verdict(decision, self._watching, instead, added, remembered=keep)
+        verdict = PreparedDecision(decision, self._watching, instead, added, remembered=keep)
         if keep:
             if len(self._verdicts) >= REMEMBERED:
                 self._verdicts.clear()

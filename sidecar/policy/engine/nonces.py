@@ -17,7 +17,7 @@ from typing import Final
 from sidecar.policy import headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.headers.tokens import parse_cache
-from sidecar.policy.model import WRITING, Kind, Rule
+from sidecar.policy.model import WRITING, Rule, ViolationKind
 from sidecar.policy.rules.checks import Check, value_text
 from sidecar.policy.rules.conditions import Ask, Condition, Facts, Seen
 from sidecar.policy.rules.findings import Finding, Findings
@@ -72,8 +72,8 @@ class _OfRule(Check):
         self.action, self.made, self.header = inner.action, inner.made, inner.header
         self.inner = inner
         self.targets = tuple(sorted(inner.looks() & _CSP))
-        more: tuple[Kind, ...] = ("missing", "mismatch", "forbidden")
-        self.kinds: tuple[Kind, ...] = tuple(dict.fromkeys((*inner.kinds, *more)))
+        more: tuple[ViolationKind, ...] = ("missing", "mismatch", "forbidden")
+        self.kinds: tuple[ViolationKind, ...] = tuple(dict.fromkeys((*inner.kinds, *more)))
 
     def looks(self) -> frozenset[bytes]:
         """Of the rule, and what caches obey."""
@@ -93,7 +93,7 @@ class _OfRule(Check):
         # Beside must-understand, caches leave no-store out (RFC 9111 section 5.2.2.3).
         if wanted == text or ("no-store" in words and "must-understand" not in words):
             return found
-        kind: Kind = "mismatch" if said else "missing"
+        kind: ViolationKind = "mismatch" if said else "missing"
         after = (wanted.encode("latin-1"),)
         return (self._finding(_CACHE, "Cache-Control", kind, said, after), *found)
 
@@ -103,7 +103,12 @@ class _OfRule(Check):
         return self._finding(key, name, "forbidden", seen[key], ())
 
     def _finding(
-        self, key: bytes, name: str, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...]
+        self,
+        key: bytes,
+        name: str,
+        kind: ViolationKind,
+        before: tuple[bytes, ...],
+        after: tuple[bytes, ...],
     ) -> Finding:
         written = name.encode()
         return Finding(

@@ -21,7 +21,7 @@ __all__ = [
     "DISCLOSURE",
     "MERGEABLE",
     "Header",
-    "Kind",
+    "HeaderFaultKind",
     "collapse",
     "get",
     "judge",
@@ -35,7 +35,7 @@ _OWS = " \t"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#]+", re.IGNORECASE | re.ASCII)
 
 
-class Kind(faults.Kind):
+class HeaderFaultKind(faults.FaultKind):
     """What can be wrong with a header beyond the faults of its grammar."""
 
     INVALID = (
@@ -119,33 +119,33 @@ def _word(row: Header, value: str) -> str:
     return text.lower() if row.grammar == "token" else text
 
 
-def judge(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
+def header_faults(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
     """All that is wrong with one value of a header in a response over this scheme: invalid first, then weak."""
     row = get(name)
     if row is None:
-        return (Kind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()
+        return (HeaderFaultKind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()
     if row.grammar == "cookie":
-        return cookies.judge(value, scheme)
+        return cookies.cookie_faults(value, scheme)
     if value.lower().startswith(f"{row.key}:"):
-        return (Kind.NAME_IN_VALUE.about(f"{row.name}:"),)
+        return (HeaderFaultKind.NAME_IN_VALUE.about(f"{row.name}:"),)
     found = [*_JUDGES[row.grammar](row, value)]
     word = value.strip(_OWS).lower() if row.grammar != "item" else _word(row, value)
     found += [
-        Kind.WEAK.about(value, why)
+        HeaderFaultKind.WEAK.about(value, why)
         for weak, why in row.weak
         if word == weak or word.startswith(f"{weak};")
     ]
     if row.group == "disclosure":
-        found.append(Kind.DISCLOSES.about(row.name))
+        found.append(HeaderFaultKind.DISCLOSES.about(row.name))
     if row.deprecated and not (row.strong and word == row.strong):
-        found.append(Kind.DEPRECATED.about(row.name, row.purpose))
+        found.append(HeaderFaultKind.DEPRECATED.about(row.name, row.purpose))
     return tuple(found)
 
 
 def _judge_word(row: Header, value: str) -> tuple[Fault, ...]:
     first = value.partition(",")[0] if row.key == "x-content-type-options" else value
     is_known = not row.tokens or _word(row, first) in row.tokens
-    return () if is_known else (Kind.INVALID.about(value, ", ".join(row.tokens)),)
+    return () if is_known else (HeaderFaultKind.INVALID.about(value, ", ".join(row.tokens)),)
 
 
 def _judge_origin(_row: Header, value: str) -> tuple[Fault, ...]:
@@ -153,22 +153,28 @@ def _judge_origin(_row: Header, value: str) -> tuple[Fault, ...]:
     return (
         ()
         if text in ("*", "null") or _ORIGIN.fullmatch(text)
-        else (Kind.NOT_AN_ORIGIN.about(text),)
+        else (HeaderFaultKind.NOT_AN_ORIGIN.about(text),)
     )
 
 
 def _judge_number(_row: Header, value: str) -> tuple[Fault, ...]:
-    return () if re.fullmatch(r"-?[0-9]+", value.strip(_OWS)) else (Kind.NOT_A_NUMBER.about(value),)
+    return (
+        ()
+        if re.fullmatch(r"-?[0-9]+", value.strip(_OWS))
+        else (HeaderFaultKind.NOT_A_NUMBER.about(value),)
+    )
 
 
 def _judge_boolean(_row: Header, value: str) -> tuple[Fault, ...]:
     item = fields.parse_item(value).value
-    return () if item and isinstance(item[0], bool) else (Kind.NOT_A_BOOLEAN.about(value),)
+    return (
+        () if item and isinstance(item[0], bool) else (HeaderFaultKind.NOT_A_BOOLEAN.about(value),)
+    )
 
 
 _Judge = Callable[[Header, str], tuple[Fault, ...]]
 _JUDGES: Mapping[Grammar, _Judge] = {
-    "csp": lambda _, value: csp.judge(value),
+    "csp": lambda _, value: csp.csp_faults(value),
     "permissions": lambda _, value: fields.judge_permissions(value),
     "endpoints": lambda _, value: fields.judge_endpoints(value),
     "integrity": lambda _, value: fields.judge_integrity(value),

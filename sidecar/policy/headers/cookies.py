@@ -1,6 +1,6 @@
 """One Set-Cookie line: read its name and attributes, judge them, and edit attributes alone.
 
-Lives here: `Cookie`, `Demands`, `apply`, `judge`, and which cookies scripts must read. Must not know
+Lives here: `Cookie`, `Demands`, `apply`, `cookie_faults`, and which cookies scripts must read. Must not know
 rules or modes, and never holds a cookie's value: it is neither kept, compared nor reported.
 Lines are bytes decoded as latin-1, so that every byte is one character and none is ever changed.
 Source: RFC 6265bis (section 5.6, the user agent's side) and the cookie prefixes of its successors.
@@ -53,7 +53,7 @@ _WS = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Kind(faults.Kind):
+class CookieFaultKind(faults.FaultKind):
     """All that can be wrong with a Set-Cookie line."""
 
     CONTROL = (
@@ -120,7 +120,7 @@ class Cookie:
 
     name: str
     attributes: tuple[tuple[str, str], ...]
-    refused: Kind | None = None
+    refused: CookieFaultKind | None = None
     """Why browsers refuse the line whatever its attributes are, if they do."""
 
     def get(self, attribute: str) -> str | None:
@@ -154,9 +154,15 @@ def parse(line: str) -> Cookie:
     name, equals, value = pair.partition("=")
     name = name.strip(_WS) if equals else ""
     length = len(name) + len(value.strip(_WS)) if equals else len(pair.strip(_WS))
-    refused = Kind.EMPTY if not length else Kind.TOO_LONG if length > MAX_PAIR else None
+    refused = (
+        CookieFaultKind.EMPTY
+        if not length
+        else CookieFaultKind.TOO_LONG
+        if length > MAX_PAIR
+        else None
+    )
     if _CONTROL.search(line):
-        refused = Kind.CONTROL
+        refused = CookieFaultKind.CONTROL
     attributes = (_attribute(piece) for piece in pieces if piece.strip(_WS))
     return Cookie(
         name, tuple(one if one[0] in ATTRIBUTES else ("", "") for one in attributes), refused
@@ -250,7 +256,7 @@ def _add(pieces: list[str], text: str) -> None:
         pieces.append(f" {text}")
 
 
-def judge(line: str, scheme: str = "https") -> tuple[Fault, ...]:
+def cookie_faults(line: str, scheme: str = "https") -> tuple[Fault, ...]:
     """What is wrong with a Set-Cookie line in a response over this scheme; `part` is the cookie's name."""
     cookie = parse(line)
     if cookie.refused:
@@ -259,24 +265,24 @@ def judge(line: str, scheme: str = "https") -> tuple[Fault, ...]:
     return tuple(kind.about(cookie.name, hint) for kind, hint in found)
 
 
-def _attribute_faults(cookie: Cookie) -> Iterable[tuple[Kind, str]]:
+def _attribute_faults(cookie: Cookie) -> Iterable[tuple[CookieFaultKind, str]]:
     names = [name for name, _ in cookie.attributes]
     if not cookie.name:
-        yield Kind.NAMELESS, ""
+        yield CookieFaultKind.NAMELESS, ""
     for name in sorted(ATTRIBUTES):
         if names.count(name) > 1:
-            yield Kind.REPEATED, name
+            yield CookieFaultKind.REPEATED, name
     if not ATTRIBUTES.issuperset(names):
-        yield Kind.UNKNOWN, ""
+        yield CookieFaultKind.UNKNOWN, ""
 
 
-def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[Kind, str]]:
+def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[CookieFaultKind, str]]:
     secure, same_site = cookie.get("secure") is not None, (cookie.get("samesite") or "").lower()
     hidden = cookie.get("httponly") is not None
     if same_site == "none" and not secure:
-        yield Kind.NEEDS_SECURE, "SameSite=None"
+        yield CookieFaultKind.NEEDS_SECURE, "SameSite=None"
     if cookie.get("partitioned") is not None and not secure:
-        yield Kind.NEEDS_SECURE, "Partitioned"
+        yield CookieFaultKind.NEEDS_SECURE, "Partitioned"
     prefix = next((prefix for prefix in PREFIXES if cookie.name.lower().startswith(prefix)), "")
     pinned = cookie.get("path") == "/" and not cookie.get("domain")
     if (
@@ -284,14 +290,14 @@ def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[Kind, str]]:
         or ("host-" in prefix and not pinned)
         or ("http-" in prefix and not hidden)
     ):
-        yield Kind.PREFIX, PREFIXES[prefix]
+        yield CookieFaultKind.PREFIX, PREFIXES[prefix]
     if secure and scheme == "http":
-        yield Kind.SECURE_OVER_HTTP, ""
+        yield CookieFaultKind.SECURE_OVER_HTTP, ""
     if cookie.get("samesite") is None:
-        yield Kind.NO_SAME_SITE, ""
+        yield CookieFaultKind.NO_SAME_SITE, ""
     elif same_site not in ("strict", "lax", "none"):
-        yield Kind.BAD_SAME_SITE, ""
+        yield CookieFaultKind.BAD_SAME_SITE, ""
     if not secure and scheme == "https":
-        yield Kind.NOT_SECURE, ""
+        yield CookieFaultKind.NOT_SECURE, ""
     if not hidden and not is_readable_csrf(cookie.name):
-        yield Kind.READABLE, ""
+        yield CookieFaultKind.READABLE, ""

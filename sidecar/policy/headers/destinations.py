@@ -22,7 +22,7 @@ DECLARING: Mapping[str, str] = {"nel": "Report-To"}
 """Header in lower case -> the header that declares its endpoints, where it is not Reporting-Endpoints."""
 
 
-class Kind(faults.Kind):
+class DestinationFaultKind(faults.FaultKind):
     """What can be wrong with NEL and Report-To."""
 
     NOT_JSON = (
@@ -54,17 +54,17 @@ def _objects(text: str) -> list[dict[str, Any]] | None:
 def _age_faults(one: Mapping[str, Any]) -> tuple[Fault, ...]:
     age = one.get("max_age")
     is_age = isinstance(age, int) and not isinstance(age, bool) and age >= 0
-    return () if is_age else (Kind.NO_AGE.about(),)
+    return () if is_age else (DestinationFaultKind.NO_AGE.about(),)
 
 
 def judge_nel(text: str) -> tuple[Fault, ...]:
     """What is wrong with a NEL value (section 4.1): it needs a group and an age; with age 0 it is taken back."""
     held = _objects(text)
     if held is None:
-        return (Kind.NOT_JSON.about(),)
+        return (DestinationFaultKind.NOT_JSON.about(),)
     found = [*_age_faults(held[0])]
     if not isinstance(held[0].get("report_to"), str) and held[0].get("max_age") != 0:
-        found.insert(0, Kind.NEL_NO_GROUP.about())
+        found.insert(0, DestinationFaultKind.NEL_NO_GROUP.about())
     return tuple(found)
 
 
@@ -72,12 +72,14 @@ def judge_report_to(text: str) -> tuple[Fault, ...]:
     """What is wrong with the groups of a Report-To value."""
     held = _objects(text)
     if held is None:
-        return (Kind.NOT_JSON.about(),)
+        return (DestinationFaultKind.NOT_JSON.about(),)
     found: list[Fault] = []
     for one in held:
         found += _age_faults(one)
         if one.get("max_age") != 0 and not any(map(_is_endpoint, _list(one.get("endpoints")))):
-            found.append(Kind.NO_ENDPOINTS.about(str(one.get("group", _DEFAULT_GROUP))))
+            found.append(
+                DestinationFaultKind.NO_ENDPOINTS.about(str(one.get("group", _DEFAULT_GROUP)))
+            )
     return tuple(found)
 
 

@@ -59,7 +59,7 @@ _OLD_SYNTAX = re.compile(r"'(?:self|none|src)'|;")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 
 
-class Kind(faults.Kind):
+class FieldFaultKind(faults.FaultKind):
     """All that can be wrong with a structured field."""
 
     TOO_LONG = (
@@ -139,7 +139,7 @@ def parse_dictionary(text: str) -> Parsed[Dictionary]:
 
 def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[Any]:
     if len(text) > MAX_TEXT:
-        return Parsed(None, (Kind.TOO_LONG.about(),))
+        return Parsed(None, (FieldFaultKind.TOO_LONG.about(),))
     repeated: dict[str, None] = {}
 
     def note(key: str, _where: str) -> None:
@@ -148,8 +148,8 @@ def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[An
     try:
         value = http_sf.parse(text.strip(_OWS).encode("ascii"), tltype=shape, on_duplicate_key=note)
     except ValueError:  # the library's own error and UnicodeEncodeError are both of this kind
-        return Parsed(None, (Kind.BAD_SYNTAX.about(_SHAPES[shape], shape),))
-    return Parsed(value, tuple(Kind.REPEATED_KEY.about(key) for key in repeated))
+        return Parsed(None, (FieldFaultKind.BAD_SYNTAX.about(_SHAPES[shape], shape),))
+    return Parsed(value, tuple(FieldFaultKind.REPEATED_KEY.about(key) for key in repeated))
 
 
 def serialise(value: Item | list[Member] | Dictionary) -> str:
@@ -227,8 +227,8 @@ def judge_permissions(text: str) -> tuple[Fault, ...]:
     """What is wrong with a Permissions-Policy (https://www.w3.org/TR/permissions-policy/)."""
     parsed = parse_dictionary(text)
     if parsed.value is None:
-        is_old = parsed.faults[0].kind is Kind.BAD_SYNTAX and _OLD_SYNTAX.search(text)
-        return (Kind.OLD_SYNTAX.about(),) if is_old else parsed.faults
+        is_old = parsed.faults[0].kind is FieldFaultKind.BAD_SYNTAX and _OLD_SYNTAX.search(text)
+        return (FieldFaultKind.OLD_SYNTAX.about(),) if is_old else parsed.faults
     found = (
         fault
         for feature, member in parsed.value.items()
@@ -242,13 +242,15 @@ def _feature_faults(feature: str, member: Member) -> Iterable[Fault]:
     is_list = isinstance(value, list)
     sound = [_is_origin(bare) for bare, _ in _items(member)]
     if feature not in FEATURES:
-        yield Kind.UNKNOWN_FEATURE.about(feature)
+        yield FieldFaultKind.UNKNOWN_FEATURE.about(feature)
     if not all(sound):
-        yield (Kind.BAD_ORIGIN if is_list else Kind.NOT_ALLOWLIST).about(feature)
+        yield (FieldFaultKind.BAD_ORIGIN if is_list else FieldFaultKind.NOT_ALLOWLIST).about(
+            feature
+        )
     if parameters.keys() - {"report-to"}:
-        yield Kind.BAD_PARAMETER.about(feature)
+        yield FieldFaultKind.BAD_PARAMETER.about(feature)
     if feature in POWERFUL and _is_all(_entries(member)):
-        yield Kind.BROAD_ALLOWLIST.about(feature)
+        yield FieldFaultKind.BROAD_ALLOWLIST.about(feature)
 
 
 def _is_origin(bare: object) -> bool:
@@ -261,7 +263,7 @@ def judge_endpoints(text: str) -> tuple[Fault, ...]:
     """What is wrong with Reporting-Endpoints (https://www.w3.org/TR/reporting-1/#header)."""
     parsed = parse_dictionary(text)
     found = (
-        Kind.BAD_ENDPOINT.about(name)
+        FieldFaultKind.BAD_ENDPOINT.about(name)
         for name, member in (parsed.value or {}).items()
         if not _is_endpoint(member[0])
     )
@@ -283,11 +285,15 @@ def judge_integrity(text: str) -> tuple[Fault, ...]:
     parsed = parse_dictionary(text)
     if parsed.value is None:
         return parsed.faults
-    found = [Kind.UNKNOWN_DESTINATION.about(key) for key in parsed.value if key not in _INTEGRITY]
+    found = [
+        FieldFaultKind.UNKNOWN_DESTINATION.about(key)
+        for key in parsed.value
+        if key not in _INTEGRITY
+    ]
     for key, known in _INTEGRITY.items():
         entries = _entries(parsed.value.get(key, ([], {})))
         found += [
-            Kind.UNKNOWN_DESTINATION.about(word)
+            FieldFaultKind.UNKNOWN_DESTINATION.about(word)
             for kind, word in entries
             if kind != "Token" or (known and word not in known)
         ]
@@ -295,5 +301,5 @@ def judge_integrity(text: str) -> tuple[Fault, ...]:
             key == "blocked-destinations"
             and not {("Token", word) for word in known or ()} & entries.keys()
         ):
-            found.append(Kind.NO_DESTINATIONS.about())
+            found.append(FieldFaultKind.NO_DESTINATIONS.about())
     return (*parsed.faults, *found)

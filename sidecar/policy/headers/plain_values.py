@@ -37,7 +37,7 @@ _CHALLENGES = re.compile(rf"(?:{_SCHEME})(?:[ \t]*,[ \t]*(?:{_PARAMETER}|{_SCHEM
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#*]+", re.IGNORECASE | re.ASCII)
 
 
-class Kind(faults.Kind):
+class PlainFaultKind(faults.FaultKind):
     """All that can be wrong with these headers."""
 
     NOT_A_MEDIA_TYPE = (
@@ -72,7 +72,7 @@ class Kind(faults.Kind):
 
 def judge_media_type(text: str) -> tuple[Fault, ...]:
     """A Content-Type (RFC 9110 section 8.3)."""
-    return _matched(_MEDIA_TYPE, text, Kind.NOT_A_MEDIA_TYPE)
+    return _matched(_MEDIA_TYPE, text, PlainFaultKind.NOT_A_MEDIA_TYPE)
 
 
 def judge_disposition(text: str) -> tuple[Fault, ...]:
@@ -80,30 +80,32 @@ def judge_disposition(text: str) -> tuple[Fault, ...]:
     found = _DISPOSITION.fullmatch(text[:MAX_TEXT].strip(_OWS))
     word = found[1].lower() if found else ""
     misspelt = word not in _DISPOSITIONS and nearest(word, _DISPOSITIONS)
-    return () if found and not misspelt else (Kind.NOT_A_DISPOSITION.about(text),)
+    return () if found and not misspelt else (PlainFaultKind.NOT_A_DISPOSITION.about(text),)
 
 
 def judge_date(text: str) -> tuple[Fault, ...]:
     """An Expires; 0 and -1 are the customary words for "already stale" (RFC 9111 section 5.3)."""
-    return () if text.strip(_OWS) in ("0", "-1") else _matched(_DATE, text, Kind.NOT_A_DATE)
+    return (
+        () if text.strip(_OWS) in ("0", "-1") else _matched(_DATE, text, PlainFaultKind.NOT_A_DATE)
+    )
 
 
 def judge_challenge(text: str) -> tuple[Fault, ...]:
     """A WWW-Authenticate (RFC 9110 section 11.6.1)."""
-    return _matched(_CHALLENGES, text, Kind.NOT_A_CHALLENGE)
+    return _matched(_CHALLENGES, text, PlainFaultKind.NOT_A_CHALLENGE)
 
 
 def judge_path(text: str) -> tuple[Fault, ...]:
     """A Service-Worker-Allowed: an address whose path is a prefix, with no wildcards."""
     path = text.strip(_OWS)
-    return (Kind.NOT_A_PATH.about(path),) if set("* \t,") & set(path) else ()
+    return (PlainFaultKind.NOT_A_PATH.about(path),) if set("* \t,") & set(path) else ()
 
 
 def judge_origins(text: str) -> tuple[Fault, ...]:
     """A Timing-Allow-Origin: origins, null or *, separated by commas."""
     entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
     return tuple(
-        Kind.NOT_ORIGINS.about(entry)
+        PlainFaultKind.NOT_ORIGINS.about(entry)
         for entry in entries
         if entry and entry not in ("*", "null") and not _ORIGIN.fullmatch(entry)
     )
@@ -114,8 +116,8 @@ def judge_allowlist(text: str) -> tuple[Fault, ...]:
     entries = fields.parse_list(text).value
     if entries and all(isinstance(value, list) for value, _ in entries):
         return ()
-    return (Kind.NOT_AN_ALLOWLIST.about(text),)
+    return (PlainFaultKind.NOT_AN_ALLOWLIST.about(text),)
 
 
-def _matched(pattern: re.Pattern[str], text: str, kind: Kind) -> tuple[Fault, ...]:
+def _matched(pattern: re.Pattern[str], text: str, kind: PlainFaultKind) -> tuple[Fault, ...]:
     return () if pattern.fullmatch(text[:MAX_TEXT].strip(_OWS)) else (kind.about(text),)

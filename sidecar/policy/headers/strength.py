@@ -154,9 +154,10 @@ def _by_word(row: Header, old: str, new: str) -> str:
             if now is not None and was is not None and now <= was
             else f"{new[:40]} protects less than {old[:40]}"
         )
-    known = {fault.kind for fault in headers.judge(row.name, old)}
+    known = {fault.kind for fault in headers.header_faults(row.name, old)}
     return next(
-        (fault.text for fault in headers.judge(row.name, new) if fault.kind not in known), ""
+        (fault.text for fault in headers.header_faults(row.name, new) if fault.kind not in known),
+        "",
     )
 
 

@@ -77,7 +77,7 @@ _OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
 )
 
 
-class Kind(faults.Kind):
+class TokenFaultKind(faults.FaultKind):
     """All that can be wrong with these headers."""
 
     HSTS_NO_AGE = (
@@ -148,7 +148,7 @@ class Kind(faults.Kind):
 
     def hint_for(self, part: str) -> str:
         """The policy that was meant by a misspelt one."""
-        near = nearest(part, REFERRER_POLICIES) if self is Kind.REFERRER_UNKNOWN else ""
+        near = nearest(part, REFERRER_POLICIES) if self is TokenFaultKind.REFERRER_UNKNOWN else ""
         return f"Write {near}" if near else "Use a policy such as strict-origin-when-cross-origin"
 
 
@@ -165,7 +165,7 @@ class Hsts:
     def valid(self) -> bool:
         """Whether browsers obey it: a max-age, and no directive twice (unknown ones do no harm)."""
         return self.max_age is not None and not any(
-            fault.kind is Kind.HSTS_REPEATED for fault in self.faults
+            fault.kind is TokenFaultKind.HSTS_REPEATED for fault in self.faults
         )
 
 
@@ -179,17 +179,17 @@ def parse_hsts(text: str) -> Hsts:
         if not name and not equals:
             continue
         if key in said:
-            found.append(Kind.HSTS_REPEATED.about(name))
+            found.append(TokenFaultKind.HSTS_REPEATED.about(name))
         elif key not in ("max-age", "includesubdomains", "preload") or (
             equals and key != "max-age"
         ):
-            found.append(Kind.HSTS_BAD.about(piece.strip(_OWS)))
+            found.append(TokenFaultKind.HSTS_BAD.about(piece.strip(_OWS)))
         else:
             said[key] = value
     digits = re.fullmatch(r'"?([0-9]+)"?', said.get("max-age", ""))
     max_age = int(digits[1][:15]) if digits else None
     if max_age is None:
-        found.append(Kind.HSTS_NO_AGE.about())
+        found.append(TokenFaultKind.HSTS_NO_AGE.about())
     return Hsts(max_age, "includesubdomains" in said, "preload" in said, tuple(found))
 
 
@@ -199,9 +199,11 @@ def judge_hsts(text: str) -> tuple[Fault, ...]:
     found = list(hsts.faults)
     if hsts.max_age is not None:
         if hsts.max_age < HALF_YEAR:
-            found.append((Kind.HSTS_SHORT if hsts.max_age else Kind.HSTS_OFF).about())
+            found.append(
+                (TokenFaultKind.HSTS_SHORT if hsts.max_age else TokenFaultKind.HSTS_OFF).about()
+            )
         if hsts.preload and not (hsts.include_subdomains and hsts.max_age >= YEAR):
-            found.append(Kind.HSTS_PRELOAD.about())
+            found.append(TokenFaultKind.HSTS_PRELOAD.about())
     return tuple(found)
 
 
@@ -221,13 +223,13 @@ def judge_referrer(text: str) -> tuple[Fault, ...]:
     """Entries that browsers skip, and a policy in force that tells too much."""
     entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
     found = [
-        Kind.REFERRER_UNKNOWN.about(entry)
+        TokenFaultKind.REFERRER_UNKNOWN.about(entry)
         for entry in entries
         if entry.lower() not in REFERRER_POLICIES
     ]
     policy = referrer_policy(text)
     if policy is not None and not REFERRER_POLICIES[policy]:
-        found.append(Kind.REFERRER_UNSAFE.about(policy))
+        found.append(TokenFaultKind.REFERRER_UNSAFE.about(policy))
     return tuple(found)
 
 
@@ -235,16 +237,20 @@ def judge_names(text: str) -> tuple[Fault, ...]:
     """Entries of a list of header names or methods that are none."""
     entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
     return tuple(
-        Kind.NOT_A_NAME.about(entry) for entry in entries if entry and not _TOKEN.fullmatch(entry)
+        TokenFaultKind.NOT_A_NAME.about(entry)
+        for entry in entries
+        if entry and not _TOKEN.fullmatch(entry)
     )
 
 
 def judge_site_data(text: str) -> tuple[Fault, ...]:
     """Entries of Clear-Site-Data that browsers ignore."""
     return tuple(
-        (Kind.SITE_DATA_UNQUOTED if f'"{entry}"' in SITE_DATA else Kind.SITE_DATA_UNKNOWN).about(
-            entry
-        )
+        (
+            TokenFaultKind.SITE_DATA_UNQUOTED
+            if f'"{entry}"' in SITE_DATA
+            else TokenFaultKind.SITE_DATA_UNKNOWN
+        ).about(entry)
         for entry in words(text)
         if entry not in SITE_DATA
     )
@@ -276,9 +282,9 @@ def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
         if not name and not equals:
             continue
         if not _TOKEN.fullmatch(name) or not _ARGUMENT.fullmatch(argument):
-            found.append(Kind.CACHE_BAD.about(part.strip(_OWS)))
+            found.append(TokenFaultKind.CACHE_BAD.about(part.strip(_OWS)))
         elif key in said:
-            found.append(Kind.CACHE_REPEATED.about(key))
+            found.append(TokenFaultKind.CACHE_REPEATED.about(key))
             said[key] = _stricter(key, said[key], value)
         else:
             said[key] = value
@@ -301,17 +307,19 @@ def judge_cache(text: str) -> tuple[Fault, ...]:
     """Directives that caches ignore, or that another directive overrules."""
     said, found = parse_cache(text)
     found += tuple(
-        Kind.CACHE_MISSPELT.about(name, _CACHE_LETTERS[_letters(name)])
+        TokenFaultKind.CACHE_MISSPELT.about(name, _CACHE_LETTERS[_letters(name)])
         for name in said
         if name not in _CACHE_LETTERS.values() and _letters(name) in _CACHE_LETTERS
     )
     found += tuple(
-        Kind.CACHE_NO_SECONDS.about(name)
+        TokenFaultKind.CACHE_NO_SECONDS.about(name)
         for name in _SECONDS & said.keys()
         if not re.fullmatch(r'"?[0-9]+"?', said[name] or "")
     )
     conflicts = (
-        Kind.CACHE_CONFLICT.about(name, by) for by, names in _overruled(said) for name in names
+        TokenFaultKind.CACHE_CONFLICT.about(name, by)
+        for by, names in _overruled(said)
+        for name in names
     )
     return (*found, *conflicts)
 

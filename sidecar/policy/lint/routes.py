@@ -18,7 +18,7 @@ from sidecar.policy.lint.values import given_headers
 from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem, Rule, Severity, lowest
 from sidecar.policy.rules.checks import value_text
 
-Finding = tuple[int | None, Problem]
+PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
 
 _SIZES: tuple[tuple[int, Severity, str], ...] = (
@@ -62,7 +62,7 @@ def policy_problems(resolved: Resolved) -> Iterator[Problem]:
             )
 
 
-def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator[Finding]:
+def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator[PlacedProblem]:
     """Findings over one route whose rules are all active, given the routes before it."""
     yield from ((None, problem) for problem in _match_problems(earlier, route))
     yield from _clashes(route.rules)
@@ -123,7 +123,7 @@ def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterato
             )
 
 
-def _clashes(rules: Sequence[NamedRule]) -> Iterator[Finding]:
+def _clashes(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
     """Pairs of rules on one header of which one makes the other pointless."""
     by_header: dict[str, list[int]] = {}
     for position, named in enumerate(rules):
@@ -187,7 +187,7 @@ def _clash(header: str, first: NamedRule, second: NamedRule) -> tuple[str, str, 
     return None
 
 
-def _destinations(given: Sequence[_Given]) -> Iterator[Finding]:
+def _destinations(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
     """Reports that go nowhere: no destination, or one that the route's own declaring header does not name."""
     known = {one.key: destinations.declared(one.key, one.text) for one in given}
     for one in given:
@@ -228,7 +228,7 @@ def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
                 )
 
 
-def _copies(given: Sequence[_Given]) -> Iterator[Finding]:
+def _copies(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
     """A candidate that says what is enforced anyway doubles every report and shows nothing."""
     enforced = [
         _meaning(one.text)
@@ -258,7 +258,7 @@ def _meaning(text: str) -> tuple[csp.Policy, ...]:
     return tuple(csp.normalise(policy) for policy in policies)
 
 
-def _credentials(given: Sequence[_Given]) -> Iterator[Finding]:
+def _credentials(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
     everyone = any(one.key == "access-control-allow-origin" and one.text == "*" for one in given)
     for one in given:
         if everyone and one.key == "access-control-allow-credentials":
@@ -273,7 +273,7 @@ def _credentials(given: Sequence[_Given]) -> Iterator[Finding]:
             )
 
 
-def _left_out(rules: Sequence[NamedRule]) -> Iterator[Finding]:
+def _left_out(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
     """Pages of API documentation are of a class of their own; a rule for pages alone does not reach them."""
     on_docs = {
         header.lower()

@@ -23,7 +23,7 @@ _GIVING = ("set", "default", "append", "merge")
 _LOGOUT = re.compile(r"(?:log|sign)[-_]?(?:out|off)", re.IGNORECASE)
 _EMPTY_STATUS = frozenset({"204", "304"})
 _INFO = frozenset(
-    {*csp_lint.INFO, headers.Kind.DISCLOSES, tokens.Kind.HSTS_SHORT}
+    {*csp_lint.INFO, headers.HeaderFaultKind.DISCLOSES, tokens.TokenFaultKind.HSTS_SHORT}
 )  # a short max-age is the first step of the ladder
 
 
@@ -70,8 +70,8 @@ def _problem(code: str, severity: Severity, message: str, fix: str, path: Path =
 def _value(rule: Rule, header: str) -> Iterator[Problem]:
     row, text = headers.get(header), value_text(rule.value or "")
     is_csp = row is not None and row.grammar == "csp" and not row.deprecated
-    for fault in csp_lint.judge(text) if is_csp else headers.judge(header, text):
-        if fault.kind is csp_lint.Kind.NO_REPORTS and header.lower().endswith("-report-only"):
+    for fault in csp_lint.csp_weaknesses(text) if is_csp else headers.header_faults(header, text):
+        if fault.kind is csp_lint.Weakness.NO_REPORTS and header.lower().endswith("-report-only"):
             continue  # said of every such header, with more weight
         yield as_problem(fault, merged=rule.action == "merge")
 

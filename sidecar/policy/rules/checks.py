@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from sidecar.policy import headers
-from sidecar.policy.faults import Fault, Verdict
-from sidecar.policy.model import WRITING, Action, Kind, Mode, Rule
+from sidecar.policy.faults import Fault, FaultVerdict
+from sidecar.policy.model import WRITING, Action, Mode, Rule, ViolationKind
 from sidecar.policy.rules.conditions import (
     Ask,
     Condition,
@@ -43,7 +43,7 @@ class Check(ABC):
 
     __slots__ = ("header", "index", "key", "made", "mode", "name", "rule", "value", "when")
     action: Action
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ViolationKind, ...]
     """The kinds of violation that it can find."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Check(ABC):
         return tuple(ask for condition in self.when for ask in condition.asks)
 
     def finding(
-        self, kind: Kind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None
+        self, kind: ViolationKind, before: tuple[bytes, ...], after: tuple[bytes, ...] | None
     ) -> Findings:
         """One finding of this check."""
         return (
@@ -105,7 +105,7 @@ class Set(Check):
 
     __slots__ = ("missing", "right")
     action: Action = "set"
-    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate")
+    kinds: tuple[ViolationKind, ...] = ("missing", "mismatch", "duplicate")
 
     def __init__(self, **known: object) -> None:
         super().__init__(**known)  # type: ignore[arg-type]
@@ -118,7 +118,9 @@ class Set(Check):
             return self.missing
         if observed == self.right:
             return ()
-        kind: Kind = "duplicate" if len(observed) > 1 and self.value in observed else "mismatch"
+        kind: ViolationKind = (
+            "duplicate" if len(observed) > 1 and self.value in observed else "mismatch"
+        )
         return self.finding(kind, observed, self.right)
 
 
@@ -127,7 +129,7 @@ class Default(Set):
 
     __slots__ = ()
     action: Action = "default"
-    kinds: tuple[Kind, ...] = ("missing", "duplicate")
+    kinds: tuple[ViolationKind, ...] = ("missing", "duplicate")
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
@@ -150,7 +152,7 @@ class Append(Set):
 
     __slots__ = ()
     action: Action = "append"
-    kinds: tuple[Kind, ...] = ("missing",)
+    kinds: tuple[ViolationKind, ...] = ("missing",)
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
@@ -168,7 +170,7 @@ class Remove(Check):
 
     __slots__ = ()
     action: Action = "remove"
-    kinds: tuple[Kind, ...] = ("forbidden",)
+    kinds: tuple[ViolationKind, ...] = ("forbidden",)
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
@@ -180,7 +182,7 @@ class Merge(Set):
 
     __slots__ = ("merged",)
     action: Action = "merge"
-    kinds: tuple[Kind, ...] = ("missing", "mismatch")
+    kinds: tuple[ViolationKind, ...] = ("missing", "mismatch")
 
     def __init__(self, *, declared: Rule, **known: object) -> None:
         super().__init__(declared=declared, **known)
@@ -211,7 +213,7 @@ class Require(Check):
 
     __slots__ = ("pattern", "single", "verdict")
     action: Action = "require"
-    kinds: tuple[Kind, ...] = ("missing", "mismatch", "duplicate", "weak", "invalid")
+    kinds: tuple[ViolationKind, ...] = ("missing", "mismatch", "duplicate", "weak", "invalid")
 
     def __init__(self, **known: object) -> None:
         super().__init__(**known)  # type: ignore[arg-type]
@@ -222,13 +224,13 @@ class Require(Check):
         )
         header = self.header
 
-        def verdict(observed: tuple[bytes, ...], scheme: str) -> Verdict | None:
+        def verdict(observed: tuple[bytes, ...], scheme: str) -> FaultVerdict | None:
             worst = worst_fault(header, observed, scheme)
             return None if worst is None else worst.verdict
 
         # As in Merge: services repeat their values; but for cookies, which are secrets and never kept.
         kept = verdict if self.key == b"set-cookie" else lru_cache(maxsize=256)(verdict)
-        self.verdict: Callable[[tuple[bytes, ...], str], Verdict | None] = kept
+        self.verdict: Callable[[tuple[bytes, ...], str], FaultVerdict | None] = kept
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
@@ -249,7 +251,7 @@ def worst_fault(header: str, lines: tuple[bytes, ...], scheme: str) -> Fault | N
     values = [line.decode("latin-1") for line in lines]
     if header.lower() != "set-cookie":
         values = [", ".join(values)]
-    found = [fault for value in values for fault in headers.judge(header, value, scheme)]
+    found = [fault for value in values for fault in headers.header_faults(header, value, scheme)]
     return min(found, key=lambda fault: fault.verdict, default=None)
 
 
@@ -258,7 +260,7 @@ class Forbid(Require):
 
     __slots__ = ()
     action: Action = "forbid"
-    kinds: tuple[Kind, ...] = ("forbidden",)
+    kinds: tuple[ViolationKind, ...] = ("forbidden",)
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)

@@ -6,7 +6,7 @@ Lives here: one class. The grammar is in `cookies`. Must not know routes or mode
 from __future__ import annotations
 
 from sidecar.policy.headers import cookies
-from sidecar.policy.model import WRITING, Action, Attributes, Kind, Mode, Rule
+from sidecar.policy.model import WRITING, Action, Attributes, Mode, Rule, ViolationKind
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import Facts, Seen, conditions
 from sidecar.policy.rules.findings import Findings
@@ -28,7 +28,7 @@ class CookieCheck(Check):
         self.rule, self.index, self.mode, self.when = rule, index, mode, conditions(declared.when)
         self.header, self.name, self.key = "Set-Cookie", b"Set-Cookie", _KEY
         self.action: Action = declared.action or "set"
-        self.kinds: tuple[Kind, ...] = ("mismatch",)
+        self.kinds: tuple[ViolationKind, ...] = ("mismatch",)
         self.made = mode == "enforce" and self.action in WRITING
         self.pattern = declared.cookie
         self.demands = _demands(declared.attributes, named="*" not in declared.cookie)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from sidecar.policy.model import Action, Kind, Mode
+from sidecar.policy.model import Action, Mode, ViolationKind
 from sidecar.policy.rules.conditions import RawFields, Seen
 
 
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     key: bytes
     """The same in lower case."""
     action: Action
-    kind: Kind
+    kind: ViolationKind
     mode: Mode
     before: tuple[bytes, ...]
     after: tuple[bytes, ...] | None
