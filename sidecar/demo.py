@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import os
 import shlex
 import shutil
 import signal
 import socket
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar import sample
+from sidecar.observed.client import ask
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.runtime.service import Service
 from sidecar.settings import Settings, Timeouts, Trial
@@ -220,20 +221,11 @@ def _command() -> str:
 
 def _head(address: str) -> str:
     """The head of the front page's response, as seen through the sidecar."""
-    host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=5)
-    try:
-        connection.request("GET", "/")
-        response = connection.getresponse()
-        response.read()
-    finally:
-        connection.close()
+    response = ask(f"http://{address}/")
+    lines = [f"{name.decode()}: {value.decode('latin-1')}" for name, value in response.fields]
     return "\n".join(
         f"     {line}"
-        for line in (
-            f"HTTP/1.1 {response.status} {response.reason}",
-            *(f"{name}: {value}" for name, value in response.getheaders()),
-        )
+        for line in (f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}", *lines)
     )
 
 

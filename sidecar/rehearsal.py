@@ -7,22 +7,22 @@ rehearsed is what will run. Must not know how the sheet is shown.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import re
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from sidecar.observed import NoResponse, Response, target_of
+from sidecar.observed.client import ask
 from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.rules.conditions import Facts
 from sidecar.rollout import deployment
@@ -33,6 +33,10 @@ from sidecar.telemetry.events import Sink
 
 ROLLBACKS = 15
 _WAIT = 5.0
+_MAX_BODY = 64 << 20
+_FRAMING = frozenset(
+    {"content-length", "transfer-encoding", "connection", "content-encoding", "date"}
+)
 _ASIDE = frozenset({"date", "connection", "keep-alive", "age"})
 _IN_LINES = re.compile(r"(?i)'nonce-[^']*'")
 _IN_PAGES = re.compile(rb"(?i)(\snonce=)(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+)")
@@ -52,38 +56,35 @@ class Step:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What was received: the status, the header lines in order, the body."""
+def same(one: Response, other: Response) -> bool:
+    """Equal but for what differs from one moment to the next, nonces among it."""
+    return _lasting(one) == _lasting(other)
 
-    status: int
-    lines: Lines
-    body: bytes
 
-    def same(self, other: Response) -> bool:
-        """Equal but for what differs from one moment to the next, nonces among it."""
-        return self._lasting() == other._lasting()
+def _lasting(response: Response) -> tuple[int, Lines, bytes]:
+    body, nonces = _IN_PAGES.subn(rb"\1", response.body)
+    aside = _ASIDE | {"etag"} if nonces else _ASIDE
+    lines = [
+        (name, _IN_LINES.sub("'nonce-...'", value))
+        for name, value in _text(response.fields)
+        if name.lower() not in aside
+    ]
+    return response.status, lines, body
 
-    def _lasting(self) -> tuple[int, Lines, bytes]:
-        body, nonces = _IN_PAGES.subn(rb"\1", self.body)
-        aside = _ASIDE | {"etag"} if nonces else _ASIDE
-        lines = [
-            (name, _IN_LINES.sub("'nonce-...'", value))
-            for name, value in self.lines
-            if name.lower() not in aside
-        ]
-        return self.status, lines, body
+
+def _text(fields: Iterable[tuple[bytes, bytes]]) -> Lines:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
 
 
 async def rehearse(
-    settings: Settings, paths: Sequence[str], recorded: Sequence[dict[str, Any]] = ()
+    settings: Settings, paths: Sequence[str], recorded: Sequence[Response] = ()
 ) -> AsyncIterator[Step]:
     """Try the release of a policy; yields each step as it is done.
 
     Args:
         settings: the real ones; listeners, state and the policy's place are replaced by scratch ones.
         paths: request targets to replay (GET).
-        recorded: HAR entries to answer from instead of the real service; their paths are replayed too.
+        recorded: responses to send instead of the real service's; their paths are replayed too.
     """
     failed = False
     for finding in deployment.check(settings):
@@ -187,19 +188,20 @@ async def _effects(service: Service, direct: dict[str, Response]) -> Step:
     plan = compile_policy(service.revisions.current.resolved)
     wrong, changed = [], 0
     for path, response in direct.items():
-        fields = [
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.lines
-        ]
         bare = path.partition("?")[0]
         facts = Facts(
-            "GET", service.listen[0], bare, "http", [], response.status, fields, "127.0.0.1"
+            "GET",
+            service.listen[0],
+            bare,
+            "http",
+            [],
+            response.status,
+            response.fields,
+            "127.0.0.1",
         )
-        expected = [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in decide(plan.route(service.listen[0], "GET", bare), facts).fields
-        ]
-        changed += expected != response.lines
-        if not through[path].same(Response(response.status, expected, response.body)):
+        expected = tuple(decide(plan.route(service.listen[0], "GET", bare), facts).fields)
+        changed += expected != response.fields
+        if not same(through[path], replace(response, fields=expected)):
             wrong.append(path)
     text = f"{changed} of {len(direct)} responses changed as the policy says"
     return Step(
@@ -219,7 +221,7 @@ async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
         )
         restored = await asyncio.to_thread(_get, f"http://{service.listen[0]}", changed)
         taken.append(time.perf_counter() - began)
-        if not restored.same(direct[changed]):
+        if not same(restored, direct[changed]):
             return Step("rollback", passed=False, text=f"{changed} was not restored byte for byte")
         await service.revisions.rollback(latest, who="rehearsal")
     await service.revisions.rollback(target, who="rehearsal")
@@ -237,7 +239,7 @@ async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
 async def _first_changed(service: Service, direct: dict[str, Response]) -> str:
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
     return next(
-        (path for path, response in direct.items() if not through[path].same(response)),
+        (path for path, response in direct.items() if not same(through[path], response)),
         next(iter(direct)),
     )
 
@@ -245,7 +247,7 @@ async def _first_changed(service: Service, direct: dict[str, Response]) -> str:
 def _compare(
     name: str, direct: dict[str, Response], through: dict[str, Response], good: str
 ) -> Step:
-    different = [path for path, response in direct.items() if not through[path].same(response)]
+    different = [path for path, response in direct.items() if not same(through[path], response)]
     return Step(
         name,
         not different,
@@ -260,80 +262,49 @@ async def _replay(
     for path in paths:
         try:
             responses[path] = await asyncio.to_thread(_get, base, path, more)
-        except (OSError, http.client.HTTPException) as error:
-            return responses, f"{base}{path}: {error}"
+        except NoResponse as error:
+            return responses, str(error)
     return responses, ""
 
 
-def _connect(base: str) -> http.client.HTTPConnection:
-    parts = urlsplit(base)
-    make: Callable[..., http.client.HTTPConnection] = (
-        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    )
-    return make(parts.hostname or "127.0.0.1", parts.port, timeout=10)
-
-
 def _get(base: str, path: str, more: Mapping[str, str] = MappingProxyType({})) -> Response:
-    connection = _connect(base)
-    try:
-        connection.request("GET", path, headers={"Accept-Encoding": "identity", **more})
-        response = connection.getresponse()
-        return Response(response.status, response.getheaders(), response.read())
-    finally:
-        connection.close()
+    return ask(f"{base}{path}", headers=more, most=_MAX_BODY)
 
 
 def _post(address: str, path: str, body: dict[str, Any]) -> None:
-    connection = _connect(f"http://{address}")
-    try:
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        data = response.read()
-        if response.status != 200:
-            raise OSError(f"{path} was refused: {data.decode('utf-8', 'replace')}")
-    finally:
-        connection.close()
+    kind = {"Content-Type": "application/json"}
+    data = json.dumps(body).encode()
+    found = ask(f"http://{address}{path}", "POST", headers=kind, body=data, most=_MAX_BODY)
+    if found.status != 200:
+        raise OSError(f"{path} was refused: {found.body.decode('utf-8', 'replace')}")
 
 
 @asynccontextmanager
 async def _upstream(
-    settings: Settings, recorded: Sequence[dict[str, Any]]
+    settings: Settings, recorded: Sequence[Response]
 ) -> AsyncIterator[tuple[str, tuple[str, ...]]]:
     """The real service's address, or that of a server which answers from the recording."""
     if not recorded:
         yield settings.upstream, ()
         return
-    responses = {_target(entry): entry["response"] for entry in recorded}
+    known = {target_of(one.place): one for one in recorded if one.method == "GET"}
 
-    async def response(request: web.Request) -> web.Response:
-        found = responses.get(request.raw_path)
+    async def respond(request: web.Request) -> web.Response:
+        found = known.get(request.raw_path)
         if found is None:
             return web.Response(status=404)
-        made = web.Response(
-            status=int(found["status"]), body=str(found.get("content", {}).get("text", "")).encode()
-        )
+        made = web.Response(status=found.status, body=found.body)
         made.headers.popall("Content-Type", None)
-        for header in found["headers"]:
-            if header["name"].lower() not in (
-                "content-length",
-                "transfer-encoding",
-                "connection",
-                "content-encoding",
-                "date",
-            ):
-                made.headers.add(header["name"], header["value"])
+        for name, value in _text(found.fields):
+            if name.lower() not in _FRAMING:
+                made.headers.add(name, value)
         return made
 
-    runner = web.ServerRunner(web.Server(response))  # type: ignore[arg-type]
+    runner = web.ServerRunner(web.Server(respond))  # type: ignore[arg-type]
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", tuple(responses)
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", tuple(known)
     finally:
         await runner.cleanup()
-
-
-def _target(entry: dict[str, Any]) -> str:
-    parts = urlsplit(str(entry["request"]["url"]))
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from sidecar.audit import observatory_csp, observatory_page
 from sidecar.audit.outcomes import POINTS, Outcome, Test
 from sidecar.audit.page import Page, decoded, read_page
-from sidecar.audit.visit import HTML_TYPES, Response, Visit, split
+from sidecar.audit.visit import HTML_TYPES, Visit
+from sidecar.observed import Response, split
 from sidecar.policy.headers.fields import parse_item, serialise
 from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hsts, referrer_policy
 

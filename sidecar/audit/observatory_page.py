@@ -13,7 +13,8 @@ from email.utils import parsedate_to_datetime
 
 from sidecar.audit.outcomes import Outcome
 from sidecar.audit.page import Page
-from sidecar.audit.visit import HTML_TYPES, Response, split
+from sidecar.audit.visit import HTML_TYPES
+from sidecar.observed import Response, split
 from sidecar.policy.headers.cookies import Cookie, parse
 
 _COOKIES_WORST_LAST = (

@@ -12,7 +12,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from sidecar.audit.visit import HTML_TYPES, Response
+from sidecar.audit.visit import HTML_TYPES
+from sidecar.observed import Response
 from sidecar.policy import csp, headers
 from sidecar.policy.headers.fields import parse_dictionary, parse_item, serialise
 from sidecar.policy.headers.table import Grammar, Header

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.audit.visit import Response
+from sidecar.observed import Response
 
 MAX_BODY = 2 << 20
 """Bytes of a page that are read, as sent and after decoding."""

@@ -14,7 +14,8 @@ from sidecar.audit import outcomes
 from sidecar.audit.observatory import Result, look, observatory_results
 from sidecar.audit.oshp import PRESET, Coverage, coverage
 from sidecar.audit.verdicts import Row, verdicts
-from sidecar.audit.visit import Response, Visit, is_judged, without_query
+from sidecar.audit.visit import Visit, is_judged
+from sidecar.observed import Response, without_query
 from sidecar.policy.headers.tokens import parse_hsts
 
 Level: TypeAlias = Literal["error", "warning", "note", "none"]

@@ -14,16 +14,8 @@ from typing import Literal
 import aiohttp
 
 from sidecar.audit.page import MAX_BODY
-from sidecar.audit.visit import (
-    HTML_TYPES,
-    MAX_HOPS,
-    PORTS,
-    Response,
-    Visit,
-    join,
-    split,
-    without_query,
-)
+from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, PORTS, Visit
+from sidecar.observed import Response, join, split, without_query
 
 ORIGIN = "https://foreign-origin.example"
 """The origin that the CORS preflight claims to come from; nobody can own it (RFC 2606)."""

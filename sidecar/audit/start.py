@@ -14,7 +14,8 @@ from typing import TypeAlias
 from sidecar.audit.draft import block, gather
 from sidecar.audit.fixes import scalar
 from sidecar.audit.report import report
-from sidecar.audit.visit import Response, Visit, shown, without_query
+from sidecar.audit.visit import Visit, shown
+from sidecar.observed import Response, without_query
 from sidecar.policy import headers
 from sidecar.policy.engine.explain import explain
 from sidecar.policy.engine.plan import compile_policy

@@ -17,7 +17,8 @@ from sidecar.audit.observatory import Seen
 from sidecar.audit.observatory_csp import policy_of
 from sidecar.audit.observatory_page import is_deletion
 from sidecar.audit.oshp import is_due, recommended, removed
-from sidecar.audit.visit import Response, Visit, shown
+from sidecar.audit.visit import Visit, shown
+from sidecar.observed import Response
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.table import CspFaultKind
 from sidecar.policy.csp.weaknesses import comma_faults

@@ -1,6 +1,6 @@
 """What was seen of one page: its responses over https and http, the probes, and what was not looked at.
 
-Lives here: the nouns `Response` and `Visit`, and the reading of fields that every judge needs. Must not
+Lives here: the noun `Visit`, and the showing of values that every judge needs. Must not
 know sockets, files, scores or verdicts.
 """
 
@@ -10,13 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
-"""Header lines as on the wire: name and value, in order."""
+from sidecar.observed import Response, split
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 JUDGED = frozenset({401, 403})
 """Statuses beyond 2xx and 3xx whose responses the Observatory judges."""
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
@@ -27,57 +23,9 @@ MAX_HOPS = 10
 MAX_SHOWN = 300
 """Characters of an observed value that are shown."""
 
-_WS = " \t"
-_URI = "%:/[]@!$&'()*+,;="
-"""Characters that stand for themselves in an address, besides letters, digits and -._~ (RFC 3986)."""
 # ?0 and ?1 are the booleans of structured fields; what else stands behind a question mark is a query.
 _SECRETS = re.compile(r"(?i)(nonce-)[^'\s;,]+|(\?)(?![01](?:[\s;,.]|$))[^\s;,\"]*[^\s;,\":]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One response to a GET (or to the probe) for `url`."""
-
-    url: str
-    status: int
-    fields: Fields = ()
-    body: bytes = b""
-    """As sent, perhaps cut; still in its content coding."""
-    verified: bool = True
-    """False: it came over a connection whose certificate is not to be trusted."""
-
-    def values(self, name: str) -> tuple[str, ...]:
-        """The values of all lines of this name (any case), one character for each byte, trimmed."""
-        key = name.lower().encode("latin-1")
-        return tuple(
-            value.decode("latin-1").strip(_WS)
-            for found, value in self.fields
-            if found.lower() == key
-        )
-
-    def first(self, name: str) -> str:
-        """The first value of this name, or ""."""
-        return next(iter(self.values(name)), "")
-
-    @property
-    def place(self) -> SplitResult:
-        """The parts of `url`; of an address that cannot be read, none."""
-        return split(self.url)
-
-    @property
-    def media_type(self) -> str:
-        """The media type in lower case without parameters, or ""."""
-        return self.first("content-type").partition(";")[0].strip(_WS).lower()
-
-    @property
-    def target(self) -> str:
-        """Where a client goes on to; "" = it stays here."""
-        return (
-            join(self.url, self.first("location"))
-            if self.status in REDIRECTS and self.first("location")
-            else ""
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,44 +71,6 @@ class Visit:
 def is_judged(status: int) -> bool:
     """Whether the Observatory judges a response of this status."""
     return 200 <= status < 400 or status in JUDGED
-
-
-def split(url: str) -> SplitResult:
-    """The parts of an address; of one that cannot be read, none."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - the port is read lazily, and raises when it is no number
-    except ValueError:
-        return SplitResult("", "", "", "", "")
-    return parts
-
-
-def complete(url: str) -> str:
-    """An address as typed, with the scheme that it lacks.
-
-    Raises:
-        ValueError: it is no http or https address.
-    """
-    full = url if "://" in url else f"https://{url}"
-    if split(full).scheme not in PORTS or not split(full).hostname:
-        raise ValueError(f"unknown address {url!r}; write https://HOST/PATH")
-    return full
-
-
-def join(base: str, reference: str) -> str:
-    """The address that a reference on a page means; "" where it cannot be read."""
-    try:
-        return urljoin(base, reference)
-    except ValueError:
-        return ""
-
-
-def without_query(url: str) -> str:
-    """An address fit to be shown: no user, password, query or fragment."""
-    parts = split(url)
-    return quote(
-        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}", safe=_URI
-    )
 
 
 def shown(value: str) -> str:

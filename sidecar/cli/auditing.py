@@ -21,9 +21,11 @@ from sidecar.audit.markdown import markdown
 from sidecar.audit.outcomes import GRADES
 from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
-from sidecar.audit.visit import Visit, complete
+from sidecar.audit.visit import Visit
+from sidecar.cli.files import read_bytes
 from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
+from sidecar.observed import complete
 from sidecar.source import load_policy
 
 _STYLES = {
@@ -127,10 +129,10 @@ def _visits(
     try:
         addresses = [complete(url) for url in urls]
         if har is not None:
-            return recording.from_har(_read(har), preloaded)
+            return recording.from_har(read_bytes(har), str(har), preloaded)
         if raw is not None:
             return recording.from_raw(
-                _read(raw), addresses[0] if addresses else "https://localhost/", preloaded
+                read_bytes(raw), addresses[0] if addresses else "https://localhost/", preloaded
             )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -171,13 +173,6 @@ def look(address: str, *, insecure: bool) -> Visit:
         "https_port": None,
     }
     return _fetched([address], frozenset(), how)[0]
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}") from error
 
 
 def _print(reports: list[Report], form: str) -> None:

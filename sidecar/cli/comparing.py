@@ -12,10 +12,11 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.baseline.gathering import NoResponse, from_har
+from sidecar.cli.files import read_bytes
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
-from sidecar.cli.watching import read_archive
+from sidecar.observed import NoResponse
+from sidecar.observed.records import from_har
 from sidecar.policy.engine.compare import (
     Comparison,
     Complaint,
@@ -88,11 +89,11 @@ def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
     if baseline is not None:
         found += [
             facts
-            for cell in read_baseline(baseline.read_bytes(), str(baseline)).cells
+            for cell in read_baseline(read_bytes(baseline), str(baseline)).cells
             for facts in responses(cell)
         ]
     if har is not None:
-        found += from_har(read_archive(har), str(har))
+        found += [one.facts() for one in from_har(read_bytes(har), str(har))]
     return found
 
 
@@ -279,7 +280,7 @@ def cases_verb(
 
 
 def _run(file: Path) -> tuple[Result, ...]:
-    suite = read_suite(file.read_bytes(), str(file))
+    suite = read_suite(read_bytes(file), str(file))
     return run_cases(suite, read_policy(file.parent / suite.policy))
 
 

@@ -1,14 +1,15 @@
-"""Files of the operator's: read as text, replaced whole. Must not know what stands in them."""
+"""Files of the operator's: read whole, replaced whole. Must not know what stands in them."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import click
 
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.terms import PolicyError, Problem
 
 POLICY_TO_READ = click.option(
     "--policy",
@@ -29,13 +30,33 @@ POLICY_TO_EDIT = click.option(
 )
 
 
-def read_text(file: Path) -> str:
-    """A policy file's text.
+def read_bytes(file: Path, most: int = 256 << 20) -> bytes:
+    """A file's bytes; `-` is stdin.
 
     Raises:
+        UsageError: it cannot be read, or has more bytes than `most`.
+    """
+    try:
+        if str(file) == "-":
+            data = sys.stdin.buffer.read(most + 1)
+        else:
+            with file.open("rb") as reading:
+                data = reading.read(most + 1)
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror or error}") from error
+    if len(data) > most:
+        raise click.UsageError(f"{file}: it is larger than {most >> 20} MiB; give a smaller one")
+    return data
+
+
+def read_text(file: Path) -> str:
+    """A text file's text, without a byte order mark.
+
+    Raises:
+        UsageError: it cannot be read.
         PolicyError: it is not UTF-8.
     """
-    data = file.read_bytes()
+    data = read_bytes(file)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

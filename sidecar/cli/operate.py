@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import difflib
 import getpass
-import http.client
 import json
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from sidecar.cli import fleet as replicas
+from sidecar.cli.files import read_text
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
+from sidecar.observed import Response
+from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
 
-_TIMEOUT = 10.0
+_MAX_BODY = 256 << 20
 _AFTER = {
     401: "the same command with --token-file FILE",
     403: "the same command with --token-file FILE",
@@ -42,47 +42,44 @@ class Admin:
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         if not self.url.startswith(("http://", "https://")):
             raise click.UsageError(f"unknown admin URL {url!r}; write http://HOST:PORT")
-        self._token = token_file.read_text("utf-8").strip() if token_file else None
+        self._token = read_text(token_file).strip() if token_file else None
 
     def get(self, path: str) -> Any:
-        """What GET responses, as data."""
-        return self._ask(urllib.request.Request(self.url + path))
+        """What GET gives, as data."""
+        return self._ask(path, "GET", None)
 
     def post(self, path: str, **body: Any) -> Any:
-        """What POST responses, as data; keys that are None are left out, and who asks is added."""
+        """What POST gives, as data; keys that are None are left out, and who asks is added."""
         sent = {key: value for key, value in body.items() if value is not None} | {"who": who()}
-        request = urllib.request.Request(
-            self.url + path, json.dumps(sent).encode(), {"Content-Type": "application/json"}
-        )
-        return self._ask(request)
+        return self._ask(path, "POST", json.dumps(sent).encode())
 
-    def _ask(self, request: urllib.request.Request) -> Any:
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def _ask(self, path: str, method: str, body: bytes | None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            with opener.open(request, timeout=_TIMEOUT) as response:
-                return json.loads(response.read())
-        except urllib.error.HTTPError as error:
-            _refused(error)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
+            found = ask(self.url + path, method, headers=headers, body=body, most=_MAX_BODY)
+            if found.status >= 300:
+                _refused(found)
+            return json.loads(found.body)
+        except ValueError as error:  # no response, or none of the admin API
             say(
-                f"{self.url} does not answer: {reason}; is the sidecar running, and is this its admin address (--admin)?",
+                f"{self.url} does not answer: {error}; is the sidecar running, and is this its admin address (--admin)?",
                 colour="red",
             )
             next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
             sys.exit(1)
 
 
-def _refused(error: urllib.error.HTTPError) -> None:
+def _refused(found: Response) -> NoReturn:
     try:
-        data = json.loads(error.read())
+        data = json.loads(found.body)
     except ValueError:
-        data = {"error": f"HTTP {error.code}"}
-    for line in data.get("problems") or [data.get("error", f"HTTP {error.code}")]:
+        data = {}
+    said = data if isinstance(data, dict) else {}
+    for line in said.get("problems") or [said.get("error", f"HTTP {found.status}")]:
         say(str(line), colour="red")
-    next_step(_AFTER.get(error.code, "sidecar status; sidecar history lists the revisions"))
+    next_step(_AFTER.get(found.status, "sidecar status; sidecar history lists the revisions"))
     sys.exit(1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +12,12 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
+from sidecar.cli.files import read_bytes
 from sidecar.cli.printing import as_json, next_step, out
 from sidecar.cli.progress import Steps, steps
 from sidecar.cli.run import read_settings
+from sidecar.observed import NoResponse
+from sidecar.observed.records import from_har
 
 
 @click.command("rehearse")
@@ -58,9 +60,12 @@ def rehearse_verb(
     from sidecar.runtime.loop import run_to_end
 
     settings = read_settings(config, flags)
-    recorded = json.loads(har.read_bytes())["log"]["entries"] if har else ()
+    try:
+        recorded = from_har(read_bytes(har), str(har)) if har else ()
+    except NoResponse as error:
+        raise click.UsageError(str(error)) from error
     if baseline:
-        held = read_baseline(baseline.read_bytes(), str(baseline))
+        held = read_baseline(read_bytes(baseline), str(baseline))
         paths = (
             *paths,
             *(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,20 +111,21 @@ def demo(folder: Path, port: int) -> None:
 @click.option("--timeout", type=float, default=2.0, show_default=True, help="Seconds.")
 def health(url: str, timeout: float) -> None:
     """Ask a probe and exit 0 or 1, for images without curl."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    from sidecar.observed.client import ask
+
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"unknown URL {url!r}; write http://HOST:PORT/readyz")
     try:
-        if not url.startswith(("http://", "https://")):
-            raise click.UsageError(f"unknown URL {url!r}; write http://HOST:PORT/readyz")
-        with opener.open(url, timeout=timeout) as response:
-            text = response.read(4096).decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        say(error.read(4096).decode("utf-8", "replace").strip())
-        sys.exit(1)
-    except OSError as error:
-        say(f"{url}: {error}")
+        found = ask(url, timeout=timeout, most=4096)
+    except ValueError as error:
+        say(str(error))
         next_step("sidecar run, or name the probe of a running one: sidecar health URL")
         sys.exit(1)
-    click.echo(text.strip())
+    text = found.body.decode("utf-8", "replace").strip()
+    if found.status >= 300:
+        say(text)
+        sys.exit(1)
+    click.echo(text)
 
 
 VERBS = (run, demo, health)

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from sidecar.audit.report import report
 from sidecar.audit.start import Wishes, policy_text, preset_for, tests_text
-from sidecar.audit.visit import Visit, complete
+from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import look
 from sidecar.cli.printing import err
+from sidecar.observed import complete
 from sidecar.source import load_policy, preset_texts
 
 _DEFAULT_URL = "http://127.0.0.1:8000"

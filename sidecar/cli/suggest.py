@@ -7,14 +7,10 @@ how a proposal is found.
 from __future__ import annotations
 
 import difflib
-import http.client
 import ssl
 import sys
 import unicodedata
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
-from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +19,12 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from sidecar.cli.evidence import Duration
-from sidecar.cli.files import POLICY_TO_EDIT, read_text, replace_file
+from sidecar.cli.files import POLICY_TO_EDIT, read_bytes, read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.cli.progress import steps
+from sidecar.observed import NoResponse, Response, without_query
+from sidecar.observed.client import ask
 from sidecar.rollout.causes import Cause
 from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.nouns import Holdings, Proposal, Snippet, Terms
@@ -42,6 +40,7 @@ _STYLES = {
 _LOADS = 2
 """How often a page is read: what differs between two loads varies."""
 _MAX_PAGE = 4 << 20
+_MAX_HOPS = 10
 _MAX_SHOWN = 32_768
 """Characters of one script that are printed."""
 
@@ -173,7 +172,10 @@ def _read_pages(urls: Sequence[str], har: Path | None, cacert: Path | None) -> H
     """What pages hold that are named on the command line."""
     if not urls and har is None:
         return Holdings()
-    return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
+    try:
+        return from_loads([*_fetched(urls, cacert), *(_recorded(har) if har else ())])
+    except NoResponse as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
@@ -181,39 +183,37 @@ def _fetched(urls: Sequence[str], cacert: Path | None) -> Iterator[Load]:
         trust = ssl.create_default_context(cafile=str(cacert) if cacert else None)
     except OSError as error:
         raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-    )
     with steps("read", len(urls)) as done:
         for url in urls:
-            if not url.startswith(("http://", "https://")):
-                raise click.UsageError(f"unknown address {url!r}; write http://HOST/PATH")
             for _ in range(_LOADS):
-                request = urllib.request.Request(url, headers={"Accept": "text/html"})
-                try:
-                    with opener.open(request, timeout=10) as response:
-                        charset = response.headers.get_content_charset() or ""
-                        yield Load(response.url, response.read(_MAX_PAGE), charset)
-                except (OSError, ValueError, http.client.HTTPException) as error:
-                    raise click.UsageError(
-                        f"{url} cannot be read: {getattr(error, 'reason', error)}"
-                    ) from error
+                yield _load(_page(url, trust))
             done()
 
 
+def _page(url: str, trust: ssl.SSLContext) -> Response:
+    """The page that an address leads to."""
+    for _ in range(_MAX_HOPS):
+        page = ask(url, headers={"Accept": "text/html"}, most=_MAX_PAGE, trust=trust)
+        if not page.target:
+            break
+        url = page.target
+    if not 200 <= page.status < 300:
+        raise NoResponse(f"{without_query(url)}: status {page.status}; name a page")
+    return page
+
+
 def _recorded(har: Path) -> Iterator[Load]:
-    from sidecar.audit.page import decoded
     from sidecar.audit.recording import from_har
 
-    try:
-        visits = from_har(har.read_bytes())
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"{har}: {error}") from error
-    for visit in visits:
-        if visit.page is not None and (body := decoded(visit.page)):
-            media = Message()
-            media["Content-Type"] = visit.page.first("content-type")
-            yield Load(visit.page.url, body, media.get_content_charset() or "")
+    for visit in from_har(read_bytes(har), str(har)):
+        if visit.page is not None:
+            yield _load(visit.page)
+
+
+def _load(page: Response) -> Load:
+    from sidecar.audit.page import decoded
+
+    return Load(page.url, decoded(page) or b"", page.charset)
 
 
 def _print(found: Suggestion, diff: str) -> None:

@@ -17,12 +17,14 @@ from sidecar.baseline import Baseline, Cell, since
 from sidecar.baseline.capture import Tally
 from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
-from sidecar.baseline.gathering import MAX_ARCHIVE, NoResponse, ask, from_har
-from sidecar.cli.files import replace_file
+from sidecar.cli.files import read_bytes, replace_file
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
+from sidecar.observed import NoResponse
+from sidecar.observed.client import ask
+from sidecar.observed.records import from_har
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.headers.shapes import Lines
@@ -149,7 +151,7 @@ def drift_verb(
     """Compare what the service sends now with a baseline: lost, added, changed, weakened, duplicated."""
     if accepting and not (reason and reason.strip()):
         raise click.UsageError("--accept needs --reason WHY")
-    baseline = read_baseline(file.read_bytes(), str(file))
+    baseline = read_baseline(read_bytes(file), str(file))
     cells, _ = _gather(context, options, lasting)
     report = drift(baseline, cells)
     taken = (
@@ -220,10 +222,10 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
         found = []
         with steps("ask", len(addresses)) as done:
             for url in addresses:
-                found.append(ask(url))
+                found.append(ask(url).facts())
                 done()
         for har in hars:
-            found += from_har(read_archive(har), str(har))
+            found += [one.facts() for one in from_har(read_bytes(har), str(har))]
     except NoResponse as unanswered:
         err().print(Text(str(unanswered), style="red"))
         next_step(
@@ -231,19 +233,6 @@ def _responses(urls: Iterable[str], hars: Iterable[Path]) -> list[Facts]:
         )
         sys.exit(1)
     return found
-
-
-def read_archive(file: Path) -> bytes:
-    """An archive's bytes, as many as are read of one.
-
-    Raises:
-        NoResponse: it is too large.
-    """
-    with file.open("rb") as reading:
-        data = reading.read(MAX_ARCHIVE + 1)
-    if len(data) > MAX_ARCHIVE:
-        raise NoResponse(f"{file} is larger than {MAX_ARCHIVE >> 20} MiB; save a smaller archive")
-    return data
 
 
 def _tallied(responses: Iterable[Facts], policy: Path | None) -> tuple[Cell, ...]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import math
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from sidecar.observed.client import ask
 from sidecar.policy.model import Mode
 from sidecar.policy.values import seconds
 from sidecar.rollout.testimony import Evidence, Trial, parse_mode
 
 _TIMEOUT = 30.0
+_MAX_BODY = 64 << 20
 _BY = "route, rule, mode"
 _EVALUATIONS = "sidecar_rule_evaluations_total"
 _INFO = "sidecar_rule_info"
@@ -38,17 +38,15 @@ def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict
         PrometheusFailed: with the server's own words.
     """
     asked = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    address = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}"
     try:
-        with opener.open(
-            f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}", timeout=_TIMEOUT
-        ) as response:
-            data = json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        detail = error.read(2000).decode("utf-8", "replace")
-        raise PrometheusFailed(f"{url} refuses the query: {detail}") from error
-    except (OSError, ValueError) as error:
+        found = ask(address, timeout=_TIMEOUT, most=_MAX_BODY)
+        data = json.loads(found.body) if found.status < 300 else {}
+    except ValueError as error:
         raise PrometheusFailed(f"{url} cannot be asked: {error}") from error
+    if found.status >= 300:
+        detail = found.body[:2000].decode("utf-8", "replace")
+        raise PrometheusFailed(f"{url} refuses the query: {detail}")
     if data.get("status") != "success" or data["data"]["resultType"] != "vector":
         raise PrometheusFailed(f"{url} answers strangely: {str(data)[:200]}")
     return [(item["metric"], float(item["value"][1])) for item in data["data"]["result"]]

@@ -4,7 +4,8 @@ import pytest
 
 from sidecar.audit.draft import draft
 from sidecar.audit.report import report
-from sidecar.audit.visit import Response, Visit
+from sidecar.audit.visit import Visit
+from sidecar.observed import Response
 from sidecar.policy.engine.explain import explain
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.rules.conditions import Facts

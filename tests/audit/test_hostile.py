@@ -10,10 +10,11 @@ from sidecar.audit.markdown import markdown
 from sidecar.audit.observatory import TESTS
 from sidecar.audit.oshp import recommended, removed
 from sidecar.audit.outcomes import POINTS
-from sidecar.audit.recording import RecordError, from_har, from_raw
+from sidecar.audit.recording import from_har, from_raw
 from sidecar.audit.report import as_data, report
 from sidecar.audit.sarif import sarif
-from sidecar.audit.visit import Response, Visit, shown
+from sidecar.audit.visit import Visit, shown
+from sidecar.observed import NoResponse, Response
 from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy
 
@@ -144,7 +145,7 @@ def test_any_text_is_read_as_raw_responses_or_refused(lines, url):
     """Raw text becomes visits, each with at least one response in a chain, or is refused."""
     try:
         visits = from_raw(b"\n".join(lines), url)
-    except RecordError:
+    except NoResponse:
         return
 
     assert visits
@@ -188,7 +189,7 @@ def test_any_archive_is_read_or_refused(entries):
     """An archive with any entries becomes visits that can be judged, or is refused."""
     try:
         visits = from_har(json.dumps({"log": {"entries": entries}}).encode())
-    except RecordError:
+    except NoResponse:
         return
 
     for visit in visits:

@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.audit.oshp import coverage, recommended, removed
-from sidecar.audit.visit import Response
+from sidecar.observed import Response
 from tests.audit.worlds import fields, response
 
 STATED = [(one.header, one.value) for one in recommended()]

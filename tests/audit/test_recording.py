@@ -8,7 +8,8 @@ import pytest
 
 from sidecar.audit.observatory import look, observatory_results
 from sidecar.audit.outcomes import Outcome
-from sidecar.audit.recording import RecordError, from_har, from_raw
+from sidecar.audit.recording import from_har, from_raw
+from sidecar.observed import NoResponse
 
 
 def entry(url, *headers, status=200, method="GET", **content):
@@ -113,7 +114,7 @@ def test_a_page_over_plain_http_is_its_own_twin():
 )
 def test_no_archive_is_refused_in_words(data):
     """What is no archive, or holds no responses, is refused with a sentence."""
-    with pytest.raises(RecordError, match=r"archive"):
+    with pytest.raises(NoResponse, match=r"archive"):
         from_har(data)
 
 
@@ -184,5 +185,5 @@ def test_raw_bodies_are_read_coded_or_decoded(body, outcome):
 )
 def test_text_without_status_line_is_refused_in_words(data):
     """What does not begin with a status line is refused with the command that records one."""
-    with pytest.raises(RecordError, match="curl -si"):
+    with pytest.raises(NoResponse, match="curl -si"):
         from_raw(data, "https://a.example/")

@@ -7,7 +7,8 @@ import pytest
 
 from sidecar.audit import retrieve
 from sidecar.audit.retrieve import Options, twin, visits
-from sidecar.audit.visit import MAX_HOPS, Response, complete, join, without_query
+from sidecar.audit.visit import MAX_HOPS
+from sidecar.observed import Response, complete, join, without_query
 from tests.audit.origin import response
 
 PAGE = response("Content-Type: text/html", body=b"<p>x</p>")

@@ -5,7 +5,8 @@ import pytest
 from sidecar.audit.fixes import Fix, scalar
 from sidecar.audit.observatory import look
 from sidecar.audit.verdicts import HEADER_VERDICTS, verdicts
-from sidecar.audit.visit import Response, Visit
+from sidecar.audit.visit import Visit
+from sidecar.observed import Response
 from sidecar.source import load
 from tests.audit.worlds import fields, response, visit
 

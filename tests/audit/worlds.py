@@ -1,6 +1,7 @@
 """Visits made by hand: a valid world, in which a test breaks one thing."""
 
-from sidecar.audit.visit import Response, Visit
+from sidecar.audit.visit import Visit
+from sidecar.observed import Response
 
 GOOD = (
     ("Content-Type", "text/html; charset=utf-8"),

@@ -123,7 +123,7 @@ def test_what_stands_in_no_page_asks_for_it(tried: Sidecar, origin: str):
     [
         (("--accept", "nothing"), 2, "no cause has the id 'nothing'; see `sidecar reports`"),
         (("--url", "ftp://shop.test/"), 2, "unknown address 'ftp://shop.test/'"),
-        (("--url", "http://127.0.0.1:1/"), 2, "http://127.0.0.1:1/ cannot be read"),
+        (("--url", "http://127.0.0.1:1/"), 2, "http://127.0.0.1:1/: no response"),
         (("cps",), 1, "unknown rule 'cps'"),
     ],
 )

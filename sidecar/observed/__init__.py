@@ -1,0 +1,138 @@
+"""Responses that were observed elsewhere than in live traffic: asked for, or read from a record.
+
+Lives here: `Response` with the request that it is for, and addresses. Must not know what becomes of them, nor any format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+if TYPE_CHECKING:
+    from sidecar.policy.rules.conditions import Facts
+
+Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
+"""Header lines as on the wire: name and value, in order."""
+
+SCHEMES = frozenset({"http", "https"})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WS = " \t"
+_URI = "%:/[]@!$&'()*+,;="
+"""Characters that stand for themselves in an address, besides letters, digits and -._~ (RFC 3986)."""
+
+
+class NoResponse(ValueError):  # noqa: N818 - what the operator must know, not a fault of ours
+    """An address that gave no response, or a record that holds none; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response to a request for `url`."""
+
+    url: str
+    status: int
+    fields: Fields = ()
+    body: bytes = b""
+    """As sent, perhaps cut; still in its content coding where a header says so."""
+    verified: bool = True
+    """False: it came over a connection whose certificate is not to be trusted."""
+    method: str = "GET"
+    request: Fields = ()
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """The values of all lines of this name (any case), one character for each byte, trimmed."""
+        key = name.lower().encode("latin-1")
+        return tuple(
+            value.decode("latin-1").strip(_WS)
+            for found, value in self.fields
+            if found.lower() == key
+        )
+
+    def first(self, name: str) -> str:
+        """The first value of this name, or ""."""
+        return next(iter(self.values(name)), "")
+
+    @property
+    def place(self) -> SplitResult:
+        """The parts of `url`; of an address that cannot be read, none."""
+        return split(self.url)
+
+    @property
+    def media_type(self) -> str:
+        """The media type in lower case without parameters, or ""."""
+        return self.first("content-type").partition(";")[0].strip(_WS).lower()
+
+    @property
+    def charset(self) -> str:
+        """The charset that the Content-Type names, or ""."""
+        _, _, rest = self.first("content-type").lower().partition("charset=")
+        return rest.partition(";")[0].strip(" \t\"'")
+
+    @property
+    def target(self) -> str:
+        """Where a client goes on to; "" = it stays here."""
+        return (
+            join(self.url, self.first("location"))
+            if self.status in REDIRECTS and self.first("location")
+            else ""
+        )
+
+    def facts(self) -> Facts:
+        """The same for the rules of a policy: the host in lower case with its port, the path without query."""
+        from sidecar.policy.rules.conditions import Facts  # the client does without it
+
+        parts = self.place
+        return Facts(
+            self.method,
+            parts.netloc.rpartition("@")[2].lower(),
+            parts.path or "/",
+            parts.scheme,
+            list(self.request),
+            self.status,
+            list(self.fields),
+        )
+
+
+def split(url: str) -> SplitResult:
+    """The parts of an address; of one that cannot be read, none."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - the port is read lazily, and raises when it is no number
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
+
+
+def complete(url: str, scheme: str = "https") -> str:
+    """An address as typed, with the scheme that it lacks.
+
+    Raises:
+        NoResponse: it is no http or https address.
+    """
+    full = url if "://" in url else f"{scheme}://{url}"
+    parts = split(full)
+    if parts.scheme not in SCHEMES or not parts.hostname or parts.port == 0:
+        raise NoResponse(f"unknown address {url!r}; write {scheme}://HOST/PATH")
+    return full
+
+
+def join(base: str, reference: str) -> str:
+    """The address that a reference on a page means; "" where it cannot be read."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return ""
+
+
+def target_of(parts: SplitResult) -> str:
+    """What a request for an address asks for: path and query."""
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def without_query(url: str) -> str:
+    """An address fit to be shown: no user, password, query or fragment."""
+    parts = split(url)
+    return quote(
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}", safe=_URI
+    )

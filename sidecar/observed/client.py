@@ -1,0 +1,70 @@
+"""One small HTTP client, for all that asks a few addresses: no redirects, no proxies of the environment, no cookies.
+
+Must not know what becomes of a response.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sidecar.observed import NoResponse, Response, complete, split, target_of, without_query
+
+if TYPE_CHECKING:
+    import ssl
+
+TIMEOUT = 10.0
+"""Seconds that each step of an exchange may take: to connect, to the head, to the next bytes of the body."""
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def ask(
+    url: str,
+    method: str = "GET",
+    *,
+    headers: Mapping[str, str] = _NONE,
+    body: bytes | None = None,
+    most: int = 0,
+    timeout: float = TIMEOUT,
+    trust: ssl.SSLContext | None = None,
+) -> Response:
+    """Send one request and read the response, whatever its status.
+
+    Args:
+        url: http or https; an address without a scheme is one of http.
+        method: of the request.
+        headers: of the request, beside Host.
+        body: what is sent.
+        most: bytes of the body that are read; 0 = none.
+        timeout: seconds for each step.
+        trust: whose certificates are trusted; None = the system's.
+
+    Raises:
+        NoResponse: it is no address, or nothing that is HTTP came back.
+    """
+    full = complete(url, "http")
+    parts = split(full)
+    sent = {"User-Agent": "header-sidecar", "Accept": "*/*", **headers}
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=timeout, context=trust
+        )
+    try:
+        connection.request(method, target_of(parts), body, sent)
+        raw = connection.getresponse()
+        fields = tuple((_bytes(name), _bytes(value)) for name, value in raw.headers.raw_items())
+        data = raw.read(most) if most else b""
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        raise NoResponse(f"{without_query(full)}: no response: {reason}") from error
+    finally:
+        connection.close()
+    request = tuple((name.encode(), value.encode("latin-1")) for name, value in sent.items())
+    return Response(full, raw.status, fields, data, method=method, request=request)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("latin-1", "replace")
