@@ -25,6 +25,7 @@ FAMILIES = {
     "auditing": ("audit",),
     "importing": ("import",),
     "exporting": ("export",),
+    "verifying": ("verify",),
     "operate": ("status", "history", "reload", "rollback", "mode"),
     "watching": ("capture", "drift"),
     "evidence": ("evidence",),

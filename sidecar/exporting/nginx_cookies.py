@@ -80,7 +80,8 @@ def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
         reason = (
             f"{' and '.join(lost)}: proxy_cookie_flags knows Secure, HttpOnly and SameSite only"
         )
-        gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route))
+        keys = tuple(name.lower() for name in lost)
+        gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route, keys))
     reason = ""
     if step.rewritten:
         reason = f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"

@@ -43,6 +43,8 @@ class Gap:
     text: str
     route: str = ""
     """ "" where it holds on every route that has the rule."""
+    parts: tuple[str, ...] = ()
+    """What of the rule is lost, where not all is: keys of cookie attributes, or `merge`, of which `default` is left."""
 
     def __str__(self) -> str:
         where = f" (route {self.route})" if self.route else ""
@@ -219,8 +221,8 @@ def _steps(
     text = "" if rule.value is None else value_text(rule.value)
     header = ", ".join(rule.header or ("Set-Cookie",))
 
-    def note(weight: Weight, reason: str, header: str = header) -> None:
-        gaps.append(Gap(weight, line.name, header, reason, route))
+    def note(weight: Weight, reason: str, parts: tuple[str, ...] = ()) -> None:
+        gaps.append(Gap(weight, line.name, header, reason, route, parts))
 
     if rule.action is not None and rule.action not in WRITING:
         note("note", f"{rule.action} only judges; nothing is written")
@@ -251,6 +253,7 @@ def _steps(
             note(
                 "lost",
                 "it is written where the service sends none; merging with the service's value takes the header's grammar",
+                ("merge",),
             )
         return tuple(_header_steps(line.name, rule, text, when))
     return ()

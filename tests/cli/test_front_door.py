@@ -35,6 +35,7 @@ DOCUMENTED = (
     "headers",
     "import",
     "export",
+    "verify",
     "audit",
     "capture",
     "drift",

@@ -53,6 +53,9 @@ CASES = [
     ("promote", "a", "--policy", "good.yaml", "--override", " "),
     ("export", "--policy", "missing.yaml", "--to", "nginx"),
     ("export", "--policy", "bad.yaml", "--to", "nginx"),
+    ("verify", "http://127.0.0.1:{port}/", "--policy", "good.yaml"),
+    ("verify", "http://127.0.0.1:{port}/", "--policy", "bad.yaml"),
+    ("verify", "http://127.0.0.1:{port}/", "--policy", "good.yaml", "--path", "x"),
     ("rehearse", "--policy", "bad.yaml"),
     ("note", *NO_ADMIN),
 ]

@@ -10,14 +10,14 @@ import json
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sidecar.exporting.program import Gap
+from sidecar.exporting.remaining import remaining
 from sidecar.exporting.terms import condition, response_names
 from sidecar.policy.engine.plan import Plan, compile_policy, decide
-from sidecar.policy.engine.resolve import NamedRule, Resolved
-from sidecar.policy.model import Attributes
+from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
 from tests.exporting.origin import DROPPED, ODD, RESPONSES, Lines
 from tests.exporting.policies import Policy
@@ -132,68 +132,8 @@ def expected(plan: Plan, one: Ask, status: int, lines: Lines) -> Lines:
 
 
 def without(resolved: Resolved, gaps: Sequence[Gap]) -> Plan:
-    """The policy without what the export says that it lost: of a rule, of a header of it, or of one route's."""
-    lost = [gap for gap in gaps if gap.weight == "lost"]
-    routes = tuple(
-        replace(
-            route,
-            rules=tuple(
-                found
-                for named in route.rules
-                if (
-                    found := _left(
-                        named,
-                        [
-                            gap
-                            for gap in lost
-                            if gap.rule == named.name and gap.route in ("", route.name)
-                        ],
-                    )
-                )
-            ),
-        )
-        for route in resolved.routes
-    )
-    return compile_policy(replace(resolved, routes=routes))
-
-
-def _left(named: NamedRule, gaps: Sequence[Gap]) -> NamedRule | None:
-    rule = named.rule
-    if rule.cookie is not None:
-        assert rule.attributes is not None
-        gone = {part for gap in gaps for part in _parts(gap)}
-        attributes = rule.attributes.model_copy(update=dict.fromkeys(gone))
-        kept = any(value is not None for value in attributes.model_dump().values())
-        return (
-            replace(named, rule=rule.model_copy(update={"attributes": attributes}))
-            if kept
-            else None
-        )
-    merged = [gap for gap in gaps if "merging" in gap.text]
-    lost = {
-        header.lower() for gap in gaps if gap not in merged for header in gap.header.split(", ")
-    }
-    assert rule.header is not None
-    headers = tuple(
-        header for header in rule.header if header.lower() not in lost and "" not in lost
-    )
-    action = "default" if rule.action == "merge" else rule.action
-    return (
-        replace(named, rule=rule.model_copy(update={"header": headers, "action": action}))
-        if headers
-        else None
-    )
-
-
-def _parts(gap: Gap) -> tuple[str, ...]:
-    """The attributes that a gap names, or all of them."""
-    names = {"Path": "path", "Domain": "domain", "Partitioned": "partitioned"}
-    head, colon, _ = gap.text.partition(":")
-    return (
-        tuple(names[part] for part in head.split(" and "))
-        if colon and head.split(" and ")[0] in names
-        else tuple(Attributes.model_fields)
-    )
+    """The policy without what the export says that it lost."""
+    return compile_policy(remaining(resolved, gaps))
 
 
 def by_name(lines: Lines) -> dict[str, list[object]]:

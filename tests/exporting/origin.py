@@ -1,4 +1,6 @@
-"""The service behind the sidecar and behind each target: it sends for ?response=NAME lines exactly as they stand here."""
+"""The service behind the sidecar and behind each target: it sends for ?response=NAME lines exactly as they stand here.
+
+Without a name it is a page."""
 
 from __future__ import annotations
 
@@ -106,7 +108,7 @@ class _Answering(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        name = parse_qs(urlsplit(self.path).query)["response"][0]
+        name = parse_qs(urlsplit(self.path).query).get("response", ["page"])[0]
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if name == DROPPED:
             self.close_connection = True

@@ -1,0 +1,228 @@
+"""The verb verify: whether a running server sends what a policy says. Must not know how responses are judged."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sidecar.cli.files import POLICY_TO_READ, read_bytes, read_text
+from sidecar.cli.policy import read_policy
+from sidecar.cli.printing import as_json, err, next_step, out, plain, table
+from sidecar.cli.progress import steps
+from sidecar.exporting.replay import Request, examples, named, recorded
+from sidecar.exporting.targets import TARGETS, export
+from sidecar.exporting.verification import UNREACHED, Row, Verification, counts
+from sidecar.observed import NoResponse, complete, split
+from sidecar.observed.client import ask
+from sidecar.observed.records import from_har
+from sidecar.policy.engine.plan import compile_policy
+from sidecar.policy.engine.resolve import Resolved
+
+_STYLES = {
+    "differs": "red",
+    "announced": "yellow",
+    "holds": "green",
+    "unseen": "dim",
+    "unknown": "cyan",
+}
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("verify")
+@click.argument("url", metavar="URL")
+@POLICY_TO_READ
+@click.option(
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="[METHOD ]PATH",
+    help="Ask for this path; may be repeated. [default: an example of each route]",
+)
+@click.option(
+    "--har",
+    "hars",
+    multiple=True,
+    type=_FILE,
+    help="Ask again what this HTTP archive holds: GET, HEAD and OPTIONS, without cookies; may be repeated.",
+)
+@click.option(
+    "--header",
+    "lines",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A header of each request, as Host or Cookie; may be repeated.",
+)
+@click.option(
+    "--token-file", type=_FILE, help="Send the token in this file as Authorization: Bearer."
+)
+@click.option(
+    "--target",
+    type=click.Choice(tuple(TARGETS)),
+    help="The server has an export for this proxy: what that announced is no failure.",
+)
+@click.option("--insecure", is_flag=True, help="Take every certificate for good.")
+@click.option(
+    "--cacert", type=_FILE, help="Trust these certificate authorities (PEM) and no others."
+)
+@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+def verify_verb(
+    url: str,
+    file: Path,
+    paths: tuple[str, ...],
+    hars: tuple[Path, ...],
+    lines: tuple[str, ...],
+    token_file: Path | None,
+    target: str | None,
+    machine: bool,
+    **certificates: Any,
+) -> None:
+    """Ask a running server, and compare its headers with what a policy enforces, rule by rule on each route.
+
+    Exit 0: nothing that was seen differs. Exit 1: something differs, nothing answered, or nothing could be seen.
+    """
+    if "?" in url or "#" in url:
+        raise click.UsageError("URL is where the server is; name what to ask by --path")
+    try:
+        url = complete(url, "http").rstrip("/")
+    except NoResponse as error:
+        raise click.UsageError(str(error)) from error
+    resolved = read_policy(file)
+    found = Verification(resolved, export(resolved, target).gaps if target else ())
+    asked, others = _requests(resolved, url, paths, hars)
+    more = dict(_line(line) for line in lines)
+    if token_file is not None:
+        more["authorization"] = f"Bearer {read_text(token_file).strip()}"
+    try:
+        _ask(found, url, asked, more, _trust(**certificates))
+    except NoResponse as silent:
+        err().print(Text(plain(str(silent)), style="red"))
+        next_step("start the server, or name another address: sidecar verify URL")
+        sys.exit(1)
+    rows = found.rows()
+    seen = counts(rows)
+    if machine:
+        as_json(
+            {
+                "url": url,
+                "policy": resolved.policy.name,
+                "revision": resolved.revision(),
+                "target": target,
+                "responses": len(asked),
+                "not_asked": others,
+                "counts": seen,
+                "rows": [asdict(row) for row in rows],
+                "limits": list(TARGETS[target].limits) if target else [],
+            }
+        )
+    else:
+        _print(rows, len(asked), others, target)
+    sys.exit(1 if seen["differs"] or not (seen["holds"] or seen["announced"]) else 0)
+
+
+def _requests(
+    resolved: Resolved, url: str, paths: Iterable[str], hars: Iterable[Path]
+) -> tuple[tuple[Request, ...], int]:
+    """What is asked, each once, and how many requests of archives are not."""
+    try:
+        asked = [named(path) for path in paths]
+    except ValueError as error:
+        raise click.UsageError(f"--path: {error}") from error
+    others = 0
+    for har in hars:
+        try:
+            found, left = recorded(from_har(read_bytes(har), str(har)))
+        except NoResponse as none:
+            raise click.UsageError(str(none)) from none
+        asked, others = [*asked, *found], others + left
+    if not paths and not hars:
+        asked = list(examples(resolved, compile_policy(resolved), split(url).netloc))
+    return tuple(dict.fromkeys(asked)), others
+
+
+def _ask(
+    found: Verification,
+    url: str,
+    asked: Sequence[Request],
+    more: Mapping[str, str],
+    trust: ssl.SSLContext | None,
+) -> None:
+    with steps("ask", len(asked)) as done:
+        for one in asked:
+            own = {"host": one.host} if one.host else {}
+            lines = {**own, **dict(one.headers), **more}
+            response = ask(url + one.target, one.method, headers=lines, trust=trust)
+            facts = response.facts()
+            found.take(facts._replace(host=lines.get("host", facts.host).lower()))
+            done()
+
+
+def _trust(*, insecure: bool, cacert: Path | None) -> ssl.SSLContext | None:
+    if not insecure and cacert is None:
+        return None
+    try:
+        trust = ssl.create_default_context(cafile=cacert)
+    except OSError as error:
+        raise click.UsageError(f"{cacert}: {error}") from error
+    if insecure:
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    return trust
+
+
+def _line(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise click.UsageError(f"--header: unknown header {text!r}; write NAME:VALUE")
+    return name.strip().lower(), value.strip()
+
+
+def _print(rows: Sequence[Row], responses: int, others: int, target: str | None) -> None:
+    if rows:
+        columns = ("route", "rule", "header", "result", "responses", "what was seen")
+        table("", columns, _together(rows))
+    console = out()
+    for row in rows:
+        for example in row.examples:
+            head = f"{row.verdict}: route {row.route}, rule {row.rule}: {example.request}"
+            console.print()
+            console.print(Text(plain(head), style=_STYLES[row.verdict]))
+            for mark, lines in (("- expected", example.expected), ("+ got     ", example.got)):
+                text = " | ".join(lines) or "(absent)"
+                console.print(Text(plain(f"  {mark} {row.header}: {text}")))
+    seen = counts(rows)
+    said = ", ".join(f"{number} {verdict}" for verdict, number in seen.items() if number)
+    err().print(f"{responses} responses; {said or 'no rule is enforced'}")
+    if others:
+        err().print(
+            f"{others} requests of the archive are not repeated: their methods may change something"
+        )
+    if target and seen["differs"]:
+        for limit in TARGETS[target].limits:
+            err().print(Text(f"{target}, in general: {limit}", style="dim"))
+    if not rows:
+        next_step("set mode: enforce in the policy; only what is enforced is compared")
+    elif not any(seen[one] for one in ("differs", "announced", "holds")):
+        next_step("name paths that the rules are about: sidecar verify URL --path PATH")
+    elif seen["differs"]:
+        next_step("sidecar export --to PROXY writes the configuration that the server should have")
+
+
+def _together(rows: Sequence[Row]) -> Iterator[tuple[object, ...]]:
+    """A line for the headers of a rule of which the same is to be said, and one for a route that was not reached."""
+    found: dict[tuple[str, str, str, str, int], list[str]] = {}
+    for row in rows:
+        rule, header = ("all", "") if row.reason == UNREACHED else (row.rule, row.header)
+        key = (row.route, rule, row.verdict, row.reason, row.responses)
+        found.setdefault(key, []).append(header)
+    for (route, rule, verdict, reason, responses), names in found.items():
+        result = Text(verdict, style=_STYLES[verdict])
+        yield route, rule, ", ".join(dict.fromkeys(names)), result, responses or "", reason
+
+
+VERBS = (verify_verb,)

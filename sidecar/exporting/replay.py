@@ -1,0 +1,90 @@
+"""The requests that a verification makes: those that were named, those of an archive, or an example of each route.
+
+Lives here: `Request` and where requests come from. Must not know sockets, nor what becomes of responses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sidecar.observed import Response, target_of
+from sidecar.policy.engine.plan import Plan
+from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.model import Match
+from sidecar.policy.values import TOKEN
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110 section 9.2.1); others are asked only when they are named."""
+ABSENT = "/header-sidecar-verify"
+"""A path that hardly any service has: its error response carries the policy too."""
+
+_REPEATED = frozenset({"accept", "origin", "referer"})
+_LINE = re.compile(r"(?:(?P<method>\S+) )?(?P<target>/[\x21-\x7e]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, without body."""
+
+    method: str
+    target: str
+    """Path and query."""
+    host: str = ""
+    """"" = that of the address."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def named(text: str) -> Request:
+    """A request as it is typed: `/path`, or `METHOD /path`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _LINE.fullmatch(text)
+    if found is None or not TOKEN.fullmatch(found["method"] or "GET"):
+        raise ValueError(f"unknown path {text!r}; write /PATH, or METHOD /PATH in quotes")
+    return Request(found["method"] or "GET", found["target"])
+
+
+def recorded(responses: Iterable[Response]) -> tuple[tuple[Request, ...], int]:
+    """The requests of an archive that change nothing, each once, and how many others there are.
+
+    Of their header lines those alone are repeated that say what kind of page asks: never cookies or credentials.
+    """
+    found: dict[Request, None] = {}
+    others = 0
+    for one in responses:
+        if one.method not in SAFE:
+            others += 1
+            continue
+        lines = ((name.decode().lower(), value.decode("latin-1")) for name, value in one.request)
+        kept = (line for line in lines if line[0] in _REPEATED or line[0].startswith("sec-fetch-"))
+        host = one.place.netloc.rpartition("@")[2].lower()
+        found[Request(one.method, target_of(one.place), host, tuple(kept))] = None
+    return tuple(found), others
+
+
+def examples(resolved: Resolved, plan: Plan, host: str) -> Iterator[Request]:
+    """A request for each route, where one that changes nothing leads there; for the default route two.
+
+    Args:
+        resolved: the policy.
+        plan: the same compiled.
+        host: of the address that is asked.
+    """
+    for route in resolved.routes[:-1]:
+        one = _example(route.match)
+        if one and plan.route(one.host or host, one.method, one.target).name == route.name:
+            yield one
+    yield from (Request("GET", "/"), Request("GET", ABSENT))
+
+
+def _example(match: Match) -> Request | None:
+    method = next((one for one in match.method or ("GET",) if one in SAFE), None)
+    if method is None:
+        return None
+    path = match.path[0] if match.path else "/"
+    host = match.host[0] if match.host else ""
+    return Request(method, re.sub(r"\*+", "x", path), re.sub(r"\*+", "x", host))

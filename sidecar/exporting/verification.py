@@ -1,0 +1,345 @@
+"""Whether responses are such as a policy lets leave, when only what left is known and not what the service sent.
+
+Lives here: `Verification`, which takes responses and holds a row for each enforced rule, header and route. What a
+response cannot show is said so: nothing is claimed that was not seen. Must not know how responses are fetched.
+
+The reasoning: a policy applied to what it let leave changes nothing more. So a response that it would still change did
+not come through it, whatever the service sent. That needs conditions that read the same before and after; rules whose
+conditions look at what rules change are left out, and so are all rules on the headers that those write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from sidecar.exporting.program import Gap, Weight
+from sidecar.exporting.remaining import remaining
+from sidecar.exporting.terms import condition, response_names
+from sidecar.policy import headers
+from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
+from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine, compile_policy, decide
+from sidecar.policy.engine.resolve import NamedRule, Resolved
+from sidecar.policy.headers import cookies
+from sidecar.policy.headers.shapes import Lines, shapes
+from sidecar.policy.model import WRITING, Rule
+from sidecar.policy.rules.checks import value_text
+from sidecar.policy.rules.conditions import Facts, by_name, conditions
+from sidecar.policy.rules.cookie_check import CookieCheck
+
+Verdict: TypeAlias = Literal["differs", "announced", "holds", "unseen", "unknown"]
+VERDICTS: tuple[Verdict, ...] = ("differs", "announced", "holds", "unseen", "unknown")
+
+SHOWN = {
+    "set": "stands with exactly this value",
+    "default": "stands; whether the server or the service wrote it cannot be seen",
+    "append": "one line has this value; who wrote it cannot be seen",
+    "remove": "absent; whether the service sent one cannot be seen",
+    "merge": "holds what the policy demands; who wrote it cannot be seen",
+    "cookie": "each of these cookies has its attributes; who wrote them cannot be seen",
+}
+"""What a response proves of a rule that holds, by action."""
+
+UNREACHED = "no request reached this route"
+
+_EXAMPLES = 5
+_TARGETED = frozenset(name.decode() for name in TARGETED)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One response that differs: lines as they may be shown."""
+
+    request: str
+    expected: Lines
+    got: Lines
+
+
+@dataclass(slots=True)
+class Row:
+    """What was seen of one header of one rule on one route."""
+
+    route: str
+    rule: str
+    header: str
+    demand: str
+    """What the rule writes, as it may be shown."""
+    verdict: Verdict = "unseen"
+    reason: str = ""
+    responses: int = 0
+    """Responses that the verdict rests on."""
+    examples: list[Example] = field(default_factory=list)
+
+
+Key: TypeAlias = tuple[str, str]
+"""Rule and header in lower case."""
+
+
+class Verification:
+    """Takes responses one by one; `rows` tells what they show.
+
+    `gaps` are what an export announced for the server that is asked; () = it may announce nothing.
+    """
+
+    def __init__(self, resolved: Resolved, gaps: Sequence[Gap] = ()) -> None:
+        self._plan = compile_policy(resolved)
+        self._gaps = gaps
+        share = resolved.policy.share or 1.0
+        doubts = {route.name: _doubts(route, share) for route in self._plan.routes}
+        known = _known(self._plan, resolved, doubts)
+        self._whole = _Judged(known)
+        self._left = _Judged(remaining(known, gaps))
+        self._counts = {route.name: 0 for route in self._plan.routes}
+        self._rows = {
+            route.name: dict(_rows(route, doubts[route.name])) for route in self._plan.routes
+        }
+        for route, rows in self._rows.items():
+            for (rule, header), row in rows.items():
+                if row.verdict != "unknown" and (gap := self._gap(route, rule, header, "lost")):
+                    row.reason = gap.text
+
+    def take(self, facts: Facts) -> None:
+        """One response as it left the server."""
+        route = self._plan.route(facts.host, facts.method, facts.path)
+        self._counts[route.name] += 1
+        whole, left = (
+            self._whole.differing(route.name, facts),
+            self._left.differing(route.name, facts),
+        )
+        held = self._whole.held(route.name, facts)
+        request = f"{facts.method} {facts.path} -> {facts.status}"
+        for key, row in self._rows[route.name].items():
+            if row.verdict == "unknown":
+                continue
+            gap = self._gap(route.name, *key, "differs" if key in left else "lost")
+            if gap is not None and key in whole:
+                _note(row, "announced", Example(request, *whole[key]), gap.text)
+            elif key in left:
+                _note(row, "differs", Example(request, *left[key]))
+            elif key in held:
+                _note(row, "holds")
+
+    def rows(self) -> tuple[Row, ...]:
+        """Route by route, in the order of the policy."""
+        for route, rows in self._rows.items():
+            for row in rows.values():
+                if row.verdict == "unseen":
+                    row.reason = self._unseen(route, row)
+                elif row.verdict == "holds" and not row.reason:
+                    row.reason = SHOWN[self._whole.action(route, row.rule)]
+        return tuple(row for rows in self._rows.values() for row in rows.values())
+
+    def _unseen(self, route: str, row: Row) -> str:
+        count = self._counts[route]
+        if not count:
+            return UNREACHED
+        return f"nothing of it could be seen in {count} response{'s' * (count != 1)}{self._whole.needs(route, row)}"
+
+    def _gap(self, route: str, rule: str, header: str, weight: Weight) -> Gap | None:
+        return next(
+            (
+                gap
+                for gap in self._gaps
+                if gap.rule == rule
+                and gap.route in ("", route)
+                and gap.weight == weight
+                and header in gap.header.lower().split(", ")
+            ),
+            None,
+        )
+
+
+def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: str = "") -> None:
+    """The worst that was seen counts, and the responses that showed it."""
+    if VERDICTS.index(verdict) < VERDICTS.index(row.verdict):
+        row.verdict, row.responses, row.examples, row.reason = verdict, 0, [], reason
+    if verdict == row.verdict:
+        row.responses += 1
+        if example is not None and len(row.examples) < _EXAMPLES:
+            row.examples.append(example)
+
+
+class _Judged:
+    """A policy of which every rule reads the same before and after, applied to what left."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._routes: Mapping[str, RoutePlan] = {
+            route.name: route for route in compile_policy(resolved).routes
+        }
+
+    def action(self, route: str, rule: str) -> str:
+        """What a rule does; a cookie rule is `cookie`."""
+        return _action(self._line(route, rule).named.rule)
+
+    def needs(self, route: str, row: Row) -> str:
+        """The conditions of a rule as the end of a sentence."""
+        rule = self._line(route, row.rule).named.rule
+        texts = [one.text for one in conditions(rule.when)]
+        if _https_only(rule, row.header) and "scheme is https" not in texts:
+            texts.insert(0, "scheme is https")
+        if rule.cookie is not None:
+            texts.append(f"a cookie {rule.cookie} is set")
+        return f"; it needs: {', '.join(texts)}" if texts else "; another rule writes over it"
+
+    def differing(self, route: str, facts: Facts) -> dict[Key, tuple[Lines, Lines]]:
+        """The rules that would still change the response: what would stand, and what stands."""
+        if route not in self._routes:
+            return {}
+        made = decide(self._routes[route], facts)
+        before, after = by_name(facts.fields), by_name(made.fields)
+        return {
+            (found.rule, found.key.decode()): (
+                shapes(found.key.decode(), after.get(found.key, ())),
+                shapes(found.key.decode(), before.get(found.key, ())),
+            )
+            for found in made.findings
+            if before.get(found.key, ()) != after.get(found.key, ())
+        }
+
+    def held(self, route: str, facts: Facts) -> frozenset[Key]:
+        """The rules whose demand stands in the response, as far as it can be seen there."""
+        if route not in self._routes:
+            return frozenset()
+        skipped, seen = decide(self._routes[route], facts).skipped, by_name(facts.fields)
+        return frozenset(
+            (line.name, header.lower())
+            for index, line in enumerate(self._routes[route].rules)
+            if index not in skipped
+            for header in line.named.rule.header or ("Set-Cookie",)
+            if _stands(line.named.rule, header, facts, seen.get(header.lower().encode(), ()))
+        )
+
+    def _line(self, route: str, rule: str) -> RuleLine:
+        return next(line for line in self._routes[route].rules if line.name == rule)
+
+
+def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> bool:
+    """Whether the lines of a header show what a rule whose conditions hold demands."""
+    if rule.cookie is not None:
+        demands = CookieCheck("", rule, 0, "enforce").demands
+        named = {cookies.parse(line.decode("latin-1")).name for line in lines}
+        return any(
+            cookies.matches(rule.cookie, name) and _shows(demands, name, facts.scheme)
+            for name in named
+        )
+    if facts.scheme != "https" and _https_only(rule, header):
+        return False
+    value = b"" if rule.value is None else value_text(rule.value).encode()
+    match rule.action:
+        case "set":
+            return lines == (value,)
+        case "append":
+            return value in lines
+        case "remove":
+            return not lines
+        case _:
+            return bool(lines)
+
+
+def _https_only(rule: Rule, header: str) -> bool:
+    known = headers.get(header)
+    return known is not None and known.scope == "https" and rule.action != "remove"
+
+
+def _shows(demands: cookies.Demands, name: str, scheme: str) -> bool:
+    """Whether a cookie without attributes, or one with all of them, would be changed over this scheme."""
+    full = "; Secure; HttpOnly; SameSite=None; Partitioned; Domain=x.example"
+    lines = f"{name}=x", f"{name}=x{full}"
+    return any(cookies.apply(line, demands, scheme) != line for line in lines)
+
+
+def _action(rule: Rule) -> str:
+    return "cookie" if rule.cookie is not None else str(rule.action)
+
+
+def _writes(line: RuleLine) -> bool:
+    return line.mode == "enforce" and (line.named.rule.action or "set") in WRITING
+
+
+def _names(rule: Rule) -> frozenset[str]:
+    """All that a rule may write, in lower case."""
+    found = frozenset(header.lower() for header in rule.header or ("Set-Cookie",))
+    return found | {"cache-control"} | _TARGETED if asks_for_nonce(rule) else found
+
+
+def _doubts(route: RoutePlan, share: float) -> dict[Key, str]:
+    """What no response can show, with the reason."""
+    lines = [line for line in route.rules if _writes(line)]
+    found: dict[Key, str] = {}
+    hidden: dict[str, str] = {}
+    if route.trials:
+        hidden["reporting-endpoints"] = "a trial adds lines of its own"
+    for at, line in enumerate(lines):
+        later = frozenset[str]().union(*(_names(other.named.rule) for other in lines[at:]))
+        if reason := _hidden(line.named.rule, share, later):
+            hidden |= dict.fromkeys(
+                _names(line.named.rule), f"rule {line.name} writes it too: {reason}"
+            )
+            found |= {(line.name, name): reason for name in _names(line.named.rule)}
+    for line in lines:
+        for name in _names(line.named.rule):
+            if name.endswith("-report-only") and route.trials:
+                found.setdefault((line.name, name), "a trial adds lines of its own")
+            elif name in hidden:
+                found.setdefault((line.name, name), hidden[name])
+    return found
+
+
+def _hidden(rule: Rule, share: float, later: frozenset[str]) -> str:
+    """Why no response shows whether the rule was applied; "" = it does."""
+    if min(share, rule.share or 1.0) < 1.0:
+        return "it holds for a share of the clients only"
+    if asks_for_nonce(rule):
+        return "its value is new in each response"
+    changed = response_names(condition(rule.when)) & later
+    if changed:
+        return f"its conditions look at {', '.join(sorted(changed))}, which the policy changes"
+    return ""
+
+
+def _known(plan: Plan, resolved: Resolved, doubts: Mapping[str, Mapping[Key, str]]) -> Resolved:
+    """The policy without what is not in force and what no response can show."""
+    routes = tuple(
+        replace(named, mode=None, rules=tuple(_kept(route, doubts[route.name])))
+        for named, route in zip(resolved.routes, plan.routes, strict=True)
+    )
+    policy = resolved.policy.model_copy(update={"mode": "enforce", "share": None})
+    return replace(resolved, policy=policy, routes=routes)
+
+
+def _kept(route: RoutePlan, doubts: Mapping[Key, str]) -> Iterator[NamedRule]:
+    for line in route.rules:
+        rule = line.named.rule
+        names = rule.header or ("Set-Cookie",)
+        left = tuple(header for header in names if (line.name, header.lower()) not in doubts)
+        if _writes(line) and left:
+            kept = {} if rule.header is None else {"header": left}
+            yield replace(line.named, rule=rule.model_copy(update={**kept, "mode": None}))
+
+
+def _rows(route: RoutePlan, doubts: Mapping[Key, str]) -> Iterator[tuple[Key, Row]]:
+    for line in route.rules:
+        if not _writes(line):
+            continue
+        for header in line.named.rule.header or ("Set-Cookie",):
+            key = line.name, header.lower()
+            row = Row(route.name, line.name, header, _demand(line.named.rule, header))
+            if key in doubts:
+                row.verdict, row.reason = "unknown", doubts[key]
+            yield key, row
+
+
+def _demand(rule: Rule, header: str) -> str:
+    if rule.attributes is not None:
+        said = rule.attributes.model_dump(by_alias=True, exclude_none=True)
+        return f"{rule.cookie}: " + ", ".join(f"{key}={value}" for key, value in said.items())
+    if rule.value is None:
+        return str(rule.action)
+    return f"{rule.action} {' '.join(shapes(header.lower(), (value_text(rule.value).encode(),)))}"
+
+
+def counts(rows: Iterable[Row]) -> dict[Verdict, int]:
+    """How many rows have each verdict."""
+    found = [row.verdict for row in rows]
+    return {verdict: found.count(verdict) for verdict in VERDICTS}
