@@ -1,6 +1,7 @@
 """The service behind the sidecar and behind each target: it sends for ?response=NAME lines exactly as they stand here.
 
-Without a name it is a page."""
+Without a name it is a page.
+"""
 
 from __future__ import annotations
 
