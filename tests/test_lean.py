@@ -25,8 +25,14 @@ def loaded(program: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("sidecar.cli.operate", {"pydantic", "rich", "aiohttp", "structlog", "yaml", "asyncio"}),
-        ("sidecar.cli.run", {"pydantic", "rich", "aiohttp", "structlog", "yaml", "asyncio"}),
+        (
+            "sidecar.cli.operate",
+            {"pydantic", "rich", "aiohttp", "prometheus_client", "yaml", "asyncio"},
+        ),
+        (
+            "sidecar.cli.run",
+            {"pydantic", "rich", "aiohttp", "prometheus_client", "yaml", "asyncio"},
+        ),
         ("sidecar.runtime.service", {"rich", "jinja2", "aiohttp.client", "aiohttp.connector"}),
         ("sidecar.runtime.worker", {"rich", "jinja2", "aiohttp", "sidecar.admin", "click"}),
     ],

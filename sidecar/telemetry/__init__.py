@@ -1,4 +1,4 @@
-"""A decision becomes one event and a few additions. The only package that knows structlog and prometheus_client.
+"""A decision becomes one event and a few additions. The only package that knows prometheus_client.
 
 Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin API.
 """
@@ -23,7 +23,7 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import engine_of
 from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
-from sidecar.telemetry.events import Cap, Events, Rendered, shown
+from sidecar.telemetry.events import Cap, Events, as_json, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.traces import trace_id
@@ -66,7 +66,7 @@ class Telemetry:
         self.pages = PageReader(pages)
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
-        self._told: dict[PreparedDecision, tuple[list[dict[str, object]], Rendered]] = {}
+        self._told: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
         self._second, self._stamp = 0, ""
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
@@ -152,11 +152,11 @@ class Telemetry:
             **_http_facts(facts),
         }
         changes, rendered = self._changes(verdict)
-        self.events.tell_changes(name, about, rendered)
+        self.events.tell_changes(name, as_json(about)[1:-1], rendered)
         if self._watchers:
             self._show(name, "info", {**about, "changes": changes})
 
-    def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], Rendered]:
+    def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], str]:
         """What an event tells of a verdict's findings, as data and as JSON; made once for one that comes again."""
         made = self._told.get(verdict)
         if made is None:
@@ -172,7 +172,7 @@ class Telemetry:
                 }
                 for finding in verdict.findings
             ]
-            made = data, Rendered(json.dumps(data))
+            made = data, as_json(data)
             if verdict.remembered:
                 if len(self._told) >= REMEMBERED:
                     self._told.clear()

@@ -16,22 +16,21 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping
-from functools import cache
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from sidecar.lean import hidden
 from sidecar.policy import headers
 from sidecar.policy.headers.cookies import ATTRIBUTES
-
-with hidden("rich"):  # which structlog would load for consoles
-    import structlog
 
 _QUEUE = 10_000
 _AT_ONCE = 256
 _LINGER = 0.005
 _NONCE = re.compile(rb"(?i)(nonce-)(?!\{request\}')[^'\s;,]+")
 _TEXT_CAP = 2048
+_RANKS = logging.getLevelNamesMapping()
+
+as_json = json.JSONEncoder(default=repr).encode
+"""Any value as JSON; what JSON does not know as Python shows it."""
 
 
 class Lines(Protocol):
@@ -112,19 +111,6 @@ class Sink:
             self.dropped += len(lines)
 
 
-class Rendered(str):
-    """A part of an event that is JSON already."""
-
-    __slots__ = ()
-
-
-class _SinkLogger:
-    """The end of structlog's chain: whatever the level, the rendered line goes to the sink."""
-
-    def __init__(self, sink: Lines) -> None:
-        self.msg = self.debug = self.info = self.warning = self.error = self.critical = sink.write
-
-
 class Cap:
     """So many places a second: all at once after a quiet second, evenly under load.
 
@@ -164,20 +150,20 @@ class Events:
         self._cap = Cap(per_second, clock)
         self._untold = 0
         self._told_suppressed = 0.0
-        # Bound once: a logger that is not puts itself together anew for each event.
-        self._log = structlog.wrap_logger(
-            _SinkLogger(sink),
-            processors=[*_shared(), structlog.processors.JSONRenderer(_line)],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-        ).bind()
+        self._least = _RANKS[level.upper()]
+        self._stamp = Stamp()
 
     def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Write an event that is always reported."""
-        getattr(self._log, level)(event, **facts)
+        if _RANKS[level.upper()] >= self._least:
+            about = {"event": event, "level": level, "timestamp": self._stamp()}
+            self.sink.write(as_json(facts | about))
 
-    def tell_changes(self, event: str, about: dict[str, Any], changes: Rendered) -> None:
-        """Write the one event that comes with requests: the same, at a third of the price."""
-        self._log.info(event, _about=about, changes=changes)
+    def tell_changes(self, event: str, about: str, changes: str) -> None:
+        """Write the one event that comes with requests; both are JSON already: members, and a value."""
+        if self._least <= logging.INFO:
+            line = f'{{{about}, "event": "{event}", "level": "info", "timestamp": "{self._stamp()}"'
+            self.sink.write(f'{line}, "changes": {changes}}}')
 
     def may_tell(self) -> bool:
         """Take one place under the cap; False = count it as suppressed and build nothing."""
@@ -196,62 +182,26 @@ class Events:
             self.tell("events.suppressed", level="warning", count=count)
 
 
-@cache
-def _encoder(default: Callable[[Any], Any]) -> Callable[[Any], str]:
-    return json.JSONEncoder(default=default).encode
-
-
-def _line(event: dict[str, Any], *, default: Callable[[Any], Any]) -> str:
-    """One JSON object; where facts come by themselves, the changes are rendered already and make the most of it."""
-    about = event.pop("_about", None)
-    if about is None:
-        return _encoder(default)(event)
-    changes = event.pop("changes")
-    return f'{_encoder(default)(about | event)[:-1]}, "changes": {changes}}}'
-
-
-class _Stamp:
-    """Adds the time in UTC as ISO 8601, to the microsecond; all but those are put together once a second."""
+class Stamp:
+    """The time in UTC as ISO 8601, to the microsecond; all but those are put together once a second."""
 
     def __init__(self) -> None:
         self._known = (0, "")
 
-    def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> Any:
-        """What structlog calls."""
+    def __call__(self) -> str:
+        """The time now."""
         second, rest = divmod(time.time_ns(), 1_000_000_000)
         known, text = self._known
         if known != second:
             text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._known = (second, text)  # at once, as other threads log too
-        event["timestamp"] = f"{text}.{rest // 1000:06d}Z"
-        return event
-
-
-def _shared() -> list[Any]:
-    return [
-        structlog.processors.add_log_level,
-        _Stamp(),
-        structlog.processors.format_exc_info,
-    ]
+        return f"{text}.{rest // 1000:06d}Z"
 
 
 def capture_logging(sink: Lines, level: str) -> None:
     """Send Python's own log records, warnings and uncaught exceptions through the sink as JSON lines."""
     handler = _SinkHandler(sink)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[
-                structlog.stdlib.add_logger_name,
-                structlog.stdlib.add_log_level,
-                *_shared()[1:],
-            ],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _capped,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
+    handler.setFormatter(_Formatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -302,11 +252,21 @@ def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
     return record
 
 
-def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Free text of other people's log records, cut."""
-    return {
-        key: value[:_TEXT_CAP] if isinstance(value, str) else value for key, value in event.items()
-    }
+class _Formatter(logging.Formatter):
+    """Other people's log records as JSON lines, free text cut."""
+
+    _stamp = Stamp()
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+            "timestamp": self._stamp(),
+        }
+        if record.exc_info:
+            facts["exception"] = self.formatException(record.exc_info)
+        return as_json({name: text[:_TEXT_CAP] for name, text in facts.items()})
 
 
 def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] | None:
