@@ -185,7 +185,7 @@ def documents() -> list[Path]:
             ROOT / "README.md",
             *ROOT.glob("config/**/*.md"),
             *ROOT.glob("deploy/**/*.md"),
-            *ROOT.glob("docs/*.md"),
+            *ROOT.glob("docs/**/*.md"),
         )
         if path.exists()
     )

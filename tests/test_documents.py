@@ -33,7 +33,7 @@ def test_links_lead_somewhere():
             ROOT / "CONTRIBUTING.md",
             *ROOT.glob("config/**/*.md"),
             *ROOT.glob("deploy/**/*.md"),
-            *ROOT.glob("docs/*.md"),
+            *ROOT.glob("docs/**/*.md"),
         )
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text("utf-8"))
         if not (path.parent / target).exists()
