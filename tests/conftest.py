@@ -1,4 +1,4 @@
-"""What holds for every test: how they are spread over workers, that examples are not timed, that in CI a skipped test is a failed one."""
+"""What holds for every test: which run, how they are spread over workers, that examples are not timed, that in CI a skipped test is a failed one."""
 
 import os
 from collections.abc import Generator
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.portion import FULL
 from tests.world import World
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,8 +41,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int,
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long files first, all else as it stands; no file is torn apart, so what its tests share is made once."""
+    if not FULL:
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
     place = {Path(__file__).parent / name: number for number, name in enumerate(_FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from sidecar.exporting.targets import TARGETS, export
-from sidecar.policy.engine.plan import compile_policy
-from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.source import load_policy
 from tests.e2e.running import Sidecar
 from tests.exporting.asking import (
@@ -32,10 +30,12 @@ from tests.exporting.asking import (
 from tests.exporting.fronts import FRONTS, certificate, standing
 from tests.exporting.origin import Lines, origin
 from tests.exporting.policies import POLICIES, PRESETS, WRITTEN, Policy
+from tests.portion import FULL, by_default
 
-EXAMPLES = int(os.environ.get("EXPORT_EXAMPLES", "8"))
-"""Random policies for each target; a thorough run takes 200."""
-
+EXAMPLES = 8 if FULL else 1
+"""Random policies for each target."""
+BY_DEFAULT = frozenset({"strict-2026-11", *WRITTEN})
+"""The preset with the most rules, and what is hard to say."""
 
 NAMES = {"caddy": "Caddy"}
 """Targets that send a Server of their own beside the service's; where rules let it stand, it does."""
@@ -50,14 +50,22 @@ class World:
     client: Client
     tls: tuple[Path, Path]
     folder: Path
-    bare: dict[str, dict[Ask, tuple[int, Lines]]]
+    bare: dict[str, dict[Ask, tuple[int, Lines]]] = field(default_factory=dict)
     count: int = 0
+    _ours: dict[str, dict[Ask, tuple[int, Lines]]] = field(default_factory=dict)
 
     def scratch(self) -> Path:
         self.count += 1
         made = self.folder / str(self.count)
         made.mkdir()
         return made
+
+    def ours(self, policy: str) -> dict[Ask, tuple[int, Lines]]:
+        """What the sidecar sends under this policy, asked once for all targets."""
+        if policy not in self._ours:
+            self.sidecar.put(policy)
+            self._ours[policy] = {one: self.client.ask(one) for one in (*ASKS, *ODD_PATHS)}
+        return self._ours[policy]
 
     def own(self, target: str) -> dict[Ask, tuple[int, Lines]]:
         """The error responses that the target makes itself, without a policy."""
@@ -83,7 +91,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ).start()
         client = Client(running.listen[1])
         try:
-            yield World(port, running, client, certificate(folder), folder, {})
+            yield World(port, running, client, certificate(folder), folder)
         finally:
             client.close()
             running.stop()
@@ -102,25 +110,25 @@ def differences(target: str, policy: Policy, world: World) -> list[str]:
     """What the export did not announce."""
     resolved = load_policy(dumped(policy).encode(), "policy.yaml")
     written = export(resolved, target)
-    world.sidecar.put(dumped(policy))
+    plan, ours_to = compile_policy(resolved), world.ours(dumped(policy))
     left = without(resolved, written.gaps)
     lost = {gap.header.lower() for gap in written.gaps if gap.weight == "lost"}
-    touched = _touched(resolved) - (lost & FRAMING)
+    touched = _touched(plan) - (lost & FRAMING)
     found: list[str] = []
     with (
         standing(target, written.text, world.upstream, world.scratch(), world.tls) as site,
         closing(Client(site.plain, site.tls)) as client,
     ):
-        for one in (*ASKS, *(odd for odd in ODD_PATHS if _reads_alike(resolved, odd))):
+        for one in (*ASKS, *(odd for odd in ODD_PATHS if _reads_alike(plan, odd))):
             status, theirs = client.ask(one)
-            ours_status, ours = world.client.ask(one)
+            ours_status, ours = ours_to[one]
             assert status == ours_status, (str(one), status, ours_status)
             wrong = dict(unlike(theirs, ours, touched, target))
             if target == "caddy" and one.response == "untyped":
                 wrong.pop("content-type", None)
             if "server" in wrong and target in NAMES:
                 named = ("Server", NAMES[target])
-                plan, (bare_status, bare) = compile_policy(resolved), _service(one)
+                bare_status, bare = _service(one)
                 theirs_named = expected(plan, one, bare_status, [named, *bare])
                 wrong.pop("server")
                 wrong |= {
@@ -155,9 +163,9 @@ def tell(found: list[str]) -> str:
     return "\n".join([*found[:12], f"... {len(found) - 1} in all", found[-1]])
 
 
-def _reads_alike(resolved: Resolved, one: Ask) -> bool:
+def _reads_alike(plan: Plan, one: Ask) -> bool:
     """Whether every way to read the path leads to one route, but for a slash at the end: targets read it in one way."""
-    ways = compile_policy(resolved).matched(one.host, one.method, one.path).ways
+    ways = plan.matched(one.host, one.method, one.path).ways
     return (
         len({way.rstrip("/") for way, _ in ways}) == 1
         or len({route.name for _, route in ways}) == 1
@@ -170,16 +178,16 @@ def _service(one: Ask) -> tuple[int, Lines]:
     return RESPONSES[one.response]
 
 
-def _touched(resolved: Resolved) -> frozenset[str]:
+def _touched(plan: Plan) -> frozenset[str]:
     return frozenset(
         header.lower()
-        for route in compile_policy(resolved).routes
+        for route in plan.routes
         for line in route.rules
         for header in line.named.rule.header or ()
     )
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *WRITTEN])
+@pytest.mark.parametrize("name", by_default([*PRESETS, *WRITTEN], BY_DEFAULT.__contains__))
 def test_presets_say_the_same(name: str, target: str, everything: World) -> None:
     """Every shipped preset, and policies written for what is hard to say."""
     found = differences(target, (PRESETS | WRITTEN)[name], everything)

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,13 +31,15 @@ class Visitors(Chromium):
         with urllib.request.urlopen(
             f"http://{self._address}/json/version", timeout=PATIENCE
         ) as response:
-            self._line = connect(json.loads(response.read())["webSocketDebuggerUrl"], max_size=None)
+            address = json.loads(response.read())["webSocketDebuggerUrl"]
+        self._open = ExitStack()
+        self._line = self._open.enter_context(connect(address, max_size=None))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """End the browser."""
-        self._line.close()
+        self._open.close()
         super().close()
 
     def order(self, method: str, **params: Any) -> dict[str, Any]:

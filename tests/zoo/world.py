@@ -81,12 +81,20 @@ class World:
             "--short-reporting-delay",  # reports leave at once, not up to a minute later
             "--host-resolver-rules=MAP *.test 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
         )
-        self.enclosures = self.each(sites, self._enclose)
+        try:
+            self.enclosures = self.each(sites, self._enclose)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of it."""
         self.pool.shutdown()
         self.browser.close()
         for sidecar in self._started:

@@ -1,0 +1,29 @@
+"""How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as in CI, all of it.
+
+Lives here: `FULL`, `full`, `by_default`. Must not know any test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import pytest
+
+FULL = bool(os.environ.get("TESTS_FULL"))
+full = pytest.mark.full
+T = TypeVar("T")
+
+
+def by_default(cases: Iterable[T], chosen: Callable[[T], bool]) -> list[Any]:
+    """Parameters for all cases, of which only the chosen ones run without `TESTS_FULL=1`."""
+    return [case if chosen(case) else pytest.param(case, marks=full) for case in cases]
+
+
+def first_of_each(cases: Iterable[T], kind: Callable[[T], object]) -> list[T]:
+    """One case of each kind, the first."""
+    found: dict[object, T] = {}
+    for case in cases:
+        found.setdefault(kind(case), case)
+    return list(found.values())
