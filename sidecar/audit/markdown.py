@@ -16,11 +16,11 @@ def markdown(reports: Iterable[Report]) -> str:
     parts = ["# Header audit"]
     if len(held) > 1:
         parts.append(
-            _table(
+            as_table(
                 ("Page", "Mark", "Findings"),
                 [
                     (
-                        _text(report.url),
+                        escaped(report.url),
                         _mark(report),
                         f"{sum(row.verdict != 'good' for row in report.rows)}",
                     )
@@ -29,21 +29,21 @@ def markdown(reports: Iterable[Report]) -> str:
             )
         )
     for report in held:
-        parts.append(f"## {_text(report.url)}: {_mark(report)}")
+        parts.append(f"## {escaped(report.url)}: {_mark(report)}")
         if report.coverage:
             parts.append(
                 f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as recommended, {len(report.coverage.leaks)} that leak."
             )
         if report.rows:
             parts.append(
-                _table(
+                as_table(
                     ("Header", "Verdict", "Observed", "Why"),
                     [
                         (
                             row.header,
                             f"**{row.verdict}**",
                             _observed(row.observed),
-                            _text(" ".join((row.why, *row.more))),
+                            escaped(" ".join((row.why, *row.more))),
                         )
                         for row in report.rows
                     ],
@@ -52,7 +52,7 @@ def markdown(reports: Iterable[Report]) -> str:
         if report.results:
             parts.append("### Score")
             parts.append(
-                _table(
+                as_table(
                     ("Test", "Outcome", "Points"),
                     [
                         (
@@ -69,7 +69,7 @@ def markdown(reports: Iterable[Report]) -> str:
             parts.append(f"### Rules that answer the findings\n\n```yaml\n{rules}\n```")
         if report.notes:
             parts.append("### Notes")
-            parts.append("\n".join(f"- {_text(note)}" for note in report.notes))
+            parts.append("\n".join(f"- {escaped(note)}" for note in report.notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,16 +78,20 @@ def _mark(report: Report) -> str:
 
 
 def _observed(values: Sequence[str]) -> str:
-    """Values as code; a vertical bar would end the cell, and a backtick the code."""
-    return "<br>".join(
-        f"`{value.replace('|', chr(92) + '|').replace('`', chr(39))}`" for value in values if value
-    )
+    return "<br>".join(as_code(value) for value in values if value)
 
 
-def _text(text: str) -> str:
+def as_code(text: str) -> str:
+    """Text as code in a cell; a vertical bar would end the cell, and a backtick the code."""
+    return f"`{text.replace('|', chr(92) + '|').replace('`', chr(39))}`"
+
+
+def escaped(text: str) -> str:
+    """Text in which nothing is markup."""
     return text.translate(_SPECIAL)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def as_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; the cells are Markdown already."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

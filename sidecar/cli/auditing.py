@@ -15,7 +15,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.audit import recording
+from sidecar.audit import asvs, asvs_report, recording
 from sidecar.audit.draft import draft, gather
 from sidecar.audit.markdown import markdown
 from sidecar.audit.outcomes import GRADES
@@ -35,6 +35,7 @@ _STYLES = {
     "invalid": "red",
     "leaks": "magenta",
 }
+_OUTCOMES = {"pass": "green", "fail": "red", "review": "yellow", "not seen": "magenta"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
 _FORMATS = ("table", "json", "markdown", "sarif")
 
@@ -60,6 +61,18 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     help="How the result is printed.",
 )
 @click.option("--json", "machine", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--profile",
+    type=click.Choice([asvs_report.PROFILE]),
+    help="Judge by the controls V3.4.1 to V3.4.8 of OWASP ASVS 5.0 instead; exit 1 when one fails.",
+)
+@click.option(
+    "--level",
+    type=click.IntRange(1, 3),
+    default=3,
+    show_default=True,
+    help="With --profile: the controls of this level and below.",
+)
 @click.option(
     "--min-grade",
     type=click.Choice([name for _, name in GRADES]),
@@ -105,8 +118,16 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
     file: Path | None = how["write"]
     if file is not None and file.exists() and not how["force"]:
         raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")
-    reports = [report(visit) for visit in _visits(urls, har, raw, how)]
-    _print(reports, "json" if how["machine"] else how["form"])
+    if how["profile"] and (file is not None or how["min_grade"]):
+        raise click.UsageError(
+            "--profile gives no grade and no policy; leave out --min-grade and --write"
+        )
+    visits = _visits(urls, har, raw, how)
+    form = "json" if how["machine"] else how["form"]
+    if how["profile"]:
+        sys.exit(_by_asvs(visits, how["level"], form))
+    reports = [report(visit) for visit in visits]
+    _print(reports, form)
     if file is not None:
         _write(reports, file)
     least = how["min_grade"]
@@ -161,6 +182,42 @@ def _fetched(
             return asyncio.run(retrieve.visits(addresses, options, done))
         except OSError as error:
             raise click.UsageError(f"{cacert}: {error}") from error
+
+
+def _by_asvs(visits: Sequence[Visit], level: asvs.Level, form: str) -> int:
+    """Print the controls; the exit status: 1 where one failed or nothing answered."""
+    pages = [(visit, asvs.controls(visit, level)) for visit in visits]
+    if form == "json":
+        as_json(asvs_report.data(pages))
+    elif form == "sarif":
+        as_json(asvs_report.sarif(pages))
+    elif form == "markdown":
+        click.echo(asvs_report.markdown(pages), nl=False)
+    else:
+        for visit, results in pages:
+            _controls_table(visit, results)
+        out().print(Text(asvs_report.SCOPE, style="dim"))
+    if any(not results for _, results in pages):
+        next_step("start the service, or name another address: sidecar audit URL")
+    fine = all(results and all(one.outcome != "fail" for one in results) for _, results in pages)
+    return 0 if fine else 1
+
+
+def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None:
+    out().print(Text(asvs_report.address(visit), style="bold"), soft_wrap=True)
+    rows = [
+        (
+            one.control,
+            Text(one.outcome, style=_OUTCOMES[one.outcome]),
+            f"{one.asks}.\n{one.why}",
+            "\n".join(map(asvs_report.quoted, one.proof)),
+        )
+        for one in results
+    ]
+    table("", ("control", "outcome", "asks, and why", "proof"), rows)
+    for note in visit.notes:
+        out().print(Text(f"note: {note}", style="dim"), soft_wrap=True)
+    out().print()
 
 
 def look(address: str, *, insecure: bool) -> Visit:

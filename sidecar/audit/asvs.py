@@ -1,0 +1,250 @@
+"""One page beside the controls of OWASP ASVS 5.0.0, section V3.4 (browser security mechanism headers).
+
+Lives here: the eight controls, what each asks in our words, and its outcome with the lines that prove it.
+A control speaks of a whole application; what is judged here are the responses of one visit, and each
+result names them. Must not know scores, fixes or formats.
+Source: OWASP Application Security Verification Standard 5.0.0, V3.4.1 to V3.4.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from sidecar.audit.observatory import Seen, look
+from sidecar.audit.observatory_csp import policy_of
+from sidecar.audit.visit import HTML_TYPES, Response, Visit, shown, without_query
+from sidecar.policy import csp
+from sidecar.policy.csp.sources import source_list
+from sidecar.policy.headers import destinations
+from sidecar.policy.headers.tokens import parse_hsts, referrer_policy
+from sidecar.policy.words import counted
+
+Outcome: TypeAlias = Literal["pass", "fail", "review", "not seen"]
+"""`review`: a person has to look at what the responses carry; `not seen`: nothing that could show it was fetched."""
+Level: TypeAlias = Literal[1, 2, 3]
+
+YEAR = 31_536_000
+"""Seconds."""
+_CSP = "content-security-policy"
+_KEEPS_PATHS = frozenset(
+    {"no-referrer", "same-origin", "origin", "strict-origin", "origin-when-cross-origin",
+     "strict-origin-when-cross-origin"}
+)  # fmt: skip
+"""Referrer policies that give other origins no path and no query."""
+_ANY_SITE = frozenset({"*", "http:", "https:", "http://*", "https://*"})
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What one response says: a header line as `NAME: VALUE`, or `no NAME` where it has none."""
+
+    url: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """One control beside one page. All texts are safe to show."""
+
+    control: str
+    """As `V3.4.1`."""
+    level: Level
+    """The lowest level of the standard that asks for it."""
+    asks: str
+    outcome: Outcome
+    why: str
+    proof: tuple[Proof, ...]
+
+
+def controls(visit: Visit, level: Level = 3) -> tuple[ControlResult, ...]:
+    """The controls of this level and below, in the standard's order; () where nothing answered. Total."""
+    seen = look(visit)
+    if seen is None:
+        return ()
+    return tuple(
+        ControlResult(control, asked_from, asks, *judge(seen, level))
+        for control, asked_from, asks, judge in _CONTROLS
+        if asked_from <= level
+    )
+
+
+_Judged: TypeAlias = tuple[Outcome, str, tuple[Proof, ...]]
+
+
+def _of_host(seen: Seen) -> tuple[Response, ...]:
+    """All responses of the page's own host, the page first."""
+    host = seen.response.place.hostname
+    rest = (*seen.visit.session[:-1], *seen.visit.others)
+    return (seen.response, *(one for one in rest if one.place.hostname == host))
+
+
+def _lines(responses: Iterable[Response], name: str) -> tuple[Proof, ...]:
+    """What each response sends of a header."""
+    return tuple(
+        Proof(without_query(one.url), f"no {name}" if value is None else f"{name}: {shown(value)}")
+        for one in responses
+        for value in (one.values(name) or (None,))
+    )
+
+
+def _every(
+    responses: Iterable[Response], name: str, fault: Callable[[Response], str], good: str
+) -> _Judged:
+    """Fail with the first fault that a response has; the proof is what all of them send."""
+    held = tuple(responses)
+    faults = [(one, text) for one in held if (text := fault(one))]
+    if not faults:
+        return "pass", f"{good} ({counted(len(held), 'response')} seen).", _lines(held, name)
+    url = without_query(faults[0][0].url)
+    return "fail", f"{url} {faults[0][1]}", _lines([one for one, _ in faults], name)
+
+
+def _hsts(seen: Seen, level: Level) -> _Judged:
+    responses = [one for one in _of_host(seen) if one.place.scheme == "https"]
+    if not responses:
+        why = "Nothing answered over HTTPS, and browsers ignore the header over plain HTTP."
+        return "not seen", why, ()
+
+    def fault(response: Response) -> str:
+        values = response.values("Strict-Transport-Security")
+        if not values:
+            return "sends no Strict-Transport-Security."
+        said = parse_hsts(values[0])  # browsers obey the first line (RFC 6797, section 8.1)
+        if not said.valid:
+            return "sends a value that browsers cannot read."
+        if (said.max_age or 0) < YEAR:
+            return f"asks for {said.max_age or 0} seconds; a year is {YEAR}."
+        if level > 1 and not said.include_subdomains:
+            return "lacks includeSubDomains, which is asked from level 2 on."
+        return ""
+
+    return _every(responses, "Strict-Transport-Security", fault, "Every response over HTTPS has it")
+
+
+def _cors(seen: Seen, _: Level) -> _Judged:
+    name, visit = "Access-Control-Allow-Origin", seen.visit
+    asked = (seen.response, *((visit.probe,) if visit.probe else ()))
+    proof = _lines(asked, name)
+    values = {value for one in asked for value in one.values(name)}
+    if visit.origin in values - {""}:
+        return "fail", f"An origin that nobody knows ({visit.origin}) was given leave.", proof
+    if "null" in values:
+        return "fail", "The origin null was given leave, which any sandboxed page has.", proof
+    if "*" in values:
+        why = "Every origin may read this response: a person has to see that nothing in it is sensitive."
+        return "review", why, proof
+    if visit.probe is None:
+        return "not seen", "No request with a foreign Origin was made.", proof
+    return "pass", f"A foreign origin ({visit.origin}) asked, and was given no leave.", proof
+
+
+def _policy(seen: Seen, level: Level) -> _Judged:
+    proof = _lines((seen.response,), "Content-Security-Policy")
+    values = seen.response.values(_CSP)
+    policy = policy_of(values)
+    if not values or policy is None:
+        state = "cannot be read" if values else "is not sent as a header"
+        return "fail", f"The policy {state}.", proof
+    lacking = [
+        name
+        for name in ("object-src", "base-uri")
+        if (found := csp.effective(policy, name)) is None or source_list(found.values)
+    ]
+    if lacking:
+        return "fail", f"{' and '.join(lacking)} must come to 'none'.", proof
+    scripts = csp.effective(policy, "script-src")
+    sources = source_list(scripts.values) if scripts else {}
+    secret = any(source.shape in ("nonce", "hash") for source in sources.values())
+    if scripts is None or ("'unsafe-inline'" in sources and not secret) or _ANY_SITE & {*sources}:
+        why = "Scripts are bound neither to a list of sources nor to nonces or hashes."
+        return "fail", why, proof
+    if level == 3 and sources and not secret:
+        return "fail", "Level 3 asks for nonces or hashes for scripts, and it has none.", proof
+    has_nonce = any(source.shape == "nonce" for source in sources.values())
+    fresh = " One response cannot show that the nonce changes." * has_nonce
+    return "pass", f"It binds scripts, objects and the base address.{fresh}", proof
+
+
+def _nosniff(seen: Seen, _: Level) -> _Judged:
+    def fault(response: Response) -> str:
+        values = response.values("X-Content-Type-Options")
+        first = values[0].partition(",")[0].strip().lower() if values else ""
+        return "" if first == "nosniff" else "does not send nosniff."
+
+    return _every(_of_host(seen), "X-Content-Type-Options", fault, "Every response has nosniff")
+
+
+def _referrer(seen: Seen, _: Level) -> _Judged:
+    written = seen.page.referrer if seen.page else None
+    values = seen.response.values("Referrer-Policy")
+    proof = _lines((seen.response,), "Referrer-Policy")
+    if written is not None:
+        url = without_query(seen.response.url)
+        proof = (*proof, Proof(url, f'<meta name="referrer" content="{shown(written)}">'))
+    said = referrer_policy(written or "") or referrer_policy(", ".join(values))
+    if not said:
+        why = "The page sets no referrer policy, so each browser's default holds."
+        return "fail", why, proof
+    if said not in _KEEPS_PATHS:
+        return "fail", f"{said} gives other sites the path and the query.", proof
+    return "pass", f"With {said} other sites get no path and no query.", proof
+
+
+def _framing(seen: Seen, _: Level) -> _Judged:
+    def fault(response: Response) -> str:
+        policy = policy_of(response.values(_CSP))
+        found = policy.get("frame-ancestors") if policy else None
+        if found is None:
+            xfo = ", and X-Frame-Options alone may not be relied upon"
+            return "has no frame-ancestors" + xfo * bool(response.values("X-Frame-Options")) + "."
+        return "lets any site frame it." if _ANY_SITE & {*found.values} else ""
+
+    good = "Every response says by whom it may be framed"
+    return _every(_of_host(seen), "Content-Security-Policy", fault, good)
+
+
+def _reporting(seen: Seen, _: Level) -> _Judged:
+    proof = _lines((seen.response,), "Content-Security-Policy")
+    policies = csp.parse(", ".join(seen.response.values(_CSP)))
+    if any(policy.get("report-uri") for policy in policies):
+        return "pass", "Violations are reported by report-uri.", proof
+    named = {
+        word for policy in policies if (found := policy.get("report-to")) for word in found.values
+    }
+    header = "Reporting-Endpoints"
+    declared = destinations.declared(header, ", ".join(seen.response.values(header)))
+    proof = (*proof, *_lines((seen.response,), header))
+    if not named:
+        return "fail", "The policy names no place to report violations to.", proof
+    if not named & declared:
+        return "fail", f"No {header} line of the response declares what report-to names.", proof
+    return "pass", "Violations are reported by report-to.", proof
+
+
+def _opener(seen: Seen, _: Level) -> _Judged:
+    name = "Cross-Origin-Opener-Policy"
+    documents = [one for one in _of_host(seen) if one.media_type in HTML_TYPES]
+    if not documents:
+        return "not seen", "No response of the visit is a document.", ()
+
+    def fault(response: Response) -> str:
+        said = response.first(name).partition(";")[0].strip()
+        good = said in ("same-origin", "same-origin-allow-popups")
+        return "" if good else f"does not send {name}: same-origin or same-origin-allow-popups."
+
+    return _every(documents, name, fault, "Every document has it")
+
+
+_CONTROLS: tuple[tuple[str, Level, str, Callable[[Seen, Level], _Judged]], ...] = (
+    ("V3.4.1", 1, "HSTS for a year or more on every response; from level 2 with subdomains", _hsts),
+    ("V3.4.2", 1, "Cross-origin reading for known origins only", _cors),
+    ("V3.4.3", 2, "A Content Security Policy that binds scripts, objects and the base", _policy),
+    ("V3.4.4", 2, "nosniff on every response", _nosniff),
+    ("V3.4.5", 2, "A referrer policy that keeps paths and queries from other sites", _referrer),
+    ("V3.4.6", 2, "frame-ancestors on every response", _framing),
+    ("V3.4.7", 3, "A Content Security Policy that reports violations", _reporting),
+    ("V3.4.8", 3, "Cross-Origin-Opener-Policy on every document", _opener),
+)
+"""Control, the lowest level that asks for it, what it asks, how it is judged."""

@@ -1,0 +1,133 @@
+"""The ASVS controls of visited pages as plain data, Markdown and SARIF. Must not know how they are judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sidecar.audit.asvs import ControlResult, Proof
+from sidecar.audit.markdown import as_code, as_table, escaped
+from sidecar.audit.visit import Visit, without_query
+from sidecar.sarif import log
+
+PROFILE = "asvs-5.0"
+SCOPE = (
+    "Each result speaks of the responses that it quotes. The standard asks for all responses of an"
+    " application: audit a page of each kind."
+)
+_HOME = "https://github.com/OWASP/ASVS/blob/v5.0.0/5.0/en/0x12-V3-Web-Frontend-Security.md"
+_LEVELS = {"fail": "error", "review": "warning", "not seen": "note"}
+"""Outcome -> level of SARIF (section 3.27.10); what passed is no result."""
+
+Page = tuple[Visit, Sequence[ControlResult]]
+
+
+def data(pages: Iterable[Page]) -> dict[str, Any]:
+    """For JSON: `pages`, each with `url`, `controls` and `notes`."""
+    return {
+        "profile": PROFILE,
+        "scope": SCOPE,
+        "pages": [
+            {
+                "url": address(visit),
+                "controls": [_control_data(one) for one in results],
+                "notes": list(visit.notes),
+            }
+            for visit, results in pages
+        ],
+    }
+
+
+def address(visit: Visit) -> str:
+    """The page that was judged, fit to be shown."""
+    return without_query(visit.page.url if visit.page else visit.url)
+
+
+def _control_data(one: ControlResult) -> dict[str, Any]:
+    return {
+        "control": one.control,
+        "level": one.level,
+        "asks": one.asks,
+        "outcome": one.outcome,
+        "why": one.why,
+        "proof": [{"url": proof.url, "line": proof.line} for proof in one.proof],
+    }
+
+
+def markdown(pages: Iterable[Page]) -> str:
+    """One table for each page; ends with a line feed."""
+    parts = ["# OWASP ASVS 5.0, V3.4: browser security mechanism headers", SCOPE]
+    for visit, results in pages:
+        parts.append(f"## {escaped(address(visit))}")
+        rows = [
+            (
+                one.control,
+                str(one.level),
+                escaped(one.asks),
+                f"**{one.outcome}**",
+                escaped(one.why),
+                "<br>".join(as_code(quoted(proof)) for proof in one.proof),
+            )
+            for one in results
+        ]
+        parts.append(
+            as_table(("Control", "Level", "Asks", "Outcome", "Why", "Proof"), rows)
+            if rows
+            else "Nothing answered, so nothing was judged."
+        )
+        if visit.notes:
+            parts.append("\n".join(f"- {escaped(note)}" for note in visit.notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def quoted(proof: Proof) -> str:
+    """What a response says, with its address, as text."""
+    return f"{proof.url} {proof.line}"
+
+
+def sarif(pages: Iterable[Page]) -> dict[str, Any]:
+    """A result for each control that did not pass, tagged with the control."""
+    held = tuple(pages)
+    found = [
+        (address(visit), one) for visit, results in held for one in results if one.outcome != "pass"
+    ]
+    rules = {one.control: _rule(one) for _, one in found}
+    notes = [
+        {"level": "note", "message": {"text": f"{address(visit)}: {note}"}}
+        for visit, _ in held
+        for note in visit.notes
+    ]
+    return log(
+        rules.values(),
+        [_result(url, one) for url, one in found],
+        notes=notes,
+        successful=all(visit.page is not None for visit, _ in held),
+    )
+
+
+def _id(one: ControlResult) -> str:
+    return f"{PROFILE}/{one.control}"
+
+
+def _rule(one: ControlResult) -> dict[str, Any]:
+    tags = ["security", "owasp-asvs-5.0", one.control, f"level-{one.level}"]
+    return {
+        "id": _id(one),
+        "shortDescription": {"text": f"{one.asks}."},
+        "helpUri": _HOME,
+        "properties": {"tags": tags},
+    }
+
+
+def _result(url: str, one: ControlResult) -> dict[str, Any]:
+    same = hashlib.sha256(f"{url}\n{one.control}".encode()).hexdigest()[:32]
+    place = {"artifactLocation": {"uri": url}, "region": {"startLine": 1}}
+    return {
+        "ruleId": _id(one),
+        "level": _LEVELS[one.outcome],
+        "message": {"text": one.why},
+        "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"control/v1": same},
+        "properties": {"outcome": one.outcome, "proof": [quoted(proof) for proof in one.proof]},
+    }
