@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from sidecar.telemetry import Telemetry
 _BODY = 1 << 20
 _BACKLOG = 256
 _LONGEST = 366 * 86_400.0
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Api:
@@ -58,6 +60,7 @@ class Api:
         app.router.add_get("/api/rollout", self.rollout)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
+        app.router.add_post("/-/note", self.note)
         app.router.add_get("/api/reports", self.reports)
         app.router.add_get("/api/pages", self.pages)
         app.router.add_get("/api/fleet", self.fleet)
@@ -162,6 +165,19 @@ class Api:
             return error(400, "a promotion names its rules")
         event = "policy.stepped_back" if body.pop("back", False) is True else "policy.promoted"
         await self._revisions.journal.record({"event": event, **body})
+        return web.json_response({"recorded": True})
+
+    async def note(self, request: web.Request) -> web.Response:
+        """Record that a note was written, with the SHA-256 of its text: then an edit of the note shows too."""
+        body = await _body(request, {"file", "sha256", "who"})
+        file, digest = body.get("file"), body.get("sha256")
+        if (
+            not isinstance(file, str)
+            or not isinstance(digest, str)
+            or not _SHA256.fullmatch(digest)
+        ):
+            return error(400, "a note has a file and its sha256 (64 hex digits)")
+        await self._revisions.journal.record({"event": "note.written", **body})
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:

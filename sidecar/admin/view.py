@@ -63,6 +63,8 @@ _TITLES = {
     "decision.followed": "Decided by the fleet",
     "decision.superseded": "Gave way in the fleet",
     "mode.overridden": "Mode limited to",
+    "note.written": "Note written",
+    "journal.compacted": "Older entries dropped",
 }
 
 

@@ -24,6 +24,7 @@ from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say,
 from sidecar.observed import Response
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
+from sidecar.revisions.chain import check
 
 _MAX_BODY = 256 << 20
 _AFTER = {
@@ -198,8 +199,17 @@ def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> N
     help="Show what differs from this revision to the one in force.",
 )
 @click.option("--fleet", is_flag=True, help="What was decided on any replica.")
+@click.option(
+    "--verify", is_flag=True, help="Exit 1 when an entry was changed after it was written."
+)
 def history(
-    admin: str, token_file: Path | None, machine: bool, last: int, revision: str | None, fleet: bool
+    admin: str,
+    token_file: Path | None,
+    machine: bool,
+    last: int,
+    revision: str | None,
+    fleet: bool,
+    verify: bool,
 ) -> None:
     """Who put what in force, when and why; newest first."""
     client = Admin(admin, token_file)
@@ -211,9 +221,10 @@ def history(
         click.echo(_difference(client, revision, data["active"]), nl=False)
         return
     entries = data["entries"][:last]
+    chain = check(data["entries"][::-1])
     if machine:
-        as_json({"active": data["active"], "entries": entries})
-        return
+        as_json({"active": data["active"], "entries": entries, "journal": chain.data()})
+        sys.exit(1 if verify and chain.breaks else 0)
     rows = [
         (
             entry["time"],
@@ -225,6 +236,10 @@ def history(
         for entry in entries
     ]
     table("", ("time", "event", "what", "who", "why"), rows)
+    if verify or chain.breaks:
+        say(f"the journal is {chain}", colour="red" if chain.breaks else None)
+    if verify and chain.breaks:
+        sys.exit(1)
 
 
 @click.command()

@@ -4,7 +4,7 @@ Lives here: `Store` (revisions' texts, the state, the journal) and its atomic wr
 a revision means, or when one is activated. Belongs to the layer of `revisions`.
 
 Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once), `journal.jsonl` (appended,
-synced line by line; a torn last line is cut when the folder is opened).
+synced line by line, each entry with the hash of the one before it; a torn last line is cut when the folder is opened).
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import json
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sidecar.revisions.chain import START, gap, is_gap, sealed
 from sidecar.revisions.retention import Bounds, kept_entries, kept_revisions, pruned
 
 
@@ -27,6 +29,8 @@ class Store:
         self._revisions = folder / "revisions"
         self._state = folder / "state.json"
         self._journal = folder / "journal.jsonl"
+        self._head: str | None = None
+        """The hash of the last entry; None = not read yet."""
         self._writing = threading.Lock()
         """Held while the journal is written: no entry is added to one that is being replaced."""
 
@@ -36,6 +40,7 @@ class Store:
         for left in [*self.folder.glob(".tmp-*"), *self._revisions.glob(".tmp-*")]:
             left.unlink(missing_ok=True)
         self._repair_journal()
+        self._head = None
         try:
             state = json.loads(self._state.read_bytes())
         except (FileNotFoundError, ValueError):
@@ -78,14 +83,18 @@ class Store:
             return None
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add one journal entry; when this returns, it stays."""
-        line = json.dumps(entry, sort_keys=True).encode() + b"\n"
+        """Add one journal entry, sealed; when this returns, it stays."""
         with self._writing:
+            if self._head is None:
+                lines = self._lines()
+                self._head = str(lines[-1][0].get("hash", START)) if lines else START
+            made = sealed(entry, self._head)
             new = not self._journal.exists()
             with self._journal.open("ab") as file:
-                file.write(line)
+                file.write(_line(made))
                 file.flush()
                 os.fsync(file.fileno())
+            self._head = made["hash"]
             if new:
                 _sync_folder(self.folder)
 
@@ -109,15 +118,16 @@ class Store:
             lines = self._lines()
             entries = [entry for entry, _ in lines]
             places = kept_entries(entries, state, bounds)
-            if len(places) < len(lines):
-                _replace(self._journal, b"".join(lines[place][1] + b"\n" for place in places))
+            dropped = sum(not is_gap(entries[place]) for place in {*range(len(lines))} - {*places})
+            if dropped:
+                _replace(self._journal, b"".join(_compacted(lines, {*places})))
         written = {path.stem: path.stat().st_mtime for path in self._revisions.glob("*.yaml")}
         kept = kept_revisions([entries[place] for place in places], state, written, bounds)
         if starting and (less := pruned(state, kept)) != state:
             self.save_state(less)
         for revision in written.keys() - kept:
             (self._revisions / f"{revision}.yaml").unlink(missing_ok=True)
-        return len(lines) - len(places), len(written) - len(kept)
+        return dropped, len(written) - len(kept)
 
     def _lines(self) -> list[tuple[dict[str, Any], bytes]]:
         """Each entry with its bytes, oldest first."""
@@ -145,6 +155,25 @@ class Store:
             with self._journal.open("r+b") as file:
                 file.truncate(whole)
                 os.fsync(file.fileno())
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, sort_keys=True).encode() + b"\n"
+
+
+def _compacted(lines: list[tuple[dict[str, Any], bytes]], kept: set[int]) -> Iterator[bytes]:
+    """The lines that stay, and one for each run of those that go."""
+    run: list[dict[str, Any]] = []
+    for place, (entry, line) in enumerate(lines):
+        if place not in kept:
+            run.append(entry)
+            continue
+        if run:
+            yield _line(gap(run))
+            run = []
+        yield line + b"\n"
+    if run:
+        yield _line(gap(run))
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar.policy.words import counted
+from sidecar.revisions.chain import Check, check
 from sidecar.rollout.testimony import span
 
 _CHANGES = (
@@ -53,6 +54,8 @@ class Note:
     after: Sequence[Mapping[str, Any]]
     """Evidence since then."""
     timeline: Sequence[Mapping[str, str]]
+    journal: Check
+    """Whether the journal that all of this is taken from is as it was written, and its last hash."""
     drift: Mapping[str, Any] | None = None
     """What differs from the configured baseline now; None = no baseline is configured."""
 
@@ -106,6 +109,7 @@ def write_note(
         before=left,
         after=evidence,
         timeline=[_told(entry) for entry in entries],
+        journal=check(journal),
         drift=drift,
     )
 
@@ -253,6 +257,7 @@ def markdown(note: Note, admin: str) -> str:
         f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |"
         for entry in note.timeline
     ]
+    lines += ["", f"The journal is {note.journal}."]
     return "\n".join(lines) + "\n"
 
 

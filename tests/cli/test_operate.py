@@ -99,6 +99,31 @@ async def test_history_is_newest_first(admin: Control):
     assert short["active"] == admin.made.current.id
 
 
+async def test_an_edit_of_the_journal_shows(admin: Control, tmp_path: Path):
+    """`history --verify` and `note --check` accept what was written, and name the entry that was edited since."""
+    note = tmp_path / "note.md"
+    assert (await ran(admin, "history", "--verify")).exit_code == 0
+    assert (await ran(admin, "note", "--output", note)).exit_code == 0
+    assert (await ran(admin, "note", "--check", note)).exit_code == 0
+
+    (journal,) = tmp_path.rglob("journal.jsonl")
+    journal.write_text(journal.read_text().replace('"policy.activated"', '"policy.promoted"', 1))
+    code, _, err = await reported(admin, "history", "--verify")
+    assert (code, err[-1].startswith("the journal is changed after it was written: ")) == (1, True)
+    assert err[-1].endswith("(policy.promoted) was edited")
+    assert (await ran(admin, "note", "--check", note)).exit_code == 1
+
+
+async def test_an_edit_of_a_note_shows(admin: Control, tmp_path: Path):
+    """One character more, and no entry of the journal names the text."""
+    note = tmp_path / "note.md"
+    await ran(admin, "note", "--output", note)
+    note.write_text(note.read_text() + " ")
+
+    code, _, err = await reported(admin, "note", "--check", note)
+    assert (code, "it was edited, or written elsewhere" in err[0]) == (1, True)
+
+
 async def test_reload_says_what_came_of_it(admin: Control):
     """On stderr for people; what is refused ends with exit code 1 and the problems."""
     assert await reported(admin, "reload") == (

@@ -1,7 +1,9 @@
 """The note: everything a reader of the change needs, from the journal alone."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sidecar.revisions.chain import START, sealed
 from sidecar.rollout.note import digest, markdown, write_note
 
 STATUS = {
@@ -22,7 +24,7 @@ def seen(mode: str, evaluated: float, affected: float) -> dict[str, Any]:
     }
 
 
-JOURNAL = [
+ENTRIES = [
     {"time": "t0", "event": "policy.activated", "revision": "r0", "parent": None, "who": "start", "reason": "earlier"},
     {"time": "t1", "event": "policy.activated", "revision": "r1", "parent": "r0", "who": "file", "reason": "trial"},
     {
@@ -34,6 +36,17 @@ JOURNAL = [
     {"time": "t3", "event": "policy.activated", "revision": "r2", "parent": "r1", "who": "file", "reason": "review", "seen": [seen("report-only", 100, 40)]},
     {"time": "t4", "event": "something.else"},
 ]  # fmt: skip
+
+
+def chained(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The entries as a journal holds them, each with the hash of the one before."""
+    made: list[dict[str, Any]] = []
+    for entry in entries:
+        made.append(sealed(entry, made[-1]["hash"] if made else START))
+    return made
+
+
+JOURNAL = chained(ENTRIES)
 
 
 def test_a_promotion_is_told_whole():
@@ -56,6 +69,7 @@ def test_a_promotion_is_told_whole():
         "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50 left so; 20 were put right |",
         "The service differs from its baseline in 2 ways now (`sidecar drift` lists them).",
         "| t2 | policy.promoted | nosniff | ann |  |",
+        f"The journal is unbroken over its last 5 entries, up to sha256 {JOURNAL[-1]['hash']}.",
     ):
         assert line in text.splitlines(), line
 
@@ -108,3 +122,14 @@ def test_nothing_said_is_said():
     assert "(none given)" in text
     assert "None: the text of the policy is the same." in text
     assert "The file was edited by hand." in text
+
+
+def test_a_note_says_that_the_journal_was_changed():
+    """Who approved a promotion cannot be edited away without a word of it in the note."""
+    edited = [{**entry, "who": "bob"} if entry.get("who") == "ann" else entry for entry in JOURNAL]
+
+    text = markdown(write_note(STATUS, edited, [], TEXTS, None), "here")
+    assert (
+        "The journal is changed after it was written: the entry of t2 (policy.promoted) was edited."
+        in text
+    )

@@ -1,0 +1,86 @@
+"""The journal's chain: each entry holds the hash of the one before it, so that an edit shows.
+
+Lives here: sealing one entry, closing the gap that a compaction leaves, and finding what was changed.
+Whoever can write the file can also seal all of it anew. So the last hash stands in each change note: an
+edit of older entries then no longer ends in it. Must not know files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.policy.words import counted
+
+START = "0" * 64
+"""What the first entry holds in place of a hash."""
+COMPACTED = "journal.compacted"
+"""The event of an entry that stands for those that were dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A journal that was checked."""
+
+    entries: int
+    head: str
+    """The hash of the last entry; `START` where there is none."""
+    breaks: tuple[str, ...]
+    """What was changed, in words; () = nothing."""
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"entries": self.entries, "head": self.head, "breaks": list(self.breaks)}
+
+    def __str__(self) -> str:
+        if self.breaks:
+            return f"changed after it was written: {'; '.join(self.breaks[:5])}"
+        return f"unbroken over its last {self.entries} entries, up to sha256 {self.head}"
+
+
+def sealed(entry: Mapping[str, Any], previous: str) -> dict[str, Any]:
+    """The entry with the hash of the one before it, and its own (SHA-256 of its sorted JSON)."""
+    linked = {**entry, "previous": previous}
+    return {**linked, "hash": _digest(linked)}
+
+
+def gap(dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entry that stands for some that follow each other: their number, their time, both ends of the chain."""
+    number = sum(one.get("entries", 1) if is_gap(one) else 1 for one in dropped)
+    return {
+        "time": dropped[-1]["time"],
+        "event": COMPACTED,
+        "who": "compaction",
+        "reason": f"{counted(number, 'entry', 'entries')} beyond history.keep or history.age",
+        "entries": number,
+        "previous": dropped[0].get("previous", START),
+        "hash": dropped[-1].get("hash", START),
+    }
+
+
+def is_gap(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry stands for dropped ones."""
+    return entry.get("event") == COMPACTED
+
+
+def check(entries: Sequence[Mapping[str, Any]]) -> Check:
+    """Look whether each entry is as it was sealed and follows the one before; the oldest first."""
+    breaks = []
+    head: str | None = None
+    for entry in entries:
+        at = f"the entry of {entry.get('time')} ({entry.get('event')})"
+        if head is not None and entry.get("previous") != head:
+            breaks.append(f"before {at}, entries are missing or were put in")
+        own = {name: value for name, value in entry.items() if name != "hash"}
+        head = str(entry.get("hash", ""))
+        if not is_gap(entry) and head != _digest(own):
+            breaks.append(f"{at} was edited")
+    return Check(len(entries), head or START, tuple(breaks))
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
