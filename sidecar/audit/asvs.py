@@ -14,7 +14,8 @@ from typing import Literal, TypeAlias
 
 from sidecar.audit.observatory import Seen, look
 from sidecar.audit.observatory_csp import policy_of
-from sidecar.audit.visit import HTML_TYPES, Response, Visit, shown, without_query
+from sidecar.audit.visit import HTML_TYPES, Visit, shown
+from sidecar.observed import Response, without_query
 from sidecar.policy import csp
 from sidecar.policy.csp.sources import source_list
 from sidecar.policy.headers import destinations

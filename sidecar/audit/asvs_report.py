@@ -8,7 +8,8 @@ from typing import Any
 
 from sidecar.audit.asvs import ControlResult, Proof
 from sidecar.audit.markdown import as_code, as_table, escaped
-from sidecar.audit.visit import Visit, without_query
+from sidecar.audit.visit import Visit
+from sidecar.observed import without_query
 from sidecar.sarif import log
 
 PROFILE = "asvs-5.0"

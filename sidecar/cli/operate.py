@@ -24,7 +24,6 @@ from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say,
 from sidecar.observed import Response
 from sidecar.observed.client import ask
 from sidecar.policy.terms import MODES
-from sidecar.revisions.chain import check
 
 _MAX_BODY = 256 << 20
 _AFTER = {
@@ -220,6 +219,8 @@ def history(
     if revision is not None:
         click.echo(_difference(client, revision, data["active"]), nl=False)
         return
+    from sidecar.revisions.chain import check  # a rollback does not wait for it
+
     entries = data["entries"][:last]
     chain = check(data["entries"][::-1])
     if machine:

@@ -1,4 +1,4 @@
-"""A decision becomes one event and a few additions. The only package that knows prometheus_client.
+"""A decision becomes one event and a few additions. The only package that knows structlog and prometheus_client.
 
 Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin API.
 """
