@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from sidecar.audit.asvs import controls
 from sidecar.audit.asvs_report import markdown, sarif
-from sidecar.audit.visit import Response, Visit
+from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import audit
+from sidecar.observed import Response
 from tests.audit.worlds import GOOD, URL, fields, visit
 
 CSP = "Content-Security-Policy"
