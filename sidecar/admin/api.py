@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from aiohttp import web
@@ -21,7 +21,7 @@ from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
 from sidecar.admin.status import override, status
-from sidecar.policy.model import MODES, Mode
+from sidecar.policy.model import MODES, Mode, PolicyError
 from sidecar.policy.problems import did_you_mean
 from sidecar.policy.values import seconds
 from sidecar.revisions import Revisions
@@ -91,9 +91,18 @@ class Api:
             return error(404, "no such revision")
         return web.json_response({"revision": request.match_info["revision"], "text": text})
 
-    async def evidence(self, _request: web.Request) -> web.Response:
-        """What each rule has seen since it came as it is now."""
+    async def evidence(self, request: web.Request) -> web.Response:
+        """What each rule has seen since it came as it is now; with `?fleet=true` on all replicas."""
+        if _fleets(request):
+            return await self._of_all(self._process.together.fleet_evidence)
         return web.json_response({"evidence": await self._process.evidence()})
+
+    async def _of_all(self, ask: Callable[[], Awaitable[dict[str, Any]]]) -> web.Response:
+        try:
+            await self._process.refresh()
+            return web.json_response(await ask())
+        except Refused as refused:
+            return error(409, str(refused))
 
     async def rollout(self, _request: web.Request) -> web.Response:
         """Where each rule stands on its way to enforce: progress, causes, what to do next. What the page shows."""
@@ -104,7 +113,9 @@ class Api:
         return web.json_response(await self._process.baseline())
 
     async def reports(self, request: web.Request) -> web.Response:
-        """What browsers reported of rules in trial, as causes."""
+        """What browsers reported of rules in trial, as causes; with `?fleet=true` to any replica."""
+        if _fleets(request):
+            return await self._of_all(self._process.together.fleet_reports)
         return web.json_response(self._process.causes())
 
     async def pages(self, request: web.Request) -> web.Response:
@@ -133,12 +144,15 @@ class Api:
             )
         if version is not None and version != fleet["version"]:
             raise Refused(
-                f"the fleet {fleet['name']} is at version {fleet['version']}, not {version}; "
+                f"the fleet {fleet['name']} is at version {fleet['version']}, not {version} ({fleet['decided']}); "
                 "look at `sidecar status --fleet`"
             )
 
     async def promotion(self, request: web.Request) -> web.Response:
-        """Record a promotion, or a step back, that is about to be written to the policy file. `to` says where each rule goes."""
+        """Record a promotion, or a step back, that is about to be written to the policy file. `to` says where each rule goes.
+
+        With `text` it is a fleet's: this policy comes in force on all replicas, if the fleet is still at `version`.
+        """
         keys = {
             "rules",
             "verdicts",
@@ -154,8 +168,12 @@ class Api:
             "reason",
             "to",
             "who",
+            "text",
+            "version",
         }
         body = await _body(request, keys)
+        text, version = _text(body, "text", _BODY), body.pop("version", None)
+        body.pop("text", None)
         rules = body.get("rules")
         if (
             not rules
@@ -164,8 +182,23 @@ class Api:
         ):
             return error(400, "a promotion names its rules")
         event = "policy.stepped_back" if body.pop("back", False) is True else "policy.promoted"
-        await self._revisions.journal.record({"event": event, **body})
-        return web.json_response({"recorded": True})
+        if not text:
+            await self._revisions.journal.record({"event": event, **body})
+            return web.json_response({"recorded": True})
+        try:
+            self._shared({"fleet": True, "version": version})
+            made = await self._revisions.promote(
+                text,
+                {"event": event, **body},
+                who=_text(body, "who") or "operator",
+                reason=", ".join(f"{rule} to {where}" for rule, where in _places(body)),
+            )
+        except Refused as refused:
+            return error(409, str(refused))
+        except PolicyError as wrong:
+            return error(400, str(wrong))
+        fleet = self._process.facts().get("fleet")
+        return web.json_response({"recorded": True, "revision": made.id, "fleet": fleet})
 
     async def note(self, request: web.Request) -> web.Response:
         """Record that a note was written, with the SHA-256 of its text: then an edit of the note shows too."""
@@ -296,6 +329,14 @@ class Api:
         )
 
 
+def _fleets(request: web.Request) -> bool:
+    """Whether all replicas are asked."""
+    word = request.query.get("fleet", "false")
+    if word not in ("true", "false"):
+        raise web.HTTPBadRequest(reason="fleet is true or false")
+    return word == "true"
+
+
 async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
     raw = await request.read()
     if not raw:
@@ -316,11 +357,18 @@ async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
     return body
 
 
-def _text(body: dict[str, Any], key: str) -> str:
+def _places(body: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each rule of a promotion, and where it goes."""
+    to = body.get("to")
+    known = to if isinstance(to, dict) else {}
+    return [(rule, str(known.get(rule, "enforce"))) for rule in body["rules"]]
+
+
+def _text(body: dict[str, Any], key: str, most: int = 1000) -> str:
     """A text of the body, "" where there is none. A wrong type is refused: it must not turn into another order."""
     value = body.get(key)
     if value is None:
         return ""
     if not isinstance(value, str):
         raise web.HTTPBadRequest(reason=f"{key} must be a text")
-    return value[:1000]
+    return value[:most]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -68,7 +69,7 @@ class Page:
 
     async def home(self, request: web.Request) -> web.Response:
         """Everything on one page."""
-        host = _host(request)
+        here = self._here(request)
         data = status(self._revisions) | self._process.facts()
         journal = await asyncio.to_thread(self._revisions.history)
         return _page(
@@ -82,7 +83,7 @@ class Page:
                 for problem in self._revisions.problems
             ],
             meaning=view.MEANING,
-            **await self._rules(data["source"], host),
+            **await self._rules(here),
             difference=view.difference(
                 self._revisions.text(data["parent"]) if data["parent"] else None,
                 self._revisions.current.text,
@@ -90,7 +91,7 @@ class Page:
             events=[view.event(one) for one in self._recent],
             history=view.timeline(journal, data["revision"]),
             commands=[
-                view.whole(f"sidecar {verb}", data["source"], host)
+                view.whole(f"sidecar {verb}", here)
                 for verb in (
                     "status",
                     "rollback",
@@ -104,17 +105,24 @@ class Page:
 
     async def rules(self, request: web.Request) -> web.Response:
         """The section of the rules alone, for a page that keeps itself up to date."""
-        return _page(
-            "rules.html", **await self._rules(self._revisions.current.source, _host(request))
+        return _page("rules.html", **await self._rules(self._here(request)))
+
+    def _here(self, request: web.Request) -> view.Here:
+        token, fleet = self._process.token_file, self._process.fleet is not None
+        return view.Here(
+            str(Path(self._revisions.current.source).absolute()),
+            request.host or "127.0.0.1:19000",
+            str(Path(token).absolute()) if token else None,
+            fleet,
         )
 
-    async def _rules(self, source: str, host: str) -> dict[str, Any]:
+    async def _rules(self, here: view.Here) -> dict[str, Any]:
         rules = (await self._process.rollout())["rules"]
         return {
-            "source": source,
+            "source": here.policy,
             "modes": MODES,
             "counts": view.counts(rules),
-            "rules": [view.rule(item, source, host) for item in rules],
+            "rules": [view.rule(item, here) for item in rules],
         }
 
     async def revision(self, request: web.Request) -> web.Response:
@@ -189,10 +197,6 @@ class Page:
         if order == "reload":
             return f"The file was read: {await self._revisions.reload('admin page')}."
         raise web.HTTPNotFound(reason="no such order")
-
-
-def _host(request: web.Request) -> str:
-    return request.host or "127.0.0.1:19000"
 
 
 def _page(template: str, code: int = 200, **facts: Any) -> web.Response:

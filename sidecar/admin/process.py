@@ -1,15 +1,25 @@
 """What the control plane needs of the process around it, given by the service.
 
-Lives here: one noun. Must not know who fills it.
+Lives here: two nouns. Must not know who fills it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sidecar.admin.health import Readiness
+
+
+class Together(Protocol):
+    """What all replicas saw, asked now. Raises Refused without a fleet, and while its store is away."""
+
+    async def fleet_evidence(self) -> dict[str, Any]:
+        """What each rule has seen on all of them, and whose evidence it is."""
+
+    async def fleet_reports(self) -> dict[str, Any]:
+        """What browsers reported to any of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +39,8 @@ class Process:
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
     """What the pages of routes in trial hold, by route."""
+    together: Together
     fleet: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """The fleet as this replica sees it; None = it decides alone."""
+    token_file: str | None = None
+    """Where the admin token stands, for commands that are copied from the page; None = there is none."""

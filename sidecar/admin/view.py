@@ -10,6 +10,7 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
@@ -48,6 +49,8 @@ _WHO = {
 """Who did it, where it was nobody with a name."""
 _OF_FILES = ("promote", "suggest")
 """The verbs that edit the policy file."""
+_OF_FLEETS = ("status", "rollback", "mode", "evidence", "reports", "promote")
+"""The verbs that can ask or order all replicas."""
 INTERVAL = 10
 """Seconds that a number of a trend stands for."""
 _BARS = 30
@@ -68,29 +71,35 @@ _TITLES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What a copied command needs to work wherever it is pasted."""
+
+    policy: str
+    host: str
+    """Of the admin listener."""
+    token_file: str | None = None
+    fleet: bool = False
+
+
 def counts(rules: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     """How many rules are in each mode that any is in, from off to enforce."""
     found = [(mode, sum(rule["mode"] == mode for rule in rules)) for mode in MODES]
     return [(mode, count) for mode, count in found if count]
 
 
-def rule(item: Mapping[str, Any], policy: str, host: str) -> dict[str, Any]:
-    """One rule's line and what stands behind it; open where something speaks against it.
-
-    `policy` is the file, `host` the admin listener: what its commands need to work wherever they are pasted.
-    """
+def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
+    """One rule's line and what stands behind it; open where something speaks against it."""
     trend = item["trend"]
     causes = sorted(item["causes"], key=lambda one: -one["count"])
-    shown = [cause(one, item["rule"], policy, host) for one in causes if one["kind"] != "noise"][
-        :20
-    ]
+    shown = [cause(one, item["rule"], here) for one in causes if one["kind"] != "noise"][:20]
     told = tuple(f"[{one['id']}]" for one in shown)
     modes = {place["mode"] for place in item["places"]}
     places = [f"{place['mode']} on {place['route']}" for place in item["places"][:4]]
     more = ["..."] if len(item["places"]) > len(places) else []
     return {
         **item,
-        "command": whole(item["command"], policy, host),
+        "command": whole(item["command"], here),
         "step": MODES.index(item["mode"]) + 1,
         "mixed": ", ".join(places + more) if len(modes) > 1 else "",
         "verdict": _VERDICTS[item["outcome"]],
@@ -104,7 +113,7 @@ def rule(item: Mapping[str, Any], policy: str, host: str) -> dict[str, Any]:
     }
 
 
-def cause(one: Mapping[str, Any], rule: str, policy: str, host: str) -> dict[str, Any]:
+def cause(one: Mapping[str, Any], rule: str, here: Here) -> dict[str, Any]:
     """One cause as people want to read it: what, whose, and what to do about it."""
     clients = one["clients"]
     ours = one["kind"] in ("served", "script")
@@ -117,9 +126,7 @@ def cause(one: Mapping[str, Any], rule: str, policy: str, host: str) -> dict[str
         "todo": "The site needs it: let the policy allow it, or change the page."
         if ours
         else "Nothing shows that the site needs it: look at it, and waive it if the site can do without.",
-        "command": ""
-        if ours
-        else whole(f"sidecar promote {rule} --waive {one['id']}", policy, host),
+        "command": "" if ours else whole(f"sidecar promote {rule} --waive {one['id']}", here),
     }
 
 
@@ -134,12 +141,20 @@ def _what(one: Mapping[str, Any]) -> str:
     return "Keyword" if one["blocked"] else "Feature"
 
 
-def whole(command: str, policy: str, host: str) -> str:
+def whole(command: str, here: Here) -> str:
     """A command with the options that it needs in any folder; "" stays ""."""
     if not command:
         return ""
-    file = f" --policy {shlex.quote(policy)}" if command.split()[1] in _OF_FILES else ""
-    return f"{command}{file} --admin http://{host}"
+    verb = command.split()[1]
+    parts = [command]
+    if here.fleet and verb in _OF_FLEETS:
+        parts.append("--fleet")
+    if verb in _OF_FILES:
+        parts.append(f"--policy {shlex.quote(here.policy)}")
+    parts.append(f"--admin http://{here.host}")
+    if here.token_file:
+        parts.append(f"--token-file {shlex.quote(here.token_file)}")
+    return " ".join(parts)
 
 
 def line(numbers: Sequence[float]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from sidecar.cli.evidence import of_fleet, warn_of
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, table
 from sidecar.policy.browsers.reports import CAUSE_KINDS
@@ -16,12 +17,18 @@ from sidecar.rollout.testimony import span
 @click.command("reports")
 @click.argument("rule", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also what browser extensions caused.")
+@click.option("--fleet", is_flag=True, help="Of all replicas, each cause once.")
 @admin_options
 def reports_verb(
-    rule: str | None, everything: bool, admin: str, token_file: Path | None, machine: bool
+    rule: str | None,
+    everything: bool,
+    fleet: bool,
+    admin: str,
+    token_file: Path | None,
+    machine: bool,
 ) -> None:
     """What browsers reported of rules in trial, grouped by cause."""
-    got = Admin(admin, token_file).get("/api/reports")
+    got = Admin(admin, token_file).get(f"/api/reports{'?fleet=true' if fleet else ''}")
     shown = [
         cause
         for cause in got["causes"]
@@ -30,6 +37,9 @@ def reports_verb(
     if machine:
         as_json({**got, "causes": shown})
         return
+    if fleet:
+        err().print(Text(f"reported to {of_fleet(got['fleet'])}"))
+        warn_of(got["fleet"]["silent"])
     if not shown:
         err().print(
             "no reports: either nothing would break, or no rule is in trial (see `sidecar evidence`)"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,12 @@ def _window(_context: click.Context, _parameter: click.Parameter, value: str) ->
 def source_options(command: Any) -> Any:
     """Where evidence comes from, and the minimums of the gate."""
     options = (
+        click.option(
+            "--fleet",
+            is_flag=True,
+            help="Of all replicas that share a store (fleet.url): what each saw, summed, and causes that browsers "
+            "reported to any. With --prometheus the numbers are from there.",
+        ),
         click.option(
             "--prometheus",
             metavar="URL",
@@ -142,15 +148,45 @@ def minimums(options: dict[str, Any]) -> Minimums:
 T = TypeVar("T")
 
 
-def gather(client: Admin, options: dict[str, Any]) -> tuple[list[Evidence], float]:
-    """The evidence, and the moment of which it is."""
-    own = [from_data(item) for item in client.get("/api/evidence")["evidence"]]
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The evidence, the moment of which it is (epoch seconds), and whose it is."""
+
+    found: list[Evidence]
+    at: float
+    source: str
+    """Whose the numbers are: the URL of a sidecar or of Prometheus, or so many replicas of a fleet."""
+    silent: tuple[str, ...] = ()
+    """Replicas that are there and did not say what they saw."""
+
+
+def gather(client: Admin, options: dict[str, Any]) -> Gathered:
+    """The evidence, as the options of `source_options` ask for it."""
+    data = client.get("/api/evidence?fleet=true" if options["fleet"] else "/api/evidence")
+    own = [from_data(item) for item in data["evidence"]]
+    silent = tuple(data["fleet"]["silent"]) if options["fleet"] else ()
     if not options["prometheus"]:
-        return own, time.time()
+        source = of_fleet(data["fleet"]) if options["fleet"] else client.url
+        return Gathered(own, time.time(), source, silent)
     asked = options["prometheus"], options["window"], options["selector"]
     at = _answered(lambda: settled(*asked))
     known = {(item.route, item.rule): item for item in own}
-    return _answered(lambda: fleet_evidence(*asked, at, known)), at
+    found = _answered(lambda: fleet_evidence(*asked, at, known))
+    return Gathered(found, at, options["prometheus"], silent)
+
+
+def of_fleet(fleet: Mapping[str, Any]) -> str:
+    """Whose evidence it is that replicas have summed."""
+    heard = fleet["alive"] - len(fleet["silent"])
+    gone = f", and {fleet['gone']} that are gone" if fleet["gone"] else ""
+    return f"{counted(heard, 'replica')} of fleet {fleet['name']}{gone}"
+
+
+def warn_of(silent: Sequence[str]) -> None:
+    """Name the replicas whose evidence is missing."""
+    if silent:
+        text = f"not heard within 3 s, so missing from these numbers: {', '.join(silent)}"
+        err().print(Text(text, style="yellow"))
 
 
 def _answered(ask: Callable[[], T]) -> T:
@@ -164,7 +200,7 @@ def _answered(ask: Callable[[], T]) -> T:
 
 
 def sourced(
-    client: Admin, options: dict[str, Any], found: list[Evidence], verdicts: Sequence[Verdict]
+    options: dict[str, Any], gathered: Gathered, verdicts: Sequence[Verdict]
 ) -> list[dict[str, Any]]:
     """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the same time gives the same number."""
     rows, edits = [], dict[str, float]()
@@ -172,16 +208,14 @@ def sourced(
         asked = options["prometheus"], options["window"], options["selector"]
         edits = _answered(lambda: edited(*asked, verdicts[0].at))
     for verdict in verdicts:
-        decisive, rule = judged(verdict.rule, found), verdict.rule
+        decisive, rule = judged(verdict.rule, gathered.found), verdict.rule
         window = window_since(edits[rule], verdict.at) if rule in edits else str(options["window"])
         query = (
             evaluated(rule, decisive[0].mode, window, options["selector"])
             if options["prometheus"] and decisive
             else None
         )
-        rows.append(
-            {**asdict(verdict), "source": options["prometheus"] or client.url, "query": query}
-        )
+        rows.append({**asdict(verdict), "source": gathered.source, "query": query})
     return rows
 
 
@@ -261,8 +295,8 @@ def _against(item: Evidence) -> str:
 @source_options
 def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options: Any) -> None:
     """What each rule has seen since it came as it is now, and whether that is enough to enforce it."""
-    client = Admin(admin, token_file)
-    found, at = gather(client, options)
+    gathered = gather(Admin(admin, token_file), options)
+    found, at = gathered.found, gathered.at
     verdicts = [
         judge(rule, found, minimums(options), at)
         for rule in dict.fromkeys(item.rule for item in found)
@@ -271,11 +305,16 @@ def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options:
         as_json(
             {
                 "evidence": [item.data() for item in found],
-                "verdicts": sourced(client, options, found, verdicts),
+                "verdicts": sourced(options, gathered, verdicts),
+                "source": gathered.source,
+                "silent": gathered.silent,
             }
         )
         return
     print_evidence(found, verdicts)
+    if options["fleet"]:
+        err().print(Text(f"evidence of {gathered.source}"))
+    warn_of(gathered.silent)
 
 
 VERBS = (evidence_verb,)

@@ -15,10 +15,20 @@ import click
 from rich.syntax import Syntax
 from rich.text import Text
 
-from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, sourced
-from sidecar.cli.files import POLICY_TO_EDIT, read_text, replace_file
+from sidecar.cli import fleet as replicas
+from sidecar.cli.evidence import (
+    STYLES,
+    Gathered,
+    gather,
+    minimums,
+    print_evidence,
+    source_options,
+    sourced,
+    warn_of,
+)
+from sidecar.cli.files import read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options, promises
-from sidecar.cli.printing import as_json, err, out
+from sidecar.cli.printing import as_json, err, next_step, out, say
 from sidecar.policy.browsers.witness import prospect
 from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.rollout.gate import admit, judge
@@ -48,7 +58,14 @@ _READING = 1.5
     is_flag=True,
     help="One step down instead, and no evidence is asked for: enforce, trial, report-only.",
 )
-@POLICY_TO_EDIT
+@click.option(
+    "--policy",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("policy.yaml"),
+    show_default=True,
+    help="The file to edit. With --fleet it is edited where it holds what the fleet has in force.",
+)
 @click.option(
     "--override",
     metavar="WHY",
@@ -77,29 +94,38 @@ def promote_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Move rules from report-only to trial or enforce, in the file, on stated evidence; or a step back."""
+    """Move rules from report-only to trial or enforce, in the file, on stated evidence; or a step back.
+
+    With --fleet what all replicas have in force is moved on, on all of them at once.
+    """
     if override is not None and not override.strip():
         raise click.UsageError('--override needs a reason: --override "why the rule is safe"')
     if back and (to or override or waived):
         raise click.UsageError(
             "--step-back asks for no evidence: it takes no --to, --override, --waive"
         )
-    before = read_text(file)
-    name = str(file)
-    to = to or "enforce"
-    after = step_back(before, rules, name) if back else promote(before, rules, name, to)
-    client = Admin(admin, token_file)
-    found, verdicts = ([], []) if back else _verdicts(client, options, before, rules, to, waived)
-    _same_steps(before, found, file)
+    client, to = Admin(admin, token_file), to or "enforce"
+    base = _of_fleet(client, file) if options["fleet"] else _of_file(file)
+    after = (
+        step_back(base.text, rules, base.name) if back else promote(base.text, rules, base.name, to)
+    )
+    gathered, verdicts = (
+        (_nothing(client), []) if back else _verdicts(client, options, base.text, rules, to, waived)
+    )
+    found = [item for item in gathered.found if item.rule in rules]
+    _same_steps(base.text, found, file)
     kept = promises(client, rules) if back else []
-    edit = _Edit(file, before, after)
-    allowed = all(verdict.outcome == "pass" for verdict in verdicts) or override is not None
+    edit = _Edit(base, after)
+    passed = all(verdict.outcome == "pass" for verdict in verdicts) and not gathered.silent
+    allowed = passed or override is not None
     if not machine:
         _print_sheet(found, verdicts, edit.diff)
-    done = allowed and not dry_run and before != after
-    rows = sourced(client, options, found, verdicts)
+        warn_of(gathered.silent)
+    done = allowed and not dry_run and base.text != after
+    rows = sourced(options, gathered, verdicts)
+    data: dict[str, Any] = {}
     if done:
-        client.post(
+        data = client.post(
             "/-/promotion",
             rules=list(rules),
             back=back or None,
@@ -108,11 +134,11 @@ def promote_verb(
             override=override,
             reason="; ".join(kept) or None,
             waived=list(waived),
-            source=options["prometheus"] or client.url,
+            source=gathered.source,
             command=f"sidecar {shlex.join(sys.argv[1:])}",
             **edit.data(),
         )
-        replace_file(file, after)  # the journal knows first
+        edit.write()  # the journal knows first
     if machine:
         as_json(
             {
@@ -120,52 +146,131 @@ def promote_verb(
                 "stepped_back": done and back,
                 "to": standing(after, rules),
                 "verdicts": rows,
+                "source": gathered.source,
+                "silent": gathered.silent,
                 "override": override,
                 "waived": waived,
                 "kept": kept,
                 "diff": edit.diff,
+                "revision": data.get("revision"),
                 "evidence": [item.data() for item in found],
             }
         )
     else:
-        _say_what_came(edit, verdicts, allowed=allowed, done=done)
+        _say_what_came(edit, gathered, verdicts, allowed=allowed, done=done)
+        if data.get("fleet"):
+            replicas.said(client.get, data["fleet"])
         for promise in kept:
             err().print(Text(promise, style="yellow"))
     sys.exit(0 if allowed else 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Edit:
-    """The policy file before and after."""
+class _Base:
+    """What is edited: the policy file's text, or what a fleet has in force."""
 
-    file: Path
-    before: str
+    text: str
+    name: str
+    file: Path | None
+    """None = no file here holds it."""
+    version: int | None = None
+    """Of the fleet's decision; None = only the file is written."""
+
+
+def _of_file(file: Path) -> _Base:
+    if not file.is_file():
+        raise click.BadParameter(f"File {str(file)!r} does not exist.", param_hint="'--policy'")
+    return _Base(read_text(file), str(file), file)
+
+
+def _of_fleet(client: Admin, file: Path) -> _Base:
+    """What the fleet has in force, in the file's own words where the file holds it."""
+    status = client.get("/api/status")
+    if status["fleet"] is None:
+        say("this sidecar is in no fleet", colour="red")
+        next_step("set fleet.url and fleet.name, or leave --fleet out: then the file is edited")
+        sys.exit(1)
+    version, name = int(status["fleet"]["version"]), f"revision {status['revision']}"
+    try:
+        text = read_text(file)
+        if load_policy(text.encode(), str(file)).revision() == status["revision"]:
+            return _Base(text, str(file), file, version)
+    except (OSError, PolicyError):
+        pass  # what the fleet has in force is what counts
+    text = client.get(f"/api/revisions/{status['revision']}")["text"]
+    return _Base(text, name, None, version)
+
+
+def _nothing(client: Admin) -> Gathered:
+    return Gathered([], 0.0, client.url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """The policy before and after."""
+
+    base: _Base
     after: str
 
     @property
     def diff(self) -> str:
-        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
-        names = f"{self.file} (now)", f"{self.file} (as asked)"
+        before, after = (text.splitlines(keepends=True) for text in (self.base.text, self.after))
+        names = f"{self.base.name} (now)", f"{self.base.name} (as asked)"
         return "".join(difflib.unified_diff(before, after, *names))
 
-    def data(self) -> dict[str, str]:
-        """For the journal."""
-        hashes = {"before": digest(self.before), "after": digest(self.after)}
-        return {"file": str(self.file), **hashes, "diff": self.diff}
+    def data(self) -> dict[str, Any]:
+        """For the journal, and for the fleet where it decides."""
+        hashes = {"before": digest(self.base.text), "after": digest(self.after)}
+        shared = {"text": self.after, "version": self.base.version}
+        return {
+            "file": self.base.name,
+            **hashes,
+            "diff": self.diff,
+            **(shared if self.base.version is not None else {}),
+        }
+
+    def write(self) -> None:
+        """Replace the file, where one holds what is edited; a fleet has decided already, whatever becomes of a file."""
+        if self.base.file is None:
+            return
+        try:
+            replace_file(self.base.file, self.after)
+        except OSError as error:
+            if self.base.version is None:
+                raise
+            say(f"{self.base.file} cannot be written: {error.strerror}", colour="yellow")
 
 
-def _say_what_came(edit: _Edit, verdicts: Sequence[Verdict], *, allowed: bool, done: bool) -> None:
-    if edit.before == edit.after:
+def _say_what_came(
+    edit: _Edit,
+    gathered: Gathered,
+    verdicts: Sequence[Verdict],
+    *,
+    allowed: bool,
+    done: bool,
+) -> None:
+    base = edit.base
+    if base.text == edit.after:
         err().print(
             "the file says so already; if it is not in force, it may be pinned: see `sidecar status`"
+            if base.version is None
+            else "the fleet has it in force so already"
+        )
+    elif done and base.version is not None:
+        where = f"{base.file} is written too" if base.file else "no file here holds it"
+        err().print(
+            f"in force in the fleet; {where}. Take the change into the file that the replicas are given, "
+            "before it is edited again: an edited file is the fleet's next decision"
         )
     elif done:
         err().print(
-            f"{edit.file} is written; a sidecar that watches it puts it in force within two seconds"
+            f"{base.file} is written; a sidecar that watches it puts it in force within two seconds"
         )
     elif not allowed:
         steps = dict.fromkeys(verdict.next for verdict in verdicts if verdict.next)
-        err().print(Text(f"not promoted; the file is untouched. {' '.join(steps)}", style="yellow"))
+        if gathered.silent:
+            steps["Ask again when every replica answers."] = None
+        err().print(Text(f"not promoted; nothing is changed. {' '.join(steps)}", style="yellow"))
 
 
 def _verdicts(
@@ -175,16 +280,13 @@ def _verdicts(
     rules: Sequence[str],
     to: Mode,
     waived: Sequence[str],
-) -> tuple[list[Evidence], list[Verdict]]:
-    """What has been seen of these rules, and the gate's word for each."""
+) -> tuple[Gathered, list[Verdict]]:
+    """What has been seen, and the gate's word for each rule."""
     if to == "trial":
-        found, at = gather(client, options)
-        return [item for item in found if item.rule in rules], [
-            admit(rule, found, _prospect(text, rule), at) for rule in rules
-        ]
-    found, at = _gather_settled(client, options, rules)
-    own = [item for item in found if item.rule in rules]
-    return own, [judge(rule, own, minimums(options), at, waived) for rule in rules]
+        seen = gather(client, options)
+        return seen, [admit(rule, seen.found, _prospect(text, rule), seen.at) for rule in rules]
+    seen = _gather_settled(client, options, rules)
+    return seen, [judge(rule, seen.found, minimums(options), seen.at, waived) for rule in rules]
 
 
 def _same_steps(text: str, found: Sequence[Evidence], file: Path) -> None:
@@ -212,14 +314,12 @@ def _prospect(text: str, rule: str) -> list[str]:
     return list(dict.fromkeys(said for one in declared for said in prospect(one)))
 
 
-def _gather_settled(
-    client: Admin, options: dict[str, Any], rules: Sequence[str]
-) -> tuple[list[Evidence], float]:
+def _gather_settled(client: Admin, options: dict[str, Any], rules: Sequence[str]) -> Gathered:
     """The evidence, once reports of the last page loads have had their few seconds; a minute is not waited for."""
-    found, at = gather(client, options)
+    seen = gather(client, options)
     late = [
         item.trial.settle
-        for item in found
+        for item in seen.found
         if item.rule in rules and item.trial.loads > item.trial.settled
     ]
     if late and max(late) <= _PATIENCE and not options["prometheus"]:
@@ -228,7 +328,7 @@ def _gather_settled(
         )
         time.sleep(max(late) + _READING)
         return gather(client, options)
-    return found, at
+    return seen
 
 
 def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: str) -> None:

@@ -5,8 +5,9 @@ Lives here: the protocol `Exchange` and its one error. Must not know any store.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from sidecar.revisions.decision import Decision, Texts
@@ -19,11 +20,27 @@ class StoreError(Exception):
     """The store cannot be used now; the text says why, without the URL, which may hold a password."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a replica asks for all the time."""
+
+    version: int
+    """Of the fleet's decision; 0 = the store holds none."""
+    asked: float
+    """When somebody last asked all replicas for their evidence, by the store's clock; 0 = never."""
+    secret: str
+    """With which replicas sign canaries; "" = the store holds none."""
+
+
+Told: TypeAlias = Mapping[str, tuple[float, str]]
+"""By replica: when it last said what it saw, by the store's clock, and what it said."""
+
+
 class Exchange(Protocol):
     """One fleet's part of a store. Every method but `close` raises StoreError, and none waits longer than a few seconds."""
 
-    async def version(self) -> int:
-        """The version of the fleet's decision; 0 when the store holds none."""
+    async def look(self) -> Look:
+        """What may have changed."""
 
     async def decision(self) -> Decision | None:
         """The fleet's decision; None when the store holds none."""
@@ -37,8 +54,29 @@ class Exchange(Protocol):
     async def hello(self, replica: str, data: dict[str, Any]) -> None:
         """Say that this replica is there, and what it has in force."""
 
+    async def leave(self, replica: str) -> None:
+        """Say that this replica ends; what it saw stays."""
+
     async def replicas(self) -> list[dict[str, Any]]:
         """All replicas, with the seconds since each was last seen, by the store's clock."""
+
+    async def tell(self, replica: str, seen: str) -> None:
+        """Say what this replica saw, in place of what it said before."""
+
+    async def told(self) -> Told:
+        """What all replicas saw, those included that are gone."""
+
+    async def ask(self) -> float:
+        """Ask every replica to say what it saw; returns when, by the store's clock."""
+
+    async def secret(self, proposed: str) -> str:
+        """The fleet's secret: the proposed one, where the store holds none."""
+
+    async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
+        """Note ways on which canaries came back: (canary, way, ways needed); whether each made its canary complete."""
+
+    async def vote(self, revision: str, replica: str, within: float) -> int:
+        """Say that this replica's guard fires on a revision; how many have said so within these seconds."""
 
     async def note(self, entry: str) -> None:
         """Add an entry (JSON) to the fleet's journal."""

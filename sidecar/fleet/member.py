@@ -10,6 +10,7 @@ no part.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import secrets
@@ -19,6 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar.fleet.exchange import Exchange, StoreError
+from sidecar.fleet.sharing import Seen, Sharing
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Decision, Overtaken, Texts
@@ -33,7 +35,13 @@ _TRIES = 5
 class Member:
     """One replica. `revisions` calls it with its lock held; `run` calls `revisions`."""
 
-    def __init__(self, name: str, store: Exchange, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Exchange,
+        telemetry: Telemetry,
+        seen: Callable[[], Seen] = dict,
+    ) -> None:
         self.name = name
         self.version = 0
         self.pending = False
@@ -43,6 +51,7 @@ class Member:
         self.trouble = "not asked yet"
         """Why the store cannot be used; "" while it can."""
         self.replica = f"{socket.gethostname()}-{secrets.token_hex(2)}"
+        self.sharing = Sharing(store, telemetry.trials, lambda: self.replica, seen)
         self._store = store
         self._telemetry = telemetry
         self._gauge = telemetry.metrics.cell("sidecar_fleet_connected", name)
@@ -61,6 +70,7 @@ class Member:
             self._said = (str(event), str(who), str(reason))
         try:
             held = await self._store.decision()
+            await self.sharing.agree()
             if held is not None:
                 await asyncio.to_thread(mirror, await self._store.texts())
         except StoreError as error:
@@ -137,6 +147,7 @@ class Member:
                         await change(_POLL)
             except StoreError as error:
                 self._lost(error)
+            self.sharing.alone()
             wait = next(self._waits, _AGAIN[-1])
             await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads the replicas
 
@@ -160,14 +171,27 @@ class Member:
             "connected": self.connected,
             "trouble": self.trouble,
             "pending": self.pending,
+            "decided": self.decided,
         }
 
+    @property
+    def decided(self) -> str:
+        """What holds here: the journal's word, who and why."""
+        event, who, reason = self._said
+        by = f" by {who}" if who else ""
+        return f"{event}{by}{f': {reason}' if reason else ''}"
+
     async def close(self) -> None:
-        """Leave."""
+        """Leave; what was seen here stays."""
+        if self.connected:
+            with contextlib.suppress(StoreError):
+                await self.sharing.tell()
+                await self._store.leave(self.replica)
         await self._store.close()
 
     async def _look(self, revisions: Revisions) -> None:
-        own, version = self.version, await self._store.version()
+        own, look = self.version, await self._store.look()
+        version = look.version
         if (version != self.version or self.pending) and version != self._refused:
             held = await self._store.decision()
             async with revisions.lock:
@@ -184,6 +208,7 @@ class Member:
                 "pinned": revisions.pinned,
             },
         )
+        await self.sharing.round(look)
         self._found()
 
     async def _settle(self, revisions: Revisions, held: Decision | None) -> None:
@@ -238,7 +263,9 @@ class Member:
         self._gauge.n = 0.0
 
 
-def member(url: str | None, fleet: str | None, telemetry: Telemetry) -> Member | None:
+def member(
+    url: str | None, fleet: str | None, telemetry: Telemetry, seen: Callable[[], Seen] = dict
+) -> Member | None:
     """The member whose store is at this URL; None without one.
 
     Raises:
@@ -252,8 +279,13 @@ def member(url: str | None, fleet: str | None, telemetry: Telemetry) -> Member |
         fix = "install it: pip install 'header-sidecar[fleet]'"
         raise PolicyError((Problem("fleet.url needs the package redis", fix),)) from error
     try:
-        return Member(fleet, RedisStore(url, fleet), telemetry)
+        return Member(fleet, RedisStore(url, fleet), telemetry, seen)
     except ValueError as error:
         raise PolicyError(
-            (Problem("fleet.url is not one that redis takes", "write redis://HOST:PORT/0"),)
+            (
+                Problem(
+                    "fleet.url is not one that redis takes",
+                    "write redis://HOST:PORT/0, or redis+sentinel://HOST:PORT/MASTER",
+                ),
+            )
         ) from error

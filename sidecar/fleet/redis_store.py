@@ -1,11 +1,14 @@
-"""The shared store: Redis or Valkey. The only file that knows `redis`.
+"""The shared store: Redis or Valkey.
 
-Lives here: `RedisStore`, its keys and its scripts. Must not know what a decision does. Whatever goes wrong, what is
+Lives here: `RedisStore` and its keys. Must not know what a decision does. Whatever goes wrong, what is
 lost, slow or garbage, comes out as `StoreError`.
 
 Keys of the fleet NAME, all beginning `sidecar:{NAME}:` (the braces keep them in one slot of a cluster):
 `decision` (hash: version, data), `texts` (hash: revision -> text and parent), `order` (sorted set: revision by version),
-`journal` (stream), `replicas` (hash: id -> data), `seen` (sorted set: id by the store's time); `changed` is a channel.
+`journal` (stream), `replicas` (hash: id -> data), `seen` (sorted set: id by the store's time), `evidence` (hash: id ->
+what it saw) and `told` (sorted set: id by the store's time), `asked` (when all were asked for it), `secret` (of canaries),
+`canary:ID` (set: ways on which it came back), `breach:REVISION` (sorted set: id by the store's time); `changed` is a
+channel.
 """
 
 from __future__ import annotations
@@ -13,72 +16,53 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from sidecar.fleet.exchange import Change, StoreError
+from sidecar.fleet.connecting import client
+from sidecar.fleet.exchange import Change, Look, StoreError, Told
+from sidecar.fleet.scripts import ASK, DECIDE, HELLO, RETURNED, TELL, VOTE
 from sidecar.revisions.decision import Decision, Texts, from_data
 
 _WITHIN = 1.0
 """Seconds for one exchange with the store: an order that waits longer holds here at once."""
-_CONNECT = 2.0
 _TEXTS = 100
 _JOURNAL = 1000
 _FORGET = 3600
 """Seconds after which a silent replica is not listed any more."""
-
-_DECIDE = """
-local held = redis.call('HGET', KEYS[1], 'version')
-if (held or '0') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'data', ARGV[3])
-redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
-redis.call('ZADD', KEYS[3], ARGV[2], ARGV[4])
-for _, old in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1 - ARGV[7])) do
-  redis.call('HDEL', KEYS[2], old)
-  redis.call('ZREM', KEYS[3], old)
-end
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[8], '*', 'entry', ARGV[6])
-redis.call('PUBLISH', ARGV[9], ARGV[2])
-return 1
-"""
-"""Compare and set: 1 when the version was the expected one, 0 when nothing was changed."""
-
-_HELLO = """
-local now = redis.call('TIME')[1]
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])) do
-  redis.call('HDEL', KEYS[1], old)
-  redis.call('ZREM', KEYS[2], old)
-end
-return 1
-"""
+_KEEP_EVIDENCE = 14 * 86_400
+"""Seconds for which a replica that is gone bears witness."""
+_EVIDENCE = 200
+"""Replicas, gone ones included, whose evidence is kept."""
+_CANARY = 1_000
+"""Seconds for which a canary's ways are kept: longer than its return counts."""
 
 
 class RedisStore:
     """One fleet's part of the store. Every method raises StoreError."""
 
     def __init__(self, url: str, fleet: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=_WITHIN,
-            socket_connect_timeout=_CONNECT,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis: Redis = client(url, _WITHIN)
         self._prefix = f"sidecar:{{{fleet}}}:"
 
     def _key(self, name: str) -> str:
         return self._prefix + name
 
-    async def version(self) -> int:
-        """The version of the fleet's decision; 0 when the store holds none."""
-        found = await self._asked(lambda: self._redis.hget(self._key("decision"), "version"))
-        return _number(found)
+    async def look(self) -> Look:
+        """What may have changed."""
+
+        async def asked() -> Any:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hget(self._key("decision"), "version")
+                pipe.get(self._key("asked"))
+                pipe.get(self._key("secret"))
+                return await pipe.execute()
+
+        version, asked_at, secret = await self._asked(asked)
+        return Look(_number(version), _moment(asked_at), secret or "")
 
     async def decision(self) -> Decision | None:
         """The fleet's decision; None when the store holds none."""
@@ -108,7 +92,7 @@ class RedisStore:
             str(base), str(decision.version), whole, decision.revision, text, json.dumps(data),
             _TEXTS, _JOURNAL, self._key("changed"),
         ]  # fmt: skip
-        done = await self._asked(lambda: self._redis.eval(_DECIDE, len(keys), *keys, *arguments))
+        done = await self._asked(lambda: self._redis.eval(DECIDE, len(keys), *keys, *arguments))
         return bool(done == 1)
 
     async def texts(self) -> Texts:
@@ -127,7 +111,18 @@ class RedisStore:
         """Say that this replica is there, and what it has in force."""
         keys = [self._key("replicas"), self._key("seen")]
         said = json.dumps(data)
-        await self._asked(lambda: self._redis.eval(_HELLO, 2, *keys, replica, said, _FORGET))
+        await self._asked(lambda: self._redis.eval(HELLO, 2, *keys, replica, said, _FORGET))
+
+    async def leave(self, replica: str) -> None:
+        """Say that this replica ends; what it saw stays."""
+
+        async def asked() -> Any:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hdel(self._key("replicas"), replica)
+                pipe.zrem(self._key("seen"), replica)
+                return await pipe.execute()
+
+        await self._asked(asked)
 
     async def replicas(self) -> list[dict[str, Any]]:
         """All replicas, with the seconds since each was last seen, by the store's clock."""
@@ -147,6 +142,52 @@ class RedisStore:
                 if isinstance(data, dict):
                     listed.append({**data, "replica": replica, "ago": max(0, now - int(at))})
         return sorted(listed, key=lambda item: str(item["replica"]))
+
+    async def tell(self, replica: str, seen: str) -> None:
+        """Say what this replica saw, in place of what it said before."""
+        keys = [self._key("evidence"), self._key("told")]
+        bounds = _KEEP_EVIDENCE, _EVIDENCE
+        await self._asked(lambda: self._redis.eval(TELL, 2, *keys, replica, seen, *bounds))
+
+    async def told(self) -> Told:
+        """What all replicas saw, those included that are gone."""
+
+        async def asked() -> Any:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hgetall(self._key("evidence"))
+                pipe.zrange(self._key("told"), 0, -1, withscores=True)
+                return await pipe.execute()
+
+        found, times = await self._asked(asked)
+        return {replica: (at, found[replica]) for replica, at in times if replica in found}
+
+    async def ask(self) -> float:
+        """Ask every replica to say what it saw; returns when, by the store's clock."""
+        channel = self._key("changed")
+        found = await self._asked(lambda: self._redis.eval(ASK, 1, self._key("asked"), channel))
+        return _moment(found)
+
+    async def secret(self, proposed: str) -> str:
+        """The fleet's secret: the proposed one, where the store holds none."""
+        key = self._key("secret")
+        await self._asked(lambda: self._redis.set(key, proposed, nx=True))
+        return str(await self._asked(lambda: self._redis.get(key)) or proposed)
+
+    async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
+        """Note ways on which canaries came back: (canary, way, ways needed); whether each made its canary complete."""
+
+        async def asked() -> Any:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for canary, way, ways in arrivals:
+                    pipe.eval(RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
+                return await pipe.execute()
+
+        return [done == 1 for done in await self._asked(asked)]
+
+    async def vote(self, revision: str, replica: str, within: float) -> int:
+        """Say that this replica's guard fires on a revision; how many have said so within these seconds."""
+        key = self._key(f"breach:{revision}")
+        return int(await self._asked(lambda: self._redis.eval(VOTE, 1, key, replica, within)))
 
     async def note(self, entry: str) -> None:
         """Add an entry (JSON) to the fleet's journal."""
@@ -184,8 +225,10 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close all connections."""
-        with contextlib.suppress(Exception):
-            await self._redis.aclose()
+        sentinels = getattr(self._redis.connection_pool, "sentinel_manager", None)
+        for one in filter(None, (self._redis, sentinels)):
+            with contextlib.suppress(Exception):
+                await one.aclose()
 
     async def _asked(self, ask: Callable[[], Any], within: float = _WITHIN) -> Any:
         try:
@@ -207,3 +250,12 @@ def _number(found: object) -> int:
     if isinstance(found, str) and found.isdecimal() and len(found) < 16:
         return int(found)
     raise StoreError("the fleet's version is no number")
+
+
+def _moment(found: object) -> float:
+    """Seconds as a script wrote them; 0 where there are none, or something else."""
+    try:
+        moment = float(str(found or 0))
+    except ValueError:
+        return 0.0
+    return moment if math.isfinite(moment) else 0.0

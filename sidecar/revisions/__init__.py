@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sidecar.policy.engine.plan import Plan, compile_policy
-from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import Mode, PolicyError, Problem, lowest
 from sidecar.revisions.decision import Decision, Fleet, Overtaken
 from sidecar.revisions.history import History, Override, Refused, Revision
@@ -135,12 +134,8 @@ class Revisions:
             self.journal.pinned()
             self.journal.reloaded("pinned")
         else:
-            parent = (
-                last.id
-                if last is not None and last.id != self._in_file
-                else (last.parent if last else None)
-            )
-            made = self._made(found, text, "start", parent)
+            parent = (last.parent if last.id == self._in_file else last.id) if last else None
+            made = self._history.made(found, text, "start", parent)
             if news:
                 if fleet:
                     await self._propose("policy.activated", made, None, self.override, "start")
@@ -196,6 +191,26 @@ class Revisions:
                 self.journal.pinned()
             await self.journal.keep({"event": "policy.rolled_back", "seen": self.left, **facts})
             return found
+
+    async def promote(self, text: str, entry: dict[str, Any], *, who: str, reason: str) -> Revision:
+        """Put in force on all replicas what an operator made of the policy in force; files follow, or lag. `entry` is for the
+        journal.
+
+        Raises:
+            PolicyError: the text is no policy.
+            Refused: it is in force already.
+            Overtaken: another order or replica came first.
+        """
+        async with self.lock:
+            made = self._history.promoted(text, who, self.current.id)
+            if made.id == self.current.id:
+                raise Refused(f"revision {made.id} is in force already")
+            await self._propose(str(entry["event"]), made, None, self.override, who, reason)
+            self.pinned = None
+            await self._install(made)
+            await self.journal.record(entry)
+            await self.journal.activated(who)
+            return made
 
     async def set_mode(
         self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None
@@ -282,7 +297,7 @@ class Revisions:
         if not (news or unpin):
             self._in_file = id_
             return self.journal.reloaded("unchanged" if id_ == self.current.id else "pinned")
-        made = self._made(found, text, who, self.current.id)
+        made = self._history.made(found, text, who, self.current.id)
         if id_ == self.current.id:
             made = self.current
         if made is not self.current or self.pinned:
@@ -297,14 +312,8 @@ class Revisions:
         lifted, self.pinned = self.pinned, None
         if made is self.current:
             if lifted:
-                await self.journal.keep(
-                    {
-                        "event": "policy.unpinned",
-                        "revision": self.current.id,
-                        "held_back": lifted,
-                        "who": who,
-                    }
-                )
+                facts = {"revision": self.current.id, "held_back": lifted, "who": who}
+                await self.journal.keep({"event": "policy.unpinned", **facts})
             return self.journal.reloaded("unchanged")
         await self._install(made)
         self.journal.reloaded("activated")
@@ -368,11 +377,6 @@ class Revisions:
             asdict(decision.override), self._clock()
         )
         self._fleet.took(decision)
-
-    def _made(self, resolved: Resolved, text: str, who: str, parent: str | None) -> Revision:
-        return Revision(
-            resolved.revision(), resolved, text, str(self.file), self._clock(), who, parent
-        )
 
     async def _install(self, revision: Revision) -> None:
         self._history.add(revision)

@@ -52,6 +52,8 @@ class Decision:
         what = {
             "policy.rolled_back": f"a rollback to {self.revision}",
             "policy.activated": f"revision {self.revision}",
+            "policy.promoted": f"a promotion, revision {self.revision},",
+            "policy.stepped_back": f"a step back, revision {self.revision},",
             "mode.overridden": f"mode {self.override.mode if self.override else 'enforce'}",
         }.get(self.event, self.event)
         why = f": {self.reason}" if self.reason else ""

@@ -100,6 +100,15 @@ class History:
         """Whether it was in force before, here or in the fleet."""
         return revision in self._recent or self._store.text(revision) is not None
 
+    def made(self, resolved: Resolved, text: str, who: str, parent: str | None) -> Revision:
+        """A revision of the file's text, as it is now."""
+        source, now = str(self._file), self._clock()
+        return Revision(resolved.revision(), resolved, text, source, now, who, parent)
+
+    def promoted(self, text: str, who: str, parent: str | None) -> Revision:
+        """A revision of a text that no file need hold; raises PolicyError."""
+        return self.made(load_policy(text.encode(), "the policy"), text, who, parent)
+
     def received(self, revision: str, text: str, who: str, parent: str | None) -> Revision:
         """A revision that the fleet decided on.
 

@@ -106,6 +106,19 @@ class EvidenceStore:
             for line in route.rules
         ]
 
+    def shared(self) -> list[dict[str, Any]]:
+        """The evidence as data, each with its rule's meaning, for other replicas to sum (see `summing`)."""
+        return [
+            {**asdict(item), "meaning": self._marks[item.route, item.rule].meaning}
+            for item in self.evidence()
+            if item.evaluated or item.trial.reports or item.climb
+        ]
+
+    @property
+    def meanings(self) -> Mapping[tuple[str, str], str]:
+        """The meaning of each rule in force, by route and rule."""
+        return {place: mark.meaning for place, mark in self._marks.items()}
+
     def saved(self) -> dict[str, Any]:
         """The evidence as data, to be kept over a restart."""
         self._note_promises()

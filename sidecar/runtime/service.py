@@ -10,7 +10,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,10 +35,9 @@ from sidecar.revisions.store import Store
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.guard import Watch
-from sidecar.rollout.overview import overview
 from sidecar.rollout.served import ServedPages
 from sidecar.rollout.taking_back import take_back
-from sidecar.rollout.testimony import Minimums
+from sidecar.runtime.together import Together
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
 from sidecar.telemetry import Events, Metrics, Telemetry
@@ -80,7 +78,12 @@ class Service:
         self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
         self._guard = Watch(self.telemetry.metrics)
-        self._fleet = member(settings.fleet.url, settings.fleet.name, self.telemetry)
+        self._together = Together(self.book, self.causes)
+        named = settings.fleet.url, settings.fleet.name
+        self._fleet = member(*named, self.telemetry, self._together.seen)
+        self._together.member = self._fleet
+        if self._fleet:
+            self._fleet.sharing.adopt = self._adopt
         self.revisions = Revisions(
             Path(settings.policy),
             self._store,
@@ -135,7 +138,9 @@ class Service:
             self._drift_monitor.reported,
             self.causes.summary,
             self.served.data,
+            self._together,
             self._fleet.facts if self._fleet else None,
+            self.settings.admin_token_file,
         )
         api = Api(self.revisions, self.telemetry, process, self._token)
         try:
@@ -288,7 +293,12 @@ class Service:
 
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
-        return [item.data() for item in self.book.evidence()]
+        return [item.data() for item in self._together.evidence()]
+
+    def _adopt(self, secret: bytes) -> None:
+        self.telemetry.trials.adopt(secret)
+        if self._workers:
+            self._workers.sign(secret)
 
     async def _keep_evidence(self) -> None:
         try:
@@ -298,11 +308,7 @@ class Service:
 
     async def _rollout(self) -> dict[str, Any]:
         await self._refresh()
-        minimums, at = Minimums(), time.time()
-        views = overview(
-            self.revisions.active.plan, self.book.evidence(), minimums, at, self._trend.of
-        )
-        return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
+        return self._together.rollout(self.revisions.active.plan, self._trend.of)
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that must never end: a fault in it is reported, and it goes on."""

@@ -95,6 +95,11 @@ class WorkerProcess:
             self.active = Active(revision, plan, self.telemetry.activated(plan, revision))
         return {}
 
+    async def sign(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Sign canaries with another secret."""
+        self.telemetry.trials.adopt(bytes.fromhex(message["secret"]))
+        return {}
+
     async def start(self, message: dict[str, Any]) -> dict[str, Any]:
         """Put the first policy in force and listen."""
         await self.prepare(message)

@@ -107,6 +107,11 @@ class Workers:
         await asyncio.gather(*(worker.ask("prepare", **self._policy) for worker in self._alive))
         await asyncio.gather(*(worker.ask("commit") for worker in self._alive))
 
+    def sign(self, secret: bytes) -> None:
+        """Sign canaries with this from now on."""
+        for worker in self._alive:
+            worker.channel.send(order="sign", number=0, secret=secret.hex())
+
     async def refresh(self) -> None:
         """Bring the metrics of all workers up to date."""
         responses = await asyncio.gather(

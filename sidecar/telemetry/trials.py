@@ -14,6 +14,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sidecar.policy.browsers.trial import REPORTS_PATH
 from sidecar.policy.engine.judge import PreparedDecision
@@ -30,12 +31,25 @@ LASTS = 900
 """Seconds after which a canary's return is not counted any more."""
 _OPEN = 20_000
 """Returned canaries that are remembered, so that none counts twice."""
+_SECRETS = 4
 
 _PAGES = frozenset({b"document", b"iframe", b"frame", b"fencedframe", b"object", b"embed"})
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A canary's report that came on one `way`, of `ways` on which it must come."""
+
+    canary: str
+    engine: Engine
+    way: str
+    ways: int
+
+
 class Trials:
-    """Counts of one process. `secret` is shared by the processes of one sidecar, so that any of them knows a canary of another."""
+    """Counts of one process. `secret` is shared by the processes of one sidecar and of its fleet, so that any of them knows a
+    canary of another.
+    """
 
     def __init__(
         self,
@@ -47,6 +61,10 @@ class Trials:
     ) -> None:
         self._share = share
         self.secret = secret
+        self._secrets: tuple[bytes, ...] = (secret,)
+        """Those of canaries that may still be on their way too."""
+        self.on_arrival: Callable[[Arrival], None] = self.arrived
+        """Takes each way on which a canary came back; a fleet hands them to whoever has seen the other way."""
         self._clock = clock
         self._draw = draw
         self._sent = {
@@ -57,6 +75,12 @@ class Trials:
         }
         self._first = dict.fromkeys(ENGINES, 0)
         self._back: dict[str, set[str]] = {}
+
+    def adopt(self, secret: bytes) -> None:
+        """Sign with this from now on."""
+        if secret != self.secret:
+            self.secret = secret
+            self._secrets = (secret, *self._secrets)[:_SECRETS]
 
     def activated(self) -> None:
         """Another plan is in force: the first page loads of each engine carry canaries again."""
@@ -99,20 +123,28 @@ class Trials:
         parts = name.split("-")
         if len(parts) != 4 or way not in ("u", "a") or parts[0] not in ENGINES:
             return
-        engine, made, ways, mac = parts[0], parts[1], parts[2][:2], parts[3]
-        if not hmac.compare_digest(self._mac(f"{engine}-{made}-{parts[2]}"), mac):
+        engine, made, ways, mac = _known(parts[0]), parts[1], parts[2][:2], parts[3]
+        signed = "-".join(parts[:3])
+        if not any(hmac.compare_digest(_mac(one, signed), mac) for one in self._secrets):
             return
         moment = int(made, 16)
-        if not 0 <= self._clock() - moment + 60 <= LASTS + 60:
+        if 0 <= self._clock() - moment + 60 <= LASTS + 60:
+            self.on_arrival(Arrival(name, engine, way, 2 if ways == "ua" else 1))
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Count it where it completes a canary all of whose ways ended here."""
+        back = self._back.setdefault(arrival.canary, set())
+        if arrival.way in back:
             return
-        back = self._back.setdefault(name, set())
-        if way in back:
-            return
-        back.add(way)
-        if len(back) == (2 if ways == "ua" else 1):
-            self._returned[engine].n += 1.0
+        back.add(arrival.way)
+        if len(back) == arrival.ways:
+            self.complete(arrival)
         while len(self._back) > _OPEN:
             del self._back[next(iter(self._back))]
+
+    def complete(self, arrival: Arrival) -> None:
+        """Count a canary that is back."""
+        self._returned[arrival.engine].n += 1.0
 
     def _canary(self, engine: Engine, *, by_api: bool) -> bytes:
         if self._first[engine] < FIRST:
@@ -121,10 +153,17 @@ class Trials:
             return b""
         self._sent[engine].n += 1.0
         body = f"{engine}-{int(self._clock()):x}-{'ua' if by_api else 'u_'}{secrets.token_hex(6)}"
-        return canary_lines(f"{REPORTS_PATH}/canary/{body}-{self._mac(body)}", by_api=by_api)
+        return canary_lines(
+            f"{REPORTS_PATH}/canary/{body}-{_mac(self.secret, body)}", by_api=by_api
+        )
 
-    def _mac(self, body: str) -> str:
-        return hmac.new(self.secret, body.encode(), hashlib.sha256).hexdigest()[:16]
+
+def _mac(secret: bytes, body: str) -> str:
+    return hmac.new(secret, body.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def _known(name: str) -> Engine:
+    return next(engine for engine in ENGINES if engine == name)
 
 
 def canary_lines(path: str, *, by_api: bool) -> bytes:

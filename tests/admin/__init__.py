@@ -15,6 +15,10 @@ from sidecar.admin.health import health_app
 from sidecar.admin.listener import Runner
 from sidecar.admin.process import Process
 from sidecar.revisions import Revisions
+from sidecar.rollout.causes import Causes
+from sidecar.rollout.evidence import EvidenceStore
+from sidecar.runtime.together import Together
+from sidecar.telemetry import Metrics
 from tests.world import World
 
 TOKEN = "a-token-of-some-length"
@@ -90,6 +94,7 @@ class Control(World):
             baseline=self.baseline,
             causes=lambda: {"causes": [], "overflow": 0},
             pages=dict,
+            together=Together(EvidenceStore(Metrics(process=False)), Causes()),
         )
 
     async def ask(

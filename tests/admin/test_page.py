@@ -10,10 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.admin.view import cause, counts, difference, entry, line, rule, timeline
+from sidecar.admin.view import (
+    Here,
+    cause,
+    counts,
+    difference,
+    entry,
+    line,
+    rule,
+    timeline,
+    whole,
+)
 from tests.admin import ROLLOUT, Control, control
 from tests.world import text
 
+HERE = Here("/p", "h")
 NASTY = "<script>alert(1)</script>\"'&"
 
 
@@ -198,9 +209,9 @@ def test_a_chart_has_a_bar_from_the_first_interval():
 def test_a_cause_says_whose_it_is_and_what_to_do():
     """What the site needs goes to `suggest`; what nothing shows it to need can be waived by its id."""
     reported = ROLLOUT["causes"][0] | {"sample": "", "blocked": "https://cdn.test/a.js"}
-    needed = cause(reported, "csp", "a b.yaml", "127.0.0.1:1")
+    needed = cause(reported, "csp", Here("/a b.yaml", "127.0.0.1:1"))
     foreign = cause(
-        reported | {"kind": "unserved", "clients": 16}, "csp", "a b.yaml", "127.0.0.1:1"
+        reported | {"kind": "unserved", "clients": 16}, "csp", Here("/a b.yaml", "127.0.0.1:1")
     )
 
     assert (needed["what"], needed["blocked_text"], needed["who"]) == (
@@ -210,23 +221,38 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
     )
     assert needed["command"] == ""
     for blocked, directive, what in (("eval", "script-src", "Keyword"), ("", "camera", "Feature")):
-        made = cause(reported | {"blocked": blocked, "directive": directive}, "it", "p", "h")
+        made = cause(reported | {"blocked": blocked, "directive": directive}, "it", HERE)
         assert (made["what"], made["blocked_text"]) == (what, blocked or directive)
     assert foreign["command"] == (
-        "sidecar promote csp --waive c1 --policy 'a b.yaml' --admin http://127.0.0.1:1"
+        "sidecar promote csp --waive c1 --policy '/a b.yaml' --admin http://127.0.0.1:1"
     )
     assert foreign["who"] == "16 clients or more"
+
+
+@pytest.mark.parametrize(
+    ("command", "here", "pasted"),
+    [
+        ("sidecar status", Here("/p", "h:1"), "sidecar status --admin http://h:1"),
+        ("sidecar note", Here("/p", "h:1", "/a token"), "sidecar note --admin http://h:1 --token-file '/a token'"),
+        ("sidecar promote csp", Here("/p", "h:1", None, True), "sidecar promote csp --fleet --policy /p --admin http://h:1"),
+        ("sidecar suggest csp", Here("/p", "h:1", "/t", True), "sidecar suggest csp --policy /p --admin http://h:1 --token-file /t"),
+        ("", Here("/p", "h:1", "/t", True), ""),
+    ],
+)  # fmt: skip
+def test_a_copied_command_works_wherever_it_is_pasted(command: str, here: Here, pasted: str):
+    """It names the file that it edits, the admin listener, the token's file where one is needed, and the fleet."""
+    assert whole(command, here) == pasted
 
 
 def test_a_rule_says_where_its_routes_differ():
     """And does not say of a cause twice what stands in it."""
     places = [{"route": "api", "mode": "enforce"}, {"route": "default", "mode": "trial"}]
     reasons = ["browsers reported: script-src blocks it [c1]", "watched for 9s; needed: 1d"]
-    shown = rule(ROLLOUT | {"places": places, "reasons": reasons}, "p", "h")
+    shown = rule(ROLLOUT | {"places": places, "reasons": reasons}, HERE)
 
     assert shown["mixed"] == "enforce on api, trial on default"
     assert shown["reasons"] == reasons[1:]
-    assert rule(ROLLOUT, "p", "h")["mixed"] == ""
+    assert rule(ROLLOUT, HERE)["mixed"] == ""
 
 
 def test_the_timeline_marks_what_is_in_force_once():

@@ -35,11 +35,11 @@ def join(store: Server, tmp_path: Path, shop: Service) -> Iterator[Join]:
     """Start a replica by name, with a policy; its stdout and exit code are judged at the end."""
     running: list[Sidecar] = []
 
-    def started(name: str, policy: str = ENFORCED, **settings: Any) -> Sidecar:
+    def started(name: str, policy: str = ENFORCED, upstream: str = "", **settings: Any) -> Sidecar:
         made = Sidecar(
             tmp_path / name,
             policy,
-            shop.url,
+            upstream or shop.url,
             settings={"fleet": {"url": store.url, "name": "shop"}} | settings,
         )
         running.append(made.start())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member, member
 from sidecar.fleet.redis_store import RedisStore
+from sidecar.fleet.sharing import packed
 from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Decision, Overtaken
@@ -356,3 +358,77 @@ async def test_the_trouble_names_no_password(world: World):
     assert "secret" not in made.trouble
     assert not [line for line in world.lines.events if "secret" in str(line)]
     await made.close()
+
+
+def _canary(replica: Replica) -> list[str]:
+    """The two ways of a canary that this replica signed."""
+    lines = replica.telemetry.trials._canary("chromium", by_api=True).decode()
+    found = re.findall(r"/reports/canary/([^\s;\"]+)", lines)
+    assert len(found) == 2
+    return found
+
+
+async def test_a_canary_counts_wherever_its_reports_come(begin: Begin):
+    """Sent by one, back by two others, each by one way: counted once, by the fleet's secret; a way that comes twice is none."""
+    a, b = await begin("a"), await begin("b")
+    ways = _canary(a)
+    for replica, way in ((b, ways[0]), (b, ways[0]), (a, ways[0]), (a, ways[1]), (b, ways[1])):
+        replica.telemetry.trials.returned(way)
+        await replica.look()
+
+    back = [one.value("sidecar_canaries_returned_total", "chromium") for one in (a, b)]
+    assert sorted(back) == [0, 1]
+
+
+async def test_a_canary_counts_while_the_store_is_away(begin: Begin, store: Server):
+    """By what is known here."""
+    a = await begin("a")
+    ways = _canary(a)
+    store.kill()
+    for way in ways:
+        a.telemetry.trials.returned(way)
+    await a.look()
+    a.fleet.sharing.alone()
+    assert a.value("sidecar_canaries_returned_total", "chromium") == 1
+
+
+async def test_the_secret_of_canaries_is_one(begin: Begin, store: Server):
+    """Also after the store has forgotten it; canaries signed before count still."""
+    a, b = await begin("a"), await begin("b")
+    before = _canary(b)
+    store.client.set(store.key("secret"), "00ff")
+    for replica in (a, b):
+        await replica.look()
+    assert a.telemetry.trials.secret == b.telemetry.trials.secret == b"\x00\xff"
+    for way in before:
+        a.telemetry.trials.returned(way)
+    await a.look()
+    assert a.value("sidecar_canaries_returned_total", "chromium") == 1
+
+
+@pytest.mark.parametrize("held", ["", "{", "AAAA", "eJwDAAAAAAE=", packed({"evidence": 5})])
+async def test_garbage_among_the_evidence_is_left_out(begin: Begin, store: Server, held: str):
+    """Whatever another replica said."""
+    a = await begin("a")
+    store.client.hset(store.key("evidence"), "x", held)
+    store.client.zadd(store.key("told"), {"x": 1.0})
+    found = await a.fleet.sharing.gather()
+
+    assert set(found.seen) - {a.fleet.replica} <= {"x"}
+    assert found.silent == ()
+
+
+async def test_the_evidence_of_replicas_that_are_gone_is_bounded(begin: Begin, store: Server):
+    """Two hundred of them, for two weeks."""
+    a = await begin("a")
+    now = int(store.client.time()[0])
+    for number in range(205):
+        store.client.hset(store.key("evidence"), f"r{number}", packed({}))
+        store.client.zadd(store.key("told"), {f"r{number}": now - number})
+    store.client.hset(store.key("evidence"), "old", packed({}))
+    store.client.zadd(store.key("told"), {"old": now - 15 * 86_400})
+    await a.fleet.sharing.tell()
+
+    assert store.client.hlen(store.key("evidence")) == store.client.zcard(store.key("told")) == 200
+    assert store.client.hexists(store.key("evidence"), a.fleet.replica)
+    assert not store.client.hexists(store.key("evidence"), "old")

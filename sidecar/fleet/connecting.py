@@ -1,0 +1,66 @@
+"""From a URL to a client of the store: Redis or Valkey, by TLS or a Unix socket, or whichever server sentinels call the master.
+
+Must not know keys. Beside `redis_store` and `scripts` the only file that knows `redis`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+_CONNECT = 2.0
+"""Seconds to connect."""
+_SENTINEL = 0.4
+"""Seconds for a sentinel: one that is gone must leave time to ask the next."""
+_SENTINEL_PORT = 26379
+
+
+def client(url: str, within: float) -> Redis:
+    """A client that connects when it is first asked and tries nothing twice; `within` are seconds for one exchange.
+
+    `redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]/MASTER[/DATABASE]` asks the sentinels who the master is, at each
+    connection anew; `rediss+sentinel://` speaks TLS to them and to the master. USER and PASSWORD are the master's;
+    `?sentinel_username=` and `?sentinel_password=` are the sentinels' own.
+
+    Raises:
+        ValueError: the URL is none that a client takes.
+    """
+    common: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": within,
+        "socket_connect_timeout": _CONNECT,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if "+sentinel://" not in url:
+        return Redis.from_url(url, **common)
+    parts = urlsplit(url)
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    master, _, database = parts.path.strip("/").partition("/")
+    own = {name: query.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    scheme = parts.scheme.removesuffix("+sentinel")
+    options: dict[str, Any] = dict(parse_url(f"{scheme}://h/?{parts.query}")) | common
+    for name in ("connection_class", "host", "sentinel_username", "sentinel_password"):
+        options.pop(name, None)
+    user, _, password = credentials.partition(":")
+    options |= {"db": int(database or 0), "ssl": scheme == "rediss"}
+    options |= {"username": unquote(user) or None, "password": unquote(password) or None}
+    there = {**options, "db": 0, **own}
+    there |= {"socket_connect_timeout": _SENTINEL, "socket_timeout": _SENTINEL}
+    sentinels = [_address(host) for host in hosts.split(",")]
+    found = Sentinel(sentinels, sentinel_kwargs=there, **options)  # type: ignore[no-untyped-call]
+    made: Redis = found.master_for(unquote(master))
+    return made
+
+
+def _address(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError("a sentinel needs a host")
+    return parts.hostname, parts.port or _SENTINEL_PORT

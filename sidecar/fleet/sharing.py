@@ -1,0 +1,165 @@
+"""What replicas see, shared by the store: the evidence of each, ways on which canaries came back, the guard's votes.
+
+Lives here: `Sharing`, of one replica. Must not know what evidence says. All of it is read from a store that may hold
+anything, and the store lost loses nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sidecar.fleet.exchange import Exchange, Look, StoreError, Told
+from sidecar.telemetry import Trials
+from sidecar.telemetry.trials import Arrival
+
+Seen: TypeAlias = Mapping[str, Any]
+"""What one replica saw, as data."""
+
+_EVERY = 15.0
+"""Seconds between two tellings, and between two readings, where nobody asks: what a replica saw outlives it."""
+_PATIENCE = 3.0
+"""Seconds in which replicas say what they saw when they are asked."""
+_ALIVE = 10.0
+"""Seconds since a replica was last seen in which it is waited for."""
+_BYTES = 8 << 20
+_ARRIVALS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What all replicas saw: by replica, this one included, those that are gone included."""
+
+    seen: Mapping[str, Seen]
+    silent: tuple[str, ...]
+    """Replicas that are there and did not say in time."""
+    alive: int
+    """Replicas that are there."""
+
+
+class Sharing:
+    """One replica's part. `seen` gives what this replica saw so far; `replica` its id."""
+
+    def __init__(
+        self, store: Exchange, trials: Trials, replica: Callable[[], str], seen: Callable[[], Seen]
+    ) -> None:
+        self.others: Mapping[str, Seen] = {}
+        """What the other replicas saw, as it was last read."""
+        self.adopt: Callable[[bytes], None] = trials.adopt
+        self._store = store
+        self._trials = trials
+        self._replica = replica
+        self._seen = seen
+        self._told_at = self._read_at = float("-inf")
+        self._answered = 0.0
+        """The last call for evidence that was answered."""
+        self._arrivals: list[Arrival] = []
+        trials.on_arrival = self._arrived
+
+    async def round(self, look: Look) -> None:
+        """Called with each look at the store; raises StoreError."""
+        now = time.monotonic()
+        if not look.secret:
+            await self.agree()
+        elif look.secret != self._trials.secret.hex():
+            self._adopt(look.secret)
+        await self._count()
+        if look.asked > self._answered or now - self._told_at >= _EVERY:
+            await self.tell()
+            self._answered = look.asked
+        if now - self._read_at >= _EVERY:
+            self._read(await self._store.told())
+
+    async def agree(self) -> None:
+        """Take the fleet's secret, or give it one; raises StoreError."""
+        self._adopt(await self._store.secret(self._trials.secret.hex()))
+
+    async def tell(self) -> None:
+        """Say what this replica saw; raises StoreError."""
+        await self._store.tell(self._replica(), packed(self._seen()))
+        self._told_at = time.monotonic()
+
+    async def gather(self) -> Gathered:
+        """Ask all replicas what they saw; raises StoreError."""
+        asked, listed = await self._store.ask(), await self._store.replicas()
+        alive = {str(one["replica"]) for one in listed if one["ago"] <= _ALIVE}
+        await self.tell()
+        end = time.monotonic() + _PATIENCE
+        while True:
+            told = await self._store.told()
+            silent = [one for one in alive if told.get(one, (0.0, ""))[0] < asked]
+            if not silent or time.monotonic() > end:
+                break
+            await asyncio.sleep(0.05)
+        self._read(told)
+        seen = {**self.others, self._replica(): self._seen()}
+        return Gathered(seen, tuple(sorted(silent)), len(alive))
+
+    async def vote(self, revision: str, within: float) -> tuple[int, int]:
+        """Say that the guard fires here; how many say so within these seconds, and how many are there. Raises StoreError."""
+        votes = await self._store.vote(revision, self._replica(), within)
+        listed = await self._store.replicas()
+        return votes, sum(one["ago"] <= _ALIVE for one in listed)
+
+    def alone(self) -> None:
+        """The store is away: what came back here counts by what is known here."""
+        arrivals, self._arrivals = self._arrivals, []
+        for arrival in arrivals:
+            self._trials.arrived(arrival)
+
+    async def _count(self) -> None:
+        arrivals, self._arrivals = self._arrivals, []
+        if not arrivals:
+            return
+        try:
+            done = await self._store.returned([(a.canary, a.way, a.ways) for a in arrivals])
+        except StoreError:
+            self._arrivals = arrivals + self._arrivals
+            raise
+        for arrival, complete in zip(arrivals, done, strict=False):
+            if complete:
+                self._trials.complete(arrival)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        self._arrivals.append(arrival)
+        if len(self._arrivals) > _ARRIVALS:
+            self.alone()
+
+    def _read(self, told: Told) -> None:
+        self._read_at = time.monotonic()
+        own = self._replica()
+        read = {one: unpacked(data) for one, (_, data) in told.items() if one != own}
+        self.others = {one: seen for one, seen in read.items() if seen is not None}
+
+    def _adopt(self, secret: str) -> None:
+        try:
+            self.adopt(bytes.fromhex(secret))
+        except ValueError as error:
+            raise StoreError("the fleet's secret is no number") from error
+
+
+def packed(seen: Seen) -> str:
+    """As the store keeps it: JSON, deflated, in base64."""
+    return base64.b64encode(zlib.compress(json.dumps(seen).encode(), 1)).decode()
+
+
+def unpacked(data: str) -> Seen | None:
+    """What `packed` was given; None for anything else, and for what would be too large."""
+    try:
+        read = json.loads(zlib.decompressobj().decompress(base64.b64decode(data), _BYTES))
+    except (ValueError, RecursionError, zlib.error, binascii.Error):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def needed(quorum: float, alive: int) -> int:
+    """How many replicas a quorum asks for: a whole number of them, or a share (1.0 = all) of those that are there."""
+    return max(1, math.ceil(quorum * alive)) if isinstance(quorum, float) else quorum

@@ -1,0 +1,191 @@
+"""The evidence of several replicas as one: what each saw of a rule as it is now, added up; causes by their id.
+
+Lives here: `summed`, `with_causes` and `merged`. Must not know how replicas reach each other. What others say may be
+anything: a row that is none is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.rollout.causes import MAX_OF_RULE
+from sidecar.rollout.testimony import Climb, Evidence, Trial, from_data
+
+Row: TypeAlias = Mapping[str, Any]
+"""One line of what `EvidenceStore.shared` gives."""
+Meanings: TypeAlias = Mapping[tuple[str, str], str]
+
+_CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
+_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
+_TEXTS = (
+    "id", "route", "rule", "type", "directive", "blocked", "sample", "source", "why", "origin",
+)  # fmt: skip
+_LISTS = ("pages", "engines", "addresses")
+_NUMBERS = ("count", "clients", "first", "last")
+_LONG = 2_000
+
+
+def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
+    """What one replica saw of the rules as they are now (`seen` as it came from the store)."""
+    found = []
+    for row in seen if isinstance(seen, list) else ():
+        try:
+            if row["meaning"] == meanings.get((row["route"], row["rule"])):
+                found.append(_read(row))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+    return found
+
+
+def summed(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
+    """This replica's evidence with that of the others added; watched since the first of them watched."""
+    by_place: dict[tuple[str, str], list[Evidence]] = {}
+    for item in others:
+        by_place.setdefault((item.route, item.rule), []).append(item)
+    return [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
+
+
+def with_causes(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
+    """This replica's evidence, with the causes that browsers reported to any."""
+    held = list(others)
+    return [
+        replace(
+            item,
+            trial=replace(
+                item.trial,
+                causes=merged(
+                    cause
+                    for one in (item, *held)
+                    if (one.route, one.rule) == (item.route, item.rule)
+                    for cause in one.trial.causes
+                ),
+            ),
+        )
+        for item in own
+    ]
+
+
+def merged(causes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Causes by id, the site's own first, the most frequent first; a page that any replica served speaks for all."""
+    by_id: dict[str, dict[str, Any]] = {}
+    for cause in causes:
+        held = by_id.get(cause["id"])
+        by_id[cause["id"]] = dict(cause) if held is None else _joined(held, cause)
+    order = sorted(by_id.values(), key=lambda one: (_RANK[one["kind"]], -one["count"], one["id"]))
+    return list(order[:MAX_OF_RULE])
+
+
+def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    first, second = sorted((one, other), key=lambda cause: _RANK[cause["kind"]])
+    return {
+        **first,
+        "count": one["count"] + other["count"],
+        "clients": min(_CLIENTS, one["clients"] + other["clients"]),
+        "first": min(one["first"], other["first"]),
+        "last": max(one["last"], other["last"]),
+        **{
+            key: list(dict.fromkeys([*first[key], *second[key]]))[:most]
+            for key, most in (("pages", _PAGES), ("engines", _ENGINES), ("addresses", _ADDRESSES))
+        },
+    }
+
+
+def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
+    every = [own, *others]
+    trials = [item.trial for item in every]
+    return replace(
+        own,
+        since=min(item.since for item in every),
+        evaluated=sum(item.evaluated for item in every),
+        affected=sum(item.affected for item in every),
+        kinds=_added(item.kinds for item in every),
+        outcomes=_added(item.outcomes for item in every),
+        trial=Trial(
+            sum(trial.loads for trial in trials),
+            own.trial.settle,
+            sum(trial.settled for trial in trials),
+            _canaries(trials),
+            _added(trial.reports for trial in trials),
+            merged(cause for trial in trials for cause in trial.causes),
+        ),
+        climb=_climb(every),
+    )
+
+
+def _added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for one in counts:
+        for key, value in one.items():
+            found[key] = found.get(key, 0.0) + value
+    return found
+
+
+def _canaries(trials: Iterable[Trial]) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for trial in trials:
+        for engine, (sent, returned) in trial.canaries.items():
+            held = found.get(engine, (0.0, 0.0))
+            found[engine] = held[0] + sent, held[1] + returned
+    return found
+
+
+def _climb(every: Sequence[Evidence]) -> Climb | None:
+    """This replica's step; the promise that browsers keep longest, whoever sent it."""
+    own, known = every[0].climb, [item.climb for item in every if item.climb is not None]
+    if own is None:
+        return None
+    longest = max(known, key=lambda climb: climb.until)
+    return replace(own, kept=longest.kept, until=longest.until)
+
+
+def _read(row: Row) -> Evidence:
+    """A row as evidence; raises KeyError, TypeError, ValueError or AttributeError where it is none."""
+    trial = row["trial"]
+    plain = {
+        **row,
+        "since": _number(row["since"]),
+        "evaluated": _number(row["evaluated"]),
+        "affected": _number(row["affected"]),
+        "kinds": _counts(row["kinds"]),
+        "outcomes": _counts(row["outcomes"]),
+        "witnesses": (),
+        "trial": {
+            "loads": _number(trial["loads"]),
+            "settle": _number(trial["settle"]),
+            "settled": _number(trial["settled"]),
+            "canaries": {
+                str(engine): (_number(sent), _number(returned))
+                for engine, (sent, returned) in trial["canaries"].items()
+            },
+            "reports": _counts(trial["reports"]),
+            "causes": list(_causes(trial["causes"], (row["route"], row["rule"]))),
+        },
+    }
+    if climb := row.get("climb"):
+        promise = {"kept": int(_number(climb["kept"])), "until": _number(climb["until"])}
+        plain["climb"] = {"step": int(climb["step"]), "ages": tuple(climb["ages"]), **promise}
+    return from_data(plain)
+
+
+def _causes(found: Collection[Any], place: tuple[str, str]) -> Iterator[Mapping[str, Any]]:
+    for cause in list(found)[:MAX_OF_RULE]:
+        whole = {key: str(cause[key])[:_LONG] for key in _TEXTS}
+        lists = {key: [str(one)[:_LONG] for one in list(cause[key])[:_ADDRESSES]] for key in _LISTS}
+        numbers = {key: _number(cause[key]) for key in _NUMBERS}
+        if cause["kind"] in CAUSE_KINDS and (whole["route"], whole["rule"]) == place:
+            counts = {key: int(numbers[key]) for key in ("count", "clients")}
+            yield {**whole, **lists, **numbers, **counts, "kind": cause["kind"]}
+
+
+def _counts(found: Mapping[str, Any]) -> dict[str, float]:
+    return {str(key): _number(value) for key, value in found.items()}
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
+        raise ValueError("no count")
+    return float(value)  # type: ignore[arg-type]
