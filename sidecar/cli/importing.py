@@ -1,23 +1,58 @@
-"""The verb `import`: settings of other servers and frameworks in, a policy out. Must not know any format."""
+"""The verb `import`: what a running server sends, or settings of other servers, in; a policy out.
+
+Lives here: asking and reading. Must not know any format, nor how a policy is made.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.printing import as_json, complain, problem_data
-from sidecar.importing.formats import FORMATS, convert, guess
+from sidecar.cli.progress import steps
+from sidecar.importing.draft import Imported
+from sidecar.importing.formats import FORMATS, convert, from_sightings, guess, unread
+from sidecar.importing.sightings import Sighting
+from sidecar.observed import NoResponse, Response, complete, join, split, target_of
+from sidecar.observed.client import ask
+from sidecar.observed.records import from_har
+
+_MAX_HOPS = 10
+_PROBE = "/no-such-page-for-sidecar-import"
+"""Asked for once, to see what an error response has."""
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, metavar="[URL | FILE]...")
+@click.option(
+    "--har",
+    "hars",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Take the responses of this HTTP archive; may be repeated.",
+)
+@click.option(
+    "--service",
+    metavar="URL",
+    help="The service behind the old proxy: what the proxy removes, adds and leaves is told from what it sends itself.",
+)
+@click.option(
+    "--cacert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Trust these certificate authorities (PEM) and no others.",
+)
 @click.option(
     "--from",
     "form",
-    type=click.Choice(tuple(FORMATS)),
-    help="The format. [default: what the texts look like]",
+    type=click.Choice(sorted(FORMATS)),
+    help="The format of the files. [default: what the texts look like]",
 )
 @click.option(
     "--output",
@@ -29,30 +64,34 @@ from sidecar.importing.formats import FORMATS, convert, guess
     "--json", "machine", is_flag=True, help="JSON on stdout: the policy's text and the notes."
 )
 def import_verb(
-    files: tuple[Path, ...], form: str | None, output: Path | None, strict: bool, machine: bool
+    sources: tuple[str, ...],
+    output: Path | None,
+    *,
+    strict: bool,
+    machine: bool,
+    **how: Any,
 ) -> None:
-    """Turn header settings of nginx, Apache, Caddy, Traefik, ingress-nginx, Helmet, Talisman, secure or Django into a
-    report-only policy.
+    """Make a report-only policy from what a running server sends on the given URLs, or from header settings of nginx,
+    Apache, Caddy, Traefik or ingress-nginx.
 
-    Give included files too. What a policy cannot say is reported on stderr, line by line, with what to do by hand.
+    URLs: each is asked twice, so that what changes is seen, and a page that is not there once. Give pages, data, static
+    files, what needs no login. FILES: give included files too. What a policy cannot say is reported on stderr.
     """
-    sources = {str(file): _text(file) for file in files}
-    chosen = form or guess(sources)
-    if chosen is None:
-        raise click.UsageError("the files look like none of the known formats; name it with --from")
     if output is not None and output.exists():
         raise click.UsageError(f"{output} exists; name another with --output")
-    imported = convert(sources, chosen)
+    urls = [source for source in sources if "://" in source]
+    files = [Path(source) for source in sources if "://" not in source]
+    if bool(files) == bool(urls or how["hars"]):
+        raise click.UsageError("give URLs (http://HOST/PATH) and --har FILE, or settings FILES")
+    form, imported = _from_files(files, how["form"]) if files else _from_responses(urls, **how)
     if output is not None:
-        output.write_text(imported.policy_yaml, "utf-8")
+        try:
+            output.write_text(imported.policy_yaml, "utf-8")
+        except OSError as error:
+            raise click.UsageError(f"{output}: {error.strerror}") from error
     if machine:
-        as_json(
-            {
-                "from": chosen,
-                "policy": imported.policy_yaml,
-                "notes": [problem_data(note) for note in imported.notes],
-            }
-        )
+        notes = [problem_data(note) for note in imported.notes]
+        as_json({"from": form, "policy": imported.policy_yaml, "notes": notes})
     else:
         if output is None:
             click.echo(imported.policy_yaml, nl=False)
@@ -61,14 +100,87 @@ def import_verb(
     sys.exit(1 if strict and lost else 0)
 
 
-def _text(file: Path) -> str:
+def _from_files(files: Sequence[Path], form: str | None) -> tuple[str, Imported]:
+    texts = {str(file): read_text(file).removeprefix("\ufeff") for file in files}
+    chosen = form or guess(texts)
+    if chosen is None:
+        known = unread(texts)
+        kind = (
+            f"settings of {known} are not read" if known else "the files look like no known format"
+        )
+        raise click.UsageError(
+            f"{kind}; run what they configure and take what it sends: sidecar import http://HOST/PATH..."
+            + ("" if known else f"\nor name the format with --from: {', '.join(sorted(FORMATS))}")
+        )
+    return chosen, convert(texts, chosen)
+
+
+def _from_responses(
+    urls: Sequence[str],
+    hars: Sequence[Path],
+    service: str | None,
+    cacert: Path | None,
+    form: str | None,
+) -> tuple[str, Imported]:
+    if form is not None:
+        raise click.UsageError("--from is for files")
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return data.decode("utf-8-sig")
+        trust = ssl.create_default_context(cafile=str(cacert)) if cacert else None
+        seen = [*_asked(urls, service, trust), *_recorded(hars, service)]
+    except NoResponse as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{file}: it is not UTF-8") from error
+        raise click.UsageError(f"{cacert}: {error.strerror or error}") from error
+    return "observed", from_sightings(seen)
+
+
+def _asked(
+    urls: Sequence[str], service: str | None, trust: ssl.SSLContext | None
+) -> Iterator[Sighting]:
+    """What the addresses, and what they lead to on the same host, respond; and a page that is not there."""
+
+    def look(url: str, *, probe: bool = False) -> Sighting:
+        first = ask(url, trust=trust)
+        return Sighting(first, ask(url, trust=trust), _bare(first, service), probe=probe)
+
+    origins: dict[str, None] = {}
+    with steps("ask", len(urls)) as done:
+        for url in map(complete, urls):
+            found = look(url)
+            yield found
+            for _ in range(_MAX_HOPS):
+                target = found.response.target
+                if not target or split(target).hostname != split(url).hostname:
+                    break
+                try:
+                    found = look(target)
+                except NoResponse:
+                    break
+                yield found
+            origins[join(url, _PROBE)] = None
+            done()
+    for address in origins:
+        with contextlib.suppress(NoResponse):
+            yield look(address, probe=True)
+
+
+def _recorded(hars: Sequence[Path], service: str | None) -> Iterator[Sighting]:
+    """The responses of archives; an earlier one to the same request shows what changes."""
+    earlier: dict[tuple[str, str], Response] = {}
+    for file in hars:
+        for one in from_har(read_bytes(file), str(file)):
+            bare = _bare(one, service) if one.method == "GET" else None
+            yield Sighting(one, earlier.get((one.method, one.url)), bare)
+            earlier[one.method, one.url] = one
+
+
+def _bare(seen: Response, service: str | None) -> Response | None:
+    """What the service itself responds to the same request."""
+    if service is None:
+        return None
+    parts = seen.place
+    headers = {"Host": parts.netloc.rpartition("@")[2], "X-Forwarded-Proto": parts.scheme}
+    return ask(service.rstrip("/") + target_of(parts), headers=headers)
 
 
 VERBS = (import_verb,)

@@ -1,4 +1,4 @@
-"""A service that answers a fixed set of responses, chosen by ?response=NAME; its heads leave exactly as they stand here."""
+"""A service that answers a fixed set of responses, chosen by ?response=NAME, else `missing`; its heads leave exactly as they stand here."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Answering(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        status, lines = ANSWERS[parse_qs(urlsplit(self.path).query)["response"][0]]
+        status, lines = ANSWERS[parse_qs(urlsplit(self.path).query).get("response", ["missing"])[0]]
         body = b"" if status in (204, 304) else b"ok"
         self.send_response_only(status)
         for name, value in lines:

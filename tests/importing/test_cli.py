@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from sidecar.cli import commands
 from sidecar.cli.importing import import_verb
 from sidecar.source import load_policy
 
@@ -76,10 +77,14 @@ def test_stdin() -> None:
 @pytest.mark.parametrize(
     ("args", "text", "data"),
     [
-        (("-",), "nothing of the kind", "name it with --from"),
+        (("-",), "nothing of the kind", "name the format with --from"),
+        (("-",), "app.use(helmet())", "settings of Helmet are not read; run what they configure"),
+        (("-",), "frontend a\n", "settings of HAProxy are not read; run what they configure"),
+        (("--har", "x.har", "site.conf"), None, "give URLs (http://HOST/PATH) and --har FILE"),
+        (("http://127.0.0.1:1/",), None, "http://127.0.0.1:1/: no response"),
         (("nowhere.conf",), None, "nowhere.conf: No such file"),
         (("--from", "iis", "-"), "", "'iis' is not one of"),
-        ((), None, "Missing argument"),
+        ((), None, "give URLs (http://HOST/PATH) and --har FILE, or settings FILES"),
     ],
 )
 def test_usage(args: tuple[str, ...], text: str | None, data: str) -> None:
@@ -90,8 +95,31 @@ def test_usage(args: tuple[str, ...], text: str | None, data: str) -> None:
 
 
 def test_not_text(tmp_path: Path) -> None:
-    """A file that is no text is named."""
+    """A file that is no text is refused with the line at which it ends to be one."""
     file = tmp_path / "a.conf"
-    file.write_bytes(b"\xff\xfe")
-    result = run(file)
-    assert (result.exit_code, "it is not UTF-8" in result.stderr) == (2, True)
+    file.write_bytes(b"server {\n\xff\xfe")
+    result = CliRunner().invoke(commands, ["import", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:2: error: the file is not UTF-8" in result.stderr
+
+
+def test_archives(tmp_path: Path) -> None:
+    """--har takes what an archive holds: values of a header in two responses to one request show that it changes."""
+    archive = tmp_path / "site.har"
+
+    def entry(number: int) -> dict[str, object]:
+        fields = {"content-type": "text/html", "x-frame-options": "DENY", "pragma": str(number)}
+        return {
+            "request": {"method": "GET", "url": "https://shop.example/", "headers": []},
+            "response": {
+                "status": 200,
+                "headers": [{"name": name, "value": value} for name, value in fields.items()],
+            },
+        }
+
+    archive.write_text(json.dumps({"log": {"entries": [entry(1), entry(2)]}}))
+    result = run("--har", archive)
+    assert [named.name for named in load_policy(result.stdout.encode(), "p").routes[-1].rules] == [
+        "x-frame-options"
+    ]
+    assert "Pragma: its value changes with every response on /" in result.stderr
