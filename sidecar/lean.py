@@ -6,12 +6,13 @@ client. Whatever is asked for nevertheless is loaded then. Must not know what th
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any
 
 
@@ -49,6 +50,17 @@ def aiohttp_server() -> None:
         run(module)
         return getattr(module, name)
 
-    module.__version__ = version("aiohttp")
+    module.__version__ = aiohttp_version()
     module.__getattr__ = missing
     sys.modules["aiohttp"] = module
+
+
+def aiohttp_version() -> str:
+    """What aiohttp calls its version; it is not loaded for it, nor are the packages' metadata read."""
+    spec = find_spec("aiohttp")
+    if spec is None or spec.origin is None:
+        return ""
+    found = re.search(
+        r'^__version__ = "([^"]+)"', Path(spec.origin).read_text("utf-8"), re.MULTILINE
+    )
+    return found[1] if found else ""

@@ -33,8 +33,29 @@ def loaded(program: str) -> set[str]:
             "sidecar.cli.run",
             {"pydantic", "rich", "aiohttp", "prometheus_client", "yaml", "asyncio"},
         ),
-        ("sidecar.runtime.service", {"rich", "jinja2", "aiohttp.client", "aiohttp.connector"}),
-        ("sidecar.runtime.worker", {"rich", "jinja2", "aiohttp", "sidecar.admin", "click"}),
+        (
+            "sidecar.runtime.service",
+            {
+                "rich",
+                "jinja2",
+                "aiohttp.client",
+                "aiohttp.connector",
+                "turbohtml",
+                "prometheus_client",
+            },
+        ),
+        (
+            "sidecar.runtime.worker",
+            {
+                "rich",
+                "jinja2",
+                "aiohttp",
+                "sidecar.admin",
+                "click",
+                "turbohtml",
+                "prometheus_client",
+            },
+        ),
     ],
 )
 def test_what_is_not_needed_is_not_loaded(module: str, absent: set[str]):

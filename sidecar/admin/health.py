@@ -13,7 +13,6 @@ from aiohttp import web
 
 from sidecar.admin.access import OWN_HEADERS
 from sidecar.telemetry import Telemetry
-from sidecar.telemetry.metrics import CONTENT_TYPE
 
 Readiness: TypeAlias = Awaitable[dict[str, str]]
 """What stands against taking traffic, by check: "" = nothing."""
@@ -52,6 +51,8 @@ def add_health(
         return _response(503 if any(checks.values()) else 200, text)
 
     async def metrics(_request: web.Request) -> web.Response:
+        from sidecar.telemetry.exposition import CONTENT_TYPE  # with the first scrape
+
         await refresh()
         telemetry.metrics.settle()
         data = await asyncio.to_thread(telemetry.metrics.render)

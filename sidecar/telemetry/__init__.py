@@ -11,10 +11,10 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import sidecar
+from sidecar.lean import aiohttp_version
 from sidecar.policy.browsers.reports import Report, read_reports
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
@@ -75,7 +75,7 @@ class Telemetry:
             "sidecar_build_info",
             sidecar.__version__,
             platform.python_version(),
-            version("aiohttp"),
+            aiohttp_version(),
         )
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:

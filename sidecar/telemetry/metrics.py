@@ -9,17 +9,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.registry import Collector
-
 from sidecar.policy.browsers.reports import CAUSE_KINDS, DISPOSITIONS
 from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
 from sidecar.policy.engine.plan import Plan, RoutePlan
@@ -38,14 +27,10 @@ from sidecar.telemetry.metric_table import (
     SIGNALS,
     UPSTREAM_REASONS,
     Labels,
-    Metric,
 )
 
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, list[float]]]]
 """Every cell as plain data, to be sent from a worker and summed: metric -> [(labels, numbers)]."""
-
-
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Counter:
@@ -204,8 +189,8 @@ class RouteTally:
                 yield self.changes[finding.position]
 
 
-class Metrics(Collector):
-    """All cells of this process; a collector of its own registry."""
+class Metrics:
+    """All cells of this process. `process`: it reports on itself too (memory, files, Python)."""
 
     def __init__(self, *, process: bool = True) -> None:
         self._cells: dict[str, dict[Labels, Counter]] = {
@@ -217,11 +202,7 @@ class Metrics(Collector):
         self._bound: tuple[RouteTally, ...] = ()
         self.others: list[Snapshot] = []
         """Snapshots of other processes that are summed into what is reported."""
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
-        if process:
-            for made in (ProcessCollector, PlatformCollector, GCCollector):
-                made(registry=self.registry)
+        self._process = process
         self._zero()
 
     def _zero(self) -> None:
@@ -340,23 +321,15 @@ class Metrics(Collector):
             data[name] = [((), [*histogram.counts, histogram.total])]
         return data
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
-        """What a scrape sees (prometheus_client's collector protocol)."""
-        summed = _sum([self.snapshot(), *self.others])
-        for name, row in METRICS.items():
-            if row.kind == "histogram":
-                numbers = summed[name][()]
-                yield _histogram_family(name, row, numbers)
-                continue
-            make = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
-            family = make(name, row.help, labels=row.labels)
-            for labels, numbers in summed[name].items():
-                family.add_metric(labels, numbers[0])
-            yield family
+    def summed(self) -> dict[str, dict[Labels, list[float]]]:
+        """Every cell by metric and labels, other processes included; may be called from another thread."""
+        return _sum([self.snapshot(), *self.others])
 
     def render(self) -> bytes:
         """The text exposition format of the settled cells; may be called from another thread."""
-        return generate_latest(self.registry)
+        from sidecar.telemetry.exposition import exposed
+
+        return exposed(self.summed(), process=self._process)
 
 
 def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
@@ -371,13 +344,3 @@ def _sum(snapshots: Iterable[Snapshot]) -> dict[str, dict[Labels, list[float]]]:
                     else [a + b for a, b in zip(held, numbers, strict=True)]
                 )
     return summed
-
-
-def _histogram_family(name: str, row: Metric, numbers: list[float]) -> HistogramMetricFamily:
-    running, buckets = 0.0, []
-    for bound, count in zip((*map(str, BUCKETS), "+Inf"), numbers, strict=False):
-        running += count
-        buckets.append((bound, running))
-    family = HistogramMetricFamily(name, row.help)
-    family.add_metric((), buckets, numbers[-1])
-    return family

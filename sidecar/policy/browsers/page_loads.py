@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from turbohtml import Element
+if TYPE_CHECKING:
+    from turbohtml import Element
 
 
 def attribute(element: Element, name: str) -> str:

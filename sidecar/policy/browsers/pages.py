@@ -16,15 +16,15 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote, urljoin
-
-from turbohtml import Document, Element, IncrementalParser, Node, Text
-from turbohtml.detect import detect
 
 from sidecar.policy.browsers.page_loads import LOADS, attribute, css_loads
 from sidecar.policy.browsers.reports import address as shown
 from sidecar.policy.rules.fetch import SCRIPT_TYPES
+
+if TYPE_CHECKING:  # loaded by the first page that is read: most processes read none
+    from turbohtml import Document, Element, Node
 
 InlineKind: TypeAlias = Literal["script", "handler", "style", "style-attribute", "javascript-url"]
 
@@ -123,6 +123,8 @@ def sample_of(text: str) -> str:
 
 
 def _parse(html: bytes, encoding: str) -> Generator[None, None, Document]:
+    from turbohtml import IncrementalParser
+
     parser = IncrementalParser(encoding=encoding, source_locations=True)
     for start in range(0, len(html), _CHUNK):
         parser.feed(html[start : start + _CHUNK])
@@ -171,6 +173,9 @@ def _encoding(html: bytes, charset: str) -> str:
     for mark, name in marks.items():
         if html.startswith(mark):
             return name
+    from turbohtml import IncrementalParser
+    from turbohtml.detect import detect
+
     for name in (charset, detect(html[:_SNIFFED]).encoding or ""):
         try:
             IncrementalParser(encoding=name).feed(b" ")
@@ -304,6 +309,8 @@ def _elements(root: Node) -> Iterator[Element]:
 
 def _content(element: Element) -> str:
     """The text of an element itself, not that of elements in it (DOM, child text content)."""
+    from turbohtml import Text
+
     return "".join(child.data for child in element.children if isinstance(child, Text))
 
 
