@@ -84,25 +84,53 @@ def _nonce_name(value: object) -> object:
 
 def _fleet_url(value: object) -> object:
     """Never quoted in an error: it may hold a password."""
-    parts = urlsplit(str(value))
+    text = str(value)
+    parts = urlsplit(text)
     try:
-        right = (
-            (parts.scheme in ("redis", "rediss") and bool(parts.hostname))
-            or (parts.scheme == "unix" and parts.path.startswith("/"))
-        ) and (parts.port is None or parts.port > 0)
+        if parts.scheme in ("redis+sentinel", "rediss+sentinel"):
+            sentinels = parts.netloc.rpartition("@")[2].split(",")
+            master, _, database = parts.path.strip("/").partition("/")
+            right = (
+                all(_reachable(f"//{one}") for one in sentinels)
+                and bool(master)
+                and (not database or database.isdecimal())
+            )
+        else:
+            right = (parts.scheme in ("redis", "rediss") and _reachable(f"//{parts.netloc}")) or (
+                parts.scheme == "unix" and parts.path.startswith("/")
+            )
     except ValueError:
         right = False
     if not right:
         raise ValueError(
-            "unknown store; write redis://HOST:PORT, rediss://HOST:PORT or unix:///path"
+            "unknown store; write redis://HOST:PORT, rediss://HOST:PORT, unix:///path, or "
+            "redis+sentinel://HOST:PORT,HOST:PORT/MASTER"
         )
-    return str(value)
+    return text
+
+
+def _reachable(url: str) -> bool:
+    """Whether the URL names a host, and a port where it names one; raises ValueError as `urlsplit` does."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and (parts.port is None or parts.port > 0)
 
 
 def _fleet_name(value: object) -> object:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(value)):
         raise ValueError(f"unknown fleet name {value!r}; write letters, digits, '.', '_' and '-'")
     return str(value)
+
+
+def _quorum(value: object) -> object:
+    """`2` as 2 replicas, `50%` as the share 0.5; a float is one that was read before."""
+    if isinstance(value, float):
+        return value
+    text = str(value)
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if not text.endswith("%"):
+        raise ValueError(f"unknown quorum {value!r}; write a number of replicas, as 2, or 50%")
+    return percentage(text)
 
 
 _TEXT = WithJsonSchema({"type": "string"})
@@ -123,5 +151,7 @@ Introduced = Annotated[
     BeforeValidator(lambda value: "off" if value is False else value),
 ]
 FleetUrl = Annotated[str, BeforeValidator(_fleet_url), _TEXT]
+Quorum = Annotated[int | float, BeforeValidator(_quorum), _TEXT]
+"""Whole: so many replicas. With a point: a share of them, 1.0 = all."""
 FleetName = Annotated[str, BeforeValidator(_fleet_name), _TEXT]
 LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]

@@ -30,6 +30,7 @@ from sidecar.setting_kinds import (
     LoadShare,
     Networks,
     NonceName,
+    Quorum,
     Upstream,
 )
 
@@ -207,13 +208,19 @@ class Fleet(_Part):
 
     url: FleetUrl | None = Field(
         None,
-        description="Redis or Valkey that holds the fleet's decisions: redis://, rediss:// or unix://, with user, password and "
-        "database; missing = this replica decides alone. It may hold a password: set it by SIDECAR_FLEET__URL.",
+        description="Redis or Valkey that holds the fleet's decisions: redis://, rediss:// (TLS), unix://, or redis+sentinel:// and "
+        "rediss+sentinel:// with the sentinels' hosts and the master's name; with user, password and database; missing = this "
+        "replica decides alone. It may hold a password: set it by SIDECAR_FLEET__URL.",
     )
     name: FleetName | None = Field(
         None,
         description="The fleet's name, as that of the service: its replicas share it, and no other service may have it. "
         "Letters, digits, `.`, `_` and `-`; needed with fleet.url.",
+    )
+    quorum: Quorum = Field(
+        1,
+        description="Replicas whose guard must fire within the guard's window before all go back: a number, or a share of those "
+        "that are there, as 50%.",
     )
 
     @model_validator(mode="after")

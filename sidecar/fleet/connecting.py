@@ -5,8 +5,9 @@ Must not know keys. Beside `redis_store` and `scripts` the only file that knows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
@@ -37,23 +38,29 @@ def client(url: str, within: float) -> Redis:
         "socket_connect_timeout": _CONNECT,
         "retry": Retry(NoBackoff(), 0),
     }
-    if "+sentinel://" not in url:
-        return Redis.from_url(url, **common)
+    if "+sentinel://" in url:
+        return _by_sentinels(url, common)
+    return Redis.from_url(url, **common)
+
+
+def _by_sentinels(url: str, common: Mapping[str, Any]) -> Redis:
     parts = urlsplit(url)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    master, _, database = parts.path.strip("/").partition("/")
-    own = {name: query.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     scheme = parts.scheme.removesuffix("+sentinel")
-    options: dict[str, Any] = dict(parse_url(f"{scheme}://h/?{parts.query}")) | common
-    for name in ("connection_class", "host", "sentinel_username", "sentinel_password"):
-        options.pop(name, None)
+    credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
-    options |= {"db": int(database or 0), "ssl": scheme == "rediss"}
-    options |= {"username": unquote(user) or None, "password": unquote(password) or None}
-    there = {**options, "db": 0, **own}
-    there |= {"socket_connect_timeout": _SENTINEL, "socket_timeout": _SENTINEL}
+    master, _, database = parts.path.strip("/").partition("/")
+    options: dict[str, Any] = {**parse_url(f"{scheme}:///?{parts.query}"), **common}
+    options.pop("connection_class", None)
+    own = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    options |= {
+        "ssl": scheme == "rediss",
+        "db": int(database or 0),
+        "username": unquote(user) or None,
+        "password": unquote(password) or None,
+    }
+    soon = {"socket_connect_timeout": _SENTINEL, "socket_timeout": _SENTINEL}
     sentinels = [_address(host) for host in hosts.split(",")]
+    there = {**options, **own, **soon, "db": 0}
     found = Sentinel(sentinels, sentinel_kwargs=there, **options)  # type: ignore[no-untyped-call]
     made: Redis = found.master_for(unquote(master))
     return made

@@ -93,6 +93,11 @@ class Watch:
         self._start = (self._clock(), now)
         self._gauge.n = 1
 
+    @property
+    def window(self) -> float:
+        """Seconds that a watch lasts."""
+        return self._guard.window
+
     def tick(self) -> Breach | None:
         """Take a reading; a breach ends the watch and is returned once."""
         now, counts = self._clock(), self._read()

@@ -337,7 +337,10 @@ class Service:
             await self._drift_monitor.tick()
             breach = self._guard.tick()
             if breach is not None:
-                await take_back(breach, self._guard.before, self.revisions, self.telemetry)
+                quorum = self.settings.fleet.quorum, self._guard.window
+                lacking = partial(self._together.lacking, *quorum)
+                parts = self._guard.before, self.revisions, self.telemetry
+                await take_back(breach, *parts, lacking)
 
     async def _refresh(self) -> None:
         self.telemetry.tick()

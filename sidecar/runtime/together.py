@@ -12,14 +12,15 @@ from typing import Any
 
 from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member
-from sidecar.fleet.sharing import Seen
+from sidecar.fleet.sharing import Seen, needed
 from sidecar.policy.engine.plan import Plan
+from sidecar.policy.words import counted
 from sidecar.revisions.history import Refused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.rollout.overview import Trend, overview
 from sidecar.rollout.summing import merged, rows_of, summed, with_causes
-from sidecar.rollout.testimony import Evidence, Minimums
+from sidecar.rollout.testimony import Evidence, Minimums, span
 
 
 class Together:
@@ -66,6 +67,19 @@ class Together:
             "overflow": self._causes.overflow + overflow,
             "fleet": about,
         }
+
+    async def lacking(self, quorum: float, window: float) -> str:
+        """What a breach of the guard here lacks before all go back (see `take_back`); who cannot ask the others decides alone."""
+        if self.member is None or (quorum == 1 and isinstance(quorum, int)):
+            return ""
+        try:
+            votes, alive = await self.member.sharing.vote(str(self.member.version), window)
+        except StoreError:
+            return ""
+        enough = needed(quorum, alive)
+        if votes >= enough:
+            return ""
+        return f"{votes} of {counted(alive, 'replica')} saw it in the last {span(window)}; fleet.quorum asks for {enough}"
 
     async def _gathered(self) -> tuple[Mapping[str, Seen], dict[str, Any]]:
         """What the others saw, and who is heard."""

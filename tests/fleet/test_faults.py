@@ -107,3 +107,26 @@ def test_the_breach_on_one_replica_takes_the_policy_back_on_all(join: Join):
     a.event("guard.fired")
     b.event("decision.followed", decided="policy.rolled_back", who="guard")
     assert b.status()["pinned"]
+
+
+def test_a_quorum_of_guards_takes_the_policy_back(join: Join, store: Server):
+    """One breach of two that are asked for is noted and changes nothing; the second, on another replica, is enough."""
+    guarded = marked("two").replace("\nrules:", "\nguard: {window: 60s, min-requests: 5}\nrules:")
+    quorum = {"fleet": {"url": store.url, "name": "shop", "quorum": "50%"}}
+    a, b, c = (
+        join(name, marked("one").replace("mode: enforce", "mode: report-only"), **quorum)
+        for name in "abc"
+    )
+    until(lambda: len(fleet(a)["replicas"]) == 3, "all are listed")
+    a.write(guarded)
+    all_have("two", a, b, c)
+    for _ in range(10):
+        a.get("/broken")
+
+    assert "1 of 3 replicas saw it" in a.event("guard.waits")["reason"]
+    assert a.event("guard.waits")["reason"].endswith("asks for 2")
+    assert mark(a) == "two"
+    for _ in range(10):
+        b.get("/broken")
+    c.event("decision.followed", decided="policy.rolled_back", who="guard")
+    all_have(None, a, b, c)
