@@ -119,8 +119,10 @@ class Api:
         return web.json_response(self._process.causes())
 
     async def pages(self, request: web.Request) -> web.Response:
-        """What the pages of routes in trial hold: inline code with its text and hash, and what they load."""
-        return web.json_response({"routes": self._process.pages()})
+        """What the pages of routes in trial hold: inline code with its text and hash, and what they load; and the
+        scripts that browsers said they loaded, by hash.
+        """
+        return web.json_response(self._process.pages())
 
     async def fleet(self, _request: web.Request) -> web.Response:
         """The replicas that decide together, and their latest decisions (null = this one decides alone)."""

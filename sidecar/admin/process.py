@@ -38,7 +38,7 @@ class Process:
     causes: Callable[[], dict[str, Any]]
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
-    """What the pages of routes in trial hold, by route."""
+    """What the pages of routes in trial hold, by route; and the scripts that browsers said they loaded."""
     together: Together
     fleet: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """The fleet as this replica sees it; None = it decides alone."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from sidecar.cli.files import read_text
+from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.operate import Admin, admin_options
-from sidecar.cli.printing import as_json, err, say
+from sidecar.cli.printing import as_json, err, next_step, say
 from sidecar.policy.model import PolicyError, Problem
+from sidecar.policy.words import counted
 from sidecar.revisions.chain import check
 from sidecar.rollout.note import digest, markdown, write_note
 
@@ -31,6 +32,22 @@ from sidecar.rollout.note import digest, markdown, write_note
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write nothing: say whether this note is as --output wrote it, and exit 1 if not.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["change", "pci"]),
+    default="change",
+    show_default=True,
+    help="pci: scripts and changes for PCI DSS 4.0.1, 6.4.3 and 11.6.1; exit 1 while a script lacks owner or reason.",
+)
+@click.option(
+    "--scripts",
+    "inventory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("scripts.yaml"),
+    show_default=True,
+    help="With --format pci: the inventory of scripts, brought up to date.",
+)
 def note_verb(
     admin: str,
     token_file: Path | None,
@@ -38,11 +55,15 @@ def note_verb(
     since: str | None,
     output: Path | None,
     written: Path | None,
+    form: str,
+    inventory: Path,
 ) -> None:
     """Write the change note: reason, owner, files, commands, evidence, before and after, how to roll back."""
     client = Admin(admin, token_file)
     if written is not None:
         sys.exit(_checked(client, written, machine=machine))
+    if form == "pci":
+        sys.exit(_pci(client, inventory, output, machine=machine))
     status = client.get("/api/status")
     start = since or status["parent"] or status["revision"]
     texts = {
@@ -55,18 +76,58 @@ def note_verb(
     if machine:
         as_json(note.data())
         return
-    text = markdown(note, client.url)
+    _give(client, markdown(note, client.url), output)
+
+
+def _give(client: Admin, text: str, output: Path | None) -> None:
+    """Print the note, or write it and let the journal know its hash."""
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, "utf-8")
-    except OSError as error:
-        raise PolicyError(
-            (Problem(f"the note cannot be written: {error.strerror}", "", file=str(output)),)
-        ) from error
+    _write(output, text)
     client.post("/-/note", file=str(output), sha256=digest(text))
     err().print(f"{output} is written")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        problem = Problem(f"it cannot be written: {error.strerror}", "", file=str(file))
+        raise PolicyError((problem,)) from error
+
+
+def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) -> int:
+    """Bring the inventory up to date and give the note; the exit status."""
+    from sidecar.rollout.inventory import merged, read_inventory, seen_scripts, write_inventory
+    from sidecar.rollout.pci import pci_markdown, pci_note
+
+    held = read_inventory(read_bytes(inventory), str(inventory)) if inventory.exists() else ()
+    pages = client.get("/api/pages")
+    scripts = merged(held, seen_scripts(pages))
+    if scripts != held or not inventory.exists():
+        _write(inventory, write_inventory(scripts))
+        err().print(f"{inventory} is written")
+    note = pci_note(
+        client.get("/api/status"),
+        pages,
+        client.get("/api/baseline")["drift"],
+        check(client.get("/api/revisions")["entries"][::-1]),
+        str(inventory),
+        scripts,
+    )
+    if machine:
+        as_json(note.data())
+    else:
+        _give(client, pci_markdown(note), output)
+    if not note.unauthorised:
+        return 0
+    say(
+        f"{counted(len(note.unauthorised), 'script')} without owner or reason in {inventory}",
+        colour="red",
+    )
+    next_step(f"write owner and why into {inventory}, then the same command again")
+    return 1
 
 
 def _checked(client: Admin, file: Path, *, machine: bool) -> int:

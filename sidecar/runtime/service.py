@@ -35,6 +35,7 @@ from sidecar.revisions.store import Store
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore, Trend
 from sidecar.rollout.guard import Watch
+from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served import ServedPages
 from sidecar.rollout.taking_back import take_back
 from sidecar.runtime.together import Together
@@ -74,6 +75,7 @@ class Service:
         self.served = ServedPages()
         self.telemetry.pages.on_page = self.served.add
         self.causes = Causes(served=self.served)
+        self.scripts = LoadedScripts()
         self.telemetry.trial_report = self._reported
         self.book = EvidenceStore(self.telemetry.metrics, causes=self.causes.data)
         self._trend = Trend(self.book)
@@ -137,7 +139,7 @@ class Service:
             self._rollout,
             self._drift_monitor.reported,
             self.causes.summary,
-            self.served.data,
+            lambda: {"routes": self.served.data(), "scripts": self.scripts.data()},
             self._together,
             self._fleet.facts if self._fleet else None,
             self.settings.admin_token_file,
@@ -271,6 +273,9 @@ class Service:
         return [item.data() for item in self.book.evidence() if item.evaluated]
 
     def _reported(self, key: str, report: Report, client: str, engine: str) -> None:
+        if report.hash:
+            self.scripts.add(report, client)
+            return
         counted = self.causes.add(key, report, client, engine)
         if counted is not None:
             self.telemetry.metrics.cell("sidecar_trial_reports_total", *counted).n += 1

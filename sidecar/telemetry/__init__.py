@@ -61,7 +61,7 @@ class Telemetry:
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
-        """Takes a report on a rule in trial: key, report, client's address, engine."""
+        """Takes a report on a rule in trial, or of a script that was loaded: key, report, client's address, engine."""
         self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
         self.pages = PageReader(pages)
         self.canary_returned: Callable[[str], None] = self.trials.returned
@@ -247,7 +247,7 @@ class Telemetry:
             self.metrics.cell(
                 "sidecar_browser_reports_total", report.type, report.directive, report.disposition
             ).n += 1
-            if key:
+            if key or report.hash:
                 self.trial_report(key, report, client, engine[0] if engine else "")
             if self._reports_cap.take() and self.events.may_tell():
                 self.tell("browser.report", **asdict(report))

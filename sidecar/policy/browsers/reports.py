@@ -4,12 +4,14 @@ Lives here: `read_reports`. Everything in a report is attacker's text: types and
 closed lists, addresses lose their query, and nothing is believed of the policy it claims. Must not know
 who counts.
 
-Source: CSP Level 3 section 5.2 (`application/csp-report`), Reporting API section 3 (`application/reports+json`).
+Source: CSP Level 3 section 5.2 (`application/csp-report`) and its reports of hashes (`'report-sha256'`), Reporting API
+section 3 (`application/reports+json`).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +66,7 @@ CAUSE_KINDS: Mapping[str, str] = {
     "unheard": "of which nothing is known: too many at once",
 }
 """Kinds of cause of a report in trial, and in words whose they are; what is unheard became no cause."""
+_HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
 _SHOWN = 120
 _SAMPLE = 40
 """Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
@@ -90,6 +93,8 @@ class Report:
     """Scheme and host of the page."""
     line: int = 0
     """Line of the source, from 1; 0 = not said."""
+    hash: str = ""
+    """Of a script that was loaded, as a source expression without its quotes: `sha256-...`."""
     breaks: bool = True
     """False for reports of ends at which nothing is lost, as COOP sends them too."""
 
@@ -140,6 +145,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         "openeeURL",
         "initialPopupURL",
         "openedWindowInitialURL",
+        "subresourceURL",
     )
     document = _first(body, "documentURL", "document-uri", "url")
     source = _first(body, "sourceFile", "source-file")
@@ -155,6 +161,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         address(source),
         _origin(document),
         number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
+        found[0] if (found := _HASH.fullmatch(_first(body, "hash"))) else "",
         kind != "coop"
         or _first(body, "type") != "navigation-to-response"
         or bool(_first(body, "nextResponseURL", "previousResponseURL")),

@@ -1,0 +1,158 @@
+"""The inventory of scripts that reviewers ask for: which scripts pages load, who owns each, and why it is needed.
+
+Lives here: its file (`scripts.yaml`), and taking in what was seen since. Owner and reason are people's; all else is
+written from what was seen. Must not know how it was seen, nor where the file lies.
+Source: PCI DSS 4.0.1, requirement 6.4.3.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from sidecar.policy.model import Noun, PolicyError, Problem
+from sidecar.policy.problems import translate
+from sidecar.source import load, located
+
+_HEAD = """\
+# The scripts of the site's pages. `owner` and `why` are yours to write: a script that lacks one of them is not
+# authorised. All else is written by `sidecar note --format pci`, which keeps no comments of yours.
+"""
+_SCRIPT_KINDS = ("script", "handler", "javascript-url")
+_SCRIPT_DIRECTIVES = ("script-src", "worker-src")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script: its address, or the hash of inline code."""
+
+    script: str
+    """Address without its query, or `sha256-...`."""
+    owner: str = ""
+    why: str = ""
+    hashes: tuple[str, ...] = ()
+    """What browsers said arrived from the address, in the order in which it was first seen."""
+    pages: tuple[str, ...] = ()
+    first: str = ""
+    """Dates as 2026-01-31; "" = never seen."""
+    last: str = ""
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether it is code of a page, and no address."""
+        return self.script.startswith("sha256-")
+
+    @property
+    def authorised(self) -> bool:
+        """Whether somebody answers for it, and said why."""
+        return bool(self.owner.strip() and self.why.strip())
+
+
+class _Script(Noun):
+    script: str = Field(min_length=1)
+    owner: str = ""
+    why: str = ""
+    hashes: list[str] = Field(default_factory=list)
+    pages: list[str] = Field(default_factory=list)
+    first: str = ""
+    last: str = ""
+
+
+class _File(Noun):
+    version: int = Field(ge=1, le=1)
+    scripts: list[_Script] = Field(default_factory=list)
+
+
+def read_inventory(data: bytes, name: str) -> tuple[Script, ...]:
+    """The scripts of a file.
+
+    Raises:
+        PolicyError: with every problem, each with file, line and column.
+    """
+    source = load(data, name)
+    if not isinstance(source.data, dict):
+        problem = Problem(
+            "an inventory is a mapping", "write `version: 1` and `scripts:`", file=name
+        )
+        raise PolicyError((problem,))
+    try:
+        file = _File.model_validate(source.data)
+    except ValidationError as error:
+        raise PolicyError(located(translate(error, _File), source)) from error
+    return tuple(
+        Script(
+            one.script, one.owner, one.why, tuple(one.hashes), tuple(one.pages), one.first, one.last
+        )
+        for one in file.scripts
+    )
+
+
+def write_inventory(scripts: Iterable[Script]) -> str:
+    """The text of the file."""
+    if not (held := tuple(scripts)):
+        return f"{_HEAD}version: 1\nscripts: []\n"
+    return f"{_HEAD}version: 1\nscripts:\n{''.join(map(_entry, held))}"
+
+
+def _entry(one: Script) -> str:
+    said = {name: getattr(one, name) for name in ("script", "owner", "why", "first", "last")}
+    seen = {name: held for name in ("hashes", "pages") if (held := getattr(one, name))}
+    # What is written as JSON is YAML too, but for escaped pairs of surrogates: nothing is escaped.
+    lines = [
+        f"{name}: {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in (said | seen).items()
+    ]
+    return f"  - {'    '.join(lines)}"
+
+
+def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
+    """The scripts that a sidecar saw: those of the pages that it read, and those that browsers said they loaded.
+
+    Args:
+        data: what `GET /api/pages` says.
+    """
+    found: dict[str, Script] = {}
+
+    def add(script: str, one: Mapping[str, Any], digest: str = "") -> None:
+        seen = Script(
+            script, "", "", (digest,) if digest else (), tuple(one["pages"]), _day(one["first"]), _day(one["last"])
+        )  # fmt: skip
+        found[script] = _joined(found[script], seen) if script in found else seen
+
+    for route in data["routes"].values():
+        for one in route["inline"]:
+            if one["kind"] in _SCRIPT_KINDS:
+                add(one["hash"].strip("'"), one)
+        for one in route["urls"]:
+            if one["directive"].startswith(_SCRIPT_DIRECTIVES):
+                add(one["url"], one)
+    for one in sorted(data["scripts"], key=lambda it: it["first"]):
+        add(one["url"], one, one["hash"])
+    return tuple(found.values())
+
+
+def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]:
+    """The inventory with what was seen since: known scripts keep owner and reason, new ones come last without."""
+    found = {one.script: one for one in held}
+    for one in seen:
+        found[one.script] = _joined(found[one.script], one) if one.script in found else one
+    return tuple(found.values())
+
+
+def _joined(held: Script, seen: Script) -> Script:
+    return replace(
+        held,
+        hashes=tuple(dict.fromkeys((*held.hashes, *seen.hashes))),
+        pages=tuple(dict.fromkeys((*held.pages, *seen.pages))),
+        first=min(filter(None, (held.first, seen.first)), default=""),
+        last=max(held.last, seen.last),
+    )
+
+
+def _day(stamp: float) -> str:
+    return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,190 @@
+"""The note for PCI DSS 4.0.1: scripts with their owners (6.4.3), and changes of headers and scripts (11.6.1).
+
+Lives here: the note as data and as Markdown. Each statement says where its proof lies, and what the sidecar cannot
+see. Must not know where its facts come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sidecar.policy.words import counted
+from sidecar.revisions.chain import Check
+from sidecar.rollout.inventory import Script
+
+_REACH = (
+    "The sidecar sees what it sends. What a browser receives may have been changed after that: `sidecar drift"
+    " BASELINE https://SITE/PAGE`, run from outside, compares the headers that arrive there, and browsers' reports of"
+    " hashes (`'report-sha256'` in script-src) say which scripts arrived."
+)
+_SCHEDULE = (
+    "The requirement asks for a look every seven days, or as often as your risk analysis says. The running sidecar"
+    " compares once a minute, and the alert SidecarDrift of `deploy/prometheus/rules.yml` goes out on what was lost or"
+    " weakened; the look from outside is yours to schedule."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PciNote:
+    """What reviewers of PCI DSS ask of headers and scripts."""
+
+    policy: str
+    owner: str
+    revision: str
+    mode: str
+    rules: Mapping[str, str]
+    """Rule -> its mode; where routes differ, each mode once."""
+    inventory: str
+    """The file of the scripts."""
+    scripts: Sequence[Script]
+    pages_read: int
+    """How many pages were read for it."""
+    baseline: str
+    """The file that headers are compared with; "" = none is set."""
+    drift: Sequence[Mapping[str, Any]]
+    """What differs from it now."""
+    journal: Check
+
+    @property
+    def unauthorised(self) -> tuple[Script, ...]:
+        """Scripts without owner or reason."""
+        return tuple(one for one in self.scripts if not one.authorised)
+
+    @property
+    def changed(self) -> tuple[Script, ...]:
+        """Addresses from which more than one text arrived."""
+        return tuple(one for one in self.scripts if len(one.hashes) > 1)
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {
+            "unauthorised": [one.script for one in self.unauthorised],
+            "changed": [one.script for one in self.changed],
+            "reach": _REACH,
+        }
+
+
+def pci_note(
+    status: Mapping[str, Any],
+    pages: Mapping[str, Any],
+    drift: Mapping[str, Any] | None,
+    journal: Check,
+    inventory: str,
+    scripts: Sequence[Script],
+) -> PciNote:
+    """Build the note.
+
+    Args:
+        status: what is in force, as the admin API says it.
+        pages: what `GET /api/pages` says.
+        drift: the comparison with the baseline; None = none is set.
+        journal: the journal, checked.
+        inventory: the name of the file of the scripts.
+        scripts: what it holds now.
+    """
+    modes: dict[str, dict[str, None]] = {}
+    for route in status["routes"]:
+        for rule in route["rules"]:
+            modes.setdefault(rule["name"], {})[rule["mode"]] = None
+    return PciNote(
+        policy=status["name"],
+        owner=status["owner"],
+        revision=status["revision"],
+        mode=status["mode"],
+        rules={name: ", ".join(found) for name, found in modes.items()},
+        inventory=inventory,
+        scripts=scripts,
+        pages_read=sum(route["read"] for route in pages["routes"].values()),
+        baseline="" if drift is None else str(drift["file"]),
+        drift=() if drift is None else drift["findings"],
+        journal=journal,
+    )
+
+
+def pci_markdown(note: PciNote) -> str:
+    """The note for people."""
+    rules = ", ".join(f"{_cell(name)} ({mode})" for name, mode in note.rules.items())
+    lines = [
+        f"# PCI DSS 4.0.1, 6.4.3 and 11.6.1: {note.policy}",
+        "",
+        f"- **Owner:** {note.owner or '(none given)'}",
+        f"- **Policy in force:** revision {note.revision}, mode {note.mode} (proof: `sidecar status`)",
+        f"- **Rules:** {rules or 'none'}",
+        f"- **Journal:** {note.journal} (proof: `sidecar history --verify`)",
+        "",
+        f"**What this can show.** {_REACH}",
+        "",
+        *_scripts(note),
+        "",
+        *_changes(note),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _scripts(note: PciNote) -> list[str]:
+    done = len(note.scripts) - len(note.unauthorised)
+    seen = f"{counted(note.pages_read, 'page')} of routes in trial and browsers' reports of hashes"
+    return [
+        "## 6.4.3: scripts",
+        "",
+        f"- **Inventory:** {counted(len(note.scripts), 'script')} in `{note.inventory}`, from {seen} (proof: `GET /api/pages`).",
+        f"- **Authorised:** {done} of {len(note.scripts)} have an owner and a reason"
+        + (". The others are marked **no** below." if note.unauthorised else "."),
+        "- **Enforced:** only where a Content-Security-Policy rule above is in enforce.",
+        "- **Integrity:** inline code is known by its hash. Of an address it is known only where browsers reported hashes.",
+        "",
+        "| script | authorised | owner | why | integrity | pages | first seen | last seen |",
+        "|---|---|---|---|---|---|---|---|",
+        *map(_row, note.scripts),
+    ]
+
+
+def _row(one: Script) -> str:
+    if one.is_inline:
+        integrity = "this hash"
+    elif one.hashes:
+        several = "" if len(one.hashes) == 1 else f"**{len(one.hashes)} texts:** "
+        integrity = several + " ".join(one.hashes)
+    else:
+        integrity = "unknown"
+    cells = (
+        one.script,
+        "yes" if one.authorised else "**no**",
+        one.owner,
+        one.why,
+        integrity,
+        " ".join(one.pages),
+        one.first,
+        one.last,
+    )
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _changes(note: PciNote) -> list[str]:
+    lines = ["## 11.6.1: changes of headers and scripts", ""]
+    if not note.baseline:
+        lines.append(
+            "- **Headers:** no baseline is set, so no change can be found. Make one with `sidecar capture`, and name it in"
+            " the settings as `baseline`."
+        )
+    else:
+        state = f"{counted(len(note.drift), 'difference')} since the last look"
+        lines.append(
+            f"- **Headers:** compared with `{note.baseline}`: {state} (proof: `sidecar drift {note.baseline}`)."
+        )
+        lines += [
+            f"    - {_cell(one['place'])}: {_cell(one['header'])} {one['kind']}"
+            for one in note.drift
+        ]
+    changed = ", ".join(_cell(one.script) for one in note.changed) or "none"
+    return [
+        *lines,
+        f"- **Scripts of which more than one text arrived:** {changed} (proof: browsers' reports of hashes).",
+        f"- **Schedule and alert:** {_SCHEDULE}",
+    ]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
