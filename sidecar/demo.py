@@ -98,7 +98,7 @@ async def _serve(running: contextlib.AsyncExitStack, app: web.Application) -> st
 def _starter(folder: Path, console: Console) -> Path:
     """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old state is not."""
     policy, mark = folder / "policy.yaml", folder / ".sidecar-demo"
-    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+    if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
         raise PolicyError(
             (
                 Problem(
@@ -107,8 +107,12 @@ def _starter(folder: Path, console: Console) -> Path:
                 ),
             )
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        problem = Problem(f"{folder}: {error.strerror}", "choose another folder with --dir")
+        raise PolicyError((problem,)) from error
     shutil.rmtree(folder / "state", ignore_errors=True)
     if policy.exists() and policy.read_text("utf-8") != POLICY:
         kept = policy.replace(folder / "policy.before.yaml")

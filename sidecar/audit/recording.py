@@ -80,19 +80,22 @@ def _follow(response: Response, by_url: dict[str, Response]) -> Iterator[Respons
         response = following
 
 
-def from_raw(data: bytes, url: str, preloaded: frozenset[str] = frozenset()) -> tuple[Visit, ...]:
+def from_raw(
+    data: bytes, url: str, name: str = "the text", preloaded: frozenset[str] = frozenset()
+) -> tuple[Visit, ...]:
     """The pages in a text of one or more raw responses, each redirect followed by what it led to.
 
     Args:
         data: heads and bodies as `curl -si` or `curl -siL` prints them.
         url: the address that was asked for.
+        name: how errors call it.
         preloaded: hosts in the browsers' preload lists.
 
     Raises:
         NoResponse: there is no status line.
     """
     chains: list[list[Response]] = [[]]
-    for response in records.from_raw(data, url):
+    for response in records.from_raw(data, url, name):
         if chains[-1] and not chains[-1][-1].target:
             chains.append([])
         chains[-1].append(response)

@@ -22,7 +22,7 @@ from sidecar.audit.outcomes import GRADES
 from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit
-from sidecar.cli.files import read_bytes
+from sidecar.cli.files import read_bytes, write_text
 from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
 from sidecar.observed import complete
@@ -152,9 +152,8 @@ def _visits(
         if har is not None:
             return recording.from_har(read_bytes(har), str(har), preloaded)
         if raw is not None:
-            return recording.from_raw(
-                read_bytes(raw), addresses[0] if addresses else "https://localhost/", preloaded
-            )
+            url = addresses[0] if addresses else "https://localhost/"
+            return recording.from_raw(read_bytes(raw), url, str(raw), preloaded)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return _fetched(addresses, preloaded, how)
@@ -294,10 +293,7 @@ def _table(one: Report) -> None:
 def _write(reports: list[Report], file: Path) -> None:
     text = draft(reports)
     load_policy(text.encode(), str(file))
-    try:
-        file.write_text(text, "utf-8")
-    except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}") from error
+    write_text(file, text)
     err().print(Text(f"{file}: a report-only policy; read it, then: sidecar check {file}"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sidecar.cli import findings
-from sidecar.cli.policy import read_bytes
+from sidecar.cli.files import read_bytes
 from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.cli.run import read_settings
 from sidecar.policy.engine.resolve import Resolved
@@ -96,7 +96,7 @@ class _Checked:
 
 
 def _checked(file: Path) -> _Checked:
-    data = read_bytes(file)
+    data = read_bytes(file, first="sidecar init")
     text = data.decode("utf-8", "replace")
     try:
         return _Checked(file, text, *lint_policy(data, str(file)))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
-from sidecar.cli.files import read_bytes
+from sidecar.cli.files import read_bytes, write_text
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.observed import NoResponse
@@ -255,10 +255,7 @@ def cases_verb(
             broken += map(str, error.problems)
             refused(error.problems)
     if report is not None:
-        try:
-            report.write_text(junit(results), "utf-8")
-        except OSError as error:
-            raise click.UsageError(f"{report}: {error.strerror}") from error
+        write_text(report, junit(results))
     failed = sum(bool(result.failures) for result in results)
     if machine:
         as_json(

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from sidecar.cli.files import POLICY_TO_READ
+from sidecar.cli.files import POLICY_TO_READ, write_text
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, plain
 from sidecar.exporting.target import WEIGHTS
@@ -55,10 +55,7 @@ def export_verb(
     resolved = read_policy(file)
     written = export(resolved, target, twins)
     if output is not None:
-        try:
-            output.write_text(written.text, "utf-8")
-        except OSError as error:
-            raise click.UsageError(f"{output}: {error.strerror}") from error
+        write_text(output, written.text)
     if machine:
         gaps = [asdict(gap) for gap in written.gaps]
         as_json(

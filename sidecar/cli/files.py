@@ -30,8 +30,13 @@ POLICY_TO_EDIT = click.option(
 )
 
 
-def read_bytes(file: Path, most: int = 256 << 20) -> bytes:
+def read_bytes(file: Path, most: int = 256 << 20, *, first: str = "") -> bytes:
     """A file's bytes; `-` is stdin.
+
+    Args:
+        file: which.
+        most: bytes that are read.
+        first: the command that writes a first one, for where there is none.
 
     Raises:
         UsageError: it cannot be read, or has more bytes than `most`.
@@ -43,7 +48,8 @@ def read_bytes(file: Path, most: int = 256 << 20) -> bytes:
             with file.open("rb") as reading:
                 data = reading.read(most + 1)
     except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror or error}") from error
+        hint = f"; a first one is written by: {first}" if first and not file.exists() else ""
+        raise click.UsageError(f"{file}: {error.strerror or error}{hint}") from error
     if len(data) > most:
         raise click.UsageError(f"{file}: it is larger than {most >> 20} MiB; give a smaller one")
     return data
@@ -64,6 +70,18 @@ def read_text(file: Path) -> str:
         raise PolicyError(
             (Problem("the file is not UTF-8", "save it as UTF-8", file=str(file), line=line),)
         ) from error
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        file.write_text(text, "utf-8", newline="")
+    except OSError as error:
+        raise click.UsageError(f"{file}: it cannot be written: {error.strerror}") from error
 
 
 def replace_file(file: Path, text: str) -> None:

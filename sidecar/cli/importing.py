@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from sidecar.cli.files import read_bytes, read_text
+from sidecar.cli.files import read_bytes, read_text, write_text
 from sidecar.cli.printing import as_json, complain, problem_data
 from sidecar.cli.progress import steps
 from sidecar.importing.draft import Imported
@@ -85,10 +85,7 @@ def import_verb(
         raise click.UsageError("give URLs (http://HOST/PATH) and --har FILE, or settings FILES")
     form, imported = _from_files(files, how["form"]) if files else _from_responses(urls, **how)
     if output is not None:
-        try:
-            output.write_text(imported.policy_yaml, "utf-8")
-        except OSError as error:
-            raise click.UsageError(f"{output}: {error.strerror}") from error
+        write_text(output, imported.policy_yaml)
     if machine:
         notes = [problem_data(note) for note in imported.notes]
         as_json({"from": form, "policy": imported.policy_yaml, "notes": notes})

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from sidecar.cli.files import read_bytes, read_text
+from sidecar.cli.files import read_bytes, read_text, write_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, next_step, say
-from sidecar.policy.model import PolicyError, Problem
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import check
 from sidecar.rollout.note import digest, markdown, write_note
@@ -84,17 +83,9 @@ def _give(client: Admin, text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    _write(output, text)
+    write_text(output, text)
     client.post("/-/note", file=str(output), sha256=digest(text))
     err().print(f"{output} is written")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, "utf-8")
-    except OSError as error:
-        problem = Problem(f"it cannot be written: {error.strerror}", "", file=str(file))
-        raise PolicyError((problem,)) from error
 
 
 def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) -> int:
@@ -106,7 +97,7 @@ def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) 
     pages = client.get("/api/pages")
     scripts = merged(held, seen_scripts(pages))
     if scripts != held or not inventory.exists():
-        _write(inventory, write_inventory(scripts))
+        write_text(inventory, write_inventory(scripts))
         err().print(f"{inventory} is written")
     note = pci_note(
         client.get("/api/status"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sidecar.cli.files import POLICY_TO_READ
+from sidecar.cli.files import POLICY_TO_READ, read_bytes
 from sidecar.cli.printing import as_json, mode_text, out, plain, table
 from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -29,16 +28,7 @@ def read_policy(file: Path) -> Resolved:
         PolicyError: with every problem.
         click.UsageError: the file cannot be read.
     """
-    return load_policy(read_bytes(file), str(file))
-
-
-def read_bytes(file: Path) -> bytes:
-    """What a file, or stdin for -, holds; a file that cannot be read is a usage error."""
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        hint = "" if file.exists() else "; a first one is written by: sidecar init"
-        raise click.UsageError(f"{file}: {error.strerror}{hint}") from error
+    return load_policy(read_bytes(file, first="sidecar init"), str(file))
 
 
 @click.command("explain")

@@ -110,12 +110,12 @@ def suggest_verb(
 ) -> None:
     """The smallest edit of the policy that silences what browsers reported of rules in trial; with --write it is made."""
     before = read_text(file)
+    pages = _read_pages(urls, har, cacert)
     client = Admin(admin, token_file)
     causes = [_cause(told) for told in client.get("/api/reports")["causes"]]
     _check_accepted(accepted, causes)
     terms = Terms(min_clients, min_time, frozenset(accepted))
-    passed = from_routes(client.get("/api/pages")["routes"], terms)
-    holdings = passed | _read_pages(urls, har, cacert)
+    holdings = from_routes(client.get("/api/pages")["routes"], terms) | pages
     revision = client.get("/api/status")["revision"]
     running = client.get(f"/api/revisions/{revision}")["text"]
     found = suggest(

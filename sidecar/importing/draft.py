@@ -111,7 +111,7 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
         before = [other for other in settled if other.key == effect.key]
         cleared = len(before) == 1 and before[0].action == "remove" and not before[0].when
         if effect.action == "append":
-            effect = _appended(effect, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
+            effect = _appended(effect, before, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
         elif effect.action == "set" and not effect.attributes and not effect.value.strip():
             notes.differs(
                 effect.source_line,
@@ -132,11 +132,19 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
     return tuple(settled)
 
 
-def _appended(effect: Effect, *, cleared: bool, server: str, notes: Notes) -> Effect:
+def _appended(
+    effect: Effect, before: list[Effect], *, cleared: bool, server: str, notes: Notes
+) -> Effect:
     """An added line: where the header may stand once only, or where nothing stands any more, it is the only one."""
     known = headers.get(effect.header)
     if known is not None and known.single:
-        if not cleared:
+        earlier = next((other for other in before if other.action == "set"), None)
+        if earlier is not None and not effect.when:
+            notes.differs(
+                effect.source_line,
+                f"{effect.header}: {server} sends this line after that of {earlier.source_line}; the policy sends this one only",
+            )
+        elif not cleared:
             notes.differs(
                 effect.source_line,
                 f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only",

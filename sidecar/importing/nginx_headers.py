@@ -7,6 +7,7 @@ headers-more module's own page. Must not know servers and locations.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,9 +62,21 @@ class Level:
 def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
     """Say which inherited lines a block drops by adding one of its own: most authors did not mean it."""
     block = item.block or ()
-    own = {one.args[0].lower() for one in block if one.name == "add_header" and len(one.args) >= 2}
+    own = Counter(
+        one.args[0].lower() for one in block if one.name == "add_header" and len(one.args) >= 2
+    )
     kept = {id(one) for one in level.below(block).adds}
-    lost = [one for one in level.adds if id(one) not in kept and one.args[0].lower() not in own]
+    dropped = [one for one in level.adds if id(one) not in kept]
+    both = [one for one in level.adds if id(one) in kept and one.args[0].lower() in own]
+    if own and both:
+        names = ", ".join(dict.fromkeys(one.args[0] for one in both))
+        notes.differs(
+            item.source_line,
+            f"{names}: the inherited line ({both[0].source_line.line}) and the own one are both sent; the policy sends the inherited one first",
+        )
+    inherited = Counter(one.args[0].lower() for one in dropped)
+    # One line in place of one of the same name is what an author means; one in place of two is not.
+    lost = [one for one in dropped if inherited[one.args[0].lower()] > own[one.args[0].lower()]]
     if not own or not lost:
         return
     names = ", ".join(dict.fromkeys(one.args[0] for one in lost))

@@ -98,19 +98,20 @@ def _as_decoded(fields: Iterable[tuple[bytes, bytes]], body: bytes) -> Fields:
     )
 
 
-def from_raw(data: bytes, url: str) -> tuple[Response, ...]:
+def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[Response, ...]:
     """The responses in a text, each redirect followed by what it led to.
 
     Args:
         data: heads and bodies as `curl -si` or `curl -siL` prints them.
         url: the address that was asked for.
+        name: how errors call it.
 
     Raises:
         NoResponse: there is no status line.
     """
     heads = [head for head in _STATUS.finditer(data[:MAX_RECORD]) if int(head[1]) >= 200]
     if not heads or data[: heads[0].start()].strip().partition(b" ")[0][:5] not in (b"", b"HTTP/"):
-        raise NoResponse("there is no status line; record responses with `curl -si URL`")
+        raise NoResponse(f"{name} has no status line; record responses with `curl -si URL`")
     found: list[Response] = []
     for head, end in zip(heads, [*(head.start() for head in heads[1:]), len(data)], strict=True):
         address = (found[-1].target if found else "") or url

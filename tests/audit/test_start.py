@@ -104,7 +104,10 @@ def test_nothing_answers(site, tmp_path):
     [
         (("--preset", "none"), "known: api-"),
         (("ftp://x",), "unknown address"),
-        (("--output", "/nowhere/p.yaml", "--preset", "api-2026-11"), "name another with --output"),
+        (
+            ("--output", "/nowhere/p.yaml", "--preset", "api-2026-11"),
+            "/nowhere/p.yaml: it cannot be written",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(site, tmp_path, words, said):

@@ -48,12 +48,29 @@ def test_inheritance(outer: str, inner: str, expected: list[tuple[str, str]]) ->
     assert sorted(answered(policy)) == sorted(expected)
 
 
+def test_repeated_lines_are_said() -> None:
+    """Where a header that may stand once has several lines, or own and inherited ones, the policy's choice is reported."""
+    twice = "add_header X-Frame-Options DENY; add_header X-Frame-Options SAMEORIGIN always;"
+    policy = imported("nginx", f"server {{\n{twice}\n}}")
+    assert answered(policy) == [("X-Frame-Options", "SAMEORIGIN")]
+    assert (
+        "2: X-Frame-Options: nginx sends this line after that of site.conf:2; the policy sends this one only"
+        in differing(policy)
+    )
+    merged = "add_header X-A 1; location /a { add_header_inherit merge; add_header X-A 2; }"
+    policy = imported("nginx", f"server {{ {merged} }}")
+    assert answered(policy, "/a") == [("X-A", "1"), ("X-A", "2")]
+    assert "both sent; the policy sends the inherited one first" in differing(policy)[0]
+
+
 @pytest.mark.parametrize(
     ("outer", "inner", "dropped"),
     [
         ("add_header X-A 1; add_header X-B 2;", "add_header X-C 3;", "X-A, X-B (line 1)"),
         ("add_header X-A 1; add_header X-B 2;", "add_header x-a 3;", "X-B (line 1)"),
         ("add_header X-A 1;", "add_header X-A 2;", ""),
+        ("add_header X-A 1; add_header X-A 2;", "add_header X-A 3;", "X-A (line 1)"),
+        ("add_header X-A 1; add_header X-A 2;", "add_header X-A 3; add_header X-A 4;", ""),
         ("add_header X-A 1;", "", ""),
         ("add_header X-A 1;", "add_header_inherit merge; add_header X-B 2;", ""),
     ],
