@@ -17,6 +17,7 @@ from sidecar.audit.verdicts import Row, verdicts
 from sidecar.audit.visit import Visit, is_judged
 from sidecar.observed import Response, without_query
 from sidecar.policy.headers.tokens import parse_hsts
+from sidecar.policy.lint.routes import HEADER_SIZES
 
 Level: TypeAlias = Literal["error", "warning", "note", "none"]
 """The words of SARIF; none = nothing is wrong."""
@@ -78,6 +79,10 @@ def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
         return
     if not is_judged(page.status):
         yield f"a response of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
+    size = sum(len(name) + len(value) + len(": \r\n") for name, value in page.fields)
+    outcome = next((outcome for kib, _, outcome in HEADER_SIZES if size > kib << 10), "")
+    if outcome:
+        yield f"its header lines add up to {size} bytes: {outcome}"
     says_preload = any(
         parse_hsts(value).preload for value in page.values("strict-transport-security")
     )

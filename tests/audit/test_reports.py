@@ -285,3 +285,18 @@ if __name__ == "__main__":
     for one, file in FORMATS.items():
         (GOLDEN / file).write_text(printed(one), "utf-8")
     (GOLDEN / "policy.yaml").write_text(draft(recorded()), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(3000, ""), (5000, "small buffers"), (9000, "many proxies"), (17000, "most servers")],
+)
+def test_header_lines_that_are_too_long_are_noted(size: int, words: str):
+    """What all lines of the response come to, not one of them."""
+    notes = report(visit(("X-A", "a" * (size // 2)), ("X-B", "b" * (size // 2)))).notes
+
+    assert (
+        any(words in note for note in notes)
+        if words
+        else not any("add up" in note for note in notes)
+    )

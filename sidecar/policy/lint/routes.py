@@ -21,12 +21,12 @@ from sidecar.policy.rules.checks import value_text
 PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
 
-_SIZES: tuple[tuple[int, Severity, str], ...] = (
+HEADER_SIZES: tuple[tuple[int, Severity, str], ...] = (
     (16, "warning", "most servers and clients refuse such responses"),
     (8, "warning", "many proxies and clients refuse such responses"),
     (4, "info", "proxies with small buffers, such as nginx by default, may refuse such responses"),
 )
-"""KiB of headers that a route adds, from the most, and what comes of it."""
+"""KiB of header lines, from the most, and what comes of it."""
 
 _INERT = ("sandbox", "upgrade-insecure-requests")
 _REPORTING = frozenset({"report-uri", "report-to"})
@@ -312,7 +312,7 @@ def _size(given: Sequence[_Given]) -> Iterator[Problem]:
         else:
             largest[one.key] = max(line, largest.get(one.key, 0))
     total = appended + sum(largest.values())
-    for kib, severity, outcome in _SIZES:
+    for kib, severity, outcome in HEADER_SIZES:
         if total > kib << 10:
             yield _warn(
                 f"headers-over-{kib}k",
