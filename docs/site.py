@@ -19,6 +19,7 @@ OUTSIDE = {
     "deploy/README.md": "deploy.md",
     "deploy/THREATS.md": "threats.md",
     "deploy/logs/README.md": "logs.md",
+    "SECURITY.md": "security.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }

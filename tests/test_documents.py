@@ -31,6 +31,7 @@ def test_links_lead_somewhere():
         for path in (
             ROOT / "README.md",
             ROOT / "CONTRIBUTING.md",
+            ROOT / "SECURITY.md",
             *ROOT.glob("config/**/*.md"),
             *ROOT.glob("deploy/**/*.md"),
             *ROOT.glob("docs/**/*.md"),
