@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.documents import PARTS, ROOT, documents, refreshed
 from tests.e2e import recipes
@@ -65,3 +66,13 @@ def test_every_page_is_in_the_index():
         for path in (ROOT / "docs").glob("*.md")
         if path.name != "README.md" and f"({path.name})" not in index
     ] == []
+
+
+def test_every_page_is_in_the_navigation():
+    """`nav` of mkdocs.yml names each page of `docs/` once."""
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    named = re.findall(r"[\w./-]+\.md", str(nav))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").glob("**/*.md")}
+
+    assert len(named) == len(set(named))
+    assert sorted(pages - {"README.md"} - set(named)) == []

@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,14 +18,6 @@ def site() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def test_every_page_is_in_the_navigation(site: ModuleType):
-    """`nav` of mkdocs.yml names each page once."""
-    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    named = re.findall(r"[\w./-]+\.md", str(nav))
-
-    assert sorted(named) == sorted(site.pages().values())
 
 
 def test_links_of_pages_lead_to_gathered_files(site: ModuleType, tmp_path: Path):
