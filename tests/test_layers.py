@@ -19,7 +19,8 @@ LAYERS = (
     ("revisions", "baseline"),
     ("proxy", "admin", "rollout", "audit", "importing", "exporting", "fleet"),
     ("suggest", "runtime"),
-    ("sample", "demo", "rehearsal", "cli"),
+    ("in_process",),
+    ("sample", "demo", "rehearsal", "cli", "asgi", "wsgi"),
     ("__main__",),
 )
 """Lowest first. A package may know its own layer and those below."""

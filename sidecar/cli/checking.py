@@ -12,9 +12,9 @@ import click
 from sidecar.cli import findings
 from sidecar.cli.files import read_bytes
 from sidecar.cli.printing import as_json, complain, err, next_step
-from sidecar.cli.run import read_settings
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import PolicyError, Problem
+from sidecar.runtime.settings_file import read_settings
 from sidecar.source import lint_policy
 
 SHOWN = 3

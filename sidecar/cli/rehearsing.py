@@ -15,9 +15,9 @@ from sidecar.baseline.file import read_baseline
 from sidecar.cli.files import read_bytes
 from sidecar.cli.printing import as_json, next_step, out
 from sidecar.cli.progress import Steps, steps
-from sidecar.cli.run import read_settings
 from sidecar.observed import NoResponse
 from sidecar.observed.records import from_har
+from sidecar.runtime.settings_file import read_settings
 
 
 @click.command("rehearse")

@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sidecar.cli.printing import next_step, say
-from sidecar.policy.terms import MODES, PolicyError, Problem
-
-if TYPE_CHECKING:
-    from sidecar.settings import Settings
-
-
-def read_settings(config: Path | None, flags: dict[str, Any]) -> Settings:
-    """Settings from file, environment and flags.
-
-    Raises:
-        PolicyError: with every problem, those of the file with line and column.
-    """
-    from sidecar.settings import layered
-    from sidecar.source import load, located
-
-    if config is None:
-        return layered({}, os.environ, flags)
-    try:
-        source = load(config.read_bytes(), str(config))
-    except OSError as error:
-        raise PolicyError(
-            (Problem(f"the settings cannot be read: {error.strerror}", "", file=str(config)),)
-        ) from error
-    data = source.data if source.data is not None else {}
-    if not isinstance(data, dict):
-        raise PolicyError(
-            (
-                Problem(
-                    "settings are a mapping",
-                    "start with: upstream: http://127.0.0.1:8000",
-                    file=str(config),
-                ),
-            )
-        )
-    try:
-        return layered(data, os.environ, flags)
-    except PolicyError as error:
-        raise PolicyError(located(error.problems, source)) from error
+from sidecar.policy.terms import MODES
 
 
 @click.command()
@@ -70,6 +32,7 @@ def run(config: Path | None, **flags: Any) -> None:
     gc.disable()  # while all is loaded: looking through it took a quarter of that time
     from sidecar.runtime.loop import collect_seldom, run_to_end
     from sidecar.runtime.service import serve
+    from sidecar.runtime.settings_file import read_settings
     from sidecar.telemetry.events import Sink, capture_logging
 
     collect_seldom()

@@ -82,7 +82,7 @@ class Exchange:
         try:
             request, origin = self._admit()
             if request.path.startswith(REPORTS_PREFIX):
-                key = report_key(context, self._active.plan, request.path)
+                key = report_key(context.settings, self._active.plan, request.path)
                 if key is not None:
                     status = await receive_report(context, request, self._body, key, self._address)
                     return self._own(status, origin="report")

@@ -16,21 +16,21 @@ from sidecar.proxy.http1.requests import Request
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
+    from sidecar.settings import Settings
 
 PREFIX: Final = "/.well-known/sidecar/"
-_TYPES = frozenset({b"application/csp-report", b"application/reports+json"})
+TYPES = frozenset({b"application/csp-report", b"application/reports+json"})
+"""The media types of reports."""
 
 
-def report_key(context: Context, plan: Plan, path: str) -> str | None:
+def report_key(settings: Settings, plan: Plan, path: str) -> str | None:
     """What follows the reports' path: "" for the site's own reports, a rule's key or a canary; None = the service's path.
 
     The site's own are taken where the settings say so; those of a trial whenever a rule is in trial.
     """
     if path == REPORTS_PATH:
-        return "" if context.settings.reports.enabled else None
-    if not path.startswith(f"{REPORTS_PATH}/") or not (
-        plan.trials or context.settings.reports.enabled
-    ):
+        return "" if settings.reports.enabled else None
+    if not path.startswith(f"{REPORTS_PATH}/") or not (plan.trials or settings.reports.enabled):
         return None
     return path.removeprefix(f"{REPORTS_PATH}/")
 
@@ -47,7 +47,7 @@ async def receive_report(
         raise Refused(405, "report", fields=((b"Allow", b"POST"),))
     types = request.head.values(b"content-type")
     media = types[0].partition(b";")[0].strip(b" \t").lower() if len(types) == 1 else b""
-    if media not in _TYPES:
+    if media not in TYPES:
         raise Refused(415, "report")
     limit = context.settings.reports.body
     if request.length > limit:

@@ -38,6 +38,7 @@ from sidecar.rollout.guard import Watch
 from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served import ServedPages
 from sidecar.rollout.taking_back import take_back
+from sidecar.runtime.plane import Plane
 from sidecar.runtime.together import Together
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
@@ -47,6 +48,7 @@ from sidecar.telemetry.events import Sink
 if TYPE_CHECKING:
     from aiohttp import web
 
+
 _KEEP_EVIDENCE = 30
 """Seconds between two savings of the evidence."""
 
@@ -54,10 +56,11 @@ _KEEP_EVIDENCE = 30
 class Service:
     """The sidecar as one process. `start`, then `wait` until it was told to stop.
 
-    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one).
+    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one). `plane` takes the place
+    of the proxy where the service's own process serves the requests.
     """
 
-    def __init__(self, settings: Settings, sink: Sink) -> None:
+    def __init__(self, settings: Settings, sink: Sink, plane: Plane | None = None) -> None:
         self.settings = settings
         log = settings.log
         self.telemetry = Telemetry(
@@ -96,11 +99,15 @@ class Service:
             seen=self._seen,
             observers=(self._activated,),
         )
-        self.plane = self._workers or DataPlane(
-            settings,
-            lambda: self.revisions.active,
-            self.telemetry,
-            reports=self.telemetry.browser_reports,
+        self.plane: Plane = (
+            plane
+            or self._workers
+            or DataPlane(
+                settings,
+                lambda: self.revisions.active,
+                self.telemetry,
+                reports=self.telemetry.browser_reports,
+            )
         )
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe

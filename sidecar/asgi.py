@@ -1,0 +1,175 @@
+"""ASGI: the sidecar as a middleware, outermost around an application.
+
+Lives here: `Middleware`. Must not know how a response is judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from sidecar.in_process.exchange import Exchange, Request
+from sidecar.in_process.host import Host
+from sidecar.policy.rules.conditions import RawFields
+from sidecar.policy.terms import PolicyError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Middleware:
+    """An ASGI application around another: each response passes through the policy.
+
+    Args:
+        app: the application.
+        policy: the policy file. [default: as the settings say, policy.yaml]
+        config: the settings file.
+        events: the file that events are appended to, as JSON lines. [default: stdout]
+        settings: single settings, as in the settings file: `admin="127.0.0.1:0"`.
+
+    Raises:
+        PolicyError: the settings or the policy cannot be used; with every problem.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        policy: str | os.PathLike[str] | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        events: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> None:
+        self._app = app
+        self.host = Host(policy, config, events, settings)
+        nonce = self.host.settings.forwarding.nonce
+        self._nonce = b"" if nonce == "off" else nonce.lower().encode("ascii")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, WebSocket or lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:  # what a WebSocket sends is no response; its rejection by the extension is no page
+            await self._app(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start with the application and end with it; one that cannot start says why to the server."""
+        first = await receive()
+        try:
+            await asyncio.to_thread(self.host.start)
+        except PolicyError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        pending = [first]
+
+        async def received() -> Message:
+            message = pending.pop() if pending else await receive()
+            if message["type"] == "lifespan.shutdown":
+                await asyncio.to_thread(self.host.stop)
+            return message
+
+        await self._app(scope, received, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self.host.is_running:
+            await asyncio.to_thread(self.host.start)
+        exchange = Exchange(self.host, self._asked(scope))
+        try:
+            key = exchange.report
+            if key is not None:
+                await _respond(send, exchange.reject(await _report(exchange, key, receive)))
+            elif exchange.too_large():
+                await _respond(send, exchange.own(413))
+            else:
+                await self._pass(exchange, scope, receive, send)
+        finally:
+            exchange.end(whole=False)
+
+    async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """Through the application; one that fails before it responds gets a response of ours, and the server its error."""
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                sent = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+                message = {**message, "headers": exchange.judged(message["status"], sent)}
+            elif message["type"] == "http.response.body":
+                exchange.passed(message.get("body", b""))
+                if not message.get("more_body", False):
+                    exchange.end()
+            await send(message)
+
+        async def receiving() -> Message:
+            message = await receive()
+            room = exchange.reads_body - len(exchange.begun)
+            if room > 0 and message["type"] == "http.request":
+                exchange.begun += message.get("body", b"")[:room]
+            return message
+
+        try:
+            await self._app(self._given(scope, exchange.nonce), receiving, sending)
+        except Exception:
+            if not started:
+                await _respond(send, exchange.own(500))
+            raise
+
+    def _given(self, scope: Scope, nonce: bytes) -> Scope:
+        """What the application sees: no client's nonce, and ours where the policy has one."""
+        if not self._nonce:
+            return scope
+        lines = [line for line in scope["headers"] if line[0].lower() != self._nonce]
+        if nonce:
+            lines.append((self._nonce, nonce))
+        return {**scope, "headers": lines}
+
+    def _asked(self, scope: Scope) -> Request:
+        lines: RawFields = [
+            (bytes(name), bytes(value))
+            for name, value in scope["headers"]
+            if name.lower() != self._nonce
+        ]
+        raw = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
+        named = {name.lower(): value for name, value in lines}
+        length = named.get(b"content-length", b"")
+        return Request(
+            scope["method"],
+            named.get(b"host", b"").decode("latin-1"),
+            raw.partition(b"?")[0].decode("latin-1"),
+            scope.get("scheme", "http"),
+            (scope.get("client") or ("unknown",))[0],
+            lines,
+            int(length) if length.isdigit() else 0,
+        )
+
+
+async def _report(exchange: Exchange, key: str, receive: Receive) -> int:
+    """Read a post of reports; returns the status of the response."""
+    refused = exchange.refused_report()
+    if refused:
+        return refused
+    taken = b""
+    while True:
+        message = await receive()
+        taken += message.get("body", b"")
+        if len(taken) > exchange.most:
+            return 413
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+    exchange.take_report(key, taken)
+    return 204
+
+
+async def _respond(send: Send, response: tuple[int, RawFields, bytes]) -> None:
+    status, fields, body = response
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})

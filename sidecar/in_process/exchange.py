@@ -1,0 +1,175 @@
+"""One request that the service serves itself: its route, what the service is given, its response judged and counted.
+
+Lives here: `Exchange`, and `Request`, as it is judged. Must not know ASGI or WSGI.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sidecar.in_process.host import Host
+from sidecar.policy.engine.nonces import hidden
+from sidecar.policy.rules.conditions import Facts, RawFields
+from sidecar.proxy.forwarding import new_nonce
+from sidecar.proxy.local_replies import local_reply
+from sidecar.proxy.reporting import PREFIX, TYPES, report_key
+
+if TYPE_CHECKING:
+    from sidecar.telemetry.pages import PageCopy
+
+_ID: Final = re.compile(rb"[!-~]{1,128}")
+
+
+class Request(NamedTuple):
+    """A request: the path as it was sent where the server tells, the lines without the nonce's header."""
+
+    method: str
+    host: str
+    path: str
+    scheme: str
+    client: str
+    lines: RawFields
+    length: int
+    """Bytes of the body as the client names them; 0 where it does not."""
+
+    def first(self, key: bytes) -> bytes:
+        """The value of the first line of this lower-case name, or b""."""
+        return next((value for name, value in self.lines if name.lower() == key), b"")
+
+
+class Exchange:
+    """What is known between a request and its response. `begun` is filled with the first bytes of the request's body
+    where `reads_body` is not 0; `nonce` goes to the service where it is not b"".
+    """
+
+    def __init__(self, host: Host, asked: Request) -> None:
+        self._host, self._asked, self._active = host, asked, host.active
+        self._route = self._active.plan.route(asked.host, asked.method, asked.path)
+        self._began = time.perf_counter()
+        self._page: PageCopy | None = None
+        self._open = True
+        self.nonce = new_nonce() if self._route.nonced else b""
+        self.reads_body = self._route.reads_body
+        self.begun = b""
+        kept = asked.first(host.settings.forwarding.request_id.lower().encode())
+        self._id = kept.decode("ascii") if _ID.fullmatch(kept) else new_nonce().decode("ascii")
+        with host.lock:
+            host.telemetry.in_flight.n += 1
+
+    @property
+    def report(self) -> str | None:
+        """The key of a post of browser reports; None = the request is the service's."""
+        path = self._asked.path
+        if not path.startswith(PREFIX):
+            return None
+        return report_key(self._host.settings, self._active.plan, path)
+
+    @property
+    def most(self) -> int:
+        """Bytes of a report's body."""
+        return self._host.settings.reports.body
+
+    def refused_report(self) -> int:
+        """Why a post of reports is not read: a status, 0 = it is."""
+        media = self._asked.first(b"content-type").partition(b";")[0].strip(b" \t").lower()
+        status = 0
+        if self._asked.method != "POST":
+            status = 405
+        elif media not in TYPES:
+            status = 415
+        elif self._asked.length > self.most:
+            status = 413
+        return status
+
+    def take_report(self, key: str, body: bytes) -> None:
+        """Hand on what a browser posted."""
+        media = self._asked.first(b"content-type").partition(b";")[0].strip(b" \t").lower()
+        take = self._host.telemetry.browser_reports
+        agent = self._asked.first(b"user-agent")
+        self._host.post(partial(take, key, body, media.decode("ascii"), self._asked.client, agent))
+
+    def too_large(self) -> bool:
+        """Whether the policy refuses the request for the length of its body; one that would be is reported."""
+        bound, mode = self._route.max_body, self._route.max_body_mode
+        if bound is None or mode == "off" or self._asked.length <= bound:
+            return False
+        telemetry = self._host.telemetry
+        if mode == "enforce":
+            self._tell(telemetry.request_rejected, "body_too_large", 413)
+        else:
+            self._tell(telemetry.request_would_be_rejected, "body_too_large", 413)
+        return mode == "enforce"
+
+    def _tell(self, tell: Callable[..., None], reason: str, status: int) -> None:
+        about = {"status": status, "request_id": self._id, "client": self._asked.client}
+        self._host.post(partial(tell, reason, head=self._asked.lines, **about))
+
+    def reject(self, status: int) -> tuple[int, RawFields, bytes]:
+        """A response of our own: status, lines as the policy wants them, body."""
+        if status >= 400:
+            self._tell(self._host.telemetry.request_rejected, "report", status)
+        return self.own(status, "sidecar" if status >= 400 else "report")
+
+    def own(self, status: int, origin: str = "sidecar") -> tuple[int, RawFields, bytes]:
+        """The same, without an event of its own."""
+        extra = ((b"Allow", b"POST"),) if status == 405 else ()
+        response, body = local_reply(status, extra)
+        return status, self.judged(status, list(response), origin), body
+
+    def judged(self, status: int, sent: RawFields, origin: str = "upstream") -> RawFields:
+        """The lines of a response as they leave."""
+        asked, route, host = self._asked, self._route, self._host
+        lines = sent if not self.nonce else list(hidden(sent, self.nonce))
+        facts = Facts(
+            asked.method,
+            asked.host,
+            asked.path,
+            asked.scheme,
+            asked.lines,
+            status,
+            lines,
+            asked.client,
+            self.begun,
+        )
+        verdict = route.judge(facts)
+        tally, telemetry = self._active.tallies[route.name], host.telemetry
+        record = partial(telemetry.record, tally, self._active.revision, route, facts, verdict)
+        host.post(partial(record, origin=origin, request_id=self._id))
+        added = b""
+        if route.trials and origin == "upstream":
+            with host.lock:
+                added = telemetry.trials.count(tally, route, facts, verdict)
+                self._page = telemetry.pages.copy(route, facts)
+        leaving = (verdict.spelled(self.nonce) if self.nonce else verdict).fields(sent)
+        return [*leaving, *_pairs(added)] if added else leaving
+
+    @property
+    def copies(self) -> bool:
+        """Whether the response's body is looked at as it passes."""
+        return self._page is not None
+
+    def passed(self, piece: bytes) -> None:
+        """A part of the response's body."""
+        if self._page is not None:
+            self._page.take(piece)
+
+    def end(self, *, whole: bool = True) -> None:
+        """The response is out, or never will be; counted once."""
+        if not self._open:
+            return
+        self._open = False
+        host, spent = self._host, time.perf_counter() - self._began
+        if self._page is not None and whole:
+            host.post(self._page.end)
+        with host.lock:
+            host.telemetry.in_flight.n -= 1
+        host.post(partial(host.telemetry.request_seconds.observe, spent))
+
+
+def _pairs(lines: bytes) -> RawFields:
+    split = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in split]

@@ -1,0 +1,236 @@
+"""The sidecar's own work beside a service's requests: policy watch, admin, health, evidence, in a thread with a loop.
+
+Lives here: `Host`. A process that is forked, or that comes second on the same state folder, has a host of its own. Must
+not know ASGI or WSGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import fcntl
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sidecar.policy.terms import PolicyError, Problem
+from sidecar.revisions import Active
+from sidecar.runtime.service import Service
+from sidecar.runtime.settings_file import read_settings
+from sidecar.settings import Settings
+from sidecar.source import load_policy
+from sidecar.telemetry import Telemetry
+from sidecar.telemetry.events import Sink
+
+HERE: Final = "in process"
+"""Stands for the addresses of the data listener and of the service, which are not there."""
+_PROCESSES = 256
+_STOPPING = 10.0
+"""Seconds that the end of the process waits for the last evidence to be kept."""
+
+
+class _Here:
+    """The data plane of a process that serves its requests itself."""
+
+    draining = False
+
+    async def start(self) -> list[str]:
+        return [HERE]
+
+    async def drain(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    async def upstream_reachable(self) -> bool:
+        return True
+
+
+class Host:
+    """A service without a data plane, in a thread. `start` it, or ask for `active`, which starts it.
+
+    Args:
+        policy: the policy file; None = as the settings say.
+        config: the settings file.
+        events: the file that JSON lines are appended to; None = stdout.
+        settings: single settings, as in the file.
+
+    Raises:
+        PolicyError: the settings or the policy cannot be used.
+    """
+
+    def __init__(
+        self,
+        policy: str | os.PathLike[str] | None,
+        config: str | os.PathLike[str] | None,
+        events: str | os.PathLike[str] | None,
+        settings: Mapping[str, Any],
+    ) -> None:
+        flags = {**settings, "policy": None if policy is None else os.fspath(policy)}
+        self.settings = read_settings(None if config is None else Path(config), flags)
+        self._events = events
+        self._guard = threading.Lock()
+        self._process = 0
+        _sound(self.settings)
+
+    @property
+    def active(self) -> Active:
+        """What is in force; of an own request too while the policy is exchanged."""
+        if self._process != os.getpid():
+            self.start()
+        return self._service.revisions.active
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """To record with: from the host's thread only, by `post`."""
+        return self._service.telemetry
+
+    @property
+    def admin(self) -> str:
+        """Where the admin listener is bound, once started."""
+        return self._service.admin
+
+    @property
+    def health(self) -> str:
+        """Where the health listener is bound, once started."""
+        return self._service.health
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs in this process."""
+        return self._process == os.getpid()
+
+    def start(self) -> None:
+        """Put the policy in force and open the listeners; nothing where that has been done in this process.
+
+        Raises:
+            PolicyError: as `sidecar run` says.
+        """
+        with self._guard:
+            if self.is_running:
+                return
+            self.lock = threading.Lock()
+            """Held while counts are changed at once, which several threads may want."""
+            self._posting = threading.Lock()
+            self._jobs: deque[Callable[[], object]] = deque()
+            self._failure: BaseException | None = None
+            self._claim: int | None = None
+            started = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(started,), name="sidecar", daemon=True
+            )
+            self._thread.start()
+            started.wait()
+            if self._failure is not None:
+                raise self._failure
+            self._process = os.getpid()
+            atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Keep the evidence, close the listeners; nothing where it does not run in this process."""
+        with self._guard:
+            if not self.is_running:
+                return
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(_STOPPING)
+            self._process = 0
+            atexit.unregister(self.stop)
+
+    def post(self, job: Callable[[], object]) -> None:
+        """Do this in the host's thread, after what was posted before; never waits."""
+        with self._posting:
+            rests = not self._jobs
+            self._jobs.append(job)
+        if rests and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._work)
+
+    def _work(self) -> None:
+        while self._jobs:
+            try:
+                self._jobs[0]()
+            except Exception as error:  # noqa: BLE001 - no fault in counting may end it
+                detail = "a response could not be counted"
+                self.telemetry.tell(
+                    "process.error", level="error", detail=detail, error=repr(error)
+                )
+            finally:
+                self._jobs.popleft()
+
+    def _run(self, started: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(started))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the start must know it
+            self._failure = error
+        finally:
+            started.set()
+            if self._claim is not None:
+                os.close(self._claim)
+
+    async def _serve(self, started: threading.Event) -> None:
+        settings = self._claimed()
+        fd = 1
+        if self._events is not None:
+            fd = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        sink = Sink(fd)
+        try:
+            self._service = Service(settings, sink, _Here())
+            self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+            await self._service.start()
+            started.set()
+            await self._stopping.wait()
+            self._work()
+            await self._service.close()
+        finally:
+            sink.close()
+            if fd != 1:
+                os.close(fd)
+
+    def _claimed(self) -> Settings:
+        """The settings of this process: the first on a state folder has it and the ports, others folders below it and free ports."""
+        said = self.settings.model_copy(update={"workers": 1, "listen": HERE, "upstream": HERE})
+        for number in range(1, _PROCESSES):
+            folder = Path(said.state) if number == 1 else Path(said.state) / f"process-{number}"
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+                claim = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o640)
+            except OSError as error:
+                text = f"the state folder {folder} cannot be used: {error.strerror or error}"
+                raise PolicyError((Problem(text, "choose another: state=DIR"),)) from error
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(claim)
+                continue
+            self._claim = claim
+            if number == 1:
+                return said
+            free = {name: _free(getattr(said, name)) for name in ("admin", "health")}
+            return said.model_copy(update={"state": str(folder), **free})
+        raise PolicyError(
+            (
+                Problem(
+                    f"{_PROCESSES} processes use the state folder {said.state}",
+                    "choose another: state=DIR",
+                ),
+            )
+        )
+
+
+def _free(address: str) -> str:
+    return f"{address.rpartition(':')[0]}:0"
+
+
+def _sound(settings: Settings) -> None:
+    """Refuse a policy that cannot be used where the service is made, and not with its first request."""
+    try:
+        data = Path(settings.policy).read_bytes()
+    except OSError as error:
+        text = f"the policy cannot be read: {error.strerror or error}"
+        raise PolicyError(
+            (Problem(text, "name another: policy=FILE", file=settings.policy),)
+        ) from error
+    load_policy(data, settings.policy)
