@@ -56,7 +56,7 @@ class Exchange:
         self.reads_body = self._route.reads_body
         self.begun = b""
         kept = asked.first(host.settings.forwarding.request_id.lower().encode())
-        self._id = kept.decode("ascii") if _ID.fullmatch(kept) else new_nonce().decode("ascii")
+        self._id = kept.decode("ascii") if _ID.fullmatch(kept) else host.new_id()
         with host.lock:
             host.telemetry.in_flight.n += 1
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import fcntl
+import itertools
 import os
 import threading
 from collections import deque
@@ -27,6 +29,8 @@ from sidecar.telemetry.events import Sink
 
 HERE: Final = "in process"
 """Stands for the addresses of the data listener and of the service, which are not there."""
+SOON = 0.05
+"""Seconds until what was posted is done at the latest."""
 _PROCESSES = 256
 _STOPPING = 10.0
 """Seconds that the end of the process waits for the last evidence to be kept."""
@@ -115,7 +119,7 @@ class Host:
                 return
             self.lock = threading.Lock()
             """Held while counts are changed at once, which several threads may want."""
-            self._posting = threading.Lock()
+            self._prefix, self._ids = os.urandom(8).hex(), itertools.count(1)
             self._jobs: deque[Callable[[], object]] = deque()
             self._failure: BaseException | None = None
             self._claim: int | None = None
@@ -140,25 +144,31 @@ class Host:
             self._process = 0
             atexit.unregister(self.stop)
 
-    def post(self, job: Callable[[], object]) -> None:
-        """Do this in the host's thread, after what was posted before; never waits."""
-        with self._posting:
-            rests = not self._jobs
-            self._jobs.append(job)
-        if rests and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._work)
+    def new_id(self) -> str:
+        """A request id that no other process makes."""
+        return f"{self._prefix}{next(self._ids):012x}"
 
-    def _work(self) -> None:
+    def post(self, job: Callable[[], object]) -> None:
+        """Do this in the host's thread soon, after what was posted before; never waits."""
+        self._jobs.append(job)
+
+    async def _work(self) -> None:
+        """Do what was posted, a little at a time: a thread that is woken for each request costs more than the request."""
+        while not self._stopping.is_set():
+            self._do()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), SOON)
+
+    def _do(self) -> None:
         while self._jobs:
+            job = self._jobs.popleft()
             try:
-                self._jobs[0]()
+                job()
             except Exception as error:  # noqa: BLE001 - no fault in counting may end it
                 detail = "a response could not be counted"
                 self.telemetry.tell(
                     "process.error", level="error", detail=detail, error=repr(error)
                 )
-            finally:
-                self._jobs.popleft()
 
     def _run(self, started: threading.Event) -> None:
         try:
@@ -181,8 +191,8 @@ class Host:
             self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
             await self._service.start()
             started.set()
-            await self._stopping.wait()
-            self._work()
+            await self._work()
+            self._do()
             await self._service.close()
         finally:
             sink.close()

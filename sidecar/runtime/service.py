@@ -48,7 +48,6 @@ from sidecar.telemetry.events import Sink
 if TYPE_CHECKING:
     from aiohttp import web
 
-
 _KEEP_EVIDENCE = 30
 """Seconds between two savings of the evidence."""
 
@@ -99,16 +98,9 @@ class Service:
             seen=self._seen,
             observers=(self._activated,),
         )
-        self.plane: Plane = (
-            plane
-            or self._workers
-            or DataPlane(
-                settings,
-                lambda: self.revisions.active,
-                self.telemetry,
-                reports=self.telemetry.browser_reports,
-            )
-        )
+        parts = settings, lambda: self.revisions.active, self.telemetry
+        reports = self.telemetry.browser_reports
+        self.plane: Plane = plane or self._workers or DataPlane(*parts, reports=reports)
         self._tally = Tally()
         self.telemetry.observer = self._tally.observe
         self._drift_monitor = DriftMonitor(

@@ -46,7 +46,8 @@ def calling(
 
 def named(lines: Lines) -> dict[str, list[object]]:
     """By name, without what frames a message."""
-    return {key: values for key, values in by_name(lines).items() if key not in FRAMING}
+    left = FRAMING - {"server"}
+    return {key: values for key, values in by_name(lines).items() if key not in left}
 
 
 @settings(

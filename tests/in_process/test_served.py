@@ -1,0 +1,255 @@
+"""The sidecar inside FastAPI, Starlette, Flask and Django, on uvicorn and gunicorn: policy, orders, metrics, reports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import data, sidecar
+from tests.e2e import wire
+from tests.e2e.processes import Child, free_port, until
+
+POLICY = """\
+version: 1
+name: shop
+mode: enforce
+guard: off
+rules:
+  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}
+  csp:
+    header: Content-Security-Policy
+    action: default
+    value: "script-src 'nonce-{request}'; object-src 'none'"
+  frames: {header: X-Frame-Options, action: default, value: DENY, mode: report-only}
+routes:
+  - name: uploads
+    match: {path: /upload, method: POST}
+    max_body: 10
+"""
+UVICORN = ("-m", "uvicorn", "--no-access-log", "--no-server-header", "--factory", "--port", "PORT")
+GUNICORN = ("-m", "gunicorn", "-c", "python:tests.services.gunicorn_conf", "-b", "127.0.0.1:PORT")
+SERVERS = {
+    "fastapi": (*UVICORN, "tests.in_process.served:fastapi"),
+    "starlette": (*UVICORN, "tests.in_process.served:starlette"),
+    "flask": (*GUNICORN, "tests.in_process.served:flask()"),
+    "django": (*GUNICORN, "tests.in_process.served:django()"),
+    "django-asgi": (*UVICORN, "tests.in_process.served:django_asgi"),
+    "bare-asgi": (*UVICORN, "tests.in_process.served:bare_asgi"),
+    "bare-wsgi": (*GUNICORN, "tests.in_process.served:bare_wsgi()"),
+}
+
+
+class Site:
+    """One server in a process of its own."""
+
+    def __init__(self, name: str, folder: Path, *more: str) -> None:
+        self.policy = folder / "policy.yaml"
+        self.policy.write_text(POLICY)
+        env = {
+            "SIDECAR_POLICY": str(self.policy),
+            "SIDECAR_STATE": str(folder / "state"),
+            "SIDECAR_ADMIN": "127.0.0.1:0",
+            "SIDECAR_HEALTH": "127.0.0.1:0",
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # the sample makes its tables when it is imported
+        }
+        port = free_port()  # Django's logging silences the line in which uvicorn names its own
+        argv = (word.replace("PORT", str(port)) for word in (*SERVERS[name], *more))
+        self.child = Child([sys.executable, *argv], folder / "run", env=env)
+        self.address: wire.Address = ("127.0.0.1", port)
+        try:
+            until(self._accepts, f"{name} listens")
+        except BaseException:
+            self.end()
+            raise
+
+    def _accepts(self) -> bool:
+        assert self.child.returncode is None, self.child.stderr.read_text()
+        with contextlib.suppress(OSError), socket.create_connection(self.address, 1):
+            return True
+        return False
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What stdout holds of this kind; the server's own lines are left out."""
+        lines = self.child.stdout.read_text().splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [one for one in found if one["event"] == name]
+
+    def started(self) -> dict[str, Any]:
+        """Where admin and health listen."""
+        self.get("/")
+        return until(lambda: self.events("service.started"), "it has started")[0]
+
+    def get(self, path: str, *headers: tuple[str, str]) -> wire.Response:
+        """One request."""
+        return wire.get(self.address, path, ("Host", "shop.example"), *headers)
+
+    def end(self) -> None:
+        """TERM, and wait."""
+        self.child.ask_to_end()
+        self.child.end(20)
+
+
+@pytest.fixture(scope="module", params=["fastapi", "starlette", "flask", "django", "django-asgi"])
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """Each framework on its server."""
+    made = Site(request.param, tmp_path_factory.mktemp(request.param))
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/broken", 500), ("/missing", 404)])
+def test_pages_and_error_pages_carry_the_policy(site: Site, path: str, status: int):
+    """Once each; rules in report-only change nothing."""
+    response = site.get(path)
+
+    assert response.status == status
+    assert response.values("X-Content-Type-Options") == ["nosniff"]
+    assert len(response.values("Content-Security-Policy")) == 1
+
+
+def test_the_service_is_given_the_nonce(site: Site):
+    """The nonce that the application reads is the one in the policy; a client's own never reaches it."""
+    response = site.get("/", ("X-Echo", "1"), ("X-CSP-Nonce", "mine"))
+
+    given = {name.lower(): value for name, value in response.json()["headers"]}["x-csp-nonce"]
+    assert f"'nonce-{given}'" in (response.value("Content-Security-Policy") or "")
+    assert given != "mine"
+
+
+def test_orders_and_metrics(site: Site):
+    """The verbs reach it: a mode, evidence, a rollback; the metrics have counted."""
+    started = site.started()
+    admin = f"http://{started['admin']}"
+
+    assert sidecar("mode", "report-only", "--admin", admin).exit_code == 0
+    assert not site.get("/").values("Content-Security-Policy")
+    assert sidecar("mode", "enforce", "--admin", admin).exit_code == 0
+    assert site.get("/").values("Content-Security-Policy")
+
+    found = data(sidecar("evidence", "--admin", admin, "--json"))
+    assert "frames" in str(found)
+    host, _, port = str(started["health"]).rpartition(":")
+
+    def metrics() -> str:
+        return wire.get((host, int(port)), "/metrics").body.decode()
+
+    until(lambda: "\nsidecar_requests_in_flight 0" in metrics(), "what was served is counted")
+    text = metrics()
+    assert re.search(
+        r'sidecar_responses_total\{origin="upstream",route="default",status_class="2xx"\} [1-9]',
+        text,
+    )
+    assert "sidecar_request_duration_seconds_count" in text
+
+
+def test_a_saved_policy_is_in_force_soon(site: Site):
+    """Without a restart; a mistake leaves the last good one."""
+    site.policy.write_text(POLICY.replace("value: nosniff", "value: changed"))
+    until(lambda: site.get("/").values("X-Content-Type-Options") == ["changed"], "it is in force")
+    site.policy.write_text("version: 1\nrules: {")
+    until(lambda: site.events("policy.rejected"), "it is refused")
+    assert site.get("/").values("X-Content-Type-Options") == ["changed"]
+    site.policy.write_text(POLICY)
+    until(lambda: site.get("/").values("X-Content-Type-Options") == ["nosniff"], "it is back")
+
+
+def test_browser_reports_are_taken_while_a_rule_is_in_trial(site: Site):
+    """The twin names an address of the service's own; a post there is counted and never reaches the service."""
+    trial = POLICY.replace("'nonce-{request}'", "'self'").replace(
+        "object-src 'none'\"", "object-src 'none'\"\n    mode: trial"
+    )
+    site.policy.write_text(trial)
+    twin = "Content-Security-Policy-Report-Only"
+    browser = ("User-Agent", "Mozilla/5.0 Chrome/140.0"), ("Sec-Fetch-Dest", "document")
+    until(lambda: site.get("/", *browser).values(twin), "the trial is in force")
+    path = re.search(r"report-uri (\S+)", site.get("/", *browser).values(twin)[0])
+    assert path is not None
+    body = json.dumps(
+        {
+            "csp-report": {
+                "document-uri": "https://shop.example/",
+                "violated-directive": "script-src",
+                "effective-directive": "script-src",
+                "blocked-uri": "https://cdn.example/x.js",
+                "disposition": "report",
+            }
+        }
+    ).encode()
+
+    def post(media: str) -> wire.Response:
+        lines = [("Host", "shop.example"), ("Content-Type", media)]
+        return wire.ask(site.address, wire.request("POST", path[1], lines, body))
+
+    assert post("application/csp-report").status == 204
+    assert post("text/plain").status == 415
+    assert site.get(path[1]).status == 405
+    until(lambda: site.events("browser.report"), "it is reported")
+    site.policy.write_text(POLICY)
+    until(lambda: not site.get("/", *browser).values(twin), "the trial is over")
+
+
+def test_bodies_beyond_the_bound_are_refused(site: Site):
+    """Where their length is named, before the service sees them; the refusal carries the policy."""
+    lines = [("Host", "shop.example"), ("Content-Type", "text/plain")]
+    response = wire.ask(site.address, wire.request("POST", "/upload", lines, b"x" * 11))
+
+    assert response.status == 413
+    assert response.values("X-Content-Type-Options") == ["nosniff"]
+
+
+@pytest.mark.parametrize("name", ["bare-asgi", "bare-wsgi"])
+def test_an_application_that_fails_gets_an_error_response_with_the_policy(
+    name: str, tmp_path: Path
+):
+    """And the server's log has the traceback."""
+    site = Site(name, tmp_path)
+    try:
+        response = site.get("/")
+        assert (response.status, response.values("X-Content-Type-Options")) == (500, ["nosniff"])
+        until(lambda: "nobody catches it" in site.child.stderr.read_text(), "it is logged")
+    finally:
+        site.end()
+
+
+def test_worker_processes_are_a_sidecar_each(tmp_path: Path):
+    """The first has the state folder, the second one below it; both apply the policy and follow the file."""
+    site = Site("flask", tmp_path, "--workers", "2", "--threads", "1")
+    try:
+
+        def served_by() -> set[object]:
+            assert site.get("/").values("X-Content-Type-Options") == ["nosniff"]
+            return {one["health"] for one in site.events("service.started")}
+
+        until(lambda: len(served_by()) == 2, "both have served")
+        assert (tmp_path / "state/process-2/revisions").is_dir()
+        site.policy.write_text(POLICY.replace("value: nosniff", "value: changed"))
+        until(lambda: len(site.events("policy.activated")) >= 4, "both have it")
+    finally:
+        site.end()
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_a_policy_that_cannot_be_used_is_refused_where_the_middleware_is_made(
+    kind: str, tmp_path: Path
+):
+    """With the place, as by `sidecar run`."""
+    from importlib import import_module
+
+    from sidecar.policy.terms import PolicyError
+
+    file = tmp_path / "policy.yaml"
+    file.write_text("version: 1\nrules: {a: {header: X-A, action: sett}}\n")
+    with pytest.raises(PolicyError, match=r"policy\.yaml:2"):
+        import_module(f"sidecar.{kind}").Middleware(lambda *_: None, file)
+    with pytest.raises(PolicyError, match="cannot be read"):
+        import_module(f"sidecar.{kind}").Middleware(lambda *_: None, tmp_path / "none.yaml")
