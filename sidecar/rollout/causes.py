@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS, Report
+from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
 from sidecar.rollout.served import ServedPages
@@ -266,10 +267,12 @@ class Causes:
 
 
 def _is_canary(report: Report) -> bool:
-    """The canary's own preload, which a rule's twin meets as well: a data: image that no line of a page asked for."""
+    """The canary's own preload, which a rule's twin meets as well: an address of its own scheme, or one that no line of a page asked for."""
+    if report.blocked.rstrip(":") == CANARY:
+        return True
     return (
         report.blocked in ("data", "data:")
-        and report.directive in ("img-src", "default-src")
+        and report.directive in ("connect-src", "default-src")
         and not report.source
         and not report.line
     )

@@ -178,6 +178,7 @@ class EvidenceStore:
             )
             for engine in ENGINES
         }
+        engines: dict[str, float] = {engine: grown[f"browser {engine}"] for engine in ENGINES}
         reports = {kind: grown[f"report {kind}"] for kind in CAUSE_KINDS}
         causes = tuple(self._causes(route.name, line.name))
         return Trial(
@@ -186,6 +187,7 @@ class EvidenceStore:
             min(grown["loads"], max(0.0, settled)),
             canaries,
             reports,
+            engines,
             causes,
         )
 
@@ -208,11 +210,13 @@ class EvidenceStore:
             for engine in ENGINES:
                 counts[f"sent {engine}"] = value(_SENT, engine)
                 counts[f"returned {engine}"] = value(_RETURNED, engine)
+                counts[f"browser {engine}"] = value(_BROWSERS, engine)
         return counts
 
 
 _LOADS, _REPORTS = "sidecar_trial_page_loads_total", "sidecar_trial_reports_total"
 _SENT, _RETURNED = "sidecar_canaries_sent_total", "sidecar_canaries_returned_total"
+_BROWSERS = "sidecar_trial_browsers_total"
 
 
 class Trend:

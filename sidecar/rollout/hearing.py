@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from sidecar.policy.browsers.support import partly
 from sidecar.policy.words import counted, number
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums
+from sidecar.telemetry.metric_table import ENGINES
 
 _NO_REPORTS_HERE = "browsers that do not report this here"
 _ASK_BROWSERS = (
     'Serve the site over https and wait for browsers that report; or give --override "why".'
 )
+_FIND_OUT = "Find out why reports do not come through: a blocker, another proxy, a path that does not reach the sidecar."
 _ASK_OVER_HTTPS = 'Serve the site over https, where browsers say where their requests come from; or give --override "why".'
 
 
@@ -53,8 +56,8 @@ def hear(
         testified.append(0.0)
     if "browsers" in witnesses or ("proxy" in witnesses and _in_trial(live) > _known(live)):
         witness = witnesses.get("browsers", witnesses.get("proxy", {}))
-        heard = _browsers(live, witness, minimums, sheet)
-        bound = _proof(live, sheet, silent=silent)
+        heard, settled = _browsers(live, witness, minimums, sheet)
+        bound = _proof(live, settled, sheet, silent=silent)
         testified.append(heard)
     elif climbs(live):
         testified.append(_over_https(live, minimums, sheet))
@@ -135,8 +138,8 @@ _VOUCH = (
 
 def _browsers(
     live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
-) -> float:
-    """What a trial has shown: page loads that could have reported."""
+) -> tuple[float, float]:
+    """What a trial has shown: page loads that could have reported or had nothing to report, and the former alone."""
     trial = [item for item in live if item.mode == "trial"]
     outside = [item.route for item in live if item.mode != "trial" and item.affected]
     if outside:
@@ -144,39 +147,80 @@ def _browsers(
         step = f"Run `sidecar promote {live[0].rule} --to trial`, and let browsers load pages."
         sheet.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
     if not trial:
-        return 0.0
+        return 0.0, 0.0
     # Where requests speak too, their outcomes are of requests, not of page loads in trial.
     data = trial if witness.get("kind") == "browsers" else ()
     same, unknown, waiting = (total(data, outcome) for outcome in ("safe", "unknown", "waiting"))
-    loads, settled = sum(item.trial.loads for item in trial), _in_trial(trial)
+    loads, settled = sum(item.trial.loads for item in trial), _proven(trial, sheet)
     heard = settled + same
     late = "Reports may take a minute: ask again then."
-    wait = late if loads > settled else "Wait for more page loads."
-    text = f"{counted(settled, 'page load')} in browsers that report; needed: {minimums.requests}"
+    wait = late if loads > _in_trial(trial) else "Wait for more page loads."
+    right = f" ({number(same)} of them right already)" if same else ""
+    text = (
+        f"{counted(heard, 'page load')} in browsers that report{right}; needed: {minimums.requests}"
+    )
     sheet.at_least(heard, minimums.requests, text, wait)
     if unknown > heard:
         most = f"{number(unknown)} of {number(unknown + heard)}"
         sheet.lack(f"most page loads ({most}) are of {_NO_REPORTS_HERE}", _ASK_BROWSERS)
     elif unknown:
         sheet.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
+    _in_part(trial, sheet)
     if waiting:
         sheet.lack(
             f"on {counted(waiting, 'page load')} the service's own report-only line stands in the place of ours",
             "Let the service leave it out while the trial lasts.",
         )
-    return heard
+    return heard, settled
 
 
-def _proof(live: Sequence[Evidence], sheet: Sheet, *, silent: bool) -> float | None:
+def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
+    """What is not silence but not knowing: engines that report a part, service workers that stay as they came."""
+    if partial := total(trial, "partial"):
+        known = "; ".join(f"{engine} not {what}" for engine in ENGINES if (what := partly(engine)))
+        text = f"{counted(partial, 'page load')} in browsers that report a part of this only ({known}): they do not count"
+        sheet.notes.append(text)
+    if workers := total(trial, "worker"):
+        text = f"{counted(workers, 'script')} of service workers came with it: in browsers that had them before, nothing was tried"
+        step = (
+            "Write `when: {content-type: text/html}`, so that it is not sent with the scripts of service workers; or give "
+            '--override "why".'
+        )
+        sheet.lack(text, step)
+
+
+def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
+    """Settled page loads in engines of which at least half of the canaries came back; the silence of others is no proof."""
+    settled, sent = _in_trial(trial), canaries(trial)
+    loads = {
+        engine: max((item.trial.engines.get(engine, 0.0) for item in trial), default=0.0)
+        for engine in sent
+    }
+    mute = [engine for engine, (out, back) in sorted(sent.items()) if out and back < out * 0.5]
+    share = sum(loads[engine] for engine in mute) / max(1.0, sum(loads.values()))
+    if not mute or len(mute) == sum(out > 0 for out, _ in sent.values()):
+        return settled  # all of them: what is said of the canaries says it
+    named = ", ".join(
+        f"{engine} {number(sent[engine][1])} of {number(sent[engine][0])}" for engine in mute
+    )
+    text = f"too few canaries came back ({named}): page loads there do not count, {share * 100:.2g}% of all"
+    if share > 0.5:
+        sheet.lack(text, _FIND_OUT)
+    else:
+        sheet.notes.append(text)
+    return math.floor(settled * (1.0 - share))
+
+
+def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bool) -> float | None:
     """Silence counts only as far as canaries came back: the rule of three on the page loads that would have been heard.
 
     It holds for no report at all (Hanley and Lippman-Hand 1983), so a cause that stands against the rule leaves no bound.
     """
     trial = [item for item in live if item.mode == "trial"]
-    settled, engines = _in_trial(trial), canaries(trial)
-    if not settled:
-        return None
+    engines = canaries(trial)
     sent, returned = (sum(pair[place] for pair in engines.values()) for place in (0, 1))
+    if not _in_trial(trial):
+        return None
     if not returned:
         text = f"no proof that reports come through: none of {counted(sent, 'canary', 'canaries')} came back"
         step = "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page loads."
@@ -187,9 +231,11 @@ def _proof(live: Sequence[Evidence], sheet: Sheet, *, silent: bool) -> float | N
         for engine, (out, back) in sorted(engines.items())
         if out
     )
-    rate = min(1.0, returned / max(sent, returned))
+    proven = [(out, back) for out, back in engines.values() if back >= out * 0.5]
+    out, back = (sum(pair[place] for pair in proven) for place in (0, 1))
+    rate = min(1.0, back / max(out, back)) if proven and back else returned / max(sent, returned)
     text = f"of {counted(sent, 'canary', 'canaries')} {number(returned)} came back ({each})"
-    bound = min(1.0, 3.0 / (settled * rate)) if silent else None
+    bound = min(1.0, 3.0 / (settled * rate)) if silent and settled and rate >= 0.5 else None
     if bound is not None:
         text = f"{text}: at most {bound * 100:.2g}% of page loads would break (95 %)"
     if rate >= 0.5:
@@ -197,6 +243,6 @@ def _proof(live: Sequence[Evidence], sheet: Sheet, *, silent: bool) -> float | N
     else:
         sheet.lack(
             text,
-            "Find out why reports do not come through: a blocker, another proxy, a path that does not reach the sidecar.",
+            _FIND_OUT,
         )
     return bound

@@ -222,6 +222,10 @@ def _trials(
         for labels, value in ask("sidecar_canaries_returned_total", "engine")
     }
     canaries = {engine: (value, returned.get(engine, 0.0)) for engine, value in sent.items()}
+    engines = {
+        labels.get("engine", ""): value
+        for labels, value in ask("sidecar_trial_browsers_total", "engine")
+    }
     reports: dict[tuple[str, str], dict[str, float]] = {}
     for labels, value in ask("sidecar_trial_reports_total", "route, rule, cause_kind"):
         reports.setdefault((labels.get("route", ""), labels.get("rule", "")), {})[
@@ -234,6 +238,7 @@ def _trials(
             min(value, settled.get(place, 0.0)),
             canaries,
             reports.get(place, {}),
+            engines,
             known[place].trial.causes if place in known else (),
         )
         for place, value in loads.items()

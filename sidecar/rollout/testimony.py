@@ -24,7 +24,8 @@ class Trial:
     """What browsers said of one rule on one route while it was in trial.
 
     `loads` are page loads that carried the twin in a browser that reports it; `settled` are those of them
-    whose reports have had time to come. `canaries` maps an engine to (settled ones sent, returned).
+    whose reports have had time to come. `canaries` maps an engine to (settled ones sent, returned),
+    `engines` to its page loads in trial: both are of all rules of the process.
     `reports` counts reports by kind of cause; `causes` are they themselves, as data. `settle` is how many
     seconds reports may take.
     """
@@ -34,6 +35,7 @@ class Trial:
     settled: float = 0.0
     canaries: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reports: Mapping[str, float] = field(default_factory=dict)
+    engines: Mapping[str, float] = field(default_factory=dict)
     causes: Sequence[Mapping[str, Any]] = ()
 
 

@@ -27,8 +27,9 @@ class Metric:
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
-SEEN = (*OUTCOMES, "waiting")
-"""What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours."""
+SEEN = (*OUTCOMES, "waiting", "partial", "worker")
+"""What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours,
+that its browser reports only a part of what the rule would block, or that a service worker's script carried the twin."""
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard", "fleet")
 SIGNALS = ("server_errors", "client_errors", "upstream_errors")
@@ -74,6 +75,9 @@ METRICS: dict[str, Metric] = {
     ),
     "sidecar_canaries_returned_total": Metric(
         "counter", "Page loads that must report and did.", ("engine",)
+    ),
+    "sidecar_trial_browsers_total": Metric(
+        "counter", "Page loads that carried the twin of a rule in trial, by engine.", ("engine",)
     ),
     "sidecar_violations_total": Metric(
         "counter", "What rules complained of.", ("route", "rule", "kind", "mode")

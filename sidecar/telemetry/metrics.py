@@ -223,6 +223,7 @@ class Metrics:
         for engine in ENGINES:
             self.cell("sidecar_canaries_sent_total", engine)
             self.cell("sidecar_canaries_returned_total", engine)
+            self.cell("sidecar_trial_browsers_total", engine)
         for disposition in DISPOSITIONS:
             self.cell("sidecar_browser_reports_total", "csp-violation", "other", disposition)
 

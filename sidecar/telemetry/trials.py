@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.policy.browsers.trial import REPORTS_PATH
+from sidecar.policy.browsers.support import binds_workers, reports, unreported
+from sidecar.policy.browsers.trial import CANARY, REPORTS_PATH, Twin
 from sidecar.policy.engine.judge import PreparedDecision
 from sidecar.policy.engine.plan import RoutePlan
 from sidecar.policy.rules.classes import of_media_type
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.engines import Engine, engine_of, reports
+from sidecar.policy.rules.engines import Engine, engine_of
 from sidecar.telemetry.metric_table import ENGINES
 from sidecar.telemetry.metrics import Metrics, RouteTally
 
@@ -73,6 +74,9 @@ class Trials:
         self._returned = {
             engine: metrics.cell("sidecar_canaries_returned_total", engine) for engine in ENGINES
         }
+        self._browsers = {
+            engine: metrics.cell("sidecar_trial_browsers_total", engine) for engine in ENGINES
+        }
         self._first = dict.fromkeys(ENGINES, 0)
         self._back: dict[str, set[str]] = {}
 
@@ -92,6 +96,8 @@ class Trials:
         """Count one response for each rule in trial; returns header lines to add: a canary, or nothing."""
         browser = page_load(facts)
         if browser is None:
+            if _of_service_worker(facts):
+                self._worker(tally, verdict)
             return b""
         engine, version = browser
         carried = by_api = False
@@ -109,13 +115,28 @@ class Trials:
                 header, engine, version
             ):
                 tally.outcome(index, "unknown")
+            elif any(_part(one, engine) for one in twins):
+                tally.outcome(index, "partial")
             else:
                 tally.loads[index].n += 1.0
                 carried = True
                 by_api = by_api or any(
                     name == b"Reporting-Endpoints" for one in twins for name, _ in one.lines
                 )
-        return self._canary(engine, by_api=by_api) if carried else b""
+        if not carried:
+            return b""
+        self._browsers[engine].n += 1.0
+        return self._canary(engine, by_api=by_api)
+
+    def _worker(self, tally: RouteTally, verdict: PreparedDecision) -> None:
+        """A service worker's script: who has it already keeps it, and the policy that it came with, so nothing is reported."""
+        bound = {
+            one.position
+            for one in verdict.twins
+            if any(binds_workers(name.lower(), value) for name, value in one.lines)
+        }
+        for index in bound:
+            tally.outcome(index, "worker")
 
     def returned(self, identity: str) -> None:
         """A canary's report came: counted once, when all the ways that it tries have delivered."""
@@ -154,7 +175,7 @@ class Trials:
         self._sent[engine].n += 1.0
         body = f"{engine}-{int(self._clock()):x}-{'ua' if by_api else 'u_'}{secrets.token_hex(6)}"
         return canary_lines(
-            f"{REPORTS_PATH}/canary/{body}-{_mac(self.secret, body)}", by_api=by_api
+            f"{REPORTS_PATH}/canary/{body}-{_mac(self.secret, body)}", engine, by_api=by_api
         )
 
 
@@ -166,22 +187,33 @@ def _known(name: str) -> Engine:
     return next(engine for engine in ENGINES if engine == name)
 
 
-def canary_lines(path: str, *, by_api: bool) -> bytes:
+def canary_lines(path: str, engine: Engine, *, by_api: bool) -> bytes:
     """Header lines that make any page load send one report to `path`/u, and by the Reporting API one to `path`/a.
 
-    A preload of an empty data: address costs no request, and `img-src *` does not allow it (CSP3 section 6.7.2.8):
-    every page violates this policy once, whatever it holds, and nothing that the page does is touched.
+    A preload of an address that no host answers costs no request, and `*` allows it nowhere (CSP3 section 6.7.2.8):
+    every page violates this policy once, whatever it holds, and nothing that the page does is touched. Firefox asks its
+    policy of no scheme that it does not know, and of a data: address only where a script could fetch it.
     """
-    lines = [
-        b"Link: <data:image/gif,>; rel=preload; as=image\r\n",
-        f"Content-Security-Policy-Report-Only: img-src *; report-uri {path}/u\r\n".encode(),
-    ]
+    preload, policy = (
+        ("<data:,>; rel=preload; as=fetch; crossorigin", "connect-src *")
+        if engine == "firefox"
+        else (f"<{CANARY}:>; rel=preload; as=image", "img-src *")
+    )
+    lines = [f"Link: {preload}\r\n", f"{_RO}: {policy}; report-uri {path}/u\r\n"]
     if by_api:
         lines += [
-            b"Content-Security-Policy-Report-Only: img-src *; report-to sidecar-canary\r\n",
-            f'Reporting-Endpoints: sidecar-canary="{path}/a"\r\n'.encode(),
+            f"{_RO}: {policy}; report-to sidecar-canary\r\n",
+            f'Reporting-Endpoints: sidecar-canary="{path}/a"\r\n',
         ]
-    return b"".join(lines)
+    return "".join(lines).encode()
+
+
+_RO = "Content-Security-Policy-Report-Only"
+
+
+def _part(twin: Twin, engine: Engine) -> bool:
+    """Whether this engine reports only a part of what the twin would block."""
+    return any(name == _RO.encode() and unreported(engine, value) for name, value in twin.lines)
 
 
 def page_load(facts: Facts) -> tuple[Engine, int] | None:
@@ -205,6 +237,11 @@ def page_load(facts: Facts) -> tuple[Engine, int] | None:
     if dest not in _PAGES if dest else b"text/html" not in accept:
         return None
     return engine_of(agent)
+
+
+def _of_service_worker(facts: Facts) -> bool:
+    """Whether the response is the script of a service worker (Service Workers, section 4.5 of its update: `Service-Worker`)."""
+    return any(len(name) == 14 and name.lower() == b"service-worker" for name, _ in facts.request)
 
 
 def _is_page(facts: Facts) -> bool:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.policy.browsers.support import reports
 from sidecar.policy.browsers.witness import witnesses
-from sidecar.policy.rules.engines import engine_of, reports
+from sidecar.policy.rules.engines import engine_of
 from tests.policy.making import policy
 
 CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36"
@@ -124,7 +125,9 @@ def test_any_user_agent_is_read(agent: bytes):
         (b"permissions-policy", "chromium", 119, False),
         (b"permissions-policy", "safari", 26, False),
         (b"cross-origin-opener-policy", "firefox", 153, False),
-        (b"integrity-policy", "firefox", 153, False),
+        (b"integrity-policy", "firefox", 152, False),
+        (b"integrity-policy", "firefox", 153, True),
+        (b"x-frame-options", "safari", 26, False),
         (b"x-unknown", "chromium", 156, False),
     ],
 )

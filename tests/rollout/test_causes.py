@@ -199,14 +199,24 @@ def test_reports_of_an_earlier_meaning_do_not_count():
     assert world.causes.all() == ()
 
 
-def test_the_canary_s_own_preload_is_no_cause():
-    """A rule's twin meets it as well: a data: image that no line asked for; the site's own data: image counts."""
-    world = World()
-    assert world.add(directive="img-src", blocked="data", sample="", source="", line=0) is None
-    assert (
-        world.add(directive="img-src", blocked="data", sample="", source=f"{SITE}/cart", line=3)
-        is not None
-    )
+@pytest.mark.parametrize(
+    ("directive", "blocked", "line", "counts"),
+    [
+        ("img-src", "sidecar-canary", 0, False),
+        ("default-src", "sidecar-canary:", 0, False),
+        ("connect-src", "data", 0, False),
+        ("connect-src", "data", 3, True),
+        ("img-src", "data", 0, True),
+        ("style-src-elem", "data", 0, True),
+    ],
+)
+def test_the_canary_s_own_preload_is_no_cause(
+    directive: str, blocked: str, line: int, counts: bool
+):
+    """A rule's twin meets it as well: by its scheme, in Firefox a data: address that no line asked for; the site's own counts."""
+    source = f"{SITE}/cart" if line else ""
+    added = World().add(directive=directive, blocked=blocked, sample="", source=source, line=line)
+    assert (added is not None) is counts
 
 
 def test_harmless_ends_do_not_count():

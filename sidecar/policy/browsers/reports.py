@@ -106,7 +106,8 @@ def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
     except (ValueError, RecursionError):
         return ()
     if media == "application/csp-report":
-        body = given.get("csp-report") if isinstance(given, dict) else None
+        # WebKit posts the report of `report-to` alone and by this type, with the body of the Reporting API.
+        body = given.get("csp-report", given.get("body")) if isinstance(given, dict) else None
         return (_report("csp-violation", body),) if isinstance(body, dict) else ()
     items = given if isinstance(given, list) else []
     return tuple(_entries(items[:MAX_REPORTS]))

@@ -23,6 +23,9 @@ from sidecar.policy.rules.findings import Finding
 REPORTS_PATH = "/.well-known/sidecar/reports"
 """Where browsers post; a trial appends `/KEY`, the key of the rule on its route."""
 
+CANARY = "sidecar-canary"
+"""The scheme of the address that a canary has browsers preload: none of a site's own."""
+
 State: TypeAlias = Literal["carried", "waiting", "silent"]
 """What came of a twin: it went along; the service's own stands in its place; browsers would not report it here."""
 
