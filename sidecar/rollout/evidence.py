@@ -187,8 +187,8 @@ class EvidenceStore:
             min(grown["loads"], max(0.0, settled)),
             canaries,
             reports,
-            engines,
             causes,
+            engines,
         )
 
     def _counts(self, route: RoutePlan, line: RuleLine) -> dict[str, float]:

@@ -238,8 +238,8 @@ def _trials(
             min(value, settled.get(place, 0.0)),
             canaries,
             reports.get(place, {}),
-            engines,
             known[place].trial.causes if place in known else (),
+            engines,
         )
         for place, value in loads.items()
     }

@@ -110,8 +110,8 @@ def _sum(own: Evidence, others: Sequence[Evidence]) -> Evidence:
             sum(trial.settled for trial in trials),
             _canaries(trials),
             _added(trial.reports for trial in trials),
-            _added(trial.engines for trial in trials),
             merged(cause for trial in trials for cause in trial.causes),
+            _added(trial.engines for trial in trials),
         ),
         climb=_climb(every),
     )

@@ -35,8 +35,8 @@ class Trial:
     settled: float = 0.0
     canaries: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reports: Mapping[str, float] = field(default_factory=dict)
-    engines: Mapping[str, float] = field(default_factory=dict)
     causes: Sequence[Mapping[str, Any]] = ()
+    engines: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
