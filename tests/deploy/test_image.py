@@ -18,6 +18,7 @@ from tests.deploy.dockerfile import build, environment, of, stages
 from tests.deploy.files import DEPLOY, ROOT, program, run
 from tests.e2e.processes import Child, until
 from tests.e2e.running import Event
+from tests.portion import full
 
 BUILD, FINAL = stages(ROOT / "Dockerfile")
 OURS, SERVICE = ROOT / "Dockerfile", DEPLOY / "compose" / "service" / "Dockerfile"
@@ -142,6 +143,7 @@ def _told(child: Child, name: str) -> Event | None:
     return next((event for event in lines if event["event"] == name), None)
 
 
+@full
 def test_the_build_steps_make_a_sidecar_that_runs_and_is_healthy(image, container):
     """Hashed locks, then the wheel of this tree: the command tells its version, serves, and its own probe says ready."""
     command = image / "sidecar" / "bin" / "sidecar"
@@ -151,6 +153,7 @@ def test_the_build_steps_make_a_sidecar_that_runs_and_is_healthy(image, containe
     assert run(command, "health", "http://127.0.0.1:1/readyz", good=False) == ""
 
 
+@full
 def test_the_environment_is_complete_compiled_and_holds_no_installer(image):
     """Requirements of all installed packages are met, bytecode is there (a read-only root can add none), pip is not."""
     packages = next((image / "sidecar" / "lib").glob("python3*/site-packages"))

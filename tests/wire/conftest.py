@@ -17,7 +17,7 @@ def shared_stage() -> Iterator[Stage]:
     """A running pair with short timeouts, for the whole session."""
     with Stage(
         {
-            "timeouts": {"response": "2s", "idle": "2s", "header": "4s", "body_idle": "2s"},
+            "timeouts": {"response": "20s", "idle": "20s", "header": "20s", "body_idle": "20s"},
             "limits": {"body": "1MiB"},
         }
     ).running() as stage:

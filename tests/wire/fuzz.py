@@ -13,6 +13,7 @@ import contextlib
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import h11
@@ -222,12 +223,11 @@ def pieces(rng: random.Random, data: bytes) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-def run(seconds: float, seed: int) -> Report:
-    """Fuzz for so long; stops at the first failure, whose text holds the bytes."""
+def run(seed: int, goes_on: Callable[[Report], bool]) -> Report:
+    """Fuzz as long as it goes on; stops at the first failure, whose text holds the bytes."""
     report = Report()
     with Stage(SETTINGS).running() as stage:
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends and not report.failures:
+        while goes_on(report) and not report.failures:
             rng = random.Random(f"{seed}/{report.rounds}")
             _round(stage, rng, report)
             report.rounds += 1
@@ -372,7 +372,8 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=60)
     arguments.add_argument("--seed", type=int, default=int(time.time()))
     chosen = arguments.parse_args()
-    report = run(chosen.seconds, chosen.seed)
+    ends = time.monotonic() + chosen.seconds
+    report = run(chosen.seed, lambda _: time.monotonic() < ends)
     print(
         f"seed {chosen.seed}: {report.rounds} rounds, {report.responses} responses, {report.reached} requests reached the origin"
     )

@@ -1,8 +1,8 @@
 """The data plane and its origin in one background loop, and a blocking client for them.
 
-Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases; SIDECAR_TEST_LOOP=uvloop runs it
-on uvloop. Responses are read with h11, so
-that whatever the proxy emits must satisfy an independent reader. Must not know the cases.
+Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases, on a loop whose clock tests may move, so that
+nobody waits for a deadline. Responses are read with h11, so that whatever the proxy emits must satisfy an
+independent reader. Must not know the cases.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import h11
-import uvloop
 
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.proxy import DataPlane
@@ -64,6 +63,15 @@ def active_for(policy: str, telemetry: Telemetry, revision: str = "r1") -> Any:
     )
 
 
+class MovedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock can be moved on."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
 @dataclass
 class Stage:
     """A running pair. `complaints` holds log records and loop errors: there must be none."""
@@ -74,6 +82,7 @@ class Stage:
     listen: str = "127.0.0.1:0"
     origin: Origin = field(default_factory=Origin)
     reports: Any = field(default=lambda *_: None)
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = MovedLoop
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Stage]:
@@ -92,11 +101,7 @@ class Stage:
             assert not thread.is_alive()
 
     def _run(self, started: threading.Event) -> None:
-        with asyncio.Runner(
-            loop_factory=uvloop.new_event_loop
-            if os.environ.get("SIDECAR_TEST_LOOP") == "uvloop"
-            else None
-        ) as runner:
+        with asyncio.Runner(loop_factory=self.loop_factory) as runner:
             runner.run(self._main(started))
 
     async def _main(self, started: threading.Event) -> None:
@@ -173,6 +178,34 @@ class Stage:
                 await asyncio.sleep(0.002)
 
         self.call(poll())
+
+    def forward(self, seconds: float) -> None:
+        """Let so much of the loop's time go by at once, after it has read what has been sent to it."""
+
+        async def move() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert isinstance(self.loop, MovedLoop)
+            self.loop.ahead += seconds
+
+        self.call(move())
+
+    @contextlib.contextmanager
+    def flying(self) -> Iterator[None]:
+        """A block in which ten seconds of the loop's time go by in a few milliseconds of ours."""
+        over = threading.Event()
+
+        def fly() -> None:
+            while not over.wait(0.005):
+                self.forward(10)
+
+        thread = threading.Thread(target=fly, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(PATIENCE)
 
     def settle(self) -> None:
         """Wait until nothing is in flight."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 
 import pytest
 
@@ -34,16 +33,18 @@ def test_download_through_a_slow_reader(stage: Stage, framing: str) -> None:
     with stage.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         client.sendall(get())
-        time.sleep(0.3)
+        stage.until(lambda: any(one.writing_paused for one in stage.plane._listener.open))
         assert _held(stage) < 2 << 20
         (reply,) = read_responses(client)
     assert (reply.whole, reply.body == body) == (True, True)
 
 
 def _held(stage: Stage) -> int:
-    """Bytes of responses in our hands: the upstream's buffer and the client's."""
+    """Bytes of responses in our hands, the upstream's buffer and the client's, after many turns of the loop."""
 
     async def measure() -> int:
+        for _ in range(500):
+            await asyncio.sleep(0)
         held = 0
         for connection in stage.plane._listener.open:
             held += connection.transport.get_write_buffer_size()
@@ -56,10 +57,11 @@ def _held(stage: Stage) -> int:
 def test_upload_to_a_slow_upstream(framing: str) -> None:
     """2.5 Big upload: every byte arrives though the upstream reads slowly, and the client is made to wait."""
     body = bytes(range(256)) * (BIG // 256)
-    with Stage({"timeouts": {"idle": "5s"}}).running() as stage:
+    with Stage().running() as stage:
+        go = asyncio.Event()
 
         async def early(line: Line) -> None:
-            await asyncio.sleep(0.3)
+            await go.wait()
             stage.origin.early = None
 
         stage.origin.early = early
@@ -72,8 +74,11 @@ def test_upload_to_a_slow_upstream(framing: str) -> None:
             client.settimeout(10)
             sender = threading.Thread(target=send, args=(client, raw), daemon=True)
             sender.start()
-            time.sleep(0.2)
+            stage.until(
+                lambda: any(not one.transport.is_reading() for one in stage.plane._listener.open)
+            )
             assert sender.is_alive()
+            stage.loop.call_soon_threadsafe(go.set)
             (reply,) = read_responses(client, method="POST")
         assert reply.body == b"POST /x %d" % BIG
         assert stage.origin.requests[0].body == body
@@ -87,7 +92,6 @@ def test_pipelining_without_reading(stage: Stage) -> None:
         sender = threading.Thread(target=send, args=(client, get() * count), daemon=True)
         sender.start()
         stage.until(lambda: any(one.writing_paused for one in stage.plane._listener.open))
-        time.sleep(0.3)
         assert _held(stage) < 512 << 10
         replies = read_responses(client, responses=count)
         sender.join(5)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from concurrent.futures import Future
 
 import pytest
+import uvloop
 
 from tests.wire.origin import Line
 from tests.wire.requests_refused import get, post
@@ -27,10 +27,10 @@ def drain(stage: Stage) -> Future[None]:
     return asyncio.run_coroutine_threadsafe(stage.plane.drain(), stage.loop)
 
 
-def slow(seconds: float):
+def slow(go: asyncio.Event):
     async def script(line: Line) -> None:
         await line.send(ok(b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n"))
-        await asyncio.sleep(seconds)
+        await go.wait()
         await line.send(b"5\r\nworld\r\n0\r\n\r\n")
 
     return script
@@ -47,12 +47,14 @@ def refuses(stage: Stage) -> bool:
 def test_request_in_flight_finishes() -> None:
     """2.6 TERM with requests in flight: the response arrives whole, the connection then ends, and no new one is taken."""
     with stage_for("60s").running() as stage:
-        stage.origin.script = slow(0.3)
+        go = asyncio.Event()
+        stage.origin.script = slow(go)
         with stage.connect() as client:
             client.sendall(get())
             stage.until(lambda: stage.telemetry.in_flight.n == 1)
             ended = drain(stage)
             stage.until(lambda: refuses(stage))
+            stage.loop.call_soon_threadsafe(go.set)
             (reply,) = read_responses(client, responses=2)
         assert (reply.body, reply.whole) == (b"helloworld", True)
         ended.result(PATIENCE)
@@ -65,7 +67,7 @@ def test_upload_in_flight_finishes() -> None:
         client.sendall(post(b"Content-Length: 10", body=b"hello"))
         stage.until(lambda: stage.telemetry.in_flight.n == 1)
         ended = drain(stage)
-        time.sleep(0.05)
+        stage.until(lambda: refuses(stage))
         client.sendall(b"world")
         (reply,) = read_responses(client, method="POST", responses=2)
         client.close()
@@ -106,13 +108,14 @@ def test_idle_connections_end_at_once() -> None:
 @pytest.mark.parametrize("how", ["drain", "abort"])
 def test_what_does_not_end_is_cut(how: str) -> None:
     """2.6 After timeouts.drain, or at once with abort, the rest is cut so that the client sees it."""
-    with stage_for("200ms").running() as stage:
-        stage.origin.script = slow(60)
+    with stage_for("20s").running() as stage:
+        stage.origin.script = slow(asyncio.Event())
         with stage.connect() as client:
             client.sendall(get())
             received = client.recv(4096)
             if how == "drain":
-                drain(stage).result(PATIENCE)
+                with stage.flying():
+                    drain(stage).result(PATIENCE)
             else:
                 stage.loop.call_soon_threadsafe(stage.plane.abort)
             with pytest.raises(ConnectionResetError):
@@ -180,8 +183,11 @@ def test_websocket_hears_1001(begun: bytes) -> None:
 
 
 def test_requests_under_load_are_all_answered() -> None:
-    """2.6 TERM under load: every request that was sent on an open connection is answered or its connection refused; none is lost."""
-    with stage_for().running() as stage:
+    """2.6 TERM under load: every request that was sent on an open connection is answered or its connection refused; none is lost.
+
+    On the loop that serves in production: asyncio's own forgets a connection that it accepts as its server closes.
+    """
+    with Stage(loop_factory=uvloop.new_event_loop).running() as stage:
 
         async def script(line: Line) -> None:
             await asyncio.sleep(0.01)
@@ -189,13 +195,15 @@ def test_requests_under_load_are_all_answered() -> None:
 
         stage.origin.script = script
 
-        async def one() -> int:
-            answered = 0
+        answered = 0
+
+        async def one() -> None:
+            nonlocal answered
             while True:
                 try:
                     reader, writer = await asyncio.open_connection(*stage.address)
                 except OSError:
-                    return answered
+                    return
                 try:
                     while True:
                         writer.write(get())
@@ -205,16 +213,18 @@ def test_requests_under_load_are_all_answered() -> None:
                         if b"Connection: close" in head:
                             break
                 except ConnectionResetError:
-                    return answered  # never accepted: it stood in the kernel's queue when the listener closed
+                    return  # never accepted: it stood in the kernel's queue when the listener closed
                 finally:
                     writer.close()
 
-        async def load() -> int:
+        async def load() -> None:
             clients = [asyncio.create_task(one()) for _ in range(30)]
-            await asyncio.sleep(0.2)
+            while answered < 100:
+                await asyncio.sleep(0)
             stage.plane.draining = True
-            await asyncio.sleep(0.1)
+            while answered < 150:
+                await asyncio.sleep(0)
             await stage.plane.drain()
-            return sum(await asyncio.gather(*clients))
+            await asyncio.gather(*clients)
 
-        assert asyncio.run_coroutine_threadsafe(load(), stage.loop).result(10) > 30
+        stage.call(load())

@@ -1,20 +1,17 @@
-"""A short run of the fuzz with a fixed seed; SIDECAR_FUZZ_SECONDS lengthens it.
+"""A short run of the fuzz with a fixed seed; `python -m tests.wire.fuzz` runs as long as you like.
 
 Lives here: one test. Must not know the grammar.
 """
 
 from __future__ import annotations
 
-import os
-
+from tests.portion import FULL
 from tests.wire.fuzz import run
 
 
 def test_fuzz() -> None:
     """No exception, hang, desync or smuggled request in any round."""
-    report = run(
-        float(os.environ.get("SIDECAR_FUZZ_SECONDS", "3")),
-        seed=int(os.environ.get("SIDECAR_FUZZ_SEED", "20")),
-    )
+    rounds = 100 if FULL else 20
+    report = run(20, lambda report: report.rounds < rounds)
     assert report.failures == []
     assert min(report.rounds, report.responses, report.reached) > 5

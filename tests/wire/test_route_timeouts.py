@@ -34,7 +34,7 @@ def staged(**timeouts: Any) -> Stage:
 
 def test_response() -> None:
     """A route with more time has it, while the others end after theirs."""
-    with staged(response="200ms", routes={"exports": {"response": "1h"}}).running() as stage:
+    with staged(response="60s", routes={"exports": {"response": "1h"}}).running() as stage:
         release = asyncio.Event()
 
         async def script(line: Line) -> None:
@@ -45,14 +45,15 @@ def test_response() -> None:
         stage.origin.script = script
         with stage.connect() as client:
             client.sendall(get(target=b"/exports"))
-            assert stage.talk(get())[0].status == 504
+            with stage.flying():
+                assert stage.talk(get())[0].status == 504
             stage.loop.call_soon_threadsafe(release.set)
             assert read_responses(client)[0].status == 200
 
 
 def test_idle() -> None:
     """The same of the time between two pieces of a response."""
-    with staged(idle="200ms", routes={"exports": {"idle": "1h"}}).running() as stage:
+    with staged(idle="60s", routes={"exports": {"idle": "1h"}}).running() as stage:
         release = asyncio.Event()
 
         async def script(line: Line) -> None:
@@ -63,14 +64,15 @@ def test_idle() -> None:
         stage.origin.script = script
         with stage.connect() as client:
             client.sendall(get(target=b"/exports"))
-            assert stage.talk(get())[0].whole is False
+            with stage.flying():
+                assert stage.talk(get())[0].whole is False
             stage.loop.call_soon_threadsafe(release.set)
             assert read_responses(client)[0].body == b"ab"
 
 
 def test_total() -> None:
     """A route with less time ends, while the others go on; 0s means no limit there too."""
-    with staged(total="200ms", routes={"exports": {"total": "0s"}}).running() as stage:
+    with staged(total="60s", idle="1h", routes={"exports": {"total": "0s"}}).running() as stage:
         release = asyncio.Event()
 
         async def script(line: Line) -> None:
@@ -81,7 +83,8 @@ def test_total() -> None:
         stage.origin.script = script
         with stage.connect() as client:
             client.sendall(get(target=b"/exports"))
-            assert stage.talk(get())[0].whole is False
+            with stage.flying():
+                assert stage.talk(get())[0].whole is False
             stage.loop.call_soon_threadsafe(release.set)
             assert read_responses(client)[0].body == b"ab"
         assert stage.count("sidecar_upstream_errors_total", "total_timeout") == 1
@@ -89,13 +92,14 @@ def test_total() -> None:
 
 def test_what_is_not_named_is_the_general_one() -> None:
     """A route's own timeouts leave its others as they are, and draining reaches it."""
-    with staged(response="200ms", routes={"exports": {"idle": "1h"}}).running() as stage:
+    with staged(response="60s", routes={"exports": {"idle": "1h"}}).running() as stage:
 
         async def stall(line: Line) -> None:
             await asyncio.Event().wait()
 
         stage.origin.script = stall
-        assert stage.talk(get(target=b"/exports"))[0].status == 504
+        with stage.flying():
+            assert stage.talk(get(target=b"/exports"))[0].status == 504
         stage.origin.script = None
         stage.plane.draining = True
         (reply,) = stage.talk(get(target=b"/exports"))

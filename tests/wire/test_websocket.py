@@ -62,7 +62,7 @@ def tunnel_stage() -> Iterator[Stage]:
     ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
-        settings = {"timeouts": {"tunnel_idle": "1s"}, "limits": {"tunnels": 2}}
+        settings = {"timeouts": {"tunnel_idle": "60s"}, "limits": {"tunnels": 2}}
         with Stage(settings, upstream=f"http://127.0.0.1:{port}").running() as stage:
             yield stage
             assert stage.complaints == []
@@ -151,8 +151,9 @@ def test_limit(tunnel_stage: Stage) -> None:
 
 def test_idle(tunnel_stage: Stage) -> None:
     """A tunnel through which nothing passes for timeouts.tunnel_idle is ended."""
-    with _open(tunnel_stage, ping_interval=None) as client, pytest.raises(ConnectionClosedError):
-        client.recv(timeout=8)
+    with _open(tunnel_stage, ping_interval=None) as client, tunnel_stage.flying():
+        with pytest.raises(ConnectionClosedError):
+            client.recv(timeout=8)
 
 
 def test_client_gone(tunnel_stage: Stage) -> None:
