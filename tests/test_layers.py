@@ -14,7 +14,7 @@ FILES = sorted((ROOT / "sidecar").rglob("*.py"))
 
 LAYERS = (
     ("policy",),
-    ("source", "observed", "settings", "setting_kinds", "sarif", "codes", "lean"),
+    ("source", "observed", "scalars", "settings", "setting_kinds", "sarif", "codes", "lean"),
     ("telemetry",),
     ("revisions", "baseline"),
     ("proxy", "admin", "rollout", "audit", "importing", "exporting", "fleet"),

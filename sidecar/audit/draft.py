@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sidecar.audit.fixes import Fix, removal, scalar
+from sidecar.audit.fixes import Fix, removal
 from sidecar.audit.report import Report
+from sidecar.scalars import scalar
 
 _HEAD = """\
 # A first policy, from an audit. It is report-only: the sidecar tells what it would change, and changes nothing.

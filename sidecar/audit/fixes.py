@@ -6,21 +6,16 @@ responses.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
 
 from sidecar.audit.oshp import recommended
 from sidecar.policy.headers.table import Header
-
-Value: TypeAlias = str | bool | tuple[str, ...] | Mapping[str, "Value"]
+from sidecar.scalars import Value, flow, scalar
 
 _WIDTH = 110
-_PLAIN = re.compile(r"[A-Za-z/$][A-Za-z0-9 ./$_*=-]*[A-Za-z0-9*/]|[A-Za-z]")
-_RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _PAGES: Mapping[str, Value] = MappingProxyType({"class": ("html", "docs")})
 _POLICED: Mapping[str, Value] = MappingProxyType({"class": "html"})
@@ -40,7 +35,7 @@ class Fix:
     @property
     def yaml(self) -> str:
         """The rule as it stands below `rules:` of a policy, without indentation; on one line where it fits."""
-        line = f"{scalar(self.name)}: {_flow(self.rule)}"
+        line = f"{scalar(self.name)}: {flow(self.rule)}"
         return line if len(line) <= _WIDTH else "\n".join(_lines({self.name: self.rule}))
 
 
@@ -98,24 +93,11 @@ def removal(*names: str) -> Fix:
     return Fix("disclosure", {"header": names, "action": "remove"})
 
 
-def _flow(value: Value) -> str:
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{scalar(key)}: {_flow(item)}' for key, item in value.items())}}}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(scalar, value))}]"
-    return str(value).lower() if isinstance(value, bool) else scalar(value)
-
-
 def _lines(mapping: Mapping[str, Value], indent: str = "") -> list[str]:
     lines = []
     for key, value in mapping.items():
         if isinstance(value, Mapping):
             lines += [f"{indent}{scalar(key)}:", *_lines(value, f"{indent}  ")]
         else:
-            lines.append(f"{indent}{scalar(key)}: {_flow(value)}")
+            lines.append(f"{indent}{scalar(key)}: {flow(value)}")
     return lines
-
-
-def scalar(text: str) -> str:
-    """A text as YAML, in double quotes where it could be read as anything else."""
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED else json.dumps(text)

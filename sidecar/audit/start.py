@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from sidecar.audit.draft import block, gather
-from sidecar.audit.fixes import scalar
 from sidecar.audit.report import report
 from sidecar.audit.visit import Visit, shown
 from sidecar.observed import Response, without_query
@@ -22,6 +21,7 @@ from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.headers import cookies
 from sidecar.policy.rules.conditions import Facts
+from sidecar.scalars import scalar
 
 Lines: TypeAlias = list[tuple[str, str]]
 """Header lines as text, in order."""

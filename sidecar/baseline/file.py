@@ -6,7 +6,6 @@ Lives here: the form of the file, reading it with every problem in its place, an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from sidecar.baseline import REQUEST, Acceptance, Baseline, Cell, Variants, orde
 from sidecar.policy.headers.shapes import display_name
 from sidecar.policy.model import Noun, PolicyError, Problem
 from sidecar.policy.problems import translate
+from sidecar.scalars import flow
 from sidecar.source import load, located
 
 
@@ -164,8 +164,6 @@ _HEAD = """\
 # Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
 # Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
 """
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*|[1-5]xx")
-_NOT_TEXT = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def yaml_text(baseline: Baseline) -> str:
@@ -175,7 +173,7 @@ def yaml_text(baseline: Baseline) -> str:
 
 def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
     for name, value in mapping.items():
-        key = f"{indent}{_scalar(name)}:"
+        key = f"{indent}{flow(name)}:"
         if isinstance(value, Mapping):
             yield f"{key} {{}}" if not value else key
             yield from _block(value, f"{indent}  ")
@@ -184,50 +182,16 @@ def _block(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
             for item in value:
                 yield from _item(item, f"{indent}  ")
         else:
-            yield f"{key} {_scalar(value)}"
+            yield f"{key} {flow(value)}"
 
 
 def _item(item: Any, indent: str) -> Iterator[str]:
     if not isinstance(item, Mapping):
-        yield f"{indent}- {_scalar(item)}"
+        yield f"{indent}- {flow(item)}"
     elif "seen" in item:
         value = item["value"]
-        data = f"[{', '.join(map(_scalar, value))}]" if isinstance(value, list) else _scalar(value)
-        yield f"{indent}- {{seen: {item['seen']}, value: {data}}}"
+        yield f"{indent}- {{seen: {item['seen']}, value: {flow(value)}}}"
     else:
         first, *rest = _block(item, f"{indent}  ")
         yield f"{indent}- {first.strip()}"
         yield from rest
-
-
-def _scalar(value: str | int | None) -> str:
-    if value is None or isinstance(value, int):
-        return "null" if value is None else str(value)
-    return value if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT else quoted(value)
-
-
-def quoted(text: str) -> str:
-    """A text as a double-quoted scalar (YAML 1.2.2 section 7.3.1)."""
-    escaped = (
-        char
-        if " " <= char <= "~" and char not in '"\\'
-        else f"\\{char}"
-        if char in '"\\'
-        else _escape(ord(char))
-        for char in text
-    )
-    return f'"{"".join(escaped)}"'
-
-
-def _escape(code: int) -> str:
-    if (
-        0xD800 <= code <= 0xDFFF
-    ):  # half of a pair: no character, as a text from the command line may hold
-        return "\\ufffd"
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else f"\\U{code:08x}"
-    )

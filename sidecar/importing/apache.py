@@ -45,12 +45,12 @@ def places(block: Block, notes: Notes) -> list[Place]:
     for item in everything(block):
         if item.name in ("servertokens", "serversignature"):
             notes.differs(
-                item.source_line,
+                item.where,
                 f"{item.name} is about Apache's own name; the sidecar sends none, and the service's own passes",
             )
         elif item.name in ("expiresdefault", "expiresbytype"):
             notes.lost(
-                item.source_line,
+                item.where,
                 f"{item.name} {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried",
                 "write a Cache-Control rule with max-age",
             )
@@ -87,7 +87,7 @@ def _opened(block: Block, notes: Notes) -> Iterator[Directive]:
             yield from _opened(item.block or (), notes)
         elif any(inner.name == "header" for inner in everything(item.block or ())):
             notes.lost(
-                item.source_line,
+                item.where,
                 f"<{item.name} {item.args[0]}> is taken as not so; not carried: {_names(item)}",
                 "import them alone if they count",
             )
@@ -111,7 +111,7 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
     if redirects or (rewrites and not serves):
         if touches:
             notes.lost(
-                item.source_line,
+                item.where,
                 "this host answers by itself (Redirect); headers of such responses are not the service's",
                 "nothing, if the service is not behind it",
             )
@@ -122,7 +122,7 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
     bare = [
         name.removeprefix("https://").removeprefix("http://").partition(":")[0] for name in names
     ]
-    return Site(sayable(bare, item.source_line, notes), item, tls, plain=not touches and not base)
+    return Site(sayable(bare, item.where, notes), item, tls, plain=not touches and not base)
 
 
 def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:
@@ -152,7 +152,7 @@ def _section(
     matched = _paths(item, around, notes) if item.name in _PATHS else None
     if matched is None or when is None:
         notes.lost(
-            item.source_line,
+            item.where,
             f"{said} cannot be said as path globs or as `when`; not carried: {_names(item)}",
             "write a route for it by hand",
         )
@@ -186,7 +186,7 @@ def _conditional(header: Directive, section: Directive, notes: Notes) -> Directi
     """A statement in <If>, as if it had the condition itself."""
     if any(arg.startswith(("expr=", "env=")) for arg in header.args):
         notes.lost(
-            header.source_line,
+            header.where,
             "a condition inside <If> counts alone here",
             "write the rule by hand, with both conditions",
         )
@@ -198,18 +198,18 @@ def _paths(item: Directive, around: Block, notes: Notes) -> tuple[Pattern, ...] 
     """The paths that a section covers; None when globs cannot say it."""
     regex = item.name.endswith("match") or item.args[:1] == ("~",)
     text = item.args[-1] if item.args else ""
-    source_lines = (str(item.source_line),)
+    lines = (str(item.where),)
     if item.name == "if":
         return (ALL,)
     if item.name.startswith("files"):
-        return name_patterns(text if regex else _globbed(text), source_lines)
+        return name_patterns(text if regex else _globbed(text), lines)
     if item.name.startswith("location"):
         return (
-            path_patterns(text, source_lines)
+            path_patterns(text, lines)
             if regex
             else None
             if set("*?[") & set(text) or not text.startswith("/")
-            else below(text, source_lines)
+            else below(text, lines)
         )
     return (
         None if regex or set("*?[") & set(text) else _folder(text.rstrip("/"), around, item, notes)
@@ -228,7 +228,7 @@ def _folder(
     folder: str, around: Block, item: Directive, notes: Notes
 ) -> tuple[Pattern, ...] | None:
     """The paths that are served from a folder on disk, by DocumentRoot and Alias."""
-    source_lines = (str(item.source_line),)
+    lines = (str(item.where),)
     roots = [
         ("", inner.args[0]) for inner in around if inner.name == "documentroot" and inner.args
     ][:1]
@@ -239,17 +239,17 @@ def _folder(
     ]
     if not roots and not aliases:
         notes.differs(
-            item.source_line,
+            item.where,
             f"<Directory {folder}> is taken for the whole site: no DocumentRoot or Alias is given",
         )
-        return (Pattern("/", "", source_lines),)
+        return (Pattern("/", "", lines),)
     found: list[Pattern] = []
     for url, path in (*roots, *aliases):
         root = path.rstrip("/")
         if f"{root}/".startswith(f"{folder}/"):
-            found += below(url or "/", source_lines)
+            found += below(url or "/", lines)
         elif folder.startswith(f"{root}/"):
-            found += below(url + folder[len(root) :], source_lines)
+            found += below(url + folder[len(root) :], lines)
     return tuple(found) or None
 
 
@@ -269,9 +269,9 @@ def _server(
 
     cut = regions([pattern for section in ordered for pattern in section.patterns], holds)
     if cut is None:
-        source_line = ordered[0].headers[0].source_line
+        where = ordered[0].headers[0].where
         notes.lost(
-            source_line,
+            where,
             "its sections overlap in too many ways; only what stands outside them is carried",
             "import fewer at a time",
         )

@@ -60,7 +60,7 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
         if cookie is not None:
             ours.append(cookie)
             notes.differs(
-                item.source_line,
+                item.where,
                 "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS only, and leaves cookies readable that scripts must read",
             )
         elif statement is None:
@@ -75,27 +75,22 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
 def _success(statement: Statement, notes: Notes) -> Effect:
     """What a statement does to the lines that the service sent."""
     action = _POLICY_ACTIONS[statement.action]
-    name, source_line = statement.name, statement.item.source_line
+    name, where = statement.name, statement.item.where
     if statement.action in ("append", "merge"):
         known = headers.get(name)
         if known is not None and known.single:
             notes.differs(
-                source_line,
+                where,
                 f"{name}: Apache joins its value to the service's own with a comma; the policy sends this one only",
             )
             action = "set"
         else:
             notes.differs(
-                source_line,
-                f"{name}: Apache joins values with a comma on the service's line; {_JOINS}",
+                where, f"{name}: Apache joins values with a comma on the service's line; {_JOINS}"
             )
             action = "merge" if name.lower() in _LISTS & headers.MERGEABLE else "append"
     effect = Effect(
-        action,
-        name,
-        "" if action == "remove" else statement.value,
-        statement.when,
-        source_line=source_line,
+        action, name, "" if action == "remove" else statement.value, statement.when, where=where
     )
     return _one_vary(effect, notes) if action == "append" else effect
 
@@ -105,7 +100,7 @@ def _one_vary(line: Effect, notes: Notes) -> Effect:
     if line.key != "vary":
         return line
     notes.differs(
-        line.source_line, f"{line.header}: Apache joins values of all its lines in one; {_JOINS}"
+        line.where, f"{line.header}: Apache joins values of all its lines in one; {_JOINS}"
     )
     return replace(line, action="merge")
 
@@ -113,17 +108,13 @@ def _one_vary(line: Effect, notes: Notes) -> Effect:
 def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Effect]:
     """What a statement does to the lines that httpd keeps beside the service's."""
     line = Effect(
-        "append",
-        statement.name,
-        statement.value,
-        statement.when,
-        source_line=statement.item.source_line,
+        "append", statement.name, statement.value, statement.when, where=statement.item.where
     )
     same = [other for other in beside if other.key == line.key]
     others = [other for other in beside if other.key != line.key]
     if any(other.when != line.when for other in same) and statement.action != "add":
         notes.lost(
-            statement.item.source_line,
+            statement.item.where,
             f"Header always {statement.action} {statement.name} works on a line with other conditions",
             "write the rules by hand",
         )
@@ -165,7 +156,7 @@ def _cookie_edit(item: Directive) -> Effect | None:
         attributes[_ATTRIBUTES.get(name.lower(), "SameSite")] = (
             value.capitalize() if value else True
         )
-    return Effect("set", "*", attributes=tuple(attributes.items()), source_line=item.source_line)
+    return Effect("set", "*", attributes=tuple(attributes.items()), where=item.where)
 
 
 def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
@@ -177,9 +168,7 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     said = f"Header {' '.join(item.args)[:120]}"
     if action not in _ACTIONS or len(args) < 2:
         notes.lost(
-            item.source_line,
-            f"{said}: not a Header statement that httpd knows",
-            "look at the statement",
+            item.where, f"{said}: not a Header statement that httpd knows", "look at the statement"
         )
         return None
     name = args[1].rstrip(":")
@@ -189,13 +178,13 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
             if name.lower() == "set-cookie"
             else "write a rule with the whole value"
         )
-        notes.lost(item.source_line, f"{said}: a policy does not edit parts of a value", fix)
+        notes.lost(item.where, f"{said}: a policy does not edit parts of a value", fix)
         return None
     rest = args[2:]
     value = "" if action == "unset" or not rest else rest.pop(0)
     if "*" in name:
         notes.lost(
-            item.source_line,
+            item.where,
             f"{said}: names with * cannot be carried",
             "write a remove rule that lists the names",
         )
@@ -206,7 +195,7 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
         or value.startswith("expr=")
     ):
         notes.lost(
-            item.source_line,
+            item.where,
             f"{said}: a value that httpd computes for each response cannot be carried",
             "write a rule with a fixed value, or leave it to the service",
         )
@@ -214,14 +203,14 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     when = condition(" ".join(rest))
     if when is None:
         notes.lost(
-            item.source_line,
+            item.where,
             f"{said}: the condition cannot be said as `when`",
             "write the rule by hand, with when: {...}",
         )
         return None
     if any(key == "content-type" for key, _ in when):
         notes.differs(
-            item.source_line,
+            item.where,
             f"{name}: where the service sends no Content-Type, Apache takes one from the file's name; the policy's condition does not hold there",
         )
     return Statement(item, always, action, name, value.replace("%%", "%"), when)

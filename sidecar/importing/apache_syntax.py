@@ -7,6 +7,7 @@ means, but for Include and Define.
 from __future__ import annotations
 
 import re
+from dataclasses import replace as with_changes
 
 from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import (
@@ -14,10 +15,10 @@ from sidecar.importing.syntax import (
     Builder,
     Directive,
     Sources,
+    assembled,
     everything,
     included,
     refuse,
-    spliced,
 )
 
 _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|(\S+))""", re.DOTALL)
@@ -31,38 +32,20 @@ def read_apache(sources: Sources, notes: Notes) -> Block:
         PolicyError: a text that is not httpd configuration.
     """
     blocks = {name: parse(text, name) for name, text in sources.items()}
-    statements = [item for block in blocks.values() for item in everything(block)]
-    used = {
-        name
-        for item in statements
-        if item.name in _INCLUDES and item.args
-        for name in included(item.args[0], sources)
-    }
     defined = {
         item.args[0]: item.args[1]
-        for item in statements
+        for block in blocks.values()
+        for item in everything(block)
         if item.name == "define" and len(item.args) == 2
     }
 
     def replace(item: Directive) -> Block | None:
         if item.name in _INCLUDES and item.args:
-            names = included(item.args[0], sources)
-            if not names and item.name == "include":
-                notes.lost(
-                    item.source_line,
-                    f"{item.args[0]} is not among the given files; its headers are not carried",
-                    "give that file too",
-                )
-            return tuple(directive for name in names for directive in blocks[name])
+            return included(item, blocks, notes if item.name == "include" else None)
         args = tuple(_defined(arg, defined) for arg in item.args)
-        return (
-            None
-            if args == item.args
-            else (Directive(item.name, args, item.source_line, item.block),)
-        )
+        return (with_changes(item, args=args),) if args != item.args else None
 
-    roots = [name for name in blocks if name not in used] or list(blocks)
-    return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
+    return assembled(blocks, _INCLUDES, replace)
 
 
 def parse(text: str, name: str) -> Block:
@@ -70,7 +53,7 @@ def parse(text: str, name: str) -> Block:
     builder, lines = Builder(), text.split("\n")
     number = 0
     while number < len(lines):
-        source_line, line = SourceLine(name, number + 1), lines[number].strip()
+        where, line = SourceLine(name, number + 1), lines[number].strip()
         number += 1
         while line.endswith("\\") and not line.startswith("#") and number < len(lines):
             line = f"{line[:-1]} {lines[number].strip()}"
@@ -79,36 +62,34 @@ def parse(text: str, name: str) -> Block:
         if not line or line.startswith("#"):
             continue
         if not line.startswith("<"):
-            _add(builder, line, source_line)
+            _add(builder, line, where)
         elif not line.endswith(">"):
             raise refuse(
-                source_line,
+                where,
                 f"not httpd configuration: {line[:40]!r} has no '>'",
                 "end the section's head with '>'",
             )
         elif line.startswith("</"):
-            builder.close(source_line, line[2:-1].strip().lower())
+            builder.close(where, line[2:-1].strip().lower())
         else:
-            words = _words(line[1:-1], source_line)
-            builder.open([words[0].lower(), *words[1:]] if words else [""], source_line)
+            words = _words(line[1:-1], where)
+            builder.open([words[0].lower(), *words[1:]] if words else [""], where)
     return builder.done()
 
 
-def _add(builder: Builder, line: str, source_line: SourceLine) -> None:
-    words = _words(line, source_line)
-    builder.add([words[0].lower(), *words[1:]], source_line)
+def _add(builder: Builder, line: str, where: SourceLine) -> None:
+    words = _words(line, where)
+    builder.add([words[0].lower(), *words[1:]], where)
 
 
-def _words(text: str, source_line: SourceLine) -> list[str]:
+def _words(text: str, where: SourceLine) -> list[str]:
     """Words as httpd's ap_getword_conf cuts them: in quotes, a backslash keeps the quote."""
     words, at = list[str](), 0
     text = text.rstrip()
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None or (found[3] and found[3][0] in "\"'"):
-            raise refuse(
-                source_line, f"a quote in {text[:40]!r} is never closed", "close the quote"
-            )
+            raise refuse(where, f"a quote in {text[:40]!r} is never closed", "close the quote")
         at = found.end()
         if found[3] is not None:
             words.append(found[3].replace("\\\\", "\\"))

@@ -44,9 +44,9 @@ def places(block: Block, notes: Notes) -> list[Place]:
     if not block:
         return []
     if block[0].name in _BODY or block[0].name.startswith("@"):
-        block = (Directive("", (), block[0].source_line, block),)
+        block = (Directive("", (), block[0].where, block),)
     elif block[0].block is None:  # one site without braces
-        block = (Directive(block[0].name, block[0].args, block[0].source_line, block[1:]),)
+        block = (Directive(block[0].name, block[0].args, block[0].where, block[1:]),)
     sites = [site for site in (_site(item, notes) for item in block) if site is not None]
     if not sites:
         return []
@@ -68,14 +68,14 @@ def _site(item: Directive, notes: Notes) -> Site | None:
             one.name == "header" for one in everything(inner.block or ())
         ):
             notes.lost(
-                inner.source_line,
+                inner.where,
                 "handle_errors: headers of Caddy's own error responses are not carried",
                 "the policy's rules count for the sidecar's own responses too",
             )
     if any(inner.name in ("redir", "respond") and not split(inner)[0] for inner in body):
         if touches:
             notes.lost(
-                item.source_line,
+                item.where,
                 "this site answers by itself (redir, respond); headers of such responses are not the service's",
                 "nothing, if the service is not behind it",
             )
@@ -91,7 +91,7 @@ def _site(item: Directive, notes: Notes) -> Site | None:
         schemes.add((found[1] or "") if found else "")
     tls = False if schemes == {"http"} else True if schemes == {"https"} else None
     return Site(
-        sayable([name for name in names if name], item.source_line, notes),
+        sayable([name for name in names if name], item.where, notes),
         item,
         tls,
         plain=not touches,
@@ -109,7 +109,7 @@ def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]
     cut = regions(patterns, holds)
     if cut is None:
         notes.lost(
-            site.item.source_line,
+            site.item.where,
             "its matchers overlap in too many ways; only what stands outside them is carried",
             "import fewer at a time",
         )
@@ -123,7 +123,7 @@ def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
     scope = {**named, **definitions(block)}
     for item in block:
         if item.name in ("header", "route", *_EXCLUSIVE, *_PROXIES):
-            found = matcher(split(item)[0], scope, item.source_line)
+            found = matcher(split(item)[0], scope, item.where)
             yield from found.patterns() if found is not None else ()
         if item.name in ("route", *_EXCLUSIVE):
             yield from _patterns(item.block or (), scope)
@@ -174,7 +174,7 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
     """The matcher of a directive that counts here; None when it does not count, or cannot be said."""
     if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
         return None
-    found = matcher(split(item)[0], scope, item.source_line)
+    found = matcher(split(item)[0], scope, item.where)
     inside = [
         inner
         for inner in (item, *everything(item.block or ()))
@@ -183,7 +183,7 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
     if found is None or (found.when and item.name != "header"):
         if inside:
             notes.lost(
-                item.source_line,
+                item.where,
                 f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`; not carried: {_names(inside)}",
                 "write a route or a rule with when by hand",
             )

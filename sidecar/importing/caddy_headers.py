@@ -44,7 +44,7 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     statements = [item] if words else list(inner)
     if any(one.name == "match" for one in inner):
         notes.lost(
-            item.source_line,
+            item.where,
             "header with match: conditions on the response are not carried, nor the headers",
             "write the rules by hand, with when: {status: ..., response: ...}",
         )
@@ -62,14 +62,14 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     if len(defaults) > 1:
         names = ", ".join(line.name for line in defaults)
         notes.differs(
-            item.source_line,
+            item.where,
             f"{names}: Caddy writes defaults of one block only where none of them stands; the policy decides for each",
         )
     if defaults:
         yield Step(
             "leaving",
             tuple(
-                Effect("default", line.name, line.value, when, source_line=line.item.source_line)
+                Effect("default", line.name, line.value, when, where=line.item.where)
                 for line in defaults
             ),
         )
@@ -92,19 +92,19 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
         return None
     if len(words) > 2:
         notes.lost(
-            item.source_line,
+            item.where,
             f"{name}: a policy does not replace parts of a value",
             "write a rule with the whole value",
         )
     elif "*" in name:
         notes.lost(
-            item.source_line,
+            item.where,
             f"{field}: names with * cannot be carried",
             "write a remove rule that lists the names",
         )
     elif _COMPUTED.search(value):
         notes.lost(
-            item.source_line,
+            item.where,
             f"{name}: the placeholder {_COMPUTED.findall(value)[0]} cannot be carried",
             "write a rule with a fixed value, or leave it to the service",
         )
@@ -116,19 +116,17 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
 def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
     """One handler's operations in the order in which Caddy does them; of several sets of a field the last counts."""
     added = [
-        Effect("append", line.name, line.value, when, source_line=line.item.source_line)
+        Effect("append", line.name, line.value, when, where=line.item.where)
         for line in lines
         if line.mark == "+"
     ]
     sets = {
-        line.name.lower(): Effect(
-            "set", line.name, line.value, when, source_line=line.item.source_line
-        )
+        line.name.lower(): Effect("set", line.name, line.value, when, where=line.item.where)
         for line in lines
         if line.mark in ("", ">")
     }
     removed = [
-        Effect("remove", line.name, "", when, source_line=line.item.source_line)
+        Effect("remove", line.name, "", when, where=line.item.where)
         for line in lines
         if line.mark == "-"
     ]
@@ -151,14 +149,12 @@ def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
 
 def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
     """One operation on the lines that Caddy will send beside the service's."""
-    line = Effect(
-        "append", effect.header, effect.value, effect.when, source_line=effect.source_line
-    )
+    line = Effect("append", effect.header, effect.value, effect.when, where=effect.where)
     if effect.action == "append":
         return [*beside, line]
     if any(other.key == line.key and other.when != line.when for other in beside) and effect.when:
         notes.lost(
-            effect.source_line,
+            effect.where,
             f"{effect.header}: it is set over a line that has other conditions",
             "write the rules by hand",
         )

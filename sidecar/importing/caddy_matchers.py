@@ -43,18 +43,18 @@ def split(item: Directive) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def matcher(word: str, named: Mapping[str, Block], source_line: SourceLine) -> Matcher | None:
+def matcher(word: str, named: Mapping[str, Block], where: SourceLine) -> Matcher | None:
     """What a matcher word means; None when a policy cannot say it.
 
     Args:
         word: a path, *, @name or "".
         named: the lines of each named matcher in scope.
-        source_line: where the word stands.
+        where: where the word stands.
     """
     if word in ("", "*"):
         return Matcher()
     if word.startswith("/"):
-        return _lines((Directive("path", (word,), source_line),))
+        return _lines((Directive("path", (word,), where),))
     return _lines(named[word]) if word in named else None
 
 
@@ -68,9 +68,7 @@ def definitions(block: Block) -> dict[str, Block]:
 
 
 def _one_line(item: Directive) -> Block:
-    return (
-        (Directive(item.args[0], item.args[1:], item.source_line, item.block),) if item.args else ()
-    )
+    return (Directive(item.args[0], item.args[1:], item.where, item.block),) if item.args else ()
 
 
 def _lines(lines: Block) -> Matcher | None:
@@ -108,21 +106,19 @@ def _lines(lines: Block) -> Matcher | None:
 
 
 def _paths(part: Directive) -> tuple[Pattern, ...] | None:
-    source_lines = (str(part.source_line),)
+    lines = (str(part.where),)
     if part.name == "path_regexp":
-        return path_patterns(part.args[-1], source_lines) if part.args else None
+        return path_patterns(part.args[-1], lines) if part.args else None
     found: list[Pattern] = []
     for text in part.args:
         if text == "*":
             found.append(ALL)
         elif text.startswith("/") and "*" not in text[:-1]:
             found.append(
-                Pattern(text[:-1], "", source_lines)
-                if text.endswith("*")
-                else Pattern(text, None, source_lines)
+                Pattern(text[:-1], "", lines) if text.endswith("*") else Pattern(text, None, lines)
             )
         elif text.startswith("*") and "*" not in text[1:]:
-            found += meet(Pattern("", text[1:], source_lines), ALL)
+            found += meet(Pattern("", text[1:], lines), ALL)
         else:
             return None
     return tuple(found)

@@ -10,16 +10,7 @@ import re
 from dataclasses import replace as with_changes
 
 from sidecar.importing.draft import Notes, SourceLine
-from sidecar.importing.syntax import (
-    Block,
-    Builder,
-    Directive,
-    Sources,
-    everything,
-    included,
-    refuse,
-    spliced,
-)
+from sidecar.importing.syntax import Block, Builder, Directive, Sources, assembled, included, refuse
 
 _TOKEN = re.compile(
     r"""(?P<space>[^\S\n]+|\\[ \t]*\n)|(?P<line>\n)|(?P<comment>\#[^\n]*)"""
@@ -36,13 +27,6 @@ def read_caddy(sources: Sources, notes: Notes) -> Block:
         PolicyError: a text that is not a Caddyfile.
     """
     blocks = {name: parse(text, name) for name, text in sources.items()}
-    imports = [
-        item.args[0]
-        for block in blocks.values()
-        for item in everything(block)
-        if item.name == "import" and item.args
-    ]
-    used = {name for wanted in imports for name in included(wanted, sources)}
     snippets = {
         item.name: item.block
         for block in blocks.values()
@@ -56,21 +40,10 @@ def read_caddy(sources: Sources, notes: Notes) -> Block:
         if item.name != "import" or not item.args:
             return None
         snippet = snippets.get(f"({item.args[0]})")
-        if snippet is not None:
-            return _filled(snippet, item.args[1:])
-        names = included(item.args[0], sources)
-        if not names:
-            notes.lost(
-                item.source_line,
-                f"import {item.args[0]}: no such snippet or file is given; its headers are not carried",
-                "give that file too",
-            )
-        return tuple(
-            directive for name in names for directive in _filled(blocks[name], item.args[1:])
-        )
+        block = included(item, blocks, notes) if snippet is None else snippet
+        return _filled(block, item.args[1:])
 
-    roots = [name for name in blocks if name not in used] or list(blocks)
-    return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
+    return assembled(blocks, ("import",), replace)
 
 
 def parse(text: str, name: str) -> Block:
@@ -100,14 +73,14 @@ def _plain(token: str) -> str:
     return token[1:-1] if token[0] == "`" else token[1:-1].replace('\\"', '"')
 
 
-def _statement(builder: Builder, words: list[str], source_line: SourceLine, *, brace: bool) -> None:
+def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: bool) -> None:
     """A line; `brace` tells that its last word is a brace that opens or closes a block, not a quoted one."""
     if brace and words == ["}"]:
-        builder.close(source_line)
+        builder.close(where)
     elif brace and words[-1] == "{":
-        builder.open(words[:-1] or [""], source_line)
+        builder.open(words[:-1] or [""], where)
     else:
-        builder.add(words, source_line)
+        builder.add(words, where)
 
 
 def _filled(block: Block, args: tuple[str, ...]) -> Block:

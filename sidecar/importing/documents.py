@@ -24,7 +24,7 @@ class Document:
     """One document: a mapping, and the place of each path in it."""
 
     data: dict[str, Any]
-    source_line: Callable[[Path], SourceLine]
+    where: Callable[[Path], SourceLine]
 
     def at(self, *path: str | int) -> Any:
         """What stands at a path; None when nothing does."""
@@ -72,13 +72,13 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
 
 
 def _placed(name: str, source: Source) -> Callable[[Path], SourceLine]:
-    def source_line(path: Path) -> SourceLine:
+    def where(path: Path) -> SourceLine:
         while path and path not in source.keys and path not in source.values:
             path = path[:-1]
         line, _ = source.keys.get(path) or source.values.get(path) or (0, 0)
         return SourceLine(name, line)
 
-    return source_line
+    return where
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _toml(name: str, text: str) -> Document:
         ) from error
     lines = text.split("\n")
 
-    def source_line(path: Path) -> SourceLine:
+    def where(path: Path) -> SourceLine:
         """The first line that sets the last key, or heads its table."""
         for part in reversed(path):
             mark = re.compile(rf"""^\s*(\[.*)?["']?{re.escape(str(part))}["']?\s*(=|\])""")
@@ -110,4 +110,4 @@ def _toml(name: str, text: str) -> Document:
                 return SourceLine(name, number)
         return SourceLine(name)
 
-    return Document(data, source_line)
+    return Document(data, where)

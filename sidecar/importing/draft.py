@@ -17,6 +17,11 @@ from sidecar.policy.lint import refused
 from sidecar.policy.model import Action, PolicyError, Problem, Severity
 
 MAX_MESSAGE = 300
+GIVE = "give that file too"
+FEWER = "import fewer at a time"
+FIXED = "write a rule with a fixed value, or leave it to the service"
+LISTED = "write a remove rule that lists the names"
+BY_HAND = "write the rules by hand"
 
 When: TypeAlias = tuple[tuple[str, object], ...]
 """Conditions as (key, value) pairs; a value is a text, a tuple of texts or a tuple of (header, pattern) pairs."""
@@ -43,7 +48,7 @@ class Effect:
     when: When = ()
     attributes: tuple[tuple[str, bool | str], ...] = ()
     """For cookies: `header` is then the cookie's name pattern."""
-    source_line: SourceLine = field(default=SourceLine(""), compare=False)
+    where: SourceLine = field(default=SourceLine(""), compare=False)
     about: str = field(default="", compare=False)
     """A word on where it comes from, for the comment beside the line's number."""
 
@@ -79,23 +84,21 @@ class Notes:
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
 
-    def lost(self, source_line: SourceLine, message: str, fix: str) -> None:
+    def lost(self, where: SourceLine, message: str, fix: str) -> None:
         """Something that the policy does not carry, and what to do by hand."""
-        self._tell("warning", source_line, message, fix)
+        self._tell("warning", where, message, fix)
 
-    def differs(self, source_line: SourceLine, message: str, fix: str = "") -> None:
+    def differs(self, where: SourceLine, message: str, fix: str = "") -> None:
         """Something that the policy carries with a difference."""
-        self._tell("info", source_line, message, fix)
+        self._tell("info", where, message, fix)
 
     def reported(self) -> tuple[Problem, ...]:
         """All notes in the order of the sources' lines; warnings and infos mixed."""
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
 
-    def _tell(self, severity: Severity, source_line: SourceLine, message: str, fix: str) -> None:
+    def _tell(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
         shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # texts of strangers go to terminals
-        self._found[
-            Problem(shown, fix, severity=severity, file=source_line.file, line=source_line.line)
-        ] = None
+        self._found[Problem(shown, fix, severity=severity, file=where.file, line=where.line)] = None
 
 
 def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:
@@ -114,14 +117,14 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
             effect = _appended(effect, before, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
         elif effect.action == "set" and not effect.attributes and not effect.value.strip():
             notes.differs(
-                effect.source_line,
+                effect.where,
                 f"{effect.header}: {server} sends it with an empty value; the policy removes it",
             )
             effect = replace(effect, action="remove", value="")  # noqa: PLW2901 - the same effect in the policy's words
         problem = _problem(effect)
         if problem is not None:
             notes.lost(
-                effect.source_line,
+                effect.where,
                 f"{effect.header[:64]}: {problem.message}",
                 problem.fix or "write the rule by hand if it is needed",
             )
@@ -141,12 +144,12 @@ def _appended(
         earlier = next((other for other in before if other.action == "set"), None)
         if earlier is not None and not effect.when:
             notes.differs(
-                effect.source_line,
-                f"{effect.header}: {server} sends this line after that of {earlier.source_line}; the policy sends this one only",
+                effect.where,
+                f"{effect.header}: {server} sends this line after that of {earlier.where}; the policy sends this one only",
             )
         elif not cleared:
             notes.differs(
-                effect.source_line,
+                effect.where,
                 f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only",
             )
         return replace(effect, action="set")

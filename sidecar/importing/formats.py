@@ -179,7 +179,7 @@ def from_sightings(sightings: Iterable[Sighting]) -> Imported:
 def _written(name: str, about: str, server: str, found: list[Place], notes: Notes) -> Imported:
     places = [replace(place, effects=settle(place.effects, server, notes)) for place in found]
     _general([effect for place in places for effect in place.effects], server, notes)
-    return Imported(policy_text(name, about, places, notes), notes.reported())
+    return Imported(policy_text(name, about, places), notes.reported())
 
 
 def _general(effects: list[Effect], server: str, notes: Notes) -> None:
@@ -187,13 +187,13 @@ def _general(effects: list[Effect], server: str, notes: Notes) -> None:
     added = next((effect for effect in effects if effect.action == "append"), None)
     if added is not None:
         notes.differs(
-            added.source_line,
+            added.where,
             f"{server} adds a line even where the service already sends the very same; the policy does not repeat it",
         )
     hsts = "strict-transport-security"
     written = (effect for effect in effects if effect.key == hsts and effect.action != "remove")
     if (found := next(written, None)) is not None:
         notes.differs(
-            found.source_line,
+            found.where,
             "Strict-Transport-Security is written on HTTPS responses only; browsers ignore it on others (RFC 6797 section 7.2)",
         )

@@ -46,7 +46,7 @@ class Site:
         )
 
 
-def sayable(names: Sequence[str], source_line: SourceLine, notes: Notes) -> tuple[str, ...]:
+def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str, ...]:
     """The names that a policy can state; the others are reported."""
     kept: list[str] = []
     for name in names:
@@ -56,7 +56,7 @@ def sayable(names: Sequence[str], source_line: SourceLine, notes: Notes) -> tupl
             kept.extend((name[1:], f"*{name}") if name.startswith(".") else (name,))
         else:
             notes.lost(
-                source_line,
+                where,
                 f"host {name!r} cannot be said as a pattern",
                 "write the names under match: {host: [...]} by hand",
             )
@@ -91,8 +91,8 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
             keep(replace(loud, default=loud.default or quiet.default, scheme=scheme), at)
         else:
             notes.lost(
-                site.item.source_line,
-                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.source_line.line} too; the policy knows no ports, so this one is not carried",
+                site.item.where,
+                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.where.line} too; the policy knows no ports, so this one is not carried",
                 "import it alone if it is the one in front of the service",
             )
         if others:

@@ -47,7 +47,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     )
     if controller is None and any(one.items("spec", "tls") for one in ingresses):
         notes.lost(
-            ingresses[0].source_line(("spec", "tls")),
+            ingresses[0].where(("spec", "tls")),
             "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried",
             "give the controller's ConfigMap too",
         )
@@ -63,43 +63,39 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         for host, directive in _directives(ingress, maps, for_location, notes):
             servers.setdefault(host, list(for_server)).append(directive)
     for host, block in servers.items():
-        source_line = block[0].source_line
+        where = block[0].where
         names = (
-            (Directive("server_name", (host,), source_line),)
+            (Directive("server_name", (host,), where),)
             if host
-            else (Directive("listen", ("80", "default_server"), source_line),)
+            else (Directive("listen", ("80", "default_server"), where),)
         )
-        http.append(Directive("server", (), source_line, (*names, *block)))
+        http.append(Directive("server", (), where, (*names, *block)))
     if servers and "" not in servers:
         # Hosts that no resource names go to the controller's own default backend, where only http level counts.
         http.append(
             Directive(
                 "server",
                 (),
-                http[-1].source_line,
-                (Directive("listen", ("80", "default_server"), http[-1].source_line),),
+                http[-1].where,
+                (Directive("listen", ("80", "default_server"), http[-1].where),),
             )
         )
-    return (
-        nginx.places((Directive("http", (), http[0].source_line, tuple(http)),), notes)
-        if http
-        else []
-    )
+    return nginx.places((Directive("http", (), http[0].where, tuple(http)),), notes) if http else []
 
 
 def _snippet(document: Document, path: tuple[str, ...]) -> Block:
     """The nginx statements in a text; the block scalar's first line stands below its key."""
     text = document.at(*path)
-    source_line = document.source_line(path)
+    where = document.where(path)
     return (
-        nginx_syntax.parse(text, source_line.file, source_line.line + ("\n" in text))
+        nginx_syntax.parse(text, where.file, where.line + ("\n" in text))
         if isinstance(text, str)
         else ()
     )
 
 
-def _more(name: str, value: object, source_line: SourceLine) -> Directive:
-    return Directive("more_set_headers", (f"{name}: {value}",), source_line)
+def _more(name: str, value: object, where: SourceLine) -> Directive:
+    return Directive("more_set_headers", (f"{name}: {value}",), where)
 
 
 def _controller(document: Document, maps: list[Document], notes: Notes) -> Iterator[Directive]:
@@ -114,36 +110,36 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
         )
         value += "; preload" if str(data.get("hsts-preload", "false")) == "true" else ""
         key = next(key for key in data if key.startswith("hsts"))
-        yield _more("Strict-Transport-Security", value, document.source_line(("data", key)))
+        yield _more("Strict-Transport-Security", value, document.where(("data", key)))
     if str(data.get("server-tokens", "true")) == "false":
-        yield Directive("server_tokens", ("off",), document.source_line(("data", "server-tokens")))
+        yield Directive("server_tokens", ("off",), document.where(("data", "server-tokens")))
     for name in str(data.get("hide-headers", "")).split(","):
         if name.strip():
             yield Directive(
-                "proxy_hide_header", (name.strip(),), document.source_line(("data", "hide-headers"))
+                "proxy_hide_header", (name.strip(),), document.where(("data", "hide-headers"))
             )
     if data.get("add-headers"):
         yield from _headers_of(
-            str(data["add-headers"]), maps, document.source_line(("data", "add-headers")), notes
+            str(data["add-headers"]), maps, document.where(("data", "add-headers")), notes
         )
     yield from _snippet(document, ("data", "http-snippet"))
 
 
 def _headers_of(
-    reference: str, maps: list[Document], source_line: SourceLine, notes: Notes
+    reference: str, maps: list[Document], where: SourceLine, notes: Notes
 ) -> Iterator[Directive]:
     """The headers in another ConfigMap, named as namespace/name."""
     name = reference.rpartition("/")[2]
     found = next((one for one in maps if one.at("metadata", "name") == name), None)
     if found is None:
         notes.lost(
-            source_line,
+            where,
             f"ConfigMap {reference} is not among the given texts; its headers are not carried",
             "give that ConfigMap too",
         )
         return
     for header, value in found.mapping("data").items():
-        yield _more(header, "" if value is None else value, found.source_line(("data", header)))
+        yield _more(header, "" if value is None else value, found.where(("data", header)))
 
 
 def _directives(
@@ -156,7 +152,7 @@ def _directives(
         key = f"{_ANNOTATION}{name}"
         if str(known.get(key, "false")) != "false":
             notes.lost(
-                ingress.source_line((*notations, key)),
+                ingress.where((*notations, key)),
                 f"{name} is not carried",
                 "write the rules by hand; CORS with when: {request: {Origin: ...}}",
             )
@@ -164,10 +160,7 @@ def _directives(
     custom = known.get(f"{_ANNOTATION}custom-headers")
     if custom:
         inner += _headers_of(
-            str(custom),
-            maps,
-            ingress.source_line((*notations, f"{_ANNOTATION}custom-headers")),
-            notes,
+            str(custom), maps, ingress.where((*notations, f"{_ANNOTATION}custom-headers")), notes
         )
     regex = str(known.get(f"{_ANNOTATION}use-regex", "false")) == "true"
     server = _snippet(ingress, (*notations, f"{_ANNOTATION}server-snippet"))
@@ -179,35 +172,33 @@ def _directives(
         hosts.add(host)
         for number, path in enumerate(ingress.items("spec", "rules", position, "http", "paths")):
             if isinstance(path, dict):
-                source_line = ingress.source_line(
-                    ("spec", "rules", position, "http", "paths", number)
-                )
+                where = ingress.where(("spec", "rules", position, "http", "paths", number))
                 yield from (
                     (host, directive)
-                    for directive in _locations(path, source_line, tuple(inner), regex=regex)
+                    for directive in _locations(path, where, tuple(inner), regex=regex)
                 )
     if not hosts and (ingress.mapping("spec", "defaultBackend") or inner):
         yield from (
             ("", directive)
             for directive in (
                 *server,
-                Directive("location", ("/",), ingress.source_line(("spec",)), tuple(inner)),
+                Directive("location", ("/",), ingress.where(("spec",)), tuple(inner)),
             )
         )
 
 
 def _locations(
-    path: dict[str, object], source_line: SourceLine, block: Block, *, regex: bool
+    path: dict[str, object], where: SourceLine, block: Block, *, regex: bool
 ) -> Iterator[Directive]:
     """The locations of one path: whole segments for Prefix, the path alone for Exact."""
     text, kind = str(path.get("path") or "/"), path.get("pathType")
     if regex and kind != "Exact":
-        yield Directive("location", ("~*", f"^{text}"), source_line, block)
+        yield Directive("location", ("~*", f"^{text}"), where, block)
     elif kind == "Exact":
-        yield Directive("location", ("=", text), source_line, block)
+        yield Directive("location", ("=", text), where, block)
     elif kind == "Prefix" and text != "/":
         bare = text.rstrip("/")
-        yield Directive("location", ("=", bare), source_line, block)
-        yield Directive("location", (f"{bare}/",), source_line, block)
+        yield Directive("location", ("=", bare), where, block)
+        yield Directive("location", (f"{bare}/",), where, block)
     else:
-        yield Directive("location", (text,), source_line, block)
+        yield Directive("location", (text,), where, block)

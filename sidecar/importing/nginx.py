@@ -28,7 +28,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
     outer = Level().below(http)
     servers = [item for item in http if item.name == "server" and item.block is not None]
     if not servers:
-        servers = [Directive("server", (), block[0].source_line, http)] if block else []
+        servers = [Directive("server", (), block[0].where, http)] if block else []
         outer = Level()
     sites = [
         site for site in (_site(server, outer, notes) for server in servers) if site is not None
@@ -54,14 +54,14 @@ def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
         # Its responses never come from the service, so they never pass the sidecar.
         if _touches(block):
             notes.lost(
-                server.source_line,
+                server.where,
                 "this server answers by itself (return); headers of such responses are not the service's",
                 "nothing, if the service is not behind it",
             )
         return None
     names = sayable(
         [name.lower() for item in server.inside("server_name") for name in item.args],
-        server.source_line,
+        server.where,
         notes,
     )
     return Site(
@@ -89,13 +89,13 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
             and not any(item.name in _RESPONSES for item in location.item.block or ())
         ):
             notes.lost(
-                location.item.source_line,
+                location.item.where,
                 f"location {' '.join(location.item.args)} cannot be said as path globs; may be other there: {_others(lists)}",
                 "write a route for it by hand",
             )
         if differ and location.folds:
             notes.differs(
-                location.item.source_line,
+                location.item.where,
                 f"location {' '.join(location.item.args)} matches without regard to case; the policy minds it",
             )
 
@@ -107,7 +107,7 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     cut = regions(patterns, holds)
     if cut is None:
         notes.lost(
-            site.item.source_line,
+            site.item.where,
             "its locations overlap in too many ways; only what stands outside them is carried",
             "import fewer at a time",
         )
@@ -143,8 +143,8 @@ def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> 
     if other is None or other.effects == location.effects:
         return location.effects
     notes.differs(
-        tries.source_line if tries else location.item.source_line,
-        f"try_files: files on disk get the headers of line {location.item.source_line.line}; the policy writes those of line {other.item.source_line.line}, where the rest goes",
+        tries.where if tries else location.item.where,
+        f"try_files: files on disk get the headers of line {location.item.where.line}; the policy writes those of line {other.item.where.line}, where the rest goes",
     )
     return other.effects
 
@@ -157,13 +157,13 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
         for item in block.block or ():
             if item.name == "if" and _touches(item.block or ()):
                 notes.lost(
-                    item.source_line,
+                    item.where,
                     f"if {' '.join(item.args)}: not carried, nor {named(item)}",
                     "write a rule with when, or a route with match: {method: ...}",
                 )
             elif item.name == "expires" and item.args[:1] not in ((), ("off",)):
                 notes.lost(
-                    item.source_line,
+                    item.where,
                     f"expires {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried",
                     "write a Cache-Control rule with max-age",
                 )
@@ -174,7 +174,7 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
                 "proxy_cookie_domain",
             ):
                 notes.lost(
-                    item.source_line,
+                    item.where,
                     f"{item.name} is not carried",
                     "write a cookie rule: cookie: NAME, attributes: {...}"
                     if "cookie" in item.name
@@ -182,7 +182,7 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
                 )
             elif item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
                 notes.lost(
-                    item.source_line,
+                    item.where,
                     "rewrite ... last: the headers of the location that the new path finds are not carried",
                     "write a route with that location's rules",
                 )

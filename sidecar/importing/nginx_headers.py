@@ -71,8 +71,8 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
     if own and both:
         names = ", ".join(dict.fromkeys(one.args[0] for one in both))
         notes.differs(
-            item.source_line,
-            f"{names}: the inherited line ({both[0].source_line.line}) and the own one are both sent; the policy sends the inherited one first",
+            item.where,
+            f"{names}: the inherited line ({both[0].where.line}) and the own one are both sent; the policy sends the inherited one first",
         )
     inherited = Counter(one.args[0].lower() for one in dropped)
     # One line in place of one of the same name is what an author means; one in place of two is not.
@@ -81,8 +81,8 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
         return
     names = ", ".join(dict.fromkeys(one.args[0] for one in lost))
     notes.differs(
-        item.source_line,
-        f"{' '.join((item.name, *item.args))} has an add_header of its own, so nginx drops the inherited {names} (line {lost[0].source_line.line}) here, and so does the policy",
+        item.where,
+        f"{' '.join((item.name, *item.args))} has an add_header of its own, so nginx drops the inherited {names} (line {lost[0].where.line}) here, and so does the policy",
         "if that was not meant, take their `mode: off` out of its route, or give it rules for them",
     )
 
@@ -90,7 +90,7 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
     """What a level does to a response, in nginx's order: hidden lines, then headers-more, then added lines."""
     found = [
-        Effect("remove", item.args[0], source_line=item.source_line)
+        Effect("remove", item.args[0], where=item.where)
         for item in level.hides
         if not _variable(item.args[0], item, notes)
     ]
@@ -99,7 +99,7 @@ def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
             Effect(
                 "remove",
                 "Server",
-                source_line=level.tokens.source_line,
+                where=level.tokens.where,
                 about="nginx never passes the service's own",
             )
         )
@@ -125,7 +125,7 @@ def _variable(text: str, item: Directive, notes: Notes) -> bool:
     if "$" in text:
         name = re.search(r"\$\{?\w*\}?", text)
         notes.lost(
-            item.source_line,
+            item.where,
             f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be carried",
             "write a rule with a fixed value, or leave it to the service",
         )
@@ -138,9 +138,9 @@ def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
     if _variable(name + value, item, notes):
         return
     if name.lower() in _SETS:
-        yield Effect("set" if value else "remove", name, value, when, source_line=item.source_line)
+        yield Effect("set" if value else "remove", name, value, when, where=item.where)
     elif value:  # an empty value adds nothing; it only ends what is inherited
-        yield Effect("append", name, value, when, source_line=item.source_line)
+        yield Effect("append", name, value, when, where=item.where)
 
 
 def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
@@ -175,7 +175,7 @@ def _more_one(
     name, value = name.strip().rstrip(";"), value.strip()
     if "*" in name:
         notes.lost(
-            item.source_line,
+            item.where,
             f"{item.name} {name}: names with * cannot be carried",
             "write a remove rule that lists the names",
         )
@@ -186,5 +186,5 @@ def _more_one(
             name,
             "" if clears else value,
             when,
-            source_line=item.source_line,
+            where=item.where,
         )

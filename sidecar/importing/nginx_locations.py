@@ -63,14 +63,14 @@ def _matched(item: Directive) -> tuple[str, bool, tuple[Pattern, ...] | None]:
     for mark in ("^~", "~*", "~", "="):  # nginx takes `location =/x` too
         if not kind and text.startswith(mark):
             kind, text = mark, text[len(mark) :]
-    source_lines = (str(item.source_line),)
+    lines = (str(item.where),)
     if kind in ("~", "~*"):
-        return "~", kind == "~*", path_patterns(text, source_lines)
+        return "~", kind == "~*", path_patterns(text, lines)
     if text.startswith("@"):
         return "@", False, ()
     if "*" in text or not text.startswith("/"):
         return kind, False, None
-    return kind, False, (Pattern(text, None if kind == "=" else "", source_lines),)
+    return kind, False, (Pattern(text, None if kind == "=" else "", lines),)
 
 
 def find(tree: tuple[Location, ...], path: Pattern) -> tuple[Location | None, bool]:

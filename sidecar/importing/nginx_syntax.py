@@ -8,16 +8,7 @@ from __future__ import annotations
 import re
 
 from sidecar.importing.draft import Notes, SourceLine
-from sidecar.importing.syntax import (
-    Block,
-    Builder,
-    Directive,
-    Sources,
-    everything,
-    included,
-    refuse,
-    spliced,
-)
+from sidecar.importing.syntax import Block, Builder, Directive, Sources, assembled, included, refuse
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<mark>[;{}])"""
@@ -39,46 +30,31 @@ def read_nginx(sources: Sources, notes: Notes) -> Block:
         PolicyError: a text that is not nginx configuration.
     """
     blocks = {name: parse(text, name) for name, text in sources.items()}
-    used = {
-        name
-        for block in blocks.values()
-        for item in everything(block)
-        if item.name == "include" and item.args
-        for name in included(item.args[0], sources)
-    }
 
     def replace(item: Directive) -> Block | None:
         if item.name != "include" or not item.args:
             return None
-        names = included(item.args[0], sources)
-        if not names and not _HARMLESS.search(item.args[0]):
-            notes.lost(
-                item.source_line,
-                f"{item.args[0]} is not among the given files; its headers are not carried",
-                "give that file too",
-            )
-        return tuple(directive for name in names for directive in blocks[name])
+        return included(item, blocks, None if _HARMLESS.search(item.args[0]) else notes)
 
-    roots = [name for name in blocks if name not in used] or list(blocks)
-    return spliced(tuple(directive for name in roots for directive in blocks[name]), replace)
+    return assembled(blocks, ("include",), replace)
 
 
 def parse(text: str, name: str, first_line: int = 1) -> Block:
     """The directives of one text; its first line counts as `first_line`."""
     builder, words, line, at = Builder(), list[str](), first_line, 0
     while at < len(text):
-        source_line = SourceLine(name, line)
+        where = SourceLine(name, line)
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found[0][0] in "\"'"):
             raise refuse(
-                source_line,
+                where,
                 f"not nginx configuration: {text[at : at + 20]!r} is never closed",
                 "close the quote",
             )
         at, token = found.end(), found[0]
         if found["mark"] is None and (found["quoted"] or found["word"]):
             if not words:
-                start = source_line
+                start = where
             words.append(_plain(token[1:-1] if found["quoted"] else token))
         elif token == ";":
             if words:
@@ -87,16 +63,16 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
         elif token == "{":
             words = words or [""]
             if words[0].endswith("_by_lua_block"):
-                at = _skipped(text, at, source_line)
+                at = _skipped(text, at, where)
                 builder.add(words, start)
                 token = text[found.start() : at]
             else:
-                builder.open(words, source_line if words == [""] else start)
+                builder.open(words, where if words == [""] else start)
             words = []
         elif token == "}":
             if words:
                 raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
-            builder.close(source_line)
+            builder.close(where)
         line += token.count("\n")
     if words:
         raise refuse(start, f"{words[0]!r} does not end with ';'", "add the ';'")
@@ -107,13 +83,13 @@ def _plain(token: str) -> str:
     return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), token)
 
 
-def _skipped(text: str, at: int, source_line: SourceLine) -> int:
+def _skipped(text: str, at: int, where: SourceLine) -> int:
     """The end of a block in another language, by its braces."""
     depth = 1
     while depth:
         found = re.compile(r"[{}]").search(text, at)
         if found is None:
-            raise refuse(source_line, "the block is never closed", "close it")
+            raise refuse(where, "the block is never closed", "close it")
         depth += 1 if found[0] == "{" else -1
         at = found.end()
     return at

@@ -225,10 +225,10 @@ def _effects(key: str, plan: Plan, source: SourceLine) -> Iterator[Effect]:
         about = _about(found.seen)
         name = display_name(key)
         if action == "remove":
-            yield Effect("remove", name, "", found.when, source_line=source, about=about)
+            yield Effect("remove", name, "", found.when, where=source, about=about)
         for number, line in enumerate(lines):
             how: Action = "set" if action == "set" and not number else "append"
-            yield Effect(how, name, line, found.when, source_line=source, about=about)
+            yield Effect(how, name, line, found.when, where=source, about=about)
 
 
 def _about(seen: Seen) -> str:
@@ -306,11 +306,7 @@ def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
             )
         elif wanted and any(changed for _, _, changed in found):
             yield Effect(
-                "set",
-                name,
-                attributes=tuple(wanted.items()),
-                source_line=source,
-                about=_about(where),
+                "set", name, attributes=tuple(wanted.items()), where=source, about=_about(where)
             )
 
 

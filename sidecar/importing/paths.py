@@ -21,7 +21,7 @@ class Pattern:
 
     head: str
     tail: str | None = None
-    source_lines: tuple[str, ...] = field(default=(), compare=False)
+    lines: tuple[str, ...] = field(default=(), compare=False)
     """The source lines that name it."""
 
     def covers(self, other: Pattern) -> bool:
@@ -48,19 +48,19 @@ class Pattern:
 ALL = Pattern("/", "")
 
 
-def below(folder: str, source_lines: tuple[str, ...] = ()) -> tuple[Pattern, ...]:
+def below(folder: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...]:
     """A path and all paths below it, as whole segments: /a is /a and /a/..., but not /ab."""
     if folder.endswith("/"):
-        return (Pattern(folder, "", source_lines),)
-    return (Pattern(folder, None, source_lines), Pattern(f"{folder}/", "", source_lines))
+        return (Pattern(folder, "", lines),)
+    return (Pattern(folder, None, lines), Pattern(f"{folder}/", "", lines))
 
 
 def meet(one: Pattern, two: Pattern) -> tuple[Pattern, ...]:
     """The paths of both, as patterns; () = none."""
-    source_lines = tuple(dict.fromkeys((*one.source_lines, *two.source_lines)))
+    lines = tuple(dict.fromkeys((*one.lines, *two.lines)))
     if one.tail is None or two.tail is None:
         exact, other = (one, two) if one.tail is None else (two, one)
-        return (Pattern(exact.head, None, source_lines),) if other.covers(exact) else ()
+        return (Pattern(exact.head, None, lines),) if other.covers(exact) else ()
     short, head = sorted((one.head, two.head), key=len)
     ending, tail = sorted((one.tail, two.tail), key=len)
     if not head.startswith(short) or not tail.endswith(ending):
@@ -71,9 +71,9 @@ def meet(one: Pattern, two: Pattern) -> tuple[Pattern, ...]:
         for size in range(1, min(len(head), len(tail)) + 1)
         if head.endswith(tail[:size])
     )
-    exact_ones = (Pattern(path, None, source_lines) for path in shared)
+    exact_ones = (Pattern(path, None, lines) for path in shared)
     return (
-        Pattern(head, tail, source_lines),
+        Pattern(head, tail, lines),
         *(found for found in exact_ones if one.covers(found) and two.covers(found)),
     )
 

@@ -18,14 +18,14 @@ class _Unsayable(ValueError):  # noqa: N818 - not an error of the source, only m
     pass
 
 
-def path_patterns(regex: str, source_lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
+def path_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
     """The paths that an unanchored search of the regular expression finds; None when globs cannot say it."""
-    return _patterns(regex, source_lines, "")
+    return _patterns(regex, lines, "")
 
 
-def name_patterns(regex: str, source_lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
+def name_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
     """As `path_patterns`, for an expression that is searched in the last segment of the path only."""
-    return _patterns(regex, source_lines, "/")
+    return _patterns(regex, lines, "/")
 
 
 def alternatives(regex: str) -> tuple[str, ...] | None:
@@ -36,19 +36,17 @@ def alternatives(regex: str) -> tuple[str, ...] | None:
         return None
 
 
-def _patterns(regex: str, source_lines: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
+def _patterns(regex: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
     try:
         found = [
-            pattern
-            for text in _Reader(regex).whole()
-            for pattern in _pattern(text, source_lines, before)
+            pattern for text in _Reader(regex).whole() for pattern in _pattern(text, lines, before)
         ]
     except _Unsayable:
         return None
     return tuple(dict.fromkeys(found))
 
 
-def _pattern(text: str, source_lines: tuple[str, ...], before: str) -> tuple[Pattern, ...]:
+def _pattern(text: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, ...]:
     if before and not text.startswith(_ANY):
         text = _ANY + before + text
     parts = text.split(_ANY)
@@ -61,8 +59,8 @@ def _pattern(text: str, source_lines: tuple[str, ...], before: str) -> tuple[Pat
     if any("*" in part for part in parts):
         raise _Unsayable
     if len(parts) == 1:
-        return (Pattern(text, None, source_lines),) if text.startswith("/") else ()
-    return meet(Pattern(parts[0], parts[1], source_lines), ALL)
+        return (Pattern(text, None, lines),) if text.startswith("/") else ()
+    return meet(Pattern(parts[0], parts[1], lines), ALL)
 
 
 class _Reader:

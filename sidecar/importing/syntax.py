@@ -6,12 +6,12 @@ Must not know any server's words.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from sidecar.importing.draft import SourceLine
+from sidecar.importing.draft import GIVE, Notes, SourceLine
 from sidecar.policy.model import PolicyError, Problem
 
 MAX_NESTING = 24
@@ -24,7 +24,7 @@ class Directive:
 
     name: str
     args: tuple[str, ...]
-    source_line: SourceLine
+    where: SourceLine
     block: tuple[Directive, ...] | None = None
 
     def inside(self, *names: str) -> Iterator[Directive]:
@@ -37,9 +37,9 @@ Sources: TypeAlias = Mapping[str, str]
 """Texts by file name."""
 
 
-def refuse(source_line: SourceLine, message: str, fix: str = "") -> PolicyError:
+def refuse(where: SourceLine, message: str, fix: str = "") -> PolicyError:
     """A text that cannot be read on."""
-    return PolicyError((Problem(message, fix, file=source_line.file, line=source_line.line),))
+    return PolicyError((Problem(message, fix, file=where.file, line=where.line),))
 
 
 class Builder:
@@ -49,27 +49,27 @@ class Builder:
         self._open: list[tuple[str, tuple[str, ...], SourceLine, list[Directive]]] = []
         self._here: list[Directive] = []
 
-    def add(self, words: list[str], source_line: SourceLine) -> None:
+    def add(self, words: list[str], where: SourceLine) -> None:
         """A statement without block."""
-        self._here.append(Directive(words[0], tuple(words[1:]), source_line))
+        self._here.append(Directive(words[0], tuple(words[1:]), where))
 
-    def open(self, words: list[str], source_line: SourceLine) -> None:
+    def open(self, words: list[str], where: SourceLine) -> None:
         """A statement whose block starts here."""
         if len(self._open) >= MAX_NESTING:
             raise refuse(
-                source_line, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer"
+                where, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer"
             )
-        self._open.append((words[0], tuple(words[1:]), source_line, self._here))
+        self._open.append((words[0], tuple(words[1:]), where, self._here))
         self._here = []
 
-    def close(self, source_line: SourceLine, name: str | None = None) -> None:
+    def close(self, where: SourceLine, name: str | None = None) -> None:
         """The end of the innermost block; `name` must be its name if given."""
         if not self._open:
-            raise refuse(source_line, "a block ends here that was never opened", "remove the end")
+            raise refuse(where, "a block ends here that was never opened", "remove the end")
         opened, args, start, outer = self._open.pop()
         if name is not None and name != opened:
             raise refuse(
-                source_line, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>"
+                where, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>"
             )
         outer.append(Directive(opened, args, start, tuple(self._here)))
         self._here = outer
@@ -77,8 +77,8 @@ class Builder:
     def done(self) -> Block:
         """All statements outside blocks."""
         if self._open:
-            name, _, source_line, _ = self._open[-1]
-            raise refuse(source_line, f"the block of {name!r} is never closed", "close it")
+            name, _, where, _ = self._open[-1]
+            raise refuse(where, f"the block of {name!r} is never closed", "close it")
         return tuple(self._here)
 
 
@@ -100,7 +100,7 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
             count += 1
             if count > MAX_DIRECTIVES or depth > MAX_NESTING:
                 raise refuse(
-                    item.source_line,
+                    item.where,
                     "included files or snippets go in circles, or are too many",
                     "give less at a time",
                 )
@@ -109,7 +109,7 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
                 yield from walk(other, depth + 1)
             elif item.block is not None:
                 yield Directive(
-                    item.name, item.args, item.source_line, tuple(walk(item.block, depth + 1))
+                    item.name, item.args, item.where, tuple(walk(item.block, depth + 1))
                 )
             else:
                 yield item
@@ -126,16 +126,41 @@ def everything(block: Block) -> Iterator[Directive]:
         todo.extend(item.block or ())
 
 
-def included(pattern: str, sources: Sources) -> tuple[str, ...]:
+def assembled(
+    blocks: Mapping[str, Block], names: Sequence[str], replace: Callable[[Directive], Block | None]
+) -> Block:
+    """All directives of several texts, those that statements of these names include in their place.
+
+    Raises:
+        PolicyError: they go in circles, or grow beyond all measure.
+    """
+    used = {
+        name
+        for block in blocks.values()
+        for item in everything(block)
+        if item.name in names and item.args
+        for name in _meant(item.args[0], blocks)
+    }
+    roots = [name for name in blocks if name not in used] or list(blocks)
+    return spliced(tuple(item for name in roots for item in blocks[name]), replace)
+
+
+def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) -> Block:
+    """What an include statement stands for; `notes` is told where none of the texts is meant."""
+    names = _meant(item.args[0], blocks)
+    if not names and notes is not None:
+        message = f"{item.args[0]} is not among the given files; its headers are not carried"
+        notes.lost(item.where, message, GIVE)
+    return tuple(inner for name in names for inner in blocks[name])
+
+
+def _meant(pattern: str, names: Iterable[str]) -> list[str]:
     """The given files that an include statement means: by the end of its path, as far as both are written."""
     wanted = PurePosixPath(pattern).parts
     found = []
-    for name in sources:
+    for name in names:
         parts = PurePosixPath(name).parts
         depth = min(len(wanted), len(parts))
-        if depth and all(
-            fnmatch.fnmatchcase(part, want)
-            for part, want in zip(parts[-depth:], wanted[-depth:], strict=True)
-        ):
+        if depth and all(map(fnmatch.fnmatchcase, parts[-depth:], wanted[-depth:])):
             found.append(name)
-    return tuple(sorted(found))
+    return sorted(found)

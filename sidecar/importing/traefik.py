@@ -26,7 +26,7 @@ class Middleware:
     kind: str
     options: tuple[Option, ...]
     chain: tuple[str, ...]
-    source_line: SourceLine
+    where: SourceLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Router:
     rule: str
     middlewares: tuple[str, ...]
     priority: int
-    source_line: SourceLine
+    where: SourceLine
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
                 found,
                 str(document.at("metadata", "name")),
                 _lower(document, ("spec",)),
-                document.source_line(("spec",)),
+                document.where(("spec",)),
             )
         elif document.at("kind") == "IngressRoute":
             _ingress_route(found, document)
@@ -83,7 +83,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     ):
         for name in headers:
             notes.differs(
-                found.middlewares[name].source_line,
+                found.middlewares[name].where,
                 f"no router names the middleware {name!r}; it is taken for every request",
             )
         return [Place((), (), _response(found, tuple(headers), notes))]
@@ -101,15 +101,11 @@ def _lower(document: Document, path: tuple[str | int, ...]) -> Iterator[Option]:
             todo.extend(((*place, key), (*names, key), item) for key, item in value.items())
         elif names:
             yield Option(
-                tuple(name.lower() for name in names[:2]) + names[2:],
-                value,
-                document.source_line(place),
+                tuple(name.lower() for name in names[:2]) + names[2:], value, document.where(place)
             )
 
 
-def _middleware(
-    found: _Found, name: str, options: Iterable[Option], source_line: SourceLine
-) -> None:
+def _middleware(found: _Found, name: str, options: Iterable[Option], where: SourceLine) -> None:
     listed = tuple(options)
     kinds = {option.names[0] for option in listed if option.names}
     kind = "headers" if "headers" in kinds else next(iter(sorted(kinds)), "")
@@ -120,11 +116,11 @@ def _middleware(
         for text in _names(option.value)
     ]
     inner = tuple(
-        Option(option.names[1:], option.value, option.source_line)
+        Option(option.names[1:], option.value, option.where)
         for option in listed
         if option.names[:1] == ("headers",) and len(option.names) > 1
     )
-    found.middlewares[name] = Middleware(kind, inner, tuple(chain), source_line)
+    found.middlewares[name] = Middleware(kind, inner, tuple(chain), where)
 
 
 def _names(value: object) -> list[str]:
@@ -143,28 +139,28 @@ def _file(found: _Found, document: Document) -> None:
             found,
             name,
             _lower(document, ("http", "middlewares", name)),
-            document.source_line(("http", "middlewares", name)),
+            document.where(("http", "middlewares", name)),
         )
     for name in document.mapping("http", "routers"):
         path = ("http", "routers", name)
         found.routers.append(
             _router(
                 {key.lower(): value for key, value in document.mapping(*path).items()},
-                document.source_line(path),
+                document.where(path),
             )
         )
     for name in document.mapping("entryPoints"):
         found.everywhere += _names(document.at("entryPoints", name, "http", "middlewares"))
 
 
-def _router(options: Mapping[str, Any], source_line: SourceLine) -> Router:
+def _router(options: Mapping[str, Any], where: SourceLine) -> Router:
     rule = str(options.get("rule", ""))
     priority = str(options.get("priority", ""))
     return Router(
         rule,
         tuple(_names(options.get("middlewares"))),
         int(priority) if priority.isdigit() and len(priority) < 10 else len(rule),
-        source_line,
+        where,
     )
 
 
@@ -174,7 +170,7 @@ def _ingress_route(found: _Found, document: Document) -> None:
             found.routers.append(
                 _router(
                     {**route, "rule": route.get("match", "")},
-                    document.source_line(("spec", "routes", position)),
+                    document.where(("spec", "routes", position)),
                 )
             )
 
@@ -191,9 +187,7 @@ def _ingress(found: _Found, document: Document) -> None:
             matcher = "Path" if path.get("pathType") == "Exact" else "PathPrefix"
             said = {"rule": f"{host}{matcher}(`{path.get('path') or '/'}`)", "middlewares": names}
             found.routers.append(
-                _router(
-                    said, document.source_line(("spec", "rules", position, "http", "paths", number))
-                )
+                _router(said, document.where(("spec", "rules", position, "http", "paths", number)))
             )
 
 
@@ -208,15 +202,15 @@ def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> N
     value = document.at(*path)
     pairs: list[tuple[str, object, SourceLine]] = []
     if isinstance(value, dict):
-        pairs = [(key, item, document.source_line((*path, key))) for key, item in value.items()]
+        pairs = [(key, item, document.where((*path, key))) for key, item in value.items()]
     elif isinstance(value, list):
         split = [
-            (str(item).partition("="), document.source_line((*path, position)))
+            (str(item).partition("="), document.where((*path, position)))
             for position, item in enumerate(value)
         ]
-        pairs = [(key, text, source_line) for (key, _, text), source_line in split]
+        pairs = [(key, text, where) for (key, _, text), where in split]
     options: dict[tuple[str, str], list[Option]] = {}
-    for key, item, source_line in pairs:
+    for key, item, where in pairs:
         # In compose files a dollar sign is written twice.
         words = key[len(_PREFIX) :].split(".") if key.lower().startswith(_PREFIX) else []
         if len(words) >= 3:
@@ -224,15 +218,13 @@ def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> N
             names = tuple(word.lower() for word in words[2:4]) + (
                 (".".join(words[4:]),) if words[4:] else ()
             )
-            options.setdefault((words[0].lower(), words[1]), []).append(
-                Option(names, said, source_line)
-            )
+            options.setdefault((words[0].lower(), words[1]), []).append(Option(names, said, where))
     for (group, name), listed in options.items():
         if group == "middlewares":
-            _middleware(found, name, listed, listed[0].source_line)
+            _middleware(found, name, listed, listed[0].where)
         elif group == "routers":
             found.routers.append(
-                _router({option.names[0]: option.value for option in listed}, listed[0].source_line)
+                _router({option.names[0]: option.value for option in listed}, listed[0].where)
             )
 
 
@@ -275,17 +267,17 @@ def _places(found: _Found, notes: Notes) -> Iterator[Place]:
             if (one := found.get(name)) is not None
         ):
             continue  # it answers by itself
-        known = grounds(router.rule, (str(router.source_line),))
+        known = grounds(router.rule, (str(router.where),))
         missing = [name for name in router.middlewares if found.get(name) is None]
         if missing:
             notes.lost(
-                router.source_line,
+                router.where,
                 f"middlewares {', '.join(missing)} are not among the given texts; their headers are not carried",
                 "give their file too",
             )
         if known is None:
             notes.lost(
-                router.source_line,
+                router.where,
                 f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are not carried",
                 "write a route for it by hand",
             )
@@ -327,7 +319,7 @@ def _host(
     cut = regions([pattern for patterns, _ in standing for pattern in patterns], holds)
     if cut is None:
         notes.lost(
-            standing[0][1].source_line,
+            standing[0][1].where,
             "routers overlap in too many ways; they are not carried",
             "import fewer at a time",
         )

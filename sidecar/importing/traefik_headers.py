@@ -19,7 +19,7 @@ class Option:
 
     names: tuple[str, ...]
     value: object
-    source_line: SourceLine
+    where: SourceLine
 
 
 # Options that are the value of a header.
@@ -68,9 +68,7 @@ def effects(options: tuple[Option, ...], notes: Notes) -> tuple[Effect, ...]:
         if option.names[0] != "customresponseheaders" or len(option.names) != 2:
             continue
         name, value = option.names[1], "" if option.value is None else str(option.value)
-        found.append(
-            Effect("set" if value else "remove", name, value, source_line=option.source_line)
-        )
+        found.append(Effect("set" if value else "remove", name, value, where=option.where))
     return tuple(found)
 
 
@@ -80,22 +78,22 @@ def _security(
     for option in options:
         name = option.names[0]
         if name in _VALUES and option.value:
-            yield Effect("set", _VALUES[name], str(option.value), source_line=option.source_line)
+            yield Effect("set", _VALUES[name], str(option.value), where=option.where)
         elif name in _SWITCHES:
             header, value, instead = _SWITCHES[name]
             if _on(option) and not (instead in said and said[instead].value):
-                yield Effect("set", header, value, source_line=option.source_line)
+                yield Effect("set", header, value, where=option.where)
         elif name == "stsseconds":
             yield from _hsts(option, said)
         elif name.startswith("accesscontrol") or name == "addvaryheader":
             notes.lost(
-                option.source_line,
+                option.where,
                 f"{name}: CORS headers depend on the request's Origin and are not carried",
                 "write rules with when: {request: {Origin: ...}}",
             )
         elif name not in _HSTS | _VALUES.keys() | {"customresponseheaders"} | _REQUEST:
             notes.lost(
-                option.source_line,
+                option.where,
                 f"{name} is no option of the headers middleware that a policy knows",
                 "look at the option",
             )
@@ -112,4 +110,4 @@ def _hsts(option: Option, said: Mapping[str, Option]) -> Iterator[Effect]:
     value = f"max-age={int(seconds[:20])}"
     value += "; includeSubDomains" if _on(said.get("stsincludesubdomains")) else ""
     value += "; preload" if _on(said.get("stspreload")) else ""
-    yield Effect("set", "Strict-Transport-Security", value, source_line=option.source_line)
+    yield Effect("set", "Strict-Transport-Security", value, where=option.where)

@@ -28,10 +28,10 @@ class _Unsayable(ValueError):  # noqa: N818 - not an error of the rule, only mor
     pass
 
 
-def grounds(rule: str, source_lines: tuple[str, ...]) -> list[Ground] | None:
+def grounds(rule: str, lines: tuple[str, ...]) -> list[Ground] | None:
     """The alternatives of a rule; None when a policy cannot say it."""
     try:
-        reader = _Reader(rule, source_lines)
+        reader = _Reader(rule, lines)
         found = reader.either(0)
         return found if reader.at == len(reader.tokens) else None
     except _Unsayable:
@@ -41,10 +41,10 @@ def grounds(rule: str, source_lines: tuple[str, ...]) -> list[Ground] | None:
 class _Reader:
     """Reads a rule by its tokens, from left to right."""
 
-    def __init__(self, rule: str, source_lines: tuple[str, ...]) -> None:
+    def __init__(self, rule: str, lines: tuple[str, ...]) -> None:
         self.tokens: list[tuple[str, str]] = []
         self.at = 0
-        self.source_lines = source_lines
+        self.lines = lines
         position, rule = 0, rule.rstrip()
         while position < len(rule):
             found = _TOKEN.match(rule, position)
@@ -105,12 +105,12 @@ class _Reader:
             return Ground(
                 (),
                 tuple(
-                    Pattern(text, "" if name == "PathPrefix" else None, self.source_lines)
+                    Pattern(text, "" if name == "PathPrefix" else None, self.lines)
                     for text in texts
                 ),
             )
         if name == "PathRegexp" and len(texts) == 1:
-            patterns = path_patterns(texts[0], self.source_lines)
+            patterns = path_patterns(texts[0], self.lines)
             if patterns is not None:
                 return Ground((), patterns)
         raise _Unsayable

@@ -8,115 +8,47 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from sidecar.importing.draft import Effect, Notes, Place, SourceLine
+from sidecar.importing.draft import FEWER, Effect, Place
 from sidecar.policy.engine.resolve import MAX_RULES
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.scalars import Value, flow, scalar
 
 MAX_CHARS = 900_000
 """Below what a policy file may hold (source.MAX_BYTES)."""
 
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9 ._/;=+()@*-]*")
-_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-_PRINTABLE = re.compile(r"[ -~]*")
-_SPECIAL = frozenset('"\\')
+Slot = tuple[str, int]
+Slots = Mapping[Slot, Effect]
 
 
-def quoted(text: str) -> str:
-    """A text as YAML, in a block or a flow, on one line: plain where that is safe."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS and not text.endswith(" "):
-        return text
-    if not _PRINTABLE.fullmatch(text):
-        return (
-            '"'
-            + "".join(
-                char
-                if _PRINTABLE.fullmatch(char) and char not in _SPECIAL
-                else f"\\U{ord(char):08x}"
-                for char in text
-            )
-            + '"'
-        )
-    if "'" in text and not _SPECIAL & set(text):
-        return f'"{text}"'
-    return f"'{text.replace(chr(39), chr(39) * 2)}'"
+def policy_text(name: str, reason: str, places: Sequence[Place]) -> str:
+    """The whole file.
 
-
-def flow(value: object) -> str:
-    """A condition's value as YAML: text, truth, list of texts, or header names with patterns."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
-        return f"{{{', '.join(f'{quoted(str(key))}: {flow(item)}' for key, item in value)}}}"
-    if isinstance(value, tuple):
-        items = [
-            str(item) if re.fullmatch(r"[1-5]\d\d", str(item)) else quoted(str(item))
-            for item in value
-        ]
-        return items[0] if len(items) == 1 else f"[{', '.join(items)}]"
-    return quoted(str(value))
-
-
-def policy_text(name: str, reason: str, places: Sequence[Place], notes: Notes) -> str:
-    """The whole file. What would make it larger than a policy may be is reported and left out."""
+    Raises:
+        PolicyError: it would be larger than a policy may be.
+    """
     rest = bool(places) and not places[-1].hosts and not places[-1].patterns
     shared = _numbered(places[-1].effects if rest else ())
-    routes = places[:-1] if rest else places
-    names = _slots([shared, *(_numbered(place.effects) for place in routes)])
-    room = _Room(MAX_RULES, MAX_CHARS)
+    routes = [(place, _numbered(place.effects)) for place in (places[:-1] if rest else places)]
+    names = _slots([shared, *(own for _, own in routes)])
     lines = [
         "version: 1",
-        f"name: {quoted(name)}",
-        f"reason: {quoted(re.sub(r'[^ -~]', '?', reason))}",
+        f"name: {scalar(name)}",
+        f"reason: {scalar(_ascii(reason))}",
         "mode: report-only  # nothing is changed yet; promote rule by rule on evidence",
         "rules:" if shared else "rules: {}",
     ]
-    for position, (slot, effect) in enumerate(shared.items()):
-        text = list(_rule(names[slot], effect, None, "  "))
-        if not room.takes(1, text):
-            notes.lost(
-                effect.source_line,
-                f"{len(shared) - position} of {len(shared)} rules are left out: a policy holds {MAX_RULES}",
-                "import fewer at a time",
-            )
-            shared = dict(list(shared.items())[:position])
-            break
-        lines += text
+    for slot, effect in shared.items():
+        lines += _rule(names[slot], effect, None, "  ")
+    lines += ["routes:"] if routes else []
     taken = {"default"}
-    for position, route in enumerate(routes):
-        own = _numbered(route.effects)
-        text = _route(_route_name(route, taken), route, own, shared, names)
-        if not room.takes(len(shared.keys() | own.keys()), text):
-            source_line = next(
-                (effect.source_line for place in routes[position:] for effect in place.effects),
-                SourceLine(""),
-            )
-            notes.lost(
-                source_line,
-                f"{len(routes) - position} of {len(routes)} routes are left out: a policy holds {MAX_RULES} rules over all routes",
-                "import fewer at a time",
-            )
-            break
-        lines += [*([] if position else ["routes:"]), *text]
-    return "\n".join(lines) + "\n"
-
-
-class _Room:
-    """What is left of the rules and characters that a policy may have."""
-
-    def __init__(self, rules: int, chars: int) -> None:
-        self.rules = rules
-        self.chars = chars
-
-    def takes(self, rules: int, text: list[str]) -> bool:
-        """True when this much more has room; then it is taken."""
-        chars = sum(map(len, text)) + len(text)
-        if rules > self.rules or chars > self.chars:
-            return False
-        self.rules -= rules
-        self.chars -= chars
-        return True
-
-
-Slot = tuple[str, int]
+    for place, own in routes:
+        lines += _route(_route_name(place, taken), place, own, shared, names)
+    rules = len(shared) + sum(len(shared.keys() | own.keys()) for _, own in routes)
+    text = "\n".join(lines) + "\n"
+    if rules > MAX_RULES or len(text) > MAX_CHARS:
+        message = f"the policy would have {rules} rules over {len(routes) + 1} routes and {len(text)} characters; it may have {MAX_RULES} and {MAX_CHARS}"
+        raise PolicyError((Problem(message, FEWER),))
+    return text
 
 
 def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
@@ -124,28 +56,23 @@ def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
 
     Headers come in the order of the source; what becomes of one does not depend on the others.
     """
-    counts: dict[str, int] = {}
-    found: dict[Slot, Effect] = {}
     first: dict[str, tuple[str, int]] = {}
     for effect in effects:
-        place = (effect.source_line.file, effect.source_line.line)
+        place = (effect.where.file, effect.where.line)
         first[effect.key] = min(place, first.get(effect.key, place))
+    counts: dict[str, int] = {}
+    found: dict[Slot, Effect] = {}
     for effect in sorted(effects, key=lambda effect: first[effect.key]):
         counts[effect.key] = counts.get(effect.key, 0) + 1
         found[effect.key, counts[effect.key]] = effect
     return found
 
 
-def _slots(lists: Sequence[Mapping[Slot, Effect]]) -> dict[Slot, str]:
+def _slots(lists: Sequence[Slots]) -> dict[Slot, str]:
     """A rule name for every slot."""
     taken: set[str] = set()
-    names: dict[Slot, str] = {}
-    for slot in dict.fromkeys(slot for effects in lists for slot in effects):
-        key, number = slot
-        names[slot] = _free(
-            _word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken
-        )
-    return names
+    slots = dict.fromkeys(slot for effects in lists for slot in effects)
+    return {(key, number): _free(_word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken) for key, number in slots}  # fmt: skip
 
 
 def _word(text: str) -> str:
@@ -164,66 +91,58 @@ def _free(base: str, taken: set[str]) -> str:
 
 def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Iterator[str]:
     """A rule, or what is other than in the one of the same name above."""
-    word = "cookie" if effect.attributes else "header"
-    keys: list[tuple[str, str]] = []
+    keys: dict[str, Value] = {}
     if above is None:
-        keys.append((word, quoted(effect.header)))
+        keys["cookie" if effect.attributes else "header"] = effect.header
     if effect.attributes:
-        keys.append(
-            (
-                "attributes",
-                f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.attributes)}}}",
-            )
-        )
-    else:
+        keys["attributes"] = dict(effect.attributes)
+    elif above is None or (above.action, above.value) != (effect.action, effect.value):
         if above is None or above.action != effect.action:
-            keys.append(("action", effect.action))
-        if effect.action != "remove" and (
-            above is None or (above.action, above.value) != (effect.action, effect.value)
-        ):
-            keys.append(("value", quoted(effect.value)))
+            keys["action"] = effect.action
+        if effect.action != "remove":
+            keys["value"] = effect.value
     if effect.when != (above.when if above else ()):
-        keys.append(
-            ("when", f"{{{', '.join(f'{key}: {flow(value)}' for key, value in effect.when)}}}")
-        )
-    yield f"{indent}# {_comment(effect)}"
+        keys["when"] = {key: _condition(value) for key, value in effect.when}
+    about = f"{effect.where}: {effect.about}" if effect.about else str(effect.where)
+    yield f"{indent}# {_ascii(about)}"
     yield f"{indent}{name}:"
-    yield from (f"{indent}  {key}: {text}" for key, text in keys)
+    yield from (f"{indent}  {key}: {flow(value)}" for key, value in keys.items())
 
 
-def _comment(effect: Effect) -> str:
-    text = f"{effect.source_line}: {effect.about}" if effect.about else str(effect.source_line)
-    return re.sub(r"[^ -~]", "?", text)
+def _condition(value: object) -> Value:
+    """A condition as data: a list of one is its item, and status codes are numbers."""
+    if not isinstance(value, tuple):
+        return str(value)
+    if value and isinstance(value[0], tuple):
+        return {str(key): item if isinstance(item, bool) else str(item) for key, item in value}
+    items: list[Value] = [int(item) if str(item).isdigit() else str(item) for item in value]
+    return items[0] if len(items) == 1 else items
 
 
-def _route_name(route: Place, taken: set[str]) -> str:
-    path = str(route.patterns[0]) if route.patterns else ""
-    base = _word("-".join((*route.hosts[:1], "root" if path == "/" else path)).replace(".", "-"))
+def _route_name(place: Place, taken: set[str]) -> str:
+    path = str(place.patterns[0]) if place.patterns else ""
+    base = _word("-".join((*place.hosts[:1], "root" if path == "/" else path)).replace(".", "-"))
     return _free(base, taken)
 
 
 def _route(
-    name: str,
-    route: Place,
-    own: Mapping[Slot, Effect],
-    above: Mapping[Slot, Effect],
-    names: Mapping[Slot, str],
-) -> list[str]:
-    source_lines = tuple(
-        dict.fromkeys(
-            source_line for pattern in route.patterns for source_line in pattern.source_lines
-        )
-    )
-    lines = [f"  # {re.sub(r'[^ -~]', '?', ', '.join(source_lines))}"] if source_lines else []
-    lines += [f"  - name: {quoted(name)}", "    match:"]
-    if route.hosts:
-        lines.append(f"      host: {flow(route.hosts)}")
-    if route.patterns:
-        lines.append(f"      path: {flow(tuple(map(str, route.patterns)))}")
+    name: str, place: Place, own: Slots, above: Slots, names: Mapping[Slot, str]
+) -> Iterator[str]:
+    lines = dict.fromkeys(line for pattern in place.patterns for line in pattern.lines)
+    if lines:
+        yield f"  # {_ascii(', '.join(lines))}"
+    yield from (f"  - name: {scalar(name)}", "    match:")
+    for key, said in (("host", place.hosts), ("path", tuple(map(str, place.patterns)))):
+        if said:
+            yield f"      {key}: {flow(said[0] if len(said) == 1 else said)}"
     rules: list[str] = []
     for slot in (*above, *(slot for slot in own if slot not in above)):
         if slot not in own:
             rules.append(f"      {names[slot]}: {{mode: off}}")
         elif own[slot] != above.get(slot):
             rules += _rule(names[slot], own[slot], above.get(slot), "      ")
-    return [*lines, *(["    rules:", *rules] if rules else [])]
+    yield from ("    rules:", *rules) if rules else ()
+
+
+def _ascii(text: str) -> str:
+    return re.sub(r"[^ -~]", "?", text)

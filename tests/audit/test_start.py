@@ -160,7 +160,7 @@ def test_at_a_terminal_three_questions_are_asked(site, tmp_path, typed, written)
     assert done.returncode == (0 if written else 2), done.stderr
     if written:
         assert "name: shop\n" in text
-        assert 'owner: "web@example.com"\n' in text
+        assert "owner: web@example.com\n" in text
         assert ("extends: [strict-2026-11]" in text) is ("strict" in typed)
         assert done.stderr.count("?") == 3
     else:

@@ -2,11 +2,12 @@
 
 import pytest
 
-from sidecar.audit.fixes import Fix, scalar
+from sidecar.audit.fixes import Fix
 from sidecar.audit.observatory import look
 from sidecar.audit.verdicts import HEADER_VERDICTS, verdicts
 from sidecar.audit.visit import Visit
 from sidecar.observed import Response
+from sidecar.scalars import scalar
 from sidecar.source import load
 from tests.audit.worlds import fields, response, visit
 

@@ -124,7 +124,7 @@ def test_matchers_that_become_conditions() -> None:
         ),
         (
             "import gone",
-            "2: import gone: no such snippet or file is given; its headers are not carried",
+            "2: gone is not among the given files; its headers are not carried",
         ),
         (
             "handle_errors {\n header X-A 1\n}",

@@ -18,7 +18,7 @@ def site(
 
 
 def reported(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
-    return [(one.names, one.item.source_line.line, one.scheme) for one in sites]
+    return [(one.names, one.item.where.line, one.scheme) for one in sites]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_without_twins(
 def test_default_is_last() -> None:
     """The marked site, or the first, is for all other hosts and stands last without hosts."""
     sites = [site(1, "a"), site(2, "b", default=True)]
-    assert [(hosts, one.item.source_line.line) for hosts, one in by_host(sites, in_order=True)] == [
+    assert [(hosts, one.item.where.line) for hosts, one in by_host(sites, in_order=True)] == [
         (("a",), 1),
         ((), 2),
     ]
-    assert [
-        (hosts, one.item.source_line.line) for hosts, one in by_host(sites[:1], in_order=True)
-    ] == [((), 1)]
+    assert [(hosts, one.item.where.line) for hosts, one in by_host(sites[:1], in_order=True)] == [
+        ((), 1)
+    ]
 
 
 def test_sayable() -> None:

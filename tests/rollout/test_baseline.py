@@ -37,7 +37,7 @@ cells:
     cookies:
       sid:
         - {seen: 2, value: null}
-        - {seen: 1, value: "Path=/; Secure"}
+        - {seen: 1, value: Path=/; Secure}
 """
 
 
