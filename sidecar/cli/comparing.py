@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.text import Text
 
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
+from sidecar.cli.diff_markdown import markdown
 from sidecar.cli.files import read_bytes, write_text
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
@@ -44,9 +46,17 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--har", type=_FILE, help="Show what would become of the responses of this HTTP archive."
 )
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "json", "markdown")),
+    default="text",
+    show_default=True,
+    help="How the difference is printed; markdown is for a pull request.",
+)
+@click.option("--json", "machine", is_flag=True, help="The same as --format json.")
 def diff_verb(
-    old: Path, new: Path, *, baseline: Path | None, har: Path | None, machine: bool
+    old: Path, new: Path, *, baseline: Path | None, har: Path | None, form: str, machine: bool
 ) -> None:
     """Compare two policies by meaning, and by their effect on recorded responses. Exit 0 same, 1 differs, 2 trouble."""
     try:
@@ -60,28 +70,29 @@ def diff_verb(
     found = compare(before, after)
     changed = effects(compile_policy(before), compile_policy(after), seen)
     differs = not found.same or bool(changed)
-    if machine:
-        data = {
-            "same": not differs,
-            "old": before.revision(),
-            "new": after.revision(),
-            **asdict(found),
-        }
-        more_less = {
-            "more": [_place(change) for change in found.more],
-            "less": [_place(change) for change in found.less],
-        }
-        as_json(
-            data
-            | more_less
-            | {"responses": len(seen), "effects": [asdict(effect) for effect in changed]}
-        )
+    asked = baseline is not None or har is not None
+    if machine or form == "json":
+        revisions = {"old": before.revision(), "new": after.revision()}
+        as_json({"same": not differs} | revisions | _data(found, changed, len(seen)))
+    elif form == "markdown":
+        count = len(seen) if asked else None
+        click.echo(markdown(found, _by_change(found.rules), changed, count), nl=False)
     else:
         _print_meaning(found)
-        _print_effects(changed, len(seen), asked=baseline is not None or har is not None)
+        _print_effects(changed, len(seen), asked=asked)
         if not differs:
             err().print(f"both mean the same (revision {after.revision()})")
     sys.exit(1 if differs else 0)
+
+
+def _data(found: Comparison, changed: Sequence[Effect], count: int) -> dict[str, Any]:
+    return {
+        **asdict(found),
+        "more": [_place(change) for change in found.more],
+        "less": [_place(change) for change in found.less],
+        "responses": count,
+        "effects": [asdict(effect) for effect in changed],
+    }
 
 
 def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
@@ -203,7 +214,10 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
                     (f"   weaker: {header.weaker}" if header.weaker else "", "yellow"),
                 )
             )
-        for title, complaints in (("told now", effect.reported), ("no longer told", effect.silent)):
+        for title, complaints in (
+            ("reported now", effect.reported),
+            ("no longer reported", effect.silent),
+        ):
             if complaints:
                 console.print(f"  {title}: {_complaints(complaints)}")
 

@@ -50,7 +50,7 @@ route default -> all  2 responses, as GET https://shop.example/ -> 200
   + Server: uvicorn
   - X-Content-Type-Options: (absent)
   + X-Content-Type-Options: nosniff
-  told now: nosniff missing (X-Content-Type-Options)
+  reported now: nosniff missing (X-Content-Type-Options)
 """
 TESTS = """\
 version: 1
@@ -118,6 +118,53 @@ def test_the_same_meaning_exits_0(folder: Path) -> None:
 
     assert (done.exit_code, done.stdout.strip()) == (0, "Of 2 responses, 0 would differ")
     assert "both mean the same" in done.stderr
+
+
+COMMENT = """\
+## What this change of the policy means
+
+- route `all` added: path: - -> `/**`
+- **route `api` is never reached**: `all` comes first and takes all its requests
+
+| rule | routes | change | mode | demand |
+| --- | --- | --- | --- | --- |
+| `server` | all, api, default | changed | enforce -> report-only |  |
+| `csp` | all, api, default | changed | enforce -> enforce | value: `default-src 'self'` -> `default-src *` |
+| `nosniff` | all, api, default | added | - -> enforce |  |
+
+Enforces more: `nosniff`.
+
+**Enforces less**: `server`.
+
+### 2 of 2 recorded responses would differ
+
+Route `all` (was `default`): 2, such as `GET https://shop.example/ -> 200`
+
+| header | before | after | weaker |
+| --- | --- | --- | --- |
+| `Content-Security-Policy` | `default-src 'self'` | `default-src *` | default-src allows more |
+| `Server` | (absent) | `uvicorn` |  |
+| `X-Content-Type-Options` | (absent) | `nosniff` |  |
+
+Reported now: `nosniff` (missing).
+"""
+
+
+def test_diff_as_a_comment() -> None:
+    """Markdown for a pull request holds what the text holds; the exit code is the same."""
+    done = sidecar(
+        "diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml", "--format", "markdown"
+    )
+
+    assert (done.exit_code, done.stdout) == (1, COMMENT)
+
+
+def test_a_comment_on_no_change() -> None:
+    """Two policies of one meaning give a comment that says so, and exit 0."""
+    done = sidecar("diff", "policy.yaml", "policy.yaml", "--format", "markdown")
+
+    assert done.exit_code == 0
+    assert done.stdout.endswith("Nothing: both policies mean the same.\n")
 
 
 def test_diff_as_data() -> None:

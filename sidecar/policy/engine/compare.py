@@ -281,9 +281,9 @@ class Effect:
     after: str
     headers: tuple[HeaderChange, ...]
     silent: tuple[Complaint, ...]
-    """No longer told."""
+    """No longer reported."""
     reported: tuple[Complaint, ...]
-    """Told now."""
+    """Reported now."""
     responses: int
     example: str
     """The first such request and its status, ids blotted out."""
