@@ -149,8 +149,7 @@ class Exchange:
             raise Refused(503, "overload")
         if request.websocket and context.telemetry.tunnels.n >= bounds.tunnels:
             raise Refused(503, "tunnels")
-        route = self._active.plan.route(request.host, request.method, request.path)
-        self._route = route
+        route = self._routed()
         if context.routed:
             self._context = context = context.routed.get(route.name, context)
         if request.length:
@@ -166,7 +165,7 @@ class Exchange:
     async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Response]:
         """Send the request and wait for the head of its response; once more if a kept connection had died unused."""
         context, bounds = self._context, self._context.bounds
-        added = origin.lines
+        added, looks = origin.lines, self._routed().judge.looks
         if request.websocket:
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         elif request.expects:
@@ -185,7 +184,7 @@ class Exchange:
             upstream = self._upstream = taken
             if bounds.total and self._total is None:
                 self._total = context.loop.call_later(bounds.total, self._expire)
-            upstream.ask(request.method, data, self._interim)
+            upstream.ask(request.method, data, looks, self._interim)
             if upload is not None and not upload.sent:
                 upload.start(upstream)
             try:
@@ -321,7 +320,7 @@ class Exchange:
     ) -> bool:
         """Respond ourselves; the connection ends when the request was not read to its end."""
         request = self._request
-        response, body = local_reply(status, extra)
+        response, body = local_reply(status, extra, self._routed().judge.looks)
         keep_alive = (
             request is not None and request.keep_alive and not (close or self._context.draining)
         )
@@ -334,15 +333,10 @@ class Exchange:
 
     def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
         """The head as the policy wants it: decided, counted, told, serialised."""
-        active, request, refusal = self._active, self._request, self._refusal
-        if request is not None:
-            method, host, path = request.method, request.host, request.path
-        else:
-            assert refusal is not None
-            method, host, path = refusal.method, "", refusal.path
-        route = self._route or active.plan.route(host, method, path)
-        judge, scheme, upload = route.judge, self._scheme, self._upload
-        watched = response.watched(judge.looks)
+        active, request, upload = self._active, self._request, self._upload
+        method, host, path = self._asked()
+        route, scheme = self._routed(), self._scheme
+        judge, watched = route.judge, response.watched()
         sent: Iterable[tuple[bytes, bytes]] = response
         if route.nonced:
             self._nonce = self._nonce or new_nonce()
@@ -371,6 +365,21 @@ class Exchange:
         elif request is not None and request.http10:
             added += b"Connection: keep-alive\r\n"
         return response_head(response.line, response.leaving(verdict.replaced), added)
+
+    def _asked(self) -> tuple[str, str, str]:
+        """Method, host and path, of a refused request as far as they could be read."""
+        request, refusal = self._request, self._refusal
+        if request is not None:
+            return request.method, request.host, request.path
+        assert refusal is not None
+        return refusal.method, "", refusal.path
+
+    def _routed(self) -> RoutePlan:
+        """The route, which a request keeps."""
+        if self._route is None:
+            method, host, path = self._asked()
+            self._route = self._active.plan.route(host, method, path)
+        return self._route
 
     def _begin_response(self) -> None:
         """From here on nothing else may be sent to the client: no 1xx, no error response."""

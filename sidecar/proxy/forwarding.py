@@ -81,8 +81,8 @@ class Forwarder:
         Raises:
             Refused: 508 when the request has passed this process before.
         """
-        claims = request.claims
-        if not claims:
+        claims = request.claims() if request.claimed else None
+        if claims is None:
             request_id = self.new_id()
             lines = peer.lines(request.host) + self._plain[request.http10] % request_id.encode(
                 "ascii"

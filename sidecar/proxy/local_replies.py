@@ -17,8 +17,10 @@ RETRY_AFTER = b"1"
 """Seconds; the conditions that we answer 503 for pass quickly or not at all."""
 
 
-def local_reply(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[Response, bytes]:
-    """A response and its body; a 204 has none."""
+def local_reply(
+    status: int, extra: tuple[tuple[bytes, bytes], ...], looks: frozenset[bytes]
+) -> tuple[Response, bytes]:
+    """A response and its body; a 204 has none. `looks` are the lower-case names of the lines that rules look at."""
     phrase = HTTPStatus(status).phrase
     body = b"" if status == 204 else f"{status} {phrase}\n".encode("ascii")
     fields: Fields = [(b"Date", _date(int(time.time())))]
@@ -32,7 +34,7 @@ def local_reply(status: int, extra: tuple[tuple[bytes, bytes], ...] = ()) -> tup
         fields.append((b"Retry-After", RETRY_AFTER))
     fields.extend(extra)
     line = f" {status} {phrase}".encode("ascii")
-    return made(status, line, fields, len(body)), body
+    return made(status, line, fields, len(body), looks), body
 
 
 @lru_cache(maxsize=2)

@@ -84,9 +84,18 @@ class Connection(asyncio.Protocol):
 
     # What the exchange asks.
 
-    def ask(self, method: str, data: bytes, interim: Callable[[Response], None]) -> None:
-        """Send a request's head, with what of its body is at hand; `interim` gets each 1xx response."""
-        self._method, self._interim, self._interims = method, interim, 0
+    def ask(
+        self,
+        method: str,
+        data: bytes,
+        looks: frozenset[bytes],
+        interim: Callable[[Response], None],
+    ) -> None:
+        """Send a request's head, with what of its body is at hand; `interim` gets each 1xx response.
+
+        `looks` are the lower-case names of the response's lines that rules look at.
+        """
+        self._method, self._looks, self._interim, self._interims = method, looks, interim, 0
         self._state, self.response = HEAD, None
         self.transport.write(data)
 
@@ -215,12 +224,15 @@ class Connection(asyncio.Protocol):
     def _head(self, data: bytes) -> None:
         seen = 0
         if self._buffer:
-            seen = len(self._buffer) - 3
+            seen = max(0, len(self._buffer) - 3)
             data = self._buffer + data
             self._buffer = b""
-        while (end := data.find(b"\r\n\r\n", max(0, seen))) >= 0:
-            response = self._reader.read(data[: end + 4], self._method)
-            data = data[end + 4 :]
+        # What has been looked at already is not read again before the end has come.
+        while not seen or data.find(b"\r\n\r\n", seen) >= 0:
+            response = self._reader.read(data, self._method, self._looks)
+            if response is None:
+                break
+            data = data[response.head.stop + 2 :]
             if response.status >= 200 or response.status == 101:
                 self._begin(response, data)
                 return
@@ -232,7 +244,7 @@ class Connection(asyncio.Protocol):
         self._buffer = data
         if len(data) > self._limits.header_bytes:
             raise UpstreamFailed(502, "header_too_large")
-        if not data.startswith(b"HTTP/1."[: len(data)]) or _BARE_LF.search(data, max(0, seen)):
+        if not data.startswith(b"HTTP/1."[: len(data)]) or _BARE_LF.search(data, seen):
             raise UpstreamFailed(502, "invalid_header")
 
     def _begin(self, response: Response, rest: bytes) -> None:

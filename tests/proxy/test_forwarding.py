@@ -20,7 +20,9 @@ def asked(forwarder: Forwarder, host: str, claims: dict[bytes, list[bytes]]) -> 
     lines = [b"GET / HTTP/1.1", b"Host: " + host.encode()] if host else [b"GET / HTTP/1.0"]
     lines += [name + b": " + value for name, values in claims.items() for value in values]
     reader = RequestReader(Limits(), forwarder.id_key, None, b"upstream")
-    return reader.read(b"\r\n".join([*lines, b"", b""]))
+    request = reader.read(b"\r\n".join([*lines, b"", b""]))
+    assert request is not None
+    return request
 
 
 def asks(

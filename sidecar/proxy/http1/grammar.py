@@ -6,21 +6,23 @@ Lives here: tables and regular expressions, RFC 9110 and 9112. Must not know how
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """Body lengths that are not a number of bytes."""
 
-METHODS: Final = frozenset(
-    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH "  # RFC 9110 section 9.3, RFC 5789
-    b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
-    b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT "
-    b"UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "
-    b"PURGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE".split()  # in use, not registered
-)
-"""Methods that are passed on: IANA's registry, and a few that occur."""
+METHODS: Final = {
+    name: name.decode("ascii")
+    for name in (
+        b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH "  # RFC 9110 section 9.3, RFC 5789
+        b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
+        b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT "
+        b"UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "
+        b"PURGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE"  # in use, not registered
+    ).split()
+}
+"""Methods that are passed on, by their bytes: IANA's registry, and a few that occur."""
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
@@ -68,12 +70,19 @@ def hopeless(lines: bytes) -> bool:
     return not sound(lines[:-1] if lines.endswith(b"\r") else lines)
 
 
-def connection_tokens(value: bytes) -> set[bytes]:
+def connection_tokens(value: bytes) -> frozenset[bytes]:
     """The names in one Connection line, lower case."""
-    return {token.strip(b" \t") for token in value.lower().split(b",")}
+    usual = _USUAL.get(value)
+    return _tokens(value) if usual is None else usual
 
 
-@lru_cache(maxsize=256)
+def _tokens(value: bytes) -> frozenset[bytes]:
+    return frozenset(token.strip(b" \t") for token in value.lower().split(b","))
+
+
+_USUAL: Final = {value: _tokens(value) for value in (b"keep-alive", b"Keep-Alive", b"close")}
+
+
 def valid_host(value: bytes) -> bool:
     """Whether it names a host, with or without a port (RFC 9110 section 7.2)."""
     found = _HOST.fullmatch(value)

@@ -23,7 +23,7 @@ from sidecar.proxy.http1.grammar import (
     connection_tokens,
     valid_host,
 )
-from sidecar.proxy.http1.heads import Head, Names
+from sidecar.proxy.http1.heads import Field, Head, Names
 from sidecar.settings import Limits
 
 PASSED: Final = 0
@@ -47,16 +47,31 @@ _KINDS = {
     b"expect": EXPECT,
     b"sec-websocket-key": KEY,
 }
+KEPT_HOSTS: Final = 256
+"""Names of hosts that are remembered: clients repeat them."""
 _VERSIONS = {b"HTTP/1.1": False, b"HTTP/1.0": True}
 """Whether it is 1.0."""
 _FORWARDS = re.compile(rb"(?im)^(max-forwards:[\t ]*)([0-9]{1,18})(?=[\t ]*\r$)")
 
 
 class Request:
-    """A request as it may be passed on."""
+    """A request as it may be passed on.
+
+    Args:
+        method: in upper case.
+        target: in origin-form, or `*`; the bytes of path and query as sent.
+        host: as the client named it, with port; "" when an HTTP/1.0 client named none.
+        head: all lines that the client sent.
+        lines: those for the upstream, Host and framing included; hop-by-hop lines are gone.
+        claimed: the lines that say something of others: Forwarded, X-Forwarded-*, Via and the request id.
+        length: body bytes, or CHUNKED.
+        expects: the client waits for 100.
+        websocket: the client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise.
+        keep_alive: whether another request may follow; never behind an Upgrade, which would change what follows.
+    """
 
     __slots__ = (
-        "claims",
+        "claimed",
         "expects",
         "head",
         "host",
@@ -77,7 +92,7 @@ class Request:
         host: str,
         head: Head,
         lines: bytes,
-        claims: dict[bytes, list[bytes]],
+        claimed: list[Field],
         length: int,
         *,
         expects: bool,
@@ -85,27 +100,19 @@ class Request:
         keep_alive: bool,
         http10: bool,
     ) -> None:
-        self.method = method
-        self.target = target
-        """In origin-form, or `*`; the bytes of path and query as sent."""
+        self.method, self.target, self.host = method, target, host
         self.path = target.partition(b"?")[0].decode("ascii")
         """Of the target, without query."""
-        self.host = host
-        """As the client named it, with port; "" when an HTTP/1.0 client named none."""
-        self.head = head
-        """All lines that the client sent."""
-        self.lines = lines
-        """Those for the upstream, Host and framing included; hop-by-hop lines are gone."""
-        self.claims = claims
-        """What the client says of others: Forwarded, X-Forwarded-*, Via and the request id, by lower-case name."""
-        self.length = length
-        """Body bytes, or CHUNKED."""
-        self.expects = expects
-        self.websocket = websocket
-        """The client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise."""
-        self.keep_alive = keep_alive
-        """Whether another request may follow; never behind an Upgrade, which would change what follows."""
-        self.http10 = http10
+        self.head, self.lines, self.claimed, self.length = head, lines, claimed, length
+        self.expects, self.websocket = expects, websocket
+        self.keep_alive, self.http10 = keep_alive, http10
+
+    def claims(self) -> dict[bytes, list[bytes]]:
+        """The values of the lines in `claimed`, by lower-case name."""
+        claims: dict[bytes, list[bytes]] = {}
+        for field in self.claimed:
+            claims.setdefault(self.head.name(field), []).append(self.head.value(field))
+        return claims
 
 
 class RequestReader:
@@ -132,6 +139,7 @@ class RequestReader:
         self._target, self._body = limits.target_bytes, limits.body
         self._request_id, self._ours = request_id, ours
         self._names = Names(_KINDS, self._kind_of_other)
+        self._hosts: dict[bytes, str] = {}
 
     def _kind_of_other(self, lower: bytes) -> int:
         if lower == self._request_id or lower.startswith(b"x-forwarded-"):
@@ -139,68 +147,84 @@ class RequestReader:
         # WSGI and CGI read X_Y as X-Y
         return DROPPED if b"_" in lower or lower == self._ours else PASSED
 
-    def read(self, data: bytes) -> Request:
-        """Judge a whole head, with the empty line at its end.
+    def read(self, data: bytes) -> Request | None:
+        """Judge the head that `data` begins with; None while its end, the empty line, has not come.
 
         Raises:
             Refused: with the status of the first fault; with method, path and lines as far as they could be read.
         """
         begin = data.find(b"\r\n")
+        if begin < 0:
+            return None
+        head: Head | None = None
+        fault: Refused | None = None
+        try:
+            head = Head(data, begin + 2, self._names, self._lines)
+        except TooLarge:
+            fault = Refused(431, "header_too_large")
+        except Malformed:
+            fault = Refused(400, "malformed")
+        else:
+            if head.stop < 0:
+                return None
+            if head.stop - begin > self._bytes:
+                head, fault = None, Refused(431, "header_too_large")
         written, _, rest = data[:begin].partition(b" ")
-        if written not in METHODS:
+        method = METHODS.get(written)
+        if method is None:
             raise Refused(400, "method")
-        method = written.decode("ascii")
-        sent, space, version = rest.lstrip(b" ").partition(b" ")
+        sent, space, version = rest.partition(b" ")
+        if not sent and space:
+            sent, space, version = rest.lstrip(b" ").partition(b" ")
         try:
             http10 = _read_version(sent, space, version)
             target, named = read_target(method, sent, self._target)
-            head = self._lines_of(data, begin + 2)
-        except TooLarge:
-            raise _about(Refused(431, "header_too_large"), method, sent, None) from None
-        except Malformed:
-            raise _about(Refused(400, "malformed"), method, sent, None) from None
         except Refused as refusal:
             raise _about(refusal, method, sent, None) from None
+        if fault is not None:
+            raise _about(fault, method, sent, None)
+        assert head is not None
         try:
             return self._judge(method, target, named, head, http10=http10)
         except Refused as refusal:
             raise _about(refusal, method, sent, head) from None
 
-    def _lines_of(self, data: bytes, begin: int) -> Head:
-        if len(data) - begin > self._bytes:
-            raise TooLarge("header lines")
-        return Head(data, begin, len(data) - 2, self._names, self._lines)
-
     def _judge(
         self, method: str, target: bytes, named: bytes | None, head: Head, *, http10: bool
     ) -> Request:
         host_sent = self._host_sent or named
-        claims: dict[bytes, list[bytes]] = {}
-        nominated: set[bytes] | None = None
+        claimed: list[Field] = []
+        nominated: frozenset[bytes] | None = None
         host = length = coding = None
         upgrade = key = b""
         expects = False
-        instead: dict[int, bytes] = {}
-        for index in head.special:
-            name = head.names[index]
-            kind, value = name.kind, head.value(index)
+        for field in head.fields:
+            kind = field.kind
+            if kind == CLAIM:
+                claimed.append(field)
+                field.drop()
+                continue
+            if kind == DROPPED:
+                field.drop()
+                continue
+            value = head.value(field)
             if kind == HOST:
                 if host is not None:
                     raise Refused(400, "host")
                 host = value
-                _plainly(head, index, host_sent or value, instead)
+                _plainly(head, field, value, host_sent or value)
                 continue
             if kind == LENGTH:
                 if length is not None or DIGITS.fullmatch(value) is None:
                     raise _no_length(value, twice=length is not None)
                 length = int(value)
-                _plainly(head, index, value, instead)
+                _plainly(head, field, value, value)
                 continue
             if kind == CODING:
                 if coding is not None or value.lower() != b"chunked" or http10:
                     raise Refused(400, "framing")
                 coding = value
-                _plainly(head, index, value, instead)
+                _plainly(head, field, value, value)
                 continue
             if kind == KEY:
                 key = value if not key else b","
@@ -214,9 +238,7 @@ class RequestReader:
                 if value.lower() != b"100-continue":
                     raise Refused(417, "expectation")
                 expects = not http10
-            elif kind == CLAIM:
-                claims.setdefault(name.lower, []).append(value)
-            instead[index] = b""
+            field.drop()
         body = 0
         if coding is not None:
             if length is not None:
@@ -226,19 +248,18 @@ class RequestReader:
             if length > self._body:
                 raise Refused(413, "body_too_large")
             body = length
-        _check_host(host, named, http10=http10)
-        lines = head.leaving(instead)
-        if host is None:
-            lines = b"Host: %b\r\n%b" % (host_sent or self._authority, lines)
+        asked = self._named_host(host, named, http10=http10)
         keep_alive, upgrades = not http10, False
         if nominated is not None:
             keep_alive = b"close" not in nominated and (not http10 or b"keep-alive" in nominated)
             upgrades = bool(upgrade) and b"upgrade" in nominated
-            nominated -= NEVER_NOMINATED
-            if nominated:
-                lines = _without(lines, nominated)
-                for lower in nominated:
-                    claims.pop(lower, None)
+            others = nominated - NEVER_NOMINATED
+            if others:
+                head.drop(others)
+                claimed = [field for field in claimed if head.name(field) not in others]
+        lines = head.leaving()
+        if host is None:
+            lines = b"Host: %b\r\n%b" % (host_sent or self._authority, lines)
         if upgrades and not http10 and upgrade == b"websocket":
             if method != "GET" or body or len(key) != 24:
                 raise Refused(400, "upgrade")
@@ -247,10 +268,10 @@ class RequestReader:
         return Request(
             method,
             target,
-            (named or host or b"").decode("ascii"),
+            asked,
             head,
             lines,
-            claims,
+            claimed,
             body,
             expects=expects and body != 0,
             websocket=key,
@@ -258,13 +279,29 @@ class RequestReader:
             http10=http10,
         )
 
+    def _named_host(self, host: bytes | None, named: bytes | None, *, http10: bool) -> str:
+        """The authority that is asked for: of an absolute-form, or of the Host line."""
+        if host is None:
+            if not http10:
+                raise Refused(400, "host")
+        elif named is None or host:
+            found = self._hosts.get(host)
+            if found is None:
+                if not valid_host(host):
+                    raise Refused(400, "host")
+                if len(self._hosts) >= KEPT_HOSTS:
+                    self._hosts.clear()
+                found = self._hosts[host] = host.decode("ascii")
+            if named is None:
+                return found
+        return (named or b"").decode("ascii")
 
-def _plainly(head: Head, index: int, value: bytes, instead: dict[int, bytes]) -> None:
-    """Have a line that frames or routes leave as `name: value`, whatever whitespace it came with."""
-    name = head.written(index)
-    line = b"%b: %b" % (name, value)
-    if line != head.lines[index]:
-        instead[index] = line + b"\r\n"
+
+def _plainly(head: Head, field: Field, value: bytes, sent: bytes) -> None:
+    """Have a line that frames or routes leave as `name: sent`, whatever whitespace its value came with."""
+    data, colon = head.data, field.colon
+    if sent is not value or data[colon + 1] != 32 or field.end - colon != len(value) + 4:
+        field.instead = b"%b: %b\r\n" % (data[field.begin : colon], sent)
 
 
 def _no_length(value: bytes, *, twice: bool) -> Refused:
@@ -320,23 +357,6 @@ def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | No
     elif not rest.startswith(b"/"):
         rest = b"/" + rest
     return rest, absolute[1]
-
-
-def _check_host(host: bytes | None, named: bytes | None, *, http10: bool) -> None:
-    if host is None:
-        if not http10:
-            raise Refused(400, "host")
-    elif not valid_host(host) and not (named is not None and host == b""):
-        raise Refused(400, "host")
-
-
-def _without(lines: bytes, nominated: set[bytes]) -> bytes:
-    """The lines but those that Connection nominates (RFC 9110 section 7.6.1)."""
-    return b"".join(
-        line
-        for line in lines.splitlines(keepends=True)
-        if line.partition(b":")[0].lower() not in nominated
-    )
 
 
 def forwards_left(request: Request) -> int | None:

@@ -49,16 +49,19 @@ class RequestHeads:
             self._empty += 1
             if self._empty > EMPTY_LINES:
                 raise Refused(400, "malformed")
-        end = data.find(b"\r\n\r\n", seen) + 4
-        if end < 4:
+        # What has been looked at already is not read again before the end has come.
+        request = None
+        if not seen or data.find(b"\r\n\r\n", seen) >= 0:
+            request = self._reader.read(data)
+        if request is None:
             self._buffer = data
             self._check_part(data, seen)
             return None
         self._empty = 0
-        if end == len(data):
-            return self._reader.read(data)
-        self.rest = data[end:]
-        return self._reader.read(data[:end])
+        end = request.head.stop + 2
+        if end < len(data):
+            self.rest = data[end:]
+        return request
 
     def _check_part(self, data: bytes, seen: int) -> None:
         if len(data) > self._target and data.find(b"\r\n", 0, self._target) < 0:
