@@ -25,6 +25,7 @@ MODULES = (
         "telemetry/metrics",
     ),
     *(
+        "proxy/asked",
         "proxy/body",
         "proxy/context",
         "proxy/deadlines",

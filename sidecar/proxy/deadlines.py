@@ -1,4 +1,4 @@
-"""Everything that must happen by a time, under one timer: setting a deadline costs a dictionary entry.
+"""Everything that must happen by a time, under one timer: setting a deadline costs two attributes, or a dictionary entry.
 
 Lives here: `Deadlines`. Must not know what is waited for; its precision is one tick.
 """
@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sidecar.settings import Timeouts
 
 T = TypeVar("T")
 Error = Callable[[], Exception]
 
+NEVER: Final = float("inf")
 
-_NEVER: tuple[float, Error] = (float("inf"), TimeoutError)
+_NEVER: tuple[float, Error] = (NEVER, TimeoutError)
 
 
 class Expiring(Protocol):
@@ -25,13 +26,21 @@ class Expiring(Protocol):
         """End the waiting with this error."""
 
 
+class Timed(Expiring, Protocol):
+    """Something that keeps its deadline itself: ended with `late()` when `due` has passed, until `due` is moved."""
+
+    due: float
+    late: Error
+
+
 class Deadlines:
-    """Deadlines by the thing they end; swept once a tick."""
+    """Deadlines by the thing they end; swept once a tick. `timed` are those that keep their own."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tick: float) -> None:
         self._loop = loop
         self._tick = tick
         self._entries: dict[Expiring, tuple[float, Error]] = {}
+        self.timed: set[Timed] = set()
         self._timer = loop.call_later(tick, self._sweep)
 
     def set(self, waiting: Expiring, seconds: float, error: Error) -> None:
@@ -56,6 +65,9 @@ class Deadlines:
 
     def _sweep(self) -> None:
         now = self._loop.time()
+        for timed in tuple(self.timed):
+            if timed.due <= now:
+                timed.set_exception(timed.late())
         for waiting in [waiting for waiting, (when, _) in self._entries.items() if when <= now]:
             when, error = self._entries.get(waiting, _NEVER)
             if when > now:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sidecar.proxy.body import BUFFER, Body
+from sidecar.proxy.deadlines import NEVER
+from sidecar.proxy.exchange import Exchange, Rest
 from sidecar.proxy.faults import ClientGone, Refused
-from sidecar.proxy.flow import Flow
+from sidecar.proxy.flow import Flow, Tunnelled
 from sidecar.proxy.http1.bodies import Chunked, Decoder, Sized
 from sidecar.proxy.http1.grammar import CHUNKED, Malformed, TooLarge
 from sidecar.proxy.http1.requests import Request
@@ -44,27 +45,12 @@ _header_late: Final = partial(Refused, 408, "header_timeout")
 _client_stuck: Final = partial(ClientGone, "stopped reading")
 
 
-class Incoming(NamedTuple):
-    """A request with its body, or the refusal that stands in its place."""
-
-    request: Request | Refused
-    body: Body
-
-
-class Tunnelled(Protocol):
-    """What a connection needs of the tunnel that it became a part of."""
-
-    def from_client(self, data: bytes) -> None: ...
-    def client_full(self) -> None: ...
-    def client_ready(self) -> None: ...
-    def client_lost(self) -> None: ...
-
-
 class Downstream(Flow):
     """One client connection.
 
-    `_work` is the exchange under way, a coroutine that this connection drives, and `_waiting` what it waits
-    for: mostly a `Turn`, so that a response is passed on from where it was received.
+    `_exchange` is the one under way. Where it must wait for more than the response's head, `_rest` is a coroutine
+    that this connection drives, and `_waiting` what that waits for: mostly a `Turn`, so that bytes are passed on from
+    where they were received.
     """
 
     peer: Peer
@@ -72,15 +58,15 @@ class Downstream(Flow):
     def __init__(self, listener: Listener, source: Source | None = None) -> None:
         context = self._context = listener.context
         self._source = source
-        self._listener, self._serve = listener, listener.serve
-        super().__init__()
-        self._loop = context.loop
+        self._listener = listener
+        super().__init__(context.loop)
         self._heads = RequestHeads(context.requests, context.settings.limits)
         self._none = Body(self._loop, self._body_room)
         self._none.whole = True
         self._body, self._decoder = self._none, _NOTHING
-        self._incoming: Incoming | None = None
-        self._work: Coroutine[Any, None, bool] | None = None
+        self._incoming: Request | Refused | None = None
+        self._exchange: Exchange | None = None
+        self._rest: Rest | None = None
         self._waiting: Turn | asyncio.Future[Any] | None = None
         self._busy = False
         self._deaf = False
@@ -89,7 +75,6 @@ class Downstream(Flow):
         self._head_started = False
         self._held = b""
         self._budget = 0
-        self._tunnel: Tunnelled | None = None
 
     # What the exchange asks.
 
@@ -101,7 +86,7 @@ class Downstream(Flow):
         """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
         if self.writing_paused and self.transport is not None:
             turn = self._drained = self.turn()
-            self._context.deadlines.set(self, self._context.bounds.idle, _client_stuck)
+            self.expect(self._context.bounds.idle, _client_stuck)
             await turn
 
     def upgrade(self, tunnel: Tunnelled) -> bytes:
@@ -110,11 +95,6 @@ class Downstream(Flow):
         held, self._held = self._held, b""
         self.resume_transport()
         return held
-
-    @property
-    def tunnel(self) -> Tunnelled | None:
-        """What this connection has become a part of."""
-        return self._tunnel
 
     @property
     def begun(self) -> bool:
@@ -128,15 +108,18 @@ class Downstream(Flow):
         if self._used:
             self.transport.close()
         else:
-            self._context.deadlines.set(self, FIRST_REQUEST, _idle_over)
+            self.expect(FIRST_REQUEST, _idle_over)
 
     def set_exception(self, error: Exception) -> None:
         """A deadline has passed: the exchange goes on with this error; between requests the next is refused, or none is waited for."""
-        self._context.deadlines.drop(self)
+        self.due = NEVER
         if isinstance(self._waiting, Turn):
             self._waiting.set_exception(error)
-        elif self._work is not None:
+        elif self._rest is not None:
             return
+        elif self._exchange is not None:
+            self._rest = self._exchange.fail(error)
+            self._advance()
         elif isinstance(error, Refused):
             self._refuse(error)
             self._advance()
@@ -152,6 +135,7 @@ class Downstream(Flow):
         connections = context.telemetry.connections
         connections.n += 1
         self._listener.open.add(self)
+        context.deadlines.timed.add(self)
         name, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         address = name[0] if isinstance(name, tuple) else ""
         port = own[1] if isinstance(own, tuple) else 0
@@ -176,8 +160,11 @@ class Downstream(Flow):
             self._tunnel.client_lost()
         if not self._body.whole:
             self._context.deadlines.drop(self._body)
-        self._context.deadlines.drop(self)
+        self._context.deadlines.timed.discard(self)
         super().connection_lost(exc)
+        if self._exchange is not None and self._rest is None:
+            exchange, self._exchange = self._exchange, None
+            exchange.abandon()
         # A future that is over already has called for `_resumed`, which sees that the client is gone.
         if (
             self._waiting is not None
@@ -186,43 +173,64 @@ class Downstream(Flow):
         ):
             self._advance(asyncio.CancelledError())
 
+    def resume(self) -> None:
+        """The exchange has what it was waiting for."""
+        self._advance()
+
     def _advance(self, error: BaseException | None = None) -> None:
-        """Drive the exchange until it must wait, and those that follow, until no request is at hand."""
-        while True:
-            work, self._waiting = self._work, None
-            if work is None:
-                if self.writing_paused and self._busy:
-                    # Responses to requests that came ahead wait too, for a client that does not read.
-                    self._drained = self.turn()
-                    self._context.deadlines.set(self, self._context.bounds.idle, _client_stuck)
-                    return
-                incoming = self._next()
-                if incoming is None:
-                    return
-                work = self._work = self._serve(self, incoming)
-            try:
-                waiting = work.send(None) if error is None else work.throw(error)
-            except StopIteration as served:
-                self._work = None
-                if not served.value:
-                    self._linger()
-                    return
-            except BaseException as failure:
-                self._work = None
-                if not isinstance(failure, ClientGone | asyncio.CancelledError):
-                    logging.getLogger(__name__).exception("exchange.crashed")
-                    self.reset()
-                self._end()
-                return
-            else:
-                self._waiting = waiting
-                if (
-                    waiting.__class__ is not Turn
-                ):  # a future of the loop's: taken as asyncio's tasks take one
-                    waiting._asyncio_future_blocking = False  # noqa: SLF001
-                    waiting.add_done_callback(self._resumed)
-                return
-            error = None
+        """Go on with the exchange until it must wait, and with those that follow, until no request is at hand."""
+        try:
+            while self._step(error):
+                error = None
+        except BaseException as failure:
+            self._exchange = self._rest = None
+            if not isinstance(failure, ClientGone | asyncio.CancelledError):
+                logging.getLogger(__name__).exception("exchange.crashed")
+                self.reset()
+            self._end()
+
+    def _step(self, error: BaseException | None) -> bool:
+        """One step; whether another may follow at once."""
+        if self._rest is not None:
+            return self._drive(self._rest, error)
+        if self._exchange is not None:
+            return self._goes_on(self._exchange.respond())
+        if self.writing_paused and self._busy:
+            # Responses to requests that came ahead wait too, for a client that does not read.
+            self._drained = self.turn()
+            self.expect(self._context.bounds.idle, _client_stuck)
+            return False
+        incoming = self._next()
+        if incoming is None:
+            return False
+        self._exchange = Exchange(self._context, self, incoming, self._body)
+        outcome = self._exchange.begin()
+        return outcome is not None and self._goes_on(outcome)
+
+    def _goes_on(self, outcome: Rest | bool) -> bool:
+        """Take the end of an exchange, or what is left of it."""
+        if not isinstance(outcome, bool):
+            self._rest = outcome
+            return True
+        self._exchange = self._rest = None
+        if not outcome:
+            self._linger()
+        return outcome
+
+    def _drive(self, rest: Rest, error: BaseException | None) -> bool:
+        """Let a coroutine go on until it waits, or is over."""
+        self._waiting = None
+        try:
+            waiting = rest.send(None) if error is None else rest.throw(error)
+        except StopIteration as served:
+            return self._goes_on(served.value)
+        self._waiting = waiting
+        if (
+            waiting.__class__ is not Turn
+        ):  # a future of the loop's: taken as asyncio's tasks take one
+            waiting._asyncio_future_blocking = False  # noqa: SLF001
+            waiting.add_done_callback(self._resumed)
+        return False
 
     def _resumed(self, _future: asyncio.Future[Any]) -> None:
         self._advance(asyncio.CancelledError() if self.transport is None else None)
@@ -234,9 +242,8 @@ class Downstream(Flow):
             if transport.get_write_buffer_size():
                 self._loop.call_later(self._context.bounds.idle, transport.abort)
 
-    def _next(self) -> Incoming | None:
-        """The next request; None = it has not come yet, or will not."""
-        deadlines = self._context.deadlines
+    def _next(self) -> Request | Refused | None:
+        """The next request, or the refusal in its place; None = it has not come yet, or will not."""
         if self._incoming is None and self.transport is not None:
             self._busy = False
             if self._held and not self._deaf:
@@ -246,21 +253,23 @@ class Downstream(Flow):
                 self._feed_head(held)
         incoming, self._incoming = self._incoming, None
         if incoming is None:
-            closing = self._listener.closing and not self._head_started
-            if self._deaf or (closing and self._used):
-                self._end()
-            elif self.transport is not None:
-                bounds = self._context.bounds
-                seconds = bounds.idle if self._used and not self._head_started else bounds.header
-                deadlines.set(
-                    self,
-                    min(seconds, FIRST_REQUEST) if closing else seconds,
-                    _header_late if self._head_started else _idle_over,
-                )
-            return None
-        deadlines.drop(self)
-        self._used = True
+            self._await_request()
+        else:
+            self.due, self._used = NEVER, True
         return incoming
+
+    def _await_request(self) -> None:
+        """Nothing is at hand: how long the next request may take, or that none may come."""
+        closing = self._listener.closing and not self._head_started
+        if self._deaf or (closing and self._used):
+            self._end()
+        elif self.transport is not None:
+            bounds = self._context.bounds
+            seconds = bounds.idle if self._used and not self._head_started else bounds.header
+            self.expect(
+                min(seconds, FIRST_REQUEST) if closing else seconds,
+                _header_late if self._head_started else _idle_over,
+            )
 
     # Reading.
 
@@ -274,7 +283,7 @@ class Downstream(Flow):
                 self.transport.abort()
         elif not self._busy:
             self._feed_head(data)
-            if self._incoming is not None and self._work is None:
+            if self._incoming is not None and self._exchange is None:
                 self._advance()
         elif self._decoder.done:
             self._hold(data)
@@ -295,7 +304,7 @@ class Downstream(Flow):
             if request is None:
                 if not self._head_started and heads.started:
                     self._head_started = True
-                    self._context.deadlines.set(self, self._context.bounds.header, _header_late)
+                    self.expect(self._context.bounds.header, _header_late)
                 return
             self._body, self._decoder = self._none, _NOTHING
             self._last = not request.keep_alive
@@ -308,7 +317,7 @@ class Downstream(Flow):
             self._body, self._decoder = self._none, _NOTHING
             self._refuse(refusal)
         else:
-            self._arrive(Incoming(request, self._body))
+            self._arrive(request)
 
     def _begin_body(self, request: Request, rest: bytes) -> None:
         """Read on behind a head; raises Refused for what is wrong at once, so that the upstream is not asked."""
@@ -356,11 +365,11 @@ class Downstream(Flow):
         """Read nothing more: the refusal is the response to the request at hand, or to what stands in the next one's place."""
         self._deaf, self._budget = True, LINGER_BYTES
         if self._body.whole:
-            self._arrive(Incoming(refusal, self._none))
+            self._arrive(refusal)
         else:
             self._body.set_exception(refusal)
 
-    def _arrive(self, incoming: Incoming) -> None:
+    def _arrive(self, incoming: Request | Refused) -> None:
         self._incoming = incoming
         self._busy, self._head_started = True, False
 
@@ -375,16 +384,4 @@ class Downstream(Flow):
         if transport.can_write_eof():
             with suppress(OSError):  # the client may have gone already
                 transport.write_eof()
-        self._context.deadlines.set(self, LINGER_SECONDS, _idle_over)
-
-    def pause_writing(self) -> None:
-        """Asyncio's protocol."""
-        super().pause_writing()
-        if self._tunnel is not None:
-            self._tunnel.client_full()
-
-    def resume_writing(self) -> None:
-        """Asyncio's protocol."""
-        super().resume_writing()
-        if self._tunnel is not None:
-            self._tunnel.client_ready()
+        self.expect(LINGER_SECONDS, _idle_over)

@@ -1,20 +1,19 @@
 """One request and its response, in a straight line: the hot path.
 
-Lives here: `serve`, and `Exchange` behind it. A request reads the active revision once and keeps it.
-Every response that leaves, the upstream's or our own, has passed through the policy. Must not know how
-bytes become messages (downstream, upstream), nor what the policy says.
+Lives here: `Exchange`. A request reads the active revision once and keeps it. Every response that leaves, the
+upstream's or our own, has passed through the policy. Must not know how bytes become messages (downstream,
+upstream), nor what the policy says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sidecar.policy.engine.nonces import hidden
-from sidecar.policy.rules.conditions import Facts
-from sidecar.proxy.downstream import Downstream, Incoming
+from sidecar.proxy.asked import Asked
+from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.faults import ClientGone, Refused, UpstreamFailed
 from sidecar.proxy.forwarding import Origin, new_nonce
 from sidecar.proxy.http1.grammar import CHUNKED, IDEMPOTENT, UNTIL_CLOSE
@@ -26,123 +25,147 @@ from sidecar.proxy.http1.writing import (
     request_head,
     response_head,
 )
-from sidecar.proxy.local_replies import local_reply
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.reporting import receive_report, report_key
 from sidecar.proxy.tunnel import accepted, websocket
 from sidecar.proxy.upload import Upload
 
 if TYPE_CHECKING:
-    from sidecar.policy.engine.plan import RoutePlan
+    from sidecar.proxy.body import Body
     from sidecar.proxy.context import Context
+    from sidecar.proxy.downstream import Downstream
     from sidecar.proxy.upstream import Connection
-    from sidecar.telemetry.pages import PageCopy
 
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
-_NEVER: Final = float("inf")
+
+Rest: TypeAlias = Coroutine[Any, None, bool]
+"""What is left of an exchange that has to wait on its way; True = another request may follow on the connection."""
 
 
-def serve(context: Context, client: Downstream, incoming: Incoming) -> Coroutine[Any, None, bool]:
-    """Serve one request; True = another may follow on the connection."""
-    return Exchange(context, client, incoming).run()
+class Exchange(Asked):
+    """The state of one exchange: `begin` asks the upstream, `respond` passes on what came of it.
 
+    Both go straight on as long as all is at hand, which is the common way. Whoever calls them gets the rest as a
+    coroutine to be driven where something must be waited for: a connection, the request's body, more of the
+    response, a tunnel's end. `_clean` turns true when nothing of it is left on the upstream connection.
+    """
 
-class Exchange:
-    """The state of one exchange. `_clean` turns true when nothing of it is left on the upstream connection."""
+    __slots__ = ("_clean", "_data", "_listening", "_origin", "_sent_at", "_total", "_upstream")  # fmt: skip
 
-    __slots__ = (
-        "_active", "_address", "_answered", "_body", "_clean", "_client", "_context", "_nonce", "_page", "_refusal", "_request",
-        "_request_id", "_route", "_scheme", "_seen", "_settled", "_started", "_total", "_upload", "_upstream", "_waited",
-    )  # fmt: skip
-
-    def __init__(self, context: Context, client: Downstream, incoming: Incoming) -> None:
-        self._context, self._client = context, client
-        self._active = context.active()
-        head, self._body = incoming
-        self._seen: Iterable[tuple[bytes, bytes]] = head.head or ()
-        self._request = None if isinstance(head, Refused) else head
-        self._refusal = head if isinstance(head, Refused) else None
-        self._scheme, self._address = client.peer.scheme, client.peer.address
-        self._route: RoutePlan | None = None
-        self._nonce = b""
-        self._page: PageCopy | None = None
-        self._request_id = ""
+    def __init__(
+        self, context: Context, client: Downstream, head: Request | Refused, body: Body
+    ) -> None:
+        super().__init__(context, client, head, body)
+        self._origin: Origin | None = None
+        self._data = b""
         self._upstream: Connection | None = None
-        self._upload: Upload | None = None
         self._total: asyncio.TimerHandle | None = None
-        self._started = context.loop.time()
-        self._clean = self._answered = self._settled = False
+        self._sent_at = self._started
+        self._clean = self._listening = False
 
-    async def run(self) -> bool:
-        """From the request's head to the last byte of the response, counted once, with nothing left behind."""
+    def begin(self) -> Rest | bool | None:
+        """Judge the request and ask the upstream. None = to be resumed with `respond`; a bool = it is over."""
         context = self._context
         context.telemetry.in_flight.n += 1
         try:
-            request, origin = self._admit()
-            if request.path.startswith(REPORTS_PREFIX):
-                key = report_key(context.settings, self._active.plan, request.path)
-                if key is not None:
-                    status = await receive_report(context, request, self._body, key, self._address)
-                    return self._own(status, origin="report")
-            if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
-                if forwards == 0:
-                    return self._own(204)
-                one_forward_less(request)
-            upstream, response = await self._ask(request, origin)
-            if response.status == 101:
-                return await self._switch(request, upstream, response)
-            if response.length >= 0 and upstream.done:
-                return self._relay_whole(request, upstream, response)
-            return await self._relay(request, upstream, response)
+            request = self._admit()
+            special = self._special(request)
+            if special is not None:
+                return self._wait(special)
+            self._data = self._written(request)
+            upstream = context.pool.take(self._started) if self._sent() else None
+            if upstream is None:
+                return self._wait(self._ask())
+            self._put(request, upstream)
         except Refused as refusal:
-            self._request_id = self._request_id or context.forwarder.new_id()
-            context.telemetry.request_rejected(
-                refusal.reason,
-                status=refusal.status,
-                request_id=self._request_id,
-                client=self._client.peer.address,
-                head=self._seen,
-            )
-            return self._own(refusal.status, refusal.fields, close=self._unread())
+            return self._ended(self._refused(refusal))
+        except BaseException:
+            self._leave()
+            raise
+        client = self._client
+        client.due, client.late = self._started + self._context.bounds.response, _response_late
+        self._listening = True
+        return None
+
+    def heard(self) -> None:
+        """The upstream has responded, or will not; a coroutine under way hears it in its own way."""
+        if self._listening:
+            self._listening = False
+            self._client.resume()
+
+    def respond(self) -> Rest | bool:
+        """Pass on what the upstream has responded."""
+        upstream, request = self._upstream, self._request
+        assert upstream is not None
+        assert request is not None
+        if upstream.failure is not None:
+            return self._wait(self._give_up(upstream.failure))
+        response = upstream.response
+        assert response is not None
+        now = self._heard()
+        if not upstream.done or response.length < 0 or response.status == 101:
+            return self._wait(self._relay(request, upstream, response))
+        try:
+            keep_alive = self._relay_whole(request, upstream, response)
+        except BaseException:
+            self._leave()
+            raise
+        return self._ended(keep_alive, now)
+
+    def fail(self, failure: Exception) -> Rest:
+        """The response that is awaited comes too late."""
+        self._listening = False
+        return self._wait(self._give_up(failure))
+
+    def abandon(self) -> None:
+        """The client has gone while the response is awaited."""
+        self._listening = False
+        self._context.telemetry.aborts.n += 1
+        self._leave()
+
+    async def _wait(self, rest: Rest) -> bool:
+        """The rest of the exchange, however it ends: counted once, with nothing left behind."""
+        try:
+            return await rest
+        except Refused as refusal:
+            return self._refused(refusal)
         except UpstreamFailed as failure:
             self._failed(failure.reason, failure.detail)
             return self._own(failure.status, close=self._unread())
         except asyncio.CancelledError:
             if not self._settled:
-                context.telemetry.aborts.n += 1
+                self._context.telemetry.aborts.n += 1
             raise
         finally:
-            now = context.loop.time()
-            self._settle(now)
-            self._close(now)
+            self._leave()
 
-    def _settle(self, now: float) -> None:
-        """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
-        if not self._settled:
-            self._settled = True
-            self._context.telemetry.in_flight.n -= 1
-            self._context.telemetry.request_seconds.observe(now - self._started)
+    def _ended(self, keep_alive: bool, now: float = 0.0) -> bool:
+        self._leave(now)
+        return keep_alive
 
-    def _close(self, now: float) -> None:
+    def _leave(self, now: float = 0.0) -> None:
         """Leave nothing behind, however the exchange ended."""
+        now = now or self._context.loop.time()
+        self._settle(now)
         if self._total is not None:
             self._total.cancel()
         if self._upload is not None:
             self._upload.close()
-        if self._upstream is not None:
-            self._context.pool.release(self._upstream, now, clean=self._clean)
-            self._upstream = None
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.leave()
+            self._context.pool.release(upstream, now, clean=self._clean)
 
-    def _admit(self) -> tuple[Request, Origin]:
+    def _admit(self) -> Request:
         """Judge the head; raises Refused."""
         context, request = self._context, self._request
         if request is None:
             assert self._refusal is not None
             raise self._refusal
         bounds = context.bounds
-        origin = context.forwarder.origin(self._client.peer, request)
+        origin = self._origin = context.forwarder.origin(self._client.peer, request)
         self._scheme, self._address = origin.scheme, origin.client
         self._request_id = origin.request_id
         if context.telemetry.in_flight.n > bounds.requests:
@@ -157,62 +180,98 @@ class Exchange:
             self._upload = Upload(context, self._client, request, self._body, route, who)
         if route.nonced:
             self._nonce = new_nonce()
-            origin = origin._replace(lines=origin.lines + context.forwarder.nonce_line(self._nonce))
-        return request, origin
+            origin.lines += context.forwarder.nonce_line(self._nonce)
+        return request
+
+    def _special(self, request: Request) -> Rest | None:
+        """What the upstream is not asked for; Max-Forwards is counted down on the way."""
+        if request.path.startswith(REPORTS_PREFIX):
+            key = report_key(self._context.settings, self._active.plan, request.path)
+            if key is not None:
+                return self._take_report(request, key)
+        if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
+            if forwards == 0:
+                return self._no_further()
+            one_forward_less(request)
+        return None
+
+    async def _take_report(self, request: Request, key: str) -> bool:
+        status = await receive_report(self._context, request, self._body, key, self._address)
+        return self._own(status, origin="report")
+
+    async def _no_further(self) -> bool:
+        return self._own(204)
 
     # To the upstream.
 
-    async def _ask(self, request: Request, origin: Origin) -> tuple[Connection, Response]:
-        """Send the request and wait for the head of its response; once more if a kept connection had died unused."""
-        context, bounds = self._context, self._context.bounds
-        added, looks = origin.lines, self._routed().judge.looks
+    def _written(self, request: Request) -> bytes:
+        """The request's head, with its body when that is at hand; raises Refused when it is beyond the bound."""
+        assert self._origin is not None
+        added = self._origin.lines
         if request.websocket:
             added += b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         elif request.expects:
             added += b"Expect: 100-continue\r\n"
         data = request_head(request.method, request.target, request.lines, added)
-        upload = self._upload
-        if upload is not None and self._body.whole:
-            data += upload.at_hand()
-        pool, fresh = context.pool, False
-        while True:
-            asked = context.loop.time()
-            taken = None if fresh else pool.take(asked)
-            if taken is None:
-                taken = await pool.acquire(fresh=fresh)
-                asked = context.loop.time()
-            upstream = self._upstream = taken
-            if bounds.total and self._total is None:
-                self._total = context.loop.call_later(bounds.total, self._expire)
-            upstream.ask(request.method, data, looks, self._interim)
-            if upload is not None and not upload.sent:
-                upload.start(upstream)
-            try:
-                while (response := upstream.response) is None:
-                    # While the body is under way its own clocks run; the upload starts this one at its end.
-                    context.deadlines.set(
-                        self._client, bounds.response if self._sent() else _NEVER, _response_late
-                    )
-                    await upstream.wake(self._client.turn())
-            except UpstreamFailed as failure:
-                if not (
-                    failure.untouched
-                    and upstream.reused
-                    and not request.length
-                    and request.method in IDEMPOTENT
-                ):
-                    raise
-                context.telemetry.retries.n += 1
-                pool.release(upstream, asked, clean=False)
-                self._upstream, fresh = None, True
-                continue
-            waited = context.loop.time() - asked
-            context.telemetry.upstream_seconds.observe(waited)
-            if context.timing is not None:
-                self._waited = waited
-            return upstream, response
+        if self._upload is not None and self._body.whole:
+            data += self._upload.at_hand()
+        return data
 
-    def _interim(self, response: Response) -> None:
+    def _put(self, request: Request, upstream: Connection) -> None:
+        """Send the request."""
+        self._upstream, total = upstream, self._context.bounds.total
+        if total and self._total is None:
+            self._total = self._context.loop.call_later(total, self._expire)
+        upstream.ask(request.method, self._data, self._routed().judge.looks, self)
+
+    async def _ask(self, *, fresh: bool = False) -> bool:
+        """Ask on a connection that must be waited for, or with a body that is still on its way."""
+        context, request, client, upload = self._context, self._request, self._client, self._upload
+        assert request is not None
+        upstream = await context.pool.acquire(fresh=fresh)
+        self._sent_at = context.loop.time()
+        self._put(request, upstream)
+        if upload is not None and not upload.sent:
+            upload.start(upstream)
+        try:
+            while (response := upstream.response) is None:
+                # While the body is under way its own clocks run; the upload starts this one at its end.
+                client.expect(context.bounds.response if self._sent() else NEVER, _response_late)
+                await upstream.wake(client.turn())
+        except UpstreamFailed as failure:
+            return await self._give_up(failure)
+        self._heard()
+        if upstream.done and response.length >= 0 and response.status != 101:
+            return self._relay_whole(request, upstream, response)
+        return await self._relay(request, upstream, response)
+
+    async def _give_up(self, failure: Exception) -> bool:
+        """Ask once more if a kept connection had died unused; raises the failure otherwise."""
+        upstream, request = self._upstream, self._request
+        assert upstream is not None
+        assert request is not None
+        if not (
+            isinstance(failure, UpstreamFailed)
+            and failure.untouched
+            and upstream.reused
+            and not request.length
+            and request.method in IDEMPOTENT
+        ):
+            raise failure
+        self._context.telemetry.retries.n += 1
+        self._upstream = None
+        upstream.leave()
+        self._context.pool.release(upstream, self._sent_at, clean=False)
+        return await self._ask(fresh=True)
+
+    def _heard(self) -> float:
+        """The head of the response is here: how long that took. Returns the time."""
+        now = self._context.loop.time()
+        self._waited = now - self._sent_at
+        self._context.telemetry.upstream_seconds.observe(self._waited)
+        return now
+
+    def interim(self, response: Response) -> None:
         """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for it."""
         request = self._request
         assert request is not None
@@ -243,6 +302,8 @@ class Exchange:
 
     async def _relay(self, request: Request, upstream: Connection, response: Response) -> bool:
         """Pass the upstream's response through the policy and on, as it comes."""
+        if response.status == 101:
+            return await self._switch(request, upstream, response)
         chunked = response.length == CHUNKED
         if chunked and request.http10:
             response.unchunk()
@@ -276,7 +337,7 @@ class Exchange:
         return keep_alive and sent
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
-        client, deadlines, idle = self._client, self._context.deadlines, self._context.bounds.idle
+        client, idle = self._client, self._context.bounds.idle
         pending = head
         while True:
             piece = upstream.take()
@@ -295,7 +356,7 @@ class Exchange:
             if client.writing_paused:
                 await client.drained()
             else:
-                deadlines.set(client, idle, _idle_late)
+                client.expect(idle, _idle_late)
                 await upstream.wake(client.turn())
 
     async def _switch(self, request: Request, upstream: Connection, response: Response) -> bool:
@@ -310,95 +371,9 @@ class Exchange:
         await websocket(self._context, self._client, upstream, head)
         return False
 
-    def _own(
-        self,
-        status: int,
-        extra: tuple[tuple[bytes, bytes], ...] = (),
-        *,
-        close: bool = False,
-        origin: str = "sidecar",
-    ) -> bool:
-        """Respond ourselves; the connection ends when the request was not read to its end."""
-        request = self._request
-        response, body = local_reply(status, extra, self._routed().judge.looks)
-        keep_alive = (
-            request is not None and request.keep_alive and not (close or self._context.draining)
-        )
-        self._begin_response()
-        head = self._judged(response, origin, keep_alive=keep_alive)
-        asked = request or self._refusal
-        head_only = asked is not None and asked.method == "HEAD"
-        self._client.write(head if head_only else head + body)
-        return keep_alive
-
-    def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
-        """The head as the policy wants it: decided, counted, told, serialised."""
-        active, request, upload = self._active, self._request, self._upload
-        method, host, path = self._asked()
-        route, scheme = self._routed(), self._scheme
-        judge, watched = route.judge, response.watched()
-        sent: Iterable[tuple[bytes, bytes]] = response
-        if route.nonced:
-            self._nonce = self._nonce or new_nonce()
-            sent = hidden(response, self._nonce)
-        begun = b"" if upload is None else upload.begun
-        facts = tuple.__new__(
-            Facts,
-            (method, host, path, scheme, self._seen, response.status, sent, self._address, begun),
-        )
-        verdict = judge.of_lines(facts, watched) if sent is response else judge(facts)
-        tally, revision, request_id = active.tallies[route.name], active.revision, self._request_id
-        self._context.telemetry.record(
-            tally, revision, route, facts, verdict, origin=origin, request_id=request_id
-        )
-        if route.nonced:
-            verdict = verdict.spelled(self._nonce)
-        added = verdict.added
-        if route.trials and origin == "upstream":
-            added += self._context.telemetry.trials.count(tally, route, facts, verdict)
-            self._page = self._context.telemetry.pages.copy(route, facts)
-        if self._context.timing is not None and origin == "upstream":
-            total = self._context.loop.time() - self._started
-            added += self._context.timing(self._address, self._waited, total)
-        if not keep_alive:
-            added += b"Connection: close\r\n"
-        elif request is not None and request.http10:
-            added += b"Connection: keep-alive\r\n"
-        return response_head(response.line, response.leaving(verdict.replaced), added)
-
-    def _asked(self) -> tuple[str, str, str]:
-        """Method, host and path, of a refused request as far as they could be read."""
-        request, refusal = self._request, self._refusal
-        if request is not None:
-            return request.method, request.host, request.path
-        assert refusal is not None
-        return refusal.method, "", refusal.path
-
-    def _routed(self) -> RoutePlan:
-        """The route, which a request keeps."""
-        if self._route is None:
-            method, host, path = self._asked()
-            self._route = self._active.plan.route(host, method, path)
-        return self._route
-
-    def _begin_response(self) -> None:
-        """From here on nothing else may be sent to the client: no 1xx, no error response."""
-        self._answered = True
-        if self._upload is not None:
-            self._upload.answered = True
-
     def _sent(self) -> bool:
         """The whole request has been passed on."""
         return self._upload is None or self._upload.sent
-
-    def _failed(self, reason: str, detail: str = "") -> None:
-        self._context.telemetry.upstream_failed(
-            reason, request_id=self._request_id, detail=detail, head=self._seen
-        )
-
-    def _unread(self) -> bool:
-        """The request has not been read to its end, or could not be."""
-        return not self._body.whole or self._refusal is not None
 
     def _cut(self, *, visible: bool) -> None:
         """End the client's connection inside a body. A reset where the end of the connection would look like the end of the body."""

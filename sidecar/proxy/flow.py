@@ -1,4 +1,4 @@
-"""A client's connection as a transport: paused and let go on, both ways.
+"""A client's connection as a transport: paused and let go on, both ways, and ended in time.
 
 Lives here: `Flow`. Must not know requests.
 """
@@ -8,18 +8,33 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
+from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.turns import Turn
 
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Flow(asyncio.Protocol):
-    """`transport` is None before the connection and after it."""
+class Tunnelled(Protocol):
+    """What a connection needs of the tunnel that it became a part of."""
 
-    def __init__(self) -> None:
+    def from_client(self, data: bytes) -> None: ...
+    def client_full(self) -> None: ...
+    def client_ready(self) -> None: ...
+    def client_lost(self) -> None: ...
+
+
+class Flow(asyncio.Protocol):
+    """`transport` is None before the connection and after it; `due` and `late` are its deadline."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tunnel: Tunnelled | None = None
+        self.due: float = NEVER
+        self.late: Callable[[], Exception] = TimeoutError
         self.transport: asyncio.Transport | None = None
         self.writing_paused = False
         self._drained: Turn | None = None
@@ -50,6 +65,15 @@ class Flow(asyncio.Protocol):
             with suppress(RuntimeError):
                 self.transport.resume_reading()
 
+    @property
+    def tunnel(self) -> Tunnelled | None:
+        """What this connection has become a part of."""
+        return self._tunnel
+
+    def expect(self, seconds: float, late: Callable[[], Exception]) -> None:
+        """Go on with the error `late()` where nothing else has come in `seconds`."""
+        self.due, self.late = self._loop.time() + seconds, late
+
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,6 +92,8 @@ class Flow(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Asyncio's protocol."""
         self.writing_paused = True
+        if self._tunnel is not None:
+            self._tunnel.client_full()
 
     def resume_writing(self) -> None:
         """Asyncio's protocol."""
@@ -75,3 +101,5 @@ class Flow(asyncio.Protocol):
         turn, self._drained = self._drained, None
         if turn is not None and not turn.done():
             turn.set_result(None)
+        if self._tunnel is not None:
+            self._tunnel.client_ready()

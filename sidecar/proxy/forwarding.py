@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
@@ -24,15 +23,17 @@ _NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
 _SCHEMES = frozenset({"http", "https"})
 
 
-class Origin(NamedTuple):
-    """Who asks, as far as trusted proxies tell."""
+class Origin:
+    """Who asks, as far as trusted proxies tell.
 
-    client: str
-    """An address, or "unknown" behind a Unix socket."""
-    scheme: str
-    request_id: str
-    lines: bytes
-    """Header lines for the upstream, with their ends."""
+    `client` is an address, or "unknown" behind a Unix socket; `lines` are header lines for the upstream, with their
+    ends.
+    """
+
+    __slots__ = ("client", "lines", "request_id", "scheme")
+
+    def __init__(self, client: str, scheme: str, request_id: str, lines: bytes) -> None:
+        self.client, self.scheme, self.request_id, self.lines = client, scheme, request_id, lines
 
 
 class Peer:
@@ -87,7 +88,7 @@ class Forwarder:
             lines = peer.lines(request.host) + self._plain[request.http10] % request_id.encode(
                 "ascii"
             )
-            return tuple.__new__(Origin, (peer.address, peer.scheme, request_id, lines))
+            return Origin(peer.address, peer.scheme, request_id, lines)
         client, scheme, request_id = peer.address, peer.scheme, ""
         if peer.trusted:
             chain = self._chain(claims, peer.address)

@@ -6,16 +6,12 @@ Lives here: `Listener`. Must not know what a connection does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
-from sidecar.proxy.downstream import Downstream, Incoming
+from sidecar.proxy.downstream import Downstream
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
-
-Serve: TypeAlias = Callable[["Downstream", Incoming], Coroutine[Any, None, bool]]
-"""Responses one request; True = another may follow on the connection."""
 
 
 class Open(Protocol):
@@ -32,8 +28,8 @@ class Open(Protocol):
 class Listener:
     """Makes our protocol for each connection, and knows those that are open."""
 
-    def __init__(self, context: Context, serve: Serve) -> None:
-        self.context, self.serve = context, serve
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self.open: set[Open] = set()
         self.closing = False
         """No connection waits for another request any more."""

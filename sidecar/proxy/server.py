@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from sidecar.proxy.certificates import marks, server_context, unusable
 from sidecar.proxy.context import Context, Reports, bounds_of, by_route
 from sidecar.proxy.deadlines import Deadlines, tick_for
-from sidecar.proxy.exchange import serve
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.introduction import Introduction
@@ -77,7 +76,7 @@ class DataPlane:
             timing=server_timing(settings.debug.server_timing),
         )
         self._context.routed = by_route(self._context)
-        self._listener = Listener(self._context, partial(serve, self._context))
+        self._listener = Listener(self._context)
 
     @property
     def draining(self) -> bool:

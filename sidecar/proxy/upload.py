@@ -136,7 +136,7 @@ class Upload:
                 upstream.transport.write(LAST_CHUNK)
             self.sent = True
             if upstream.response is None:
-                deadlines.set(self._client, bounds.response, _response_late)
+                self._client.expect(bounds.response, _response_late)
         except (Refused, UpstreamFailed) as failure:
             upstream.abort(failure)
         finally:

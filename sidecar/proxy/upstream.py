@@ -13,7 +13,7 @@ import select
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.bodies import Chunked
@@ -21,6 +21,9 @@ from sidecar.proxy.http1.grammar import CHUNKED, UNTIL_CLOSE, Malformed
 from sidecar.proxy.http1.responses import Response, ResponseReader
 from sidecar.proxy.turns import Turn
 from sidecar.settings import Limits
+
+if TYPE_CHECKING:
+    from sidecar.proxy.exchange import Exchange
 
 HIGH_WATER = 131_072
 """Bytes of a body held for a slow client before the upstream is no longer read."""
@@ -68,7 +71,9 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._left = 0
         self._failure: Exception | None = None
-        self.awaited: Turn | None = None
+        self._exchange: Exchange | None = None
+        """For whom a request has been sent."""
+        self._awaited: Turn | None = None
         """What `wake` was given, while there is nothing new."""
         self._room: asyncio.Future[None] | None = None
         self._tunnel: Tunnelled | None = None
@@ -89,13 +94,14 @@ class Connection(asyncio.Protocol):
         method: str,
         data: bytes,
         looks: frozenset[bytes],
-        interim: Callable[[Response], None],
+        exchange: Exchange,
     ) -> None:
-        """Send a request's head, with what of its body is at hand; `interim` gets each 1xx response.
+        """Send a request's head, with what of its body is at hand, for an exchange that hears what comes of it.
 
         `looks` are the lower-case names of the response's lines that rules look at.
         """
-        self._method, self._looks, self._interim, self._interims = method, looks, interim, 0
+        self._method, self._looks, self._interims = method, looks, 0
+        self._exchange = exchange
         self._state, self.response = HEAD, None
         self.transport.write(data)
 
@@ -113,7 +119,7 @@ class Connection(asyncio.Protocol):
         """`turn`, to be ended when there is more: the head, a piece of the body, or its end; raises what ended the connection."""
         if self._failure is not None:
             raise self._failure
-        self.awaited = turn
+        self._awaited = turn
         return turn
 
     def room(self) -> asyncio.Future[None] | None:
@@ -145,6 +151,10 @@ class Connection(asyncio.Protocol):
         return self.take()
 
     # What the pool asks.
+
+    def leave(self) -> None:
+        """The exchange is over, and hears nothing more."""
+        self._exchange = None
 
     def release(self, now: float) -> None:
         """The response has been passed on; ready for the next request."""
@@ -239,7 +249,8 @@ class Connection(asyncio.Protocol):
             self._interims += 1
             if self._interims > MAX_INTERIM:
                 raise UpstreamFailed(502, "invalid_framing", "too many interim responses")
-            self._interim(response)
+            if self._exchange is not None:
+                self._exchange.interim(response)
             seen = 0
         self._buffer = data
         if len(data) > self._limits.header_bytes:
@@ -320,12 +331,17 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        waiter, self.awaited = self.awaited, None
-        if waiter is not None and not waiter.done():
+        waiter, exchange = self._awaited, self._exchange
+        if waiter is not None:
+            self._awaited = None
+            if waiter.done():
+                return
             if self._failure is None:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self._failure)
+        elif exchange is not None and (self.response is not None or self._failure is not None):
+            exchange.heard()
 
     def _rescue(self) -> None:
         """Read a response that the upstream sent before it closed on our upload, where writing failed first.

@@ -449,3 +449,4 @@ def test_nothing_is_left(stage: Stage) -> None:
 
     stage.until(lambda: not left())
     assert dict(stage.plane._context.deadlines._entries) == {}
+    assert stage.plane._context.deadlines.timed == set()

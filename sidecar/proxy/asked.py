@@ -1,0 +1,162 @@
+"""A request as the policy sees it, the heads of responses to it as the policy wants them, and responses of our own.
+
+Lives here: `Asked`. Every response that leaves, the upstream's or our own, is judged here, once. Must not know
+connections, nor what the policy says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sidecar.policy.engine.nonces import hidden
+from sidecar.policy.rules.conditions import Facts
+from sidecar.proxy.faults import Refused
+from sidecar.proxy.forwarding import new_nonce
+from sidecar.proxy.http1.requests import Request
+from sidecar.proxy.http1.responses import Response
+from sidecar.proxy.http1.writing import response_head
+from sidecar.proxy.local_replies import local_reply
+
+if TYPE_CHECKING:
+    from sidecar.policy.engine.plan import RoutePlan
+    from sidecar.proxy.body import Body
+    from sidecar.proxy.context import Context
+    from sidecar.proxy.downstream import Downstream
+    from sidecar.proxy.upload import Upload
+    from sidecar.telemetry.pages import PageCopy
+
+
+class Asked:
+    """What was asked, or the refusal in its place, under the revision that was active then."""
+
+    __slots__ = (
+        "_active", "_address", "_answered", "_body", "_client", "_context", "_nonce", "_page", "_refusal",
+        "_request", "_request_id", "_route", "_scheme", "_seen", "_settled", "_started", "_upload", "_waited",
+    )  # fmt: skip
+
+    def __init__(
+        self, context: Context, client: Downstream, head: Request | Refused, body: Body
+    ) -> None:
+        self._context, self._client, self._body = context, client, body
+        self._active = context.active()
+        self._request: Request | None = None
+        self._refusal: Refused | None = None
+        self._seen: Iterable[tuple[bytes, bytes]] = ()
+        if isinstance(head, Request):
+            self._request, self._seen = head, head.head
+        else:
+            self._refusal, self._seen = head, head.head or ()
+        self._scheme, self._address = client.peer.scheme, client.peer.address
+        self._route: RoutePlan | None = None
+        self._nonce = b""
+        self._page: PageCopy | None = None
+        self._request_id = ""
+        self._upload: Upload | None = None
+        self._started = context.loop.time()
+        self._waited = 0.0
+        self._answered = self._settled = False
+
+    def _words(self) -> tuple[str, str, str]:
+        """Method, host and path, of a refused request as far as they could be read."""
+        request, refusal = self._request, self._refusal
+        if request is not None:
+            return request.method, request.host, request.path
+        assert refusal is not None
+        return refusal.method, "", refusal.path
+
+    def _routed(self) -> RoutePlan:
+        """The route, which a request keeps."""
+        if self._route is None:
+            method, host, path = self._words()
+            self._route = self._active.plan.route(host, method, path)
+        return self._route
+
+    def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
+        """The head as the policy wants it: decided, counted, told, serialised."""
+        active, request, upload = self._active, self._request, self._upload
+        method, host, path = self._words()
+        route, scheme = self._routed(), self._scheme
+        judge, watched = route.judge, response.watched()
+        sent: Iterable[tuple[bytes, bytes]] = response
+        if route.nonced:
+            self._nonce = self._nonce or new_nonce()
+            sent = hidden(response, self._nonce)
+        begun = b"" if upload is None else upload.begun
+        facts = tuple.__new__(
+            Facts,
+            (method, host, path, scheme, self._seen, response.status, sent, self._address, begun),
+        )
+        verdict = judge.of_lines(facts, watched) if sent is response else judge(facts)
+        tally, revision, request_id = active.tallies[route.name], active.revision, self._request_id
+        self._context.telemetry.record(
+            tally, revision, route, facts, verdict, origin=origin, request_id=request_id
+        )
+        if route.nonced:
+            verdict = verdict.spelled(self._nonce)
+        added = verdict.added
+        if route.trials and origin == "upstream":
+            added += self._context.telemetry.trials.count(tally, route, facts, verdict)
+            self._page = self._context.telemetry.pages.copy(route, facts)
+        if self._context.timing is not None and origin == "upstream":
+            total = self._context.loop.time() - self._started
+            added += self._context.timing(self._address, self._waited, total)
+        if not keep_alive:
+            added += b"Connection: close\r\n"
+        elif request is not None and request.http10:
+            added += b"Connection: keep-alive\r\n"
+        return response_head(response.line, response.leaving(verdict.replaced), added)
+
+    def _refused(self, refusal: Refused) -> bool:
+        self._request_id = self._request_id or self._context.forwarder.new_id()
+        self._context.telemetry.request_rejected(
+            refusal.reason,
+            status=refusal.status,
+            request_id=self._request_id,
+            client=self._client.peer.address,
+            head=self._seen,
+        )
+        return self._own(refusal.status, refusal.fields, close=self._unread())
+
+    def _own(
+        self,
+        status: int,
+        extra: tuple[tuple[bytes, bytes], ...] = (),
+        *,
+        close: bool = False,
+        origin: str = "sidecar",
+    ) -> bool:
+        """Respond ourselves; the connection ends when the request was not read to its end."""
+        request = self._request
+        response, body = local_reply(status, extra, self._routed().judge.looks)
+        keep_alive = (
+            request is not None and request.keep_alive and not (close or self._context.draining)
+        )
+        self._begin_response()
+        head = self._judged(response, origin, keep_alive=keep_alive)
+        asked = request or self._refusal
+        head_only = asked is not None and asked.method == "HEAD"
+        self._client.write(head if head_only else head + body)
+        return keep_alive
+
+    def _begin_response(self) -> None:
+        """From here on nothing else may be sent to the client: no 1xx, no error response."""
+        self._answered = True
+        if self._upload is not None:
+            self._upload.answered = True
+
+    def _failed(self, reason: str, detail: str = "") -> None:
+        self._context.telemetry.upstream_failed(
+            reason, request_id=self._request_id, detail=detail, head=self._seen
+        )
+
+    def _unread(self) -> bool:
+        """The request has not been read to its end, or could not be."""
+        return not self._body.whole or self._refusal is not None
+
+    def _settle(self, now: float) -> None:
+        """Count the request as served, once; a tunnel that follows counts as a tunnel only."""
+        if not self._settled:
+            self._settled = True
+            self._context.telemetry.in_flight.n -= 1
+            self._context.telemetry.request_seconds.observe(now - self._started)
