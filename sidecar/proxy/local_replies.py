@@ -18,7 +18,9 @@ RETRY_AFTER = b"1"
 
 
 def local_reply(
-    status: int, extra: tuple[tuple[bytes, bytes], ...], looks: frozenset[bytes]
+    status: int,
+    extra: tuple[tuple[bytes, bytes], ...],
+    looks: frozenset[bytes] = frozenset(),
 ) -> tuple[Response, bytes]:
     """A response and its body; a 204 has none. `looks` are the lower-case names of the lines that rules look at."""
     phrase = HTTPStatus(status).phrase
