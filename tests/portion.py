@@ -1,6 +1,6 @@
 """How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as in CI, all of it.
 
-Lives here: `FULL`, `full`, `by_default`. Must not know any test.
+Lives here: `FULL`, `full`, `examples`, `by_default`. Must not know any test.
 """
 
 from __future__ import annotations
@@ -16,9 +16,19 @@ full = pytest.mark.full
 T = TypeVar("T")
 
 
+def examples(thorough: int) -> int:
+    """How many random examples to try, where `thorough` says how many of them are all."""
+    return thorough if FULL else max(10, thorough // 5)
+
+
 def by_default(cases: Iterable[T], chosen: Callable[[T], bool]) -> list[Any]:
     """Parameters for all cases, of which only the chosen ones run without `TESTS_FULL=1`."""
-    return [case if chosen(case) else pytest.param(case, marks=full) for case in cases]
+    return [
+        case
+        if chosen(case)
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=full)
+        for case in cases
+    ]
 
 
 def first_of_each(cases: Iterable[T], kind: Callable[[T], object]) -> list[T]:

@@ -17,6 +17,7 @@ from sidecar.audit.visit import Visit, shown
 from sidecar.observed import NoResponse, Response
 from sidecar.policy.headers.table import ALL
 from sidecar.source import load_policy
+from tests.portion import examples
 
 SECRET = "c2VjcmV0"
 KNOWN = [row.name for row in ALL] + [one.header for one in recommended()] + [*removed().values()]
@@ -81,7 +82,7 @@ VISITS = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(VISITS, max_size=2))
 def test_any_response_is_judged_written_and_answered(visits):
     """Whatever bytes come, there is a report in every format, and a draft that loads as report-only policy."""
@@ -103,7 +104,7 @@ def test_any_response_is_judged_written_and_answered(visits):
         )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(
         st.sampled_from([*SPEECH, b"'", b" ", b"x", b"?", b"&k=" + SECRET.encode()]), max_size=8
@@ -119,7 +120,7 @@ def test_what_is_shown_is_visible_ascii_without_nonces_and_queries(value):
     assert f"?k={SECRET}" not in text
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -183,7 +184,7 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(ENTRY | JSON, max_size=4))
 def test_any_archive_is_read_or_refused(entries):
     """An archive with any entries becomes visits that can be judged, or is refused."""

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sidecar.cli import commands
+from tests.portion import examples
 
 NOBODY = ("--admin", "http://127.0.0.1:1")
 """Where no sidecar is: what a verb reads before it asks one is read all the same."""
@@ -175,7 +176,7 @@ def test_broken_files_are_refused_in_words(
 
 
 @pytest.mark.parametrize("where", READS, ids="-".join)
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=60)
     | st.text("{}[]:,\"'-&*!|>#%@` \n\tae1", max_size=60).map(str.encode)

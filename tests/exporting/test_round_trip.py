@@ -12,6 +12,7 @@ from sidecar.source import load_policy
 from tests.exporting.asking import ASKS, by_name, dumped, expected
 from tests.exporting.origin import RESPONSES
 from tests.exporting.policies import HEAD, Policy
+from tests.portion import examples
 
 _NAMES = st.sampled_from(("X-Frame-Options", "X-Odd", "Referrer-Policy", "X-Powered-By"))
 _RULES = st.one_of(
@@ -26,7 +27,7 @@ PLAIN = st.dictionaries(st.sampled_from(("a", "b", "c")), _RULES, min_size=1)
 """Rules that hold everywhere: these take no map and no expression."""
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(rules=PLAIN, target=st.sampled_from(("nginx", "apache")))
 def test_import_of_an_export(rules: Policy, target: str):
     """Nothing of it is lost, and every response leaves as under the policy that was exported."""

@@ -14,6 +14,7 @@ from sidecar.source import load_policy
 from tests.exporting.asking import ASKS, Ask, dumped, expected
 from tests.exporting.origin import RESPONSES, Lines
 from tests.exporting.policies import HEAD, POLICIES, PRESETS, WRITTEN, Policy
+from tests.portion import examples
 
 
 def facts(one: Ask, lines: Lines) -> Facts:
@@ -33,7 +34,7 @@ def verified(policy: Policy, asks: list[Ask]) -> Verification:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     policy=st.one_of(st.sampled_from([*PRESETS.values(), *WRITTEN.values()]), POLICIES),
     asks=st.lists(st.sampled_from(ASKS), min_size=1, max_size=12),

@@ -13,6 +13,7 @@ from sidecar.importing.formats import FORMATS, MAX_CHARS, convert, guess, unread
 from sidecar.policy.model import PolicyError
 from sidecar.scalars import scalar
 from sidecar.source import load, load_policy
+from tests.portion import examples
 
 NAMES = st.sampled_from(
     [
@@ -278,7 +279,7 @@ def loads(form: str, text: str) -> Imported | None:
 
 @pytest.mark.parametrize("form", TEXTS)
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
@@ -288,7 +289,7 @@ def test_every_configuration_loads(form: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     text=st.text(max_size=200) | st.text("{}<>();:\"'`\\#\n \t/@$%*=header-aXset[],.", max_size=200)
 )

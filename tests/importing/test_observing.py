@@ -11,6 +11,7 @@ from sidecar.importing.sightings import Sighting
 from sidecar.observed import Response
 from sidecar.policy.engine.plan import decide
 from tests.importing.making import Fields, differing, enforced, lost, raw
+from tests.portion import examples
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 JSON = ("Content-Type", "application/json")
@@ -218,7 +219,7 @@ SEEN = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(SEEN, min_size=1, max_size=8))
 def test_the_enforced_policy_sends_what_was_seen(sightings: list[Sighting]) -> None:
     """Put in front of the service, the policy gives every response the headers that were seen, but for those named in a warning."""

@@ -13,6 +13,7 @@ from tests.exporting.asking import ASKS, FRAMING, ODD_PATHS, Ask, Client, by_nam
 from tests.exporting.origin import Lines, origin
 from tests.exporting.policies import POLICIES, PRESETS, WRITTEN, Policy
 from tests.in_process.calling import Calling
+from tests.portion import examples
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def named(lines: Lines) -> dict[str, list[object]]:
 
 
 @settings(
-    max_examples=15,
+    max_examples=examples(15),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

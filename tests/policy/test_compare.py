@@ -19,6 +19,7 @@ from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import POLICIES, WORLDS, facts, plan, policy
+from tests.portion import examples
 
 SERVER = {"action": "remove", "header": "Server"}
 NOSNIFF = {"action": "set", "header": "X-Content-Type-Options", "value": "nosniff"}
@@ -153,21 +154,21 @@ def test_only_new_shadows_are_told() -> None:
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(POLICIES)
 def test_a_policy_does_not_differ_from_itself(one: Resolved) -> None:
     """Nothing differs in meaning, and nothing becomes of any response."""
     assert compare(one, one) == Comparison((), (), (), (), (), ())
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(POLICIES, POLICIES)
 def test_the_same_meaning_is_the_same_revision(one: Resolved, other: Resolved) -> None:
     """Two policies compare as the same exactly when they have the same canonical form."""
     assert compare(one, other).same == (one.canonical() == other.canonical())
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(POLICIES, POLICIES)
 def test_the_other_direction_is_the_mirror(one: Resolved, other: Resolved) -> None:
     """What one way adds the other removes; before and after change places, and so do more and less."""
@@ -247,7 +248,7 @@ def test_effects_hold_no_secrets() -> None:
     assert "c0ffee" not in str(found)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(POLICIES, st.lists(WORLDS, max_size=3))
 def test_nothing_becomes_of_responses_under_the_same_policy(
     one: Resolved, responses: list[Facts]
@@ -256,7 +257,7 @@ def test_nothing_becomes_of_responses_under_the_same_policy(
     assert effects(compile_policy(one), compile_policy(one), responses) == ()
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(POLICIES, POLICIES, WORLDS)
 def test_an_effect_is_what_the_plans_decide(
     one: Resolved, other: Resolved, response: Facts

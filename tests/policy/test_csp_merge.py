@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sidecar.policy import csp
 from sidecar.policy.csp import Directive, Policy, parse, serialise
 from sidecar.policy.csp.sources import source_list
+from tests.portion import examples
 
 CHAINS = {
     "img-src": ["img-src", "default-src"],
@@ -282,7 +283,7 @@ def test_with_leave_a_merge_is_the_union(app, ours):
         assert {*source_list(directive.values)} <= {*source_list(made.get(directive.name).values)}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.lists(policies(), min_size=1, max_size=3), policies())
 def test_several_policies_are_merged_without_widening_any(app, ours):
     """Law: of a header with several policies, each stays as tight as it was; merging again changes nothing."""

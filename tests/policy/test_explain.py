@@ -11,9 +11,10 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import MODES, Mode
 from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
+from tests.portion import examples
 
 
-@settings(max_examples=75)
+@settings(max_examples=examples(75))
 @given(POLICIES, OVERRIDES, WORLDS)
 def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, world: Facts):
     """The same lines leave, the same findings in the same order, and the input is not touched."""
@@ -33,7 +34,7 @@ def test_explain_agrees_with_decide(resolved: Resolved, override: Mode | None, w
     assert data.before == world.fields == before
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(POLICIES, WORLDS)
 def test_every_rule_has_its_steps_in_order(resolved: Resolved, world: Facts):
     """No rule of the route is left out, and they stand in the order of judging."""

@@ -14,6 +14,7 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import Mode
 from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan
+from tests.portion import examples
 
 FRAMES = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 UNSEEN = st.tuples(st.sampled_from((b"Date", b"X-Request-ID", b"etag", b"")), st.binary(max_size=4))
@@ -33,7 +34,7 @@ def same(route: RoutePlan, world: Facts) -> None:
     assert verdict.changed or verdict.twins or verdict.fields(world.fields) is world.fields
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(POLICIES, OVERRIDES, st.lists(WORLDS, min_size=2, max_size=4), st.data())
 def test_what_is_remembered_is_what_would_be_said_anew(
     resolved: Resolved, override: Mode | None, worlds: list[Facts], data: st.DataObject

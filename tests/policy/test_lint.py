@@ -17,6 +17,7 @@ from sidecar.policy.lint import values as lint_values
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.source import lint_policy, load_policy
 from tests.policy.making import POLICIES
+from tests.portion import examples
 
 CSP, RO, XFO, STS, REF = (
     "Content-Security-Policy",
@@ -309,7 +310,7 @@ def test_an_error_of_lint_keeps_a_policy_from_being_put_in_force():
     assert load_policy(WHOLE.encode(), "policy.yaml").mode == "enforce"
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(POLICIES)
 def test_lint_is_total_and_each_finding_is_whole(resolved: Resolved):
     """Law: any complete policy can be judged; a finding has code, fix and one line of text, and no secret nonce."""

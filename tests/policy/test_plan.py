@@ -15,12 +15,13 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import MODES, Mode, lowest
 from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import OVERRIDES, POLICIES, WORLDS, facts, plan, policy
+from tests.portion import examples
 from tests.reference import Told, reference
 
 SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(POLICIES, OVERRIDES, WORLDS)
 def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | None, world: Facts):
     """The compiled policy finds and makes exactly what reading it rule by rule does."""
@@ -47,7 +48,7 @@ def test_decide_agrees_with_the_reference(resolved: Resolved, override: Mode | N
     assert world.fields == before
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(POLICIES, WORLDS)
 def test_report_only_returns_the_very_same_lines(resolved: Resolved, world: Facts):
     """In report-only nothing is copied, let alone changed, and no finding claims to be made."""
@@ -62,7 +63,7 @@ def test_report_only_returns_the_very_same_lines(resolved: Resolved, world: Fact
     assert not any(finding.made for finding in decision.findings)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(POLICIES, WORLDS)
 def test_off_makes_no_check(resolved: Resolved, world: Facts):
     """Under the ceiling off there is nothing to judge, and nothing is found."""
@@ -72,7 +73,7 @@ def test_off_makes_no_check(resolved: Resolved, world: Facts):
     assert decide(compiled.routes[-1], world).findings == ()
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(POLICIES, WORLDS)
 def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Facts):
     """An enforced rule, asked again about the response that it left, is content."""

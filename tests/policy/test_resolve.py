@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sidecar.policy.engine.resolve import MAX_RULES, Resolved, resolve
 from sidecar.policy.model import Mode, PolicyError
 from tests.policy.making import policy
+from tests.portion import examples
 
 SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 PRESETS = {
@@ -432,7 +433,7 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(found for key, value in inner for found in places(value, (*path, key)))]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @example([(("version",), "\ud800", None)])
 @example([(("version",), "@guard", 1), (("rules", "set", "header"), "", {"@x": 2})])
 @given(st.lists(st.tuples(st.sampled_from(places(VALID)[1:]), WORDS, ANY), min_size=1, max_size=4))

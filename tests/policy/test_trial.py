@@ -12,6 +12,7 @@ from sidecar.policy.engine.plan import compile_policy, decide
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
 from tests.policy.making import POLICIES, WORLDS, facts, judged, plan
+from tests.portion import examples
 
 CSP = "Content-Security-Policy"
 PAGE = (b"Content-Type", b"text/html")
@@ -119,7 +120,7 @@ def test_a_share_of_clients_is_tried(share: str):
     assert len(twins(rule, client="192.0.2.1")) == (share == "100%")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(POLICIES, WORLDS)
 def test_a_trial_only_adds(resolved: Resolved, world: Facts):
     """Whatever the policy, every line of the service leaves as it came and in its place; report-only lines follow."""

@@ -19,6 +19,7 @@ from sidecar.proxy.http1.heads import KEPT_NAMES, Field, Names, by_bytes, by_lin
 from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.proxy.http1.stream import RequestHeads
 from sidecar.settings import Limits
+from tests.portion import examples
 from tests.wire.fuzz import mutated, request
 from tests.wire.requests_refused import REFUSED
 
@@ -72,7 +73,7 @@ def is_prefix(short: list[Read | str], long: list[Read | str]) -> bool:
     return long[: len(short)] == short
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(streams(), st.lists(st.integers(0, 400), max_size=6))
 @example(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n", [26])
 def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
@@ -121,7 +122,7 @@ FRAMING_TRAILER = re.compile(
 )
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(streams())
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: chunked\r\n\r\n")
 def test_what_is_read_is_what_h11_reads(data: bytes) -> None:

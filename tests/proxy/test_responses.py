@@ -14,6 +14,7 @@ from sidecar.proxy.http1.grammar import HOP_BY_HOP
 from sidecar.proxy.http1.heads import KEPT_NAMES
 from sidecar.proxy.http1.responses import KEPT_STARTS, Response, ResponseReader, made
 from sidecar.settings import Limits
+from tests.portion import examples
 from tests.proxy.test_rules import FIELDS
 
 FRAMING = st.sampled_from(
@@ -81,7 +82,7 @@ def test_lines_that_are_kept(
             assert response.length == 0
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     st.one_of(
         st.binary(max_size=60),

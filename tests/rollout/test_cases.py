@@ -27,6 +27,7 @@ from sidecar.rollout.cases import (
 )
 from sidecar.source import load
 from tests.policy.making import POLICIES, WORLDS, policy
+from tests.portion import examples
 
 SHOP = policy(
     {
@@ -174,7 +175,7 @@ def test_names_that_the_policy_does_not_have_are_told() -> None:
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(POLICIES, WORLDS, st.data())
 def test_a_case_says_what_the_plan_decides(
     resolved: Resolved, world: Facts, data: st.DataObject
