@@ -27,20 +27,25 @@ def missing() -> str | None:
     return f"{', '.join(absent)} not installed" if absent else None
 
 
-def compiled() -> Path:
-    """The folder to put on Python's path. Raises ValueError with what the build said when it fails."""
+def compiled(flags: str = "") -> Path:
+    """The folder to put on Python's path; `flags` are the C compiler's and linker's besides its own.
+
+    Raises ValueError with what the build said when it fails.
+    """
     mark = hashlib.sha256(sys.version.encode())
     for source in sorted(
         [*(ROOT / "sidecar").rglob("*.py"), ROOT / "deploy" / "compile.py", ROOT / "pyproject.toml"]
     ):
         mark.update(source.read_bytes())
-    folder = ROOT / "build" / f"compiled-{mark.hexdigest()[:16]}"
+    kind = "compiled" + hashlib.sha256(flags.encode()).hexdigest()[:4] if flags else "compiled"
+    folder = ROOT / "build" / f"{kind}-{mark.hexdigest()[:16]}"
     if not folder.exists():
         folder.parent.mkdir(exist_ok=True)
-        for old in folder.parent.glob("compiled-*"):
+        for old in folder.parent.glob(f"{kind}-*"):
             shutil.rmtree(old)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            _run("build", "--wheel", "--no-isolation", "--outdir", scratch, str(ROOT))
+            build = ("--wheel", "--no-isolation", "--outdir", scratch, str(ROOT))
+            _run("build", *build, CFLAGS=flags, LDFLAGS=flags)
             wheel = next(Path(scratch).glob("*.whl"))
             _run(
                 "pip",
@@ -56,8 +61,8 @@ def compiled() -> Path:
     return folder
 
 
-def _run(module: str, *argv: str) -> None:
-    environment = os.environ | {"COMPILE_SIDECAR": "1"}
+def _run(module: str, *argv: str, **variables: str) -> None:
+    environment = os.environ | {"COMPILE_SIDECAR": "1"} | variables
     done = subprocess.run(
         [sys.executable, "-m", module, *argv],
         env=environment,

@@ -16,6 +16,13 @@ from .process import cpu_seconds
 
 LARGE = 1 << 20
 HERE = Path(__file__).resolve().parent
+UPLOAD, FRESH, MESSAGES = "upload", "fresh", "websocket"
+"""Kinds of load besides pages on kept connections."""
+KINDS = {
+    UPLOAD: "bodies sent, short responses",
+    FRESH: "a connection for each page",
+    MESSAGES: "messages there and back through a tunnel",
+}
 
 # wrk's own table rounds; its done() hook has the exact numbers.
 WRK_REPORT = """\
@@ -29,15 +36,27 @@ end
 """
 
 
+# What wrk asks, for the kinds that are no plain GET.
+WRK_UPLOAD = 'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n'
+WRK_FRESH = 'wrk.headers["Connection"] = "close"\n'
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of load: a body size by name and a number of connections."""
+    """One kind of load: a body size by name, a number of connections, and what is not a plain GET."""
 
     size: str
     connections: int
+    kind: str = ""
 
     def __str__(self) -> str:
-        return f"{self.size}-{self.connections}"
+        words = [self.kind, "" if self.kind == MESSAGES else self.size, str(self.connections)]
+        return "-".join(filter(None, words))
+
+    @property
+    def taken(self) -> bool:
+        """Whether it goes to the service that takes bodies and messages."""
+        return self.kind in (UPLOAD, MESSAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +100,17 @@ class Latency:
 
 
 def parse_case(text: str) -> Case:
-    """``"1k-32"`` -> one KiB at 32 connections, ``"varied-32"`` -> varied traffic. Raises ValueError otherwise."""
-    size, _, connections = text.partition("-")
+    """``"1k-32"`` -> one KiB at 32 connections, ``"varied-32"``, ``"upload-1m-8"``, ``"fresh-1k-32"``, ``"websocket-32"``.
+
+    Raises ValueError otherwise.
+    """
+    *words, connections = text.split("-")
+    kind = words.pop(0) if words and words[0] in KINDS else ""
+    size = "1k" if kind == MESSAGES and not words else "-".join(words)
     size_in_bytes(size)
     if not connections.isdecimal() or int(connections) == 0:
         raise ValueError(f"{text!r} is not a case such as 1k-32")
-    return Case(size, int(connections))
+    return Case(size, int(connections), kind)
 
 
 def parse_wrk(output: str, case: Case, cpu: float) -> Throughput:
@@ -96,21 +120,34 @@ def parse_wrk(output: str, case: Case, cpu: float) -> Throughput:
             found = json.loads(line.removeprefix("RESULT "))
             size = size_in_bytes(case.size)
             return Throughput(
-                requests=found["bytes"] / size if size >= LARGE else found["requests"],
+                requests=found["requests"] if case.kind or size < LARGE else found["bytes"] / size,
                 seconds=found["microseconds"] / 1e6,
                 errors=found["errors"],
                 cpu=cpu,
             )
-    raise ValueError(f"wrk said: {output.strip()[-300:] or 'nothing'}")
+    raise ValueError(f"the load said: {output.strip()[-300:] or 'nothing'}")
+
+
+def _wrk(port: int, case: Case, seconds: int, folder: Path) -> list[str]:
+    asked = {
+        UPLOAD: WRK_UPLOAD.format(size=size_in_bytes(case.size)),
+        FRESH: WRK_FRESH,
+    }.get(case.kind, "")
+    if case.size == VARIED:
+        asked += (HERE / "varied.lua").read_text()
+    script = folder / "report.lua"
+    script.write_text(asked + WRK_REPORT)
+    argv = ["wrk", "-t", "1", "-c", str(case.connections), "-d", f"{seconds}s"]
+    return [*argv, "--timeout", "20s", "-s", str(script), f"http://127.0.0.1:{port}/{case.size}"]
 
 
 def throughput(pid: int, port: int, case: Case, seconds: int, folder: Path) -> Throughput:
-    """Ask as fast as it answers for so many seconds; ``pid`` is the proxy that pays."""
-    script = folder / "report.lua"
-    requests = (HERE / "varied.lua").read_text() if case.size == VARIED else ""
-    script.write_text(requests + WRK_REPORT)
-    argv = ["wrk", "-t", "1", "-c", str(case.connections), "-d", f"{seconds}s"]
-    argv += ["--timeout", "20s", "-s", str(script), f"http://127.0.0.1:{port}/{case.size}"]
+    """Ask as fast as it answers for so many seconds; ``pid`` is the proxy that pays. Raises ValueError."""
+    if case.kind == MESSAGES:
+        argv = [sys.executable, str(HERE / "messages.py"), "--port", str(port)]
+        argv += ["--connections", str(case.connections), "--seconds", str(seconds)]
+    else:
+        argv = _wrk(port, case, seconds, folder)
     before = cpu_seconds(pid)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 30, check=False)
     return parse_wrk(done.stdout + done.stderr, case, cpu_seconds(pid) - before)

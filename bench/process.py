@@ -15,29 +15,28 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TICK = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 5.0
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
+"""Installed programs have their byte code beside them: without it a start would compile every module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
     """Who runs where. Origin and load share a core unless there is a third."""
 
-    proxy: tuple[int, ...]
+    proxy: int
     load: int
     origin: int
     shared: bool
     """True when the proxy must share a core with the load: ratios are then not clean."""
 
 
-def share_out(allowed: Sequence[int], workers: int = 1) -> Cores:
-    """First cores to the proxy, the next to the load, the one after to the origin."""
-    order = sorted(allowed)
-    rest = order[workers:] or order[-1:]
-    return Cores(
-        proxy=tuple(order[:workers]),
-        load=rest[0],
-        origin=rest[min(1, len(rest) - 1)],
-        shared=len(order) <= workers,
-    )
+def share_out(allowed: Sequence[int]) -> Cores:
+    """The first core to the proxy, the next to the load, the one after to the origin."""
+    proxy, *rest = sorted(allowed)
+    load, origin, *_ = (*rest, *rest, proxy, proxy) if len(rest) < 2 else rest
+    return Cores(proxy, load, origin, shared=not rest)
 
 
 def free_port() -> int:
@@ -61,6 +60,7 @@ def running(
         child = subprocess.Popen(
             [*pin, *argv],
             cwd=ROOT,
+            env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

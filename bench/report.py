@@ -1,4 +1,4 @@
-"""Arithmetic and tables: samples in, medians, ratios and verdicts out.
+"""Arithmetic and tables: samples in, medians, ratios, verdicts and the document's part out.
 
 Pure: must not start, load or read anything.
 """
@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from rich.markup import escape
-from rich.table import Table
-
-from .load import Latency, Throughput
+from .load import FRESH, MESSAGES, UPLOAD, Case, Latency, Throughput, parse_case
 from .memory import Footprint
-from .peers import REFERENCE, SUBJECT
+from .origin import VARIED
+from .peers import PLAIN, REFERENCE, SUBJECT
 from .rounds import Results
 
 MIB = 1 << 20
 NONE = "-"
+BEGIN, END = "<!-- measured by python -m bench -->", "<!-- end of what was measured -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,45 +62,64 @@ def shown(number: float | None, form: str = "{:.2f}") -> str:
     return NONE if number is None else form.format(number)
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
-    return table
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown whose columns line up on a terminal too."""
+    every = [tuple(columns), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in every
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def throughput_table(case: str, samples: Mapping[str, Sequence[Throughput]]) -> Table:
-    """One case: medians, what a request costs, ratios to the reference and of the subject to each."""
-    table = _table(
-        f"{case}: body size - connections",
+def described(case: Case) -> str:
+    """A case as people say it."""
+    size = case.size.replace("k", " KiB").replace("m", " MiB")
+    what = {
+        UPLOAD: f"uploads of {size}",
+        FRESH: f"{size}, a new connection for each",
+        MESSAGES: "WebSocket, 128 bytes there and back",
+    }.get(case.kind, "1 KiB, varied: own cookies, ids and ETags" if case.size == VARIED else size)
+    return f"{what} ({case.connections})"
+
+
+def load_table(results: Results) -> str:
+    """Rates and CPU time of every case: medians."""
+    names = [*dict.fromkeys(name for row in results.throughput.values() for name in row)]
+    rows = [
+        [described(parse_case(case)), *(_load(samples.get(name)) for name in names)]
+        for case, samples in results.throughput.items()
+    ]
+    return table(["a second, CPU each (connections)", *names], rows)
+
+
+def _load(rows: Sequence[Throughput] | None) -> str:
+    if not rows:
+        return NONE
+    rate, cpu = median(row.rate for row in rows), median(row.cpu_each for row in rows)
+    errors = sum(row.errors for row in rows)
+    text = f"{rate:,.0f}, {cpu:,.1f} us" if rate >= 100 else f"{rate:,.1f}, {cpu / 1000:,.1f} ms"
+    return text + (f", {errors} errors" if errors else "")
+
+
+def ratio_table(results: Results) -> str:
+    """What the sidecar gives beside each peer: for the same CPU time, and by rate."""
+    peers = dict.fromkeys(name for row in results.throughput.values() for name in row)
+    pairs = [(SUBJECT, name) for name in peers if name != SUBJECT] + [(PLAIN, REFERENCE)]
+    pairs = [(ours, theirs) for ours, theirs in pairs if {ours, theirs} <= peers.keys()]
+    rows = [
         [
-            "proxy",
-            "req/s",
-            "lowest..highest",
-            "errors",
-            "CPU us/req",
-            "cores busy",
-            f"x {REFERENCE}",
-            "same by CPU",
-            f"{SUBJECT} x this",
-            "same by CPU",
-        ],
-    )
-    for name, rows in samples.items():
-        rates = [row.rate for row in rows]
-        table.add_row(
-            name,
-            f"{median(rates):,.0f}",
-            f"{min(rates):,.0f}..{max(rates):,.0f}",
-            f"{sum(row.errors for row in rows)}",
-            f"{median(row.cpu_each for row in rows):,.1f}",
-            f"{median(row.busy for row in rows):.2f}",
-            shown(ratio(samples, name, REFERENCE)),
-            shown(ratio(samples, name, REFERENCE, by_cpu=True)),
-            shown(ratio(samples, SUBJECT, name)),
-            shown(ratio(samples, SUBJECT, name, by_cpu=True)),
-        )
-    return table
+            described(parse_case(case)),
+            *(
+                f"{shown(ratio(samples, *pair, by_cpu=True))} ({shown(ratio(samples, *pair))})"
+                for pair in pairs
+            ),
+        ]
+        for case, samples in results.throughput.items()
+    ]
+    return table(["by CPU (by rate)", *(f"{ours} : {theirs}" for ours, theirs in pairs)], rows)
 
 
 def p99_ratio(samples: Mapping[str, Sequence[Latency]], ours: str, theirs: str) -> float | None:
@@ -111,92 +129,136 @@ def p99_ratio(samples: Mapping[str, Sequence[Latency]], ours: str, theirs: str) 
     return paired_ratio([s.p99 for s in samples[ours]], [s.p99 for s in samples[theirs]])
 
 
-def latency_table(offered: float, samples: Mapping[str, Sequence[Latency]]) -> Table:
-    """Open-loop latency at the same offered rate."""
-    table = _table(
-        f"latency at {offered:,.0f} requests a second offered, ms from the moment each was due",
-        ["proxy", "p50", "p99", "worst", "answered/s", "lost", f"p99 x {REFERENCE}"],
-    )
-    for name, rows in samples.items():
-        table.add_row(
-            name,
-            f"{median(row.p50 for row in rows):.2f}",
-            f"{median(row.p99 for row in rows):.2f}",
-            f"{max(row.worst for row in rows):.2f}",
-            f"{median(row.achieved for row in rows):,.0f}",
-            f"{sum(row.lost for row in rows)}",
-            shown(p99_ratio(samples, name, REFERENCE)),
+def standing_table(results: Results) -> str:
+    """Start-up, memory of idle connections, latency."""
+    rows = []
+    for name in dict.fromkeys([*results.starts, *results.held, *results.latency]):
+        starts, delays = results.starts.get(name), results.latency.get(name)
+        held = results.held.get(name)
+        rows.append(
+            [
+                name,
+                *(
+                    [
+                        f"{1000 * median(each):.0f} ms"
+                        for each in zip(*((s.took, s.cpu) for s in starts), strict=True)
+                    ]
+                    if starts
+                    else [NONE, NONE]
+                ),
+                shown(None if held is None else held / 1024, "{:.1f} KiB"),
+                *(
+                    [
+                        f"{median(each):.2f} ms"
+                        for each in zip(*((d.p50, d.p99) for d in delays), strict=True)
+                    ]
+                    if delays
+                    else [NONE, NONE]
+                ),
+                f"{sum(d.lost for d in delays)}" if delays else NONE,
+            ]
         )
-    return table
-
-
-def memory_table(rows: Mapping[str, Footprint]) -> Table:
-    """Resident memory in MiB: idle, while streaming through slow readers, over many requests."""
-    table = _table(
-        "resident memory, MiB",
-        [
-            "proxy",
-            "idle",
-            "streaming, peak",
-            "growth",
-            "requests",
-            "after a tenth",
-            "after all",
-            "growth",
-        ],
+    at = f"at {results.offered:,.0f}/s"
+    return table(
+        ["", "to ready", "of CPU", "an idle connection", f"p50 {at}", f"p99 {at}", "lost"], rows
     )
+
+
+def grown_table(results: Results) -> str:
+    """CPU time of a response by the size of the policy."""
+    samples = next(iter(results.throughput.values()), {})
+    first = next(iter(samples), "")
+    rows = [
+        [
+            name,
+            f"{median(row.cpu_each for row in rows):.1f} us",
+            shown(grown_ratio(samples, first, name)),
+        ]
+        for name, rows in samples.items()
+    ]
+    return table(["policy", "CPU each", "beside the first"], rows)
+
+
+def grown_ratio(samples: Mapping[str, Sequence[Throughput]], first: str, name: str) -> float | None:
+    """How many times the CPU time of ``first`` a response costs under ``name``."""
+    return ratio(samples, first, name, by_cpu=True)
+
+
+def memory_table(rows: Mapping[str, Footprint]) -> str:
+    """Resident memory in MiB: idle, while streaming through slow readers, over many requests."""
+    lines = []
     for name, row in rows.items():
         sizes = (row.idle, row.streaming, row.streaming - row.idle)
         later = (row.early, row.late, row.late - row.early)
         cells = [f"{size / MIB:.1f}" for size in (*sizes, *later)]
-        table.add_row(name, *cells[:3], f"{row.requests:,}", *cells[3:])
-    return table
+        lines.append([name, *cells[:3], f"{row.requests:,}", *cells[3:]])
+    columns = ["MiB", "idle", "streaming, peak", "growth", "requests", "after a tenth"]
+    return table([*columns, "after all", "growth"], lines)
 
 
-def shares_table(title: str, rows: Sequence[tuple[str, float]]) -> Table:
+def shares_table(title: str, rows: Sequence[tuple[str, float]]) -> str:
     """One breakdown of a profile."""
-    table = _table(title, ["where", "share"])
-    for name, share in rows:
-        table.add_row(escape(name), f"{share:.1%}")
-    return table
+    return table([title, "share"], [(name, f"{share:.1%}") for name, share in rows])
 
 
-def demands_table(demands: Sequence[Demand]) -> Table:
+def demands_table(demands: Sequence[Demand]) -> str:
     """What the sidecar has to reach beside what it reached."""
-    table = _table(f"demands on {SUBJECT}", ["demand", "limit", "measured", "verdict"])
-    for each in demands:
-        sign = "<=" if each.at_most else ">="
-        table.add_row(each.text, f"{sign} {each.limit:g}", shown(each.measured), each.verdict)
-    return table
+    return table(
+        ["demand", "limit", "measured", "verdict"],
+        [
+            (
+                each.text,
+                f"{'at most' if each.at_most else 'at least'} {each.limit:g}",
+                shown(each.measured),
+                each.verdict,
+            )
+            for each in demands
+        ],
+    )
 
 
 SPEED = (
-    ("1k-32", "envoy", 1.2),
-    ("1k-32", "caddy", 1.5),
-    ("1k-32", "aiohttp", 3.0),
-    ("1k-32", "nginx", 0.35),
-    ("10m-8", "nginx", 0.5),
+    (SUBJECT, REFERENCE, "1k-32", 0.8),
+    (SUBJECT, REFERENCE, "varied-32", 0.8),
+    (SUBJECT, "envoy", "1k-32", 2.5),
+    (SUBJECT, "envoy", "varied-32", 2.5),
+    (PLAIN, REFERENCE, "varied-32", 0.3),
+    (SUBJECT, REFERENCE, "1m-8", 1.2),
+    (SUBJECT, REFERENCE, "upload-1m-8", 1.5),
+    (SUBJECT, REFERENCE, "fresh-1k-32", 0.8),
 )
-P99_TIMES = 2.5
-WORKERS_TIMES = 1.7
+"""Whose work beside whose, for the same CPU time."""
+GROWTH_TIMES = 1.1
+READY_SECONDS = 0.35
 IDLE_MIB = 80
 STREAMING_MIB = 20
 DRIFT_MIB = 5
 
 
-def speed_demands(results: Results) -> list[Demand]:
-    """Throughput and latency."""
+def speed_demands(results: Results, grown: Results) -> list[Demand]:
+    """Throughput by CPU time, growth, start-up."""
     found = [
         Demand(
-            f"{case}: times {peer}", limit, ratio(results.throughput.get(case, {}), SUBJECT, peer)
+            f"{ours} : {theirs}, {described(parse_case(case))}",
+            limit,
+            ratio(results.throughput.get(case, {}), ours, theirs, by_cpu=True),
         )
-        for case, peer, limit in SPEED
+        for ours, theirs, case, limit in SPEED
     ]
-    p99 = p99_ratio(results.latency, SUBJECT, REFERENCE)
-    return [
-        *found,
-        Demand(f"p99 at the same rate: times {REFERENCE}", P99_TIMES, p99, at_most=True),
+    samples = next(iter(grown.throughput.values()), {})
+    first, *larger = samples or [""]
+    found += [
+        Demand(
+            f"CPU with {name} : {first}",
+            GROWTH_TIMES,
+            grown_ratio(samples, first, name),
+            at_most=True,
+        )
+        for name in larger
     ]
+    starts = results.starts.get(SUBJECT)
+    took = median(each.took for each in starts) if starts else None
+    return [*found, Demand("seconds to ready", READY_SECONDS, took, at_most=True)]
 
 
 def memory_demands(row: Footprint | None) -> list[Demand]:
@@ -211,3 +273,31 @@ def memory_demands(row: Footprint | None) -> list[Demand]:
         Demand("MiB grown while streaming", STREAMING_MIB, streaming, at_most=True),
         Demand("MiB grown over the requests", DRIFT_MIB, drift, at_most=True),
     ]
+
+
+def document(results: Results, grown: Results, machine: str) -> str:
+    """Everything of one run of speed, in Markdown."""
+    skipped = [f"{name} ({reason})" for name, reason in (results.skipped | grown.skipped).items()]
+    parts = [
+        load_table(results),
+        "How much the sidecar does for the CPU time in which another does one (in brackets: by rate):",
+        ratio_table(results),
+        "From the command to ready; memory of an idle connection; latency of 1 KiB from the moment that a request was due,"
+        " all at one rate, half of what the sidecar can do:",
+        standing_table(results),
+        "Larger policies, on varied traffic:",
+        grown_table(grown),
+        demands_table(speed_demands(results, grown)),
+        *([f"Not measured: {'; '.join(skipped)}."] if skipped else []),
+        machine,
+    ]
+    return "\n\n".join(parts)
+
+
+def rewritten(text: str, part: str) -> str:
+    """A document with its measured part replaced. Raises ValueError when it has no place for one."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the document has no lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"

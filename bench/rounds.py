@@ -9,15 +9,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import mkdtemp
 from typing import TypeVar
 
 from .load import Case, Latency, Throughput, latency, throughput, warm
 from .origin import size_in_bytes
 from .peers import SUBJECT, Peer, Site
 from .process import Cores, free_port, running
+from .start import Start, started
 from .verify import Unfit, await_fit
 
 T = TypeVar("T")
+LATENCY = "latency"
 PAGE = Case("1k", 32)
 """The small page at a usual number of connections: for warming, latency and memory."""
 HEADROOM = 1.25
@@ -25,17 +28,8 @@ HEADROOM = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A peer as entered: under which name, with how many workers."""
-
-    name: str
-    peer: Peer
-    workers: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Contender:
-    """An entry that runs and has proved itself fit."""
+    """A peer that runs and has proved itself fit."""
 
     name: str
     pid: int
@@ -51,59 +45,59 @@ class Results:
     latency: dict[str, list[Latency]] = field(default_factory=dict)
     offered: float = 0.0
     """Requests a second at which latency was measured."""
+    held: dict[str, float] = field(default_factory=dict)
+    """Bytes of resident memory for each idle connection."""
+    starts: dict[str, list[Start]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def drop(self, name: str, reason: str) -> None:
-        """Take a contender out whole: half of its samples would not be comparable."""
-        self.skipped[name] = reason
-        self.latency.pop(name, None)
-        for samples in self.throughput.values():
-            samples.pop(name, None)
+    def drop(self, what: str, name: str, reason: str) -> None:
+        """Leave out what a contender did in one case: a part of its samples would not be comparable."""
+        self.skipped[f"{name}, {what}"] = reason
+        (self.latency if what == LATENCY else self.throughput[what]).pop(name, None)
 
 
 @contextmanager
-def contender(entry: Entry, folder: Path, upstream: int, cores: Cores) -> Iterator[Contender]:
-    """One entry, started, fit and warm. Raises Unfit with the reason."""
-    missing = entry.peer.missing()
+def contender(peer: Peer, folder: Path, upstream: int, cores: Cores) -> Iterator[Contender]:
+    """One peer, started, fit and warm. Raises Unfit with the reason."""
+    missing = peer.missing()
     if missing:
         raise Unfit(missing)
-    home = folder / entry.name
-    home.mkdir()
+    home = Path(mkdtemp(prefix="peer-", dir=folder))
     log = home / "output.log"
-    site = Site(home, free_port(), upstream, entry.workers)
-    pinned = cores.proxy[: entry.workers]
-    with running(entry.peer.command(site), cores=pinned, log=log) as child:
+    site = Site(home, free_port(), upstream)
+    with running(peer.command(site), cores=[cores.proxy], log=log) as child:
         await_fit(child, log, site.port, f"/{PAGE.size}", size_in_bytes(PAGE.size))
-        yield Contender(entry.name, child.pid, site.port, home)
+        yield Contender(peer.name, child.pid, site.port, home)
 
 
 @contextmanager
 def contenders(
-    entries: Sequence[Entry], folder: Path, upstream: int, cores: Cores, results: Results
+    peers: Sequence[Peer], folder: Path, upstream: int, cores: Cores, results: Results
 ) -> Iterator[list[Contender]]:
-    """All entries that can run, warm; the others are noted in ``results.skipped``."""
+    """All peers that can run, warm; the others are noted in ``results.skipped``."""
     with ExitStack() as stack:
         ready = []
-        for entry in entries:
+        for peer in peers:
             try:
-                ready.append(stack.enter_context(contender(entry, folder, upstream, cores)))
+                ready.append(stack.enter_context(contender(peer, folder, upstream, cores)))
             except Unfit as unfit:
-                results.skipped[entry.name] = str(unfit)
+                results.skipped[peer.name] = str(unfit)
         for each in ready:
             warm(each.port, PAGE, each.folder)
         yield ready
 
 
 def in_turn(
-    present: list[Contender], results: Results, measure: Callable[[Contender], T]
+    present: list[Contender], what: str, results: Results, measure: Callable[[Contender], T]
 ) -> Iterator[tuple[str, T]]:
-    """Measure each contender once; one that breaks leaves the field, named."""
-    for each in tuple(present):
+    """Measure each contender once; one that fails in this is left out of it, named."""
+    for each in present:
+        if f"{each.name}, {what}" in results.skipped:
+            continue
         try:
             yield each.name, measure(each)
         except (ValueError, subprocess.SubprocessError) as error:
-            present.remove(each)
-            results.drop(each.name, f"broke under load: {error}")
+            results.drop(what, each.name, str(error))
 
 
 def run_throughput(
@@ -117,8 +111,28 @@ def run_throughput(
             def measure(each: Contender, case: Case = case) -> Throughput:
                 return throughput(each.pid, each.port, case, seconds, each.folder)
 
-            for name, sample in in_turn(present, results, measure):
+            for name, sample in in_turn(present, str(case), results, measure):
                 samples.setdefault(name, []).append(sample)
+
+
+def run_starts(
+    peers: Sequence[Peer], folder: Path, upstream: int, cores: Cores, rounds: int, results: Results
+) -> None:
+    """Each peer that can run started once a round, after a start that is not counted."""
+    for at in range(rounds + 1):
+        for peer in peers:
+            if peer.missing() or peer.name in results.skipped:
+                continue
+            home = Path(mkdtemp(prefix="start-", dir=folder))
+            site = Site(home, free_port(), upstream, free_port())
+            ready = (site.health, "/readyz") if peer.probed else (site.port, f"/{PAGE.size}")
+            try:
+                found = started(peer.command(site), cores.proxy, home / "output.log", *ready)
+            except Unfit as unfit:
+                results.skipped[f"{peer.name}, start"] = str(unfit)
+                continue
+            if at:
+                results.starts.setdefault(peer.name, []).append(found)
 
 
 def bearable(rates: Mapping[str, float]) -> float:
@@ -150,5 +164,5 @@ def run_latency(
         def measure(each: Contender) -> Latency:
             return latency(each.port, PAGE, results.offered, seconds)
 
-        for name, sample in in_turn([floor, *fit], results, measure):
+        for name, sample in in_turn([floor, *fit], LATENCY, results, measure):
             results.latency.setdefault(name, []).append(sample)
