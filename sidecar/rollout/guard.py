@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
 from sidecar.telemetry import Metrics
-from sidecar.telemetry.metric_table import STATUS_CLASSES
 
 _BEFORE = 600
 """Seconds of the time before that are kept to compare with."""
@@ -118,16 +117,14 @@ class Watch:
         self._gauge.n = 0
 
     def _read(self) -> Counts:
-        total = self._metrics.total
-        by_class = {
-            name: total("sidecar_responses_total", origin="upstream", status_class=name)
-            for name in STATUS_CLASSES
-        }
+        responses = self._metrics.totals(
+            "sidecar_responses_total", by="status_class", origin="upstream"
+        )
         return Counts(
-            sum(by_class.values()),
-            by_class["4xx"],
-            by_class["5xx"],
-            total("sidecar_upstream_errors_total"),
+            sum(responses.values()),
+            responses.get("4xx", 0.0),
+            responses.get("5xx", 0.0),
+            self._metrics.total("sidecar_upstream_errors_total"),
         )
 
 

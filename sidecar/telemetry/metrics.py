@@ -298,14 +298,23 @@ class Metrics:
 
     def total(self, metric: str, **labels: str) -> float:
         """The sum over all cells whose labels are so, other processes included."""
+        return sum(self.totals(metric, **labels).values())
+
+    def totals(self, metric: str, by: str = "", **labels: str) -> dict[str, float]:
+        """The same sum for each value of the label `by`; without it under ""."""
         self.settle()
-        wanted = [(METRICS[metric].labels.index(name), value) for name, value in labels.items()]
-        return sum(
-            numbers[0]
-            for snapshot in (self.snapshot(), *self.others)
-            for found, numbers in snapshot.get(metric, ())
-            if all(found[place] == value for place, value in wanted)
-        )
+        names = METRICS[metric].labels
+        wanted = [(names.index(name), value) for name, value in labels.items()]
+        place = names.index(by) if by else -1
+        found: dict[str, float] = {}
+        cells = [(having, cell.n) for having, cell in self._cells[metric].items()]
+        for snapshot in self.others:
+            cells += [(having, numbers[0]) for having, numbers in snapshot.get(metric, ())]
+        for having, number in cells:
+            if all(having[at] == value for at, value in wanted):
+                key = having[place] if by else ""
+                found[key] = found.get(key, 0.0) + number
+        return found
 
     def settle(self) -> None:
         """Bring the cells up to date before they are read; called where requests are counted, in the loop's thread."""

@@ -244,6 +244,7 @@ def test_snapshots_of_other_processes_are_summed():
     )
     assert parent.total("sidecar_upstream_errors_total") == 7
     assert parent.total("sidecar_upstream_errors_total", reason="dns") == 1
+    assert parent.totals("sidecar_upstream_errors_total", by="reason")["dns"] == 1
     assert found["sidecar_request_duration_seconds_count"][()] == 2
     assert parent.value("sidecar_upstream_errors_total", "nothing") == 0
     assert "sidecar_mode" not in PER_WORKER
