@@ -49,7 +49,7 @@ _WHO = {
 """Who did it, where it was nobody with a name."""
 _OF_FILES = ("promote", "suggest")
 """The verbs that edit the policy file."""
-_OF_FLEETS = ("status", "rollback", "mode", "evidence", "reports", "promote")
+_OF_FLEETS = ("status", "rollback", "mode", "evidence", "reports", "promote", "suggest")
 """The verbs that can ask or order all replicas."""
 INTERVAL = 10
 """Seconds that a number of a trend stands for."""

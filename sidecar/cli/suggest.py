@@ -87,6 +87,7 @@ _MAX_SHOWN = 32_768
     show_default=True,
     help="How long they must have.",
 )
+@click.option("--fleet", is_flag=True, help="What browsers reported to any replica.")
 @click.option(
     "--cacert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -103,6 +104,7 @@ def suggest_verb(
     har: Path | None,
     min_clients: int,
     min_time: float,
+    fleet: bool,
     cacert: Path | None,
     admin: str,
     token_file: Path | None,
@@ -112,7 +114,8 @@ def suggest_verb(
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     client = Admin(admin, token_file)
-    causes = [_cause(told) for told in client.get("/api/reports")["causes"]]
+    asked = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
+    causes = [_cause(told) for told in asked["causes"]]
     _check_accepted(accepted, causes)
     terms = Terms(min_clients, min_time, frozenset(accepted))
     holdings = from_routes(client.get("/api/pages")["routes"], terms) | pages

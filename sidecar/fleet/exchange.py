@@ -26,6 +26,8 @@ class Look:
 
     version: int
     """Of the fleet's decision; 0 = the store holds none."""
+    mark: str
+    """Which decision of this version it is (`Decision.mark`)."""
     asked: float
     """When somebody last asked all replicas for their evidence, by the store's clock; 0 = never."""
     secret: str

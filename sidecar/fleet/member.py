@@ -47,6 +47,10 @@ class Member:
         self.pending = False
         self._shared = 0
         """The last version that was the store's too."""
+        self._mark = ""
+        """Which decision of its version is in force here."""
+        self._gave_way = ""
+        """What was decided here before this start, and not by the fleet."""
         self.connected = False
         self.trouble = "not asked yet"
         """Why the store cannot be used; "" while it can."""
@@ -65,7 +69,7 @@ class Member:
         if isinstance(saved, dict) and saved.get("name") == self.name:
             self.version, self.pending = int(saved["version"]), bool(saved["pending"])
             self._shared = int(saved["shared"])
-            self.replica = str(saved["replica"])
+            self.replica, self._mark = str(saved["replica"]), str(saved.get("mark", ""))
             event, who, reason = saved["said"]
             self._said = (str(event), str(who), str(reason))
         try:
@@ -77,8 +81,13 @@ class Member:
             self._lost(error)
             return None
         self._found()
-        newer = held is not None and held.version > self.version - self.pending
-        return held if newer else None
+        if held is None or held.version < self.version:
+            return None
+        if held.version == self.version and held.mark == self._mark:
+            return None
+        if self.pending or held.version == self.version:
+            self._gave_way = self.decided
+        return held
 
     async def propose(self, decision: Decision) -> None:
         """Make it the fleet's, or this replica's alone while the store is away; raises Overtaken."""
@@ -90,7 +99,7 @@ class Member:
                 self._lost(error)
         if not self.connected:
             self.pending = True
-        self.version = decision.version
+        self.version, self._mark = decision.version, decision.mark
         self._said = (decision.event, decision.who, decision.reason)
 
     async def _publish(self, decision: Decision) -> None:
@@ -123,7 +132,7 @@ class Member:
     def took(self, decision: Decision) -> None:
         """The fleet's decision is in force here."""
         self.version = self._shared = decision.version
-        self.pending = False
+        self.pending, self._mark = False, decision.mark
         self._said = (decision.event, decision.who, decision.reason)
 
     def saved(self) -> dict[str, Any]:
@@ -133,6 +142,7 @@ class Member:
             "version": self.version,
             "pending": self.pending,
             "shared": self._shared,
+            "mark": self._mark,
             "replica": self.replica,
             "said": list(self._said),
         }
@@ -191,8 +201,11 @@ class Member:
 
     async def _look(self, revisions: Revisions) -> None:
         own, look = self.version, await self._store.look()
-        version = look.version
-        if (version != self.version or self.pending) and version != self._refused:
+        if self._gave_way and look.version:
+            gave_way, self._gave_way = self._gave_way, ""
+            await revisions.journal.superseded(gave_way, self._mine(revisions))
+        other = (look.version, look.mark) != (self.version, self._mark)
+        if (other or self.pending) and look.version != self._refused:
             held = await self._store.decision()
             async with revisions.lock:
                 if (
@@ -217,10 +230,11 @@ class Member:
         if held is None or held.version < self.version:
             await self._restore(revisions, mine, held)
             return
-        lost = self.pending and not held.same(mine)
+        lost = held.mark != self._mark and not held.same(mine)
         if held.version == self.version and not lost:
-            self.pending, self._shared = False, held.version
+            self.pending, self._shared, self._mark = False, held.version, held.mark
             return
+        lost = lost and (self.pending or held.version == self.version)
         try:
             await revisions.follow(held)
         except PolicyError as error:
@@ -237,7 +251,7 @@ class Member:
             await self._publish(mine)
         except Overtaken:
             return  # the next look follows it
-        self.version = mine.version
+        self.version, self._mark = mine.version, mine.mark
         self._telemetry.tell("decision.published", fleet=mine.version, revision=mine.revision)
         if unseen and held is not None:
             await revisions.journal.superseded(held, mine)

@@ -4,7 +4,7 @@ Lives here: `RedisStore` and its keys. Must not know what a decision does. Whate
 lost, slow or garbage, comes out as `StoreError`.
 
 Keys of the fleet NAME, all beginning `sidecar:{NAME}:` (the braces keep them in one slot of a cluster):
-`decision` (hash: version, data), `texts` (hash: revision -> text and parent), `order` (sorted set: revision by version),
+`decision` (hash: version, data, mark), `texts` (hash: revision -> text and parent), `order` (sorted set: revision by version),
 `journal` (stream), `replicas` (hash: id -> data), `seen` (sorted set: id by the store's time), `evidence` (hash: id ->
 what it saw) and `told` (sorted set: id by the store's time), `asked` (when all were asked for it), `secret` (of canaries),
 `canary:ID` (set: ways on which it came back), `breach:REVISION` (sorted set: id by the store's time); `changed` is a
@@ -56,13 +56,13 @@ class RedisStore:
 
         async def asked() -> Any:
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hget(self._key("decision"), "version")
+                pipe.hmget(self._key("decision"), ["version", "mark"])
                 pipe.get(self._key("asked"))
                 pipe.get(self._key("secret"))
                 return await pipe.execute()
 
-        version, asked_at, secret = await self._asked(asked)
-        return Look(_number(version), _moment(asked_at), secret or "")
+        (version, mark), asked_at, secret = await self._asked(asked)
+        return Look(_number(version), mark or "", _moment(asked_at), secret or "")
 
     async def decision(self) -> Decision | None:
         """The fleet's decision; None when the store holds none."""
@@ -90,7 +90,7 @@ class RedisStore:
         whole = json.dumps(decision.data())
         arguments: list[str | int] = [
             str(base), str(decision.version), whole, decision.revision, text, json.dumps(data),
-            _TEXTS, _JOURNAL, self._key("changed"),
+            _TEXTS, _JOURNAL, self._key("changed"), decision.mark,
         ]  # fmt: skip
         done = await self._asked(lambda: self._redis.eval(DECIDE, len(keys), *keys, *arguments))
         return bool(done == 1)

@@ -6,6 +6,8 @@ that holds it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeAlias
@@ -43,6 +45,13 @@ class Decision:
             other.held_back,
             other.override,
         )
+
+    @property
+    def mark(self) -> str:
+        """Tells it from another decision of the same version: a short hash of what it puts in force."""
+        override = asdict(self.override) if self.override else None
+        said = json.dumps([self.version, self.revision, self.held_back, override])
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def data(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -122,7 +122,7 @@ class Journal:
             problems=given,
         )
 
-    async def superseded(self, lost: Decision, holds: Decision) -> None:
+    async def superseded(self, lost: Decision | str, holds: Decision) -> None:
         """Of two decisions taken apart, while the store was away, one gave way to the other."""
         facts = {"lost": str(lost), "revision": holds.revision, "holds": str(holds)}
         self._telemetry.tell("decision.superseded", level="warning", fleet=holds.version, **facts)

@@ -235,7 +235,7 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
         ("sidecar status", Here("/p", "h:1"), "sidecar status --admin http://h:1"),
         ("sidecar note", Here("/p", "h:1", "/a token"), "sidecar note --admin http://h:1 --token-file '/a token'"),
         ("sidecar promote csp", Here("/p", "h:1", None, True), "sidecar promote csp --fleet --policy /p --admin http://h:1"),
-        ("sidecar suggest csp", Here("/p", "h:1", "/t", True), "sidecar suggest csp --policy /p --admin http://h:1 --token-file /t"),
+        ("sidecar suggest csp", Here("/p", "h:1", "/t", True), "sidecar suggest csp --fleet --policy /p --admin http://h:1 --token-file /t"),
         ("", Here("/p", "h:1", "/t", True), ""),
     ],
 )  # fmt: skip

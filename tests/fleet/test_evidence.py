@@ -94,6 +94,8 @@ def test_what_browsers_reported_to_one_stands_against_the_rule_on_all(join: Join
         refused = a.verb("promote", "csp", "--fleet", "--policy", str(a.policy), *ENOUGH)
         assert (refused.returncode, "(3 reports" in refused.stdout) == (1, True)
         assert fleet(a)["version"] == 1
+        edit = ("--fleet", "--policy", str(a.policy), "--min-time", "0s", "--min-clients", "1")
+        assert "alert(1)" in a.verb("suggest", "csp", *edit).stdout
         (own,) = [one for one in a.ask("/api/evidence").json()["evidence"] if one["rule"] == "csp"]
         assert sum(one["count"] for one in own["trial"]["causes"]) == 3
         page = a.ask("/rules").body.decode()

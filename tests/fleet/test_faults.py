@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import signal
 
 import pytest
 
 from tests.e2e.processes import until
-from tests.e2e.running import Sidecar
 from tests.fleet.conftest import Join, all_have, connected, fleet, mark, marked
+from tests.fleet.killing import Killing
 from tests.fleet.server import Server
 
 
-def journal(sidecar: Sidecar) -> list[str]:
-    """The reasons in its own journal."""
-    lines = (sidecar.state / "journal.jsonl").read_text().splitlines()
-    return [str(json.loads(line).get("reason")) for line in lines]
-
-
-def decided(reason: str, *sidecars: Sidecar) -> None:
-    """Wait until the override with this reason is in force on all."""
-    until(
-        lambda: {(one.status()["override"] or {}).get("reason") for one in sidecars} == {reason},
-        f"{reason} is in force on all",
-    )
-
-
 def test_killed_stores_and_replicas_lose_no_decision(join: Join, store: Server):
-    """What was acknowledged is in force on all and in the journal of who was asked, whoever dies right after it."""
-    a, b = join("a"), join("b")
-    for turn, (asked, dies) in enumerate(((a, a), (b, None), (a, b), (b, b), (a, None))):
-        mode, reason = ("report-only", "trial")[turn % 2], f"turn {turn}"
-        assert asked.order("/-/mode", mode=mode, reason=reason).status == 200
-        if dies is None:
-            store.kill()
-            store.start()
-        else:
-            dies.signal(signal.SIGKILL)
-            dies.child.wait()
-            dies.start()
-        decided(reason, a, b)
-        assert reason in journal(asked)
-    assert fleet(a)["version"] == fleet(b)["version"] == 6
+    """A few turns of `python -m tests.fleet.killing`, which kills two hundred."""
+    fleet_ = [join(name) for name in "ab"]
+    fleet_[0].write(marked("two"))
+    all_have("two", *fleet_)
+    count = Killing(store, fleet_, seed=5).run(8)
+
+    assert (count.lost, count.apart) == ([], []), count
+    assert count.acknowledged
 
 
 def test_a_store_that_dies_is_seen_and_changes_nothing(join: Join, store: Server):

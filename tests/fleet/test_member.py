@@ -37,6 +37,8 @@ class Replica(World):
 
     async def start(self) -> Replica:
         """A new process over the same folder."""
+        if hasattr(self, "fleet"):
+            await self.fleet._store.close()
         made = self.process()
         self.fleet = Member("shop", RedisStore(self.url, "shop"), self.telemetry)
         made._fleet = made.journal._fleet = self.fleet
@@ -163,6 +165,27 @@ async def test_of_two_with_one_version_the_stores_wins(begin: Begin, store: Serv
         await replica.look()
     assert a.stands == b.stands == (2, "-", "off")
     assert a.journal()[-1] == "decision.superseded"
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_two_decisions_of_one_version_do_not_live_side_by_side(
+    begin: Begin, store: Server, running: bool
+):
+    """The store forgets one that had been shared, and is given another: whoever has the first gives way, and its journal says so."""
+    a, b = await begin("a"), await begin("b")
+    await a.made.set_mode("report-only", who="anna", reason="first")
+    store.client.flushall()
+    await b.look()
+    await b.made.set_mode("off", who="bob", reason="second")
+    assert (a.fleet.version, b.fleet.version) == (2, 2)
+
+    if not running:
+        await a.start()
+    await a.look()
+    assert a.stands == b.stands == (2, "-", "off")
+    assert [entry for entry in a.made.history() if "first" in str(entry.get("lost"))]
+    await a.look()
+    assert a.journal().count("decision.superseded") == 1
 
 
 async def test_a_restart_while_the_store_is_away_forgets_nothing(begin: Begin, store: Server):
