@@ -72,10 +72,12 @@ class Page:
         here = self._here(request)
         data = status(self._revisions) | self._process.facts()
         journal = await asyncio.to_thread(self._revisions.history)
+        fleet = await self._process.fleet() if self._process.fleet else None
         return _page(
             "page.html",
             status=data,
-            fleet=await self._process.fleet() if self._process.fleet else None,
+            fleet=fleet,
+            replicas=view.replicas(fleet) if fleet else [],
             message=request.query.get("told", "")[:200],
             form=self._sessions.form,
             problems=[

@@ -30,6 +30,7 @@ def status(revisions: Revisions) -> dict[str, Any]:
         "revision": current.id,
         "parent": current.parent,
         "source": current.source,
+        "in_file": revisions.in_file,
         "activated": current.activated,
         "who": current.who,
         "mode": plan.mode,

@@ -63,7 +63,7 @@ _TITLES = {
     "policy.rejected": "Refused",
     "policy.rolled_back": "Rolled back to",
     "policy.unpinned": "Taken up again",
-    "decision.followed": "Decided by the fleet",
+    "mode.followed": "Mode now",
     "decision.superseded": "Gave way in the fleet",
     "mode.overridden": "Mode limited to",
     "note.written": "Note written",
@@ -157,6 +157,24 @@ def whole(command: str, here: Here) -> str:
     return " ".join(parts)
 
 
+def replicas(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The replicas of a fleet, as the store lists them, each with how far it is behind; "" where it is not."""
+    made = []
+    for one in fleet["replicas"] or ():
+        version = one.get("version")
+        behind = fleet["version"] - version if isinstance(version, int) else 0
+        made.append(
+            {
+                "name": one["replica"],
+                "own": one["replica"] == fleet["replica"],
+                "does": f"{one.get('mode', 'mode not known')}, revision {one.get('revision', 'not known')}",
+                "ago": one["ago"],
+                "behind": f"{counted(behind, 'decision')} behind" if behind > 0 else "",
+            }
+        )
+    return made
+
+
 def line(numbers: Sequence[float]) -> str:
     """A chart of bars as an SVG path in a box of 60 by 16, the latest at the right edge; "" where nothing was counted yet.
 
@@ -213,13 +231,18 @@ def entry(one: Mapping[str, Any], active: str) -> dict[str, Any]:
     what = str(one.get("revision") or one.get("mode") or moved)
     why = str(one.get("override") or one.get("reason") or "; ".join(one.get("problems", ()))[:200])
     revision = bool(one.get("revision"))
+    event, place = str(one.get("decided") or one["event"]), ""
+    if one["event"] == "decision.followed":
+        place = f", on {one.get('replica', '')}"
+        if event == "mode.overridden":
+            event, what, revision = "mode.followed", str(one["mode"]), False
     lifted = one["event"] == "mode.overridden" and one.get("mode") == "enforce"
     return {
         "time": _short(str(one.get("time", time.strftime("%Y")))),
         "event": one["event"],
-        "title": "Limit lifted" if lifted else _TITLES.get(str(one["event"]), str(one["event"])),
+        "title": "Limit lifted" if lifted else _TITLES.get(event, event),
         "what": "" if lifted else what,
-        "who": who(str(one.get("who", ""))),
+        "who": f"{who(str(one.get('who', '')))}{place}",
         "why": why,
         "now": revision and what == active and one["event"] != "policy.rejected",
         "diff": revision and what != active,

@@ -175,6 +175,9 @@ def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> N
                 style="yellow",
             )
         )
+    if data.get("fleet") and data["in_file"] not in (None, data["revision"], data["pinned"]):
+        text = f"holds {data['in_file']}, and the fleet decided otherwise: see `sidecar history --diff {data['in_file']}`"
+        console.print(Text.assemble(("file      ", "bold"), text, style="yellow"))
     for problem in data["problems"]:
         console.print(Text(plain(problem), style="red"))
     console.print()

@@ -273,6 +273,11 @@ class Revisions:
         return self._history.text(revision)
 
     @property
+    def in_file(self) -> str | None:
+        """The revision that the file held when it was last read and right; None = it was not."""
+        return self._in_file
+
+    @property
     def mode(self) -> Mode:
         """The effective mode of the whole."""
         return lowest(self.current.resolved.mode, self.ceiling)

@@ -17,6 +17,7 @@ from sidecar.admin.view import (
     difference,
     entry,
     line,
+    replicas,
     rule,
     timeline,
     whole,
@@ -242,6 +243,31 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
 def test_a_copied_command_works_wherever_it_is_pasted(command: str, here: Here, pasted: str):
     """It names the file that it edits, the admin listener, the token's file where one is needed, and the fleet."""
     assert whole(command, here) == pasted
+
+
+def test_a_decision_of_the_fleet_is_a_point_of_the_timeline():
+    """In the words of what was decided, with who and on which replica."""
+    said = {"event": "decision.followed", "revision": "r2", "who": "anna", "replica": "vm-1", "mode": "trial"}  # fmt: skip
+    for decided, title, what in (
+        ("policy.promoted", "Promoted", "r2"),
+        ("policy.rolled_back", "Rolled back to", "r2"),
+        ("mode.overridden", "Mode now", "trial"),
+    ):
+        made = entry(said | {"decided": decided}, "r2")
+        assert (made["title"], made["what"], made["who"]) == (title, what, "anna, on vm-1")
+        assert made["now"] == (what == "r2")
+
+
+def test_replicas_say_how_far_they_are_behind():
+    """Whatever the store says of them."""
+    listed = [{"replica": "a", "ago": 1, "version": 3, "mode": "trial", "revision": "r"}, {"replica": "b", "ago": 2, "version": 2}, {"replica": "c", "ago": 3, "version": "x"}]  # fmt: skip
+    made = replicas({"replicas": listed, "replica": "b", "version": 3})
+    assert [(one["own"], one["does"], one["behind"]) for one in made] == [
+        (False, "trial, revision r", ""),
+        (True, "mode not known, revision not known", "1 decision behind"),
+        (False, "mode not known, revision not known", ""),
+    ]
+    assert replicas({"replicas": None, "replica": "b", "version": 3}) == []
 
 
 def test_a_rule_says_where_its_routes_differ():

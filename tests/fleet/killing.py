@@ -136,7 +136,7 @@ class Killing:
         except AssertionError:
             count.apart.append(f"{name}: {self._stands()}")
             return
-        (stands,) = self._stands()
+        decided = {str(one.status()["fleet"]["decided"]) for one in self._replicas}
         journals = {one: (one.state / "journal.jsonl").read_text() for one in self._replicas}
         for who in acknowledged:
             gave_way = any(
@@ -144,12 +144,12 @@ class Killing:
                 for text in journals.values()
                 for line in text.splitlines()
             )
-            count.gave_way += who not in stands[0] and gave_way
-            overtaken = any(other in stands[0] for other in orders if other != who)
+            holds = {other for other in orders if any(other in text for text in decided)}
+            count.gave_way += who not in holds and gave_way
             if who not in journals[orders[who]]:
                 count.lost.append(f"{who} is in no journal of who acknowledged it")
-            elif who not in stands[0] and not (gave_way and overtaken):
-                count.lost.append(f"{who} is not in force, but {stands}")
+            elif who not in holds and not (gave_way and holds):
+                count.lost.append(f"{who} is not in force, but {sorted(decided)}")
 
     def _agree(self) -> bool:
         return len(self._stands()) == 1 and all(
@@ -158,22 +158,13 @@ class Killing:
         )
 
     def _stands(self) -> set[tuple[object, ...]]:
-        """What is decided and in force, of each replica that differs."""
+        """What is in force, of each replica that differs; two who decided the same apart name each its own order."""
         found = set()
         for one in self._replicas:
             status = one.status()
-            mode = one.get("/").value("X-Policy-Mark")
-            fleet = status["fleet"]
-            found.add(
-                (
-                    fleet["decided"],
-                    fleet["version"],
-                    status["revision"],
-                    status["mode"],
-                    status["pinned"],
-                    mode,
-                )
-            )
+            served = one.get("/").value("X-Policy-Mark")
+            facts = (status[key] for key in ("revision", "mode", "pinned"))
+            found.add((status["fleet"]["version"], *facts, served))
         return found
 
 
