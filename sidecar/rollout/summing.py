@@ -163,6 +163,7 @@ def _read(row: Row) -> Evidence:
                 for engine, (sent, returned) in trial["canaries"].items()
             },
             "reports": _counts(trial["reports"]),
+            "engines": _counts(trial["engines"]),
             "causes": list(_causes(trial["causes"], (row["route"], row["rule"]))),
         },
     }

@@ -35,7 +35,8 @@ def cause(identity: str, kind: str = "served", count: int = 1, **more: Any) -> d
 def seen(since: float, loads: float, *causes: dict[str, Any], **more: Any) -> Evidence:
     """What one replica saw of the one rule."""
     canaries = {"chromium": (loads, loads / 2)}
-    trial = Trial(loads, 5.0, loads, canaries, {"served": float(len(causes))}, causes)
+    reports = {"served": float(len(causes))}
+    trial = Trial(loads, 5.0, loads, canaries, reports, causes, {"chromium": loads})
     counts = {"evaluated": loads * 2, "affected": loads, "kinds": {"missing": loads}}
     return Evidence("default", "csp", "trial", since, outcomes={"safe": 1.0}, trial=trial, **counts, **more)  # fmt: skip
 
@@ -56,6 +57,7 @@ def test_replicas_are_summed():
     assert (whole.trial.loads, whole.trial.settled, whole.trial.settle) == (10.0, 10.0, 5.0)
     assert whole.trial.canaries == {"chromium": (10.0, 5.0)}
     assert whole.trial.reports == {"served": 3.0}
+    assert whole.trial.engines == {"chromium": 10.0}
     assert [(one["id"], one["count"]) for one in whole.trial.causes] == [("a", 4), ("b", 1)]
 
 
