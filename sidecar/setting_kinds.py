@@ -115,6 +115,17 @@ def _reachable(url: str) -> bool:
     return bool(parts.hostname) and (parts.port is None or parts.port > 0)
 
 
+def _traces_url(value: object) -> object:
+    text = str(value)
+    try:
+        right = urlsplit(text).scheme in ("http", "https") and _reachable(text)
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"unknown collector {text!r}; write http://HOST:PORT/v1/traces")
+    return text
+
+
 def _fleet_name(value: object) -> object:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", str(value)):
         raise ValueError(f"unknown fleet name {value!r}; write letters, digits, '.', '_' and '-'")
@@ -153,5 +164,6 @@ Introduced = Annotated[
 FleetUrl = Annotated[str, BeforeValidator(_fleet_url), _TEXT]
 Quorum = Annotated[int | float, BeforeValidator(_quorum), _TEXT]
 """Whole: so many replicas. With a point: a share of them, 1.0 = all."""
+TracesUrl = Annotated[str, BeforeValidator(_traces_url), _TEXT]
 FleetName = Annotated[str, BeforeValidator(_fleet_name), _TEXT]
 LoadShare = Annotated[float, BeforeValidator(_load_share), _TEXT]

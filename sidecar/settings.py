@@ -31,6 +31,7 @@ from sidecar.setting_kinds import (
     Networks,
     NonceName,
     Quorum,
+    TracesUrl,
     Upstream,
 )
 
@@ -246,6 +247,19 @@ class History(_Part):
     )
 
 
+class Traces(_Part):
+    """Spans of requests for OpenTelemetry (extra `otel`)."""
+
+    endpoint: TracesUrl | None = Field(
+        None,
+        description="Collector that takes OTLP over HTTP, as http://collector:4318/v1/traces; missing = no spans.",
+    )
+    share: LoadShare = Field(
+        0.01,
+        description="Share of requests that get a span, by the trace's id where the request has one; a trusted proxy's own sampling is followed.",
+    )
+
+
 class Debug(_Part):
     """For looking into a sidecar, by people who may."""
 
@@ -300,6 +314,7 @@ class Settings(_Part):
     fleet: Fleet = Field(default_factory=Fleet)
     history: History = Field(default_factory=History)
     ready: Ready = Field(default_factory=Ready)
+    traces: Traces = Field(default_factory=Traces)
     debug: Debug = Field(default_factory=Debug)
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ connections, nor what the policy says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecar.policy.engine.nonces import hidden
 from sidecar.policy.rules.conditions import Facts
@@ -32,7 +32,7 @@ class Asked:
 
     __slots__ = (
         "_active", "_address", "_answered", "_body", "_client", "_context", "_nonce", "_page", "_refusal",
-        "_request", "_request_id", "_route", "_scheme", "_seen", "_settled", "_started", "_upload", "_waited",
+        "_request", "_request_id", "_route", "_scheme", "_seen", "_settled", "_span", "_started", "_upload", "_waited",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class Asked:
         self._route: RoutePlan | None = None
         self._nonce = b""
         self._page: PageCopy | None = None
+        self._span: Any = None  # of OpenTelemetry, where it is on
         self._request_id = ""
         self._upload: Upload | None = None
         self._started = context.loop.time()
@@ -92,6 +93,10 @@ class Asked:
         self._context.telemetry.record(
             tally, revision, route, facts, verdict, origin=origin, request_id=request_id
         )
+        if (spans := self._context.telemetry.spans) is not None:
+            age, trusted = self._context.loop.time() - self._started, self._client.peer.trusted
+            about = route.name, revision, request_id
+            self._span = spans.begin(facts, verdict, about, trusted=trusted, age=age)
         if route.nonced:
             verdict = verdict.spelled(self._nonce)
         added = verdict.added
@@ -160,3 +165,5 @@ class Asked:
             self._settled = True
             self._context.telemetry.in_flight.n -= 1
             self._context.telemetry.request_seconds.observe(now - self._started)
+            if self._span is not None:
+                self._span.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,9 @@ class DataPlane:
         except TimeoutError:
             pass
         self.abort()
+        if self._context.telemetry.spans is not None:
+            with suppress(TimeoutError):  # a collector that does not respond holds up nothing
+                await asyncio.wait_for(asyncio.to_thread(self._context.telemetry.spans.close), 2.0)
 
     def abort(self) -> None:
         """End now; every connection is cut."""

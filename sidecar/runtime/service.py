@@ -62,13 +62,9 @@ class Service:
     def __init__(self, settings: Settings, sink: Sink, plane: Plane | None = None) -> None:
         self.settings = settings
         log = settings.log
-        self.telemetry = Telemetry(
-            Events(sink, level=log.level, per_second=log.events_per_second),
-            Metrics(),
-            value_bytes=log.value_bytes,
-            reports_per_second=settings.reports.per_second,
-            canary=settings.trial.canary,
-            pages=settings.trial.pages,
+        events = Events(sink, level=log.level, per_second=log.events_per_second)
+        self.telemetry = Telemetry.configured(
+            settings, events, Metrics(), serves=settings.workers == 1
         )
         self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
         publish = self._workers.publish if self._workers else None

@@ -59,14 +59,8 @@ class WorkerProcess:
         events = Events(
             lines, level=log.level, per_second=max(1, log.events_per_second // settings.workers)
         )
-        self.telemetry = Telemetry(
-            events,
-            Metrics(process=False),
-            value_bytes=log.value_bytes,
-            reports_per_second=settings.reports.per_second,
-            canary=settings.trial.canary,
-            pages=settings.trial.pages,
-            secret=secret,
+        self.telemetry = Telemetry.configured(
+            settings, events, Metrics(process=False), serves=True, secret=secret
         )
         self.plane = DataPlane(
             settings, lambda: self.active, self.telemetry, reports=self.telemetry.browser_reports

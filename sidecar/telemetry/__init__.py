@@ -23,9 +23,11 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import engine_of
 from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
+from sidecar.settings import Settings
 from sidecar.telemetry.events import Cap, Events, as_json, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader
+from sidecar.telemetry.spans import Spans, spans
 from sidecar.telemetry.traces import trace_id
 from sidecar.telemetry.trials import Trials
 
@@ -48,6 +50,7 @@ class Telemetry:
         canary: float = 0.01,
         pages: float = 0.05,
         secret: bytes = b"",
+        spans: Spans | None = None,
     ) -> None:
         self.events = events
         self.metrics = metrics
@@ -64,6 +67,7 @@ class Telemetry:
         """Takes a report on a rule in trial, or of a script that was loaded: key, report, client's address, engine."""
         self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
         self.pages = PageReader(pages)
+        self.spans = spans
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
         self._told: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
@@ -76,6 +80,28 @@ class Telemetry:
             sidecar.__version__,
             platform.python_version(),
             aiohttp_version(),
+        )
+
+    @classmethod
+    def configured(
+        cls,
+        settings: Settings,
+        events: Events,
+        metrics: Metrics,
+        *,
+        serves: bool,
+        secret: bytes = b"",
+    ) -> Telemetry:
+        """As the settings say; `serves` = this process has requests of its own. Raises PolicyError as `spans` does."""
+        return cls(
+            events,
+            metrics,
+            value_bytes=settings.log.value_bytes,
+            reports_per_second=settings.reports.per_second,
+            canary=settings.trial.canary,
+            pages=settings.trial.pages,
+            secret=secret,
+            spans=spans(settings.traces, serves=serves),
         )
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:

@@ -1,0 +1,140 @@
+"""Spans of requests for OpenTelemetry, where the settings name a collector (extra `otel`).
+
+Lives here: `Spans`. The proxy passes `traceparent` on untouched, so a span of ours stands beside the service's, below the
+same parent. Must not know exchanges. The libraries are loaded by the first `Spans`.
+Source: OpenTelemetry semantic conventions for HTTP spans; W3C Trace Context.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from sidecar import __version__
+from sidecar.policy.engine.judge import PreparedDecision
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.terms import PolicyError, Problem
+from sidecar.settings import Traces
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+_CARRIED = (b"traceparent", b"tracestate")
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})  # fmt: skip
+_SHOWN = 200
+"""Characters of a path or a host."""
+
+
+def spans(setting: Traces, *, serves: bool) -> Spans | None:
+    """The setting at work; None = off, or this process has no requests of its own.
+
+    Raises:
+        PolicyError: the extra `otel` is not installed.
+    """
+    if not setting.endpoint:
+        return None
+    try:
+        found = all(
+            map(find_spec, ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http"))
+        )
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        fix = "install header-sidecar[otel], or leave traces.endpoint out"
+        raise PolicyError((Problem("traces.endpoint needs OpenTelemetry", fix),))
+    return Spans(setting.endpoint, setting.share) if serves else None
+
+
+class Spans:
+    """One span for a share of the requests, sent in batches by a thread of its own; what the collector does not take is dropped."""
+
+    def __init__(
+        self, endpoint: str, share: float, draw: Callable[[], float] = random.random
+    ) -> None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider, sampling
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.trace import SpanKind, get_current_span
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        about = {"service.name": "header-sidecar", "service.version": __version__}
+        self._provider = TracerProvider(
+            resource=Resource.create(about), sampler=sampling.ALWAYS_ON, shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+        self._tracer = self._provider.get_tracer("header-sidecar", __version__)
+        self._propagator = TraceContextTextMapPropagator()
+        self._current, self._kind = get_current_span, SpanKind.SERVER
+        self._share, self._draw = share, draw
+        self._bound = sampling.TraceIdRatioBased.get_bound_for_rate(share)
+
+    def begin(
+        self, facts: Facts, verdict: PreparedDecision, about: tuple[str, str, str], *, trusted: bool, age: float
+    ) -> Span | None:  # fmt: skip
+        """The span of a request whose response was just judged; None = it is not in the share.
+
+        Args:
+            facts: of the response.
+            verdict: what the policy made of it.
+            about: route, revision and request id.
+            trusted: the peer is a trusted proxy, whose sampling is followed.
+            age: seconds since the request began.
+        """
+        carried = {
+            lower.decode(): value.decode("latin-1")
+            for name, value in facts.request
+            if (lower := name.lower()) in _CARRIED
+        }
+        parent = self._propagator.extract(carried) if carried else None
+        if not self._sampled(parent, trusted=trusted):
+            return None
+        method = facts.method if facts.method in _METHODS else "_OTHER"
+        span = self._tracer.start_span(
+            f"{method} {about[0]}",
+            context=parent,
+            kind=self._kind,
+            attributes=_attributes(facts, verdict, about, method),
+            start_time=time.time_ns() - int(age * 1e9),
+        )
+        if facts.status >= 500:
+            from opentelemetry.trace import Status, StatusCode
+
+            span.set_status(Status(StatusCode.ERROR))
+        return span
+
+    def _sampled(self, parent: Context | None, *, trusted: bool) -> bool:
+        """As a trusted proxy says; of other traces a share by their id, which is the same in each replica."""
+        at = self._current(parent).get_span_context() if parent is not None else None
+        if at is None or not at.is_valid:
+            return self._draw() < self._share
+        if trusted:
+            return bool(at.trace_flags.sampled)
+        return bool(at.trace_id & 0xFFFF_FFFF_FFFF_FFFF < self._bound)
+
+    def close(self) -> None:
+        """Send what is left. It may take seconds where the collector does not respond."""
+        self._provider.shutdown()
+
+
+def _attributes(
+    facts: Facts, verdict: PreparedDecision, about: tuple[str, str, str], method: str
+) -> dict[str, Any]:
+    route, revision, request_id = about
+    return {
+        "http.request.method": method,
+        "http.response.status_code": facts.status,
+        "url.scheme": facts.scheme,
+        "url.path": facts.path[:_SHOWN],
+        "server.address": facts.host[:_SHOWN],
+        "client.address": facts.client,
+        "sidecar.route": route,
+        "sidecar.revision": revision,
+        "sidecar.request_id": request_id,
+        "sidecar.changed": verdict.changed,
+        "sidecar.rules": [finding.rule for finding in verdict.findings],
+    }
