@@ -26,6 +26,8 @@ LAYERS = (
 """Lowest first. A package may know its own layer and those below."""
 SIBLINGS = LAYERS[4]
 """These stand on one layer and do not know each other: what they share goes down a layer."""
+LEAVES = ("importing", "exporting")
+"""Only the command line knows these: a running sidecar has no part of them."""
 CORE = ("", "csp", "headers", "rules", "browsers", "engine", "lint")
 """Within `policy`, lowest first: a part knows those before it only; "" are the nouns that all share."""
 OWNERS = {
@@ -148,6 +150,8 @@ def wrong(found: Import) -> str:
         return (
             f"{found}: {found.package} and {other} are siblings; what both need goes down a layer"
         )
+    if other in LEAVES and found.package != "cli":
+        return f"{found}: {other} is for the command line alone"
     return ""
 
 
@@ -192,6 +196,7 @@ def test_imports_go_down_only():
             "from sidecar.rollout.guard import Guard",
             "admin and rollout are siblings",
         ),
+        ("runtime/x.py", "from sidecar.importing import nginx", "for the command line alone"),
         ("revisions.py", "import yaml", "only source may know yaml"),
         ("proxy/x.py", "from structlog import get_logger", "only telemetry may know structlog"),
         ("runtime/service.py", "from sidecar.cli import commands", "cli stands above runtime"),

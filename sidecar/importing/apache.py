@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sidecar.importing.apache_headers import condition, effects
-from sidecar.importing.draft import Effect, Notes, Place, SourceLine, When
+from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, When, placed
 from sidecar.importing.hosts import Site, by_host, sayable, without_twins
-from sidecar.importing.paths import ALL, Pattern, below, meet, regions
+from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import name_patterns, path_patterns
 from sidecar.importing.syntax import Block, Directive, everything
 
@@ -49,11 +49,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
                 f"{item.name} is about Apache's own name; the sidecar sends none, and the service's own passes",
             )
         elif item.name in ("expiresdefault", "expiresbytype"):
-            notes.lost(
-                item.where,
-                f"{item.name} {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried",
-                "write a Cache-Control rule with max-age",
-            )
+            notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
     sites = (
         [site for site in (_site(item, base, notes) for item in hosts) if site is not None]
         if hosts
@@ -144,7 +140,7 @@ def _section(
         or not any(inner.name == "header" for inner in everything(item.block))
     ):
         return
-    said = f"<{item.name} {' '.join(item.args)}>"
+    said = f"<{item}>"
     # <If> is asked before the service answers, so only what is known of the request can count in it.
     when: When | None = condition(f"expr={' '.join(item.args)}") if item.name == "if" else ()
     if when and when[0][0] != "scheme":
@@ -265,29 +261,13 @@ def _server(
             for section in ordered
             if any(pattern.covers(path) for pattern in section.patterns)
         ]
-        return effects(tuple(item for section in covering for item in section.headers), notes)
+        items = tuple(item for section in covering for item in section.headers)
+        return site.on_scheme(effects(items, notes))
 
-    cut = regions([pattern for section in ordered for pattern in section.patterns], holds)
-    if cut is None:
-        where = ordered[0].headers[0].where
-        notes.lost(
-            where,
-            "its sections overlap in too many ways; only what stands outside them is carried",
-            "import fewer at a time",
-        )
-        cut = [
-            (
-                (ALL,),
-                effects(
-                    tuple(
-                        item
-                        for section in ordered
-                        if section.patterns == (ALL,)
-                        for item in section.headers
-                    ),
-                    notes,
-                ),
-            )
-        ]
-    for group, held in cut:
-        yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
+    def outside() -> tuple[Effect, ...]:
+        alone = [section for section in ordered if section.patterns == (ALL,)]
+        return site.on_scheme(effects(tuple(item for one in alone for item in one.headers), notes))
+
+    patterns = [pattern for section in ordered for pattern in section.patterns]
+    where = ordered[0].headers[0].where if ordered and ordered[0].headers else SourceLine("")
+    yield from placed(hosts, patterns, holds, outside, (where, "sections", notes))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from sidecar.importing.draft import Effect, Notes, When
+from sidecar.importing.draft import BY_HAND, COOKIE_RULE, FIXED, LISTED, Effect, Notes, When
 from sidecar.importing.regexes import alternatives
 from sidecar.importing.syntax import Block, Directive
 from sidecar.policy import headers
@@ -89,9 +89,8 @@ def _success(statement: Statement, notes: Notes) -> Effect:
                 where, f"{name}: Apache joins values with a comma on the service's line; {_JOINS}"
             )
             action = "merge" if name.lower() in _LISTS & headers.MERGEABLE else "append"
-    effect = Effect(
-        action, name, "" if action == "remove" else statement.value, statement.when, where=where
-    )
+    value = "" if action == "remove" else statement.value
+    effect = Effect(action, name, value, statement.when, where)
     return _one_vary(effect, notes) if action == "append" else effect
 
 
@@ -107,16 +106,14 @@ def _one_vary(line: Effect, notes: Notes) -> Effect:
 
 def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Effect]:
     """What a statement does to the lines that httpd keeps beside the service's."""
-    line = Effect(
-        "append", statement.name, statement.value, statement.when, where=statement.item.where
-    )
+    line = statement.item.effect("append", statement.name, statement.value, statement.when)
     same = [other for other in beside if other.key == line.key]
     others = [other for other in beside if other.key != line.key]
     if any(other.when != line.when for other in same) and statement.action != "add":
         notes.lost(
             statement.item.where,
             f"Header always {statement.action} {statement.name} works on a line with other conditions",
-            "write the rules by hand",
+            BY_HAND,
         )
         return beside
     if statement.action == "unset":
@@ -160,60 +157,39 @@ def _cookie_edit(item: Directive) -> Effect | None:
 
 
 def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
-    args = list(item.args)
-    always = bool(args) and args[0].lower() == "always"
-    if args and args[0].lower() in ("always", "onsuccess"):
-        args = args[1:]
-    action = args[0].lower() if args else ""
-    said = f"Header {' '.join(item.args)[:120]}"
-    if action not in _ACTIONS or len(args) < 2:
-        notes.lost(
-            item.where, f"{said}: not a Header statement that httpd knows", "look at the statement"
-        )
-        return None
-    name = args[1].rstrip(":")
-    if action not in _POLICY_ACTIONS:
-        fix = (
-            "write a cookie rule: cookie: NAME, attributes: {...}"
-            if name.lower() == "set-cookie"
-            else "write a rule with the whole value"
-        )
-        notes.lost(item.where, f"{said}: a policy does not edit parts of a value", fix)
-        return None
-    rest = args[2:]
-    value = "" if action == "unset" or not rest else rest.pop(0)
-    if "*" in name:
-        notes.lost(
-            item.where,
-            f"{said}: names with * cannot be carried",
-            "write a remove rule that lists the names",
-        )
-        return None
-    if (
-        re.search(r"%[^%]|%$", value.replace("%%", ""))
-        or "${" in value
-        or value.startswith("expr=")
-    ):
-        notes.lost(
-            item.where,
-            f"{said}: a value that httpd computes for each response cannot be carried",
-            "write a rule with a fixed value, or leave it to the service",
-        )
-        return None
-    when = condition(" ".join(rest))
-    if when is None:
-        notes.lost(
-            item.where,
-            f"{said}: the condition cannot be said as `when`",
-            "write the rule by hand, with when: {...}",
-        )
+    where = item.args[0].lower() if item.args else ""
+    args = item.args[1:] if where in ("always", "onsuccess") else item.args
+    action, name, rest = args[0].lower() if args else "", "".join(args[1:2]).rstrip(":"), args[2:]
+    value = "" if action == "unset" else "".join(rest[:1])
+    when = condition(" ".join(rest if action == "unset" else rest[1:]))
+    reason = _reason(action, name, value, when)
+    if reason is not None or when is None:
+        message, fix = reason or ("", "")
+        notes.lost(item.where, f"Header {' '.join(item.args)[:120]}: {message}", fix)
         return None
     if any(key == "content-type" for key, _ in when):
         notes.differs(
             item.where,
             f"{name}: where the service sends no Content-Type, Apache takes one from the file's name; the policy's condition does not hold there",
         )
-    return Statement(item, always, action, name, value.replace("%%", "%"), when)
+    return Statement(item, where == "always", action, name, value.replace("%%", "%"), when)
+
+
+def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str, str] | None:
+    """Why a policy cannot say a statement, and what to do by hand; None = it can."""
+    if action not in _ACTIONS or not name:
+        return "not a Header statement that httpd knows", "look at the statement"
+    if action not in _POLICY_ACTIONS:
+        fix = "write a rule with the whole value"
+        fix = COOKIE_RULE if name.lower() == "set-cookie" else fix
+        return "a policy does not edit parts of a value", fix
+    if "*" in name:
+        return "names with * cannot be carried", LISTED
+    if re.search(r"%[^%]|%$|^expr=|\$\{", value.replace("%%", "")):
+        return "a value that httpd computes for each response cannot be carried", FIXED
+    if when is None:
+        return "the condition cannot be said as `when`", f"{BY_HAND}, with when: {{...}}"
+    return None
 
 
 def condition(text: str) -> When | None:

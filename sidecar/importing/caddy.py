@@ -11,9 +11,9 @@ from collections.abc import Generator, Iterator, Mapping
 
 from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
-from sidecar.importing.draft import Effect, Notes, Place
+from sidecar.importing.draft import Effect, Notes, Place, placed
 from sidecar.importing.hosts import Site, by_host, sayable, without_twins
-from sidecar.importing.paths import ALL, Pattern, regions
+from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Block, Directive, everything
 
 _BODY = frozenset(
@@ -104,18 +104,11 @@ def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]
     patterns = list(_patterns(body, definitions(body)))
 
     def holds(region: Pattern) -> tuple[Effect, ...]:
-        return effects(list(_chain(body, region, {}, notes, literal=False)), notes)
+        chain = list(_chain(body, region, {}, notes, literal=False))
+        return site.on_scheme(effects(chain, notes))
 
-    cut = regions(patterns, holds)
-    if cut is None:
-        notes.lost(
-            site.item.where,
-            "its matchers overlap in too many ways; only what stands outside them is carried",
-            "import fewer at a time",
-        )
-        cut = [((ALL,), holds(ALL))]
-    for group, held in cut:
-        yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
+    overlapping = (site.item.where, "matchers", notes)
+    yield from placed(hosts, patterns, holds, lambda: holds(ALL), overlapping)
 
 
 def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:

@@ -8,14 +8,19 @@ all of them as they leave, the innermost first. Must not know matchers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from sidecar.importing.draft import Effect, Notes, When
+from sidecar.importing.draft import BY_HAND, FIXED, LISTED, Effect, Notes, When
 from sidecar.importing.syntax import Directive
+from sidecar.policy.model import Action
 
 Moment: TypeAlias = Literal["before", "upstream", "leaving"]
+_ACTIONS: Mapping[str, Action] = MappingProxyType(
+    {"+": "append", "": "set", ">": "set", "-": "remove", "?": "default"}
+)
 _COMPUTED = re.compile(r"\{\$?[\w.:\[\]-]+\}")
 
 
@@ -68,10 +73,7 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     if defaults:
         yield Step(
             "leaving",
-            tuple(
-                Effect("default", line.name, line.value, when, where=line.item.where)
-                for line in defaults
-            ),
+            tuple(line.item.effect("default", line.name, line.value, when) for line in defaults),
         )
 
 
@@ -91,23 +93,15 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
     if name == "defer" and not mark and len(words) == 1:
         return None
     if len(words) > 2:
-        notes.lost(
-            item.where,
-            f"{name}: a policy does not replace parts of a value",
+        message, fix = (
+            "a policy does not replace parts of a value",
             "write a rule with the whole value",
         )
+        notes.lost(item.where, f"{name}: {message}", fix)
     elif "*" in name:
-        notes.lost(
-            item.where,
-            f"{field}: names with * cannot be carried",
-            "write a remove rule that lists the names",
-        )
-    elif _COMPUTED.search(value):
-        notes.lost(
-            item.where,
-            f"{name}: the placeholder {_COMPUTED.findall(value)[0]} cannot be carried",
-            "write a rule with a fixed value, or leave it to the service",
-        )
+        notes.lost(item.where, f"{field}: names with * cannot be carried", LISTED)
+    elif found := _COMPUTED.search(value):
+        notes.lost(item.where, f"{name}: the placeholder {found[0]} cannot be carried", FIXED)
     else:
         return _Line(mark, name, value, item)
     return None
@@ -115,22 +109,13 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
 
 def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
     """One handler's operations in the order in which Caddy does them; of several sets of a field the last counts."""
-    added = [
-        Effect("append", line.name, line.value, when, where=line.item.where)
-        for line in lines
-        if line.mark == "+"
-    ]
-    sets = {
-        line.name.lower(): Effect("set", line.name, line.value, when, where=line.item.where)
-        for line in lines
-        if line.mark in ("", ">")
-    }
-    removed = [
-        Effect("remove", line.name, "", when, where=line.item.where)
-        for line in lines
-        if line.mark == "-"
-    ]
-    return (*added, *sets.values(), *removed)
+    done: dict[Action, list[Effect]] = {"append": [], "set": [], "remove": []}
+    for line in lines:
+        action = _ACTIONS[line.mark]
+        value = "" if action == "remove" else line.value
+        done[action].append(line.item.effect(action, line.name, value, when))
+    sets = {effect.key: effect for effect in done["set"]}
+    return (*done["append"], *sets.values(), *done["remove"])
 
 
 def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
@@ -149,14 +134,14 @@ def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
 
 def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
     """One operation on the lines that Caddy will send beside the service's."""
-    line = Effect("append", effect.header, effect.value, effect.when, where=effect.where)
+    line = Effect("append", effect.header, effect.value, effect.when, effect.where)
     if effect.action == "append":
         return [*beside, line]
     if any(other.key == line.key and other.when != line.when for other in beside) and effect.when:
         notes.lost(
             effect.where,
             f"{effect.header}: it is set over a line that has other conditions",
-            "write the rules by hand",
+            BY_HAND,
         )
         return beside
     return [*(other for other in beside if other.key != line.key), line]

@@ -48,6 +48,14 @@ class Document:
         here = self.at(*path)
         return here if isinstance(here, list) else []
 
+    def ingress_paths(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], SourceLine]]:
+        """Each path of a Kubernetes Ingress, with the rule that it stands in."""
+        for position, rule in enumerate(self.items("spec", "rules")):
+            for number, path in enumerate(self.items("spec", "rules", position, "http", "paths")):
+                if isinstance(rule, dict) and isinstance(path, dict):
+                    place = ("spec", "rules", position, "http", "paths", number)
+                    yield rule, path, self.where(place)
+
 
 def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
     """Every mapping in the texts, in order; a name that ends in .toml is read as TOML.

@@ -7,10 +7,11 @@ Must not know any format, nor YAML.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sidecar.importing.paths import Pattern
+from sidecar.importing.paths import ALL, Pattern, regions
 from sidecar.policy import headers
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.lint import refused
@@ -22,6 +23,9 @@ FEWER = "import fewer at a time"
 FIXED = "write a rule with a fixed value, or leave it to the service"
 LISTED = "write a remove rule that lists the names"
 BY_HAND = "write the rules by hand"
+COOKIE_RULE = "write a cookie rule: cookie: NAME, attributes: {...}"
+MAX_AGE = "write a Cache-Control rule with max-age"
+MOVING = "Expires and Cache-Control with a date that moves are not carried"
 
 When: TypeAlias = tuple[tuple[str, object], ...]
 """Conditions as (key, value) pairs; a value is a text, a tuple of texts or a tuple of (header, pattern) pairs."""
@@ -46,9 +50,9 @@ class Effect:
     header: str = field(compare=False)
     value: str = ""
     when: When = ()
+    where: SourceLine = field(default=SourceLine(""), compare=False)
     attributes: tuple[tuple[str, bool | str], ...] = ()
     """For cookies: `header` is then the cookie's name pattern."""
-    where: SourceLine = field(default=SourceLine(""), compare=False)
     about: str = field(default="", compare=False)
     """A word on where it comes from, for the comment beside the line's number."""
 
@@ -99,6 +103,35 @@ class Notes:
     def _tell(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
         shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # texts of strangers go to terminals
         self._found[Problem(shown, fix, severity=severity, file=where.file, line=where.line)] = None
+
+
+def placed(
+    hosts: tuple[str, ...],
+    patterns: Iterable[Pattern],
+    holds: Callable[[Pattern], tuple[Effect, ...]],
+    outside: Callable[[], tuple[Effect, ...]],
+    overlapping: tuple[SourceLine, str, Notes],
+) -> Iterator[Place]:
+    """The places of one server, first match first.
+
+    Args:
+        hosts: the server's names.
+        patterns: every pattern on which a response depends.
+        holds: what counts in a region in which all paths match alike.
+        outside: what counts outside all patterns: all that is carried where they overlap in too many ways.
+        overlapping: for the note on that: where they stand, what they are, who is told.
+    """
+    cut = regions(patterns, holds)
+    if cut is None:
+        where, what, notes = overlapping
+        notes.lost(
+            where,
+            f"its {what} overlap in too many ways; only what stands outside them is carried",
+            FEWER,
+        )
+        cut = [((ALL,), outside())]
+    for group, held in cut:
+        yield Place(hosts, () if group == (ALL,) else group, held)
 
 
 def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from sidecar.importing import nginx, nginx_syntax
 from sidecar.importing.documents import Document, documents
-from sidecar.importing.draft import Notes, Place, SourceLine
+from sidecar.importing.draft import BY_HAND, Notes, Place, SourceLine
 from sidecar.importing.syntax import Block, Directive, Sources
 
 _ANNOTATION = "nginx.ingress.kubernetes.io/"
@@ -42,15 +42,8 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     found = list(documents(sources, notes))
     maps = [document for document in found if document.at("kind") == "ConfigMap"]
     ingresses = [document for document in found if document.at("kind") == "Ingress"]
-    controller = next(
-        (one for one in maps if any(key in one.mapping("data") for key in _CONTROLLER)), None
-    )
-    if controller is None and any(one.items("spec", "tls") for one in ingresses):
-        notes.lost(
-            ingresses[0].where(("spec", "tls")),
-            "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried",
-            "give the controller's ConfigMap too",
-        )
+    controllers = (one for one in maps if any(key in one.mapping("data") for key in _CONTROLLER))
+    controller = next(controllers, None)
     http: list[Directive] = []
     for_server: Block = ()
     for_location: Block = ()
@@ -58,27 +51,24 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         http += _controller(controller, maps, notes)
         for_server = _snippet(controller, ("data", "server-snippet"))
         for_location = _snippet(controller, ("data", "location-snippet"))
+    elif any(one.items("spec", "tls") for one in ingresses):
+        notes.lost(
+            ingresses[0].where(("spec", "tls")),
+            "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried",
+            "give the controller's ConfigMap too",
+        )
     servers: dict[str, list[Directive]] = {}
     for ingress in ingresses:
         for host, directive in _directives(ingress, maps, for_location, notes):
             servers.setdefault(host, list(for_server)).append(directive)
-    for host, block in servers.items():
-        where = block[0].where
-        names = (
-            (Directive("server_name", (host,), where),)
-            if host
-            else (Directive("listen", ("80", "default_server"), where),)
-        )
-        http.append(Directive("server", (), where, (*names, *block)))
-    if servers and "" not in servers:
+    if servers:
         # Hosts that no resource names go to the controller's own default backend, where only http level counts.
+        servers.setdefault("", [])
+    for host, block in servers.items():
+        where = block[0].where if block else ingresses[0].where(("spec",))
+        server = ("server_name", host) if host else ("listen", "80", "default_server")
         http.append(
-            Directive(
-                "server",
-                (),
-                http[-1].where,
-                (Directive("listen", ("80", "default_server"), http[-1].where),),
-            )
+            Directive("server", (), where, (Directive(server[0], server[1:], where), *block))
         )
     return nginx.places((Directive("http", (), http[0].where, tuple(http)),), notes) if http else []
 
@@ -103,11 +93,8 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
     data = document.mapping("data")
     if any(key.startswith("hsts") for key in data) and str(data.get("hsts", "true")) == "true":
         value = f"max-age={data.get('hsts-max-age', 31536000)}"
-        value += (
-            "; includeSubDomains"
-            if str(data.get("hsts-include-subdomains", "true")) == "true"
-            else ""
-        )
+        below = str(data.get("hsts-include-subdomains", "true")) == "true"
+        value += "; includeSubDomains" if below else ""
         value += "; preload" if str(data.get("hsts-preload", "false")) == "true" else ""
         key = next(key for key in data if key.startswith("hsts"))
         yield _more("Strict-Transport-Security", value, document.where(("data", key)))
@@ -146,45 +133,29 @@ def _directives(
     ingress: Document, maps: list[Document], for_location: Block, notes: Notes
 ) -> Iterator[tuple[str, Directive]]:
     """Host and directive of everything that one Ingress adds to a server."""
-    notations = ("metadata", "annotations")
-    known = ingress.mapping(*notations)
+
+    def place(name: str) -> tuple[str, ...]:
+        return ("metadata", "annotations", f"{_ANNOTATION}{name}")
+
     for name in _LOST:
-        key = f"{_ANNOTATION}{name}"
-        if str(known.get(key, "false")) != "false":
-            notes.lost(
-                ingress.where((*notations, key)),
-                f"{name} is not carried",
-                "write the rules by hand; CORS with when: {request: {Origin: ...}}",
-            )
-    inner = [*for_location, *_snippet(ingress, (*notations, f"{_ANNOTATION}configuration-snippet"))]
-    custom = known.get(f"{_ANNOTATION}custom-headers")
-    if custom:
-        inner += _headers_of(
-            str(custom), maps, ingress.where((*notations, f"{_ANNOTATION}custom-headers")), notes
-        )
-    regex = str(known.get(f"{_ANNOTATION}use-regex", "false")) == "true"
-    server = _snippet(ingress, (*notations, f"{_ANNOTATION}server-snippet"))
-    hosts: set[str] = set()
-    for position, rule in enumerate(ingress.items("spec", "rules")):
-        host = str(rule.get("host") or "") if isinstance(rule, dict) else ""
-        if host not in hosts:
-            yield from ((host, directive) for directive in server)
-        hosts.add(host)
-        for number, path in enumerate(ingress.items("spec", "rules", position, "http", "paths")):
-            if isinstance(path, dict):
-                where = ingress.where(("spec", "rules", position, "http", "paths", number))
-                yield from (
-                    (host, directive)
-                    for directive in _locations(path, where, tuple(inner), regex=regex)
-                )
+        if str(ingress.at(*place(name)) or "false") != "false":
+            fix = f"{BY_HAND}; CORS with when: {{request: {{Origin: ...}}}}"
+            notes.lost(ingress.where(place(name)), f"{name} is not carried", fix)
+    inner = [*for_location, *_snippet(ingress, place("configuration-snippet"))]
+    if custom := ingress.at(*place("custom-headers")):
+        inner += _headers_of(str(custom), maps, ingress.where(place("custom-headers")), notes)
+    regex = str(ingress.at(*place("use-regex")) or "false") == "true"
+    server = _snippet(ingress, place("server-snippet"))
+    rules = [rule for rule in ingress.items("spec", "rules") if isinstance(rule, dict)]
+    hosts = dict.fromkeys(str(rule.get("host") or "") for rule in rules)
     if not hosts and (ingress.mapping("spec", "defaultBackend") or inner):
-        yield from (
-            ("", directive)
-            for directive in (
-                *server,
-                Directive("location", ("/",), ingress.where(("spec",)), tuple(inner)),
-            )
-        )
+        hosts = {"": None}
+        where = ingress.where(("spec",))
+        yield "", Directive("location", ("/",), where, tuple(inner))
+    yield from ((host, directive) for host in hosts for directive in server)
+    for rule, path, where in ingress.ingress_paths():
+        for directive in _locations(path, where, tuple(inner), regex=regex):
+            yield str(rule.get("host") or ""), directive
 
 
 def _locations(

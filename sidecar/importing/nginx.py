@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from sidecar.importing.draft import Effect, Notes, Place
+from sidecar.importing.draft import COOKIE_RULE, MAX_AGE, MOVING, Effect, Notes, Place, placed
 from sidecar.importing.hosts import Site, by_host, sayable, without_twins
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.nginx_locations import Location, find, flat, locations_of
-from sidecar.importing.paths import ALL, Pattern, regions
+from sidecar.importing.paths import Pattern
 from sidecar.importing.syntax import Block, Directive
 
 _RESPONSES = ("return", "deny")
@@ -90,30 +90,22 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
         ):
             notes.lost(
                 location.item.where,
-                f"location {' '.join(location.item.args)} cannot be said as path globs; may be other there: {_others(lists)}",
+                f"{location.item} cannot be said as path globs; may be other there: {_others(lists)}",
                 "write a route for it by hand",
             )
         if differ and location.folds:
             notes.differs(
                 location.item.where,
-                f"location {' '.join(location.item.args)} matches without regard to case; the policy minds it",
+                f"{location.item} matches without regard to case; the policy minds it",
             )
 
     def holds(pattern: Pattern) -> tuple[Effect, ...]:
         location, _ = find(tree, pattern)
-        return at_server if location is None else _handed_on(location, tree, notes)
+        return site.on_scheme(at_server if location is None else _handed_on(location, tree, notes))
 
     patterns = [pattern for location in every for pattern in location.patterns or ()]
-    cut = regions(patterns, holds)
-    if cut is None:
-        notes.lost(
-            site.item.where,
-            "its locations overlap in too many ways; only what stands outside them is carried",
-            "import fewer at a time",
-        )
-        cut = [((ALL,), at_server)]
-    for group, held in cut:
-        yield Place(hosts, () if group == (ALL,) else group, site.on_scheme(held))
+    overlapping = (site.item.where, "locations", notes)
+    yield from placed(hosts, patterns, holds, lambda: site.on_scheme(at_server), overlapping)
 
 
 def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
@@ -153,38 +145,28 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
     """Statements on response headers that have no like in a policy; `differ`: not all locations do the same."""
     todo = [server]
     while todo:
-        block = todo.pop()
-        for item in block.block or ():
-            if item.name == "if" and _touches(item.block or ()):
-                notes.lost(
-                    item.where,
-                    f"if {' '.join(item.args)}: not carried, nor {named(item)}",
-                    "write a rule with when, or a route with match: {method: ...}",
-                )
-            elif item.name == "expires" and item.args[:1] not in ((), ("off",)):
-                notes.lost(
-                    item.where,
-                    f"expires {' '.join(item.args)}: Expires and Cache-Control with a date that moves are not carried",
-                    "write a Cache-Control rule with max-age",
-                )
-            elif item.name in (
-                "add_trailer",
-                "proxy_cookie_flags",
-                "proxy_cookie_path",
-                "proxy_cookie_domain",
-            ):
-                notes.lost(
-                    item.where,
-                    f"{item.name} is not carried",
-                    "write a cookie rule: cookie: NAME, attributes: {...}"
-                    if "cookie" in item.name
-                    else "trailers pass unchanged",
-                )
-            elif item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
-                notes.lost(
-                    item.where,
-                    "rewrite ... last: the headers of the location that the new path finds are not carried",
-                    "write a route with that location's rules",
-                )
-            else:
+        for item in todo.pop().block or ():
+            reason = _reason(item, differ=differ)
+            if reason is None:
                 todo.append(item)
+            else:
+                notes.lost(item.where, *reason)
+
+
+def _reason(item: Directive, *, differ: bool) -> tuple[str, str] | None:
+    """Why a statement cannot be carried, and what to do by hand; None = nothing is wrong with it."""
+    if item.name == "if" and _touches(item.block or ()):
+        fix = "write a rule with when, or a route with match: {method: ...}"
+        return f"{item}: not carried, nor {named(item)}", fix
+    if item.name == "expires" and item.args[:1] not in ((), ("off",)):
+        return f"{item}: {MOVING}", MAX_AGE
+    if item.name in ("proxy_cookie_flags", "proxy_cookie_path", "proxy_cookie_domain"):
+        return f"{item.name} is not carried", COOKIE_RULE
+    if item.name == "add_trailer":
+        return "add_trailer is not carried", "trailers pass unchanged"
+    if item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
+        message = (
+            "rewrite ... last: the headers of the location that the new path finds are not carried"
+        )
+        return message, "write a route with that location's rules"
+    return None

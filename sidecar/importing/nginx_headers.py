@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.importing.draft import Effect, Notes, When
+from sidecar.importing.draft import FIXED, LISTED, Effect, Notes, When
 from sidecar.importing.syntax import Block, Directive
+from sidecar.policy.model import Action
 
 # ngx_http_headers_module: without `always` a line is added for these only.
 SAFE_STATUS = ("200", "201", "204", "206", "301", "302", "303", "304", "307", "308")
@@ -82,7 +83,7 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
     names = ", ".join(dict.fromkeys(one.args[0] for one in lost))
     notes.differs(
         item.where,
-        f"{' '.join((item.name, *item.args))} has an add_header of its own, so nginx drops the inherited {names} (line {lost[0].where.line}) here, and so does the policy",
+        f"{item} has an add_header of its own, so nginx drops the inherited {names} (line {lost[0].where.line}) here, and so does the policy",
         "if that was not meant, take their `mode: off` out of its route, or give it rules for them",
     )
 
@@ -90,23 +91,15 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
     """What a level does to a response, in nginx's order: hidden lines, then headers-more, then added lines."""
     found = [
-        Effect("remove", item.args[0], where=item.where)
+        item.effect("remove", item.args[0])
         for item in level.hides
         if not _variable(item.args[0], item, notes)
     ]
     if level.tokens is not None and level.tokens.args[0] == "off":
-        found.append(
-            Effect(
-                "remove",
-                "Server",
-                where=level.tokens.where,
-                about="nginx never passes the service's own",
-            )
-        )
-    for item in level.mores:
-        found.extend(_more(item, notes))
-    for item in level.adds:
-        found.extend(_add(item, notes))
+        about = "nginx never passes the service's own"
+        found.append(Effect("remove", "Server", where=level.tokens.where, about=about))
+    found += (effect for item in level.mores for effect in _more(item, notes))
+    found += (effect for item in level.adds for effect in _add(item, notes))
     return tuple(found)
 
 
@@ -127,7 +120,7 @@ def _variable(text: str, item: Directive, notes: Notes) -> bool:
         notes.lost(
             item.where,
             f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be carried",
-            "write a rule with a fixed value, or leave it to the service",
+            FIXED,
         )
     return "$" in text
 
@@ -138,9 +131,9 @@ def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
     if _variable(name + value, item, notes):
         return
     if name.lower() in _SETS:
-        yield Effect("set" if value else "remove", name, value, when, where=item.where)
+        yield item.effect("set" if value else "remove", name, value, when)
     elif value:  # an empty value adds nothing; it only ends what is inherited
-        yield Effect("append", name, value, when, where=item.where)
+        yield item.effect("append", name, value, when)
 
 
 def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
@@ -174,17 +167,8 @@ def _more_one(
     name, _, value = word.partition(":")
     name, value = name.strip().rstrip(";"), value.strip()
     if "*" in name:
-        notes.lost(
-            item.where,
-            f"{item.name} {name}: names with * cannot be carried",
-            "write a remove rule that lists the names",
-        )
+        notes.lost(item.where, f"{item.name} {name}: names with * cannot be carried", LISTED)
     elif not _variable(word, item, notes):
         clears = item.name == "more_clear_headers" or not value
-        yield Effect(
-            "remove" if clears else "append" if added else "set",
-            name,
-            "" if clears else value,
-            when,
-            where=item.where,
-        )
+        action: Action = "remove" if clears else "append" if added else "set"
+        yield item.effect(action, name, "" if clears else value, when)

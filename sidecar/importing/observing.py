@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
-from sidecar.importing.draft import Effect, Notes, Place, SourceLine, When
-from sidecar.importing.paths import ALL, Pattern, below, regions
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine, When, placed
+from sidecar.importing.paths import ALL, Pattern, below
 from sidecar.importing.sightings import LEAVE, Edit, Sighting, discloses, looked_at
 from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import cookie as shape_of_cookie
@@ -83,11 +83,7 @@ def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
         return (*made, *always)
 
     patterns = [pattern for tree in trees.values() for group, _ in tree for pattern in group]
-    cut = regions(patterns, holds)
-    if cut is None:
-        notes.lost(source, "the paths differ in too many ways", "import fewer at a time")
-        return []
-    return [Place((), () if group == (ALL,) else group, held) for group, held in cut]
+    return list(placed((), patterns, holds, lambda: always, (source, "paths", notes)))
 
 
 Tree: TypeAlias = list[tuple[tuple[Pattern, ...], Plan]]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from sidecar.importing.draft import GIVE, Notes, SourceLine
-from sidecar.policy.model import PolicyError, Problem
+from sidecar.importing.draft import GIVE, Effect, Notes, SourceLine, When
+from sidecar.policy.model import Action, PolicyError, Problem
 
 MAX_NESTING = 24
 MAX_DIRECTIVES = 50_000
@@ -26,6 +26,13 @@ class Directive:
     args: tuple[str, ...]
     where: SourceLine
     block: tuple[Directive, ...] | None = None
+
+    def effect(self, action: Action, header: str, value: str = "", when: When = ()) -> Effect:
+        """What it does to a header."""
+        return Effect(action, header, value, when, self.where)
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *self.args))
 
     def inside(self, *names: str) -> Iterator[Directive]:
         """The statements of its block with one of these names."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.importing.documents import Document, documents
-from sidecar.importing.draft import Effect, Notes, Place, SourceLine
-from sidecar.importing.paths import ALL, Pattern, regions
+from sidecar.importing.draft import Effect, Notes, Place, SourceLine, placed
+from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Sources
 from sidecar.importing.traefik_headers import Option, effects
 from sidecar.importing.traefik_rules import Ground, grounds
+from sidecar.policy.model import Path
 
-_PREFIX = "traefik.http."
+_ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,67 +61,45 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     found = _Found()
     for document in documents(sources, notes):
         if document.at("kind") == "Middleware":
-            _middleware(
-                found,
-                str(document.at("metadata", "name")),
-                _lower(document, ("spec",)),
-                document.where(("spec",)),
-            )
+            _middleware(found, str(document.at("metadata", "name")), document, ("spec",))
         elif document.at("kind") == "IngressRoute":
-            _ingress_route(found, document)
+            for position, route in enumerate(document.items("spec", "routes")):
+                if isinstance(route, dict):
+                    said = {**route, "rule": route.get("match", "")}
+                    _router(found, said, document.where(("spec", "routes", position)))
         elif document.at("kind") == "Ingress":
             _ingress(found, document)
         else:
-            _file(found, document)
-            for path in _label_paths(document):
-                _labels(found, document, path)
+            for part in (document, *_labelled(document)):
+                _file(found, part)
     headers = [name for name, one in found.middlewares.items() if one.kind == "headers"]
-    if not headers:
-        return []
-    if (
-        not any(_used(found, router.middlewares) for router in found.routers)
-        and not found.everywhere
-    ):
-        for name in headers:
-            notes.differs(
-                found.middlewares[name].where,
-                f"no router names the middleware {name!r}; it is taken for every request",
-            )
-        return [Place((), (), _response(found, tuple(headers), notes))]
-    return list(_places(found, notes))
+    used = any(_used(found, router.middlewares) for router in found.routers)
+    if not headers or used or found.everywhere:
+        return list(_places(found, notes)) if headers else []
+    for name in headers:
+        message = f"no router names the middleware {name!r}; it is taken for every request"
+        notes.differs(found.middlewares[name].where, message)
+    return [Place((), (), _response(found, tuple(headers), notes))]
 
 
-def _lower(document: Document, path: tuple[str | int, ...]) -> Iterator[Option]:
-    """Every leaf below a path as an option: keys joined by dots, in lower case but for header names."""
-    todo: list[tuple[tuple[str | int, ...], tuple[str, ...], Any]] = [
-        (path, (), document.at(*path))
-    ]
-    while todo:
-        place, names, value = todo.pop(0)
-        if isinstance(value, dict):
-            todo.extend(((*place, key), (*names, key), item) for key, item in value.items())
-        elif names:
-            yield Option(
-                tuple(name.lower() for name in names[:2]) + names[2:], value, document.where(place)
-            )
-
-
-def _middleware(found: _Found, name: str, options: Iterable[Option], where: SourceLine) -> None:
-    listed = tuple(options)
-    kinds = {option.names[0] for option in listed if option.names}
+def _middleware(found: _Found, name: str, document: Document, path: Path) -> None:
+    kinds = {str(key).lower(): key for key in document.mapping(*path)}
     kind = "headers" if "headers" in kinds else next(iter(sorted(kinds)), "")
-    chain = [
-        text
-        for option in listed
-        if option.names == ("chain", "middlewares")
-        for text in _names(option.value)
-    ]
-    inner = tuple(
-        Option(option.names[1:], option.value, option.where)
-        for option in listed
-        if option.names[:1] == ("headers",) and len(option.names) > 1
+    chain = document.mapping(*path, kinds.get("chain", ""))
+    inner = list[Option]()
+    todo: list[tuple[Path, tuple[str, ...]]] = []
+    if kind == "headers":
+        todo.append(((*path, kinds[kind]), ()))
+    while todo:
+        place, names = todo.pop(0)
+        value = document.at(*place)
+        if isinstance(value, dict):
+            todo += [((*place, key), (*names, str(key))) for key in value]
+        elif names:
+            inner.append(Option((names[0].lower(), *names[1:]), value, document.where(place)))
+    found.middlewares[name] = Middleware(
+        kind, tuple(inner), tuple(_names(chain.get("middlewares"))), document.where(path)
     )
-    found.middlewares[name] = Middleware(kind, inner, tuple(chain), where)
 
 
 def _names(value: object) -> list[str]:
@@ -135,97 +114,73 @@ def _names(value: object) -> list[str]:
 def _file(found: _Found, document: Document) -> None:
     """The file provider, and the entry points of the static configuration."""
     for name in document.mapping("http", "middlewares"):
-        _middleware(
-            found,
-            name,
-            _lower(document, ("http", "middlewares", name)),
-            document.where(("http", "middlewares", name)),
-        )
+        _middleware(found, name, document, ("http", "middlewares", name))
     for name in document.mapping("http", "routers"):
         path = ("http", "routers", name)
-        found.routers.append(
-            _router(
-                {key.lower(): value for key, value in document.mapping(*path).items()},
-                document.where(path),
-            )
-        )
+        said = {str(key).lower(): value for key, value in document.mapping(*path).items()}
+        _router(found, said, document.where(path))
     for name in document.mapping("entryPoints"):
         found.everywhere += _names(document.at("entryPoints", name, "http", "middlewares"))
 
 
-def _router(options: Mapping[str, Any], where: SourceLine) -> Router:
-    rule = str(options.get("rule", ""))
-    priority = str(options.get("priority", ""))
-    return Router(
-        rule,
-        tuple(_names(options.get("middlewares"))),
-        int(priority) if priority.isdigit() and len(priority) < 10 else len(rule),
-        where,
-    )
-
-
-def _ingress_route(found: _Found, document: Document) -> None:
-    for position, route in enumerate(document.items("spec", "routes")):
-        if isinstance(route, dict):
-            found.routers.append(
-                _router(
-                    {**route, "rule": route.get("match", "")},
-                    document.where(("spec", "routes", position)),
-                )
-            )
+def _router(found: _Found, said: Mapping[str, Any], where: SourceLine) -> None:
+    rule, priority = str(said.get("rule", "")), str(said.get("priority", ""))
+    rank = int(priority) if priority.isdigit() and len(priority) < 10 else len(rule)
+    found.routers.append(Router(rule, tuple(_names(said.get("middlewares"))), rank, where))
 
 
 def _ingress(found: _Found, document: Document) -> None:
     """A plain Ingress with Traefik's annotation: middlewares for every host and path that it names."""
-    key = "traefik.ingress.kubernetes.io/router.middlewares"
-    names = document.at("metadata", "annotations", key)
-    for position, rule in enumerate(document.items("spec", "rules")):
-        for number, path in enumerate(document.items("spec", "rules", position, "http", "paths")):
-            if not isinstance(rule, dict) or not isinstance(path, dict):
-                continue
-            host = f"Host(`{rule['host']}`) && " if rule.get("host") else ""
-            matcher = "Path" if path.get("pathType") == "Exact" else "PathPrefix"
-            said = {"rule": f"{host}{matcher}(`{path.get('path') or '/'}`)", "middlewares": names}
-            found.routers.append(
-                _router(said, document.where(("spec", "rules", position, "http", "paths", number)))
-            )
+    names = document.mapping("metadata", "annotations").get(_ANNOTATION)
+    for rule, path, where in document.ingress_paths():
+        host = f"Host(`{rule['host']}`) && " if rule.get("host") else ""
+        matcher = "Path" if path.get("pathType") == "Exact" else "PathPrefix"
+        said = f"{host}{matcher}(`{path.get('path') or '/'}`)"
+        _router(found, {"rule": said, "middlewares": names}, where)
 
 
-def _label_paths(document: Document) -> Iterator[tuple[str | int, ...]]:
-    """Where a compose file has labels."""
+def _labelled(document: Document) -> Iterator[Document]:
+    """The labels of each service of a compose file, as the file provider would say them."""
     for name in document.mapping("services"):
-        yield ("services", name, "labels")
-        yield ("services", name, "deploy", "labels")
+        for path in (("services", name, "labels"), ("services", name, "deploy", "labels")):
+            labels = document.at(*path)
+            if isinstance(labels, dict):
+                yield _nested(
+                    [(key, item, document.where((*path, key))) for key, item in labels.items()]
+                )
+            elif isinstance(labels, list):
+                split = [str(item).partition("=") for item in labels]
+                yield _nested(
+                    [
+                        (key, text, document.where((*path, number)))
+                        for number, (key, _, text) in enumerate(split)
+                    ]
+                )
 
 
-def _labels(found: _Found, document: Document, path: tuple[str | int, ...]) -> None:
-    value = document.at(*path)
-    pairs: list[tuple[str, object, SourceLine]] = []
-    if isinstance(value, dict):
-        pairs = [(key, item, document.where((*path, key))) for key, item in value.items()]
-    elif isinstance(value, list):
-        split = [
-            (str(item).partition("="), document.where((*path, position)))
-            for position, item in enumerate(value)
-        ]
-        pairs = [(key, text, where) for (key, _, text), where in split]
-    options: dict[tuple[str, str], list[Option]] = {}
-    for key, item, where in pairs:
-        # In compose files a dollar sign is written twice.
-        words = key[len(_PREFIX) :].split(".") if key.lower().startswith(_PREFIX) else []
-        if len(words) >= 3:
-            said = item.replace("$$", "$") if isinstance(item, str) else item
-            names = tuple(word.lower() for word in words[2:4]) + (
-                (".".join(words[4:]),) if words[4:] else ()
-            )
-            options.setdefault((words[0].lower(), words[1]), []).append(Option(names, said, where))
-    for (group, name), listed in options.items():
-        if group == "middlewares":
-            _middleware(found, name, listed, listed[0].where)
-        elif group == "routers":
-            found.routers.append(
-                _router({option.names[0]: option.value for option in listed}, listed[0].where)
-            )
+def _nested(labels: Iterable[tuple[str, Any, SourceLine]]) -> Document:
+    """Labels as a mapping of mappings; in compose files a dollar sign is written twice."""
+    data: dict[str, Any] = {}
+    lines: dict[Path, SourceLine] = {}
+    for key, item, where in labels:
+        words = key.split(".", 6)
+        if len(words) < 5 or [word.lower() for word in words[:2]] != ["traefik", "http"]:
+            continue
+        path = (
+            "http",
+            words[2].lower(),
+            words[3],
+            *(word.lower() for word in words[4:6]),
+            *words[6:],
+        )
+        inner = data
+        for word in path[:-1]:
+            deeper = inner.setdefault(word, {})
+            inner = deeper if isinstance(deeper, dict) else inner
+        inner[path[-1]] = item.replace("$$", "$") if isinstance(item, str) else item
+        for depth in range(len(path)):
+            lines.setdefault(path[: depth + 1], where)
+    return Document(data, lines.__getitem__)
 
 
 def _used(found: _Found, names: Iterable[str]) -> bool:
@@ -316,13 +271,6 @@ def _host(
                 return _response(found, (*found.everywhere, *router.middlewares), notes)
         return ()
 
-    cut = regions([pattern for patterns, _ in standing for pattern in patterns], holds)
-    if cut is None:
-        notes.lost(
-            standing[0][1].where,
-            "routers overlap in too many ways; they are not carried",
-            "import fewer at a time",
-        )
-        return
-    for group, held in cut:
-        yield Place(hosts, () if group == (ALL,) else group, held)
+    patterns = [pattern for patterns, _ in standing for pattern in patterns]
+    where = standing[0][1].where if standing else SourceLine("")
+    yield from placed(hosts, patterns, holds, lambda: holds(ALL), (where, "routers", notes))
