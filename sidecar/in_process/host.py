@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.revisions import Active
+from sidecar.runtime.plane import ProcessPlane
 from sidecar.runtime.service import Service
 from sidecar.runtime.settings_file import read_settings
 from sidecar.settings import Settings
@@ -36,10 +37,11 @@ _STOPPING = 10.0
 """Seconds that the end of the process waits for the last evidence to be kept."""
 
 
-class _Here:
-    """The data plane of a process that serves its requests itself."""
+class _Here(ProcessPlane):
+    """The plane of a process that serves its requests itself."""
 
-    draining = False
+    async def begin_drain(self) -> None:
+        pass
 
     async def start(self) -> list[str]:
         return [HERE]
@@ -187,7 +189,7 @@ class Host:
             fd = os.open(self._events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         sink = Sink(fd)
         try:
-            self._service = Service(settings, sink, _Here())
+            self._service = Service(settings, sink, _Here)
             self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
             await self._service.start()
             started.set()

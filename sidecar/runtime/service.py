@@ -21,8 +21,6 @@ from sidecar.admin.health import health_app
 from sidecar.admin.listener import listen
 from sidecar.admin.process import Process
 from sidecar.admin.status import status
-from sidecar.baseline import Cell
-from sidecar.baseline.capture import Tally
 from sidecar.baseline.monitor import DriftMonitor
 from sidecar.fleet.member import member
 from sidecar.policy.browsers.reports import Report
@@ -38,7 +36,7 @@ from sidecar.rollout.guard import Watch
 from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served import ServedPages
 from sidecar.rollout.taking_back import take_back
-from sidecar.runtime.plane import Plane
+from sidecar.runtime.plane import Plane, ProxyPlane
 from sidecar.runtime.together import Together
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
@@ -55,19 +53,20 @@ _KEEP_EVIDENCE = 30
 class Service:
     """The sidecar as one process. `start`, then `wait` until it was told to stop.
 
-    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one). `plane` takes the place
+    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one). `plane` makes what takes the place
     of the proxy where the service's own process serves the requests.
     """
 
-    def __init__(self, settings: Settings, sink: Sink, plane: Plane | None = None) -> None:
+    def __init__(
+        self, settings: Settings, sink: Sink, plane: Callable[[Telemetry], Plane] | None = None
+    ) -> None:
         self.settings = settings
         log = settings.log
         events = Events(sink, level=log.level, per_second=log.events_per_second)
         self.telemetry = Telemetry.configured(
             settings, events, Metrics(), serves=settings.workers == 1
         )
-        self._workers = Workers(settings, self.telemetry) if settings.workers > 1 else None
-        publish = self._workers.publish if self._workers else None
+        self.plane = plane(self.telemetry) if plane else self._proxy()
         self._store = Store(Path(settings.state))
         self._compaction = Compaction(self._store, settings.history, self.telemetry)
         self.served = ServedPages()
@@ -89,19 +88,14 @@ class Service:
             self._store,
             self.telemetry,
             ceiling=settings.mode,
-            publish=publish,
+            publish=self.plane.publish,
             fleet=self._fleet,
             seen=self._seen,
             observers=(self._activated,),
         )
-        parts = settings, lambda: self.revisions.active, self.telemetry
-        reports = self.telemetry.browser_reports
-        self.plane: Plane = plane or self._workers or DataPlane(*parts, reports=reports)
-        self._tally = Tally()
-        self.telemetry.observer = self._tally.observe
         self._drift_monitor = DriftMonitor(
             settings.baseline,
-            self._sent,
+            self.plane.seen,
             lambda: [route.name for route in self.revisions.active.plan.routes],
             self.telemetry,
         )
@@ -115,6 +109,13 @@ class Service:
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._draining = False
+
+    def _proxy(self) -> Plane:
+        settings, telemetry = self.settings, self.telemetry
+        if settings.workers > 1:
+            return Workers(settings, telemetry)
+        active, reports = lambda: self.revisions.active, telemetry.browser_reports
+        return ProxyPlane(telemetry, DataPlane(settings, active, telemetry, reports=reports))
 
     async def start(self) -> None:
         """Put the policy in force, then open the listeners: health and admin last, so that ready means ready.
@@ -192,9 +193,7 @@ class Service:
     async def drain(self) -> None:
         """Readiness falls, requests are taken for the drain delay, those in flight finish."""
         self._draining = True
-        if self._workers:
-            await self._workers.begin_drain()
-        self.plane.draining = True
+        await self.plane.begin_drain()
         timeouts = self.settings.timeouts
         self.telemetry.tell(
             "service.draining",
@@ -288,17 +287,13 @@ class Service:
                 "timeouts.unmatched", level="warning", revision=revision.id, routes=unknown
             )
 
-    async def _sent(self) -> tuple[Cell, ...]:
-        return await self._workers.seen() if self._workers else self._tally.cells()
-
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
         return [item.data() for item in self._together.evidence()]
 
     def _adopt(self, secret: bytes) -> None:
         self.telemetry.trials.adopt(secret)
-        if self._workers:
-            self._workers.sign(secret)
+        self.plane.sign(secret)
 
     async def _keep_evidence(self) -> None:
         try:
@@ -344,8 +339,7 @@ class Service:
 
     async def _refresh(self) -> None:
         self.telemetry.tick()
-        if self._workers:
-            await self._workers.refresh()
+        await self.plane.refresh()
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -363,8 +357,8 @@ class Service:
             "policy": "" if hasattr(self.revisions, "active") else "no policy in force",
             "drain": "draining" if self._draining else "",
         }
-        if self._workers:
-            missing = self._workers.missing()
+        if self.settings.workers > 1:
+            missing = self.plane.missing()
             checks["workers"] = (
                 f"{missing} of {self.settings.workers} are missing"
                 if missing * 2 > self.settings.workers

@@ -1,4 +1,4 @@
-"""Several processes behind one address: the parent's side. Same face as the data plane of one process.
+"""Several processes behind one address: the parent's side. A `Plane`, as the proxy of one process is.
 
 Lives here: spawning, the two-step switch (all prepare, then all commit), replacing the dead, summing their
 metrics. Must not know how a worker serves, nor how a revision came to be.
