@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.browsers.trial import by_api
-from sidecar.policy.browsers.witness import witnesses
+from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.engine.plan import Plan, RoutePlan, RuleLine
 from sidecar.policy.model import KINDS
 from sidecar.rollout.promises import Promises
@@ -156,7 +156,10 @@ class EvidenceStore:
         outcomes: dict[str, float] = {
             outcome: grown[outcome] for outcome in SEEN if outcome in grown
         }
-        data = tuple(asdict(witness) for witness in witnesses(line.named.rule))
+        found = witnesses(line.named.rule)
+        if kinds.keys() - {"missing"} and (also := replacing(line.named.rule)) is not None:
+            found = tuple(dict.fromkeys((*found, also)))
+        data = tuple(asdict(witness) for witness in found)
         trial = self._trial(route, line, mark, grown) if "loads" in grown else Trial()
         numbers = (grown["evaluated"], grown["affected"], kinds, outcomes)
         climb = None

@@ -185,7 +185,8 @@ def test_two_cookie_lines_are_one():
         DENY | {"action": "require"},
         {"header": "X-Frame-Options", "action": "remove"},
         DENY | {"value": "ALLOW-FROM x"},
-        ANCESTORS | {"value": "default-src 'self'"},
+        ANCESTORS | {"value": "default-src 'self'; upgrade-insecure-requests"},
+        ANCESTORS | {"action": "default", "value": "default-src 'self'"},
         CORP | {"value": "cross-origin"},
         NOSNIFF | {"value": "x"},
         {"header": "Referrer-Policy", "action": "set", "value": "no-referrer"},
@@ -195,6 +196,28 @@ def test_two_cookie_lines_are_one():
 def test_where_requests_tell_nothing_there_is_no_oracle(rule: dict[str, Any]):
     """No guess is made."""
     assert plan({"it": rule}, mode="report-only").routes[-1].rules[0].oracle is None
+
+
+UPGRADING = (b"Content-Security-Policy", b"object-src 'none'; Upgrade-Insecure-Requests")
+POLICY = ANCESTORS | {"value": "default-src 'self'"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "scheme", "expected"),
+    [
+        (POLICY, UPGRADING, "https", "break"),
+        ({"header": "Content-Security-Policy", "action": "remove"}, UPGRADING, "https", "break"),
+        (ANCESTORS, UPGRADING, "https", "break"),
+        (POLICY, UPGRADING, "http", "irrelevant"),
+        (POLICY, (b"Content-Security-Policy", b"object-src 'none'"), "https", "irrelevant"),
+        (POLICY, (b"X-Frame-Options", b"DENY"), "https", "irrelevant"),
+    ],
+)
+def test_a_policy_that_no_longer_upgrades_breaks_pages(
+    rule: dict[str, Any], field: tuple[bytes, bytes], scheme: str, expected: str
+):
+    """Where the service's own policy loads http: addresses over https, one without that leaves them blocked as mixed content."""
+    assert outcome(rule, "none navigate document", field, scheme=scheme) == expected
 
 
 def test_only_rules_that_are_told_are_asked():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy.browsers.support import reports
-from sidecar.policy.browsers.witness import witnesses
+from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.rules.engines import engine_of
 from tests.policy.making import policy
 
@@ -134,3 +134,26 @@ def test_any_user_agent_is_read(agent: bytes):
 def test_what_browsers_report(header: bytes, engine: Any, version: int, expected: bool):
     """The dated table: by header, engine and version."""
     assert reports(header, engine, version) is expected
+
+
+@pytest.mark.parametrize(
+    ("header", "action", "value", "asked"),
+    [
+        ("Cross-Origin-Opener-Policy", "set", "unsafe-none", True),
+        ("Cross-Origin-Opener-Policy", "set", "same-origin-allow-popups", True),
+        ("Cross-Origin-Opener-Policy", "set", "same-origin; report-to=x", False),
+        ("Cross-Origin-Opener-Policy", "default", "unsafe-none", False),
+        ("Cross-Origin-Embedder-Policy", "set", "unsafe-none", True),
+        ("Cross-Origin-Embedder-Policy", "set", "credentialless", False),
+        ("Referrer-Policy", "set", "strict-origin-when-cross-origin", True),
+        ("Referrer-Policy", "default", "strict-origin-when-cross-origin", False),
+        ("X-Frame-Options", "set", "DENY", False),
+    ],
+)
+def test_what_the_services_own_line_gave_is_asked_for(
+    header: str, action: str, value: str, asked: bool
+):
+    """Isolation and the whole Referer are lost where a line that gives them is replaced, and nobody sees who needs them."""
+    rule = policy({"it": {"header": header, "action": action, "value": value}})
+
+    assert (replacing(rule.routes[-1].rules[0].rule) is not None) == asked

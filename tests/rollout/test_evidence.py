@@ -400,6 +400,25 @@ def test_a_book_reads_what_was_added():
     assert seen.outcomes == dict.fromkeys(SEEN, 0) | {"irrelevant": 5}
 
 
+@pytest.mark.parametrize(
+    ("sent", "kinds"),
+    [((), ["harmless"]), (((b"Referrer-Policy", b"unsafe-url"),), ["harmless", "nobody"])],
+)
+def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
+    sent: tuple[tuple[bytes, bytes], ...], kinds: list[str]
+):
+    """The browsers' default is harmless where nothing was sent; who needs what the service's own line gave, nobody sees."""
+    world = World()
+    rule = {
+        "header": "Referrer-Policy",
+        "action": "set",
+        "value": "strict-origin-when-cross-origin",
+    }
+    world.responses(world.activate(plan({"it": rule}, mode="report-only")), 3, *sent)
+
+    assert [witness["kind"] for witness in world.book.evidence()[0].witnesses] == kinds
+
+
 def test_an_unchanged_rule_keeps_its_evidence():
     """Another rule's change costs it nothing; a change of its own, or of its mode, starts it anew."""
     world = World()

@@ -10,6 +10,8 @@ Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
+from itertools import chain
 from urllib.parse import quote_from_bytes, urlsplit
 
 from sidecar.policy import csp
@@ -64,6 +66,13 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
         return sharing_oracle(name, rule, value)
     if name == "content-disposition":
         return disposition_oracle(rule, value)
+    if name == "content-security-policy" and rule.action in ("set", "remove"):
+        framing = _framed_by(wanted)
+        return (
+            framing
+            if _upgrades(csp.parse(wanted))
+            else _worst([_upgrade, *filter(None, (framing,))])
+        )
     if rule.action == "remove":
         return None
     if name == "clear-site-data":
@@ -72,8 +81,8 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
         return store_oracle
     if name == "x-frame-options" and wanted in ("deny", "sameorigin"):
         return _framing(("'self'",) if wanted == "sameorigin" else (), overruled=True)
-    if name == "content-security-policy" and (ancestors := _only_ancestors(wanted)) is not None:
-        return _framing(ancestors, overruled=False)
+    if name == "content-security-policy":
+        return _framed_by(wanted)
     if name == "cross-origin-resource-policy" and wanted in ("same-origin", "same-site"):
         return _resource(same_site_allowed=wanted == "same-site")
     if name == HSTS and rule.ladder is not None:
@@ -81,6 +90,31 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
     if name == "x-content-type-options" and wanted == "nosniff":
         return _nosniff
     return None
+
+
+def _framed_by(value: str) -> Oracle | None:
+    """Of a policy that speaks of framing alone: browsers report what others block."""
+    ancestors = _only_ancestors(value)
+    return None if ancestors is None else _framing(ancestors, overruled=False)
+
+
+def _upgrades(policies: Iterable[csp.Policy]) -> bool:
+    return any(policy.get("upgrade-insecure-requests") for policy in policies)
+
+
+def _upgrade(facts: Facts, fetch: Fetch) -> Outcome:
+    """The service's policy makes browsers load http: addresses over https, and ours would not: they are mixed content then.
+
+    Source: Upgrade Insecure Requests section 3; Mixed Content section 5.
+    """
+    if facts.scheme != "https" or fetch.dest not in (None, b"document", *FRAMES):
+        return "irrelevant"
+    sent = (
+        value.decode("latin-1")
+        for name, value in facts.fields
+        if name.lower() == b"content-security-policy"
+    )
+    return "break" if _upgrades(chain.from_iterable(map(csp.parse, sent))) else "irrelevant"
 
 
 def _only_ancestors(value: str) -> tuple[str, ...] | None:

@@ -48,6 +48,36 @@ def witnesses(rule: Rule) -> tuple[Witness, ...]:
     return tuple(dict.fromkeys(witness for each in found for witness in each))
 
 
+def replacing(rule: Rule) -> Witness | None:
+    """Who can tell besides, where a rule replaces a line of the service's; None = nobody else is needed.
+
+    What is harmless where nothing was sent may take away what the service's own line gave: the whole Referer to
+    another site, or the isolation that shared memory needs.
+    """
+    if rule.action != "set" or rule.value is None:
+        return None
+    value = value_text(rule.value).partition(";")[0].strip().lower()
+    for name in map(str.lower, rule.header or ()):
+        if name in _ISOLATING and value not in _ISOLATING[name]:
+            return _nobody(
+                f"whether pages need the isolation that the service's own {name} gives cannot be seen",
+                "HTML section 7.1.4",
+            )
+        if name == "referrer-policy":
+            return _nobody(
+                "whether someone needs the Referer that the service's own Referrer-Policy gives cannot be seen",
+                "Referrer Policy section 3",
+            )
+    return None
+
+
+_ISOLATING: Mapping[str, frozenset[str]] = {
+    "cross-origin-opener-policy": frozenset({"same-origin"}),
+    "cross-origin-embedder-policy": frozenset({"require-corp", "credentialless"}),
+}
+"""Values under which a page stays cross-origin isolated."""
+
+
 def prospect(rule: Rule) -> tuple[str, ...]:
     """What a trial of this complete rule can show, and what it cannot: a sentence each."""
     names = ", ".join(rule.header or ()) or f"cookie {rule.cookie}"
