@@ -29,7 +29,7 @@ from sidecar.cli.evidence import (
 from sidecar.cli.files import read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options, promises
 from sidecar.cli.printing import as_json, err, next_step, out, say
-from sidecar.policy.browsers.witness import prospect
+from sidecar.policy.browsers.prospects import prospect
 from sidecar.policy.model import Mode, PolicyError, Problem
 from sidecar.rollout.gate import admit, judge
 from sidecar.rollout.note import digest

@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.keeping import STORED, cleared
-from sidecar.policy.browsers.trial import by_api, has_twin
 from sidecar.policy.headers.table import DISCLOSURE
 from sidecar.policy.headers.tokens import parse_cache
 from sidecar.policy.model import WRITING, Rule
@@ -76,36 +75,6 @@ _ISOLATING: Mapping[str, frozenset[str]] = {
     "cross-origin-embedder-policy": frozenset({"require-corp", "credentialless"}),
 }
 """Values under which a page stays cross-origin isolated."""
-
-
-def prospect(rule: Rule) -> tuple[str, ...]:
-    """What a trial of this complete rule can show, and what it cannot: a sentence each."""
-    names = ", ".join(rule.header or ()) or f"cookie {rule.cookie}"
-    if not has_twin(rule):
-        said = [
-            f"{names} has no report-only twin: in trial the rule does what it does in report-only"
-        ]
-    elif by_api(rule):
-        said = [
-            f"page loads carry the report-only twin of {names}, and browsers report what would break",
-            "browsers deliver these reports over https only, and some a minute late: over plain http nothing is said",
-        ]
-    else:
-        said = [
-            f"page loads carry the report-only twin of {names}, and browsers report what would break, over plain http too"
-        ]
-    for witness in witnesses(rule):
-        if witness.kind != "browsers":
-            said.append(f"{_BESIDE[witness.kind]}: {witness.why}")
-    return tuple(said)
-
-
-_BESIDE = {
-    "harmless": "harmless by nature, no trial is needed",
-    "proxy": "the sidecar sees by itself, in trial as in report-only",
-    "nobody": "what a trial cannot show",
-}
-"""What other witnesses than browsers mean for a trial."""
 
 
 def _harmless(why: str, source: str) -> Witness:

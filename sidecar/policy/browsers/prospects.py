@@ -1,0 +1,40 @@
+"""What a trial of a rule can show, and what it cannot, before it begins.
+
+Lives here: `prospect`. Must not know counters, verdicts or modes.
+"""
+
+from __future__ import annotations
+
+from sidecar.policy.browsers.trial import by_api, has_twin
+from sidecar.policy.browsers.witness import witnesses
+from sidecar.policy.model import Rule
+
+
+def prospect(rule: Rule) -> tuple[str, ...]:
+    """What a trial of this complete rule can show, and what it cannot: a sentence each."""
+    names = ", ".join(rule.header or ()) or f"cookie {rule.cookie}"
+    if not has_twin(rule):
+        said = [
+            f"{names} has no report-only twin: in trial the rule does what it does in report-only"
+        ]
+    elif by_api(rule):
+        said = [
+            f"page loads carry the report-only twin of {names}, and browsers report what would break",
+            "browsers deliver these reports over https only, and some a minute late: over plain http nothing is said",
+        ]
+    else:
+        said = [
+            f"page loads carry the report-only twin of {names}, and browsers report what would break, over plain http too"
+        ]
+    for witness in witnesses(rule):
+        if witness.kind != "browsers":
+            said.append(f"{_BESIDE[witness.kind]}: {witness.why}")
+    return tuple(said)
+
+
+_BESIDE = {
+    "harmless": "harmless by nature, no trial is needed",
+    "proxy": "the sidecar sees by itself, in trial as in report-only",
+    "nobody": "what a trial cannot show",
+}
+"""What other witnesses than browsers mean for a trial."""
