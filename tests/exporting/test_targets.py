@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from sidecar.exporting.targets import TARGETS, export
+from sidecar.exporting.targets import export
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.source import load_policy
 from tests.e2e.running import Sidecar
@@ -97,7 +97,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             running.stop()
 
 
-@pytest.fixture(params=TARGETS)
+@pytest.fixture(params=FRONTS)
 def target(request: pytest.FixtureRequest) -> str:
     """Each target whose program is here."""
     missing = FRONTS[request.param].missing()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.exporting.targets import TARGETS, export
+from sidecar.exporting.targets import export
 from sidecar.policy.browsers.trial import REPORTS_PATH
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.source import load_policy
@@ -69,7 +69,7 @@ def twins(lines: Lines) -> list[tuple[str, str]]:
     )
 
 
-@pytest.mark.parametrize("target", [name for name in TARGETS if name != "traefik"])
+@pytest.mark.parametrize("target", [name for name in FRONTS if name != "traefik"])
 def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
     """The same report-only lines on the same responses, with reports to the address that was given."""
     if missing := FRONTS[target].missing():
@@ -94,7 +94,7 @@ def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
     assert not wrong, "\n".join([*wrong[:5], written.text])
 
 
-@pytest.mark.parametrize("target", [name for name in TARGETS if name != "traefik"])
+@pytest.mark.parametrize("target", [name for name in FRONTS if name != "traefik"])
 def test_reports_go_where_they_are_sent(target: str):
     """The address stands as it was given, with the rule's name in it."""
     resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")

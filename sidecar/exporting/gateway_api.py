@@ -1,0 +1,219 @@
+"""Gateway API: HTTPRoutes with a ResponseHeaderModifier for each route of the policy.
+
+Lives here: which paths are exact, prefixes or expressions, which of two routes a Gateway takes, and the limits of the
+schema. Must not know the other targets.
+Source: Gateway API 1.x, HTTPRoute: HTTPRouteRule (precedence), HTTPPathMatch, HTTPHeaderFilter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, groupby
+from typing import Literal, TypeAlias
+
+from sidecar.exporting import patterns
+from sidecar.exporting.plain_steps import plain_steps
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.target import Limits, Written, heading
+from sidecar.policy.rules.matching import host_name
+from sidecar.policy.rules.paths import decoded
+
+Kind: TypeAlias = Literal["Exact", "PathPrefix", "RegularExpression"]
+
+MOST = 16
+"""Rules of an HTTPRoute, and headers of one list of a modifier (the schema's maxItems)."""
+MATCHES = 8
+"""Matches of a rule: later versions of the schema take more."""
+LONGEST = 4096
+"""Characters of a value."""
+
+LIMITS: Limits = (
+    "Filters act on what the service sends; whether a Gateway's own error responses pass through them is not laid down.",
+    "A prefix takes the path without the slash at its end too; how a Gateway reads //, /. and % is not laid down.",
+    "Rules of the policy on requests, and max_body, have no filter.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One match of an HTTPRoute's rule."""
+
+    route: Route
+    kind: Kind
+    path: str
+    method: str
+
+
+def write(program: Program) -> Written:
+    """An HTTPRoute for each set of hosts that routes name, and one for all others."""
+    gaps: list[Gap] = []
+    filters = {route.name: list(_filter(route, program, gaps)) for route in program.routes}
+    documents: list[str] = []
+    for number, hosts in enumerate(_hosts(program)):
+        mine = [
+            route for route in program.routes if not route.match.host or route.match.host == hosts
+        ]
+        found = [rule for route in mine for rule in _rules(route, gaps)]
+        _order(found, gaps)
+        parts = list(_parts(found))
+        pages = [parts[at : at + MOST] for at in range(0, len(parts), MOST)]
+        for page, rules in enumerate(pages):
+            name = "-".join(
+                ("policy", *([str(number)] if number else []), *([str(page)] if page else []))
+            )
+            documents.append("\n".join(_document(name, hosts, rules, filters)))
+    _hosts_overlap(program, gaps)
+    said = program.said(gaps)
+    about = ("HTTPRoutes of the Gateway API. Name your own Gateway and service in them.",)
+    text = heading(program, "the Gateway API", about, said, LIMITS, "# ")
+    return Written("\n---\n".join([text, *documents]).replace("\n---\n", "\n", 1) + "\n", said)
+
+
+def _hosts(program: Program) -> list[tuple[str, ...]]:
+    """The sets of hosts that routes name; () = any, which stands last."""
+    named = dict.fromkeys(route.match.host for route in program.routes if route.match.host)
+    return [*named, ()]
+
+
+def _hosts_overlap(program: Program, gaps: list[Gap]) -> None:
+    for one, other in combinations(_hosts(program)[:-1], 2):
+        if any(
+            re.fullmatch(patterns.host(left), right) or re.fullmatch(patterns.host(right), left)
+            for left in one
+            for right in other
+        ):
+            text = f"hosts {', '.join(one)} and {', '.join(other)} share names: a Gateway takes the longest, not the first route"
+            gaps.append(Gap("differs", "", "", text))
+
+
+def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
+    lists: dict[str, list[Step]] = {"set": [], "add": [], "remove": []}
+    for step in plain_steps(route, "the Gateway API", _unsayable, gaps):
+        if step.act == "append":
+            text = "it is added where the service sends it already, too"
+            gaps.append(Gap("differs", step.rule, step.header, text, route.name))
+        chosen = lists["add" if step.act == "append" else step.act]
+        if len(chosen) < MOST:
+            chosen.append(step)
+        else:
+            text = f"a filter has {MOST} headers at most to {step.act}"
+            gaps.append(Gap("lost", step.rule, step.header, text, route.name))
+    if not any(lists.values()):
+        return
+    yield "      filters:"
+    yield "        - type: ResponseHeaderModifier"
+    yield "          responseHeaderModifier:"
+    for name, steps in lists.items():
+        if steps:
+            yield f"            {name}:"
+        for step in steps:
+            about = f"    # rule {step.rule}, revision {program.revision}"
+            if name == "remove":
+                yield f"              - {json.dumps(step.header)}{about}"
+            else:
+                pair = f"name: {json.dumps(step.header)}, value: {json.dumps(step.value)}"
+                yield f"              - {{{pair}}}{about}"
+
+
+def _unsayable(step: Step) -> str:
+    if step.act == "default":
+        return "a filter sets, adds and removes, whatever the service sends; it has no default"
+    if len(step.value) > LONGEST:
+        return f"a value has {LONGEST} characters at most"
+    return "" if step.value or step.act == "remove" else "a value cannot be empty"
+
+
+def _rules(route: Route, gaps: list[Gap]) -> Iterator[_Rule]:
+    for pattern in route.match.path or ("/**",):
+        kind, path = _path(pattern)
+        if kind == "RegularExpression":
+            text = f"the path {pattern} takes a regular expression, which not every Gateway reads"
+            gaps.append(Gap("differs", "", "", text, route.name))
+        for method in route.match.method or ("",):
+            yield _Rule(route, kind, path, method)
+            if kind == "Exact" and path != "/" and route.stricter:
+                yield _Rule(route, kind, f"{path}/", method)
+
+
+def _path(pattern: str) -> tuple[Kind, str]:
+    head = pattern.removesuffix("**")
+    if "*" not in pattern:
+        return "Exact", decoded(pattern)
+    if head.endswith("/") and "*" not in head:
+        return "PathPrefix", decoded(head)
+    return "RegularExpression", patterns.path(pattern)
+
+
+def _order(found: list[_Rule], gaps: list[Gap]) -> None:
+    """What a Gateway takes where two match, if that is not the route that stands first."""
+    told: set[tuple[str, str]] = set()
+    for one, other in combinations(found, 2):
+        names = one.route.name, other.route.name
+        if one.route is other.route or names in told or not _both(one, other):
+            continue
+        if "RegularExpression" in (one.kind, other.kind) and not _is_rest(other):
+            text = (
+                f"which route a Gateway takes for a path that is of {names[1]} too is not laid down"
+            )
+        elif _weight(other) > _weight(one):
+            text = f"a path that is of {names[1]} too goes there: a Gateway takes the longest, not the first route"
+        else:
+            continue
+        told.add(names)
+        gaps.append(Gap("differs", "", "", text, names[0]))
+
+
+def _parts(found: list[_Rule]) -> Iterator[list[_Rule]]:
+    """The matches of a route together, as many as a rule may have."""
+    for _, group in groupby(found, key=lambda rule: rule.route.name):
+        matches = list(group)
+        yield from (matches[at : at + MATCHES] for at in range(0, len(matches), MATCHES))
+
+
+def _is_rest(rule: _Rule) -> bool:
+    return rule.kind == "PathPrefix" and rule.path == "/" and not rule.method
+
+
+def _weight(rule: _Rule) -> tuple[int, int, int]:
+    return int(rule.kind == "Exact"), len(rule.path), int(bool(rule.method))
+
+
+def _both(one: _Rule, other: _Rule) -> bool:
+    """Whether a request may be of both."""
+    if one.method and other.method and one.method != other.method:
+        return False
+    if one.kind == other.kind == "Exact":
+        return one.path == other.path
+    heads = [
+        re.split(r"[\\.\[*]", rule.path)[0] if rule.kind == "RegularExpression" else rule.path
+        for rule in (one, other)
+    ]
+    if one.kind == "Exact":
+        return heads[0].startswith(heads[1].rstrip("/"))
+    if other.kind == "Exact":
+        return heads[1].startswith(heads[0].rstrip("/"))
+    return heads[0].startswith(heads[1].rstrip("/")) or heads[1].startswith(heads[0].rstrip("/"))
+
+
+def _document(
+    name: str, hosts: tuple[str, ...], parts: list[list[_Rule]], filters: dict[str, list[str]]
+) -> Iterator[str]:
+    yield "apiVersion: gateway.networking.k8s.io/v1"
+    yield "kind: HTTPRoute"
+    yield f"metadata: {{name: {name}}}"
+    yield "spec:"
+    yield "  parentRefs: [{name: gateway}]"
+    if hosts:
+        yield f"  hostnames: {json.dumps([host_name(host) for host in hosts])}"
+    yield "  rules:"
+    for matches in parts:
+        yield f"    - matches:    # route {matches[0].route.name}"
+        for rule in matches:
+            method = f", method: {rule.method}" if rule.method else ""
+            path = f"{{type: {rule.kind}, value: {json.dumps(rule.path)}}}"
+            yield f"        - {{path: {path}{method}}}"
+        yield from filters[matches[0].route.name]
+        yield "      backendRefs: [{name: service, port: 8000}]"

@@ -1,0 +1,118 @@
+"""Netlify: a `_headers` file. Of the blocks that match a path the last one with a header counts.
+
+Lives here: the order of blocks, the paths, and what they cannot say. Must not know the other targets.
+Source: Netlify's documentation of custom headers, and its own engine (`@netlify/headers`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.exporting.plain_steps import plain_steps
+from sidecar.exporting.program import Gap, Program, Route, Step
+from sidecar.exporting.target import Limits, Written, heading
+from sidecar.policy.model import Match
+
+LIMITS: Limits = (
+    "It is for the files that Netlify serves itself: what functions and proxied addresses send does not pass through it.",
+    "Paths are compared whatever their case, as they are sent, and with or without a slash at the end.",
+    "Netlify writes Date, Server, Age and others itself.",
+)
+
+
+def write(program: Program) -> Written:
+    """The blocks: the default route first, the first route last."""
+    gaps: list[Gap] = []
+    default = program.routes[-1]
+    blocks: list[str] = []
+    written: list[tuple[Route, dict[str, Step]]] = []
+    for route in reversed(program.routes):
+        found = {step.key: step for step in plain_steps(route, "Netlify", _unsayable, gaps)}
+        paths = ["/*"] if route is default else _paths(route.match)
+        if not paths:
+            gaps += _displaced(route, default)
+            continue
+        gaps += _kept(route, found, written)
+        text = "it takes the place of one that is sent already"
+        gaps += [
+            Gap("differs", step.rule, step.header, text, route.name)
+            for step in found.values()
+            if step.act == "default"
+        ]
+        written.append((route, found))
+        for path in paths if found else ():
+            blocks.append(f"# route {route.name}")
+            blocks.append(path)
+            for step in found.values():
+                blocks.append(f"  # rule {step.rule}, revision {program.revision}")
+                blocks.append(f"  {step.header}: {step.value}")
+    said = program.said(gaps)
+    about = ("For the folder that is published. The last block that matches a path counts.",)
+    text = heading(program, "Netlify", about, said, LIMITS, "# ")
+    return Written("\n".join([text, *blocks]) + "\n", said)
+
+
+def _unsayable(step: Step) -> str:
+    if step.act in ("remove", "append"):
+        return f"a line of _headers takes the place of what is sent; it has no {step.act}"
+    if step.key in ("date", "server"):
+        return f"Netlify writes {step.header} itself"
+    return "" if step.value.strip() else "a line of _headers has a value"
+
+
+def _paths(match: Match) -> list[str]:
+    """The paths of a route's blocks; [] where they cannot be said."""
+    if match.host or match.method:
+        return []
+    found: list[str] = []
+    for pattern in match.path or ("/**",):
+        head = pattern.removesuffix("/**")
+        segments = head.split("/")
+        if any("*" in part and part != "*" for part in segments) or re.search(r"[:\s]", head):
+            return []
+        path = "/".join(":any" if part == "*" else part for part in segments)
+        found += [path or "/"] if head == pattern else [f"{path}/", f"{path}/:any/*"]
+    return found
+
+
+def _displaced(route: Route, default: Route) -> list[Gap]:
+    """What comes of a route that cannot be told apart: its requests get the headers of others."""
+    parts = {"host": route.match.host, "method": route.match.method}
+    told = [name for name, said in parts.items() if said] or ["a * within a segment, or ** inside"]
+    reason = f"_headers cannot tell the route's requests: it knows no {' and '.join(told)}"
+    own = [step for step in route.steps if step not in default.steps]
+    gone = [step for step in default.steps if step not in route.steps]
+    return [
+        *(Gap("lost", step.rule, step.header, reason, route.name) for step in own),
+        *(
+            Gap("differs", step.rule, step.header, f"{reason}, so it stands there too", route.name)
+            for step in gone
+        ),
+    ]
+
+
+def _kept(
+    route: Route, found: dict[str, Step], below: list[tuple[Route, dict[str, Step]]]
+) -> list[Gap]:
+    """Headers of blocks before this one that this route does not write: they cannot be taken back."""
+    return [
+        Gap(
+            "differs",
+            step.rule,
+            step.header,
+            f"it stands on route {route.name} too: what a block before has written cannot be taken back",
+            route.name,
+        )
+        for other, steps in below
+        if not _apart(route.match, other.match)
+        for key, step in steps.items()
+        if key not in found
+    ]
+
+
+def _apart(one: Match, other: Match) -> bool:
+    """Whether no path is of both, as far as what stands before the first * tells."""
+    heads = [[path.partition("*")[0] for path in match.path or ("/",)] for match in (one, other)]
+    return not any(
+        left.startswith(right) or right.startswith(left) for left in heads[0] for right in heads[1]
+    )
