@@ -15,6 +15,7 @@ import click
 from rich.syntax import Syntax
 from rich.text import Text
 
+from sidecar.cli import configmap
 from sidecar.cli import fleet as replicas
 from sidecar.cli.evidence import (
     STYLES,
@@ -79,6 +80,13 @@ _READING = 1.5
     help="A cause, by its id in `sidecar reports`, that does not count; may be repeated; recorded.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the verdict and the edit, change nothing.")
+@click.option(
+    "--configmap",
+    "configmap_name",
+    metavar="[NAMESPACE/]NAME",
+    callback=configmap.named,
+    help="Print the kubectl command that puts the edit into this ConfigMap.",
+)
 @admin_options
 @source_options
 def promote_verb(
@@ -89,6 +97,7 @@ def promote_verb(
     override: str | None,
     waived: tuple[str, ...],
     dry_run: bool,
+    configmap_name: str | None,
     admin: str,
     token_file: Path | None,
     machine: bool,
@@ -139,6 +148,8 @@ def promote_verb(
             **edit.data(),
         )
         edit.write()  # the journal knows first
+    applied = configmap_name if allowed and base.text != after else None
+    patch = configmap.patch(base.text, after) if applied else None
     if machine:
         as_json(
             {
@@ -152,6 +163,7 @@ def promote_verb(
                 "waived": waived,
                 "kept": kept,
                 "diff": edit.diff,
+                "configmap": applied and {"name": applied, "patch": patch},
                 "revision": data.get("revision"),
                 "evidence": [item.data() for item in found],
             }
@@ -162,6 +174,8 @@ def promote_verb(
             replicas.said(client.get, data["fleet"])
         for promise in kept:
             err().print(Text(promise, style="yellow"))
+        if applied and patch:
+            click.echo(configmap.command(applied, patch))
     sys.exit(0 if allowed else 1)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from tests.deploy.files import DEPLOY, data
 
 _SELECTOR = re.compile(
@@ -97,4 +99,42 @@ def annotation_queries() -> list[Named]:
         Named(f"annotation {item['name']}", item["expr"])
         for item in dashboard()["annotations"]["list"]
         if "expr" in item
+    ]
+
+
+_CONTROLLERS = {"job": "shop", "rule": "release", "interval": "5m", "window": "5m"}
+
+
+def controllers(name: str) -> list[dict[str, Any]]:
+    """The objects of one file for controllers of rollouts."""
+    file = DEPLOY / "kubernetes" / "progressive" / name
+    return list(yaml.safe_load_all(file.read_text("utf-8")))
+
+
+def progressive_queries() -> list[Named]:
+    """Every query that a controller of rollouts asks of the sidecars of `shop`, its variables filled in."""
+    (template,) = controllers("analysistemplate.yaml")
+    said = {item["name"]: item["value"] for item in template["spec"]["args"] if "value" in item}
+    said |= _CONTROLLERS
+    found = [
+        Named(
+            f"Argo {metric['name']}",
+            re.sub(
+                r"\{\{args\.(\w+)\}\}",
+                lambda found: said[found[1]],
+                metric["provider"]["prometheus"]["query"],
+            ),
+        )
+        for metric in template["spec"]["metrics"]
+    ]
+    return found + [
+        Named(
+            f"Flagger {item['metadata']['name']}",
+            re.sub(
+                r"\{\{ (?:variables\.)?(\w+) \}\}",
+                lambda found: _CONTROLLERS[found[1]],
+                item["spec"]["query"],
+            ),
+        )
+        for item in controllers("metrictemplates.yaml")
     ]

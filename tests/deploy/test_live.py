@@ -10,7 +10,13 @@ import pytest
 from sidecar.telemetry.metric_table import METRICS
 from tests.deploy.files import DEPLOY, program
 from tests.deploy.fleet import Fleet, Prometheus
-from tests.deploy.queries import annotation_queries, panel_queries, rule_queries, rules
+from tests.deploy.queries import (
+    annotation_queries,
+    panel_queries,
+    progressive_queries,
+    rule_queries,
+    rules,
+)
 
 ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
 CONSTANT = {"sidecar_build_info", "sidecar_policy_info", "sidecar_rule_info"}
@@ -53,6 +59,17 @@ def test_every_panel_and_annotation_returns_data(prometheus, query):
 def test_every_rule_expression_returns_data(prometheus, query):
     """Each rule's expression has had a result, which for an alert means that it was true."""
     assert prometheus.ever(query.text)
+
+
+@pytest.mark.parametrize("query", progressive_queries(), ids=lambda query: query.name)
+def test_controllers_of_rollouts_get_one_number(prometheus, query):
+    """Argo Rollouts and Flagger look at the first value only: there is exactly one, also where nothing was counted."""
+    ours = prometheus.ask("query", query=query.text)["result"]
+    none = prometheus.ask("query", query=query.text.replace('"shop"', '"nobody"'))["result"]
+
+    assert [len(ours), len(none)] == [1, 1]
+    assert float(none[0]["value"][1]) == 0
+    assert float(ours[0]["value"][1]) >= 0
 
 
 @pytest.mark.parametrize("alert", ALERTS)

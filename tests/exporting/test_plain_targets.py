@@ -19,6 +19,7 @@ from tests.exporting.asking import ASKS, Ask, by_name, dumped, expected, without
 from tests.exporting.by_node import asked
 from tests.exporting.origin import RESPONSES, Lines
 from tests.exporting.policies import HEAD, POLICIES, PRESETS, WRITTEN, Policy
+from tests.portion import examples
 
 ANY = st.one_of(st.sampled_from([*PRESETS.values(), *WRITTEN.values()]), POLICIES)
 PATHS = (
@@ -55,7 +56,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     return [one for one in yaml.safe_load_all(text) if one]
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(20))
 @given(policy=ANY)
 @example(policy=OVERLAPPING)
 def test_http_routes_pass_the_schema(policy: Policy):
@@ -86,7 +87,7 @@ def test_many_headers_and_routes_stay_within_the_schema():
     }
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(150))
 @given(policy=ANY)
 @example(policy=OVERLAPPING)
 def test_http_routes_say_what_the_policy_says(policy: Policy):
@@ -164,7 +165,7 @@ def _modified(rule: dict[str, Any], lines: Lines) -> Lines:
     return found
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(40))
 @given(policy=ANY)
 @example(policy=OVERLAPPING)
 def test_headers_files_say_what_the_policy_says(policy: Policy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -66,6 +67,28 @@ def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
 
     code, _, err = promote(sidecar, "csp", "--step-back")
     assert (code, "is in report-only and changes nothing" in err) == (1, True)
+
+
+def test_the_edit_goes_into_a_configmap(start: Start, shop: Service):
+    """The command that is printed changes the text from what the file held to what it holds; else it fails in the cluster."""
+    sidecar = start(POLICY, shop.url)
+
+    _, out, _ = promote(sidecar, "csp", "--to", "trial", "--dry-run", "--configmap", "web/shop")
+    words = shlex.split(out.splitlines()[-1])
+    assert words[:6] == ["kubectl", "--namespace", "web", "patch", "configmap", "shop"]
+    assert words[6:9] == ["--type", "json", "--patch"]
+    assert sidecar.policy.read_text() == POLICY
+
+    code, _, _ = promote(sidecar, "csp", "--to", "trial")
+    check, change = json.loads(words[9])
+    assert code == 0
+    assert check == {"op": "test", "path": "/data/policy.yaml", "value": POLICY}
+    assert change["value"] == sidecar.policy.read_text()
+
+    code, out, _ = promote(sidecar, "csp", "--step-back", "--configmap", "shop", "--json")
+    patch = json.loads(out)["configmap"]["patch"]
+    assert [step["value"] for step in patch] == [change["value"], POLICY]
+    assert promote(sidecar, "csp", "--configmap", "a/b/c")[0] == 2
 
 
 def shop_page(sidecar: Sidecar) -> bytes:
