@@ -53,5 +53,5 @@ def test_the_starter_policy_changes_nothing_yet():
 
 def test_yamllint_is_content():
     """All YAML that we ship is clean by yamllint's rules; long lines and flow mappings are our style."""
-    rules = "{extends: default, rules: {document-start: disable, line-length: disable, braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}, truthy: {allowed-values: ['true', 'false', 'off']}}}"
+    rules = "{extends: default, rules: {document-start: disable, line-length: disable, braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}, truthy: {allowed-values: ['true', 'false', 'off']}}, ignore: ['**/templates/*']}"
     run(program("yamllint"), "--strict", "-d", rules, ROOT / "config", DEPLOY)

@@ -21,9 +21,9 @@ from tests.deploy.files import DEPLOY, ROOT, data, program, run
 from tests.exporting.by_node import asked
 
 CHART = DEPLOY / "helm" / "header-sidecar"
-SHOP = {"service": {"image": "shop:1.0.0"}}
+SHOP = {"app": {"image": "shop:1.0.0"}}
 ALL: dict[str, Any] = {
-    "service": {
+    "app": {
         "image": "shop:1.0.0",
         "port": 9000,
         "command": ["uvicorn", "shop:app"],
@@ -135,7 +135,7 @@ def test_a_policy_that_stands_elsewhere_is_not_written():
     ("values", "word"),
     [
         ({}, "image"),
-        ({"service": {"image": "a", "prot": 1}}, "prot"),
+        ({"app": {"image": "a", "prot": 1}}, "prot"),
         ({**SHOP, "sidecar": {"settings": {"SIDECAR_MODE": "off"}}}, "SIDECAR_MODE"),
         ({**SHOP, "policy": {"version": 1}}, "policy"),
         ({**SHOP, "httpRoute": {"enabled": True}}, "name"),
