@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
@@ -34,6 +35,10 @@ class Origin:
 
     def __init__(self, client: str, scheme: str, request_id: str, lines: bytes) -> None:
         self.client, self.scheme, self.request_id, self.lines = client, scheme, request_id, lines
+
+
+KNOWN = 4096
+"""Addresses of which is known whether they are trusted: those of the proxies in front come with every request."""
 
 
 class Peer:
@@ -162,7 +167,7 @@ def among(names: Sequence[str]) -> Callable[[str], bool]:
             parsed = parsed.ipv4_mapped
         return any(parsed in network for network in networks)
 
-    return within
+    return lru_cache(KNOWN)(within)
 
 
 def new_nonce() -> bytes:
