@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-BUFFER: Final = 65_536
-"""Bytes of a body that wait for a slow upstream before the client is no longer read."""
+BUFFER: Final = 262_144
+"""Bytes of a body that wait for a slow upstream before the client is no longer read: more than the loop reads at once."""
 
 
 class Body:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sidecar.proxy.body import BUFFER, Body
+from sidecar.proxy.body import Body
 from sidecar.proxy.deadlines import NEVER
 from sidecar.proxy.exchange import Exchange, Rest
 from sidecar.proxy.faults import ClientGone, Refused
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.forwarding import Peer
     from sidecar.proxy.listener import Listener
     from sidecar.proxy.proxy_protocol import Source
+
+HIGH_WATER: Final = 131_072
+"""Bytes of responses that wait for a slow client before more is written."""
 
 HELD: Final = 65_536
 """Bytes behind a request that is being served; more are not read."""
@@ -145,7 +148,7 @@ class Downstream(Flow):
             scheme = "https" if self._source.tls else scheme
         self.peer = context.forwarder.peer(address, port, scheme)
         super().connection_made(transport)
-        stream.set_write_buffer_limits(2 * BUFFER)
+        stream.set_write_buffer_limits(HIGH_WATER)
         if connections.n > context.settings.limits.connections:
             context.telemetry.request_rejected("connections", status=0, client=address)
             stream.abort()

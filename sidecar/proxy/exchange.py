@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.downstream import Downstream
     from sidecar.proxy.upstream import Connection
 
+APART: Final = 65_536
+"""Bytes from which on a piece of a body is written by itself: copying it behind the head costs more than another write."""
+
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
@@ -345,6 +348,9 @@ class Exchange(Asked):
                 self._page.take(piece)
             if chunked:
                 pending += chunk(piece)
+            elif len(piece) > APART and pending:
+                client.write(pending)
+                pending = piece
             elif piece:
                 pending = pending + piece if pending else piece
             if upstream.done:

@@ -187,6 +187,10 @@ class Connection(asyncio.Protocol):
             self.abort(failure)
         else:
             self._wake()
+            # Looked at when the exchange has had its turn: mostly it has passed on what came.
+            if self._size > HIGH_WATER and self._reading and not self.transport.is_closing():
+                self._reading = False
+                self.transport.pause_reading()
 
     def eof_received(self) -> None:
         """Asyncio's protocol; the transport closes itself after it."""
@@ -317,9 +321,6 @@ class Connection(asyncio.Protocol):
     def _push(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
-        if self._size > HIGH_WATER and self._reading:
-            self._reading = False
-            self.transport.pause_reading()
 
     def _unasked(self) -> None:
         self.extra, self.keep_alive = True, False
