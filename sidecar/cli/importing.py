@@ -51,7 +51,7 @@ _PROBE = "/no-such-page-for-sidecar-import"
 @click.option(
     "--from",
     "form",
-    type=click.Choice(sorted(FORMATS)),
+    metavar=f"[{'|'.join(sorted(FORMATS))}]",
     help="The format of the files. [default: what the texts look like]",
 )
 @click.option(
@@ -99,15 +99,13 @@ def import_verb(
 
 def _from_files(files: Sequence[Path], form: str | None) -> tuple[str, Imported]:
     texts = {str(file): read_text(file).removeprefix("\ufeff") for file in files}
-    chosen = form or guess(texts)
-    if chosen is None:
-        known = unread(texts)
-        kind = (
-            f"settings of {known} are not read" if known else "the files look like no known format"
-        )
+    chosen = form or guess(texts) or ""
+    if chosen not in FORMATS:
+        known = chosen or unread(texts)
+        kind = f"settings of {known} are not read" if known else "the files look like no format"
         raise click.UsageError(
-            f"{kind}; run what they configure and take what it sends: sidecar import http://HOST/PATH..."
-            + ("" if known else f"\nor name the format with --from: {', '.join(sorted(FORMATS))}")
+            f"{kind}; those of {', '.join(sorted(FORMATS))} are (name it with --from)\n"
+            "For any other run what they configure, and take what it sends: sidecar import http://HOST/PATH..."
         )
     return chosen, convert(texts, chosen)
 

@@ -39,7 +39,7 @@ class _Row(NamedTuple):
     edits: tuple[Edit, ...]
 
 
-Rows: TypeAlias = tuple[_Row, ...]
+Rows: TypeAlias = Sequence[_Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,20 @@ def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
         key: tuple(_Row(one, one.path, one.cell, one.edits(key)) for one in seen)
         for key in looked_at(seen)
     }
-    trees = {key: _spread("", held, 1) for key, held in rows.items()}
+    trees = [
+        [(area, tuple(_effects(key, plan, source))) for area, plan in _spread("", held, 1)]
+        for key, held in rows.items()
+    ]
     for key, held in rows.items():
         _tell_varying(key, held, source, notes)
     _tell_unseen(seen, [display_name(key) for key in rows if discloses(key)], source, notes)
     always = tuple(_cookies(seen, source, notes))
 
     def holds(pattern: Pattern) -> tuple[Effect, ...]:
-        plans = {key: _plan_for(pattern, tree) for key, tree in trees.items()}
-        made = (effect for key, plan in plans.items() for effect in _effects(key, plan, source))
+        made = (effect for tree in trees for effect in _at(pattern, tree))
         return (*made, *always)
 
-    patterns = [pattern for tree in trees.values() for group, _ in tree for pattern in group]
+    patterns = [pattern for tree in trees for area, _ in tree for pattern in area]
     return list(placed((), patterns, holds, lambda: always, (source, "paths", notes)))
 
 
@@ -90,8 +92,10 @@ Tree: TypeAlias = list[tuple[tuple[Pattern, ...], Plan]]
 """Paths with what explains them, narrow ones first; the last covers all that the tree is about."""
 
 
-def _plan_for(pattern: Pattern, tree: Tree) -> Plan:
-    return next(plan for group, plan in tree if any(one.covers(pattern) for one in group))
+def _at(
+    pattern: Pattern, tree: Sequence[tuple[tuple[Pattern, ...], tuple[Effect, ...]]]
+) -> tuple[Effect, ...]:
+    return next(found for area, found in tree if any(one.covers(pattern) for one in area))
 
 
 def _spread(folder: str, rows: Rows, depth: int) -> Tree:
@@ -100,20 +104,19 @@ def _spread(folder: str, rows: Rows, depth: int) -> Tree:
     plan = _explained(rows)
     if plan is not None:
         return [(area, plan)]
-    rest: Rows = ()
-    children: dict[str, Rows] = {}
+    rest: list[_Row] = []
+    children: dict[str, list[_Row]] = {}
     for row in rows:
         segment = row.path.split("/")[depth : depth + 1]
         if row.sighting.probe or not segment:
-            rest = (*rest, row)
+            rest.append(row)
         else:
-            child = f"{folder}/{segment[0]}"
-            children[child] = (*children.get(child, ()), row)
+            children.setdefault(f"{folder}/{segment[0]}", []).append(row)
     by_path, by_size = list(children.items()), sorted(children.items(), key=_size)
     splits = [_gathered(rest, order) for order in (by_path, by_size)]
-    rest, apart = min(splits, key=lambda split: len(split[1]))
+    most, apart = min(splits, key=lambda split: len(split[1]))
     tree = [leaf for path, own in apart for leaf in _branch(path, own, depth + 1)]
-    return [*tree, (area, _explained(rest) or ())]
+    return [*tree, (area, _explained(most) or ())]
 
 
 def _size(child: tuple[str, Rows]) -> int:
@@ -121,16 +124,24 @@ def _size(child: tuple[str, Rows]) -> int:
 
 
 def _gathered(
-    rest: Rows, children: Sequence[tuple[str, Rows]]
+    rest: Rows, children: Iterable[tuple[str, Rows]]
 ) -> tuple[Rows, list[tuple[str, Rows]]]:
     """The children that one plan explains together with the first of them, and the others."""
-    apart = []
+    most, apart = list(rest), list[tuple[str, Rows]]()
+    kinds = _kinds(rest)
     for path, own in children:
-        if _explained((*rest, *own)) is not None:
-            rest = (*rest, *own)
+        more = kinds | _kinds(own)
+        if _explained(list(more.values())) is not None:
+            kinds = more
+            most += own
         else:
             apart.append((path, own))
-    return rest, apart
+    return most, apart
+
+
+def _kinds(rows: Rows) -> dict[tuple[Cell, tuple[Edit, ...]], _Row]:
+    """One of each kind of row: what explains these explains all."""
+    return {(row.cell, row.edits): row for row in rows}
 
 
 def _branch(path: str, rows: Rows, depth: int) -> Tree:

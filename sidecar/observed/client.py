@@ -6,17 +6,19 @@ Must not know what becomes of a response.
 from __future__ import annotations
 
 import http.client
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sidecar.observed import NoResponse, Response, complete, split, target_of, without_query
+from sidecar.observed import Fields, NoResponse, Response, complete, split, target_of, without_query
 
 if TYPE_CHECKING:
     import ssl
 
 TIMEOUT = 10.0
 """Seconds that each step of an exchange may take: to connect, to the head, to the next bytes of the body."""
+_FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -55,7 +57,7 @@ def ask(
     try:
         connection.request(method, target_of(parts), body, sent)
         raw = connection.getresponse()
-        fields = tuple((_bytes(name), _bytes(value)) for name, value in raw.headers.raw_items())
+        fields = _fields(raw.headers)
         data = raw.read(most) if most else b""
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
@@ -66,5 +68,12 @@ def ask(
     return Response(full, raw.status, fields, data, method=method, request=request)
 
 
+def _fields(head: http.client.HTTPMessage) -> Fields:
+    if head.defects or head.get_payload():
+        raise ValueError("a header line is not HTTP")  # the library would lose all behind it
+    return tuple((_bytes(name), _bytes(value)) for name, value in head.raw_items())
+
+
 def _bytes(text: str) -> bytes:
-    return text.encode("latin-1", "replace")
+    """The bytes of a name or value; a folded one on one line (RFC 9112 section 5.2)."""
+    return _FOLD.sub(" ", text).encode("latin-1", "replace")

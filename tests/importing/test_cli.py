@@ -77,13 +77,13 @@ def test_stdin() -> None:
 @pytest.mark.parametrize(
     ("args", "text", "data"),
     [
-        (("-",), "nothing of the kind", "name the format with --from"),
-        (("-",), "app.use(helmet())", "settings of Helmet are not read; run what they configure"),
-        (("-",), "frontend a\n", "settings of HAProxy are not read; run what they configure"),
+        (("-",), "nothing of the kind", "the files look like no format; those of apache, caddy"),
+        (("-",), "app.use(helmet())", "settings of Helmet are not read; those of apache, caddy"),
+        (("-",), "frontend a\n", "settings of HAProxy are not read; those of apache, caddy"),
         (("--har", "x.har", "site.conf"), None, "give URLs (http://HOST/PATH) and --har FILE"),
         (("http://127.0.0.1:1/",), None, "http://127.0.0.1:1/: no response"),
         (("nowhere.conf",), None, "nowhere.conf: No such file"),
-        (("--from", "iis", "-"), "", "'iis' is not one of"),
+        (("--from", "iis", "-"), "", "settings of iis are not read; those of apache, caddy"),
         ((), None, "give URLs (http://HOST/PATH) and --har FILE, or settings FILES"),
     ],
 )
