@@ -94,7 +94,7 @@ def verify_verb(
     except NoResponse as error:
         raise click.UsageError(str(error)) from error
     resolved = read_policy(file)
-    found = Verification(resolved, export(resolved, target).gaps if target else ())
+    found = Verification(resolved, export(resolved, target) if target else None)
     asked, others = _requests(resolved, url, paths, hars)
     more = dict(_line(line) for line in lines)
     if token_file is not None:
@@ -196,7 +196,7 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
                 text = " | ".join(lines) or "(absent)"
                 console.print(Text(plain(f"  {mark} {row.header}: {text}")))
     seen = counts(rows)
-    said = ", ".join(f"{number} {verdict}" for verdict, number in seen.items() if number)
+    said = ", ".join(f"{verdict} {number}" for verdict, number in seen.items() if number)
     err().print(f"{responses} responses; {said or 'no rule is enforced'}")
     if others:
         err().print(

@@ -15,7 +15,7 @@ from sidecar.exporting import patterns
 from sidecar.exporting.apache_terms import Conditions, argument
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import Limits, Written, heading, shortest
+from sidecar.exporting.target import COPIES, Limits, Written, heading, shortest
 from sidecar.exporting.terms import response_names
 
 OWN = frozenset({"server", "date", "content-type"})
@@ -25,7 +25,7 @@ LIMITS: Limits = (
     "Before some version of Apache 2.4 a 304 leaves without most headers; 2.4.71 sends them.",
     "An empty line of the service's counts as none, and of several lines the first is looked at.",
     "Several Vary lines leave as one.",
-    "Copies of a header that may stand once only are not made one.",
+    COPIES,
     "Requests that are no HTTP (400) are refused before conditions on routes are known.",
     "Where ErrorDocument is a path, the error response is of that path's route.",
     "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",

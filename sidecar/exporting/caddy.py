@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from sidecar.exporting import patterns
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import TOGETHER, Limits, Written, shortest
+from sidecar.exporting.target import COPIES, TOGETHER, Limits, Written, shortest
 from sidecar.exporting.terms import (
     Alternative,
     Class,
@@ -41,7 +41,7 @@ HELD = "Header-Policy-Held"
 
 LIMITS: Limits = (
     "Media types and values in conditions on the response are compared as they are written: case counts.",
-    "Copies of a header that may stand once only are not made one.",
+    COPIES,
     "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it in each way that services do.",
     "Where the service names no Content-Type, Caddy writes the one that the body looks like; conditions see none.",
     "A cookie without a name is left alone.",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from sidecar.exporting import lua
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import TOGETHER, Limits, Written, heading
+from sidecar.exporting.target import COPIES, TOGETHER, Limits, Written, heading
 from sidecar.exporting.terms import (
     Class,
     Condition,
@@ -24,7 +24,7 @@ from sidecar.exporting.terms import (
 
 LIMITS: Limits = (
     "Several lines of Vary, Cache-Control and some others are one line to Envoy.",
-    "Copies of a header that may stand once only are not made one.",
+    COPIES,
     "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
     "Requests that are no HTTP (400) are refused before any filter.",
     "A rule on Server needs server_header_transformation: PASS_THROUGH; else Envoy writes its own behind all filters.",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from sidecar.exporting import patterns
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import TOGETHER, Limits, Written, heading
+from sidecar.exporting.target import COPIES, TOGETHER, Limits, Written, heading
 from sidecar.exporting.terms import (
     Class,
     Condition,
@@ -26,7 +26,7 @@ from sidecar.exporting.terms import (
 from sidecar.policy.rules.classes import MEDIA
 
 LIMITS: Limits = (
-    "Copies of a header that may stand once only are not made one.",
+    COPIES,
     "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
     "A cookie without a name is left alone.",
     "Requests that are no HTTP (400) or come too slowly (408) are refused before any rule.",

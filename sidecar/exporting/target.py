@@ -17,6 +17,8 @@ Limits: TypeAlias = tuple[str, ...]
 WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Left out on purpose"}
 
 
+COPIES = "Copies of a header that may stand once only are not made one."
+"""A limit of most targets: what `default` makes of the service's own lines beside the header that it writes."""
 TOGETHER = (
     "its conditions look at several headers that it changes, and would be asked between the changes"
 )

@@ -10,12 +10,13 @@ conditions look at what rules change are left out, and so are all rules on the h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from sidecar.exporting.program import Gap, Weight
 from sidecar.exporting.remaining import remaining
+from sidecar.exporting.target import COPIES, Written
 from sidecar.exporting.terms import condition, response_names
 from sidecar.policy import headers
 from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
@@ -79,10 +80,12 @@ Key: TypeAlias = tuple[str, str]
 class Verification:
     """Takes responses one by one; `rows` tells what they show.
 
-    `gaps` are what an export announced for the server that is asked; () = it may announce nothing.
+    `written` is the export for the server that is asked, with what it announced; None = nothing was announced.
     """
 
-    def __init__(self, resolved: Resolved, gaps: Sequence[Gap] = ()) -> None:
+    def __init__(self, resolved: Resolved, written: Written | None = None) -> None:
+        gaps = written.gaps if written else ()
+        self._exported = written is not None
         self._plan = compile_policy(resolved)
         self._gaps = gaps
         share = resolved.policy.share or 1.0
@@ -114,9 +117,11 @@ class Verification:
                 continue
             gap = self._gap(route.name, *key, "differs" if key in left else "lost")
             if gap is not None and key in whole:
-                _note(row, "announced", Example(request, *whole[key]), gap.text)
+                _note(row, "announced", whole[key].example(request), gap.text)
+            elif key in left and self._exported and left[key].copies:
+                _note(row, "announced", left[key].example(request), COPIES)
             elif key in left:
-                _note(row, "differs", Example(request, *left[key]))
+                _note(row, "differs", left[key].example(request))
             elif key in held:
                 _note(row, "holds")
 
@@ -160,6 +165,19 @@ def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: st
             row.examples.append(example)
 
 
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What would stand after the policy, and what stands; whether only copies would be made one."""
+
+    expected: Lines
+    got: Lines
+    copies: bool
+
+    def example(self, request: str) -> Example:
+        """The same for people."""
+        return Example(request, self.expected, self.got)
+
+
 class _Judged:
     """A policy of which every rule reads the same before and after, applied to what left."""
 
@@ -182,16 +200,17 @@ class _Judged:
             texts.append(f"a cookie {rule.cookie} is set")
         return f"; it needs: {', '.join(texts)}" if texts else "; another rule writes over it"
 
-    def differing(self, route: str, facts: Facts) -> dict[Key, tuple[Lines, Lines]]:
-        """The rules that would still change the response: what would stand, and what stands."""
+    def differing(self, route: str, facts: Facts) -> dict[Key, _Difference]:
+        """The rules that would still change the response."""
         if route not in self._routes:
             return {}
         made = decide(self._routes[route], facts)
         before, after = by_name(facts.fields), by_name(made.fields)
         return {
-            (found.rule, found.key.decode()): (
+            (found.rule, found.key.decode()): _Difference(
                 shapes(found.key.decode(), after.get(found.key, ())),
                 shapes(found.key.decode(), before.get(found.key, ())),
+                copies=found.action == "default" and found.kind == "duplicate",
             )
             for found in made.findings
             if before.get(found.key, ()) != after.get(found.key, ())

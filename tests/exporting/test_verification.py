@@ -130,7 +130,7 @@ def test_what_an_export_announced_is_no_failure_and_the_rest_still_is():
     resolved = load_policy(dumped({**HEAD, "rules": rules}).encode(), "p")
 
     def verdicts(*lines: tuple[str, str]) -> list[str]:
-        found = Verification(resolved, export(resolved, "nginx").gaps)
+        found = Verification(resolved, export(resolved, "nginx"))
         found.take(facts(ASKS[0], list(lines)))
         return [row.verdict for row in found.rows()]
 
@@ -138,3 +138,18 @@ def test_what_an_export_announced_is_no_failure_and_the_rest_still_is():
     server = ("Server", "nginx")
     assert verdicts(server, hidden, ("Vary", "A")) == ["announced"] * 3
     assert verdicts(server, ("Set-Cookie", "sid=1; Path=/")) == ["announced", "differs", "differs"]
+
+
+def test_copies_are_a_limit_of_every_export():
+    """Of a header that may stand once, proxies leave the service's copies beside each other: announced, with a target."""
+    rules = {"frames": {"header": "X-Frame-Options", "action": "default", "value": "DENY"}}
+    resolved = load_policy(dumped({**HEAD, "rules": rules}).encode(), "p")
+    twice = [("X-Frame-Options", "DENY"), ("X-Frame-Options", "SAMEORIGIN")]
+
+    found = []
+    for written in (None, export(resolved, "haproxy")):
+        one = Verification(resolved, written)
+        one.take(facts(ASKS[0], twice))
+        found += [row.verdict for row in one.rows()]
+
+    assert found == ["differs", "announced"]

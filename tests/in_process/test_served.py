@@ -16,6 +16,7 @@ import pytest
 from tests.cli import data, sidecar
 from tests.e2e import wire
 from tests.e2e.processes import Child, free_port, until
+from tests.portion import by_default
 
 POLICY = """\
 version: 1
@@ -97,7 +98,13 @@ class Site:
         self.child.end(20)
 
 
-@pytest.fixture(scope="module", params=["fastapi", "starlette", "flask", "django", "django-asgi"])
+FRAMEWORKS = by_default(
+    ["fastapi", "starlette", "flask", "django", "django-asgi"],
+    lambda name: name in ("fastapi", "flask"),
+)
+
+
+@pytest.fixture(scope="module", params=FRAMEWORKS)
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
