@@ -60,6 +60,7 @@ class Api:
         app.router.add_get("/api/rollout", self.rollout)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
+        app.router.add_post("/-/suggestion", self.suggestion)
         app.router.add_post("/-/note", self.note)
         app.router.add_get("/api/reports", self.reports)
         app.router.add_get("/api/pages", self.pages)
@@ -201,6 +202,16 @@ class Api:
             return error(400, str(wrong))
         fleet = self._process.facts().get("fleet")
         return web.json_response({"recorded": True, "revision": made.id, "fleet": fleet})
+
+    async def suggestion(self, request: web.Request) -> web.Response:
+        """Record an edit that `sidecar suggest` is about to write to the policy file."""
+        keys = {"rules", "causes", "command", "file", "before", "after", "diff", "reason", "who"}
+        body = await _body(request, keys)
+        rules = body.get("rules")
+        if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
+            return error(400, "a suggestion names its rules")
+        await self._revisions.journal.record({"event": "policy.suggested", **body})
+        return web.json_response({"recorded": True})
 
     async def note(self, request: web.Request) -> web.Response:
         """Record that a note was written, with the SHA-256 of its text: then an edit of the note shows too."""

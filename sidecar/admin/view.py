@@ -60,6 +60,7 @@ _TITLES = {
     "policy.activated": "In force",
     "policy.promoted": "Promoted",
     "policy.stepped_back": "Stepped back",
+    "policy.suggested": "Suggestion written",
     "policy.rejected": "Refused",
     "policy.rolled_back": "Rolled back to",
     "policy.unpinned": "Taken up again",

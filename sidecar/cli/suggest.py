@@ -7,6 +7,7 @@ how a proposal is found.
 from __future__ import annotations
 
 import difflib
+import shlex
 import ssl
 import sys
 import unicodedata
@@ -26,6 +27,7 @@ from sidecar.cli.progress import steps
 from sidecar.observed import NoResponse, Response, without_query
 from sidecar.observed.client import ask
 from sidecar.rollout.causes import Cause
+from sidecar.rollout.note import digest
 from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.nouns import Holdings, Proposal, Snippet, Terms
 from sidecar.suggest.pages import Load, from_loads, from_routes
@@ -141,7 +143,19 @@ def suggest_verb(
     )
     written = write and found.text != before
     if written:
-        replace_file(file, found.text)
+        taken = [one for one in found.proposals if one.outcome == "add"]
+        client.post(
+            "/-/suggestion",
+            rules=sorted({one.rule for one in taken}),
+            causes=[one.cause for one in taken if one.cause],
+            reason="; ".join(dict.fromkeys(one.text for one in taken)) or None,
+            command=f"sidecar {shlex.join(sys.argv[1:])}",
+            file=str(file),
+            before=digest(before),
+            after=digest(found.text),
+            diff=diff,
+        )
+        replace_file(file, found.text)  # the journal knows first
     if machine:
         as_json(
             {

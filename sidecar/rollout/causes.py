@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from sidecar.policy.browsers.reports import CAUSE_KINDS, Report
 from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
+from sidecar.rollout.isolation import FRAME, WORKER, Ruling, both_ends, framed, ruling, unclear
 from sidecar.rollout.served import ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
@@ -72,16 +73,21 @@ def classify(
     route: str,
     pages: Sequence[str] = (),
     addresses: Sequence[str] = (),
+    held: Ruling = Ruling(),  # noqa: B008 - frozen
 ) -> tuple[CauseKind, str]:
     """Whose doing a report is, and why we say so: what stands in a page that we served is the site's own.
 
-    `pages` and `addresses` are of other reports of the same cause. Absence says something only where each page was
+    `pages` and `addresses` are of other reports of the same cause; `held` is what the rule is judged by. Absence says something only where each page was
     read often enough; before that, what the browser says of the source holds.
     """
     if report.noise:
         return "noise", "a browser extension caused it"
+    if held.features and report.type == "csp-violation":
+        return framed(report, served, route, addresses, held)
     if not report.origin:
         return "unexplained", "the report names no page"
+    if why := unclear(report, held):
+        return "unexplained", why
     source, page = report.source, f"{report.origin}{report.document}"
     own = source.startswith(f"{report.origin}/")
     known = all(served.knows(route, path) for path in {report.document, *pages})
@@ -136,6 +142,7 @@ class _Held:
         "last",
         "pages",
         "report",
+        "ruling",
         "seen",
         "verdict",
     )
@@ -145,6 +152,7 @@ class _Held:
         self.verdict: tuple[CauseKind, str] = ("unexplained", "")
         self.seen: tuple[int, int, int] | None = None
         """On what the verdict stands: the version of what was served, and how many pages and addresses were known."""
+        self.ruling = Ruling()
         self.count = 0
         self.clients: set[bytes] = set()
         self.engines: set[str] = set()
@@ -164,6 +172,8 @@ class Causes:
         self._client = Clients()
         self._held: dict[tuple[str, str], dict[str, _Held]] = {}
         self._keys: Mapping[str, tuple[str, str]] = {}
+        self._plan: Plan | None = None
+        self._rulings: Mapping[tuple[str, str], Ruling] = {}
         self._spoken: dict[bytes, int] = {}
         self._minute = 0
         self.overflow = 0
@@ -174,6 +184,12 @@ class Causes:
         kept = {key: place for key, place in plan.trials.items() if self._keys.get(key) == place}
         self._held = {place: self._held[place] for place in kept.values() if place in self._held}
         self._keys = plan.trials
+        self._plan = plan
+        self._rulings = {
+            (route.name, route.rules[index].name): ruling(route.rules[index].named.rule)
+            for route in plan.routes
+            for index in route.trials
+        }
 
     def add(
         self, key: str, report: Report, client: str, engine: str
@@ -186,6 +202,13 @@ class Causes:
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
             return None
+        held_by = self._rulings.get(place, Ruling())
+        if self._plan is not None and both_ends(self._plan, place[1], report):
+            if report.directive != WORKER:  # what it loads itself is never reported
+                return None
+            held_by = replace(held_by, agrees=True)
+        if held_by.features and report.type == "csp-violation":
+            report = replace(report, directive=FRAME)
         who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)
@@ -194,7 +217,8 @@ class Causes:
             return None if cause is not None or report.noise else (*place, "unheard")
         if cause is None:
             cause = _Held(report, self._clock())
-            cause.verdict = classify(report, self._served, place[0])
+            cause.ruling = held_by
+            cause.verdict = classify(report, self._served, place[0], held=held_by)
             if not self._has_room(held, cause):
                 self.overflow += 1
                 return None if report.noise else (*place, "unheard")
@@ -217,7 +241,7 @@ class Causes:
         if cause.seen != seen:
             cause.seen = seen
             cause.verdict = classify(
-                cause.report, self._served, route, cause.pages, cause.addresses
+                cause.report, self._served, route, cause.pages, cause.addresses, cause.ruling
             )
         return cause.verdict
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.policy.words import counted
 from sidecar.rollout.hearing import canaries, hear, total
+from sidecar.rollout.isolation import FRAME
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums, Verdict, span
 
@@ -178,7 +179,7 @@ def _unexplained(
         sheet.lack(text, step)
     for cause, loads in found[:5]:
         text = f"not explained by any page we served: {describe(cause)}"
-        if 0 < loads * _OFTEN <= cause["count"]:
+        if 0 < loads * _OFTEN <= cause["count"] and not _usual(cause):
             sheet.failing.append(f"{text}, on half of the page loads or more")
         else:
             step = f"Look at it with `sidecar reports`; if it is none of the site's doing: promote --waive {cause['id']}."
@@ -186,6 +187,11 @@ def _unexplained(
     if len(found) > 5:
         sheet.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
     return [cause for cause, _ in found]
+
+
+def _usual(cause: Mapping[str, Any]) -> bool:
+    """What harmless pages have often: how often it is says nothing."""
+    return bool(cause["directive"] == FRAME or cause.get("type") == "coep")
 
 
 def _unheard(live: Sequence[Evidence], sheet: Sheet) -> float:
@@ -220,6 +226,9 @@ def describe(cause: Mapping[str, Any]) -> str:
         if cause.get("sample")
         else cause["blocked"] or "something unnamed"
     )
+    does = f"{cause['directive']} blocks {blocked}"
+    if cause["directive"] == FRAME:
+        does = f"a frame of {blocked} may need what the rule takes"
     place = f" on {', '.join(cause['pages'][:2])}" if cause.get("pages") else ""
     often = f"{counted(cause['count'], 'report')}, {counted(cause['clients'], 'client')}"
-    return f"{cause['directive']} blocks {blocked}{place} ({often}) [{cause['id']}]"
+    return f"{does}{place} ({often}) [{cause['id']}]"

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.policy.browsers.support import partly
+from sidecar.policy.browsers.witness import WAIT
 from sidecar.policy.words import counted, number
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums
@@ -102,13 +103,15 @@ def _requests(
     """What requests say of themselves."""
     known, unknown = _known(live), total(live, "unknown")
     text = f"{counted(known, 'request')} of browsers that say where they come from; needed: {minimums.requests}"
-    wait = witness["next"] or "Wait for more traffic of browsers."
-    sheet.at_least(known, minimums.requests, text, wait)
-    if unknown > known:
-        most = f"{number(unknown)} of {number(unknown + known)}"
+    own = witness["next"] if witness["next"] not in ("", WAIT) else ""
+    most = f"{number(unknown)} of {number(unknown + known)}"
+    if own and unknown:
+        sheet.lack(f"{most} requests of browsers leave it open: {witness['why']}", own)
+    elif unknown > known:
         sheet.lack(f"most requests of browsers ({most}) say too little", _ASK_OVER_HTTPS)
     elif unknown:
         sheet.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
+    sheet.at_least(known, minimums.requests, text, WAIT)
     return known
 
 
@@ -159,13 +162,13 @@ def _browsers(
     text = (
         f"{counted(heard, 'page load')} in browsers that report{right}; needed: {minimums.requests}"
     )
+    _in_part(trial, sheet)
     sheet.at_least(heard, minimums.requests, text, wait)
     if unknown > heard:
         most = f"{number(unknown)} of {number(unknown + heard)}"
         sheet.lack(f"most page loads ({most}) are of {_NO_REPORTS_HERE}", _ASK_BROWSERS)
     elif unknown:
         sheet.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
-    _in_part(trial, sheet)
     if waiting:
         sheet.lack(
             f"on {counted(waiting, 'page load')} the service's own report-only line stands in the place of ours",
@@ -174,12 +177,23 @@ def _browsers(
     return heard, settled
 
 
+def _percent(share: float) -> str:
+    return f"{share * 100:.2g}%" if share < 0.995 else "100%"
+
+
 def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
     """What is not silence but not knowing: engines that report a part, service workers that stay as they came."""
     if partial := total(trial, "partial"):
         known = "; ".join(f"{engine} not {what}" for engine in ENGINES if (what := partly(engine)))
         text = f"{counted(partial, 'page load')} in browsers that report a part of this only ({known}): they do not count"
         sheet.notes.append(text)
+    if upgraded := total(trial, "upgraded"):
+        text = (
+            f"on {counted(upgraded, 'page load')} it would take away the service's own `upgrade-insecure-requests`: what "
+            "that upgrades today is not reported"
+        )
+        step = "Add `upgrade-insecure-requests` to the value, or find out that no page asks for http: addresses."
+        sheet.lack(text, step)
     if workers := total(trial, "worker"):
         text = f"{counted(workers, 'script')} of service workers came with it: in browsers that had them before, nothing was tried"
         step = (
@@ -203,7 +217,7 @@ def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
     named = ", ".join(
         f"{engine} {number(sent[engine][1])} of {number(sent[engine][0])}" for engine in mute
     )
-    text = f"too few canaries came back ({named}): page loads there do not count, {share * 100:.2g}% of all"
+    text = f"too few canaries came back ({named}): page loads there do not count, {_percent(share)} of all"
     if share > 0.5:
         sheet.lack(text, _FIND_OUT)
     else:
@@ -237,7 +251,7 @@ def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bo
     text = f"of {counted(sent, 'canary', 'canaries')} {number(returned)} came back ({each})"
     bound = min(1.0, 3.0 / (settled * rate)) if silent and settled and rate >= 0.5 else None
     if bound is not None:
-        text = f"{text}: at most {bound * 100:.2g}% of page loads would break (95 %)"
+        text = f"{text}: at most {_percent(bound)} of page loads would break (95 %)"
     if rate >= 0.5:
         sheet.met.append(text)
     else:

@@ -22,6 +22,7 @@ _CHANGES = (
     "policy.rolled_back",
     "policy.promoted",
     "policy.stepped_back",
+    "policy.suggested",
     "mode.overridden",
     "policy.rejected",
 )
@@ -170,6 +171,8 @@ def digest(text: str) -> str:
 
 def _told(entry: Mapping[str, Any]) -> dict[str, str]:
     what = str(entry.get("revision") or entry.get("mode") or "")
+    if entry["event"] == "policy.suggested":
+        what = ", ".join(entry["rules"])
     if entry["event"] in _MOVES:
         to = entry.get("to", {})
         what = ", ".join(f"{rule} to {to[rule]}" if rule in to else rule for rule in entry["rules"])

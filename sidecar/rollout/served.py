@@ -14,7 +14,7 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
-from sidecar.policy.browsers.pages import Inline, InlineKind, Page, sample_of
+from sidecar.policy.browsers.pages import ALLOW, Inline, InlineKind, Page, sample_of
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
 
@@ -228,6 +228,7 @@ class ServedPages:
                     for (directive, url), seen in sorted(
                         held.urls.items(), key=lambda it: -it[1].loads
                     )
+                    if not directive.startswith(ALLOW)
                 ],
             }
             for name, held in self._routes.items()

@@ -26,6 +26,12 @@ def advise_other(
         return _opener(cause, value, terms)
     if cause.type == "integrity-violation":
         return _integrity(cause), value
+    if "permissions-policy" in names:
+        fix = f'name it, with what it needs: camera=(self "{cause.blocked}"); if it needs nothing: promote --waive {cause.id}'
+        text = (
+            "a frame of another origin may need what the value takes, which browsers never report"
+        )
+        return proposal(cause, "advice", text, fix), value
     if "x-frame-options" in names:
         return _framing(cause), value
     return proposal(

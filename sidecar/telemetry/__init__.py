@@ -159,10 +159,10 @@ class Telemetry:
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         tally.count(verdict)
-        if route.oracles or route.clearings:
+        if route.oracles or route.watchers:
             fetch = Fetch(facts)
-            for place, rule, clearing in route.clearings:
-                if clearing.returns(facts, fetch):
+            for place, rule, watcher in route.watchers:
+                if watcher.watch(facts, fetch):
                     self.metrics.cell("sidecar_would_break_total", place, rule, "break").n += 1
             for index, oracle in route.oracles:
                 # HSTS is never written over plain http, and plain http is what speaks against it.

@@ -27,9 +27,9 @@ class Metric:
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
-SEEN = (*OUTCOMES, "waiting", "partial", "worker")
+SEEN = (*OUTCOMES, "waiting", "upgraded", "partial", "worker")
 """What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours,
-that its browser reports only a part of what the rule would block, or that a service worker's script carried the twin."""
+that the rule would take away the service's own `upgrade-insecure-requests`, that its browser reports only a part of what the rule would block, or that a service worker's script carried the twin."""
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard", "fleet")
 SIGNALS = ("server_errors", "client_errors", "upstream_errors")

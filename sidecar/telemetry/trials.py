@@ -111,6 +111,8 @@ class Trials:
                 tally.outcome(index, "safe")  # nothing would be changed
             elif any(one.state == "waiting" for one in twins):
                 tally.outcome(index, "waiting")
+            elif any(one.state == "upgraded" for one in twins):
+                tally.outcome(index, "upgraded")
             elif any(one.state == "silent" for one in twins) or not reports(
                 header, engine, version
             ):

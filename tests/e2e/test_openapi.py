@@ -111,7 +111,7 @@ def _routes(app: Any) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("order", ["reload", "rollback", "mode", "promotion"])
+@pytest.mark.parametrize("order", ["reload", "rollback", "mode", "promotion", "suggestion"])
 async def test_an_order_takes_the_documented_keys_and_no_others(tmp_path: Path, order: str):
     """The refusal of an unknown key names those that are known."""
     schema = operation("post", f"/-/{order}")["requestBody"]["content"]["application/json"][
@@ -186,10 +186,12 @@ def test_what_is_asked_has_the_documented_form(busy: Sidecar):
     assert conforms(
         "post", "/-/promotion", busy.order("/-/promotion", rules=["csp"], diff="-a\n+b")
     )
+    assert conforms("post", "/-/suggestion", busy.order("/-/suggestion", rules=["csp"]))
     for path, wrong in (
         ("/-/mode", {"mode": "loud"}),
         ("/-/rollback", {"to": "zzz"}),
         ("/-/promotion", {}),
+        ("/-/suggestion", {}),
     ):
         refused = busy.order(path, **wrong)
         assert refused.status >= 400

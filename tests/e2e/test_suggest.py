@@ -96,6 +96,13 @@ def test_below_the_minimums_it_waits_until_a_person_accepts(tried: Sidecar):
     accepted = suggest(tried, "--accept", found["cause"], "--write", "--json")
     assert json.loads(accepted.stdout)["written"]
     assert hash_source(SCRIPT) in tried.policy.read_text()
+    (entry,) = [
+        one
+        for one in tried.ask("/api/revisions").json()["entries"]
+        if one["event"] == "policy.suggested"
+    ]
+    assert (entry["rules"], entry["causes"]) == (["csp"], [found["cause"]])
+    assert hash_source(SCRIPT) in entry["diff"]
 
 
 def test_a_recording_will_do(tried: Sidecar, tmp_path: Path):

@@ -173,7 +173,7 @@ def _visit(
 ) -> tuple[Outcome, bool]:
     """What the rule says of one response, and whether the request had shown a break."""
     world = facts(*fields(response), request=[AGENT, *fields(f"Cookie: {cookie}")], **more)
-    returned = clearing.returns(world, Fetch(world))
+    returned = clearing.watch(world, Fetch(world))
     return clearing(world, Fetch(world)), returned
 
 
@@ -221,7 +221,7 @@ def test_every_route_watches_what_a_rule_would_clear():
     rule = {"header": "Clear-Site-Data", "action": "set", "value": '"cookies"'}
     routes = [{"name": "logout", "match": {"path": "/logout"}, "rules": {"clear": rule}}]
     made = plan({}, mode="report-only", routes=routes)
-    assert [[entry[:2] for entry in route.clearings] for route in made.routes] == [
+    assert [[entry[:2] for entry in route.watchers] for route in made.routes] == [
         [("logout", "clear")]
     ] * 2
 

@@ -70,11 +70,6 @@ def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
         ("Cross-Origin-Embedder-Policy", "require-corp", 'require-corp;report-to="sidecar-KEY"'),
         ("Cross-Origin-Opener-Policy", "same-origin", 'same-origin;report-to="sidecar-KEY"'),
         (
-            "Permissions-Policy",
-            "camera=(), fullscreen=(self)",
-            "camera=();report-to=sidecar-KEY, fullscreen=(self);report-to=sidecar-KEY",
-        ),
-        (
             "Integrity-Policy",
             "blocked-destinations=(script)",
             "blocked-destinations=(script), endpoints=(sidecar-KEY)",
@@ -111,6 +106,33 @@ def test_frame_options_are_tried_as_frame_ancestors():
     assert twins({"header": "X-Frame-Options", "action": "set", "value": "DENY"}) == [
         (f"{CSP}-Report-Only", f"frame-ancestors 'none'; {REPORT}")
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "frames"),
+    [
+        ("camera=(), geolocation=(self)", "'self' data: blob: about:"),
+        ('camera=(self "https://a.example"), usb=("https://a.example" "https://b.example")', "'self' data: blob: about: https://a.example"),
+        ("camera=*", None),
+    ],
+)  # fmt: skip
+def test_a_permissions_policy_asks_for_frames_too(value: str, frames: str | None):
+    """What a frame is refused no browser reports: frames of origins that lose a feature are reported themselves."""
+    rule = {"header": "Permissions-Policy", "action": "set", "value": value}
+    header = "Content-Security-Policy-Report-Only"
+    found = [line for line in twins(rule, scheme="https") if line[0] == header]
+    assert found == ([] if frames is None else [(header, f"frame-src {frames}; {REPORT}")])
+
+
+def test_a_lost_upgrade_is_said():
+    """The service's own `upgrade-insecure-requests` would go: the twin goes along, and its silence is no proof."""
+    own = (CSP.encode(), b"upgrade-insecure-requests")
+    states = []
+    for value in ("default-src 'self'", "default-src 'self'; upgrade-insecure-requests"):
+        rule = {"header": CSP, "action": "set", "value": value}
+        route = plan({"it": rule}, mode="trial").routes[-1]
+        states += [one.state for one in decide(route, facts(PAGE, own)).twins]
+    assert states == ["upgraded", "carried"]
 
 
 @pytest.mark.parametrize("share", ["1%", "100%"])

@@ -39,7 +39,7 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Content-Security-Policy", "set", "sandbox", ["nobody"]),
         ("Content-Security-Policy", "set", "frame-ancestors 'none'; report-uri /x", ["proxy"]),
         ("Content-Security-Policy", "set", "upgrade-insecure-requests", ["browsers"]),
-        ("Content-Security-Policy", "remove", None, ["harmless"]),
+        ("Content-Security-Policy", "remove", None, ["proxy"]),
         ("X-Frame-Options", "set", "DENY", ["proxy"]),
         ("X-Content-Type-Options", "set", "nosniff", ["proxy"]),
         ("Cross-Origin-Resource-Policy", "set", "same-origin", ["proxy"]),
@@ -47,9 +47,12 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("Cross-Origin-Opener-Policy", "set", "unsafe-none", ["harmless"]),
         ("Cross-Origin-Embedder-Policy", "set", "require-corp", ["browsers"]),
         ("Permissions-Policy", "set", "camera=()", ["browsers"]),
+        ("Permissions-Policy", "set", "camera=(), gamepad=()", ["browsers", "nobody"]),
+        ("Permissions-Policy", "set", "fullscreen=(self)", ["nobody"]),
+        ("Permissions-Policy", "set", "fullscreen=*, interest-cohort=()", ["harmless"]),
         ("Integrity-Policy", "set", "blocked-destinations=(script)", ["browsers"]),
         ("Referrer-Policy", "set", "no-referrer", ["nobody"]),
-        ("Referrer-Policy", "set", "no-referrer, strict-origin-when-cross-origin", ["harmless"]),
+        ("Referrer-Policy", "set", "no-referrer, strict-origin-when-cross-origin", ["proxy"]),
         ("Cache-Control", "set", "no-store", ["proxy"]),
         ("Cache-Control", "set", "no-cache, private", ["harmless"]),
         ("Cache-Control", "set", "max-age=3600", ["nobody"]),
@@ -145,15 +148,14 @@ def test_what_browsers_report(header: bytes, engine: Any, version: int, expected
         ("Cross-Origin-Opener-Policy", "default", "unsafe-none", False),
         ("Cross-Origin-Embedder-Policy", "set", "unsafe-none", True),
         ("Cross-Origin-Embedder-Policy", "set", "credentialless", False),
-        ("Referrer-Policy", "set", "strict-origin-when-cross-origin", True),
-        ("Referrer-Policy", "default", "strict-origin-when-cross-origin", False),
+        ("Referrer-Policy", "set", "strict-origin-when-cross-origin", False),
         ("X-Frame-Options", "set", "DENY", False),
     ],
 )
 def test_what_the_services_own_line_gave_is_asked_for(
     header: str, action: str, value: str, asked: bool
 ):
-    """Isolation and the whole Referer are lost where a line that gives them is replaced, and nobody sees who needs them."""
+    """Isolation is lost where a line that gives it is replaced, and nobody sees who needs it."""
     rule = policy({"it": {"header": header, "action": action, "value": value}})
 
     assert (replacing(rule.routes[-1].rules[0].rule) is not None) == asked

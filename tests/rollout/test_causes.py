@@ -43,11 +43,11 @@ def report(**known: Any) -> Report:
 class World:
     """Causes with a clock, for a plan with one rule in trial."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: dict[str, Any] = CSP) -> None:
         self.now = 1000.0
         self.served = ServedPages(lambda: self.now)
         self.causes = Causes(lambda: self.now, self.served)
-        made = plan({"csp": CSP})
+        made = plan({"csp": rule})
         self.served.activated(made)
         self.causes.activated(made)
         (self.key,) = made.trials
@@ -259,3 +259,52 @@ def test_a_flood_of_distinct_reports_leaves_memory_bounded():
     assert len(causes) == MAX_OF_RULE <= MAX_CAUSES
     assert {cause.kind for cause in causes} == {"served"}
     assert world.causes.overflow > 0
+
+
+def tried(header: str, value: str, **more: Any) -> World:
+    """Causes of another rule in trial."""
+    return World({"header": header, "action": "set", "value": value, "mode": "trial", **more})
+
+
+@pytest.mark.parametrize(
+    ("value", "page", "kind"),
+    [
+        ("camera=(self)", "<iframe src=https://a.test/w></iframe>", "noise"),
+        ("camera=(self)", "<iframe src=https://a.test/w allow='midi; camera *'></iframe>", "served"),
+        ("camera=(self)", "<p>a script makes the frame", "unexplained"),
+        ("sync-xhr=(self)", "<iframe src=https://a.test/w></iframe>", "unexplained"),
+    ],
+)  # fmt: skip
+def test_frames_under_a_permissions_policy(value: str, page: str, kind: str):
+    """What a frame is refused is never reported: what the page gives it decides, and where that is not known, somebody must."""
+    world = tried("Permissions-Policy", value)
+    world.serve("/cart", page)
+    world.add(directive="frame-src", blocked="https://a.test/w", sample="", source="", line=0)
+    assert world.kind() == kind
+
+
+COEP = {"type": "coep", "sample": "", "source": "", "line": 0}
+WORKER = COEP | {"directive": "worker initialization", "blocked": f"{SITE}/w.js"}
+COOP = {"type": "coop", "directive": "navigation-to-response", "sample": "", "source": "", "line": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "when", "known", "kind"),
+    [
+        ("Cross-Origin-Embedder-Policy", "require-corp", None, COEP | {"directive": "navigation", "blocked": f"{SITE}/w"}, None),
+        ("Cross-Origin-Embedder-Policy", "require-corp", None, COEP | {"directive": "navigation", "blocked": "https://a.test/w"}, "served"),
+        ("Cross-Origin-Embedder-Policy", "require-corp", {"status": 200}, COEP | {"directive": "navigation", "blocked": f"{SITE}/w"}, "served"),
+        ("Cross-Origin-Embedder-Policy", "require-corp", None, WORKER, "unexplained"),
+        ("Cross-Origin-Embedder-Policy", "require-corp", {"content-type": "text/html"}, WORKER, "served"),
+        ("Cross-Origin-Embedder-Policy", "credentialless", None, COEP | {"directive": "corp", "blocked": "https://a.test/i.png"}, "unexplained"),
+        ("Cross-Origin-Opener-Policy", "same-origin", None, COOP | {"blocked": f"{SITE}/"}, None),
+        ("Cross-Origin-Opener-Policy", "same-origin", None, COOP | {"blocked": ""}, "unexplained"),
+    ],
+)  # fmt: skip
+def test_the_other_end_of_a_report(
+    header: str, value: str, when: dict[str, Any] | None, known: dict[str, Any], kind: str | None
+):
+    """The report-only header of the other page does not count yet, and enforced both agree; what a worker loads is not reported."""
+    world = tried(header, value, **({"when": when} if when else {}))
+    added = world.add(**known)
+    assert (added and world.kind()) == kind

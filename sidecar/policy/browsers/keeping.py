@@ -126,7 +126,7 @@ class Clearing:
                 self._cleared.popitem(last=False)
         return "unknown" if lost or self._storage else "safe"
 
-    def returns(self, facts: Facts, fetch: Fetch) -> bool:
+    def watch(self, facts: Facts, fetch: Fetch) -> bool:
         """Whether this request carries a cookie that would be gone; asked of every request, on every route."""
         if not self._cleared:
             return False

@@ -38,6 +38,8 @@ INLINE_DIRECTIVES: Mapping[InlineKind, str] = {
 """The directive that rules on a kind of inline code, as reports name it."""
 MAX_TEXT = 65_536
 """Characters of one piece that are kept; its hash is of the whole."""
+ALLOW = "allow="
+"""Stands before the name of a feature in the place of a directive: the address is that of a frame that is given it."""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
@@ -223,6 +225,8 @@ class _Reader:
             elif load := LOADS.get(element.tag):
                 for directive, url in islice(load(element), MAX_PIECES):
                     self._url(directive, url)
+            if element.tag == "iframe":
+                self._given(element)
             if (
                 element.tag == "iframe"
                 and frame < _FRAMES
@@ -246,6 +250,15 @@ class _Reader:
                 url = _address(text)
                 if url[:11].lower() == "javascript:":
                     self._piece("javascript-url", f"javascript:{unquote(url[11:])}", line)
+
+    def _given(self, element: Element) -> None:
+        """What the page gives a frame: an address for each feature (Permissions Policy section 5.4, `allow`)."""
+        said = attribute(element, "allow").lower().split(";")
+        names = {words[0] for part in said if (words := part.split())}
+        if element.attr("allowfullscreen") is not None:
+            names.add("fullscreen")
+        for name in islice(sorted(names), MAX_PIECES):
+            self._url(f"{ALLOW}{name}", attribute(element, "src"))
 
     def _script(self, element: Element, line: int) -> None:
         if not _is_code(element):

@@ -143,6 +143,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         "blocked-uri",
         "blockedURI",
         "nextResponseURL",
+        "previousResponseURL",
         "openeeURL",
         "initialPopupURL",
         "openedWindowInitialURL",
@@ -164,8 +165,8 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         number if isinstance(number, int) and 0 <= number < 10_000_000 else 0,
         found[0] if (found := _HASH.fullmatch(_first(body, "hash"))) else "",
         kind != "coop"
-        or _first(body, "type") != "navigation-to-response"
-        or bool(_first(body, "nextResponseURL", "previousResponseURL")),
+        or _first(body, "type") != "navigation-from-response"
+        or bool(_first(body, "nextResponseURL")),
     )
 
 

@@ -1,6 +1,6 @@
 """Which report-only twins each engine reports, and what of a Content-Security-Policy it never reports.
 
-Lives here: the dated table of support. Must not know rules or counters.
+Lives here: the dated tables of support. Must not know rules or counters.
 
 Source: MDN browser compatibility data, and what Chromium 156, Firefox 153 and WebKitGTK 2.50 did when they were driven
 by hand, as of SUPPORT_DATE.
@@ -30,6 +30,57 @@ CSP by `report-uri`; X-Frame-Options as `frame-ancestors`, of which WebKit repor
 others by the Reporting API. Safari has it since 16.4, which a major version does not tell: 17 counts. Firefox knows
 Integrity-Policy since 145, at first without endpoints: 153 is the first that was seen to report.
 """
+
+FEATURES = frozenset(
+    {
+        "accelerometer",
+        "camera",
+        "clipboard-read",
+        "clipboard-write",
+        "compute-pressure",
+        "display-capture",
+        "encrypted-media",
+        "geolocation",
+        "gyroscope",
+        "hid",
+        "idle-detection",
+        "local-fonts",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "picture-in-picture",
+        "screen-wake-lock",
+        "serial",
+        "sync-xhr",
+        "unload",
+        "usb",
+        "xr-spatial-tracking",
+    }
+)
+"""Features of Permissions-Policy whose refusal Chromium was seen to report. Of `fullscreen` it reports the use only: players
+ask `fullscreenEnabled`, and hide their button without a word."""
+GONE = frozenset(
+    {
+        "ambient-light-sensor",
+        "attribution-reporting",
+        "document-domain",
+        "execution-while-not-rendered",
+        "execution-while-out-of-viewport",
+        "interest-cohort",
+        "join-ad-interest-group",
+        "manual-text",
+        "private-aggregation",
+        "run-ad-auction",
+        "shared-storage",
+        "shared-storage-select-url",
+        "vertical-scroll",
+        "window-placement",
+    }
+)
+"""Features that Chromium 156 does not know, or that do nothing any more."""
+FRAMES_TOO = frozenset({"picture-in-picture", "sync-xhr", "unload"})
+"""Of `FEATURES`, those that a frame of another origin has without the attribute `allow`: their default allowlist is `*`."""
 
 _CODE = "eval, WebAssembly, code in `srcdoc` frames"
 _UNREPORTED: Mapping[Engine, Mapping[str, str]] = {

@@ -9,7 +9,7 @@ Subresource Integrity (Integrity-Policy-Report-Only), Reporting API section 3.2 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from http_sf import Token
@@ -26,11 +26,14 @@ REPORTS_PATH = "/.well-known/sidecar/reports"
 CANARY = "sidecar-canary"
 """The scheme of the address that a canary has browsers preload: none of a site's own."""
 
-State: TypeAlias = Literal["carried", "waiting", "silent"]
-"""What came of a twin: it went along; the service's own stands in its place; browsers would not report it here."""
+State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded"]
+"""What came of a twin: it went along; the service's own stands in its place; browsers would not report it here; it went
+along, and what would be missed without the service's own `upgrade-insecure-requests` is not reported."""
 
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
+_PERMISSIONS = b"permissions-policy"
+_CSP_TWIN = b"Content-Security-Policy-Report-Only"
 
 
 class Twin(NamedTuple):
@@ -86,9 +89,25 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     if not values:
         return Twin(position, "silent", ())
     lines = [(row.name, value.encode("latin-1")) for value in values]
+    if finding.key == _PERMISSIONS:
+        lines += [(_CSP_TWIN, one) for value in added for one in _frames(value, key)]
     if row.api:
         lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
-    return Twin(position, "carried", tuple(lines))
+    lost = finding.key == _CSP and loses_upgrade(finding.before, finding.after)
+    return Twin(position, "upgraded" if lost else "carried", tuple(lines))
+
+
+def loses_upgrade(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
+    """Whether `upgrade-insecure-requests` stands in the policies before, and not in those after."""
+    return _upgrades(before) and not _upgrades(after)
+
+
+def _upgrades(lines: Iterable[bytes]) -> bool:
+    return any(
+        policy.get("upgrade-insecure-requests")
+        for line in lines
+        for policy in csp.parse(line.decode("latin-1"))
+    )
 
 
 def endpoint(key: str) -> str:
@@ -179,6 +198,32 @@ def _permissions(value: str, key: str) -> list[str]:
     ]
 
 
+def taken(value: str) -> Mapping[str, frozenset[str]]:
+    """Of each feature that a Permissions-Policy does not leave to all: the origins beside the page's own that keep it."""
+    parsed = fields.parse_dictionary(value).value or {}
+    found: dict[str, frozenset[str]] = {}
+    for name, (member, _) in parsed.items():
+        words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
+        if not any(isinstance(word, Token) and str(word) == "*" for word in words):
+            found[name] = frozenset(word for word in words if isinstance(word, str))
+    return found
+
+
+def _frames(value: bytes, key: str) -> list[bytes]:
+    """A policy that reports frames of other origins: what they are refused browsers never report.
+
+    Origins that keep every feature are left out.
+    """
+    kept = [*taken(value.decode("latin-1")).values()]
+    if not kept:
+        return []
+    origins = sorted(
+        origin for origin in frozenset.intersection(*kept) if not set(origin) & set(" ;,")
+    )
+    sources = " ".join(("'self'", "data:", "blob:", "about:", *origins))
+    return [f"frame-src {sources}; report-uri {REPORTS_PATH}/{key}".encode("latin-1", "replace")]
+
+
 def _integrity(value: str, key: str) -> list[str]:
     parsed = fields.parse_dictionary(value).value
     if not parsed:
@@ -199,9 +244,7 @@ _TWINS: Mapping[bytes, _Row] = {
     b"cross-origin-opener-policy": _Row(
         b"Cross-Origin-Opener-Policy-Report-Only", _item, single=True, api=True
     ),
-    b"permissions-policy": _Row(
-        b"Permissions-Policy-Report-Only", _permissions, single=True, api=True
-    ),
+    _PERMISSIONS: _Row(b"Permissions-Policy-Report-Only", _permissions, single=True, api=True),
     b"integrity-policy": _Row(b"Integrity-Policy-Report-Only", _integrity, single=True, api=True),
 }
 

@@ -12,6 +12,9 @@ from typing import Literal, TypeAlias
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.keeping import STORED, cleared
+from sidecar.policy.browsers.loosening import referrer_token, telling
+from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
+from sidecar.policy.browsers.trial import taken
 from sidecar.policy.headers.table import DISCLOSURE
 from sidecar.policy.headers.tokens import parse_cache
 from sidecar.policy.model import WRITING, Rule
@@ -33,7 +36,7 @@ class Witness:
 
 TRIAL = "Run `sidecar promote RULE --to trial`, and let browsers load pages."
 OVERRIDE = 'Try it with `share: 5%`, then give --override "why".'
-_WAIT = "Wait for more traffic of browsers."
+WAIT = "Wait for more traffic of browsers."
 
 
 def witnesses(rule: Rule) -> tuple[Witness, ...]:
@@ -50,8 +53,8 @@ def witnesses(rule: Rule) -> tuple[Witness, ...]:
 def replacing(rule: Rule) -> Witness | None:
     """Who can tell besides, where a rule replaces a line of the service's; None = nobody else is needed.
 
-    What is harmless where nothing was sent may take away what the service's own line gave: the whole Referer to
-    another site, or the isolation that shared memory needs.
+    What is harmless where nothing was sent may take away what the service's own line gave: the isolation that shared
+    memory needs.
     """
     if rule.action != "set" or rule.value is None:
         return None
@@ -61,11 +64,6 @@ def replacing(rule: Rule) -> Witness | None:
             return _nobody(
                 f"whether pages need the isolation that the service's own {name} gives cannot be seen",
                 "HTML section 7.1.4",
-            )
-        if name == "referrer-policy":
-            return _nobody(
-                "whether someone needs the Referer that the service's own Referrer-Policy gives cannot be seen",
-                "Referrer Policy section 3",
             )
     return None
 
@@ -82,7 +80,7 @@ def _harmless(why: str, source: str) -> Witness:
 
 
 def _proxy(why: str, source: str) -> Witness:
-    return Witness("proxy", why, source, _WAIT)
+    return Witness("proxy", why, source, WAIT)
 
 
 def _browsers(why: str, source: str) -> Witness:
@@ -166,13 +164,8 @@ def _transport(value: str) -> tuple[Witness, ...]:
 
 
 def _referrer(value: str) -> tuple[Witness, ...]:
-    token = value.rpartition(",")[2].strip()
-    if token in ("strict-origin-when-cross-origin", "no-referrer-when-downgrade", "unsafe-url"):
-        return (
-            _harmless(
-                "it tells no less than browsers tell by default", "Referrer Policy section 3"
-            ),
-        )
+    if telling(referrer_token(value)):
+        return (_TOLD_MORE,)
     return (
         _nobody(
             "whether someone checks the Referer that would be missing cannot be seen",
@@ -205,6 +198,22 @@ def _embedder(value: str) -> tuple[Witness, ...]:
     if value.partition(";")[0].strip() == "unsafe-none":
         return (_harmless("it is what browsers do without it", "HTML section 7.1.4"),)
     return (_browsers("browsers report what would not be loaded", "HTML section 7.1.4"),)
+
+
+def _permissions(value: str) -> tuple[Witness, ...]:
+    """Browsers report what is refused, of some features only; that a page merely asks whether it may, of none."""
+    names = taken(value).keys() - GONE
+    source = f"Permissions Policy section 5.2; Chromium, {SUPPORT_DATE}"
+    untold = sorted(names - FEATURES)
+    found: tuple[Witness, ...] = ()
+    if names & FEATURES:
+        found = (_browsers("browsers report features that would be refused", source),)
+    if untold:
+        named = ", ".join(untold[:6]) + (", ..." if untold[6:] else "")
+        step = 'Leave these features out of the value, or give --override "why".'
+        why = f"browsers do not report what a page loses with {named}"
+        found += (Witness("nobody", why, source, step),)
+    return found or (_harmless("it refuses nothing that browsers know", source),)
 
 
 def _cached(value: str) -> tuple[Witness, ...]:
@@ -256,6 +265,18 @@ _SNIFFED = _proxy(
     "requests say what a response is fetched for, and its type is seen", "Fetch section 3.6"
 )
 _FETCHED = _proxy("requests say from which site a resource is fetched", "Fetch section 3.7")
+_TOLD_MORE = Witness(
+    "proxy",
+    "responses show whether the service tells more of the Referer today",
+    "Referrer Policy section 3",
+    'Keep what the service says today with `action: default`, or give --override "why".',
+)
+_UPGRADED = Witness(
+    "proxy",
+    "without it browsers block less; responses show whether it upgraded http: addresses too",
+    "CSP Level 3; Upgrade Insecure Requests section 3.1",
+    'Set `upgrade-insecure-requests` in place of the removal, or give --override "why".',
+)
 _DEAD = _harmless("browsers ignore it", "OWASP Secure Headers, deprecated headers")
 _REPORTS = _harmless("it only asks for reports", "Reporting API section 3.2")
 _LESS = _nobody("what the header protected or allowed before cannot be seen", "-")
@@ -274,9 +295,7 @@ _TABLE: Mapping[str, _Row] = {
         _clearing, _nobody("what is no longer cleared cannot be seen", "Clear Site Data")
     ),
     "content-disposition": _either_way(_SAVED),
-    "content-security-policy": _Row(
-        _csp, _harmless("without it browsers block less", "CSP Level 3")
-    ),
+    "content-security-policy": _Row(_csp, _UPGRADED),
     "content-security-policy-report-only": _either_way(_REPORTS),
     "cross-origin-embedder-policy": _Row(_embedder, _LESS),
     "cross-origin-embedder-policy-report-only": _either_way(_REPORTS),
@@ -301,18 +320,11 @@ _TABLE: Mapping[str, _Row] = {
     "nel": _either_way(_REPORTS),
     "p3p": _either_way(_DEAD),
     "permissions-policy": _Row(
-        _always(
-            _browsers(
-                "browsers report features that would be refused", "Permissions Policy section 5.2"
-            )
-        ),
-        _harmless("without it browsers block less", "Permissions Policy"),
+        _permissions, _harmless("without it browsers block less", "Permissions Policy")
     ),
     "permissions-policy-report-only": _either_way(_REPORTS),
     "public-key-pins": _either_way(_DEAD),
-    "referrer-policy": _Row(
-        _referrer, _harmless("browsers then tell by their default", "Referrer Policy section 3")
-    ),
+    "referrer-policy": _Row(_referrer, _TOLD_MORE),
     "report-to": _either_way(_REPORTS),
     "reporting-endpoints": _either_way(_REPORTS),
     "strict-transport-security": _Row(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from sidecar.policy.browsers.breakage import oracle
+from sidecar.policy.browsers.framing import Framing
 from sidecar.policy.browsers.keeping import Clearing
 from sidecar.policy.browsers.trial import has_twin, looks
 from sidecar.policy.engine.index import Index
@@ -57,6 +58,10 @@ class RuleLine:
     """Short hash of what it asks of responses, whatever its mode: the same in the metrics of a whole rollout."""
 
 
+Watcher: TypeAlias = Clearing | Framing
+"""An oracle with a memory: `watch` says whether a request, of any route, shows that a rule would have broken something."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
     """One route compiled: `checks` is flat and in order; a check's `index` points into `rules`."""
@@ -79,8 +84,8 @@ class RoutePlan:
     """In enforce a larger body is refused, in report-only it is only reported."""
     nonced: bool
     """Whether a rule that is not off writes or demands a nonce of each response: the service is given one."""
-    clearings: tuple[tuple[str, str, Clearing], ...] = ()
-    """Rules of the whole policy that would clear cookies, by route and name: they watch every request."""
+    watchers: tuple[tuple[str, str, Watcher], ...] = ()
+    """Oracles of the whole policy that must see every request, by route and rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +169,9 @@ def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
         for route in routes
         for index, key in route.trials.items()
     }
-    clearings = tuple(_clearings(routes))
-    if clearings:
-        routes = tuple(replace(route, clearings=clearings) for route in routes)
+    watchers = tuple(_watchers(routes))
+    if watchers:
+        routes = tuple(replace(route, watchers=watchers) for route in routes)
     index = Index(route.match for route in resolved.routes[:-1])
     return Plan(resolved.policy.name, mode, routes, index, resolved.policy.slashes, keys)
 
@@ -255,10 +260,10 @@ def _hides(named: NamedRule) -> bool:
     return named.rule.attributes is not None and bool(named.rule.attributes.http_only)
 
 
-def _clearings(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Clearing]]:
+def _watchers(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Watcher]]:
     for route in routes:
         for index, found in route.oracles:
-            if isinstance(found, Clearing):
+            if isinstance(found, Clearing) or (isinstance(found, Framing) and found.asks):
                 yield route.name, route.rules[index].name, found
 
 

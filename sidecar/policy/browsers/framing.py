@@ -1,0 +1,134 @@
+"""Who is framed by whom: the oracle of `X-Frame-Options` and of `frame-ancestors` alone.
+
+Lives here: `Framing`. Must not know counters or modes.
+
+Source: HTML section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors: every ancestor must be allowed);
+Fetch Metadata.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from urllib.parse import urlsplit
+
+from sidecar.policy import csp
+from sidecar.policy.browsers.loosening import upgrade_oracle
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, media_type
+
+REMEMBERED = 4096
+"""Pages of visitors that stand in a frame of another origin; the oldest are forgotten."""
+
+
+class Framing:
+    """Who embeds a page, and a bounded memory of which pages stand in a frame of another origin.
+
+    `allowed` as in frame-ancestors; `overruled` when the service's own frame-ancestors decides, `replaces` when the service's own policy is gone. A request for a frame
+    names the page around it and no page around that, so a page of the same origin may still stand in a stranger's.
+    """
+
+    __slots__ = ("_allowed", "_framed", "_overruled", "_replaces")
+
+    def __init__(
+        self, allowed: tuple[str, ...], *, overruled: bool, replaces: bool = False
+    ) -> None:
+        self._allowed, self._overruled, self._replaces = allowed, overruled, replaces
+        self._framed: OrderedDict[int, None] = OrderedDict()
+
+    @property
+    def asks(self) -> bool:
+        """Whether pages further out decide: where no page of the same origin may frame, or any may, they do not."""
+        return "'self'" in self._allowed and "*" not in self._allowed
+
+    def watch(self, facts: Facts, fetch: Fetch) -> bool:
+        """Note which pages stand in frames; asked of every request, on every route. Nothing breaks by it alone."""
+        if fetch.silent is None and fetch.dest is not None:
+            page = hash((facts.client, facts.host, facts.path))
+            if fetch.dest == b"document":
+                self._framed.pop(page, None)
+            elif fetch.dest in FRAMES and self._around(facts, fetch) != "safe":
+                self._framed[page] = None
+                if len(self._framed) > REMEMBERED:
+                    self._framed.popitem(last=False)
+        return False
+
+    def __call__(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the response shows of the rule."""
+        silent = fetch.silent
+        if self._overruled and silent != "irrelevant" and _own_ancestors(facts):
+            return "safe"
+        if silent is not None:
+            return silent
+        if self._replaces and (fetch.dest == b"document" or fetch.dest in FRAMES):
+            framed = self._inside(facts, fetch)
+            return upgrade_oracle(facts, fetch) if framed == "safe" else framed
+        return self._inside(facts, fetch)
+
+    def _inside(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the response shows of who frames it."""
+        if fetch.dest not in FRAMES:
+            return "safe" if fetch.dest == b"document" else "irrelevant"
+        if 300 <= facts.status < 400:  # a redirect shows nothing; what it leads to is judged
+            return "safe"
+        if fetch.dest in (b"object", b"embed") and media_type(facts).startswith(b"image/"):
+            return "safe"
+        return self._around(facts, fetch)
+
+    def _around(self, facts: Facts, fetch: Fetch) -> Outcome:
+        """What the pages around this one say."""
+        if fetch.site == b"none" or "*" in self._allowed:
+            return "safe"
+        if fetch.site != b"same-origin" or "'self'" not in self._allowed:
+            return _listed(self._allowed, fetch)
+        if not self._framed:
+            return "safe"
+        if fetch.referer is None:
+            return "unknown"
+        try:
+            path = urlsplit(fetch.referer.decode("latin-1")).path
+        except ValueError:
+            return "unknown"
+        if hash((facts.client, facts.host, path)) in self._framed:
+            return "break"
+        return "unknown" if path in ("", "/") else "safe"  # perhaps no more than the origin is told
+
+
+def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
+    """Whether the embedding page's origin is on the list, as Referer or Origin tell it."""
+    hosts = [word for word in allowed if not word.startswith("'")]
+    if not hosts:
+        return "break"
+    data = fetch.origin if fetch.origin not in (None, b"null") else fetch.referer
+    if data is None:
+        return "unknown"
+    try:
+        parts = urlsplit(data.decode("latin-1"))
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+    except ValueError:
+        return "unknown"
+    return "safe" if any(_covers(word, scheme, host, port) for word in hosts) else "break"
+
+
+def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
+    """Whether a host-source or scheme-source covers an origin (CSP3 section 6.7.2.8), paths aside."""
+    if word.endswith(":"):
+        return word[:-1] == scheme
+    wanted, separator, rest = word.partition("://")
+    if not separator:
+        wanted, rest = "", word
+    if wanted and wanted != scheme and (wanted, scheme) != ("http", "https"):
+        return False
+    name, _, wanted_port = rest.partition("/")[0].partition(":")
+    if wanted_port not in ("", "*") and wanted_port != str(
+        port or {"https": 443, "http": 80}.get(scheme)
+    ):
+        return False
+    if not wanted_port and port not in (None, 443, 80):
+        return False
+    return host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
+
+
+def _own_ancestors(facts: Facts) -> bool:
+    return csp.names_ancestors(
+        value for name, value in facts.fields if name.lower() == b"content-security-policy"
+    )

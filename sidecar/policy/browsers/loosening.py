@@ -1,0 +1,56 @@
+"""What a service's own header makes work, and a rule would take away: addresses that are upgraded, a Referer that is told.
+
+Lives here: the oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look at the service's own
+header in the response. Must not know counters or modes.
+
+Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
+"""
+
+from __future__ import annotations
+
+from sidecar.policy.browsers.trial import loses_upgrade
+from sidecar.policy.rules.conditions import Facts
+from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome
+
+DEFAULT = "strict-origin-when-cross-origin"
+"""What browsers do without a Referrer-Policy."""
+_TELLING = (DEFAULT, "no-referrer-when-downgrade", "unsafe-url")
+"""Policies that tell no less than the default, each at least as much as the one before."""
+_TOKENS = frozenset(
+    (*_TELLING, "no-referrer", "origin", "origin-when-cross-origin", "same-origin", "strict-origin")
+)
+
+
+def referrer_token(value: str) -> str:
+    """The policy that browsers obey: the last one that they know; "" = none."""
+    words = [word.strip() for word in value.lower().split(",")]
+    return next((word for word in reversed(words) if word in _TOKENS), "")
+
+
+def telling(token: str) -> bool:
+    """Whether a policy tells no less than browsers tell by default."""
+    return token in _TELLING
+
+
+def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
+    """A policy is removed: whether it upgraded addresses of http:, which would then be refused or sent in the clear."""
+    if not fetch.browser:
+        return "irrelevant"
+    own = (value for name, value in facts.fields if name.lower() == b"content-security-policy")
+    return "unknown" if loses_upgrade(own, ()) else "safe"
+
+
+def referrer_oracle(token: str) -> Oracle:
+    """The policy becomes `token`: whether the service itself tells more today, for somebody who may need it."""
+
+    def judge(facts: Facts, fetch: Fetch) -> Outcome:
+        if not fetch.browser:
+            return "irrelevant"
+        lines = [value for name, value in facts.fields if name.lower() == b"referrer-policy"]
+        own = referrer_token(b",".join(lines).decode("latin-1"))
+        more = own == "origin-when-cross-origin" and token == DEFAULT
+        if own in _TELLING and token in _TELLING:
+            more = _TELLING.index(own) > _TELLING.index(token)
+        return "unknown" if more else "safe"
+
+    return judge

@@ -1,0 +1,42 @@
+"""What the service's own header makes work, and a rule would take away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.policy.test_breakage import outcome
+
+REFERRER = {"header": "Referrer-Policy", "action": "set", "value": "strict-origin-when-cross-origin"}  # fmt: skip
+REMOVED = {"header": "Referrer-Policy", "action": "remove"}
+NO_CSP = {"header": "Content-Security-Policy", "action": "remove"}
+VISIT = "none navigate document"
+
+
+@pytest.mark.parametrize(
+    ("rule", "own", "expected"),
+    [
+        (REFERRER, "no-referrer", "safe"),
+        (REFERRER, "strict-origin-when-cross-origin", "safe"),
+        (REFERRER, "no-referrer-when-downgrade", "unknown"),
+        (REFERRER, "origin-when-cross-origin", "unknown"),
+        (REFERRER, "no-referrer, unsafe-url", "unknown"),
+        (REFERRER, "unsafe-url, of-tomorrow", "unknown"),
+        (REFERRER | {"value": "unsafe-url"}, "unsafe-url", "safe"),
+        (REMOVED, "unsafe-url", "unknown"),
+        (REMOVED, "same-origin", "safe"),
+    ],
+)
+def test_a_referer_that_is_told_today(rule: dict[str, Any], own: str, expected: str):
+    """Where the service tells more than it then would, nobody sees who needs it."""
+    assert outcome(rule, VISIT, (b"Referrer-Policy", own.encode())) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [("default-src https:", "safe"), ("default-src *; Upgrade-Insecure-Requests", "unknown")],
+)
+def test_addresses_that_are_upgraded_today(own: str, expected: str):
+    """Without its policy, a page's http: scripts are refused and its http: forms go in the clear."""
+    assert outcome(NO_CSP, VISIT, (b"Content-Security-Policy", own.encode())) == expected
