@@ -201,7 +201,7 @@ def test_what_is_asked_has_the_documented_form(busy: Sidecar):
     assert status["override"]
     assert status["problems"]
     journal = conforms("get", "/api/revisions", busy.ask("/api/revisions"))
-    assert len({entry["event"] for entry in journal["entries"]}) == 5
+    assert len({entry["event"] for entry in journal["entries"]}) == 6
     for path in (f"/api/revisions/{left}", "/api/revisions/nowhere"):
         conforms("get", path, busy.ask(path))
 
