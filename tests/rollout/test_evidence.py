@@ -402,7 +402,10 @@ def test_a_book_reads_what_was_added():
 
 @pytest.mark.parametrize(
     ("sent", "kinds"),
-    [((), ["harmless"]), (((b"Cross-Origin-Opener-Policy", b"same-origin"),), ["harmless", "nobody"])],
+    [
+        ((), ["harmless"]),
+        (((b"Cross-Origin-Opener-Policy", b"same-origin"),), ["harmless", "nobody"]),
+    ],
 )
 def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
     sent: tuple[tuple[bytes, bytes], ...], kinds: list[str]
