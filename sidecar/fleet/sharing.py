@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import json
 import math
 import time
@@ -25,7 +26,7 @@ Seen: TypeAlias = Mapping[str, Any]
 """What one replica saw, as data."""
 
 _EVERY = 15.0
-"""Seconds between two tellings, and between two readings, where nobody asks: what a replica saw outlives it."""
+"""Seconds between two tellings where nobody asks: what a replica saw outlives it."""
 _PATIENCE = 3.0
 """Seconds in which replicas say what they saw when they are asked."""
 _ALIVE = 10.0
@@ -36,9 +37,10 @@ _ARRIVALS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What all replicas saw: by replica, this one included, those that are gone included."""
+    """What the other replicas saw, those included that are gone."""
 
-    seen: Mapping[str, Seen]
+    others: Mapping[str, str]
+    """By replica; `unpacked` reads it."""
     silent: tuple[str, ...]
     """Replicas that are there and did not say in time."""
     alive: int
@@ -51,14 +53,14 @@ class Sharing:
     def __init__(
         self, store: Exchange, trials: Trials, replica: Callable[[], str], seen: Callable[[], Seen]
     ) -> None:
-        self.others: Mapping[str, Seen] = {}
+        self._others: Mapping[str, str] = {}
         """What the other replicas saw, as it was last read."""
         self.adopt: Callable[[bytes], None] = trials.adopt
         self._store = store
         self._trials = trials
         self._replica = replica
         self._seen = seen
-        self._told_at = self._read_at = float("-inf")
+        self._told_at = float("-inf")
         self._answered = 0.0
         """The last call for evidence that was answered."""
         self._arrivals: list[Arrival] = []
@@ -75,8 +77,6 @@ class Sharing:
         if look.asked > self._answered or now - self._told_at >= _EVERY:
             await self.tell()
             self._answered = look.asked
-        if now - self._read_at >= _EVERY:
-            self._read(await self._store.told())
 
     async def agree(self) -> None:
         """Take the fleet's secret, or give it one; raises StoreError."""
@@ -84,7 +84,8 @@ class Sharing:
 
     async def tell(self) -> None:
         """Say what this replica saw; raises StoreError."""
-        await self._store.tell(self._replica(), packed(self._seen()))
+        said = await asyncio.to_thread(packed, self._seen())
+        await self._store.tell(self._replica(), said)
         self._told_at = time.monotonic()
 
     async def gather(self) -> Gathered:
@@ -99,9 +100,13 @@ class Sharing:
             if not silent or time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)
-        self._read(told)
-        seen = {**self.others, self._replica(): self._seen()}
-        return Gathered(seen, tuple(sorted(silent)), len(alive))
+        return Gathered(self._read(told), tuple(sorted(silent)), len(alive))
+
+    async def heard(self) -> Mapping[str, str]:
+        """What the other replicas said last, without asking them; what is known here while the store is away."""
+        with contextlib.suppress(StoreError):
+            self._read(await self._store.told())
+        return self._others
 
     async def vote(self, revision: str, within: float) -> tuple[int, int]:
         """Say that the guard fires here; how many say so within these seconds, and how many are there. Raises StoreError."""
@@ -133,11 +138,10 @@ class Sharing:
         if len(self._arrivals) > _ARRIVALS:
             self.alone()
 
-    def _read(self, told: Told) -> None:
-        self._read_at = time.monotonic()
+    def _read(self, told: Told) -> Mapping[str, str]:
         own = self._replica()
-        read = {one: unpacked(data) for one, (_, data) in told.items() if one != own}
-        self.others = {one: seen for one, seen in read.items() if seen is not None}
+        self._others = {one: said for one, (_, said) in told.items() if one != own}
+        return self._others
 
     def _adopt(self, secret: str) -> None:
         try:

@@ -50,6 +50,8 @@ class EvidenceStore:
         self._past: deque[tuple[float, dict[tuple[str, ...], float]]] = deque()
         self._plan: Plan | None = None
         self._marks: dict[tuple[str, str], _Mark] = {}
+        self.meanings: Mapping[tuple[str, str], str] = {}
+        """The meaning of each rule in force, by route and rule."""
         self._earlier: dict[str, dict[str, Any]] = {}
         self._promises = Promises()
 
@@ -72,6 +74,7 @@ class EvidenceStore:
                 }
                 marks[place] = _Mark(meaning, saved["since"] if carried else self._clock(), counts)
         self._plan, self._marks = plan, marks
+        self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
     def tick(self) -> None:
         """Called each second: note what trials have sent, so that it can be reported what has had time to report."""
@@ -113,11 +116,6 @@ class EvidenceStore:
             for item in self.evidence()
             if item.evaluated or item.trial.reports or item.climb
         ]
-
-    @property
-    def meanings(self) -> Mapping[tuple[str, str], str]:
-        """The meaning of each rule in force, by route and rule."""
-        return {place: mark.meaning for place, mark in self._marks.items()}
 
     def saved(self) -> dict[str, Any]:
         """The evidence as data, to be kept over a restart."""

@@ -43,30 +43,25 @@ def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
 
 def summed(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
     """This replica's evidence with that of the others added; watched since the first of them watched."""
-    by_place: dict[tuple[str, str], list[Evidence]] = {}
-    for item in others:
-        by_place.setdefault((item.route, item.rule), []).append(item)
+    by_place = _by_place(others)
     return [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
 
 
 def with_causes(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
     """This replica's evidence, with the causes that browsers reported to any."""
-    held = list(others)
-    return [
-        replace(
-            item,
-            trial=replace(
-                item.trial,
-                causes=merged(
-                    cause
-                    for one in (item, *held)
-                    if (one.route, one.rule) == (item.route, item.rule)
-                    for cause in one.trial.causes
-                ),
-            ),
-        )
-        for item in own
-    ]
+    by_place, found = _by_place(others), []
+    for item in own:
+        every = [item, *by_place.get((item.route, item.rule), [])]
+        causes = merged(cause for one in every for cause in one.trial.causes)
+        found.append(replace(item, trial=replace(item.trial, causes=causes)))
+    return found
+
+
+def _by_place(items: Iterable[Evidence]) -> dict[tuple[str, str], list[Evidence]]:
+    found: dict[tuple[str, str], list[Evidence]] = {}
+    for item in items:
+        found.setdefault((item.route, item.rule), []).append(item)
+    return found
 
 
 def merged(causes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -289,7 +289,7 @@ class Service:
 
     async def _evidence(self) -> list[dict[str, Any]]:
         await self._refresh()
-        return [item.data() for item in self._together.evidence()]
+        return [item.data() for item in await self._together.evidence()]
 
     def _adopt(self, secret: bytes) -> None:
         self.telemetry.trials.adopt(secret)
@@ -303,7 +303,7 @@ class Service:
 
     async def _rollout(self) -> dict[str, Any]:
         await self._refresh()
-        return self._together.rollout(self.revisions.active.plan, self._trend.of)
+        return await self._together.rollout(self.revisions.active.plan, self._trend.of)
 
     async def _always(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Work that must never end: a fault in it is reported, and it goes on."""

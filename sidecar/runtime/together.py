@@ -5,21 +5,22 @@ Lives here: `Together`. Must not know how replicas reach each other, nor how a v
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member
-from sidecar.fleet.sharing import Seen, needed
+from sidecar.fleet.sharing import Seen, needed, unpacked
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.words import counted
 from sidecar.revisions.history import Refused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.rollout.overview import Trend, overview
-from sidecar.rollout.summing import merged, rows_of, summed, with_causes
+from sidecar.rollout.summing import Meanings, merged, rows_of, summed, with_causes
 from sidecar.rollout.testimony import Evidence, Minimums, span
 
 
@@ -30,43 +31,35 @@ class Together:
         self.member: Member | None = None
         self._book = book
         self._causes = causes
+        self._read: dict[str, _Read] = {}
 
     def seen(self) -> Seen:
         """What this replica saw, for the others."""
         return {"evidence": self._book.shared(), "overflow": self._causes.overflow}
 
-    def evidence(self) -> list[Evidence]:
+    async def evidence(self) -> list[Evidence]:
         """What this replica saw, with the causes that browsers reported to any of the fleet."""
-        own = self._book.evidence()
-        if self.member is None:
-            return own
-        return with_causes(own, self._rows(self.member.sharing.others))
+        return await asyncio.to_thread(with_causes, self._book.evidence(), await self._others())
 
-    def rollout(self, plan: Plan, trend: Trend) -> dict[str, Any]:
+    async def rollout(self, plan: Plan, trend: Trend) -> dict[str, Any]:
         """Where each rule stands on its way to enforce, by what all replicas saw when they last said it."""
-        own = self._book.evidence()
-        others = self._rows(self.member.sharing.others) if self.member else []
-        minimums, at = Minimums(), time.time()
-        views = overview(plan, summed(own, others), minimums, at, trend)
+        others, at = await self._others(), time.time()
+        found = await asyncio.to_thread(summed, self._book.evidence(), others)
+        minimums = Minimums()
+        views = overview(plan, found, minimums, at, trend)
         return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
 
     async def fleet_evidence(self) -> dict[str, Any]:
         """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where nobody can be asked."""
-        seen, about = await self._gathered()
-        found = summed(self._book.evidence(), self._rows(seen))
+        found, about = await self._gathered()
         return {"evidence": [item.data() for item in found], "fleet": about}
 
     async def fleet_reports(self) -> dict[str, Any]:
         """The causes of all replicas, asked now; raises Refused where nobody can be asked."""
-        seen, about = await self._gathered()
-        every = summed(self._book.evidence(), self._rows(seen))
-        overflow = sum(_count(one.get("overflow")) for one in seen.values())
-        causes = [cause for item in every for cause in item.trial.causes]
-        return {
-            "causes": merged(causes),
-            "overflow": self._causes.overflow + overflow,
-            "fleet": about,
-        }
+        found, about = await self._gathered()
+        causes = merged(cause for item in found for cause in item.trial.causes)
+        overflow = self._causes.overflow + sum(one.overflow for one in self._read.values())
+        return {"causes": causes, "overflow": overflow, "fleet": about}
 
     async def lacking(self, quorum: float, window: float) -> str:
         """What a breach of the guard here lacks before all go back (see `take_back`); who cannot ask the others decides alone."""
@@ -81,35 +74,58 @@ class Together:
             return ""
         return f"{votes} of {counted(alive, 'replica')} saw it in the last {span(window)}; fleet.quorum asks for {enough}"
 
-    async def _gathered(self) -> tuple[Mapping[str, Seen], dict[str, Any]]:
-        """What the others saw, and who is heard."""
+    async def _gathered(self) -> tuple[list[Evidence], dict[str, Any]]:
+        """What all saw, and who is heard."""
         if self.member is None:
             raise Refused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
         try:
-            found = await self.member.sharing.gather()
+            got = await self.member.sharing.gather()
         except StoreError as error:
             raise Refused(
                 f"the fleet {self.member.name} cannot be asked: {error}; "
                 "without --fleet this replica alone is asked"
             ) from error
-        others = {one: seen for one, seen in found.seen.items() if one != self.member.replica}
+        rows = await asyncio.to_thread(self._rows, got.others)
+        found = await asyncio.to_thread(summed, self._book.evidence(), rows)
         about = {
             "name": self.member.name,
             "version": self.member.version,
-            "alive": found.alive,
-            "gone": len(found.seen) - (found.alive - len(found.silent)),
-            "silent": list(found.silent),
+            "alive": got.alive,
+            "gone": len(got.others) + 1 - got.alive + len(got.silent),
+            "silent": list(got.silent),
         }
-        return others, about
+        return found, about
 
-    def _rows(self, others: Mapping[str, Seen]) -> list[Evidence]:
-        return list(_rows(others.values(), self._book.meanings))
+    async def _others(self) -> list[Evidence]:
+        """What the other replicas said last; nothing without a fleet."""
+        if self.member is None:
+            return []
+        return await asyncio.to_thread(self._rows, await self.member.sharing.heard())
+
+    def _rows(self, others: Mapping[str, str]) -> list[Evidence]:
+        """Read what others said, and again only what is new."""
+        meanings, held = self._book.meanings, self._read
+        self._read = {
+            one: known
+            if (known := held.get(one)) and known.said == said and known.meanings is meanings
+            else _Read.of(said, meanings)
+            for one, said in others.items()
+        }
+        return [row for one in self._read.values() for row in one.rows]
 
 
-def _rows(seen: Iterable[Seen], meanings: Mapping[tuple[str, str], str]) -> Iterable[Evidence]:
-    for one in seen:
-        yield from rows_of(one.get("evidence"), meanings)
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one replica said, read against the rules in force."""
 
+    said: str
+    meanings: Meanings
+    rows: list[Evidence]
+    overflow: int
 
-def _count(found: object) -> int:
-    return found if type(found) is int and found > 0 else 0
+    @classmethod
+    def of(cls, said: str, meanings: Meanings) -> _Read:
+        seen = unpacked(said) or {}
+        lost = seen.get("overflow")
+        rows = rows_of(seen.get("evidence"), meanings)
+        return cls(said, meanings, rows, lost if type(lost) is int and lost > 0 else 0)
