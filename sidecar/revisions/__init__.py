@@ -20,6 +20,7 @@ from sidecar.revisions.decision import Decision, Fleet, Overtaken
 from sidecar.revisions.history import History, Override, Refused, Revision
 from sidecar.revisions.journal import Journal, Result
 from sidecar.revisions.policy_file import PolicyFile
+from sidecar.revisions.promoting import admit
 from sidecar.revisions.store import Store
 from sidecar.telemetry import RouteTally, Telemetry
 
@@ -198,13 +199,12 @@ class Revisions:
 
         Raises:
             PolicyError: the text is no policy.
-            Refused: it is in force already.
+            Refused: it is in force already, or more than the places of its rules is changed.
             Overtaken: another order or replica came first.
         """
         async with self.lock:
             made = self._history.promoted(text, who, self.current.id)
-            if made.id == self.current.id:
-                raise Refused(f"revision {made.id} is in force already")
+            admit(self.current, made, entry["rules"])
             await self._propose(str(entry["event"]), made, None, self.override, who, reason)
             self.pinned = None
             await self._install(made)

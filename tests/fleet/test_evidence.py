@@ -7,6 +7,7 @@ import re
 import signal
 from typing import Any
 
+from sidecar.rollout.promotion import promote
 from tests.browser.test_trial import serving
 from tests.e2e import wire
 from tests.e2e.conftest import POLICY
@@ -156,6 +157,10 @@ def test_the_forms_of_a_fleet_are_the_documented_ones(join: Join):
     assert conforms("get", "/api/fleet", a.ask("/api/fleet"))["fleet"]["decided"]
     wrong = a.order("/-/promotion", rules=["mark"], text="version: 2")
     assert (wrong.status, "version" in wrong.json()["error"]) == (400, True)
-    text = ABOUT.replace("value: one", "value: two")
+    text = promote(ABOUT, ["mark"])
+    other = a.order("/-/promotion", rules=["csp"], text=text)
+    assert (other.status, "changes more: rule mark" in other.json()["error"]) == (409, True)
+    more = a.order("/-/promotion", rules=["mark"], text=text.replace("value: one", "value: two"))
+    assert (more.status, "changes more: rule mark" in more.json()["error"]) == (409, True)
     done = a.order("/-/promotion", rules=["mark"], text=text, version=1)
     assert conforms("post", "/-/promotion", done)["revision"] == a.status()["revision"]
