@@ -6,12 +6,13 @@ not know what Header statements do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sidecar.importing.apache_headers import condition, effects
-from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, When, placed
-from sidecar.importing.hosts import Site, by_host, sayable, without_twins
+from sidecar.importing.apache_headers import effects
+from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, placed
+from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
 from sidecar.importing.paths import ALL, Pattern, below, meet
 from sidecar.importing.regexes import name_patterns, path_patterns
 from sidecar.importing.syntax import Block, Directive, everything
@@ -24,7 +25,6 @@ _PATHS = {
     "filesmatch": 3,
     "location": 4,
     "locationmatch": 4,
-    "if": 5,
 }
 
 
@@ -50,23 +50,14 @@ def places(block: Block, notes: Notes) -> list[Place]:
             )
         elif item.name in ("expiresdefault", "expiresbytype"):
             notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
-    sites = (
-        [site for site in (_site(item, base, notes) for item in hosts) if site is not None]
-        if hosts
-        else []
-    )
-    if not sites:
-        return (
-            []
-            if hosts
-            else list(_server((), base, Site((), Directive("", (), SourceLine(""))), notes))
-        )
+    if not hosts:
+        return list(_server((), base, Site((), Directive("", (), SourceLine(""))), notes))
+    sites = [site for site in (_site(item, base, notes) for item in hosts) if site is not None]
     found: list[Place] = []
-    for names, site in by_host(without_twins(sites, notes), in_order=True):
+    for names, site in by_host(without_twins(sites, notes), in_order=True) if sites else ():
         inner = tuple(_opened(site.item.block or (), notes))
-        found.extend(
-            _server(names, [*base, *_sections(inner, (*inner, *main), notes)], site, notes)
-        )
+        sections = [*base, *_sections(inner, (*inner, *main), notes)]
+        found.extend(_server(names, sections, site, notes))
     return found
 
 
@@ -74,30 +65,25 @@ def _opened(block: Block, notes: Notes) -> Iterator[Directive]:
     """The statements with <IfModule> and its like opened: what httpd would read with every module loaded."""
     for item in block:
         if item.name not in _TRANSPARENT:
-            yield (
-                item
-                if item.block is None
-                else replace(item, block=tuple(_opened(item.block, notes)))
-            )
+            inner = None if item.block is None else tuple(_opened(item.block, notes))
+            yield replace(item, block=inner)
         elif not item.args or not item.args[0].startswith("!"):
             yield from _opened(item.block or (), notes)
-        elif any(inner.name == "header" for inner in everything(item.block or ())):
-            notes.lost(
-                item.where,
-                f"<{item.name} {item.args[0]}> is taken as not so; not carried: {_names(item)}",
-                "import them alone if they count",
+        elif _touches(item.block or ()):
+            message = (
+                f"<{item.name} {item.args[0]}> is taken as not so; not carried: {_names(item)}"
             )
+            notes.lost(item.where, message, "import them alone if they count")
+
+
+def _touches(block: Block) -> bool:
+    return any(inner.name == "header" for inner in everything(block))
 
 
 def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
     block = item.block or ()
-    touches = any(inner.name == "header" for inner in everything(block))
-    names = [
-        arg.lower() for inner in item.inside("servername", "serveralias") for arg in inner.args
-    ]
-    serves = any(
-        inner.name in ("documentroot", "proxypass", "proxypassmatch") for inner in everything(block)
-    )
+    serving = ("documentroot", "proxypass", "proxypassmatch")
+    serves = any(inner.name in serving for inner in everything(block))
     redirects = any(inner.name.startswith("redirect") and "/" in inner.args for inner in block)
     rewrites = any(
         inner.name == "rewriterule" and "R" in inner.args[-1].strip("[]").partition("=")[0]
@@ -105,20 +91,15 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
         if len(inner.args) > 2
     )
     if redirects or (rewrites and not serves):
-        if touches:
-            notes.lost(
-                item.where,
-                "this host answers by itself (Redirect); headers of such responses are not the service's",
-                "nothing, if the service is not behind it",
-            )
+        alone(item, "this host", "Redirect", notes, touches=_touches(block))
         return None
     engine = any(inner.args[:1] == ("on",) for inner in item.inside("sslengine"))
     ports = {arg.rpartition(":")[2] for arg in item.args}
     tls = True if engine or ports == {"443"} else False if ports == {"80"} else None
-    bare = [
-        name.removeprefix("https://").removeprefix("http://").partition(":")[0] for name in names
-    ]
-    return Site(sayable(bare, item.where, notes), item, tls, plain=not touches and not base)
+    named = (arg for inner in item.inside("servername", "serveralias") for arg in inner.args)
+    names = [re.sub("^https?://", "", name.lower()).partition(":")[0] for name in named]
+    plain = not _touches(block) and not base
+    return Site(sayable(names, item.where, notes), item, tls, plain=plain)
 
 
 def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:
@@ -134,35 +115,17 @@ def _section(
     item: Directive, around: Block, outer: tuple[Pattern, ...], notes: Notes
 ) -> Iterator[Section]:
     """A section and those inside it; `outer` is where the one around it counts."""
-    if (
-        item.block is None
-        or item.name == "virtualhost"
-        or not any(inner.name == "header" for inner in everything(item.block))
-    ):
+    if item.block is None or item.name == "virtualhost" or not _touches(item.block):
         return
-    said = f"<{item}>"
-    # <If> is asked before the service answers, so only what is known of the request can count in it.
-    when: When | None = condition(f"expr={' '.join(item.args)}") if item.name == "if" else ()
-    if when and when[0][0] != "scheme":
-        when = None
     matched = _paths(item, around, notes) if item.name in _PATHS else None
-    if matched is None or when is None:
-        notes.lost(
-            item.where,
-            f"{said} cannot be said as path globs or as `when`; not carried: {_names(item)}",
-            "write a route for it by hand",
-        )
+    if matched is None:
+        message = f"<{item}> cannot be said as path globs or as `when`; not carried: {_names(item)}"
+        notes.lost(item.where, message, "write a route for it by hand, or a rule with `when`")
         return
-    patterns = tuple(
-        dict.fromkeys(found for one in outer for two in matched for found in meet(one, two))
-    )
+    met = (found for one in outer for two in matched for found in meet(one, two))
+    patterns = tuple(dict.fromkeys(met))
     rank = (_PATHS[item.name], len(item.args[0]) if item.name == "directory" and item.args else 0)
-    own = (
-        tuple(_conditional(inner, item, notes) for inner in item.inside("header"))
-        if when
-        else tuple(item.inside("header"))
-    )
-    yield Section(rank, patterns, own)
+    yield Section(rank, patterns, tuple(item.inside("header")))
     for inner in item.block:
         yield from _section(inner, around, patterns, notes)
 
@@ -178,38 +141,20 @@ def _names(section: Directive) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _conditional(header: Directive, section: Directive, notes: Notes) -> Directive:
-    """A statement in <If>, as if it had the condition itself."""
-    if any(arg.startswith(("expr=", "env=")) for arg in header.args):
-        notes.lost(
-            header.where,
-            "a condition inside <If> counts alone here",
-            "write the rule by hand, with both conditions",
-        )
-        return header
-    return replace(header, args=(*header.args, f"expr={' '.join(section.args)}"))
-
-
 def _paths(item: Directive, around: Block, notes: Notes) -> tuple[Pattern, ...] | None:
     """The paths that a section covers; None when globs cannot say it."""
     regex = item.name.endswith("match") or item.args[:1] == ("~",)
     text = item.args[-1] if item.args else ""
     lines = (str(item.where),)
-    if item.name == "if":
-        return (ALL,)
     if item.name.startswith("files"):
         return name_patterns(text if regex else _globbed(text), lines)
-    if item.name.startswith("location"):
-        return (
-            path_patterns(text, lines)
-            if regex
-            else None
-            if set("*?[") & set(text) or not text.startswith("/")
-            else below(text, lines)
-        )
-    return (
-        None if regex or set("*?[") & set(text) else _folder(text.rstrip("/"), around, item, notes)
-    )
+    if regex:
+        return path_patterns(text, lines) if item.name.startswith("location") else None
+    if set("*?[") & set(text):
+        return None
+    if item.name == "location":
+        return below(text, lines) if text.startswith("/") else None
+    return _folder(text.rstrip("/"), around, item, notes)
 
 
 def _globbed(glob: str) -> str:
@@ -225,23 +170,17 @@ def _folder(
 ) -> tuple[Pattern, ...] | None:
     """The paths that are served from a folder on disk, by DocumentRoot and Alias."""
     lines = (str(item.where),)
-    roots = [
-        ("", inner.args[0]) for inner in around if inner.name == "documentroot" and inner.args
-    ][:1]
-    aliases = [
-        (inner.args[0].rstrip("/"), inner.args[1])
-        for inner in around
-        if inner.name == "alias" and len(inner.args) == 2
-    ]
+    roots = [("", inner.args[0]) for inner in around if inner.name == "documentroot" and inner.args]
+    aliases = [inner.args for inner in around if inner.name == "alias" and len(inner.args) == 2]
     if not roots and not aliases:
-        notes.differs(
-            item.where,
-            f"<Directory {folder}> is taken for the whole site: no DocumentRoot or Alias is given",
+        message = (
+            f"<Directory {folder}> is taken for the whole site: no DocumentRoot or Alias is given"
         )
+        notes.differs(item.where, message)
         return (Pattern("/", "", lines),)
     found: list[Pattern] = []
-    for url, path in (*roots, *aliases):
-        root = path.rstrip("/")
+    for prefix, path in (*roots[:1], *aliases):
+        url, root = prefix.rstrip("/"), path.rstrip("/")
         if f"{root}/".startswith(f"{folder}/"):
             found += below(url or "/", lines)
         elif folder.startswith(f"{root}/"):

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping
 from sidecar.importing.caddy_headers import Step, effects, steps_of, upstream_step
 from sidecar.importing.caddy_matchers import Matcher, definitions, matcher, split
 from sidecar.importing.draft import Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, by_host, sayable, without_twins
+from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
 from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Block, Directive, everything
 
@@ -62,41 +62,32 @@ def places(block: Block, notes: Notes) -> list[Place]:
 
 def _site(item: Directive, notes: Notes) -> Site | None:
     body = item.block or ()
-    touches = any(inner.name in ("header", "header_down") for inner in everything(body))
+    touches = bool(_headers(item))
     for inner in everything(body):
-        if inner.name == "handle_errors" and any(
-            one.name == "header" for one in everything(inner.block or ())
-        ):
+        if inner.name == "handle_errors" and _headers(inner):
             notes.lost(
                 inner.where,
                 "handle_errors: headers of Caddy's own error responses are not carried",
                 "the policy's rules count for the sidecar's own responses too",
             )
     if any(inner.name in ("redir", "respond") and not split(inner)[0] for inner in body):
-        if touches:
-            notes.lost(
-                item.where,
-                "this site answers by itself (redir, respond); headers of such responses are not the service's",
-                "nothing, if the service is not behind it",
-            )
+        alone(item, "this site", "redir, respond", notes, touches=touches)
         return None
-    addresses = [
-        address for word in (item.name, *item.args) for address in word.split(",") if address
-    ]
     names: list[str] = []
     schemes: set[str] = set()
-    for address in addresses:
+    for address in filter(None, ",".join((item.name, *item.args)).split(",")):
         found = _ADDRESS.fullmatch(address)
         names.append(found[2].lower() if found else address)
         schemes.add((found[1] or "") if found else "")
     tls = False if schemes == {"http"} else True if schemes == {"https"} else None
-    return Site(
-        sayable([name for name in names if name], item.where, notes),
-        item,
-        tls,
-        plain=not touches,
-        default="" in names,
-    )
+    known = sayable([name for name in names if name], item.where, notes)
+    return Site(known, item, tls, plain=not touches, default="" in names)
+
+
+def _headers(item: Directive) -> list[Directive]:
+    """The header directives in a directive, itself among them."""
+    every = (item, *everything(item.block or ()))
+    return [inner for inner in every if inner.name in ("header", "header_down")]
 
 
 def _places(hosts: tuple[str, ...], site: Site, notes: Notes) -> Iterator[Place]:
@@ -168,44 +159,27 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
     if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
         return None
     found = matcher(split(item)[0], scope, item.where)
-    inside = [
-        inner
-        for inner in (item, *everything(item.block or ()))
-        if inner.name in ("header", "header_down")
-    ]
-    if found is None or (found.when and item.name != "header"):
-        if inside:
-            notes.lost(
-                item.where,
-                f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`; not carried: {_names(inside)}",
-                "write a route or a rule with when by hand",
-            )
-        return None
-    return found
+    if found is not None and (item.name == "header" or not found.when):
+        return found
+    if inside := _headers(item):
+        message = (
+            f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`"
+        )
+        fix = "write a route or a rule with when by hand"
+        notes.lost(item.where, f"{message}; not carried: {_names(inside)}", fix)
+    return None
 
 
 def _names(headers: list[Directive]) -> str:
     """The fields that header directives are about."""
-    fields = [
-        words[0]
-        for item in headers
-        for words in (
-            [split(item)[1]] if split(item)[1] else [(line.name,) for line in item.block or ()]
-        )
-    ]
+    words = [split(item)[1] or [line.name for line in item.block or ()] for item in headers]
+    fields = (name for item, said in zip(headers, words, strict=True) for name in (said[:1] if split(item)[1] else said))  # fmt: skip
     return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
 
 
 def _order(entry: tuple[Directive, Matcher]) -> tuple[int, bool, int]:
     """Caddy's order of directives, and of several of a kind: longer paths first, those without matcher last."""
     item, found = entry
-    rank = (
-        0
-        if item.name == "header"
-        else 1
-        if item.name in _EXCLUSIVE
-        else 2
-        if item.name == "route"
-        else 3
-    )
+    ranks = ("header", "handle", "handle_path", "route")
+    rank = (0, 1, 1, 2)[ranks.index(item.name)] if item.name in ranks else 3
     return rank, not split(item)[0] or split(item)[0] == "*", -found.length

@@ -54,9 +54,8 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
             "write the rules by hand, with when: {status: ..., response: ...}",
         )
         return
-    lines = [
-        line for line in map(_line, written, statements, [notes] * len(written)) if line is not None
-    ]
+    found = (_line(said, one, notes) for said, one in zip(written, statements, strict=True))
+    lines = [line for line in found if line is not None]
     defaults = [line for line in lines if line.mark == "?"]
     others = [line for line in lines if line.mark != "?"]
     late = any(line.mark in (">", "-") for line in others) or any(
@@ -71,10 +70,8 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
             f"{names}: Caddy writes defaults of one block only where none of them stands; the policy decides for each",
         )
     if defaults:
-        yield Step(
-            "leaving",
-            tuple(line.item.effect("default", line.name, line.value, when) for line in defaults),
-        )
+        said = (line.item.effect("default", line.name, line.value, when) for line in defaults)
+        yield Step("leaving", tuple(said))
 
 
 def upstream_step(proxy: Directive, notes: Notes) -> Step:

@@ -38,9 +38,8 @@ class Matcher:
 def split(item: Directive) -> tuple[str, tuple[str, ...]]:
     """A directive's matcher word ("" = none) and its other words."""
     first = item.args[0] if item.args else ""
-    return (
-        (first, item.args[1:]) if first.startswith(("/", "@")) or first == "*" else ("", item.args)
-    )
+    marked = first.startswith(("/", "@")) or first == "*"
+    return (first, item.args[1:]) if marked else ("", item.args)
 
 
 def matcher(word: str, named: Mapping[str, Block], where: SourceLine) -> Matcher | None:
@@ -77,13 +76,9 @@ def _lines(lines: Block) -> Matcher | None:
     when: dict[str, object] = {}
     texts: list[str] = []
     for line in lines:
-        inner = (
-            (line,)
-            if line.name != "not"
-            else line.block
-            if line.block is not None
-            else _one_line(line)
-        )
+        inner: Block = (line,)
+        if line.name == "not":
+            inner = _one_line(line) if line.block is None else line.block
         if line.name == "not" and (len(inner) != 1 or inner[0].name not in ("path", "path_regexp")):
             return None
         for part in inner:
@@ -100,9 +95,8 @@ def _lines(lines: Block) -> Matcher | None:
                 paths.append((line.name == "not", group))
     if positive:
         paths.append((False, tuple(positive)))
-    return Matcher(
-        tuple(paths), tuple(when.items()), len(texts[0].rstrip("*")) if len(texts) == 1 else 0
-    )
+    length = len(texts[0].rstrip("*")) if len(texts) == 1 else 0
+    return Matcher(tuple(paths), tuple(when.items()), length)
 
 
 def _paths(part: Directive) -> tuple[Pattern, ...] | None:
@@ -114,9 +108,8 @@ def _paths(part: Directive) -> tuple[Pattern, ...] | None:
         if text == "*":
             found.append(ALL)
         elif text.startswith("/") and "*" not in text[:-1]:
-            found.append(
-                Pattern(text[:-1], "", lines) if text.endswith("*") else Pattern(text, None, lines)
-            )
+            tail = "" if text.endswith("*") else None
+            found.append(Pattern(text.removesuffix("*"), tail, lines))
         elif text.startswith("*") and "*" not in text[1:]:
             found += meet(Pattern("", text[1:], lines), ALL)
         else:
@@ -132,9 +125,8 @@ def _condition(part: Directive, when: dict[str, object]) -> bool:
     if part.name != "header" or not part.args or len(part.args) > 2 or "{" in part.args[-1]:
         return False
     name, pattern = part.args[0], part.args[1] if part.args[1:] not in ((), ("*",)) else True
-    said: tuple[tuple[str, object], ...] = (
-        ((name[1:], False),) if name.startswith("!") else ((name, pattern),)
-    )
+    is_absent = name.startswith("!")
+    said: When = ((name[1:], False) if is_absent else (name, pattern),)
     known = when.get("request", ())
     when["request"] = (*known, *said) if isinstance(known, tuple) else said
     return True

@@ -70,11 +70,8 @@ def documents(sources: Sources, notes: Notes) -> Iterator[Document]:
         for part in _parts(text):
             source = read_yaml(part.encode(), name)
             for problem in source.problems:
-                notes.lost(
-                    SourceLine(name, problem.line),
-                    problem.message,
-                    problem.fix or "correct the text",
-                )
+                where, fix = SourceLine(name, problem.line), problem.fix or "correct the text"
+                notes.lost(where, problem.message, fix)
             if isinstance(source.data, dict):
                 yield Document(source.data, _placed(name, source))
 
@@ -104,12 +101,11 @@ def _toml(name: str, text: str) -> Document:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
-        raise refuse(
-            SourceLine(name, int(line[1]) if line else 0), f"not TOML: {error}", "correct the text"
-        ) from error
+        where = SourceLine(name, int(line[1]) if line else 0)
+        raise refuse(where, f"not TOML: {error}", "correct the text") from error
     lines = text.split("\n")
 
-    def where(path: Path) -> SourceLine:
+    def placed(path: Path) -> SourceLine:
         """The first line that sets the last key, or heads its table."""
         for part in reversed(path):
             mark = re.compile(rf"""^\s*(\[.*)?["']?{re.escape(str(part))}["']?\s*(=|\])""")
@@ -118,4 +114,4 @@ def _toml(name: str, text: str) -> Document:
                 return SourceLine(name, number)
         return SourceLine(name)
 
-    return Document(data, where)
+    return Document(data, placed)

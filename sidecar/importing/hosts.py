@@ -46,6 +46,16 @@ class Site:
         )
 
 
+def alone(item: Directive, what: str, how: str, notes: Notes, *, touches: bool) -> None:
+    """Pass over a server that answers by itself: its responses never come from the service, so they never pass the sidecar."""
+    if touches:
+        notes.lost(
+            item.where,
+            f"{what} answers by itself ({how}); headers of such responses are not the service's",
+            "nothing, if the service is not behind it",
+        )
+
+
 def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str, ...]:
     """The names that a policy can state; the others are reported."""
     kept: list[str] = []
@@ -110,26 +120,15 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
     """
     default = next((site for site in sites if site.default), sites[0])
     rank: Callable[[str], tuple[int, int]] = (lambda _: (0, 0)) if in_order else _specificity
-    named = [
-        (rank(name), position, name, site)
-        for position, site in enumerate(sites)
-        for name in site.names
-    ]
-    named.sort(key=lambda entry: (entry[0], entry[1]))
+    named = [(rank(name), place, name) for place, site in enumerate(sites) for name in site.names]
     groups: list[tuple[tuple[str, ...], Site]] = []
-    for _, _, name, site in named:
-        if groups and groups[-1][1] is site:
-            groups[-1] = ((*groups[-1][0], name), site)
+    for _, place, name in sorted(named, key=lambda entry: entry[:2]):
+        if groups and groups[-1][1] is sites[place]:
+            groups[-1] = ((*groups[-1][0], name), sites[place])
         else:
-            groups.append(((name,), site))
-    wild = any(
-        fnmatchcase(own, name)
-        for site in sites
-        if site is not default
-        for name in site.names
-        if "*" in name
-        for own in default.names
-    )
+            groups.append(((name,), sites[place]))
+    others = [name for site in sites if site is not default for name in site.names if "*" in name]
+    wild = any(fnmatchcase(own, name) for name in others for own in default.names)
     yield from ((hosts, site) for hosts, site in groups if site is not default or wild)
     yield (), default
 

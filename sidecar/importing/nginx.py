@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from sidecar.importing.draft import COOKIE_RULE, MAX_AGE, MOVING, Effect, Notes, Place, placed
-from sidecar.importing.hosts import Site, by_host, sayable, without_twins
+from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
 from sidecar.importing.nginx_headers import TOUCHING, Level, effects, named, tell_dropped
 from sidecar.importing.nginx_locations import Location, find, flat, locations_of
 from sidecar.importing.paths import Pattern
@@ -51,22 +51,12 @@ def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
     default = any("default_server" in args or "default" in args for args in listens)
     plain = not _touches(block) and not effects(outer, Notes())
     if any(item.name == "return" for item in block):
-        # Its responses never come from the service, so they never pass the sidecar.
-        if _touches(block):
-            notes.lost(
-                server.where,
-                "this server answers by itself (return); headers of such responses are not the service's",
-                "nothing, if the service is not behind it",
-            )
+        alone(server, "this server", "return", notes, touches=_touches(block))
         return None
-    names = sayable(
-        [name.lower() for item in server.inside("server_name") for name in item.args],
-        server.where,
-        notes,
-    )
-    return Site(
-        names, server, next(iter(tls)) if len(tls) == 1 else None, plain=plain, default=default
-    )
+    named = [name.lower() for item in server.inside("server_name") for name in item.args]
+    names = sayable(named, server.where, notes)
+    only = next(iter(tls)) if len(tls) == 1 else None
+    return Site(names, server, only, plain=plain, default=default)
 
 
 def _touches(block: Block) -> bool:
@@ -83,21 +73,13 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     differ = len(lists) > 1
     _refusals(site.item, notes, differ=differ)
     for location in every:
-        if (
-            differ
-            and location.patterns is None
-            and not any(item.name in _RESPONSES for item in location.item.block or ())
-        ):
-            notes.lost(
-                location.item.where,
-                f"{location.item} cannot be said as path globs; may be other there: {_others(lists)}",
-                "write a route for it by hand",
-            )
+        answers = any(item.name in _RESPONSES for item in location.item.block or ())
+        if differ and location.patterns is None and not answers:
+            message = f"{location.item} cannot be said as path globs; may be other there: {_others(lists)}"
+            notes.lost(location.item.where, message, "write a route for it by hand")
         if differ and location.folds:
-            notes.differs(
-                location.item.where,
-                f"{location.item} matches without regard to case; the policy minds it",
-            )
+            message = f"{location.item} matches without regard to case; the policy minds it"
+            notes.differs(location.item.where, message)
 
     def holds(pattern: Pattern) -> tuple[Effect, ...]:
         location, _ = find(tree, pattern)

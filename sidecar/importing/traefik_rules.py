@@ -1,19 +1,21 @@
 """Traefik's router rules, as far as a policy can say them: Host, Path, PathPrefix, PathRegexp, joined by && and ||.
 
-Facts: doc.traefik.io on routers. Must not know headers.
+A rule is read as the Python expression of the same shape, which has the same precedence, and is never run. Facts:
+doc.traefik.io on routers. Must not know headers.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 
 from sidecar.importing.paths import ALL, Pattern, meet
 from sidecar.importing.regexes import path_patterns
 
-_TOKEN = re.compile(r"\s*(?:(&&|\|\||[()!,])|(\w+)|`([^`]*)`|\"((?:\\.|[^\"\\])*)\")")
+_TOKEN = re.compile(r"`([^`]*)`|\"((?:\\.|[^\"\\])*)\"|(&&)|(\|\|)|[\w\s(),]+|(.)", re.DOTALL)
+MAX_RULE = 4_000
 MAX_ALTERNATIVES = 100
-MAX_DEPTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,116 +33,60 @@ class _Unsayable(ValueError):  # noqa: N818 - not an error of the rule, only mor
 def grounds(rule: str, lines: tuple[str, ...]) -> list[Ground] | None:
     """The alternatives of a rule; None when a policy cannot say it."""
     try:
-        reader = _Reader(rule, lines)
-        found = reader.either(0)
-        return found if reader.at == len(reader.tokens) else None
-    except _Unsayable:
+        text = _TOKEN.sub(_in_python, rule[:MAX_RULE])
+        return _alternatives(ast.parse(f"({text})", mode="eval").body, lines)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-class _Reader:
-    """Reads a rule by its tokens, from left to right."""
+def _in_python(token: re.Match[str]) -> str:
+    """A part of a rule in Python's words."""
+    if token[3] or token[4]:
+        return " and " if token[3] else " or "
+    if token[5]:
+        raise _Unsayable
+    text = next((text for text in token.groups()[:2] if text is not None), None)
+    return token[0] if text is None else repr(text)
 
-    def __init__(self, rule: str, lines: tuple[str, ...]) -> None:
-        self.tokens: list[tuple[str, str]] = []
-        self.at = 0
-        self.lines = lines
-        position, rule = 0, rule.rstrip()
-        while position < len(rule):
-            found = _TOKEN.match(rule, position)
-            if found is None:
-                raise _Unsayable
-            kind = next(
-                kind
-                for kind, text in zip(("mark", "word", "text", "text"), found.groups(), strict=True)
-                if text is not None
-            )
-            self.tokens.append((kind, next(text for text in found.groups() if text is not None)))
-            position = found.end()
 
-    def either(self, depth: int) -> list[Ground]:
-        """Alternatives joined by ||."""
-        found = self._both(depth)
-        while self._eat("||"):
-            found = [*found, *self._both(depth)]
-        if len(found) > MAX_ALTERNATIVES:
-            raise _Unsayable
-        return found
-
-    def _both(self, depth: int) -> list[Ground]:
-        found = self._one(depth)
-        while self._eat("&&"):
-            found = [
-                ground for one in found for two in self._one(depth) for ground in _joined(one, two)
-            ]
+def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[Ground]:
+    if isinstance(node, ast.BoolOp):
+        parts = [_alternatives(value, lines) for value in node.values]
+        found = parts[0]
+        for part in parts[1:]:
+            is_or = isinstance(node.op, ast.Or)
+            found = [*found, *part] if is_or else [both for one in found for two in part for both in _joined(one, two)]  # fmt: skip
             if len(found) > MAX_ALTERNATIVES:
                 raise _Unsayable
         return found
-
-    def _one(self, depth: int) -> list[Ground]:
-        if depth > MAX_DEPTH:
-            raise _Unsayable
-        if self._eat("("):
-            found = self.either(depth + 1)
-            if not self._eat(")"):
-                raise _Unsayable
-            return found
-        return [self._matcher(self._next("word"), self._arguments())]
-
-    def _arguments(self) -> list[str]:
-        texts: list[str] = []
-        if not self._eat("("):
-            raise _Unsayable
-        while not self._eat(")"):
-            texts.append(self._next("text"))
-            self._eat(",")
-        return texts
-
-    def _matcher(self, name: str, texts: list[str]) -> Ground:
-        if name == "Host":
-            return Ground(tuple(text.lower() for text in texts), (ALL,))
-        if name in ("Path", "PathPrefix") and not any(
-            set("{*") & set(text) or not text.startswith("/") for text in texts
-        ):
-            return Ground(
-                (),
-                tuple(
-                    Pattern(text, "" if name == "PathPrefix" else None, self.lines)
-                    for text in texts
-                ),
-            )
-        if name == "PathRegexp" and len(texts) == 1:
-            patterns = path_patterns(texts[0], self.lines)
-            if patterns is not None:
-                return Ground((), patterns)
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.keywords:
         raise _Unsayable
+    values = [value.value for value in node.args if isinstance(value, ast.Constant)]
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) != len(node.args):
+        raise _Unsayable
+    return [_matcher(node.func.id, texts, lines)]
 
-    def _next(self, kind: str) -> str:
-        if self.at >= len(self.tokens) or self.tokens[self.at][0] != kind:
-            raise _Unsayable
-        self.at += 1
-        return self.tokens[self.at - 1][1]
 
-    def _eat(self, mark: str) -> bool:
-        found = self.at < len(self.tokens) and self.tokens[self.at] == ("mark", mark)
-        self.at += found
-        return found
+def _matcher(name: str, texts: list[str], lines: tuple[str, ...]) -> Ground:
+    if name == "Host":
+        return Ground(tuple(text.lower() for text in texts), (ALL,))
+    plain = all(text.startswith("/") and not set("{*") & set(text) for text in texts)
+    if name in ("Path", "PathPrefix") and plain:
+        tail = "" if name == "PathPrefix" else None
+        return Ground((), tuple(Pattern(text, tail, lines) for text in texts))
+    patterns = path_patterns(texts[0], lines) if name == "PathRegexp" and len(texts) == 1 else None
+    if patterns is None:
+        raise _Unsayable
+    return Ground((), patterns)
 
 
 def _joined(one: Ground, two: Ground) -> list[Ground]:
-    hosts = (
-        tuple(host for host in one.hosts if host in two.hosts)
-        if one.hosts and two.hosts
-        else one.hosts or two.hosts
-    )
-    patterns = tuple(
-        dict.fromkeys(
-            pattern
-            for first in one.patterns
-            for second in two.patterns
-            for pattern in meet(first, second)
-        )
-    )
-    return (
-        [Ground(hosts, patterns)] if patterns and (hosts or not (one.hosts and two.hosts)) else []
-    )
+    hosts = one.hosts or two.hosts
+    if one.hosts and two.hosts:
+        hosts = tuple(host for host in one.hosts if host in two.hosts)
+        if not hosts:
+            return []
+    met = (found for first in one.patterns for second in two.patterns for found in meet(first, second))  # fmt: skip
+    patterns = tuple(dict.fromkeys(met))
+    return [Ground(hosts, patterns)] if patterns else []
