@@ -107,11 +107,7 @@ def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
         (
             datetime.fromtimestamp(entry["at"]).astimezone().isoformat(timespec="seconds"),
             str(entry.get("event", "")),
-            str(
-                (entry.get("override") or {}).get("mode")
-                or entry.get("revision")
-                or ", ".join(entry.get("rules", ()))
-            ),
+            _what(entry),
             str(entry.get("who", "")),
             str(entry.get("replica", "")),
             str(entry.get("reason", "")),
@@ -119,6 +115,13 @@ def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
         for entry in entries
     ]
     table("", ("time", "event", "what", "who", "on", "why"), rows)
+
+
+def _what(entry: dict[str, Any]) -> str:
+    """What was decided: the limit of the mode (enforce = none any more), the revision, or the rules that moved."""
+    if entry.get("event") == "mode.overridden":
+        return str((entry.get("override") or {"mode": "enforce"}).get("mode"))
+    return str(entry.get("revision") or ", ".join(entry.get("rules", ())))
 
 
 def _lag(behind: int) -> str:

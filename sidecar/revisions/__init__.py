@@ -208,7 +208,7 @@ class Revisions:
             await self._propose(str(entry["event"]), made, None, self.override, who, reason)
             self.pinned = None
             await self._install(made)
-            await self.journal.record(entry)
+            await self.journal.record(entry, shared=False)
             await self.journal.activated(who)
             return made
 

@@ -39,15 +39,17 @@ class Journal:
         self._fleet = fleet
         self._clock = clock
 
-    async def record(self, entry: dict[str, Any]) -> None:
-        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it."""
+    async def record(self, entry: dict[str, Any], *, shared: bool = True) -> None:
+        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it; `shared`: the fleet too, where
+        it is no decision of its own.
+        """
         self._telemetry.tell(
             str(entry["event"]),
             level="warning",
             **{key: value for key, value in entry.items() if key not in ("event", "diff")},
         )
         await self.keep(entry, state=False)
-        if self._fleet is not None:
+        if self._fleet is not None and shared:
             await self._fleet.note({key: value for key, value in entry.items() if key != "diff"})
 
     def reloaded(self, result: Result) -> Result:

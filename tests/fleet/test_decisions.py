@@ -162,4 +162,7 @@ def test_the_journal_is_the_fleets(join: Join):
     ]
     assert "diff" not in told[0]
     assert (told[1]["reason"], told[1]["replica"]) == ("look first", fleet(a)["replica"])
-    assert "look first" in b.verb("history", "--fleet").stdout
+    assert a.verb("mode", "enforce").returncode == 0
+    lines = b.verb("history", "--fleet").stdout.splitlines()
+    assert "look first" in lines[3] and "report-only" in lines[3]
+    assert "enforce" in lines[1]

@@ -72,6 +72,8 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
     assert b.policy.read_text() == ABOUT
     followed = b.event("decision.followed", decided="policy.promoted")
     assert followed["reason"] == "mark to enforce"
+    told = [one["event"] for one in fleet(b)["journal"]]
+    assert told == ["policy.promoted", "policy.activated"]
     late = b.order("/-/promotion", rules=["csp"], text=ABOUT.replace("one", "two"), version=version)
     assert (late.status, "policy.promoted by" in late.json()["error"]) == (409, True)
     b.restart()
