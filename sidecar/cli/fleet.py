@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sidecar.cli.printing import as_json, mode_text, out, plain, say, table
+from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
 
 _LIVES = 10
 """Seconds since a replica was last seen, after which nobody waits for it."""
@@ -62,12 +62,13 @@ def said(get: Get, fleet: dict[str, Any] | None) -> None:
 
 
 def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
-    """`status --fleet`."""
+    """`status --fleet`; exit code 1 where there is none."""
+    if fleet is None:
+        say("this sidecar is in no fleet", colour="red")
+        next_step("set fleet.url and fleet.name, or leave --fleet out")
+        sys.exit(1)
     if machine:
         as_json(fleet)
-        return
-    if fleet is None:
-        out().print("this sidecar is in no fleet; set fleet.url")
         return
     from rich.text import Text
 

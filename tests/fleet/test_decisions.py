@@ -122,7 +122,9 @@ def test_an_order_for_a_fleet_wants_one(join: Join):
 
     refused = alone.verb("rollback", "--fleet")
     assert (refused.returncode, "in no fleet" in refused.stderr) == (1, True)
-    assert "in no fleet" in alone.verb("status", "--fleet").stdout
+    for more in ((), ("--json",)):
+        status = alone.verb("status", "--fleet", *more)
+        assert (status.returncode, "in no fleet" in status.stderr) == (1, True)
     assert "sidecar_fleet_connected{" not in alone.metrics()
 
 

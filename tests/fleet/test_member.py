@@ -20,6 +20,9 @@ from sidecar.policy.terms import PolicyError
 from sidecar.revisions import Revisions
 from sidecar.revisions.decision import Decision, Overtaken
 from sidecar.revisions.history import Refused
+from sidecar.rollout.causes import Causes
+from sidecar.rollout.evidence import EvidenceStore
+from sidecar.runtime.together import Together
 from tests.fleet.server import Server
 from tests.world import BAD, World, edited, sent, text
 
@@ -455,3 +458,26 @@ async def test_the_evidence_of_replicas_that_are_gone_is_bounded(begin: Begin, s
     assert store.client.hlen(store.key("evidence")) == store.client.zcard(store.key("told")) == 200
     assert store.client.hexists(store.key("evidence"), a.fleet.replica)
     assert not store.client.hexists(store.key("evidence"), "old")
+
+
+async def test_votes_of_the_guard_are_of_one_decision(begin: Begin, store: Server):
+    """Each replica has one, an earlier decision's do not count, and neither do those from before the window."""
+    a, b = await begin("a"), await begin("b")
+    for replica in (a, b):
+        await replica.look()
+    assert await a.fleet.sharing.vote("2", 60) == (1, 2)
+    assert await a.fleet.sharing.vote("2", 60) == (1, 2)
+    assert await b.fleet.sharing.vote("3", 60) == (1, 2)
+    store.client.zadd(store.key("breach:2"), {"gone": int(store.client.time()[0]) - 61})
+    assert await b.fleet.sharing.vote("2", 60) == (2, 2)
+    assert 0 < store.client.ttl(store.key("breach:2")) <= 120
+
+
+async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server):
+    """A quorum holds nothing up while the store is away."""
+    a = await begin("a")
+    together = Together(EvidenceStore(a.metrics), Causes())
+    together.member = a.fleet
+    assert "fleet.quorum asks for 2" in await together.lacking(2, 60.0)
+    store.kill()
+    assert await together.lacking(2, 60.0) == ""
