@@ -22,6 +22,7 @@ MODULES = (
         "policy/engine/plan",
         "baseline/capture",
         "telemetry/__init__",
+        "telemetry/cap",
         "telemetry/metrics",
     ),
     *(

@@ -8,7 +8,6 @@ stranger. Must not know sockets, the pool, or the policy.
 from __future__ import annotations
 
 import ipaddress
-import itertools
 import os
 import re
 import secrets
@@ -19,6 +18,9 @@ from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
 from sidecar.settings import Forwarding
 
+_PORT = re.compile(rb"[0-9]{1,5}")
+_ENDS = tuple(f"{number:03x}" for number in range(0x1000))
+"""The last digits of request ids: a new one is one of these behind what stays for 4,096 requests."""
 _ID = re.compile(rb"[!-~]{1,128}")
 _NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
 _SCHEMES = frozenset({"http", "https"})
@@ -74,8 +76,11 @@ class Forwarder:
         self._via = setting.via
         self.pseudonym = f"sidecar-{os.urandom(6).hex()}".encode("ascii")
         self._id_prefix = os.urandom(8).hex()
-        self._ids = itertools.count(1)
-        self._plain = tuple(self._lines_without_claims(http10=http10) for http10 in (False, True))
+        self._id_start = self._id_name + b": "
+        self._id_block, self._made = "", 0
+        self._via_alone = tuple(
+            self._via_line([], http10=http10) if self._via else b"" for http10 in (False, True)
+        )
 
     def peer(self, address: str, port: int, scheme: str) -> Peer:
         """The noun for a new connection."""
@@ -87,30 +92,25 @@ class Forwarder:
         Raises:
             Refused: 508 when the request has passed this process before.
         """
-        claims = request.claims() if request.claimed else None
-        if claims is None:
-            request_id = self.new_id()
-            lines = peer.lines(request.host) + self._plain[request.http10] % request_id.encode(
-                "ascii"
-            )
-            return Origin(peer.address, peer.scheme, request_id, lines)
         client, scheme, request_id = peer.address, peer.scheme, ""
-        if peer.trusted:
+        if not (request.claimed and peer.trusted):
+            lines = peer.lines(request.host)
+        else:
+            claims = request.claims()
             chain = self._chain(claims, peer.address)
             client = chain[0]
             scheme = _claimed_scheme(claims) or scheme
             host = _last(claims, b"x-forwarded-host", _NAME) or request.host
-            port = _last(claims, b"x-forwarded-port", re.compile(rb"[0-9]{1,5}")) or str(peer.port)
+            port = _last(claims, b"x-forwarded-port", _PORT) or str(peer.port)
             lines = _lines(chain, scheme, host, port)
             kept = claims.get(self.id_key, ())
             if len(kept) == 1 and _ID.fullmatch(kept[0]):
                 request_id = kept[0].decode("ascii")
-        else:
-            lines = peer.lines(request.host)
         request_id = request_id or self.new_id()
-        lines += b"%b: %b\r\n" % (self._id_name, request_id.encode("ascii"))
-        if self._via:
-            lines += self._via_line(claims.get(b"via", []), http10=request.http10)
+        via = self._via_alone[request.http10]
+        if request.via and self._via:
+            via = self._via_line(request.via, http10=request.http10)
+        lines = b"%b%b%b\r\n%b" % (lines, self._id_start, request_id.encode("ascii"), via)
         return Origin(client, scheme, request_id, lines)
 
     def nonce_line(self, nonce: bytes) -> bytes:
@@ -119,7 +119,11 @@ class Forwarder:
 
     def new_id(self) -> str:
         """A request id that no other process makes."""
-        return self._id_prefix + next(self._ids).to_bytes(6, "big").hex()
+        number = self._made = self._made + 1
+        low = number & 0xFFF
+        if not low or not self._id_block:
+            self._id_block = f"{self._id_prefix}{number >> 12:09x}"
+        return self._id_block + _ENDS[low]
 
     def _chain(self, claims: dict[bytes, list[bytes]], peer: str) -> list[str]:
         """Client first, peer last: the claimed hops from the right, up to the first that is not trusted."""
@@ -139,11 +143,6 @@ class Forwarder:
             if not self._trusts(address):
                 break
         return chain
-
-    def _lines_without_claims(self, *, http10: bool) -> bytes:
-        """Request id, still to be filled in, and Via, where the client has said neither."""
-        via = self._via_line([], http10=http10) if self._via else b""
-        return self._id_name + b": %b\r\n" + via.replace(b"%", b"%%")
 
     def _via_line(self, before: list[bytes], *, http10: bool) -> bytes:
         if any(self.pseudonym in value for value in before):

@@ -24,7 +24,8 @@ from sidecar.policy.rules.engines import engine_of
 from sidecar.policy.rules.fetch import Fetch
 from sidecar.policy.rules.ladder import transport
 from sidecar.settings import Settings
-from sidecar.telemetry.events import Cap, Events, as_json, shown
+from sidecar.telemetry.cap import Cap
+from sidecar.telemetry.events import Events, as_json, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader
 from sidecar.telemetry.spans import Spans, spans
@@ -54,6 +55,7 @@ class Telemetry:
     ) -> None:
         self.events = events
         self.metrics = metrics
+        self._cap = events.cap
         self._value_bytes = value_bytes
         self._reports_cap = Cap(reports_per_second)
         self.in_flight = metrics.cell("sidecar_requests_in_flight")
@@ -168,7 +170,7 @@ class Telemetry:
                 # HSTS is never written over plain http, and plain http is what speaks against it.
                 if index not in verdict.skipped or oracle is transport:
                     tally.breaks[index, oracle(facts, fetch)].n += 1
-        if not verdict.findings or not self.events.may_tell():
+        if not verdict.findings or not self._cap.free() or not self.events.may_tell():
             return
         name = "header.changed" if verdict.changed else "header.would_change"
         about: dict[str, Any] = {

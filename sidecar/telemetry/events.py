@@ -1,6 +1,6 @@
 """Events as JSON lines on stdout, from the first byte to the last; blocked readers never block the loop.
 
-Lives here: the sink, the cap, and what of a value may be shown. Must not know metrics, the proxy,
+Lives here: the sink, and what of a value may be shown. Must not know metrics, the proxy,
 or which events exist (their makers name them).
 """
 
@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from sidecar.lean import hidden
 from sidecar.policy import headers
 from sidecar.policy.headers.cookies import ATTRIBUTES
+from sidecar.telemetry.cap import Cap
 
 with hidden("rich"):  # which structlog would load for consoles
     import structlog
@@ -122,28 +123,6 @@ class _SinkLogger:
         self.msg = self.debug = self.info = self.warning = self.error = self.critical = sink.write
 
 
-class Cap:
-    """So many places a second: all at once after a quiet second, evenly under load.
-
-    Were all of them taken when a second begins, each request behind them would wait until they are written.
-    The generic cell rate algorithm (ITU-T I.371): `_due` is when the places given so far would have come one by one.
-    """
-
-    def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._each = 1 / per_second if per_second else float("inf")
-        self._saved = 1 - self._each + 1e-9
-        self._due = 0.0
-
-    def take(self) -> bool:
-        """Take a place; False when there is none."""
-        now = self._clock()
-        if self._due > now + self._saved:
-            return False
-        self._due = max(self._due, now) + self._each
-        return True
-
-
 class Events:
     """Names and facts in, one JSON line out, at most `per_second` of the capped kind."""
 
@@ -156,11 +135,9 @@ class Events:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sink = sink
-        self.suppressed = 0
         self._clock = clock
-        self._cap = Cap(per_second, clock)
-        self._untold = 0
-        self._told_suppressed = 0.0
+        self.cap = Cap(per_second, clock)
+        self._told, self._told_at = 0, 0.0
         self._least = _RANKS[level.upper()]
         self._stamp = Stamp()
         # Bound once: a logger that is not puts itself together anew for each event.
@@ -183,20 +160,24 @@ class Events:
             line = f'{{{about}, "event": "{event}", "level": "info", "timestamp": "{self._stamp()}"'
             self.sink.write(f'{line}, "changes": {changes}}}')
 
+    @property
+    def suppressed(self) -> int:
+        """How many events the cap has kept back so far."""
+        return self.cap.missed
+
     def may_tell(self) -> bool:
         """Take one place under the cap; False = count it as suppressed and build nothing."""
-        if self._cap.take():
-            if self._untold and self._clock() - self._told_suppressed >= 1:
-                self.tell_suppressed()
-            return True
-        self._untold += 1
-        self.suppressed += 1
-        return False
+        if not self.cap.take():
+            return False
+        if self.cap.missed > self._told and self._clock() - self._told_at >= 1:
+            self.tell_suppressed()
+        return True
 
     def tell_suppressed(self) -> None:
         """Tell how many were suppressed since this was last told; nothing when none were."""
-        if self._untold:
-            count, self._untold, self._told_suppressed = self._untold, 0, self._clock()
+        count = self.cap.missed - self._told
+        if count:
+            self._told, self._told_at = self.cap.missed, self._clock()
             self.tell("events.suppressed", level="warning", count=count)
 
 

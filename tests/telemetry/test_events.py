@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from sidecar.policy import headers
 from sidecar.telemetry import Events, events
-from sidecar.telemetry.events import Cap, Sink, capture_logging, shown
+from sidecar.telemetry.cap import Cap
+from sidecar.telemetry.events import Sink, capture_logging, shown
 from tests.telemetry import Collected
 
 

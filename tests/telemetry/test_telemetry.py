@@ -11,7 +11,7 @@ import pytest
 from sidecar.policy.model import Mode
 from sidecar.policy.rules.conditions import Facts
 from sidecar.telemetry import Events, Metrics, Telemetry
-from sidecar.telemetry.events import Cap
+from sidecar.telemetry.cap import Cap
 from tests.policy.making import facts, plan
 from tests.telemetry import Collected
 

@@ -114,6 +114,8 @@ class Plan:
 
     def route(self, host: str, method: str, path: str) -> RoutePlan:
         """The route of a request; `path` is the request target's path as sent, without query."""
+        if len(self.routes) == 1:
+            return self.routes[0]
         ways = readings(path, self.slashes)
         if len(ways) == 1:
             route = self._first(host, method, ways[0])

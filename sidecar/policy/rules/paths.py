@@ -12,8 +12,6 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sidecar.policy.terms import Slashes
 
-# What makes more than one reading possible: an encoding, an empty or dot segment.
-_ODD = re.compile(r"%|//|/\.|[^ -~]")
 _REPEATED = re.compile(r"//+")
 _DOTS = re.compile(r"/\.\.?(?:/|\Z)")
 _ENCODED_SLASH = re.compile(r"%2[fF]")
@@ -37,7 +35,9 @@ def readings(path: str, slashes: Slashes = "stricter") -> tuple[str, ...]:
         path: of the request target as sent, without query.
         slashes: whether repeated slashes count as one.
     """
-    if not _ODD.search(path):
+    # What makes more than one reading possible: an encoding, an empty or dot segment.
+    usual = "%" not in path and "//" not in path and "/." not in path
+    if usual and path.isascii() and path.isprintable():
         return (path,)
     whole = decoded(path)
     found = [whole]

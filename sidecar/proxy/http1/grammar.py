@@ -38,7 +38,8 @@ NEVER_NOMINATED: Final = frozenset(
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-TARGET: Final = re.compile(rb"/[!\"$-~]*")  # visible ASCII without '#'
+IN_TARGET: Final = bytes({*range(0x21, 0x7F)} - {0x23})
+"""Visible ASCII without `#`."""
 ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)((?:[/?][!\"$-~]*)?)")
 # RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")

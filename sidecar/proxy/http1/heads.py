@@ -19,20 +19,29 @@ KEPT_NAMES = 1024
 """Names that are remembered, of at most 64 bytes: senders repeat them."""
 
 _CONTROLS: Final = bytes({*range(32), 127} - {9})
-_TOKENS: Final = bytes(TOKEN.fullmatch(bytes([byte])) is not None for byte in range(256))
+_TOKENS: Final = bytes(
+    (2 if byte == 0x5F else 1) if TOKEN.fullmatch(bytes([byte])) else 0 for byte in range(256)
+)
+"""2 for the underscore."""
 
 
 class Names:
     """What names mean to a reader: `kinds` by the name as it is written; 0 = nothing, its lines pass.
 
-    `other` tells the kind of those that `known` does not hold, by the name in lower case.
+    `other` tells, by the name in lower case, the kind of those that `known` does not hold and that have an underscore
+    or begin with x. `likely` is not 0 where `known` may hold a name of this length with this last byte, so that most
+    names need not be looked up.
     """
 
-    __slots__ = ("_known", "_other", "kinds")
+    __slots__ = ("_known", "_other", "kinds", "likely")
 
     def __init__(self, known: Mapping[bytes, int], other: Callable[[bytes], int]) -> None:
         self.kinds: dict[bytes, int] = {}
         self._known, self._other = known, other
+        likely = bytearray(1024)
+        for name in known:
+            likely[(len(name) & 31) << 5 | name[-1] & 31] = 1
+        self.likely = bytes(likely)
 
     def learn(self, written: bytes) -> int:
         """The kind of a name that `kinds` does not hold yet; raises Malformed for what is no name."""
@@ -41,7 +50,7 @@ class Names:
         lower = written.lower()
         kind = self._known.get(lower)
         if kind is None:
-            kind = self._other(lower)
+            kind = self._other(lower) if lower.startswith(b"x") or b"_" in lower else 0
         if len(written) <= 64:
             if len(self.kinds) >= KEPT_NAMES:
                 self.kinds.clear()  # one client's inventions would take the room of all others for good
@@ -157,7 +166,7 @@ def _pair(line: bytes) -> tuple[bytes, bytes]:
 
 def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Field]) -> int:
     """Read lines byte by byte; returns where the empty line begins, -1 when it has not come, and fills `fields`."""
-    kinds, tokens = known.kinds, _TOKENS
+    kinds, likely, tokens = known.kinds, known.likely, _TOKENS
     size: i64 = len(data)
     lines: i64 = 0
     begin = start
@@ -167,7 +176,13 @@ def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Fiel
         if data[begin] == 13 and data[begin + 1] == 10:
             return begin
         colon = begin
-        while colon < size and tokens[data[colon]]:
+        underscore = False
+        while colon < size:
+            token: i64 = tokens[data[colon]]
+            if token != 1:
+                if token == 0:
+                    break
+                underscore = True
             colon += 1
         at = colon
         while at < size:
@@ -185,12 +200,15 @@ def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Fiel
         if lines > most and _whole(data, at):
             raise TooLarge("header lines")
         at += 2
-        written = data[begin:colon]
-        kind = kinds.get(written)
-        if kind is None:
-            kind = known.learn(written)
-        if kind:
-            fields.append(Field(kind, begin, colon, at))
+        length: i64 = colon - begin
+        last: i64 = data[colon - 1]
+        if likely[(length & 31) << 5 | last & 31] or underscore or data[begin] in (88, 120):
+            written = data[begin:colon]
+            kind = kinds.get(written)
+            if kind is None:
+                kind = known.learn(written)
+            if kind:
+                fields.append(Field(kind, begin, colon, at))
         begin = at
 
 

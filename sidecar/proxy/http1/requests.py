@@ -13,11 +13,10 @@ from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.grammar import (
     ABSOLUTE,
     CHUNKED,
-    DIGITS,
     HOP_BY_HOP,
+    IN_TARGET,
     METHODS,
     NEVER_NOMINATED,
-    TARGET,
     Malformed,
     TooLarge,
     connection_tokens,
@@ -36,9 +35,11 @@ UPGRADE: Final = 6
 EXPECT: Final = 7
 CLAIM: Final = 8
 KEY: Final = 9
+VIA: Final = 10
 _KINDS = {
     **dict.fromkeys((*HOP_BY_HOP, b"proxy"), DROPPED),
-    **dict.fromkeys((b"forwarded", b"x-real-ip", b"via"), CLAIM),
+    **dict.fromkeys((b"forwarded", b"x-real-ip"), CLAIM),
+    b"via": VIA,
     b"host": HOST,
     b"connection": CONNECTION,
     b"content-length": LENGTH,
@@ -63,7 +64,8 @@ class Request:
         host: as the client named it, with port; "" when an HTTP/1.0 client named none.
         head: all lines that the client sent.
         lines: those for the upstream, Host and framing included; hop-by-hop lines are gone.
-        claimed: the lines that say something of others: Forwarded, X-Forwarded-*, Via and the request id.
+        claimed: the lines that say something of others: Forwarded, X-Forwarded-* and the request id.
+        via: the values of Via.
         length: body bytes, or CHUNKED.
         expects: the client waits for 100.
         websocket: the client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise.
@@ -82,6 +84,7 @@ class Request:
         "method",
         "path",
         "target",
+        "via",
         "websocket",
     )
 
@@ -93,6 +96,7 @@ class Request:
         head: Head,
         lines: bytes,
         claimed: list[Field],
+        via: list[bytes],
         length: int,
         *,
         expects: bool,
@@ -103,7 +107,8 @@ class Request:
         self.method, self.target, self.host = method, target, host
         self.path = target.partition(b"?")[0].decode("ascii")
         """Of the target, without query."""
-        self.head, self.lines, self.claimed, self.length = head, lines, claimed, length
+        self.head, self.lines, self.length = head, lines, length
+        self.claimed, self.via = claimed, via
         self.expects, self.websocket = expects, websocket
         self.keep_alive, self.http10 = keep_alive, http10
 
@@ -113,6 +118,12 @@ class Request:
         for field in self.claimed:
             claims.setdefault(self.head.name(field), []).append(self.head.value(field))
         return claims
+
+
+def _kind_of_other(lower: bytes) -> int:
+    if lower.startswith(b"x-forwarded-"):
+        return CLAIM
+    return DROPPED if b"_" in lower else PASSED  # WSGI and CGI read X_Y as X-Y
 
 
 class RequestReader:
@@ -137,15 +148,9 @@ class RequestReader:
         self._host_sent, self._authority = host_sent, authority
         self._bytes, self._lines = limits.header_bytes, limits.headers
         self._target, self._body = limits.target_bytes, limits.body
-        self._request_id, self._ours = request_id, ours
-        self._names = Names(_KINDS, self._kind_of_other)
+        known = {request_id: CLAIM, ours: DROPPED} | _KINDS
+        self._names = Names(known, _kind_of_other)
         self._hosts: dict[bytes, str] = {}
-
-    def _kind_of_other(self, lower: bytes) -> int:
-        if lower == self._request_id or lower.startswith(b"x-forwarded-"):
-            return CLAIM
-        # WSGI and CGI read X_Y as X-Y
-        return DROPPED if b"_" in lower or lower == self._ours else PASSED
 
     def read(self, data: bytes) -> Request | None:
         """Judge the head that `data` begins with; None while its end, the empty line, has not come.
@@ -194,6 +199,7 @@ class RequestReader:
     ) -> Request:
         host_sent = self._host_sent or named
         claimed: list[Field] = []
+        via: list[bytes] = []
         nominated: frozenset[bytes] | None = None
         host = length = coding = None
         upgrade = key = b""
@@ -215,7 +221,7 @@ class RequestReader:
                 _plainly(head, field, value, host_sent or value)
                 continue
             if kind == LENGTH:
-                if length is not None or DIGITS.fullmatch(value) is None:
+                if length is not None or not value.isdigit() or len(value) > 18:
                     raise _no_length(value, twice=length is not None)
                 length = int(value)
                 _plainly(head, field, value, value)
@@ -229,7 +235,9 @@ class RequestReader:
             if kind == KEY:
                 key = value if not key else b","
                 continue
-            if kind == CONNECTION:
+            if kind == VIA:
+                via.append(value)
+            elif kind == CONNECTION:
                 tokens = connection_tokens(value)
                 nominated = nominated | tokens if nominated else tokens
             elif kind == UPGRADE:
@@ -257,6 +265,7 @@ class RequestReader:
             if others:
                 head.drop(others)
                 claimed = [field for field in claimed if head.name(field) not in others]
+                via = [] if b"via" in others else via
         lines = head.leaving()
         if host is None:
             lines = b"Host: %b\r\n%b" % (host_sent or self._authority, lines)
@@ -272,6 +281,7 @@ class RequestReader:
             head,
             lines,
             claimed,
+            via,
             body,
             expects=expects and body != 0,
             websocket=key,
@@ -344,7 +354,7 @@ def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | No
         raise Refused(501, "method")
     if len(sent) > limit:
         raise Refused(414, "target_too_long")
-    if TARGET.fullmatch(sent):
+    if sent.startswith(b"/") and not sent.translate(None, IN_TARGET):
         return sent, None
     if sent == b"*" and method == "OPTIONS":
         return b"*", None

@@ -13,7 +13,6 @@ from typing import Final
 from sidecar.proxy.faults import UpstreamFailed
 from sidecar.proxy.http1.grammar import (
     CHUNKED,
-    DIGITS,
     HOP_BY_HOP,
     NEVER_NOMINATED,
     UNTIL_CLOSE,
@@ -176,7 +175,7 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
             continue
         if kind == LENGTH:
             value = head.value(field)
-            if length is not None or DIGITS.fullmatch(value) is None:
+            if length is not None or not value.isdigit() or len(value) > 18:
                 raise UpstreamFailed(502, "invalid_framing", "Content-Length")
             length = int(value)
             if status >= 200 and (status != 204 or length == 0):
