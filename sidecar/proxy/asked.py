@@ -19,7 +19,6 @@ from sidecar.proxy.http1.writing import response_head
 from sidecar.proxy.local_replies import local_reply
 
 if TYPE_CHECKING:
-    from sidecar.policy.engine.plan import RoutePlan
     from sidecar.proxy.body import Body
     from sidecar.proxy.context import Context
     from sidecar.proxy.downstream import Downstream
@@ -31,24 +30,25 @@ class Asked:
     """What was asked, or the refusal in its place, under the revision that was active then."""
 
     __slots__ = (
-        "_active", "_address", "_answered", "_body", "_client", "_context", "_nonce", "_page", "_refusal",
+        "_active", "_address", "_answered", "_body", "_client", "_context", "_host", "_method", "_nonce", "_page", "_path", "_refusal",
         "_request", "_request_id", "_route", "_scheme", "_seen", "_settled", "_span", "_started", "_upload", "_waited",
     )  # fmt: skip
 
     def __init__(
         self, context: Context, client: Downstream, head: Request | Refused, body: Body
     ) -> None:
-        self._context, self._client, self._body = context, client, body
-        self._active = context.active()
+        active = context.active()
+        self._context, self._client, self._body, self._active = context, client, body, active
         self._request: Request | None = None
         self._refusal: Refused | None = None
-        self._seen: Iterable[tuple[bytes, bytes]] = ()
+        self._seen: Iterable[tuple[bytes, bytes]]
+        self._method, self._path = head.method, head.path
         if isinstance(head, Request):
-            self._request, self._seen = head, head.head
+            self._request, self._seen, self._host = head, head.head, head.host
         else:
-            self._refusal, self._seen = head, head.head or ()
+            self._refusal, self._seen, self._host = head, head.head or (), ""
+        self._route = active.plan.route(self._host, self._method, self._path)
         self._scheme, self._address = client.peer.scheme, client.peer.address
-        self._route: RoutePlan | None = None
         self._nonce = b""
         self._page: PageCopy | None = None
         self._span: Any = None  # of OpenTelemetry, where it is on
@@ -58,35 +58,18 @@ class Asked:
         self._waited = 0.0
         self._answered = self._settled = False
 
-    def _words(self) -> tuple[str, str, str]:
-        """Method, host and path, of a refused request as far as they could be read."""
-        request, refusal = self._request, self._refusal
-        if request is not None:
-            return request.method, request.host, request.path
-        assert refusal is not None
-        return refusal.method, "", refusal.path
-
-    def _routed(self) -> RoutePlan:
-        """The route, which a request keeps."""
-        if self._route is None:
-            method, host, path = self._words()
-            self._route = self._active.plan.route(host, method, path)
-        return self._route
-
     def _judged(self, response: Response, origin: str, *, keep_alive: bool) -> bytes:
         """The head as the policy wants it: decided, counted, told, serialised."""
-        active, request, upload = self._active, self._request, self._upload
-        method, host, path = self._words()
-        route, scheme = self._routed(), self._scheme
+        active, request, upload, route = self._active, self._request, self._upload, self._route
         judge, watched = route.judge, response.watched()
         sent: Iterable[tuple[bytes, bytes]] = response
         if route.nonced:
             self._nonce = self._nonce or new_nonce()
             sent = hidden(response, self._nonce)
         begun = b"" if upload is None else upload.begun
+        said = self._method, self._host, self._path, self._scheme
         facts = tuple.__new__(
-            Facts,
-            (method, host, path, scheme, self._seen, response.status, sent, self._address, begun),
+            Facts, (*said, self._seen, response.status, sent, self._address, begun)
         )
         verdict = judge.of_lines(facts, watched) if sent is response else judge(facts)
         tally, revision, request_id = active.tallies[route.name], active.revision, self._request_id
@@ -133,15 +116,13 @@ class Asked:
     ) -> bool:
         """Respond ourselves; the connection ends when the request was not read to its end."""
         request = self._request
-        response, body = local_reply(status, extra, self._routed().judge.looks)
+        response, body = local_reply(status, extra, self._route.judge.looks)
         keep_alive = (
             request is not None and request.keep_alive and not (close or self._context.draining)
         )
         self._begin_response()
         head = self._judged(response, origin, keep_alive=keep_alive)
-        asked = request or self._refusal
-        head_only = asked is not None and asked.method == "HEAD"
-        self._client.write(head if head_only else head + body)
+        self._client.write(head if self._method == "HEAD" else head + body)
         return keep_alive
 
     def _begin_response(self) -> None:

@@ -83,7 +83,7 @@ class Downstream(Flow):
 
     def turn(self) -> Turn:
         """Something that the exchange of this connection can wait for."""
-        return Turn(self._advance)
+        return Turn(self.advance)
 
     async def drained(self) -> None:
         """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
@@ -122,10 +122,10 @@ class Downstream(Flow):
             return
         elif self._exchange is not None:
             self._rest = self._exchange.fail(error)
-            self._advance()
+            self.advance()
         elif isinstance(error, Refused):
             self._refuse(error)
-            self._advance()
+            self.advance()
         else:
             self._end()
 
@@ -153,7 +153,7 @@ class Downstream(Flow):
             context.telemetry.request_rejected("connections", status=0, client=address)
             stream.abort()
         else:
-            self._advance()
+            self.advance()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Asyncio's protocol: ends the exchange."""
@@ -174,13 +174,9 @@ class Downstream(Flow):
             and not self._waiting.cancel()
             and isinstance(self._waiting, Turn)
         ):
-            self._advance(asyncio.CancelledError())
+            self.advance(asyncio.CancelledError())
 
-    def resume(self) -> None:
-        """The exchange has what it was waiting for."""
-        self._advance()
-
-    def _advance(self, error: BaseException | None = None) -> None:
+    def advance(self, error: BaseException | None = None) -> None:
         """Go on with the exchange until it must wait, and with those that follow, until no request is at hand."""
         try:
             while self._step(error):
@@ -236,7 +232,7 @@ class Downstream(Flow):
         return False
 
     def _resumed(self, _future: asyncio.Future[Any]) -> None:
-        self._advance(asyncio.CancelledError() if self.transport is None else None)
+        self.advance(asyncio.CancelledError() if self.transport is None else None)
 
     def _end(self) -> None:
         """Close; what was written still leaves, while the client reads."""
@@ -287,7 +283,7 @@ class Downstream(Flow):
         elif not self._busy:
             self._feed_head(data)
             if self._incoming is not None and self._exchange is None:
-                self._advance()
+                self.advance()
         elif self._decoder.done:
             self._hold(data)
         else:

@@ -74,18 +74,21 @@ class Exchange(Asked):
         context.telemetry.in_flight.n += 1
         try:
             request = self._admit()
-            special = self._special(request)
-            if special is not None:
-                return self._wait(special)
+            if self._path.startswith(REPORTS_PREFIX) or self._method == "OPTIONS":
+                special = self._special(request)
+                if special is not None:
+                    return self._wait(special)
             self._data = self._written(request)
             upstream = context.pool.take(self._started) if self._sent() else None
             if upstream is None:
                 return self._wait(self._ask())
             self._put(request, upstream)
         except Refused as refusal:
-            return self._ended(self._refused(refusal))
+            keep_alive = self._refused(refusal)
+            self._leave(self._started)
+            return keep_alive
         except BaseException:
-            self._leave()
+            self._leave(self._context.loop.time())
             raise
         client = self._client
         client.due, client.late = self._started + self._context.bounds.response, _response_late
@@ -96,7 +99,7 @@ class Exchange(Asked):
         """The upstream has responded, or will not; a coroutine under way hears it in its own way."""
         if self._listening:
             self._listening = False
-            self._client.resume()
+            self._client.advance()
 
     def respond(self) -> Rest | bool:
         """Pass on what the upstream has responded."""
@@ -113,9 +116,10 @@ class Exchange(Asked):
         try:
             keep_alive = self._relay_whole(request, upstream, response)
         except BaseException:
-            self._leave()
+            self._leave(now)
             raise
-        return self._ended(keep_alive, now)
+        self._leave(now)
+        return keep_alive
 
     def fail(self, failure: Exception) -> Rest:
         """The response that is awaited comes too late."""
@@ -126,7 +130,7 @@ class Exchange(Asked):
         """The client has gone while the response is awaited."""
         self._listening = False
         self._context.telemetry.aborts.n += 1
-        self._leave()
+        self._leave(self._context.loop.time())
 
     async def _wait(self, rest: Rest) -> bool:
         """The rest of the exchange, however it ends: counted once, with nothing left behind."""
@@ -142,15 +146,10 @@ class Exchange(Asked):
                 self._context.telemetry.aborts.n += 1
             raise
         finally:
-            self._leave()
+            self._leave(self._context.loop.time())
 
-    def _ended(self, keep_alive: bool, now: float = 0.0) -> bool:
-        self._leave(now)
-        return keep_alive
-
-    def _leave(self, now: float = 0.0) -> None:
+    def _leave(self, now: float) -> None:
         """Leave nothing behind, however the exchange ended."""
-        now = now or self._context.loop.time()
         self._settle(now)
         if self._total is not None:
             self._total.cancel()
@@ -175,7 +174,7 @@ class Exchange(Asked):
             raise Refused(503, "overload")
         if request.websocket and context.telemetry.tunnels.n >= bounds.tunnels:
             raise Refused(503, "tunnels")
-        route = self._routed()
+        route = self._route
         if context.routed:
             self._context = context = context.routed.get(route.name, context)
         if request.length:
@@ -188,13 +187,13 @@ class Exchange(Asked):
 
     def _special(self, request: Request) -> Rest | None:
         """What the upstream is not asked for; Max-Forwards is counted down on the way."""
-        if request.path.startswith(REPORTS_PREFIX):
-            key = report_key(self._context.settings, self._active.plan, request.path)
-            if key is not None:
-                return self._take_report(request, key)
-        if request.method == "OPTIONS" and (forwards := forwards_left(request)) is not None:
-            if forwards == 0:
-                return self._no_further()
+        key = report_key(self._context.settings, self._active.plan, request.path)
+        if key is not None:
+            return self._take_report(request, key)
+        forwards = forwards_left(request) if request.method == "OPTIONS" else None
+        if forwards == 0:
+            return self._no_further()
+        if forwards:
             one_forward_less(request)
         return None
 
@@ -225,7 +224,7 @@ class Exchange(Asked):
         self._upstream, total = upstream, self._context.bounds.total
         if total and self._total is None:
             self._total = self._context.loop.call_later(total, self._expire)
-        upstream.ask(request.method, self._data, self._routed().judge.looks, self)
+        upstream.ask(request.method, self._data, self._route.judge.looks, self)
 
     async def _ask(self, *, fresh: bool = False) -> bool:
         """Ask on a connection that must be waited for, or with a body that is still on its way."""

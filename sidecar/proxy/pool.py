@@ -124,7 +124,7 @@ class Pool:
             self._vacate()
             return
         connection.release(now)
-        if not self._hand(connection):
+        if not (self._waiting and self._hand(connection)):
             self._idle.append(connection)
             if self._evicting is None:
                 self._evicting = self._loop.call_later(self._fresh_for, self._evict)

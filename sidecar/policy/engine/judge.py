@@ -232,7 +232,7 @@ class Judge:
             facts, asked = self._asked(facts)
             key: Hashable = (facts.status, facts.scheme, *watched, *asked)
         else:
-            key = (facts.status, facts.scheme, *watched)
+            key = (facts.status, facts.scheme, b"\n".join(watched))
         verdict = self._verdicts.get(key)
         if verdict is not None:
             return verdict
