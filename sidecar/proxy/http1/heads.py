@@ -29,8 +29,8 @@ class Names:
     """What names mean to a reader: `kinds` by the name as it is written; 0 = nothing, its lines pass.
 
     `other` tells, by the name in lower case, the kind of those that `known` does not hold and that have an underscore
-    or begin with x. `likely` is not 0 where `known` may hold a name of this length with this last byte, so that most
-    names need not be looked up.
+    or begin with x. `likely` is not 0 where `known` may hold a name of this length with this first and last byte, so
+    that most names need not be looked up.
     """
 
     __slots__ = ("_known", "_other", "kinds", "likely")
@@ -40,7 +40,7 @@ class Names:
         self._known, self._other = known, other
         likely = bytearray(1024)
         for name in known:
-            likely[(len(name) & 31) << 5 | name[-1] & 31] = 1
+            likely[((len(name) & 31) << 5 | name[-1] & 31) ^ (name[0] & 31) << 3] = 1
         self.likely = bytes(likely)
 
     def learn(self, written: bytes) -> int:
@@ -99,7 +99,12 @@ class Head:
 
     def value(self, field: Field) -> bytes:
         """A line's value, without the whitespace around it."""
-        return self.data[field.colon + 1 : field.end - 2].strip(b" \t")
+        data, begin = self.data, field.colon + 1
+        if data[begin] == 32:  # as everybody writes it
+            begin += 1
+        value = data[begin : field.end - 2]
+        # Nothing else below 33 can be in a line but HTAB.
+        return value.strip(b" \t") if value and (value[0] < 33 or value[-1] < 33) else value
 
     def name(self, field: Field) -> bytes:
         """A line's name, in lower case."""
@@ -201,8 +206,9 @@ def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Fiel
             raise TooLarge("header lines")
         at += 2
         length: i64 = colon - begin
-        last: i64 = data[colon - 1]
-        if likely[(length & 31) << 5 | last & 31] or underscore or data[begin] in (88, 120):
+        first: i64 = data[begin] & 31  # as upper and lower case have in common
+        last: i64 = data[colon - 1] & 31
+        if likely[((length & 31) << 5 | last) ^ first << 3] or first == 24 or underscore:
             written = data[begin:colon]
             kind = kinds.get(written)
             if kind is None:

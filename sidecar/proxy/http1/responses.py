@@ -88,9 +88,10 @@ class Response:
 
     def leaving(self, places: tuple[bytes | None, ...] = ()) -> bytes:
         """The lines that leave, as they came where nothing (None) stands in the place of a watched one."""
-        for field, place in zip(self._watched, places, strict=False):
-            if place is not None:
-                field.instead = place
+        if places:
+            for index, field in enumerate(self._watched):
+                if index < len(places) and places[index] is not None:
+                    field.instead = places[index]
         return self.head.leaving()
 
     def unchunk(self) -> None:
@@ -202,9 +203,8 @@ def _judged(head: Head, method: str, status: int, line: bytes, *, http11: bool) 
         keep_alive = http11 and b"close" not in nominated
         if b"upgrade" not in nominated:
             upgrade = b""
-        others = nominated - NEVER_NOMINATED
-        if others:
-            head.drop(others)
+        if not nominated <= NEVER_NOMINATED:
+            head.drop(nominated - NEVER_NOMINATED)
     if method == "HEAD" or status < 200 or status in (204, 304):
         body = 0
     elif coding is not None:
