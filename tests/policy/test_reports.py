@@ -211,3 +211,18 @@ def test_what_stands_in_the_place_of_a_directive(kind: str, body: dict[str, str]
     data = [{"type": kind, "url": "https://shop.example/", "body": body}]
     (found,) = read_reports(json.dumps(data).encode(), API)
     assert found.directive == named
+
+
+def test_webkit_posts_the_body_of_the_reporting_api_as_a_csp_report():
+    """So it does for `report-to`: one report alone, of the older type."""
+    body = {"documentURL": "https://shop.test/cart", "effectiveDirective": "script-src-elem", "blockedURL": "inline", "disposition": "report"}  # fmt: skip
+    data = json.dumps({"type": "csp-violation", "url": "https://shop.test/cart", "body": body})
+    (report,) = read_reports(data.encode(), "application/csp-report")
+    assert (report.type, report.directive, report.blocked, report.origin) == ("csp-violation", "script-src-elem", "inline", "https://shop.test")  # fmt: skip
+
+
+def test_a_part_of_the_browser_is_no_script():
+    """Firefox names itself where it loads the page's icon: the page is what asked for it."""
+    body = {"document-uri": "https://shop.test/", "effective-directive": "img-src", "blocked-uri": "https://shop.test/favicon.ico", "source-file": "resource"}  # fmt: skip
+    (report,) = read_reports(json.dumps({"csp-report": body}).encode(), "application/csp-report")
+    assert report.source == ""

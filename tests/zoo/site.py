@@ -86,7 +86,7 @@ class Site:
     @property
     def bundled(self) -> bool:
         """Whether browsers tell of it by the Reporting API alone: in bundles, up to a minute late."""
-        return self.witness == "browsers" and self.family == "Isolation"
+        return self.witness in ("browsers", "nobody") and self.family == "Isolation"
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ _NOISE = frozenset(
         "user-script",
     }
 )
+_OWN_PARTS = frozenset({"resource", "self-hosted"})
+"""What Firefox names in the place of a script where a part of itself acts for the page: it loads the icon of a page so."""
 CAUSE_KINDS: Mapping[str, str] = {
     "served": "in a page of the site",
     "script": "by a script of the site",
@@ -151,6 +153,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
     )
     document = _first(body, "documentURL", "document-uri", "url")
     source = _first(body, "sourceFile", "source-file")
+    source = "" if source in _OWN_PARTS else source
     number = body.get("lineNumber", body.get("line-number"))
     return Report(
         kind,

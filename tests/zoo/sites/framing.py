@@ -80,3 +80,15 @@ _add(
     breaks=False,
     witness="proxy",
 )
+_PASSES_ON = "<script>addEventListener('message', (event) => { parent.postMessage(event.data, '*'); document.title = event.data; })</script>"
+_INNER = html("<script>parent.postMessage('works', '*')</script>", "", ("X-Widget", "1"))
+_NESTED = {
+    "other:/outer": EMBEDS,
+    "/": html("<iframe src=/inner></iframe>", _PASSES_ON),
+    "/inner": _INNER,
+}
+for name, rule in (
+    ("xfo-sameorigin-frame-in-frame", _SAME),
+    ("csp-ancestors-frame-in-frame", "header: Content-Security-Policy, action: set, value: \"frame-ancestors 'self'\""),
+):  # fmt: skip
+    _add(name, f"{rule}, when: {{response: {{X-Widget: '1'}}}}", _NESTED, _ABROAD, breaks=True, witness="proxy")  # fmt: skip

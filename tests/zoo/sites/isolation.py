@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 from tests.zoo.site import PICTURE, SEEN, WORKS, Family, Page, Visitor, html, script, shows
 
@@ -114,3 +115,57 @@ _add(
 _add("integrity-given", _INTEGRITY,
      {"/": html("", f"<script src='%CDN%/lib.js' crossorigin integrity='sha256-{_HASH}'></script>"), "cdn:/lib.js": _LIBRARY}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip
+_LISTENS = (
+    "<script>addEventListener('message', (event) => { document.title = event.data; });</script>"
+)
+_SPEAKS = html("<script>(opener || parent).postMessage('works', '*')</script>")
+
+
+def _opens(address: str) -> Page:
+    return html(
+        "<button>open</button>",
+        f"{_LISTENS}<script>addEventListener('DOMContentLoaded', () => {{"
+        f" document.querySelector('button').onclick = () => window.open('{address}', 'w' + Math.random()); }})</script>",
+    )
+
+
+def _clicks(start: str) -> Callable[[Visitor], bool]:
+    def visit(visitor: Visitor) -> bool:
+        visitor.go(start)
+        visitor.run("document.querySelector('button').click()")
+        return visitor.until(WORKS)
+
+    return visit
+
+
+_add("coop-opened-by-another", _COOP, {"/login": _SPEAKS, "other:/": _opens("%SITE%/login")}, _clicks("%OTHER%/"), breaks=True, witness="browsers")  # fmt: skip
+_add("coop-own-window", _COOP, {"/": _opens("/window"), "/window": _SPEAKS}, _clicks("/"), breaks=False, witness="browsers")  # fmt: skip
+_add("coop-popups-allowed", f"{_COOP}-allow-popups", {"/": _opens("%OTHER%/login"), "other:/login": _SPEAKS}, _clicks("/"),
+     breaks=False, witness="browsers")  # fmt: skip
+_add("coep-own-frame", _COEP, {"/": html("<iframe src=/frame></iframe>", _LISTENS), "/frame": _SPEAKS}, WORKS, breaks=False, witness="browsers")  # fmt: skip
+_add("coep-in-worker", _COEP,
+     {"/": html("", "<script>new Worker('/worker.js').onmessage = (event) => { document.title = event.data; }</script>"),
+      "/worker.js": script("fetch('%CDN%/i.png', {mode: 'no-cors'}).then(() => postMessage('works'))"), "cdn:/i.png": PICTURE}, WORKS,
+     breaks=True, witness="nobody")  # fmt: skip
+_ISOLATED = ("Cross-Origin-Embedder-Policy", "require-corp")
+_add("corp-framed-by-isolated", _CORP,
+     {"/frame": html("<script>parent.postMessage('works', '*')</script>", "", _ISOLATED, ("Cross-Origin-Resource-Policy", "cross-origin")),
+      "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS, _ISOLATED)}, shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy")  # fmt: skip
+_WHERE_FRAMED = html(
+    "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () => parent.postMessage('refused', '*'))</script>"
+)
+_GIVEN = "<iframe src='%OTHER%/widget' allow=geolocation></iframe>"
+_MADE = script(
+    "const it = document.createElement('iframe'); it.allow = 'geolocation'; it.src = '%OTHER%/widget'; document.documentElement.append(it);"
+)
+_add("permissions-frame-given", _permissions("geolocation=(self)"), {"/": html(_GIVEN, _LISTENS), "other:/widget": _WHERE_FRAMED}, _located,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("permissions-frame-made", _permissions("geolocation=(self)"),
+     {"/": html("", f"{_LISTENS}<script src=/a.js defer></script>"), "/a.js": _MADE, "other:/widget": _WHERE_FRAMED}, _located,
+     breaks=True, witness="nobody")  # fmt: skip
+_add("permissions-frame-named", _permissions('geolocation=(self \\"%OTHER-ORIGIN%\\")'), {"/": html(_GIVEN, _LISTENS), "other:/widget": _WHERE_FRAMED},
+     _located, breaks=False, witness="browsers")  # fmt: skip
+_add("permissions-frame-given-nothing", _permissions("geolocation=(self)"),
+     {"/": html("<iframe src='%OTHER%/widget'></iframe>", _LISTENS), "other:/widget": _SPEAKS}, WORKS, breaks=False, witness="browsers")  # fmt: skip
+_add("permissions-gamepad", _permissions("gamepad=()"), {"/": html("", "<script>navigator.getGamepads(); document.title = 'works';</script>")}, WORKS,
+     breaks=True, witness="nobody")  # fmt: skip

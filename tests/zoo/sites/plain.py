@@ -160,3 +160,9 @@ _add(
     witness="harmless",
     schemes=("https", "http"),
 )
+_LOOKS = {"cdn:/lib.js": lambda asked: script("document.title = 'works'" if asked.headers.get("referer", "").endswith("/shop") else "")}  # fmt: skip
+_TOLD = ("Referrer-Policy", "unsafe-url")
+_add("referrer-narrowed", "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+     {"/shop": html("", "<script src='%CDN%/lib.js'></script>", _TOLD), **_LOOKS}, shows(WORKS, "/shop"), breaks=True, witness="nobody")  # fmt: skip
+_add("referrer-default", "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+     {"/": html("", "<script>document.title = 'works'</script>")}, WORKS, breaks=False, witness="proxy")  # fmt: skip

@@ -143,3 +143,55 @@ _add(
     breaks=True,
     witness="nobody",
 )
+_WASM = script(
+    "WebAssembly.instantiate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])).then(() => { document.title = 'works'; })"
+)
+_APP = html("", "<script src=/app.js></script>")
+_add(
+    "csp-wasm",
+    _csp("set", "script-src 'self'"),
+    {"/": _APP, "/app.js": _WASM},
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add("csp-wasm-named", _csp("set", "script-src 'self' 'wasm-unsafe-eval'"), {"/": _APP, "/app.js": _WASM}, WORKS, breaks=False, witness="browsers")  # fmt: skip
+_ASKS_API = script("fetch('%API%/data').then((it) => it.text()).then((it) => postMessage(it))")
+_API = Page("works", "text/plain", headers=(("Access-Control-Allow-Origin", "*"),))
+_STARTS = script("new Worker('/worker.js').onmessage = (event) => { document.title = event.data; }")
+_WORKS_APART = {"/": _APP, "/app.js": _STARTS, "/worker.js": _ASKS_API, "api:/data": _API}
+_add(
+    "csp-in-worker",
+    _csp("set", "connect-src 'self'"),
+    _WORKS_APART,
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add("csp-in-worker-pages-only", _csp("set", "connect-src 'self'", ", when: {content-type: text/html}"), _WORKS_APART, WORKS,
+     breaks=False, witness="browsers")  # fmt: skip
+_SERVES = script(
+    "onmessage = (event) => fetch('%API%/data').then((it) => it.text()).then((it) => event.source.postMessage(it))"
+)
+_REGISTERS = script(
+    "navigator.serviceWorker.onmessage = (event) => { document.title = event.data; };"
+    "navigator.serviceWorker.register('/worker.js').then(() => navigator.serviceWorker.ready).then((it) => it.active.postMessage(''))"
+)
+_add("csp-in-service-worker", _csp("set", "connect-src 'self'"), {**_WORKS_APART, "/app.js": _REGISTERS, "/worker.js": _SERVES}, WORKS,
+     breaks=True, witness="nobody")  # fmt: skip
+_add("csp-srcdoc", _csp("set", "script-src 'self'"), {"/": html("<iframe srcdoc=\"<script>parent.document.title = 'works'</script>\"></iframe>")}, WORKS,
+     breaks=True, witness="browsers")  # fmt: skip
+_INSECURE = "<script>const it = document.createElement('script'); it.src = '%CDN%/lib.js'.replace('https:', 'http:'); document.head.append(it)</script>"
+_UPGRADED = {
+    "/": html("", _INSECURE, ("Content-Security-Policy", "upgrade-insecure-requests")),
+    "cdn:/lib.js": _OWN,
+}
+_add(
+    "csp-upgrade-lost",
+    _csp("set", "object-src 'none'"),
+    _UPGRADED,
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add("csp-upgrade-removed", "header: Content-Security-Policy, action: remove", _UPGRADED, WORKS, breaks=True, witness="nobody")  # fmt: skip

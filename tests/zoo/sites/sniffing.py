@@ -38,3 +38,5 @@ _add("nosniff-old-script-type", _RULE, {"/": html("", "<script src=/a.js></scrip
 _add("nosniff-module-refused-already", _RULE,
      {"/": html("", f"<script type=module src=/m.js></script><script>{_CODE}</script>"), "/m.js": Page("document.title = 'module'", "text/plain")}, WORKS,
      breaks=False, witness="proxy")  # fmt: skip
+_add("nosniff-image-untyped-elsewhere", _RULE, {"/photo": Page(PNG, None), "other:/": html("<img src='%SITE%/photo'>")}, shows(SEEN, "%OTHER%/"),
+     breaks=False, witness="proxy")  # fmt: skip
