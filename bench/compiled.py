@@ -44,7 +44,8 @@ def compiled(flags: str = "") -> Path:
         for old in folder.parent.glob(f"{kind}-*"):
             shutil.rmtree(old)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            build = ("--wheel", "--no-isolation", "--outdir", scratch, str(ROOT))
+            source = _copied(Path(scratch, "source"))
+            build = ("--wheel", "--no-isolation", "--outdir", scratch, str(source))
             _run("build", *build, CFLAGS=flags, LDFLAGS=flags)
             wheel = next(Path(scratch).glob("*.whl"))
             _run(
@@ -59,6 +60,16 @@ def compiled(flags: str = "") -> Path:
             )
             Path(scratch, "laid-out").rename(folder)
     return folder
+
+
+def _copied(to: Path) -> Path:
+    """The sources as they stand now: a build takes minutes, in which they may change."""
+    to.mkdir()
+    for name in ("sidecar", "deploy"):
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, to / name)
+    return to
 
 
 def _run(module: str, *argv: str, **variables: str) -> None:

@@ -125,7 +125,8 @@ def parse_wrk(output: str, case: Case, cpu: float) -> Throughput:
                 errors=found["errors"],
                 cpu=cpu,
             )
-    raise ValueError(f"the load said: {output.strip()[-300:] or 'nothing'}")
+    said = output.strip().splitlines()[-1:] or ["nothing"]
+    raise ValueError(f"the load said: {said[0]}")
 
 
 def _wrk(port: int, case: Case, seconds: int, folder: Path) -> list[str]:

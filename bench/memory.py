@@ -24,6 +24,8 @@ STREAMS = 8
 """How many at once each way."""
 READ_RATE = 16 << 20
 """Bytes a second that a slow reader takes: far less than the other side offers."""
+SETTLED = 200
+"""Connections opened first, for what is allocated once."""
 CHUNK = 64 << 10
 SAMPLE_SECONDS = 0.02
 HEAD = (
@@ -147,10 +149,12 @@ def upload(port: int) -> None:
 
 def held(each: Contender, connections: int) -> float:
     """Bytes resident for each of so many connections that had their page and stay, idle."""
-    before, links = resident_bytes(each.pid), []
+    before, links = 0, []
     ask = f"GET /{PAGE.size} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
     try:
-        for _ in range(connections):
+        for at in range(SETTLED + connections):
+            if at == SETTLED:
+                before = resident_bytes(each.pid)
             link = socket.create_connection(("127.0.0.1", each.port), timeout=10)
             links.append(link)
             link.sendall(ask)

@@ -281,7 +281,7 @@ def memory_demands(row: Footprint | None) -> list[Demand]:
 
 def document(results: Results, grown: Results, machine: str) -> str:
     """Everything of one run of speed, in Markdown."""
-    skipped = [f"{name} ({reason})" for name, reason in (results.skipped | grown.skipped).items()]
+    skipped = results.skipped | grown.skipped
     parts = [
         load_table(results),
         "How much the sidecar does for the CPU time in which another does one (in brackets: by rate):",
