@@ -64,8 +64,7 @@ class Downstream(Flow):
         self._listener = listener
         super().__init__(context.loop)
         self._heads = RequestHeads(context.requests, context.settings.limits)
-        self._none = Body(self._loop, self._body_room)
-        self._none.whole = True
+        self._none = listener.no_body
         self._body, self._decoder = self._none, _NOTHING
         self._incoming: Request | Refused | None = None
         self._exchange: Exchange | None = None
@@ -163,6 +162,9 @@ class Downstream(Flow):
             self._tunnel.client_lost()
         if not self._body.whole:
             self._context.deadlines.drop(self._body)
+        self._body = (
+            self._none
+        )  # it knows this connection: nothing is left to the garbage collector
         self._context.deadlines.timed.discard(self)
         super().connection_lost(exc)
         if self._exchange is not None and self._rest is None:

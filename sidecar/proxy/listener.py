@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from sidecar.proxy.body import Body
 from sidecar.proxy.downstream import Downstream
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Listener:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.open: set[Open] = set()
+        self.no_body = Body(context.loop, lambda: None)
+        """The body of every request without one: one for each connection would hold it in a cycle."""
+        self.no_body.whole = True
         self.closing = False
         """No connection waits for another request any more."""
         self._emptied: asyncio.Future[None] | None = None
