@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.cli import data, sidecar
 from tests.e2e import wire
 from tests.e2e.processes import Child, free_port, until
 from tests.portion import by_default
+from tests.services import samples
 
 POLICY = """\
 version: 1
@@ -260,3 +262,31 @@ def test_a_policy_that_cannot_be_used_is_refused_where_the_middleware_is_made(
         import_module(f"sidecar.{kind}").Middleware(lambda *_: None, file)
     with pytest.raises(PolicyError, match="cannot be read"):
         import_module(f"sidecar.{kind}").Middleware(lambda *_: None, tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("name", ["fastapi", "flask"])
+def test_streams_and_sockets_pass_as_they_come(name: str, tmp_path: Path):
+    """The first event arrives before the last is sent, and the request counts as in flight so long; a WebSocket passes."""
+    site = Site(name, tmp_path)
+    try:
+        health = str(site.started()["health"]).rpartition(":")
+
+        def in_flight(number: int) -> bool:
+            text = wire.get((health[0], int(health[2])), "/metrics").body.decode()
+            return f"\nsidecar_requests_in_flight {number}" in text
+
+        with wire.Line(site.address) as line:
+            line.send(wire.request("GET", "/events/one"))
+            assert b"nosniff" in b"".join(line.head())
+            assert line.chunk() == samples.EVENTS[0].encode()
+            until(lambda: in_flight(1), "it is in flight")
+            opened = wire.ask(site.address, wire.request("POST", "/open/one", body=b""))
+            assert opened.status == 204
+            assert line.chunk() == samples.EVENTS[1].encode()
+        until(lambda: in_flight(0), "it is over")
+        if name == "fastapi":
+            with connect(f"ws://127.0.0.1:{site.address[1]}/ws", proxy=None) as socket:
+                socket.send("hello")
+                assert socket.recv() == "hello"
+    finally:
+        site.end()
