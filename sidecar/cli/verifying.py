@@ -103,7 +103,10 @@ def verify_verb(
         _ask(found, url, asked, more, _trust(**certificates))
     except NoResponse as silent:
         err().print(Text(plain(str(silent)), style="red"))
-        next_step("start the server, or name another address: sidecar verify URL")
+        if "CERTIFICATE" in str(silent):
+            next_step("the same command with --cacert FILE, or with --insecure")
+        else:
+            next_step("start the server, or name another address: sidecar verify URL")
         sys.exit(1)
     rows = found.rows()
     seen = counts(rows)

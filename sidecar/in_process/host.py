@@ -85,7 +85,7 @@ class Host:
 
     @property
     def active(self) -> Active:
-        """What is in force; of an own request too while the policy is exchanged."""
+        """What is in force; starts the host where this process has none."""
         if self._process != os.getpid():
             self.start()
         return self._service.revisions.active
