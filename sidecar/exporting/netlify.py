@@ -7,6 +7,8 @@ Source: Netlify's documentation of custom headers, and its own engine (`@netlify
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sidecar.exporting.plain_steps import plain_steps
 from sidecar.exporting.program import Gap, Program, Route, Step
@@ -26,12 +28,13 @@ def write(program: Program) -> Written:
     default = program.routes[-1]
     blocks: list[str] = []
     written: list[tuple[Route, dict[str, Step]]] = []
-    for route in reversed(program.routes):
-        found = {step.key: step for step in plain_steps(route, "Netlify", _unsayable, gaps)}
+    for place in reversed(range(len(program.routes))):
+        route = program.routes[place]
         paths = ["/*"] if route is default else _paths(route.match)
         if not paths:
-            gaps += _displaced(route, default)
+            gaps += _displaced(route, program.routes[place + 1 :], gaps)
             continue
+        found = {step.key: step for step in plain_steps(route, "Netlify", _unsayable, gaps)}
         gaps += _kept(route, found, written)
         text = "it takes the place of one that is sent already"
         gaps += [
@@ -75,20 +78,29 @@ def _paths(match: Match) -> list[str]:
     return found
 
 
-def _displaced(route: Route, default: Route) -> list[Gap]:
-    """What comes of a route that cannot be told apart: its requests get the headers of others."""
+def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> list[Gap]:
+    """What comes of a route that cannot be told apart: its requests get the headers of a route below it."""
     parts = {"host": route.match.host, "method": route.match.method}
-    told = [name for name, said in parts.items() if said] or ["a * within a segment, or ** inside"]
-    reason = f"_headers cannot tell the route's requests: it knows no {' and '.join(told)}"
-    own = [step for step in route.steps if step not in default.steps]
-    gone = [step for step in default.steps if step not in route.steps]
-    return [
-        *(Gap("lost", step.rule, step.header, reason, route.name) for step in own),
-        *(
-            Gap("differs", step.rule, step.header, f"{reason}, so it stands there too", route.name)
-            for step in gone
-        ),
-    ]
+    told = [name for name, said in parts.items() if said] or ["* within a segment, or ** inside"]
+    reason = f"_headers cannot tell the route's requests: it knows no {' and no '.join(told)}"
+    found: list[Gap] = []
+    for other in (one for one in below if not _apart(route.match, one.match)):
+        found += [
+            Gap("lost", step.rule, step.header, reason, route.name)
+            for step in route.steps
+            if step not in other.steps
+        ]
+        found += [
+            Gap("differs", step.rule, step.header, f"{reason}, so it stands there", route.name)
+            for step in other.steps
+            if step not in route.steps
+        ]
+        found += [
+            replace(gap, route=route.name)
+            for gap in gaps
+            if gap.route == other.name and gap.rule in route.rules
+        ]
+    return found
 
 
 def _kept(
