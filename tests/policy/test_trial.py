@@ -64,6 +64,20 @@ def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
     assert found[1][1].endswith(REPORT)
 
 
+@pytest.mark.parametrize("action", ["set", "merge"])
+def test_what_the_service_upgrades_already_is_not_tried(action: str):
+    """Its pages load nothing over http, but browsers report of an address before they upgrade it: so http: is allowed where
+    https: is.
+    """
+    value = "img-src https://a.test; connect-src wss: https:; upgrade-insecure-requests"
+    rule = {"header": CSP, "action": action, "value": value}
+
+    found = twins(rule, (CSP.encode(), b"object-src 'none'; upgrade-insecure-requests"))
+    assert len(found) == 1
+    assert "default-src https:" not in found[0][1]
+    assert "img-src http://a.test; connect-src ws: http:; " in found[0][1] + "; "
+
+
 @pytest.mark.parametrize(
     ("header", "value", "twin"),
     [

@@ -86,6 +86,13 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     # An append adds a line to those that stand; every other action says what stands afterwards.
     added = finding.after[len(finding.before) :] if finding.action == "append" else finding.after
     values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
+    if finding.key == _CSP and _upgrades(finding.before) and _upgrades(finding.after):
+        # Browsers report of an address before they upgrade it, and http: matches https: too (CSP3 section 6.7.2.7).
+        values = [
+            text.replace("https:", "http:").replace("wss:", "ws:")
+            for text in values
+            if not text.startswith(_SECURE_ONLY)
+        ]
     if not values:
         return Twin(position, "silent", ())
     lines = [(row.name, value.encode("latin-1")) for value in values]

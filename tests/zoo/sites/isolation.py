@@ -30,6 +30,22 @@ _WHERE = script(
 )
 
 
+_GIVEN = html(
+    "<iframe src='%OTHER%/map' allow='geolocation'></iframe>", "<script src=/a.js></script>"
+)
+_HEARS = script("addEventListener('message', (event) => { document.title = event.data; });")
+_MAP = html(
+    "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () => parent.postMessage('refused', '*'));</script>"
+)
+_ISOLATED = html(
+    "",
+    "<script src=/a.js></script>",
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Embedder-Policy", "require-corp"),
+)
+_SHARES = script("if (crossOriginIsolated) { new SharedArrayBuffer(8); document.title = 'works'; }")
+
+
 def _permissions(value: str) -> str:
     return f'header: Permissions-Policy, action: set, value: "{value}"'
 
@@ -103,6 +119,14 @@ _add("permissions-geolocation", _permissions("geolocation=()"), {"/": html("", "
 _add("permissions-sync-xhr", _permissions("sync-xhr=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _SYNC, "/data": Page("works", "text/plain")}, WORKS,
      breaks=True, witness="browsers")  # fmt: skip
 _add("permissions-unused", _permissions("camera=(), microphone=(), geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY}, WORKS,
+     breaks=False, witness="browsers")  # fmt: skip
+_add("permissions-frame", _permissions("geolocation=(self)"), {"/": _GIVEN, "/a.js": _HEARS, "other:/map": _MAP}, _located,
+     breaks=True, witness="browsers")  # fmt: skip
+_add("permissions-frame-listed", _permissions("geolocation=*, camera=()"), {"/": _GIVEN, "/a.js": _HEARS, "other:/map": _MAP}, _located,
+     breaks=False, witness="browsers")  # fmt: skip
+_add("coop-isolation-lost", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin-allow-popups", {"/": _ISOLATED, "/a.js": _SHARES}, WORKS,
+     breaks=True, witness="nobody")  # fmt: skip
+_add("coop-isolation-kept", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin", {"/": _ISOLATED, "/a.js": _SHARES}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip
 _add(
     "integrity-missing",
