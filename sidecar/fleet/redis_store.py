@@ -59,10 +59,14 @@ class RedisStore:
                 pipe.hmget(self._key("decision"), ["version", "mark"])
                 pipe.get(self._key("asked"))
                 pipe.get(self._key("secret"))
-                return await pipe.execute()
+                return await pipe.execute(raise_on_error=False)
 
-        (version, mark), asked_at, secret = await self._asked(asked)
-        return Look(_number(version), mark or "", _moment(asked_at), secret or "")
+        decided, asked_at, secret = await self._asked(asked)
+        if isinstance(decided, Exception):
+            raise StoreError(f"the key {self._key('decision')} holds no decision: {decided}")
+        version, mark = decided
+        known = secret if isinstance(secret, str) else ""  # garbage there keeps no decision back
+        return Look(_number(version), mark or "", _moment(asked_at), known)
 
     async def decision(self) -> Decision | None:
         """The fleet's decision; None when the store holds none."""

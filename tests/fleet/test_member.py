@@ -481,3 +481,30 @@ async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server
     assert "fleet.quorum asks for 2" in await together.lacking(2, 60.0)
     store.kill()
     assert await together.lacking(2, 60.0) == ""
+
+
+@pytest.mark.parametrize("key", ["asked", "secret", "evidence", "told", "replicas", "seen"])
+async def test_garbage_beside_the_decision_keeps_no_decision_back(
+    begin: Begin, store: Server, key: str
+):
+    """What is decided is followed all the same, by way of a store that counts as one that cannot be used."""
+    a, b = await begin("a"), await begin("b")
+    store.client.delete(store.key(key))
+    store.client.rpush(store.key(key), "garbage")
+    for replica in (a, b):
+        await replica.look()
+    await a.made.set_mode("report-only", who="anna")
+    for replica in (a, b):
+        await replica.look()
+    assert a.stands == b.stands == (2, "-", "report-only")
+    assert a.fleet.pending is b.fleet.pending is False
+    assert a.fleet.connected is (key == "asked")
+
+
+async def test_garbage_in_place_of_the_decision_is_named(begin: Begin, store: Server):
+    """The trouble says which key to delete."""
+    a = await begin("a")
+    store.client.delete(store.key("decision"))
+    store.client.rpush(store.key("decision"), "garbage")
+    await a.look()
+    assert store.key("decision") in a.fleet.trouble
