@@ -146,30 +146,14 @@ def _free(port: int) -> int:
 
 
 async def _tour(console: Console, service: Service, folder: Path) -> None:
-    listen = service.listen[0]
-    head = await asyncio.to_thread(_head, listen)
-    console.print(Text("\nheader-sidecar demo", style="bold"))
-    console.print(
-        f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second terminal; Ctrl-C ends it.\n"
-    )
-    for title, line, seen in _stops(service, folder, head):
-        if title:
-            console.print(Text(title, style="bold"))
-        console.print(Text(f"   $ {line}", style="cyan"))
-        if seen:
-            console.print(Text(seen, style="dim"))
-    console.print(Text("\nWhat happens is logged here:", style="bold"))
-
-
-def _stops(service: Service, folder: Path, head: str) -> tuple[tuple[str, str, str], ...]:
-    """The tour: what it is about, the command, what the command prints where that is shown."""
     listen, command = service.listen[0], _command()
+    head = await asyncio.to_thread(_head, listen)
     policy = shlex.quote(str(folder / "policy.yaml"))
     events = shlex.quote(str(folder / "events.jsonl"))
     ask = f"--admin http://{service.admin}"
     few = "--min-requests 3 --min-time 1s"
     browse = f"http://{listen}/"
-    return (
+    steps = (
         (
             "1. Report-only: the response is the service's own, faults and all.",
             f"curl -si {browse}",
@@ -214,6 +198,17 @@ def _stops(service: Service, folder: Path, head: str) -> tuple[tuple[str, str, s
         ),
         ("", f"{command} history {ask}", ""),
     )
+    console.print(Text("\nheader-sidecar demo", style="bold"))
+    console.print(
+        f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second terminal; Ctrl-C ends it.\n"
+    )
+    for title, line, seen in steps:
+        if title:
+            console.print(Text(title, style="bold"))
+        console.print(Text(f"   $ {line}", style="cyan"))
+        if seen:
+            console.print(Text(seen, style="dim"))
+    console.print(Text("\nWhat happens is logged here:", style="bold"))
 
 
 def _command() -> str:

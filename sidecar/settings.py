@@ -112,7 +112,7 @@ class Limits(_Part):
 
 
 class Forwarding(_Part):
-    """What the upstream is told of the client."""
+    """What the upstream learns about the client."""
 
     trusted: Networks = Field(
         (),
@@ -188,7 +188,7 @@ class Reports(_Part):
 
     enabled: bool = Field(False, description="Take reports at /.well-known/sidecar/reports.")
     body: Size = Field(65536, description="A report's body: 413.")
-    per_second: Count = Field(20, description="More reports than this are counted, not told.")
+    per_second: Count = Field(20, description="More reports than this are counted, not logged.")
 
 
 class Trial(_Part):

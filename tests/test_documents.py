@@ -6,8 +6,24 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import words
 from tests.documents import PARTS, ROOT, documents, refreshed
 from tests.e2e import recipes
+
+TEXTS = sorted(
+    path
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("config/*"),
+        *ROOT.glob("deploy/**/*.md"),
+        *ROOT.glob("deploy/**/*.y*ml"),
+        *ROOT.glob(".github/**/*.*ml"),
+        ROOT / "sidecar/policy/codes.yaml",
+    )
+    if path.name not in ("CHANGELOG.md", "openapi.yaml")
+)
+"""All texts but the history, and the API's names."""
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -76,3 +92,34 @@ def test_every_page_is_in_the_navigation():
 
     assert len(named) == len(set(named))
     assert sorted(pages - {"README.md"} - set(named)) == []
+
+
+def test_texts_use_plain_words():
+    """No document, help, setting, finding or runbook uses a word that had to be explained too often (`tests/words.py`)."""
+    found = {
+        str(path.relative_to(ROOT)): complaints
+        for path in TEXTS
+        if (complaints := words.found(path.read_text("utf-8")))
+    }
+
+    assert found == {}
+
+
+def test_a_word_is_found_with_its_line():
+    """Each word is reported with its line and what to write; names of code are left alone."""
+    text = "It is told apart.\nThe event `told` is told\nfor good, in all octets.\n"
+
+    assert words.found(text) == [
+        "line 2: 'told'; write logged, reported",
+        "line 3: 'for good'; write for ever, or leave it out",
+        "line 3: 'octets'; write bytes",
+    ]
+
+
+def test_contributing_says_where_things_are():
+    """Each file that the table of CONTRIBUTING names is there, and holds the example that stands beside it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Where things are")[2]
+    rows = re.findall(r"^\| ([^|]+) \| `(sidecar/[^`]+)`[^|]*\| `([^`]+)` \|$", text, re.MULTILINE)
+
+    assert len(rows) >= 5
+    assert [row for row in rows if row[2] not in (ROOT / row[1]).read_text("utf-8")] == []

@@ -248,7 +248,7 @@ class Api:
                 with contextlib.suppress(TimeoutError):
                     data = await asyncio.wait_for(backlog.get(), 15)
                 line = (
-                    f"event: told\ndata: {json.dumps(data, default=str)}\n\n"
+                    f"event: logged\ndata: {json.dumps(data, default=str)}\n\n"
                     if data
                     else ": still here\n\n"
                 )
@@ -287,7 +287,7 @@ class Api:
         return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
-        """Go back. `{to?, reason?, who?, fleet?, version?}`; fleet: only if all are told; version: only from this one on."""
+        """Go back. `{to?, reason?, who?, fleet?, version?}`; fleet: only if the store can be reached; version: only from this one on."""
         body = await _body(request, {"to", "reason", "who", "fleet", "version"})
         left = self._revisions.current.id
         try:

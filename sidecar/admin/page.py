@@ -78,7 +78,7 @@ class Page:
             status=data,
             fleet=fleet,
             replicas=view.replicas(fleet) if fleet else [],
-            message=request.query.get("told", "")[:200],
+            message=request.query.get("message", "")[:200],
             form=self._sessions.form,
             problems=[
                 {"text": str(problem), "excerpt": self._revisions.excerpt(problem)}
@@ -152,7 +152,7 @@ class Page:
 
     async def login(self, request: web.Request) -> web.Response:
         """Where a token is asked for."""
-        return _page("login.html", message=request.query.get("told", "")[:200])
+        return _page("login.html", message=request.query.get("message", "")[:200])
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Take the token, give the cookie."""
@@ -175,7 +175,7 @@ class Page:
         except Refused as refused:
             data = f"Nothing was changed: {refused}."
         return web.Response(
-            status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'told': data})}"}
+            status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'message': data})}"}
         )
 
     async def _obey(self, order: str, words: Mapping[str, str]) -> str:

@@ -7,5 +7,5 @@
     report     all of it about one page               draft      reports -> a first report-only policy
     markdown, sarif   reports as text for machines
 
-Imports the policy core and the presets; proxy, control plane and telemetry are strangers to it.
+Imports the policy core and the presets; must not know the proxy, the control plane or telemetry.
 """

@@ -49,7 +49,7 @@ def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
         elif row.fix is not None:
             _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
     last = (
-        [Answered(removal(*leaks), (f"{', '.join(leaks)}: tell strangers what runs here.",))]
+        [Answered(removal(*leaks), (f"{', '.join(leaks)}: reveal what runs here.",))]
         if leaks
         else []
     )

@@ -38,7 +38,7 @@ class Options:
     timeout: float = 10.0
     """Seconds for each response, from the lookup of the name to the end of the body."""
     insecure: bool = False
-    """Take every certificate for good."""
+    """Accept any certificate."""
     authorities: str | None = None
     """A PEM file of certificate authorities to trust instead of the system's."""
     http_port: int | None = None

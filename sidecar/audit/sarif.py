@@ -14,7 +14,7 @@ _ABOUT = {
     "weak": "{header} protects less than it could",
     "missing": "{header} is missing",
     "invalid": "{header} is not as browsers obey it",
-    "leaks": "{header} tells strangers too much",
+    "leaks": "{header} reveals too much",
 }
 
 

@@ -50,7 +50,7 @@ _SPELT = MappingProxyType({"httponly": "HttpOnly", "samesite": "SameSite"})
 _REPORTING = "content-security-policy-report-only"
 _NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
 _MIRRORED = "A foreign origin was given leave by its own name, with credentials: any site can read what its visitors may see here."
-_DISCLOSES = "It tells strangers what runs here, and so which known holes to try."
+_DISCLOSES = "It reveals what runs here, and so which known vulnerabilities to try."
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _written(row: Header, seen: Seen) -> tuple[str, ...]:
 
 
 def _others(response: Response) -> Iterator[Row]:
-    """Headers that are known, and sent without being recommended: told where something is wrong, or where they protect."""
+    """Headers that are known, and sent without being recommended: reported where something is wrong, or where they protect."""
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         row = headers.get(name)

@@ -28,7 +28,7 @@ class Cell:
     """The responses of one route, status class and content class.
 
     `headers` by name in lower case, `cookies` by name: attributes as one line. `first` and `last` are UTC
-    as 2026-07-19T05:44:10Z. `requests` are examples, with ids blotted out of their paths. `beyond` counts
+    as 2026-07-19T05:44:10Z. `requests` are examples, with ids in their paths replaced. `beyond` counts
     headers and cookies that no place was left for.
     """
 

@@ -1,4 +1,4 @@
-"""The baseline beside a running sidecar: once a minute, what came since is compared with it, counted and told.
+"""The baseline beside a running sidecar: once a minute, what came since is compared with it, counted and logged.
 
 Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is (`drift`).
 """

@@ -91,7 +91,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     show_default=True,
     help="Seconds for each response.",
 )
-@click.option("--insecure", is_flag=True, help="Take every certificate for good.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @click.option(
     "--cacert",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

@@ -40,7 +40,7 @@ SHOWN = 3
     "--all",
     "everything",
     is_flag=True,
-    help="Show all findings on a rule, and not the gravest three.",
+    help="Show all findings on a rule, not only the three most serious.",
 )
 @click.option(
     "--format",

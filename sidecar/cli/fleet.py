@@ -13,7 +13,7 @@ import click
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
 
 _LIVES = 10
-"""Seconds since a replica was last seen, after which nobody waits for it."""
+"""Seconds since a replica was last seen, after which it counts as gone."""
 _WAIT = 3.0
 
 Get = Callable[[str], Any]
@@ -32,7 +32,7 @@ def fleet_options(command: Any) -> Any:
     return click.option(
         "--fleet",
         is_flag=True,
-        help="Refuse unless the whole fleet can be told. With fleet.url every order is the fleet's anyway; "
+        help="Refuse while the fleet's store is away. With fleet.url every order applies to the fleet anyway; "
         "without this option it holds here at once even while the store is away.",
     )(command)
 

@@ -41,7 +41,7 @@ _PROBE = "/no-such-page-for-sidecar-import"
 @click.option(
     "--service",
     metavar="URL",
-    help="The service behind the old proxy: what the proxy removes, adds and leaves is told from what it sends itself.",
+    help="The service behind the old proxy: comparing shows what the proxy removes, adds and leaves.",
 )
 @click.option(
     "--cacert",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from sidecar.cli.files import POLICY_TO_READ, read_bytes
@@ -180,20 +179,6 @@ _NONCE = (
 
 def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
     console = out()
-    _print_route(console, data, matched, mode)
-    console.print()
-    table(
-        "Rules in order",
-        ("rule", "mode", "set by", "header", "why", "service sends", "policy wants", "from"),
-        [_row(step) for step in data.steps],
-    )
-    console.print()
-    _print_witnesses(console, data)
-    console.print()
-    _print_response(console, list(data.before), list(data.after))
-
-
-def _print_route(console: Console, data: Explanation, matched: Matched, mode: Mode) -> None:
     console.print(
         Text.assemble(
             ("route ", "bold"),
@@ -209,50 +194,57 @@ def _print_route(console: Console, data: Explanation, matched: Matched, mode: Mo
     for way, route in matched.ways:
         if route is not matched.route:
             console.print(Text(f"also read as {shown(way)}: route {route.name}", style="dim"))
-
-
-def _row(step: Step) -> tuple[str | Text, ...]:
-    found = step.finding
-    now = ", ".join(_shown(found.before)) if found else ""
-    then = ""
-    if found is not None and found.after is not None:
-        then = ", ".join(_shown(found.after)) or "(removed)"
-    style = "green" if found and found.made else "yellow" if found else "dim"
-    return (
-        step.rule,
-        mode_text(step.mode),
-        step.ceiling,
-        step.header,
-        Text(step.reason, style=style),
-        now,
-        then,
-        step.origin,
+    console.print()
+    rows = []
+    for step in data.steps:
+        found = step.finding
+        now = ", ".join(_shown(found.before)) if found else ""
+        then = (
+            ""
+            if found is None or found.after is None
+            else (", ".join(_shown(found.after)) or "(removed)")
+        )
+        style = "green" if found and found.made else "yellow" if found else "dim"
+        rows.append(
+            (
+                step.rule,
+                mode_text(step.mode),
+                step.ceiling,
+                step.header,
+                Text(step.reason, style=style),
+                now,
+                then,
+                step.origin,
+            )
+        )
+    table(
+        "Rules in order",
+        ("rule", "mode", "set by", "header", "why", "service sends", "policy wants", "from"),
+        rows,
     )
-
-
-def _print_witnesses(console: Console, data: Explanation) -> None:
+    console.print()
     console.print(Text("Who can tell whether a rule breaks the site", style="bold"))
     by_rule = {step.rule: step.witnesses for step in data.steps}
     for rule, witnesses in by_rule.items():
         for witness in witnesses:
             way = f". {witness.next.replace('RULE', rule)}" if witness.next else ""
             console.print(Text(f"  {rule}: {witness.kind}; {witness.why}{way}"), soft_wrap=True)
-
-
-def _print_response(console: Console, before: RawFields, after: RawFields) -> None:
+    console.print()
+    before, after = list(data.before), list(data.after)
     console.print(Text("Response that leaves", style="bold"))
     for field in after:
-        line = _line(field)
-        console.print(Text(f"  {line}") if field in before else Text(f"+ {line}", style="green"))
+        text = plain(f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}")
+        console.print(Text(f"  {text}") if field in before else Text(f"+ {text}", style="green"))
     for field in before:
         if field not in after:
-            console.print(Text(f"- {_line(field)}", style="red"))
+            console.print(
+                Text(
+                    plain(f"- {field[0].decode('latin-1')}: {field[1].decode('latin-1')}"),
+                    style="red",
+                )
+            )
     if any(SOURCE in value for _, value in after):
         console.print(Text(f"{SOURCE.decode()}: {_NONCE}", style="dim"))
-
-
-def _line(field: tuple[bytes, bytes]) -> str:
-    return plain(f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}")
 
 
 @click.command("schema")

@@ -40,7 +40,7 @@ _SEEN = "seen"
 )
 @click.option("--yes", is_flag=True, help="Ask nothing: take the defaults.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@click.option("--insecure", is_flag=True, help="Take every certificate for good.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
 def init(
     url: str,
     preset: str | None,

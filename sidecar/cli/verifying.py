@@ -67,7 +67,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Choice(tuple(TARGETS)),
     help="The server has an export for this proxy: what that announced is no failure.",
 )
-@click.option("--insecure", is_flag=True, help="Take every certificate for good.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
 @click.option(
     "--cacert", type=_FILE, help="Trust these certificate authorities (PEM) and no others."
 )

@@ -154,7 +154,7 @@ def _headers_handler(operations: Json, require: Json | None = None) -> Json:
 
 
 def _class() -> Iterator[Json]:
-    """What a response carries, told by the first that holds: an attachment, documentation, a media type."""
+    """What a response carries, by the first test that holds: an attachment, documentation, a media type."""
     yield _headers_handler({"delete": [MARK]})
     yield _headers_handler(
         {"set": {MARK: ["download"]}}, {"headers": {"Content-Disposition": _words("attachment")}}

@@ -96,7 +96,7 @@ def _number(route: Route, program: Program) -> int:
 
 
 def _classes() -> Iterator[str]:
-    """What a response carries, told by the first that holds."""
+    """What a response carries, by the first test that holds."""
     unknown = f"!{{ var({_CLASS}) -m found }}"
     attachment = f"{{ res.fhdr(content-disposition,1) -m reg -i {quoted(patterns.ATTACHMENT)} }}"
     yield f"http-after-response set-var({_CLASS}) str(download) if {attachment}"

@@ -34,7 +34,7 @@ _JOURNAL = 1000
 _FORGET = 3600
 """Seconds after which a silent replica is not listed any more."""
 _KEEP_EVIDENCE = 14 * 86_400
-"""Seconds for which a replica that is gone bears witness."""
+"""Seconds for which the evidence of a replica that is gone counts."""
 _EVIDENCE = 200
 """Replicas, gone ones included, whose evidence is kept."""
 _CANARY = 1_000

@@ -122,7 +122,7 @@ def _chain(
         block: the directives of a site, or of a handle or route block.
         region: all of its paths match alike.
         named: the matchers of the blocks around.
-        notes: told of matchers that cannot be said.
+        notes: takes a message for each matcher that cannot be expressed.
         literal: in the order written, as in route; otherwise in Caddy's.
 
     Returns:

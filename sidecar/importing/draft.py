@@ -101,7 +101,7 @@ class Notes:
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
 
     def _tell(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
-        shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # texts of strangers go to terminals
+        shown = re.sub(r"[^ -~]", "?", message)[:MAX_MESSAGE]  # untrusted texts go to terminals
         self._found[Problem(shown, fix, severity=severity, file=where.file, line=where.line)] = None
 
 
@@ -119,7 +119,7 @@ def placed(
         patterns: every pattern on which a response depends.
         holds: what counts in a region in which all paths match alike.
         outside: what counts outside all patterns: all that is carried where they overlap in too many ways.
-        overlapping: for the note on that: where they stand, what they are, who is told.
+        overlapping: for the note on that: where they stand, what they are, who takes it.
     """
     cut = regions(patterns, holds)
     if cut is None:
@@ -140,7 +140,7 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
     Args:
         effects: in the order in which the server does them.
         server: how notes call it.
-        notes: told of what is left out or differs.
+        notes: takes a message for what is left out or differs.
     """
     settled: list[Effect] = []
     for effect in effects:

@@ -1,6 +1,6 @@
 """Which format a text is in, and the policy that it becomes.
 
-Lives here: the table of formats, those that are told apart but not read, and `convert`. Must not know how any is read.
+Lives here: the table of formats, those that are recognised but not read, and `convert`. Must not know how any is read.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _written(name: str, about: str, server: str, found: list[Place], notes: Note
 
 
 def _general(effects: list[Effect], server: str, notes: Notes) -> None:
-    """The two differences that hold for every policy, told once."""
+    """The two differences that hold for every policy, named once."""
     added = next((effect for effect in effects if effect.action == "append"), None)
     if added is not None:
         notes.differs(

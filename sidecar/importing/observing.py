@@ -271,7 +271,7 @@ def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> Non
     if torn:
         notes.lost(
             source,
-            f"{name}: responses of one kind differ on {_paths(torn)}; nothing that was seen tells them apart",
+            f"{name}: similar responses differ on {_paths(torn)}; nothing that was seen explains the difference",
             "write the rule by hand, with a condition on the request",
         )
 

@@ -153,7 +153,7 @@ def assembled(
 
 
 def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) -> Block:
-    """What an include statement stands for; `notes` is told where none of the texts is meant."""
+    """What an include statement stands for; `notes` takes a message where none of the texts is meant."""
     names = _meant(item.args[0], blocks)
     if not names and notes is not None:
         message = f"{item.args[0]} is not among the given files; its headers are not carried"

@@ -87,7 +87,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def excerpt(text: str) -> str:
-    """At most 60 characters of a text, in visible ASCII, nonces blotted out."""
+    """At most 60 characters of a text, in visible ASCII, nonces replaced."""
     shown = _NONCE.sub(r"\1...", text[: _SHOWN * 2])
     shown = shown[:_SHOWN].encode("ascii", "backslashreplace").decode()
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", shown)

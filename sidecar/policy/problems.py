@@ -1,4 +1,4 @@
-"""Validation errors of the models told in the reader's words: place, wrong word, fix.
+"""Validation errors of the models in the reader's words: place, wrong word, fix.
 
 Lives here: the translation from pydantic's errors to `Problem`, and the did-you-mean. Must not
 know what the models mean, nor lines and columns (`source` adds those by the path).

@@ -5,7 +5,7 @@ codec of both edges, and hands it to `exchange` (the straight line; `asked` judg
 `forwarding` what the service hears of the client, takes a connection from `pool` (`upstream`), and responds
 with what came back, or with `local_replies`; `tunnel` carries WebSockets, `reporting` browser reports, and
 `deadlines` ends what takes too long. `server` is the door: `DataPlane` is all that the service calls.
-Strangers here: the admin API and the rollout tools.
+Must not know the admin API and the rollout tools.
 """
 
 from sidecar.proxy.server import DataPlane

@@ -104,7 +104,7 @@ class Pool:
         return await self._fill()
 
     def take(self, now: float) -> Connection | None:
-        """A kept connection, if there is one and nobody waits for it; `now` by the loop's clock."""
+        """A kept connection, if there is one and no earlier request waits for it; `now` by the loop's clock."""
         if self._waiting:
             return None
         # The youngest first: the others grow old and are dropped. None is used near the service's own idle limit.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
 
 CONTINUE_AFTER = 1.0
-"""Seconds after which a client that waits for 100 is told to go on though the upstream has said nothing (RFC 9110 section 10.1.1)."""
+"""Seconds after which a client that waits for 100 gets it though the upstream has sent nothing (RFC 9110 section 10.1.1)."""
 
 _BOUNDLESS: Final = 1 << 62
 _body_late: Final = partial(Refused, 408, "body_timeout")

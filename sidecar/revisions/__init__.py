@@ -29,7 +29,7 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """What a request reads once and lives and dies with."""
+    """What a request reads once, at its start, and uses to its end."""
 
     revision: str
     plan: Plan

@@ -23,7 +23,7 @@ class PolicyFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seen = ""
-        """The hash of what was last read; "" = nothing could be read, or it shall be read again."""
+        """The hash of what was last read; "" = nothing could be read, or it must be read again."""
         self._text = ""
 
     async def load(self) -> tuple[Resolved, str]:

@@ -1,4 +1,4 @@
-"""Clients told apart, and no address of theirs kept.
+"""Clients distinguished without keeping their addresses.
 
 Lives here: `Clients`. Must not know what is counted of them.
 """

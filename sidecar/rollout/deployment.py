@@ -18,7 +18,7 @@ from sidecar.settings import Settings
 from sidecar.source import load_policy
 
 GRACE = 30.0
-"""Seconds that Kubernetes gives a pod to end, unless told otherwise."""
+"""Seconds that Kubernetes gives a pod to end by default."""
 
 _SECRETS = re.compile(
     r"(?i)(bearer\s+[a-z0-9._~+/-]{16,}|basic\s+[a-z0-9+/=]{16,}|eyJ[a-z0-9_-]{10,}\.[a-z0-9_-]{10,}"
@@ -180,7 +180,7 @@ def _drain(settings: Settings) -> Iterator[DeploymentFinding]:
     yield DeploymentFinding(
         "drain",
         outcome,
-        f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s unless told otherwise",
+        f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s by default",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -188,33 +188,21 @@ def _told(entry: Mapping[str, Any]) -> dict[str, str]:
 
 def markdown(note: Note, admin: str) -> str:
     """The note for people; `admin` is the address for the rollback command."""
-    parts = (
-        _head(note, admin),
-        _touched(note),
-        _commands(note),
-        _evidence(note),
-        _effect(note),
-        _happened(note),
-    )
-    return "\n".join(line for part in parts for line in part) + "\n"
-
-
-def _head(note: Note, admin: str) -> Iterator[str]:
-    back = f"`sidecar rollback --to {note.since} --admin {admin}`"
-    yield f"# Change note: {note.policy}"
-    yield ""
-    yield f"- **Reason:** {note.reason or '(none given)'}"
-    yield f"- **Owner:** {note.owner or '(none given)'}"
-    yield f"- **Expected result:** {note.expected or '(none given)'}"
-    yield f"- **Revision:** {note.since} -> {note.revision} (mode {note.mode})"
-    yield f"- **Roll back:** {back}{f' ({note.rollback})' if note.rollback else ''}"
-    yield ""
-
-
-def _touched(note: Note) -> Iterator[str]:
-    yield from ("## Files touched", "")
+    lines = [
+        f"# Change note: {note.policy}",
+        "",
+        f"- **Reason:** {note.reason or '(none given)'}",
+        f"- **Owner:** {note.owner or '(none given)'}",
+        f"- **Expected result:** {note.expected or '(none given)'}",
+        f"- **Revision:** {note.since} -> {note.revision} (mode {note.mode})",
+        f"- **Roll back:** `sidecar rollback --to {note.since} --admin {admin}`"
+        + (f" ({note.rollback})" if note.rollback else ""),
+        "",
+        "## Files touched",
+        "",
+    ]
     for file in note.files:
-        yield from (
+        lines += [
             f"`{file['path']}`",
             "",
             f"- before: sha256 {file['before']}",
@@ -224,62 +212,56 @@ def _touched(note: Note) -> Iterator[str]:
             file["diff"].rstrip("\n"),
             "```",
             "",
-        )
+        ]
     if not note.files:
-        yield from ("None: the text of the policy is the same.", "")
-
-
-def _commands(note: Note) -> Iterator[str]:
-    yield from ("## Commands used", "")
-    yield from [f"    {command}" for command in note.commands] or ["The file was edited by hand."]
-    yield ""
-
-
-def _evidence(note: Note) -> Iterator[str]:
+        lines += ["None: the text of the policy is the same.", ""]
+    lines += [
+        "## Commands used",
+        "",
+        *([f"    {command}" for command in note.commands] or ["The file was edited by hand."]),
+        "",
+    ]
     if note.verdicts:
-        yield from (
+        lines += [
             "## Evidence at the promotion",
             "",
             "| rule | verdict | witness | responses judged | watched for | would break | unknown | reasons |",
             "|---|---|---|---|---|---|---|---|",
-        )
+        ]
         for verdict in note.verdicts:
             numbers = f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} | {verdict['unknown']:g}"
             witness = ", ".join(verdict.get("witnesses", ())) or "none"
-            yield f"| {verdict['rule']} | {verdict['outcome']} | {witness} | {numbers} | {'; '.join(verdict['reasons'])} |"
-        yield ""
-        for verdict in note.verdicts:
-            yield from _asked(verdict)
+            lines.append(
+                f"| {verdict['rule']} | {verdict['outcome']} | {witness} | {numbers} | {'; '.join(verdict['reasons'])} |"
+            )
+        lines += ["", *(line for verdict in note.verdicts for line in _asked(verdict))]
     if note.waived:
-        yield from (f"Causes that did not count (`--waive`): {', '.join(note.waived)}.", "")
-
-
-def _effect(note: Note) -> Iterator[str]:
-    yield from (
+        lines += [f"Causes that did not count (`--waive`): {', '.join(note.waived)}.", ""]
+    lines += [
         "## Before and after",
         "",
         "| route | rule | mode before | responses with a violation before | mode after | responses with a violation after |",
         "|---|---|---|---|---|---|",
-    )
-    yield from _comparison(note)
+    ]
+    lines += _comparison(note)
     if note.drift is not None:
-        ways = counted(len(note.drift.get("findings", ())), "way")
-        yield ""
-        yield f"The service differs from its baseline in {ways} now (`sidecar drift` lists them)."
-    yield ""
-
-
-def _happened(note: Note) -> Iterator[str]:
-    yield from (
+        lines += [
+            "",
+            f"The service differs from its baseline in {counted(len(note.drift.get('findings', ())), 'way')} now (`sidecar drift` lists them).",
+        ]
+    lines += [
+        "",
         "## What happened",
         "",
         "| time | event | what | who | why |",
         "|---|---|---|---|---|",
-    )
-    for entry in note.timeline:
-        cells = (_cell(entry[key]) for key in ("time", "event", "what", "who", "why"))
-        yield f"| {' | '.join(cells)} |"
-    yield from ("", f"The journal is {note.journal}.")
+    ]
+    lines += [
+        f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |"
+        for entry in note.timeline
+    ]
+    lines += ["", f"The journal is {note.journal}."]
+    return "\n".join(lines) + "\n"
 
 
 def _asked(verdict: Mapping[str, Any]) -> list[str]:

@@ -51,7 +51,7 @@ _KEEP_EVIDENCE = 30
 
 
 class Service:
-    """The sidecar as one process. `start`, then `wait` until it was told to stop.
+    """The sidecar as one process. `start`, then `wait` until it is stopped.
 
     `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one). `plane` makes what takes the place
     of the proxy where the service's own process serves the requests.
@@ -372,7 +372,7 @@ class Service:
 
 
 async def serve(settings: Settings, sink: Sink) -> None:
-    """Run one sidecar until it is told to stop; asyncio's own complaints go out as JSON lines too."""
+    """Run one sidecar until a signal stops it; asyncio's own complaints go out as JSON lines too."""
     service = Service(settings, sink)
 
     def complain(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

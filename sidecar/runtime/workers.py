@@ -66,7 +66,7 @@ class WorkerHandle:
             owed.set_result(message)
 
     def gone(self) -> None:
-        """Nobody waits for the dead."""
+        """The worker has ended: every call that waits for a message of it gets an empty one."""
         for owed in self._owed.values():
             if not owed.done():
                 owed.set_result({})

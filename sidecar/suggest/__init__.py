@@ -44,7 +44,7 @@ class Suggestion:
 
 @dataclass(slots=True)
 class _Place:
-    """Where the value of one or more rules stands in the file, and what it shall say."""
+    """Where the value of one or more rules stands in the file, and the text that replaces it."""
 
     named: NamedRule
     policies: list[Policy]

@@ -103,7 +103,10 @@ def _no_sources(cause: Cause) -> Proposal:
             "read the script that makes it, and add the policy's name to trusted-types if it is yours",
         )
     return proposal(
-        cause, "advice", f"{name} is not mended by a source", "change the page, or the directive"
+        cause,
+        "advice",
+        f"{name} cannot be repaired by adding a source",
+        "change the page, or the directive",
     )
 
 

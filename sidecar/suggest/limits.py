@@ -103,7 +103,7 @@ def is_own(url: str, cause: Cause) -> bool:
 
 
 def is_open(target: Address) -> bool:
-    """Whether strangers can make the host serve a script of theirs."""
+    """Whether anyone can make the host serve a script of their own."""
     host = target.host
     return (
         host in JSONP_HOSTS | ANGULAR_HOSTS | PLUGIN_HOSTS

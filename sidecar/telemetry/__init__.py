@@ -107,7 +107,7 @@ class Telemetry:
         )
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
-        """Hand every told event to `watcher` too; returns the call that ends it."""
+        """Hand every logged event to `watcher` too; returns the call that ends it."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 

@@ -286,7 +286,7 @@ class Metrics:
             self.cell(metric, *labels).n = 1.0
 
     def value(self, metric: str, *labels: str) -> float:
-        """What would be told of one cell now, other processes included."""
+        """What would be exposed for one cell now, other processes included."""
         self.settle()
         own = self._cells[metric].get(labels)
         return (own.n if own else 0.0) + sum(

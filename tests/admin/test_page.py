@@ -110,7 +110,7 @@ async def test_the_page_shows_what_is_in_force(admin: Control):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/revisions/{}", "/login", f"/login?told={NASTY}", f"/?told={NASTY}"]
+    "path", ["/", "/revisions/{}", "/login", f"/login?message={NASTY}", f"/?told={NASTY}"]
 )
 async def test_nothing_that_others_wrote_is_markup(admin: Control, path: str):
     """Names, reasons, values and addresses stand as text; the policy of the page allows no script of theirs anyway."""
@@ -155,19 +155,19 @@ async def test_forms_give_orders(admin: Control):
 
     assert await ordered(admin, "mode", form=word, mode="off", reason="because", sure="yes") == (
         303,
-        "/?told=The mode is off now.",
+        "/?message=The mode is off now.",
     )
     assert admin.made.history()[-1]["who"] == "admin page"
     assert await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes") == (
         303,
-        f"/?told=Revision {parent} is in force again.",
+        f"/?message=Revision {parent} is in force again.",
     )
     assert (await ordered(admin, "rollback", form=word, to=parent, reason="because", sure="yes"))[
         1
-    ].startswith("/?told=Nothing was changed")
+    ].startswith("/?message=Nothing was changed")
     assert await ordered(admin, "reload", form=word) == (
         303,
-        "/?told=The file was read%3A rejected.",
+        "/?message=The file was read%3A rejected.",
     )
     assert (await ordered(admin, "nonsense", form=word))[0] == 404
 
@@ -186,7 +186,7 @@ async def test_a_mode_needs_a_reason_and_a_yes(admin: Control, words: dict[str, 
     before = admin.made.mode
 
     assert (await ordered(admin, "mode", form=await form(admin), **words))[1].startswith(
-        "/?told=Nothing was changed"
+        "/?message=Nothing was changed"
     )
     assert admin.made.mode == before
 
@@ -357,7 +357,7 @@ async def test_a_rollback_needs_a_reason_and_a_yes(admin: Control):
     word, parent = await form(admin), str(admin.made.current.parent)
 
     assert (await ordered(admin, "rollback", form=word, to=parent, reason="x"))[1].startswith(
-        "/?told=Nothing was changed"
+        "/?message=Nothing was changed"
     )
 
 

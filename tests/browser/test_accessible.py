@@ -100,7 +100,7 @@ def test_axe_finds_nothing_where_something_is_wrong(
     sidecar.event("policy.rejected")
     with browser.tab() as tab:
         dress(tab, scheme, 1280)
-        tab.visit(f"{sidecar.admin}/?told=The%20mode%20is%20off%20now.")
+        tab.visit(f"{sidecar.admin}/?message=The%20mode%20is%20off%20now.")
         unfold(tab)
         assert tab.run("document.querySelectorAll('.alarm, .message').length") == 2
         assert violations(tab) == []

@@ -127,7 +127,7 @@ def test_responses_that_nothing_tells_apart_are_said() -> None:
     )
 
     assert rules(policy) == "rules: {}"
-    assert "X-Frame-Options: responses of one kind differ on /" in lost(policy)[0]
+    assert "X-Frame-Options: similar responses differ on /" in lost(policy)[0]
 
 
 def test_what_cannot_be_seen_is_said() -> None:

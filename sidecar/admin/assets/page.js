@@ -65,7 +65,7 @@ document.getElementById("event-tools").hidden = false;
 const source = new EventSource("/api/events");
 source.addEventListener("open", () => { live.textContent = "Live."; });
 source.addEventListener("error", () => { live.textContent = "Not live: trying to connect again."; });
-source.addEventListener("told", (message) => arrived(JSON.parse(message.data)));
+source.addEventListener("logged", (message) => arrived(JSON.parse(message.data)));
 addEventListener("pagehide", () => source.close());
 
 function addCopyButtons(part) {

@@ -1,4 +1,4 @@
-"""What a browser's report says, reduced to what may be counted and told.
+"""What a browser's report says, reduced to what may be counted and logged.
 
 Lives here: `read_reports`. Everything in a report is attacker's text: types and directives are matched against
 closed lists, addresses lose their query, and nothing is believed of the policy it claims. Must not know

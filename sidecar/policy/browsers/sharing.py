@@ -96,7 +96,7 @@ def _listed(name: bytes, wanted: frozenset[str], *, kept: bool) -> Oracle:
         elif preflight:
             asked = _words((fetch.asked_headers or b"").decode("latin-1"))
         else:
-            return "irrelevant"  # what the script set by itself is told by its preflight only
+            return "irrelevant"  # only its preflight shows what the script set by itself
         own = _words(_value(facts, name))
         if kept and own:
             return "safe"

@@ -80,7 +80,7 @@ class Weakness(faults.FaultKind):
         "Name the file's path, or serve the file yourself.",
     )  # fmt: skip
     SCRIPT_HOST = (
-        "csp-script-host", "weak", "Scripts may load from {part}: see that it serves no JSONP, no AngularJS and no uploads of strangers.",
+        "csp-script-host", "weak", "Scripts may load from {part}: see that it serves no JSONP, no AngularJS and no uploads of visitors.",
         "Use nonces or hashes, if you cannot be sure.",
     )  # fmt: skip
     ALLOW_LIST = (

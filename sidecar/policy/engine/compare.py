@@ -286,7 +286,7 @@ class Effect:
     """Reported now."""
     responses: int
     example: str
-    """The first such request and its status, ids blotted out."""
+    """The first such request and its status, ids replaced."""
 
 
 def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effect, ...]:

@@ -1,7 +1,7 @@
 """Which routes may match a request, found by host and path segments: the cost does not grow with the routes.
 
 Lives here: `Index`. It names candidates, in the order of the file; whether one matches is the matcher's word.
-Patterns whose segments are literal, `*` or `**` are told apart by a tree; those that share all of it, as
+Patterns whose segments are literal, `*` or `**` are found by a tree; those that share all of it, as
 `/a*` and `/b*` do, are candidates together. Must not know rules or modes.
 """
 

@@ -17,7 +17,7 @@ from sidecar.policy.rules.paths import decoded
 Gap: TypeAlias = Literal["segment", "any", "one", "some"]
 """Runs within one segment, any run; exactly one character, and at least one."""
 Symbol: TypeAlias = str
-"""One character, or a Gap: they are told apart by their length."""
+"""One character, or a Gap: they are distinguished by their length."""
 
 
 def match_covers(wide: Match, narrow: Match) -> bool:

@@ -282,5 +282,5 @@ def _demand(named: NamedRule) -> str:
 
 
 def _key(route: str, line: RuleLine) -> str:
-    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are told apart."""
+    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are kept apart."""
     return hashlib.sha256(f"{route}\0{line.name}\0{line.meaning}".encode()).hexdigest()[:16]

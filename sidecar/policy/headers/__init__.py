@@ -74,7 +74,7 @@ class HeaderFaultKind(faults.FaultKind):
     DISCLOSES = (
         "header-discloses",
         "weak",
-        "The header {part} tells strangers what runs here.",
+        "The header {part} reveals what runs here.",
         "Remove {part}.",
     )
     DEPRECATED = "header-deprecated", "weak", "The header {part} is out of use.", "{hint}"

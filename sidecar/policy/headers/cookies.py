@@ -135,7 +135,7 @@ class Cookie:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a cookie's attributes shall be. None leaves an attribute alone; False takes it away."""
+    """What a cookie's attributes must be. None leaves an attribute alone; False takes it away."""
 
     secure: bool | None = None
     http_only: bool | None = None

@@ -22,7 +22,7 @@ OTHER: Lines = ("<other>",)
 FORMS = frozenset(
     {"<empty>", "<date>", "<http url>", "<https url>", "<path>", "<quoted>", "<token>", "<text>"}
 )
-"""What stands for a value that is not told."""
+"""What is logged in place of a secret value."""
 
 CLASSES = ("html", "api", "script", "style", "image", "font", "other", "none")
 MAX_VALUE = 2_048
@@ -109,7 +109,7 @@ def shape(key: str, value: str) -> str:
 
 
 def form(key: str, value: str) -> str:
-    """The form of a value that is not told."""
+    """The form of a value that is not logged."""
     if value in FORMS:
         return value
     if not value:
@@ -160,7 +160,7 @@ def cookie_line(name: str, attributes: str) -> str:
 
 
 def path(text: str) -> str:
-    """A path with the segments that look like ids or secrets blotted out: routes match the rest as before."""
+    """A path with the segments that look like ids or secrets replaced: routes match the rest as before."""
     segments = (segment if _is_word(segment) else "..." for segment in text[:300].split("/"))
     return "/".join(segments)
 

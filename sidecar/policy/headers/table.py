@@ -154,7 +154,7 @@ ALL: tuple[Header, ...] = (
         repeats="invalid",
     ),
     Header(
-        "Content-Disposition", "content", "disposition", "Makes a browser save a response (attachment) and not show it, for uploads of strangers.", f"{_RFC}6266",
+        "Content-Disposition", "content", "disposition", "Makes a browser save a response (attachment) and not show it, for uploads of visitors.", f"{_RFC}6266",
         repeats="invalid",
     ),
     Header(
@@ -288,7 +288,7 @@ ALL: tuple[Header, ...] = (
     Header("Vary", "caching", "vary", "Names the request headers that a response depends on, so that caches keep them apart.", f"{_RFC}9110#section-12.5.5", repeats="union"),
     Header("Expires", "caching", "date", "Says until when a response is fresh; Cache-Control wins over it.", f"{_RFC}9111#section-5.3"),
     Header("Pragma", "caching", "text", "Use Cache-Control; caches never had to obey it in responses.", f"{_RFC}9111#section-5.4", repeats="union", deprecated=True),
-    # what tells strangers too much
+    # what reveals too much
     Header("Server", "disclosure", "text", "Names the software, and often its version.", f"{_RFC}9110#section-10.2.4"),
     Header("X-Powered-By", "disclosure", "text", "Names the framework or language.", _OSHP),
     Header("X-Generator", "disclosure", "text", "Names the content management system.", _OSHP),

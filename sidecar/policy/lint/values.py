@@ -106,7 +106,7 @@ def _hsts(text: str) -> Iterator[Problem]:
     if said.preload:
         yield _problem(
             "hsts-preload", "warning", "preload asks for a place in the browsers' own lists, which takes months to undo for the whole domain",
-            "remove preload unless every host of the domain is HTTPS for good", ("value",),
+            "remove preload unless every host of the domain will keep HTTPS", ("value",),
         )  # fmt: skip
     if said.include_subdomains:
         yield _problem(

@@ -1,6 +1,6 @@
 """What a response is: a page, data, a static file, a download, API documentation, the response to a logout.
 
-Lives here: the classes that a rule's `when` may name, told by media type, Content-Disposition, path and
+Lives here: the classes that a rule's `when` may name, recognised by media type, Content-Disposition, path and
 status. Must not know rules, actions or modes.
 """
 

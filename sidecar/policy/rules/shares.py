@@ -1,6 +1,6 @@
 """Enforcing for a share of clients: sticky, growing in steps, never on responses that a shared cache may keep.
 
-Lives here: the check that stands for an enforced and a told one. Must not know rules or routes.
+Lives here: the check that combines an enforced and a reported one. Must not know rules or routes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Shared(Check):
         self.enforced, self.reported, self.limit = enforced, reported, share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """What the enforced check finds for a client in the share, else what the told one finds."""
+        """What the enforced check finds for a client in the share, else what the reported one finds."""
         return (self.enforced if self.applies(facts, seen) else self.reported).judge(facts, seen)
 
     def applies(self, facts: Facts, seen: Seen) -> bool:

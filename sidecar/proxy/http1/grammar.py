@@ -49,7 +49,7 @@ _STRAY: Final = bytes({*range(32), 127} - {9, 10, 13})
 
 
 class Malformed(Exception):  # noqa: N818  (what is said of bytes, not of us)
-    """Bytes that are no HTTP/1.1 message, or could be read in two ways; the text says where, without a word of theirs."""
+    """Bytes that are no HTTP/1.1 message, or could be read in two ways; the text says where, and quotes none of them."""
 
 
 class TooLarge(Malformed):

@@ -53,7 +53,7 @@ class Names:
             kind = self._other(lower) if lower.startswith(b"x") or b"_" in lower else 0
         if len(written) <= 64:
             if len(self.kinds) >= KEPT_NAMES:
-                self.kinds.clear()  # one client's inventions would take the room of all others for good
+                self.kinds.clear()  # names invented by one client would fill the memory for ever
             self.kinds[written] = kind
         return kind
 
