@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sidecar.policy.browsers.trial import taken
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.nouns import Proposal, Terms, proposal
 
@@ -27,7 +28,8 @@ def advise_other(
     if cause.type == "integrity-violation":
         return _integrity(cause), value
     if "permissions-policy" in names:
-        fix = f'name it, with what it needs: camera=(self "{cause.blocked}"); if it needs nothing: promote --waive {cause.id}'
+        name = next(iter(taken(value)), "camera")
+        fix = f'name it, with what it needs: {name}=(self "{cause.blocked}"); if it needs nothing: promote --waive {cause.id}'
         text = (
             "a frame of another origin may need what the value takes, which browsers never report"
         )

@@ -20,6 +20,8 @@ from tests.zoo.world import Enclosure, World, policy
 
 BROKEN = [site for site in SITES if site.breaks and site.witness == "browsers"]
 NEED_PERSON = {
+    "coop-opened-by-another",
+    "permissions-frame-given",
     "csp-ancestors-none",
     "csp-ancestors-none-http",
     "csp-ancestors-unnamed",
