@@ -209,7 +209,7 @@ def _of_fleet(client: Admin, file: Path) -> _Base:
         text = read_text(file)
         if load_policy(text.encode(), str(file)).revision() == status["revision"]:
             return _Base(text, str(file), file, version)
-    except (OSError, PolicyError):
+    except (OSError, click.UsageError, PolicyError):
         pass  # what the fleet has in force is what counts
     text = client.get(f"/api/revisions/{status['revision']}")["text"]
     return _Base(text, name, None, version)

@@ -78,7 +78,14 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
     assert (late.status, "policy.promoted by" in late.json()["error"]) == (409, True)
     b.restart()
     assert mark(b) == "one"
+    nowhere = ("--fleet", "--policy", str(a.folder / "none.yaml"))
+    back = b.verb("promote", "mark", "--step-back", *nowhere)
+    assert (back.returncode, "no file here holds it" in back.stderr) == (0, True), back.stderr
+    until(lambda: mark(a) is mark(b) is None, "the step back is everywhere")
     assert b.verb("rollback", "--fleet").returncode == 0
+    until(lambda: mark(a) == mark(b) == "one", "the promotion is back")
+    parent = a.status()["parent"]
+    assert parent and b.verb("rollback", "--fleet", "--to", parent).returncode == 0
     until(lambda: mark(a) is mark(b) is None, "both are back")
 
 
