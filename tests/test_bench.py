@@ -46,6 +46,7 @@ from bench.rounds import Results, bearable
 from bench.sink import ANSWER, PAGE, TAKEN, Sink
 from bench.start import Start
 from bench.verify import complaints
+from tests.portion import full
 
 WRK = """\
 Running 2s test @ http://127.0.0.1:40001/1k
@@ -441,6 +442,7 @@ def test_json_of_results() -> None:
     assert written["throughput"]["1k-32"]["a"][0]["requests"] == 1
 
 
+@full
 @pytest.mark.skipif(
     any(shutil.which(name) is None for name in command.NEEDED),
     reason="the benchmark's own tools are absent",
