@@ -49,6 +49,7 @@ def test_more_rules_and_stronger_values_are_stricter(rules: dict[str, Any]):
         {"frames": {"mode": "report-only"}},
         {"frames": {"mode": "off"}},
         {"frames": {"action": "remove"}},
+        {"frames": {"action": "remove", "mode": "report-only"}},
         {"frames": {"when": {"status": "2xx"}}},
         {"frames": {"share": "10%"}},
         {"csp": {"value": "default-src 'self'"}},
@@ -66,6 +67,8 @@ def test_less_in_force_weaker_values_and_leave_are_laxer(rules: dict[str, Any]):
     [
         {},
         {"frames": {"reason": "said otherwise"}},
+        {"frames": {"header": "X-Content-Type-Options", "value": "nosniff"}},
+        {"more": {"header": "X-Content-Type-Options", "action": "require", "mode": "off"}},
         {"frames": {"mode": "off"}, "no-server": {"header": "Server", "action": "remove"}},
         {"csp": {"value": "default-src 'none'"}},
     ],
@@ -75,6 +78,24 @@ def test_neither_is_stricter_where_both_demand_the_same_or_each_something_more(
 ):
     """Then the likelier reading counts."""
     assert by_rules(rules) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("of_route", "of_all", "expected"),
+    [
+        (["2xx", "4xx"], "2xx", (True, False)),
+        ("2xx", ["2xx", "4xx"], (False, True)),
+        ("2xx", "4xx", (False, False)),
+    ],
+)
+def test_wider_conditions_are_stricter(of_route: Any, of_all: Any, expected: tuple[bool, bool]):
+    """Of two conditions the one that holds wherever the other does; where neither does, none is."""
+    rules = {"frames": FRAMES | {"when": {"status": of_all}}}
+    route = {"name": "a", "match": {"path": "/a/**"}}
+    route["rules"] = {"frames": {"when": {"status": of_route}}}
+    one, other = plan(rules, routes=[route]).routes
+
+    assert (stricter(one, other), stricter(other, one)) == expected
 
 
 def test_a_lower_bound_on_bodies_is_stricter():
