@@ -128,6 +128,7 @@ def test_any_user_agent_is_read(agent: bytes):
         (b"permissions-policy", "chromium", 119, False),
         (b"permissions-policy", "safari", 26, False),
         (b"cross-origin-opener-policy", "firefox", 153, False),
+        (b"cross-origin-opener-policy", "safari", 26, False),
         (b"integrity-policy", "firefox", 152, False),
         (b"integrity-policy", "firefox", 153, True),
         (b"x-frame-options", "safari", 26, False),

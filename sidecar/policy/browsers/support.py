@@ -20,14 +20,14 @@ _SINCE: Mapping[bytes, Mapping[Engine, int]] = {
     b"content-security-policy": {"chromium": 25, "firefox": 23, "safari": 7},
     b"x-frame-options": {"chromium": 40, "firefox": 33},
     b"cross-origin-embedder-policy": {"chromium": 96, "safari": 17},
-    b"cross-origin-opener-policy": {"chromium": 96, "safari": 17},
+    b"cross-origin-opener-policy": {"chromium": 96},
     b"permissions-policy": {"chromium": 120},
     b"integrity-policy": {"chromium": 138, "firefox": 153, "safari": 26},
 }
 """The first version of each engine that reports the header's report-only twin to an endpoint.
 
 CSP by `report-uri`; X-Frame-Options as `frame-ancestors`, of which WebKit reports nothing before it is enforced; all
-others by the Reporting API. Safari has it since 16.4, which a major version does not tell: 17 counts. Firefox knows
+others by the Reporting API. Safari has it since 16.4, which a major version does not tell: 17 counts; of COOP WebKit was seen to report nothing. Firefox knows
 Integrity-Policy since 145, at first without endpoints: 153 is the first that was seen to report.
 """
 
