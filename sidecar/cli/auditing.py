@@ -114,7 +114,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     help="A host in the browsers' HSTS preload lists; may be repeated.",
 )
 def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any) -> None:
-    """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and say the rules that help."""
+    """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and print the rules that help."""
     file: Path | None = how["write"]
     if file is not None and file.exists() and not how["force"]:
         raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")

@@ -27,7 +27,7 @@ def reports_verb(
     token_file: Path | None,
     machine: bool,
 ) -> None:
-    """What browsers reported of rules in trial, grouped by cause."""
+    """Show what browsers reported about rules in trial, grouped by cause."""
     got = Admin(admin, token_file).get(f"/api/reports{'?fleet=true' if fleet else ''}")
     shown = [
         cause

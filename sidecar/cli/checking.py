@@ -28,13 +28,13 @@ SHOWN = 3
     "--explain",
     shell_complete=lambda context, parameter, incomplete: findings.codes(incomplete),
     metavar="CODE",
-    help="Say what a finding's code means: why, an example, the fix, the source.",
+    help="Explain a finding's code: why, an example, the fix, the source.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
 @click.option(
     "--notes",
     is_flag=True,
-    help="Show what is only good to know, too; JSON and SARIF always hold it.",
+    help="Show notes too, which need no action; JSON and SARIF always hold them.",
 )
 @click.option(
     "--all",

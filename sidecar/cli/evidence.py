@@ -294,7 +294,7 @@ def _against(item: Evidence) -> str:
 @admin_options
 @source_options
 def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options: Any) -> None:
-    """What each rule has seen since it came as it is now, and whether that is enough to enforce it."""
+    """Show what each rule has seen since its last edit, and whether that is enough to enforce it."""
     gathered = gather(Admin(admin, token_file), options)
     found, at = gathered.found, gathered.at
     verdicts = [

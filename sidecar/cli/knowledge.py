@@ -82,7 +82,7 @@ _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
 @click.argument("name", required=False)
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 def headers_verb(name: str | None, machine: bool) -> None:
-    """What is known of security headers: the table, or one header with its values, pitfalls and specification."""
+    """Show what is known of security headers: the table, or one header with its values, pitfalls and specification."""
     if name is None:
         if machine:
             as_json([_summary(row) for row in ALL])

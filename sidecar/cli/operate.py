@@ -128,7 +128,7 @@ def admin_options(command: Any) -> Any:
 @admin_options
 @click.option("--fleet", is_flag=True, help="The replicas: revision, mode, last seen, lag.")
 def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> None:
-    """What is in force: policy, revision, mode and what set it, and the last reload's problems."""
+    """Show what is in force: policy, revision, mode and what set it, and the problems of the last reload."""
     if fleet:
         replicas.show(Admin(admin, token_file).get("/api/fleet")["fleet"], machine=machine)
         return
@@ -213,7 +213,7 @@ def history(
     fleet: bool,
     verify: bool,
 ) -> None:
-    """Who put what in force, when and why; newest first."""
+    """Show who put what in force, when and why; newest first."""
     client = Admin(admin, token_file)
     if fleet:
         replicas.tell(client.get("/api/fleet")["fleet"], last, machine=machine)
@@ -263,7 +263,7 @@ def reload(admin: str, token_file: Path | None, machine: bool, unpin: bool) -> N
 @click.command()
 @admin_options
 @click.option("--to", metavar="REVISION", help="Which revision; without it, the one before.")
-@click.option("--reason", help="Why; stands in the history.")
+@click.option("--reason", help="Why; it is written to the history.")
 @replicas.fleet_options
 def rollback(
     admin: str,
@@ -274,7 +274,7 @@ def rollback(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Put an earlier revision in force at once, and pin it against what the file says now; in the whole fleet, if there is one."""
+    """Put an earlier revision in force at once, and ignore the file until it is edited; in the whole fleet, if there is one."""
     client = Admin(admin, token_file)
     data = client.post("/-/rollback", to=to, reason=reason, fleet=fleet or None, version=version)
     if machine:
@@ -293,7 +293,7 @@ def rollback(
 @click.command()
 @admin_options
 @click.argument("mode", required=False, type=click.Choice(MODES))
-@click.option("--reason", help="Why; stands in the history.")
+@click.option("--reason", help="Why; it is written to the history.")
 @click.option("--for", "lasting", metavar="TIME", help="End the override after this, as 30m.")
 @replicas.fleet_options
 def mode(
@@ -306,7 +306,7 @@ def mode(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Lower the mode of everything at once (off, report-only), or lift that again (enforce); in the whole fleet, if there is one."""
+    """Lower the mode of all rules at once (off, report-only), or end that (enforce); in the whole fleet, if there is one."""
     client = Admin(admin, token_file)
     if mode is None:
         data = {

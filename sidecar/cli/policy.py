@@ -83,7 +83,7 @@ def explain_verb(
     override: Mode | None,
     machine: bool,
 ) -> None:
-    """Say what would become of one response, rule by rule, and why a rule does not apply."""
+    """Show what would happen to one response, rule by rule, and why a rule does not apply."""
     fields = [_field(line) for line in header]
     if response is not None:
         status, fields = _head(response.read(1 << 20), fields)

@@ -51,7 +51,7 @@ _READING = 1.5
     type=click.Choice(["trial", "enforce"]),
     default=None,
     show_default="enforce",
-    help="How far. To trial needs no evidence: it changes nothing, browsers are asked.",
+    help="How far. A trial needs no evidence: browsers report, and nothing else changes.",
 )
 @click.option(
     "--step-back",
@@ -103,7 +103,7 @@ def promote_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Move rules from report-only to trial or enforce, in the file, on stated evidence; or a step back.
+    """Move rules to trial or enforce in the policy file, when the evidence is enough; or one step back.
 
     With --fleet what all replicas have in force is moved on, on all of them at once.
     """

@@ -54,7 +54,7 @@ _MAX_SHOWN = 32_768
 @click.option(
     "--from-trial",
     is_flag=True,
-    help="Write each source on a line of its own, with who met it in a comment.",
+    help="Write each source on a line of its own, with its evidence in a comment.",
 )
 @click.option(
     "--accept",
@@ -80,14 +80,14 @@ _MAX_SHOWN = 32_768
     type=click.IntRange(1, 16),
     default=3,
     show_default=True,
-    help="Clients that must have got the page that holds it, or have met what no page is known to hold.",
+    help="Clients that must have received the page that holds it, or have reported what no known page holds.",
 )
 @click.option(
     "--min-time",
     type=Duration(),
     default="1h",
     show_default=True,
-    help="How long they must have.",
+    help="Over how long they must have done so.",
 )
 @click.option("--fleet", is_flag=True, help="What browsers reported to any replica.")
 @click.option(
@@ -112,7 +112,7 @@ def suggest_verb(
     token_file: Path | None,
     machine: bool,
 ) -> None:
-    """The smallest edit of the policy that silences what browsers reported of rules in trial; with --write it is made."""
+    """Propose the smallest edit of the policy that prevents what browsers reported about rules in trial; --write makes it."""
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     client = Admin(admin, token_file)

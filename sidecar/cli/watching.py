@@ -71,7 +71,7 @@ def _source_options(command: Any) -> Any:
 def capture_verb(
     context: click.Context, /, output: Path, *, force: bool, machine: bool, **options: Any
 ) -> None:
-    """Write down what the service itself sends: a running sidecar's tally, or what URLs and archives response.
+    """Record what the service itself sends, from a running sidecar, from URLs or from HTTP archives.
 
     The file is a baseline to commit; cookie values, nonces and queries are never in it.
     """
