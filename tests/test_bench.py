@@ -447,6 +447,7 @@ def test_json_of_results() -> None:
     any(shutil.which(name) is None for name in command.NEEDED),
     reason="the benchmark's own tools are absent",
 )
+@full
 def test_a_small_run(tmp_path: Path) -> None:
     """One round through everything: each case has samples, the document its tables, and nothing failed."""
     file, samples = tmp_path / "performance.md", tmp_path / "samples.json"

@@ -20,6 +20,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.processes import ROOT, Child, until
 from tests.e2e.recipes import blocks
 from tests.e2e.running import Sidecar, command
+from tests.portion import full
 
 DOCUMENT = (ROOT / "docs/nonces.md").read_text("utf-8")
 (POLICY,) = (block.text for block in blocks(DOCUMENT, "yaml"))
@@ -155,6 +156,7 @@ def test_rehearsed(serve: Serve, tmp_path: Path, section: str) -> None:
 
 
 @pytest.mark.parametrize("injected", [False, True])
+@full
 def test_tried(browser: Chromium, serve: Serve, start: Start, section: str, injected: bool) -> None:
     """In a trial browsers report the injected script alone, and the page runs as without a policy."""
     sidecar = start(POLICY.replace("mode: report-only", "mode: trial"), serve(section, injected))
@@ -207,6 +209,7 @@ def revalidating(own: str) -> Iterator[tuple[str, list[int]]]:
 
 @pytest.mark.parametrize("own", ["default-src 'self'", "script-src 'nonce-YWJjZGVmZ2hpamtsbW5vcA'"])
 @pytest.mark.parametrize("mode", ["trial", "enforce"])
+@full
 def test_revalidated(browser: Chromium, start: Start, own: str, mode: str) -> None:
     """A 304 leaves a stored page with the policy that its nonce belongs to, whatever the service says on it."""
     own = own if mode == "enforce" else "img-src *"

@@ -10,8 +10,10 @@ from tests.e2e.processes import until
 from tests.fleet.conftest import Join, all_have, connected, fleet, mark, marked
 from tests.fleet.killing import Killing
 from tests.fleet.server import Server
+from tests.portion import full
 
 
+@full
 def test_killed_stores_and_replicas_lose_no_decision(join: Join, store: Server):
     """A few turns of `python -m tests.fleet.killing`, which kills two hundred."""
     fleet_ = [join(name) for name in "ab"]
