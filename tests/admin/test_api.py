@@ -29,8 +29,8 @@ async def test_status_has_the_documented_shape(admin: Control):
     status, data, headers = await admin.get("/api/status")
 
     assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
-    assert {key: data.pop(key) for key in ("revision", "parent", "source")} == {
-        "revision": admin.made.current.id, "parent": admin.made.current.parent, "source": str(admin.file),
+    assert {key: data.pop(key) for key in ("revision", "in_file", "parent", "source")} == {
+        "revision": admin.made.current.id, "in_file": admin.made.current.id, "parent": admin.made.current.parent, "source": str(admin.file),
     }  # fmt: skip
     assert data == {
         "name": "policy", "owner": "", "reason": "", "expected": "", "rollback": "", "activated": admin.now, "who": "start",

@@ -145,7 +145,7 @@ def test_every_port_is_a_default():
         address.rpartition(":")[2]
         for address in (default.listen, default.admin, default.health, default.upstream)
     }
-    ports |= {"9090", "3000"}  # Prometheus's and Grafana's own
+    ports |= {"9090", "3000", "4318"}  # Prometheus's, Grafana's and OpenTelemetry's own
     assert not unknown(
         r"(?:(?<=[a-z0-9\]]:)|(?<=[pP]ort: )|(?<=EXPOSE ))(?!1000\d\b)(\d{4,5})\b", ports
     )
