@@ -114,7 +114,7 @@ def test_wrk_large_bodies_are_counted_by_bytes() -> None:
     assert parse_wrk(WRK, Case("10m", 8), cpu=1.0).requests == pytest.approx(20.0)
 
 
-def test_wrk_failure_is_told() -> None:
+def test_wrk_failure_is_reported() -> None:
     """When wrk gave no figures, what it said is in the error."""
     with pytest.raises(ValueError, match="unable to connect"):
         parse_wrk("unable to connect to 127.0.0.1:1\n", Case("1k", 1), cpu=0.0)

@@ -12,7 +12,7 @@ from sidecar.revisions.store import Store
 from tests.world import World, edited, sent, text
 
 
-async def test_an_override_lowers_at_once_and_is_told(world: World):
+async def test_an_override_lowers_at_once_and_is_reported(world: World):
     """Report-only in the next response, without touching the revision; enforce lifts it."""
     made = await world.started()
 
@@ -73,7 +73,7 @@ async def test_an_override_outlives_the_process(world: World):
 
 
 async def test_an_override_ends_with_its_time(world: World):
-    """Not a moment before, told, and gone after a restart."""
+    """Not a moment before, reported, and gone after a restart."""
     made = await world.started()
     await made.set_mode("report-only", ttl=60)
     world.now += 59

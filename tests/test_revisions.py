@@ -158,7 +158,7 @@ async def test_a_restart_with_an_edited_file_goes_on_from_the_last(world: World)
 
 
 async def test_a_rollback_goes_back_and_pins(world: World):
-    """At once, told, counted; reload and edits of comments do not bring the file's revision back."""
+    """At once, reported, counted; reload and edits of comments do not bring the file's revision back."""
     made = await world.started()
     first = made.current
     await edited(world, made, text("SAMEORIGIN"))

@@ -131,7 +131,7 @@ def test_words_are_those_of_yaml_12(text: str, value: object):
         (b"\xfe\xff\x00a", "t.yaml:1:1: error: the file is not UTF-8; save it as UTF-8"),
     ],
 )
-def test_what_is_refused_is_told_with_its_place(text: str | bytes, problem: str):
+def test_what_is_refused_is_reported_with_its_place(text: str | bytes, problem: str):
     """One problem, at the right line and column."""
     assert refused(text) == [problem]
 
@@ -245,7 +245,7 @@ def test_spans_are_the_text_of_each_value():
 
 
 def test_a_policy_with_faults_of_text_and_of_meaning_tells_both_in_order():
-    """A place that is reported once is not told again for what follows from it."""
+    """A place that is reported once is not reported again for what follows from it."""
     with pytest.raises(PolicyError) as caught:
         load_policy(
             b"version: 1\nmode: yes\nrules:\n  a: {header: A, action: sett}\n  a: {header: A, action: remove, mode: enforce, mode: enfroce}\n",

@@ -94,7 +94,7 @@ def test_a_first_policy_is_written_once(site, tmp_path):
     assert load_policy(file.read_bytes(), "policy.yaml").revision() == written.revision()
 
 
-def test_a_policy_that_cannot_be_written_is_told(site, tmp_path):
+def test_a_policy_that_cannot_be_written_is_reported(site, tmp_path):
     """A folder that is not there is a usage error, not a traceback."""
     site.http.responses["/"] = response()
 
@@ -147,7 +147,7 @@ def test_archives_and_raw_responses_are_read_from_files(tmp_path):
         (("a.example", "--min-grade", "G"), "--min-grade"),
     ],
 )
-def test_wrong_use_is_told_in_words(words, sign):
+def test_wrong_use_is_reported_in_words(words, sign):
     """Every wrong use exits 2 with a sentence that names the fix."""
     result = run(*words, stdin=b"")
 

@@ -78,8 +78,8 @@ def test_values_are_compared_by_meaning(header, value, state):
     assert state == dict(coverage(response((header, value))).states)[header]
 
 
-def test_leaking_names_are_told_in_the_published_spelling():
-    """Names are compared without case and told once."""
+def test_leaking_names_are_reported_in_the_published_spelling():
+    """Names are compared without case and reported once."""
     assert coverage(
         response(("x-powered-by", ["a", "b"]), ("$WSEP", ""), ("X-Fine", "1"))
     ).leaks == (

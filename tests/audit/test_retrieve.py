@@ -149,7 +149,7 @@ async def test_redirects_lead_to_http_only(site, location):
     assert [one.status for one in seen.http] == [302]
 
 
-async def test_a_bad_certificate_is_told_and_the_page_still_seen(site):
+async def test_a_bad_certificate_is_reported_and_the_page_still_seen(site):
     """The page behind a certificate that nobody vouches for is fetched, marked, and the reason noted."""
     site.bad.responses["/"] = PAGE
 

@@ -49,14 +49,14 @@ def test_a_running_service_gets_a_policy_that_is_sound_and_tests_that_pass(
 ):
     """Report-only, nothing to warn of, no secret in the files, and the next command is said."""
     site.http.responses["/"] = response(*lines, body=b"<p>x</p>")
-    told, policy, tests = init(site.http.url(), *words, folder=tmp_path)
+    reported, policy, tests = init(site.http.url(), *words, folder=tmp_path)
 
-    assert told.exit_code == 0
+    assert reported.exit_code == 0
     assert "mode: report-only\n" in policy.read_text()
     assert "SECRET" not in policy.read_text() + tests.read_text()
     assert "U0VDUkVU" not in policy.read_text() + tests.read_text()
-    assert f"next: sidecar check {policy} && sidecar test {tests}" in told.stderr
-    assert f"--upstream {site.http.url().rstrip('/')}" in told.stderr
+    assert f"next: sidecar check {policy} && sidecar test {tests}" in reported.stderr
+    assert f"--upstream {site.http.url().rstrip('/')}" in reported.stderr
     assert sidecar("check", "--strict", policy).exit_code == 0
     assert sidecar("test", tests).exit_code == 0
 
@@ -79,22 +79,22 @@ def test_what_is_found_becomes_rules_with_the_reason_above(site, tmp_path):
 def test_what_browsers_ignore_is_said(site, tmp_path):
     """With the command that shows it."""
     site.http.responses["/"] = response("Content-Type: text/html", "X-Frame-Options: NO")
-    told, *_ = init(site.http.url(), folder=tmp_path)
+    reported, *_ = init(site.http.url(), folder=tmp_path)
 
-    assert f"(X-Frame-Options): sidecar audit {site.http.url()}" in told.stderr
+    assert f"(X-Frame-Options): sidecar audit {site.http.url()}" in reported.stderr
 
 
 def test_nothing_answers(site, tmp_path):
     """A clear error with two ways on; with a preset the policy is written all the same."""
     url = f"http://127.0.0.1:{site.closed}/"
-    told, policy, tests = init(url, folder=tmp_path)
+    reported, policy, tests = init(url, folder=tmp_path)
 
-    assert (told.exit_code, policy.exists()) == (1, False)
-    assert f"{url}: no response: " in told.stderr
-    assert "sidecar init URL" in told.stderr
-    assert "sidecar init --preset baseline-2026-11" in told.stderr
-    told, policy, tests = init(url, "--preset", "baseline-2026-11", folder=tmp_path)
-    assert told.exit_code == 0
+    assert (reported.exit_code, policy.exists()) == (1, False)
+    assert f"{url}: no response: " in reported.stderr
+    assert "sidecar init URL" in reported.stderr
+    assert "sidecar init --preset baseline-2026-11" in reported.stderr
+    reported, policy, tests = init(url, "--preset", "baseline-2026-11", folder=tmp_path)
+    assert reported.exit_code == 0
     assert sidecar("check", "--strict", policy).exit_code == 0
     assert sidecar("test", tests).exit_code == 0
 
@@ -113,10 +113,10 @@ def test_nothing_answers(site, tmp_path):
 def test_what_cannot_be_done_is_said(site, tmp_path, words, said):
     """Usage errors with the way on."""
     url = () if words[0].startswith("ftp") else (site.http.url(),)
-    told = sidecar("init", *url, *words)
+    reported = sidecar("init", *url, *words)
 
-    assert told.exit_code == 2
-    assert said in told.stderr
+    assert reported.exit_code == 2
+    assert said in reported.stderr
 
 
 def test_a_file_that_is_there_is_kept(site, tmp_path):
@@ -124,10 +124,10 @@ def test_a_file_that_is_there_is_kept(site, tmp_path):
     site.http.responses["/"] = response("Content-Type: text/html")
     tests = tmp_path / "policy.test.yaml"
     tests.write_text("mine")
-    told, policy, _ = init(site.http.url(), folder=tmp_path)
+    reported, policy, _ = init(site.http.url(), folder=tmp_path)
 
-    assert (told.exit_code, policy.exists(), tests.read_text()) == (2, False, "mine")
-    assert "--force overwrites" in told.stderr
+    assert (reported.exit_code, policy.exists(), tests.read_text()) == (2, False, "mine")
+    assert "--force overwrites" in reported.stderr
     assert init(site.http.url(), "--force", folder=tmp_path)[0].exit_code == 0
     assert tests.read_text() != "mine"
 

@@ -129,7 +129,7 @@ def test_hsts_over_plain_http_is_told_to_be_void():
     assert found == [[], ["invalid"]]
 
 
-def test_upgrades_over_plain_http_are_told():
+def test_upgrades_over_plain_http_are_reported():
     """A policy that sends browsers to https is reported where the page itself came over http, and there alone."""
     policy = ("Content-Security-Policy", "default-src 'none'; upgrade-insecure-requests")
     plain, secure = response(policy, url="http://shop.example/"), response(policy)
@@ -164,7 +164,7 @@ def test_meta_elements_stand_in_for_headers():
     assert (found["Content-Security-Policy"], found["Referrer-Policy"]) == ("weak", "weak")
 
 
-def test_a_mirrored_origin_with_credentials_is_told():
+def test_a_mirrored_origin_with_credentials_is_reported():
     """A preflight that gives a foreign origin leave with credentials gets a row whose fix takes the credentials away."""
     probe = Response(
         "https://shop.example/",

@@ -21,7 +21,9 @@ def test_the_page_still_works_when_the_suggested_policy_enforces(
     until(lambda: "-Report-Only: " in shell(look), "the trial is in force")
     with browser.tab() as tab:
         tab.visit(page)
-        until(lambda: shell(reports).count("in a page of the site") == 2, "both causes are told")
+        until(
+            lambda: shell(reports).count("in a page of the site") == 2, "both causes are reported"
+        )
         assert _works(tab)
         done = shell(suggest)
         assert "script-src-elem" in done

@@ -55,8 +55,8 @@ def verb(name: str, sidecar: Sidecar, *words: str) -> subprocess.CompletedProces
 
 def causes(sidecar: Sidecar) -> list[Any]:
     """What browsers reported that is not an extension's doing."""
-    told = sidecar.ask("/api/reports").json()["causes"]
-    return [cause for cause in told if cause["kind"] != "noise"]
+    reported = sidecar.ask("/api/reports").json()["causes"]
+    return [cause for cause in reported if cause["kind"] != "noise"]
 
 
 @pytest.mark.parametrize(

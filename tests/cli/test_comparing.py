@@ -284,7 +284,7 @@ def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told_in_its_place(
+def test_what_is_wrong_with_a_file_is_reported_in_its_place(
     folder: Path, name: str, text: str, code: int, data: str
 ) -> None:
     """A wrong name in a test, a policy that is not there or not right: nothing passes silently."""
@@ -296,7 +296,7 @@ def test_what_is_wrong_with_a_file_is_told_in_its_place(
 
 
 def test_a_broken_file_does_not_hide_the_others(folder: Path) -> None:
-    """The cases of sound files are run and told; the exit code stays 1."""
+    """The cases of sound files are run and reported; the exit code stays 1."""
     (folder / "broken.test.yaml").write_text("version: 1\n")
     (folder / "shop.test.yaml").write_text(TESTS.partition("  - name: pages")[0])
     done = sidecar("test")

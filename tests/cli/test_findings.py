@@ -184,19 +184,19 @@ rules:
 def test_the_gravest_come_first_and_one_rule_does_not_hide_the_others(file: Path):
     """Warnings before infos; three findings of one rule, the rest counted; --all shows every one."""
     file.write_text(MANY)
-    told = sidecar("check", file, "--notes").stderr
+    reported = sidecar("check", file, "--notes").stderr
     severities = [
         line.split(": ")[1]
-        for line in told.splitlines()
+        for line in reported.splitlines()
         if line.startswith(f"{file}:") and "[" in line
     ]
 
     assert severities[0] == "warning"
     assert severities == sorted(severities, reverse=True)
     assert set(severities) == {"warning", "info"}
-    assert told.count(": warning: rule 'csp'") == 3
-    assert ": warning: rule 'frames'" in told
-    assert "more on rule 'csp' (--all shows them)" in told
+    assert reported.count(": warning: rule 'csp'") == 3
+    assert ": warning: rule 'frames'" in reported
+    assert "more on rule 'csp' (--all shows them)" in reported
     everything = sidecar("check", file, "--notes", "--all").stderr
     assert everything.count(": warning: rule 'csp'") > 3
     assert "--all" not in everything
@@ -204,13 +204,13 @@ def test_the_gravest_come_first_and_one_rule_does_not_hide_the_others(file: Path
 
 def test_a_code_is_explained_with_example_fix_and_source():
     """On stdout, as text or JSON; an unknown code names the nearest and is a usage error."""
-    told = sidecar("check", "--explain", "csp-unquoted")
+    reported = sidecar("check", "--explain", "csp-unquoted")
 
-    assert told.exit_code == 0
-    assert "wrong   Content-Security-Policy: default-src self" in told.stdout
-    assert "write 'self'" in told.stdout
-    assert "right   Content-Security-Policy: default-src 'self'" in told.stdout
-    assert "section 2.3.1: https://www.w3.org/TR/CSP3/" in told.stdout
+    assert reported.exit_code == 0
+    assert "wrong   Content-Security-Policy: default-src self" in reported.stdout
+    assert "write 'self'" in reported.stdout
+    assert "right   Content-Security-Policy: default-src 'self'" in reported.stdout
+    assert "section 2.3.1: https://www.w3.org/TR/CSP3/" in reported.stdout
     assert data(sidecar("check", "--explain", "csp-unquoted", "--json"))["severity"] == "warning"
     assert sidecar("check", "--explain", "csp-unquote").exit_code == 2
     assert "did you mean 'csp-unquoted'?" in sidecar("check", "--explain", "csp-unquote").stderr

@@ -22,7 +22,7 @@ def test_every_header_of_the_table_is_listed():
 
 
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
-def test_all_that_is_known_of_a_header_is_told(row):
+def test_all_that_is_known_of_a_header_is_reported(row):
     """Whatever the case of the name; nothing of the row is left out."""
     given, known = (
         sidecar("headers", row.name.upper()),

@@ -1,4 +1,4 @@
-"""Whoever is refused is told what to do next: a command or an option to add."""
+"""Whoever is refused learns what to do next: a command or an option to add."""
 
 from __future__ import annotations
 

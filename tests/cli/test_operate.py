@@ -259,7 +259,7 @@ def test_a_user_without_a_name_is_the_operator(monkeypatch: pytest.MonkeyPatch, 
     assert who() == "operator"
 
 
-def test_nobody_there_is_told_with_the_fix():
+def test_nobody_there_is_reported_with_the_fix():
     """Exit 1, and a hint at what may be wrong; brackets of an address are not lost."""
     for url in ("http://127.0.0.1:1", "http://[::1]:1"):
         result = sidecar("status", "--admin", url)

@@ -47,20 +47,20 @@ def test_many_addresses_have_a_progress_bar_on_a_terminal_alone(
     """It stands on stderr, and says how many are done; stdout is what it always is."""
     urls = [f"http://127.0.0.1:{free_port()}/" for _ in range(3)]
     words = [verb, *urls, *(("--output", f"{tmp_path}/b.yaml") if verb == "capture" else ())]
-    stdout, told = seen(*words, terminal=True)
+    stdout, reported = seen(*words, terminal=True)
     plain_stdout, plain = seen(*words, terminal=False)
 
-    assert f"{label} " in told
-    assert "/3" in told
+    assert f"{label} " in reported
+    assert "/3" in reported
     assert "/3" not in plain
     assert stdout == plain_stdout
 
 
 def test_one_address_has_none():
     """There is nothing to count."""
-    _, told = seen("audit", f"http://127.0.0.1:{free_port()}/", terminal=True)
+    _, reported = seen("audit", f"http://127.0.0.1:{free_port()}/", terminal=True)
 
-    assert "/1" not in told.replace("/127", "")
+    assert "/1" not in reported.replace("/127", "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -342,7 +342,7 @@ def test_drift_of_addresses(file: Path) -> None:
     assert "nothing differs in 1 cells" in same.stdout
 
 
-def test_a_broken_baseline_is_told_in_its_place(file: Path) -> None:
+def test_a_broken_baseline_is_reported_in_its_place(file: Path) -> None:
     """Line and column, exit 1."""
     file.write_text("version: 1\nmade: a\nby: b\nsource: c\ncells: [{rout: x}]\n")
     done = sidecar("drift", file)

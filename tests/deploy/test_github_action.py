@@ -78,7 +78,7 @@ class Job:
 
     @property
     def comment(self) -> str:
-        """What a pull request would be told."""
+        """What a comment on a pull request would say."""
         outputs = dict(
             line.split("=", 1)
             for line in (self.temporary / "GITHUB_OUTPUT").read_text().splitlines()
@@ -132,7 +132,7 @@ def test_strict_takes_warnings_for_errors(job: Job) -> None:
     assert "::warning file=policy.yaml" in job.log
 
 
-def test_a_pull_request_is_told_what_changes(job: Job) -> None:
+def test_a_pull_request_learns_what_changes(job: Job) -> None:
     """The comment names the rule that is weaker or stronger; the job passes, and its summary holds the same."""
     base = job.git("rev-parse", "HEAD")
     (job.checkout / "policy.yaml").write_text(POLICY.replace("report-only", "enforce"))

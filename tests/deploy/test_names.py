@@ -161,7 +161,7 @@ def test_every_path_is_served():
     assert not paths
 
 
-def test_every_event_is_told():
+def test_every_event_is_reported():
     """Each dotted event name in prose or in a log query is reported somewhere in the code."""
     families = {
         name.partition(".")[0]
@@ -196,7 +196,7 @@ def test_every_verb_is_a_click_command():
         (test_every_port_is_a_default, "containerPort: 9100"),
         (test_every_path_is_served, "path: /healthyz"),
         (test_every_path_is_served, "POST /-/rolback"),
-        (test_every_event_is_told, "the event header.would_changed"),
+        (test_every_event_is_reported, "the event header.would_changed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -66,7 +66,7 @@ def check(response: wire.Response, status: int, front: Sidecar) -> None:
 
 @pytest.mark.parametrize("case", REQUESTS)
 def test_refused_requests_carry_the_policy(front: Sidecar, case: str) -> None:
-    """A request that the service never sees is answered under the policy, told, and counted."""
+    """A request that the service never sees is answered under the policy, reported, and counted."""
     status, data = REQUESTS[case]
     rejected, since = front.metric("sidecar_rejected_requests_total"), len(front.events())
     answered = front.metric("sidecar_responses_total", origin="sidecar", status_class="4xx")
@@ -127,7 +127,7 @@ def test_control_listeners_name_no_library(
 def test_broken_response_is_502(
     front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """A response that cannot be trusted is not passed on: 502 under the policy, told and counted."""
+    """A response that cannot be trusted is not passed on: 502 under the policy, reported and counted."""
     monkeypatch.setattr(upstream, "response", ANSWERS[case])
     since, counted = len(front.events()), front.metric("sidecar_upstream_errors_total")
     check(front.get("/"), 502, front)

@@ -41,8 +41,10 @@ FORMS = {
 
 def held(sidecar: Sidecar) -> dict[str, Any]:
     """The inventory of the default route."""
-    told: dict[str, Any] = sidecar.ask("/api/pages").json()["routes"].get("default", {"read": 0})
-    return told
+    reported: dict[str, Any] = (
+        sidecar.ask("/api/pages").json()["routes"].get("default", {"read": 0})
+    )
+    return reported
 
 
 @pytest.mark.parametrize(
@@ -59,15 +61,15 @@ def test_a_page_is_read_as_it_passes(start: Start, form: str, workers: int):
             passed = sidecar.get("/page?token=secret", *BROWSER)
             assert passed.body == (PACKED if form == "gzip" else HTML)
         until(lambda: held(sidecar)["read"] == 4, "four pages were read")
-        told = held(sidecar)
+        reported = held(sidecar)
 
-    assert [(it["kind"], it["text"], it["loads"], it["pages"]) for it in told["inline"]] == [
+    assert [(it["kind"], it["text"], it["loads"], it["pages"]) for it in reported["inline"]] == [
         ("script", "go()", 4, ["/page"])
     ]
-    assert [(it["directive"], it["url"]) for it in told["urls"]] == [
+    assert [(it["directive"], it["url"]) for it in reported["urls"]] == [
         ("img-src", "http://cdn.test/a.png")
     ]
-    assert "secret" not in str(told)
+    assert "secret" not in str(reported)
 
 
 def test_what_is_no_page_load_is_not_read(start: Start):

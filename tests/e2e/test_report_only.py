@@ -145,7 +145,7 @@ def changes_made(sidecar: Sidecar) -> list[str]:
     ]
 
 
-def test_what_would_change_is_told_and_counted(service: Service, front_of: FrontOf) -> None:
+def test_what_would_change_is_reported_and_counted(service: Service, front_of: FrontOf) -> None:
     """Each page counts its violations as report-only and tells what would have changed, rule by rule."""
     sidecar = front_of(service.name)
     counted = sidecar.metric("sidecar_violations_total", rule="csp", mode="report-only")

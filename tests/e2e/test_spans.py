@@ -81,14 +81,14 @@ def test_a_request_is_a_span_below_its_clients(
     asked(sidecar, f"00-{TRACE}-{PARENT}-01")
 
     (span,) = collector.spans
-    told = {one.key: one.value for one in span.attributes}
+    reported = {one.key: one.value for one in span.attributes}
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
     assert (span.name, span.kind) == ("GET default", 2)
     assert span.start_time_unix_nano < span.end_time_unix_nano
-    assert told["http.response.status_code"].int_value == 200
-    assert told["url.path"].string_value == "/"
-    assert told["sidecar.changed"].bool_value
-    assert "nosniff" in [one.string_value for one in told["sidecar.rules"].array_value.values]
+    assert reported["http.response.status_code"].int_value == 200
+    assert reported["url.path"].string_value == "/"
+    assert reported["sidecar.changed"].bool_value
+    assert "nosniff" in [one.string_value for one in reported["sidecar.rules"].array_value.values]
     assert "secret" not in str(span)
 
 

@@ -89,8 +89,8 @@ def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar):
 
 def test_below_the_minimums_it_waits_until_a_person_accepts(tried: Sidecar):
     """By the id of the cause; then it is written."""
-    told = json.loads(suggest(tried, "--json").stdout)["proposals"]
-    (found,) = [one for one in told if one["blocked"].startswith("inline: start()")]
+    reported = json.loads(suggest(tried, "--json").stdout)["proposals"]
+    (found,) = [one for one in reported if one["blocked"].startswith("inline: start()")]
     assert found["outcome"] == "waiting"
     assert found["snippets"][0]["text"] == SCRIPT
     accepted = suggest(tried, "--accept", found["cause"], "--write", "--json")

@@ -42,9 +42,9 @@ def test_every_line_is_json_whoever_speaks(tmp_path: Path, shop: Service) -> Non
     try:
         loud = sidecar.event("x" * 2048)
         assert loud["logger"] == "chatter"
-        assert "in two lines" in sidecar.told_by("py.warnings")[0]["event"]
-        assert sidecar.told_by("asyncio")[0]["level"] == "warning"
-        assert "ValueError: a fault" in sidecar.told_by("aiohttp.server")[0]["exception"]
+        assert "in two lines" in sidecar.logged_by("py.warnings")[0]["event"]
+        assert sidecar.logged_by("asyncio")[0]["level"] == "warning"
+        assert "ValueError: a fault" in sidecar.logged_by("aiohttp.server")[0]["exception"]
     finally:
         assert sidecar.stop() == 0
     assert sidecar.child.stdout.read_bytes().startswith(b"{")
@@ -131,7 +131,7 @@ def fresh(raw: bytes) -> tuple[bytes, str]:
     return raw.replace(SECRET.encode(), secret.encode()), secret
 
 
-def told_anywhere(sidecar: Sidecar) -> str:
+def shown_anywhere(sidecar: Sidecar) -> str:
     """Everything that can be read of a sidecar from outside: stdout, stderr, metrics, status, history, the state folder."""
     kept = [
         path.read_text("utf-8", "replace") for path in sidecar.state.rglob("*") if path.is_file()
@@ -152,7 +152,7 @@ def told_anywhere(sidecar: Sidecar) -> str:
 
 
 @pytest.mark.parametrize("case", ASKED)
-def test_secrets_of_a_request_are_never_told(prying: Sidecar, case: str) -> None:
+def test_secrets_of_a_request_are_never_reported(prying: Sidecar, case: str) -> None:
     """Cookies, credentials, query strings and the bytes of refused requests stand in no event, metric, status, file or own response."""
     since = len(prying.events())
     asked, secret = fresh(ASKED[case])
@@ -160,11 +160,11 @@ def test_secrets_of_a_request_are_never_told(prying: Sidecar, case: str) -> None
         line.send(asked)
         response = line.response()
     until(lambda: prying.events()[since:], "the event of this request")
-    assert secret not in told_anywhere(prying)
+    assert secret not in shown_anywhere(prying)
     assert secret.encode() not in b"\n".join((*response.lines, response.body))
 
 
-def test_secrets_of_an_response_are_never_told(
+def test_secrets_of_an_response_are_never_reported(
     prying: Sidecar, leaky: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What rules find in cookies, redirects, nonces and unknown headers is reported without the value."""
@@ -177,11 +177,11 @@ def test_secrets_of_an_response_are_never_told(
     assert {"no-cookies", "no-location", "csp", "no-key"} <= changes.keys()
     assert changes["no-cookies"]["before"] == ["sessionid=...; Path=/; HttpOnly", "token=..."]
     assert changes["csp"]["before"] == ["script-src 'nonce-...'"]
-    assert secret not in told_anywhere(prying)
+    assert secret not in shown_anywhere(prying)
 
 
 @pytest.mark.parametrize("name", ["admin", "health"])
-def test_secrets_sent_to_the_other_listeners_are_never_told(prying: Sidecar, name: str) -> None:
+def test_secrets_sent_to_the_other_listeners_are_never_reported(prying: Sidecar, name: str) -> None:
     """Malformed and unknown requests to the admin and health listeners leave no secret behind, not even in the log of the HTTP library."""
     address = prying.health if name == "health" else prying.admin_address
     secret = secrets.token_hex(12)
@@ -193,11 +193,11 @@ def test_secrets_sent_to_the_other_listeners_are_never_told(prying: Sidecar, nam
             line.send(asked.replace(SECRET.encode(), secret.encode()))
             line.begins()
     assert prying.ask("/livez").status == 200
-    assert secret not in told_anywhere(prying)
+    assert secret not in shown_anywhere(prying)
 
 
 def test_event_cap_holds_and_counts(start: Start, shop: Service) -> None:
-    """More events than the cap allows are not written, but counted and told."""
+    """More events than the cap allows are not written, but counted and reported."""
     sidecar = start(POLICY, shop.url, log={"events_per_second": 3})
     for _ in range(30):
         sidecar.get("/")
@@ -213,7 +213,7 @@ def test_event_cap_holds_and_counts(start: Start, shop: Service) -> None:
 
 
 def test_blocked_reader_does_not_stop_the_service(tmp_path: Path, shop: Service) -> None:
-    """When nobody reads stdout, responses and metrics go on, and the process still ends when told."""
+    """When nobody reads stdout, responses and metrics go on, and the process still ends when it is asked to."""
     sidecar = Sidecar(tmp_path, POLICY, shop.url, settings={"log": {"events_per_second": 100_000}})
     read, written = os.pipe()
     with os.fdopen(read) as lines:

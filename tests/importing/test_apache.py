@@ -1,4 +1,4 @@
-"""Apache configurations: the two tables, sections that add up, hosts, conditions, and what is told of the rest."""
+"""Apache configurations: the two tables, sections that add up, hosts, conditions, and what is reported of the rest."""
 
 from __future__ import annotations
 

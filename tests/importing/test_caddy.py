@@ -1,4 +1,4 @@
-"""Caddyfiles: the three moments of an operation, matchers, handle and route, sites, and what is told of the rest."""
+"""Caddyfiles: the three moments of an operation, matchers, handle and route, sites, and what is reported of the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nginx configurations: inheritance, locations, servers, and what is told of the rest."""
+"""nginx configurations: inheritance, locations, servers, and what is reported of the rest."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_what_is_lost(text: str, data: str) -> None:
     ],
 )
 def test_what_is_no_loss(text: str) -> None:
-    """What touches no header of the service is not told."""
+    """What touches no header of the service is not reported."""
     assert (
         lost(
             imported(

@@ -209,7 +209,7 @@ def test_a_policy_of_framing_alone_may_end_an_upgrade():
     assert outcome(kept, "none navigate document", UPGRADING) == "safe"
 
 
-def test_only_rules_that_are_told_are_asked():
+def test_only_rules_that_are_reported_are_asked():
     """An enforced rule breaks for real, and its requests would not be seen again."""
     rules = {"data": DENY | {"mode": "report-only"}, "made": CORP, "off": NOSNIFF | {"mode": "off"}}
 

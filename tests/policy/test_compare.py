@@ -132,10 +132,10 @@ SHADOWS: tuple[tuple[list[dict[str, Any]], list[str]], ...] = (
 
 
 @pytest.mark.parametrize(("matches", "shadowed"), SHADOWS)
-def test_routes_that_nothing_reaches_are_told(
+def test_routes_that_nothing_reaches_are_reported(
     matches: list[dict[str, Any]], shadowed: list[str]
 ) -> None:
-    """A route whose every request an earlier one takes; where a gap is left, it is not told."""
+    """A route whose every request an earlier one takes; where a gap is left, it is not reported."""
     routes = [{"name": str(number), "match": match} for number, match in enumerate(matches)]
 
     assert [
@@ -144,7 +144,7 @@ def test_routes_that_nothing_reaches_are_told(
     ] == shadowed
 
 
-def test_only_new_shadows_are_told() -> None:
+def test_only_new_shadows_are_reported() -> None:
     """What was never reached before is no news."""
     routes = [{"name": "all", "match": {"path": "/**"}}, API]
 

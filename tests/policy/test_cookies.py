@@ -238,7 +238,7 @@ SOUND = "; Secure; HttpOnly; SameSite=Lax"
         ("sid=" + "x" * 5_000 + SOUND, "https", ["cookie-too-long"]),
     ],
 )
-def test_what_is_wrong_is_told_by_kind(line, scheme, expected):
+def test_what_is_wrong_is_reported_by_kind(line, scheme, expected):
     """Each fault has its own kind, and a sound line has none."""
     assert expected == [fault.kind for fault in cookie_faults(line, scheme)]
 
@@ -252,8 +252,8 @@ def test_every_kind_teaches():
 
 
 @given(LINES, SCHEMES)
-def test_no_line_raises_and_no_value_is_told(line, scheme):
-    """Law: any bytes may come, and what is told of them holds the name at most."""
+def test_no_line_raises_and_no_value_is_reported(line, scheme):
+    """Law: any bytes may come, and what is reported of them holds the name at most."""
     for fault in cookie_faults(f"sid=s3cret{line}", scheme):
         assert "s3cret" not in fault.text + fault.fix
     cookie_faults(line, scheme)

@@ -94,7 +94,7 @@ def test_the_first_of_two_equal_directives_counts():
         ("img-src a\x00b.com; \x01 x", ["csp-control", "csp-control"]),
     ],
 )
-def test_what_is_wrong_is_told_by_kind(text, expected):
+def test_what_is_wrong_is_reported_by_kind(text, expected):
     """Each oddity of a text has its own kind, and a sound text has none."""
     assert expected == kinds(text)
 
@@ -110,7 +110,7 @@ def test_every_kind_teaches():
     assert set(FALLBACKS) <= set(DIRECTIVES)
 
 
-def test_a_nonce_is_never_told():
+def test_a_nonce_is_never_reported():
     """Faults blot nonces out, since they end up in logs and reports."""
     (fault,) = parse("script-src 'nonce-SECRET!'")[0].faults
 
@@ -357,6 +357,6 @@ def test_a_list_reads_none_as_nothing():
         ("style-src 'unsafe-inline'; default-src 'self'", []),
     ],
 )
-def test_weaknesses_are_told_of_the_policies_as_a_whole(text, expected):
+def test_weaknesses_are_reported_of_the_policies_as_a_whole(text, expected):
     """A weakness stands where no policy of the header hinders it."""
     assert expected == [fault.kind for fault in csp.csp_faults(text) if fault.verdict == "weak"]

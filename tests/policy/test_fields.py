@@ -89,7 +89,7 @@ def test_huge_texts_are_read(text):
         ("a" * 70_000, "sf-too-long"),
     ],
 )
-def test_a_bad_dictionary_is_told(text, kind):
+def test_a_bad_dictionary_is_reported(text, kind):
     """A text that is dropped or half counted says so; repeats leave a value."""
     parsed = fields.parse_dictionary(text)
 

@@ -82,7 +82,7 @@ def test_a_recommended_value_is_flawless(row):
 @pytest.mark.parametrize(
     ("row", "value"), [(row, value) for row in ALL for value, _ in row.weak], ids=str
 )
-def test_a_weak_value_is_told(row, value):
+def test_a_weak_value_is_reported(row, value):
     """Every weak value of the table is reported, with the reason."""
     assert "header-weak-value" in kinds(row.name, value)
 
@@ -179,7 +179,7 @@ def test_the_owasp_headers_have_their_values():
 
 
 def test_the_owasp_names_to_remove_are_known():
-    """87 names of OWASP's list, and the one that Kubernetes really sends; all lower case, all told."""
+    """87 names of OWASP's list, and the one that Kubernetes really sends; all lower case, all reported."""
     assert len(DISCLOSURE) == 88
     assert all(name == name.lower() for name in DISCLOSURE)
     assert all("header-discloses" in kinds(name.upper(), "x") for name in DISCLOSURE)

@@ -269,7 +269,7 @@ def test_a_preset_is_no_warning_to_who_extends_it():
     assert problem.message.startswith("preset weak, rule 'it': ")
 
 
-def test_a_rule_inherited_by_routes_is_told_once():
+def test_a_rule_inherited_by_routes_is_reported_once():
     """The same finding at the same place is one finding."""
     problems = found(header(XFO, "set", "ALLOW"), **routed({"path": "/a"}, {"path": "/b"}))
 

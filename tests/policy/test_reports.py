@@ -112,14 +112,14 @@ def test_nonsense_is_no_report(data: bytes, media: str):
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;a\x07", "\u202eevil", "\x9b2J", "\x00"])
-def test_what_is_told_can_be_printed(text: str):
+def test_what_is_reported_can_be_printed(text: str):
     """No report reaches an operator's terminal with control characters."""
     url = f"https://{text}a.test/{text}b"
     body = {"blocked-uri": url, "document-uri": url, "source-file": url, "script-sample": text}
     (report,) = read_reports(json.dumps({"csp-report": body}).encode(), CSP)
     texts = (report.blocked, report.document, report.source, report.origin, report.sample)
 
-    assert all(told.isprintable() for told in texts)
+    assert all(reported.isprintable() for reported in texts)
 
 
 def test_a_post_holds_so_many_reports():

@@ -353,7 +353,7 @@ def test_a_revision_is_what_the_policy_means():
     ],
 )
 def test_another_meaning_is_another_revision(other: dict[str, Any]):
-    """Every key that changes what is done or told changes the hash."""
+    """Every key that changes what is done or reported changes the hash."""
     base = {"rules": {"it": SET}}
 
     assert revision(base | other) != revision(base)

@@ -54,7 +54,7 @@ def test_the_lower_share_counts(top: str | None, rule: str | None, enforced: boo
     assert decide(made.routes[-1], facts(client="192.0.2.1")).changed is enforced
 
 
-def test_clients_outside_are_told_as_in_report_only():
+def test_clients_outside_are_reported_as_in_report_only():
     """They get the service's own lines, and the finding says report-only."""
     world = facts((b"x-odd", b"2"), client="192.0.2.2")
     decision = decide(plan({"it": SET | {"share": "50%"}}).routes[-1], world)

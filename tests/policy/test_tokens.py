@@ -113,7 +113,7 @@ def test_hsts_is_judged(text, expected, valid):
     ],
 )
 def test_the_last_recognised_referrer_policy_counts(text, policy, expected):
-    """Unknown entries are skipped and told; what is weak is judged of the policy in force alone."""
+    """Unknown entries are skipped and reported; what is weak is judged of the policy in force alone."""
     assert policy == tokens.referrer_policy(text)
     assert expected == [fault.kind for fault in tokens.judge_referrer(text)]
 

@@ -116,7 +116,7 @@ def test_a_tally_comes_back_from_its_file(given_responses: list[Facts]) -> None:
         ("route: default", "route: [", "not YAML"),
     ],
 )
-def test_a_wrong_file_is_told_in_its_place(old: str, new: str, problem: str) -> None:
+def test_a_wrong_file_is_reported_in_its_place(old: str, new: str, problem: str) -> None:
     """A baseline is read as strictly as a policy: the place, the wrong word, the fix."""
     with pytest.raises(PolicyError) as error:
         read_baseline(TEXT.replace(old, new, 1).encode(), "b.yaml")

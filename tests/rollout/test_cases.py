@@ -1,4 +1,4 @@
-"""Test files of a policy: read strictly, judged by the plan that serves, told in JUnit too."""
+"""Test files of a policy: read strictly, judged by the plan that serves, reported in JUnit too."""
 
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -156,7 +156,7 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         ),
     ],
 )
-def test_a_wrong_file_is_told_in_its_place(text: str, problem: str) -> None:
+def test_a_wrong_file_is_reported_in_its_place(text: str, problem: str) -> None:
     """Test files are read as strictly as policies: line, column, the wrong word, the fix."""
     with pytest.raises(PolicyError) as error:
         read_suite(text.encode(), "t")
@@ -164,7 +164,7 @@ def test_a_wrong_file_is_told_in_its_place(text: str, problem: str) -> None:
     assert f"t:{problem}" in str(error.value)
 
 
-def test_names_that_the_policy_does_not_have_are_told() -> None:
+def test_names_that_the_policy_does_not_have_are_reported() -> None:
     """A misspelt rule or route would be a test that cannot fail, or cannot pass."""
     with pytest.raises(PolicyError) as error:
         run(suite("expect: {violations: [{rule: sever}]}", "expect: {route: ap}"), SHOP)

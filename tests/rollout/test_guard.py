@@ -85,7 +85,7 @@ class World:
         return self.metrics.value("sidecar_guard_watching") == 1
 
 
-def test_a_breach_is_told_once():
+def test_a_breach_is_reported_once():
     """After it the watch is over, so nothing flaps."""
     world = World()
     world.watch.activated("r1", world.report_only, Guard())

@@ -92,9 +92,9 @@ def test_only_scripts_are_taken_in():
 
 def test_reports_and_pages_are_one_script():
     """The address that a page names is the one that a browser reports; both texts that arrived are kept."""
-    told = [{"url": APP, "hash": digest, "count": 1, "clients": 1, "pages": ["/pay", "/b"], "first": 0.0, "last": 9e5}
+    reported = [{"url": APP, "hash": digest, "count": 1, "clients": 1, "pages": ["/pay", "/b"], "first": 0.0, "last": 9e5}
             for digest in (HASH, OTHER)]  # fmt: skip
-    found = next(one for one in seen_scripts(pages(*told)) if one.script == APP)
+    found = next(one for one in seen_scripts(pages(*reported)) if one.script == APP)
 
     assert found == Script(APP, "", "", (HASH, OTHER), ("/pay", "/b"), "1970-01-01", "1970-01-11")
 

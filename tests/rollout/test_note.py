@@ -49,7 +49,7 @@ def chained(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 JOURNAL = chained(ENTRIES)
 
 
-def test_a_promotion_is_told_whole():
+def test_a_promotion_is_reported_whole():
     """Since the revision before: files with hashes and diff, the command, the verdict's numbers, before and after, the way back."""
     note = write_note(STATUS, JOURNAL, [seen("enforce", 50, 20)], TEXTS, None, {"findings": [1, 2]})
     text = markdown(note, "http://127.0.0.1:19000")

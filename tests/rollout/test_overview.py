@@ -37,7 +37,7 @@ def views(rules: dict[str, Any], *evidence: Evidence, **more: Any) -> list[RuleV
 
 
 def view(mode: str = "report-only", **known: Any) -> RuleView:
-    """One rule, seen as told."""
+    """One rule, seen as reported."""
     seen = replace(SEEN, mode=mode, **known)
     return views({"it": CSP | {"mode": mode}}, seen)[0]
 

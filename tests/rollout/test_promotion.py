@@ -170,7 +170,7 @@ def test_an_enforcing_rule_needs_its_words(missing: str):
         promote(text, ["nosniff"])
 
 
-def test_an_unknown_rule_is_told_with_the_nearest():
+def test_an_unknown_rule_is_reported_with_the_nearest():
     """A slip of the finger changes nothing."""
     with pytest.raises(PolicyError, match="unknown rule 'nosnif'; did you mean 'nosniff'"):
         promote(STEPWISE, ["nosnif"])

@@ -108,14 +108,14 @@ def test_pieces_are_counted(world: World):
     world.serve("<script>a</script>", "/a", "x")
     world.now += 5
     world.serve("<script>a</script><script>b</script>", "/b", "y", times=2)
-    told = world.served.data()["default"]
+    reported = world.served.data()["default"]
 
-    assert told["read"] == 3
+    assert reported["read"] == 3
     assert [
         (it["text"], it["loads"], it["clients"], it["first"], it["last"], it["pages"])
-        for it in told["inline"]
+        for it in reported["inline"]
     ] == [("a", 3, 2, 100.0, 105.0, ["/a", "/b"]), ("b", 2, 1, 105.0, 105.0, ["/b"])]
-    assert told["inline"][0]["hash"] == read_page(b"<script>a</script>").inline[0].hash
+    assert reported["inline"][0]["hash"] == read_page(b"<script>a</script>").inline[0].hash
 
 
 def test_memory_is_bounded_and_what_comes_again_stays(world: World):
@@ -125,15 +125,15 @@ def test_memory_is_bounded_and_what_comes_again_stays(world: World):
         world.serve(f"<script>{number}</script><img src=/{number}.png>", f"/{number}")
     for number in range(40):
         world.serve(f"<script>{number}{'a' * 60_000}</script>")
-    told = world.served.data()["default"]
+    reported = world.served.data()["default"]
 
-    assert len(told["inline"]) <= MAX_PIECES
-    assert len(told["urls"]) <= MAX_PIECES
-    assert sum(len(it["text"]) for it in told["inline"]) <= MAX_TEXT
-    assert told["inline"][0]["text"] == "kept"
+    assert len(reported["inline"]) <= MAX_PIECES
+    assert len(reported["urls"]) <= MAX_PIECES
+    assert sum(len(it["text"]) for it in reported["inline"]) <= MAX_TEXT
+    assert reported["inline"][0]["text"] == "kept"
     assert world.served.quoted("default", "script-src-elem", "kept")
     assert not world.served.quoted("default", "script-src-elem", "1")
-    assert told["dropped"]
+    assert reported["dropped"]
     assert MAX_PATHS >= ENOUGH_OF_ROUTE
 
 

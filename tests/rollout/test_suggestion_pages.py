@@ -45,7 +45,7 @@ def seen(loads: int, clients: int) -> dict[str, Any]:
 NOW = Terms(4, 8.0)
 
 
-def told(page: Page, loads: dict[str, int]) -> dict[str, Any]:
+def reported(page: Page, loads: dict[str, int]) -> dict[str, Any]:
     """A route as the admin API sends it."""
     inline = [
         dataclasses.asdict(one) | seen(loads.get(one.text, 9), min(loads.get(one.text, 9), 4))
@@ -60,7 +60,7 @@ def test_what_the_sidecar_read_says_what_varies():
     whole = read_page(page(0) + b"\n<script>once()</script>", "utf-8", URL)
     varied = read_page(b"\n" + page(1).partition(b"\n")[2], "utf-8", URL)
     both = dataclasses.replace(whole, inline=(*whole.inline, varied.inline[0]))
-    held = from_routes({"default": told(both, {"n = 0": 1, "n = 1": 1, "once()": 1})}, NOW)
+    held = from_routes({"default": reported(both, {"n = 0": 1, "n = 1": 1, "once()": 1})}, NOW)
     assert clients(held) == {"go()": 4, "n = 0": VARIES, "once()": 1, "n = 1": VARIES}
     assert held.urls[("script-src-elem", "//cdn.test/a.js")] == "/cart"
 
@@ -68,6 +68,6 @@ def test_what_the_sidecar_read_says_what_varies():
 @pytest.mark.parametrize("terms", [Terms(5, 0.0), Terms(1, 9.0)])
 def test_an_address_that_few_clients_got_stands_in_no_page(terms: Terms):
     """A search page sends each client its own injection back: that is no page of the site."""
-    route = told(read_page(page(0), "utf-8", URL), {})
+    route = reported(read_page(page(0), "utf-8", URL), {})
     assert from_routes({"default": route}, terms).urls == {}
     assert from_routes({"default": route}, NOW).urls

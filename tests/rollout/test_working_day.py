@@ -161,7 +161,7 @@ def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
 
 
 def _same_as_prometheus(data: dict[str, Any], prometheus: Prometheus) -> None:
-    """The gate's numbers are those that Prometheus gives for the same question at the same moment, ours and the told one."""
+    """The gate's numbers are those that Prometheus gives for the same question at the same moment, ours and the reported one."""
     (verdict,) = data["verdicts"]
     (item,) = [
         item

@@ -253,7 +253,7 @@ def test_the_last_words_are_written_out(pipe: tuple[int, int], captured: Collect
     assert captured.events == []
 
 
-def test_long_and_broken_records_are_cut_or_told(captured: Collected):
+def test_long_and_broken_records_are_cut_or_reported(captured: Collected):
     """Texts are cut; a record whose words do not fit its form does not fall on who wrote it."""
     logging.getLogger("a").warning("x" * 10_000)
     handler = next(

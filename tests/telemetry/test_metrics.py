@@ -171,7 +171,7 @@ def test_binding_again_keeps_counts_and_drops_what_is_gone():
 
 
 def test_requests_under_an_old_plan_do_not_bring_its_series_back():
-    """Their tally is theirs; what they count after the switch is not told under a rule that is gone."""
+    """Their tally is theirs; what they count after the switch is not reported under a rule that is gone."""
     made = Metrics(process=False)
     old = made.bind(plan(RULES))["default"]
     made.bind(plan({}))

@@ -33,7 +33,7 @@ class World:
         self.route = plan({"it": CSP}, mode="trial").routes[-1]
         self.reader = PageReader(share, lambda: draw)
         self.read: list[tuple[str, str, str, Page]] = []
-        self.reader.on_page = lambda *told: self.read.append(told)
+        self.reader.on_page = lambda *reported: self.read.append(reported)
 
     def copy(self, world: Facts) -> PageCopy | None:
         """The copy of one response."""

@@ -185,7 +185,7 @@ def test_only_a_whole_traceparent_gives_a_trace_id(value: bytes):
     assert "trace_id" not in world.lines.events[0]
 
 
-def test_oracles_are_counted_for_rules_that_are_told():
+def test_oracles_are_counted_for_rules_that_are_reported():
     """What requests say a rule would have broken, by outcome; a rule that did not apply is not asked."""
     rules = {"frames": RULES["frames"], "late": RULES["frames"] | {"when": {"status": 500}}}
     world = World("report-only", rules=rules)
@@ -221,7 +221,7 @@ def test_the_observer_sees_the_services_responses_alone():
     assert seen == [200]
 
 
-def test_failures_and_refusals_are_counted_and_told_under_the_cap():
+def test_failures_and_refusals_are_counted_and_reported_under_the_cap():
     """Each by its reason from the closed list; the counter goes on when the events are capped."""
     world = World(per_second=2)
     world.telemetry.upstream_failed("refused", request_id="r1", detail="x" * 1000)
@@ -248,7 +248,7 @@ def test_failures_and_refusals_are_counted_and_told_under_the_cap():
     )
 
 
-def test_browser_reports_are_counted_by_closed_words_and_told_under_their_own_cap():
+def test_browser_reports_are_counted_by_closed_words_and_reported_under_their_own_cap():
     """Whoever posts many of them silences no event of ours."""
     world = World()
     world.telemetry._reports_cap = Cap(2, clock=lambda: 1.0)

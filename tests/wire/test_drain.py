@@ -62,7 +62,7 @@ def test_request_in_flight_finishes() -> None:
 
 
 def test_upload_in_flight_finishes() -> None:
-    """2.6 A request whose body is still on its way is answered, and told that the connection ends."""
+    """2.6 A request whose body is still on its way is answered, and its response says that the connection ends."""
     with stage_for("60s").running() as stage, stage.connect() as client:
         client.sendall(post(b"Content-Length: 10", body=b"hello"))
         stage.until(lambda: stage.telemetry.in_flight.n == 1)

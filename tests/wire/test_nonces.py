@@ -21,7 +21,7 @@ mode: enforce
 rules:
   csp: {{{RULE}}}
 routes:
-  - {{name: told, match: {{path: /told}}, mode: report-only}}
+  - {{name: reported, match: {{path: /told}}, mode: report-only}}
   - {{name: tried, match: {{path: /tried}}, mode: trial}}
   - {{name: plain, match: {{path: /plain}}, rules: {{csp: {{value: "script-src 'self'"}}}}}}
 """

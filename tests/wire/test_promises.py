@@ -1,4 +1,4 @@
-"""Promises that hold across cases: one revision for each request, no secrets told, series that do not grow, no loops.
+"""Promises that hold across cases: one revision for each request, no secrets reported, series that do not grow, no loops.
 
 Lives here: what is asked of many requests at once. Must not know single messages (the tables do).
 """
@@ -85,7 +85,7 @@ def test_revision_of_a_request_in_flight(stage: Stage) -> None:
 
 
 def test_report_only_changes_no_octet() -> None:
-    """In report-only the response is the upstream's, byte for byte, while the violation is counted and told."""
+    """In report-only the response is the upstream's, byte for byte, while the violation is counted and reported."""
     raw = sized(b"x-b: 1", b"X-A: caf\xe9", b"Set-Cookie: a=b", b"Set-Cookie: a=c", b"Server: s")
     policy = "version: 1\nmode: report-only\nrules:\n  mark: {header: X-Policy, action: set, value: 'on'}\n  gone: {header: Server, action: remove}\n"
     with Stage(policy=policy).running() as stage:
@@ -106,7 +106,7 @@ def test_report_only_changes_no_octet() -> None:
 SECRET = b"s3cr3t-marker"
 
 
-def test_no_secret_is_told(stage: Stage) -> None:
+def test_no_secret_is_reported(stage: Stage) -> None:
     """2.6 Secrets in logs: what clients and upstreams send in cookies, queries, credentials, bodies and broken lines is in no line."""
     stage.events.lines.clear()
     stage.origin.script = play(sized(b"Set-Cookie: id=" + SECRET, b"X-Key: " + SECRET))
@@ -143,7 +143,7 @@ def test_no_secret_is_told(stage: Stage) -> None:
 
 
 def test_lines_are_json(stage: Stage) -> None:
-    """2.6 Log injection: whatever the request's bytes, each line told is one JSON object."""
+    """2.6 Log injection: whatever the request's bytes, each line reported is one JSON object."""
     stage.events.lines.clear()
     rng = random.Random(7)
     quick = [raw for raw, status in REFUSED.values() if len(raw) < 5000 and status != 408]

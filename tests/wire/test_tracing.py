@@ -77,16 +77,16 @@ def timing(stage: Stage, *lines: bytes, target: bytes = b"/x") -> list[str]:
 
 
 def test_off(stage: Stage) -> None:
-    """Nobody is told where the time went unless the settings say so; the service's own line passes."""
+    """Nobody is reported where the time went unless the settings say so; the service's own line passes."""
     assert timing(stage) == []
     stage.origin.script = play(ok(b"Server-Timing: db;dur=1", b"Content-Length: 0"))
     assert timing(stage) == ["db;dur=1"]
 
 
 @pytest.mark.parametrize(
-    ("client", "told"), [(b"10.1.2.3", True), (b"203.0.113.9", False), (b"unknown", False)]
+    ("client", "reported"), [(b"10.1.2.3", True), (b"203.0.113.9", False), (b"unknown", False)]
 )
-def test_for_whom(client: bytes, told: bool) -> None:
+def test_for_whom(client: bytes, reported: bool) -> None:
     """Clients in the networks get a line of their own beside the service's, whoever connects for them; our own responses have none."""
     settings = {
         "debug": {"server_timing": ["10.0.0.0/8"]},
@@ -96,7 +96,7 @@ def test_for_whom(client: bytes, told: bool) -> None:
         stage.origin.script = play(ok(b"Server-Timing: db;dur=1", b"Content-Length: 0"))
         first, *ours = timing(stage, b"X-Forwarded-For: " + client)
         assert first == "db;dur=1"
-        assert len(ours) == told
+        assert len(ours) == reported
         assert all(
             re.fullmatch(r"upstream;dur=\d+\.\d\d, sidecar;dur=\d+\.\d\d", line) for line in ours
         )

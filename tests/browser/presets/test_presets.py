@@ -99,7 +99,7 @@ def test_a_file_is_saved_octet_for_octet(tab: Tab, site: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_an_injected_script_does_not_run_and_is_told(tab: Tab, site: str):
+def test_an_injected_script_does_not_run_and_is_reported(tab: Tab, site: str):
     """The preset is in force, and a violation would be seen by the proofs beside this one."""
     tab.visit(f"https://{site}.test/inline")
 
