@@ -176,7 +176,7 @@ class Sidecar:
             if data["event"] == name and wanted <= data.items()
         ]
 
-    def told_by(self, logger: str) -> list[Event]:
+    def logged_by(self, logger: str) -> list[Event]:
         """What came out of another's logger."""
         return [data for data in self.events() if data.get("logger") == logger]
 
