@@ -30,7 +30,7 @@ _WHERE = script(
 )
 
 
-_GIVEN = html(
+_MAPPED = html(
     "<iframe src='%OTHER%/map' allow='geolocation'></iframe>", "<script src=/a.js></script>"
 )
 _HEARS = script("addEventListener('message', (event) => { document.title = event.data; });")
@@ -120,9 +120,7 @@ _add("permissions-sync-xhr", _permissions("sync-xhr=()"), {"/": html("", "<scrip
      breaks=True, witness="browsers")  # fmt: skip
 _add("permissions-unused", _permissions("camera=(), microphone=(), geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip
-_add("permissions-frame", _permissions("geolocation=(self)"), {"/": _GIVEN, "/a.js": _HEARS, "other:/map": _MAP}, _located,
-     breaks=True, witness="browsers")  # fmt: skip
-_add("permissions-frame-listed", _permissions("geolocation=*, camera=()"), {"/": _GIVEN, "/a.js": _HEARS, "other:/map": _MAP}, _located,
+_add("permissions-frame-listed", _permissions("geolocation=*, camera=()"), {"/": _MAPPED, "/a.js": _HEARS, "other:/map": _MAP}, _located,
      breaks=False, witness="browsers")  # fmt: skip
 _add("coop-isolation-lost", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin-allow-popups", {"/": _ISOLATED, "/a.js": _SHARES}, WORKS,
      breaks=True, witness="nobody")  # fmt: skip

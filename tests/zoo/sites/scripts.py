@@ -15,7 +15,7 @@ _add = FAMILY.add
 _INLINE = "document.title = 'works'"
 _SELF = "header: Content-Security-Policy, action: set, value: \"default-src 'self'\""
 _OWN = script(_INLINE)
-_UPGRADED = html(
+_PLAIN_SCRIPT = html(
     "",
     "<script>const it = document.createElement('script'); it.src = '%CDN%/app.js'.replace('https:', 'http:'); document.head.append(it)</script>",
     ("Content-Security-Policy", "upgrade-insecure-requests"),
@@ -65,9 +65,7 @@ _EXTERNAL = {"/": html("<p>all of it is our own</p><img src=/i.png>", "<script s
              "/app.js": _OWN, "/app.css": Page("p { color: rgb(1, 2, 3) }", "text/css"), "/i.png": Page("", "image/png")}  # fmt: skip
 
 _add("csp-inline-script", _SELF, _PAGE, WORKS, breaks=True, witness="browsers", schemes=_ALL)
-_add("csp-upgrade-lost", _csp("set", "script-src 'self' 'unsafe-inline' https:"), {"/": _UPGRADED, "cdn:/app.js": _OWN}, WORKS,
-     breaks=True, witness="proxy")  # fmt: skip
-_add("csp-upgrade-kept", _csp("set", "script-src 'self' 'unsafe-inline' https:; upgrade-insecure-requests"), {"/": _UPGRADED, "cdn:/app.js": _OWN}, WORKS,
+_add("csp-upgrade-kept", _csp("set", "script-src 'self' 'unsafe-inline' https:; upgrade-insecure-requests"), {"/": _PLAIN_SCRIPT, "cdn:/app.js": _OWN}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip
 _add("csp-own-files", _SELF, _EXTERNAL, WORKS, breaks=False, witness="browsers", schemes=_ALL)
 _add(
