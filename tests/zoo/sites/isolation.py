@@ -37,7 +37,7 @@ _HEARS = script("addEventListener('message', (event) => { document.title = event
 _MAP = html(
     "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () => parent.postMessage('refused', '*'));</script>"
 )
-_ISOLATED = html(
+_SHARING = html(
     "",
     "<script src=/a.js></script>",
     ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -122,9 +122,9 @@ _add("permissions-unused", _permissions("camera=(), microphone=(), geolocation=(
      breaks=False, witness="browsers")  # fmt: skip
 _add("permissions-frame-listed", _permissions("geolocation=*, camera=()"), {"/": _MAPPED, "/a.js": _HEARS, "other:/map": _MAP}, _located,
      breaks=False, witness="browsers")  # fmt: skip
-_add("coop-isolation-lost", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin-allow-popups", {"/": _ISOLATED, "/a.js": _SHARES}, WORKS,
+_add("coop-isolation-lost", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin-allow-popups", {"/": _SHARING, "/a.js": _SHARES}, WORKS,
      breaks=True, witness="nobody")  # fmt: skip
-_add("coop-isolation-kept", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin", {"/": _ISOLATED, "/a.js": _SHARES}, WORKS,
+_add("coop-isolation-kept", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin", {"/": _SHARING, "/a.js": _SHARES}, WORKS,
      breaks=False, witness="browsers")  # fmt: skip
 _add(
     "integrity-missing",
