@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 from sidecar.exporting.targets import export
 from sidecar.policy.engine.plan import Plan, compile_policy
@@ -41,7 +42,7 @@ NAMES = {"caddy": "Caddy"}
 """Targets that send a Server of their own beside the service's; where rules let it stand, it does."""
 
 
-@dataclass(repr=False)
+@dataclass
 class World:
     """The service, the sidecar before it, and what each target sends without any policy."""
 
@@ -54,6 +55,10 @@ class World:
     count: int = 0
     _ours: dict[str, dict[Ask, tuple[int, Lines]]] = field(default_factory=dict)
 
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        """What Hypothesis prints of it beside a failing example: not all that was ever asked."""
+        printer.text(type(self).__name__)
+
     def scratch(self) -> Path:
         self.count += 1
         made = self.folder / str(self.count)
@@ -64,6 +69,7 @@ class World:
         """What the sidecar sends under this policy, asked once for all targets."""
         if policy not in self._ours:
             self.sidecar.put(policy)
+            self.client.close()  # kept connections may have been idle for longer than the sidecar keeps them
             self._ours[policy] = {one: self.client.ask(one) for one in (*ASKS, *ODD_PATHS)}
         return self._ours[policy]
 
