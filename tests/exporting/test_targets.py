@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from tests.exporting.origin import Lines, origin
 from tests.exporting.policies import POLICIES, PRESETS, WRITTEN, Policy
 from tests.portion import FULL, by_default
 
-EXAMPLES = 8 if FULL else 1
+EXAMPLES = int(os.environ.get("EXPORT_EXAMPLES", "8" if FULL else "1"))
 """Random policies for each target."""
 BY_DEFAULT = frozenset({"strict-2026-11", *WRITTEN})
 """The preset with the most rules, and what is hard to say."""
