@@ -39,8 +39,8 @@ _Key = TypeVar("_Key")
 
 
 @dataclass(slots=True)
-class _Held:
-    """One piece or address that grows; `first` and `last` in epoch seconds."""
+class Sighting:
+    """When, how often and where one piece or address was seen; `first` and `last` in epoch seconds."""
 
     first: float
     last: float
@@ -48,15 +48,17 @@ class _Held:
     clients: set[bytes] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
 
-    def seen(self, at: float, client: bytes, path: str) -> None:
+    def seen(self, at: float, client: bytes, path: str, most: int = _SHOWN_PATHS) -> None:
+        """Count one more; `most` paths are kept."""
         self.last = at
         self.loads += 1
         if len(self.clients) < _CLIENTS:
             self.clients.add(client)
-        if len(self.paths) < _SHOWN_PATHS and path not in self.paths:
+        if len(self.paths) < most and path not in self.paths:
             self.paths.append(path)
 
     def data(self) -> dict[str, Any]:
+        """For JSON."""
         return {
             "loads": self.loads,
             "clients": len(self.clients),
@@ -72,8 +74,8 @@ class _Route:
     def __init__(self) -> None:
         self.read = 0
         self.paths: dict[str, int] = {}
-        self.pieces: dict[tuple[InlineKind, str], tuple[Inline, _Held]] = {}
-        self.urls: dict[tuple[str, str], _Held] = {}
+        self.pieces: dict[tuple[InlineKind, str], tuple[Inline, Sighting]] = {}
+        self.urls: dict[tuple[str, str], Sighting] = {}
         self.links: Counter[tuple[str, str]] = Counter()
         """How many addresses there are by what `_links` says of them."""
         self.made = 0
@@ -94,12 +96,12 @@ class _Route:
             if self.samples.get(key) == identity:
                 del self.samples[key]
 
-    def keep_link(self, url: tuple[str, str], held: _Held) -> None:
+    def keep_link(self, url: tuple[str, str], held: Sighting) -> None:
         """One more address; the rarest give way, several at once, as finding them costs a look at all."""
         if len(self.urls) >= MAX_PIECES:
-            for rarest in _rarest(self.urls):
-                del self.urls[rarest]
-                self.links.subtract(_links(rarest))
+            for one in rarest(self.urls):
+                del self.urls[one]
+                self.links.subtract(_links(one))
                 self.dropped += 1
             self.links = +self.links
         self.urls[url] = held
@@ -152,10 +154,10 @@ class ServedPages:
             self._piece(held, piece, now)[1].seen(now, who, path)
         for url in page.urls:
             if url not in held.urls:
-                held.keep_link(url, _Held(now, now))
+                held.keep_link(url, Sighting(now, now))
             held.urls[url].seen(now, who, path)
 
-    def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, _Held]:
+    def _piece(self, held: _Route, piece: Inline, now: float) -> tuple[Inline, Sighting]:
         identity = piece.kind, piece.hash
         found = held.pieces.get(identity)
         if found is not None:
@@ -163,10 +165,10 @@ class ServedPages:
         while held.pieces and (
             len(held.pieces) >= MAX_PIECES or held.characters + len(piece.text) > MAX_TEXT
         ):
-            for rarest in _rarest({key: seen for key, (_, seen) in held.pieces.items()}):
-                held.forget(rarest)
+            for one in rarest({key: seen for key, (_, seen) in held.pieces.items()}):
+                held.forget(one)
         held.made += 1
-        made = held.pieces[identity] = piece, _Held(now, now)
+        made = held.pieces[identity] = piece, Sighting(now, now)
         held.characters += len(piece.text)
         held.version += 1
         for key in _quotes(piece):
@@ -235,10 +237,10 @@ class ServedPages:
         }
 
 
-def _rarest(held: Mapping[_Key, _Held]) -> list[_Key]:
+def rarest(held: Mapping[_Key, Sighting], part: int = _PART) -> list[_Key]:
     """A part of what is held: what was seen least often, and of that the oldest."""
     return nsmallest(
-        max(1, len(held) // _PART), held, key=lambda key: (held[key].loads, held[key].last)
+        max(1, len(held) // part), held, key=lambda key: (held[key].loads, held[key].last)
     )
 
 
