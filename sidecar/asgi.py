@@ -6,13 +6,13 @@ Lives here: `Middleware`. Must not know how a response is judged.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from sidecar.in_process.around import Around
 from sidecar.in_process.exchange import Exchange, Request
-from sidecar.in_process.host import Host
 from sidecar.policy.rules.conditions import RawFields
 from sidecar.policy.terms import PolicyError
 
@@ -23,33 +23,14 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Middleware:
-    """An ASGI application around another: each response passes through the policy.
+class Middleware(Around[Application]):
+    """An ASGI application around another; made with what `Around` takes."""
 
-    Args:
-        app: the application.
-        policy: the policy file. [default: as the settings say, policy.yaml]
-        config: the settings file.
-        events: the file that events are appended to, as JSON lines. [default: stdout]
-        settings: single settings, as in the settings file: `admin="127.0.0.1:0"`.
-
-    Raises:
-        PolicyError: the settings or the policy cannot be used; with every problem.
-    """
-
-    def __init__(
-        self,
-        app: Application,
-        policy: str | os.PathLike[str] | None = None,
-        *,
-        config: str | os.PathLike[str] | None = None,
-        events: str | os.PathLike[str] | None = None,
-        **settings: Any,
-    ) -> None:
-        self._app = app
-        self.host = Host(policy, config, events, settings)
+    @cached_property
+    def _nonce(self) -> bytes:
+        """The name of the request header that brings the service its nonce; empty = none."""
         nonce = self.host.settings.forwarding.nonce
-        self._nonce = b"" if nonce == "off" else nonce.lower().encode("ascii")
+        return b"" if nonce == "off" else nonce.lower().encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""

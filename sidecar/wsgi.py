@@ -5,15 +5,15 @@ Lives here: `Middleware`. Must not know how a response is judged. Source: PEP 33
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
+from sidecar.in_process.around import Around
 from sidecar.in_process.exchange import Exchange, Request
-from sidecar.in_process.host import Host
 from sidecar.policy.rules.conditions import RawFields
 
 Environ: TypeAlias = dict[str, Any]
@@ -23,33 +23,14 @@ Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 _BESIDE = {"CONTENT_TYPE": "Content-Type", "CONTENT_LENGTH": "Content-Length"}
 
 
-class Middleware:
-    """A WSGI application around another: each response passes through the policy.
+class Middleware(Around[Application]):
+    """An WSGI application around another; made with what `Around` takes."""
 
-    Args:
-        app: the application.
-        policy: the policy file. [default: as the settings say, policy.yaml]
-        config: the settings file.
-        events: the file that events are appended to, as JSON lines. [default: stdout]
-        settings: single settings, as in the settings file: `admin="127.0.0.1:0"`.
-
-    Raises:
-        PolicyError: the settings or the policy cannot be used; with every problem.
-    """
-
-    def __init__(
-        self,
-        app: Application,
-        policy: str | os.PathLike[str] | None = None,
-        *,
-        config: str | os.PathLike[str] | None = None,
-        events: str | os.PathLike[str] | None = None,
-        **settings: Any,
-    ) -> None:
-        self._app = app
-        self.host = Host(policy, config, events, settings)
+    @cached_property
+    def _nonce(self) -> str:
+        """The name of the request header that brings the service its nonce; empty = none."""
         nonce = self.host.settings.forwarding.nonce
-        self._nonce = "" if nonce == "off" else f"HTTP_{nonce.upper().replace('-', '_')}"
+        return "" if nonce == "off" else f"HTTP_{nonce.upper().replace('-', '_')}"
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
