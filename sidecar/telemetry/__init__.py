@@ -28,6 +28,7 @@ from sidecar.telemetry.cap import Cap
 from sidecar.telemetry.events import Events, as_json, shown
 from sidecar.telemetry.metrics import Metrics, RouteTally
 from sidecar.telemetry.pages import PageReader
+from sidecar.telemetry.semantics import http_facts
 from sidecar.telemetry.spans import Spans, spans
 from sidecar.telemetry.traces import trace_id
 from sidecar.telemetry.trials import Trials
@@ -177,7 +178,8 @@ class Telemetry:
             "revision": revision,
             "route": route.name,
             "request_id": request_id,
-            **_http_facts(facts),
+            **http_facts(facts),
+            **_trace(facts.request),
         }
         changes, rendered = self._changes(verdict)
         self.events.tell_changes(name, as_json(about)[1:-1], rendered)
@@ -304,18 +306,6 @@ class Telemetry:
         """Once a second: tell what was suppressed, and bring the counter up to date."""
         self.events.tell_suppressed()
         self._suppressed.n = float(self.events.suppressed + self.events.sink.dropped)
-
-
-def _http_facts(facts: Facts) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "http.request.method": facts.method,
-        "http.response.status_code": facts.status,
-        "url.scheme": facts.scheme,
-        "url.path": facts.path[:512],
-        "server.address": facts.host[:256],
-    }
-    data.update(_trace(facts.request))
-    return data
 
 
 def _trace(head: Head) -> dict[str, str]:

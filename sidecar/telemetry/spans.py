@@ -18,6 +18,7 @@ from sidecar.policy.engine.judge import PreparedDecision
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.terms import PolicyError, Problem
 from sidecar.settings import Traces
+from sidecar.telemetry.semantics import http_facts
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -126,11 +127,8 @@ def _attributes(
 ) -> dict[str, Any]:
     route, revision, request_id = about
     return {
+        **http_facts(facts, path=_SHOWN, host=_SHOWN),
         "http.request.method": method,
-        "http.response.status_code": facts.status,
-        "url.scheme": facts.scheme,
-        "url.path": facts.path[:_SHOWN],
-        "server.address": facts.host[:_SHOWN],
         "client.address": facts.client,
         "sidecar.route": route,
         "sidecar.revision": revision,

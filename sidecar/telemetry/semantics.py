@@ -1,0 +1,21 @@
+"""The names of HTTP facts in events and spans: OpenTelemetry's semantic conventions.
+
+Lives here: `http_facts`. Must not know events or spans.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.policy.rules.conditions import Facts
+
+
+def http_facts(facts: Facts, *, path: int = 512, host: int = 256) -> dict[str, Any]:
+    """What is said of a request and its response; `path` and `host` are how many characters of each."""
+    return {
+        "http.request.method": facts.method,
+        "http.response.status_code": facts.status,
+        "url.scheme": facts.scheme,
+        "url.path": facts.path[:path],
+        "server.address": facts.host[:host],
+    }
