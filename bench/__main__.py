@@ -108,7 +108,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def speed(run: Run) -> None:
-    """Load of every kind, latency, idle connections, start-up, growth; the document when it was asked for."""
+    """Load of every kind, latency, idle connections, start-up, growth; the document when it was
+    asked for.
+    """
     options, results, larger = run.options, Results(), Results()
     cases = [*dict.fromkeys([PAGE, *options.cases])]
     pages = [case for case in cases if not case.taken]

@@ -1,4 +1,5 @@
-"""The sidecar as the image has it: its wheel built with the request path compiled, laid out in a folder.
+"""The sidecar as the image has it: its wheel built with the request path compiled, laid out in a
+folder.
 
 Built once for the sources as they stand, below build/. Must not know who runs it.
 """
@@ -28,7 +29,8 @@ def missing() -> str | None:
 
 
 def compiled(flags: str = "") -> Path:
-    """The folder to put on Python's path; `flags` are the C compiler's and linker's besides its own.
+    """The folder to put on Python's path; `flags` are the C compiler's and linker's besides its
+    own.
 
     Raises ValueError with what the build said when it fails.
     """

@@ -1,7 +1,8 @@
-"""What one event costs: CPU microseconds of a response that is reported, beside one that is only counted.
+"""What one event costs: CPU microseconds of a response that is reported, beside one that is only
+counted.
 
-`python -m bench.event`. Lines go to /dev/null through the sink and its thread, whose time counts. Must not
-know what is a good figure.
+`python -m bench.event`. Lines go to /dev/null through the sink and its thread, whose time counts.
+Must not know what is a good figure.
 """
 
 from __future__ import annotations

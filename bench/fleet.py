@@ -1,9 +1,11 @@
-"""How long a rollback on one replica takes until the last of a fleet serves it, and what clients see meanwhile.
+"""How long a rollback on one replica takes until the last of a fleet serves it, and what clients
+see meanwhile.
 
-`python -m bench.fleet [REPLICAS [ROLLBACKS]]` starts a Redis, a small service and the replicas, asks each replica on
-kept connections all the time, rolls back and puts the file in force again. A response is lost when its exchange failed
-or is no 200, and mixed when its two marks are not of one revision. Times are measured at the clients, so they
-include the pause between two requests. Must not know how replicas agree.
+`python -m bench.fleet [REPLICAS [ROLLBACKS]]` starts a Redis, a small service and the replicas,
+asks each replica on kept connections all the time, rolls back and puts the file in force again. A
+response is lost when its exchange failed or is no 200, and mixed when its two marks are not of one
+revision. Times are measured at the clients, so they include the pause between two requests. Must
+not know how replicas agree.
 """
 
 from __future__ import annotations
@@ -82,7 +84,10 @@ async def order(sidecar: Sidecar, path: str, **body: object) -> None:
     """Give an order; raise when it is refused."""
     reader, writer = await asyncio.open_connection(*sidecar.admin_address)
     data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type:"
+        f" application/json\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+    )
     writer.write(head.encode() + data)
     response = await reader.read()
     writer.close()
@@ -129,8 +134,9 @@ async def measure(folder: Path, stack: ExitStack, replicas: int, rollbacks: int)
         sum(getattr(client, name) for client in clients) for name in ("asked", "lost", "mixed")
     )
     print(
-        f"{replicas} replicas, {rollbacks} rollbacks: median {statistics.median(took) * 1000:.0f} ms, slowest {max(took) * 1000:.0f} ms "
-        f"until the last client saw it; {asked} responses, {lost} lost, {mixed} mixed; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        f"{replicas} replicas, {rollbacks} rollbacks: median {statistics.median(took) * 1000:.0f}"
+        f" ms, slowest {max(took) * 1000:.0f} ms until the last client saw it; {asked} responses,"
+        f" {lost} lost, {mixed} mixed; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
 
 

@@ -1,9 +1,9 @@
 """What a request costs as the policy grows: routes and rules, from one to a thousand, as ratios.
 
-`python -m bench.growth` prints CPU microseconds of what the policy does to one request: finding the route,
-the judgement, the counting; all else does not know how large the policy is. For the compiled build put its
-folder first: `PYTHONPATH=$(python -m bench.compiled | tail -1) python -m bench.growth`. Must not know
-what is a good figure.
+`python -m bench.growth` prints CPU microseconds of what the policy does to one request: finding the
+route, the judgement, the counting; all else does not know how large the policy is. For the compiled
+build put its folder first: `PYTHONPATH=$(python -m bench.compiled | tail -1) python -m
+bench.growth`. Must not know what is a good figure.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ WRK_FRESH = 'wrk.headers["Connection"] = "close"\n'
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of load: a body size by name, a number of connections, and what is not a plain GET."""
+    """One kind of load: a body size by name, a number of connections, and what is not a plain
+    GET.
+    """
 
     size: str
     connections: int
@@ -100,7 +102,8 @@ class Latency:
 
 
 def parse_case(text: str) -> Case:
-    """``"1k-32"`` -> one KiB at 32 connections, ``"varied-32"``, ``"upload-1m-8"``, ``"fresh-1k-32"``, ``"websocket-32"``.
+    """``"1k-32"`` -> one KiB at 32 connections, ``"varied-32"``, ``"upload-1m-8"``,
+    ``"fresh-1k-32"``, ``"websocket-32"``.
 
     Raises ValueError otherwise.
     """
@@ -143,7 +146,9 @@ def _wrk(port: int, case: Case, seconds: int, folder: Path) -> list[str]:
 
 
 def throughput(pid: int, port: int, case: Case, seconds: int, folder: Path) -> Throughput:
-    """Ask as fast as it answers for so many seconds; ``pid`` is the proxy that pays. Raises ValueError."""
+    """Ask as fast as it answers for so many seconds; ``pid`` is the proxy that pays. Raises
+    ValueError.
+    """
     if case.kind == MESSAGES:
         argv = [sys.executable, str(HERE / "messages.py"), "--port", str(port)]
         argv += ["--connections", str(case.connections), "--seconds", str(seconds)]

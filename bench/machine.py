@@ -1,4 +1,5 @@
-"""What the figures were taken on: processor, kernel, versions of the peers, and who else was at work.
+"""What the figures were taken on: processor, kernel, versions of the peers, and who else was at
+work.
 
 Names no host and no path. Must not know results.
 """
@@ -46,7 +47,8 @@ def described(peers: Sequence[Peer], cores: Cores, seconds: float, others: float
         " The load shares the proxy's core: these figures are not clean." if cores.shared else ""
     )
     return (
-        f"{time.strftime('%Y-%m-%d')}; {processor(Path('/proc/cpuinfo').read_text())}, {os.cpu_count()} cores, "
-        f"Linux {platform.release()}, Python {platform.python_version()}; {versions}. The proxy on core {cores.proxy}, the "
-        f"load on {cores.load}, the service on {cores.origin}. {seconds:.0f} s, in which others used {others:.2f} cores.{shared}"
+        f"{time.strftime('%Y-%m-%d')}; {processor(Path('/proc/cpuinfo').read_text())},"
+        f" {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()};"
+        f" {versions}. The proxy on core {cores.proxy}, the load on {cores.load}, the service on"
+        f" {cores.origin}. {seconds:.0f} s, in which others used {others:.2f} cores.{shared}"
     )

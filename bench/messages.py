@@ -1,7 +1,8 @@
-"""A WebSocket client: on each connection a message, its answer, the next message, as fast as they come.
+"""A WebSocket client: on each connection a message, its answer, the next message, as fast as they
+come.
 
-Run as a script by the benchmark; knows one loopback port and prints one line as wrk's script does. A proxy that
-does not open the tunnel is an error. Must not know which proxy it is.
+Run as a script by the benchmark; knows one loopback port and prints one line as wrk's script does.
+A proxy that does not open the tunnel is an error. Must not know which proxy it is.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""The services behind every proxy: nginx for pages, small ones from memory, and `sink.py` for bodies and messages.
+"""The services behind every proxy: nginx for pages, small ones from memory, and `sink.py` for
+bodies and messages.
 
 Must be much cheaper than any proxy, must not know which one stands before it.
 Both send the two headers that every proxy has to remove.
@@ -15,7 +16,9 @@ from pathlib import Path
 from .process import free_port, running
 
 VARIED = "varied"
-"""A page of one KiB at any path below `/varied/`, whose cookie, entity tag and request id are each time others."""
+"""A page of one KiB at any path below `/varied/`, whose cookie, entity tag and request id are
+each time others.
+"""
 UNITS = {"k": 1 << 10, "m": 1 << 20}
 IN_MEMORY = 2 << 10
 """Up to this many bytes a body stands in the configuration itself."""
@@ -58,7 +61,9 @@ VARIED_PAGE = """\
 
 
 def size_in_bytes(name: str) -> int:
-    """``"1k"`` -> 1024, ``"10m"`` -> 10485760, ``"varied"`` -> 1024. Raises ValueError for anything else."""
+    """``"1k"`` -> 1024, ``"10m"`` -> 10485760, ``"varied"`` -> 1024. Raises ValueError for
+    anything else.
+    """
     if name == VARIED:
         return 1024
     if name[-1:] not in UNITS or not name[:-1].isdecimal():

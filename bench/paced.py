@@ -58,7 +58,9 @@ class Exchange:
 
 
 def complete(got: bytes | bytearray) -> bool:
-    """Whether a whole response with a Content-Length is there. Raises ConnectionError if not a 200."""
+    """Whether a whole response with a Content-Length is there. Raises ConnectionError if not a
+    200.
+    """
     end = got.find(b"\r\n\r\n")
     if end < 0:
         return False

@@ -126,7 +126,9 @@ def _sidecar(site: Site, **differs: object) -> list[str]:
 
 
 def _nginx(site: Site) -> list[str]:
-    """Buffers are larger than the stock ones (8 of a page each), which make large bodies five times dearer."""
+    """Buffers are larger than the stock ones (8 of a page each), which make large bodies five
+    times dearer.
+    """
     rules = [f'more_set_headers "{name}: {value}";' for name, value in SET.items()]
     rules += [f"more_clear_headers {name};" for name in REMOVE]
     config = f"""\
@@ -180,8 +182,10 @@ def _envoy(site: Site) -> list[str]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network"
-        ".http_connection_manager.v3.HttpConnectionManager",
+        "@type": (
+            "type.googleapis.com/envoy.extensions.filters.network"
+            ".http_connection_manager.v3.HttpConnectionManager"
+        ),
         "stat_prefix": "bench",
         "codec_type": "HTTP1",
         "use_remote_address": True,
@@ -322,7 +326,9 @@ PEERS = (
     ),
 )
 GROWN = ((2, 10), (1000, 10), (2, 990))
-"""Routes, and rules of the route that is asked for, the smallest policy first; a policy has 1,000 rules at most."""
+"""Routes, and rules of the route that is asked for, the smallest policy first; a policy has
+1,000 rules at most.
+"""
 
 
 def grown(subject: Peer) -> tuple[Peer, ...]:

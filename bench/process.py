@@ -18,7 +18,9 @@ STOP_SECONDS = 5.0
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
 }
-"""Installed programs have their byte code beside them: without it a start would compile every module."""
+"""Installed programs have their byte code beside them: without it a start would compile every
+module.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,9 @@ def _native(perf: str, each: Contender, seconds: int) -> dict[str, Shares]:
 def profile(
     each: Contender, seconds: int, cores: Cores
 ) -> tuple[dict[str, Shares], dict[str, str]]:
-    """Sample under the small page's load; returns shares by title, and absent tools with the reason."""
+    """Sample under the small page's load; returns shares by title, and absent tools with the
+    reason.
+    """
     found: dict[str, Shares] = {}
     skipped: dict[str, str] = {}
     wrk = ["wrk", "-t", "1", "-c", str(PAGE.connections), "-d", "10m"]

@@ -16,8 +16,8 @@ from .rounds import Results
 MIB = 1 << 20
 NONE = "-"
 STANDING = (
-    "From the command to ready; memory of an idle connection; latency of 1 KiB from the moment that a request was due, "
-    "all at one rate, half of what the sidecar can do:"
+    "From the command to ready; memory of an idle connection; latency of 1 KiB from the moment that"
+    " a request was due, all at one rate, half of what the sidecar can do:"
 )
 BEGIN, END = "<!-- measured by python -m bench -->", "<!-- end of what was measured -->"
 
@@ -284,7 +284,10 @@ def document(results: Results, grown: Results, machine: str) -> str:
     skipped = results.skipped | grown.skipped
     parts = [
         load_table(results),
-        "How much the sidecar does for the CPU time in which another does one (in brackets: by rate):",
+        (
+            "How much the sidecar does for the CPU time in which another does one (in brackets: by"
+            " rate):"
+        ),
         ratio_table(results),
         STANDING,
         standing_table(results),
@@ -298,7 +301,9 @@ def document(results: Results, grown: Results, machine: str) -> str:
 
 
 def rewritten(text: str, part: str) -> str:
-    """A document with its measured part replaced. Raises ValueError when it has no place for one."""
+    """A document with its measured part replaced. Raises ValueError when it has no place for
+    one.
+    """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

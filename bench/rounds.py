@@ -51,7 +51,9 @@ class Results:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def drop(self, what: str, name: str, reason: str) -> None:
-        """Leave out what a contender did in one case: a part of its samples would not be comparable."""
+        """Leave out what a contender did in one case: a part of its samples would not be
+        comparable.
+        """
         self.skipped[f"{name}, {what}"] = reason
         (self.latency if what == LATENCY else self.throughput[what]).pop(name, None)
 

@@ -1,8 +1,10 @@
-"""The service for uploads and WebSocket: takes bodies of any length, answers each message with one as long.
+"""The service for uploads and WebSocket: takes bodies of any length, answers each message with one
+as long.
 
-Run as a script by the benchmark with the port to listen on. It must be cheaper than any proxy before it, so
-it reads into one buffer, looks at as few bytes as it can, and answers with bytes made beforehand. GET of any path
-is a page of one KiB, as the other service has it. Must not know any proxy.
+Run as a script by the benchmark with the port to listen on. It must be cheaper than any proxy
+before it, so it reads into one buffer, looks at as few bytes as it can, and answers with bytes made
+beforehand. GET of any path is a page of one KiB, as the other service has it. Must not know any
+proxy.
 """
 
 import asyncio
@@ -13,7 +15,9 @@ import sys
 import uvloop
 
 MESSAGE = 128
-"""Bytes of a WebSocket message, RFC 6455: from the client it has a mask of four bytes and eight in all before it."""
+"""Bytes of a WebSocket message, RFC 6455: from the client it has a mask of four bytes and eight
+in all before it.
+"""
 ASKED = 8 + MESSAGE
 ANSWER = b"\x82\x7e" + MESSAGE.to_bytes(2, "big") + bytes(MESSAGE)
 HEAD = b"HTTP/1.1 200 OK\r\nServer: bench\r\nX-Powered-By: bench\r\nContent-Type: text/html\r\n"

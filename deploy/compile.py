@@ -1,8 +1,8 @@
 """The request path as native code: the same sources, compiled by mypyc while the wheel is built.
 
-Lives here: which modules, and the build hook that does it where the environment says COMPILE_SIDECAR=1, as
-the image's build does. Without it the wheel is plain Python and fits every machine. Must not know what the
-modules do.
+Lives here: which modules, and the build hook that does it where the environment says
+COMPILE_SIDECAR=1, as the image's build does. Without it the wheel is plain Python and fits every
+machine. Must not know what the modules do.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class CompileHook(BuildHookInterface[Any]):
     """Puts a compiled module beside each source in the wheel; an import takes the compiled one."""
 
     def dependencies(self) -> list[str]:
-        """What a build that compiles needs besides; it must see the package's own dependencies too, for their types."""
+        """What a build that compiles needs besides; it must see the package's own dependencies
+        too, for their types.
+        """
         return (
             ["mypy>=1.18", "setuptools>=77", "types-PyYAML>=6", *self.metadata.core.dependencies]
             if _wanted()
@@ -65,7 +67,9 @@ class CompileHook(BuildHookInterface[Any]):
         )
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile before the files are collected. An editable install stays plain: its sources are to be changed."""
+        """Compile before the files are collected. An editable install stays plain: its sources
+        are to be changed.
+        """
         if not _wanted() or version == "editable":
             return
         build_data["pure_python"] = False

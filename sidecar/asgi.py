@@ -42,7 +42,9 @@ class Middleware(Around[Application]):
             await self._app(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start with the application and end with it; one that cannot start says why to the server."""
+        """Start with the application and end with it; one that cannot start says why to the
+        server.
+        """
         first = await receive()
         try:
             await asyncio.to_thread(self.host.start)
@@ -75,7 +77,9 @@ class Middleware(Around[Application]):
             exchange.end(whole=False)
 
     async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        """Through the application; one that fails before it responds gets a response of ours, and the server its error."""
+        """Through the application; one that fails before it responds gets a response of ours,
+        and the server its error.
+        """
         started = False
 
         async def sending(message: Message) -> None:

@@ -1,7 +1,9 @@
-"""What each finding's code means: why it matters, a value that earns it, one that does not, and the source.
+"""What each finding's code means: why it matters, a value that earns it, one that does not, and the
+source.
 
-Lives here: the one table, read from `policy/codes.yaml`, and its examples as policies. `check --explain` and
-the generated documentation are made of it. Must not know how a finding comes about, nor how it is printed.
+Lives here: the one table, read from `policy/codes.yaml`, and its examples as policies. `check
+--explain` and the generated documentation are made of it. Must not know how a finding comes about,
+nor how it is printed.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One row of the table. No example is given for what only a response can hold, or what is only long."""
+    """One row of the table. No example is given for what only a response can hold, or what is
+    only long.
+    """
 
     name: str
     why: str
@@ -90,7 +94,9 @@ def _example(written: object) -> Example | None:
 
 
 def _rule(line: str) -> dict[str, str]:
-    """The rule that writes a header line; cookies are added, since no rule overwrites the service's."""
+    """The rule that writes a header line; cookies are added, since no rule overwrites the
+    service's.
+    """
     header, _, value = line.partition(": ")
     return {
         "header": header,

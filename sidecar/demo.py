@@ -1,4 +1,5 @@
-"""The whole idea in a few minutes: a faulty sample service, the sidecar in front of it, a policy to edit.
+"""The whole idea in a few minutes: a faulty sample service, the sidecar in front of it, a policy to
+edit.
 
 Lives here: the starter policy and the printed tour. Must not know anything that a
 user's own set-up would not: it builds the same `Service` from the same settings.
@@ -56,11 +57,13 @@ routes:
     match: {path: /api/**}
     rules:
       api-csp: {header: Content-Security-Policy, action: default, value: "default-src 'none'; frame-ancestors 'none'"}
-"""
+"""  # noqa: E501
 
 
 async def show(folder: Path, port: int) -> None:
-    """Run the demo until Ctrl-C. Writes `policy.yaml`, `events.jsonl` and `state/` into `folder`."""
+    """Run the demo until Ctrl-C. Writes `policy.yaml`, `events.jsonl` and `state/` into
+    `folder`.
+    """
     console = Console(highlight=False, soft_wrap=True)
     policy = _starter(folder, console)
     with (folder / "events.jsonl").open("wb") as file:
@@ -96,7 +99,9 @@ async def _serve(running: contextlib.AsyncExitStack, app: web.Application) -> st
 
 
 def _starter(folder: Path, console: Console) -> Path:
-    """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old state is not."""
+    """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old
+    state is not.
+    """
     policy, mark = folder / "policy.yaml", folder / ".sidecar-demo"
     if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
         raise PolicyError(
@@ -162,7 +167,10 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
         ("2. What would have changed is logged, and counted.", f"tail -n 1 {events}", ""),
         ("", f"curl -s http://{service.health}/metrics | grep violations_total", ""),
         (
-            "3. Trial: one word in the file, and browsers say what the policy would break. In force within two seconds.",
+            (
+                "3. Trial: one word in the file, and browsers say what the policy would break. In"
+                " force within two seconds."
+            ),
             f"sed -i.bak 's/^mode: report-only/mode: trial/' {policy}",
             "",
         ),
@@ -177,7 +185,10 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
             "",
         ),
         (
-            "6. Load the page a few times again. With nothing left to report, the rule is promoted.",
+            (
+                "6. Load the page a few times again. With nothing left to report, the rule is"
+                " promoted."
+            ),
             f"{command} promote csp --policy {policy} {few} {ask}",
             "",
         ),
@@ -188,7 +199,10 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
         ),
         (
             "",
-            f"curl -si {browse}     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)",
+            (
+                f"curl -si {browse}     # also /api/items, /old (a redirect), /broken (a 500),"
+                " /nowhere (a 404)"
+            ),
             "",
         ),
         (
@@ -200,7 +214,8 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
     )
     console.print(Text("\nheader-sidecar demo", style="bold"))
     console.print(
-        f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second terminal; Ctrl-C ends it.\n"
+        f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second"
+        " terminal; Ctrl-C ends it.\n"
     )
     for title, line, seen in steps:
         if title:
@@ -238,7 +253,10 @@ def _say(console: Console, data: dict[str, Any]) -> None:
     event = data["event"]
     if event in ("header.changed", "header.would_change"):
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
-        text = f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}: {names}"
+        text = (
+            f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}:"
+            f" {names}"
+        )
     elif event == "browser.report":
         text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
     elif event == "policy.rejected":

@@ -1,7 +1,9 @@
-"""Libraries loaded without the parts that no running sidecar uses: half of the time to ready was theirs.
+"""Libraries loaded without the parts that no running sidecar uses: half of the time to ready was
+theirs.
 
-Lives here: `hidden`, for what a library would load if it found it, and `aiohttp_server`, for aiohttp without its
-client. Whatever is asked for nevertheless is loaded then. Must not know what the libraries are used for.
+Lives here: `hidden`, for what a library would load if it found it, and `aiohttp_server`, for
+aiohttp without its client. Whatever is asked for nevertheless is loaded then. Must not know what
+the libraries are used for.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ def hidden(name: str) -> Iterator[None]:
 def aiohttp_server() -> None:
     """Make `import aiohttp.web` load the server alone.
 
-    The package loads its client first, whose connector reads the system's certificates twice. Here its module
-    stands without having run, and runs when one of the client's names is asked for.
+    The package loads its client first, whose connector reads the system's certificates twice. Here
+    its module stands without having run, and runs when one of the client's names is asked for.
     """
     spec = find_spec("aiohttp")
     if "aiohttp" in sys.modules or spec is None or spec.loader is None:
@@ -56,7 +58,9 @@ def aiohttp_server() -> None:
 
 
 def aiohttp_version() -> str:
-    """What aiohttp calls its version; it is not loaded for it, nor are the packages' metadata read."""
+    """What aiohttp calls its version; it is not loaded for it, nor are the packages' metadata
+    read.
+    """
     spec = find_spec("aiohttp")
     if spec is None or spec.origin is None:
         return ""

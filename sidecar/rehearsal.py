@@ -1,7 +1,8 @@
-"""The release tried before it is made: the real settings and policy on scratch ports, step by step, timed.
+"""The release tried before it is made: the real settings and policy on scratch ports, step by step,
+timed.
 
-Lives here: the steps and their sheet. Like the demo it builds the same `Service` that `run` does; what is
-rehearsed is what will run. Must not know how the sheet is shown.
+Lives here: the steps and their sheet. Like the demo it builds the same `Service` that `run` does;
+what is rehearsed is what will run. Must not know how the sheet is shown.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _ASIDE = frozenset({"date", "connection", "keep-alive", "age"})
 _IN_LINES = re.compile(r"(?i)'nonce-[^']*'")
 _IN_PAGES = re.compile(rb"(?i)(\snonce=)(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+)")
 _NONCE = "A" * 22
-"""What the service is given when it is asked directly: as long as a real one, so that lengths are the same."""
+"""What the service is given when it is asked directly: as long as a real one, so that lengths
+are the same.
+"""
 
 Lines: TypeAlias = list[tuple[str, str]]
 
@@ -82,7 +85,8 @@ async def rehearse(
     """Try the release of a policy; yields each step as it is done.
 
     Args:
-        settings: the real ones; listeners, state and the policy's place are replaced by scratch ones.
+        settings: the real ones; listeners, state and the policy's place are replaced by scratch
+            ones.
         paths: request targets to replay (GET).
         recorded: responses to send instead of the real service's; their paths are replayed too.
     """
@@ -210,7 +214,9 @@ async def _effects(service: Service, direct: dict[str, Response]) -> Step:
 
 
 async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
-    """Order to first restored response, again and again; and the restored responses are the service's own."""
+    """Order to first restored response, again and again; and the restored responses are the
+    service's own.
+    """
     changed = await _first_changed(service, direct)
     taken, target = [], service.revisions.current.parent
     latest = service.revisions.current.id
@@ -231,7 +237,8 @@ async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
         "rollback",
         direct,
         through,
-        f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest {max(taken) * 1000:.0f} ms",
+        f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest"
+        f" {max(taken) * 1000:.0f} ms",
     )
     return Step(step.name, step.passed, step.text, median)
 

@@ -37,7 +37,9 @@ def cdn() -> web.Application:
 
 
 def service(cdn: str) -> web.Application:
-    """Server names, no CSP, a weak cookie, an inline script, a CDN, a 500, a redirect, a slow stream; `cdn` is an origin."""
+    """Server names, no CSP, a weak cookie, an inline script, a CDN, a 500, a redirect, a slow
+    stream; `cdn` is an origin.
+    """
     app = web.Application()
 
     async def home(_request: web.Request) -> web.Response:

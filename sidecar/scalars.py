@@ -1,4 +1,6 @@
-"""Values as YAML text on one line, for the files that are written for people. Must not know what the values mean."""
+"""Values as YAML text on one line, for the files that are written for people. Must not know what
+the values mean.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ _PRINTABLE = re.compile(r"[ -~]*")
 
 
 def scalar(text: str) -> str:
-    """A text in a block or a flow: plain where it can be read as nothing else, otherwise in quotes. ASCII.
+    """A text in a block or a flow: plain where it can be read as nothing else, otherwise in quotes.
+    ASCII.
 
-    Half of a surrogate pair, which is no character, becomes U+FFFD. Source: YAML 1.2.2, sections 7.3 and 5.7.
+    Half of a surrogate pair, which is no character, becomes U+FFFD. Source: YAML 1.2.2, sections
+    7.3 and 5.7.
     """
     if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
         return text

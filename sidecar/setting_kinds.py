@@ -1,4 +1,5 @@
-"""The kinds of values that settings take: addresses, URLs, networks, names, shares; each refuses with what to write.
+"""The kinds of values that settings take: addresses, URLs, networks, names, shares; each refuses
+with what to write.
 
 Must not know which setting takes what.
 """
@@ -46,7 +47,8 @@ def _upstream(value: object) -> object:
         )
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
         raise ValueError(
-            f"upstream {text!r} has more than scheme, host and port; the target passes as the client sent it"
+            f"upstream {text!r} has more than scheme, host and port; the target passes as the"
+            " client sent it"
         )
     return text
 
@@ -71,7 +73,9 @@ def _load_share(value: object) -> object:
 
 
 def _nonce_name(value: object) -> object:
-    """A header name that no other setting or rule of forwarding gives a meaning; `off` may be read as false by YAML."""
+    """A header name that no other setting or rule of forwarding gives a meaning; `off` may be
+    read as false by YAML.
+    """
     if value is False or value == "off":
         return "off"
     name = header_name(value)
@@ -110,7 +114,9 @@ def _fleet_url(value: object) -> object:
 
 
 def _reachable(url: str) -> bool:
-    """Whether the URL names a host, and a port where it names one; raises ValueError as `urlsplit` does."""
+    """Whether the URL names a host, and a port where it names one; raises ValueError as
+    `urlsplit` does.
+    """
     parts = urlsplit(url)
     return bool(parts.hostname) and (parts.port is None or parts.port > 0)
 

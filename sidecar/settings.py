@@ -1,7 +1,8 @@
-"""How this process runs: listen, upstream, limits, timeouts, logging. Precedence flag > env > file > default.
+"""How this process runs: listen, upstream, limits, timeouts, logging. Precedence flag > env > file
+> default.
 
-Lives here: the frozen `Settings`, its units (durations in seconds, sizes in bytes) and the layering.
-Must not know header intent (that is the policy), sockets, or who reads which setting.
+Lives here: the frozen `Settings`, its units (durations in seconds, sizes in bytes) and the
+layering. Must not know header intent (that is the policy), sockets, or who reads which setting.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from sidecar.setting_kinds import (
 
 ENV_PREFIX = "SIDECAR_"
 
-# The first is read by the command line. The others Kubernetes and Docker set in every container beside a
+# The first is read by the command line. The others Kubernetes and Docker set in every container
+# beside a
 # service that is named "sidecar"; nobody wrote them as settings.
 _NOT_SETTINGS = re.compile(r"SIDECAR_(CONFIG|SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?)")
 
@@ -47,7 +49,9 @@ class _Part(BaseModel):
 
 
 class RouteTimeouts(_Part):
-    """Of one route, in place of the general ones; None = the general one. The others pass before the route is known."""
+    """Of one route, in place of the general ones; None = the general one. The others pass before
+    the route is known.
+    """
 
     response: Duration | None = Field(None, description="As timeouts.response.")
     idle: Duration | None = Field(
@@ -72,11 +76,16 @@ class Timeouts(_Part):
     )
     idle: Duration = Field(
         60.0,
-        description="Between two pieces of a response's body; and a kept client connection without a request.",
+        description=(
+            "Between two pieces of a response's body; and a kept client connection without a"
+            " request."
+        ),
     )
     upstream_idle: Duration = Field(
         1.5,
-        description="A kept upstream connection is not used again after this; below the service's own.",
+        description=(
+            "A kept upstream connection is not used again after this; below the service's own."
+        ),
     )
     tunnel_idle: Duration = Field(
         600.0, description="A tunnel (WebSocket) with no bytes in either direction."
@@ -116,7 +125,9 @@ class Forwarding(_Part):
 
     trusted: Networks = Field(
         (),
-        description="Proxies in front of this one whose forwarding headers and request id are believed.",
+        description=(
+            "Proxies in front of this one whose forwarding headers and request id are believed."
+        ),
     )
     host: str = Field(
         "pass", description="pass = the client's Host; rewrite = the upstream's; or a name."
@@ -124,13 +135,17 @@ class Forwarding(_Part):
     request_id: str = Field("X-Request-ID", description="The header that carries the request id.")
     nonce: NonceName = Field(
         "X-CSP-Nonce",
-        description="The header that brings the service the nonce of `'nonce-{request}'`, where a rule of the route asks "
-        "for one; off = not sent. A client's own is dropped.",
+        description=(
+            "The header that brings the service the nonce of `'nonce-{request}'`, where a rule of"
+            " the route asks for one; off = not sent. A client's own is dropped."
+        ),
     )
     proxy_protocol: Introduced = Field(
         "off",
-        description="required = every connection comes from one of the trusted networks and begins with a header of the "
-        "PROXY protocol, version 1 or 2; the address in it is the client's.",
+        description=(
+            "required = every connection comes from one of the trusted networks and begins with a"
+            " header of the PROXY protocol, version 1 or 2; the address in it is the client's."
+        ),
     )
     via: bool = Field(True, description="Add Via (RFC 9110 section 7.6.3); it also ends loops.")
 
@@ -146,7 +161,8 @@ class Forwarding(_Part):
     def _somebody_may_introduce(self) -> Forwarding:
         if self.proxy_protocol == "required" and not self.trusted:
             raise ValueError(
-                "proxy_protocol is required and nobody is trusted; name the proxy's network in forwarding.trusted"
+                "proxy_protocol is required and nobody is trusted; name the proxy's network in"
+                " forwarding.trusted"
             )
         return self
 
@@ -156,7 +172,9 @@ class Tls(_Part):
 
     certificate: str | None = Field(
         None,
-        description="PEM file of the data listener's certificate chain; read again when it changes.",
+        description=(
+            "PEM file of the data listener's certificate chain; read again when it changes."
+        ),
     )
     key: str | None = Field(None, description="PEM file of its key.")
     upstream_ca: str | None = Field(
@@ -196,11 +214,17 @@ class Trial(_Part):
 
     canary: LoadShare = Field(
         0.01,
-        description="Share of page loads in trial that must report, to prove that reports come through, as 1%; 0% = none.",
+        description=(
+            "Share of page loads in trial that must report, to prove that reports come through, as"
+            " 1%; 0% = none."
+        ),
     )
     pages: LoadShare = Field(
         0.05,
-        description="Share of page loads in trial whose HTML is read, to know what the service itself sent, as 5%; the first ten of a route always; 0% = none.",
+        description=(
+            "Share of page loads in trial whose HTML is read, to know what the service itself sent,"
+            " as 5%; the first ten of a route always; 0% = none."
+        ),
     )
 
 
@@ -209,33 +233,41 @@ class Fleet(_Part):
 
     url: FleetUrl | None = Field(
         None,
-        description="Redis or Valkey that holds the fleet's decisions: redis://, rediss:// (TLS), unix://, or redis+sentinel:// and "
-        "rediss+sentinel:// with the sentinels' hosts and the master's name; with user, password and database; missing = this "
-        "replica decides alone. It may hold a password: set it by SIDECAR_FLEET__URL.",
+        description=(
+            "Redis or Valkey that holds the fleet's decisions: redis://, rediss:// (TLS), unix://,"
+            " or redis+sentinel:// and rediss+sentinel:// with the sentinels' hosts and the"
+            " master's name; with user, password and database; missing = this replica decides"
+            " alone. It may hold a password: set it by SIDECAR_FLEET__URL."
+        ),
     )
     name: FleetName | None = Field(
         None,
-        description="The fleet's name, as that of the service: its replicas share it, and no other service may have it. "
-        "Letters, digits, `.`, `_` and `-`; needed with fleet.url.",
+        description=(
+            "The fleet's name, as that of the service: its replicas share it, and no other service"
+            " may have it. Letters, digits, `.`, `_` and `-`; needed with fleet.url."
+        ),
     )
     quorum: Quorum = Field(
         1,
-        description="Replicas whose guard must fire within the guard's window before all go back: a number, or a share of those "
-        "that are there, as 50%.",
+        description=(
+            "Replicas whose guard must fire within the guard's window before all go back: a number,"
+            " or a share of those that are there, as 50%."
+        ),
     )
 
     @model_validator(mode="after")
     def _has_a_name(self) -> Fleet:
         if self.url is not None and self.name is None:
             raise ValueError(
-                "fleet.url needs fleet.name: the name of the service, the same for all its replicas and for no other's"
+                "fleet.url needs fleet.name: the name of the service, the same for all its replicas"
+                " and for no other's"
             )
         return self
 
 
 class History(_Part):
-    """How much of the past stays in the state folder. What is in force, the revision before it, what was pinned away and
-    all that the note tells since the last promotion always stay.
+    """How much of the past stays in the state folder. What is in force, the revision before it,
+    what was pinned away and all that the note tells since the last promotion always stay.
     """
 
     keep: Count = Field(
@@ -252,11 +284,17 @@ class Traces(_Part):
 
     endpoint: TracesUrl | None = Field(
         None,
-        description="Collector that takes OTLP over HTTP, as http://collector:4318/v1/traces; missing = no spans.",
+        description=(
+            "Collector that takes OTLP over HTTP, as http://collector:4318/v1/traces; missing = no"
+            " spans."
+        ),
     )
     share: LoadShare = Field(
         0.01,
-        description="Share of requests that get a span, by the trace's id where the request has one; a trusted proxy's own sampling is followed.",
+        description=(
+            "Share of requests that get a span, by the trace's id where the request has one; a"
+            " trusted proxy's own sampling is followed."
+        ),
     )
 
 
@@ -265,7 +303,10 @@ class Debug(_Part):
 
     server_timing: Networks = Field(
         (),
-        description="Clients in these networks get a Server-Timing line with the time of the upstream and of the sidecar; [] = nobody.",
+        description=(
+            "Clients in these networks get a Server-Timing line with the time of the upstream and"
+            " of the sidecar; [] = nobody."
+        ),
     )
 
 
@@ -283,7 +324,10 @@ class Settings(_Part):
     )
     upstream_dns_age: Duration = Field(
         30.0,
-        description="The upstream's name is resolved again after this, and at once when connecting fails; 0s = for each new connection.",
+        description=(
+            "The upstream's name is resolved again after this, and at once when connecting fails;"
+            " 0s = for each new connection."
+        ),
     )
     listen: Address = Field("127.0.0.1:18000", description="The data listener.")
     admin: Address = Field("127.0.0.1:19000", description="The admin listener.")
@@ -298,7 +342,9 @@ class Settings(_Part):
     state: str = Field("state", description="The folder for revisions, history and journal.")
     baseline: str | None = Field(
         None,
-        description="File of `sidecar capture` that the service's headers are compared with, once a minute.",
+        description=(
+            "File of `sidecar capture` that the service's headers are compared with, once a minute."
+        ),
     )
     workers: Count = Field(1, description="Worker processes.")
     mode: Mode | None = Field(
@@ -321,8 +367,8 @@ class Settings(_Part):
     def _peers_have_addresses(self) -> Settings:
         if self.forwarding.proxy_protocol == "required" and self.listen.startswith("unix:"):
             raise ValueError(
-                "proxy_protocol is required, and who connects to a Unix socket has no address that could be trusted; "
-                "listen at HOST:PORT"
+                "proxy_protocol is required, and who connects to a Unix socket has no address that"
+                " could be trusted; listen at HOST:PORT"
             )
         return self
 

@@ -1,7 +1,8 @@
-"""YAML text to a mapping that knows line and column of every key and value. The only module that imports yaml.
+"""YAML text to a mapping that knows line and column of every key and value. The only module that
+imports yaml.
 
-Lives here: strict loading (YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs) and the
-shipped presets. Must not know what the keys mean.
+Lives here: strict loading (YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs) and
+the shipped presets. Must not know what the keys mean.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ _OLD_BOOLEANS = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value stands in the text: characters from `start` to `end`; `inside` is where a collection's first key or item would go."""
+    """Where a value stands in the text: characters from `start` to `end`; `inside` is where a
+    collection's first key or item would go.
+    """
 
     start: int
     end: int

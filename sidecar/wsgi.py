@@ -84,7 +84,9 @@ class Middleware(Around[Application]):
 
 
 class _Body:
-    """The application's iterable, looked at as it passes; its `close` is called, as PEP 3333 demands."""
+    """The application's iterable, looked at as it passes; its `close` is called, as PEP 3333
+    demands.
+    """
 
     def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
         self._body, self._exchange = body, exchange
@@ -160,7 +162,9 @@ def _named(environ: Environ) -> Iterator[tuple[str, Any]]:
 
 
 def _path(environ: Environ) -> str:
-    """As it was sent, where the server tells; else encoded again, and what stood for a slash is one."""
+    """As it was sent, where the server tells; else encoded again, and what stood for a slash is
+    one.
+    """
     for key in ("RAW_URI", "REQUEST_URI"):
         raw = environ.get(key)
         if isinstance(raw, str) and raw:

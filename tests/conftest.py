@@ -1,4 +1,6 @@
-"""What holds for every test: which run, how they are spread over workers, that examples are not timed, that in CI a skipped test is a failed one."""
+"""What holds for every test: which run, how they are spread over workers, that examples are not
+timed, that in CI a skipped test is a failed one.
+"""
 
 import os
 from collections.abc import Generator
@@ -35,19 +37,25 @@ _FIRST = (
     "browser/presets/test_presets.py",
     "e2e/test_start.py",
 )
-"""The files that take long, the longest first, so that no worker is left alone with one of them at the end."""
+"""The files that take long, the longest first, so that no worker is left alone with one of them
+at the end.
+"""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Folders are run by one worker more than there are cores, as much of the time is waiting; files and tests that are named, in this process."""
+    """Folders are run by one worker more than there are cores, as much of the time is waiting;
+    files and tests that are named, in this process.
+    """
     cores = yield
     return cores + 1 if all(Path(arg).is_dir() for arg in config.args) else 0
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long files first, all else as it stands; no file is torn apart, so what its tests share is made once."""
+    """The long files first, all else as it stands; no file is torn apart, so what its tests
+    share is made once.
+    """
     if not FULL:
         left_out = [item for item in items if item.get_closest_marker("full")]
         items[:] = [item for item in items if not item.get_closest_marker("full")]

@@ -1,6 +1,8 @@
-"""The generated parts of the documents: `python -m tests.documents --write` brings them up to date, a test compares.
+"""The generated parts of the documents: `python -m tests.documents --write` brings them up to date,
+a test compares.
 
-Lives here: reference tables from the models, the metric table and the command line. Must not know prose.
+Lives here: reference tables from the models, the metric table and the command line. Must not know
+prose.
 """
 
 from __future__ import annotations
@@ -90,7 +92,8 @@ def settings_reference() -> str:
                 continue
             shown = "" if value in (None, ()) else _shown(name, field.annotation, value, path)
             lines.append(
-                f"| `{'.'.join(here)}` | `SIDECAR_{'__'.join(here).upper()}` | {shown} | {field.description or ''} |"
+                f"| `{'.'.join(here)}` | `SIDECAR_{'__'.join(here).upper()}` | {shown} |"
+                f" {field.description or ''} |"
             )
 
     walk(Settings, Settings(), ())
@@ -120,7 +123,8 @@ def _shown(name: str, annotation: Any, value: Any, path: tuple[str, ...]) -> str
 def metrics_reference() -> str:
     """Every metric with its labels."""
     rows = [
-        f"| `{name}` | {row.kind} | {', '.join(f'`{label}`' for label in row.labels)} | {row.help} |"
+        f"| `{name}` | {row.kind} | {', '.join(f'`{label}`' for label in row.labels)} |"
+        f" {row.help} |"
         for name, row in METRICS.items()
     ]
     return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])

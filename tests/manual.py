@@ -1,4 +1,5 @@
-"""The manual page, made from the command line itself; `python -m tests.documents --write` brings it up to date.
+"""The manual page, made from the command line itself; `python -m tests.documents --write` brings it
+up to date.
 
 Lives here: the page in roff (man(7)). Must not know what any verb does.
 """
@@ -37,7 +38,7 @@ Its tests.
 .TP
 sidecar.yaml
 The settings: how the process runs.
-"""
+"""  # noqa: E501
 
 
 def text() -> str:

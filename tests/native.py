@@ -1,8 +1,9 @@
 """The tests of the wire and of decisions again, on native code, as the image has it.
 
-`python -m tests.native [--address-sanitizer] [--seconds N] [TEST ...]` compiles the request path, runs the tests and
-N seconds of the fuzz on it. With `--address-sanitizer` the C compiler adds AddressSanitizer (gcc's libasan), which
-ends the process at the first read or write outside of what was allocated. Exits with the first failure's status.
+`python -m tests.native [--address-sanitizer] [--seconds N] [TEST ...]` compiles the request path,
+runs the tests and N seconds of the fuzz on it. With `--address-sanitizer` the C compiler adds
+AddressSanitizer (gcc's libasan), which ends the process at the first read or write outside of what
+was allocated. Exits with the first failure's status.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ PROOF = "import sidecar.proxy.exchange as it; assert it.__file__.endswith('.so')
 
 
 def sanitizer(reports: Path) -> dict[str, str]:
-    """The environment of a program whose modules are sanitized; what is found wrong stands in files named so."""
+    """The environment of a program whose modules are sanitized; what is found wrong stands in
+    files named so.
+    """
     library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
     return {
         "LD_PRELOAD": library,
-        # Leaks: the interpreter keeps what it has to its end. The quarantine: bounds of memory are tested too.
+        # Leaks: the interpreter keeps what it has to its end. The quarantine: bounds of memory are
+        # tested too.
         "ASAN_OPTIONS": f"detect_leaks=0:quarantine_size_mb=4:log_path={reports}",
         "PYTHONMALLOC": "malloc",  # each object by itself, so that its neighbours are not its own
     }

@@ -1,7 +1,7 @@
 """`python -m tests.pictures`: take the pictures of the admin page that the README shows.
 
-Lives here: a shop with faults behind a real sidecar, a browser that visits it, a trial with what it reports, and the
-screenshots. Must not know how the page is made.
+Lives here: a shop with faults behind a real sidecar, a browser that visits it, a trial with what it
+reports, and the screenshots. Must not know how the page is made.
 """
 
 from __future__ import annotations
@@ -62,12 +62,14 @@ routes:
     match: {path: /api/*}
     rules:
       nosniff: {mode: enforce}
-"""
+"""  # noqa: E501
 
 
 @contextmanager
 def rollout(folder: Path, browser: Chromium) -> Iterator[Sidecar]:
-    """A sidecar in the middle of a rollout: a trial that a browser reported, rules at each step, a history."""
+    """A sidecar in the middle of a rollout: a trial that a browser reported, rules at each step,
+    a history.
+    """
     with serving(FILES) as origin:
         settings = {"trial": {"canary": 1.0}}
         sidecar = Sidecar(folder, POLICY, origin, settings=settings).start()

@@ -1,4 +1,5 @@
-"""How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as in CI, all of it.
+"""How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as
+in CI, all of it.
 
 Lives here: `FULL`, `full`, `examples`, `by_default`. Must not know any test.
 """
@@ -24,9 +25,11 @@ def examples(thorough: int) -> int:
 def by_default(cases: Iterable[T], chosen: Callable[[T], bool]) -> list[Any]:
     """Parameters for all cases, of which only the chosen ones run without `TESTS_FULL=1`."""
     return [
-        case
-        if chosen(case)
-        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=full)
+        (
+            case
+            if chosen(case)
+            else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=full)
+        )
         for case in cases
     ]
 

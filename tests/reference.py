@@ -1,7 +1,8 @@
 """A slow, obvious reading of a complete policy, for comparison with the compiled one.
 
-Lives here: `reference`, which interprets rules one by one and keeps no secrets of speed. Shares with the compiled
-plan only what is proved elsewhere: the tables and grammars of headers, and where a client stands in a share.
+Lives here: `reference`, which interprets rules one by one and keeps no secrets of speed. Shares
+with the compiled plan only what is proved elsewhere: the tables and grammars of headers, and where
+a client stands in a share.
 """
 
 from __future__ import annotations
@@ -155,9 +156,11 @@ def cookie_complaint(
     before = [value for found, value in lines if found.lower() == b"set-cookie"]
     texts = [line.decode("latin-1") for line in before]
     after = [
-        cookies.apply(text, demands, facts.scheme)
-        if cookies.matches(rule.cookie, cookie_name(text))
-        else text
+        (
+            cookies.apply(text, demands, facts.scheme)
+            if cookies.matches(rule.cookie, cookie_name(text))
+            else text
+        )
         for text in texts
     ]
     if after == texts:
@@ -175,7 +178,9 @@ def cookie_complaint(
 
 
 def cookie_name(line: str) -> str:
-    """What stands before the first = of the first part; a part without one is all value (RFC 6265bis section 5.6)."""
+    """What stands before the first = of the first part; a part without one is all value (RFC
+    6265bis section 5.6).
+    """
     pair = line.partition(";")[0]
     return pair.partition("=")[0].strip(" \t") if "=" in pair else ""
 
@@ -201,7 +206,9 @@ def sent(value: object) -> str:
 
 
 def rewritten(lines: RawFields, header: str, values: list[bytes]) -> RawFields:
-    """The lines with this header's values replaced one by one; surplus lines fall, further ones stand at the end."""
+    """The lines with this header's values replaced one by one; surplus lines fall, further ones
+    stand at the end.
+    """
     left, made = list(values), []
     for name, old in lines:
         if name.lower() != header.lower().encode():

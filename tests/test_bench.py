@@ -1,4 +1,6 @@
-"""The benchmark: its arithmetic, parsing and tables, its own services, and one small run to the end."""
+"""The benchmark: its arithmetic, parsing and tables, its own services, and one small run to the
+end.
+"""
 
 import asyncio
 import json
@@ -321,7 +323,10 @@ def test_profile_by_function_and_file() -> None:
 
 def test_perf_report_rows() -> None:
     """Comments are left out and columns are joined by single spaces."""
-    report = "# Overhead  Shared Object\n\n    61.50%  libpython3.11.so   [.] eval\n     2.50%  [kernel]\n"
+    report = (
+        "# Overhead  Shared Object\n\n    61.50%  libpython3.11.so   [.] eval\n     2.50% "
+        " [kernel]\n"
+    )
     assert parse_perf(report) == [("libpython3.11.so [.] eval", 0.615), ("[kernel]", 0.025)]
 
 
@@ -340,7 +345,9 @@ def test_content_length_of_a_head() -> None:
     ],
 )
 def test_cores(allowed: list[int], cores: Cores) -> None:
-    """The proxy has a core of its own while there are two, and it is reported when there are not."""
+    """The proxy has a core of its own while there are two, and it is reported when there are
+    not.
+    """
     assert share_out(allowed) == cores
 
 
@@ -449,7 +456,9 @@ def test_json_of_results() -> None:
 )
 @full
 def test_a_small_run(tmp_path: Path) -> None:
-    """One round through everything: each case has samples, the document its tables, and nothing failed."""
+    """One round through everything: each case has samples, the document its tables, and nothing
+    failed.
+    """
     file, samples = tmp_path / "performance.md", tmp_path / "samples.json"
     file.write_text(f"# What it costs\n\n{BEGIN}\n{END}\n", "utf-8")
     argv = [

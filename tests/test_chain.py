@@ -1,4 +1,6 @@
-"""The journal's chain: what was sealed is whole, every edit of an entry shows, and a compaction leaves no break."""
+"""The journal's chain: what was sealed is whole, every edit of an entry shows, and a compaction
+leaves no break.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_a_chain_sealed_anew_has_another_head():
 
 @given(kept=st.sets(st.integers(0, 9)))
 def test_dropping_leaves_no_break(kept: set[int]):
-    """Law: entries that stand for those that were dropped hold the chain together, and count them."""
+    """Law: entries that stand for those that were dropped hold the chain together, and count
+    them.
+    """
     made: Entries = []
     run: Entries = []
     for place, entry in enumerate(chained(10)):
@@ -93,7 +97,9 @@ def test_dropping_leaves_no_break(kept: set[int]):
 
 
 def test_a_store_compacts_without_a_break(tmp_path: Path):
-    """Entries go, later ones are added, more go: the chain holds, and nothing is written when nothing goes."""
+    """Entries go, later ones are added, more go: the chain holds, and nothing is written when
+    nothing goes.
+    """
     store = Store(tmp_path)
     store.open()
     store.save_state({"active": "x"})

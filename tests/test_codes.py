@@ -30,10 +30,21 @@ KINDS: tuple[type[FaultKind], ...] = (
 )
 CODES = list(table().values())
 UNSHOWN = {
-    "csp-typographic-quotes", "csp-not-ascii", "csp-control", "csp-bad-word", "csp-too-long", "csp-too-many", "csp-nonce-short",
-    "sf-too-long", "cookie-control", "cookie-too-long", "cookie-secure-over-http",
-    "headers-over-4k", "headers-over-8k", "headers-over-16k",
-}  # fmt: skip
+    "csp-typographic-quotes",
+    "csp-not-ascii",
+    "csp-control",
+    "csp-bad-word",
+    "csp-too-long",
+    "csp-too-many",
+    "csp-nonce-short",
+    "sf-too-long",
+    "cookie-control",
+    "cookie-too-long",
+    "cookie-secure-over-http",
+    "headers-over-4k",
+    "headers-over-8k",
+    "headers-over-16k",
+}
 """Codes that no short policy can earn: responses alone hold them, or they are about length."""
 
 
@@ -48,9 +59,17 @@ def in_lint() -> set[str]:
         and node.func.id in ("_problem", "_warn")
         and isinstance(node.args[0], ast.Constant)
     } | {
-        "rule-undone", "rule-overwritten", "rule-idle", "rules-clash", "headers-over-4k", "headers-over-8k", "headers-over-16k",
-        "enforced-without-owner", "enforced-without-expected", "enforced-without-rollback",
-    }  # fmt: skip
+        "rule-undone",
+        "rule-overwritten",
+        "rule-idle",
+        "rules-clash",
+        "headers-over-4k",
+        "headers-over-8k",
+        "headers-over-16k",
+        "enforced-without-owner",
+        "enforced-without-expected",
+        "enforced-without-rollback",
+    }
 
 
 def test_every_code_has_a_row_and_every_row_a_code():

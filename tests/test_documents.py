@@ -61,7 +61,9 @@ def test_links_lead_somewhere():
 
 
 def test_readme_is_one_screen_with_two_set_up_commands():
-    """README has at most 60 lines; its first block holds the two commands that set up, which CI takes from there."""
+    """README has at most 60 lines; its first block holds the two commands that set up, which CI
+    takes from there.
+    """
     text = (ROOT / "README.md").read_text("utf-8")
     set_up, *others = recipes.blocks(text)
 
@@ -95,7 +97,9 @@ def test_every_page_is_in_the_navigation():
 
 
 def test_texts_use_plain_words():
-    """No document, help, setting, finding or runbook uses a word that had to be explained too often (`tests/words.py`)."""
+    """No document, help, setting, finding or runbook uses a word that had to be explained too
+    often (`tests/words.py`).
+    """
     found = {
         str(path.relative_to(ROOT)): complaints
         for path in TEXTS
@@ -117,7 +121,9 @@ def test_a_word_is_found_with_its_line():
 
 
 def test_contributing_says_where_things_are():
-    """Each file that the table of CONTRIBUTING names is there, and holds the example that stands beside it."""
+    """Each file that the table of CONTRIBUTING names is there, and holds the example that stands
+    beside it.
+    """
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Where things are")[2]
     rows = re.findall(r"^\| ([^|]+) \| `(sidecar/[^`]+)`[^|]*\| `([^`]+)` \|$", text, re.MULTILINE)
 

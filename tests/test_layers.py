@@ -29,7 +29,9 @@ SIBLINGS = LAYERS[4]
 LEAVES = ("importing", "exporting")
 """Only the command line knows these: a running sidecar has no part of them."""
 CORE = ("", "csp", "headers", "rules", "browsers", "engine", "lint")
-"""Within `policy`, lowest first: a part knows those before it only; "" are the nouns that all share."""
+"""Within `policy`, lowest first: a part knows those before it only; "" are the nouns that all
+share.
+"""
 OWNERS = {
     "yaml": ("source",),
     "structlog": ("telemetry",),
@@ -213,7 +215,10 @@ def test_a_wrong_import_is_found_with_its_reason(file: str, text: str, reason: s
 
 def test_right_imports_pass():
     """Down, within a package, the package's own version, and libraries that nobody owns."""
-    text = "import sidecar\nfrom sidecar import __version__\nfrom sidecar.policy import headers\nfrom sidecar.proxy.pool import Pool\nimport asyncio, aiohttp"
+    text = (
+        "import sidecar\nfrom sidecar import __version__\nfrom sidecar.policy import headers\nfrom"
+        " sidecar.proxy.pool import Pool\nimport asyncio, aiohttp"
+    )
 
     assert [wrong(found) for found in imports(ROOT / "sidecar" / "proxy" / "x.py", text)] == [
         ""
@@ -222,7 +227,9 @@ def test_right_imports_pass():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_file_keeps_to_the_layout(file: Path):
-    """It opens with what lives there, is short enough to be one idea, is plain ASCII, and has a name that says something."""
+    """It opens with what lives there, is short enough to be one idea, is plain ASCII, and has a
+    name that says something.
+    """
     text = file.read_text("utf-8")
 
     assert ast.get_docstring(ast.parse(text)), (

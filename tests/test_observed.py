@@ -1,4 +1,6 @@
-"""The small HTTP client and the readers of records: what they give of a response, and what they refuse in words."""
+"""The small HTTP client and the readers of records: what they give of a response, and what they
+refuse in words.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,20 @@ def sending(data: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def test_lines_arrive_as_they_were_sent() -> None:
-    """Repeated, odd and folded lines keep their order and bytes; the body is read up to the cap; redirects are not followed."""
+    """Repeated, odd and folded lines keep their order and bytes; the body is read up to the cap;
+    redirects are not followed.
+    """
     data = b"HTTP/1.1 302 x\r\nLocation: /on\r\nX: \xe9\xff\r\nx: 2\r\nY: a\r\n\tb\r\n\r\nbody"
     with sending(data) as (address, asked):
         found = ask(f"{address}/a?b", headers={"Host": "shop.example"}, most=2)
 
     assert (found.status, found.body, found.target) == (302, b"bo", f"{address}/on")
-    assert found.fields == ((b"Location", b"/on"), (b"X", b"\xe9\xff"), (b"x", b"2"), (b"Y", b"a b"))  # fmt: skip
+    assert found.fields == (
+        (b"Location", b"/on"),
+        (b"X", b"\xe9\xff"),
+        (b"x", b"2"),
+        (b"Y", b"a b"),
+    )
     assert asked[0].startswith(b"GET /a?b HTTP/1.1\r\n")
     assert b"\r\nHost: shop.example\r\n" in asked[0]
     assert found.facts().path == "/a"
@@ -59,7 +68,9 @@ def test_lines_arrive_as_they_were_sent() -> None:
     ids=["no colon", "space in a name", "too many", "no HTTP", "nothing"],
 )
 def test_what_is_no_response_is_said(data: bytes) -> None:
-    """A head of which lines would be lost is no response: a header that stands in it is never reported as missing."""
+    """A head of which lines would be lost is no response: a header that stands in it is never
+    reported as missing.
+    """
     with sending(data) as (address, _), pytest.raises(NoResponse, match=f"{address}/: no response"):
         ask(address)
 

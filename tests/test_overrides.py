@@ -20,9 +20,18 @@ async def test_an_override_lowers_at_once_and_is_reported(world: World):
     assert (sent(made), made.active.plan.mode) == ("-", "report-only")
     assert world.value("sidecar_mode", "report-only") == 1
     data = world.lines.events[-1]
-    assert {key: data[key] for key in ("event", "override", "mode", "policy_mode", "who", "reason", "until")} == {
-        "event": "mode.overridden", "override": "report-only", "mode": "report-only", "policy_mode": "enforce", "who": "anna", "reason": "look first", "until": None,
-    }  # fmt: skip
+    assert {
+        key: data[key]
+        for key in ("event", "override", "mode", "policy_mode", "who", "reason", "until")
+    } == {
+        "event": "mode.overridden",
+        "override": "report-only",
+        "mode": "report-only",
+        "policy_mode": "enforce",
+        "who": "anna",
+        "reason": "look first",
+        "until": None,
+    }
     assert await made.set_mode("off") == "off"
     assert made.active.plan.routes[-1].checks == ()
     assert await made.set_mode("enforce") == "enforce"

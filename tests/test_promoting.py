@@ -34,7 +34,9 @@ def changed(text: str, *rules: str) -> str:
 
 @pytest.mark.parametrize("rules", [["frames"], ["hsts"], ["frames", "hsts", "nosniff"]])
 def test_a_promotion_moves_its_rules_alone(rules: list[str]):
-    """Up and back down, up a ladder, on every route; and a rule that is not named does not move with them."""
+    """Up and back down, up a ladder, on every route; and a rule that is not named does not move
+    with them.
+    """
     text = promote(POLICY, rules)
     assert changed(text, *rules) == ""
     assert changed(step_back(POLICY, ["frames"]), "frames") == ""
@@ -48,9 +50,13 @@ def test_a_promotion_moves_its_rules_alone(rules: list[str]):
         ("owner: a@", "owner: b@", "owner"),
         ("path: /api/*", "path: /other/*", "routes"),
         ("ladder: [5m, 1d]", "ladder: [5m, 2d]", "rule hsts"),
-        ("  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}\n", "", "rule nosniff"),
+        (
+            "  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}\n",
+            "",
+            "rule nosniff",
+        ),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_named(old: str, new: str, said: str):
     """A value, the policy's own words, a route, a ladder, a rule that is gone."""
     assert changed(POLICY.replace(old, new), "frames", "hsts", "nosniff") == said

@@ -1,4 +1,6 @@
-"""The files that others read of this repository: workflows, templates, hooks. Their schemas are vendored by check-jsonschema."""
+"""The files that others read of this repository: workflows, templates, hooks. Their schemas are
+vendored by check-jsonschema.
+"""
 
 import re
 import subprocess

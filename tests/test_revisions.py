@@ -1,4 +1,6 @@
-"""The life of a revision: start, edit, refusal, rollback, pin; real files, a clock that is turned by hand."""
+"""The life of a revision: start, edit, refusal, rollback, pin; real files, a clock that is
+turned by hand.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.world import BAD, World, edited, sent, text
 
 
 async def test_start_puts_the_file_in_force(world: World):
-    """The revision is its meaning's hash; it is reported, counted, kept on disk and in the journal."""
+    """The revision is its meaning's hash; it is reported, counted, kept on disk and in the
+    journal.
+    """
     made = await world.started()
 
     assert made.active.revision == made.current.id == made.current.resolved.revision()
@@ -145,7 +149,9 @@ async def test_a_last_good_revision_that_is_no_policy_any_more_does_not_count(wo
 
 
 async def test_a_restart_with_an_edited_file_goes_on_from_the_last(world: World):
-    """The parent is what was in force before the restart, so a rollback leads there; without an edit it stays."""
+    """The parent is what was in force before the restart, so a rollback leads there; without an
+    edit it stays.
+    """
     first = (await world.started()).current
     assert (await world.started()).current.parent is None
     world.file.write_text(text("SAMEORIGIN"))
@@ -158,7 +164,9 @@ async def test_a_restart_with_an_edited_file_goes_on_from_the_last(world: World)
 
 
 async def test_a_rollback_goes_back_and_pins(world: World):
-    """At once, reported, counted; reload and edits of comments do not bring the file's revision back."""
+    """At once, reported, counted; reload and edits of comments do not bring the file's revision
+    back.
+    """
     made = await world.started()
     first = made.current
     await edited(world, made, text("SAMEORIGIN"))
@@ -174,9 +182,17 @@ async def test_a_rollback_goes_back_and_pins(world: World):
     )
     assert world.names()[-2:] == ["policy.rolled_back", "policy.pinned"]
     data = world.lines.events[-2]
-    assert {key: data[key] for key in ("revision", "left", "who", "reason", "cause", "mode", "level")} == {
-        "revision": first.id, "left": second.id, "who": "anna", "reason": "pages broke", "cause": "operator", "mode": "enforce", "level": "warning",
-    }  # fmt: skip
+    assert {
+        key: data[key] for key in ("revision", "left", "who", "reason", "cause", "mode", "level")
+    } == {
+        "revision": first.id,
+        "left": second.id,
+        "who": "anna",
+        "reason": "pages broke",
+        "cause": "operator",
+        "mode": "enforce",
+        "level": "warning",
+    }
     assert world.value("sidecar_rollbacks_total", "operator") == 1
     assert await made.reload() == "pinned"
     assert await edited(world, made, text("SAMEORIGIN", comment="same meaning")) == "pinned"
@@ -227,7 +243,9 @@ async def test_unpin_takes_the_file_at_its_word(world: World):
 
 
 async def test_a_pin_lifted_by_editing_back_stays_lifted(world: World):
-    """The file says again what is in force: nothing to activate, and a restart does not remember the pin."""
+    """The file says again what is in force: nothing to activate, and a restart does not remember
+    the pin.
+    """
     made = await world.started()
     await edited(world, made, text("SAMEORIGIN"))
     await made.rollback()

@@ -1,4 +1,6 @@
-"""The documents as a site: every page is there, and its links lead to pages or to files of the repository."""
+"""The documents as a site: every page is there, and its links lead to pages or to files of the
+repository.
+"""
 
 import importlib.util
 import re

@@ -1,4 +1,6 @@
-"""YAML text to a mapping that knows its places: strict, bounded, and right about lines and columns."""
+"""YAML text to a mapping that knows its places: strict, bounded, and right about lines and
+columns.
+"""
 
 from __future__ import annotations
 
@@ -84,20 +86,32 @@ def test_words_are_those_of_yaml_12(text: str, value: object):
     [
         (
             "a: on",
-            "t.yaml:1:4: error: 'on' is a boolean in YAML 1.1 and a text in 1.2; write true, or 'on' for the text",
+            (
+                "t.yaml:1:4: error: 'on' is a boolean in YAML 1.1 and a text in 1.2; write true, or"
+                " 'on' for the text"
+            ),
         ),
         (
             "a: N",
-            "t.yaml:1:4: error: 'N' is a boolean in YAML 1.1 and a text in 1.2; write false, or 'N' for the text",
+            (
+                "t.yaml:1:4: error: 'N' is a boolean in YAML 1.1 and a text in 1.2; write false, or"
+                " 'N' for the text"
+            ),
         ),
         (
             "a: 010",
-            "t.yaml:1:4: error: '010' is a different number in YAML 1.1 and 1.2; put it in quotes: '010'",
+            (
+                "t.yaml:1:4: error: '010' is a different number in YAML 1.1 and 1.2; put it in"
+                " quotes: '010'"
+            ),
         ),
         ("a: 1\nb: 2\na: 3", "t.yaml:3:1: error: key 'a' stands twice; the first is in line 1"),
         (
             "a:\n  <<: {b: 1}",
-            "t.yaml:2:3: error: merge keys (<<) are not YAML 1.2; use extends, or override the rule on a route",
+            (
+                "t.yaml:2:3: error: merge keys (<<) are not YAML 1.2; use extends, or override the"
+                " rule on a route"
+            ),
         ),
         (
             "a: !!binary eA==",
@@ -113,19 +127,31 @@ def test_words_are_those_of_yaml_12(text: str, value: object):
         ),
         (
             "a: [1",
-            "t.yaml:2:1: error: not YAML: while parsing a flow sequence did not find expected ',' or ']'",
+            (
+                "t.yaml:2:1: error: not YAML: while parsing a flow sequence did not find expected"
+                " ',' or ']'"
+            ),
         ),
         (
             "a: b\n\tc: d",
-            "t.yaml:2:1: error: not YAML: while scanning a plain scalar found a tab character that violates indentation",
+            (
+                "t.yaml:2:1: error: not YAML: while scanning a plain scalar found a tab character"
+                " that violates indentation"
+            ),
         ),
         (
             "a: 'b",
-            "t.yaml:1:6: error: not YAML: while scanning a quoted scalar found unexpected end of stream",
+            (
+                "t.yaml:1:6: error: not YAML: while scanning a quoted scalar found unexpected end"
+                " of stream"
+            ),
         ),
         (
             "\n\na: \x00",
-            "t.yaml:3:1: error: not YAML: unacceptable character #x0000: control characters are not allowed",
+            (
+                "t.yaml:3:1: error: not YAML: unacceptable character #x0000: control characters are"
+                " not allowed"
+            ),
         ),
         (b"a: b\nc: \xff", "t.yaml:2:1: error: the file is not UTF-8; save it as UTF-8"),
         (b"\xfe\xff\x00a", "t.yaml:1:1: error: the file is not UTF-8; save it as UTF-8"),
@@ -248,7 +274,8 @@ def test_a_policy_with_faults_of_text_and_of_meaning_tells_both_in_order():
     """A place that is reported once is not reported again for what follows from it."""
     with pytest.raises(PolicyError) as caught:
         load_policy(
-            b"version: 1\nmode: yes\nrules:\n  a: {header: A, action: sett}\n  a: {header: A, action: remove, mode: enforce, mode: enfroce}\n",
+            b"version: 1\nmode: yes\nrules:\n  a: {header: A, action: sett}\n  a: {header: A,"
+            b" action: remove, mode: enforce, mode: enfroce}\n",
             "p.yaml",
         )
 
@@ -277,7 +304,9 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]))
     )
 )
 def test_what_a_yaml_writer_writes_is_read_back(value: object):
-    """Quoting, folding and nesting of another writer make no difference, but for words that it should have quoted."""
+    """Quoting, folding and nesting of another writer make no difference, but for words that it
+    should have quoted.
+    """
     source = read_yaml(yaml.safe_dump(value).encode(), "t.yaml")
 
     assert source.data == value or source.problems

@@ -41,7 +41,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_new_folder_is_empty(tmp_path: Path):
-    """It is made with its parents, closed to others; there is no state, journal, revision or evidence."""
+    """It is made with its parents, closed to others; there is no state, journal, revision or
+    evidence.
+    """
     store = Store(tmp_path / "a" / "b")
 
     assert store.open() == {}
@@ -186,8 +188,9 @@ def filled(store: Store, revisions: int = 20) -> None:
     ids=["count", "count of one", "age", "age of nothing"],
 )
 def test_compaction(store: Store, bounds: Bounds, left: set[str]):
-    """What is beyond the bounds goes, entries with the texts that only they name; the revision in force, the one before
-    it with its own parent, and the one pinned away stay; the oldest left has no parent. Twice is once.
+    """What is beyond the bounds goes, entries with the texts that only they name; the revision in
+    force, the one before it with its own parent, and the one pinned away stay; the oldest left has
+    no parent. Twice is once.
     """
     filled(store)
     store.compact(bounds, starting=True)
@@ -219,7 +222,9 @@ def test_nothing_to_drop_writes_nothing(store: Store):
 
 @pytest.mark.parametrize("step", range(4))
 def test_a_compaction_that_is_cut(store: Store, step: int, monkeypatch: pytest.MonkeyPatch):
-    """Where the disk refuses in between, the folder opens with all that must stay, and the next compaction does the rest."""
+    """Where the disk refuses in between, the folder opens with all that must stay, and the next
+    compaction does the rest.
+    """
     filled(store)
     real, calls = os.fsync, 0
 
@@ -259,8 +264,8 @@ EVENTS = st.lists(
 
 @given(events=EVENTS, keep=st.integers(1, 12))
 def test_the_note_survives(events: list[tuple[str, str]], keep: int):
-    """Whatever happened, all since the revision before came in force stays for the note, but for texts that were refused
-    beyond the bounds; so does the last promotion.
+    """Whatever happened, all since the revision before came in force stays for the note, but for
+    texts that were refused beyond the bounds; so does the last promotion.
     """
     active, parents, entries = None, dict[str, str | None](), list[dict[str, object]]()
     for number, (event, revision) in enumerate(events):

@@ -35,7 +35,9 @@ def same_time_and_size(file: Path, content: str) -> None:
 
 
 def by_data_link(file: Path, content: str) -> None:
-    """As Kubernetes mounts a ConfigMap: policy.yaml -> ..data/policy.yaml, ..data -> a dated folder, swapped whole."""
+    """As Kubernetes mounts a ConfigMap: policy.yaml -> ..data/policy.yaml, ..data -> a dated
+    folder, swapped whole.
+    """
     folder = file.parent
     new = folder / f"..{len(list(folder.iterdir()))}"
     new.mkdir()
@@ -81,7 +83,9 @@ async def watched(
 @pytest.mark.parametrize("save", [in_place, by_rename, same_time_and_size, by_data_link])
 @pytest.mark.usefixtures("fast")
 async def test_the_watch_sees_every_way_of_saving(world: World, save: Callable[[Path, str], None]):
-    """Content is compared, not names, times or notifications; twice, because the second time may differ."""
+    """Content is compared, not names, times or notifications; twice, because the second time may
+    differ.
+    """
     save(world.file, text())
     made = await world.started()
     async with watched(world, made) as event:
@@ -122,7 +126,9 @@ async def test_the_watch_survives_a_half_written_file(world: World):
 
 @pytest.mark.usefixtures("fast")
 async def test_the_watch_keeps_a_pin(world: World):
-    """The rolled-back content is not put in force again, however often it is saved; new content is."""
+    """The rolled-back content is not put in force again, however often it is saved; new content
+    is.
+    """
     made = await world.started()
     async with watched(world, made) as event:
         world.file.write_text(text("SAMEORIGIN"))
@@ -142,7 +148,9 @@ async def test_the_watch_keeps_a_pin(world: World):
 async def test_the_watch_waits_while_somebody_is_still_writing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    """Only what looks the same twice is read, and what a reload has read meanwhile is not read again."""
+    """Only what looks the same twice is read, and what a reload has read meanwhile is not read
+    again.
+    """
     made = await world.started()
     looks = iter(["a", "b", "c", "c", "c", "d", "d"])
     ended = asyncio.Event()

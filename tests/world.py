@@ -1,7 +1,7 @@
 """One process after another over the same folder, without its sockets.
 
-Lives here: `World`, a policy text whose meaning is its value and mode, and what clients get of it. Must not
-know what is proved with them.
+Lives here: `World`, a policy text whose meaning is its value and mode, and what clients get of it.
+Must not know what is proved with them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ BAD = "version: 1\nmode: enfroce\n"
 
 def text(value: str = "DENY", mode: str = "enforce", comment: str = "") -> str:
     """A policy whose meaning is its value and mode."""
-    return f"# {comment}\nversion: 1\nmode: {mode}\nrules:\n  frames: {{header: X-Frame-Options, action: set, value: {value}}}\n"
+    return (
+        f"# {comment}\nversion: 1\nmode: {mode}\nrules:\n  frames: {{header: X-Frame-Options,"
+        f" action: set, value: {value}}}\n"
+    )
 
 
 class World:

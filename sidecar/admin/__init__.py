@@ -1,4 +1,6 @@
-"""The control plane: status, orders, health. Must not know the data plane, and no order is obeyed by GET."""
+"""The control plane: status, orders, health. Must not know the data plane, and no order is
+obeyed by GET.
+"""
 
 from sidecar.lean import aiohttp_server
 

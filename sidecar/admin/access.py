@@ -126,7 +126,8 @@ def _refusal(request: web.Request, token: str | None, sessions: Sessions) -> web
 
 
 def _known_host(request: web.Request, token: str | None) -> bool:
-    """A page that rebinds its name to this address still sends its own name: only addresses are taken.
+    """A page that rebinds its name to this address still sends its own name: only addresses are
+    taken.
 
     With a token any name is, because a rebinding page cannot know the token.
     """

@@ -1,7 +1,7 @@
 """The admin API: what is in force, what happened, and orders (POST only, JSON).
 
-Lives here: the handlers and their bodies' checks. Must not know the data plane; what it needs of the
-process comes as `Process`.
+Lives here: the handlers and their bodies' checks. Must not know the data plane; what it needs of
+the process comes as `Process`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class Api:
         return web.json_response({"revision": request.match_info["revision"], "text": text})
 
     async def evidence(self, request: web.Request) -> web.Response:
-        """What each rule has seen since it came as it is now; with `?fleet=true` on all replicas."""
+        """What each rule has seen since it came as it is now; with `?fleet=true` on all
+        replicas.
+        """
         if _fleets(request):
             return await self._of_all(self._process.together.fleet_evidence)
         return web.json_response({"evidence": await self._process.evidence()})
@@ -106,32 +108,42 @@ class Api:
             return error(409, str(refused))
 
     async def rollout(self, _request: web.Request) -> web.Response:
-        """Where each rule stands on its way to enforce: progress, causes, what to do next. What the page shows."""
+        """Where each rule stands on its way to enforce: progress, causes, what to do next. What
+        the page shows.
+        """
         return web.json_response(await self._process.rollout())
 
     async def baseline(self, _request: web.Request) -> web.Response:
-        """What the service itself sent so far; with a baseline, what drifted since the last look (null = none is set)."""
+        """What the service itself sent so far; with a baseline, what drifted since the last look
+        (null = none is set).
+        """
         return web.json_response(await self._process.baseline())
 
     async def reports(self, request: web.Request) -> web.Response:
-        """What browsers reported of rules in trial, as causes; with `?fleet=true` to any replica."""
+        """What browsers reported of rules in trial, as causes; with `?fleet=true` to any
+        replica.
+        """
         if _fleets(request):
             return await self._of_all(self._process.together.fleet_reports)
         return web.json_response(self._process.causes())
 
     async def pages(self, request: web.Request) -> web.Response:
-        """What the pages of routes in trial hold: inline code with its text and hash, and what they load; and the
-        scripts that browsers said they loaded, by hash.
+        """What the pages of routes in trial hold: inline code with its text and hash, and what they
+        load; and the scripts that browsers said they loaded, by hash.
         """
         return web.json_response(self._process.pages())
 
     async def fleet(self, _request: web.Request) -> web.Response:
-        """The replicas that decide together, and their latest decisions (null = this one decides alone)."""
+        """The replicas that decide together, and their latest decisions (null = this one decides
+        alone).
+        """
         asked = self._process.fleet
         return web.json_response({"fleet": await asked() if asked else None})
 
     def _shared(self, body: dict[str, Any]) -> None:
-        """Refuse an order that wants a fleet where none can be reached, or another version than the fleet's."""
+        """Refuse an order that wants a fleet where none can be reached, or another version than
+        the fleet's.
+        """
         fleet = self._process.facts().get("fleet")
         wants, version = body.get("fleet", False), body.get("version")
         if not isinstance(wants, bool) or type(version) not in (int, type(None)):
@@ -142,19 +154,21 @@ class Api:
             raise Refused("this sidecar is in no fleet; set fleet.url")
         if wants and not fleet["connected"]:
             raise Refused(
-                f"the fleet {fleet['name']} cannot be reached: {fleet['trouble']}; "
-                "without --fleet the order holds on this replica, and is published when the store is back"
+                f"the fleet {fleet['name']} cannot be reached: {fleet['trouble']}; without --fleet"
+                " the order holds on this replica, and is published when the store is back"
             )
         if version is not None and version != fleet["version"]:
             raise Refused(
-                f"the fleet {fleet['name']} is at version {fleet['version']}, not {version} ({fleet['decided']}); "
-                "look at `sidecar status --fleet`"
+                f"the fleet {fleet['name']} is at version {fleet['version']}, not {version}"
+                f" ({fleet['decided']}); look at `sidecar status --fleet`"
             )
 
     async def promotion(self, request: web.Request) -> web.Response:
-        """Record a promotion, or a step back, that is about to be written to the policy file. `to` says where each rule goes.
+        """Record a promotion, or a step back, that is about to be written to the policy file. `to`
+        says where each rule goes.
 
-        With `text` it is a fleet's: this policy comes in force on all replicas, if the fleet is still at `version`.
+        With `text` it is a fleet's: this policy comes in force on all replicas, if the fleet is
+        still at `version`.
         """
         keys = {
             "rules",
@@ -214,7 +228,9 @@ class Api:
         return web.json_response({"recorded": True})
 
     async def note(self, request: web.Request) -> web.Response:
-        """Record that a note was written, with the SHA-256 of its text: then an edit of the note shows too."""
+        """Record that a note was written, with the SHA-256 of its text: then an edit of the note
+        shows too.
+        """
         body = await _body(request, {"file", "sha256", "who"})
         file, digest = body.get("file"), body.get("sha256")
         if (
@@ -227,7 +243,9 @@ class Api:
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Live events (server-sent events); a reader that falls behind loses the oldest, and none holds up the end of the process."""
+        """Live events (server-sent events); a reader that falls behind loses the oldest, and
+        none holds up the end of the process.
+        """
         response = web.StreamResponse(
             headers=OWN_HEADERS | {"Content-Type": "text/event-stream", "Server": "sidecar"}
         )
@@ -287,7 +305,9 @@ class Api:
         return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
-        """Go back. `{to?, reason?, who?, fleet?, version?}`; fleet: only if the store can be reached; version: only from this one on."""
+        """Go back. `{to?, reason?, who?, fleet?, version?}`; fleet: only if the store can be
+        reached; version: only from this one on.
+        """
         body = await _body(request, {"to", "reason", "who", "fleet", "version"})
         left = self._revisions.current.id
         try:
@@ -310,7 +330,9 @@ class Api:
         )
 
     async def mode(self, request: web.Request) -> web.Response:
-        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl as 30m or in seconds."""
+        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl as 30m
+        or in seconds.
+        """
         body = await _body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})
         mode = body.get("mode")
         if mode not in MODES:
@@ -378,7 +400,9 @@ def _places(body: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(body: dict[str, Any], key: str, most: int = 1000) -> str:
-    """A text of the body, "" where there is none. A wrong type is refused: it must not turn into another order."""
+    """A text of the body, "" where there is none. A wrong type is refused: it must not turn into
+    another order.
+    """
     value = body.get(key)
     if value is None:
         return ""

@@ -43,12 +43,15 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        made.__class__ = _Server  # the handler, factory and settings are those that aiohttp has just put together
+        # the handler, factory and settings are those that aiohttp has just put together
+        made.__class__ = _Server
         return made
 
 
 async def listen(app: web.Application, address: str) -> tuple[web.AppRunner, str]:
-    """Serve an application at HOST:PORT or unix:PATH; returns what runs it, and the bound address."""
+    """Serve an application at HOST:PORT or unix:PATH; returns what runs it, and the bound
+    address.
+    """
     runner = Runner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
     await runner.setup()
     if address.startswith("unix:"):

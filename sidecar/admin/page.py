@@ -34,15 +34,16 @@ if TYPE_CHECKING:
 
 _RECENT = 50
 _ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
-PAGE_HEADERS = (
-    OWN_HEADERS
-    | {
-        "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Referrer-Policy": "same-origin",  # under no-referrer a form's Origin is "null", which no order may have
-    }
-)
+PAGE_HEADERS = OWN_HEADERS | {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src"
+        " 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": (
+        "same-origin"
+    ),  # under no-referrer a form's Origin is "null", which no order may have
+}
 
 
 class Page:

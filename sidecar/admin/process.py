@@ -13,7 +13,9 @@ from sidecar.admin.health import Readiness
 
 
 class Together(Protocol):
-    """What all replicas saw, asked now. Raises Refused without a fleet, and while its store is away."""
+    """What all replicas saw, asked now. Raises Refused without a fleet, and while its store is
+    away.
+    """
 
     async def fleet_evidence(self) -> dict[str, Any]:
         """What each rule has seen on all of them, and whose evidence it is."""
@@ -38,9 +40,13 @@ class Process:
     causes: Callable[[], dict[str, Any]]
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
-    """What the pages of routes in trial hold, by route; and the scripts that browsers said they loaded."""
+    """What the pages of routes in trial hold, by route; and the scripts that browsers said they
+    loaded.
+    """
     together: Together
     fleet: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """The fleet as this replica sees it; None = it decides alone."""
     token_file: str | None = None
-    """Where the admin token stands, for commands that are copied from the page; None = there is none."""
+    """Where the admin token stands, for commands that are copied from the page; None = there is
+    none.
+    """

@@ -1,4 +1,5 @@
-"""What the admin page shows, from the data of the API: plain functions from data to what a template needs.
+"""What the admin page shows, from the data of the API: plain functions from data to what a template
+needs.
 
 Must not know requests or templates.
 """
@@ -109,8 +110,10 @@ def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
         "reasons": [text for text in item["reasons"] if not text.endswith(told)],
         "witnesses": [{**one, "who": _WITNESSES[one["kind"]]} for one in item["witnesses"]],
         "line": line(trend),
-        "trend_text": f"responses that it changes or would change, in each {INTERVAL} seconds, the latest last: "
-        + ", ".join(f"{number:g}" for number in trend),
+        "trend_text": (
+            f"responses that it changes or would change, in each {INTERVAL} seconds, the latest"
+            " last: " + ", ".join(f"{number:g}" for number in trend)
+        ),
     }
 
 
@@ -124,9 +127,14 @@ def cause(one: Mapping[str, Any], rule: str, here: Here) -> dict[str, Any]:
         "blocked_text": one["sample"] or one["blocked"] or one["directive"],
         "who": f"{counted(clients, 'client')}{' or more' if clients >= MAX_CLIENTS else ''}",
         "whose": CAUSE_KINDS[one["kind"]],
-        "todo": "The site needs it: let the policy allow it, or change the page."
-        if ours
-        else "Nothing shows that the site needs it: look at it, and waive it if the site can do without.",
+        "todo": (
+            "The site needs it: let the policy allow it, or change the page."
+            if ours
+            else (
+                "Nothing shows that the site needs it: look at it, and waive it if the site can do"
+                " without."
+            )
+        ),
         "command": "" if ours else whole(f"sidecar promote {rule} --waive {one['id']}", here),
     }
 
@@ -159,7 +167,9 @@ def whole(command: str, here: Here) -> str:
 
 
 def replicas(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The replicas of a fleet, as the store lists them, each with how far it is behind; "" where it is not."""
+    """The replicas of a fleet, as the store lists them, each with how far it is behind; "" where
+    it is not.
+    """
     made = []
     for one in fleet["replicas"] or ():
         version = one.get("version")
@@ -168,7 +178,10 @@ def replicas(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
             {
                 "name": one["replica"],
                 "own": one["replica"] == fleet["replica"],
-                "does": f"{one.get('mode', 'mode not known')}, revision {one.get('revision', 'not known')}",
+                "does": (
+                    f"{one.get('mode', 'mode not known')}, revision"
+                    f" {one.get('revision', 'not known')}"
+                ),
                 "ago": one["ago"],
                 "behind": f"{counted(behind, 'decision')} behind" if behind > 0 else "",
             }
@@ -177,9 +190,11 @@ def replicas(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def line(numbers: Sequence[float]) -> str:
-    """A chart of bars as an SVG path in a box of 60 by 16, the latest at the right edge; "" where nothing was counted yet.
+    """A chart of bars as an SVG path in a box of 60 by 16, the latest at the right edge; "" where
+    nothing was counted yet.
 
-    A bar is there from the first interval on; the highest fills the box, an interval without any has none.
+    A bar is there from the first interval on; the highest fills the box, an interval without any
+    has none.
     """
     top = max(numbers, default=0.0) or 1.0
     latest = numbers[-_BARS:]
@@ -203,7 +218,10 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
     """One logged event as a line."""
     if "changes" in data:
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
-        text = f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}: {names}"
+        text = (
+            f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}:"
+            f" {names}"
+        )
     elif "directive" in data:
         text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
     else:
@@ -217,7 +235,9 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def timeline(journal: Sequence[Mapping[str, Any]], active: str) -> list[dict[str, Any]]:
-    """The last 50 entries of the journal, the newest first; the one that put in force what is in force is marked."""
+    """The last 50 entries of the journal, the newest first; the one that put in force what is in
+    force is marked.
+    """
     made = [entry(one, active) for one in journal[::-1][:50]]
     now = next((at for at, one in enumerate(made) if one["now"]), -1)
     return [{**one, "now": at == now} for at, one in enumerate(made)]

@@ -1,9 +1,10 @@
-"""One page beside the controls of OWASP ASVS 5.0.0, section V3.4 (browser security mechanism headers).
+"""One page beside the controls of OWASP ASVS 5.0.0, section V3.4 (browser security mechanism
+headers).
 
-Lives here: the eight controls, what each asks in our words, and its outcome with the lines that prove it.
-A control speaks of a whole application; what is judged here are the responses of one visit, and each
-result names them. Must not know scores, fixes or formats.
-Source: OWASP Application Security Verification Standard 5.0.0, V3.4.1 to V3.4.8.
+Lives here: the eight controls, what each asks in our words, and its outcome with the lines that
+prove it. A control speaks of a whole application; what is judged here are the responses of one
+visit, and each result names them. Must not know scores, fixes or formats. Source: OWASP Application
+Security Verification Standard 5.0.0, V3.4.1 to V3.4.8.
 """
 
 from __future__ import annotations
@@ -23,16 +24,24 @@ from sidecar.policy.headers.tokens import parse_hsts, referrer_policy
 from sidecar.policy.words import counted
 
 Outcome: TypeAlias = Literal["pass", "fail", "review", "not seen"]
-"""`review`: a person has to look at what the responses carry; `not seen`: nothing that could show it was fetched."""
+"""`review`: a person has to look at what the responses carry; `not seen`: nothing that could
+show it was fetched.
+"""
 Level: TypeAlias = Literal[1, 2, 3]
 
 YEAR = 31_536_000
 """Seconds."""
 _CSP = "content-security-policy"
 _KEEPS_PATHS = frozenset(
-    {"no-referrer", "same-origin", "origin", "strict-origin", "origin-when-cross-origin",
-     "strict-origin-when-cross-origin"}
-)  # fmt: skip
+    {
+        "no-referrer",
+        "same-origin",
+        "origin",
+        "strict-origin",
+        "origin-when-cross-origin",
+        "strict-origin-when-cross-origin",
+    }
+)
 """Referrer policies that give other origins no path and no query."""
 _ANY_SITE = frozenset({"*", "http:", "https:", "http://*", "https://*"})
 
@@ -60,7 +69,9 @@ class ControlResult:
 
 
 def controls(visit: Visit, level: Level = 3) -> tuple[ControlResult, ...]:
-    """The controls of this level and below, in the standard's order; () where nothing answered. Total."""
+    """The controls of this level and below, in the standard's order; () where nothing answered.
+    Total.
+    """
     seen = look(visit)
     if seen is None:
         return ()
@@ -86,7 +97,7 @@ def _lines(responses: Iterable[Response], name: str) -> tuple[Proof, ...]:
     return tuple(
         Proof(without_query(one.url), f"no {name}" if value is None else f"{name}: {shown(value)}")
         for one in responses
-        for value in (one.values(name) or (None,))
+        for value in one.values(name) or (None,)
     )
 
 
@@ -134,7 +145,10 @@ def _cors(seen: Seen, _: Level) -> _Judged:
     if "null" in values:
         return "fail", "The origin null was given leave, which any sandboxed page has.", proof
     if "*" in values:
-        why = "Every origin may read this response: a person has to see that nothing in it is sensitive."
+        why = (
+            "Every origin may read this response: a person has to see that nothing in it is"
+            " sensitive."
+        )
         return "review", why, proof
     if visit.probe is None:
         return "not seen", "No request with a foreign Origin was made.", proof

@@ -1,4 +1,6 @@
-"""The ASVS controls of visited pages as plain data, Markdown and SARIF. Must not know how they are judged."""
+"""The ASVS controls of visited pages as plain data, Markdown and SARIF. Must not know how they
+are judged.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ reason: {reason}
 expected: {expected}
 rollback: sidecar rollback
 mode: report-only
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Answered:
 
 
 def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
-    """One rule for each header or cookie over all pages, in the order of the findings; one for all names that leak.
+    """One rule for each header or cookie over all pages, in the order of the findings; one for all
+    names that leak.
 
     Of one name for several cookies the later rules get numbers.
     """
@@ -70,7 +71,9 @@ def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
 
 
 def _both(one: Fix, other: Fix) -> Fix:
-    """A fix for what either answers: one that overwrites serves where the header is absent too, and a cookie's demands add up."""
+    """A fix for what either answers: one that overwrites serves where the header is absent too,
+    and a cookie's demands add up.
+    """
     mine, theirs = one.rule.get("attributes"), other.rule.get("attributes")
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         return replace(one, rule={**one.rule, "attributes": {**mine, **theirs}})
@@ -78,7 +81,9 @@ def _both(one: Fix, other: Fix) -> Fix:
 
 
 def draft(reports: Iterable[Report]) -> str:
-    """The text of a policy file that answers the findings of all pages; ASCII, ends with a line feed."""
+    """The text of a policy file that answers the findings of all pages; ASCII, ends with a line
+    feed.
+    """
     held = tuple(reports)
     urls = dict.fromkeys(report.url for report in held)
     text = _HEAD.format(

@@ -1,7 +1,7 @@
 """A fix: a policy rule that answers a finding, as data and as YAML text.
 
-Lives here: the noun, the fixes for a header, and writing them down. Must not know verdicts, scores or
-responses.
+Lives here: the noun, the fixes for a header, and writing them down. Must not know verdicts, scores
+or responses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Fix:
 
     @property
     def yaml(self) -> str:
-        """The rule as it stands below `rules:` of a policy, without indentation; on one line where it fits."""
+        """The rule as it stands below `rules:` of a policy, without indentation; on one line
+        where it fits.
+        """
         line = f"{scalar(self.name)}: {flow(self.rule)}"
         return line if len(line) <= _WIDTH else "\n".join(_lines({self.name: self.rule}))
 
@@ -46,7 +48,9 @@ def rule_name(header: str) -> str:
 
 
 def for_header(row: Header, *, present: bool) -> Fix | None:
-    """The rule that sends the strongest value, or takes away what is outdated or tells too much; None where it depends on the service."""
+    """The rule that sends the strongest value, or takes away what is outdated or tells too much;
+    None where it depends on the service.
+    """
     if row.deprecated or row.group == "disclosure":
         return Fix(rule_name(row.name), {"header": row.name, "action": "remove"})
     if not row.strong:

@@ -32,7 +32,8 @@ def markdown(reports: Iterable[Report]) -> str:
         parts.append(f"## {escaped(report.url)}: {_mark(report)}")
         if report.coverage:
             parts.append(
-                f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as recommended, {len(report.coverage.leaks)} that leak."
+                f"OWASP: {report.coverage.followed} of {report.coverage.due} headers as"
+                f" recommended, {len(report.coverage.leaks)} that leak."
             )
         if report.rows:
             parts.append(

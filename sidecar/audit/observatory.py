@@ -1,7 +1,8 @@
-"""A visit judged by the MDN HTTP Observatory's twelve tests: one outcome each, then score and grade.
+"""A visit judged by the MDN HTTP Observatory's twelve tests: one outcome each, then score and
+grade.
 
-Lives here: the short tests, and the table of all twelve. Must not know points (see `outcomes`), sockets
-or the fixes.
+Lives here: the short tests, and the table of all twelve. Must not know points (see `outcomes`),
+sockets or the fixes.
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ _PASSED = frozenset(
 
 
 def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Policy | None:
-    """What all policies of a page allow together; None where the Observatory calls one of them invalid."""
+    """What all policies of a page allow together; None where the Observatory calls one of them
+    invalid.
+    """
     if any(
         len(part.strip()) < _SHORTEST for value in (*headers, *metas) for part in value.split(",")
     ):
@@ -68,7 +70,8 @@ def outcome(
     if not policy.directives:
         return Outcome.CSP_REPORT_ONLY if report_only else Outcome.CSP_ABSENT
     found = _worst(policy, is_https=is_https)
-    # Reporting named twice is reported in place of any outcome that counts as passed, even of one with points.
+    # Reporting named twice is reported in place of any outcome that counts as passed, even of one
+    # with points.
     if found in _PASSED and _repeated((*csp.parse(",".join(headers)), *csp.parse(",".join(metas)))):
         return Outcome.CSP_DUPLICATE_REPORTING
     return found

@@ -1,7 +1,7 @@
 """The Observatory's tests that look at cookies and at the page's own scripts.
 
-Lives here: which cookies of a visit count, and the order of their outcomes; which scripts are foreign.
-Must not know points, nor how a Set-Cookie line or HTML is read.
+Lives here: which cookies of a visit count, and the order of their outcomes; which scripts are
+foreign. Must not know points, nor how a Set-Cookie line or HTML is read.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def cookies_kept(responses: Iterable[Response]) -> tuple[Cookie, ...]:
 
 
 def is_deletion(cookie: Cookie, response: Response) -> bool:
-    """Whether a cookie ends at once: by its age, or because it expires before the response's own date."""
+    """Whether a cookie ends at once: by its age, or because it expires before the response's own
+    date.
+    """
     age = cookie.get("max-age")
     if age is not None and re.fullmatch(r"-?[0-9]+", age):
         return age.startswith("-") or not age.strip("0")
@@ -140,20 +142,24 @@ def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | N
 def _origin(src: str, response: Response) -> tuple[bool, bool]:
     """Whether a script is another site's, and whether it is loaded over HTTPS.
 
-    The Observatory counts an address that begins with `//` as foreign and insecure, whatever its host.
+    The Observatory counts an address that begins with `//` as foreign and insecure, whatever its
+    host.
     """
     if src.startswith("//"):
         return True, False
     parts = split(src)
     if parts.scheme in ("http", "https"):
-        return not same_site(
-            parts.hostname or "", response.place.hostname or ""
-        ), parts.scheme == "https"
+        return (
+            not same_site(parts.hostname or "", response.place.hostname or ""),
+            parts.scheme == "https",
+        )
     return False, response.place.scheme == "https"
 
 
 def same_site(one: str, other: str) -> bool:
-    """Whether two hosts belong to one registered domain, as well as can be reported without the list of registries."""
+    """Whether two hosts belong to one registered domain, as well as can be reported without the
+    list of registries.
+    """
     return one == other or (_site(one) == _site(other) != "")
 
 

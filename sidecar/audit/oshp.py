@@ -1,7 +1,7 @@
 """How much of OWASP's recommendation a response follows: which headers as stated, which names leak.
 
-Lives here: the comparison with the shipped preset, by meaning and not by spelling. Must not know the
-Observatory, nor what is wrong with a value (see `verdicts`).
+Lives here: the comparison with the shipped preset, by meaning and not by spelling. Must not know
+the Observatory, nor what is wrong with a value (see `verdicts`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def removed() -> Mapping[str, str]:
 
 
 def is_due(row: Header, response: Response) -> bool:
-    """Whether a header has an effect in a response; of Cache-Control, whether its content is made for the request."""
+    """Whether a header has an effect in a response; of Cache-Control, whether its content is
+    made for the request.
+    """
     if row.scope == "documents":
         return response.media_type in HTML_TYPES or not response.media_type
     if row.grammar == "cache":

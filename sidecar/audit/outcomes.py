@@ -1,8 +1,8 @@
 """The twelve tests of the MDN HTTP Observatory, the outcomes that each may have, and their points.
 
-Lives here: the closed lists, the one table of points, and the grades. Must not know how an outcome is
-found (see `observatory`). The points are those that MDN published with algorithm 6.
-Source: https://developer.mozilla.org/en-US/observatory/docs/tests_and_scoring
+Lives here: the closed lists, the one table of points, and the grades. Must not know how an outcome
+is found (see `observatory`). The points are those that MDN published with algorithm 6. Source:
+https://developer.mozilla.org/en-US/observatory/docs/tests_and_scoring
 """
 
 from __future__ import annotations
@@ -211,14 +211,27 @@ POINTS: MappingProxyType[Outcome, int] = MappingProxyType(
 """Outcome -> what it adds to the score."""
 
 GRADES: tuple[tuple[int, str], ...] = (
-    (100, "A+"), (90, "A"), (85, "A-"), (80, "B+"), (70, "B"), (65, "B-"), (60, "C+"),
-    (50, "C"), (45, "C-"), (40, "D+"), (30, "D"), (25, "D-"), (0, "F"),
-)  # fmt: skip
+    (100, "A+"),
+    (90, "A"),
+    (85, "A-"),
+    (80, "B+"),
+    (70, "B"),
+    (65, "B-"),
+    (60, "C+"),
+    (50, "C"),
+    (45, "C-"),
+    (40, "D+"),
+    (30, "D"),
+    (25, "D-"),
+    (0, "F"),
+)
 """The least score of each grade, best first."""
 
 
 def score(outcomes: tuple[Outcome, ...]) -> int:
-    """The score of a page: 100, less all penalties, plus the bonuses where 90 are left; never below 0."""
+    """The score of a page: 100, less all penalties, plus the bonuses where 90 are left; never
+    below 0.
+    """
     points = [POINTS[outcome] for outcome in outcomes]
     base = START + sum(number for number in points if number < 0)
     bonus = sum(number for number in points if number > 0) if base >= MIN_BEFORE_BONUS else 0

@@ -1,4 +1,5 @@
-"""A page's HTML, as far as headers are concerned: its scripts, and the policies in its meta elements.
+"""A page's HTML, as far as headers are concerned: its scripts, and the policies in its meta
+elements.
 
 Lives here: undoing the content coding, and one pass over start tags. Must not know scores.
 The pass is our own because the standard library's HTML parser takes time in the square of hostile
@@ -49,7 +50,9 @@ class Page:
 
 
 def decoded(response: Response) -> bytes | None:
-    """The body without its content coding; b"" for codings that were not asked for, None where it is broken."""
+    """The body without its content coding; b"" for codings that were not asked for, None where
+    it is broken.
+    """
     body = response.body[:MAX_BODY]
     coding = response.first("content-encoding").lower()
     if coding in ("", "identity"):

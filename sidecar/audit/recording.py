@@ -1,4 +1,5 @@
-"""Recorded responses -> visits: the pages and redirects in HTTP archives, and in responses as `curl -si` prints them.
+"""Recorded responses -> visits: the pages and redirects in HTTP archives, and in responses as `curl
+-si` prints them.
 
 Must not know files, formats, scores or verdicts.
 """
@@ -13,7 +14,10 @@ from sidecar.observed import NoResponse, Response, records, split, without_query
 MAX_PAGES = 200
 """Pages of one record that are judged."""
 
-_NOT_PROBED = "read from a record: no CORS preflight was sent, and plain HTTP is judged only as far as it was recorded"
+_NOT_PROBED = (
+    "read from a record: no CORS preflight was sent, and plain HTTP is judged only as far as it was"
+    " recorded"
+)
 
 
 def from_har(
@@ -21,8 +25,8 @@ def from_har(
 ) -> tuple[Visit, ...]:
     """The pages of an HTTP archive, grouped by host in the order of the first request.
 
-    Hosts that served no document (images, scripts and the like for other hosts' pages) are left out,
-    unless no host served any.
+    Hosts that served no document (images, scripts and the like for other hosts' pages) are left
+    out, unless no host served any.
 
     Raises:
         NoResponse: it is no HTTP archive, or has no responses to GET.
@@ -45,7 +49,9 @@ def from_har(
 
 
 def _documents(responses: list[Response]) -> list[Response]:
-    """The documents among a host's responses, one for each address without query; those over https where there are any."""
+    """The documents among a host's responses, one for each address without query; those over
+    https where there are any.
+    """
     found = [
         response
         for response in responses
@@ -60,7 +66,9 @@ def _documents(responses: list[Response]) -> list[Response]:
 def _recorded(
     page: Response, host: list[Response], responses: list[Response], preloaded: frozenset[str]
 ) -> Visit:
-    """The visit of one page: the chain that led to it, the host's plain-HTTP chain, and the host's other cookies."""
+    """The visit of one page: the chain that led to it, the host's plain-HTTP chain, and the
+    host's other cookies.
+    """
     by_url = {response.url: response for response in reversed(responses)}
     plain = [response for response in host if response.place.scheme == "http"]
     http = tuple(_follow(plain[0], by_url)) if plain else ()

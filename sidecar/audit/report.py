@@ -1,7 +1,7 @@
 """All that the audit has to say of one page, in one noun.
 
-Lives here: putting results, coverage and rows together, how bad a row is, and the report as plain data.
-Must not know files, terminals or formats.
+Lives here: putting results, coverage and rows together, how bad a row is, and the report as plain
+data. Must not know files, terminals or formats.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
         parse_hsts(value).preload for value in page.values("strict-transport-security")
     )
     if says_preload and not visit.is_preloaded(visit.host):
-        yield "the header asks for preloading; whether browsers' lists hold the host was not looked up (say so with --preloaded HOST)"
+        yield (
+            "the header asks for preloading; whether browsers' lists hold the host was not looked"
+            " up (say so with --preloaded HOST)"
+        )
 
 
 def reaches(one: Report, least: str) -> bool:
@@ -108,15 +111,17 @@ def as_data(one: Report) -> dict[str, Any]:
             {"test": result.test.value, "outcome": result.outcome.value, "points": result.points}
             for result in one.results
         ],
-        "oshp": covered
-        and {
-            "preset": PRESET,
-            "as_recommended": covered.followed,
-            "due": covered.due,
-            "of": len(covered.states),
-            "headers": dict(covered.states),
-            "leaks": list(covered.leaks),
-        },
+        "oshp": (
+            covered
+            and {
+                "preset": PRESET,
+                "as_recommended": covered.followed,
+                "due": covered.due,
+                "of": len(covered.states),
+                "headers": dict(covered.states),
+                "leaks": list(covered.leaks),
+            }
+        ),
         "headers": [_row_data(one, row) for row in one.rows],
         "notes": list(one.notes),
     }

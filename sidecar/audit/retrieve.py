@@ -1,4 +1,5 @@
-"""Fetching what the judges need: the page, its http twin, robots.txt and a CORS preflight. All I/O of the audit.
+"""Fetching what the judges need: the page, its http twin, robots.txt and a CORS preflight. All I/O
+of the audit.
 
 Lives here: requests, redirects, certificates, limits. Must not know what any response is worth.
 """
@@ -43,7 +44,9 @@ class Options:
     """A PEM file of certificate authorities to trust instead of the system's."""
     http_port: int | None = None
     https_port: int | None = None
-    """Ports of the twins; missing = 80 and 443, where the page itself is on its scheme's own port."""
+    """Ports of the twins; missing = 80 and 443, where the page itself is on its scheme's own
+    port.
+    """
     preloaded: frozenset[str] = frozenset()
 
 
@@ -68,7 +71,9 @@ async def visits(
 
 
 async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
-    """Fetch one page and all that is judged with it; what cannot be fetched is left empty and noted."""
+    """Fetch one page and all that is judged with it; what cannot be fetched is left empty and
+    noted.
+    """
     notes: list[str] = []
     chains: dict[str, tuple[Response, ...]] = {"https": (), "http": ()}
     others: tuple[Response, ...] = ()
@@ -142,7 +147,9 @@ class _Reader:
         self._verified = True
 
     async def chain(self, url: str) -> tuple[Response, ...]:
-        """The answers from an address through all redirects; cut where nothing answers or no end is near."""
+        """The answers from an address through all redirects; cut where nothing answers or no end
+        is near.
+        """
         responses: list[Response] = []
         while url and len(responses) <= MAX_HOPS and split(url).scheme in PORTS:
             response = await self.response(url)
@@ -160,9 +167,9 @@ class _Reader:
             try:
                 return await self._ask(url, method, headers)
             except aiohttp.ClientConnectorCertificateError as error:
-                self._notes.append(
-                    f"{without_query(url)}: bad certificate: {getattr(error.certificate_error, 'verify_message', error.certificate_error)}"
-                )
+                cause = error.certificate_error
+                why = getattr(cause, "verify_message", cause)
+                self._notes.append(f"{without_query(url)}: bad certificate: {why}")
                 self._trust, self._verified = False, False
                 return await self._ask(url, method, headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -1,7 +1,8 @@
-"""A service's first files: a commented report-only policy, and tests of it, from one look at the service.
+"""A service's first files: a commented report-only policy, and tests of it, from one look at the
+service.
 
-Lives here: the texts, which preset fits what was seen, and what of a response a test may hold. Must not know
-files, terminals or sockets.
+Lives here: the texts, which preset fits what was seen, and what of a response a test may hold. Must
+not know files, terminals or sockets.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ reason: {reason}
 expected: the headers below stand, and no page or client is broken
 rollback: sidecar rollback
 mode: report-only
-"""
+"""  # noqa: E501
 _TESTS = """\
 # Tests of {policy}: sidecar test {file}
 # Each case is a response of the service; `mode: enforce` judges it as if every rule were enforced.
@@ -80,7 +81,9 @@ def preset_for(visit: Visit) -> str:
 
 
 def policy_text(wishes: Wishes, visit: Visit | None) -> str:
-    """A report-only policy: the preset, and a rule for each finding that the preset does not answer. ASCII."""
+    """A report-only policy: the preset, and a rule for each finding that the preset does not
+    answer. ASCII.
+    """
     address = without_query(visit.page.url) if visit and visit.page else ""
     reason = f"first look at {address}" if address else f"start from the preset {wishes.preset}"
     text = _HEAD.format(
@@ -88,9 +91,11 @@ def policy_text(wishes: Wishes, visit: Visit | None) -> str:
         file=wishes.policy_file,
         tests=wishes.test_file,
         quoted=scalar(wishes.name),
-        owner=f"owner: {scalar(wishes.owner)}"
-        if wishes.owner
-        else "# owner: web@example.com     who answers for this policy",
+        owner=(
+            f"owner: {scalar(wishes.owner)}"
+            if wishes.owner
+            else "# owner: web@example.com     who answers for this policy"
+        ),
         reason=scalar(reason[:512]),
     )
     found = gather((report(visit),)) if visit and visit.page else ()
@@ -106,7 +111,9 @@ def policy_text(wishes: Wishes, visit: Visit | None) -> str:
 
 
 def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
-    """Two cases for the response that was seen: as it leaves today, and with every rule enforced."""
+    """Two cases for the response that was seen: as it leaves today, and with every rule
+    enforced.
+    """
     page = visit.page if visit else None
     response = page or Response("https://localhost/", 200, ((b"Content-Type", b"text/html"),))
     before = list(_kept(response))
@@ -118,10 +125,24 @@ def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
     head = _TESTS.format(policy=scalar(wishes.policy_file), file=wishes.test_file)
     return head + "".join(
         (
-            _case(f"while the rules only report, {path} leaves as the service made it", "", response, before, before, changed),
-            _case(f"enforced, {path} has the headers of the policy", "    mode: enforce\n", response, before, after, changed),
+            _case(
+                f"while the rules only report, {path} leaves as the service made it",
+                "",
+                response,
+                before,
+                before,
+                changed,
+            ),
+            _case(
+                f"enforced, {path} has the headers of the policy",
+                "    mode: enforce\n",
+                response,
+                before,
+                after,
+                changed,
+            ),
         )
-    )  # fmt: skip
+    )
 
 
 def _enforced(resolved: Resolved, response: Response, lines: Lines) -> Lines:
@@ -129,9 +150,14 @@ def _enforced(resolved: Resolved, response: Response, lines: Lines) -> Lines:
     policy = resolved.policy.model_copy(update={"mode": "enforce"})
     place = response.place
     facts = Facts(
-        "GET", place.hostname or "localhost", place.path or "/", place.scheme, [], response.status,
+        "GET",
+        place.hostname or "localhost",
+        place.path or "/",
+        place.scheme,
+        [],
+        response.status,
         [(name.encode(), value.encode()) for name, value in lines],
-    )  # fmt: skip
+    )
     route = compile_policy(replace(resolved, policy=policy)).route(facts.host, "GET", facts.path)
     return [(name.decode(), value.decode()) for name, value in explain(route, facts).after]
 

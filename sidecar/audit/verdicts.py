@@ -1,7 +1,7 @@
 """One row for each header of a response, sent or missing: the verdict, why it matters, and the fix.
 
-Lives here: which headers are looked at, and how faults become a verdict. Must not know points, nor any
-grammar (see `sidecar.policy.headers`).
+Lives here: which headers are looked at, and how faults become a verdict. Must not know points, nor
+any grammar (see `sidecar.policy.headers`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ _GRAVEST = (cookies.CookieFaultKind.NOT_SECURE, cookies.CookieFaultKind.READABLE
 _SPELT = MappingProxyType({"httponly": "HttpOnly", "samesite": "SameSite"})
 _REPORTING = "content-security-policy-report-only"
 _NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
-_MIRRORED = "A foreign origin was given leave by its own name, with credentials: any site can read what its visitors may see here."
+_MIRRORED = (
+    "A foreign origin was given leave by its own name, with credentials: any site can read what its"
+    " visitors may see here."
+)
 _DISCLOSES = "It reveals what runs here, and so which known vulnerabilities to try."
 
 
@@ -152,7 +155,9 @@ def _written(row: Header, seen: Seen) -> tuple[str, ...]:
 
 
 def _others(response: Response) -> Iterator[Row]:
-    """Headers that are known, and sent without being recommended: reported where something is wrong, or where they protect."""
+    """Headers that are known, and sent without being recommended: reported where something is
+    wrong, or where they protect.
+    """
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         row = headers.get(name)
@@ -194,13 +199,19 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
     idle = (*_unheard(row, together, response), *_upgrades(row, together, response))
     if idle and found.verdict == "good":
         return replace(
-            found, verdict="weak", why=idle[0][0], more=tuple(text for text, _ in idle[1:]), advice=idle[0][1],
-        )  # fmt: skip
+            found,
+            verdict="weak",
+            why=idle[0][0],
+            more=tuple(text for text, _ in idle[1:]),
+            advice=idle[0][1],
+        )
     return replace(found, more=(*found.more, *(text for text, _ in idle))) if idle else found
 
 
 def _unheard(row: Header, values: tuple[str, ...], response: Response) -> Iterator[tuple[str, str]]:
-    """Endpoints that the value reports to and that the response does not declare: what is wrong, and what to do."""
+    """Endpoints that the value reports to and that the response does not declare: what is wrong,
+    and what to do.
+    """
     declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
     declared = destinations.declared(declaring, ", ".join(response.values(declaring)))
     older = destinations.declared("Report-To", ", ".join(response.values("Report-To")))
@@ -209,7 +220,10 @@ def _unheard(row: Header, values: tuple[str, ...], response: Response) -> Iterat
     ):
         if name not in declared | older:
             yield (
-                f"It reports to {shown(name)}, which {declaring} does not name, so these reports go nowhere.",
+                (
+                    f"It reports to {shown(name)}, which {declaring} does not name, so these"
+                    " reports go nowhere."
+                ),
                 f"Send {declaring} with {shown(name)} in it.",
             )
 
@@ -222,7 +236,10 @@ def _upgrades(
         policy.get("upgrade-insecure-requests") for value in values for policy in csp.parse(value)
     ):
         yield (
-            "Over plain HTTP upgrade-insecure-requests makes browsers load everything over HTTPS, in Safari on localhost too.",
+            (
+                "Over plain HTTP upgrade-insecure-requests makes browsers load everything over"
+                " HTTPS, in Safari on localhost too."
+            ),
             "Send upgrade-insecure-requests over HTTPS only.",
         )
 
@@ -274,7 +291,8 @@ def _cookies(visit: Visit) -> Iterator[Row]:
             yield Row(
                 "Set-Cookie",
                 "good",
-                "Its attributes say that scripts, plain HTTP and other sites' requests do not get it.",
+                "Its attributes say that scripts, plain HTTP and other sites' requests do not"
+                " get it.",
                 observed,
                 spec=spec,
             )

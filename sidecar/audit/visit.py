@@ -1,4 +1,5 @@
-"""What was seen of one page: its responses over https and http, the probes, and what was not looked at.
+"""What was seen of one page: its responses over https and http, the probes, and what was not looked
+at.
 
 Lives here: the noun `Visit`, and the showing of values that every judge needs. Must not
 know sockets, files, scores or verdicts.
@@ -23,14 +24,17 @@ MAX_HOPS = 10
 MAX_SHOWN = 300
 """Characters of an observed value that are shown."""
 
-# ?0 and ?1 are the booleans of structured fields; what else stands behind a question mark is a query.
+# ?0 and ?1 are the booleans of structured fields; what else stands behind a question mark is a
+# query.
 _SECRETS = re.compile(r"(?i)(nonce-)[^'\s;,]+|(\?)(?![01](?:[\s;,.]|$))[^\s;,\"]*[^\s;,\":]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """All that is known of one page. A chain is the redirects in order, with the response that ended them."""
+    """All that is known of one page. A chain is the redirects in order, with the response that
+    ended them.
+    """
 
     url: str
     """The address that was asked for, or that the record was made from."""
@@ -64,7 +68,9 @@ class Visit:
         return (self.page.place.hostname if self.page else split(self.url).hostname) or ""
 
     def is_preloaded(self, host: str) -> bool:
-        """Whether browsers go to this host over https only; a listed host speaks for those below it."""
+        """Whether browsers go to this host over https only; a listed host speaks for those below
+        it.
+        """
         return any(host == listed or host.endswith(f".{listed}") for listed in self.preloaded)
 
 
@@ -74,7 +80,9 @@ def is_judged(status: int) -> bool:
 
 
 def shown(value: str) -> str:
-    """A header value, or a sentence that quotes one, fit to be shown: visible ASCII, cut, no nonces, no query strings."""
+    """A header value, or a sentence that quotes one, fit to be shown: visible ASCII, cut, no
+    nonces, no query strings.
+    """
     bare = _SECRETS.sub(lambda found: f"{found[1] or found[2]}...", value[: 2 * MAX_SHOWN])
     text = bare.encode("ascii", "backslashreplace").decode()
     text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -1,7 +1,8 @@
 """What a service sends: header lines by route, status class and content class, with counts.
 
-Lives here: `Cell` and `Baseline`, their sums and differences. Must not know where responses come from
-(`capture`), how a baseline is written (`baseline_file`), nor which differences matter (`drift`).
+Lives here: `Cell` and `Baseline`, their sums and differences. Must not know where responses come
+from (`capture`), how a baseline is written (`baseline_file`), nor which differences matter
+(`drift`).
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ REQUEST = re.compile(r"([A-Z]{1,20}) (https?)://([^/ ]*)(/[^ ]*) -> ([1-5][0-9][
 class Cell:
     """The responses of one route, status class and content class.
 
-    `headers` by name in lower case, `cookies` by name: attributes as one line. `first` and `last` are UTC
-    as 2026-07-19T05:44:10Z. `requests` are examples, with ids in their paths replaced. `beyond` counts
-    headers and cookies that no place was left for.
+    `headers` by name in lower case, `cookies` by name: attributes as one line. `first` and `last`
+    are UTC as 2026-07-19T05:44:10Z. `requests` are examples, with ids in their paths replaced.
+    `beyond` counts headers and cookies that no place was left for.
     """
 
     route: str
@@ -149,7 +150,8 @@ def _sum(one: Variants, other: Variants, sign: int) -> Variants:
 
 
 def responses(cell: Cell) -> Iterator[Facts]:
-    """Responses such as the cell saw: the usual one for each example request, and one for each other variant.
+    """Responses such as the cell saw: the usual one for each example request, and one for each
+    other variant.
 
     Masked values stand as they are; of a request no more is known than its line.
     """

@@ -1,8 +1,8 @@
 """The tally: what the service sends, looked at now and then, in bounded memory.
 
-Lives here: `Tally`, which the data plane feeds. Must not know how a tally is written down or compared.
-Cost: a response that is not looked at costs one lookup and one comparison; at most `per_second` responses
-of a route and status class are looked at in a second.
+Lives here: `Tally`, which the data plane feeds. Must not know how a tally is written down or
+compared. Cost: a response that is not looked at costs one lookup and one comparison; at most
+`per_second` responses of a route and status class are looked at in a second.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""What a service sends now that its baseline does not know: lost, added, changed, weakened, duplicated.
+"""What a service sends now that its baseline does not know: lost, added, changed, weakened,
+duplicated.
 
-Lives here: the comparison, the severities by effect, accepting a difference, and the check of a running
-sidecar. Must not know how responses are gathered, nor where findings are shown. What changes with every
-response was masked before it came here, so it never differs.
+Lives here: the comparison, the severities by effect, accepting a difference, and the check of a
+running sidecar. Must not know how responses are gathered, nor where findings are shown. What
+changes with every response was masked before it came here, so it never differs.
 """
 
 from __future__ import annotations
@@ -25,17 +26,20 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 Weaker: TypeAlias = Callable[[Lines, Lines], str]
 """Why the second protects less than the first, "" = it does not."""
 DOUBT = 0.01
-"""A header that only some responses had counts as lost when chance explains its absence less often than this."""
+"""A header that only some responses had counts as lost when chance explains its absence less
+often than this.
+"""
 
 _KEPT_CHANGES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """One difference in one cell. `seen` of the `responses` looked at showed it; values as they may be shown.
+    """One difference in one cell. `seen` of the `responses` looked at showed it; values as they may
+    be shown.
 
-    `part` is the cookie's name where the header is Set-Cookie. error: protection is lost; warning: what
-    protects changed, or something new is disclosed or allowed; info: anything else.
+    `part` is the cookie's name where the header is Set-Cookie. error: protection is lost; warning:
+    what protects changed, or something new is disclosed or allowed; info: anything else.
     """
 
     route: str
@@ -54,7 +58,10 @@ class DriftFinding:
     @property
     def place(self) -> str:
         """Cell and header in a few words."""
-        return f"{self.route} {self.status} {self.content}: {self.header}{f' {self.part}' if self.part else ''}"
+        return (
+            f"{self.route} {self.status} {self.content}:"
+            f" {self.header}{f' {self.part}' if self.part else ''}"
+        )
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
@@ -91,7 +98,9 @@ class DriftReport:
 
 
 def drift(baseline: Baseline, now: Iterable[Cell]) -> DriftReport:
-    """What differs now. A cell on one side alone is no difference: that traffic did not come, or is new."""
+    """What differs now. A cell on one side alone is no difference: that traffic did not come, or
+    is new.
+    """
     held, current = baseline.by_key(), {cell.key: cell for cell in now}
     both = [key for key in held if key in current]
     findings = [found for key in both for found in _differences(held[key], current[key])]
@@ -134,7 +143,8 @@ def _judged(
     by_kind: dict[DriftKind, dict[Lines, str]] = {}
     for lines in now:
         if lines in before or (lines and OTHER in before):
-            continue  # where the baseline had more values than it keeps, a further one is nothing new
+            # where the baseline had more values than it keeps, a further one is nothing new
+            continue
         kind, why = _kind(lines, known, is_weaker)
         by_kind.setdefault(kind, {})[lines] = why
     if known and () in before and () in now and not any(now):
@@ -184,7 +194,9 @@ def _finding(
 
 
 def _severity(name: str, kind: DriftKind, said: _Said) -> Severity:
-    """By effect: what protects, what discloses, what gives leave, and what has none that is known."""
+    """By effect: what protects, what discloses, what gives leave, and what has none that is
+    known.
+    """
     row = headers.get(name)
     if kind != "lost" and said.why:
         return "error"

@@ -1,7 +1,7 @@
 """A baseline as a file: YAML that people read and commit, and that loads back strictly.
 
-Lives here: the form of the file, reading it with every problem in its place, and writing it by hand (only
-`source` may know a YAML library). Must not know how a baseline is made or compared.
+Lives here: the form of the file, reading it with every problem in its place, and writing it by hand
+(only `source` may know a YAML library). Must not know how a baseline is made or compared.
 """
 
 from __future__ import annotations
@@ -86,22 +86,30 @@ def from_data(data: object) -> Baseline:
 
 def _cell(cell: _Cell) -> Cell:
     return Cell(
-        cell.route, cell.status, cell.content, cell.responses, cell.first, cell.last, tuple(cell.requests),
+        cell.route,
+        cell.status,
+        cell.content,
+        cell.responses,
+        cell.first,
+        cell.last,
+        tuple(cell.requests),
         {name.lower(): _variants(said, cell.responses) for name, said in cell.headers.items()},
         {name: _variants(said, cell.responses) for name, said in cell.cookies.items()},
         cell.beyond,
-    )  # fmt: skip
+    )
 
 
 def _variants(said: str | list[_Variant], responses: int) -> Variants:
     if isinstance(said, str):
         return {(said,): responses}
     return {
-        ()
-        if item.value is None
-        else (item.value,)
-        if isinstance(item.value, str)
-        else tuple(item.value): item.seen
+        (
+            ()
+            if item.value is None
+            else (item.value,)
+            if isinstance(item.value, str)
+            else tuple(item.value)
+        ): item.seen
         for item in said
     }
 
@@ -145,7 +153,9 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
 
 
 def _variants_data(variants: Variants, responses: int) -> str | list[dict[str, Any]]:
-    """One line in all responses is written as a text; all else as a list, the most frequent first."""
+    """One line in all responses is written as a text; all else as a list, the most frequent
+    first.
+    """
     (lines, count), *more = sorted(variants.items(), key=lambda item: (-item[1], item[0]))
     if not more and len(lines) == 1 and count == responses:
         return lines[0]
@@ -163,7 +173,7 @@ _HEAD = """\
 # A header with a text was in every response with that value; a list tells how often each value was seen, null = absent.
 # Changing parts are masked ('nonce-...', <date>); values of headers that are no policy show as their form.
 # Compare with:  sidecar drift FILE --admin URL      Accept what is new:  sidecar drift FILE --accept --reason WHY
-"""
+"""  # noqa: E501
 
 
 def yaml_text(baseline: Baseline) -> str:

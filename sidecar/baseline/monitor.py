@@ -1,6 +1,8 @@
-"""The baseline beside a running sidecar: once a minute, what came since is compared with it, counted and logged.
+"""The baseline beside a running sidecar: once a minute, what came since is compared with it,
+counted and logged.
 
-Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is (`drift`).
+Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is
+(`drift`).
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ class DriftMonitor:
             await self.check(self._file)
 
     async def reported(self) -> dict[str, Any]:
-        """What the service sent so far, in the form of a baseline; and what drifted since the last check."""
+        """What the service sent so far, in the form of a baseline; and what drifted since the
+        last check.
+        """
         report = None if self._file is None else await self.check(self._file)
         cells = await self._seen() if report is None else self._last
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -75,7 +79,9 @@ class DriftMonitor:
         }
 
     async def check(self, file: Path) -> DriftReport:
-        """Compare what came since the last check; every finding is counted, new ones are reported."""
+        """Compare what came since the last check; every finding is counted, new ones are
+        reported.
+        """
         async with self._turn:
             await self._read_again(file)
             cells = await self._seen()

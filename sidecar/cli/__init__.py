@@ -1,8 +1,9 @@
-"""The front door: verbs in families, one file each; a verb calls one function and prints its result.
+"""The front door: verbs in families, one file each; a verb calls one function and prints its
+result.
 
-Lives here: the command group, which verb is of which family, and the exit codes (0 fine, 1 findings or
-refused, 2 usage). A family is loaded when one of its verbs is called: a rollback does not wait for what an
-audit needs. Must not know what any verb does.
+Lives here: the command group, which verb is of which family, and the exit codes (0 fine, 1 findings
+or refused, 2 usage). A family is loaded when one of its verbs is called: a rollback does not wait
+for what an audit needs. Must not know what any verb does.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class _Verbs(click.Group):
 )
 @click.version_option(sidecar.__version__, prog_name="sidecar")
 def commands() -> None:
-    """Judge and rewrite security headers beside one service; report-only to enforce, and back, in a second."""
+    """Judge and rewrite security headers beside one service; report-only to enforce, and back,
+    in a second.
+    """
 
 
 def main() -> None:

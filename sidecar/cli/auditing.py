@@ -1,4 +1,5 @@
-"""The verb audit: live pages, an HTTP archive or raw responses judged, scored, and answered with rules.
+"""The verb audit: live pages, an HTTP archive or raw responses judged, scored, and answered with
+rules.
 
 Must not know how anything is judged or fetched.
 """
@@ -114,7 +115,9 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     help="A host in the browsers' HSTS preload lists; may be repeated.",
 )
 def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any) -> None:
-    """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and print the rules that help."""
+    """Judge the headers of live pages, score them as the MDN HTTP Observatory does, and print
+    the rules that help.
+    """
     file: Path | None = how["write"]
     if file is not None and file.exists() and not how["force"]:
         raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")
@@ -220,7 +223,9 @@ def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None
 
 
 def look(address: str, *, insecure: bool) -> Visit:
-    """One page and what is judged with it, as `audit` fetches it; nothing is raised when nothing answers."""
+    """One page and what is judged with it, as `audit` fetches it; nothing is raised when nothing
+    answers.
+    """
     how = {
         "timeout": 10.0,
         "insecure": insecure,
@@ -257,7 +262,8 @@ def _table(one: Report) -> None:
     console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
     if one.coverage:
         console.print(
-            f"OWASP: {one.coverage.followed} of {one.coverage.due} headers as recommended; {len(one.coverage.leaks)} that leak"
+            f"OWASP: {one.coverage.followed} of {one.coverage.due} headers as recommended;"
+            f" {len(one.coverage.leaks)} that leak"
         )
     rows = [
         (

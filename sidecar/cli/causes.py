@@ -1,4 +1,6 @@
-"""The verb `reports`: what browsers say rules in trial would break. Must not know how reports become causes."""
+"""The verb `reports`: what browsers say rules in trial would break. Must not know how reports
+become causes.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ def reports_verb(
         warn_of(got["fleet"]["silent"])
     if not shown:
         err().print(
-            "no reports: either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+            "no reports: either nothing would break, or no rule is in trial (see `sidecar"
+            " evidence`)"
         )
         return
     rows = [
@@ -66,7 +69,8 @@ def reports_verb(
     )
     if got["overflow"]:
         err().print(
-            f"{got['overflow']} more reports were not kept: too many causes, or too many from one client"
+            f"{got['overflow']} more reports were not kept: too many causes, or too many from one"
+            " client"
         )
 
 

@@ -1,4 +1,6 @@
-"""The verb check: policy files judged as `run` would read them. Must not know how anything is judged."""
+"""The verb check: policy files judged as `run` would read them. Must not know how anything is
+judged.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def check(
     form: str,
     machine: bool,
 ) -> None:
-    """Check policy files as `run` would read them, and judge what they say; every finding with its place and fix."""
+    """Check policy files as `run` would read them, and judge what they say; every finding with
+    its place and fix.
+    """
     if explain is not None:
         findings.explain(explain, machine=machine or form == "json")
         return
@@ -124,9 +128,11 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
     complain(
         shown,
         [
-            f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^"
-            if 0 < problem.line <= len(lines)
-            else ""
+            (
+                f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^"
+                if 0 < problem.line <= len(lines)
+                else ""
+            )
             for problem in shown
         ],
     )

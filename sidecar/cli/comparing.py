@@ -58,7 +58,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def diff_verb(
     old: Path, new: Path, *, baseline: Path | None, har: Path | None, form: str, machine: bool
 ) -> None:
-    """Compare two policies by meaning, and by their effect on recorded responses. Exit 0 same, 1 differs, 2 trouble."""
+    """Compare two policies by meaning, and by their effect on recorded responses. Exit 0 same, 1
+    differs, 2 trouble.
+    """
     try:
         before, after = read_policy(old), read_policy(new)
         seen = _seen(baseline, har)
@@ -142,7 +144,8 @@ def _print_meaning(found: Comparison) -> None:
     for shadow in found.shadowed:
         console.print(
             Text(
-                f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all its requests",
+                f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all"
+                " its requests",
                 style="yellow",
             )
         )
@@ -250,7 +253,9 @@ def _complaints(complaints: Iterable[Complaint]) -> str:
 def cases_verb(
     files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool
 ) -> None:
-    """Run the tests of policies (*.test.yaml): requests and responses in, violations and headers out."""
+    """Run the tests of policies (*.test.yaml): requests and responses in, violations and headers
+    out.
+    """
     found = [
         file
         for given in files or (policy.parent,)
@@ -258,7 +263,8 @@ def cases_verb(
     ]
     if not found:
         raise click.UsageError(
-            f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}; a first one is written by: sidecar init"
+            f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}; a first one"
+            " is written by: sidecar init"
         )
     results: list[Result] = []
     broken: list[str] = []
@@ -283,7 +289,8 @@ def cases_verb(
     else:
         _print_results(results)
         err().print(
-            f"{len(results)} cases: {len(results) - failed} passed, {failed} failed{f'; {len(broken)} problems' if broken else ''}"
+            f"{len(results)} cases: {len(results) - failed} passed, {failed}"
+            f" failed{f'; {len(broken)} problems' if broken else ''}"
         )
         if failed:
             next_step("sidecar explain says why, rule by rule, for any response")
@@ -317,12 +324,16 @@ def _print_results(results: Sequence[Result]) -> None:
 
 
 def _marked(failure: Failure) -> Text:
-    """Expected and got, one below the other; where both are one line, the part that differs is marked below."""
+    """Expected and got, one below the other; where both are one line, the part that differs is
+    marked below.
+    """
     if failure.what == "violation":
         return Text(
-            f"  violation not found: {failure.expected[0]}"
-            if failure.expected
-            else f"  violation not expected: {failure.got[0]}",
+            (
+                f"  violation not found: {failure.expected[0]}"
+                if failure.expected
+                else f"  violation not expected: {failure.got[0]}"
+            ),
             style="red",
         )
     subject = f"{failure.what} {failure.name}".strip()

@@ -1,4 +1,5 @@
-"""A policy in a ConfigMap: the command that puts an edited text in, if nobody else has edited it meanwhile.
+"""A policy in a ConfigMap: the command that puts an edited text in, if nobody else has edited it
+meanwhile.
 
 Must not know how a policy is edited, nor any cluster.
 """

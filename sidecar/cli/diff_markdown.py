@@ -1,4 +1,6 @@
-"""The difference of two policies as Markdown, for a comment on a pull request. Must not know files or terminals."""
+"""The difference of two policies as Markdown, for a comment on a pull request. Must not know
+files or terminals.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ def _policy(found: Comparison) -> list[str]:
         lines.append(f"- routes are asked in another order: {escaped(', '.join(found.order))}")
     lines += [f"- rules of route {as_code(name)} have another order" for name in found.reordered]
     lines += [
-        f"- **route {as_code(shadow.route)} is never reached**: {as_code(shadow.by)} comes first and takes all its requests"
+        f"- **route {as_code(shadow.route)} is never reached**: {as_code(shadow.by)} comes first"
+        " and takes all its requests"
         for shadow in found.shadowed
     ]
     return ["\n".join(lines)] if lines else []
@@ -79,7 +82,8 @@ def _effects(changed: Sequence[Effect], responses: int) -> list[str]:
             for header in effect.headers
         ]
         parts.append(
-            f"Route {as_code(effect.after)}{moved}: {effect.responses}, such as {as_code(effect.example)}"
+            f"Route {as_code(effect.after)}{moved}: {effect.responses}, such as"
+            f" {as_code(effect.example)}"
         )
         if rows:
             parts.append(as_table(("header", "before", "after", "weaker"), rows))

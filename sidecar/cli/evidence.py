@@ -1,4 +1,5 @@
-"""The verb `evidence`, and what it shares with `promote`: where evidence comes from, and how it is printed.
+"""The verb `evidence`, and what it shares with `promote`: where evidence comes from, and how it is
+printed.
 
 Must not know how numbers are counted or judged.
 """
@@ -75,8 +76,10 @@ def source_options(command: Any) -> Any:
         click.option(
             "--fleet",
             is_flag=True,
-            help="Of all replicas that share a store (fleet.url): what each saw, summed, and causes that browsers "
-            "reported to any. With --prometheus the numbers are from there.",
+            help=(
+                "Of all replicas that share a store (fleet.url): what each saw, summed, and causes"
+                " that browsers reported to any. With --prometheus the numbers are from there."
+            ),
         ),
         click.option(
             "--prometheus",
@@ -155,7 +158,9 @@ class Gathered:
     found: list[Evidence]
     at: float
     source: str
-    """Whose the numbers are: the URL of a sidecar or of Prometheus, or so many replicas of a fleet."""
+    """Whose the numbers are: the URL of a sidecar or of Prometheus, or so many replicas of a
+    fleet.
+    """
     silent: tuple[str, ...] = ()
     """Replicas that are there and did not say what they saw."""
 
@@ -202,7 +207,9 @@ def _answered(ask: Callable[[], T]) -> T:
 def sourced(
     options: dict[str, Any], gathered: Gathered, verdicts: Sequence[Verdict]
 ) -> list[dict[str, Any]]:
-    """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the same time gives the same number."""
+    """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the
+    same time gives the same number.
+    """
     rows, edits = [], dict[str, float]()
     if options["prometheus"] and verdicts:
         asked = options["prometheus"], options["window"], options["selector"]
@@ -280,7 +287,9 @@ def _counter(item: Evidence) -> float:
 
 
 def _against(item: Evidence) -> str:
-    """Requests that would have broken or came over plain http, and causes that browsers reported."""
+    """Requests that would have broken or came over plain http, and causes that browsers
+    reported.
+    """
     causes = sum(1 for cause in item.trial.causes if cause["kind"] != "noise")
     requests = _counter(item)
     parts = [
@@ -294,7 +303,9 @@ def _against(item: Evidence) -> str:
 @admin_options
 @source_options
 def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options: Any) -> None:
-    """Show what each rule has seen since its last edit, and whether that is enough to enforce it."""
+    """Show what each rule has seen since its last edit, and whether that is enough to enforce
+    it.
+    """
     gathered = gather(Admin(admin, token_file), options)
     found, at = gathered.found, gathered.at
     verdicts = [

@@ -1,4 +1,6 @@
-"""The verb `export`: a policy in, the configuration of another proxy out. Must not know any target."""
+"""The verb `export`: a policy in, the configuration of another proxy out. Must not know any
+target.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
     "--twins",
     metavar="ADDRESS",
     default="",
-    help="Write rules in report-only or trial as their report-only twins; browsers report to this address, in which {rule} is the rule's name.",
+    help=(
+        "Write rules in report-only or trial as their report-only twins; browsers report to this"
+        " address, in which {rule} is the rule's name."
+    ),
 )
 @click.option("--strict", is_flag=True, help="Exit 1 when anything enforced cannot be said.")
 @click.option(
@@ -46,11 +51,13 @@ def export_verb(
 ) -> None:
     """Write what a policy enforces as the configuration of nginx, Caddy or another proxy.
 
-    What that proxy cannot say is listed with its reason on stderr, and in a comment where the format has comments.
+    What that proxy cannot say is listed with its reason on stderr, and in a comment where the
+    format has comments.
     """
     if twins and not _ADDRESS.fullmatch(twins):
         raise click.UsageError(
-            f"--twins: unknown address {twins!r}; write https://HOST/PATH, or a path that begins with /"
+            f"--twins: unknown address {twins!r}; write https://HOST/PATH, or a path that begins"
+            " with /"
         )
     resolved = read_policy(file)
     written = export(resolved, target, twins)

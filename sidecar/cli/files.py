@@ -85,7 +85,9 @@ def write_text(file: Path, text: str) -> None:
 
 
 def replace_file(file: Path, text: str) -> None:
-    """Replace a file's bytes, whole or not at all, keeping its permissions; in place where it is a mount of its own."""
+    """Replace a file's bytes, whole or not at all, keeping its permissions; in place where it is
+    a mount of its own.
+    """
     target = file.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:

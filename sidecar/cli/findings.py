@@ -1,4 +1,5 @@
-"""What `check` finds, as text for people, GitHub annotations, JSON or SARIF, and what its codes mean.
+"""What `check` finds, as text for people, GitHub annotations, JSON or SARIF, and what its codes
+mean.
 
 Must not know how anything is judged.
 """
@@ -53,9 +54,11 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def gravest(problems: Iterable[Problem], limit: int | None) -> tuple[list[Problem], dict[str, int]]:
-    """Errors first, then warnings, then infos, each in the order of the file; at most `limit` of one rule.
+    """Errors first, then warnings, then infos, each in the order of the file; at most `limit` of
+    one rule.
 
-    Errors, and what is of no rule, are never left out. Also: how many were left out, by the rule's name.
+    Errors, and what is of no rule, are never left out. Also: how many were left out, by the rule's
+    name.
     """
     shown: list[Problem] = []
     counts: Counter[Path] = Counter()
@@ -148,7 +151,10 @@ def _result(problem: Problem) -> dict[str, Any]:
 def annotate(problems: Iterable[Problem]) -> None:
     """Workflow commands on stdout, which GitHub shows beside the line."""
     for problem in problems:
-        place = f"file={_property(problem.file)},line={problem.line},col={problem.column},title={_property(_code(problem))}"
+        title = _property(_code(problem))
+        place = (
+            f"file={_property(problem.file)},line={problem.line},col={problem.column},title={title}"
+        )
         text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
         click.echo(f"::{_COMMANDS[problem.severity]} {place}::{_escaped(plain(text))}")
 

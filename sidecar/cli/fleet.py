@@ -32,8 +32,10 @@ def fleet_options(command: Any) -> Any:
     return click.option(
         "--fleet",
         is_flag=True,
-        help="Refuse while the fleet's store is away. With fleet.url every order applies to the fleet anyway; "
-        "without this option it holds here at once even while the store is away.",
+        help=(
+            "Refuse while the fleet's store is away. With fleet.url every order applies to the"
+            " fleet anyway; without this option it holds here at once even while the store is away."
+        ),
     )(command)
 
 
@@ -43,8 +45,8 @@ def said(get: Get, fleet: dict[str, Any] | None) -> None:
         return
     if fleet["pending"] or not fleet["connected"]:
         say(
-            f"fleet {fleet['name']}: its store cannot be used ({fleet['trouble']}). This holds on {fleet['replica']} "
-            "alone, and is published when the store is back",
+            f"fleet {fleet['name']}: its store cannot be used ({fleet['trouble']}). This holds on"
+            f" {fleet['replica']} alone, and is published when the store is back",
             colour="yellow",
         )
         return
@@ -57,7 +59,8 @@ def said(get: Get, fleet: dict[str, Any] | None) -> None:
             break
         time.sleep(0.05)
     say(
-        f"fleet {fleet['name']}: version {fleet['version']}, in force on {len(have)} of {len(alive)} replicas"
+        f"fleet {fleet['name']}: version {fleet['version']}, in force on {len(have)} of"
+        f" {len(alive)} replicas"
     )
 
 
@@ -119,7 +122,9 @@ def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
 
 
 def _what(entry: dict[str, Any]) -> str:
-    """What was decided: the limit of the mode (enforce = none any more), the revision, or the rules that moved."""
+    """What was decided: the limit of the mode (enforce = none any more), the revision, or the
+    rules that moved.
+    """
     if entry.get("event") == "mode.overridden":
         return str((entry.get("override") or {"mode": "enforce"}).get("mode"))
     return str(entry.get("revision") or ", ".join(entry.get("rules", ())))

@@ -41,7 +41,9 @@ _PROBE = "/no-such-page-for-sidecar-import"
 @click.option(
     "--service",
     metavar="URL",
-    help="The service behind the old proxy: comparing shows what the proxy removes, adds and leaves.",
+    help=(
+        "The service behind the old proxy: comparing shows what the proxy removes, adds and leaves."
+    ),
 )
 @click.option(
     "--cacert",
@@ -71,11 +73,12 @@ def import_verb(
     machine: bool,
     **how: Any,
 ) -> None:
-    """Make a report-only policy from what a running server sends on the given URLs, or from header settings of nginx,
-    Apache, Caddy, Traefik or ingress-nginx.
+    """Make a report-only policy from what a running server sends on the given URLs, or from header
+    settings of nginx, Apache, Caddy, Traefik or ingress-nginx.
 
-    URLs: each is asked twice, so that what changes is seen, and a page that is not there once. Give pages, data, static
-    files, what needs no login. FILES: give included files too. What a policy cannot say is reported on stderr.
+    URLs: each is asked twice, so that what changes is seen, and a page that is not there once. Give
+    pages, data, static files, what needs no login. FILES: give included files too. What a policy
+    cannot say is reported on stderr.
     """
     if output is not None and output.exists():
         raise click.UsageError(f"{output} exists; name another with --output")
@@ -104,8 +107,9 @@ def _from_files(files: Sequence[Path], form: str | None) -> tuple[str, Imported]
         known = chosen or unread(texts)
         kind = f"settings of {known} are not read" if known else "the files look like no format"
         raise click.UsageError(
-            f"{kind}; those of {', '.join(sorted(FORMATS))} are (name it with --from)\n"
-            "For any other run what they configure, and take what it sends: sidecar import http://HOST/PATH..."
+            f"{kind}; those of {', '.join(sorted(FORMATS))} are (name it with --from)\nFor any"
+            " other run what they configure, and take what it sends: sidecar import"
+            " http://HOST/PATH..."
         )
     return chosen, convert(texts, chosen)
 
@@ -132,7 +136,9 @@ def _from_responses(
 def _asked(
     urls: Sequence[str], service: str | None, trust: ssl.SSLContext | None
 ) -> Iterator[Sighting]:
-    """What the addresses, and what they lead to on the same host, respond; and a page that is not there."""
+    """What the addresses, and what they lead to on the same host, respond; and a page that is
+    not there.
+    """
 
     def look(url: str, *, probe: bool = False) -> Sighting:
         first = ask(url, trust=trust)

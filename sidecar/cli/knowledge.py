@@ -82,7 +82,9 @@ _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
 @click.argument("name", required=False)
 @click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
 def headers_verb(name: str | None, machine: bool) -> None:
-    """Show what is known of security headers: the table, or one header with its values, pitfalls and specification."""
+    """Show what is known of security headers: the table, or one header with its values, pitfalls
+    and specification.
+    """
     if name is None:
         if machine:
             as_json([_summary(row) for row in ALL])
@@ -104,7 +106,8 @@ def headers_verb(name: str | None, machine: bool) -> None:
                 f"write a rule: {{header: {name}, action: remove}}"
             )
         raise click.UsageError(
-            f"unknown header {name!r}; {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}"
+            f"unknown header {name!r};"
+            f" {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}"
         )
     if machine:
         as_json(_whole(row))

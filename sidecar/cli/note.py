@@ -1,4 +1,6 @@
-"""The verb `note`: the change note from the journal, the status and the evidence. Must not know how it is put together."""
+"""The verb `note`: the change note from the journal, the status and the evidence. Must not know
+how it is put together.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ from sidecar.rollout.note import digest, markdown, write_note
     type=click.Choice(["change", "pci"]),
     default="change",
     show_default=True,
-    help="pci: scripts and changes for PCI DSS 4.0.1, 6.4.3 and 11.6.1; exit 1 while a script lacks owner or reason.",
+    help=(
+        "pci: scripts and changes for PCI DSS 4.0.1, 6.4.3 and 11.6.1; exit 1 while a script lacks"
+        " owner or reason."
+    ),
 )
 @click.option(
     "--scripts",
@@ -57,7 +62,9 @@ def note_verb(
     form: str,
     inventory: Path,
 ) -> None:
-    """Write the change note: reason, owner, files, commands, evidence, before and after, how to roll back."""
+    """Write the change note: reason, owner, files, commands, evidence, before and after, how to
+    roll back.
+    """
     client = Admin(admin, token_file)
     if written is not None:
         sys.exit(_checked(client, written, machine=machine))
@@ -136,7 +143,10 @@ def _checked(client: Admin, file: Path, *, machine: bool) -> int:
         said = (
             f"is as it was written at {entry['time']} by {entry.get('who', '')}"
             if entry
-            else f"has sha256 {found}, which no entry of the journal names: it was edited, or written elsewhere"
+            else (
+                f"has sha256 {found}, which no entry of the journal names: it was edited, or"
+                " written elsewhere"
+            )
         )
         say(f"{file} {said}", colour=None if entry else "red")
         say(f"the journal is {chain}", colour="red" if chain.breaks else None)

@@ -30,7 +30,10 @@ _AFTER = {
     401: "the same command with --token-file FILE",
     403: "the same command with --token-file FILE",
     404: "sidecar history lists what there is",
-    409: "sidecar status says what is in force; sidecar check policy.yaml what is wrong with the file",
+    409: (
+        "sidecar status says what is in force; sidecar check policy.yaml what is wrong with the"
+        " file"
+    ),
 }
 """Status of a refusal -> what to do."""
 
@@ -64,7 +67,8 @@ class Admin:
             return json.loads(found.body)
         except ValueError as error:  # no response, or none of the admin API
             say(
-                f"{self.url} does not answer: {error}; is the sidecar running, and is this its admin address (--admin)?",
+                f"{self.url} does not answer: {error}; is the sidecar running, and is this its"
+                " admin address (--admin)?",
                 colour="red",
             )
             next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
@@ -92,7 +96,9 @@ def who() -> str:
 
 
 def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
-    """What browsers go on keeping of these rules' ladders, by this sidecar's evidence; of all that stand lower now, where none is named."""
+    """What browsers go on keeping of these rules' ladders, by this sidecar's evidence; of all
+    that stand lower now, where none is named.
+    """
     found: dict[str, None] = {}
     climbing = [item for item in client.get("/api/evidence")["evidence"] if item.get("climb")]
     if climbing:
@@ -106,7 +112,9 @@ def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
 
 
 def admin_options(command: Any) -> Any:
-    """The options of every verb here; the verb gets `admin` (a URL), `token_file` and `machine` (JSON is wanted)."""
+    """The options of every verb here; the verb gets `admin` (a URL), `token_file` and `machine`
+    (JSON is wanted).
+    """
     command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
     command = click.option(
         "--token-file",
@@ -128,7 +136,9 @@ def admin_options(command: Any) -> Any:
 @admin_options
 @click.option("--fleet", is_flag=True, help="The replicas: revision, mode, last seen, lag.")
 def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> None:
-    """Show what is in force: policy, revision, mode and what set it, and the problems of the last reload."""
+    """Show what is in force: policy, revision, mode and what set it, and the problems of the
+    last reload.
+    """
     if fleet:
         replicas.show(Admin(admin, token_file).get("/api/fleet")["fleet"], machine=machine)
         return
@@ -176,7 +186,10 @@ def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> N
             )
         )
     if data.get("fleet") and data["in_file"] not in (None, data["revision"], data["pinned"]):
-        text = f"holds {data['in_file']}, and the fleet decided otherwise: see `sidecar history --diff {data['in_file']}`"
+        text = (
+            f"holds {data['in_file']}, and the fleet decided otherwise: see `sidecar history --diff"
+            f" {data['in_file']}`"
+        )
         console.print(Text.assemble(("file      ", "bold"), text, style="yellow"))
     for problem in data["problems"]:
         console.print(Text(plain(problem), style="red"))
@@ -274,7 +287,9 @@ def rollback(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Put an earlier revision in force at once, and ignore the file until it is edited; in the whole fleet, if there is one."""
+    """Put an earlier revision in force at once, and ignore the file until it is edited; in the
+    whole fleet, if there is one.
+    """
     client = Admin(admin, token_file)
     data = client.post("/-/rollback", to=to, reason=reason, fleet=fleet or None, version=version)
     if machine:
@@ -283,7 +298,8 @@ def rollback(
     say(f"revision {data['revision']} is in force again (mode {data['mode']}); left {data['left']}")
     if data["pinned"]:
         say(
-            f"pinned: the file still holds {data['pinned']} and will not come back until it is edited, or `sidecar reload --unpin`"
+            f"pinned: the file still holds {data['pinned']} and will not come back until it is"
+            " edited, or `sidecar reload --unpin`"
         )
     replicas.said(client.get, data["fleet"])
     for promise in promises(client):
@@ -306,7 +322,9 @@ def mode(
     fleet: bool,
     version: int | None,
 ) -> None:
-    """Lower the mode of all rules at once (off, report-only), or end that (enforce); in the whole fleet, if there is one."""
+    """Lower the mode of all rules at once (off, report-only), or end that (enforce); in the
+    whole fleet, if there is one.
+    """
     client = Admin(admin, token_file)
     if mode is None:
         data = {

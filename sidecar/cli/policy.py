@@ -1,4 +1,6 @@
-"""The verbs about a policy as written: explain, schema, presets. Must not know a running process."""
+"""The verbs about a policy as written: explain, schema, presets. Must not know a running
+process.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """How results reach people and machines: tables to a terminal, JSON to stdout, problems to stderr.
 
-Must not know what the results mean. `rich` is loaded by what shows a table or colours, not before. Colours follow NO_COLOR and the terminal, as rich decides.
+Must not know what the results mean. `rich` is loaded by what shows a table or colours, not before.
+Colours follow NO_COLOR and the terminal, as rich decides.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def say(text: str, colour: str | None = None) -> None:
 
 
 def plain(text: str) -> str:
-    """Text of others with its control characters spelled out, so that it cannot steer a terminal."""
+    """Text of others with its control characters spelled out, so that it cannot steer a
+    terminal.
+    """
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 

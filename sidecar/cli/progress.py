@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class Steps:
-    """A progress bar that runs: call it after each step; `aside` takes it away while something is printed."""
+    """A progress bar that runs: call it after each step; `aside` takes it away while something
+    is printed.
+    """
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -32,7 +34,8 @@ class Steps:
 def steps(label: str, total: int | None) -> Iterator[Steps]:
     """A progress bar on stderr while many things are done.
 
-    None of it where stderr is no terminal, or where there is only one thing to do. `total`: None = not known.
+    None of it where stderr is no terminal, or where there is only one thing to do. `total`: None =
+    not known.
     """
     hidden = not sys.stderr.isatty() or total == 1
     count = [] if total is None else [MofNCompleteColumn()]

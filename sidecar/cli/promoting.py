@@ -1,4 +1,6 @@
-"""The verb `promote`: rules move in the policy file, on stated evidence. Must not know how numbers are counted or judged."""
+"""The verb `promote`: rules move in the policy file, on stated evidence. Must not know how
+numbers are counted or judged.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,8 @@ def promote_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Move rules to trial or enforce in the policy file, when the evidence is enough; or one step back.
+    """Move rules to trial or enforce in the policy file, when the evidence is enough; or one step
+    back.
 
     With --fleet what all replicas have in force is moved on, on all of them at once.
     """
@@ -244,7 +247,9 @@ class _Edit:
         }
 
     def write(self) -> None:
-        """Replace the file, where one holds what is edited; a fleet has decided already, whatever becomes of a file."""
+        """Replace the file, where one holds what is edited; a fleet has decided already,
+        whatever becomes of a file.
+        """
         if self.base.file is None:
             return
         try:
@@ -266,15 +271,16 @@ def _say_what_came(
     base = edit.base
     if base.text == edit.after:
         err().print(
-            "the file says so already; if it is not in force, it may be pinned: see `sidecar status`"
+            "the file says so already; if it is not in force, it may be pinned: see `sidecar"
+            " status`"
             if base.version is None
             else "the fleet has it in force so already"
         )
     elif done and base.version is not None:
         where = f"{base.file} is written too" if base.file else "no file here holds it"
         err().print(
-            f"in force in the fleet; {where}. Take the change into the file that the replicas are given, "
-            "before it is edited again: an edited file is the fleet's next decision"
+            f"in force in the fleet; {where}. Take the change into the file that the replicas are"
+            " given, before it is edited again: an edited file is the fleet's next decision"
         )
     elif done:
         err().print(
@@ -329,7 +335,9 @@ def _prospect(text: str, rule: str) -> list[str]:
 
 
 def _gather_settled(client: Admin, options: dict[str, Any], rules: Sequence[str]) -> Gathered:
-    """The evidence, once reports of the last page loads have had their few seconds; a minute is not waited for."""
+    """The evidence, once reports of the last page loads have had their few seconds; a minute is
+    not waited for.
+    """
     seen = gather(client, options)
     late = [
         item.trial.settle

@@ -51,7 +51,9 @@ def init(
     force: bool,
     insecure: bool,
 ) -> None:
-    """Look at a running service, and write a first report-only policy with tests: three questions at most."""
+    """Look at a running service, and write a first report-only policy with tests: three
+    questions at most.
+    """
     known = preset_texts()
     if preset is not None and preset not in known:
         raise click.UsageError(f"unknown preset {preset!r}; known: {', '.join(known)}")

@@ -1,7 +1,8 @@
-"""The verb `suggest`: the smallest edit of the policy file that would have silenced what browsers reported in trial.
+"""The verb `suggest`: the smallest edit of the policy file that would have silenced what browsers
+reported in trial.
 
-Lives here: asking the sidecar, reading pages by URL or from a recording, and showing the proposals. Must not know
-how a proposal is found.
+Lives here: asking the sidecar, reading pages by URL or from a recording, and showing the proposals.
+Must not know how a proposal is found.
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ _MAX_SHOWN = 32_768
     type=click.IntRange(1, 16),
     default=3,
     show_default=True,
-    help="Clients that must have received the page that holds it, or have reported what no known page holds.",
+    help=(
+        "Clients that must have received the page that holds it, or have reported what no known"
+        " page holds."
+    ),
 )
 @click.option(
     "--min-time",
@@ -112,7 +116,9 @@ def suggest_verb(
     token_file: Path | None,
     machine: bool,
 ) -> None:
-    """Propose the smallest edit of the policy that prevents what browsers reported about rules in trial; --write makes it."""
+    """Propose the smallest edit of the policy that prevents what browsers reported about rules
+    in trial; --write makes it.
+    """
     before = read_text(file)
     pages = _read_pages(urls, har, cacert)
     client = Admin(admin, token_file)
@@ -262,9 +268,11 @@ def _print(found: Suggestion, diff: str) -> None:
     if diff:
         console.print()
         console.print(
-            Syntax(diff, "diff", theme="ansi_light", background_color="default")
-            if console.is_terminal
-            else Text(diff),
+            (
+                Syntax(diff, "diff", theme="ansi_light", background_color="default")
+                if console.is_terminal
+                else Text(diff)
+            ),
             soft_wrap=True,
         )
 
@@ -293,15 +301,19 @@ def _script(one: Snippet) -> Iterator[Text]:
     if len(one.text) > _MAX_SHOWN or not one.whole:
         more = len(one.text) - _MAX_SHOWN
         yield Text(
-            f"  ... {more:,} more characters: --json prints them all"
-            if one.whole
-            else "  ... the rest was not kept: read it in the page",
+            (
+                f"  ... {more:,} more characters: --json prints them all"
+                if one.whole
+                else "  ... the rest was not kept: read it in the page"
+            ),
             style="yellow",
         )
 
 
 def _visible(text: str) -> str:
-    """Text of others with what cannot be seen spelled out: control characters, and those that turn the direction."""
+    """Text of others with what cannot be seen spelled out: control characters, and those that
+    turn the direction.
+    """
     return "".join(
         f"\\u{ord(char):04x}" if unicodedata.category(char) in ("Cf", "Zl", "Zp") else char
         for char in plain(text)
@@ -314,17 +326,20 @@ def _print_next(
     console = err()
     if not found.proposals:
         console.print(
-            "nothing to do: no cause stands; either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+            "nothing to do: no cause stands; either nothing would break, or no rule is in trial"
+            " (see `sidecar evidence`)"
         )
     elif written:
         console.print(
-            f"{file} is written; the trial begins anew with it: let browsers come, then `sidecar reports`"
+            f"{file} is written; the trial begins anew with it: let browsers come, then `sidecar"
+            " reports`"
         )
     elif diff:
         console.print("nothing is written; --write makes the edit")
     if from_trial and found.open:
         console.print(
-            f"default-src does not govern {', '.join(found.open)}: write them too, and try them in the same way"
+            f"default-src does not govern {', '.join(found.open)}: write them too, and try them in"
+            " the same way"
         )
 
 

@@ -1,4 +1,6 @@
-"""The verb verify: whether a running server sends what a policy says. Must not know how responses are judged."""
+"""The verb verify: whether a running server sends what a policy says. Must not know how
+responses are judged.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "hars",
     multiple=True,
     type=_FILE,
-    help="Ask again what this HTTP archive holds: GET, HEAD and OPTIONS, without cookies; may be repeated.",
+    help=(
+        "Ask again what this HTTP archive holds: GET, HEAD and OPTIONS, without cookies; may be"
+        " repeated."
+    ),
 )
 @click.option(
     "--header",
@@ -83,9 +88,11 @@ def verify_verb(
     machine: bool,
     **certificates: Any,
 ) -> None:
-    """Ask a running server, and compare its headers with what a policy enforces, rule by rule on each route.
+    """Ask a running server, and compare its headers with what a policy enforces, rule by rule on
+    each route.
 
-    Exit 0: nothing that was seen differs. Exit 1: something differs, nothing answered, or nothing could be seen.
+    Exit 0: nothing that was seen differs. Exit 1: something differs, nothing answered, or nothing
+    could be seen.
     """
     if "?" in url or "#" in url:
         raise click.UsageError("URL is where the server is; name what to ask by --path")
@@ -217,7 +224,9 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
 
 
 def _together(rows: Sequence[Row]) -> Iterator[tuple[object, ...]]:
-    """A line for the headers of a rule of which the same is to be said, and one for a route that was not reached."""
+    """A line for the headers of a rule of which the same is to be said, and one for a route that
+    was not reached.
+    """
     found: dict[tuple[str, str, str, str, int], list[str]] = {}
     for row in rows:
         rule, header = ("all", "") if row.reason == UNREACHED else (row.rule, row.header)

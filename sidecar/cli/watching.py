@@ -71,13 +71,15 @@ def _source_options(command: Any) -> Any:
 def capture_verb(
     context: click.Context, /, output: Path, *, force: bool, machine: bool, **options: Any
 ) -> None:
-    """Record what the service itself sends, from a running sidecar, from URLs or from HTTP archives.
+    """Record what the service itself sends, from a running sidecar, from URLs or from HTTP
+    archives.
 
     The file is a baseline to commit; cookie values, nonces and queries are never in it.
     """
     if output.exists() and not force:
         raise click.UsageError(
-            f"{output} is there already; give --force, or take in single changes with: sidecar drift {output} --accept --reason WHY"
+            f"{output} is there already; give --force, or take in single changes with: sidecar"
+            f" drift {output} --accept --reason WHY"
         )
     cells, source = _gather(context, options)
     baseline = Baseline(cells, _now(), who(), source)
@@ -148,7 +150,9 @@ def drift_verb(
     machine: bool,
     **options: Any,
 ) -> None:
-    """Compare what the service sends now with a baseline: lost, added, changed, weakened, duplicated."""
+    """Compare what the service sends now with a baseline: lost, added, changed, weakened,
+    duplicated.
+    """
     if accepting and not (reason and reason.strip()):
         raise click.UsageError("--accept needs --reason WHY")
     baseline = read_baseline(read_bytes(file), str(file))
@@ -286,11 +290,8 @@ def _print(report: DriftReport) -> None:
         ("not in the baseline", report.unknown),
     ):
         if cells:
-            console.print(
-                plain(
-                    f"{title}: {', '.join(cells[:12])}{f' and {len(cells) - 12} more' if len(cells) > 12 else ''}"
-                )
-            )
+            more = f" and {len(cells) - 12} more" if len(cells) > 12 else ""
+            console.print(plain(f"{title}: {', '.join(cells[:12])}{more}"))
 
 
 def _shown(variants: tuple[Lines, ...]) -> str:

@@ -1,10 +1,11 @@
-"""Apache httpd: SetEnvIfExpr notes what a request is, Header directives with expr= change what leaves.
+"""Apache httpd: SetEnvIfExpr notes what a request is, Header directives with expr= change what
+leaves.
 
-Lives here: how steps become directives for Apache's two tables of headers, and what Apache cannot say. What a service
-sends stands in the table `onsuccess`, whatever its status is; what Apache sends itself, in the table `always`, which
-also goes out beside the other and is worked on first. So a line that is set goes into `always`, and the service's is
-taken out of `onsuccess`. Must not know the other targets.
-Source: Apache's documentation of mod_headers, mod_setenvif and its expressions.
+Lives here: how steps become directives for Apache's two tables of headers, and what Apache cannot
+say. What a service sends stands in the table `onsuccess`, whatever its status is; what Apache sends
+itself, in the table `always`, which also goes out beside the other and is worked on first. So a
+line that is set goes into `always`, and the service's is taken out of `onsuccess`. Must not know
+the other targets. Source: Apache's documentation of mod_headers, mod_setenvif and its expressions.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ LIMITS: Limits = (
     COPIES,
     "Requests that are no HTTP (400) are refused before conditions on routes are known.",
     "Where ErrorDocument is a path, the error response is of that path's route.",
-    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    (
+        "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads"
+        " it in each way that services do."
+    ),
     "A cookie without a name is left alone.",
 )
 
@@ -73,7 +77,10 @@ def _unsayable(step: Step, route: Route) -> str:
     written = {one.key for one in route.steps}
     changed = response_names(step.when) & written
     if changed:
-        return f"its condition looks at {', '.join(sorted(changed))}, which rules change; Apache would ask at another moment"
+        return (
+            f"its condition looks at {', '.join(sorted(changed))}, which rules change; Apache would"
+            " ask at another moment"
+        )
     before = _before(step, shortest(route.steps, step.header))
     if step.act == "append" and {"remove", "default"} <= {one.act for one in before}:
         return "rules before it remove and write the same header; Apache cannot tell what stands"
@@ -93,7 +100,9 @@ def _before(step: Step, chain: tuple[Step, ...]) -> tuple[Step, ...]:
 def _chains(
     step: Step, routes: tuple[Route, ...]
 ) -> list[tuple[tuple[Step, ...], tuple[Route, ...]]]:
-    """The routes by what stands before the step on the same header; routes where it comes to nothing are left out."""
+    """The routes by what stands before the step on the same header; routes where it comes to
+    nothing are left out.
+    """
     found: dict[tuple[Step, ...], list[Route]] = {}
     for route in routes:
         chain = shortest(route.steps, step.header)

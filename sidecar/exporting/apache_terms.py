@@ -1,6 +1,8 @@
-"""Apache's expressions: conditions of rules, and the variables that SetEnvIfExpr fills from the request.
+"""Apache's expressions: conditions of rules, and the variables that SetEnvIfExpr fills from the
+request.
 
-Lives here: `Conditions`, the quoting. An expression that is "" always holds. Must not know directives that write headers.
+Lives here: `Conditions`, the quoting. An expression that is "" always holds. Must not know
+directives that write headers.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class Conditions:
         self._defined: dict[str, str] = {}
 
     def lines(self) -> Iterator[str]:
-        """The directives that note what a request is: of those for routes the last that matches counts."""
+        """The directives that note what a request is: of those for routes the last that matches
+        counts.
+        """
         for name, found in self._defined.items():
             yield f"Define {name} {argument(_escaped(found))}"
         if not self._asked:
@@ -126,7 +130,9 @@ class Conditions:
         return f"(${{{word}}})"
 
     def _class(self, name: str) -> str:
-        """What a response carries: an attachment, else documentation, else what the first media type that matches tells."""
+        """What a response carries: an attachment, else documentation, else what the first media
+        type that matches tells.
+        """
         attached = f"{_ATTACHED} =~ {self.regex(patterns.ATTACHMENT, fold=True)}"
         if name == "download":
             return self.any_of([attached, self._types("download")])

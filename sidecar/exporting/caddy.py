@@ -1,11 +1,13 @@
-"""Caddy: its own JSON, where a headers handler can ask what the response is; a Caddyfile cannot before Caddy 2.10.
+"""Caddy: its own JSON, where a headers handler can ask what the response is; a Caddyfile cannot
+before Caddy 2.10.
 
 Lives here: how steps become handlers, and what Caddy cannot say. Must not know the other targets.
 
-Deferred handlers work when the head is written, the innermost first: so the last handler of a route is the first step,
-and each sees what the ones before it made. What a response carries is noted for them in a line (`MARK`) that the
-outermost handler removes. Errors of Caddy's own go through the server's error routes, so all stands there again.
-Source: Caddy's JSON structure of http servers, the handlers headers and subroute, and its request matchers.
+Deferred handlers work when the head is written, the innermost first: so the last handler of a route
+is the first step, and each sees what the ones before it made. What a response carries is noted for
+them in a line (`MARK`) that the outermost handler removes. Errors of Caddy's own go through the
+server's error routes, so all stands there again. Source: Caddy's JSON structure of http servers,
+the handlers headers and subroute, and its request matchers.
 """
 
 from __future__ import annotations
@@ -35,17 +37,33 @@ from sidecar.policy.rules.classes import MEDIA
 Json: TypeAlias = dict[str, Any]
 
 MARK = "Header-Policy-Class"
-"""The line that holds the class of what a response carries, between our first handler and our last."""
+"""The line that holds the class of what a response carries, between our first handler and our
+last.
+"""
 HELD = "Header-Policy-Held"
-"""The line that stands where an added line is not to be added again, or where one of several conditions held."""
+"""The line that stands where an added line is not to be added again, or where one of several
+conditions held.
+"""
 
 LIMITS: Limits = (
-    "Media types and values in conditions on the response are compared as they are written: case counts.",
+    (
+        "Media types and values in conditions on the response are compared as they are written:"
+        " case counts."
+    ),
     COPIES,
-    "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it in each way that services do.",
-    "Where the service names no Content-Type, Caddy writes the one that the body looks like; conditions see none.",
+    (
+        "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it in each way that"
+        " services do."
+    ),
+    (
+        "Where the service names no Content-Type, Caddy writes the one that the body looks like;"
+        " conditions see none."
+    ),
     "A cookie without a name is left alone.",
-    "Requests that are no HTTP (400), and the redirects that Caddy's automatic HTTPS adds, carry nothing of the policy.",
+    (
+        "Requests that are no HTTP (400), and the redirects that Caddy's automatic HTTPS adds,"
+        " carry nothing of the policy."
+    ),
 )
 
 
@@ -62,7 +80,9 @@ def write(program: Program) -> Written:
 
 
 def _routes(program: Program, gaps: list[Gap], suffix: str) -> Iterator[Json]:
-    """The routes as a group, of which the first that matches is taken; the default stands last, for what is left."""
+    """The routes as a group, of which the first that matches is taken; the default stands last,
+    for what is left.
+    """
     default = program.routes[-1]
     handlers = {route.name: _together(_handlers(route, gaps)) for route in program.routes}
     for number, (asked, bare, route) in enumerate(
@@ -154,7 +174,9 @@ def _headers_handler(operations: Json, require: Json | None = None) -> Json:
 
 
 def _class() -> Iterator[Json]:
-    """What a response carries, by the first test that holds: an attachment, documentation, a media type."""
+    """What a response carries, by the first test that holds: an attachment, documentation, a
+    media type.
+    """
     yield _headers_handler({"delete": [MARK]})
     yield _headers_handler(
         {"set": {MARK: ["download"]}}, {"headers": {"Content-Disposition": _words("attachment")}}
@@ -195,7 +217,10 @@ def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
     if step.together:
         raise _UnsayableError(TOGETHER)
     if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
-        reason = f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+        reason = (
+            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
+            " change"
+        )
         raise _UnsayableError(reason)
     _own_lines(step, route, gaps)
     match step.act:
@@ -238,10 +263,13 @@ def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
 
 
 def _append(step: Step) -> Iterator[Json]:
-    """A line more, unless it stands already: where it stands, or where nothing is to be added, a mark says so."""
+    """A line more, unless it stands already: where it stands, or where nothing is to be added, a
+    mark says so.
+    """
     if step.value.startswith("*") or step.value.endswith("*"):
         raise _UnsayableError(
-            "Caddy would take the * of the value, when it looks whether the line stands, for a pattern"
+            "Caddy would take the * of the value, when it looks whether the line stands, for a"
+            " pattern"
         )
     yield _headers_handler({"delete": [HELD]})
     yield from _where(step.when, {"set": {HELD: ["1"]}})

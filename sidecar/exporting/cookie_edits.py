@@ -1,7 +1,8 @@
-"""Attributes of cookies as regular expressions that need no look ahead: for targets that rewrite Set-Cookie lines.
+"""Attributes of cookies as regular expressions that need no look ahead: for targets that rewrite
+Set-Cookie lines.
 
-Lives here: the edits of a cookie rule. An attribute is taken away wherever it stands, and added at the end.
-Must not know any target.
+Lives here: the edits of a cookie rule. An attribute is taken away wherever it stands, and added at
+the end. Must not know any target.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from sidecar.exporting.terms import Condition, Scheme
 
 
 class Edit(NamedTuple):
-    """What is looked for in a line, and what stands in its place: the groups 1 and 2 in `parts`, and texts."""
+    """What is looked for in a line, and what stands in its place: the groups 1 and 2 in `parts`,
+    and texts.
+    """
 
     search: str
     parts: tuple[int | str, ...]
 
 
 def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
-    """Conditions and what is replaced where they hold. Secure, and what needs it, is written over https only."""
+    """Conditions and what is replaced where they hold. Secure, and what needs it, is written
+    over https only.
+    """
     demands, when, line = step.demands, step.when, _line(step.cookie)
     https = tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
     always: list[Edit] = []
@@ -73,7 +78,9 @@ def _with(line: str, attribute: str) -> list[Edit]:
 
 
 def _hidden(line: str, *, exact: bool) -> list[Edit]:
-    """HttpOnly, but for cookies that scripts must read: these begin with a semicolon meanwhile, and so with no name."""
+    """HttpOnly, but for cookies that scripts must read: these begin with a semicolon meanwhile,
+    and so with no name.
+    """
     if exact:
         return _with(line, "HttpOnly")
     return [

@@ -1,7 +1,8 @@
 """Envoy: one Lua filter that notes what a request is, and changes the response step by step.
 
-Lives here: the script and its place in the configuration, and what Envoy cannot say. Must not know the other targets.
-Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection manager.
+Lives here: the script and its place in the configuration, and what Envoy cannot say. Must not know
+the other targets. Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection
+manager.
 """
 
 from __future__ import annotations
@@ -25,9 +26,15 @@ from sidecar.exporting.terms import (
 LIMITS: Limits = (
     "Several lines of Vary, Cache-Control and some others are one line to Envoy.",
     COPIES,
-    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    (
+        "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads"
+        " it in each way that services do."
+    ),
     "Requests that are no HTTP (400) are refused before any filter.",
-    "A rule on Server needs server_header_transformation: PASS_THROUGH; else Envoy writes its own behind all filters.",
+    (
+        "A rule on Server needs server_header_transformation: PASS_THROUGH; else Envoy writes its"
+        " own behind all filters."
+    ),
 )
 
 _NAME = "header-policy"
@@ -43,7 +50,10 @@ def write(program: Program) -> Written:
         body += _lines(step, routes, program, notes)
     found = program.said(gaps)
     about = (
-        "For http_filters of an HTTP connection manager, right before the router. Envoy 1.30 or later.",
+        (
+            "For http_filters of an HTTP connection manager, right before the router. Envoy 1.30 or"
+            " later."
+        ),
     )
     script = [*_head(program, notes, "\n".join(body)), *_response(body)]
     inline = "\n".join(f"        {line}".rstrip() for line in "\n".join(script).splitlines())
@@ -67,7 +77,10 @@ def _unsayable(step: Step) -> str:
     if step.key == "date" and step.act != "default":
         return "Envoy writes Date itself"
     if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
-        return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+        return (
+            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
+            " change"
+        )
     return ""
 
 
@@ -81,9 +94,14 @@ def _head(program: Program, notes: Noted, body: str) -> Iterator[str]:
     yield "function envoy_on_request(handle)"
     yield "  local headers, noted = handle:headers(), handle:streamInfo():dynamicMetadata()"
     yield '  local path = (headers:get(":path") or ""):match("^[^?#]*")'
-    yield '  path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)'
+    yield (
+        '  path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)'
+    )
     yield f'  noted:set("{_NAME}", "path", path)'
-    yield f'  noted:set("{_NAME}", "route", route_of(headers:get(":method") or "", headers:get(":authority") or "", path))'
+    yield (
+        f'  noted:set("{_NAME}", "route", route_of(headers:get(":method") or "",'
+        ' headers:get(":authority") or "", path))'
+    )
     for field, key in notes.fields.items():
         yield f'  noted:set("{_NAME}", "{key}", {_field(field)})'
     yield "end"
@@ -111,12 +129,17 @@ def _routes(program: Program) -> Iterator[str]:
     yield ""
     strict = [number for number, route in enumerate(program.routes[:-1], 1) if route.stricter]
     yield "local function route_of(method, authority, path)"
-    yield '  local host = authority:lower():match("^%[[^%]]*%]") or authority:lower():match("^[^:]*"):gsub("%.+$", "")'
+    yield (
+        '  local host = authority:lower():match("^%[[^%]]*%]") or'
+        ' authority:lower():match("^[^:]*"):gsub("%.+$", "")'
+    )
     yield "  local found = first_of(method, host, path)"
     if strict:
         yield '  if found == 0 and #path > 1 and path:sub(-1) == "/" then'
         yield "    local bare = first_of(method, host, path:sub(1, -2))"
-        yield f"    if {' or '.join(f'bare == {number}' for number in strict)} then found = bare end"
+        yield (
+            f"    if {' or '.join(f'bare == {number}' for number in strict)} then found = bare end"
+        )
         yield "  end"
     yield "  return found"
     yield "end"
@@ -178,7 +201,10 @@ def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
     for when, attribute, text, spare in found:
         if when:
             written = lua.text(text) if text else "nil"
-            call = f"cookies(headers, {pattern}, {lua.text(attribute)}, {written}, {str(spare).lower()})"
+            call = (
+                f"cookies(headers, {pattern}, {lua.text(attribute)}, {written},"
+                f" {str(spare).lower()})"
+            )
             yield _if(when, place, call, notes)
 
 

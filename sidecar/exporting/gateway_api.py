@@ -1,8 +1,8 @@
 """Gateway API: HTTPRoutes with a ResponseHeaderModifier for each route of the policy.
 
-Lives here: which paths are exact, prefixes or expressions, which of two routes a Gateway takes, and the limits of the
-schema. Must not know the other targets.
-Source: Gateway API 1.x, HTTPRoute: HTTPRouteRule (precedence), HTTPPathMatch, HTTPHeaderFilter.
+Lives here: which paths are exact, prefixes or expressions, which of two routes a Gateway takes, and
+the limits of the schema. Must not know the other targets. Source: Gateway API 1.x, HTTPRoute:
+HTTPRouteRule (precedence), HTTPPathMatch, HTTPHeaderFilter.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ LONGEST = 4096
 """Characters of a value."""
 
 LIMITS: Limits = (
-    "Filters act on what the service sends; whether a Gateway's own error responses pass through them is not laid down.",
-    "A prefix takes the path without the slash at its end too; how a Gateway reads //, /. and % is not laid down.",
+    (
+        "Filters act on what the service sends; whether a Gateway's own error responses pass"
+        " through them is not laid down."
+    ),
+    (
+        "A prefix takes the path without the slash at its end too; how a Gateway reads //, /. and %"
+        " is not laid down."
+    ),
     "Rules of the policy on requests, and max_body, have no filter.",
 )
 
@@ -85,7 +91,10 @@ def _hosts_overlap(program: Program, gaps: list[Gap]) -> None:
             for left in one
             for right in other
         ):
-            text = f"hosts {', '.join(one)} and {', '.join(other)} share names: a Gateway takes the longest, not the first route"
+            text = (
+                f"hosts {', '.join(one)} and {', '.join(other)} share names: a Gateway takes the"
+                " longest, not the first route"
+            )
             gaps.append(Gap("differs", "", "", text))
 
 
@@ -159,7 +168,10 @@ def _order(found: list[_Rule], gaps: list[Gap]) -> None:
                 f"which route a Gateway takes for a path that is of {names[1]} too is not laid down"
             )
         elif _weight(other) > _weight(one):
-            text = f"a path that is of {names[1]} too goes there: a Gateway takes the longest, not the first route"
+            text = (
+                f"a path that is of {names[1]} too goes there: a Gateway takes the longest, not the"
+                " first route"
+            )
         else:
             continue
         told.add(names)

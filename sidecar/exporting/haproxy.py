@@ -1,7 +1,9 @@
-"""HAProxy: http-request rules note what a request is, http-after-response rules change what leaves, in order.
+"""HAProxy: http-request rules note what a request is, http-after-response rules change what leaves,
+in order.
 
-Lives here: how steps become rules, the quoting, and what HAProxy cannot say. Must not know the other targets.
-Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) and 8.2.6 (log-format).
+Lives here: how steps become rules, the quoting, and what HAProxy cannot say. Must not know the
+other targets. Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) and
+8.2.6 (log-format).
 """
 
 from __future__ import annotations
@@ -27,12 +29,17 @@ from sidecar.policy.rules.classes import MEDIA
 
 LIMITS: Limits = (
     COPIES,
-    "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
+    (
+        "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads"
+        " it in each way that services do."
+    ),
     "A cookie without a name is left alone.",
     "Requests that are no HTTP (400) or come too slowly (408) are refused before any rule.",
 )
 SPACE = 1024
-"""Bytes that rules may add to a response before `tune.maxrewrite` has to be raised; HAProxy's default."""
+"""Bytes that rules may add to a response before `tune.maxrewrite` has to be raised; HAProxy's
+default.
+"""
 
 MOST_WORDS = 48
 """Of a condition: a line may hold 64, and what stands before the condition takes some."""
@@ -84,7 +91,10 @@ def _requests(program: Program, notes: Noted, body: str) -> Iterator[str]:
             taken = f"!{{ var({_ROUTE}) -m found }}"
             asked = f"{{ var(txn.policy_request) -m reg {quoted(source)} }}"
             number = _number(route, program)
-            yield f"http-request set-var({_ROUTE}) int({number}) if {taken} {asked}    # route {route.name}"
+            yield (
+                f"http-request set-var({_ROUTE}) int({number}) if {taken} {asked}    # route"
+                f" {route.name}"
+            )
     for field, variable in notes.fields.items():
         fetch = f"req.fhdr({field.name.lower()})"
         yield f"http-request set-var({variable}) int(1) if {_field(fetch, field)}"
@@ -112,7 +122,10 @@ def _unsayable(step: Step) -> str:
     if step.together:
         return TOGETHER
     if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
-        return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+        return (
+            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
+            " change"
+        )
     return ""
 
 
@@ -157,7 +170,9 @@ def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
 
 
 def _where(actions: list[str], when: Condition, place: list[str], notes: Noted) -> Iterator[str]:
-    """The rules of actions under one condition; a long one is asked in parts, as a line holds 64 words only."""
+    """The rules of actions under one condition; a long one is asked in parts, as a line holds 64
+    words only.
+    """
     found = [[*place, *(_term(term, notes) for term in one)] for one in when]
     asked = " || ".join(" ".join(terms) for terms in found)
     if [] in found:

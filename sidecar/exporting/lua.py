@@ -1,6 +1,8 @@
-"""Lua for Envoy's filter: the texts, patterns and conditions of a script. LuaJIT knows patterns, and no alternatives in them.
+"""Lua for Envoy's filter: the texts, patterns and conditions of a script. LuaJIT knows patterns,
+and no alternatives in them.
 
-Lives here: quoting, globs as Lua patterns, and the functions that every script begins with. Must not know policies' steps.
+Lives here: quoting, globs as Lua patterns, and the functions that every script begins with. Must
+not know policies' steps.
 """
 
 from __future__ import annotations
@@ -46,9 +48,10 @@ local function word(headers, name)
   local line = headers:getAtIndex(name, 0) or ""
   return (line:match("^[ \\t]*([^;]-)[ \\t]*$") or line:match("^[ \\t]*([^;]-)[ \\t]*;") or ""):lower()
 end
+"""  # noqa: E501
+"""Of header lines: `any` pattern in a text, the `lines` of a name, whether `some` line has a
+pattern, whether a line `stands`, and the first `word` of the first line, as a media type.
 """
-"""Of header lines: `any` pattern in a text, the `lines` of a name, whether `some` line has a pattern, whether a line
-`stands`, and the first `word` of the first line, as a media type."""
 
 PLACES = """\
 local LEAVES = {}
@@ -74,7 +77,7 @@ local function is_logout(path)
   last = last:match("^(.*)%.%l%l?%l?%l?%l?$") or last
   return any(last, {"^log[-_]?out$", "^log[-_]?off$", "^sign[-_]?out$", "^sign[-_]?off$"})
 end
-"""
+"""  # noqa: E501
 """Where API documentation and logouts are, as `policy.classes` has it."""
 
 COOKIES = """\
@@ -102,8 +105,10 @@ local function cookies(headers, pattern, attribute, text, spare)
     headers:add("set-cookie", line)
   end
 end
+"""  # noqa: E501
+"""One attribute of all cookies whose names match: taken away, and written at the end where a
+text is given.
 """
-"""One attribute of all cookies whose names match: taken away, and written at the end where a text is given."""
 
 
 def text(value: str) -> str:
@@ -150,7 +155,8 @@ def media(types: Iterable[str]) -> str:
 def classes() -> str:
     """The function that says what a response carries."""
     cases = [
-        f"  {'if' if at == 0 else 'elseif'} any(type, {table(glob(one) for one in types)}) then found = {text(name)}"
+        f"  {'if' if at == 0 else 'elseif'} any(type, {table(glob(one) for one in types)}) then"
+        f" found = {text(name)}"
         for at, (name, types) in enumerate(MEDIA)
     ]
     return "\n".join(

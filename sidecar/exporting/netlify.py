@@ -1,7 +1,7 @@
 """Netlify: a `_headers` file. Of the blocks that match a path the last one with a header counts.
 
-Lives here: the order of blocks, the paths, and what they cannot say. Must not know the other targets.
-Source: Netlify's documentation of custom headers, and its own engine (`@netlify/headers`).
+Lives here: the order of blocks, the paths, and what they cannot say. Must not know the other
+targets. Source: Netlify's documentation of custom headers, and its own engine (`@netlify/headers`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from sidecar.exporting.target import Limits, Written, heading
 from sidecar.policy.model import Match
 
 LIMITS: Limits = (
-    "It is for the files that Netlify serves itself: what functions and proxied addresses send does not pass through it.",
-    "Paths are compared whatever their case, as they are sent, and with or without a slash at the end.",
+    (
+        "It is for the files that Netlify serves itself: what functions and proxied addresses send"
+        " does not pass through it."
+    ),
+    (
+        "Paths are compared whatever their case, as they are sent, and with or without a slash at"
+        " the end."
+    ),
     "Netlify writes Date, Server, Age and others itself.",
 )
 
@@ -79,7 +85,9 @@ def _paths(match: Match) -> list[str]:
 
 
 def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> list[Gap]:
-    """What comes of a route that cannot be told apart: its requests get the headers of a route below it."""
+    """What comes of a route that cannot be told apart: its requests get the headers of a route
+    below it.
+    """
     parts = {"host": route.match.host, "method": route.match.method}
     told = [name for name, said in parts.items() if said] or ["* within a segment, or ** inside"]
     reason = f"_headers cannot tell the route's requests: it knows no {' and no '.join(told)}"
@@ -106,13 +114,16 @@ def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> lis
 def _kept(
     route: Route, found: dict[str, Step], below: list[tuple[Route, dict[str, Step]]]
 ) -> list[Gap]:
-    """Headers of blocks before this one that this route does not write: they cannot be taken back."""
+    """Headers of blocks before this one that this route does not write: they cannot be taken
+    back.
+    """
     return [
         Gap(
             "differs",
             step.rule,
             step.header,
-            f"it stands on route {route.name} too: what a block before has written cannot be taken back",
+            f"it stands on route {route.name} too: what a block before has written cannot be taken"
+            " back",
             route.name,
         )
         for other, steps in below

@@ -21,9 +21,15 @@ OWN = frozenset({"server", "date", "content-type"})
 
 LIMITS: Limits = (
     "An empty line of the service's counts as none.",
-    "Copies that the service sends of a header that may stand once only are not made one by rules with default; where a rule with set or remove does not hold, they are.",
+    (
+        "Copies that the service sends of a header that may stand once only are not made one by"
+        " rules with default; where a rule with set or remove does not hold, they are."
+    ),
     "Where the service sends a header in several lines, nginx before 1.23 looks at the first one.",
-    "A path with //, /. or % is read as nginx normalises it ($uri); the sidecar reads it in each way that services do.",
+    (
+        "A path with //, /. or % is read as nginx normalises it ($uri); the sidecar reads it in"
+        " each way that services do."
+    ),
 )
 
 
@@ -48,8 +54,14 @@ def write(program: Program) -> Written:
     found = program.said(gaps)
     about = (
         "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
-        "A server or location with an add_header of its own inherits none of those below, and likewise each other",
-        "directive: repeat them there. For uwsgi_pass and the like, write uwsgi_hide_header for proxy_hide_header.",
+        (
+            "A server or location with an add_header of its own inherits none of those below, and"
+            " likewise each other"
+        ),
+        (
+            "directive: repeat them there. For uwsgi_pass and the like, write uwsgi_hide_header for"
+            " proxy_hide_header."
+        ),
     )
     return Written(f"{heading(program, 'nginx', about, found, LIMITS, '# ')}\n{body}\n", found)
 
@@ -70,13 +82,18 @@ def _sayable(steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]) 
 def _without_variable(
     header: str, chains: list[tuple[Step, ...]], gaps: list[Gap]
 ) -> list[tuple[Step, ...]]:
-    """The same, or nothing where the service's own line would have to be put back and no variable holds it."""
+    """The same, or nothing where the service's own line would have to be put back and no
+    variable holds it.
+    """
     if field_variable("upstream_http", header) and header.lower() != "set-cookie":
         return chains
     owns = any(step.act in ("set", "remove") for chain in chains for step in chain)
     if not owns or not any(map(_rests_on_service, chains)):
         return chains
-    reason = "the rule does not hold everywhere, and nginx cannot put the service's lines back where it does not"
+    reason = (
+        "the rule does not hold everywhere, and nginx cannot put the service's lines back where it"
+        " does not"
+    )
     rules = dict.fromkeys(step.rule for chain in chains for step in chain)
     gaps += [Gap("lost", rule, header, reason) for rule in rules]
     return [() for _ in chains]
@@ -84,7 +101,10 @@ def _without_variable(
 
 def _unsayable(step: Step, header: str, *, last: bool) -> str:
     if step.key == "server":
-        return "nginx writes a Server of its own; more_clear_headers or more_set_headers of libnginx-mod-http-headers-more can change it"
+        return (
+            "nginx writes a Server of its own; more_clear_headers or more_set_headers of"
+            " libnginx-mod-http-headers-more can change it"
+        )
     if step.key in OWN:
         return f"nginx writes {header} itself, and add_header would write a second one"
     if not field_variable("upstream_http", header) and step.act in ("default", "append"):
@@ -96,7 +116,10 @@ def _unsayable(step: Step, header: str, *, last: bool) -> str:
 
 def _condition_unsayable(step: Step) -> str:
     if step.rewritten:
-        return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change; nginx sees the service's line"
+        return (
+            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
+            " change; nginx sees the service's line"
+        )
     for alternative in step.when:
         for term in alternative:
             if isinstance(term, Field) and not field_variable("http", term.name):
@@ -117,7 +140,10 @@ def _header(
         known = headers.get(header)
         single = known is not None and known.single
         if not single and any(map(_rests_on_service, chains)):
-            reason = "where no rule writes it, several lines of the service's are sent as one: the first (nginx before 1.23), or all in a list"
+            reason = (
+                "where no rule writes it, several lines of the service's are sent as one: the first"
+                " (nginx before 1.23), or all in a list"
+            )
             gaps += [Gap("differs", rule, header, reason) for rule in rules]
     value = maps.by_route(header, values)
     if value != '""':
@@ -149,8 +175,8 @@ def _rests_on_service(chain: tuple[Step, ...]) -> bool:
 def _value(chain: tuple[Step, ...], service: str, maps: Maps, *, owns: bool) -> str:
     """The value after all steps but appends.
 
-    Where the service's own line is hidden (`owns`), the value begins with it; else, where steps only add, the value is
-    what is to be added, and nothing where the service sends a line.
+    Where the service's own line is hidden (`owns`), the value begins with it; else, where steps
+    only add, the value is what is to be added, and nothing where the service sends a line.
     """
     value = service if owns and service else '""'
     for step in chain:
@@ -174,9 +200,11 @@ def _default(step: Step, before: str, maps: Maps) -> str:
 
 
 def _added(chain: tuple[Step, ...], step: Step, words: Sequence[str], maps: Maps) -> str:
-    """The line that an append adds, unless the service or a step before it wrote the same; "" in quotes where none.
+    """The line that an append adds, unless the service or a step before it wrote the same; "" in
+    quotes where none.
 
-    `words` are what stands so far: the service's line (where it leaves), what other steps made of it, what was added.
+    `words` are what stands so far: the service's line (where it leaves), what other steps made of
+    it, what was added.
     """
     if step not in chain:
         return '""'

@@ -1,6 +1,8 @@
-"""nginx: attributes of cookies by proxy_cookie_flags, of which the first that matches a cookie counts.
+"""nginx: attributes of cookies by proxy_cookie_flags, of which the first that matches a cookie
+counts.
 
-Lives here: how rules whose patterns overlap become one directive for each set of them. Must not know headers.
+Lives here: how rules whose patterns overlap become one directive for each set of them. Must not
+know headers.
 """
 
 from __future__ import annotations
@@ -84,7 +86,10 @@ def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
         gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route, keys))
     reason = ""
     if step.rewritten:
-        reason = f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
+        reason = (
+            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
+            " change"
+        )
     for term in (term for alternative in step.when for term in alternative):
         if isinstance(term, Field) and not field_variable("http", term.name):
             reason = f"nginx has no variable for the header {term.name}"
@@ -96,7 +101,9 @@ def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
 def _directives(
     chosen: tuple[AlikePatterns, ...], chains: Sequence[tuple[Step, ...]], maps: Maps
 ) -> Iterator[str]:
-    """The directive for cookies of all these kinds, and before it the one for those that scripts must read."""
+    """The directive for cookies of all these kinds, and before it the one for those that scripts
+    must read.
+    """
     among = {one for kind in chosen for one in kind}
     mine = [tuple(step for step in chain if step.cookie in among) for chain in chains]
     spared = any(
@@ -131,7 +138,9 @@ def _flags(chains: Sequence[tuple[Step, ...]], maps: Maps, *, readable: bool) ->
 
 
 def _demanded(step: Step, *, readable: bool) -> Iterator[tuple[str, Condition, str]]:
-    """What a rule demands: which attribute, where, and nginx's word. Secure, and what needs it, is written over https only."""
+    """What a rule demands: which attribute, where, and nginx's word. Secure, and what needs it,
+    is written over https only.
+    """
     demands, when = step.demands, step.when
     https = tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
     if demands.secure is False:

@@ -1,9 +1,12 @@
-"""nginx variables computed by map blocks: conditions of rules, routes, and the value of a header after all its steps.
+"""nginx variables computed by map blocks: conditions of rules, routes, and the value of a header
+after all its steps.
 
-Lives here: `Maps`, the quoting of nginx's words, and which variable holds which fact. Must not know directives.
+Lives here: `Maps`, the quoting of nginx's words, and which variable holds which fact. Must not know
+directives.
 
-Conditions are asked of the response as it leaves, error pages of nginx included (`sent`); those of cookies are
-asked while the lines of the service are copied, when nothing is known but these (`upstream`).
+Conditions are asked of the response as it leaves, error pages of nginx included (`sent`); those of
+cookies are asked while the lines of the service are copied, when nothing is known but these
+(`upstream`).
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ ROUTE, PATH, DOLLAR = "$policy_route", "$policy_path", "${policy_dollar}"
 
 
 def quoted(text: str) -> str:
-    """One word, with every character as it stands; a dollar is a variable that the file declares."""
+    """One word, with every character as it stands; a dollar is a variable that the file
+    declares.
+    """
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", DOLLAR)
     return f'"{escaped}"'
 
@@ -68,8 +73,9 @@ class Maps:
             raw = pattern(r"^(?<policy_raw>/|(?:/(?![./])[^?%/]+)+/?)(?:\?|$)")
             head.insert(
                 0,
-                f"# The path as services see it, without the query: as it is sent, or normalised where it is odd.\nmap $request_uri {PATH} {{\n"
-                f"    {raw} $policy_raw;\n    default $uri;\n}}\n",
+                "# The path as services see it, without the query: as it is sent, or normalised"
+                f" where it is odd.\nmap $request_uri {PATH} {{\n    {raw} $policy_raw;\n   "
+                " default $uri;\n}\n",
             )
         return "\n".join([*head, body])
 
@@ -85,7 +91,9 @@ class Maps:
         return "0" if position == len(self._routes) - 1 else str(position + 1)
 
     def made(self, hint: str, source: str, entries: Entries, default: str, about: str = "") -> str:
-        """The variable that maps a source; `default` and the values are words as nginx reads them."""
+        """The variable that maps a source; `default` and the values are words as nginx reads
+        them.
+        """
         known = (source, tuple(entries), default)
         if known not in self._names:
             base = "$policy_" + re.sub(r"[^a-z0-9]+", "_", hint.lower()).strip("_")[:32]
@@ -159,7 +167,9 @@ class Maps:
     # Values
 
     def after(self, step: Step, before: str, side: Side = "sent") -> str:
-        """What a header reads after a step: `before` and the result are words; "" in quotes is no line at all."""
+        """What a header reads after a step: `before` and the result are words; "" in quotes is
+        no line at all.
+        """
         value = quoted(step.value) if step.act != "remove" else '""'
         about = f"rule {step.rule}"
         if step.act == "default":

@@ -1,6 +1,7 @@
 """Regular expressions that PCRE and RE2 read alike, for what a policy says by * and **.
 
-Lives here: hosts, paths, whole routes, media types, header values, cookie names. Must not know any target's quoting.
+Lives here: hosts, paths, whole routes, media types, header values, cookie names. Must not know any
+target's quoting.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ def any_of(sources: Iterable[str]) -> str:
 
 
 def order(found: Sequence[Route]) -> Iterator[tuple[Route, bool, Route]]:
-    """Whose match is asked, in order; whether with a slash more at the end; and the route of what matches.
+    """Whose match is asked, in order; whether with a slash more at the end; and the route of what
+    matches.
 
-    None that matches means the default route, which stands last. A path that no route takes is looked up again without
-    its slash at the end, for routes that are stricter than the default.
+    None that matches means the default route, which stands last. A path that no route takes is
+    looked up again without its slash at the end, for routes that are stricter than the default.
     """
     *named, default = found
     for one in named:
@@ -72,7 +74,8 @@ def order(found: Sequence[Route]) -> Iterator[tuple[Route, bool, Route]]:
 def routes(found: Sequence[Route], slash: str = "/") -> Iterator[tuple[str, Route]]:
     """The expressions of this order, and the route of each.
 
-    They are over the text `METHOD host path`: the host without its port, the path decoded and without the query.
+    They are over the text `METHOD host path`: the host without its port, the path decoded and
+    without the query.
     """
     for asked, bare, one in order(found):
         source = _route(asked.match, slash)
@@ -103,7 +106,9 @@ def path_of(match: Match, *, bare: bool) -> str:
 
 
 def media(patterns: Iterable[str]) -> str:
-    """A Content-Type's media type, whatever the case (to be said beside), with or without parameters."""
+    """A Content-Type's media type, whatever the case (to be said beside), with or without
+    parameters.
+    """
     sources = ("[^;]*".join(literal(part) for part in re.split(r"[*]+", one)) for one in patterns)
     return rf"^[ \t]*{any_of(sources)}[ \t]*(?:;|$)"
 

@@ -1,4 +1,5 @@
-"""For targets without conditions on responses: what of a route is a line that always stands or never.
+"""For targets without conditions on responses: what of a route is a line that always stands or
+never.
 
 Lives here: `plain_steps`. Must not know any target.
 """

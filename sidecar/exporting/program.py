@@ -1,7 +1,8 @@
-"""What a policy enforces, as steps that other proxies can take: the form between a policy and every target.
+"""What a policy enforces, as steps that other proxies can take: the form between a policy and every
+target.
 
-Lives here: `Program`, `Route`, `Step`, `Gap`, and `program(resolved)`, which keeps the rules in enforce and notes what
-no target can say. Must not know any target.
+Lives here: `Program`, `Route`, `Step`, `Gap`, and `program(resolved)`, which keeps the rules in
+enforce and notes what no target can say. Must not know any target.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _NOTHING = cookies.Demands()
 class Gap:
     """What a configuration does not do as the policy says.
 
-    `lost`: the rule, or a part of it, is not in the configuration. `differs`: it is, and acts otherwise in the case that
-    the text names. `note`: good to know.
+    `lost`: the rule, or a part of it, is not in the configuration. `differs`: it is, and acts
+    otherwise in the case that the text names. `note`: good to know.
     """
 
     weight: Weight
@@ -44,7 +45,9 @@ class Gap:
     route: str = ""
     """ "" where it holds on every route that has the rule."""
     parts: tuple[str, ...] = ()
-    """What of the rule is lost, where not all is: keys of cookie attributes, or `merge`, of which `default` is left."""
+    """What of the rule is lost, where not all is: keys of cookie attributes, or `merge`, of
+    which `default` is left.
+    """
 
     def __str__(self) -> str:
         where = f" (route {self.route})" if self.route else ""
@@ -62,9 +65,13 @@ class Step:
     value: str
     when: Condition
     rewritten: frozenset[str]
-    """Lines of the response, in lower case, that `when` looks at and that a rule before this one may have changed."""
+    """Lines of the response, in lower case, that `when` looks at and that a rule before this one
+    may have changed.
+    """
     together: frozenset[str] = frozenset()
-    """Those that another step of the same rule changes before this one, though the rule's conditions are asked first."""
+    """Those that another step of the same rule changes before this one, though the rule's
+    conditions are asked first.
+    """
     cookie: str = ""
     """The pattern of cookie names."""
     demands: cookies.Demands = _NOTHING
@@ -82,7 +89,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where steps apply; the first route that matches counts, and the last one matches everything."""
+    """Where steps apply; the first route that matches counts, and the last one matches
+    everything.
+    """
 
     name: str
     match: Match
@@ -96,7 +105,9 @@ class Route:
 
 
 class Noted:
-    """What is noted of a request for its response, where the request is gone: each condition on a header of it once."""
+    """What is noted of a request for its response, where the request is gone: each condition on
+    a header of it once.
+    """
 
     def __init__(self, prefix: str) -> None:
         self.fields: dict[Field, str] = {}
@@ -118,10 +129,11 @@ class Program:
     slashes: Slashes
 
     def lanes(self) -> tuple[tuple[Step, tuple[Route, ...]], ...]:
-        """Every step once with the routes that it stands on, in an order that is each route's own; () = all routes.
+        """Every step once with the routes that it stands on, in an order that is each route's own;
+        () = all routes.
 
-        A route's rules are the policy's, as the last route has them, and then its own, which stay apart: two routes
-        may have own rules of the same names in another order.
+        A route's rules are the policy's, as the last route has them, and then its own, which stay
+        apart: two routes may have own rules of the same names in another order.
         """
         found: list[tuple[Step, tuple[Route, ...]]] = []
         default = self.routes[-1]
@@ -141,7 +153,9 @@ class Program:
     def sayable(
         self, reason: Callable[[Step], str], gaps: list[Gap]
     ) -> Iterator[tuple[Step, tuple[Route, ...]]]:
-        """The lanes that a target can say; of the others `reason` tells why, and a gap for each route is added to `gaps`."""
+        """The lanes that a target can say; of the others `reason` tells why, and a gap for each
+        route is added to `gaps`.
+        """
         for step, routes in self.lanes():
             if why := reason(step):
                 names = [route.name for route in routes] or [""]
@@ -150,7 +164,9 @@ class Program:
                 yield step, routes
 
     def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-        """Its own gaps and a target's, each once; one that holds wherever its rule stands names no route."""
+        """Its own gaps and a target's, each once; one that holds wherever its rule stands names
+        no route.
+        """
         found: dict[Gap, set[str]] = {}
         for gap in (*self.gaps, *gaps):
             found.setdefault(replace(gap, route=""), set()).add(gap.route)
@@ -162,7 +178,9 @@ class Program:
         return tuple(made)
 
     def headers(self) -> tuple[str, ...]:
-        """The names of all headers that are written but Set-Cookie lines by cookie rules, each once, in order."""
+        """The names of all headers that are written but Set-Cookie lines by cookie rules, each
+        once, in order.
+        """
         names = {
             step.key: step.header
             for route in self.routes
@@ -177,7 +195,8 @@ def program(resolved: Resolved, twins: str = "") -> Program:
 
     Args:
         resolved: the policy.
-        twins: where browsers report to; then rules in report-only or trial go along as their report-only twins.
+        twins: where browsers report to; then rules in report-only or trial go along as their
+            report-only twins.
     """
     gaps: list[Gap] = []
     plan = compile_policy(resolved)
@@ -252,7 +271,8 @@ def _steps(
         if rule.action == "merge":
             note(
                 "lost",
-                "it is written where the service sends none; merging with the service's value takes the header's grammar",
+                "it is written where the service sends none; merging with the service's value takes"
+                " the header's grammar",
                 ("merge",),
             )
         return tuple(_header_steps(line.name, rule, text, when))
@@ -275,7 +295,9 @@ def _demands(rule: Rule) -> cookies.Demands:
 
 
 def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator[Step]:
-    """One step for each header. The conditions of a rule are asked before any of its changes: what they look at comes last."""
+    """One step for each header. The conditions of a rule are asked before any of its changes:
+    what they look at comes last.
+    """
     looked = response_names(when)
     names = sorted(rule.header or (), key=lambda header: header.lower() in looked)
     together = frozenset(header.lower() for header in names if header.lower() in looked)
@@ -292,7 +314,9 @@ def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator
 
 
 def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:
-    """The steps in order, each with the names among those it looks at that rules before it may have changed."""
+    """The steps in order, each with the names among those it looks at that rules before it may
+    have changed.
+    """
     written: set[str] = set()
     for steps in rules:
         for step in steps:

@@ -13,7 +13,9 @@ from sidecar.policy.engine.resolve import NamedRule, Resolved
 
 
 def remaining(resolved: Resolved, gaps: Iterable[Gap]) -> Resolved:
-    """The policy without each lost rule, header of a rule, or part of one, on the routes where it is lost."""
+    """The policy without each lost rule, header of a rule, or part of one, on the routes where
+    it is lost.
+    """
     lost = [gap for gap in gaps if gap.weight == "lost"]
     routes = []
     for route in resolved.routes:

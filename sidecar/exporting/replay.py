@@ -1,6 +1,8 @@
-"""The requests that a verification makes: those that were named, those of an archive, or an example of each route.
+"""The requests that a verification makes: those that were named, those of an archive, or an example
+of each route.
 
-Lives here: `Request` and where requests come from. Must not know sockets, nor what becomes of responses.
+Lives here: `Request` and where requests come from. Must not know sockets, nor what becomes of
+responses.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from sidecar.policy.model import Match
 from sidecar.policy.values import TOKEN
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-"""Methods that change nothing (RFC 9110 section 9.2.1); others are asked only when they are named."""
+"""Methods that change nothing (RFC 9110 section 9.2.1); others are asked only when they are
+named.
+"""
 ABSENT = "/header-sidecar-verify"
 """A path that hardly any service has: its error response carries the policy too."""
 
@@ -51,7 +55,8 @@ def named(text: str) -> Request:
 def recorded(responses: Iterable[Response]) -> tuple[tuple[Request, ...], int]:
     """The requests of an archive that change nothing, each once, and how many others there are.
 
-    Of their header lines those alone are repeated that say what kind of page asks: never cookies or credentials.
+    Of their header lines those alone are repeated that say what kind of page asks: never cookies or
+    credentials.
     """
     found: dict[Request, None] = {}
     others = 0
@@ -67,7 +72,8 @@ def recorded(responses: Iterable[Response]) -> tuple[tuple[Request, ...], int]:
 
 
 def examples(resolved: Resolved, plan: Plan, host: str) -> Iterator[Request]:
-    """A request for each route, where one that changes nothing leads there; for the default route two.
+    """A request for each route, where one that changes nothing leads there; for the default route
+    two.
 
     Args:
         resolved: the policy.

@@ -1,4 +1,5 @@
-"""What every target shares: the text that was written, its heading, and the shortest form of a header's steps.
+"""What every target shares: the text that was written, its heading, and the shortest form of a
+header's steps.
 
 Lives here: `Written`, `heading`, `shortest`. Must not know any target.
 """
@@ -18,7 +19,9 @@ WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Lef
 
 
 COPIES = "Copies of a header that may stand once only are not made one."
-"""A limit of most targets: what `default` makes of the service's own lines beside the header that it writes."""
+"""A limit of most targets: what `default` makes of the service's own lines beside the header
+that it writes.
+"""
 TOGETHER = (
     "its conditions look at several headers that it changes, and would be asked between the changes"
 )
@@ -56,8 +59,8 @@ def heading(
 
 
 def shortest(steps: Iterable[Step], header: str) -> tuple[Step, ...]:
-    """The steps on one header without those that come to nothing: what an unconditional set or remove overwrites, and
-    a default behind a set.
+    """The steps on one header without those that come to nothing: what an unconditional set or
+    remove overwrites, and a default behind a set.
     """
     kept: list[Step] = []
     stands = False

@@ -1,5 +1,5 @@
-"""The targets by name. To add one, add a row: a target stands here when its real proxy was asked in the tests, or `checked`
-says what was instead.
+"""The targets by name. To add one, add a row: a target stands here when its real proxy was asked in
+the tests, or `checked` says what was instead.
 
 Lives here: `TARGETS` and `export`. Must not know what a target writes.
 """

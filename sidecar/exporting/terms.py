@@ -1,4 +1,5 @@
-"""The conditions of rules in parts that other proxies can ask: alternatives, each a list of terms that all must hold.
+"""The conditions of rules in parts that other proxies can ask: alternatives, each a list of terms
+that all must hold.
 
 Lives here: the kinds of terms, and `condition(when)`. Must not know rules or any target.
 """
@@ -36,8 +37,9 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """The content is of one of these classes: a download where Content-Disposition says attachment, documentation where
-    the path is a `DOCS` place and the media type one of html or api, else what the media type tells.
+    """The content is of one of these classes: a download where Content-Disposition says attachment,
+    documentation where the path is a `DOCS` place and the media type one of html or api, else what
+    the media type tells.
     """
 
     wanted: tuple[ResponseClass, ...]
@@ -52,7 +54,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A header of one side: a pattern with * (case does not count) for any of its lines, true (stands) or false (does not)."""
+    """A header of one side: a pattern with * (case does not count) for any of its lines, true
+    (stands) or false (does not).
+    """
 
     side: Literal["request", "response"]
     name: str

@@ -1,8 +1,8 @@
 """Traefik: a headers middleware and a router for each route, as the file provider reads them.
 
-Lives here: which steps are lines that always stand or never, the only ones that Traefik's own middleware says. Must not
-know the other targets.
-Source: Traefik's reference of the middleware Headers and of HTTP routers and rules, version 3.
+Lives here: which steps are lines that always stand or never, the only ones that Traefik's own
+middleware says. Must not know the other targets. Source: Traefik's reference of the middleware
+Headers and of HTTP routers and rules, version 3.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from sidecar.policy.model import Match
 
 LIMITS: Limits = (
     "A path is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
-    "Requests that are no HTTP (400), and those that no router takes (404), carry nothing of the policy.",
+    (
+        "Requests that are no HTTP (400), and those that no router takes (404), carry nothing of"
+        " the policy."
+    ),
 )
 
 _HSTS = re.compile(r"max-age=(\d+)(; includeSubDomains)?(; preload)?")
@@ -49,7 +52,10 @@ def write(program: Program) -> Written:
     ]
     found = program.said(gaps)
     about = (
-        "For a file provider of Traefik 3. Name your own service, and entry points where not all are meant.",
+        (
+            "For a file provider of Traefik 3. Name your own service, and entry points where not"
+            " all are meant."
+        ),
     )
     body = ["http:", "  routers:", *routers]
     body += ["  middlewares:", *middlewares] if middlewares else []
@@ -117,7 +123,10 @@ def _unsayable(step: Step, chain: tuple[Step, ...]) -> str:
         if step.when != ((Scheme("https"),),):
             return "Traefik's headers middleware has no conditions but https for this header"
         if not _HSTS.fullmatch(step.value) or _HSTS.fullmatch(step.value)[1] == "0":  # type: ignore[index]
-            return "Traefik writes max-age, includeSubDomains and preload, in this order, and no others"
+            return (
+                "Traefik writes max-age, includeSubDomains and preload, in this order, and no"
+                " others"
+            )
         return ""
     if step.when != ALWAYS:
         return "Traefik's headers middleware has no conditions"

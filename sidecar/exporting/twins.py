@@ -1,6 +1,8 @@
-"""Rules that are not enforced yet as browsers' report-only twins: what a trial adds, with reports sent to an address.
+"""Rules that are not enforced yet as browsers' report-only twins: what a trial adds, with reports
+sent to an address.
 
-Lives here: `Twinned` and `twinned(rule, ...)`. The twins themselves are made by `policy.trial`. Must not know targets.
+Lives here: `Twinned` and `twinned(rule, ...)`. The twins themselves are made by `policy.trial`.
+Must not know targets.
 """
 
 from __future__ import annotations

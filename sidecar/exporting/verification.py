@@ -1,11 +1,14 @@
-"""Whether responses are such as a policy lets leave, when only what left is known and not what the service sent.
+"""Whether responses are such as a policy lets leave, when only what left is known and not what the
+service sent.
 
-Lives here: `Verification`, which takes responses and holds a row for each enforced rule, header and route. What a
-response cannot show is said so: nothing is claimed that was not seen. Must not know how responses are fetched.
+Lives here: `Verification`, which takes responses and holds a row for each enforced rule, header and
+route. What a response cannot show is said so: nothing is claimed that was not seen. Must not know
+how responses are fetched.
 
-The reasoning: a policy applied to what it let leave changes nothing more. So a response that it would still change did
-not come through it, whatever the service sent. That needs conditions that read the same before and after; rules whose
-conditions look at what rules change are left out, and so are all rules on the headers that those write.
+The reasoning: a policy applied to what it let leave changes nothing more. So a response that it
+would still change did not come through it, whatever the service sent. That needs conditions that
+read the same before and after; rules whose conditions look at what rules change are left out, and
+so are all rules on the headers that those write.
 """
 
 from __future__ import annotations
@@ -80,7 +83,8 @@ Key: TypeAlias = tuple[str, str]
 class Verification:
     """Takes responses one by one; `rows` tells what they show.
 
-    `written` is the export for the server that is asked, with what it announced; None = nothing was announced.
+    `written` is the export for the server that is asked, with what it announced; None = nothing was
+    announced.
     """
 
     def __init__(self, resolved: Resolved, written: Written | None = None) -> None:
@@ -139,7 +143,10 @@ class Verification:
         count = self._counts[route]
         if not count:
             return UNREACHED
-        return f"nothing of it could be seen in {count} response{'s' * (count != 1)}{self._whole.needs(route, row)}"
+        return (
+            f"nothing of it could be seen in {count}"
+            f" response{'s' * (count != 1)}{self._whole.needs(route, row)}"
+        )
 
     def _gap(self, route: str, rule: str, header: str, weight: Weight) -> Gap | None:
         return next(
@@ -262,7 +269,9 @@ def _https_only(rule: Rule, header: str) -> bool:
 
 
 def _shows(demands: cookies.Demands, name: str, scheme: str) -> bool:
-    """Whether a cookie without attributes, or one with all of them, would be changed over this scheme."""
+    """Whether a cookie without attributes, or one with all of them, would be changed over this
+    scheme.
+    """
     full = "; Secure; HttpOnly; SameSite=None; Partitioned; Domain=x.example"
     lines = f"{name}=x", f"{name}=x{full}"
     return any(cookies.apply(line, demands, scheme) != line for line in lines)

@@ -1,4 +1,5 @@
-"""From a URL to a client of the store: Redis or Valkey, by TLS or a Unix socket, or whichever server sentinels call the master.
+"""From a URL to a client of the store: Redis or Valkey, by TLS or a Unix socket, or whichever
+server sentinels call the master.
 
 Must not know keys. Beside `redis_store` and `scripts` the only file that knows `redis`.
 """
@@ -23,11 +24,13 @@ _SENTINEL_PORT = 26379
 
 
 def client(url: str, within: float) -> Redis:
-    """A client that connects when it is first asked and tries nothing twice; `within` are seconds for one exchange.
+    """A client that connects when it is first asked and tries nothing twice; `within` are seconds
+    for one exchange.
 
-    `redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]/MASTER[/DATABASE]` asks the sentinels who the master is, at each
-    connection anew; `rediss+sentinel://` speaks TLS to them and to the master. USER and PASSWORD are the master's;
-    `?sentinel_username=` and `?sentinel_password=` are the sentinels' own.
+    `redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]/MASTER[/DATABASE]` asks the sentinels
+    who the master is, at each connection anew; `rediss+sentinel://` speaks TLS to them and to the
+    master. USER and PASSWORD are the master's; `?sentinel_username=` and `?sentinel_password=` are
+    the sentinels' own.
 
     Raises:
         ValueError: the URL is none that a client takes.

@@ -17,7 +17,9 @@ Change: TypeAlias = Callable[[float], Awaitable[None]]
 
 
 class StoreError(Exception):
-    """The store cannot be used now; the text says why, without the URL, which may hold a password."""
+    """The store cannot be used now; the text says why, without the URL, which may hold a
+    password.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ Told: TypeAlias = Mapping[str, tuple[float, str]]
 
 
 class Exchange(Protocol):
-    """One fleet's part of a store. Every method but `close` raises StoreError, and none waits longer than a few seconds."""
+    """One fleet's part of a store. Every method but `close` raises StoreError, and none waits
+    longer than a few seconds.
+    """
 
     async def look(self) -> Look:
         """What may have changed."""
@@ -48,7 +52,9 @@ class Exchange(Protocol):
         """The fleet's decision; None when the store holds none."""
 
     async def decide(self, decision: Decision, base: int) -> bool:
-        """Replace the decision of version `base` (0 = none); False when the store holds another version."""
+        """Replace the decision of version `base` (0 = none); False when the store holds another
+        version.
+        """
 
     async def texts(self) -> Texts:
         """The fleet's latest revisions."""
@@ -75,10 +81,14 @@ class Exchange(Protocol):
         """The fleet's secret: the proposed one, where the store holds none."""
 
     async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
-        """Note ways on which canaries came back: (canary, way, ways needed); whether each made its canary complete."""
+        """Note ways on which canaries came back: (canary, way, ways needed); whether each made
+        its canary complete.
+        """
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
-        """Say that this replica's guard fires on a revision; how many have said so within these seconds."""
+        """Say that this replica's guard fires on a revision; how many have said so within these
+        seconds.
+        """
 
     async def note(self, entry: str) -> None:
         """Add an entry (JSON) to the fleet's journal."""

@@ -1,10 +1,11 @@
-"""This replica in its fleet: what it decides is the fleet's, and what the fleet decides is put in force here.
+"""This replica in its fleet: what it decides is the fleet's, and what the fleet decides is put in
+force here.
 
-Lives here: `Member`: join, propose, follow, publish what was decided while the store was away. Must not know how the
-store keeps a decision, nor what one does. The store lost changes nothing in force.
+Lives here: `Member`: join, propose, follow, publish what was decided while the store was away. Must
+not know how the store keeps a decision, nor what one does. The store lost changes nothing in force.
 
-Of two decisions the one with the higher version holds, of two with the same the one that the store has. Clocks play
-no part.
+Of two decisions the one with the higher version holds, of two with the same the one that the store
+has. Clocks play no part.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Member:
         self._waits = iter(_AGAIN)
 
     async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
-        """What the fleet has in force, if it is newer than what this replica saved (see `Fleet`)."""
+        """What the fleet has in force, if it is newer than what this replica saved (see
+        `Fleet`).
+        """
         if isinstance(saved, dict) and saved.get("name") == self.name:
             self.version, self.pending = int(saved["version"]), bool(saved["pending"])
             self._shared = int(saved["shared"])
@@ -90,7 +93,9 @@ class Member:
         return held
 
     async def propose(self, decision: Decision) -> None:
-        """Make it the fleet's, or this replica's alone while the store is away; raises Overtaken."""
+        """Make it the fleet's, or this replica's alone while the store is away; raises
+        Overtaken.
+        """
         decision = replace(decision, version=self.version + 1, replica=self.replica)
         if self.connected:
             try:
@@ -116,13 +121,15 @@ class Member:
                     self.pending, self._shared = False, decision.version
                     return
                 raise Overtaken(
-                    f"the fleet {self.name} has decided otherwise meanwhile: {held} (version {held.version}); "
-                    "look at `sidecar status --fleet` and order again"
+                    f"the fleet {self.name} has decided otherwise meanwhile: {held} (version"
+                    f" {held.version}); look at `sidecar status --fleet` and order again"
                 )
         raise StoreError("the version changes all the time")
 
     async def note(self, entry: dict[str, Any]) -> None:
-        """Let the fleet's journal hold what was done beside its decisions; the own journal has it in any case."""
+        """Let the fleet's journal hold what was done beside its decisions; the own journal has
+        it in any case.
+        """
         if self.connected:
             try:
                 await self._store.note(json.dumps(entry | {"replica": self.replica}, default=str))

@@ -1,14 +1,15 @@
 """The shared store: Redis or Valkey.
 
-Lives here: `RedisStore` and its keys. Must not know what a decision does. Whatever goes wrong, what is
-lost, slow or garbage, comes out as `StoreError`.
+Lives here: `RedisStore` and its keys. Must not know what a decision does. Whatever goes wrong, what
+is lost, slow or garbage, comes out as `StoreError`.
 
-Keys of the fleet NAME, all beginning `sidecar:{NAME}:` (the braces keep them in one slot of a cluster):
-`decision` (hash: version, data, mark), `texts` (hash: revision -> text and parent), `order` (sorted set: revision by version),
-`journal` (stream), `replicas` (hash: id -> data), `seen` (sorted set: id by the store's time), `evidence` (hash: id ->
-what it saw) and `told` (sorted set: id by the store's time), `asked` (when all were asked for it), `secret` (of canaries),
-`canary:ID` (set: ways on which it came back), `breach:REVISION` (sorted set: id by the store's time); `changed` is a
-channel.
+Keys of the fleet NAME, all beginning `sidecar:{NAME}:` (the braces keep them in one slot of a
+cluster): `decision` (hash: version, data, mark), `texts` (hash: revision -> text and parent),
+`order` (sorted set: revision by version), `journal` (stream), `replicas` (hash: id -> data), `seen`
+(sorted set: id by the store's time), `evidence` (hash: id -> what it saw) and `told` (sorted set:
+id by the store's time), `asked` (when all were asked for it), `secret` (of canaries), `canary:ID`
+(set: ways on which it came back), `breach:REVISION` (sorted set: id by the store's time); `changed`
+is a channel.
 """
 
 from __future__ import annotations
@@ -87,15 +88,25 @@ class RedisStore:
         return read
 
     async def decide(self, decision: Decision, base: int) -> bool:
-        """Replace the decision of version `base` (0 = none); False when the store holds another version."""
+        """Replace the decision of version `base` (0 = none); False when the store holds another
+        version.
+        """
         data = decision.data()
         text = json.dumps([data.pop("text"), decision.parent])
         keys = [self._key(name) for name in ("decision", "texts", "order", "journal")]
         whole = json.dumps(decision.data())
         arguments: list[str | int] = [
-            str(base), str(decision.version), whole, decision.revision, text, json.dumps(data),
-            _TEXTS, _JOURNAL, self._key("changed"), decision.mark,
-        ]  # fmt: skip
+            str(base),
+            str(decision.version),
+            whole,
+            decision.revision,
+            text,
+            json.dumps(data),
+            _TEXTS,
+            _JOURNAL,
+            self._key("changed"),
+            decision.mark,
+        ]
         done = await self._asked(lambda: self._redis.eval(DECIDE, len(keys), *keys, *arguments))
         return bool(done == 1)
 
@@ -178,7 +189,9 @@ class RedisStore:
         return str(await self._asked(lambda: self._redis.get(key)) or proposed)
 
     async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
-        """Note ways on which canaries came back: (canary, way, ways needed); whether each made its canary complete."""
+        """Note ways on which canaries came back: (canary, way, ways needed); whether each made
+        its canary complete.
+        """
 
         async def asked() -> Any:
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -189,7 +202,9 @@ class RedisStore:
         return [done == 1 for done in await self._asked(asked)]
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
-        """Say that this replica's guard fires on a revision; how many have said so within these seconds."""
+        """Say that this replica's guard fires on a revision; how many have said so within these
+        seconds.
+        """
         key = self._key(f"breach:{revision}")
         return int(await self._asked(lambda: self._redis.eval(VOTE, 1, key, replica, within)))
 

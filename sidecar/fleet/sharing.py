@@ -1,7 +1,8 @@
-"""What replicas see, shared by the store: the evidence of each, ways on which canaries came back, the guard's votes.
+"""What replicas see, shared by the store: the evidence of each, ways on which canaries came back,
+the guard's votes.
 
-Lives here: `Sharing`, of one replica. Must not know what evidence says. All of it is read from a store that may hold
-anything, and the store lost loses nothing here.
+Lives here: `Sharing`, of one replica. Must not know what evidence says. All of it is read from a
+store that may hold anything, and the store lost loses nothing here.
 """
 
 from __future__ import annotations
@@ -103,13 +104,17 @@ class Sharing:
         return Gathered(self._read(told), tuple(sorted(silent)), len(alive))
 
     async def heard(self) -> Mapping[str, str]:
-        """What the other replicas said last, without asking them; what is known here while the store is away."""
+        """What the other replicas said last, without asking them; what is known here while the
+        store is away.
+        """
         with contextlib.suppress(StoreError):
             self._read(await self._store.told())
         return self._others
 
     async def vote(self, revision: str, within: float) -> tuple[int, int]:
-        """Say that the guard fires here; how many say so within these seconds, and how many are there. Raises StoreError."""
+        """Say that the guard fires here; how many say so within these seconds, and how many are
+        there. Raises StoreError.
+        """
         votes = await self._store.vote(revision, self._replica(), within)
         listed = await self._store.replicas()
         return votes, sum(one["ago"] <= _ALIVE for one in listed)
@@ -165,5 +170,7 @@ def unpacked(data: str) -> Seen | None:
 
 
 def needed(quorum: float, alive: int) -> int:
-    """How many replicas a quorum asks for: a whole number of them, or a share (1.0 = all) of those that are there."""
+    """How many replicas a quorum asks for: a whole number of them, or a share (1.0 = all) of
+    those that are there.
+    """
     return max(1, math.ceil(quorum * alive)) if isinstance(quorum, float) else quorum

@@ -1,4 +1,6 @@
-"""Other servers' and frameworks' header settings, as text, turned into a policy. Same floor as `source`: pure, no I/O.
+"""Other servers' and frameworks' header settings, as text, turned into a policy. Same floor as
+`source`: pure, no I/O.
 
-May import `sidecar.policy` and `sidecar.source`; must not know files, sockets, revisions or the command line.
+May import `sidecar.policy` and `sidecar.source`; must not know files, sockets, revisions or the
+command line.
 """

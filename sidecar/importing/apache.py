@@ -1,7 +1,7 @@
 """Apache httpd: the headers of every virtual host and section, as they count for each path.
 
-Lives here: which sections cover a path, and in which order they count (httpd, "How the sections are merged"). Must
-not know what Header statements do.
+Lives here: which sections cover a path, and in which order they count (httpd, "How the sections are
+merged"). Must not know what Header statements do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Header statements that count for the paths of `patterns`. Sections count in the order of `rank`, then as written."""
+    """Header statements that count for the paths of `patterns`. Sections count in the order of
+    `rank`, then as written.
+    """
 
     rank: tuple[int, int]
     patterns: tuple[Pattern, ...]
@@ -46,7 +48,8 @@ def places(block: Block, notes: Notes) -> list[Place]:
         if item.name in ("servertokens", "serversignature"):
             notes.differs(
                 item.where,
-                f"{item.name} is about Apache's own name; the sidecar sends none, and the service's own passes",
+                f"{item.name} is about Apache's own name; the sidecar sends none, and the service's"
+                " own passes",
             )
         elif item.name in ("expiresdefault", "expiresbytype"):
             notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
@@ -62,7 +65,9 @@ def places(block: Block, notes: Notes) -> list[Place]:
 
 
 def _opened(block: Block, notes: Notes) -> Iterator[Directive]:
-    """The statements with <IfModule> and its like opened: what httpd would read with every module loaded."""
+    """The statements with <IfModule> and its like opened: what httpd would read with every
+    module loaded.
+    """
     for item in block:
         if item.name not in _TRANSPARENT:
             inner = None if item.block is None else tuple(_opened(item.block, notes))
@@ -103,7 +108,9 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
 
 
 def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:
-    """What a server says at its own level and in its sections; `around` holds DocumentRoot and Alias."""
+    """What a server says at its own level and in its sections; `around` holds DocumentRoot and
+    Alias.
+    """
     own = tuple(item for item in block if item.name == "header")
     found = [Section((0, 0), (ALL,), own)] if own else []
     for item in block:

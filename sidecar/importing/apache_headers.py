@@ -1,8 +1,9 @@
 """Apache's Header statements: what a list of them does to a response of a proxied service.
 
-Lives here: the two tables that httpd keeps. What the service sent stands in one (`onsuccess`, and whatever its status);
-`always` works on the other, which starts empty, and both are sent. So `always set` adds a line beside the service's
-own, and `always unset` never touches it. Facts: httpd's documentation of mod_headers. Must not know sections.
+Lives here: the two tables that httpd keeps. What the service sent stands in one (`onsuccess`, and
+whatever its status); `always` works on the other, which starts empty, and both are sent. So `always
+set` adds a line beside the service's own, and `always unset` never touches it. Facts: httpd's
+documentation of mod_headers. Must not know sections.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Statement:
 
 
 def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
-    """What Header statements do together, in their order: first to the service's lines, then the lines of `always`."""
+    """What Header statements do together, in their order: first to the service's lines, then the
+    lines of `always`.
+    """
     ours: list[Effect] = []
     beside: list[Effect] = []
     for item in items:
@@ -61,7 +64,8 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
             ours.append(cookie)
             notes.differs(
                 item.where,
-                "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS only, and leaves cookies readable that scripts must read",
+                "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS"
+                " only, and leaves cookies readable that scripts must read",
             )
         elif statement is None:
             continue
@@ -81,7 +85,8 @@ def _success(statement: Statement, notes: Notes) -> Effect:
         if known is not None and known.single:
             notes.differs(
                 where,
-                f"{name}: Apache joins its value to the service's own with a comma; the policy sends this one only",
+                f"{name}: Apache joins its value to the service's own with a comma; the policy"
+                " sends this one only",
             )
             action = "set"
         else:
@@ -112,7 +117,8 @@ def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Ef
     if any(other.when != line.when for other in same) and statement.action != "add":
         notes.lost(
             statement.item.where,
-            f"Header always {statement.action} {statement.name} works on a line with other conditions",
+            f"Header always {statement.action} {statement.name} works on a line with other"
+            " conditions",
             BY_HAND,
         )
         return beside
@@ -134,7 +140,9 @@ def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Ef
 
 
 def _cookie_edit(item: Directive) -> Effect | None:
-    """The cookie rule that `Header edit Set-Cookie ^(.*)$ "$1; Secure"` means; None when it is not of that kind."""
+    """The cookie rule that `Header edit Set-Cookie ^(.*)$ "$1; Secure"` means; None when it is
+    not of that kind.
+    """
     args = item.args[1:] if item.args[:1] == ("onsuccess",) else item.args
     if (
         len(args) < 4
@@ -170,7 +178,8 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     if any(key == "content-type" for key, _ in when):
         notes.differs(
             item.where,
-            f"{name}: where the service sends no Content-Type, Apache takes one from the file's name; the policy's condition does not hold there",
+            f"{name}: where the service sends no Content-Type, Apache takes one from the file's"
+            " name; the policy's condition does not hold there",
         )
     return Statement(item, where == "always", action, name, value.replace("%%", "%"), when)
 
@@ -193,7 +202,9 @@ def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str,
 
 
 def condition(text: str) -> When | None:
-    """What `env=...` or `expr=...` says as conditions; () = nothing said, None = a policy cannot say it."""
+    """What `env=...` or `expr=...` says as conditions; () = nothing said, None = a policy cannot
+    say it.
+    """
     if not text:
         return ()
     if text in ("env=HTTPS", "env=!HTTPS"):
@@ -231,7 +242,9 @@ def _content_type(op: str, what: str) -> When | None:
 
 
 def _media_type(text: str) -> str:
-    """A searched text as a media type's pattern: text/html as it is, xml as any type that holds it."""
+    """A searched text as a media type's pattern: text/html as it is, xml as any type that holds
+    it.
+    """
     bare = text.strip("*")
     return (
         bare if re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare) else text if "/" in bare else f"*/{text}"

@@ -1,7 +1,8 @@
-r"""Apache httpd configuration text to directives: lines, continuations, quotes, sections, includes, Define.
+r"""Apache httpd configuration text to directives: lines, continuations, quotes, sections, includes,
+Define.
 
-Names come out in lower case, the words of a section without its angle brackets. Must not know what any directive
-means, but for Include and Define.
+Names come out in lower case, the words of a section without its angle brackets. Must not know what
+any directive means, but for Include and Define.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Caddy: the header directives of every site, in the order in which Caddy runs them, as they count for each path.
+"""Caddy: the header directives of every site, in the order in which Caddy runs them, as they count
+for each path.
 
-Lives here: sites, handle and route blocks, and what the chain of handlers does to a response of a proxied service. Facts:
-caddyserver.com/docs/caddyfile/directives (header, handle, route, reverse_proxy). Must not know YAML.
+Lives here: sites, handle and route blocks, and what the chain of handlers does to a response of a
+proxied service. Facts: caddyserver.com/docs/caddyfile/directives (header, handle, route,
+reverse_proxy). Must not know YAML.
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
 def _chain(
     block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool
 ) -> Generator[Step, None, bool]:
-    """The steps that a response for the region's paths goes through, from outside to inside, up to the first proxy.
+    """The steps that a response for the region's paths goes through, from outside to inside, up to
+    the first proxy.
 
     Args:
         block: the directives of a site, or of a handle or route block.
@@ -155,7 +158,9 @@ def _chain(
 
 
 def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:
-    """The matcher of a directive that counts here; None when it does not count, or cannot be said."""
+    """The matcher of a directive that counts here; None when it does not count, or cannot be
+    said.
+    """
     if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
         return None
     found = matcher(split(item)[0], scope, item.where)
@@ -173,12 +178,18 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
 def _names(headers: list[Directive]) -> str:
     """The fields that header directives are about."""
     words = [split(item)[1] or [line.name for line in item.block or ()] for item in headers]
-    fields = (name for item, said in zip(headers, words, strict=True) for name in (said[:1] if split(item)[1] else said))  # fmt: skip
+    fields = (
+        name
+        for item, said in zip(headers, words, strict=True)
+        for name in (said[:1] if split(item)[1] else said)
+    )
     return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
 
 
 def _order(entry: tuple[Directive, Matcher]) -> tuple[int, bool, int]:
-    """Caddy's order of directives, and of several of a kind: longer paths first, those without matcher last."""
+    """Caddy's order of directives, and of several of a kind: longer paths first, those without
+    matcher last.
+    """
     item, found = entry
     ranks = ("header", "handle", "handle_path", "route")
     rank = (0, 1, 1, 2)[ranks.index(item.name)] if item.name in ranks else 3

@@ -1,8 +1,9 @@
 """Caddy's header directive: what a chain of them does to a response of a proxied service.
 
-Lives here: the three moments. A plain operation works before the service answers, on an empty head, and the service's
-lines come beside it. header_down works on the service's lines alone. A deferred one (defer, -, ?, >) works on
-all of them as they leave, the innermost first. Must not know matchers.
+Lives here: the three moments. A plain operation works before the service answers, on an empty head,
+and the service's lines come beside it. header_down works on the service's lines alone. A deferred
+one (defer, -, ?, >) works on all of them as they leave, the innermost first. Must not know
+matchers.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
         names = ", ".join(line.name for line in defaults)
         notes.differs(
             item.where,
-            f"{names}: Caddy writes defaults of one block only where none of them stands; the policy decides for each",
+            f"{names}: Caddy writes defaults of one block only where none of them stands; the"
+            " policy decides for each",
         )
     if defaults:
         said = (line.item.effect("default", line.name, line.value, when) for line in defaults)
@@ -105,7 +107,9 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
 
 
 def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
-    """One handler's operations in the order in which Caddy does them; of several sets of a field the last counts."""
+    """One handler's operations in the order in which Caddy does them; of several sets of a field
+    the last counts.
+    """
     done: dict[Action, list[Effect]] = {"append": [], "set": [], "remove": []}
     for line in lines:
         action = _ACTIONS[line.mark]

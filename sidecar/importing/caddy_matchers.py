@@ -1,4 +1,5 @@
-"""Caddy's request matchers, as far as a policy can say them: path, not path, path_regexp, header, protocol.
+"""Caddy's request matchers, as far as a policy can say them: path, not path, path_regexp, header,
+protocol.
 
 Facts: caddyserver.com/docs/caddyfile/matchers. Must not know header operations.
 """

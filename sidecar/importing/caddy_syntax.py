@@ -1,7 +1,7 @@
 """Caddyfile text to directives: words, quotes, blocks, snippets and imports.
 
-A site is a directive whose words are its addresses; global options have the name "". Must not know what any directive
-means, but for `import`.
+A site is a directive whose words are its addresses; global options have the name "". Must not know
+what any directive means, but for `import`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def _plain(token: str) -> str:
 
 
 def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: bool) -> None:
-    """A line; `brace` tells that its last word is a brace that opens or closes a block, not a quoted one."""
+    """A line; `brace` tells that its last word is a brace that opens or closes a block, not a
+    quoted one.
+    """
     if brace and words == ["}"]:
         builder.close(where)
     elif brace and words[-1] == "{":

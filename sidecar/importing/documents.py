@@ -1,4 +1,5 @@
-"""YAML and TOML texts of other tools as data with places: several documents in a file, of which each stands alone.
+"""YAML and TOML texts of other tools as data with places: several documents in a file, of which
+each stands alone.
 
 Must not know what the keys mean.
 """

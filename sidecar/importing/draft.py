@@ -1,7 +1,7 @@
 """What an importer gathers before a policy is written: effects on headers, at places, with notes.
 
-Lives here: the nouns that all formats share, and `settle`, which makes effects fit the policy's demands.
-Must not know any format, nor YAML.
+Lives here: the nouns that all formats share, and `settle`, which makes effects fit the policy's
+demands. Must not know any format, nor YAML.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ MAX_AGE = "write a Cache-Control rule with max-age"
 MOVING = "Expires and Cache-Control with a date that moves are not carried"
 
 When: TypeAlias = tuple[tuple[str, object], ...]
-"""Conditions as (key, value) pairs; a value is a text, a tuple of texts or a tuple of (header, pattern) pairs."""
+"""Conditions as (key, value) pairs; a value is a text, a tuple of texts or a tuple of (header,
+pattern) pairs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class SourceLine:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of one header (or cookie) of every response at a place. Two effects are equal when they do the same."""
+    """What becomes of one header (or cookie) of every response at a place. Two effects are equal
+    when they do the same.
+    """
 
     action: Action
     header: str = field(compare=False)
@@ -67,7 +71,9 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where effects apply: host names (() = all) and paths (() = all). Of several places the first that matches counts."""
+    """Where effects apply: host names (() = all) and paths (() = all). Of several places the
+    first that matches counts.
+    """
 
     hosts: tuple[str, ...]
     patterns: tuple[Pattern, ...]
@@ -76,7 +82,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A policy file's text, and what could not be carried (warnings) or is carried with a difference (infos)."""
+    """A policy file's text, and what could not be carried (warnings) or is carried with a
+    difference (infos).
+    """
 
     policy_yaml: str
     notes: tuple[Problem, ...]
@@ -118,7 +126,8 @@ def placed(
         hosts: the server's names.
         patterns: every pattern on which a response depends.
         holds: what counts in a region in which all paths match alike.
-        outside: what counts outside all patterns: all that is carried where they overlap in too many ways.
+        outside: what counts outside all patterns: all that is carried where they overlap in too
+            many ways.
         overlapping: for the note on that: where they stand, what they are, who takes it.
     """
     cut = regions(patterns, holds)
@@ -135,7 +144,8 @@ def placed(
 
 
 def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:
-    """The same effects as a policy may state them: legal, no longer than needed, nothing twice that may stand once only.
+    """The same effects as a policy may state them: legal, no longer than needed, nothing twice that
+    may stand once only.
 
     Args:
         effects: in the order in which the server does them.
@@ -171,19 +181,23 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
 def _appended(
     effect: Effect, before: list[Effect], *, cleared: bool, server: str, notes: Notes
 ) -> Effect:
-    """An added line: where the header may stand once only, or where nothing stands any more, it is the only one."""
+    """An added line: where the header may stand once only, or where nothing stands any more, it
+    is the only one.
+    """
     known = headers.get(effect.header)
     if known is not None and known.single:
         earlier = next((other for other in before if other.action == "set"), None)
         if earlier is not None and not effect.when:
             notes.differs(
                 effect.where,
-                f"{effect.header}: {server} sends this line after that of {earlier.where}; the policy sends this one only",
+                f"{effect.header}: {server} sends this line after that of {earlier.where}; the"
+                " policy sends this one only",
             )
         elif not cleared:
             notes.differs(
                 effect.where,
-                f"{effect.header}: {server} sends a second line beside the service's own; the policy sends this one only",
+                f"{effect.header}: {server} sends a second line beside the service's own; the"
+                " policy sends this one only",
             )
         return replace(effect, action="set")
     return replace(effect, action="set") if cleared and not effect.when else effect

@@ -1,6 +1,7 @@
 """Which format a text is in, and the policy that it becomes.
 
-Lives here: the table of formats, those that are recognised but not read, and `convert`. Must not know how any is read.
+Lives here: the table of formats, those that are recognised but not read, and `convert`. Must not
+know how any is read.
 """
 
 from __future__ import annotations
@@ -161,7 +162,8 @@ def convert(sources: Sources, form: str) -> Imported:
 
 
 def from_sightings(sightings: Iterable[Sighting]) -> Imported:
-    """The policy that gives a service's responses the headers that were seen, and what could not be seen.
+    """The policy that gives a service's responses the headers that were seen, and what could not be
+    seen.
 
     Args:
         sightings: at least one.
@@ -188,12 +190,14 @@ def _general(effects: list[Effect], server: str, notes: Notes) -> None:
     if added is not None:
         notes.differs(
             added.where,
-            f"{server} adds a line even where the service already sends the very same; the policy does not repeat it",
+            f"{server} adds a line even where the service already sends the very same; the policy"
+            " does not repeat it",
         )
     hsts = "strict-transport-security"
     written = (effect for effect in effects if effect.key == hsts and effect.action != "remove")
     if (found := next(written, None)) is not None:
         notes.differs(
             found.where,
-            "Strict-Transport-Security is written on HTTPS responses only; browsers ignore it on others (RFC 6797 section 7.2)",
+            "Strict-Transport-Security is written on HTTPS responses only; browsers ignore it on"
+            " others (RFC 6797 section 7.2)",
         )

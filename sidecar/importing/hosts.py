@@ -25,8 +25,8 @@ _SCHEMES: Mapping[tuple[bool | None, bool | None], str] = MappingProxyType(
 class Site:
     """One virtual server.
 
-    `tls`: it speaks HTTPS only (True), HTTP only (False), or both or unknown (None). `plain`: it does nothing
-    to headers. `default`: it is marked as the one for all other hosts.
+    `tls`: it speaks HTTPS only (True), HTTP only (False), or both or unknown (None). `plain`: it
+    does nothing to headers. `default`: it is marked as the one for all other hosts.
     """
 
     names: tuple[str, ...]
@@ -47,7 +47,9 @@ class Site:
 
 
 def alone(item: Directive, what: str, how: str, notes: Notes, *, touches: bool) -> None:
-    """Pass over a server that answers by itself: its responses never come from the service, so they never pass the sidecar."""
+    """Pass over a server that answers by itself: its responses never come from the service, so
+    they never pass the sidecar.
+    """
     if touches:
         notes.lost(
             item.where,
@@ -76,7 +78,8 @@ def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str,
 def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
     """The sites with at most one for each name: a policy knows the host, not the port.
 
-    The usual pair, one for HTTP that does nothing and one for HTTPS, becomes the latter with conditions on the scheme.
+    The usual pair, one for HTTP that does nothing and one for HTTPS, becomes the latter with
+    conditions on the scheme.
     """
     kept: list[Site] = []
     owner: dict[str, int] = {}
@@ -102,7 +105,8 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
         else:
             notes.lost(
                 site.item.where,
-                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.where.line} too; the policy knows no ports, so this one is not carried",
+                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.where.line}"
+                " too; the policy knows no ports, so this one is not carried",
                 "import it alone if it is the one in front of the service",
             )
         if others:
@@ -115,8 +119,8 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
 
     Args:
         sites: at least one.
-        in_order: the first site that names a host answers (Apache); otherwise exact names win over wildcards,
-            longer wildcards over shorter ones, leading over trailing ones (nginx).
+        in_order: the first site that names a host answers (Apache); otherwise exact names win over
+            wildcards, longer wildcards over shorter ones, leading over trailing ones (nginx).
     """
     default = next((site for site in sites if site.default), sites[0])
     rank: Callable[[str], tuple[int, int]] = (lambda _: (0, 0)) if in_order else _specificity

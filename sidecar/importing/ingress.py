@@ -1,7 +1,9 @@
-"""ingress-nginx: snippets, custom headers and the controller's ConfigMap, as the nginx configuration that they become.
+"""ingress-nginx: snippets, custom headers and the controller's ConfigMap, as the nginx
+configuration that they become.
 
-Lives here: Ingress and ConfigMap resources put together as servers and locations; `nginx` says what these do. Facts:
-kubernetes.github.io/ingress-nginx, annotations and ConfigMap. Must not know what nginx makes of them.
+Lives here: Ingress and ConfigMap resources put together as servers and locations; `nginx` says what
+these do. Facts: kubernetes.github.io/ingress-nginx, annotations and ConfigMap. Must not know what
+nginx makes of them.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     elif any(one.items("spec", "tls") for one in ingresses):
         notes.lost(
             ingresses[0].where(("spec", "tls")),
-            "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried",
+            "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is"
+            " not carried",
             "give the controller's ConfigMap too",
         )
     servers: dict[str, list[Directive]] = {}
@@ -62,7 +65,8 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         for host, directive in _directives(ingress, maps, for_location, notes):
             servers.setdefault(host, list(for_server)).append(directive)
     if servers:
-        # Hosts that no resource names go to the controller's own default backend, where only http level counts.
+        # Hosts that no resource names go to the controller's own default backend, where only http
+        # level counts.
         servers.setdefault("", [])
     for host, block in servers.items():
         where = block[0].where if block else ingresses[0].where(("spec",))

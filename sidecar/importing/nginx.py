@@ -75,7 +75,10 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     for location in every:
         answers = any(item.name in _RESPONSES for item in location.item.block or ())
         if differ and location.patterns is None and not answers:
-            message = f"{location.item} cannot be said as path globs; may be other there: {_others(lists)}"
+            message = (
+                f"{location.item} cannot be said as path globs; may be other there:"
+                f" {_others(lists)}"
+            )
             notes.lost(location.item.where, message, "write a route for it by hand")
         if differ and location.folds:
             message = f"{location.item} matches without regard to case; the policy minds it"
@@ -103,7 +106,9 @@ def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
 
 
 def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> tuple[Effect, ...]:
-    """The effects of a location, or of the one that it hands requests to: @name or a path at the end of try_files."""
+    """The effects of a location, or of the one that it hands requests to: @name or a path at the
+    end of try_files.
+    """
     tries = next(
         (item for item in location.item.block or () if item.name == "try_files" and item.args), None
     )
@@ -118,13 +123,16 @@ def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> 
         return location.effects
     notes.differs(
         tries.where if tries else location.item.where,
-        f"try_files: files on disk get the headers of line {location.item.where.line}; the policy writes those of line {other.item.where.line}, where the rest goes",
+        f"try_files: files on disk get the headers of line {location.item.where.line}; the policy"
+        f" writes those of line {other.item.where.line}, where the rest goes",
     )
     return other.effects
 
 
 def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
-    """Statements on response headers that have no like in a policy; `differ`: not all locations do the same."""
+    """Statements on response headers that have no like in a policy; `differ`: not all locations
+    do the same.
+    """
     todo = [server]
     while todo:
         for item in todo.pop().block or ():
@@ -136,7 +144,9 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
 
 
 def _reason(item: Directive, *, differ: bool) -> tuple[str, str] | None:
-    """Why a statement cannot be carried, and what to do by hand; None = nothing is wrong with it."""
+    """Why a statement cannot be carried, and what to do by hand; None = nothing is wrong with
+    it.
+    """
     if item.name == "if" and _touches(item.block or ()):
         fix = "write a rule with when, or a route with match: {method: ...}"
         return f"{item}: not carried, nor {named(item)}", fix

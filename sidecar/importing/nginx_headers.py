@@ -1,7 +1,7 @@
 """nginx's header statements: what a block inherits of them, and what they do to a response.
 
-Lives here: `Level` and `effects`. Facts: nginx.org on ngx_http_headers_module and ngx_http_proxy_module, and the
-headers-more module's own page. Must not know servers and locations.
+Lives here: `Level` and `effects`. Facts: nginx.org on ngx_http_headers_module and
+ngx_http_proxy_module, and the headers-more module's own page. Must not know servers and locations.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Level:
             (item.args[0] for item in block if item.name == "add_header_inherit" and item.args),
             self.inherit,
         )
-        # One add_header in a block drops all inherited ones, unless add_header_inherit (1.29.3) says otherwise.
+        # One add_header in a block drops all inherited ones, unless add_header_inherit (1.29.3)
+        # says otherwise.
         kept = () if inherit == "off" or (own and inherit != "merge") else self.adds
         return Level(
             adds=(*kept, *own),
@@ -61,7 +62,9 @@ class Level:
 
 
 def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
-    """Say which inherited lines a block drops by adding one of its own: most authors did not mean it."""
+    """Say which inherited lines a block drops by adding one of its own: most authors did not
+    mean it.
+    """
     block = item.block or ()
     own = Counter(
         one.args[0].lower() for one in block if one.name == "add_header" and len(one.args) >= 2
@@ -73,7 +76,8 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
         names = ", ".join(dict.fromkeys(one.args[0] for one in both))
         notes.differs(
             item.where,
-            f"{names}: the inherited line ({both[0].where.line}) and the own one are both sent; the policy sends the inherited one first",
+            f"{names}: the inherited line ({both[0].where.line}) and the own one are both sent; the"
+            " policy sends the inherited one first",
         )
     inherited = Counter(one.args[0].lower() for one in dropped)
     # One line in place of one of the same name is what an author means; one in place of two is not.
@@ -83,13 +87,16 @@ def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
     names = ", ".join(dict.fromkeys(one.args[0] for one in lost))
     notes.differs(
         item.where,
-        f"{item} has an add_header of its own, so nginx drops the inherited {names} (line {lost[0].where.line}) here, and so does the policy",
+        f"{item} has an add_header of its own, so nginx drops the inherited {names} (line"
+        f" {lost[0].where.line}) here, and so does the policy",
         "if that was not meant, take their `mode: off` out of its route, or give it rules for them",
     )
 
 
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
-    """What a level does to a response, in nginx's order: hidden lines, then headers-more, then added lines."""
+    """What a level does to a response, in nginx's order: hidden lines, then headers-more, then
+    added lines.
+    """
     found = [
         item.effect("remove", item.args[0])
         for item in level.hides
@@ -119,7 +126,8 @@ def _variable(text: str, item: Directive, notes: Notes) -> bool:
         name = re.search(r"\$\{?\w*\}?", text)
         notes.lost(
             item.where,
-            f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be carried",
+            f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be"
+            " carried",
             FIXED,
         )
     return "$" in text
@@ -137,7 +145,9 @@ def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
 
 
 def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
-    """more_set_headers and more_clear_headers [-a] [-s STATUS]... [-t TYPE]... 'NAME[: VALUE]'..."""
+    """more_set_headers and more_clear_headers [-a] [-s STATUS]... [-t TYPE]... 'NAME[:
+    VALUE]'...
+    """
     words = iter(item.args)
     status: list[str] = []
     types: list[str] = []

@@ -1,8 +1,8 @@
 """nginx's locations: which one answers for a path.
 
-Lives here: the tree of locations and nginx's way through it (ngx_http_core_module, `location`): an exact one ends the
-search; else the longest prefix, unless it is not marked ^~ and a regular expression matches; inner ones first.
-Must not know what the effects are.
+Lives here: the tree of locations and nginx's way through it (ngx_http_core_module, `location`): an
+exact one ends the search; else the longest prefix, unless it is not marked ^~ and a regular
+expression matches; inner ones first. Must not know what the effects are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from sidecar.importing.syntax import Block, Directive
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One location. `kind` is = or ^~ or ~ or "" (prefix) or @; `patterns` are None when globs cannot say it."""
+    """One location. `kind` is = or ^~ or ~ or "" (prefix) or @; `patterns` are None when globs
+    cannot say it.
+    """
 
     kind: str
     patterns: tuple[Pattern, ...] | None
@@ -74,7 +76,9 @@ def _matched(item: Directive) -> tuple[str, bool, tuple[Pattern, ...] | None]:
 
 
 def find(tree: tuple[Location, ...], path: Pattern) -> tuple[Location | None, bool]:
-    """The location that answers for a path (or a region in which all do alike), and whether outer expressions are not asked."""
+    """The location that answers for a path (or a region in which all do alike), and whether
+    outer expressions are not asked.
+    """
     fixed = [one for one in tree if one.kind not in ("~", "@") and _covers(one, path)]
     prefix: Location | None = None
     best = max(

@@ -1,8 +1,9 @@
-"""A policy from what a running proxy or application was seen to send: one rule where all responses agree, conditions and
-routes where they do not.
+"""A policy from what a running proxy or application was seen to send: one rule where all responses
+agree, conditions and routes where they do not.
 
-Lives here: what explains the differences of one header between responses. The first that does is taken: nothing, the
-media type, the status class, the scheme, two of these; then the path. Must not know formats, sockets or YAML.
+Lives here: what explains the differences of one header between responses. The first that does is
+taken: nothing, the media type, the status class, the scheme, two of these; then the path. Must not
+know formats, sockets or YAML.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ Plan: TypeAlias = tuple[_Found, ...]
 
 
 def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
-    """The places of everything that was seen, first match first; responses of other hosts than the first are left out."""
+    """The places of everything that was seen, first match first; responses of other hosts than
+    the first are left out.
+    """
     every = tuple(sightings)
     host = next((one for one in every if one.kind == "page"), every[0]).response.place.hostname
     seen = tuple(one for one in every if one.response.place.hostname == host)
@@ -99,7 +102,9 @@ def _at(
 
 
 def _spread(folder: str, rows: Rows, depth: int) -> Tree:
-    """What explains a header below a folder: one plan, or one for most and others for some of the paths."""
+    """What explains a header below a folder: one plan, or one for most and others for some of
+    the paths.
+    """
     area = below(folder) if folder else (ALL,)
     plan = _explained(rows)
     if plan is not None:
@@ -154,7 +159,9 @@ def _branch(path: str, rows: Rows, depth: int) -> Tree:
 
 
 def _explained(rows: Rows) -> Plan | None:
-    """What becomes of a header in these responses, by the fewest conditions; None when no conditions tell them apart."""
+    """What becomes of a header in these responses, by the fewest conditions; None when no
+    conditions tell them apart.
+    """
     for dimensions in _BY:
         cells: dict[Cell, list[_Row]] = {}
         for row in rows:
@@ -166,7 +173,9 @@ def _explained(rows: Rows) -> Plan | None:
 
 
 def _agreed(cells: Mapping[Cell, Sequence[_Row]], dimensions: tuple[int, ...]) -> Plan | None:
-    """One edit for each cell, and cells of the same edit put together; None when a cell has no one edit."""
+    """One edit for each cell, and cells of the same edit put together; None when a cell has no
+    one edit.
+    """
     choices = {cell: _common(rows) for cell, rows in cells.items()}
     if not all(choices.values()):
         return None
@@ -188,7 +197,9 @@ def _agreed(cells: Mapping[Cell, Sequence[_Row]], dimensions: tuple[int, ...]) -
 
 
 def _areas(held: list[Cell], every: list[Cell]) -> Iterator[list[Cell]]:
-    """The cells in as few parts as conditions can say: all combinations of some values, and no other cell."""
+    """The cells in as few parts as conditions can say: all combinations of some values, and no
+    other cell.
+    """
     sides = [list(dict.fromkeys(side)) for side in zip(*held, strict=True)]
     inside = [
         cell
@@ -258,10 +269,13 @@ def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> Non
         what = varying[0][1]
         notes.lost(
             source,
-            f"{name}: {what} changes with every response on {_paths(one for one, _ in varying)}; it is left to the service",
-            "write 'nonce-{request}' and give templates the nonce that the sidecar sends along"
-            if what == "a nonce"
-            else "write a rule without what changes, where the service does not send it itself",
+            f"{name}: {what} changes with every response on {_paths(one for one, _ in varying)}; it"
+            " is left to the service",
+            (
+                "write 'nonce-{request}' and give templates the nonce that the sidecar sends along"
+                if what == "a nonce"
+                else "write a rule without what changes, where the service does not send it itself"
+            ),
         )
         return
     alike: dict[tuple[str, Cell], list[_Row]] = {}
@@ -271,7 +285,8 @@ def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> Non
     if torn:
         notes.lost(
             source,
-            f"{name}: similar responses differ on {_paths(torn)}; nothing that was seen explains the difference",
+            f"{name}: similar responses differ on {_paths(torn)}; nothing that was seen explains"
+            " the difference",
             "write the rule by hand, with a condition on the request",
         )
 
@@ -282,20 +297,24 @@ def _tell_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes:
         also = f", and so are {', '.join(software)}, which name software" if software else ""
         notes.differs(
             source,
-            f"what is removed from the service's own responses cannot be seen; absent headers are left alone{also}",
+            "what is removed from the service's own responses cannot be seen; absent headers are"
+            f" left alone{also}",
             "give the address of the service itself: --service URL",
         )
     missing = [kind for kind in _KINDS if kind not in {one.kind for one in seen}]
     if missing:
         notes.differs(
             source,
-            f"no response of these kinds was seen: {', '.join(missing)}; rules without conditions hold for them too",
+            f"no response of these kinds was seen: {', '.join(missing)}; rules without conditions"
+            " hold for them too",
             "give paths that respond so",
         )
 
 
 def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
-    """A rule for each cookie whose attributes are the same in all responses, and not the service's own."""
+    """A rule for each cookie whose attributes are the same in all responses, and not the
+    service's own.
+    """
     names: dict[str, list[tuple[Sighting, dict[str, bool | str], bool]]] = {}
     for one in seen:
         own = dict(_attributes(one.bare.values("set-cookie"))) if one.bare else {}

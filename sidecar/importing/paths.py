@@ -1,4 +1,5 @@
-"""Sets of request paths that policy globs can say exactly, and how overlapping ones become a first-match list.
+"""Sets of request paths that policy globs can say exactly, and how overlapping ones become a
+first-match list.
 
 Lives here: `Pattern`, `meet`, `regions`. Must not know servers, headers or regular expressions.
 """
@@ -17,7 +18,9 @@ MAX_REGIONS = 700
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """All paths that start with `head` and end with `tail` (the two do not overlap), or `head` alone where tail is None."""
+    """All paths that start with `head` and end with `tail` (the two do not overlap), or `head`
+    alone where tail is None.
+    """
 
     head: str
     tail: str | None = None
@@ -65,7 +68,8 @@ def meet(one: Pattern, two: Pattern) -> tuple[Pattern, ...]:
     ending, tail = sorted((one.tail, two.tail), key=len)
     if not head.startswith(short) or not tail.endswith(ending):
         return ()
-    # A path shorter than head + tail may still be in both, where the longer head and the longer tail share letters.
+    # A path shorter than head + tail may still be in both, where the longer head and the longer
+    # tail share letters.
     shared = (
         head + tail[size:]
         for size in range(1, min(len(head), len(tail)) + 1)
@@ -87,8 +91,8 @@ def regions(
         patterns: every pattern on which the response depends; they may overlap.
         what: the thing that holds for a pattern's paths, but for those of narrower patterns.
 
-    Returns:
-        Groups of patterns with their thing, narrow ones first; the last covers all. None when there are too many.
+    Returns: Groups of patterns with their thing, narrow ones first; the last covers all. None when
+        there are too many.
     """
     closed = _closure(patterns)
     if closed is None:
@@ -103,7 +107,9 @@ def regions(
 
 
 def _width(pattern: Pattern) -> tuple[int, int]:
-    """Orders patterns so that a narrower one never stands behind a wider one; endings before beginnings, as it reads best."""
+    """Orders patterns so that a narrower one never stands behind a wider one; endings before
+    beginnings, as it reads best.
+    """
     kind = 0 if pattern.tail is None else 1 if pattern.tail else 2
     return kind, -len(pattern.head) - len(pattern.tail or "")
 
@@ -124,7 +130,9 @@ def _closure(patterns: Iterable[Pattern]) -> list[Pattern] | None:
 
 
 def _grouped(kept: list[tuple[Pattern, T]]) -> list[tuple[tuple[Pattern, ...], T]]:
-    """Patterns of the same thing side by side: one moves up, or those before it down, past what they do not overlap."""
+    """Patterns of the same thing side by side: one moves up, or those before it down, past what
+    they do not overlap.
+    """
     groups: list[tuple[list[Pattern], T]] = []
     for pattern, found in kept:
         for position in range(len(groups) - 1, -1, -1):

@@ -1,7 +1,7 @@
 r"""Regular expressions of other servers said as path globs, where that can be done exactly.
 
-Lives here: the few constructs that configurations really use: `^/api/`, `\.(?:css|js|woff2?)$`, `.*`. What is more is
-refused, never guessed. Must not know servers or headers.
+Lives here: the few constructs that configurations really use: `^/api/`, `\.(?:css|js|woff2?)$`,
+`.*`. What is more is refused, never guessed. Must not know servers or headers.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ class _Unsayable(ValueError):  # noqa: N818 - not an error of the source, only m
 
 
 def path_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
-    """The paths that an unanchored search of the regular expression finds; None when globs cannot say it."""
+    """The paths that an unanchored search of the regular expression finds; None when globs
+    cannot say it.
+    """
     return _patterns(regex, lines, "")
 
 
 def name_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
-    """As `path_patterns`, for an expression that is searched in the last segment of the path only."""
+    """As `path_patterns`, for an expression that is searched in the last segment of the path
+    only.
+    """
     return _patterns(regex, lines, "/")
 
 
 def alternatives(regex: str) -> tuple[str, ...] | None:
-    """The texts that the expression stands for, * for any run, as a search finds them; None when that cannot be said."""
+    """The texts that the expression stands for, * for any run, as a search finds them; None when
+    that cannot be said.
+    """
     try:
         return tuple(text.replace(_ANY, "*") for text in _Reader(regex).whole())
     except _Unsayable:

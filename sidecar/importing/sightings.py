@@ -1,7 +1,8 @@
-"""One request as the old proxy or application responded to it, beside what the bare service says to the same.
+"""One request as the old proxy or application responded to it, beside what the bare service says to
+the same.
 
-Lives here: which headers are looked at, which values change with every response, and which edits would turn the
-service's lines into those observed. Must not know paths, conditions or rules.
+Lives here: which headers are looked at, which values change with every response, and which edits
+would turn the service's lines into those observed. Must not know paths, conditions or rules.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ LEAVE: Edit = ("append", ())
 
 # Framing, content and caches' own business; cookies have rules of their own.
 _ASIDE = frozenset(
-    ("content-type", "content-disposition", "service-worker-allowed", "set-cookie", "www-authenticate", "vary", "expires")
-)  # fmt: skip
+    (
+        "content-type",
+        "content-disposition",
+        "service-worker-allowed",
+        "set-cookie",
+        "www-authenticate",
+        "vary",
+        "expires",
+    )
+)
 _CLASSES = {"html": "page", "api": "data"}
 _VARYING: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a nonce", re.compile(r"'nonce-[^']*'", re.IGNORECASE)),
@@ -40,7 +49,9 @@ _ID = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A response, a second one to the same request, and what the service itself says to it; None = not asked."""
+    """A response, a second one to the same request, and what the service itself says to it; None
+    = not asked.
+    """
 
     response: Response
     again: Response | None = None
@@ -70,7 +81,9 @@ class Sighting:
         return _CLASSES.get(found or "other", found or "other")
 
     def varies(self, key: str) -> str:
-        """What of this header is new in every response, in a word; "" = nothing that can be seen."""
+        """What of this header is new in every response, in a word; "" = nothing that can be
+        seen.
+        """
         lines = self.response.values(key)
         found = [what for what, sign in _VARYING if any(sign.search(line) for line in lines)]
         if found:
@@ -100,13 +113,17 @@ class Sighting:
 
 
 def discloses(key: str) -> bool:
-    """Whether a header (name in lower case) names software: such a one is removed or left, never set."""
+    """Whether a header (name in lower case) names software: such a one is removed or left, never
+    set.
+    """
     row = headers.get(key)
     return key in headers.DISCLOSURE or (row is not None and row.group == "disclosure")
 
 
 def looked_at(sightings: Iterable[Sighting]) -> tuple[str, ...]:
-    """The headers that rules may come of, as names in lower case, in the order of the first that was seen."""
+    """The headers that rules may come of, as names in lower case, in the order of the first that
+    was seen.
+    """
     names = (
         name.decode("latin-1").lower()
         for one in sightings

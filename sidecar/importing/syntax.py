@@ -1,4 +1,5 @@
-"""What the readers of server configurations share: directives with their place, and files that include files.
+"""What the readers of server configurations share: directives with their place, and files that
+include files.
 
 Must not know any server's words.
 """
@@ -20,7 +21,9 @@ MAX_DIRECTIVES = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One statement: its words, its line, and the statements in its block (None = it has no block)."""
+    """One statement: its words, its line, and the statements in its block (None = it has no
+    block).
+    """
 
     name: str
     args: tuple[str, ...]
@@ -50,7 +53,9 @@ def refuse(where: SourceLine, message: str, fix: str = "") -> PolicyError:
 
 
 class Builder:
-    """Blocks as they are opened and closed; without recursion, so that hostile nesting costs nothing."""
+    """Blocks as they are opened and closed; without recursion, so that hostile nesting costs
+    nothing.
+    """
 
     def __init__(self) -> None:
         self._open: list[tuple[str, tuple[str, ...], SourceLine, list[Directive]]] = []
@@ -90,7 +95,8 @@ class Builder:
 
 
 def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block:
-    """The block with some statements replaced by others, theirs included: what include and import do.
+    """The block with some statements replaced by others, theirs included: what include and import
+    do.
 
     Args:
         block: the statements as written.
@@ -153,7 +159,9 @@ def assembled(
 
 
 def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) -> Block:
-    """What an include statement stands for; `notes` takes a message where none of the texts is meant."""
+    """What an include statement stands for; `notes` takes a message where none of the texts is
+    meant.
+    """
     names = _meant(item.args[0], blocks)
     if not names and notes is not None:
         message = f"{item.args[0]} is not among the given files; its headers are not carried"
@@ -162,7 +170,9 @@ def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) 
 
 
 def _meant(pattern: str, names: Iterable[str]) -> list[str]:
-    """The given files that an include statement means: by the end of its path, as far as both are written."""
+    """The given files that an include statement means: by the end of its path, as far as both
+    are written.
+    """
     wanted = PurePosixPath(pattern).parts
     found = []
     for name in names:

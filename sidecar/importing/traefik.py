@@ -1,6 +1,8 @@
-"""Traefik: headers middlewares, and the routers that use them, from files, container labels or Kubernetes resources.
+"""Traefik: headers middlewares, and the routers that use them, from files, container labels or
+Kubernetes resources.
 
-Lives here: gathering both, and which router answers where. Must not know what a middleware's options do.
+Lives here: gathering both, and which router answers where. Must not know what a middleware's
+options do.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class _Found:
     """Middlewares of entry points: outside of every router's own."""
 
     def get(self, name: str) -> Middleware | None:
-        """A middleware by its name, or by the name with its namespace before it, as annotations have it."""
+        """A middleware by its name, or by the name with its namespace before it, as annotations
+        have it.
+        """
         return self.middlewares.get(name) or next(
             (one for known, one in self.middlewares.items() if name.endswith(f"-{known}")), None
         )
@@ -103,7 +107,9 @@ def _middleware(found: _Found, name: str, document: Document, path: Path) -> Non
 
 
 def _names(value: object) -> list[str]:
-    """Names of middlewares: a list, a text with commas, or Kubernetes references; without their provider."""
+    """Names of middlewares: a list, a text with commas, or Kubernetes references; without their
+    provider.
+    """
     listed = (
         value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
     )
@@ -130,7 +136,9 @@ def _router(found: _Found, said: Mapping[str, Any], where: SourceLine) -> None:
 
 
 def _ingress(found: _Found, document: Document) -> None:
-    """A plain Ingress with Traefik's annotation: middlewares for every host and path that it names."""
+    """A plain Ingress with Traefik's annotation: middlewares for every host and path that it
+    names.
+    """
     names = document.mapping("metadata", "annotations").get(_ANNOTATION)
     for rule, path, where in document.ingress_paths():
         host = f"Host(`{rule['host']}`) && " if rule.get("host") else ""
@@ -202,7 +210,9 @@ def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[st
 
 
 def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Effect, ...]:
-    """What middlewares do to a response: the innermost first, so that outer ones have the last word."""
+    """What middlewares do to a response: the innermost first, so that outer ones have the last
+    word.
+    """
     inside_out = [name for name, _ in zip(_unchained(found, names, 0), range(200), strict=False)][
         ::-1
     ]
@@ -227,13 +237,15 @@ def _places(found: _Found, notes: Notes) -> Iterator[Place]:
         if missing:
             notes.lost(
                 router.where,
-                f"middlewares {', '.join(missing)} are not among the given texts; their headers are not carried",
+                f"middlewares {', '.join(missing)} are not among the given texts; their headers are"
+                " not carried",
                 "give their file too",
             )
         if known is None:
             notes.lost(
                 router.where,
-                f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are not carried",
+                f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are"
+                " not carried",
                 "write a route for it by hand",
             )
             continue

@@ -1,7 +1,7 @@
 """Traefik's headers middleware: what its options do to a response.
 
-customResponseHeaders are set, or removed where empty, after the security options have set theirs. Facts:
-doc.traefik.io on the headers middleware. Must not know routers.
+customResponseHeaders are set, or removed where empty, after the security options have set theirs.
+Facts: doc.traefik.io on the headers middleware. Must not know routers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from sidecar.importing.draft import Effect, Notes, SourceLine
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its names from the outside in (lower case, but for header names), its value and place."""
+    """One option: its names from the outside in (lower case, but for header names), its value
+    and place.
+    """
 
     names: tuple[str, ...]
     value: object

@@ -1,7 +1,8 @@
-"""Traefik's router rules, as far as a policy can say them: Host, Path, PathPrefix, PathRegexp, joined by && and ||.
+"""Traefik's router rules, as far as a policy can say them: Host, Path, PathPrefix, PathRegexp,
+joined by && and ||.
 
-A rule is read as the Python expression of the same shape, which has the same precedence, and is never run. Facts:
-doc.traefik.io on routers. Must not know headers.
+A rule is read as the Python expression of the same shape, which has the same precedence, and is
+never run. Facts: doc.traefik.io on routers. Must not know headers.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[Ground]:
         found = parts[0]
         for part in parts[1:]:
             is_or = isinstance(node.op, ast.Or)
-            found = [*found, *part] if is_or else [both for one in found for two in part for both in _joined(one, two)]  # fmt: skip
+            found = (
+                [*found, *part]
+                if is_or
+                else [both for one in found for two in part for both in _joined(one, two)]
+            )
             if len(found) > MAX_ALTERNATIVES:
                 raise _Unsayable
         return found
@@ -87,6 +92,8 @@ def _joined(one: Ground, two: Ground) -> list[Ground]:
         hosts = tuple(host for host in one.hosts if host in two.hosts)
         if not hosts:
             return []
-    met = (found for first in one.patterns for second in two.patterns for found in meet(first, second))  # fmt: skip
+    met = (
+        found for first in one.patterns for second in two.patterns for found in meet(first, second)
+    )
     patterns = tuple(dict.fromkeys(met))
     return [Ground(hosts, patterns)] if patterns else []

@@ -1,6 +1,8 @@
-"""Places and their effects as a policy file for people: in the order of the source, a comment on each rule.
+"""Places and their effects as a policy file for people: in the order of the source, a comment on
+each rule.
 
-Lives here: rules shared by all places stand at the top, routes say only what is other. Must not know any format.
+Lives here: rules shared by all places stand at the top, routes say only what is other. Must not
+know any format.
 """
 
 from __future__ import annotations
@@ -46,7 +48,10 @@ def policy_text(name: str, reason: str, places: Sequence[Place]) -> str:
     rules = len(shared) + sum(len(shared.keys() | own.keys()) for _, own in routes)
     text = "\n".join(lines) + "\n"
     if rules > MAX_RULES or len(text) > MAX_CHARS:
-        message = f"the policy would have {rules} rules over {len(routes) + 1} routes and {len(text)} characters; it may have {MAX_RULES} and {MAX_CHARS}"
+        message = (
+            f"the policy would have {rules} rules over {len(routes) + 1} routes and {len(text)}"
+            f" characters; it may have {MAX_RULES} and {MAX_CHARS}"
+        )
         raise PolicyError((Problem(message, FEWER),))
     return text
 
@@ -72,7 +77,12 @@ def _slots(lists: Sequence[Slots]) -> dict[Slot, str]:
     """A rule name for every slot."""
     taken: set[str] = set()
     slots = dict.fromkeys(slot for effects in lists for slot in effects)
-    return {(key, number): _free(_word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken) for key, number in slots}  # fmt: skip
+    return {
+        (key, number): _free(
+            _word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken
+        )
+        for key, number in slots
+    }
 
 
 def _word(text: str) -> str:

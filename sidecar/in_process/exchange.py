@@ -1,4 +1,5 @@
-"""One request that the service serves itself: its route, what the service is given, its response judged and counted.
+"""One request that the service serves itself: its route, what the service is given, its response
+judged and counted.
 
 Lives here: `Exchange`, and `Request`, as it is judged. Must not know ASGI or WSGI.
 """
@@ -25,7 +26,9 @@ _ID: Final = re.compile(rb"[!-~]{1,128}")
 
 
 class Request(NamedTuple):
-    """A request: the path as it was sent where the server tells, the lines without the nonce's header."""
+    """A request: the path as it was sent where the server tells, the lines without the nonce's
+    header.
+    """
 
     method: str
     host: str
@@ -42,8 +45,8 @@ class Request(NamedTuple):
 
 
 class Exchange:
-    """What is known between a request and its response. `begun` is filled with the first bytes of the request's body
-    where `reads_body` is not 0; `nonce` goes to the service where it is not b"".
+    """What is known between a request and its response. `begun` is filled with the first bytes of
+    the request's body where `reads_body` is not 0; `nonce` goes to the service where it is not b"".
     """
 
     def __init__(self, host: Host, asked: Request) -> None:
@@ -93,7 +96,9 @@ class Exchange:
         self._host.post(partial(take, key, body, media.decode("ascii"), self._asked.client, agent))
 
     def too_large(self) -> bool:
-        """Whether the policy refuses the request for the length of its body; one that would be is reported."""
+        """Whether the policy refuses the request for the length of its body; one that would be
+        is reported.
+        """
         bound, mode = self._route.max_body, self._route.max_body_mode
         if bound is None or mode == "off" or self._asked.length <= bound:
             return False

@@ -1,7 +1,8 @@
-"""The sidecar's own work beside a service's requests: policy watch, admin, health, evidence, in a thread with a loop.
+"""The sidecar's own work beside a service's requests: policy watch, admin, health, evidence, in a
+thread with a loop.
 
-Lives here: `Host`. A process that is forked, or that comes second on the same state folder, has a host of its own. Must
-not know ASGI or WSGI.
+Lives here: `Host`. A process that is forked, or that comes second on the same state folder, has a
+host of its own. Must not know ASGI or WSGI.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class _Here(ProcessPlane):
 
 
 class Host:
-    """A service without a data plane, in a thread. `start` it, or ask for `active`, which starts it.
+    """A service without a data plane, in a thread. `start` it, or ask for `active`, which starts
+    it.
 
     Args:
         policy: the policy file; None = as the settings say.
@@ -111,7 +113,8 @@ class Host:
         return self._process == os.getpid()
 
     def start(self) -> None:
-        """Put the policy in force and open the listeners; nothing where that has been done in this process.
+        """Put the policy in force and open the listeners; nothing where that has been done in this
+        process.
 
         Raises:
             PolicyError: as `sidecar run` says.
@@ -155,7 +158,9 @@ class Host:
         self._jobs.append(job)
 
     async def _work(self) -> None:
-        """Do what was posted, a little at a time: a thread that is woken for each request costs more than the request."""
+        """Do what was posted, a little at a time: a thread that is woken for each request costs
+        more than the request.
+        """
         while not self._stopping.is_set():
             self._do()
             with contextlib.suppress(TimeoutError):
@@ -202,7 +207,9 @@ class Host:
                 os.close(fd)
 
     def _claimed(self) -> Settings:
-        """The settings of this process: the first on a state folder has it and the ports, others folders below it and free ports."""
+        """The settings of this process: the first on a state folder has it and the ports, others
+        folders below it and free ports.
+        """
         said = self.settings.model_copy(update={"workers": 1, "listen": HERE, "upstream": HERE})
         for number in range(1, _PROCESSES):
             folder = Path(said.state) if number == 1 else Path(said.state) / f"process-{number}"
@@ -237,7 +244,9 @@ def _free(address: str) -> str:
 
 
 def _sound(settings: Settings) -> None:
-    """Refuse a policy that cannot be used where the service is made, and not with its first request."""
+    """Refuse a policy that cannot be used where the service is made, and not with its first
+    request.
+    """
     try:
         data = Path(settings.policy).read_bytes()
     except OSError as error:

@@ -1,6 +1,7 @@
 """Responses that were observed elsewhere than in live traffic: asked for, or read from a record.
 
-Lives here: `Response` with the request that it is for, and addresses. Must not know what becomes of them, nor any format.
+Lives here: `Response` with the request that it is for, and addresses. Must not know what becomes of
+them, nor any format.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ SCHEMES = frozenset({"http", "https"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WS = " \t"
 _URI = "%:/[]@!$&'()*+,;="
-"""Characters that stand for themselves in an address, besides letters, digits and -._~ (RFC 3986)."""
+"""Characters that stand for themselves in an address, besides letters, digits and -._~ (RFC
+3986).
+"""
 
 
 class NoResponse(ValueError):  # noqa: N818 - what the operator must know, not a fault of ours
-    """An address that gave no response, or a record that holds none; the text says which and why."""
+    """An address that gave no response, or a record that holds none; the text says which and
+    why.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class Response:
         )
 
     def facts(self) -> Facts:
-        """The same for the rules of a policy: the host in lower case with its port, the path without query."""
+        """The same for the rules of a policy: the host in lower case with its port, the path
+        without query.
+        """
         from sidecar.policy.rules.conditions import Facts  # the client does without it
 
         parts = self.place

@@ -1,4 +1,5 @@
-"""One small HTTP client, for all that asks a few addresses: no redirects, no proxies of the environment, no cookies.
+"""One small HTTP client, for all that asks a few addresses: no redirects, no proxies of the
+environment, no cookies.
 
 Must not know what becomes of a response.
 """
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import ssl
 
 TIMEOUT = 10.0
-"""Seconds that each step of an exchange may take: to connect, to the head, to the next bytes of the body."""
+"""Seconds that each step of an exchange may take: to connect, to the head, to the next bytes of
+the body.
+"""
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
 _NONE: Mapping[str, str] = MappingProxyType({})
 

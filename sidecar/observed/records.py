@@ -1,7 +1,7 @@
 """Recorded responses: HTTP archives (HAR 1.2), and responses as `curl -si` prints them.
 
-Lives here: reading the two formats, as far as a hostile record makes sense. Must not know files, nor what becomes of
-the responses.
+Lives here: reading the two formats, as far as a hostile record makes sense. Must not know files,
+nor what becomes of the responses.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def _bytes(text: str) -> bytes:
 
 
 def _as_decoded(fields: Iterable[tuple[bytes, bytes]], body: bytes) -> Fields:
-    """Records hold bodies decoded beside the header that says how they were coded: that header goes."""
+    """Records hold bodies decoded beside the header that says how they were coded: that header
+    goes.
+    """
     return tuple(
         field
         for field in fields
@@ -121,7 +123,9 @@ def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[Response, .
 
 
 def _parts(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Header lines and body of what stands behind a status line; lines that are no fields are left out."""
+    """Header lines and body of what stands behind a status line; lines that are no fields are
+    left out.
+    """
     head, _, body = text.partition(b"\r\n\r\n" if b"\r\n" in text[:8192] else b"\n\n")
     if text[:1] in (b"\r", b"\n"):
         head, body = b"", text.lstrip(b"\r\n")

@@ -1,1 +1,3 @@
-"""The core: facts in, decision out. Must not know I/O, clocks, asyncio, logging, YAML or aiohttp."""
+"""The core: facts in, decision out. Must not know I/O, clocks, asyncio, logging, YAML or
+aiohttp.
+"""

@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 FaultVerdict: TypeAlias = Literal["invalid", "weak"]
-"""invalid: browsers ignore the value or this part of it; weak: they obey it, and it protects less."""
+"""invalid: browsers ignore the value or this part of it; weak: they obey it, and it protects
+less.
+"""
 
 MAX_TEXT = 65_536
 """Values are read up to here, in characters (= bytes); what stands behind is not judged."""
@@ -43,7 +45,9 @@ class FaultKind(StrEnum):
         return kind
 
     def hint_for(self, part: str) -> str:
-        """What is known about a part that came without a hint; asked only when a person reads the fault."""
+        """What is known about a part that came without a hint; asked only when a person reads
+        the fault.
+        """
         return ""
 
     def about(self, part: str = "", hint: str = "") -> Fault:
@@ -53,7 +57,9 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong in a value. `part` (the directive, key or token at fault) is safe to print."""
+    """One thing wrong in a value. `part` (the directive, key or token at fault) is safe to
+    print.
+    """
 
     kind: FaultKind
     part: str = ""
@@ -80,7 +86,9 @@ class Fault:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that is meant by a misspelt one, in any case and with any punctuation around; "" = none is near."""
+    """The known word that is meant by a misspelt one, in any case and with any punctuation
+    around; "" = none is near.
+    """
     by_letters = {_LETTERS.sub("", one.lower()): one for one in known}
     near = difflib.get_close_matches(_LETTERS.sub("", word.lower()), by_letters, n=1, cutoff=0.75)
     return by_letters[near[0]] if near else ""

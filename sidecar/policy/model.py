@@ -93,9 +93,9 @@ class Noun(BaseModel):
 class When(Noun):
     """Conditions of one rule; all of them must hold.
 
-    A response to HEAD is judged like the one to GET. A 304 or 204 has no Content-Type, so no condition on
-    it or on a class by content holds there; what a rule writes on a 304 replaces what the client has
-    stored, what it removes stays stored.
+    A response to HEAD is judged like the one to GET. A 304 or 204 has no Content-Type, so no
+    condition on it or on a class by content holds there; what a rule writes on a 304 replaces what
+    the client has stored, what it removes stays stored.
     """
 
     scheme: Literal["http", "https"] | None = Field(
@@ -107,9 +107,13 @@ class When(Noun):
     response_class: Classes | None = Field(
         None,
         alias="class",
-        description="What the response is: html (a page), api (JSON, XML, event streams and the like), static (scripts, styles, images, fonts, media), "
-        "download (an attachment, or a type that browsers save), docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then neither html nor api), "
-        "or logout (a response below 400 at a path that ends in logout or signout; also any of the others).",
+        description=(
+            "What the response is: html (a page), api (JSON, XML, event streams and the like),"
+            " static (scripts, styles, images, fonts, media), download (an attachment, or a type"
+            " that browsers save), docs (Swagger UI, ReDoc and OpenAPI at their usual paths; then"
+            " neither html nor api), or logout (a response below 400 at a path that ends in logout"
+            " or signout; also any of the others)."
+        ),
     )
     content_type: MediaTypes | None = Field(
         None, description="Media types of the response: text/html, image/*."
@@ -148,7 +152,9 @@ class Attributes(Noun):
 
 
 class Rule(Noun):
-    """A named demand on one header (or header set), or on cookies by name; layers may leave keys out."""
+    """A named demand on one header (or header set), or on cookies by name; layers may leave keys
+    out.
+    """
 
     header: HeaderNames | None = Field(None, description="Header name, or a list of names.")
     cookie: str | None = Field(
@@ -157,15 +163,23 @@ class Rule(Noun):
     attributes: Attributes | None = Field(None, description="Demands on the cookie.")
     action: Action | None = Field(
         None,
-        description="set (add or overwrite), default (add if absent), append, remove, merge, or require / forbid (judge only).",
+        description=(
+            "set (add or overwrite), default (add if absent), append, remove, merge, or require /"
+            " forbid (judge only)."
+        ),
     )
     value: Value | None = Field(
         None,
-        description="The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of each response.",
+        description=(
+            "The value: a text, or directives for CSP, in which `'nonce-{request}'` is a nonce of"
+            " each response."
+        ),
     )
     ladder: Ages | None = Field(
         None,
-        description="For Strict-Transport-Security: its ages, as [5m, 1d, 30d, 2y]; `promote` climbs.",
+        description=(
+            "For Strict-Transport-Security: its ages, as [5m, 1d, 30d, 2y]; `promote` climbs."
+        ),
     )
     step: int | None = Field(None, ge=1, description="The step of the ladder in use; missing = 1.")
     widen: bool | None = Field(
@@ -175,7 +189,10 @@ class Rule(Noun):
     mode: Mode | None = Field(None, description="A ceiling for this rule; missing = inherits.")
     share: Share | None = Field(
         None,
-        description="Try or enforce for this share of clients only, as 10%; the same clients stay in as it grows.",
+        description=(
+            "Try or enforce for this share of clients only, as 10%; the same clients stay in as it"
+            " grows."
+        ),
     )
     owner: str | None = Field(None, description="Who answers for the rule; missing = the policy's.")
     reason: str | None = Field(None, description="Why the rule stands; missing = the policy's.")
@@ -194,7 +211,10 @@ class Match(Noun):
     method: Texts | None = Field(None, description="Methods: GET, or a list.")
     path: Texts | None = Field(
         None,
-        description="Exact, or with * (within one segment) and ** (any rest); paths are matched percent-decoded.",
+        description=(
+            "Exact, or with * (within one segment) and ** (any rest); paths are matched"
+            " percent-decoded."
+        ),
     )
 
 
@@ -264,14 +284,20 @@ class Policy(Noun):
     share: Share | None = Field(None, description="A ceiling over every rule's share.")
     max_body: Size | None = Field(
         None,
-        description="For routes that name none: bodies above this are refused; in report-only only reported.",
+        description=(
+            "For routes that name none: bodies above this are refused; in report-only only"
+            " reported."
+        ),
     )
     guard: GuardOrOff = Field(
         default_factory=Guard, description="The watch after an activation; off = none."
     )
     slashes: Slashes = Field(
         "stricter",
-        description="Whether routes take // for /: merge = always, keep = never, stricter = both ways, and the stricter route applies.",
+        description=(
+            "Whether routes take // for /: merge = always, keep = never, stricter = both ways, and"
+            " the stricter route applies."
+        ),
     )
     extends: Texts | None = Field(
         None, description="Presets whose rules stand below these, in order; later wins."

@@ -31,7 +31,9 @@ _TYPES = {
 
 
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
-    """The fix for a wrong word: the nearest choice (dated ones also without their date), or all when few; "" = none."""
+    """The fix for a wrong word: the nearest choice (dated ones also without their date), or all
+    when few; "" = none.
+    """
     known = sorted(set(choices))
     names = {_DATE.sub("", choice.lower()): choice for choice in known} | {
         choice.lower(): choice for choice in known

@@ -1,7 +1,8 @@
 """The closed lists of a policy's words, and what is said of a text that cannot be used.
 
-Lives here: modes, actions, kinds, the rule of the ceiling, `Problem` and `PolicyError`. They are apart from the
-models that read YAML (`model`), as orders to a running sidecar need no models. Must not know those.
+Lives here: modes, actions, kinds, the rule of the ceiling, `Problem` and `PolicyError`. They are
+apart from the models that read YAML (`model`), as orders to a running sidecar need no models. Must
+not know those.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class PolicyError(ValueError):
 
 
 def lowest(*modes: Mode | None) -> Mode:
-    """The ceiling rule: the lowest mode wins; None (missing) does not count; nothing said = report-only."""
+    """The ceiling rule: the lowest mode wins; None (missing) does not count; nothing said =
+    report-only.
+    """
     ranks = [MODES.index(mode) for mode in modes if mode is not None]
     return MODES[min(ranks)] if ranks else "report-only"

@@ -1,7 +1,8 @@
-"""What the words of a policy look like: names, values, statuses, durations, sizes, and their schemas.
+"""What the words of a policy look like: names, values, statuses, durations, sizes, and their
+schemas.
 
-Lives here: one check per kind of text, which raises ValueError with the fix, and the types that the models
-are made of. Must not know the models (see `model`), YAML or files.
+Lives here: one check per kind of text, which raises ValueError with the fix, and the types that the
+models are made of. Must not know the models (see `model`), YAML or files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", 
 
 CLASSES: tuple[ResponseClass, ...] = ("html", "api", "static", "download", "docs", "logout")
 
-# RFC 9110 section 5.6.2; the framing and hop-by-hop names belong to the proxy (RFC 9110 section 7.6.1).
+# RFC 9110 section 5.6.2; the framing and hop-by-hop names belong to the proxy (RFC 9110 section
+# 7.6.1).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 PROXY_OWNED = frozenset(
     {
@@ -62,7 +64,9 @@ _STRAIGHT = {
 
 
 def header_value(value: object) -> str:
-    """Check one header value: visible ASCII, space and tab (RFC 9110 section 5.5); raises ValueError."""
+    """Check one header value: visible ASCII, space and tab (RFC 9110 section 5.5); raises
+    ValueError.
+    """
     if isinstance(value, bool | int | float):
         text = str(value).lower() if isinstance(value, bool) else value
         raise ValueError(f"the value must be text; put it in quotes: '{text}'")
@@ -179,7 +183,9 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 def byte_size(value: object) -> object:
-    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with the fix."""
+    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with
+    the fix.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     found = _SIZE.fullmatch(str(value))

@@ -1,7 +1,8 @@
-"""A request as the policy sees it, the heads of responses to it as the policy wants them, and responses of our own.
+"""A request as the policy sees it, the heads of responses to it as the policy wants them, and
+responses of our own.
 
-Lives here: `Asked`. Every response that leaves, the upstream's or our own, is judged here, once. Must not know
-connections, nor what the policy says.
+Lives here: `Asked`. Every response that leaves, the upstream's or our own, is judged here, once.
+Must not know connections, nor what the policy says.
 """
 
 from __future__ import annotations
@@ -30,9 +31,29 @@ class Asked:
     """What was asked, or the refusal in its place, under the revision that was active then."""
 
     __slots__ = (
-        "_active", "_address", "_answered", "_body", "_client", "_context", "_host", "_method", "_nonce", "_page", "_path", "_refusal",
-        "_request", "_request_id", "_route", "_scheme", "_seen", "_settled", "_span", "_started", "_upload", "_waited",
-    )  # fmt: skip
+        "_active",
+        "_address",
+        "_answered",
+        "_body",
+        "_client",
+        "_context",
+        "_host",
+        "_method",
+        "_nonce",
+        "_page",
+        "_path",
+        "_refusal",
+        "_request",
+        "_request_id",
+        "_route",
+        "_scheme",
+        "_seen",
+        "_settled",
+        "_span",
+        "_started",
+        "_upload",
+        "_waited",
+    )
 
     def __init__(
         self, context: Context, client: Downstream, head: Request | Refused, body: Body

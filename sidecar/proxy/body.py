@@ -1,4 +1,5 @@
-"""A request's body on its way from the client's connection to who reads it, with a bound on what waits.
+"""A request's body on its way from the client's connection to who reads it, with a bound on what
+waits.
 
 Lives here: `Body`. Must not know how it is framed.
 """
@@ -10,11 +11,15 @@ from collections.abc import Callable
 from typing import Final
 
 BUFFER: Final = 262_144
-"""Bytes of a body that wait for a slow upstream before the client is no longer read: more than the loop reads at once."""
+"""Bytes of a body that wait for a slow upstream before the client is no longer read: more than
+the loop reads at once.
+"""
 
 
 class Body:
-    """`whole` when all of it has arrived, `received` bytes so far; `resume` is called when there is room again."""
+    """`whole` when all of it has arrived, `received` bytes so far; `resume` is called when there
+    is room again.
+    """
 
     __slots__ = (
         "_error",
@@ -72,7 +77,9 @@ class Body:
         return data
 
     async def some(self) -> bytes:
-        """What is at hand, waiting until there is something; b"" at the end. Raises what `set_exception` was given."""
+        """What is at hand, waiting until there is something; b"" at the end. Raises what
+        `set_exception` was given.
+        """
         while self._error is None and not self._pieces and not self.whole:
             waiter = self._waiter = self._loop.create_future()
             try:

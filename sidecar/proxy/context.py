@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from sidecar.revisions import Active
 
 Reports = Callable[[str, bytes, str, str, bytes], None]
-"""Takes one post of browser reports: the rest of its path, body, Content-Type, the client's address and User-Agent."""
+"""Takes one post of browser reports: the rest of its path, body, Content-Type, the client's
+address and User-Agent.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The settings that every request looks at, as plain numbers: a model of pydantic's is slow to ask.
+    """The settings that every request looks at, as plain numbers: a model of pydantic's is slow to
+    ask.
 
     `requests`, `tunnels` and `body` of the limits, the others of the timeouts in seconds.
     """

@@ -1,4 +1,5 @@
-"""Everything that must happen by a time, under one timer: setting a deadline costs two attributes, or a dictionary entry.
+"""Everything that must happen by a time, under one timer: setting a deadline costs two attributes,
+or a dictionary entry.
 
 Lives here: `Deadlines`. Must not know what is waited for; its precision is one tick.
 """
@@ -27,7 +28,9 @@ class Expiring(Protocol):
 
 
 class Timed(Expiring, Protocol):
-    """Something that keeps its deadline itself: ended with `late()` when `due` has passed, until `due` is moved."""
+    """Something that keeps its deadline itself: ended with `late()` when `due` has passed, until
+    `due` is moved.
+    """
 
     due: float
     late: Error
@@ -84,7 +87,9 @@ class Deadlines:
 
 
 def tick_for(timeouts: Timeouts) -> float:
-    """The precision these timeouts ask for, in seconds: a tenth of the shortest, from 20 ms to half a second."""
+    """The precision these timeouts ask for, in seconds: a tenth of the shortest, from 20 ms to
+    half a second.
+    """
     shortest = min(
         timeouts.header,
         timeouts.body_idle,

@@ -1,8 +1,10 @@
-"""The client's side of a connection: requests one by one, each as an exchange that is driven from here.
+"""The client's side of a connection: requests one by one, each as an exchange that is driven from
+here.
 
-Lives here: `Downstream`. How requests follow each other, what their bytes become and when a connection
-ends is decided here. One request is read at a time: bytes behind it are held until it has its response, so
-no later fault can reach an earlier response. Must not know the upstream or the policy.
+Lives here: `Downstream`. How requests follow each other, what their bytes become and when a
+connection ends is decided here. One request is read at a time: bytes behind it are held until it
+has its response, so no later fault can reach an earlier response. Must not know the upstream or the
+policy.
 """
 
 from __future__ import annotations
@@ -37,10 +39,14 @@ HELD: Final = 65_536
 
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 1 << 20
-"""After an early response the client may still be sending; without reading on, a reset would destroy the response."""
+"""After an early response the client may still be sending; without reading on, a reset would
+destroy the response.
+"""
 
 FIRST_REQUEST: Final = 0.5
-"""Seconds that a new connection has, while the process ends, for the request that it was opened for."""
+"""Seconds that a new connection has, while the process ends, for the request that it was opened
+for.
+"""
 
 _NOTHING: Final[Decoder] = Sized(0)
 _idle_over: Final = partial(ClientGone, "idle")
@@ -51,9 +57,9 @@ _client_stuck: Final = partial(ClientGone, "stopped reading")
 class Downstream(Flow):
     """One client connection.
 
-    `_exchange` is the one under way. Where it must wait for more than the response's head, `_rest` is a coroutine
-    that this connection drives, and `_waiting` what that waits for: mostly a `Turn`, so that bytes are passed on from
-    where they were received.
+    `_exchange` is the one under way. Where it must wait for more than the response's head, `_rest`
+    is a coroutine that this connection drives, and `_waiting` what that waits for: mostly a `Turn`,
+    so that bytes are passed on from where they were received.
     """
 
     peer: Peer
@@ -85,7 +91,9 @@ class Downstream(Flow):
         return Turn(self.advance)
 
     async def drained(self) -> None:
-        """Wait until the client has read enough; raises ClientGone when it stops reading for timeouts.idle."""
+        """Wait until the client has read enough; raises ClientGone when it stops reading for
+        timeouts.idle.
+        """
         if self.writing_paused and self.transport is not None:
             turn = self._drained = self.turn()
             self.expect(self._context.bounds.idle, _client_stuck)
@@ -104,7 +112,9 @@ class Downstream(Flow):
         return self._busy or self._head_started
 
     def hurry(self) -> None:
-        """The process ends: close a kept connection that waits, and give a new one a moment for its first request."""
+        """The process ends: close a kept connection that waits, and give a new one a moment for
+        its first request.
+        """
         if self.begun or self.transport is None:
             return
         if self._used:
@@ -113,7 +123,9 @@ class Downstream(Flow):
             self.expect(FIRST_REQUEST, _idle_over)
 
     def set_exception(self, error: Exception) -> None:
-        """A deadline has passed: the exchange goes on with this error; between requests the next is refused, or none is waited for."""
+        """A deadline has passed: the exchange goes on with this error; between requests the next
+        is refused, or none is waited for.
+        """
         self.due = NEVER
         if isinstance(self._waiting, Turn):
             self._waiting.set_exception(error)
@@ -170,7 +182,8 @@ class Downstream(Flow):
         if self._exchange is not None and self._rest is None:
             exchange, self._exchange = self._exchange, None
             exchange.abandon()
-        # A future that is over already has called for `_resumed`, which sees that the client is gone.
+        # A future that is over already has called for `_resumed`, which sees that the client is
+        # gone.
         if (
             self._waiting is not None
             and not self._waiting.cancel()
@@ -179,7 +192,9 @@ class Downstream(Flow):
             self.advance(asyncio.CancelledError())
 
     def advance(self, error: BaseException | None = None) -> None:
-        """Go on with the exchange until it must wait, and with those that follow, until no request is at hand."""
+        """Go on with the exchange until it must wait, and with those that follow, until no
+        request is at hand.
+        """
         try:
             while self._step(error):
                 error = None
@@ -244,7 +259,9 @@ class Downstream(Flow):
                 self._loop.call_later(self._context.bounds.idle, transport.abort)
 
     def _next(self) -> Request | Refused | None:
-        """The next request, or the refusal in its place; None = it has not come yet, or will not."""
+        """The next request, or the refusal in its place; None = it has not come yet, or will
+        not.
+        """
         if self._incoming is None and self.transport is not None:
             self._busy = False
             if self._held and not self._deaf:
@@ -321,7 +338,9 @@ class Downstream(Flow):
             self._arrive(request)
 
     def _begin_body(self, request: Request, rest: bytes) -> None:
-        """Read on behind a head; raises Refused for what is wrong at once, so that the upstream is not asked."""
+        """Read on behind a head; raises Refused for what is wrong at once, so that the upstream
+        is not asked.
+        """
         limits = self._context.settings.limits
         self._body = Body(self._loop, self._body_room)
         self._decoder = (
@@ -344,7 +363,9 @@ class Downstream(Flow):
             self._refuse(refusal)
 
     def _pass_body(self, data: bytes) -> None:
-        """Read a piece of the body; what is left over behind it waits for the next request's turn."""
+        """Read a piece of the body; what is left over behind it waits for the next request's
+        turn.
+        """
         decoder = self._decoder
         try:
             piece = decoder.feed(data)
@@ -363,7 +384,9 @@ class Downstream(Flow):
             self.resume_transport()
 
     def _refuse(self, refusal: Refused) -> None:
-        """Read nothing more: the refusal is the response to the request at hand, or to what stands in the next one's place."""
+        """Read nothing more: the refusal is the response to the request at hand, or to what
+        stands in the next one's place.
+        """
         self._deaf, self._budget = True, LINGER_BYTES
         if self._body.whole:
             self._arrive(refusal)
@@ -375,7 +398,9 @@ class Downstream(Flow):
         self._busy, self._head_started = True, False
 
     def _linger(self) -> None:
-        """Let the response reach a client that may still be sending: end our side, read on for a while."""
+        """Let the response reach a client that may still be sending: end our side, read on for a
+        while.
+        """
         transport = self.transport
         if transport is None or (self._last and self._body.whole and not self._held):
             self._end()

@@ -1,8 +1,8 @@
 """One request and its response, in a straight line: the hot path.
 
-Lives here: `Exchange`. A request reads the active revision once and keeps it. Every response that leaves, the
-upstream's or our own, has passed through the policy. Must not know how bytes become messages (downstream,
-upstream), nor what the policy says.
+Lives here: `Exchange`. A request reads the active revision once and keeps it. Every response that
+leaves, the upstream's or our own, has passed through the policy. Must not know how bytes become
+messages (downstream, upstream), nor what the policy says.
 """
 
 from __future__ import annotations
@@ -37,25 +37,30 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
 
 APART: Final = 65_536
-"""Bytes from which on a piece of a body is written by itself: copying it behind the head costs more than another write."""
+"""Bytes from which on a piece of a body is written by itself: copying it behind the head costs
+more than another write.
+"""
 
 _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 _idle_late: Final = partial(UpstreamFailed, 504, "idle_timeout")
 _total_late: Final = partial(UpstreamFailed, 504, "total_timeout")
 
 Rest: TypeAlias = Coroutine[Any, None, bool]
-"""What is left of an exchange that has to wait on its way; True = another request may follow on the connection."""
+"""What is left of an exchange that has to wait on its way; True = another request may follow on
+the connection.
+"""
 
 
 class Exchange(Asked):
     """The state of one exchange: `begin` asks the upstream, `respond` passes on what came of it.
 
-    Both go straight on as long as all is at hand, which is the common way. Whoever calls them gets the rest as a
-    coroutine to be driven where something must be waited for: a connection, the request's body, more of the
-    response, a tunnel's end. `_clean` turns true when nothing of it is left on the upstream connection.
+    Both go straight on as long as all is at hand, which is the common way. Whoever calls them gets
+    the rest as a coroutine to be driven where something must be waited for: a connection, the
+    request's body, more of the response, a tunnel's end. `_clean` turns true when nothing of it is
+    left on the upstream connection.
     """
 
-    __slots__ = ("_clean", "_data", "_listening", "_origin", "_sent_at", "_total", "_upstream")  # fmt: skip
+    __slots__ = ("_clean", "_data", "_listening", "_origin", "_sent_at", "_total", "_upstream")
 
     def __init__(
         self, context: Context, client: Downstream, head: Request | Refused, body: Body
@@ -69,7 +74,9 @@ class Exchange(Asked):
         self._clean = self._listening = False
 
     def begin(self) -> Rest | bool | None:
-        """Judge the request and ask the upstream. None = to be resumed with `respond`; a bool = it is over."""
+        """Judge the request and ask the upstream. None = to be resumed with `respond`; a bool =
+        it is over.
+        """
         context = self._context
         context.telemetry.in_flight.n += 1
         try:
@@ -96,7 +103,9 @@ class Exchange(Asked):
         return None
 
     def heard(self) -> None:
-        """The upstream has responded, or will not; a coroutine under way hears it in its own way."""
+        """The upstream has responded, or will not; a coroutine under way hears it in its own
+        way.
+        """
         if self._listening:
             self._listening = False
             self._client.advance()
@@ -207,7 +216,9 @@ class Exchange(Asked):
     # To the upstream.
 
     def _written(self, request: Request) -> bytes:
-        """The request's head, with its body when that is at hand; raises Refused when it is beyond the bound."""
+        """The request's head, with its body when that is at hand; raises Refused when it is
+        beyond the bound.
+        """
         assert self._origin is not None
         added = self._origin.lines
         if request.websocket:
@@ -237,7 +248,8 @@ class Exchange(Asked):
             upload.start(upstream)
         try:
             while (response := upstream.response) is None:
-                # While the body is under way its own clocks run; the upload starts this one at its end.
+                # While the body is under way its own clocks run; the upload starts this one at its
+                # end.
                 client.expect(context.bounds.response if self._sent() else NEVER, _response_late)
                 await upstream.wake(client.turn())
         except UpstreamFailed as failure:
@@ -274,7 +286,9 @@ class Exchange(Asked):
         return now
 
     def interim(self, response: Response) -> None:
-        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for it."""
+        """Pass a 1xx on: not to HTTP/1.0 (RFC 9110 section 15.2), and 100 only to who asked for
+        it.
+        """
         request = self._request
         assert request is not None
         if request.http10 or self._answered:
@@ -333,7 +347,8 @@ class Exchange(Asked):
             self._page.end()
         if upstream.extra:
             self._failed("extra_bytes")
-        # An upload that gave up is over too, but the upstream still waits for the rest of that body.
+        # An upload that gave up is over too, but the upstream still waits for the rest of that
+        # body.
         sent = self._sent()
         self._clean = sent and not upstream.extra
         return keep_alive and sent
@@ -365,7 +380,9 @@ class Exchange(Asked):
                 await upstream.wake(client.turn())
 
     async def _switch(self, request: Request, upstream: Connection, response: Response) -> bool:
-        """Become a tunnel, when the upstream's 101 is what was asked for (RFC 9110 section 7.8, RFC 6455 section 4)."""
+        """Become a tunnel, when the upstream's 101 is what was asked for (RFC 9110 section 7.8,
+        RFC 6455 section 4).
+        """
         if not accepted(request, response):
             raise UpstreamFailed(502, "upgrade")
         self._begin_response()
@@ -381,6 +398,8 @@ class Exchange(Asked):
         return self._upload is None or self._upload.sent
 
     def _cut(self, *, visible: bool) -> None:
-        """End the client's connection inside a body. A reset where the end of the connection would look like the end of the body."""
+        """End the client's connection inside a body. A reset where the end of the connection
+        would look like the end of the body.
+        """
         if not visible:
             self._client.reset()

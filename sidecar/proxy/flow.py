@@ -45,7 +45,9 @@ class Flow(asyncio.Protocol):
             self.transport.write(data)
 
     def reset(self) -> None:
-        """End the connection so that the client cannot take what it has for the whole (RFC 9112 section 8)."""
+        """End the connection so that the client cannot take what it has for the whole (RFC 9112
+        section 8).
+        """
         if self.transport is not None:
             raw = self.transport.get_extra_info("socket")
             # uvloop has none under TLS, where an end without close_notify is visible

@@ -1,8 +1,9 @@
-"""What the upstream learns about the client: X-Forwarded-*, Forwarded (RFC 7239), Via, the request id, and the nonce.
+"""What the upstream learns about the client: X-Forwarded-*, Forwarded (RFC 7239), Via, the request
+id, and the nonce.
 
-Lives here: `Forwarder` (of a process) and `Peer` (of a connection). A claim of a peer that is not in the
-trusted networks is dropped; the chain of a trusted one is believed from the right, up to the first
-untrusted peer. Must not know sockets, the pool, or the policy.
+Lives here: `Forwarder` (of a process) and `Peer` (of a connection). A claim of a peer that is not
+in the trusted networks is dropped; the chain of a trusted one is believed from the right, up to the
+first untrusted peer. Must not know sockets, the pool, or the policy.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from sidecar.settings import Forwarding
 
 _PORT = re.compile(rb"[0-9]{1,5}")
 _ENDS = tuple(f"{number:03x}" for number in range(0x1000))
-"""The last digits of request ids: a new one is one of these behind what stays for 4,096 requests."""
+"""The last digits of request ids: a new one is one of these behind what stays for 4,096
+requests.
+"""
 _ID = re.compile(rb"[!-~]{1,128}")
 _NAME = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,262}")
 _SCHEMES = frozenset({"http", "https"})
@@ -29,8 +32,8 @@ _SCHEMES = frozenset({"http", "https"})
 class Origin:
     """Who asks, as far as trusted proxies tell.
 
-    `client` is an address, or "unknown" behind a Unix socket; `lines` are header lines for the upstream, with their
-    ends.
+    `client` is an address, or "unknown" behind a Unix socket; `lines` are header lines for the
+    upstream, with their ends.
     """
 
     __slots__ = ("client", "lines", "request_id", "scheme")
@@ -40,11 +43,15 @@ class Origin:
 
 
 KNOWN = 4096
-"""Addresses of which is known whether they are trusted: those of the proxies in front come with every request."""
+"""Addresses of which is known whether they are trusted: those of the proxies in front come with
+every request.
+"""
 
 
 class Peer:
-    """The other end of one client connection, with the lines that are the same for all its requests."""
+    """The other end of one client connection, with the lines that are the same for all its
+    requests.
+    """
 
     __slots__ = ("_host", "_lines", "address", "port", "scheme", "trusted")
 
@@ -54,7 +61,9 @@ class Peer:
         self._lines = b""
 
     def lines(self, host: str) -> bytes:
-        """What is said of an untrusted peer's request; made again only when it names another host."""
+        """What is said of an untrusted peer's request; made again only when it names another
+        host.
+        """
         if host != self._host:
             self._host = host
             self._lines = _lines([self.address], self.scheme, host, str(self.port))
@@ -114,7 +123,9 @@ class Forwarder:
         return Origin(client, scheme, request_id, lines)
 
     def nonce_line(self, nonce: bytes) -> bytes:
-        """The line that brings the service the nonce of one response; b"" where the setting says off."""
+        """The line that brings the service the nonce of one response; b"" where the setting says
+        off.
+        """
         return b"%b: %b\r\n" % (self._nonce_name, nonce) if self._nonce_name else b""
 
     def new_id(self) -> str:
@@ -126,7 +137,9 @@ class Forwarder:
         return self._id_block + _ENDS[low]
 
     def _chain(self, claims: dict[bytes, list[bytes]], peer: str) -> list[str]:
-        """Client first, peer last: the claimed hops from the right, up to the first that is not trusted."""
+        """Client first, peer last: the claimed hops from the right, up to the first that is not
+        trusted.
+        """
         if b"x-forwarded-for" in claims:
             hops = [
                 hop.strip()
@@ -170,7 +183,9 @@ def among(names: Sequence[str]) -> Callable[[str], bool]:
 
 
 def new_nonce() -> bytes:
-    """128 random bits in base64url, which CSP takes (Level 3 section 2.3.1) and every template leaves as it is."""
+    """128 random bits in base64url, which CSP takes (Level 3 section 2.3.1) and every template
+    leaves as it is.
+    """
     return secrets.token_urlsafe(16).encode("ascii")
 
 
@@ -211,7 +226,9 @@ def _last(claims: dict[bytes, list[bytes]], key: bytes, grammar: re.Pattern[byte
 
 
 def _forwarded_values(claims: dict[bytes, list[bytes]], parameter: str) -> list[str]:
-    """One parameter of each element of Forwarded, in order (RFC 7239 section 4); "" where it is missing."""
+    """One parameter of each element of Forwarded, in order (RFC 7239 section 4); "" where it is
+    missing.
+    """
     found = []
     for element in b",".join(claims.get(b"forwarded", [])).decode("latin-1").split(","):
         pairs = dict(pair.strip().partition("=")[::2] for pair in element.lower().split(";"))

@@ -1,7 +1,8 @@
 """A connection before its request: a trusted proxy says in whose name it was opened.
 
-Lives here: `Introduction`, the protocol of a connection until its PROXY header has been read. The connection then
-begins as any other, with TLS where the listener has it. Must not know the header's bytes, or requests.
+Lives here: `Introduction`, the protocol of a connection until its PROXY header has been read. The
+connection then begins as any other, with TLS where the listener has it. Must not know the header's
+bytes, or requests.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ def _hurried() -> Exception:
 
 
 class Introduction(asyncio.BufferedProtocol):
-    """One connection until its header is complete. Whatever is wrong with it ends it without a word, counted.
+    """One connection until its header is complete. Whatever is wrong with it ends it without a
+    word, counted.
 
-    The header comes before TLS (section 2 of the specification). No byte behind it is read here, so the socket can
-    be handed to a new transport, which makes the handshake with the client.
+    The header comes before TLS (section 2 of the specification). No byte behind it is read here, so
+    the socket can be handed to a new transport, which makes the handshake with the client.
     """
 
     tunnel: Final = None

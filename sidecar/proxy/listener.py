@@ -33,7 +33,9 @@ class Listener:
         self.context = context
         self.open: set[Open] = set()
         self.no_body = Body(context.loop, lambda: None)
-        """The body of every request without one: one for each connection would hold it in a cycle."""
+        """The body of every request without one: one for each connection would hold it in a
+        cycle.
+        """
         self.no_body.whole = True
         self.closing = False
         """No connection waits for another request any more."""

@@ -1,6 +1,8 @@
-"""Responses of our own: small, plain, and without anything that the client sent or that names this software.
+"""Responses of our own: small, plain, and without anything that the client sent or that names this
+software.
 
-Lives here: `local_reply`. Must not know why it is asked for, or the policy that its lines pass through.
+Lives here: `local_reply`. Must not know why it is asked for, or the policy that its lines pass
+through.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ def local_reply(
     extra: tuple[tuple[bytes, bytes], ...],
     looks: frozenset[bytes] = frozenset(),
 ) -> tuple[Response, bytes]:
-    """A response and its body; a 204 has none. `looks` are the lower-case names of the lines that rules look at."""
+    """A response and its body; a 204 has none. `looks` are the lower-case names of the lines
+    that rules look at.
+    """
     phrase = HTTPStatus(status).phrase
     body = b"" if status == 204 else f"{status} {phrase}\n".encode("ascii")
     fields: Fields = [(b"Date", _date(int(time.time())))]

@@ -1,7 +1,8 @@
 """The allocator of a process that carries bodies: what is freed is kept for the next one.
 
-Lives here: `keep_freed_memory`. glibc gives the top of the heap back to the system at each free of 128 KiB and asks
-for it again for the next body; with large bodies that costs as much as carrying them. Must not know bodies.
+Lives here: `keep_freed_memory`. glibc gives the top of the heap back to the system at each free of
+128 KiB and asks for it again for the next body; with large bodies that costs as much as carrying
+them. Must not know bodies.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ MAPPED: Final = 32 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Set the bounds for this process; False where there is no glibc (musl, macOS), whose allocators differ."""
+    """Set the bounds for this process; False where there is no glibc (musl, macOS), whose
+    allocators differ.
+    """
     if not sys.platform.startswith("linux"):
         return False
     process = ctypes.CDLL(None)

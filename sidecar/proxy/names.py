@@ -30,10 +30,11 @@ def is_name(host: str) -> bool:
 
 
 class Resolver:
-    """One name. After the first use it is asked for again every `age` seconds (0 = at each use), by the system's resolver.
+    """One name. After the first use it is asked for again every `age` seconds (0 = at each use), by
+    the system's resolver.
 
-    `moved` is called with the old and the new addresses when they differ; `failed` with the error, once until it is
-    resolved again. Only one question is under way at a time.
+    `moved` is called with the old and the new addresses when they differ; `failed` with the error,
+    once until it is resolved again. Only one question is under way at a time.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class Resolver:
         self._timer: asyncio.TimerHandle | None = None
 
     async def addresses(self, patience: float) -> tuple[str, ...]:
-        """The name's addresses in the resolver's order: those known while they are fresh enough, or nothing better comes
-        within `patience` seconds.
+        """The name's addresses in the resolver's order: those known while they are fresh enough, or
+        nothing better comes within `patience` seconds.
 
         Raises:
             OSError: (socket.gaierror is one) when the name has none, or TimeoutError.
@@ -66,7 +67,9 @@ class Resolver:
         raise self._error or TimeoutError()
 
     async def anew(self, patience: float) -> tuple[str, ...]:
-        """The addresses by a question of now, for who could not connect; those known when none is answered in time."""
+        """The addresses by a question of now, for who could not connect; those known when none
+        is answered in time.
+        """
         await self._ask(patience)
         return self._known
 

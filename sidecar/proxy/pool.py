@@ -29,14 +29,16 @@ _EXHAUSTED = frozenset(
 )
 
 PATIENCE: Final = 0.25
-"""Share of timeouts.connect that the resolver has, and after which a connect that dawdles makes us ask it again."""
+"""Share of timeouts.connect that the resolver has, and after which a connect that dawdles makes
+us ask it again.
+"""
 
 
 class Pool:
     """The connections to one upstream. `authority` is its name for a Host line.
 
-    `_open` counts places: connections in use, kept, or being opened. A place or a connection that comes
-    free goes to who waits longest, past those who ask just then.
+    `_open` counts places: connections in use, kept, or being opened. A place or a connection that
+    comes free goes to who waits longest, past those who ask just then.
     """
 
     def __init__(
@@ -84,8 +86,8 @@ class Pool:
     async def acquire(self, *, fresh: bool = False) -> Connection:
         """A connection for one request, kept or new; `fresh` takes only a new one.
 
-        Raises:
-            UpstreamFailed: 503 when the limit held for timeouts.connect; 502 or 504 when connecting failed.
+        Raises: UpstreamFailed: 503 when the limit held for timeouts.connect; 502 or 504 when
+            connecting failed.
         """
         if not fresh and (kept := self.take(self._loop.time())) is not None:
             return kept
@@ -104,10 +106,13 @@ class Pool:
         return await self._fill()
 
     def take(self, now: float) -> Connection | None:
-        """A kept connection, if there is one and no earlier request waits for it; `now` by the loop's clock."""
+        """A kept connection, if there is one and no earlier request waits for it; `now` by the
+        loop's clock.
+        """
         if self._waiting:
             return None
-        # The youngest first: the others grow old and are dropped. None is used near the service's own idle limit.
+        # The youngest first: the others grow old and are dropped. None is used near the service's
+        # own idle limit.
         oldest = now - self._fresh_for
         while self._idle:
             connection = self._idle.pop()
@@ -118,7 +123,9 @@ class Pool:
         return None
 
     def release(self, connection: Connection, now: float, *, clean: bool) -> None:
-        """Give a connection back: `clean` when its response ended as it should and the whole request was sent."""
+        """Give a connection back: `clean` when its response ended as it should and the whole
+        request was sent.
+        """
         if not clean or not connection.keep_alive:
             connection.abort()
             self._vacate()
@@ -210,7 +217,9 @@ class Pool:
             raise _failed(error) from None
 
     async def _connect_name(self, names: Resolver, make: Callable[[], Connection]) -> Connection:
-        """Connect by name. Where that fails or dawdles, the name may have moved: the resolver is asked again at once."""
+        """Connect by name. Where that fails or dawdles, the name may have moved: the resolver is
+        asked again at once.
+        """
         patience = self._connect_timeout * PATIENCE
         addresses = await names.addresses(patience)
         first = self._loop.create_task(self._connect_to(addresses, make))

@@ -1,8 +1,8 @@
 """The header of the PROXY protocol: in whose name a proxy opened this connection.
 
-Lives here: `HeaderReader`, which never asks for a byte that belongs to what follows the header, so that nothing is
-left over to hand on. Must not know sockets or who is trusted. Source: The PROXY protocol, versions 1 and 2
-(haproxy.org, doc/proxy-protocol.txt).
+Lives here: `HeaderReader`, which never asks for a byte that belongs to what follows the header, so
+that nothing is left over to hand on. Must not know sockets or who is trusted. Source: The PROXY
+protocol, versions 1 and 2 (haproxy.org, doc/proxy-protocol.txt).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _V1 = re.compile(
 )
 _LOCAL, _PROXY = 0x20, 0x21
 _ADDRESSES: Final = {0x00: 0, 0x11: 12, 0x21: 36, 0x31: 216}
-"""Bytes of the addresses by family and transport: unspecified, TCP over IPv4 and IPv6, Unix stream."""
+"""Bytes of the addresses by family and transport: unspecified, TCP over IPv4 and IPv6, Unix
+stream.
+"""
 
 _TLV_SSL, _CLIENT_SSL = 0x20, 0x01
 
@@ -36,7 +38,9 @@ class BadHeader(Exception):  # noqa: N818  (a peer's fault, not ours)
 
 
 class Source(NamedTuple):
-    """The client as the proxy names it: its address, the port it connected to, and whether it spoke TLS to the proxy."""
+    """The client as the proxy names it: its address, the port it connected to, and whether it
+    spoke TLS to the proxy.
+    """
 
     address: str
     port: int
@@ -46,7 +50,8 @@ class Source(NamedTuple):
 class HeaderReader:
     """Reads one header. `missing` bytes are to be read next, at most; 0 = the header is complete.
 
-    `source` is None for a connection that the proxy makes for itself (LOCAL) or whose client it does not know (UNKNOWN).
+    `source` is None for a connection that the proxy makes for itself (LOCAL) or whose client it
+    does not know (UNKNOWN).
     """
 
     def __init__(self) -> None:
@@ -74,7 +79,9 @@ class HeaderReader:
             raise BadHeader("no header of the PROXY protocol")
 
     def _version_1(self, head: bytes) -> None:
-        """Section 2.1. The line ends at its first CR, so two bytes at a time never go past its end."""
+        """Section 2.1. The line ends at its first CR, so two bytes at a time never go past its
+        end.
+        """
         if not head.startswith(b"PROXY "[: len(head)]):
             raise BadHeader("no header of the PROXY protocol")
         line, end, behind = head.partition(b"\r")
@@ -134,7 +141,9 @@ def _line(line: bytes) -> Source | None:
 
 
 def _over_tls(extensions: bytes) -> bool:
-    """Whether an extension says that the client spoke TLS (section 2.2.6); the others are skipped."""
+    """Whether an extension says that the client spoke TLS (section 2.2.6); the others are
+    skipped.
+    """
     tls = False
     while extensions:
         if len(extensions) < 3:

@@ -24,9 +24,11 @@ TYPES = frozenset({b"application/csp-report", b"application/reports+json"})
 
 
 def report_key(settings: Settings, plan: Plan, path: str) -> str | None:
-    """What follows the reports' path: "" for the site's own reports, a rule's key or a canary; None = the service's path.
+    """What follows the reports' path: "" for the site's own reports, a rule's key or a canary; None
+    = the service's path.
 
-    The site's own are taken where the settings say so; those of a trial whenever a rule is in trial.
+    The site's own are taken where the settings say so; those of a trial whenever a rule is in
+    trial.
     """
     if path == REPORTS_PATH:
         return "" if settings.reports.enabled else None

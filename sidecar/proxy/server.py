@@ -38,7 +38,8 @@ CERTIFICATE_LOOK = 1.0
 class DataPlane:
     """The proxy of one process.
 
-    Build it inside the running loop; `start`, then `drain` for an orderly end, or `abort` for one at once.
+    Build it inside the running loop; `start`, then `drain` for an orderly end, or `abort` for one
+    at once.
     """
 
     def __init__(
@@ -125,8 +126,8 @@ class DataPlane:
     async def drain(self) -> None:
         """End in order.
 
-        No more connections are taken, idle ones are closed, WebSockets hear 1001, requests in flight finish
-        within timeouts.drain; then the rest is cut where the client can see it.
+        No more connections are taken, idle ones are closed, WebSockets hear 1001, requests in
+        flight finish within timeouts.drain; then the rest is cut where the client can see it.
         """
         self.draining = self._listener.closing = True
         for server in self._servers:
@@ -165,8 +166,8 @@ class DataPlane:
     def reload_tls(self) -> None:
         """Read the certificate files again; connections that stand keep the old one.
 
-        Raises:
-            OSError, ssl.SSLError: when they cannot be read or do not match; the old ones stay in force.
+        Raises: OSError, ssl.SSLError: when they cannot be read or do not match; the old ones stay
+            in force.
         """
         if self._tls is not None:
             tls = self._settings.tls
@@ -175,7 +176,9 @@ class DataPlane:
             self._tls.load_cert_chain(tls.certificate, tls.key)
 
     async def _follow_certificate(self) -> None:
-        """Take the files whenever they change; a pair that does not match is reported once, and tried again when it changes."""
+        """Take the files whenever they change; a pair that does not match is reported once, and
+        tried again when it changes.
+        """
         telemetry, seen = self._context.telemetry, marks(self._settings.tls)
         while True:
             await asyncio.sleep(CERTIFICATE_LOOK)

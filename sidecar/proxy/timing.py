@@ -1,7 +1,7 @@
 """Where the time of a response went, for clients that may know.
 
-Lives here: `server_timing`, a line of its own in the response. Must not know exchanges. Source: W3C Server Timing
-section 2.
+Lives here: `server_timing`, a line of its own in the response. Must not know exchanges. Source: W3C
+Server Timing section 2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import TypeAlias
 from sidecar.proxy.forwarding import among
 
 Timing: TypeAlias = Callable[[str, float, float], bytes]
-"""The line for a client's address, from the seconds that the upstream took to its head, and that all took; b"" = none."""
+"""The line for a client's address, from the seconds that the upstream took to its head, and that
+all took; b"" = none.
+"""
 
 
 def server_timing(networks: Sequence[str]) -> Timing | None:

@@ -1,4 +1,5 @@
-"""A WebSocket passes as bytes: after the upstream's 101 both sides are joined, and each waits for the other.
+"""A WebSocket passes as bytes: after the upstream's 101 both sides are joined, and each waits for
+the other.
 
 Lives here: the handshake's check, `Tunnel`, and where frames begin, so that a drain can say 1001 in
 order. Frames are not judged or changed. Must not know the pool or the policy.
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-_GOING_AWAY = (
-    b"\x88\x02\x03\xe9"  # a close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)
+_GOING_AWAY = (  # a close frame, unmasked, with 1001 (RFC 6455 sections 5.5.1 and 7.4.1)
+    b"\x88\x02\x03\xe9"
 )
 GRACE = 5.0
 """Seconds in which what was written before the end must have left."""
@@ -80,7 +81,9 @@ class Tunnel:
             self.from_upstream(from_upstream)
 
     def close(self) -> None:
-        """Say 1001 to the client at the next frame's edge; its response closes the upstream's side."""
+        """Say 1001 to the client at the next frame's edge; its response closes the upstream's
+        side.
+        """
         self._closing = True
         if self._frames.between:
             self._say()

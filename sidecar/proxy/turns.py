@@ -1,7 +1,7 @@
 """Waiting without the loop: an exchange goes on the moment what it waits for is there.
 
-Lives here: `Turn`. A future would wake a task in the loop's next round; a turn calls whoever waits at
-once, from where its news came. Must not know exchanges or connections.
+Lives here: `Turn`. A future would wake a task in the loop's next round; a turn calls whoever waits
+at once, from where its news came. Must not know exchanges or connections.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Callable, Generator
 
 
 class Turn:
-    """One wait of a coroutine that `resume` drives; for who ends it, a future. It is awaited at once, and once."""
+    """One wait of a coroutine that `resume` drives; for who ends it, a future. It is awaited at
+    once, and once.
+    """
 
     __slots__ = ("_error", "_over", "_resume")
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sidecar.proxy.upstream import Connection
 
 CONTINUE_AFTER = 1.0
-"""Seconds after which a client that waits for 100 gets it though the upstream has sent nothing (RFC 9110 section 10.1.1)."""
+"""Seconds after which a client that waits for 100 gets it though the upstream has sent nothing
+(RFC 9110 section 10.1.1).
+"""
 
 _BOUNDLESS: Final = 1 << 62
 _body_late: Final = partial(Refused, 408, "body_timeout")
@@ -31,10 +33,11 @@ _response_late: Final = partial(UpstreamFailed, 504, "response_timeout")
 
 
 class Upload:
-    """`sent` when all of the body has been passed on; `begun` holds its first bytes where rules look at them.
+    """`sent` when all of the body has been passed on; `begun` holds its first bytes where rules
+    look at them.
 
-    `answered` is set when the response begins: no 100 may follow. The policy's own bound is in enforce a limit, in
-    report-only a mark that is reported when it is passed.
+    `answered` is set when the response begins: no 100 may follow. The policy's own bound is in
+    enforce a limit, in report-only a mark that is reported when it is passed.
 
     Raises:
         Refused: 413 when the body's length is beyond the bound.
@@ -84,7 +87,9 @@ class Upload:
             self._report(max(request.length, body.received))
 
     def at_hand(self) -> bytes:
-        """A body that has arrived whole, as it is sent behind the head; raises Refused when it is beyond the bound."""
+        """A body that has arrived whole, as it is sent behind the head; raises Refused when it
+        is beyond the bound.
+        """
         piece = self._body.take()
         self.begun = piece[: self._watched]
         self.sent = True
@@ -94,7 +99,9 @@ class Upload:
         return chunk(piece) + LAST_CHUNK
 
     def start(self, upstream: Connection) -> None:
-        """Carry the body as it arrives; a failure ends the upstream's connection with its reason."""
+        """Carry the body as it arrives; a failure ends the upstream's connection with its
+        reason.
+        """
         loop = self._context.loop
         if self._request.expects:
             self._continue = loop.call_later(CONTINUE_AFTER, self.go_on)

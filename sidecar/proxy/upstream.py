@@ -1,7 +1,7 @@
 """One connection to the upstream: one request at a time, one response for each, judged strictly.
 
-Lives here: `Connection`. A connection that says anything unasked is closed, never matched to a request.
-Must not know the pool, the client, or the policy.
+Lives here: `Connection`. A connection that says anything unasked is closed, never matched to a
+request. Must not know the pool, the client, or the policy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ MAX_INTERIM = 16
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
-# Where a connection stands in its exchange. HEAD: asked, the head of the response is awaited; LENGTH, CODED and REST:
+# Where a connection stands in its exchange. HEAD: asked, the head of the response is awaited;
+# LENGTH, CODED and REST:
 # a body by its length, in chunks, or up to the end of the connection.
 IDLE: Final = 0
 HEAD: Final = 1
@@ -54,7 +55,9 @@ class Tunnelled(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """`reused` is true from its second request on; `extra` when bytes came that nobody asked for."""
+    """`reused` is true from its second request on; `extra` when bytes came that nobody asked
+    for.
+    """
 
     transport: asyncio.Transport
 
@@ -96,7 +99,8 @@ class Connection(asyncio.Protocol):
         looks: frozenset[bytes],
         exchange: Exchange,
     ) -> None:
-        """Send a request's head, with what of its body is at hand, for an exchange that hears what comes of it.
+        """Send a request's head, with what of its body is at hand, for an exchange that hears what
+        comes of it.
 
         `looks` are the lower-case names of the response's lines that rules look at.
         """
@@ -116,7 +120,9 @@ class Connection(asyncio.Protocol):
         return self._failure
 
     def wake(self, turn: Turn) -> Turn:
-        """`turn`, to be ended when there is more: the head, a piece of the body, or its end; raises what ended the connection."""
+        """`turn`, to be ended when there is more: the head, a piece of the body, or its end;
+        raises what ended the connection.
+        """
         if self._failure is not None:
             raise self._failure
         self._awaited = turn
@@ -161,7 +167,9 @@ class Connection(asyncio.Protocol):
         self._state, self.response, self.reused, self.idle_since = IDLE, None, True, now
 
     def usable(self) -> bool:
-        """Nothing has arrived unasked, no byte and no end: asked of the socket, as the loop may not have looked yet."""
+        """Nothing has arrived unasked, no byte and no end: asked of the socket, as the loop may
+        not have looked yet.
+        """
         return self.keep_alive and not self.transport.is_closing() and not self._poll.poll(0)
 
     # What the loop calls.
@@ -345,10 +353,12 @@ class Connection(asyncio.Protocol):
             exchange.heard()
 
     def _rescue(self) -> None:
-        """Read a response that the upstream sent before it closed on our upload, where writing failed first.
+        """Read a response that the upstream sent before it closed on our upload, where writing
+        failed first.
 
-        Only asyncio's own transport needs it (uvloop reads before it gives up), and only its socket still
-        knows here whether its descriptor is open: a bare number could be another connection's by now.
+        Only asyncio's own transport needs it (uvloop reads before it gives up), and only its socket
+        still knows here whether its descriptor is open: a bare number could be another connection's
+        by now.
         """
         raw = self.transport.get_extra_info("socket")
         if (

@@ -1,7 +1,7 @@
 """The active revision: activate, reject, roll back, pin, override; alone, or as the fleet decides.
 
-Lives here: the life of a revision. One reference (`active`) is swapped; requests that hold the old one
-finish under it. Must not know HTTP, nor how a policy is written or judged.
+Lives here: the life of a revision. One reference (`active`) is swapped; requests that hold the old
+one finish under it. Must not know HTTP, nor how a policy is written or judged.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ Publish: TypeAlias = Callable[[Revision, "Mode | None"], Awaitable[None]]
 class Revisions:
     """The revisions of one process (the parent, where there are workers).
 
-    Orders are serialised. The swap comes before the disk, so that a full disk never stops a rollback;
-    what could not be kept is reported.
+    Orders are serialised. The swap comes before the disk, so that a full disk never stops a
+    rollback; what could not be kept is reported.
     """
 
     active: Active
@@ -87,9 +87,8 @@ class Revisions:
     async def start(self) -> None:
         """Put a policy in force: the file's, or the last good one.
 
-        Raises:
-            PolicyError: the file cannot be put in force and there is no last good revision, or the state
-                folder cannot be used.
+        Raises: PolicyError: the file cannot be put in force and there is no last good revision, or
+            the state folder cannot be used.
         """
         try:
             state = await asyncio.to_thread(self._store.open)
@@ -194,8 +193,8 @@ class Revisions:
             return found
 
     async def promote(self, text: str, entry: dict[str, Any], *, who: str, reason: str) -> Revision:
-        """Put in force on all replicas what an operator made of the policy in force; files follow, or lag. `entry` is for the
-        journal.
+        """Put in force on all replicas what an operator made of the policy in force; files follow,
+        or lag. `entry` is for the journal.
 
         Raises:
             PolicyError: the text is no policy.
@@ -215,7 +214,9 @@ class Revisions:
     async def set_mode(
         self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None
     ) -> Mode:
-        """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; returns the effective mode."""
+        """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; returns the
+        effective mode.
+        """
         async with self.lock:
             return await self._set_mode(mode, reason, who, ttl)
 
@@ -309,9 +310,8 @@ class Revisions:
             try:
                 await self._propose("policy.activated", made, None, self.override, who)
             except Overtaken:
-                self._policy_file.seen = (
-                    ""  # the watch reads it again, and weighs it against what came first
-                )
+                # the watch reads it again, and weighs it against what came first
+                self._policy_file.seen = ""
                 raise
         self._in_file = id_
         lifted, self.pinned = self.pinned, None
@@ -326,10 +326,12 @@ class Revisions:
         return "activated"
 
     async def _is_news(self, file: str, before: str | None, head: str | None) -> bool:
-        """Whether what the file holds is to be put in force; `before` it held that, and `head` is what was decided on last.
+        """Whether what the file holds is to be put in force; `before` it held that, and `head` is
+        what was decided on last.
 
-        In a fleet the same file reaches the replicas at different times. News is a policy that the fleet has never
-        had, or that replaces the one it decided on last; anything else is a replica that lags behind.
+        In a fleet the same file reaches the replicas at different times. News is a policy that the
+        fleet has never had, or that replaces the one it decided on last; anything else is a replica
+        that lags behind.
         """
         if self._fleet is None or not self._fleet.version:
             return file != self.pinned
@@ -359,8 +361,8 @@ class Revisions:
     async def follow(self, decision: Decision) -> None:
         """Put the fleet's decision in force. The lock is held.
 
-        Raises:
-            PolicyError: its text is no policy here, or not the one it is named after; nothing is changed.
+        Raises: PolicyError: its text is no policy here, or not the one it is named after; nothing
+            is changed.
         """
         left = self.current
         found = await asyncio.to_thread(self._received, decision)

@@ -1,7 +1,8 @@
-"""What a fleet agrees on: one decision at a time, each with a version one higher than the one before.
+"""What a fleet agrees on: one decision at a time, each with a version one higher than the one
+before.
 
-Lives here: the noun `Decision`, its form as data, and what `revisions` asks of a fleet. Must not know the store
-that holds it.
+Lives here: the noun `Decision`, its form as data, and what `revisions` asks of a fleet. Must not
+know the store that holds it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ _MAYBE = ("parent", "held_back")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What all replicas put in force: a revision with its text, what the file holds that is held back, the override.
+    """What all replicas put in force: a revision with its text, what the file holds that is held
+    back, the override.
 
-    `event` is the journal's word for what was decided; `replica` the one that was asked; `version` 0 = not yet given.
+    `event` is the journal's word for what was decided; `replica` the one that was asked; `version`
+    0 = not yet given.
     """
 
     revision: str
@@ -48,7 +51,9 @@ class Decision:
 
     @property
     def mark(self) -> str:
-        """Tells it from another decision of the same version: a short hash of what it puts in force."""
+        """Tells it from another decision of the same version: a short hash of what it puts in
+        force.
+        """
         override = asdict(self.override) if self.override else None
         said = json.dumps([self.version, self.revision, self.held_back, override])
         return hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -119,19 +124,26 @@ class Fleet(Protocol):
     version: int
     """Of the decision in force here; 0 = none was ever taken."""
     pending: bool
-    """The decision in force was taken here while the store was away, and is still to be published."""
+    """The decision in force was taken here while the store was away, and is still to be
+    published.
+    """
 
     async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
-        """What the fleet has in force, if it is newer than what this replica saved; None when it is not, or the store is away.
+        """What the fleet has in force, if it is newer than what this replica saved; None when it is
+        not, or the store is away.
 
         `mirror` is given the fleet's earlier revisions.
         """
 
     async def propose(self, decision: Decision) -> None:
-        """Make it the fleet's, or this replica's alone while the store is away; raises Overtaken."""
+        """Make it the fleet's, or this replica's alone while the store is away; raises
+        Overtaken.
+        """
 
     async def note(self, entry: dict[str, Any]) -> None:
-        """Let the fleet's journal hold what was done beside its decisions, if the store is there."""
+        """Let the fleet's journal hold what was done beside its decisions, if the store is
+        there.
+        """
 
     def took(self, decision: Decision) -> None:
         """The fleet's decision is in force here."""

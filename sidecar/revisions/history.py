@@ -1,7 +1,7 @@
 """Earlier revisions: those of this process in memory, those of the state folder on disk.
 
-Lives here: `Revision`, `Override` and `History`, which adds, finds and keeps them. Must not know which one is
-in force, or why.
+Lives here: `Revision`, `Override` and `History`, which adds, finds and keeps them. Must not know
+which one is in force, or why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _IN_MEMORY = 32
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A policy that was in force: `id` is the short hash of its meaning, `parent` the one before it."""
+    """A policy that was in force: `id` is the short hash of its meaning, `parent` the one before
+    it.
+    """
 
     id: str
     resolved: Resolved
@@ -80,7 +82,9 @@ class History:
         return held.text if held else self._store.text(revision)
 
     def find(self, revision: str) -> Revision:
-        """The one revision with this id, or whose id begins so; raises Refused when there is none, or several."""
+        """The one revision with this id, or whose id begins so; raises Refused when there is
+        none, or several.
+        """
         known = {*self._recent, *self._store.revisions()}
         fitting = (
             [revision]
@@ -89,7 +93,8 @@ class History:
         )
         if len(fitting) > 1:
             raise Refused(
-                f"{revision!r} is the beginning of {len(fitting)} revisions: {', '.join(fitting[:5])}; write more of it"
+                f"{revision!r} is the beginning of {len(fitting)} revisions:"
+                f" {', '.join(fitting[:5])}; write more of it"
             )
         found = (self._recent.get(fitting[0]) or self.kept(fitting[0])) if fitting else None
         if found is None:
@@ -122,14 +127,18 @@ class History:
         return Revision(revision, resolved, text, str(self._file), self._clock(), who, parent)
 
     def mirror(self, texts: Mapping[str, tuple[str, str | None]]) -> None:
-        """Keep texts (and parents) of the fleet's earlier revisions, to be able to go back to them."""
+        """Keep texts (and parents) of the fleet's earlier revisions, to be able to go back to
+        them.
+        """
         for revision, (text, parent) in texts.items():
             if revision.isalnum() and not self.knows(revision):
                 self._store.save_text(revision, text)
                 self.parents.setdefault(revision, parent)
 
     def kept(self, revision: str | None) -> Revision | None:
-        """A revision as the state folder holds it; None when it is not there or cannot be put in force."""
+        """A revision as the state folder holds it; None when it is not there or cannot be put in
+        force.
+        """
         text = self._store.text(revision) if revision else None
         if revision is None or text is None:
             return None
@@ -150,7 +159,9 @@ class History:
     def keep(
         self, current: Revision, entry: dict[str, Any] | None, state: dict[str, Any] | None
     ) -> None:
-        """Write a revision, the state (None = unchanged) and a line of the journal (None = nothing to say)."""
+        """Write a revision, the state (None = unchanged) and a line of the journal (None =
+        nothing to say).
+        """
         if state is not None:
             self._store.save_text(current.id, current.text)
             self._store.save_state(state)

@@ -1,6 +1,7 @@
 """What is said of the life of revisions: events, counts, the journal and the state on disk.
 
-Lives here: `Journal`. It looks at `revisions` and changes nothing there but `problems`. Must not know why anything is done.
+Lives here: `Journal`. It looks at `revisions` and changes nothing there but `problems`. Must not
+know why anything is done.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Journal:
         self._clock = clock
 
     async def record(self, entry: dict[str, Any], *, shared: bool = True) -> None:
-        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it; `shared`: the fleet too, where
-        it is no decision of its own.
+        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it;
+        `shared`: the fleet too, where it is no decision of its own.
         """
         self._telemetry.tell(
             str(entry["event"]),
@@ -151,7 +152,9 @@ class Journal:
         )
 
     async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
-        """Write a line of the journal (None = there is nothing to say) and, unless it did not change, the state."""
+        """Write a line of the journal (None = there is nothing to say) and, unless it did not
+        change, the state.
+        """
         current = self._of.current
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
         stamped = None if entry is None else {"time": at, **entry}

@@ -1,6 +1,7 @@
 """The policy file: read, watched, and shown at the place of a fault.
 
-Lives here: `PolicyFile`. Must not know what becomes of a policy. Belongs to the layer of `revisions`.
+Lives here: `PolicyFile`. Must not know what becomes of a policy. Belongs to the layer of
+`revisions`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What a promotion may change of a policy: the mode and the step of its rules, and nothing else. Must not know who promotes."""
+"""What a promotion may change of a policy: the mode and the step of its rules, and nothing else.
+Must not know who promotes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _MOVES = {"mode", "step", "value"}
 
 
 def admit(current: Revision, made: Revision, rules: Collection[str]) -> None:
-    """Raise Refused where a revision is in force already, or is no promotion of these rules of it."""
+    """Raise Refused where a revision is in force already, or is no promotion of these rules of
+    it.
+    """
     if made.id == current.id:
         raise Refused(f"revision {made.id} is in force already")
     if more := beyond(current.resolved, made.resolved, rules):
@@ -33,7 +37,9 @@ def _routes(found: Comparison) -> tuple[str, ...]:
 
 
 def _moves(change: RuleChange, before: Resolved, rules: Collection[str]) -> bool:
-    """Whether a change is a move of one of these rules, or keeps another where it is when the policy's ceiling rises."""
+    """Whether a change is a move of one of these rules, or keeps another where it is when the
+    policy's ceiling rises.
+    """
     climbs = any(
         named.rule.ladder is not None
         for route in before.routes

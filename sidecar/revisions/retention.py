@@ -17,7 +17,9 @@ _NAMES = ("revision", "parent", "left", "held_back")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """At most so many journal entries, none older than `age` seconds before `now` (epoch seconds)."""
+    """At most so many journal entries, none older than `age` seconds before `now` (epoch
+    seconds).
+    """
 
     keep: int
     age: float
@@ -29,8 +31,9 @@ def kept_entries(
 ) -> list[int]:
     """The places of the entries that stay.
 
-    Beyond the bounds stays what the note tells of what is in force: all since the revision before it came in force, and
-    since the one before the last promotion, but not the texts that were refused, which changed nothing.
+    Beyond the bounds stays what the note tells of what is in force: all since the revision before
+    it came in force, and since the one before the last promotion, but not the texts that were
+    refused, which changed nothing.
     """
     cut = max(len(entries) - bounds.keep, 0)
     while cut < len(entries) and _time(entries[cut]) < bounds.now - bounds.age:
@@ -49,7 +52,8 @@ def kept_revisions(
     written: Mapping[str, float],
     bounds: Bounds,
 ) -> set[str]:
-    """The revisions whose texts stay: in force, pinned away, named by a kept entry, or among the last within the bounds.
+    """The revisions whose texts stay: in force, pinned away, named by a kept entry, or among the
+    last within the bounds.
 
     Args:
         entries: those that stay.

@@ -1,10 +1,11 @@
 """The state folder: what must survive a crash. Every write is whole or not there.
 
-Lives here: `Store` (revisions' texts, the state, the journal) and its atomic writes. Must not know what
-a revision means, or when one is activated. Belongs to the layer of `revisions`.
+Lives here: `Store` (revisions' texts, the state, the journal) and its atomic writes. Must not know
+what a revision means, or when one is activated. Belongs to the layer of `revisions`.
 
-Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once), `journal.jsonl` (appended,
-synced line by line, each entry with the hash of the one before it; a torn last line is cut when the folder is opened).
+Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once),
+`journal.jsonl` (appended, synced line by line, each entry with the hash of the one before it; a
+torn last line is cut when the folder is opened).
 """
 
 from __future__ import annotations
@@ -103,10 +104,11 @@ class Store:
         return [entry for entry, _ in self._lines()]
 
     def compact(self, bounds: Bounds, *, starting: bool = False) -> tuple[int, int]:
-        """Drop what is beyond the bounds and no longer needed; returns how many entries and revisions went.
+        """Drop what is beyond the bounds and no longer needed; returns how many entries and
+        revisions went.
 
-        Journal and state are replaced whole, and texts go last: a crash leaves too much, never too little.
-        `starting` = nobody holds the state in memory yet, so that it may be pruned too.
+        Journal and state are replaced whole, and texts go last: a crash leaves too much, never too
+        little. `starting` = nobody holds the state in memory yet, so that it may be pruned too.
         """
         try:
             state = json.loads(self._state.read_bytes())
@@ -177,7 +179,9 @@ def _compacted(lines: list[tuple[dict[str, Any], bytes]], kept: set[int]) -> Ite
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename over, sync the folder: readers see the old or the new, never a part."""
+    """Write beside, sync, rename over, sync the folder: readers see the old or the new, never a
+    part.
+    """
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

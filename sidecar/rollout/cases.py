@@ -1,7 +1,8 @@
-"""Tests of a policy (`*.test.yaml`): facts of a request and its response in, expected violations and headers out.
+"""Tests of a policy (`*.test.yaml`): facts of a request and its response in, expected violations
+and headers out.
 
-Lives here: the form of the file, running the cases by the very plan that serves, the JUnit report. Must
-not know where files lie, nor how results are shown to people.
+Lives here: the form of the file, running the cases by the very plan that serves, the JUnit report.
+Must not know where files lie, nor how results are shown to people.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def _pairs(value: object) -> object:
 def _expected(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError(
-            "headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)"
+            "headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be"
+            " absent)"
         )
     return {_name(name): _lines(said) for name, said in value.items()}
 
@@ -100,7 +102,9 @@ class Violation(Noun):
 
 
 class Expect(Noun):
-    """What must come out; what is not named is not looked at, but `violations` are all that there may be."""
+    """What must come out; what is not named is not looked at, but `violations` are all that
+    there may be.
+    """
 
     violations: list[Violation] | None = None
     headers: Expected = Field(default_factory=dict)
@@ -108,7 +112,9 @@ class Expect(Noun):
 
 
 class Case(Noun):
-    """One test. `mode`: judge as if the policy's own mode were this; the ceilings of routes and rules hold."""
+    """One test. `mode`: judge as if the policy's own mode were this; the ceilings of routes and
+    rules hold.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     request: Request = Field(default_factory=Request)
@@ -146,7 +152,10 @@ class Failure:
 
     def __str__(self) -> str:
         subject = f"{self.what} {self.name}".strip()
-        return f"{subject}: expected {' | '.join(self.expected) or '(absent)'}, got {' | '.join(self.got) or '(absent)'}"
+        return (
+            f"{subject}: expected {' | '.join(self.expected) or '(absent)'}, got"
+            f" {' | '.join(self.got) or '(absent)'}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""What browsers reported of rules in trial, as causes: what was blocked, where, how often, and whose it is.
+"""What browsers reported of rules in trial, as causes: what was blocked, where, how often, and
+whose it is.
 
-Lives here: `Cause`, `classify` and `Causes`, in bounded memory whatever is posted. Must not know how reports arrive.
+Lives here: `Cause`, `classify` and `Causes`, in bounded memory whatever is posted. Must not know
+how reports arrive.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ _RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Reports that say the same thing. `first` and `last` in epoch seconds; `clients` counts up to 16."""
+    """Reports that say the same thing. `first` and `last` in epoch seconds; `clients` counts up
+    to 16.
+    """
 
     id: str
     route: str
@@ -75,10 +79,12 @@ def classify(
     addresses: Sequence[str] = (),
     held: Ruling = Ruling(),  # noqa: B008 - frozen
 ) -> tuple[CauseKind, str]:
-    """Whose doing a report is, and why we say so: what stands in a page that we served is the site's own.
+    """Whose doing a report is, and why we say so: what stands in a page that we served is the
+    site's own.
 
-    `pages` and `addresses` are of other reports of the same cause; `held` is what the rule is judged by. Absence says something only where each page was
-    read often enough; before that, what the browser says of the source holds.
+    `pages` and `addresses` are of other reports of the same cause; `held` is what the rule is
+    judged by. Absence says something only where each page was read often enough; before that, what
+    the browser says of the source holds.
     """
     if report.noise:
         return "noise", "a browser extension caused it"
@@ -107,7 +113,9 @@ def classify(
 
 
 def _would_stand(report: Report) -> bool:
-    """Whether a page of the site would hold what was blocked: code with a sample, or an address of another origin."""
+    """Whether a page of the site would hold what was blocked: code with a sample, or an address
+    of another origin.
+    """
     if report.type != "csp-violation" or "-src" not in report.directive:
         return False
     if report.blocked == "inline":
@@ -117,7 +125,9 @@ def _would_stand(report: Report) -> bool:
 
 
 def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence[str]) -> bool:
-    """Whether it stands in a page: as code, as an address, or named by the page's own inline code."""
+    """Whether it stands in a page: as code, as an address, or named by the page's own inline
+    code.
+    """
     if not _would_stand(report):
         return False
     if report.blocked == "inline":
@@ -151,7 +161,9 @@ class _Held:
         self.report = report
         self.verdict: tuple[CauseKind, str] = ("unexplained", "")
         self.seen: tuple[int, int, int] | None = None
-        """On what the verdict stands: the version of what was served, and how many pages and addresses were known."""
+        """On what the verdict stands: the version of what was served, and how many pages and
+        addresses were known.
+        """
         self.ruling = Ruling()
         self.count = 0
         self.clients: set[bytes] = set()
@@ -162,7 +174,9 @@ class _Held:
 
 
 class Causes:
-    """The causes of all rules in trial; clients are known by a hash that this process alone can make."""
+    """The causes of all rules in trial; clients are known by a hash that this process alone can
+    make.
+    """
 
     def __init__(
         self, clock: Callable[[], float] = time.time, served: ServedPages | None = None
@@ -196,8 +210,9 @@ class Causes:
     ) -> tuple[str, str, str] | None:
         """Count one report; returns route, rule and kind, or None when it does not count.
 
-        The kind is "unheard" where it found no room though it could have spoken against the rule: then silence is no
-        proof. Who forges reports delays a promotion, and never brings one about by drowning the others.
+        The kind is "unheard" where it found no room though it could have spoken against the rule:
+        then silence is no proof. Who forges reports delays a promotion, and never brings one about
+        by drowning the others.
         """
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
@@ -291,7 +306,9 @@ class Causes:
 
 
 def _is_canary(report: Report) -> bool:
-    """The canary's own preload, which a rule's twin meets as well: an address of its own scheme, or one that no line of a page asked for."""
+    """The canary's own preload, which a rule's twin meets as well: an address of its own scheme,
+    or one that no line of a page asked for.
+    """
     if report.blocked.rstrip(":") == CANARY:
         return True
     return (
@@ -303,7 +320,9 @@ def _is_canary(report: Report) -> bool:
 
 
 def _identity(place: tuple[str, str], report: Report) -> str:
-    """What makes two reports one cause: rule, directive, and the origin that was blocked or the code's first characters."""
+    """What makes two reports one cause: rule, directive, and the origin that was blocked or the
+    code's first characters.
+    """
     parts = urlsplit(report.blocked)
     blocked = f"{parts.scheme}://{parts.netloc}" if parts.netloc else report.blocked
     if report.origin and blocked == report.origin:

@@ -13,8 +13,8 @@ import secrets
 class Clients:
     """Known by a hash that this process alone can make.
 
-    Of IPv6 the network of 64 bits counts: one host may take any address in its own (RFC 4291 section 2.5.1, RFC 8981),
-    so one that forges reports would be as many clients as it likes.
+    Of IPv6 the network of 64 bits counts: one host may take any address in its own (RFC 4291
+    section 2.5.1, RFC 8981), so one that forges reports would be as many clients as it likes.
     """
 
     __slots__ = ("_salt",)
@@ -23,7 +23,9 @@ class Clients:
         self._salt = secrets.token_bytes(16)
 
     def __call__(self, address: str) -> bytes:
-        """The client at this address, in 8 bytes; whatever is no address counts as it is written."""
+        """The client at this address, in 8 bytes; whatever is no address counts as it is
+        written.
+        """
         text = _network(address) if ":" in address else address
         return hashlib.blake2b(
             text.encode("utf-8", "replace"), digest_size=8, key=self._salt

@@ -1,6 +1,8 @@
-"""Checks of a deployment before it is needed: permissions, secrets, exposure, limits, time to drain.
+"""Checks of a deployment before it is needed: permissions, secrets, exposure, limits, time to
+drain.
 
-Lives here: each check as one function over settings and policy text. Must not know how results are shown.
+Lives here: each check as one function over settings and policy text. Must not know how results are
+shown.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ GRACE = 30.0
 
 _SECRETS = re.compile(
     r"(?i)(bearer\s+[a-z0-9._~+/-]{16,}|basic\s+[a-z0-9+/=]{16,}|eyJ[a-z0-9_-]{10,}\.[a-z0-9_-]{10,}"
-    r"|(password|passwd|secret|api[_-]?key|token)\s*[=:]\s*[^\s'\"]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY)"
+    r"|(password|passwd|secret|api[_-]?key|token)\s*[=:]\s*[^\s'\"]{8,}|-----BEGIN [A-Z ]*PRIVATE"
+    r" KEY)"
 )
 
 
@@ -69,7 +72,8 @@ def _policy(settings: Settings) -> Iterator[DeploymentFinding]:
         yield DeploymentFinding(
             "timeouts",
             "fail",
-            f"timeouts.routes names {', '.join(sorted(unknown))}, which no route of the policy is called; correct the name",
+            f"timeouts.routes names {', '.join(sorted(unknown))}, which no route of the policy is"
+            " called; correct the name",
         )
     missing = [
         name for name in ("owner", "reason", "expected", "rollback") if not getattr(about, name)
@@ -95,7 +99,8 @@ def _secrets(settings: Settings) -> Iterator[DeploymentFinding]:
         yield DeploymentFinding(
             "secrets",
             "fail",
-            f"line {', '.join(map(str, found[:5]))} of the policy looks like a secret; policies are shown and logged",
+            f"line {', '.join(map(str, found[:5]))} of the policy looks like a secret; policies are"
+            " shown and logged",
         )
     else:
         yield DeploymentFinding("secrets", "pass", "nothing in the policy looks like a secret")
@@ -168,7 +173,8 @@ def _limits(settings: Settings) -> Iterator[DeploymentFinding]:
         yield DeploymentFinding(
             "limits",
             "warn",
-            f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n or lower limits.connections",
+            f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n"
+            " or lower limits.connections",
         )
     else:
         yield DeploymentFinding("limits", "pass", f"{needed} open files at most")
@@ -195,5 +201,6 @@ def _log(settings: Settings) -> Iterator[DeploymentFinding]:
         yield DeploymentFinding(
             "log",
             "pass",
-            f"level {settings.log.level}, at most {settings.log.events_per_second} events a second, on stdout",
+            f"level {settings.log.level}, at most {settings.log.events_per_second} events a second,"
+            " on stdout",
         )

@@ -1,4 +1,5 @@
-"""Edits of a policy's text that change one word and keep every other byte: comments, quotes, order, line ends.
+"""Edits of a policy's text that change one word and keep every other byte: comments, quotes, order,
+line ends.
 
 Lives here: `set_word`, what it needs, and `applied`. Must not know why a word changes, nor files.
 """

@@ -1,6 +1,8 @@
-"""When is it safe to enforce? What this process's counters say of each rule since it came as it is now.
+"""When is it safe to enforce? What this process's counters say of each rule since it came as it is
+now.
 
-Lives here: the book of readings, and the trend. Must not know where numbers are shown, or the gate's verdicts.
+Lives here: the book of readings, and the trend. Must not know where numbers are shown, or the
+gate's verdicts.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ def _no_causes(_route: str, _rule: str) -> Sequence[Mapping[str, Any]]:
 class EvidenceStore:
     """The counters' readings when each rule came as it is now; evidence is what was added since.
 
-    A rule whose meaning and mode did not change keeps its evidence over an activation, and over a restart
-    where `restore` is given what `saved` returned.
+    A rule whose meaning and mode did not change keeps its evidence over an activation, and over a
+    restart where `restore` is given what `saved` returned.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class EvidenceStore:
         self.meanings = {place: mark.meaning for place, mark in marks.items()}
 
     def tick(self) -> None:
-        """Called each second: note what trials have sent, so that it can be reported what has had time to report."""
+        """Called each second: note what trials have sent, so that it can be reported what has
+        had time to report.
+        """
         self._note_promises()
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
@@ -110,7 +114,9 @@ class EvidenceStore:
         ]
 
     def shared(self) -> list[dict[str, Any]]:
-        """The evidence as data, each with its rule's meaning, for other replicas to sum (see `summing`)."""
+        """The evidence as data, each with its rule's meaning, for other replicas to sum (see
+        `summing`).
+        """
         return [
             {**asdict(item), "meaning": self._marks[item.route, item.rule].meaning}
             for item in self.evidence()
@@ -169,7 +175,9 @@ class EvidenceStore:
     def _trial(
         self, route: RoutePlan, line: RuleLine, mark: _Mark, grown: Mapping[str, float]
     ) -> Trial:
-        """What the trial of a rule has shown; settled counts are those of a moment ago, since reports take their time."""
+        """What the trial of a rule has shown; settled counts are those of a moment ago, since
+        reports take their time.
+        """
         settle = SETTLE_API if by_api(line.named.rule) else SETTLE
         settled = self._settled((route.name, line.name), settle) - mark.counts.get("loads", 0.0)
         canaries: dict[str, tuple[float, float]] = {
@@ -221,7 +229,9 @@ _BROWSERS = "sidecar_trial_browsers_total"
 
 
 class Trend:
-    """Responses with a violation in each of the last 30 intervals of ten seconds, by route and rule."""
+    """Responses with a violation in each of the last 30 intervals of ten seconds, by route and
+    rule.
+    """
 
     def __init__(self, book: EvidenceStore, interval: int = 10, kept: int = 30) -> None:
         self._book = book

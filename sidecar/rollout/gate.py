@@ -1,7 +1,7 @@
 """The gate: what has been seen of a rule, by whom, and the verdict against stated minimums.
 
-Lives here: `judge`. A verdict claims no more than a witness has seen: without one, or
-with one that said nothing, it is inconclusive and says what to do next. Must not know where the numbers come
+Lives here: `judge`. A verdict claims no more than a witness has seen: without one, or with one that
+said nothing, it is inconclusive and says what to do next. Must not know where the numbers come
 from: `evidence` reads this process's counters, `prometheus` those of a fleet.
 """
 
@@ -27,10 +27,11 @@ _OFTEN = 0.5
 
 
 def judged(rule: str, evidence: Iterable[Evidence]) -> list[Evidence]:
-    """What decides on a rule: what it saw where it changes nothing yet; what it saw in enforce, where it enforces everywhere.
+    """What decides on a rule: what it saw where it changes nothing yet; what it saw in enforce,
+    where it enforces everywhere.
 
-    A fleet's numbers hold both for a while after a rule was taken back, and the few minutes in which it
-    enforced say nothing of how long it was watched.
+    A fleet's numbers hold both for a while after a rule was taken back, and the few minutes in
+    which it enforced say nothing of how long it was watched.
     """
     own = [item for item in evidence if item.rule == rule]
     return [item for item in own if item.mode in ("report-only", "trial")] or [
@@ -45,7 +46,9 @@ def judge(
     at: float,
     waived: Collection[str] = (),
 ) -> Verdict:
-    """The gate for one rule over all its routes, on evidence of the moment `at`; `waived` are ids of causes that do not count."""
+    """The gate for one rule over all its routes, on evidence of the moment `at`; `waived` are
+    ids of causes that do not count.
+    """
     live, sheet = judged(rule, evidence), Sheet()
     if not live:
         step = "Name a rule of the policy that is not off."
@@ -77,7 +80,9 @@ def judge(
 
 
 def admit(rule: str, evidence: Iterable[Evidence], prospect: Iterable[str], at: float) -> Verdict:
-    """The gate to trial, which changes nothing: the rule must be judged somewhere; `prospect` is what a trial can show of it."""
+    """The gate to trial, which changes nothing: the rule must be judged somewhere; `prospect` is
+    what a trial can show of it.
+    """
     live, sheet = judged(rule, evidence), Sheet()
     if live:
         sheet.met.extend(prospect)
@@ -106,7 +111,10 @@ def _next(sheet: Sheet, causes: Sequence[Mapping[str, Any]]) -> str:
     if not sheet.failing:
         return sheet.steps[0]
     if causes:
-        return "See what to do about the causes with `sidecar suggest`; or name a cause that the site can do without: --waive ID."
+        return (
+            "See what to do about the causes with `sidecar suggest`; or name a cause that the site"
+            " can do without: --waive ID."
+        )
     return sheet.remedies[0]
 
 
@@ -164,7 +172,9 @@ def _causes(
 def _unexplained(
     live: Sequence[Evidence], waived: Collection[str], sheet: Sheet
 ) -> list[Mapping[str, Any]]:
-    """The causes that no page we served explains: each waits for a word, unless it is too frequent to be an extension."""
+    """The causes that no page we served explains: each waits for a word, unless it is too
+    frequent to be an extension.
+    """
     found = [
         (cause, item.trial.loads)
         for item in live
@@ -173,16 +183,23 @@ def _unexplained(
     ]
     counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in OPEN)
     if counts and not waived and not any(item.trial.causes for item in live):
-        # A fleet's, as in `_uncaused`; who waives has seen them: a cause has the same id in every sidecar.
+        # A fleet's, as in `_uncaused`; who waives has seen them: a cause has the same id in every
+        # sidecar.
         text = f"browsers reported {counted(counts, 'time')} what no page that we served explains"
-        step = "See the causes with `sidecar reports --admin` of each sidecar, then promote --waive ID."
+        step = (
+            "See the causes with `sidecar reports --admin` of each sidecar, then promote"
+            " --waive ID."
+        )
         sheet.lack(text, step)
     for cause, loads in found[:5]:
         text = f"not explained by any page we served: {describe(cause)}"
         if 0 < loads * _OFTEN <= cause["count"] and not _usual(cause):
             sheet.failing.append(f"{text}, on half of the page loads or more")
         else:
-            step = f"Look at it with `sidecar reports`; if it is none of the site's doing: promote --waive {cause['id']}."
+            step = (
+                "Look at it with `sidecar reports`; if it is none of the site's doing: promote"
+                f" --waive {cause['id']}."
+            )
             sheet.lack(text, step)
     if len(found) > 5:
         sheet.notes.append(f"and {counted(len(found) - 5, 'more cause')} that no page explains")
@@ -195,24 +212,33 @@ def _usual(cause: Mapping[str, Any]) -> bool:
 
 
 def _unheard(live: Sequence[Evidence], sheet: Sheet) -> float:
-    """Reports that found no room: the one that matters may be among them, so the silence of the others is no proof."""
+    """Reports that found no room: the one that matters may be among them, so the silence of the
+    others is no proof.
+    """
     lost = sum(item.trial.reports.get("unheard", 0.0) for item in live)
     if lost:
-        text = f"{counted(lost, 'report')} of browsers found no room: too many causes, or too many from one address"
+        text = (
+            f"{counted(lost, 'report')} of browsers found no room: too many causes, or too many"
+            " from one address"
+        )
         step = (
-            "Name the proxies in front in `forwarding.trusted`, so that each client has an address of its own; look at "
-            '`sidecar reports`, and if you know what was reported: --override "why".'
+            "Name the proxies in front in `forwarding.trusted`, so that each client has an address"
+            " of its own; look at `sidecar reports`, and if you know what was reported: --override"
+            ' "why".'
         )
         sheet.lack(text, step)
     return lost
 
 
 def _uncaused(live: Sequence[Evidence]) -> float:
-    """Reports of what the site itself does whose causes are not known here: a fleet's, which stand with each sidecar."""
+    """Reports of what the site itself does whose causes are not known here: a fleet's, which
+    stand with each sidecar.
+    """
     if any(cause["kind"] in REAL for item in live for cause in item.trial.causes):
         return 0.0
     counts = sum(item.trial.reports.get(kind, 0.0) for item in live for kind in REAL)
-    # A report counts as what it was taken for when it came; the pages that were read since may have cleared the site.
+    # A report counts as what it was taken for when it came; the pages that were read since may have
+    # cleared the site.
     cleared: float = sum(
         cause["count"] for item in live for cause in item.trial.causes if cause["kind"] in OPEN
     )

@@ -1,7 +1,7 @@
 """The watch after an activation that enforces more than before: worse responses take it back.
 
-Lives here: what is compared, and the verdict. Only the service's own responses and failed exchanges count,
-so no client can fire it by what it posts. Must not know how a rollback is done.
+Lives here: what is compared, and the verdict. Only the service's own responses and failed exchanges
+count, so no client can fire it by what it posts. Must not know how a rollback is done.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """Why the activation is taken back: the signal, its share before and now, and the points allowed."""
+    """Why the activation is taken back: the signal, its share before and now, and the points
+    allowed.
+    """
 
     signal: str
     before: float
@@ -56,7 +58,10 @@ class Breach:
 
     def __str__(self) -> str:
         name = self.signal.replace("_", " ")
-        return f"{name} rose from {self.before:.1%} to {self.now:.1%} of {self.responses:g} responses; {self.allowed:.1%} more is allowed"
+        return (
+            f"{name} rose from {self.before:.1%} to {self.now:.1%} of {self.responses:g} responses;"
+            f" {self.allowed:.1%} more is allowed"
+        )
 
 
 class Watch:
@@ -131,8 +136,8 @@ class Watch:
 def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
     """The first signal whose share rose too far; None while too little was seen.
 
-    With too little seen before, the time before counts as free of server faults, and its share of client
-    errors as unknown.
+    With too little seen before, the time before counts as free of server faults, and its share of
+    client errors as unknown.
     """
     if now.responses + now.upstream_errors < guard.min_requests:
         return None

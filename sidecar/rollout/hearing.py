@@ -19,8 +19,14 @@ _NO_REPORTS_HERE = "browsers that do not report this here"
 _ASK_BROWSERS = (
     'Serve the site over https and wait for browsers that report; or give --override "why".'
 )
-_FIND_OUT = "Find out why reports do not come through: a blocker, another proxy, a path that does not reach the sidecar."
-_ASK_OVER_HTTPS = 'Serve the site over https, where browsers say where their requests come from; or give --override "why".'
+_FIND_OUT = (
+    "Find out why reports do not come through: a blocker, another proxy, a path that does not reach"
+    " the sidecar."
+)
+_ASK_OVER_HTTPS = (
+    "Serve the site over https, where browsers say where their requests come from; or give"
+    ' --override "why".'
+)
 
 
 def hear(
@@ -34,13 +40,15 @@ def hear(
         sheet: where the reasons go.
         silent: no browser reported anything that stands against the rule.
 
-    Returns:
-        How many page loads or requests could be judged, and the share of page loads that is broken at most,
-        at 95 % confidence; None where browsers did not prove one.
+    Returns: How many page loads or requests could be judged, and the share of page loads that is
+        broken at most, at 95 % confidence; None where browsers did not prove one.
     """
     evaluated = sum(item.evaluated for item in live)
     if not any(item.affected for item in live) and not climbs(live):
-        text = f"none of {counted(evaluated, 'response')} would have been changed; needed: {minimums.requests}"
+        text = (
+            f"none of {counted(evaluated, 'response')} would have been changed; needed:"
+            f" {minimums.requests}"
+        )
         sheet.at_least(evaluated, minimums.requests, text, "Wait for more traffic.")
         return evaluated, None
     witnesses = {witness["kind"]: witness for item in live for witness in item.witnesses}
@@ -78,7 +86,9 @@ def total(live: Iterable[Evidence], outcome: str) -> float:
 
 
 def canaries(live: Iterable[Evidence]) -> dict[str, tuple[float, float]]:
-    """Canaries by engine: they are of the whole process, so each route says the same and the highest counts."""
+    """Canaries by engine: they are of the whole process, so each route says the same and the
+    highest counts.
+    """
     found: dict[str, tuple[float, float]] = {}
     for item in live:
         for engine, (sent, returned) in item.trial.canaries.items():
@@ -102,7 +112,10 @@ def _requests(
 ) -> float:
     """What requests say of themselves."""
     known, unknown = _known(live), total(live, "unknown")
-    text = f"{counted(known, 'request')} of browsers that say where they come from; needed: {minimums.requests}"
+    text = (
+        f"{counted(known, 'request')} of browsers that say where they come from; needed:"
+        f" {minimums.requests}"
+    )
     own = witness["next"] if witness["next"] not in ("", WAIT) else ""
     most = f"{number(unknown)} of {number(unknown + known)}"
     if own and unknown:
@@ -119,7 +132,10 @@ def _over_https(live: Sequence[Evidence], minimums: Minimums, sheet: Sheet) -> f
     """How many requests of browsers came over https, of those whose scheme is vouched for."""
     safe, unknown = total(live, "safe"), total(live, "unknown")
     known = safe + total(live, "plain")
-    text = f"{counted(known, 'request')} of browsers whose scheme is vouched for; needed: {minimums.requests}"
+    text = (
+        f"{counted(known, 'request')} of browsers whose scheme is vouched for; needed:"
+        f" {minimums.requests}"
+    )
     sheet.at_least(known, minimums.requests, text, _VOUCH if unknown else "Wait for more traffic.")
     if unknown > known:
         most = f"{number(unknown)} of {number(unknown + known)}"
@@ -142,7 +158,9 @@ _VOUCH = (
 def _browsers(
     live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
 ) -> tuple[float, float]:
-    """What a trial has shown: page loads that could have reported or had nothing to report, and the former alone."""
+    """What a trial has shown: page loads that could have reported or had nothing to report, and
+    the former alone.
+    """
     trial = [item for item in live if item.mode == "trial"]
     outside = [item.route for item in live if item.mode != "trial" and item.affected]
     if outside:
@@ -171,7 +189,8 @@ def _browsers(
         sheet.notes.append(f"{counted(unknown, 'page load')} in {_NO_REPORTS_HERE}")
     if waiting:
         sheet.lack(
-            f"on {counted(waiting, 'page load')} the service's own report-only line stands in the place of ours",
+            f"on {counted(waiting, 'page load')} the service's own report-only line stands in the"
+            " place of ours",
             "Let the service leave it out while the trial lasts.",
         )
     return heard, settled
@@ -182,29 +201,42 @@ def _percent(share: float) -> str:
 
 
 def _in_part(trial: Sequence[Evidence], sheet: Sheet) -> None:
-    """What is not silence but not knowing: engines that report a part, service workers that stay as they came."""
+    """What is not silence but not knowing: engines that report a part, service workers that stay
+    as they came.
+    """
     if partial := total(trial, "partial"):
         known = "; ".join(f"{engine} not {what}" for engine in ENGINES if (what := partly(engine)))
-        text = f"{counted(partial, 'page load')} in browsers that report a part of this only ({known}): they do not count"
+        text = (
+            f"{counted(partial, 'page load')} in browsers that report a part of this only"
+            f" ({known}): they do not count"
+        )
         sheet.notes.append(text)
     if upgraded := total(trial, "upgraded"):
         text = (
-            f"on {counted(upgraded, 'page load')} it would take away the service's own `upgrade-insecure-requests`: what "
-            "that upgrades today is not reported"
+            f"on {counted(upgraded, 'page load')} it would take away the service's own"
+            " `upgrade-insecure-requests`: what that upgrades today is not reported"
         )
-        step = "Add `upgrade-insecure-requests` to the value, or find out that no page asks for http: addresses."
+        step = (
+            "Add `upgrade-insecure-requests` to the value, or find out that no page asks for http:"
+            " addresses."
+        )
         sheet.lack(text, step)
     if workers := total(trial, "worker"):
-        text = f"{counted(workers, 'script')} of service workers came with it: in browsers that had them before, nothing was tried"
+        text = (
+            f"{counted(workers, 'script')} of service workers came with it: in browsers that had"
+            " them before, nothing was tried"
+        )
         step = (
-            "Write `when: {content-type: text/html}`, so that it is not sent with the scripts of service workers; or give "
-            '--override "why".'
+            "Write `when: {content-type: text/html}`, so that it is not sent with the scripts of"
+            ' service workers; or give --override "why".'
         )
         sheet.lack(text, step)
 
 
 def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
-    """Settled page loads in engines of which at least half of the canaries came back; the silence of others is no proof."""
+    """Settled page loads in engines of which at least half of the canaries came back; the
+    silence of others is no proof.
+    """
     settled, sent = _in_trial(trial), canaries(trial)
     loads = {
         engine: max((item.trial.engines.get(engine, 0.0) for item in trial), default=0.0)
@@ -217,7 +249,10 @@ def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
     named = ", ".join(
         f"{engine} {number(sent[engine][1])} of {number(sent[engine][0])}" for engine in mute
     )
-    text = f"too few canaries came back ({named}): page loads there do not count, {_percent(share)} of all"
+    text = (
+        f"too few canaries came back ({named}): page loads there do not count, {_percent(share)}"
+        " of all"
+    )
     if share > 0.5:
         sheet.lack(text, _FIND_OUT)
     else:
@@ -226,9 +261,11 @@ def _proven(trial: Sequence[Evidence], sheet: Sheet) -> float:
 
 
 def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bool) -> float | None:
-    """Silence counts only as far as canaries came back: the rule of three on the page loads that would have been heard.
+    """Silence counts only as far as canaries came back: the rule of three on the page loads that
+    would have been heard.
 
-    It holds for no report at all (Hanley and Lippman-Hand 1983), so a cause that stands against the rule leaves no bound.
+    It holds for no report at all (Hanley and Lippman-Hand 1983), so a cause that stands against the
+    rule leaves no bound.
     """
     trial = [item for item in live if item.mode == "trial"]
     engines = canaries(trial)
@@ -236,8 +273,14 @@ def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bo
     if not _in_trial(trial):
         return None
     if not returned:
-        text = f"no proof that reports come through: none of {counted(sent, 'canary', 'canaries')} came back"
-        step = "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page loads."
+        text = (
+            f"no proof that reports come through: none of {counted(sent, 'canary', 'canaries')}"
+            " came back"
+        )
+        step = (
+            "See that `/.well-known/sidecar/` of the site reaches the sidecar, and wait for page"
+            " loads."
+        )
         sheet.lack(text, step)
         return None
     each = ", ".join(

@@ -1,8 +1,9 @@
-"""The inventory of scripts that reviewers ask for: which scripts pages load, who owns each, and why it is needed.
+"""The inventory of scripts that reviewers ask for: which scripts pages load, who owns each, and why
+it is needed.
 
-Lives here: its file (`scripts.yaml`), and taking in what was seen since. Owner and reason are people's; all else is
-written from what was seen. Must not know how it was seen, nor where the file lies.
-Source: PCI DSS 4.0.1, requirement 6.4.3.
+Lives here: its file (`scripts.yaml`), and taking in what was seen since. Owner and reason are
+people's; all else is written from what was seen. Must not know how it was seen, nor where the file
+lies. Source: PCI DSS 4.0.1, requirement 6.4.3.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sidecar.source import load, located
 _HEAD = """\
 # The scripts of the site's pages. `owner` and `why` are yours to write: a script that lacks one of them is not
 # authorised. All else is written by `sidecar note --format pci`, which keeps no comments of yours.
-"""
+"""  # noqa: E501
 _SCRIPT_KINDS = ("script", "handler", "javascript-url")
 _SCRIPT_DIRECTIVES = ("script-src", "worker-src")
 
@@ -111,7 +112,8 @@ def _entry(one: Script) -> str:
 
 
 def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
-    """The scripts that a sidecar saw: those of the pages that it read, and those that browsers said they loaded.
+    """The scripts that a sidecar saw: those of the pages that it read, and those that browsers said
+    they loaded.
 
     Args:
         data: what `GET /api/pages` says.
@@ -120,8 +122,14 @@ def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
 
     def add(script: str, one: Mapping[str, Any], digest: str = "") -> None:
         seen = Script(
-            script, "", "", (digest,) if digest else (), tuple(one["pages"]), _day(one["first"]), _day(one["last"])
-        )  # fmt: skip
+            script,
+            "",
+            "",
+            (digest,) if digest else (),
+            tuple(one["pages"]),
+            _day(one["first"]),
+            _day(one["last"]),
+        )
         found[script] = _joined(found[script], seen) if script in found else seen
 
     for route in data["routes"].values():
@@ -137,7 +145,9 @@ def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
 
 
 def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]:
-    """The inventory with what was seen since: known scripts keep owner and reason, new ones come last without."""
+    """The inventory with what was seen since: known scripts keep owner and reason, new ones come
+    last without.
+    """
     found = {one.script: one for one in held}
     for one in seen:
         found[one.script] = _joined(found[one.script], one) if one.script in found else one

@@ -1,9 +1,11 @@
-"""What reports of COEP, COOP and of frames under a Permissions-Policy say, by the plan that asked for them.
+"""What reports of COEP, COOP and of frames under a Permissions-Policy say, by the plan that asked
+for them.
 
-Lives here: `Ruling`, `ruling`, `both_ends`, `unclear`, `framed`. Pure. Must not know how reports are counted.
+Lives here: `Ruling`, `ruling`, `both_ends`, `unclear`, `framed`. Pure. Must not know how reports
+are counted.
 
-Source: HTML sections 7.1.3 and 7.1.4 (the report-only header of the other page or frame does not count yet);
-Permissions Policy section 5.4 (`allow`).
+Source: HTML sections 7.1.3 and 7.1.4 (the report-only header of the other page or frame does not
+count yet); Permissions Policy section 5.4 (`allow`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from sidecar.policy.rules.checks import value_text
 from sidecar.rollout.served import ServedPages
 
 FRAME = "allow"
-"""The directive of a cause that is a frame of another origin under a Permissions-Policy: its attribute gives it features."""
+"""The directive of a cause that is a frame of another origin under a Permissions-Policy: its
+attribute gives it features.
+"""
 
 WORKER = "worker initialization"
 _ENDS = frozenset(
@@ -34,12 +38,16 @@ _ENDS = frozenset(
         "navigation-from-response",
     }
 )
-"""Reports of COEP and COOP in which the other end would carry the header too, where the same rule holds there."""
+"""Reports of COEP and COOP in which the other end would carry the header too, where the same
+rule holds there.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What of a rule its reports are judged by: `features` are those that a Permissions-Policy takes from frames."""
+    """What of a rule its reports are judged by: `features` are those that a Permissions-Policy
+    takes from frames.
+    """
 
     features: frozenset[str] = frozenset()
     credentialless: bool = False
@@ -57,7 +65,9 @@ def ruling(rule: Rule) -> Ruling:
 
 
 def both_ends(plan: Plan, rule: str, report: Report) -> bool:
-    """Whether the other page, frame or worker of a report is one that the rule rules as well: enforced, they agree."""
+    """Whether the other page, frame or worker of a report is one that the rule rules as well:
+    enforced, they agree.
+    """
     parts = urlsplit(report.blocked)
     if report.directive not in _ENDS or f"{parts.scheme}://{parts.netloc}" != report.origin:
         return False
@@ -79,7 +89,10 @@ _OF_PAGES = _OF_REQUESTS | {"content_type", "response_class"}
 def unclear(report: Report, held: Ruling) -> str:
     """Why a report does not tell whether anything is lost; "" where it does."""
     if report.type == "coop" and report.directive == "navigation-to-response":
-        return "the page came after one of another origin, or was opened by it: whether they need each other is not reported"
+        return (
+            "the page came after one of another origin, or was opened by it: whether they need each"
+            " other is not reported"
+        )
     if report.type == "coep" and report.directive == "corp" and held.credentialless:
         return "it would be loaded without cookies: whether it needs them is not reported"
     if report.directive == WORKER and held.agrees:
@@ -90,7 +103,9 @@ def unclear(report: Report, held: Ruling) -> str:
 def framed(
     report: Report, served: ServedPages, route: str, addresses: Sequence[str], held: Ruling
 ) -> tuple[Literal["served", "noise", "unexplained"], str]:
-    """A frame of another origin, under a Permissions-Policy that takes features: whether the page gives it one of them."""
+    """A frame of another origin, under a Permissions-Policy that takes features: whether the
+    page gives it one of them.
+    """
     urls = (report.blocked, *addresses)
     given = sorted(
         name

@@ -1,7 +1,7 @@
 """The final note: what was changed, why, who owns it, on what evidence, and how to undo it.
 
-Lives here: the note from the journal, the status and the evidence, as data and as Markdown. Must not know
-where these come from.
+Lives here: the note from the journal, the status and the evidence, as data and as Markdown. Must
+not know where these come from.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Note:
     """Each with path, before, after (SHA-256) and diff."""
     commands: Sequence[str]
     verdicts: Sequence[Mapping[str, Any]]
-    """What the gate said at each promotion, with the moment of its numbers and the query for them."""
+    """What the gate said at each promotion, with the moment of its numbers and the query for
+    them.
+    """
     waived: Sequence[str]
     """Ids of the causes that did not count, as the operator said."""
     before: Sequence[Mapping[str, Any]]
@@ -56,7 +58,9 @@ class Note:
     """Evidence since then."""
     timeline: Sequence[Mapping[str, str]]
     journal: Check
-    """Whether the journal that all of this is taken from is as it was written, and its last hash."""
+    """Whether the journal that all of this is taken from is as it was written, and its last
+    hash.
+    """
     drift: Mapping[str, Any] | None = None
     """What differs from the configured baseline now; None = no baseline is configured."""
 
@@ -116,7 +120,9 @@ def write_note(
 
 
 def _after(journal: Sequence[Mapping[str, Any]], start: str) -> list[Mapping[str, Any]]:
-    """The entries after `start` last came in force, the oldest first; all of them when it never did."""
+    """The entries after `start` last came in force, the oldest first; all of them when it never
+    did.
+    """
     position = -1
     for index, entry in enumerate(journal):
         if (
@@ -225,14 +231,21 @@ def markdown(note: Note, admin: str) -> str:
         lines += [
             "## Evidence at the promotion",
             "",
-            "| rule | verdict | witness | responses judged | watched for | would break | unknown | reasons |",
+            (
+                "| rule | verdict | witness | responses judged | watched for | would break |"
+                " unknown | reasons |"
+            ),
             "|---|---|---|---|---|---|---|---|",
         ]
         for verdict in note.verdicts:
-            numbers = f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} | {verdict['unknown']:g}"
+            numbers = (
+                f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} |"
+                f" {verdict['unknown']:g}"
+            )
             witness = ", ".join(verdict.get("witnesses", ())) or "none"
             lines.append(
-                f"| {verdict['rule']} | {verdict['outcome']} | {witness} | {numbers} | {'; '.join(verdict['reasons'])} |"
+                f"| {verdict['rule']} | {verdict['outcome']} | {witness} | {numbers} |"
+                f" {'; '.join(verdict['reasons'])} |"
             )
         lines += ["", *(line for verdict in note.verdicts for line in _asked(verdict))]
     if note.waived:
@@ -240,14 +253,21 @@ def markdown(note: Note, admin: str) -> str:
     lines += [
         "## Before and after",
         "",
-        "| route | rule | mode before | responses with a violation before | mode after | responses with a violation after |",
+        (
+            "| route | rule | mode before | responses with a violation before | mode after |"
+            " responses with a violation after |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     lines += _comparison(note)
     if note.drift is not None:
         lines += [
             "",
-            f"The service differs from its baseline in {counted(len(note.drift.get('findings', ())), 'way')} now (`sidecar drift` lists them).",
+            (
+                "The service differs from its baseline in"
+                f" {counted(len(note.drift.get('findings', ())), 'way')} now (`sidecar drift` lists"
+                " them)."
+            ),
         ]
     lines += [
         "",
@@ -265,14 +285,19 @@ def markdown(note: Note, admin: str) -> str:
 
 
 def _asked(verdict: Mapping[str, Any]) -> list[str]:
-    """Of which moment a verdict's numbers are, and how to get them again; nothing in a journal that does not know."""
+    """Of which moment a verdict's numbers are, and how to get them again; nothing in a journal
+    that does not know.
+    """
     if "at" not in verdict:
         return []
     moment = datetime.fromtimestamp(verdict["at"], UTC).isoformat(timespec="seconds")
     if not verdict["query"]:
         return [f"{verdict['rule']}: counted by {verdict['source']} until {moment}.", ""]
     return [
-        f"{verdict['rule']}: {verdict['source']} at {moment} (`time={verdict['at']:.0f}`); asked again for that time it gives the same number:",
+        (
+            f"{verdict['rule']}: {verdict['source']} at {moment} (`time={verdict['at']:.0f}`);"
+            " asked again for that time it gives the same number:"
+        ),
         "",
         f"    {verdict['query']}",
         "",
@@ -287,7 +312,8 @@ def _comparison(note: Note) -> list[str]:
         was = f"{held['mode']} | {held['affected']:g} of {held['evaluated']:g}" if held else "- | -"
         if item["evaluated"] or (held and held["evaluated"]):
             rows.append(
-                f"| {item['route']} | {item['rule']} | {was} | {item['mode']} | {_left_wrong(item)} |"
+                f"| {item['route']} | {item['rule']} | {was} | {item['mode']} |"
+                f" {_left_wrong(item)} |"
             )
     return rows
 

@@ -1,7 +1,8 @@
-"""Where each rule of a policy stands on its way to enforce: one row for each rule, over all its routes.
+"""Where each rule of a policy stands on its way to enforce: one row for each rule, over all its
+routes.
 
-Lives here: `overview`, which joins the plan, the evidence and the gate's verdict. Pure: the moment is passed in. Must
-not know who shows it.
+Lives here: `overview`, which joins the plan, the evidence and the gate's verdict. Pure: the moment
+is passed in. Must not know who shows it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Where a rule stands on its ladder: `step` counts from 1; `promise` says what browsers keep, "" for nothing."""
+    """Where a rule stands on its ladder: `step` counts from 1; `promise` says what browsers
+    keep, "" for nothing.
+    """
 
     step: int
     steps: tuple[str, ...]
@@ -55,8 +58,8 @@ class Ladder:
 class RuleView:
     """One rule: what it does, how far it is, what stands against the next step, and what to do now.
 
-    `mode` is the highest of its routes. `outcome` is the gate's word, or "enforcing" or "off". `command` is the next
-    command to run, "" where there is none.
+    `mode` is the highest of its routes. `outcome` is the gate's word, or "enforcing" or "off".
+    `command` is the next command to run, "" where there is none.
     """
 
     rule: str

@@ -1,7 +1,8 @@
-"""The note for PCI DSS 4.0.1: scripts with their owners (6.4.3), and changes of headers and scripts (11.6.1).
+"""The note for PCI DSS 4.0.1: scripts with their owners (6.4.3), and changes of headers and scripts
+(11.6.1).
 
-Lives here: the note as data and as Markdown. Each statement says where its proof lies, and what the sidecar cannot
-see. Must not know where its facts come from.
+Lives here: the note as data and as Markdown. Each statement says where its proof lies, and what the
+sidecar cannot see. Must not know where its facts come from.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from sidecar.revisions.chain import Check
 from sidecar.rollout.inventory import Script
 
 _REACH = (
-    "The sidecar sees what it sends. What a browser receives may have been changed after that: `sidecar drift"
-    " BASELINE https://SITE/PAGE`, run from outside, compares the headers that arrive there, and browsers' reports of"
-    " hashes (`'report-sha256'` in script-src) say which scripts arrived."
+    "The sidecar sees what it sends. What a browser receives may have been changed after that:"
+    " `sidecar drift BASELINE https://SITE/PAGE`, run from outside, compares the headers that"
+    " arrive there, and browsers' reports of hashes (`'report-sha256'` in script-src) say which"
+    " scripts arrived."
 )
 _SCHEDULE = (
-    "The requirement asks for a look every seven days, or as often as your risk analysis says. The running sidecar"
-    " compares once a minute, and the alert SidecarDrift of `deploy/prometheus/rules.yml` goes out on what was lost or"
-    " weakened; the look from outside is yours to schedule."
+    "The requirement asks for a look every seven days, or as often as your risk analysis says. The"
+    " running sidecar compares once a minute, and the alert SidecarDrift of"
+    " `deploy/prometheus/rules.yml` goes out on what was lost or weakened; the look from outside is"
+    " yours to schedule."
 )
 
 
@@ -110,7 +113,10 @@ def pci_markdown(note: PciNote) -> str:
         f"# PCI DSS 4.0.1, 6.4.3 and 11.6.1: {note.policy}",
         "",
         f"- **Owner:** {note.owner or '(none given)'}",
-        f"- **Policy in force:** revision {note.revision}, mode {note.mode} (proof: `sidecar status`)",
+        (
+            f"- **Policy in force:** revision {note.revision}, mode {note.mode} (proof: `sidecar"
+            " status`)"
+        ),
         f"- **Rules:** {rules or 'none'}",
         f"- **Journal:** {note.journal} (proof: `sidecar history --verify`)",
         "",
@@ -129,11 +135,17 @@ def _scripts(note: PciNote) -> list[str]:
     return [
         "## 6.4.3: scripts",
         "",
-        f"- **Inventory:** {counted(len(note.scripts), 'script')} in `{note.inventory}`, from {seen} (proof: `GET /api/pages`).",
+        (
+            f"- **Inventory:** {counted(len(note.scripts), 'script')} in `{note.inventory}`, from"
+            f" {seen} (proof: `GET /api/pages`)."
+        ),
         f"- **Authorised:** {done} of {len(note.scripts)} have an owner and a reason"
         + (". The others are marked **no** below." if note.unauthorised else "."),
         "- **Enforced:** only where a Content-Security-Policy rule above is in enforce.",
-        "- **Integrity:** inline code is known by its hash. Of an address it is known only where browsers reported hashes.",
+        (
+            "- **Integrity:** inline code is known by its hash. Of an address it is known only"
+            " where browsers reported hashes."
+        ),
         "",
         "| script | authorised | owner | why | integrity | pages | first seen | last seen |",
         "|---|---|---|---|---|---|---|---|",
@@ -166,13 +178,14 @@ def _changes(note: PciNote) -> list[str]:
     lines = ["## 11.6.1: changes of headers and scripts", ""]
     if not note.baseline:
         lines.append(
-            "- **Headers:** no baseline is set, so no change can be found. Make one with `sidecar capture`, and name it in"
-            " the settings as `baseline`."
+            "- **Headers:** no baseline is set, so no change can be found. Make one with `sidecar"
+            " capture`, and name it in the settings as `baseline`."
         )
     else:
         state = f"{counted(len(note.drift), 'difference')} since the last look"
         lines.append(
-            f"- **Headers:** compared with `{note.baseline}`: {state} (proof: `sidecar drift {note.baseline}`)."
+            f"- **Headers:** compared with `{note.baseline}`: {state} (proof: `sidecar drift"
+            f" {note.baseline}`)."
         )
         lines += [
             f"    - {_cell(one['place'])}: {_cell(one['header'])} {one['kind']}"
@@ -181,7 +194,10 @@ def _changes(note: PciNote) -> list[str]:
     changed = ", ".join(_cell(one.script) for one in note.changed) or "none"
     return [
         *lines,
-        f"- **Scripts of which more than one text arrived:** {changed} (proof: browsers' reports of hashes).",
+        (
+            f"- **Scripts of which more than one text arrived:** {changed} (proof: browsers'"
+            " reports of hashes)."
+        ),
         f"- **Schedule and alert:** {_SCHEDULE}",
     ]
 

@@ -53,16 +53,19 @@ def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict
 
 
 def settled(url: str, window: str, selector: str) -> float:
-    """The newest whole second up to which every sidecar's samples are in: what is asked for it does not change any more.
+    """The newest whole second up to which every sidecar's samples are in: what is asked for it does
+    not change any more.
 
-    A scrape's samples bear the time at which it began and can be asked for when it is over, so a response
-    for "now" may miss some that the same question finds later. `up` tells each target's last scrape, failed
-    ones too; a server that does not keep it is taken at the word of the series. Whole, because people write it down.
+    A scrape's samples bear the time at which it began and can be asked for when it is over, so a
+    response for "now" may miss some that the same question finds later. `up` tells each target's
+    last scrape, failed ones too; a server that does not keep it is taken at the word of the series.
+    Whole, because people write it down.
     """
     series = f"{_EVALUATIONS}{{{selector}}}"
     found = query(
         url,
-        f"min(timestamp(up) and on (job, instance) present_over_time({series}[{window}])) or min(timestamp({series}))",
+        f"min(timestamp(up) and on (job, instance) present_over_time({series}[{window}])) or"
+        f" min(timestamp({series}))",
     )
     return float(math.floor(found[0][1] if found else time.time()))
 
@@ -74,9 +77,11 @@ def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
 
 
 def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
-    """The rules that said something else within the window, somewhere in the fleet, and since when each can be believed.
+    """The rules that said something else within the window, somewhere in the fleet, and since when
+    each can be believed.
 
-    An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info` names what was asked.
+    An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info`
+    names what was asked.
     """
     length = seconds(window)
     step = max(1, int(length / 10_000))
@@ -86,7 +91,8 @@ def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
         now.setdefault(_place(labels)[:2], set()).add(labels.get("demand", ""))
     past = query(
         url,
-        f"max by ({by}) (max_over_time(timestamp({_INFO}{{{selector}}})[{math.ceil(length)}s:{step}s]))",
+        f"max by ({by})"
+        f" (max_over_time(timestamp({_INFO}{{{selector}}})[{math.ceil(length)}s:{step}s]))",
         at,
     )
     found: dict[str, float] = {}
@@ -109,14 +115,17 @@ def _matchers(*parts: str) -> str:
 def evidence(
     url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]
 ) -> list[Evidence]:
-    """Evidence for every rule over the window that ends at `at`, summed over all that the selector (`job="shop"`) matches.
+    """Evidence for every rule over the window that ends at `at`, summed over all that the selector
+    (`job="shop"`) matches.
 
-    Numbers are the fleet's; `known`, by route and rule, is what one sidecar says: it gives the witnesses and the causes.
+    Numbers are the fleet's; `known`, by route and rule, is what one sidecar says: it gives the
+    witnesses and the causes.
     """
     length = seconds(window)
     step = max(1, int(length / 1000))
 
-    # One step further back than the window: a rule that was there when it began has been watched for all of it.
+    # One step further back than the window: a rule that was there when it began has been watched
+    # for all of it.
     reach = f"{math.ceil(length) + step}s:{step}s"
     first = query(
         url, f"min by ({_BY}) (min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}]))", at
@@ -170,7 +179,8 @@ def _numbers(
         if value and _place(labels) in found:
             found[_place(labels)]["kinds"][labels["kind"]] = value
     for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
-        # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher of the two if both are there.
+        # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher
+        # of the two if both are there.
         for mode in ("trial", "report-only", "enforce"):
             place = (labels.get("route", ""), labels.get("rule", ""), mode)
             if place in found:
@@ -191,8 +201,8 @@ def _trials(
     known: Mapping[tuple[str, str], Evidence],
     rule: str = "",
 ) -> dict[tuple[str, str], Trial]:
-    """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as reports take their time.
-    `rule` = of this one alone; canaries are of all.
+    """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as
+    reports take their time. `rule` = of this one alone; canaries are of all.
     """
     one = _matchers(selector, f'rule="{rule}"') if rule else selector
 

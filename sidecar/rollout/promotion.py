@@ -1,6 +1,8 @@
-"""A rule goes up or down by a step in the file, and nothing else in the file or its meaning changes.
+"""A rule goes up or down by a step in the file, and nothing else in the file or its meaning
+changes.
 
-Lives here: `promote(text, rules) -> text`, and `step_back`. Must not know files, evidence, or who asks.
+Lives here: `promote(text, rules) -> text`, and `step_back`. Must not know files, evidence, or who
+asks.
 """
 
 from __future__ import annotations
@@ -21,15 +23,16 @@ _ABOUT = ("owner", "expected", "rollback")
 def promote(
     text: str, rules: Iterable[str], name: str = "policy.yaml", to: Mode = "enforce"
 ) -> str:
-    """The policy's text with these rules in mode `to`, every byte around the edits kept; one that enforces climbs its ladder.
+    """The policy's text with these rules in mode `to`, every byte around the edits kept; one that
+    enforces climbs its ladder.
 
     A rule that the policy's own ceiling holds down is freed by raising the ceiling and writing
     the old ceiling to every rule that would rise with it. The result is judged: exactly the named
     rules change their effective mode. What is off stays off.
 
-    Raises:
-        PolicyError: an unknown rule, one that is off or above `to`, one that would enforce without owner, expected
-            result or rollback, or a text in which the edit cannot be made safely.
+    Raises: PolicyError: an unknown rule, one that is off or above `to`, one that would enforce
+        without owner, expected result or rollback, or a text in which the edit cannot be made
+        safely.
     """
     source, before = read_yaml(text.encode(), name), load_policy(text.encode(), name)
     wanted = tuple(dict.fromkeys(rules))
@@ -49,12 +52,14 @@ def promote(
 
 
 def step_back(text: str, rules: Iterable[str], name: str = "policy.yaml") -> str:
-    """The policy's text with each of these rules one step lower: down its ladder, then enforce, trial, report-only.
+    """The policy's text with each of these rules one step lower: down its ladder, then enforce,
+    trial, report-only.
 
-    A rule that stands in different modes on its routes goes one below the highest. The result is judged, as by `promote`.
+    A rule that stands in different modes on its routes goes one below the highest. The result is
+    judged, as by `promote`.
 
-    Raises:
-        PolicyError: an unknown rule, one that changes nothing already, or a text in which the edit cannot be made safely.
+    Raises: PolicyError: an unknown rule, one that changes nothing already, or a text in which the
+        edit cannot be made safely.
     """
     source, before = read_yaml(text.encode(), name), load_policy(text.encode(), name)
     wanted = tuple(dict.fromkeys(rules))
@@ -88,7 +93,9 @@ def reported(text: str, name: str = "policy.yaml") -> str:
 
 
 def enforced(text: str, name: str = "policy.yaml") -> str:
-    """The text with the policy's own ceiling at enforce, and every mode below it that is not off too."""
+    """The text with the policy's own ceiling at enforce, and every mode below it that is not off
+    too.
+    """
     source = read_yaml(text.encode(), name)
     routes = source.data.get("routes") or ()
     below: list[Path] = [("rules", rule) for rule in source.data.get("rules") or ()]
@@ -116,7 +123,9 @@ def effective(resolved: Resolved) -> Mapping[tuple[str, str], Mode]:
 
 
 def standing(text: str, rules: Iterable[str]) -> dict[str, str]:
-    """Where a valid policy's text puts each of these rules: the highest mode over its routes, and the highest step of a ladder."""
+    """Where a valid policy's text puts each of these rules: the highest mode over its routes,
+    and the highest step of a ladder.
+    """
     resolved = load_policy(text.encode(), "")
     found = {}
     for rule in rules:
@@ -177,7 +186,9 @@ def _not_below(resolved: Resolved, wanted: tuple[str, ...], to: Mode) -> Iterabl
 
 
 def _places(resolved: Resolved, rule: str) -> Iterator[tuple[Path, Mode | None]]:
-    """Each place of the file that decides on the rule's mode, and the mode declared there; None = the policy's ceiling."""
+    """Each place of the file that decides on the rule's mode, and the mode declared there; None
+    = the policy's ceiling.
+    """
     base = next((named.rule for named in resolved.routes[-1].rules if named.name == rule), None)
     if base is not None:
         yield ("rules", rule), base.mode
@@ -211,7 +222,9 @@ def _enforces(resolved: Resolved, rule: str) -> bool:
 
 
 def _steps(resolved: Resolved, rule: str) -> Iterator[tuple[Path, int, int]]:
-    """Each place of the file that decides on the rule's step, the step that stands there, and the steps that there are."""
+    """Each place of the file that decides on the rule's step, the step that stands there, and
+    the steps that there are.
+    """
     base = next((named.rule for named in resolved.routes[-1].rules if named.name == rule), None)
     if base is not None and base.ladder is not None:
         yield ("rules", rule), base.step or 1, len(base.ladder)
@@ -255,7 +268,9 @@ def _edited(
     targets: Mapping[str, Mode],
     toward: Callable[..., Mode],
 ) -> str:
-    """The text with the edits made, once it is sure that the named rules move toward their targets and nothing else moves."""
+    """The text with the edits made, once it is sure that the named rules move toward their
+    targets and nothing else moves.
+    """
     if not edits:
         return source.text
     at_end = any(edit.start == len(source.text) for edit in edits)  # of a rule of a preset
@@ -283,7 +298,8 @@ def _edited(
             right = toward(right, targets[rule], key=MODES.index)
         if mode != right and not (rule in targets and _held(after, route)):
             problem = Problem(
-                f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not asked for",
+                f"the edit would make rule {rule!r} on route {route!r} {mode}, which was not"
+                " asked for",
                 "write the mode by hand",
                 file=source.name,
             )

@@ -1,7 +1,9 @@
-"""Which scripts browsers say they loaded, by address and hash: what arrived there, whoever changed it on the way.
+"""Which scripts browsers say they loaded, by address and hash: what arrived there, whoever changed
+it on the way.
 
-A policy asks for it by `'report-sha256'` in script-src. Lives here: `LoadedScripts`, bounded in number. Must not
-know which of them are allowed. Source: CSP Level 3, reporting of hashes (`csp-hash`).
+A policy asks for it by `'report-sha256'` in script-src. Lives here: `LoadedScripts`, bounded in
+number. Must not know which of them are allowed. Source: CSP Level 3, reporting of hashes
+(`csp-hash`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What the pages that the service sent hold, per route: inline code by its hash, and addresses by directive.
+"""What the pages that the service sent hold, per route: inline code by its hash, and addresses by
+directive.
 
-Lives here: `ServedPages`, in bounded memory whatever is served. Must not know how pages are read, nor what browsers
-reported.
+Lives here: `ServedPages`, in bounded memory whatever is served. Must not know how pages are read,
+nor what browsers reported.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _SHOWN_PATHS = 5
 ENOUGH = 3
 """Readings of a page after which what stands in none of them was not sent by the service."""
 ENOUGH_OF_ROUTE = 50
-"""The same for a page of its own address that was never read, by readings of other pages of its route."""
+"""The same for a page of its own address that was never read, by readings of other pages of its
+route.
+"""
 _SHOWN = 120
 _PART = 20
 """A twentieth of what is held gives way at once."""
@@ -40,7 +43,9 @@ _Key = TypeVar("_Key")
 
 @dataclass(slots=True)
 class Sighting:
-    """When, how often and where one piece or address was seen; `first` and `last` in epoch seconds."""
+    """When, how often and where one piece or address was seen; `first` and `last` in epoch
+    seconds.
+    """
 
     first: float
     last: float
@@ -81,7 +86,9 @@ class _Route:
         self.made = 0
         """Pieces that were ever kept."""
         self.asked: dict[str, tuple[int, _Identity | None]] = {}
-        """Texts that were looked for in pieces: up to the how manieth, and the piece that holds it."""
+        """Texts that were looked for in pieces: up to the how manieth, and the piece that holds
+        it.
+        """
         self.samples: dict[tuple[str, str], tuple[InlineKind, str]] = {}
         self.characters = 0
         self.dropped = 0
@@ -97,7 +104,9 @@ class _Route:
                 del self.samples[key]
 
     def keep_link(self, url: tuple[str, str], held: Sighting) -> None:
-        """One more address; the rarest give way, several at once, as finding them costs a look at all."""
+        """One more address; the rarest give way, several at once, as finding them costs a look
+        at all.
+        """
         if len(self.urls) >= MAX_PIECES:
             for one in rarest(self.urls):
                 del self.urls[one]
@@ -124,7 +133,9 @@ class _Route:
 
 
 class ServedPages:
-    """The inventories of the routes in trial; clients are known by a hash that this process alone can make."""
+    """The inventories of the routes in trial; clients are known by a hash that this process
+    alone can make.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -133,7 +144,9 @@ class ServedPages:
         self._tried: frozenset[str] = frozenset()
 
     def activated(self, plan: Plan) -> None:
-        """Another plan is in force: what the pages of routes that are still in trial hold is kept."""
+        """Another plan is in force: what the pages of routes that are still in trial hold is
+        kept.
+        """
         self._tried = frozenset(route.name for route in plan.routes if route.trials)
         self._routes = {name: it for name, it in self._routes.items() if name in self._tried}
 
@@ -181,7 +194,9 @@ class ServedPages:
         return held.version if held else -1
 
     def knows(self, route: str, path: str) -> bool:
-        """Whether so many readings of a page are at hand that what stands in none of them was not sent."""
+        """Whether so many readings of a page are at hand that what stands in none of them was
+        not sent.
+        """
         held = self._routes.get(route)
         if held is None:
             return False
@@ -190,14 +205,18 @@ class ServedPages:
         )
 
     def quoted(self, route: str, directive: str, sample: str) -> bool:
-        """Whether a report's sample is the beginning of inline code that stands in a page of the route."""
+        """Whether a report's sample is the beginning of inline code that stands in a page of the
+        route.
+        """
         held, begins = self._routes.get(route), sample_of(sample)
         if held is None or not begins:
             return False
         return any((family, begins) in held.samples for family in _families(directive))
 
     def linked(self, route: str, directive: str, url: str) -> bool:
-        """Whether a page of the route loads what a report says was blocked, by a directive of that family."""
+        """Whether a page of the route loads what a report says was blocked, by a directive of
+        that family.
+        """
         held = self._routes.get(route)
         if held is None:
             return False
@@ -205,12 +224,16 @@ class ServedPages:
         return any((family, wanted) in held.links for family in _families(directive))
 
     def named(self, route: str, text: str) -> bool:
-        """Whether inline code of the route holds `text`: a host that it asks, code that it makes."""
+        """Whether inline code of the route holds `text`: a host that it asks, code that it
+        makes.
+        """
         held = self._routes.get(route)
         return held is not None and held.holds(text)
 
     def data(self) -> dict[str, Any]:
-        """For JSON: by route, how many pages were read, and what stands in them, the most frequent first."""
+        """For JSON: by route, how many pages were read, and what stands in them, the most
+        frequent first.
+        """
         return {
             name: {
                 "read": held.read,
@@ -245,14 +268,34 @@ def rarest(held: Mapping[_Key, Sighting], part: int = _PART) -> list[_Key]:
 
 
 def _links(url: tuple[str, str]) -> set[tuple[str, str]]:
-    """How an address is asked for: as it is, or by its origin alone ("//host"), as browsers tell of frames."""
+    """How an address is asked for: as it is, or by its origin alone ("//host"), as browsers tell
+    of frames.
+    """
     family, bare = _family(url[0]), _bare(url[1])
     origin = "/".join(bare.split("/", 3)[:3]) if bare.startswith("//") else bare
     return {(family, bare), (family, origin)}
 
 
-_ANY = ("script", "style", "img", "font", "media", "frame", "object", "connect", "manifest", "worker", "default")  # fmt: skip
-_INLINE = {"script": "script", "handler": "script", "javascript-url": "script", "style": "style", "style-attribute": "style"}  # fmt: skip
+_ANY = (
+    "script",
+    "style",
+    "img",
+    "font",
+    "media",
+    "frame",
+    "object",
+    "connect",
+    "manifest",
+    "worker",
+    "default",
+)
+_INLINE = {
+    "script": "script",
+    "handler": "script",
+    "javascript-url": "script",
+    "style": "style",
+    "style-attribute": "style",
+}
 
 
 def _family(directive: str) -> str:
@@ -261,7 +304,9 @@ def _family(directive: str) -> str:
 
 
 def _families(directive: str) -> tuple[str, ...]:
-    """The families that a report's directive may speak of: older browsers name the directive that stands in the policy."""
+    """The families that a report's directive may speak of: older browsers name the directive
+    that stands in the policy.
+    """
     family = _family(directive)
     return (
         _ANY
@@ -273,11 +318,15 @@ def _families(directive: str) -> tuple[str, ...]:
 
 
 def _quotes(piece: Inline) -> set[tuple[str, str]]:
-    """How browsers quote a piece: Chromium without the space around it, others the first 40 characters as they are."""
+    """How browsers quote a piece: Chromium without the space around it, others the first 40
+    characters as they are.
+    """
     family = _INLINE[piece.kind]
     return {(family, sample_of(piece.text)), (family, sample_of(piece.text[:40]))}
 
 
 def _bare(url: str) -> str:
-    """An address without its scheme: what a page names by its own scheme is https to a browser behind TLS."""
+    """An address without its scheme: what a page names by its own scheme is https to a browser
+    behind TLS.
+    """
     return url.partition(":")[2] if url.startswith(("http:", "https:")) else url

@@ -6,7 +6,9 @@ from sidecar.rollout.testimony import Outcome
 
 
 class Sheet:
-    """Reasons as they are found: `failing` ones, `lacking` ones with what to do next, and those that are met."""
+    """Reasons as they are found: `failing` ones, `lacking` ones with what to do next, and those
+    that are met.
+    """
 
     def __init__(self) -> None:
         self.failing: list[str] = []

@@ -1,6 +1,8 @@
-"""The evidence of several replicas as one: what each saw of a rule as it is now, added up; causes by their id.
+"""The evidence of several replicas as one: what each saw of a rule as it is now, added up; causes
+by their id.
 
-Lives here: `summed`, `with_causes` and `merged`. Must not know how replicas reach each other. What others say may be
+Lives here: `summed`, `with_causes` and `merged`. Must not know how replicas reach each other. What
+others say may be
 anything: a row that is none is left out.
 """
 
@@ -22,8 +24,17 @@ Meanings: TypeAlias = Mapping[tuple[str, str], str]
 _CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
 _RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 _TEXTS = (
-    "id", "route", "rule", "type", "directive", "blocked", "sample", "source", "why", "origin",
-)  # fmt: skip
+    "id",
+    "route",
+    "rule",
+    "type",
+    "directive",
+    "blocked",
+    "sample",
+    "source",
+    "why",
+    "origin",
+)
 _LISTS = ("pages", "engines", "addresses")
 _NUMBERS = ("count", "clients", "first", "last")
 _LONG = 2_000
@@ -42,7 +53,9 @@ def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
 
 
 def summed(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
-    """This replica's evidence with that of the others added; watched since the first of them watched."""
+    """This replica's evidence with that of the others added; watched since the first of them
+    watched.
+    """
     by_place = _by_place(others)
     return [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
 
@@ -65,7 +78,9 @@ def _by_place(items: Iterable[Evidence]) -> dict[tuple[str, str], list[Evidence]
 
 
 def merged(causes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Causes by id, the site's own first, the most frequent first; a page that any replica served speaks for all."""
+    """Causes by id, the site's own first, the most frequent first; a page that any replica
+    served speaks for all.
+    """
     by_id: dict[str, dict[str, Any]] = {}
     for cause in causes:
         held = by_id.get(cause["id"])
@@ -139,7 +154,9 @@ def _climb(every: Sequence[Evidence]) -> Climb | None:
 
 
 def _read(row: Row) -> Evidence:
-    """A row as evidence; raises KeyError, TypeError, ValueError or AttributeError where it is none."""
+    """A row as evidence; raises KeyError, TypeError, ValueError or AttributeError where it is
+    none.
+    """
     trial = row["trial"]
     plain = {
         **row,

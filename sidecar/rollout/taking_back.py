@@ -30,9 +30,11 @@ async def take_back(
     telemetry: Telemetry,
     lacking: Lacking = nothing,
 ) -> None:
-    """Put revision `before` in force again; where it is none, or cannot be, the mode falls to report-only.
+    """Put revision `before` in force again; where it is none, or cannot be, the mode falls to
+    report-only.
 
-    In a fleet every replica may see the breach: the first one for which nothing is `lacking` takes it back for all.
+    In a fleet every replica may see the breach: the first one for which nothing is `lacking` takes
+    it back for all.
     """
     now = revisions.current.id
     telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1

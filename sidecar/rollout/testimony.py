@@ -1,7 +1,8 @@
 """What has been seen of a rule, and what the gate says of it, as nouns.
 
-Lives here: `Evidence` with its `Trial`, `Minimums`, `Verdict`, and how they are read back from JSON. Must not know
-how a verdict is reached (`gate`), nor where numbers come from (`evidence`, `prometheus`).
+Lives here: `Evidence` with its `Trial`, `Minimums`, `Verdict`, and how they are read back from
+JSON. Must not know how a verdict is reached (`gate`), nor where numbers come from (`evidence`,
+`prometheus`).
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _ADD, _REMOVE = ("missing",), ("forbidden",)
 class Trial:
     """What browsers said of one rule on one route while it was in trial.
 
-    `loads` are page loads that carried the twin in a browser that reports it; `settled` are those of them
-    whose reports have had time to come. `canaries` maps an engine to (settled ones sent, returned),
-    `engines` to its page loads in trial: both are of all rules of the process.
-    `reports` counts reports by kind of cause; `causes` are they themselves, as data. `settle` is how many
+    `loads` are page loads that carried the twin in a browser that reports it; `settled` are those
+    of them whose reports have had time to come. `canaries` maps an engine to (settled ones sent,
+    returned), `engines` to its page loads in trial: both are of all rules of the process. `reports`
+    counts reports by kind of cause; `causes` are they themselves, as data. `settle` is how many
     seconds reports may take.
     """
 
@@ -43,8 +44,8 @@ class Trial:
 class Climb:
     """Where a rule stands on its ladder: `step` counts from 1, `ages` are seconds.
 
-    `kept` is the age that browsers keep longest of all that was sent, `until` when the last of them forgets it (epoch
-    seconds); 0 where nothing was sent.
+    `kept` is the age that browsers keep longest of all that was sent, `until` when the last of them
+    forgets it (epoch seconds); 0 where nothing was sent.
     """
 
     step: int
@@ -58,14 +59,16 @@ class Climb:
         return self.step >= len(self.ages)
 
     def promise(self, at: float) -> str:
-        """What browsers go on keeping whatever is sent from `at` on, in two sentences; "" where nothing is kept."""
+        """What browsers go on keeping whatever is sent from `at` on, in two sentences; "" where
+        nothing is kept.
+        """
         if self.until <= at:
             return ""
         end = datetime.fromtimestamp(self.until, UTC).isoformat(sep=" ", timespec="minutes")
         return (
-            f"browsers that were here keep to https for {age_text(self.kept)}, the last until {end}; who comes again over "
-            "https gets what is sent then. To take it back for real, send max-age=0 over https: write "
-            "`value: max-age=0` in place of the ladder"
+            f"browsers that were here keep to https for {age_text(self.kept)}, the last until"
+            f" {end}; who comes again over https gets what is sent then. To take it back for real,"
+            " send max-age=0 over https: write `value: max-age=0` in place of the ladder"
         )
 
     def __str__(self) -> str:
@@ -74,10 +77,12 @@ class Climb:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one rule on one route has seen since `since` (epoch seconds): responses, and kinds of violation.
+    """What one rule on one route has seen since `since` (epoch seconds): responses, and kinds of
+    violation.
 
-    `affected` responses had at least one violation. `outcomes` counts what requests say would have broken;
-    empty where they cannot say. `witnesses` say who can tell whether the rule breaks the site, as data.
+    `affected` responses had at least one violation. `outcomes` counts what requests say would have
+    broken; empty where they cannot say. `witnesses` say who can tell whether the rule breaks the
+    site, as data.
     """
 
     route: str
@@ -113,8 +118,8 @@ class Evidence:
 class Minimums:
     """What must have been seen before a rule may enforce; `time` in seconds, `breaks` is a budget.
 
-    `requests` counts what the rule's witness saw: page loads in browsers that report, requests of browsers
-    that say where they come from; for a rule that is harmless by nature, responses.
+    `requests` counts what the rule's witness saw: page loads in browsers that report, requests of
+    browsers that say where they come from; for a rule that is harmless by nature, responses.
     """
 
     requests: int = 1000
@@ -127,7 +132,9 @@ class Minimums:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Pass, fail, or not enough known; every reason with its numbers, which are those of the moment `at` (epoch seconds)."""
+    """Pass, fail, or not enough known; every reason with its numbers, which are those of the
+    moment `at` (epoch seconds).
+    """
 
     rule: str
     outcome: Outcome
@@ -146,7 +153,9 @@ class Verdict:
     canaries: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Of each engine, how many canaries were sent and how many came back."""
     bound: float | None = None
-    """At most this share of page loads is broken, at 95 % confidence; None where browsers did not say."""
+    """At most this share of page loads is broken, at 95 % confidence; None where browsers did
+    not say.
+    """
     causes: tuple[str, ...] = ()
     """Ids of the causes that stand against the rule."""
 

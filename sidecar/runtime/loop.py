@@ -1,4 +1,6 @@
-"""How a process of ours runs: the garbage collector, the loop, the end. Must not know what it does."""
+"""How a process of ours runs: the garbage collector, the loop, the end. Must not know what it
+does.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from typing import Any
 
 
 def collect_seldom() -> None:
-    """Call it when all is loaded: that stays, so the collector need never look at it, at work or at the end.
+    """Call it when all is loaded: that stays, so the collector need never look at it, at work or at
+    the end.
 
     Requests leave no cycles: looking every 700 objects found nothing, for 5 % of the time.
     """
@@ -27,6 +30,7 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         from asyncio import new_event_loop  # type: ignore[assignment]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)
-    # The loop has given its signals back: one that comes now, while the last lines are written, must not turn the exit code.
+    # The loop has given its signals back: one that comes now, while the last lines are written,
+    # must not turn the exit code.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,8 @@
-"""What serves the requests of a service: the proxy in its own process, worker processes, or the service's process itself.
+"""What serves the requests of a service: the proxy in its own process, worker processes, or the
+service's process itself.
 
-Lives here: `Plane`, the noun, and what is the same for all planes of one process. Must not know how requests are served.
+Lives here: `Plane`, the noun, and what is the same for all planes of one process. Must not know how
+requests are served.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Plane(Protocol):
 
 
 class ProcessPlane:
-    """What is the same wherever the service's own process serves: nobody else has to be asked or informed."""
+    """What is the same wherever the service's own process serves: nobody else has to be asked or
+    informed.
+    """
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._tally = Tally()

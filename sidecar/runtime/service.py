@@ -53,8 +53,9 @@ _KEEP_EVIDENCE = 30
 class Service:
     """The sidecar as one process. `start`, then `wait` until it is stopped.
 
-    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one). `plane` makes what takes the place
-    of the proxy where the service's own process serves the requests.
+    `listen`, `admin` and `health` hold the bound addresses after `start` (port 0 = a free one).
+    `plane` makes what takes the place of the proxy where the service's own process serves the
+    requests.
     """
 
     def __init__(
@@ -118,7 +119,8 @@ class Service:
         return ProxyPlane(telemetry, DataPlane(settings, active, telemetry, reports=reports))
 
     async def start(self) -> None:
-        """Put the policy in force, then open the listeners: health and admin last, so that ready means ready.
+        """Put the policy in force, then open the listeners: health and admin last, so that ready
+        means ready.
 
         Raises:
             PolicyError: no policy can be put in force, or an address cannot be bound.
@@ -174,7 +176,8 @@ class Service:
         """Start, hear signals, and return when the process may end."""
         await self.start()
         loop = asyncio.get_running_loop()
-        # They stay to the end: a TERM that comes while the last things are closed must not turn the exit code.
+        # They stay to the end: a TERM that comes while the last things are closed must not turn the
+        # exit code.
         for number, order in self._signals().items():
             loop.add_signal_handler(number, order)
         try:
@@ -372,7 +375,9 @@ class Service:
 
 
 async def serve(settings: Settings, sink: Sink) -> None:
-    """Run one sidecar until a signal stops it; asyncio's own complaints go out as JSON lines too."""
+    """Run one sidecar until a signal stops it; asyncio's own complaints go out as JSON lines
+    too.
+    """
     service = Service(settings, sink)
 
     def complain(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""Settings as a process reads them: file, environment, flags. Must not know what is run with them."""
+"""Settings as a process reads them: file, environment, flags. Must not know what is run with
+them.
+"""
 
 from __future__ import annotations
 

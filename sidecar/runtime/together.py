@@ -1,4 +1,5 @@
-"""The evidence of a fleet at one of its replicas: what this one saw, what the others say they saw, and both as one.
+"""The evidence of a fleet at one of its replicas: what this one saw, what the others say they saw,
+and both as one.
 
 Lives here: `Together`. Must not know how replicas reach each other, nor how a verdict is reached.
 """
@@ -25,7 +26,9 @@ from sidecar.rollout.testimony import Evidence, Minimums, span
 
 
 class Together:
-    """What of one replica is shared, and what is made of that of all. Without a fleet all is this sidecar's own."""
+    """What of one replica is shared, and what is made of that of all. Without a fleet all is
+    this sidecar's own.
+    """
 
     def __init__(self, book: EvidenceStore, causes: Causes) -> None:
         self.member: Member | None = None
@@ -42,7 +45,9 @@ class Together:
         return await asyncio.to_thread(with_causes, self._book.evidence(), await self._others())
 
     async def rollout(self, plan: Plan, trend: Trend) -> dict[str, Any]:
-        """Where each rule stands on its way to enforce, by what all replicas saw when they last said it."""
+        """Where each rule stands on its way to enforce, by what all replicas saw when they last
+        said it.
+        """
         others, at = await self._others(), time.time()
         found = await asyncio.to_thread(summed, self._book.evidence(), others)
         minimums = Minimums()
@@ -50,7 +55,9 @@ class Together:
         return {"at": at, "minimums": asdict(minimums), "rules": [view.data() for view in views]}
 
     async def fleet_evidence(self) -> dict[str, Any]:
-        """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where nobody can be asked."""
+        """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where
+        nobody can be asked.
+        """
         found, about = await self._gathered()
         return {"evidence": [item.data() for item in found], "fleet": about}
 
@@ -62,7 +69,9 @@ class Together:
         return {"causes": causes, "overflow": overflow, "fleet": about}
 
     async def lacking(self, quorum: float, window: float) -> str:
-        """What a breach of the guard here lacks before all go back (see `take_back`); who cannot ask the others decides alone."""
+        """What a breach of the guard here lacks before all go back (see `take_back`); who cannot
+        ask the others decides alone.
+        """
         if self.member is None or (quorum == 1 and isinstance(quorum, int)):
             return ""
         try:
@@ -72,7 +81,10 @@ class Together:
         enough = needed(quorum, alive)
         if votes >= enough:
             return ""
-        return f"{votes} of {counted(alive, 'replica')} saw it in the last {span(window)}; fleet.quorum asks for {enough}"
+        return (
+            f"{votes} of {counted(alive, 'replica')} saw it in the last {span(window)};"
+            f" fleet.quorum asks for {enough}"
+        )
 
     async def _gathered(self) -> tuple[list[Evidence], dict[str, Any]]:
         """What all saw, and who is heard."""
@@ -106,9 +118,11 @@ class Together:
         """Read what others said, and again only what is new."""
         meanings, held = self._book.meanings, self._read
         self._read = {
-            one: known
-            if (known := held.get(one)) and known.said == said and known.meanings is meanings
-            else _Read.of(said, meanings)
+            one: (
+                known
+                if (known := held.get(one)) and known.said == said and known.meanings is meanings
+                else _Read.of(said, meanings)
+            )
             for one, said in others.items()
         }
         return [row for one in self._read.values() for row in one.rows]

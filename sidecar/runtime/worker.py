@@ -1,6 +1,8 @@
-"""One worker process: a data plane that takes its settings, its policy and its orders from the parent.
+"""One worker process: a data plane that takes its settings, its policy and its orders from the
+parent.
 
-Lives here: the worker's side of the orders. Must not know files, admin or health: the parent owns them.
+Lives here: the worker's side of the orders. Must not know files, admin or health: the parent owns
+them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from sidecar.telemetry.events import capture_logging
 from sidecar.telemetry.metric_table import PER_WORKER
 
 SOON = 0.1
-"""Seconds after which the parent has the counts of what was served: what a killed worker takes with it."""
+"""Seconds after which the parent has the counts of what was served: what a killed worker takes
+with it.
+"""
 
 SHARE = 0.01
 """Of the worker's time, at most, that sending them takes; a large policy is sent less often."""
@@ -113,7 +117,9 @@ class WorkerProcess:
         }
 
     async def report(self, channel: Channel) -> None:
-        """Send the counts unasked, soon after a request was served, for as long as the worker lives."""
+        """Send the counts unasked, soon after a request was served, for as long as the worker
+        lives.
+        """
         loop, told, pause = asyncio.get_running_loop(), 0.0, SOON
         while True:
             await asyncio.sleep(pause)
@@ -143,7 +149,9 @@ class WorkerProcess:
 
 
 async def work(end: socket.socket) -> None:
-    """Obey the parent until it is gone. Orders are obeyed in turn, but a drain does not hold up the others."""
+    """Obey the parent until it is gone. Orders are obeyed in turn, but a drain does not hold up
+    the others.
+    """
     channel = await Channel.over(end)
     lines = _Lines(channel, asyncio.get_running_loop())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):

@@ -1,7 +1,8 @@
-"""Several processes behind one address: the parent's side. A `Plane`, as the proxy of one process is.
+"""Several processes behind one address: the parent's side. A `Plane`, as the proxy of one process
+is.
 
-Lives here: spawning, the two-step switch (all prepare, then all commit), replacing the dead, summing their
-metrics. Must not know how a worker serves, nor how a revision came to be.
+Lives here: spawning, the two-step switch (all prepare, then all commit), replacing the dead,
+summing their metrics. Must not know how a worker serves, nor how a revision came to be.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ class Workers:
         return [self._address]
 
     async def publish(self, revision: Revision, ceiling: Mode | None) -> None:
-        """Bring a revision in force in all workers together: the slowest has compiled before the first switches."""
+        """Bring a revision in force in all workers together: the slowest has compiled before the
+        first switches.
+        """
         self._policy = {
             "revision": revision.id,
             "text": revision.text,
@@ -262,7 +265,9 @@ class Workers:
 
 
 def _told(snapshot: dict[str, list[list[Any]]]) -> Snapshot:
-    """A snapshot as it came over the channel: labels are tuples again, and only what workers count."""
+    """A snapshot as it came over the channel: labels are tuples again, and only what workers
+    count.
+    """
     return {
         name: [(tuple(labels), numbers) for labels, numbers in cells]
         for name, cells in snapshot.items()

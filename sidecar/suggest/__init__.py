@@ -1,7 +1,7 @@
 """The smallest edit of a policy file that would have silenced what browsers reported in a trial.
 
-Lives here: `suggest`, which puts the proposals for each rule together and makes the edit. Pure. Must not know how
-causes or pages are fetched, nor who is shown the result.
+Lives here: `suggest`, which puts the proposals for each rule together and makes the edit. Pure.
+Must not know how causes or pages are fetched, nor who is shown the result.
 """
 
 from __future__ import annotations
@@ -63,10 +63,12 @@ def suggest(
     running: str = "",
     name: str = "policy.yaml",
 ) -> Suggestion:
-    """Proposals for the causes of one rule or of all, and the text in which those that add are done.
+    """Proposals for the causes of one rule or of all, and the text in which those that add are
+    done.
 
-    With `comments` each source that is added stands on a line of its own, with its witness in a comment. `running` is
-    the text of the policy in force, of which browsers reported: a cause that its value allows is looked at again.
+    With `comments` each source that is added stands on a line of its own, with its witness in a
+    comment. `running` is the text of the policy in force, of which browsers reported: a cause that
+    its value allows is looked at again.
 
     Raises:
         PolicyError: an unknown rule, a text that is no policy, or one that cannot be edited safely.
@@ -131,7 +133,9 @@ def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
 
 
 def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str) -> Path:
-    """Where the rule's value stands, or, if it comes from a preset, where it would override that."""
+    """Where the rule's value stands, or, if it comes from a preset, where it would override
+    that.
+    """
     if named.origin.get("value") == f"route {route}":
         position = next(
             number for number, one in enumerate(resolved.policy.routes) if one.name == route
@@ -153,7 +157,9 @@ def _is_csp(named: NamedRule) -> bool:
 def _advised(
     cause: Cause, place: _Place, holdings: Holdings, terms: Terms, *, comments: bool
 ) -> Proposal:
-    """The proposal for one cause; where it adds, the place says so from now on. Every policy of a value must be passed."""
+    """The proposal for one cause; where it adds, the place says so from now on. Every policy of
+    a value must be passed.
+    """
     if not _is_csp(place.named):
         return _advised_otherwise(cause, place, terms)
     merged = place.named.rule.action == "merge" and not place.named.rule.widen
@@ -175,7 +181,9 @@ def _advised(
 
 
 def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
-    """The same for another header than CSP. What an earlier cause has changed may do for this one too."""
+    """The same for another header than CSP. What an earlier cause has changed may do for this
+    one too.
+    """
     headers = place.named.rule.header or ()
     found, after = advise_other(cause, headers, place.value, terms)
     before = _text(place.named)
@@ -192,7 +200,9 @@ def _text(named: NamedRule) -> str:
 
 
 def _directive(cause: Cause) -> str:
-    """The directive as browsers of today report it: some name that of the family for inline code."""
+    """The directive as browsers of today report it: some name that of the family for inline
+    code.
+    """
     if cause.blocked == "inline" and cause.directive in ("script-src", "style-src"):
         return f"{cause.directive}-elem"
     return cause.directive
@@ -239,7 +249,10 @@ def _verify(
                 update={"value": None}
             )
             if not same or _meaning(other) != wanted:
-                text = f"the edit would change rule {one.name!r} on route {was.name!r} in another way than meant"
+                text = (
+                    f"the edit would change rule {one.name!r} on route {was.name!r} in another way"
+                    " than meant"
+                )
                 raise PolicyError((Problem(text, "make it by hand", file=name),))
 
 

@@ -27,7 +27,9 @@ _LOCAL = frozenset({"img-src", "font-src", "media-src", "connect-src"})
 _PASSIVE = frozenset(
     {"img-src", "font-src", "media-src", "style-src", "style-src-elem", "manifest-src"}
 )
-"""What files of the site ask for as well, so that no page needs to name it: a style sheet its fonts and images."""
+"""What files of the site ask for as well, so that no page needs to name it: a style sheet its
+fonts and images.
+"""
 _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
 
@@ -56,7 +58,8 @@ def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
         return proposal(
             cause,
             "advice",
-            "the page asks for it over plain HTTP, and upgrade-insecure-requests makes https of that",
+            "the page asks for it over plain HTTP, and upgrade-insecure-requests makes https of"
+            " that",
             "see that it is there over https, and write https: in the page",
         )
     if merged:
@@ -65,14 +68,17 @@ def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
         return proposal(
             cause,
             "advice",
-            "the value allows all that begins like this in the pages that were read: another page, or another client, gets another text",
+            "the value allows all that begins like this in the pages that were read: another page,"
+            " or another client, gets another text",
             "name a page that has it: --url URL, or --har FILE",
         )
     return proposal(
         cause,
         "advice",
-        "the value allows this address, and browsers block it all the same: it redirects to an origin that is not allowed",
-        "see in the browser's network panel where it ends, and add that origin, or name it in the page",
+        "the value allows this address, and browsers block it all the same: it redirects to an"
+        " origin that is not allowed",
+        "see in the browser's network panel where it ends, and add that origin, or name it in the"
+        " page",
     )
 
 
@@ -81,7 +87,8 @@ def not_merged(cause: Cause) -> Proposal:
     return proposal(
         cause,
         "advice",
-        "a merge allows only what the service's own policy names too: a source of the value alone is lost in it",
+        "a merge allows only what the service's own policy names too: a source of the value alone"
+        " is lost in it",
         "add it to the service's own policy, or write widen: true or action: set",
     )
 
@@ -93,14 +100,16 @@ def _no_sources(cause: Cause) -> Proposal:
             cause,
             "advice",
             "a script writes text where it runs as markup or code",
-            f"let {cause.source or 'the script'} use textContent, or a Trusted Types policy that cleans the text; without that, take the directive out",
+            f"let {cause.source or 'the script'} use textContent, or a Trusted Types policy that"
+            " cleans the text; without that, take the directive out",
         )
     if name == "trusted-types":
         return proposal(
             cause,
             "advice",
             "a script makes a Trusted Types policy that the value does not name",
-            "read the script that makes it, and add the policy's name to trusted-types if it is yours",
+            "read the script that makes it, and add the policy's name to trusted-types if it is"
+            " yours",
         )
     return proposal(
         cause,
@@ -121,7 +130,8 @@ def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal
             cause,
             "refused",
             f"text is run as code{where}; 'unsafe-eval' would let injected text run too",
-            "replace eval, new Function and setTimeout with a text by a function or JSON.parse; a library mostly has a build without eval",
+            "replace eval, new Function and setTimeout with a text by a function or JSON.parse; a"
+            " library mostly has a build without eval",
         )
     if short := _short(cause, terms):
         return short
@@ -141,7 +151,8 @@ def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
             cause,
             "advice",
             "the page was framed; the report does not say by whom",
-            "add 'self' to frame-ancestors if the site frames its own pages, and the origin of each partner that may",
+            "add 'self' to frame-ancestors if the site frames its own pages, and the origin of each"
+            " partner that may",
         )
     if allows_address(policy, cause.directive, cause.blocked, cause.origin):
         return proposal(cause, "allowed", "the value allows it already")
@@ -150,7 +161,8 @@ def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
         return proposal(
             cause,
             "refused",
-            f"{source} frames the page: the report of a partner and that of a click thief look the same",
+            f"{source} frames the page: the report of a partner and that of a click thief look the"
+            " same",
             f"if it is a partner, --accept {cause.id}",
         )
     return proposal(cause, "add", f"{source} may frame the page, as you say", sources=(source,))
@@ -191,7 +203,7 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
         )
     blocked = [
         one
-        for one in (cause.addresses or (cause.blocked,))
+        for one in cause.addresses or (cause.blocked,)
         if not allows_address(policy, name, one, cause.origin)
     ]
     if not blocked:
@@ -209,7 +221,8 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
         return proposal(
             cause,
             "waiting",
-            "no page that the service sent is known to hold it: an injected element would look the same",
+            "no page that the service sent is known to hold it: an injected element would look the"
+            " same",
             f"name the page by --url, or, if it is yours, --accept {cause.id}",
         )
     if not page and (short := _short(cause, terms)):
@@ -217,7 +230,10 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
     if own:
         warnings = (
             (
-                "a file that users upload to the site could be embedded too: name its folder, if you can",
+                (
+                    "a file that users upload to the site could be embedded too: name its folder,"
+                    " if you can"
+                ),
             )
             if name == "object-src"
             else ()
@@ -240,11 +256,13 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
             else f"{len(files)} files of another origin"
         )
         warnings.append(
-            "if it redirects, browsers compare only the origin that it ends at: that must be allowed as well"
+            "if it redirects, browsers compare only the origin that it ends at: that must be"
+            " allowed as well"
         )
         if name in CODE:
             warnings.append(
-                "pin the file with integrity=... in the page, or serve it yourself: who changes it there changes your page"
+                "pin the file with integrity=... in the page, or serve it yourself: who changes it"
+                " there changes your page"
             )
     else:
         sources, text = (_origin(target),), "another origin"
@@ -278,7 +296,9 @@ def _short(cause: Cause, terms: Terms) -> Proposal | None:
 
 
 def _is_strange(cause: Cause) -> bool:
-    """Whether no number of clients makes it the site's own: an extension of many clients injects scripts and frames too."""
+    """Whether no number of clients makes it the site's own: an extension of many clients injects
+    scripts and frames too.
+    """
     return cause.kind == "unexplained" or (
         cause.kind == "unserved" and cause.directive not in _PASSIVE
     )

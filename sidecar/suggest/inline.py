@@ -1,4 +1,5 @@
-"""What to do about inline code that a policy would block: a hash where it stays the same, a nonce where it varies.
+"""What to do about inline code that a policy would block: a hash where it stays the same, a nonce
+where it varies.
 
 Lives here: `advise_inline`. Pure. Must not know addresses, nor how a policy is edited.
 Source: CSP Level 3 section 6.7.3 (inline).
@@ -25,7 +26,9 @@ from sidecar.suggest.nouns import (
 )
 
 _VARIANTS = 3
-"""So many stable texts that begin alike are allowed by hash; of more their template takes a nonce."""
+"""So many stable texts that begin alike are allowed by hash; of more their template takes a
+nonce.
+"""
 _BEGIN = 4
 """Characters that all texts of a template begin with, at least."""
 _WORDS = {
@@ -70,7 +73,8 @@ def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms
             cause,
             "advice",
             f"the value takes a nonce, and this {_WORDS[name]} does not carry it",
-            f'write nonce="...", with what the request header X-CSP-Nonce holds, into the template of {_places(left)}',
+            'write nonce="...", with what the request header X-CSP-Nonce holds, into the template'
+            f" of {_places(left)}",
             found=where,
             snippets=left,
         )
@@ -94,7 +98,9 @@ def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms
             cause,
             "add",
             f"the {_WORDS[name]} varies, so that no hash would hold: a nonce",
-            f'write nonce="...", with what the request header X-CSP-Nonce holds, into the template of {_places(shown)}; better, move what varies into a data attribute or JSON block, and the code into a file',
+            'write nonce="...", with what the request header X-CSP-Nonce holds, into the template'
+            f" of {_places(shown)}; better, move what varies into a data attribute or JSON block,"
+            " and the code into a file",
             found=where,
             sources=(REQUEST_NONCE,),
             snippets=shown,
@@ -109,16 +115,23 @@ def _unknown(cause: Cause, name: str) -> Proposal:
         fix = (
             f"let {cause.source} use addEventListener"
             if name == "script-src-attr"
-            else f"let {cause.source} set the property (element.style), or a class"
-            if name == "style-src-attr"
-            else f"put the code into a file, or let {cause.source} give the element the page's nonce"
+            else (
+                f"let {cause.source} set the property (element.style), or a class"
+                if name == "style-src-attr"
+                else (
+                    f"put the code into a file, or let {cause.source} give the element the page's"
+                    " nonce"
+                )
+            )
         )
         return proposal(cause, "advice", f"a script of the site makes this {what}", fix)
     return proposal(
         cause,
         "waiting",
-        f"no page that was read holds this {what}: it has to be read whole before its hash is allowed",
-        "name the page: --url URL, or --har FILE; what a script or an extension makes stands in none",
+        f"no page that was read holds this {what}: it has to be read whole before its hash is"
+        " allowed",
+        "name the page: --url URL, or --har FILE; what a script or an extension makes stands in"
+        " none",
     )
 
 
@@ -132,9 +145,13 @@ def _attribute(
 ) -> Proposal:
     """Handlers and style attributes: the page should change; a hash is second best."""
     fix = (
-        f"move the handler of {_places(left)} into a script (addEventListener), and nothing needs to be allowed"
+        f"move the handler of {_places(left)} into a script (addEventListener), and nothing needs"
+        " to be allowed"
         if name == "script-src-attr"
-        else f"move the style of {_places(left)} into a class of a style sheet, and nothing needs to be allowed"
+        else (
+            f"move the style of {_places(left)} into a class of a style sheet, and nothing needs to"
+            " be allowed"
+        )
     )
     if len(stable) < len(left):
         young = next(one for one in left if one not in stable)
@@ -142,7 +159,8 @@ def _attribute(
             return proposal(
                 cause,
                 "refused",
-                f"the {_WORDS[name]} varies, so that no hash would hold, and a nonce does not reach attributes",
+                f"the {_WORDS[name]} varies, so that no hash would hold, and a nonce does not reach"
+                " attributes",
                 fix,
                 found=where,
                 snippets=left,
@@ -157,7 +175,10 @@ def _attribute(
         sources=("'unsafe-hashes'", *(one.hash for one in left)),
         snippets=left,
         warnings=(
-            "'unsafe-hashes' lets an injected element use the same code on whatever it likes: take it as a step, not as the end",
+            (
+                "'unsafe-hashes' lets an injected element use the same code on whatever it likes:"
+                " take it as a step, not as the end"
+            ),
             *_cut(left),
         ),
     )
@@ -177,7 +198,8 @@ def _wait(
 
 
 def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
-    """Code that the report may be of: the same kind, the same first characters; without a sample, on the same pages.
+    """Code that the report may be of: the same kind, the same first characters; without a sample,
+    on the same pages.
 
     What was read in two ways counts by the one that says more.
     """
@@ -191,12 +213,16 @@ def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]
 
 
 def _is_quoted(snippet: Snippet, sample: str) -> bool:
-    """Whether a report's sample is of this code: Chromium leaves out the space around it, others do not."""
+    """Whether a report's sample is of this code: Chromium leaves out the space around it, others
+    do not.
+    """
     return sample_of(sample) in (sample_of(snippet.text), sample_of(snippet.text[:40]))
 
 
 def _template(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
-    """Code of one place that varies, and that the sample may be yet another text of: it begins as all of them do."""
+    """Code of one place that varies, and that the sample may be yet another text of: it begins
+    as all of them do.
+    """
     places: dict[tuple[str, int], list[Snippet]] = {}
     for one in snippets:
         if DIRECTIVE_OF.get(one.kind) == name and not _is_stable(one, cause, terms):

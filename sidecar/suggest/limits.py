@@ -1,7 +1,7 @@
 """What no evidence makes right to add to a Content Security Policy, with the right fix for each.
 
-Lives here: `refusal`, and what is known of hosts. Pure. Must not know evidence, pages or policy files.
-Hosts that undo a policy are those of `csp_lint`, and a short list of our own.
+Lives here: `refusal`, and what is known of hosts. Pure. Must not know evidence, pages or policy
+files. Hosts that undo a policy are those of `csp_lint`, and a short list of our own.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words
@@ -19,8 +19,9 @@ from sidecar.suggest.nouns import Proposal, proposal
 
 UPLOAD_DOMAINS = frozenset(
     """
-    amazonaws.com bitbucket.org blob.core.windows.net codepen.io digitaloceanspaces.com github.io githubusercontent.com
-    gitlab.io glitch.me herokuapp.com netlify.app pages.dev r2.dev replit.app surge.sh vercel.app web.app workers.dev
+    amazonaws.com bitbucket.org blob.core.windows.net codepen.io digitaloceanspaces.com github.io
+    githubusercontent.com gitlab.io glitch.me herokuapp.com netlify.app pages.dev r2.dev replit.app
+    surge.sh vercel.app web.app workers.dev
     """.split()
 )
 """Domains below which anyone may publish a file."""
@@ -63,12 +64,16 @@ def refusal(
         return proposal(
             cause,
             "refused",
-            "a base of another origin would redirect every relative script"
-            if name == "base-uri"
-            else "plugins and embedded documents of another origin may run scripts",
-            "use the site's own base, or none"
-            if name == "base-uri"
-            else "use an iframe (frame-src)",
+            (
+                "a base of another origin would redirect every relative script"
+                if name == "base-uri"
+                else "plugins and embedded documents of another origin may run scripts"
+            ),
+            (
+                "use the site's own base, or none"
+                if name == "base-uri"
+                else "use an iframe (frame-src)"
+            ),
         )
     if name not in CODE:
         return None

@@ -1,4 +1,5 @@
-"""What a suggestion is made of, as nouns: what pages held, the terms on which evidence is taken, the proposals.
+"""What a suggestion is made of, as nouns: what pages held, the terms on which evidence is taken,
+the proposals.
 
 Must not know how a proposal is found.
 """
@@ -15,8 +16,9 @@ from sidecar.rollout.causes import Cause
 from sidecar.rollout.testimony import span
 
 Outcome: TypeAlias = Literal["add", "allowed", "waiting", "refused", "advice"]
-"""`add`: an edit; `allowed`: the file allows it already; `waiting`: below the minimums; `refused`: an edit would undo
-the policy; `advice`: no edit of the policy is the right fix."""
+"""`add`: an edit; `allowed`: the file allows it already; `waiting`: below the minimums; `refused`:
+an edit would undo the policy; `advice`: no edit of the policy is the right fix.
+"""
 
 OWN = "'self'"
 """Stands for the page's own origin at the start of an address."""
@@ -36,7 +38,9 @@ DIRECTIVE_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Inline code that the service sent. `clients` is None where nobody counted: then the cause's own numbers stand."""
+    """Inline code that the service sent. `clients` is None where nobody counted: then the
+    cause's own numbers stand.
+    """
 
     kind: str
     text: str
@@ -55,11 +59,15 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the pages of the service hold: inline code, and addresses by directive, without query."""
+    """What the pages of the service hold: inline code, and addresses by directive, without
+    query.
+    """
 
     snippets: Sequence[Snippet] = ()
     urls: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(directive, `bare` address) -> path of a page that names it; addresses of its own origin may begin with `OWN`."""
+    """(directive, `bare` address) -> path of a page that names it; addresses of its own origin
+    may begin with `OWN`.
+    """
 
     def __or__(self, other: Holdings) -> Holdings:
         return Holdings((*self.snippets, *other.snippets), {**self.urls, **other.urls})
@@ -67,7 +75,9 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What evidence must be to count; `time` in seconds. `accepted` are ids of causes that count as they are."""
+    """What evidence must be to count; `time` in seconds. `accepted` are ids of causes that count
+    as they are.
+    """
 
     clients: int = 3
     time: float = 3_600.0
@@ -83,12 +93,17 @@ class Terms:
 
     def needs(self, clients: int, first: float, last: float) -> str:
         """What is missing."""
-        return f"seen by {_clients(clients)} over {span(last - first)}; {_clients(self.clients)} over {span(self.time)} are needed"
+        return (
+            f"seen by {_clients(clients)} over {span(last - first)}; {_clients(self.clients)} over"
+            f" {span(self.time)} are needed"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What to do about one cause. `text` says it in words; `witness` who saw it; `fix` what else to do."""
+    """What to do about one cause. `text` says it in words; `witness` who saw it; `fix` what else
+    to do.
+    """
 
     rule: str
     route: str
@@ -116,7 +131,9 @@ class Proposal:
 
 
 def bare(url: str) -> str:
-    """An address without http: or https:: what a page behind TLS names by its own scheme is https to the browser."""
+    """An address without http: or https:: what a page behind TLS names by its own scheme is
+    https to the browser.
+    """
     return url.partition(":")[2] if url.startswith(("http:", "https:")) else url
 
 

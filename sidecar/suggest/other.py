@@ -1,7 +1,8 @@
-"""What to do about causes that other headers than CSP would have: the smallest correct edit of the value, or advice.
+"""What to do about causes that other headers than CSP would have: the smallest correct edit of the
+value, or advice.
 
-Lives here: `advise_other`. Pure. Must not know policy files.
-Source: HTML sections 7.1.3 (COOP) and 7.1.4 (COEP), Permissions Policy section 4, Integrity-Policy (Subresource Integrity).
+Lives here: `advise_other`. Pure. Must not know policy files. Source: HTML sections 7.1.3 (COOP) and
+7.1.4 (COEP), Permissions Policy section 4, Integrity-Policy (Subresource Integrity).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from sidecar.suggest.nouns import Proposal, Terms, proposal
 def advise_other(
     cause: Cause, headers: Sequence[str], value: str, terms: Terms
 ) -> tuple[Proposal, str]:
-    """What to do about one cause, and the value afterwards (the same, where the value is not to change)."""
+    """What to do about one cause, and the value afterwards (the same, where the value is not to
+    change).
+    """
     names = {name.lower() for name in headers}
     if cause.type in ("permissions-policy-violation", "potential-permissions-policy-violation"):
         return _permissions(cause, value, terms)
@@ -29,28 +32,40 @@ def advise_other(
         return _integrity(cause), value
     if "permissions-policy" in names:
         name = next(iter(taken(value)), "camera")
-        fix = f'name it, with what it needs: {name}=(self "{cause.blocked}"); if it needs nothing: promote --waive {cause.id}'
+        fix = (
+            f'name it, with what it needs: {name}=(self "{cause.blocked}"); if it needs nothing:'
+            f" promote --waive {cause.id}"
+        )
         text = (
             "a frame of another origin may need what the value takes, which browsers never report"
         )
         return proposal(cause, "advice", text, fix), value
     if "x-frame-options" in names:
         return _framing(cause), value
-    return proposal(
-        cause, "advice", "no edit of this rule is known to help", "look into the page's console"
-    ), value
+    return (
+        proposal(
+            cause, "advice", "no edit of this rule is known to help", "look into the page's console"
+        ),
+        value,
+    )
 
 
 def _permissions(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
-    """A page of the site uses a feature that the value takes from it: it is given back to the site alone."""
+    """A page of the site uses a feature that the value takes from it: it is given back to the
+    site alone.
+    """
     name = cause.directive
     member = re.compile(rf"(?<![\w-])({re.escape(name)}\s*=\s*)(\(\s*\))")
     found = member.search(value)
     if found is None:
-        fix = f'name who may use it: {name}=(self "https://partner.example"), and the frame needs allow={name}'
-        return proposal(
-            cause, "advice", f"the value lets some use {name}, and this page not", fix
-        ), value
+        fix = (
+            f'name who may use it: {name}=(self "https://partner.example"), and the frame needs'
+            f" allow={name}"
+        )
+        return (
+            proposal(cause, "advice", f"the value lets some use {name}, and this page not", fix),
+            value,
+        )
     if waiting := _short(cause, terms):
         return waiting, value
     after = value[: found.start(2)] + "(self)" + value[found.end(2) :]
@@ -61,7 +76,10 @@ def _permissions(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]
 def _embedder(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
     if cause.directive != "corp":
         what = cause.blocked or "the frame or worker"
-        fix = f"let {what} send Cross-Origin-Embedder-Policy too (a rule on its route, if it is yours), or frame it with the attribute credentialless"
+        fix = (
+            f"let {what} send Cross-Origin-Embedder-Policy too (a rule on its route, if it is"
+            " yours), or frame it with the attribute credentialless"
+        )
         return proposal(cause, "advice", f"{what} does not send the header", fix), value
     if value.strip().lower().startswith("credentialless"):
         fix = f"let {cause.blocked} send Cross-Origin-Resource-Policy: cross-origin"
@@ -71,7 +89,10 @@ def _embedder(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
     after = re.sub(r"(?i)require-corp", "credentialless", value, count=1)
     if after == value:
         return proposal(cause, "advice", "the resource does not agree to be embedded", ""), value
-    fix = f"better: let {cause.blocked} send Cross-Origin-Resource-Policy: cross-origin, or load it with the attribute crossorigin"
+    fix = (
+        f"better: let {cause.blocked} send Cross-Origin-Resource-Policy: cross-origin, or load it"
+        " with the attribute crossorigin"
+    )
     text = "resources of other origins are then loaded without cookies instead of being blocked"
     warnings = ("Safari does not know credentialless, and does not isolate the page",)
     return proposal(cause, "add", text, fix, sources=(after,), warnings=warnings), after
@@ -93,11 +114,17 @@ def _opener(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
         if waiting := _short(cause, terms):
             return waiting, value
         after = re.sub(r"(?i)same-origin", "same-origin-allow-popups", value, count=1)
-        text = "the page speaks to windows that it opened: it keeps them, and its own opener still loses it"
+        text = (
+            "the page speaks to windows that it opened: it keeps them, and its own opener still"
+            " loses it"
+        )
         warnings = ("the page is then not cross-origin isolated (SharedArrayBuffer)",)
         return proposal(cause, "add", text, sources=(after,), warnings=warnings), after
     pages = ", ".join(cause.pages) or "the page"
-    fix = f"give {pages} a route of its own with unsafe-none for this rule; it is a window that another site opened (a sign-in or payment)"
+    fix = (
+        f"give {pages} a route of its own with unsafe-none for this rule; it is a window that"
+        " another site opened (a sign-in or payment)"
+    )
     return proposal(cause, "advice", "a window that was opened loses its opener", fix), value
 
 
@@ -107,7 +134,8 @@ def _integrity(cause: Cause) -> Proposal:
         cause,
         "advice",
         f"{what} is loaded without integrity",
-        "in the page: integrity=sha384-... and crossorigin on its element; the digest: curl -s URL | openssl dgst -sha384 -binary | openssl base64 -A",
+        "in the page: integrity=sha384-... and crossorigin on its element; the digest: curl -s URL"
+        " | openssl dgst -sha384 -binary | openssl base64 -A",
     )
 
 
@@ -116,7 +144,8 @@ def _framing(cause: Cause) -> Proposal:
         cause,
         "advice",
         "the page was framed; the report does not say by whom",
-        "SAMEORIGIN, if the site frames its own pages; for partners a CSP rule with frame-ancestors and their origins",
+        "SAMEORIGIN, if the site frames its own pages; for partners a CSP rule with frame-ancestors"
+        " and their origins",
     )
 
 

@@ -1,4 +1,5 @@
-"""What the pages of the service hold, for suggestions: from what the sidecar read, and from pages read just now.
+"""What the pages of the service hold, for suggestions: from what the sidecar read, and from pages
+read just now.
 
 Lives here: `from_routes` and `from_loads`. Must not know how either is fetched.
 """
@@ -15,7 +16,9 @@ from sidecar.suggest.nouns import OWN, VARIES, Holdings, Snippet, Terms, bare
 
 
 class Load(NamedTuple):
-    """One page as it came: its address, its bytes without content coding, and the charset of its Content-Type."""
+    """One page as it came: its address, its bytes without content coding, and the charset of its
+    Content-Type.
+    """
 
     url: str
     html: bytes
@@ -25,8 +28,8 @@ class Load(NamedTuple):
 def from_loads(loads: Iterable[Load]) -> Holdings:
     """What these pages hold.
 
-    Code that stood in all of at least two loads of its page counts by the cause's own numbers; code that stood in some
-    of them varies.
+    Code that stood in all of at least two loads of its page counts by the cause's own numbers; code
+    that stood in some of them varies.
     """
     pages: dict[str, list[Page]] = {}
     urls: dict[tuple[str, str], str] = {}
@@ -51,8 +54,9 @@ def from_loads(loads: Iterable[Load]) -> Holdings:
 def from_routes(routes: Mapping[str, Mapping[str, Any]], terms: Terms) -> Holdings:
     """What the sidecar read, by route, as the admin API sends it.
 
-    An address counts when pages brought it to as many clients as the terms ask for: what one client got may be its own
-    injection, sent back to it by a search page. Where code of one place was sent in several texts, those that were sent once vary.
+    An address counts when pages brought it to as many clients as the terms ask for: what one client
+    got may be its own injection, sent back to it by a search page. Where code of one place was sent
+    in several texts, those that were sent once vary.
     """
     snippets, urls = [], {}
     for held in routes.values():
@@ -80,7 +84,9 @@ def _place(one: Mapping[str, Any]) -> tuple[str, str, int]:
 
 
 def _named(page: Page, path: str, url: str) -> dict[tuple[str, str], str]:
-    """The page's addresses; those of its own origin without it, as pages are read at more than one."""
+    """The page's addresses; those of its own origin without it, as pages are read at more than
+    one.
+    """
     parts = urlsplit(url)
     own = f"{parts.scheme}://{parts.netloc}"
     found = {}

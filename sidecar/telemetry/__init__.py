@@ -1,6 +1,8 @@
-"""A decision becomes one event and a few additions. The only package that knows structlog and prometheus_client.
+"""A decision becomes one event and a few additions. The only package that knows structlog and
+prometheus_client.
 
-Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin API.
+Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin
+API.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ class Telemetry:
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
-        """Takes a report on a rule in trial, or of a script that was loaded: key, report, client's address, engine."""
+        """Takes a report on a rule in trial, or of a script that was loaded: key, report,
+        client's address, engine.
+        """
         self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
         self.pages = PageReader(pages)
         self.spans = spans
@@ -95,7 +99,9 @@ class Telemetry:
         serves: bool,
         secret: bytes = b"",
     ) -> Telemetry:
-        """As the settings say; `serves` = this process has requests of its own. Raises PolicyError as `spans` does."""
+        """As the settings say; `serves` = this process has requests of its own. Raises
+        PolicyError as `spans` does.
+        """
         return cls(
             events,
             metrics,
@@ -149,8 +155,8 @@ class Telemetry:
     ) -> None:
         """Count one verdict on one response, and tell it when something changed or would have.
 
-        `origin` is "upstream", "sidecar" (a response of our own), or "report" (to a browser's report, which says
-        nothing of any rule).
+        `origin` is "upstream", "sidecar" (a response of our own), or "report" (to a browser's
+        report, which says nothing of any rule).
         """
         if origin == "report":
             tally.responses["sidecar"][facts.status // 100 - 1].n += 1.0
@@ -187,7 +193,9 @@ class Telemetry:
             self._show(name, "info", {**about, "changes": changes})
 
     def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], str]:
-        """What an event tells of a verdict's findings, as data and as JSON; made once for one that comes again."""
+        """What an event tells of a verdict's findings, as data and as JSON; made once for one
+        that comes again.
+        """
         made = self._told.get(verdict)
         if made is None:
             data: list[dict[str, object]] = [
@@ -212,8 +220,8 @@ class Telemetry:
     def upstream_failed(
         self, reason: str, *, request_id: str = "", detail: str = "", head: Head = ()
     ) -> None:
-        """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of UPSTREAM_REASONS; `head`
-        is the request's, for its trace.
+        """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of
+        UPSTREAM_REASONS; `head` is the request's, for its trace.
         """
         self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_tell():
@@ -235,7 +243,9 @@ class Telemetry:
         client: str = "",
         head: Head = (),
     ) -> None:
-        """Count a request that the upstream never saw, and tell it under the cap. `reason` is of REJECT_REASONS."""
+        """Count a request that the upstream never saw, and tell it under the cap. `reason` is of
+        REJECT_REASONS.
+        """
         self.metrics.cell("sidecar_rejected_requests_total", reason).n += 1
         if self.events.may_tell():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
@@ -264,7 +274,9 @@ class Telemetry:
             )
 
     def browser_reports(self, key: str, data: bytes, media: str, client: str, agent: bytes) -> None:
-        """Count what a browser posted, hand on what concerns a trial, and log it under the reports' own cap."""
+        """Count what a browser posted, hand on what concerns a trial, and log it under the
+        reports' own cap.
+        """
         if key.startswith("canary/"):
             self.canary_returned(key.removeprefix("canary/"))
             return

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 
 class Cap:
-    """So many places a second: all at once after a quiet second, evenly under load. `missed` counts who found none.
+    """So many places a second: all at once after a quiet second, evenly under load. `missed` counts
+    who found none.
 
-    Were all of them taken when a second begins, each request behind them would wait until they are written.
-    The generic cell rate algorithm (ITU-T I.371): `_due` is when the places given so far would have come one by one.
+    Were all of them taken when a second begins, each request behind them would wait until they are
+    written. The generic cell rate algorithm (ITU-T I.371): `_due` is when the places given so far
+    would have come one by one.
     """
 
     __slots__ = ("_clock", "_due", "_each", "_saved", "missed")

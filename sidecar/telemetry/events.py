@@ -1,4 +1,5 @@
-"""Events as JSON lines on stdout, from the first byte to the last; blocked readers never block the loop.
+"""Events as JSON lines on stdout, from the first byte to the last; blocked readers never block the
+loop.
 
 Lives here: the sink, and what of a value may be shown. Must not know metrics, the proxy,
 or which events exist (their makers name them).
@@ -50,8 +51,9 @@ class Lines(Protocol):
 class Sink:
     """Lines to a file descriptor through a bounded queue and one thread.
 
-    `dropped` counts lines that found the queue full (a reader that stopped reading). The thread is woken by the
-    first line after a pause only; what follows within `_LINGER` seconds is written with one call.
+    `dropped` counts lines that found the queue full (a reader that stopped reading). The thread is
+    woken by the first line after a pause only; what follows within `_LINGER` seconds is written
+    with one call.
     """
 
     def __init__(self, fd: int) -> None:
@@ -152,7 +154,8 @@ class Events:
         getattr(self._log, level)(event, **facts)
 
     def tell_changes(self, event: str, about: str, changes: str) -> None:
-        """Write the one event that comes with requests; both are JSON already: members, and a value.
+        """Write the one event that comes with requests; both are JSON already: members, and a
+        value.
 
         structlog takes a third longer for it.
         """
@@ -182,7 +185,9 @@ class Events:
 
 
 class Stamp:
-    """The time in UTC as ISO 8601, to the microsecond; all but those are put together once a second."""
+    """The time in UTC as ISO 8601, to the microsecond; all but those are put together once a
+    second.
+    """
 
     def __init__(self) -> None:
         self._known = (0, "")
@@ -198,7 +203,9 @@ class Stamp:
 
 
 def capture_logging(sink: Lines, level: str) -> None:
-    """Send Python's own log records, warnings and uncaught exceptions through the sink as JSON lines."""
+    """Send Python's own log records, warnings and uncaught exceptions through the sink as JSON
+    lines.
+    """
     handler = _SinkHandler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -244,7 +251,9 @@ class _SinkHandler(logging.Handler):
 
 
 def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
-    """The record without what a client sent: aiohttp's complaint about a request quotes it, credentials and all."""
+    """The record without what a client sent: aiohttp's complaint about a request quotes it,
+    credentials and all.
+    """
     error = record.exc_info[1] if record.exc_info else None
     aiohttp = sys.modules.get(
         "aiohttp.http_exceptions"
@@ -282,8 +291,8 @@ def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mappin
 def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] | None:
     """A header's lines as they may be reported.
 
-    Cookies show name and attributes only, nonces are masked, values of headers that are not known to be
-    harmless show as length and hash, and everything is cut to `cap` characters.
+    Cookies show name and attributes only, nonces are masked, values of headers that are not known
+    to be harmless show as length and hash, and everything is cut to `cap` characters.
     """
     if values is None:
         return None
@@ -299,7 +308,9 @@ def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] 
 
 
 def _cookie(line: bytes) -> str:
-    """Name and attributes. RFC 6265bis section 5.6: without an equals sign, all of the first part is the value."""
+    """Name and attributes. RFC 6265bis section 5.6: without an equals sign, all of the first
+    part is the value.
+    """
     pair, *attributes = line.decode("latin-1").split(";")
     name, equals, _ = pair.partition("=")
     known = [

@@ -1,4 +1,5 @@
-"""The metrics as text that Prometheus scrapes; loaded by the first scrape, which is after the service is ready.
+"""The metrics as text that Prometheus scrapes; loaded by the first scrape, which is after the
+service is ready.
 
 Lives here: `exposed`. Must not know where the numbers come from.
 """

@@ -1,7 +1,8 @@
-"""The table of metrics: each one's kind, help and labels, and the closed lists that labels come from.
+"""The table of metrics: each one's kind, help and labels, and the closed lists that labels come
+from.
 
-Lives here: what dashboards and alerts rely on. Labels come from the policy or from closed lists, never from
-the wire. Must not know numbers (see `metrics`), events or the proxy.
+Lives here: what dashboards and alerts rely on. Labels come from the policy or from closed lists,
+never from the wire. Must not know numbers (see `metrics`), events or the proxy.
 """
 
 from __future__ import annotations
@@ -28,20 +29,54 @@ STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
 SEEN = (*OUTCOMES, "waiting", "upgraded", "partial", "worker")
-"""What a page load says of a rule; in trial also that the service's own report-only line stands in the place of ours,
-that the rule would take away the service's own `upgrade-insecure-requests`, that its browser reports only a part of what the rule would block, or that a service worker's script carried the twin."""
+"""What a page load says of a rule; in trial also that the service's own report-only line stands in
+the place of ours, that the rule would take away the service's own `upgrade-insecure-requests`, that
+its browser reports only a part of what the rule would block, or that a service worker's script
+carried the twin.
+"""
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard", "fleet")
 SIGNALS = ("server_errors", "client_errors", "upstream_errors")
 UPSTREAM_REASONS = (
-    "refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full", "response_timeout", "idle_timeout",
-    "total_timeout", "closed", "truncated", "invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes",
-)  # fmt: skip
+    "refused",
+    "unreachable",
+    "dns",
+    "tls",
+    "connect_timeout",
+    "pool_full",
+    "response_timeout",
+    "idle_timeout",
+    "total_timeout",
+    "closed",
+    "truncated",
+    "invalid_framing",
+    "invalid_header",
+    "header_too_large",
+    "upgrade",
+    "extra_bytes",
+)
 REJECT_REASONS = (
-    "malformed", "framing", "host", "target", "target_too_long", "header_too_large",
-    "version", "method", "upgrade", "expectation", "body_too_large", "header_timeout", "body_timeout", "overload",
-    "connections", "tunnels", "loop", "report", "proxy_header", "proxy_untrusted",
-)  # fmt: skip
+    "malformed",
+    "framing",
+    "host",
+    "target",
+    "target_too_long",
+    "header_too_large",
+    "version",
+    "method",
+    "upgrade",
+    "expectation",
+    "body_too_large",
+    "header_timeout",
+    "body_timeout",
+    "overload",
+    "connections",
+    "tunnels",
+    "loop",
+    "report",
+    "proxy_header",
+    "proxy_untrusted",
+)
 
 METRICS: dict[str, Metric] = {
     "sidecar_responses_total": Metric(

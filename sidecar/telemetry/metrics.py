@@ -58,7 +58,9 @@ class Histogram:
 
 
 class Bundle:
-    """The cells that every response with one verdict adds one to, and how many responses have come since they were added to."""
+    """The cells that every response with one verdict adds one to, and how many responses have
+    come since they were added to.
+    """
 
     __slots__ = ("cells", "n")
 
@@ -100,15 +102,19 @@ class RouteTally:
         }
         """By who made the response; the first is 1xx."""
         self.evaluations = tuple(
-            metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode)
-            if line.mode != "off"
-            else Counter()
+            (
+                metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode)
+                if line.mode != "off"
+                else Counter()
+            )
             for line in route.rules
         )
         self.affected = tuple(
-            metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode)
-            if line.mode != "off"
-            else Counter()
+            (
+                metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode)
+                if line.mode != "off"
+                else Counter()
+            )
             for line in route.rules
         )
         self.breaks = {
@@ -147,7 +153,9 @@ class RouteTally:
         self._live = True
 
     def count(self, verdict: PreparedDecision) -> None:
-        """Count one response with this verdict; cells of a verdict that will come again are brought up to date by `settle`."""
+        """Count one response with this verdict; cells of a verdict that will come again are
+        brought up to date by `settle`.
+        """
         bundle = self._bundles.get(verdict)
         if bundle is None:
             bundle = Bundle(tuple(self._counted(verdict)))
@@ -173,7 +181,9 @@ class RouteTally:
             bundle.settle()
 
     def retire(self) -> None:
-        """Another plan is in force: what requests on their way still count goes to the cells at once."""
+        """Another plan is in force: what requests on their way still count goes to the cells at
+        once.
+        """
         self.settle()
         self._bundles.clear()
         self._live = False
@@ -317,12 +327,16 @@ class Metrics:
         return found
 
     def settle(self) -> None:
-        """Bring the cells up to date before they are read; called where requests are counted, in the loop's thread."""
+        """Bring the cells up to date before they are read; called where requests are counted, in
+        the loop's thread.
+        """
         for tally in self._bound:
             tally.settle()
 
     def snapshot(self) -> Snapshot:
-        """All settled cells as plain data; may be called from another thread (each copy is one step of the interpreter)."""
+        """All settled cells as plain data; may be called from another thread (each copy is one
+        step of the interpreter).
+        """
         data: Snapshot = {
             name: [(labels, [cell.n]) for labels, cell in list(cells.items())]
             for name, cells in self._cells.items()
@@ -332,7 +346,9 @@ class Metrics:
         return data
 
     def summed(self) -> dict[str, dict[Labels, list[float]]]:
-        """Every cell by metric and labels, other processes included; may be called from another thread."""
+        """Every cell by metric and labels, other processes included; may be called from another
+        thread.
+        """
         return _sum([self.snapshot(), *self.others])
 
     def render(self) -> bytes:

@@ -1,7 +1,9 @@
-"""Reading pages of the service while a rule is in trial: which ones, a copy of their bytes, and when they are read.
+"""Reading pages of the service while a rule is in trial: which ones, a copy of their bytes, and
+when they are read.
 
-Lives here: `PageReader` and `PageCopy`. A copy never holds up the response that it is of, and reading is done in
-small steps between other work, in a tenth of the time at most. Must not know what the pages are compared with.
+Lives here: `PageReader` and `PageCopy`. A copy never holds up the response that it is of, and
+reading is done in small steps between other work, in a tenth of the time at most. Must not know
+what the pages are compared with.
 """
 
 from __future__ import annotations
@@ -38,13 +40,25 @@ _REST = 9.0
 """Seconds of rest for each second of reading."""
 
 OnPage = Callable[[str, str, str, Page], None]
-"""Takes a page that was read: the route's name, the path of the page, the client's address, what it holds."""
+"""Takes a page that was read: the route's name, the path of the page, the client's address, what
+it holds.
+"""
 
 
 class PageCopy:
     """The bytes of one response's body, as far as they are read."""
 
-    __slots__ = ("__weakref__", "_done", "_held", "address", "charset", "client", "coding", "path", "route")  # fmt: skip
+    __slots__ = (
+        "__weakref__",
+        "_done",
+        "_held",
+        "address",
+        "charset",
+        "client",
+        "coding",
+        "path",
+        "route",
+    )
 
     def __init__(self, done: Callable[[PageCopy], None], route: str, facts: Facts) -> None:
         self._done = done
@@ -66,7 +80,9 @@ class PageCopy:
         self._done(self)
 
     def decoded(self) -> Generator[bytes, None, None]:
-        """The page's text in bytes, at most `MAX_BYTES` of it, a slice at a time; what is broken ends there."""
+        """The page's text in bytes, at most `MAX_BYTES` of it, a slice at a time; what is broken
+        ends there.
+        """
         decoder = _DECODERS[self.coding]
         left, data = MAX_BYTES, bytes(self._held)
         for piece in decoder(data):
@@ -144,7 +160,9 @@ def _plain(data: bytes) -> Generator[bytes, None, None]:
 
 
 def _inflated(data: bytes) -> Generator[bytes, None, None]:
-    """gzip, or deflate with or without its zlib head (RFC 9110 section 8.4.1.2 knows both in the wild)."""
+    """gzip, or deflate with or without its zlib head (RFC 9110 section 8.4.1.2 knows both in the
+    wild).
+    """
     gzip = data.startswith(b"\x1f\x8b")
     wrapped = len(data) > 1 and data[0] & 15 == 8 and not (data[0] << 8 | data[1]) % 31
     decoder = zlib.decompressobj(31 if gzip else 15 if wrapped else -15)

@@ -11,7 +11,9 @@ from sidecar.policy.rules.conditions import Facts
 
 
 def http_facts(facts: Facts, *, path: int = 512, host: int = 256) -> dict[str, Any]:
-    """What is said of a request and its response; `path` and `host` are how many characters of each."""
+    """What is said of a request and its response; `path` and `host` are how many characters of
+    each.
+    """
     return {
         "http.request.method": facts.method,
         "http.response.status_code": facts.status,

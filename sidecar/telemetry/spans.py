@@ -1,8 +1,8 @@
 """Spans of requests for OpenTelemetry, where the settings name a collector (extra `otel`).
 
-Lives here: `Spans`. The proxy passes `traceparent` on untouched, so a span of ours stands beside the service's, below the
-same parent. Must not know exchanges. The libraries are loaded by the first `Spans`.
-Source: OpenTelemetry semantic conventions for HTTP spans; W3C Trace Context.
+Lives here: `Spans`. The proxy passes `traceparent` on untouched, so a span of ours stands beside
+the service's, below the same parent. Must not know exchanges. The libraries are loaded by the first
+`Spans`. Source: OpenTelemetry semantic conventions for HTTP spans; W3C Trace Context.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _CARRIED = (b"traceparent", b"tracestate")
-_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})  # fmt: skip
+_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+)
 _SHOWN = 200
 """Characters of a path or a host."""
 
@@ -51,7 +53,9 @@ def spans(setting: Traces, *, serves: bool) -> Spans | None:
 
 
 class Spans:
-    """One span for a share of the requests, sent in batches by a thread of its own; what the collector does not take is dropped."""
+    """One span for a share of the requests, sent in batches by a thread of its own; what the
+    collector does not take is dropped.
+    """
 
     def __init__(
         self, endpoint: str, share: float, draw: Callable[[], float] = random.random
@@ -75,8 +79,14 @@ class Spans:
         self._bound = sampling.TraceIdRatioBased.get_bound_for_rate(share)
 
     def begin(
-        self, facts: Facts, verdict: PreparedDecision, about: tuple[str, str, str], *, trusted: bool, age: float
-    ) -> Span | None:  # fmt: skip
+        self,
+        facts: Facts,
+        verdict: PreparedDecision,
+        about: tuple[str, str, str],
+        *,
+        trusted: bool,
+        age: float,
+    ) -> Span | None:
         """The span of a request whose response was just judged; None = it is not in the share.
 
         Args:
@@ -109,7 +119,9 @@ class Spans:
         return span
 
     def _sampled(self, parent: Context | None, *, trusted: bool) -> bool:
-        """As a trusted proxy says; of other traces a share by their id, which is the same in each replica."""
+        """As a trusted proxy says; of other traces a share by their id, which is the same in
+        each replica.
+        """
         at = self._current(parent).get_span_context() if parent is not None else None
         if at is None or not at.is_valid:
             return self._draw() < self._share

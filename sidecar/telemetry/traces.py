@@ -1,6 +1,7 @@
 """The trace that a request belongs to. Source: W3C Trace Context, Recommendation of 2021-11-23.
 
-Lives here: `trace_id`. The header itself passes through the proxy untouched. Must not know events or the proxy.
+Lives here: `trace_id`. The header itself passes through the proxy untouched. Must not know events
+or the proxy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ _TRACEPARENT = re.compile(
 
 
 def trace_id(head: Iterable[tuple[bytes, bytes]]) -> str:
-    """The trace id of these header lines, 32 hexadecimal digits; "" where there is no valid one (section 3.2).
+    """The trace id of these header lines, 32 hexadecimal digits; "" where there is no valid one
+    (section 3.2).
 
     Versions after 00 may have more parts behind the known ones (section 4); two headers are none.
     """

@@ -1,7 +1,9 @@
-"""What a trial counts with each response: page loads that carried a twin, and the canaries among them.
+"""What a trial counts with each response: page loads that carried a twin, and the canaries among
+them.
 
-A canary is a page load that also carries a report-only policy which every page violates: when its report comes
-back, reports of that browser come through, and the silence of the others means something.
+A canary is a page load that also carries a report-only policy which every page violates: when its
+report comes back, reports of that browser come through, and the silence of the others means
+something.
 
 Lives here: `Trials`. Must not know verdicts of the gate, nor what reports say.
 """
@@ -27,7 +29,9 @@ from sidecar.telemetry.metric_table import ENGINES
 from sidecar.telemetry.metrics import Metrics, RouteTally
 
 FIRST = 20
-"""Page loads of each engine that all carry a canary after an activation: small sites have their proof early."""
+"""Page loads of each engine that all carry a canary after an activation: small sites have their
+proof early.
+"""
 LASTS = 900
 """Seconds after which a canary's return is not counted any more."""
 _OPEN = 20_000
@@ -48,8 +52,8 @@ class Arrival:
 
 
 class Trials:
-    """Counts of one process. `secret` is shared by the processes of one sidecar and of its fleet, so that any of them knows a
-    canary of another.
+    """Counts of one process. `secret` is shared by the processes of one sidecar and of its fleet,
+    so that any of them knows a canary of another.
     """
 
     def __init__(
@@ -65,7 +69,9 @@ class Trials:
         self._secrets: tuple[bytes, ...] = (secret,)
         """Those of canaries that may still be on their way too."""
         self.on_arrival: Callable[[Arrival], None] = self.arrived
-        """Takes each way on which a canary came back; a fleet hands them to whoever has seen the other way."""
+        """Takes each way on which a canary came back; a fleet hands them to whoever has seen the
+        other way.
+        """
         self._clock = clock
         self._draw = draw
         self._sent = {
@@ -93,7 +99,9 @@ class Trials:
     def count(
         self, tally: RouteTally, route: RoutePlan, facts: Facts, verdict: PreparedDecision
     ) -> bytes:
-        """Count one response for each rule in trial; returns header lines to add: a canary, or nothing."""
+        """Count one response for each rule in trial; returns header lines to add: a canary, or
+        nothing.
+        """
         browser = page_load(facts)
         if browser is None:
             if _of_service_worker(facts):
@@ -131,7 +139,9 @@ class Trials:
         return self._canary(engine, by_api=by_api)
 
     def _worker(self, tally: RouteTally, verdict: PreparedDecision) -> None:
-        """A service worker's script: who has it already keeps it, and the policy that it came with, so nothing is reported."""
+        """A service worker's script: who has it already keeps it, and the policy that it came
+        with, so nothing is reported.
+        """
         bound = {
             one.position
             for one in verdict.twins
@@ -190,11 +200,13 @@ def _known(name: str) -> Engine:
 
 
 def canary_lines(path: str, engine: Engine, *, by_api: bool) -> bytes:
-    """Header lines that make any page load send one report to `path`/u, and by the Reporting API one to `path`/a.
+    """Header lines that make any page load send one report to `path`/u, and by the Reporting API
+    one to `path`/a.
 
-    A preload of an address that no host answers costs no request, and `*` allows it nowhere (CSP3 section 6.7.2.8):
-    every page violates this policy once, whatever it holds, and nothing that the page does is touched. Firefox asks its
-    policy of no scheme that it does not know, and of a data: address only where a script could fetch it.
+    A preload of an address that no host answers costs no request, and `*` allows it nowhere (CSP3
+    section 6.7.2.8): every page violates this policy once, whatever it holds, and nothing that the
+    page does is touched. Firefox asks its policy of no scheme that it does not know, and of a data:
+    address only where a script could fetch it.
     """
     preload, policy = (
         ("<data:,>; rel=preload; as=fetch; crossorigin", "connect-src *")
@@ -219,9 +231,11 @@ def _part(twin: Twin, engine: Engine) -> bool:
 
 
 def page_load(facts: Facts) -> tuple[Engine, int] | None:
-    """The engine and version of the browser that loads this response as a page or frame; None for anything else.
+    """The engine and version of the browser that loads this response as a page or frame; None for
+    anything else.
 
-    By Fetch Metadata where it is sent; on plain http names, where it is not, by Accept and User-Agent.
+    By Fetch Metadata where it is sent; on plain http names, where it is not, by Accept and
+    User-Agent.
     """
     if facts.method not in ("GET", "POST") or not _is_page(facts):
         return None
@@ -242,7 +256,9 @@ def page_load(facts: Facts) -> tuple[Engine, int] | None:
 
 
 def _of_service_worker(facts: Facts) -> bool:
-    """Whether the response is the script of a service worker (Service Workers, section 4.5 of its update: `Service-Worker`)."""
+    """Whether the response is the script of a service worker (Service Workers, section 4.5 of
+    its update: `Service-Worker`).
+    """
     return any(len(name) == 14 and name.lower() == b"service-worker" for name, _ in facts.request)
 
 

@@ -23,22 +23,59 @@ from tests.world import World
 
 TOKEN = "a-token-of-some-length"
 EVIDENCE = {
-    "rule": "frames", "route": "default", "mode": "report-only", "evaluated": 3.0, "affected": 2.0, "outcomes": {"break": 1.0, "safe": 1.0, "unknown": 1.0},
-}  # fmt: skip
+    "rule": "frames",
+    "route": "default",
+    "mode": "report-only",
+    "evaluated": 3.0,
+    "affected": 2.0,
+    "outcomes": {"break": 1.0, "safe": 1.0, "unknown": 1.0},
+}
 
 
 ROLLOUT = {
-    "rule": "frames", "does": "set X-Frame-Options", "mode": "trial", "outcome": "fail", "reasons": ["browsers reported it"], "next": "See the causes.",
-    "command": "sidecar suggest frames", "progress": [{"what": "page loads", "have": 3.0, "need": 10, "text": "3 of 10 page loads"}],
-    "places": [{"route": "default", "mode": "trial", "ceiling": "rule", "evaluated": 3.0, "affected": 2.0}],
+    "rule": "frames",
+    "does": "set X-Frame-Options",
+    "mode": "trial",
+    "outcome": "fail",
+    "reasons": ["browsers reported it"],
+    "next": "See the causes.",
+    "command": "sidecar suggest frames",
+    "progress": [{"what": "page loads", "have": 3.0, "need": 10, "text": "3 of 10 page loads"}],
+    "places": [
+        {"route": "default", "mode": "trial", "ceiling": "rule", "evaluated": 3.0, "affected": 2.0}
+    ],
     "witnesses": [{"kind": "browsers", "why": "they report it", "source": "CSP3", "next": ""}],
     "causes": [
-        {"id": "c1", "kind": "served", "directive": "script-src", "sample": "<script>alert(1)", "blocked": "inline", "pages": ["/"], "count": 2, "clients": 1, "first": 1.0, "last": 2.0, "why": "it stands in a page that we served"},
-        {"id": "c2", "kind": "noise", "directive": "script-src", "sample": "", "blocked": "moz-extension", "pages": ["/"], "count": 9, "clients": 1, "first": 1.0, "last": 2.0, "why": "it stands in a page that we served"},
+        {
+            "id": "c1",
+            "kind": "served",
+            "directive": "script-src",
+            "sample": "<script>alert(1)",
+            "blocked": "inline",
+            "pages": ["/"],
+            "count": 2,
+            "clients": 1,
+            "first": 1.0,
+            "last": 2.0,
+            "why": "it stands in a page that we served",
+        },
+        {
+            "id": "c2",
+            "kind": "noise",
+            "directive": "script-src",
+            "sample": "",
+            "blocked": "moz-extension",
+            "pages": ["/"],
+            "count": 9,
+            "clients": 1,
+            "first": 1.0,
+            "last": 2.0,
+            "why": "it stands in a page that we served",
+        },
     ],
     "trend": [0.0, 2.0, 1.0],
     "ladder": None,
-}  # fmt: skip
+}
 
 
 class Control(World):

@@ -98,7 +98,9 @@ def test_a_token_file_that_cannot_be_used_refuses_the_start(
     ],
 )
 async def test_a_page_that_rebinds_its_name_is_refused(admin: Control, host: str, status: int):
-    """It still sends its own name: without a token only addresses and localhost are taken, for reading too."""
+    """It still sends its own name: without a token only addresses and localhost are taken, for
+    reading too.
+    """
     assert (await admin.get("/api/status", headers={"Host": host}))[0] == status
     assert (await admin.ask("POST", "/-/mode", {"mode": "off"}, headers={"Host": host}))[
         0
@@ -135,7 +137,9 @@ async def test_a_request_without_a_host_is_no_crash(admin: Control):
 async def test_orders_from_other_sites_pages_are_refused(
     admin: Control, headers: dict[str, str], status: int
 ):
-    """A browser says where a request comes from; another port is another site; scripts say nothing and are taken."""
+    """A browser says where a request comes from; another port is another site; scripts say
+    nothing and are taken.
+    """
     own = {key: admin.url if value == "self" else value for key, value in headers.items()}
     before = admin.made.mode
     found, data = await admin.post("/-/mode", {"mode": "off"}, headers=own)
@@ -211,7 +215,9 @@ async def test_with_the_token_any_name_is_taken(guarded: Control, given: str):
 
 
 async def test_a_browser_is_led_to_the_log_in(guarded: Control):
-    """It asks for a page and has no way to send a header; the log-in page and its style are open."""
+    """It asks for a page and has no way to send a header; the log-in page and its style are
+    open.
+    """
     status, _, headers = await guarded.get("/", headers={"Accept": "text/html"})
 
     assert (status, headers["Location"]) == (303, "/login")

@@ -30,14 +30,37 @@ async def test_status_has_the_documented_shape(admin: Control):
 
     assert (status, headers["Content-Type"]) == (200, "application/json; charset=utf-8")
     assert {key: data.pop(key) for key in ("revision", "in_file", "parent", "source")} == {
-        "revision": admin.made.current.id, "in_file": admin.made.current.id, "parent": admin.made.current.parent, "source": str(admin.file),
-    }  # fmt: skip
+        "revision": admin.made.current.id,
+        "in_file": admin.made.current.id,
+        "parent": admin.made.current.parent,
+        "source": str(admin.file),
+    }
     assert data == {
-        "name": "policy", "owner": "", "reason": "", "expected": "", "rollback": "", "activated": admin.now, "who": "start",
-        "mode": "enforce", "policy_mode": "enforce", "override": None, "pinned": None, "problems": [],
-        "routes": [{"name": "default", "rules": [{"name": "frames", "mode": "enforce", "ceiling": "policy"}]}],
-        "version": "0.0.0", "uptime": 1.0, "listen": ["127.0.0.1:1"], "upstream": "http://127.0.0.1:2", "in_flight": 0, "draining": False,
-    }  # fmt: skip
+        "name": "policy",
+        "owner": "",
+        "reason": "",
+        "expected": "",
+        "rollback": "",
+        "activated": admin.now,
+        "who": "start",
+        "mode": "enforce",
+        "policy_mode": "enforce",
+        "override": None,
+        "pinned": None,
+        "problems": [],
+        "routes": [
+            {
+                "name": "default",
+                "rules": [{"name": "frames", "mode": "enforce", "ceiling": "policy"}],
+            }
+        ],
+        "version": "0.0.0",
+        "uptime": 1.0,
+        "listen": ["127.0.0.1:1"],
+        "upstream": "http://127.0.0.1:2",
+        "in_flight": 0,
+        "draining": False,
+    }
 
 
 async def test_revisions_are_the_journal_newest_first(admin: Control):
@@ -264,7 +287,9 @@ async def test_unknown_paths_are_json_too(admin: Control):
     ],
 )
 async def test_every_response_carries_headers_of_its_own(admin: Control, path: str):
-    """The control plane judges other people's headers, so its own are right, and it does not name what it runs on."""
+    """The control plane judges other people's headers, so its own are right, and it does not
+    name what it runs on.
+    """
     _, _, headers = await admin.get(path)
 
     assert headers["X-Content-Type-Options"] == "nosniff"

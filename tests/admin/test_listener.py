@@ -41,7 +41,9 @@ async def response(data: bytes) -> bytes:
     ],
 )
 async def test_a_malformed_request_is_not_repeated(data: bytes, caplog: pytest.LogCaptureFixture):
-    """400 with our own headers, in the response and in the log nothing of what was sent, no name of a library."""
+    """400 with our own headers, in the response and in the log nothing of what was sent, no name
+    of a library.
+    """
     given = await response(data)
 
     assert b" 400 " in given.splitlines()[0]

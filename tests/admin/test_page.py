@@ -31,7 +31,9 @@ NASTY = "<script>alert(1)</script>\"'&"
 
 @pytest.fixture
 async def admin(tmp_path: Path) -> AsyncIterator[Control]:
-    """A process whose policy was edited once and then broken, with hostile words wherever words can be."""
+    """A process whose policy was edited once and then broken, with hostile words wherever words
+    can be.
+    """
     async with control(tmp_path) as made:
         made.file.write_text(
             text("SAMEORIGIN") + f"reason: |\n  {NASTY}\nowner: '{NASTY.replace(chr(39), '')}'\n"
@@ -87,7 +89,9 @@ async def ordered(admin: Control, order: str, **words: str) -> tuple[int, str]:
 
 
 async def test_the_page_shows_what_is_in_force(admin: Control):
-    """Mode, revision, override, the refused file with its place, rules with their evidence, history, commands."""
+    """Mode, revision, override, the refused file with its place, rules with their evidence,
+    history, commands.
+    """
     status, page, headers = await admin.get("/")
     outline = Outline(str(page))
     words = " ".join(" ".join(outline.words).split())
@@ -113,7 +117,9 @@ async def test_the_page_shows_what_is_in_force(admin: Control):
     "path", ["/", "/revisions/{}", "/login", f"/login?message={NASTY}", f"/?told={NASTY}"]
 )
 async def test_nothing_that_others_wrote_is_markup(admin: Control, path: str):
-    """Names, reasons, values and addresses stand as text; the policy of the page allows no script of theirs anyway."""
+    """Names, reasons, values and addresses stand as text; the policy of the page allows no
+    script of theirs anyway.
+    """
     _, page, headers = await admin.get(path.format(admin.made.current.id))
     outline = Outline(str(page))
 
@@ -149,7 +155,9 @@ async def test_assets_are_those_of_the_page(admin: Control):
 
 
 async def test_forms_give_orders(admin: Control):
-    """The same orders as the API, in the name of the page; afterwards the page says what came of it."""
+    """The same orders as the API, in the name of the page; afterwards the page says what came of
+    it.
+    """
     word = await form(admin)
     parent = str(admin.made.current.parent)
 
@@ -199,7 +207,9 @@ async def test_a_form_of_another_page_is_refused(admin: Control, word: str):
 
 
 def test_a_chart_has_a_bar_from_the_first_interval():
-    """The latest at the right edge, the highest to the top, none where nothing was counted; nothing to draw is nothing."""
+    """The latest at the right edge, the highest to the top, none where nothing was counted;
+    nothing to draw is nothing.
+    """
     assert line((2,)) == "M59,15.5 V1.0"
     assert line((0, 2, 1)) == "M55,15.5 V15.5 M57,15.5 V1.0 M59,15.5 V8.2"
     assert line((0,)) == "M59,15.5 V15.5"
@@ -208,7 +218,9 @@ def test_a_chart_has_a_bar_from_the_first_interval():
 
 
 def test_a_cause_says_whose_it_is_and_what_to_do():
-    """What the site needs goes to `suggest`; what nothing shows it to need can be waived by its id."""
+    """What the site needs goes to `suggest`; what nothing shows it to need can be waived by its
+    id.
+    """
     reported = ROLLOUT["causes"][0] | {"sample": "", "blocked": "https://cdn.test/a.js"}
     needed = cause(reported, "csp", Here("/a b.yaml", "127.0.0.1:1"))
     foreign = cause(
@@ -224,8 +236,9 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
     for blocked, directive, what in (("eval", "script-src", "Keyword"), ("", "camera", "Feature")):
         made = cause(reported | {"blocked": blocked, "directive": directive}, "it", HERE)
         assert (made["what"], made["blocked_text"]) == (what, blocked or directive)
-    assert foreign["command"] == (
-        "sidecar promote csp --waive c1 --policy '/a b.yaml' --admin http://127.0.0.1:1"
+    assert (
+        foreign["command"]
+        == "sidecar promote csp --waive c1 --policy '/a b.yaml' --admin http://127.0.0.1:1"
     )
     assert foreign["who"] == "16 clients or more"
 
@@ -234,20 +247,40 @@ def test_a_cause_says_whose_it_is_and_what_to_do():
     ("command", "here", "pasted"),
     [
         ("sidecar status", Here("/p", "h:1"), "sidecar status --admin http://h:1"),
-        ("sidecar note", Here("/p", "h:1", "/a token"), "sidecar note --admin http://h:1 --token-file '/a token'"),
-        ("sidecar promote csp", Here("/p", "h:1", None, True), "sidecar promote csp --fleet --policy /p --admin http://h:1"),
-        ("sidecar suggest csp", Here("/p", "h:1", "/t", True), "sidecar suggest csp --fleet --policy /p --admin http://h:1 --token-file /t"),
+        (
+            "sidecar note",
+            Here("/p", "h:1", "/a token"),
+            "sidecar note --admin http://h:1 --token-file '/a token'",
+        ),
+        (
+            "sidecar promote csp",
+            Here("/p", "h:1", None, True),
+            "sidecar promote csp --fleet --policy /p --admin http://h:1",
+        ),
+        (
+            "sidecar suggest csp",
+            Here("/p", "h:1", "/t", True),
+            "sidecar suggest csp --fleet --policy /p --admin http://h:1 --token-file /t",
+        ),
         ("", Here("/p", "h:1", "/t", True), ""),
     ],
-)  # fmt: skip
+)
 def test_a_copied_command_works_wherever_it_is_pasted(command: str, here: Here, pasted: str):
-    """It names the file that it edits, the admin listener, the token's file where one is needed, and the fleet."""
+    """It names the file that it edits, the admin listener, the token's file where one is needed,
+    and the fleet.
+    """
     assert whole(command, here) == pasted
 
 
 def test_a_decision_of_the_fleet_is_a_point_of_the_timeline():
     """In the words of what was decided, with who and on which replica."""
-    said = {"event": "decision.followed", "revision": "r2", "who": "anna", "replica": "vm-1", "mode": "trial"}  # fmt: skip
+    said = {
+        "event": "decision.followed",
+        "revision": "r2",
+        "who": "anna",
+        "replica": "vm-1",
+        "mode": "trial",
+    }
     for decided, title, what in (
         ("policy.promoted", "Promoted", "r2"),
         ("policy.rolled_back", "Rolled back to", "r2"),
@@ -260,7 +293,11 @@ def test_a_decision_of_the_fleet_is_a_point_of_the_timeline():
 
 def test_replicas_say_how_far_they_are_behind():
     """Whatever the store says of them."""
-    listed = [{"replica": "a", "ago": 1, "version": 3, "mode": "trial", "revision": "r"}, {"replica": "b", "ago": 2, "version": 2}, {"replica": "c", "ago": 3, "version": "x"}]  # fmt: skip
+    listed = [
+        {"replica": "a", "ago": 1, "version": 3, "mode": "trial", "revision": "r"},
+        {"replica": "b", "ago": 2, "version": 2},
+        {"replica": "c", "ago": 3, "version": "x"},
+    ]
     made = replicas({"replicas": listed, "replica": "b", "version": 3})
     assert [(one["own"], one["does"], one["behind"]) for one in made] == [
         (False, "trial, revision r", ""),
@@ -282,11 +319,18 @@ def test_a_rule_says_where_its_routes_differ():
 
 
 def test_the_timeline_marks_what_is_in_force_once():
-    """The newest entry of the revision in force; times to the second, plain words for what no person did."""
+    """The newest entry of the revision in force; times to the second, plain words for what no
+    person did.
+    """
     journal = [
-        {"event": "policy.activated", "revision": name, "who": "file", "time": "2026-01-02T03:04:05.678+00:00"}
+        {
+            "event": "policy.activated",
+            "revision": name,
+            "who": "file",
+            "time": "2026-01-02T03:04:05.678+00:00",
+        }
         for name in ("one", "two", "one")
-    ]  # fmt: skip
+    ]
     made = timeline(journal, "one")
 
     assert [point["now"] for point in made] == [True, False, False]

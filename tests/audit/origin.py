@@ -1,4 +1,5 @@
-"""A site under audit on loopback: plain and TLS listeners that send exactly the bytes they were given.
+"""A site under audit on loopback: plain and TLS listeners that send exactly the bytes they were
+given.
 
 Must not know what a test wants to prove.
 """
@@ -29,7 +30,9 @@ def response(*lines: str, status: str = "200 OK", body: bytes = b"") -> bytes:
 
 @dataclass
 class Authority:
-    """A certificate authority of our own, a certificate that it signed for loopback, and one that nobody vouches for."""
+    """A certificate authority of our own, a certificate that it signed for loopback, and one
+    that nobody vouches for.
+    """
 
     folder: Path
 
@@ -154,7 +157,9 @@ class Listener:
 
 @dataclass
 class Site:
-    """One host over http and https, the same host with a bad certificate, and a port where nobody listens."""
+    """One host over http and https, the same host with a bad certificate, and a port where
+    nobody listens.
+    """
 
     authority: Authority
     http: Listener

@@ -17,7 +17,10 @@ from tests.audit.worlds import GOOD, URL, fields, visit
 
 CSP = "Content-Security-Policy"
 HSTS = "Strict-Transport-Security"
-STRICT = "script-src 'nonce-abc' 'strict-dynamic'; object-src 'none'; base-uri 'none'; frame-ancestors 'self'; report-to csp"
+STRICT = (
+    "script-src 'nonce-abc' 'strict-dynamic'; object-src 'none'; base-uri 'none'; frame-ancestors"
+    " 'self'; report-to csp"
+)
 FOREIGN = "https://foreign.example"
 
 
@@ -27,7 +30,9 @@ def outcome(control, page, level=3):
 
 
 def probed(value):
-    """A good page whose preflight from a foreign origin was answered with this Access-Control-Allow-Origin."""
+    """A good page whose preflight from a foreign origin was answered with this
+    Access-Control-Allow-Origin.
+    """
     lines = [] if value is None else [("Access-Control-Allow-Origin", value)]
     return visit(probe=Response(URL, 204, fields(lines)), origin=FOREIGN)
 
@@ -51,7 +56,12 @@ def probed(value):
         ("V3.4.3", {CSP: "default-src 'none'; base-uri 'none'"}, 3, "pass"),
         ("V3.4.3", {CSP: "default-src 'none'"}, 2, "fail"),
         ("V3.4.3", {CSP: "object-src 'none'; base-uri 'none'"}, 2, "fail"),
-        ("V3.4.3", {CSP: "script-src 'unsafe-inline'; object-src 'none'; base-uri 'none'"}, 2, "fail"),
+        (
+            "V3.4.3",
+            {CSP: "script-src 'unsafe-inline'; object-src 'none'; base-uri 'none'"},
+            2,
+            "fail",
+        ),
         ("V3.4.3", {CSP: "script-src https:; object-src 'none'; base-uri 'none'"}, 2, "fail"),
         ("V3.4.3", {CSP: None, f"{CSP}-Report-Only": STRICT}, 2, "fail"),
         ("V3.4.4", {}, 3, "pass"),
@@ -76,7 +86,7 @@ def probed(value):
         ("V3.4.8", {"Cross-Origin-Opener-Policy": "unsafe-none"}, 3, "fail"),
         ("V3.4.8", {"Content-Type": "application/json"}, 3, "not seen"),
     ],
-)  # fmt: skip
+)
 def test_a_control_has_the_outcome_that_the_standard_gives_it(control, changes, level, expected):
     """A good page with these lines changed."""
     assert outcome(control, visit(*changes.items()), level) == expected
@@ -93,7 +103,9 @@ def test_a_control_has_the_outcome_that_the_standard_gives_it(control, changes, 
     ],
 )
 def test_leave_to_read_is_judged_by_what_a_foreign_origin_was_given(allowed, expected):
-    """A fixed origin is fine, an echoed one is not, and of `*` a person has to say what it opens."""
+    """A fixed origin is fine, an echoed one is not, and of `*` a person has to say what it
+    opens.
+    """
     assert outcome("V3.4.2", probed(allowed)) == expected
 
 
@@ -115,7 +127,7 @@ def test_one_bare_response_of_the_host_fails_what_is_asked_of_all():
         (one.outcome, one.proof[0].url)
         for name in ("V3.4.1", "V3.4.4", "V3.4.6")
         for one in [found[name]]
-    ] == [("fail", bare.url)] * 3  # fmt: skip
+    ] == [("fail", bare.url)] * 3
 
 
 def test_a_response_of_another_host_is_not_judged():

@@ -45,7 +45,9 @@ def test_min_grade_decides_the_exit(site, least, code):
 
 
 def test_all_pages_count_and_keep_their_order(site, good):
-    """Several addresses are judged in the order given; one that does not answer makes the run fail."""
+    """Several addresses are judged in the order given; one that does not answer makes the run
+    fail.
+    """
     closed = f"http://127.0.0.1:{site.closed}/"
 
     result = run(closed, *good, "--format", "json")
@@ -75,7 +77,9 @@ def test_every_format_goes_to_stdout(good, form, sign):
 
 
 def test_a_first_policy_is_written_once(site, tmp_path):
-    """--write makes a report-only policy that answers the findings; a file that is there is kept, unless --force says otherwise."""
+    """--write makes a report-only policy that answers the findings; a file that is there is
+    kept, unless --force says otherwise.
+    """
     site.http.responses["/"] = response("Content-Type: text/html", "Server: x")
     file = tmp_path / "policy.yaml"
 
@@ -104,7 +108,9 @@ def test_a_policy_that_cannot_be_written_is_reported(site, tmp_path):
 
 
 def test_archives_and_raw_responses_are_read_from_files(tmp_path):
-    """--har and --raw judge records; raw responses may come by standard input, and a URL says from where."""
+    """--har and --raw judge records; raw responses may come by standard input, and a URL says
+    from where.
+    """
     raw = b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n"
     har = {
         "log": {

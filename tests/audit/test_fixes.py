@@ -1,4 +1,6 @@
-"""The fixes work: a response that goes through the drafted policy, enforced, has no findings that the policy was to fix."""
+"""The fixes work: a response that goes through the drafted policy, enforced, has no findings
+that the policy was to fix.
+"""
 
 import pytest
 

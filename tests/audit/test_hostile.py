@@ -1,4 +1,6 @@
-"""Laws over any bytes: judging, writing and drafting never fail, never tell a secret, and always make a policy."""
+"""Laws over any bytes: judging, writing and drafting never fail, never tell a secret, and always
+make a policy.
+"""
 
 import json
 
@@ -22,10 +24,43 @@ from tests.portion import examples
 SECRET = "c2VjcmV0"
 KNOWN = [row.name for row in ALL] + [one.header for one in recommended()] + [*removed().values()]
 SPEECH = [
-    b"default-src", b"'self'", b"'none'", b"*", b"http:", b"; ", b", ", b"max-age=", b"-1", b"99999999999999999999", b"includeSubDomains", b"SameSite=", b"Secure",
-    b"'nonce-" + SECRET.encode() + b"'", b"https://x.example/?k=" + SECRET.encode(), b"=()", b"(", b'"', b"\\", b"\x00", b"\xff", b"report-to", b"sandbox",
-    b"frame-ancestors", b"nosniff", b"DENY", b"sess=x", b"csrf=", b"__Host-", b"`|<b>", b"gzip", b"text/html", b"strict-dynamic", b"Expires=", b"[", b"?1",
-]  # fmt: skip
+    b"default-src",
+    b"'self'",
+    b"'none'",
+    b"*",
+    b"http:",
+    b"; ",
+    b", ",
+    b"max-age=",
+    b"-1",
+    b"99999999999999999999",
+    b"includeSubDomains",
+    b"SameSite=",
+    b"Secure",
+    b"'nonce-" + SECRET.encode() + b"'",
+    b"https://x.example/?k=" + SECRET.encode(),
+    b"=()",
+    b"(",
+    b'"',
+    b"\\",
+    b"\x00",
+    b"\xff",
+    b"report-to",
+    b"sandbox",
+    b"frame-ancestors",
+    b"nosniff",
+    b"DENY",
+    b"sess=x",
+    b"csrf=",
+    b"__Host-",
+    b"`|<b>",
+    b"gzip",
+    b"text/html",
+    b"strict-dynamic",
+    b"Expires=",
+    b"[",
+    b"?1",
+]
 VALUES = st.one_of(
     st.binary(max_size=60),
     st.lists(st.sampled_from(SPEECH), max_size=8).map(b"".join),
@@ -85,7 +120,9 @@ VISITS = st.builds(
 @settings(max_examples=examples(80), deadline=None)
 @given(st.lists(VISITS, max_size=2))
 def test_any_response_is_judged_written_and_answered(visits):
-    """Whatever bytes come, there is a report in every format, and a draft that loads as report-only policy."""
+    """Whatever bytes come, there is a report in every format, and a draft that loads as
+    report-only policy.
+    """
     reports = [report(visit) for visit in visits]
 
     texts = [
@@ -111,7 +148,9 @@ def test_any_response_is_judged_written_and_answered(visits):
     ).map(b"".join)
 )
 def test_what_is_shown_is_visible_ascii_without_nonces_and_queries(value):
-    """A shown value has no control character, and no secret that stood in a nonce or behind a question mark."""
+    """A shown value has no control character, and no secret that stood in a nonce or behind a
+    question mark.
+    """
     text = shown(value.decode("latin-1"))
 
     assert text.isascii()
@@ -164,22 +203,30 @@ JSON = st.recursive(
 )
 ENTRY = st.fixed_dictionaries(
     {
-        "request": st.fixed_dictionaries({"method": st.just("GET") | JSON, "url": URLS | JSON})
-        | JSON,
-        "response": st.fixed_dictionaries(
-            {
-                "status": st.just(200) | st.just(302) | JSON,
-                "headers": st.lists(
-                    st.fixed_dictionaries(
-                        {"name": st.sampled_from(KNOWN) | JSON, "value": st.text(max_size=9) | JSON}
+        "request": (
+            st.fixed_dictionaries({"method": st.just("GET") | JSON, "url": URLS | JSON}) | JSON
+        ),
+        "response": (
+            st.fixed_dictionaries(
+                {
+                    "status": st.just(200) | st.just(302) | JSON,
+                    "headers": (
+                        st.lists(
+                            st.fixed_dictionaries(
+                                {
+                                    "name": st.sampled_from(KNOWN) | JSON,
+                                    "value": st.text(max_size=9) | JSON,
+                                }
+                            ),
+                            max_size=3,
+                        )
+                        | JSON
                     ),
-                    max_size=3,
-                )
-                | JSON,
-                "content": JSON,
-            }
-        )
-        | JSON,
+                    "content": JSON,
+                }
+            )
+            | JSON
+        ),
     }
 )
 

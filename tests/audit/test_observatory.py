@@ -1,4 +1,6 @@
-"""The Observatory's published points: every outcome of every test, from real responses over real connections."""
+"""The Observatory's published points: every outcome of every test, from real responses over real
+connections.
+"""
 
 import gzip
 from dataclasses import dataclass
@@ -77,7 +79,8 @@ ROWS = [
         5,
         Outcome.CSP_NO_UNSAFE,
         csp(
-            "script-src 'nonce-c2VjcmV0' 'strict-dynamic' https: 'self'; object-src 'none'; style-src 'self'"
+            "script-src 'nonce-c2VjcmV0' 'strict-dynamic' https: 'self'; object-src 'none';"
+            " style-src 'self'"
         ),
     ),
     (
@@ -453,7 +456,8 @@ ROWS = [
         -20,
         Outcome.FRAMING_ABSENT,
         page(
-            "<meta http-equiv=content-security-policy content=\"default-src 'self'; frame-ancestors 'none'\">"
+            "<meta http-equiv=content-security-policy content=\"default-src 'self'; frame-ancestors"
+            " 'none'\">"
         ),
     ),
     (Test.FRAMING, "invalid", -20, Outcome.FRAMING_INVALID, line("X-Frame-Options", "NONE")),
@@ -630,7 +634,9 @@ def test_every_outcome_has_a_row_and_points():
 
 
 async def test_a_bare_site_and_a_good_one_have_the_published_arithmetic(site):
-    """A bare HTTPS site ends at 30 (D); policy, frame-ancestors, HSTS and nosniff bring it to 110 (A+)."""
+    """A bare HTTPS site ends at 30 (D); policy, frame-ancestors, HSTS and nosniff bring it to
+    110 (A+).
+    """
     bare = await visit(site, World(hops=("https",)))
     site.clear()
     good = await visit(
@@ -654,9 +660,27 @@ async def test_a_bare_site_and_a_good_one_have_the_published_arithmetic(site):
 
 
 GRADES = [
-    (135, "A+"), (100, "A+"), (95, "A"), (90, "A"), (85, "A-"), (80, "B+"), (75, "B"), (70, "B"), (65, "B-"), (60, "C+"), (55, "C"),
-    (50, "C"), (45, "C-"), (40, "D+"), (35, "D"), (30, "D"), (25, "D-"), (20, "F"), (5, "F"), (0, "F"),
-]  # fmt: skip
+    (135, "A+"),
+    (100, "A+"),
+    (95, "A"),
+    (90, "A"),
+    (85, "A-"),
+    (80, "B+"),
+    (75, "B"),
+    (70, "B"),
+    (65, "B-"),
+    (60, "C+"),
+    (55, "C"),
+    (50, "C"),
+    (45, "C-"),
+    (40, "D+"),
+    (35, "D"),
+    (30, "D"),
+    (25, "D-"),
+    (20, "F"),
+    (5, "F"),
+    (0, "F"),
+]
 
 
 @pytest.mark.parametrize(("points", "name"), GRADES)
@@ -668,7 +692,9 @@ def test_grades_are_the_published_ones(points, name):
 
 
 def test_bonuses_count_from_90_only():
-    """With 85 left after penalties no bonus counts; with 90 all do; the score never falls below 0."""
+    """With 85 left after penalties no bonus counts; with 90 all do; the score never falls below
+    0.
+    """
     bonus = Outcome.CORP_SAME_ORIGIN
 
     assert score((Outcome.FRAMING_ABSENT, bonus)) == 80

@@ -10,7 +10,9 @@ STATED = [(one.header, one.value) for one in recommended()]
 
 
 def test_the_preset_has_its_thirteen_headers_and_all_names_to_remove():
-    """The lists are those of the shipped preset: 13 headers, 87 names and the spelling that Kubernetes sends."""
+    """The lists are those of the shipped preset: 13 headers, 87 names and the spelling that
+    Kubernetes sends.
+    """
     assert (len(recommended()), len(removed())) == (13, 88)
 
 
@@ -24,7 +26,9 @@ def test_an_response_as_stated_follows_all_of_it():
 
 
 def test_a_header_without_effect_here_is_not_due():
-    """A page need not clear site data, an API response sends no document headers, plain HTTP no HSTS."""
+    """A page need not clear site data, an API response sends no document headers, plain HTTP no
+    HSTS.
+    """
     bare = [
         Response(url, 200, fields([("Content-Type", kind)]))
         for url, kind in (
@@ -58,7 +62,10 @@ def test_a_header_without_effect_here_is_not_due():
         ("Clear-Site-Data", '"cache"', "different"),
         (
             "Content-Security-Policy",
-            "upgrade-insecure-requests; DEFAULT-SRC 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'",
+            (
+                "upgrade-insecure-requests; DEFAULT-SRC 'self'; form-action 'self'; base-uri"
+                " 'self'; frame-ancestors 'none'; object-src 'none'"
+            ),
             "as recommended",
         ),
         ("Content-Security-Policy", "default-src 'self'", "different"),
@@ -74,7 +81,9 @@ def test_a_header_without_effect_here_is_not_due():
     ],
 )
 def test_values_are_compared_by_meaning(header, value, state):
-    """Order, case, space and what the recommendation leaves open make no difference; anything else does."""
+    """Order, case, space and what the recommendation leaves open make no difference; anything
+    else does.
+    """
     assert state == dict(coverage(response((header, value))).states)[header]
 
 

@@ -32,9 +32,11 @@ def test_scripts_are_found_as_browsers_find_them(text, scripts):
 
 
 def test_meta_policies_are_found():
-    """Every policy and the last referrer policy, with character references resolved; other metas are passed over."""
+    """Every policy and the last referrer policy, with character references resolved; other metas
+    are passed over.
+    """
     text = b"""<meta charset=utf-8><meta http-equiv=" Content-Security-Policy " content="default-src &#39;self&#39;">
-    <meta content='img-src *' http-equiv=content-security-policy><meta http-equiv=refresh content=1><meta name=referrer content=origin><meta NAME=Referrer content=no-referrer>"""
+    <meta content='img-src *' http-equiv=content-security-policy><meta http-equiv=refresh content=1><meta name=referrer content=origin><meta NAME=Referrer content=no-referrer>"""  # noqa: E501
 
     assert Page((), ("default-src 'self'", "img-src *"), "no-referrer") == read_page(text)
 
@@ -62,7 +64,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_text_is_read(piece):
-    """Two mebibytes of any repeated piece are read; work that grows with the square of the length would take hours."""
+    """Two mebibytes of any repeated piece are read; work that grows with the square of the
+    length would take hours.
+    """
     text = (piece * (MAX_BODY // len(piece))).encode()
 
     read_page(text)
@@ -85,6 +89,8 @@ def test_hostile_text_is_read(piece):
     ],
 )
 def test_one_site_is_one_registered_domain(one, other, same):
-    """Hosts of one registered domain are one site; addresses and single names only with themselves."""
+    """Hosts of one registered domain are one site; addresses and single names only with
+    themselves.
+    """
     assert same is same_site(one, other)
     assert same is same_site(other, one)

@@ -1,4 +1,6 @@
-"""Recorded responses: HTTP archives and raw text become the visits that a live look would have made."""
+"""Recorded responses: HTTP archives and raw text become the visits that a live look would have
+made.
+"""
 
 import base64
 import gzip
@@ -35,7 +37,9 @@ def outcomes(visit):
 
 
 def test_an_archive_gives_its_pages_grouped_by_host():
-    """Documents are pages, one for each address without query, grouped by host; what else was loaded is none."""
+    """Documents are pages, one for each address without query, grouped by host; what else was
+    loaded is none.
+    """
     data = har(
         entry("https://a.example/", HTML),
         entry("https://cdn.example/x.js", ("content-type", "text/javascript")),
@@ -65,7 +69,9 @@ def test_an_archive_without_documents_gives_each_hosts_first_response():
 
 
 def test_an_archive_keeps_redirects_cookies_and_bodies():
-    """The plain-HTTP chain, cookies of the host's other responses, joined Set-Cookie lines and decoded bodies are all judged."""
+    """The plain-HTTP chain, cookies of the host's other responses, joined Set-Cookie lines and
+    decoded bodies are all judged.
+    """
     body = base64.b64encode(b"<script src=https://cdn.other/x.js></script>").decode()
     data = har(
         entry("http://a.example/", ("location", "https://a.example/"), status=301),
@@ -138,7 +144,9 @@ set-cookie: b=1; Secure\r
 
 @pytest.mark.parametrize("text", [RAW, RAW.replace(b"\r\n", b"\n")], ids=["CRLF", "LF"])
 def test_raw_responses_are_read_as_curl_prints_them(text):
-    """Interim responses are passed over, redirects followed, folded and repeated lines kept, bodies found."""
+    """Interim responses are passed over, redirects followed, folded and repeated lines kept,
+    bodies found.
+    """
     (visit,) = from_raw(text, "http://a.example/")
 
     assert [response.url for response in visit.http] == ["http://a.example/", "https://a.example/"]
@@ -170,7 +178,9 @@ def test_responses_that_do_not_redirect_are_pages_of_their_own():
     ids=["coded", "decoded"],
 )
 def test_raw_bodies_are_read_coded_or_decoded(body, outcome):
-    """With `curl -si` a body stays coded, with --compressed it does not; the header says gzip in both."""
+    """With `curl -si` a body stays coded, with --compressed it does not; the header says gzip in
+    both.
+    """
     (visit,) = from_raw(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + body,
         "https://a.example/",

@@ -1,6 +1,7 @@
 """Reports as text: golden files of one recorded pair of responses, and the shape of SARIF.
 
-The golden files are made anew by `python -m tests.audit.test_reports`; read the difference before committing it.
+The golden files are made anew by `python -m tests.audit.test_reports`; read the difference before
+committing it.
 """
 
 import json
@@ -62,7 +63,9 @@ def test_the_report_reads_as_it_did(form):
 
 
 def test_the_first_policy_reads_as_it_did_and_is_one():
-    """The drafted policy is the golden file, loads, changes nothing, and says why above each rule."""
+    """The drafted policy is the golden file, loads, changes nothing, and says why above each
+    rule.
+    """
     text = draft(recorded())
 
     resolved = load_policy(text.encode(), "policy.yaml")
@@ -150,7 +153,9 @@ SARIF = closed(
         "runs": {"type": "array", "items": RUN, "minItems": 1},
     },
 )
-"""The members of SARIF 2.1.0 that are used, as the specification types them; others would be a mistake."""
+"""The members of SARIF 2.1.0 that are used, as the specification types them; others would be a
+mistake.
+"""
 
 
 @pytest.mark.parametrize(
@@ -164,7 +169,9 @@ SARIF = closed(
     ids=["findings", "no page", "no finding", "no response"],
 )
 def test_sarif_has_the_specified_shape(reports):
-    """Only specified members stand where the specification has them, and every result leads to its rule."""
+    """Only specified members stand where the specification has them, and every result leads to
+    its rule.
+    """
     made = json.loads(json.dumps(sarif(reports)))
 
     jsonschema.Draft202012Validator(SARIF).validate(made)
@@ -178,7 +185,9 @@ def test_sarif_has_the_specified_shape(reports):
 
 
 def test_sarif_prints_stay_while_values_vary():
-    """The same finding has the same print in two runs, two cookies have two, and a clean page has no result."""
+    """The same finding has the same print in two runs, two cookies have two, and a clean page
+    has no result.
+    """
 
     def prints(*changes):
         return [
@@ -204,14 +213,18 @@ LEVELS = [
 
 @pytest.mark.parametrize(("change", "level"), LEVELS, ids=[f"{change}" for change, _ in LEVELS])
 def test_levels_follow_what_a_finding_costs(change, level):
-    """Twenty points and more make an error, fewer a warning; what costs nothing is a warning when wrong, else a note."""
+    """Twenty points and more make an error, fewer a warning; what costs nothing is a warning
+    when wrong, else a note.
+    """
     made = report(visit(change))
 
     assert [made.level(row) for row in made.rows if row.verdict != "good"] == [level]
 
 
 def test_a_page_is_scored_only_where_the_observatory_does():
-    """Responses 2xx, 3xx, 401 and 403 have a grade; others, and none at all, have none and reach none."""
+    """Responses 2xx, 3xx, 401 and 403 have a grade; others, and none at all, have none and reach
+    none.
+    """
     graded = {
         status: report(visit(status=status)).grade for status in (200, 204, 302, 401, 403, 404, 500)
     }
@@ -235,7 +248,9 @@ def test_preload_is_not_claimed():
 
 
 def test_pages_share_one_policy():
-    """Over several pages a header has one rule, leaking names stand in one, and cookies of like names have their own."""
+    """Over several pages a header has one rule, leaking names stand in one, and cookies of like
+    names have their own.
+    """
     pages = [
         report(visit(("Server", "a"), ("Referrer-Policy", None), ("Set-Cookie", "a:b=1"))),
         report(
@@ -254,7 +269,9 @@ def test_pages_share_one_policy():
 
 
 def test_one_rule_responses_what_two_pages_lack():
-    """Where one page lacks a header and another sends a bad one, the rule overwrites; a cookie's demands add up."""
+    """Where one page lacks a header and another sends a bad one, the rule overwrites; a cookie's
+    demands add up.
+    """
     pages = [
         report(
             visit(

@@ -1,4 +1,6 @@
-"""Fetching over real connections: twins, redirects, certificates, limits, and what is said when nothing comes."""
+"""Fetching over real connections: twins, redirects, certificates, limits, and what is said when
+nothing comes.
+"""
 
 import asyncio
 import contextlib
@@ -32,7 +34,9 @@ async def visit(url, options=None):
     ],
 )
 def test_the_twin_is_known_on_own_ports_only(url, scheme, options, made):
-    """The other scheme's address is guessed where the page is on its scheme's own port; else its port must be named."""
+    """The other scheme's address is guessed where the page is on its scheme's own port; else its
+    port must be named.
+    """
     assert twin(url, scheme, options) == made
 
 
@@ -76,7 +80,9 @@ def test_what_is_no_address_is_refused_in_words(typed):
     ],
 )
 def test_addresses_are_shown_without_secrets(url, shown):
-    """User, password, query and fragment are not shown; what is left is a legal address in ASCII."""
+    """User, password, query and fragment are not shown; what is left is a legal address in
+    ASCII.
+    """
     assert without_query(url) == shown
 
 
@@ -87,7 +93,9 @@ def test_references_that_cannot_be_read_lead_nowhere():
 
 
 async def test_everything_is_asked_for_once(site):
-    """One visit asks for the page over both schemes, robots.txt and a preflight, with a foreign origin, and nothing else."""
+    """One visit asks for the page over both schemes, robots.txt and a preflight, with a foreign
+    origin, and nothing else.
+    """
     site.http.responses["/p?q=1"] = site.https.responses["/p?q=1"] = PAGE
 
     seen = await visit(
@@ -141,7 +149,9 @@ async def test_a_redirect_loop_is_cut(site):
     ],
 )
 async def test_redirects_lead_to_http_only(site, location):
-    """A redirect to another scheme, or to nowhere, is not followed, and the response that made it is judged."""
+    """A redirect to another scheme, or to nowhere, is not followed, and the response that made
+    it is judged.
+    """
     site.http.responses["/"] = response(f"Location: {location}", status="302 Found")
 
     seen = await visit(site.http.url())
@@ -150,7 +160,9 @@ async def test_redirects_lead_to_http_only(site, location):
 
 
 async def test_a_bad_certificate_is_reported_and_the_page_still_seen(site):
-    """The page behind a certificate that nobody vouches for is fetched, marked, and the reason noted."""
+    """The page behind a certificate that nobody vouches for is fetched, marked, and the reason
+    noted.
+    """
     site.bad.responses["/"] = PAGE
 
     seen = await visit(
@@ -172,7 +184,9 @@ async def test_insecure_takes_any_certificate_and_says_so(site):
 
 
 async def test_a_silent_server_costs_no_more_than_the_timeout(site):
-    """A response that drips for ever is given up in time; the addresses beside it are not held up."""
+    """A response that drips for ever is given up in time; the addresses beside it are not held
+    up.
+    """
     hung = asyncio.Event()
 
     async def drip(reader, writer):

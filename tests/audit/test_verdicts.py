@@ -28,26 +28,99 @@ def test_a_good_response_has_only_good_rows():
 HTML, PAGES, DYNAMIC = {"class": "html"}, {"class": ["html", "docs"]}, {"class": ["html", "api"]}
 CASES = [
     ("Content-Security-Policy", None, "missing", {"csp": {"action": "default", "when": HTML}}),
-    ("Content-Security-Policy", "default-src 'self' 'unsafe-inline'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'", "weak", {"csp": {"action": "set"}}),
-    ("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'", "weak", {"csp": {"action": "merge", "value": {"base-uri": ["'self'"], "form-action": ["'self'"]}}}),
-    ("Content-Security-Policy", "script-src 'nonce-c2VjcmV0'; form-action 'self'", "weak", {"csp": {"action": "merge", "value": {"object-src": ["'none'"], "base-uri": ["'self'"]}}}),
-    ("Content-Security-Policy", "default-src 'self'; defualt-src 'none'", "invalid", {"csp": {"action": "set"}}),
-    ("Strict-Transport-Security", None, "missing", {"hsts": {"action": "default", "when": {"scheme": "https"}}}),
-    ("Strict-Transport-Security", "max-age=300", "weak", {"hsts": {"action": "set", "value": "max-age=63072000; includeSubDomains"}}),
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'self' 'unsafe-inline'; base-uri 'self'; form-action 'self';"
+            " frame-ancestors 'none'"
+        ),
+        "weak",
+        {"csp": {"action": "set"}},
+    ),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; frame-ancestors 'none'",
+        "weak",
+        {"csp": {"action": "merge", "value": {"base-uri": ["'self'"], "form-action": ["'self'"]}}},
+    ),
+    (
+        "Content-Security-Policy",
+        "script-src 'nonce-c2VjcmV0'; form-action 'self'",
+        "weak",
+        {"csp": {"action": "merge", "value": {"object-src": ["'none'"], "base-uri": ["'self'"]}}},
+    ),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; defualt-src 'none'",
+        "invalid",
+        {"csp": {"action": "set"}},
+    ),
+    (
+        "Strict-Transport-Security",
+        None,
+        "missing",
+        {"hsts": {"action": "default", "when": {"scheme": "https"}}},
+    ),
+    (
+        "Strict-Transport-Security",
+        "max-age=300",
+        "weak",
+        {"hsts": {"action": "set", "value": "max-age=63072000; includeSubDomains"}},
+    ),
     ("Strict-Transport-Security", "includeSubDomains", "invalid", {"hsts": {"action": "set"}}),
-    ("Strict-Transport-Security", ["max-age=63072000", "max-age=0"], "invalid", {"hsts": {"action": "set"}}),
-    ("X-Content-Type-Options", None, "missing", {"nosniff": {"header": "X-Content-Type-Options", "action": "default", "value": "nosniff"}}),
-    ("X-Content-Type-Options", "sniff", "invalid", {"nosniff": {"action": "set", "value": "nosniff"}}),
-    ("X-Frame-Options", "ALLOWALL", "invalid", {"frame-options": {"action": "set", "value": "DENY", "when": PAGES}}),
+    (
+        "Strict-Transport-Security",
+        ["max-age=63072000", "max-age=0"],
+        "invalid",
+        {"hsts": {"action": "set"}},
+    ),
+    (
+        "X-Content-Type-Options",
+        None,
+        "missing",
+        {"nosniff": {"header": "X-Content-Type-Options", "action": "default", "value": "nosniff"}},
+    ),
+    (
+        "X-Content-Type-Options",
+        "sniff",
+        "invalid",
+        {"nosniff": {"action": "set", "value": "nosniff"}},
+    ),
+    (
+        "X-Frame-Options",
+        "ALLOWALL",
+        "invalid",
+        {"frame-options": {"action": "set", "value": "DENY", "when": PAGES}},
+    ),
     ("X-Frame-Options", ["DENY", "SAMEORIGIN"], "invalid", {"frame-options": {"action": "set"}}),
     ("X-Frame-Options", ["DENY", "DENY"], "good", {}),
     ("X-Frame-Options", None, "good", {}),
     ("Referrer-Policy", "unsafe-url", "weak", {"referrer-policy": {"action": "set"}}),
-    ("Cross-Origin-Opener-Policy", ["same-origin", "same-origin"], "invalid", {"coop": {"action": "set"}}),
-    ("Cross-Origin-Embedder-Policy", "unsafe-none", "weak", {"coep": {"action": "set", "value": "require-corp"}}),
-    ("Permissions-Policy", "geolocation 'none'", "invalid", {"permissions-policy": {"action": "set"}}),
+    (
+        "Cross-Origin-Opener-Policy",
+        ["same-origin", "same-origin"],
+        "invalid",
+        {"coop": {"action": "set"}},
+    ),
+    (
+        "Cross-Origin-Embedder-Policy",
+        "unsafe-none",
+        "weak",
+        {"coep": {"action": "set", "value": "require-corp"}},
+    ),
+    (
+        "Permissions-Policy",
+        "geolocation 'none'",
+        "invalid",
+        {"permissions-policy": {"action": "set"}},
+    ),
     ("Cache-Control", None, "missing", {"cache-control": {"action": "default", "when": DYNAMIC}}),
-    ("X-XSS-Protection", "1; mode=block", "weak", {"x-xss-protection": {"header": "X-XSS-Protection", "action": "remove"}}),
+    (
+        "X-XSS-Protection",
+        "1; mode=block",
+        "weak",
+        {"x-xss-protection": {"header": "X-XSS-Protection", "action": "remove"}},
+    ),
     ("X-XSS-Protection", "0", "good", {}),
     ("Expect-CT", "max-age=0", "weak", {"expect-ct": {"action": "remove"}}),
     ("Content-Security-Policy-Report-Only", "default-src 'self'", "invalid", {}),
@@ -56,18 +129,58 @@ CASES = [
     ("Server", "nginx/1.18.0", "leaks", {"disclosure": {"header": ["Server"], "action": "remove"}}),
     ("X-AspNet-Version", "4.0", "leaks", {"disclosure": {"header": ["X-AspNet-Version"]}}),
     ("Access-Control-Allow-Origin", "null", "weak", {}),
-    ("Set-Cookie", "a=SECRET", "weak", {"cookie-a": {"cookie": "a", "attributes": {"Secure": True, "HttpOnly": True, "SameSite": "Lax"}}}),
-    ("Set-Cookie", "csrftoken=SECRET; Secure", "weak", {"cookie-csrftoken": {"attributes": {"SameSite": "Lax"}}}),
-    ("Set-Cookie", "a*b=SECRET; Secure; SameSite=Maybe", "invalid", {"cookie-a-b": {"cookie": "a*b", "attributes": {"HttpOnly": True, "SameSite": "Lax"}}}),
-    ("Set-Cookie", "__Host-a=SECRET; Secure", "invalid", {"cookie-__Host-a": {"attributes": {"HttpOnly": True, "SameSite": "Lax"}}}),
-    ("Content-Security-Policy", "default-src 'self', script-src 'none'", "invalid", {"csp": {"action": "set"}}),
-    ("Content-Security-Policy", "default-src 'self'; connect-src wss", "invalid", {"csp": {"action": "set"}}),
+    (
+        "Set-Cookie",
+        "a=SECRET",
+        "weak",
+        {
+            "cookie-a": {
+                "cookie": "a",
+                "attributes": {"Secure": True, "HttpOnly": True, "SameSite": "Lax"},
+            }
+        },
+    ),
+    (
+        "Set-Cookie",
+        "csrftoken=SECRET; Secure",
+        "weak",
+        {"cookie-csrftoken": {"attributes": {"SameSite": "Lax"}}},
+    ),
+    (
+        "Set-Cookie",
+        "a*b=SECRET; Secure; SameSite=Maybe",
+        "invalid",
+        {"cookie-a-b": {"cookie": "a*b", "attributes": {"HttpOnly": True, "SameSite": "Lax"}}},
+    ),
+    (
+        "Set-Cookie",
+        "__Host-a=SECRET; Secure",
+        "invalid",
+        {"cookie-__Host-a": {"attributes": {"HttpOnly": True, "SameSite": "Lax"}}},
+    ),
+    (
+        "Content-Security-Policy",
+        "default-src 'self', script-src 'none'",
+        "invalid",
+        {"csp": {"action": "set"}},
+    ),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; connect-src wss",
+        "invalid",
+        {"csp": {"action": "set"}},
+    ),
     ("Permissions-Policy", "camera=();report-to=here", "weak", {}),
     ("NEL", '{"report_to":"here","max_age":1}', "weak", {}),
     ("NEL", '{"max_age":1}', "invalid", {}),
-    ("Set-Cookie", "a=SECRET; HttpOnly; SameSite=None", "invalid", {"cookie-a": {"attributes": {"Secure": True}}}),
+    (
+        "Set-Cookie",
+        "a=SECRET; HttpOnly; SameSite=None",
+        "invalid",
+        {"cookie-a": {"attributes": {"Secure": True}}},
+    ),
     ("Set-Cookie", "a=SECRET; Secure; HttpOnly; SameSite=Strict", "good", {}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +189,9 @@ CASES = [
     ids=[f"{header}: {value}" for header, value, *_ in CASES],
 )
 def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
-    """Each kind of change gets its verdict and a rule that answers it, or none where nothing is wrong."""
+    """Each kind of change gets its verdict and a rule that answers it, or none where nothing is
+    wrong.
+    """
     (row,) = rows((header, value), header=header)
 
     made = load(row.fix.yaml.encode(), "fix").data if row.fix else {}
@@ -130,7 +245,9 @@ def test_hsts_over_plain_http_is_told_to_be_void():
 
 
 def test_upgrades_over_plain_http_are_reported():
-    """A policy that sends browsers to https is reported where the page itself came over http, and there alone."""
+    """A policy that sends browsers to https is reported where the page itself came over http,
+    and there alone.
+    """
     policy = ("Content-Security-Policy", "default-src 'none'; upgrade-insecure-requests")
     plain, secure = response(policy, url="http://shop.example/"), response(policy)
     found = [
@@ -153,7 +270,10 @@ def test_an_endpoint_that_is_named_and_declared_is_good():
 
 def test_meta_elements_stand_in_for_headers():
     """A policy and a referrer policy in the page are judged as if they had been sent."""
-    body = b"<meta name=referrer content=unsafe-url><meta http-equiv=content-security-policy content=\"script-src 'unsafe-inline'\">"
+    body = (
+        b"<meta name=referrer content=unsafe-url><meta http-equiv=content-security-policy"
+        b" content=\"script-src 'unsafe-inline'\">"
+    )
     found = {
         row.header: row.verdict
         for row in verdicts(
@@ -165,7 +285,9 @@ def test_meta_elements_stand_in_for_headers():
 
 
 def test_a_mirrored_origin_with_credentials_is_reported():
-    """A preflight that gives a foreign origin leave with credentials gets a row whose fix takes the credentials away."""
+    """A preflight that gives a foreign origin leave with credentials gets a row whose fix takes
+    the credentials away.
+    """
     probe = Response(
         "https://shop.example/",
         204,
@@ -186,7 +308,9 @@ def test_a_mirrored_origin_with_credentials_is_reported():
 
 
 def test_cookies_on_the_way_count_and_deleted_ones_do_not():
-    """A cookie of a redirect has a row; one that is deleted later has none; the last line of a name counts."""
+    """A cookie of a redirect has a row; one that is deleted later has none; the last line of a
+    name counts.
+    """
     hop = Response(
         "https://shop.example/",
         302,
@@ -207,8 +331,13 @@ def test_cookies_on_the_way_count_and_deleted_ones_do_not():
 
 
 def test_observed_values_keep_no_secret():
-    """Nonces, query strings and cookie values are not shown; control characters and long values neither."""
-    value = f"script-src 'nonce-c2VjcmV0' https://r.example/x?key=c2VjcmV0; report-uri /r?t=c2VjcmV0;{' a' * 400}"
+    """Nonces, query strings and cookie values are not shown; control characters and long values
+    neither.
+    """
+    value = (
+        "script-src 'nonce-c2VjcmV0' https://r.example/x?key=c2VjcmV0; report-uri"
+        f" /r?t=c2VjcmV0;{' a' * 400}"
+    )
     policy, cookie = (
         rows(("Content-Security-Policy", value), header="Content-Security-Policy")[0].observed[0],
         rows(("Set-Cookie", "n\x01=c2VjcmV0; Path=/\x02"), header="Set-Cookie")[0].observed[0],
@@ -224,7 +353,9 @@ def test_observed_values_keep_no_secret():
 
 
 def test_sentences_quote_no_secret():
-    """A fault that quotes a source with a query tells it without; structured booleans stay as they are."""
+    """A fault that quotes a source with a query tells it without; structured booleans stay as
+    they are.
+    """
     (row,) = rows(
         ("Content-Security-Policy", "script-src https://a.example/x?key=c2VjcmV0"),
         header="Content-Security-Policy",

@@ -8,7 +8,10 @@ GOOD = (
     ("Cache-Control", "no-store, max-age=0"),
     (
         "Content-Security-Policy",
-        "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests",
+        (
+            "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none';"
+            " frame-ancestors 'none'; upgrade-insecure-requests"
+        ),
     ),
     ("Cross-Origin-Embedder-Policy", "require-corp"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -30,7 +33,9 @@ def fields(pairs):
 
 
 def response(*changes, status=200, url=URL, body=b"<!doctype html><title>x</title>"):
-    """A good response with these lines changed: a value replaces all lines of the name, None takes them away, a list sets several."""
+    """A good response with these lines changed: a value replaces all lines of the name, None
+    takes them away, a list sets several.
+    """
     pairs = [pair for pair in GOOD if pair[0].lower() not in {name.lower() for name, _ in changes}]
     for name, value in changes:
         pairs += [

@@ -21,9 +21,18 @@ from websockets.sync.client import ClientConnection, connect
 from tests.e2e.processes import Child, until
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
 PATIENCE = 15.0
 
 
@@ -54,14 +63,18 @@ class Chromium:
 
     def close(self) -> None:
         """End the browser."""
-        self.child.end(
-            5.0
-        ) if self.child.returncode is None and not self.child.ask_to_end() else None
+        (
+            self.child.end(5.0)
+            if self.child.returncode is None and not self.child.ask_to_end()
+            else None
+        )
         self._profile.cleanup()
 
 
 class Tab:
-    """One page. `complaints` holds console errors and warnings, exceptions and policy violations, in order."""
+    """One page. `complaints` holds console errors and warnings, exceptions and policy
+    violations, in order.
+    """
 
     def __init__(self, address: str) -> None:
         self._open = ExitStack()
@@ -117,7 +130,9 @@ class Tab:
                 self.complaints.append(f"{params['issue']['code']}: {params['issue']['details']}")
 
     def hears(self) -> bool:
-        """Note what the browser says on its own: wait a moment for the first word, then take all that is there."""
+        """Note what the browser says on its own: wait a moment for the first word, then take all
+        that is there.
+        """
         with suppress(TimeoutError):
             self._note(json.loads(self._line.recv(timeout=0.05)))
             while True:
@@ -157,8 +172,9 @@ class Tab:
     def click(self, selector: str) -> None:
         """Click the middle of an element, as a person does."""
         place = self.run(
-            f"(() => {{ const it = document.querySelector({json.dumps(selector)}); it.scrollIntoView({{block: 'center'}});"
-            "const box = it.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+            f"(() => {{ const it = document.querySelector({json.dumps(selector)});"
+            " it.scrollIntoView({block: 'center'});const box = it.getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.send(

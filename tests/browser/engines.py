@@ -1,4 +1,5 @@
-"""Other engines than Chromium's, driven over standard protocols: Firefox by WebDriver BiDi, WebKitGTK by WebDriver.
+"""Other engines than Chromium's, driven over standard protocols: Firefox by WebDriver BiDi,
+WebKitGTK by WebDriver.
 
 Lives here: `Firefox`, `WebKit`. Must not know what is tested.
 

@@ -1,4 +1,6 @@
-"""The admin page for everybody: axe-core's rules, the keyboard alone, a phone's width; light and dark, with a trial's causes open."""
+"""The admin page for everybody: axe-core's rules, the keyboard alone, a phone's width; light and
+dark, with a trial's causes open.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,15 @@ WIDTHS = (390, 1280)
 AXE = """
 axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then((found) => found.violations.map(
   (rule) => `${rule.id}: ${rule.help}: ${rule.nodes.map((node) => node.target.join(" ")).join(", ")}`))
-"""
+"""  # noqa: E501
 WIDER = """
 [...document.querySelectorAll("body *")].filter((it) => it.getBoundingClientRect().right > innerWidth && !it.closest(".scroll, pre, .skip"))
   .map((it) => it.outerHTML.slice(0, 90))
-"""
+"""  # noqa: E501
 FOCUSED = """
 (() => { const it = document.activeElement, style = getComputedStyle(it);
   return [it.id || it.name || it.querySelector("strong")?.textContent || it.textContent.trim(), style.outlineStyle !== "none"]; })()
-"""
+"""  # noqa: E501
 
 
 @cache
@@ -138,7 +140,9 @@ def test_a_phone_needs_no_scrolling_sideways(browser: Chromium, trial: Sidecar) 
 
 
 def test_the_keyboard_alone(browser: Chromium, start: Start, shop: Service) -> None:
-    """Every stop is visible; a rule opens, events are filtered and paused, and a revision is rolled back without a mouse."""
+    """Every stop is visible; a rule opens, events are filtered and paused, and a revision is
+    rolled back without a mouse.
+    """
     sidecar = start(POLICY, shop.url)
     sidecar.get("/")
     sidecar.save("mode: report-only", "mode: enforce")
@@ -182,7 +186,9 @@ def reach(tab: Tab, wanted: str, *, also: str = "", begins: bool = False) -> Non
 
 
 def test_events_are_filtered_and_paused(browser: Chromium, start: Start, shop: Service) -> None:
-    """By name or any text; a pause keeps what comes, and shows it when it ends; what nothing matches says so."""
+    """By name or any text; a pause keeps what comes, and shows it when it ends; what nothing
+    matches says so.
+    """
     sidecar = start(POLICY, shop.url)
     with browser.tab() as tab:
         tab.visit(sidecar.admin)
@@ -197,7 +203,8 @@ def test_events_are_filtered_and_paused(browser: Chromium, start: Start, shop: S
         assert tab.run(SHOWN) == []
         assert tab.run("document.getElementById('none').textContent") == "No event matches."
         tab.run(
-            "(() => { const it = document.getElementById('filter'); it.value = ''; it.dispatchEvent(new Event('input')); })()"
+            "(() => { const it = document.getElementById('filter'); it.value = '';"
+            " it.dispatchEvent(new Event('input')); })()"
         )
         before = tab.run(SHOWN)
         assert len(before) >= 2
@@ -216,7 +223,9 @@ SHOWN = (
 
 
 def test_commands_are_copied(browser: Chromium, trial: Sidecar, tmp_path: Path) -> None:
-    """The button puts a command on the clipboard, and it works in any folder; without scripts the text can be marked."""
+    """The button puts a command on the clipboard, and it works in any folder; without scripts
+    the text can be marked.
+    """
     with browser.tab() as tab:
         tab.send(
             "Browser.grantPermissions",
@@ -248,6 +257,7 @@ def test_lines_are_drawn_from_the_first_minute(browser: Chromium, trial: Sidecar
     with browser.tab() as tab:
         tab.visit(trial.admin)
         drawn = tab.run(
-            "[...document.querySelectorAll('#rules svg path:not(.ground)')].map((it) => it.getTotalLength())"
+            "[...document.querySelectorAll('#rules svg path:not(.ground)')].map((it) =>"
+            " it.getTotalLength())"
         )
         assert sum(length > 1 for length in drawn) >= 3

@@ -1,4 +1,6 @@
-"""The part of the demo's tour that needs a browser: trial, reports, suggest, promote, enforce, on a page with an inline script and a CDN."""
+"""The part of the demo's tour that needs a browser: trial, reports, suggest, promote, enforce,
+on a page with an inline script and a CDN.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ __all__ = ["demo"]
 def test_the_page_still_works_when_the_suggested_policy_enforces(
     browser: Chromium, demo: Demo
 ) -> None:
-    """What browsers reported becomes the smallest edit; promoted on its evidence, it breaks nothing and stops an injected script."""
+    """What browsers reported becomes the smallest edit; promoted on its evidence, it breaks
+    nothing and stops an injected script.
+    """
     look, _tell, _count, trial, reports, suggest, promote, enforce, look_again, *_ = demo.commands()
     page = look.split()[-1]
     shell(trial)
@@ -39,7 +43,8 @@ def test_the_page_still_works_when_the_suggested_policy_enforces(
         tab.visit(page)
         assert _works(tab)
         tab.run(
-            "document.body.append(Object.assign(document.createElement('script'), {text: 'window.stolen = 1'}))"
+            "document.body.append(Object.assign(document.createElement('script'), {text:"
+            " 'window.stolen = 1'}))"
         )
         assert tab.run("window.stolen") is None
 

@@ -1,4 +1,6 @@
-"""A trial in the other engines, Firefox and WebKit: what breaks is reported, silence is proved by canaries that come back."""
+"""A trial in the other engines, Firefox and WebKit: what breaks is reported, silence is proved
+by canaries that come back.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def engine(
 
 
 def test_what_breaks_is_reported(engine: tuple[str, Engine], start: Start):
-    """An inline script that the rule would block: the gate fails it, and its cause names the engine."""
+    """An inline script that the rule would block: the gate fails it, and its cause names the
+    engine.
+    """
     name, opened = engine
     with serving({"/": ("text/html", INLINE)}) as origin:
         sidecar = start(TRIED.replace("VALUE", "script-src-elem 'self'"), origin)
@@ -46,7 +50,9 @@ def test_what_breaks_is_reported(engine: tuple[str, Engine], start: Start):
 
 
 def test_canaries_come_back(engine: tuple[str, Engine], start: Start):
-    """A page that keeps to the rule: every canary comes back from this engine, none becomes a cause, and the rule passes."""
+    """A page that keeps to the rule: every canary comes back from this engine, none becomes a
+    cause, and the rule passes.
+    """
     name, opened = engine
     files = {"/": ("text/html", EXTERNAL), "/app.js": APP}
     with serving(files) as origin:

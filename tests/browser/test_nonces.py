@@ -1,4 +1,6 @@
-"""The recipes of docs/nonces.md in a real Chromium: what carries the nonce runs, what was injected does not."""
+"""The recipes of docs/nonces.md in a real Chromium: what carries the nonce runs, what was
+injected does not.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ Serve = Callable[[str, bool], str]
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """The service of a section, as it stands or with a stored injection in its page; its address."""
+    """The service of a section, as it stands or with a stored injection in its page; its
+    address.
+    """
     children: list[Child] = []
 
     @cache
@@ -125,7 +129,9 @@ def reports(sidecar: Sidecar) -> list[dict[str, Any]]:
 
 
 def test_enforced(browser: Chromium, serve: Serve, start: Start, section: str) -> None:
-    """Script and style run by their nonce, a second load has another, and nothing is complained of."""
+    """Script and style run by their nonce, a second load has another, and nothing is complained
+    of.
+    """
     sidecar = start(POLICY.replace("mode: report-only", "mode: enforce"), serve(section, False))
     (first, said), (second, also) = seen(browser, sidecar), seen(browser, sidecar)
     assert said == also == []
@@ -137,7 +143,9 @@ def test_enforced(browser: Chromium, serve: Serve, start: Start, section: str) -
 
 
 def test_injected(browser: Chromium, serve: Serve, start: Start, section: str) -> None:
-    """A script that was stored in the page knows no nonce: it runs without the policy and is blocked with it."""
+    """A script that was stored in the page knows no nonce: it runs without the policy and is
+    blocked with it.
+    """
     sidecar = start(POLICY, serve(section, True))
     assert seen(browser, sidecar)[0]["title"] == "injected"
     sidecar.save("mode: report-only", "mode: enforce")
@@ -158,7 +166,9 @@ def test_rehearsed(serve: Serve, tmp_path: Path, section: str) -> None:
 @pytest.mark.parametrize("injected", [False, True])
 @full
 def test_tried(browser: Chromium, serve: Serve, start: Start, section: str, injected: bool) -> None:
-    """In a trial browsers report the injected script alone, and the page runs as without a policy."""
+    """In a trial browsers report the injected script alone, and the page runs as without a
+    policy.
+    """
     sidecar = start(POLICY.replace("mode: report-only", "mode: trial"), serve(section, injected))
     for _ in range(2):
         found, _said = seen(browser, sidecar)
@@ -177,7 +187,9 @@ def test_tried(browser: Chromium, serve: Serve, start: Start, section: str, inje
 
 @contextmanager
 def revalidating(own: str) -> Iterator[tuple[str, list[int]]]:
-    """A service whose page is the same for ever, with a policy of its own; its address, and what it replied."""
+    """A service whose page is the same for ever, with a policy of its own; its address, and what
+    it replied.
+    """
     statuses: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -211,7 +223,9 @@ def revalidating(own: str) -> Iterator[tuple[str, list[int]]]:
 @pytest.mark.parametrize("mode", ["trial", "enforce"])
 @full
 def test_revalidated(browser: Chromium, start: Start, own: str, mode: str) -> None:
-    """A 304 leaves a stored page with the policy that its nonce belongs to, whatever the service says on it."""
+    """A 304 leaves a stored page with the policy that its nonce belongs to, whatever the service
+    says on it.
+    """
     own = own if mode == "enforce" else "img-src *"
     with revalidating(own) as (origin, statuses):
         sidecar = start(POLICY.replace("mode: report-only", f"mode: {mode}"), origin)

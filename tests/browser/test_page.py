@@ -1,4 +1,6 @@
-"""The admin page in a real browser: log in, read, order, see it live, roll back; with and without scripts."""
+"""The admin page in a real browser: log in, read, order, see it live, roll back; with and
+without scripts.
+"""
 
 from pathlib import Path
 
@@ -35,11 +37,14 @@ def log_in(tab: Tab, sidecar: Sidecar) -> None:
 
 
 def test_a_shift(browser: Chromium, guarded: Sidecar):
-    """Log in, read the table, go to report-only and back with a reason, see an event arrive live, roll back; no complaint."""
+    """Log in, read the table, go to report-only and back with a reason, see an event arrive
+    live, roll back; no complaint.
+    """
     with browser.tab() as tab:
         log_in(tab, guarded)
         rules = tab.run(
-            "[...document.querySelectorAll('#rules summary strong')].map((cell) => cell.textContent)"
+            "[...document.querySelectorAll('#rules summary strong')].map((cell) =>"
+            " cell.textContent)"
         )
         assert rules == ["no-server", "nosniff", "csp", "mark"]
         assert tab.run("document.querySelector('.now .mode').textContent") == "report-only"
@@ -121,16 +126,18 @@ CONTRAST = """
   }
   return poor;
 })()
-"""
+"""  # noqa: E501
 UNLABELLED = """
 [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
   .filter((it) => !(it.labels && it.labels.length) && !it.textContent.trim() && !it.getAttribute('aria-label')).map((it) => it.outerHTML)
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read(browser: Chromium, start: Start, shop: Service, scheme: str):
-    """Every text has a contrast of 4.5 or more (WCAG 2.2, 1.4.3), every control a name, every table a caption, headings in order."""
+    """Every text has a contrast of 4.5 or more (WCAG 2.2, 1.4.3), every control a name, every
+    table a caption, headings in order.
+    """
     sidecar = start(POLICY, shop.url)
     sidecar.get("/")
     sidecar.save("mode: report-only", "mode: enforce")
@@ -156,7 +163,9 @@ def test_it_can_be_read(browser: Chromium, start: Start, shop: Service, scheme: 
 
 
 def test_keyboard(browser: Chromium, start: Start, shop: Service):
-    """Tab goes through links, fields and buttons in the order of the page, and the first stop skips to the rules."""
+    """Tab goes through links, fields and buttons in the order of the page, and the first stop
+    skips to the rules.
+    """
     sidecar = start(POLICY, shop.url)
     with browser.tab() as tab:
         tab.visit(sidecar.admin)
@@ -165,8 +174,9 @@ def test_keyboard(browser: Chromium, start: Start, shop: Service):
             tab.press("Tab", 9)
             stops.append(
                 tab.run(
-                    "document.activeElement.id || document.activeElement.name || document.activeElement.querySelector('strong')?.textContent"
-                    " || document.activeElement.textContent.trim()"
+                    "document.activeElement.id || document.activeElement.name ||"
+                    " document.activeElement.querySelector('strong')?.textContent ||"
+                    " document.activeElement.textContent.trim()"
                 )
             )
 
@@ -180,11 +190,15 @@ def test_other_sites_can_do_nothing(browser: Chromium, start: Start, shop: Servi
     with browser.tab() as tab:
         tab.visit(f"{shop.url}/")
         posted = tab.run(
-            f"fetch({sidecar.admin!r} + '/-/mode', {{method: 'POST', mode: 'no-cors', headers: {{'Content-Type': 'text/plain'}}, body: '{{\"mode\": \"off\"}}'}}).then(() => 'sent', () => 'refused')"
+            f"fetch({sidecar.admin!r} + '/-/mode', {{method: 'POST', mode: 'no-cors', headers:"
+            " {'Content-Type': 'text/plain'}, body: '{\"mode\": \"off\"}'}).then(() =>"
+            " 'sent', () => 'refused')"
         )
         framed = tab.run(
-            f"new Promise((done) => {{ const frame = document.createElement('iframe'); frame.src = {sidecar.admin!r}; frame.onload = () => {{"
-            "try { done(frame.contentDocument ? frame.contentDocument.title : 'foreign'); } catch (error) { done('foreign'); } }; document.body.append(frame); })"
+            "new Promise((done) => { const frame = document.createElement('iframe'); frame.src ="
+            f" {sidecar.admin!r}; frame.onload = () => {{try {{ done(frame.contentDocument ?"
+            " frame.contentDocument.title : 'foreign'); } catch (error) { done('foreign'); }"
+            " }; document.body.append(frame); })"
         )
 
         assert posted in ("sent", "refused")

@@ -19,7 +19,7 @@ PAGE = """<!doctype html><meta charset=utf-8>
 <b id=three onclick="ran.push(&quot;handler&quot;)">three</b>
 <a id=four href=" javascript:void(ran.push('%6aavascript: \u20ac'))&#10;">four</a>
 <iframe id=five srcdoc="<script>parent.ran.push('srcdoc')</script>"></iframe>
-"""
+"""  # noqa: E501
 ALL = [
     "script",
     "\u20ac &amp; <!-- -->",
@@ -87,7 +87,10 @@ def test_a_browser_runs_what_the_hashes_allow(browser: Chromium):
 def test_a_browser_quotes_what_it_refuses_as_it_stands_here(browser: Chromium):
     """The sample of a report is the beginning of the piece's text, under the piece's directive."""
     first, *others = read_page(PAGE.encode()).inline
-    policy = f"default-src 'none' 'report-sample'; script-src 'report-sample' 'unsafe-hashes' {first.hash}"
+    policy = (
+        "default-src 'none' 'report-sample'; script-src 'report-sample' 'unsafe-hashes'"
+        f" {first.hash}"
+    )
     ran, _, seen = outcome(browser, policy)
 
     assert ran == {"script"}

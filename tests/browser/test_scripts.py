@@ -27,8 +27,8 @@ rules:
 
 
 def test_the_note_knows_which_text_of_a_script_arrived(tmp_path: Path, start: Start):
-    """A script is edited between two visits: the inventory holds both hashes, and the note fails until somebody
-    answers for the script.
+    """A script is edited between two visits: the inventory holds both hashes, and the note fails
+    until somebody answers for the script.
     """
     text = ["document.title = 'one'"]
     files: dict[str, tuple[str, str | Callable[..., str]]] = {

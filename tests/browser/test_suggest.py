@@ -1,4 +1,6 @@
-"""From a trial to a policy that the page works under, in a real Chromium: trial, suggest, trial, promote, enforce."""
+"""From a trial to a policy that the page works under, in a real Chromium: trial, suggest, trial,
+promote, enforce.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ PAGE = """\
 <script src="CDN/lib.js"></script>
 """
 SEEN = """JSON.stringify([document.title, document.body.dataset.library, document.querySelector('button').textContent,
-  getComputedStyle(document.querySelector('p')).color, getComputedStyle(document.body).fontWeight])"""
+  getComputedStyle(document.querySelector('p')).color, getComputedStyle(document.body).fontWeight])"""  # noqa: E501
 WORKS = ["inline ran", "ran", "bought", "rgb(1, 2, 3)", "700"]
 
 
@@ -81,7 +83,9 @@ def test_from_a_trial_to_a_policy(browser: Chromium, start: Start, value: str, n
 
 
 def test_a_script_that_varies_takes_a_nonce(browser: Chromium, start: Start):
-    """The value gets the word for it, and the template writes the nonce that the sidecar gives the service."""
+    """The value gets the word for it, and the template writes the nonce that the sidecar gives
+    the service.
+    """
     numbers = itertools.count()
 
     def page(headers: Mapping[str, str]) -> str:
@@ -106,7 +110,9 @@ def test_a_script_that_varies_takes_a_nonce(browser: Chromium, start: Start):
 
 
 def suggested(sidecar: Sidecar) -> int:
-    """Let the policy be mended, from the pages that the sidecar read; the exit code: 1 where a person has something left to do."""
+    """Let the policy be mended, from the pages that the sidecar read; the exit code: 1 where a
+    person has something left to do.
+    """
     pages = lambda: sidecar.ask("/api/pages").json()["routes"]  # noqa: E731 - asked again and again
     until(lambda: pages() and pages()["default"]["read"] >= 3, "the pages are read")
     terms = ("--min-clients", "1", "--min-time", "0s", "--from-trial")
@@ -117,7 +123,9 @@ def suggested(sidecar: Sidecar) -> int:
 
 
 def enforced(browser: Chromium, sidecar: Sidecar) -> None:
-    """A second trial is silent, the gate passes, and under the enforced policy the page does all that it did."""
+    """A second trial is silent, the gate passes, and under the enforced policy the page does all
+    that it did.
+    """
     assert visit(browser, sidecar) == WORKS
     until(lambda: canaries(sidecar) >= 3, "the canaries came back")
     assert causes(sidecar) == [], sidecar.policy.read_text()

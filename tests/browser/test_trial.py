@@ -1,4 +1,6 @@
-"""The gate in a real Chromium: what breaks is never passed, a trial tells it, and what is harmless passes."""
+"""The gate in a real Chromium: what breaks is never passed, a trial tells it, and what is
+harmless passes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ENOUGH = ("--min-requests", "3", "--min-time", "0s")
 def serving(
     files: Mapping[str, tuple[str, str | Callable[[Mapping[str, str]], str]]],
 ) -> Iterator[str]:
-    """A service with these files, media type and text (or what makes it of a request's headers) by path; its address."""
+    """A service with these files, media type and text (or what makes it of a request's headers)
+    by path; its address.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -76,7 +80,9 @@ def visit(browser: Chromium, sidecar: Sidecar, times: int = 3) -> list[str]:
 
 
 def test_what_no_page_holds_is_not_the_sites(browser: Chromium, start: Start):
-    """A script that the visitor's browser brings: its own kind, neither pass nor fail, until somebody waives it."""
+    """A script that the visitor's browser brings: its own kind, neither pass nor fail, until
+    somebody waives it.
+    """
     with serving({"/": ("text/html", PAGE)}) as origin:
         sidecar = start(
             POLICY.replace("VALUE", "default-src 'self'").replace(
@@ -88,7 +94,8 @@ def test_what_no_page_holds_is_not_the_sites(browser: Chromium, start: Start):
         with browser.tab() as tab:
             tab.visit(f"http://127.0.0.1:{sidecar.listen[1]}/")
             tab.run(
-                "(() => { const it = document.createElement('script'); it.textContent = 'window.coupons = []'; document.body.append(it) })()"
+                "(() => { const it = document.createElement('script'); it.textContent ="
+                " 'window.coupons = []'; document.body.append(it) })()"
             )
 
         def kinds() -> list[tuple[str, str]]:
@@ -141,7 +148,9 @@ def canaries(sidecar: Sidecar) -> float:
 def test_a_trial_tells_what_breaks(
     browser: Chromium, start: Start, html: str, value: str, outcome: str
 ):
-    """Report-only is never enough for CSP; after a trial the verdict is the truth, and the page ran as before."""
+    """Report-only is never enough for CSP; after a trial the verdict is the truth, and the page
+    ran as before.
+    """
     with serving(
         {"/": ("text/html", html), "/app.js": ("text/javascript", "document.title = 'ran'")}
     ) as origin:

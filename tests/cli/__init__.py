@@ -31,7 +31,9 @@ CLEAN = {
 def sidecar(
     *words: object, given: bytes | str | None = None, env: dict[str, str | None] | None = None
 ) -> Result:
-    """Run the command in this process, with nothing of the caller's environment that it would read."""
+    """Run the command in this process, with nothing of the caller's environment that it would
+    read.
+    """
     result = CliRunner(env=CLEAN | (env or {})).invoke(
         commands, [str(word) for word in words], input=given, prog_name="sidecar"
     )

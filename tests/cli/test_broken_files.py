@@ -1,4 +1,6 @@
-"""Every verb that reads or writes files, given broken ones: exit code 1 or 2 and a sentence with the file's name, never a traceback."""
+"""Every verb that reads or writes files, given broken ones: exit code 1 or 2 and a sentence with
+the file's name, never a traceback.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,9 @@ BROKEN = (
 ODD = (b"", b"5", b"null", b"[]", b"{}", b'{"a": 1}', b'{"log": 3}', b'{"log": {"entries": {}}}')
 """What some verbs can use; the others refuse it in words."""
 ANYTHING = frozenset({("import", "sources"), ("note", "written"), ("suggest", "file")})
-"""Read as text: what more is wrong with it is no fault of the file, or comes to light when a sidecar has been asked."""
+"""Read as text: what more is wrong with it is no fault of the file, or comes to light when a
+sidecar has been asked.
+"""
 
 MADE = frozenset({("note", "inventory")})
 """Made where it is missing."""
@@ -118,8 +122,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rule = "{header: X-Frame-Options, action: set, value: DENY, mode: trial}"
     (made / "POLICY").write_text(f"version: 1\nrules:\n  frame: {rule}\n")
     (made / "HAR").write_text(
-        '{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.example/", "headers": []},'
-        ' "response": {"status": 200, "headers": []}}]}}'
+        '{"log": {"entries": [{"request": {"method": "GET", "url": "http://a.example/", "headers":'
+        ' []}, "response": {"status": 200, "headers": []}}]}}'
     )
     (made / "CONF").write_text("add_header X-A 1;\n")
     (made / "SUITE").write_text("version: 1\npolicy: POLICY\ncases: []\n")
@@ -137,7 +141,9 @@ def _run(folder: Path, words: tuple[str, ...], file: Path | None = None) -> Resu
 
 
 def _refused(done: Result, file: Path, *, may_pass: bool = False) -> None:
-    """A verb ended as it should: an exit code, and a sentence that names the file where it is refused."""
+    """A verb ended as it should: an exit code, and a sentence that names the file where it is
+    refused.
+    """
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert done.exit_code in ((0, 1, 2) if may_pass else (1, 2)), done.output
     assert may_pass or str(file) in done.output.replace("\n", ""), done.output
@@ -164,7 +170,9 @@ def test_every_file_of_every_verb_is_tried() -> None:
 def test_broken_files_are_refused_in_words(
     where: tuple[str, str], folder: Path, tmp_path: Path
 ) -> None:
-    """Bytes that are no text, text that is no data, data of another shape, folders, missing and unreadable files."""
+    """Bytes that are no text, text that is no data, data of another shape, folders, missing and
+    unreadable files.
+    """
     file = tmp_path / "broken"
     for content in (*BROKEN, *ODD):
         file.write_bytes(content)
@@ -193,7 +201,9 @@ def test_any_bytes(where: tuple[str, str], folder: Path, tmp_path: Path, content
 def test_places_that_cannot_be_written(
     where: tuple[str, str], folder: Path, tmp_path: Path
 ) -> None:
-    """A file below a file, or in a folder that is not there, is refused with its name and nothing is written."""
+    """A file below a file, or in a folder that is not there, is refused with its name and
+    nothing is written.
+    """
     below = tmp_path / "file"
     below.write_text("kept")
     for file in (below / "x", tmp_path / "nowhere" / "x"):

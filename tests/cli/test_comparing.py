@@ -51,7 +51,7 @@ route default -> all  2 responses, as GET https://shop.example/ -> 200
   - X-Content-Type-Options: (absent)
   + X-Content-Type-Options: nosniff
   reported now: nosniff missing (X-Content-Type-Options)
-"""
+"""  # noqa: E501
 TESTS = """\
 version: 1
 policy: policy.yaml
@@ -102,7 +102,9 @@ def _shown(text: str) -> list[str]:
 
 
 def test_diff_tells_meaning_and_effect() -> None:
-    """Routes, rules, who enforces more, and header before and after for recorded responses; exit 1."""
+    """Routes, rules, who enforces more, and header before and after for recorded responses; exit
+    1.
+    """
     done = sidecar("diff", "policy.yaml", "new.yaml", "--baseline", "baseline.yaml")
 
     assert done.exit_code == 1
@@ -147,7 +149,7 @@ Route `all` (was `default`): 2, such as `GET https://shop.example/ -> 200`
 | `X-Content-Type-Options` | (absent) | `nosniff` |  |
 
 Reported now: `nosniff` (missing).
-"""
+"""  # noqa: E501
 
 
 def test_diff_as_a_comment() -> None:
@@ -262,8 +264,10 @@ def test_a_violation_that_was_not_expected_is_named(folder: Path) -> None:
     done = sidecar("test")
 
     assert [line.strip() for line in done.stdout.splitlines() if "violation" in line] == [
-        "violation not found: csp weak", "violation not found: server", "violation not expected: csp missing",
-    ]  # fmt: skip
+        "violation not found: csp weak",
+        "violation not found: server",
+        "violation not expected: csp missing",
+    ]
 
 
 @pytest.mark.parametrize(

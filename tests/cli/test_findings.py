@@ -14,11 +14,12 @@ SOUND = """\
 version: 1
 rules:
   csp: {header: Content-Security-Policy, action: set, value: "default-src 'none'; report-uri /r", when: {class: api}}
-"""
+"""  # noqa: E501
 NOTED = SOUND.replace("'none'; report-uri /r", "'none'")
 WARNED = (
     NOTED
-    + "  frames: {header: X-Frame-Options, action: set, value: 'DENNY, 100%', when: {class: [html, docs]}}\n"
+    + "  frames: {header: X-Frame-Options, action: set, value: 'DENNY, 100%', when: {class: [html,"
+    " docs]}}\n"
 )
 REFUSED = WARNED + "  cookie: {cookie: '__Secure-a', attributes: {Secure: false}}\n"
 BROKEN = "version: 1\nmode: enfroce\n"
@@ -43,9 +44,13 @@ DESCRIBED = closed(
 )
 RESULT = closed(
     "ruleId ruleIndex level message locations partialFingerprints",
-    ruleId=TEXT, ruleIndex={"type": "integer"}, level=LEVEL, message=MESSAGE, locations=listed(PLACE),
+    ruleId=TEXT,
+    ruleIndex={"type": "integer"},
+    level=LEVEL,
+    message=MESSAGE,
+    locations=listed(PLACE),
     partialFingerprints={"type": "object", "additionalProperties": TEXT},
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -60,7 +65,9 @@ def file(tmp_path: Path) -> Path:
 )
 @pytest.mark.parametrize("form", ["text", "json", "sarif", "github"])
 def test_warnings_count_only_when_strict(file: Path, text: str, lax: int, strict: int, form: str):
-    """Exit 1 on errors, and with --strict on warnings; never on what is only good to know. The format changes nothing."""
+    """Exit 1 on errors, and with --strict on warnings; never on what is only good to know. The
+    format changes nothing.
+    """
     file.write_text(text)
 
     assert sidecar("check", file, "--format", form).exit_code == lax
@@ -77,14 +84,15 @@ def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
     first, excerpt, caret, hint, last = data.stderr.splitlines()
     assert (
         first
-        == f"{file}:4:57: warning: rule 'frames': Browsers ignore the value DENNY, 100%; write one of: deny, sameorigin [header-invalid-value]"
+        == f"{file}:4:57: warning: rule 'frames': Browsers ignore the value DENNY, 100%; write one"
+        " of: deny, sameorigin [header-invalid-value]"
     )
     assert hint == "why, with an example: sidecar check --explain header-invalid-value"
     assert (excerpt, caret) == (f"    {line}", f"    {' ' * 56}^")
     assert last.endswith("2 rules, 1 routes, 1 warnings, 1 notes (--notes shows them)")
     assert (
-        "info: rule 'csp': Nobody hears what the policy blocks; add report-uri and report-to [csp-no-reports]"
-        in noted.stderr
+        "info: rule 'csp': Nobody hears what the policy blocks; add report-uri and report-to"
+        " [csp-no-reports]" in noted.stderr
     )
 
 
@@ -109,12 +117,15 @@ def test_json_holds_every_finding_with_its_code(file: Path):
 
 
 def test_github_sees_annotations_that_text_cannot_break_out_of(file: Path):
-    """Percent signs, colons and commas are escaped where they would end a property or message; infos only with --notes."""
+    """Percent signs, colons and commas are escaped where they would end a property or message;
+    infos only with --notes.
+    """
     file.write_text(WARNED)
     (line,) = sidecar("check", "--format", "github", file).stdout.splitlines()
 
-    assert line == (
-        f"::warning file={file},line=4,col=57,title=header-invalid-value::rule 'frames': Browsers ignore the value DENNY, 100%25; write one of: deny, sameorigin"
+    assert (
+        line == f"::warning file={file},line=4,col=57,title=header-invalid-value::rule 'frames':"
+        " Browsers ignore the value DENNY, 100%25; write one of: deny, sameorigin"
     )
     assert sidecar("check", "--format", "github", "--notes", file).stdout.startswith(
         "::notice file="
@@ -129,7 +140,9 @@ def test_github_sees_annotations_that_text_cannot_break_out_of(file: Path):
 
 @pytest.mark.parametrize("text", [SOUND, REFUSED, WARNED, BROKEN])
 def test_sarif_has_the_specified_shape(file: Path, text: str):
-    """Rules once each, every result with its rule, place and print; the run itself was successful."""
+    """Rules once each, every result with its rule, place and print; the run itself was
+    successful.
+    """
     file.write_text(text)
     (run,) = data(sidecar("check", "--format", "sarif", file))["runs"]
     driver = run["tool"]["driver"]
@@ -163,7 +176,8 @@ def test_what_is_imported_is_not_refused(tmp_path: Path):
     """A value that would do harm as a rule is left out of the imported policy, and said so."""
     config, policy = tmp_path / "nginx.conf", tmp_path / "policy.yaml"
     config.write_text(
-        "server { add_header X-A 1 always; add_header Content-Security-Policy \"script-src 'nonce-abcdefgh'\" always; }\n"
+        'server { add_header X-A 1 always; add_header Content-Security-Policy "script-src'
+        " 'nonce-abcdefgh'\" always; }\n"
     )
     imported = sidecar("import", config)
     policy.write_text(imported.stdout)
@@ -178,11 +192,13 @@ version: 1
 rules:
   csp: {header: Content-Security-Policy, action: set, value: "default-src self; img-src data; foo x; object-src *; script-src 'unsafe-inline'"}
   frames: {header: X-Frame-Options, action: set, value: DENNY}
-"""
+"""  # noqa: E501
 
 
 def test_the_gravest_come_first_and_one_rule_does_not_hide_the_others(file: Path):
-    """Warnings before infos; three findings of one rule, the rest counted; --all shows every one."""
+    """Warnings before infos; three findings of one rule, the rest counted; --all shows every
+    one.
+    """
     file.write_text(MANY)
     reported = sidecar("check", file, "--notes").stderr
     severities = [

@@ -64,7 +64,10 @@ def test_the_door_knows_each_family(family: str):
 
 def test_a_verb_does_not_wait_for_other_families():
     """What a rollback loads holds neither the audit nor the imports nor the service."""
-    script = "import sys; from sidecar.cli import commands; commands.main(['rollback', '-h'], standalone_mode=False); print(*sys.modules)"
+    script = (
+        "import sys; from sidecar.cli import commands; commands.main(['rollback', '-h'],"
+        " standalone_mode=False); print(*sys.modules)"
+    )
     shown = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

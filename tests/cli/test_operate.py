@@ -100,7 +100,9 @@ async def test_history_is_newest_first(admin: Control):
 
 
 async def test_an_edit_of_the_journal_shows(admin: Control, tmp_path: Path):
-    """`history --verify` and `note --check` accept what was written, and name the entry that was edited since."""
+    """`history --verify` and `note --check` accept what was written, and name the entry that was
+    edited since.
+    """
     note = tmp_path / "note.md"
     assert (await ran(admin, "history", "--verify")).exit_code == 0
     assert (await ran(admin, "note", "--output", note)).exit_code == 0
@@ -149,7 +151,10 @@ async def test_rollback_and_unpin(admin: Control):
         [],
         [
             f"revision {parent} is in force again (mode enforce); left {left}",
-            f"pinned: the file still holds {left} and will not come back until it is edited, or `sidecar reload --unpin`",
+            (
+                f"pinned: the file still holds {left} and will not come back until it is edited, or"
+                " `sidecar reload --unpin`"
+            ),
         ],
     )
     entry = admin.made.history()[-1]

@@ -22,7 +22,7 @@ rules:
   off: {header: X-Odd, action: require, mode: off}
 routes:
   - {name: api, match: {path: /api/**}, rules: {frames: {value: SAMEORIGIN}}}
-"""
+"""  # noqa: E501
 BAD = "version: 1\nmode: enfroce\nrules:\n  a: {header: A, action: sett}\n"
 
 
@@ -58,10 +58,12 @@ def test_check_says_every_problem_with_its_line(bad: Path):
     result = sidecar("check", bad)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == (
-        f"{bad}:2:7: error: unknown mode 'enfroce'; did you mean 'enforce'?\n    mode: enfroce\n          ^\n"
-        f"{bad}:4:26: error: unknown action 'sett'; did you mean 'set'?\n      a: {{header: A, action: sett}}\n                             ^\n"
-        f"next: correct it, then: sidecar check {bad}\n"
+    assert (
+        result.stderr
+        == f"{bad}:2:7: error: unknown mode 'enfroce'; did you mean 'enforce'?\n    mode: enfroce\n"
+        f"          ^\n{bad}:4:26: error: unknown action 'sett'; did you mean 'set'?\n      a:"
+        " {header: A, action: sett}\n                             ^\nnext: correct it, then:"
+        f" sidecar check {bad}\n"
     )
 
 
@@ -71,15 +73,30 @@ def test_check_for_machines(good: Path, bad: Path):
     right, wrong = data(result)["files"]
 
     assert (result.exit_code, result.stderr) == (1, "")
-    assert right.items() >= {
-        "file": str(good), "ok": True, "revision": load_policy(GOOD.encode(), "").revision(), "mode": "enforce",
-        "rules": ["frames", "html", "no-server", "off"], "routes": 2,
-    }.items()  # fmt: skip
+    assert (
+        right.items()
+        >= {
+            "file": str(good),
+            "ok": True,
+            "revision": load_policy(GOOD.encode(), "").revision(),
+            "mode": "enforce",
+            "rules": ["frames", "html", "no-server", "off"],
+            "routes": 2,
+        }.items()
+    )
     assert not [problem for problem in right["problems"] if problem["severity"] == "error"]
     assert (wrong["file"], wrong["ok"]) == (str(bad), False)
-    assert wrong["problems"][0].items() >= {
-        "file": str(bad), "line": 2, "column": 7, "severity": "error", "message": "unknown mode 'enfroce'", "fix": "did you mean 'enforce'?",
-    }.items()  # fmt: skip
+    assert (
+        wrong["problems"][0].items()
+        >= {
+            "file": str(bad),
+            "line": 2,
+            "column": 7,
+            "severity": "error",
+            "message": "unknown mode 'enfroce'",
+            "fix": "did you mean 'enforce'?",
+        }.items()
+    )
     assert sidecar("check", "--json", good).exit_code == 0
 
 
@@ -102,7 +119,10 @@ def test_check_takes_the_settings_too(good: Path, tmp_path: Path):
     result = sidecar("check", good, "--config", config)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"{config}:2:11: error: unknown duration 'soon'; write a number with ms, s, m, h or d, as 500ms",
+        (
+            f"{config}:2:11: error: unknown duration 'soon'; write a number with ms, s, m, h or d,"
+            " as 500ms"
+        ),
         "next: correct the file; sidecar check shows every problem of a policy with its line",
     ]
     config.write_text("- a\n")
@@ -157,9 +177,21 @@ def test_explain_for_machines(good: Path):
     frames, server, html, off = given["steps"]
     assert [witness["kind"] for witness in frames.pop("witnesses")] == ["proxy"]
     assert frames == {
-        "rule": "frames", "header": "X-Frame-Options", "mode": "enforce", "ceiling": "policy", "origin": "policy, route api", "applies": True,
-        "reason": "it is absent", "finding": {"kind": "missing", "action": "set", "made": True, "before": [], "after": ["SAMEORIGIN"]},
-    }  # fmt: skip
+        "rule": "frames",
+        "header": "X-Frame-Options",
+        "mode": "enforce",
+        "ceiling": "policy",
+        "origin": "policy, route api",
+        "applies": True,
+        "reason": "it is absent",
+        "finding": {
+            "kind": "missing",
+            "action": "set",
+            "made": True,
+            "before": [],
+            "after": ["SAMEORIGIN"],
+        },
+    }
     assert (server["finding"]["made"], server["finding"]["after"], server["ceiling"]) == (
         False,
         [],
@@ -202,7 +234,10 @@ def test_explain_under_a_supposed_override(good: Path):
         ),
         (b"HTTP/2 404\nx-a:\xff\n\n", "4xx", [["x-a", "\xff"]]),
         (
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 \r\nA: b\r\n\r\n",
+            (
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1"
+                b" 204 \r\nA: b\r\n\r\n"
+            ),
             "2xx",
             [["A", "b"]],
         ),
@@ -214,7 +249,8 @@ def test_explain_reads_what_curl_prints(
     """The last head counts, not interim responses; bytes stay what they are."""
     file = tmp_path / "policy.yaml"
     file.write_text(
-        f"version: 1\nmode: enforce\nrules: {{it: {{header: X-New, action: set, value: '1', when: {{status: {status}}}}}}}\n"
+        "version: 1\nmode: enforce\nrules: {it: {header: X-New, action: set, value: '1', when:"
+        f" {{status: {status}}}}}}}\n"
     )
     parsed = data(sidecar("explain", "--json", "--policy", file, "--response", "-", given=response))
 
@@ -241,9 +277,13 @@ def test_explain_refuses_what_is_no_response(good: Path, response: bytes):
 def test_explain_knows_the_request(tmp_path: Path):
     """Host, method, scheme and headers choose the route and meet the conditions."""
     file = tmp_path / "policy.yaml"
-    rule = "{header: X-New, action: set, value: '1', when: {scheme: http, request: {Accept: '*json*'}}}"
+    rule = (
+        "{header: X-New, action: set, value: '1', when: {scheme: http, request: {Accept:"
+        " '*json*'}}}"
+    )
     file.write_text(
-        f"version: 1\nroutes: [{{name: it, match: {{host: a.example, method: POST}}, rules: {{it: {rule}}}}}]\n"
+        "version: 1\nroutes: [{name: it, match: {host: a.example, method: POST}, rules: {it:"
+        f" {rule}}}}}]\n"
     )
     words = (
         "explain",

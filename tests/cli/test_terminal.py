@@ -22,9 +22,12 @@ def seen(*words: str, terminal: bool) -> tuple[str, str]:
         return done.stdout, done.stderr
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "sidecar", *words], stdout=subprocess.PIPE, stderr=theirs, text=True,
+        [sys.executable, "-m", "sidecar", *words],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
-    ) as process:  # fmt: skip
+    ) as process:
         os.close(theirs)
         written = b""
         while True:
@@ -67,9 +70,16 @@ def test_one_address_has_none():
 def test_a_shell_gets_its_completions(shell: str):
     """The script that the documentation says how to install, for the shells that click knows."""
     done = subprocess.run(
-        ["sidecar"], env=os.environ | {"_SIDECAR_COMPLETE": f"{shell}_source", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        ["sidecar"],
+        env=os.environ
+        | {
+            "_SIDECAR_COMPLETE": f"{shell}_source",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert "_SIDECAR_COMPLETE" in done.stdout
 

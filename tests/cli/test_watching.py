@@ -1,4 +1,6 @@
-"""capture and drift: from a running sidecar, from addresses, from archives; what they write and when they fail."""
+"""capture and drift: from a running sidecar, from addresses, from archives; what they write and
+when they fail.
+"""
 
 import json
 import threading
@@ -31,7 +33,9 @@ def sidecar(*words: str | Path) -> Result:
 
 @contextmanager
 def admin(*readings: tuple[Facts, ...]) -> Iterator[str]:
-    """An admin API whose tally has seen these responses, one reading for each time that it is asked; the last one stays."""
+    """An admin API whose tally has seen these responses, one reading for each time that it is
+    asked; the last one stays.
+    """
     left = [
         json.dumps({"tally": to_data(Baseline(seen(*responses))), "drift": None}).encode()
         for responses in readings
@@ -110,10 +114,15 @@ def test_capture_of_nothing_writes_nothing(file: Path) -> None:
 
 
 def test_capture_asks_addresses(file: Path, tmp_path: Path) -> None:
-    """URLs are asked without following redirects; a policy names the routes; queries are not kept."""
+    """URLs are asked without following redirects; a policy names the routes; queries are not
+    kept.
+    """
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: 1\nroutes: [{name: api, match: {path: /api/*}}]\n")
-    head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nSet-Cookie: a=1; Secure\r\nSet-Cookie: b=2\r\nX-Frame-Options: DENY\r\nContent-Length: 0\r\n\r\n"
+    head = (
+        b"HTTP/1.1 302 Found\r\nLocation: /login\r\nSet-Cookie: a=1; Secure\r\nSet-Cookie:"
+        b" b=2\r\nX-Frame-Options: DENY\r\nContent-Length: 0\r\n\r\n"
+    )
     with Canned(head) as service:
         done = sidecar(
             "capture",
@@ -179,7 +188,9 @@ def entry(url: str, *headers: tuple[str, str], status: int = 200) -> dict[str, A
 
 
 def test_capture_reads_archives(file: Path, tmp_path: Path) -> None:
-    """HAR entries are responses; names in any case, cookies folded by line feeds, pseudo-headers left out."""
+    """HAR entries are responses; names in any case, cookies folded by line feeds, pseudo-headers
+    left out.
+    """
     archive = har(
         tmp_path,
         entry(
@@ -246,10 +257,22 @@ def test_drift_prints_the_worst_first_and_fails(file: Path) -> None:
 
     assert done.exit_code == 1
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
-        "severity  kind      where             header                   baseline                now                                         seen    why",
-        "error     weakened  default 2xx html  Content-Security-Policy  script-src 'nonce-...'  script-src 'nonce-...' https://cdn.example  1 of 1  script-src allows more",
-        "error     lost      default 2xx html  X-Frame-Options          DENY                    (absent)                                    1 of 1  all responses had it",
-        "warning   added     default 2xx html  Server                   (absent)                nginx                                       1 of 1",
+        (
+            "severity  kind      where             header                   baseline               "
+            " now                                         seen    why"
+        ),
+        (
+            "error     weakened  default 2xx html  Content-Security-Policy  script-src 'nonce-...' "
+            " script-src 'nonce-...' https://cdn.example  1 of 1  script-src allows more"
+        ),
+        (
+            "error     lost      default 2xx html  X-Frame-Options          DENY                   "
+            " (absent)                                    1 of 1  all responses had it"
+        ),
+        (
+            "warning   added     default 2xx html  Server                   (absent)               "
+            " nginx                                       1 of 1"
+        ),
     ]
 
 
@@ -307,7 +330,9 @@ def test_drift_as_data(file: Path) -> None:
 
 
 def test_accepting_writes_who_and_why(file: Path) -> None:
-    """--accept takes all differences into the file, with the reason; without a reason it is refused."""
+    """--accept takes all differences into the file, with the reason; without a reason it is
+    refused.
+    """
     captured(file, page(FRAMED))
     file.chmod(0o640)
     with admin((page(("Server", "a")), page(status=404))) as url:
@@ -335,7 +360,10 @@ def test_drift_of_addresses(file: Path) -> None:
     ) as service:
         assert sidecar("capture", service.url, "--output", file).exit_code == 0
         same = sidecar("drift", file, service.url)
-        service.response = b'HTTP/1.1 200 OK\r\nX-Frame-Options: SAMEORIGIN\r\nETag: "b"\r\nContent-Length: 0\r\n\r\n'
+        service.response = (
+            b'HTTP/1.1 200 OK\r\nX-Frame-Options: SAMEORIGIN\r\nETag: "b"\r\nContent-Length:'
+            b" 0\r\n\r\n"
+        )
         differs = sidecar("drift", file, service.url)
 
     assert (same.exit_code, differs.exit_code) == (0, 1)
@@ -352,8 +380,13 @@ def test_a_broken_baseline_is_reported_in_its_place(file: Path) -> None:
 
 
 def test_workers_tally_together(start: Callable[..., Sidecar], file: Path) -> None:
-    """Two workers' responses are one tally; a service that loses a header is counted and told by the running sidecar."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Frame-Options: DENY\r\nServer: canned\r\nContent-Length: 0\r\n\r\n"
+    """Two workers' responses are one tally; a service that loses a header is counted and told by
+    the running sidecar.
+    """
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Frame-Options: DENY\r\nServer:"
+        b" canned\r\nContent-Length: 0\r\n\r\n"
+    )
     with Canned(head) as service:
         first = start(POLICY.replace("mode: report-only", "mode: enforce"), service.url, workers=2)
         for _ in range(8):

@@ -1,1 +1,3 @@
-"""What is shipped to run it with: each file is run, rendered or checked by the tool that will read it."""
+"""What is shipped to run it with: each file is run, rendered or checked by the tool that will
+read it.
+"""

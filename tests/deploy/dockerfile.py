@@ -47,7 +47,8 @@ def environment(stage: list[Instruction]) -> dict[str, str]:
 
 
 def build(stage: list[Instruction], context: Path, root: Path, **arguments: str) -> None:
-    """Run a stage's COPY and RUN instructions with `root` in the place of `/opt` and of its work folder.
+    """Run a stage's COPY and RUN instructions with `root` in the place of `/opt` and of its work
+    folder.
 
     `arguments` are build arguments: for what ARG names, in the place of its default.
     """

@@ -44,7 +44,9 @@ def program(*names: str) -> str:
 
 
 def run(*argv: str | Path, cwd: Path = ROOT, good: bool = True) -> str:
-    """Run a program to its end; returns what it wrote to stdout. Its complaints are the failure's text."""
+    """Run a program to its end; returns what it wrote to stdout. Its complaints are the
+    failure's text.
+    """
     done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode == 0) == good, (
         f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -1,7 +1,8 @@
-"""A small fleet as it is shipped: the sample service of the Compose example, three sidecars, a real Prometheus with our rules.
+"""A small fleet as it is shipped: the sample service of the Compose example, three sidecars, a real
+Prometheus with our rules.
 
-Lives here: starting, asking, and a script that makes every metric move and every alert true for a moment.
-Must not know the dashboard or the rules.
+Lives here: starting, asking, and a script that makes every metric move and every alert true for a
+moment. Must not know the dashboard or the rules.
 """
 
 import json
@@ -29,7 +30,10 @@ CROSS_SITE = (
     ("Sec-Fetch-Mode", "no-cors"),
     ("Sec-Fetch-Dest", "image"),
 )
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+    " Safari/537.36"
+)
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
 PAGE_LOAD = (
     ("User-Agent", AGENT),
@@ -51,15 +55,21 @@ SHOP = (
     .read_text("utf-8")
     .replace(
         "\nrules:\n",
-        "\nguard: {window: 60s, min-requests: 5}\nmax-body: 2KiB\nrules:\n  release: {header: X-Release, action: require}\n"
-        "  tried: {header: Content-Security-Policy, action: append, value: \"object-src 'none'\", mode: trial}\n",
+        "\nguard: {window: 60s, min-requests: 5}\nmax-body: 2KiB\nrules:\n  release: {header:"
+        " X-Release, action: require}\n  tried: {header: Content-Security-Policy, action: append,"
+        " value: \"object-src 'none'\", mode: trial}\n",
     )
 )
-BLOG = "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Content-Type-Options, action: set, value: nosniff, mode: report-only}\n"
+BLOG = (
+    "version: 1\nname: blog\nmode: enforce\nrules:\n  nosniff: {header: X-Content-Type-Options,"
+    " action: set, value: nosniff, mode: report-only}\n"
+)
 
 
 class Prometheus:
-    """The shipped configuration and rules, with quick intervals and the test's targets; `history` (OpenMetrics) is there already."""
+    """The shipped configuration and rules, with quick intervals and the test's targets;
+    `history` (OpenMetrics) is there already.
+    """
 
     def __init__(
         self, folder: Path, targets: dict[str, list[wire.Address]], history: str = ""
@@ -135,7 +145,9 @@ class Prometheus:
 
 
 class Rude:
-    """A service that closes a kept connection instead of answering its second request, is slow at will, and opens tunnels."""
+    """A service that closes a kept connection instead of answering its second request, is slow
+    at will, and opens tunnels.
+    """
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -158,8 +170,8 @@ class Rude:
                 self.gate.wait(20)
             if b"/tunnel" in head:
                 connection.sendall(
-                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                    + ACCEPT
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade:"
+                    b" websocket\r\n" + ACCEPT
                 )
             else:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -206,7 +218,9 @@ class Fleet:
         self.prometheus.sees("count(up == 1) == 3")
 
     def play(self) -> Self:
-        """The script: each step waits until Prometheus has seen it, so that no change falls between two scrapes."""
+        """The script: each step waits until Prometheus has seen it, so that no change falls
+        between two scrapes.
+        """
         self._release()
         self._drift()
         self._refusals()
@@ -249,7 +263,9 @@ class Fleet:
         return sidecar.start()
 
     def _release(self) -> None:
-        """Report-only, then enforce; browsers and the service suffer; the guard takes it back. The other one follows by hand."""
+        """Report-only, then enforce; browsers and the service suffer; the guard takes it back.
+        The other one follows by hand.
+        """
         first, sees = self.first, self.prometheus.sees
         for path in ("/", "/api/items", "/old", "/nowhere", "/api/items"):
             first.get(path, *CROSS_SITE)
@@ -275,7 +291,8 @@ class Fleet:
         sees('sidecar_violations_total{job="shop", rule="release", mode="report-only"} > 0')
         first.save("mode: report-only", "mode: enforce")
         sees(
-            'sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance) sidecar_guard_watching == 1'
+            'sidecar_violations_total{rule="release", mode="enforce"} == 0 and on (instance)'
+            " sidecar_guard_watching == 1"
         )
         for path in ("/", "/api/items", "/old"):
             first.get(path, *CROSS_SITE)
@@ -315,7 +332,8 @@ class Fleet:
                 == 204
             )
         self.prometheus.sees(
-            "sidecar_trial_page_loads_total > 0 and on (instance) sidecar_canaries_returned_total > 0"
+            "sidecar_trial_page_loads_total > 0 and on (instance)"
+            " sidecar_canaries_returned_total > 0"
         )
 
     def _dead_channel(self) -> None:
@@ -325,7 +343,9 @@ class Fleet:
         self.prometheus.sees('sidecar_canaries_sent_total{engine="firefox"} == 12')
 
     def _drift(self) -> None:
-        """A baseline that knows a header which the service does not send any more; asking for it makes the comparison now."""
+        """A baseline that knows a header which the service does not send any more; asking for it
+        makes the comparison now.
+        """
         second = self.second
         second.get("/")
         tally = second.ask("/api/baseline").json()["tally"]
@@ -365,7 +385,8 @@ class Fleet:
             lines[1].send(wire.request("GET", "/slow"))
             lines[2].send(wire.request("GET", "/tunnel", HANDSHAKE))
             sees(
-                'sidecar_requests_in_flight{job="blog"} > 0 and sidecar_tunnels_open > 0 and sidecar_connections_open > 2'
+                'sidecar_requests_in_flight{job="blog"} > 0 and sidecar_tunnels_open > 0 and'
+                " sidecar_connections_open > 2"
             )
             crowd = [open_lines.enter_context(wire.Line(blog.listen)) for _ in range(3)]
             assert not crowd[-1].begins()

@@ -1,7 +1,9 @@
-"""Helm's own library, which the Python registry brings: a chart linted and rendered as `helm` does it.
+"""Helm's own library, which the Python registry brings: a chart linted and rendered as `helm` does
+it.
 
-A program of its own, since the library stands in the environment of the other proxies and tools. Reads JSON on stdin
-({"chart", "values", "name", "namespace"}), writes JSON on stdout: {"lint": [problem], "files": {name: text}} or {"error": text}.
+A program of its own, since the library stands in the environment of the other proxies and tools.
+Reads JSON on stdin ({"chart", "values", "name", "namespace"}), writes JSON on stdout: {"lint":
+[problem], "files": {name: text}} or {"error": text}.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""PromQL as far as these tests read it: the series that an expression selects, and Grafana's variables filled in.
+"""PromQL as far as these tests read it: the series that an expression selects, and Grafana's
+variables filled in.
 
 Must not know what the expressions are for.
 """
@@ -112,7 +113,9 @@ def controllers(name: str) -> list[dict[str, Any]]:
 
 
 def progressive_queries() -> list[Named]:
-    """Every query that a controller of rollouts asks of the sidecars of `shop`, its variables filled in."""
+    """Every query that a controller of rollouts asks of the sidecars of `shop`, its variables
+    filled in.
+    """
     (template,) = controllers("analysistemplate.yaml")
     said = {item["name"]: item["value"] for item in template["spec"]["args"] if "value" in item}
     said |= _CONTROLLERS

@@ -1,4 +1,6 @@
-"""Compose: both layouts are right by the specification's schema, closed where they must be, and name what exists."""
+"""Compose: both layouts are right by the specification's schema, closed where they must be, and
+name what exists.
+"""
 
 import re
 
@@ -25,7 +27,9 @@ def test_the_schema_of_the_specification_is_content(file):
 
 
 def test_the_fleet_shares_a_store_that_nobody_else_reaches():
-    """Both sidecars name it by settings that exist, on a network without a way out; services and states are their own."""
+    """Both sidecars name it by settings that exist, on a network without a way out; services and
+    states are their own.
+    """
     compose = data(HERE / "compose.replicas.yaml")
     services = compose["services"]
     assert compose["networks"]["store"] == {"internal": True}
@@ -40,7 +44,9 @@ def test_the_fleet_shares_a_store_that_nobody_else_reaches():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_everything_mounted_or_built_exists(layout):
-    """Every host path is a folder (a file mount goes stale when an editor replaces the file); every volume and network is declared."""
+    """Every host path is a folder (a file mount goes stale when an editor replaces the file);
+    every volume and network is declared.
+    """
     compose = data(LAYOUTS[layout])
     for service in compose["services"].values():
         if "build" in service:
@@ -55,7 +61,9 @@ def test_everything_mounted_or_built_exists(layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_sidecar_is_locked_down_and_may_finish(layout):
-    """Read-only root, no capabilities, no new privileges, state in a volume, and more time to stop than the drain takes."""
+    """Read-only root, no capabilities, no new privileges, state in a volume, and more time to
+    stop than the drain takes.
+    """
     sidecar = data(LAYOUTS[layout])["services"]["sidecar"]
     settings = data("config/sidecar.yaml")["timeouts"]
     assert sidecar["read_only"] is True
@@ -69,7 +77,9 @@ def test_the_sidecar_is_locked_down_and_may_finish(layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_service_cannot_be_reached_past_the_sidecar(layout):
-    """Only the sidecar's port is published in front of the service, on loopback; the service is on a network of its own or on loopback."""
+    """Only the sidecar's port is published in front of the service, on loopback; the service is
+    on a network of its own or on loopback.
+    """
     services = data(LAYOUTS[layout])["services"]
     published = [
         port for name in ("service", "sidecar") for port in services[name].get("ports", ())
@@ -100,7 +110,9 @@ def test_the_policy_is_where_the_image_looks_for_it():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_prometheus_scrapes_a_name_that_resolves(layout):
-    """The scrape target is a service, or an alias, of that layout on Prometheus's network, at an exposed port."""
+    """The scrape target is a service, or an alias, of that layout on Prometheus's network, at an
+    exposed port.
+    """
     (target,) = data("deploy/prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0][
         "targets"
     ]
@@ -122,7 +134,9 @@ def test_prometheus_scrapes_a_name_that_resolves(layout):
 
 
 def test_grafana_finds_data_source_and_dashboard():
-    """The provisioned data source is the Prometheus beside it, and the provider looks where the dashboard is mounted."""
+    """The provisioned data source is the Prometheus beside it, and the provider looks where the
+    dashboard is mounted.
+    """
     grafana = data(LAYOUTS["own"])["services"]["grafana"]
     source = data("deploy/compose/grafana/datasources/prometheus.yaml")["datasources"][0]
     provider = data("deploy/compose/grafana/dashboards/header-sidecar.yaml")["providers"][0]
@@ -134,7 +148,9 @@ def test_grafana_finds_data_source_and_dashboard():
 
 
 def test_the_quick_start_of_the_readme_can_be_pasted(tmp_path):
-    """The block is valid by the specification's schema, its policy can be put in force, and its names are the image's."""
+    """The block is valid by the specification's schema, its policy can be put in force, and its
+    names are the image's.
+    """
     text = (DEPLOY / "README.md").read_text("utf-8").partition("<!-- quick start -->")[2]
     block = text.partition("```yaml\n")[2].partition("```")[0]
     file = tmp_path / "compose.yaml"

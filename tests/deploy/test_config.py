@@ -1,4 +1,6 @@
-"""The example files: the settings file says every setting with its default, every policy can be put in force."""
+"""The example files: the settings file says every setting with its default, every policy can be
+put in force.
+"""
 
 from typing import Any
 
@@ -14,9 +16,11 @@ POLICIES = [ROOT / "config" / "policy.yaml", *sorted(DEPLOY.rglob("policy.yaml")
 def _names(model: type[BaseModel]) -> dict[str, Any]:
     """Every setting of a model: a mapping for a part, None for a single one."""
     return {
-        name: _names(field.annotation)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        else None
+        name: (
+            _names(field.annotation)
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+            else None
+        )
         for name, field in model.model_fields.items()
     }
 
@@ -36,7 +40,9 @@ def test_the_settings_file_says_every_setting_with_its_default():
 
 
 def test_every_policy_passes_the_check():
-    """`sidecar check` has nothing against a shipped policy, and each says owner, reason, expected result and rollback."""
+    """`sidecar check` has nothing against a shipped policy, and each says owner, reason,
+    expected result and rollback.
+    """
     done = command("check", *map(str, POLICIES))
     assert done.returncode == 0, done.stderr
     assert all(
@@ -52,6 +58,12 @@ def test_the_starter_policy_changes_nothing_yet():
 
 
 def test_yamllint_is_content():
-    """All YAML that we ship is clean by yamllint's rules; long lines and flow mappings are our style."""
-    rules = "{extends: default, rules: {document-start: disable, line-length: disable, braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}, truthy: {allowed-values: ['true', 'false', 'off']}}, ignore: ['**/templates/*']}"
+    """All YAML that we ship is clean by yamllint's rules; long lines and flow mappings are our
+    style.
+    """
+    rules = (
+        "{extends: default, rules: {document-start: disable, line-length: disable, braces:"
+        " {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}, truthy: {allowed-values:"
+        " ['true', 'false', 'off']}}, ignore: ['**/templates/*']}"
+    )
     run(program("yamllint"), "--strict", "-d", rules, ROOT / "config", DEPLOY)

@@ -11,7 +11,9 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
 def test_it_has_a_stable_name_and_asks_for_its_data_source():
-    """The uid is fixed; the data source is the first variable, and every panel, query and annotation uses it."""
+    """The uid is fixed; the data source is the first variable, and every panel, query and
+    annotation uses it.
+    """
     board = dashboard()
     assert board["uid"] == "header-sidecar"
     first = board["templating"]["list"][0]
@@ -29,7 +31,9 @@ def test_it_has_a_stable_name_and_asks_for_its_data_source():
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
 def test_each_panel_explains_itself(panel):
-    """A panel has a description, a unit, a legend for each of several lines, and keeps to the chosen namespace, job and instance."""
+    """A panel has a description, a unit, a legend for each of several lines, and keeps to the
+    chosen namespace, job and instance.
+    """
     assert panel["description"].endswith(".")
     assert panel["fieldConfig"]["defaults"]["unit"]
     for target in panel["targets"]:
@@ -60,7 +64,9 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap():
 
 
 def test_no_metric_is_left_in_the_dark():
-    """Every metric of the table is shown on a panel or watched by a rule, unless nothing counts it yet."""
+    """Every metric of the table is shown on a panel or watched by a rule, unless nothing counts
+    it yet.
+    """
     seen = {
         name
         for query in (*panel_queries(), *rule_queries(), *annotation_queries())

@@ -1,4 +1,6 @@
-"""The steps of the GitHub action and the pre-commit hooks, run in a scratch repository as GitHub and pre-commit run them."""
+"""The steps of the GitHub action and the pre-commit hooks, run in a scratch repository as GitHub
+and pre-commit run them.
+"""
 
 import json
 import re
@@ -88,7 +90,9 @@ class Job:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A repository with a policy and its tests in one commit; the sidecar as the first step would install it."""
+    """A repository with a policy and its tests in one commit; the sidecar as the first step
+    would install it.
+    """
     job = Job(tmp_path / "checkout", tmp_path / "temporary")
     programs = job.temporary / "header-sidecar" / "bin"
     programs.mkdir(parents=True)
@@ -133,7 +137,9 @@ def test_strict_takes_warnings_for_errors(job: Job) -> None:
 
 
 def test_a_pull_request_learns_what_changes(job: Job) -> None:
-    """The comment names the rule that is weaker or stronger; the job passes, and its summary holds the same."""
+    """The comment names the rule that is weaker or stronger; the job passes, and its summary
+    holds the same.
+    """
     base = job.git("rev-parse", "HEAD")
     (job.checkout / "policy.yaml").write_text(POLICY.replace("report-only", "enforce"))
     job.run(base=base)

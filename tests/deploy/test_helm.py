@@ -34,7 +34,10 @@ ALL: dict[str, Any] = {
         "settings": {"FORWARDING__TRUSTED": "10.0.0.0/8", "REPORTS__ENABLED": True},
         "stopping": {"delay": 5, "drain": 15, "service": 40},
     },
-    "policy": "version: 1\nname: shop\nrules:\n  b: {header: X-B, action: remove}\n  a: {header: X-A, action: remove}\n",
+    "policy": (
+        "version: 1\nname: shop\nrules:\n  b: {header: X-B, action: remove}\n  a: {header: X-A,"
+        " action: remove}\n"
+    ),
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "httpRoute": {
         "enabled": True,
@@ -86,7 +89,9 @@ def of(values: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("values", [SHOP, ALL], ids=["least", "most"])
 def test_lint_and_schema(values: dict[str, Any], tmp_path: Path):
-    """Helm has no warning; each object passes the strict schema of the oldest cluster meant, custom ones their own."""
+    """Helm has no warning; each object passes the strict schema of the oldest cluster meant,
+    custom ones their own.
+    """
     assert helm(json.dumps(values))["lint"] == []
     plain = [item for kind, item in of(values).items() if kind not in CUSTOM]
     file = tmp_path / "objects.yaml"
@@ -98,7 +103,9 @@ def test_lint_and_schema(values: dict[str, Any], tmp_path: Path):
 
 @pytest.mark.parametrize("values", [SHOP, ALL], ids=["least", "most"])
 def test_the_sidecar_stands_before_the_service(values: dict[str, Any]):
-    """Its settings can be used; ports, policy and selectors lead where they should; the service outlives the drain."""
+    """Its settings can be used; ports, policy and selectors lead where they should; the service
+    outlives the drain.
+    """
     objects = of(values)
     template = objects["Deployment"]["spec"]["template"]
     (container,) = template["spec"]["initContainers"]
@@ -149,7 +156,9 @@ def test_wrong_values_are_refused(values: dict[str, Any], word: str):
 
 
 def test_versions_and_pods_are_those_of_the_component():
-    """The chart is of this version; its sidecar is the container that the Kustomize component injects."""
+    """The chart is of this version; its sidecar is the container that the Kustomize component
+    injects.
+    """
     assert data(CHART / "Chart.yaml")["appVersion"] == sidecar.__version__
     (chart,) = of(SHOP)["Deployment"]["spec"]["template"]["spec"]["initContainers"]
     component = data("deploy/kubernetes/components/native/sidecar.yaml")

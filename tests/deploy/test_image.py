@@ -1,4 +1,6 @@
-"""The image: its build steps done here without an engine, and what they make is run as the image would run it."""
+"""The image: its build steps done here without an engine, and what they make is run as the image
+would run it.
+"""
 
 import json
 import re
@@ -31,12 +33,16 @@ def test_hadolint_is_content(file):
 
 
 def test_both_stages_stand_on_the_same_python():
-    """The environment is moved from one stage into the other, so both name the same Python and system; the first has a compiler too."""
+    """The environment is moved from one stage into the other, so both name the same Python and
+    system; the first has a compiler too.
+    """
     assert of(BUILD, "FROM")[0].split()[0] == of(FINAL, "FROM")[0].replace("-slim", "")
 
 
 def test_it_runs_as_a_number_without_a_shell():
-    """The user is numeric and not root; entry point, command and health check are lists, so no shell is asked."""
+    """The user is numeric and not root; entry point, command and health check are lists, so no
+    shell is asked.
+    """
     user, group = map(int, of(FINAL, "USER")[0].split(":"))
     assert user > 0 and group > 0
     assert json.loads(of(FINAL, "ENTRYPOINT")[0]) == ["sidecar"]
@@ -46,7 +52,9 @@ def test_it_runs_as_a_number_without_a_shell():
 
 
 def test_it_is_open_where_it_must_be_and_nowhere_else():
-    """Data and health listen on every address and are the exposed ports; admin is left on loopback."""
+    """Data and health listen on every address and are the exposed ports; admin is left on
+    loopback.
+    """
     env = environment(FINAL)
     assert {env["SIDECAR_LISTEN"], env["SIDECAR_HEALTH"]} == {
         f"0.0.0.0:{port}" for port in of(FINAL, "EXPOSE")[0].split()
@@ -90,7 +98,9 @@ def test_the_build_is_given_what_it_copies_and_nothing_else():
     ],
 )
 def test_each_lock_holds_what_the_project_asks_for(lock, wanted):
-    """Every requirement of pyproject.toml is in its lock at a version that it allows, each line with hashes, none with a host."""
+    """Every requirement of pyproject.toml is in its lock at a version that it allows, each line
+    with hashes, none with a host.
+    """
     text = (ROOT / lock).read_text("utf-8")
     pinned = {
         canonicalize_name(name): version
@@ -109,7 +119,9 @@ def test_each_lock_holds_what_the_project_asks_for(lock, wanted):
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the build stage makes, from the Dockerfile's own lines; plain, as compiling takes longer than all the rest."""
+    """What the build stage makes, from the Dockerfile's own lines; plain, as compiling takes
+    longer than all the rest.
+    """
     root = tmp_path_factory.mktemp("image") / "opt"
     build(BUILD, ROOT, root, COMPILE_SIDECAR="0")
     return root
@@ -117,7 +129,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def container(image: Path, tmp_path: Path) -> Iterator[Child]:
-    """The image's entry point, command and environment as a process; addresses and folders are the test's."""
+    """The image's entry point, command and environment as a process; addresses and folders are
+    the test's.
+    """
     (tmp_path / "policy.yaml").write_bytes((ROOT / "config" / "policy.yaml").read_bytes())
     env = environment(FINAL) | {
         "PATH": f"{image}/sidecar/bin:/usr/bin:/bin",
@@ -145,7 +159,9 @@ def _told(child: Child, name: str) -> Event | None:
 
 @full
 def test_the_build_steps_make_a_sidecar_that_runs_and_is_healthy(image, container):
-    """Hashed locks, then the wheel of this tree: the command tells its version, serves, and its own probe says ready."""
+    """Hashed locks, then the wheel of this tree: the command tells its version, serves, and its
+    own probe says ready.
+    """
     command = image / "sidecar" / "bin" / "sidecar"
     assert run(command, "--version", cwd=image).strip().endswith(sidecar.__version__)
     started = until(lambda: _told(container, "service.started"), "the service starts")
@@ -155,7 +171,9 @@ def test_the_build_steps_make_a_sidecar_that_runs_and_is_healthy(image, containe
 
 @full
 def test_the_environment_is_complete_compiled_and_holds_no_installer(image):
-    """Requirements of all installed packages are met, bytecode is there (a read-only root can add none), pip is not."""
+    """Requirements of all installed packages are met, bytecode is there (a read-only root can
+    add none), pip is not.
+    """
     packages = next((image / "sidecar" / "lib").glob("python3*/site-packages"))
     run(sys.executable, "-m", "pip", "--python", str(image / "sidecar" / "bin" / "python"), "check")
     missing = [

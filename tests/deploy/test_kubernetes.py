@@ -1,4 +1,6 @@
-"""Kubernetes: every overlay is rendered by a real kustomize and judged as a cluster would: schema, probes, stop, ways in."""
+"""Kubernetes: every overlay is rendered by a real kustomize and judged as a cluster would:
+schema, probes, stop, ways in.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -52,7 +54,9 @@ def settings(overlay: str) -> Settings:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("cluster", ["oldest", "newest"])
 def test_every_object_passes_the_strict_schema(overlay, cluster, tmp_path):
-    """kubernetes-validate finds no unknown and no wrong field, for the oldest cluster meant and for the newest known."""
+    """kubernetes-validate finds no unknown and no wrong field, for the oldest cluster meant and
+    for the newest known.
+    """
     file = tmp_path / "objects.yaml"
     file.write_text(yaml.safe_dump_all(rendered(f"overlays/{overlay}").values()), "utf-8")
     version = ["-k", OVERLAYS[overlay]] if cluster == "oldest" else []
@@ -60,7 +64,9 @@ def test_every_object_passes_the_strict_schema(overlay, cluster, tmp_path):
 
 
 def test_the_sidecar_is_native_where_it_can_be():
-    """A native sidecar is an init container that is kept running; on older clusters it is an ordinary second container."""
+    """A native sidecar is an init container that is kept running; on older clusters it is an
+    ordinary second container.
+    """
     native, classic = pod("enforce")["spec"], pod("older-clusters")["spec"]
     assert [(item["name"], item["restartPolicy"]) for item in native["initContainers"]] == [
         ("header-sidecar", "Always")
@@ -73,7 +79,9 @@ def test_the_sidecar_is_native_where_it_can_be():
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_probes_cannot_deadlock(overlay):
-    """Start and life ask the sidecar's own process; only readiness may wait for the service, which starts after it."""
+    """Start and life ask the sidecar's own process; only readiness may wait for the service,
+    which starts after it.
+    """
     sidecar, _ = containers(overlay)
     ports = {port["name"]: port["containerPort"] for port in sidecar["ports"]}
     for probe, path in (
@@ -87,7 +95,9 @@ def test_probes_cannot_deadlock(overlay):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_service_outlives_the_drain_and_both_have_the_time(overlay):
-    """The service's preStop lasts as long as the sidecar's delay and drain; what it needs after that still fits."""
+    """The service's preStop lasts as long as the sidecar's delay and drain; what it needs after
+    that still fits.
+    """
     sidecar, service = containers(overlay)
     hook = service["lifecycle"]["preStop"]
     waits = hook["sleep"]["seconds"] if "sleep" in hook else int(hook["exec"]["command"][-1])
@@ -103,7 +113,9 @@ def test_the_service_outlives_the_drain_and_both_have_the_time(overlay):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_pod_is_restricted(overlay):
-    """All containers meet the restricted Pod Security Standard, and have a read-only root; the sidecar is the image's user."""
+    """All containers meet the restricted Pod Security Standard, and have a read-only root; the
+    sidecar is the image's user.
+    """
     for container in containers(overlay):
         security = container["securityContext"]
         assert security["runAsNonRoot"] is True and security["runAsUser"] > 0
@@ -121,7 +133,9 @@ def test_the_pod_is_restricted(overlay):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_policy_is_a_folder_that_is_updated(overlay):
-    """The ConfigMap keeps its name, is mounted whole (a subPath is never updated), and holds the file the sidecar reads."""
+    """The ConfigMap keeps its name, is mounted whole (a subPath is never updated), and holds the
+    file the sidecar reads.
+    """
     sidecar, _ = containers(overlay)
     volumes = {volume["name"]: volume for volume in pod(overlay)["spec"]["volumes"]}
     mounts = {
@@ -137,7 +151,9 @@ def test_the_policy_is_a_folder_that_is_updated(overlay):
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_only_ways_in_are_the_sidecars(overlay):
-    """The Service and the NetworkPolicy lead to the sidecar's ports by number, the policy's selector meets the pods, the upstream is the service's port."""
+    """The Service and the NetworkPolicy lead to the sidecar's ports by number, the policy's
+    selector meets the pods, the upstream is the service's port.
+    """
     objects, here = rendered(f"overlays/{overlay}"), settings(overlay)
     data_port, health_port = (
         int(address.rpartition(":")[2]) for address in (here.listen, here.health)
@@ -157,7 +173,9 @@ def test_the_only_ways_in_are_the_sidecars(overlay):
 
 
 def test_selectors_meet_the_pods():
-    """Service, disruption budget and Deployment select the pods that are made; injecting changes no selector."""
+    """Service, disruption budget and Deployment select the pods that are made; injecting changes
+    no selector.
+    """
     objects, labels = rendered("overlays/enforce"), pod("enforce")["metadata"]["labels"].items()
     for selector in (
         objects["Service"]["spec"]["selector"],
@@ -170,7 +188,9 @@ def test_selectors_meet_the_pods():
 
 
 def test_the_pod_monitor_finds_pods_port_and_path():
-    """The PodMonitor selects injected pods everywhere, by the name of their metrics port, and takes the job from a label they have."""
+    """The PodMonitor selects injected pods everywhere, by the name of their metrics port, and
+    takes the job from a label they have.
+    """
     monitor = rendered("monitoring")["PodMonitor"]["spec"]
     labels = pod("enforce")["metadata"]["labels"]
     assert monitor["selector"]["matchLabels"].items() <= labels.items()

@@ -1,4 +1,6 @@
-"""The shipped rules and dashboard against a real Prometheus that scrapes real sidecars through a scripted working day."""
+"""The shipped rules and dashboard against a real Prometheus that scrapes real sidecars through a
+scripted working day.
+"""
 
 import json
 import re
@@ -51,7 +53,9 @@ def test_every_metric_moves(prometheus, name):
     "query", [*panel_queries(), *annotation_queries()], ids=lambda query: query.name
 )
 def test_every_panel_and_annotation_returns_data(prometheus, query):
-    """Each query of the dashboard, variables filled in, has had at least one value that is a number."""
+    """Each query of the dashboard, variables filled in, has had at least one value that is a
+    number.
+    """
     assert prometheus.ever(query.filled)
 
 
@@ -63,7 +67,9 @@ def test_every_rule_expression_returns_data(prometheus, query):
 
 @pytest.mark.parametrize("query", progressive_queries(), ids=lambda query: query.name)
 def test_controllers_of_rollouts_get_one_number(prometheus, query):
-    """Argo Rollouts and Flagger look at the first value only: there is exactly one, also where nothing was counted."""
+    """Argo Rollouts and Flagger look at the first value only: there is exactly one, also where
+    nothing was counted.
+    """
     ours = prometheus.ask("query", query=query.text)["result"]
     none = prometheus.ask("query", query=query.text.replace('"shop"', '"nobody"'))["result"]
 
@@ -97,7 +103,9 @@ def test_prometheus_has_no_complaint(prometheus):
 
 
 def test_the_documented_event_is_the_one_that_is_written(fleet):
-    """The example in the log examples has the fields, in the event and in each change, that a real event has."""
+    """The example in the log examples has the fields, in the event and in each change, that a
+    real event has.
+    """
     shown = json.loads(
         re.findall(r"```json\n(.+?)\n```", (DEPLOY / "logs" / "README.md").read_text("utf-8"))[0]
     )

@@ -1,4 +1,6 @@
-"""Every name in the shipped files exists in the code: settings, variables, flags, verbs, ports, paths, metrics, labels, events."""
+"""Every name in the shipped files exists in the code: settings, variables, flags, verbs, ports,
+paths, metrics, labels, events.
+"""
 
 import inspect
 import re
@@ -80,7 +82,9 @@ def found(pattern: str) -> list[tuple[str, str]]:
 
 
 def unknown(pattern: str, known: set[str]) -> list[tuple[str, str]]:
-    """The matches that are not known. There must be some matches, or the pattern has lost its sense."""
+    """The matches that are not known. There must be some matches, or the pattern has lost its
+    sense.
+    """
     matches = found(pattern)
     assert matches
     return [(file, match) for file, match in matches if match not in known]
@@ -99,7 +103,9 @@ def test_every_setting_exists():
 
 
 def test_every_verb_and_flag_exists():
-    """Where a file calls the command, the verb exists and takes the flags that follow it on that line."""
+    """Where a file calls the command, the verb exists and takes the flags that follow it on that
+    line.
+    """
     calls = [
         (file, call)
         for file, text in TEXTS.items()
@@ -119,7 +125,9 @@ def test_every_metric_exists():
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
 def test_every_query_asks_for_labels_that_exist(query: Named):
-    """What a query selects, groups and joins by are labels of its metrics; values of closed lists are in their list."""
+    """What a query selects, groups and joins by are labels of its metrics; values of closed
+    lists are in their list.
+    """
     labels = set(FROM_SCRAPING)
     for name, matchers in query.selectors():
         if name in RECORDED or name in OF_PYTHON:

@@ -1,4 +1,6 @@
-"""What rollout controllers ask: each query, variables filled in, gives one number of a real Prometheus; the schema holds."""
+"""What rollout controllers ask: each query, variables filled in, gives one number of a real
+Prometheus; the schema holds.
+"""
 
 import re
 
@@ -18,7 +20,9 @@ def test_the_analysis_template_passes_its_schema():
 
 @pytest.mark.parametrize("query", progressive_queries(), ids=lambda query: query.name)
 def test_queries_name_metrics_and_labels_that_there_are(query: Named):
-    """All variables are filled in; metrics and labels are those of the table, or Prometheus's own."""
+    """All variables are filled in; metrics and labels are those of the table, or Prometheus's
+    own.
+    """
     from sidecar.telemetry.metric_table import METRICS
 
     assert "{{" not in query.text

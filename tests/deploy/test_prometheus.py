@@ -1,4 +1,6 @@
-"""Rules: read by promtool, each alert proved to fire and to clear, each with what to do about it."""
+"""Rules: read by promtool, each alert proved to fire and to clear, each with what to do about
+it.
+"""
 
 import re
 
@@ -24,7 +26,9 @@ def test_the_promtool_tests_pass():
 
 
 def test_each_alert_is_proved_quiet_firing_and_clear_again():
-    """For every alert, the promtool tests expect nothing, then the alert, then nothing; and every recorded series is expected once."""
+    """For every alert, the promtool tests expect nothing, then the alert, then nothing; and
+    every recorded series is expected once.
+    """
     asked = [
         item for test in data(HERE / "rules_test.yml")["tests"] for item in test["promql_expr_test"]
     ]
@@ -49,7 +53,9 @@ def test_the_promtool_tests_can_fail(broken, tmp_path):
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_each_alert_says_what_it_means_and_what_to_do(alert):
-    """A name in CamelCase with our prefix, a known severity, a summary that is one fixed sentence, a description, a runbook."""
+    """A name in CamelCase with our prefix, a known severity, a summary that is one fixed
+    sentence, a description, a runbook.
+    """
     rule = ALERTS[alert]
     assert re.fullmatch(r"Sidecar([A-Z][a-z]+)+", alert)
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
@@ -62,5 +68,7 @@ def test_each_alert_says_what_it_means_and_what_to_do(alert):
 
 
 def test_the_rules_are_a_prometheus_rule_when_wrapped():
-    """The file has `groups` alone at its top, so that it can stand as the spec of a PrometheusRule."""
+    """The file has `groups` alone at its top, so that it can stand as the spec of a
+    PrometheusRule.
+    """
     assert list(yaml.safe_load((HERE / "rules.yml").read_text("utf-8"))) == ["groups"]

@@ -27,7 +27,9 @@ def _service() -> configparser.SectionProxy:
 
 
 def test_systemd_reads_it_without_complaint(tmp_path):
-    """systemd-analyze verify is silent, with the command of this environment in the place of the installed one."""
+    """systemd-analyze verify is silent, with the command of this environment in the place of the
+    installed one.
+    """
     copy = tmp_path / UNIT.name
     copy.write_text(
         UNIT.read_text("utf-8").replace("/opt/header-sidecar/bin/sidecar", sys.executable), "utf-8"
@@ -48,7 +50,9 @@ def test_its_exposure_is_low():
 
 
 def test_its_command_is_one_that_the_sidecar_takes_and_may_finish():
-    """The flags of ExecStart exist, state is the folder that systemd makes, and stopping may take longer than the drain."""
+    """The flags of ExecStart exist, state is the folder that systemd makes, and stopping may
+    take longer than the drain.
+    """
     service = _service()
     _, verb, *words = shlex.split(service["ExecStart"])
     flags = [word for word in words if word.startswith("--")]
@@ -76,7 +80,9 @@ def _allowed(analyze: str, line: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Every system call of a sidecar that starts, serves, responses its admin, and stops; and its state folder."""
+    """Every system call of a sidecar that starts, serves, responses its admin, and stops; and
+    its state folder.
+    """
     folder = tmp_path_factory.mktemp("traced")
     calls, policy = folder / "calls", ROOT / "config" / "policy.yaml"
     addresses = [
@@ -135,7 +141,9 @@ def test_the_system_call_filter_lets_through_what_it_needs(trace):
 
 
 def test_it_needs_no_writable_code_and_writes_its_state_alone(trace):
-    """MemoryDenyWriteExecute and a read-only root are no hindrance: no memory is both, and only the state folder is written to."""
+    """MemoryDenyWriteExecute and a read-only root are no hindrance: no memory is both, and only
+    the state folder is written to.
+    """
     calls, state = trace
     assert not re.search(r"PROT_WRITE\|PROT_EXEC", calls)
     written = re.findall(

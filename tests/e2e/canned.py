@@ -1,4 +1,5 @@
-"""A service of bytes: what arrives is kept as it stood on the wire, what is answered was written by the test.
+"""A service of bytes: what arrives is kept as it stood on the wire, what is answered was written by
+the test.
 
 Must not know HTTP beyond the end of a head and Content-Length.
 """
@@ -13,7 +14,8 @@ from tests.e2e import wire
 
 
 class Canned:
-    """Serves `response` (which may say `Connection: close`; None = nothing, for ever) to every request on one loopback address, between `open` and `close`.
+    """Serves `response` (which may say `Connection: close`; None = nothing, for ever) to every
+    request on one loopback address, between `open` and `close`.
 
     `requests` holds what arrived: head lines in order, and the body.
     """

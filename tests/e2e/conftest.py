@@ -1,4 +1,6 @@
-"""Fixtures: the sample services (one process each for the whole session) and sidecars in front of them."""
+"""Fixtures: the sample services (one process each for the whole session) and sidecars in front
+of them.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -62,7 +64,9 @@ def shop(services: Callable[[str], Service]) -> Service:
 
 
 def finish(sidecar: Sidecar) -> None:
-    """End a sidecar and judge its whole output: exit code 0, JSON lines on stdout, nothing on stderr."""
+    """End a sidecar and judge its whole output: exit code 0, JSON lines on stdout, nothing on
+    stderr.
+    """
     assert sidecar.stop() == 0
     events = sidecar.events()
     assert sidecar.child.stdout.read_bytes().endswith(b"\n") or not events
@@ -108,7 +112,9 @@ def _shared(services: Callable[[str], Service], begin: Start) -> Callable[[str],
 
 @pytest.fixture
 def front_of(_shared: Callable[[str], Sidecar]) -> FrontOf:
-    """The sidecar in front of a sample service, in report-only; shared by all tests that leave its process standing."""
+    """The sidecar in front of a sample service, in report-only; shared by all tests that leave
+    its process standing.
+    """
 
     def fronting(name: str) -> Sidecar:
         sidecar = _shared(name)

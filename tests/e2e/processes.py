@@ -1,4 +1,6 @@
-"""Children of the tests: started with their output in files, awaited by what they do, ended by their own handle; ports for them."""
+"""Children of the tests: started with their output in files, awaited by what they do, ended by
+their own handle; ports for them.
+"""
 
 import os
 import random
@@ -31,7 +33,9 @@ def until(asked: Callable[[], T], what: str, within: float = PATIENCE) -> T:
 
 
 def free_port() -> int:
-    """A port of the loopback for who cannot take 0 and tell: below those that the system gives, so that no neighbour is given it meanwhile."""
+    """A port of the loopback for who cannot take 0 and tell: below those that the system gives,
+    so that no neighbour is given it meanwhile.
+    """
     while True:
         with socket.socket() as probe:
             try:
@@ -133,7 +137,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 class Service:
-    """One sample service in a process of its own, on a port that the system chose and its server tells."""
+    """One sample service in a process of its own, on a port that the system chose and its server
+    tells.
+    """
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name

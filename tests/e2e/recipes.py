@@ -1,8 +1,10 @@
-"""Run a document's commands as a reader would: every ```sh block in order, in one shell, in one folder.
+"""Run a document's commands as a reader would: every ```sh block in order, in one shell, in one
+folder.
 
-Conventions of the documents: ```sh is run; ```console, ```yaml and others are only shown. Set-up blocks
-(they name `pip install` or `pytest`) have been run already by whoever runs the tests. A line that ends in
-`&` starts something that stays: what follows waits until it is ready. Must not know the sidecar.
+Conventions of the documents: ```sh is run; ```console, ```yaml and others are only shown. Set-up
+blocks (they name `pip install` or `pytest`) have been run already by whoever runs the tests. A line
+that ends in `&` starts something that stays: what follows waits until it is ready. Must not know
+the sidecar.
 """
 
 import os

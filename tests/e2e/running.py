@@ -35,7 +35,9 @@ def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 class Sidecar:
-    """`sidecar run` in a folder of its own: `policy.yaml`, `sidecar.yaml`, `state/`, one `run-N/` for each start."""
+    """`sidecar run` in a folder of its own: `policy.yaml`, `sidecar.yaml`, `state/`, one
+    `run-N/` for each start.
+    """
 
     listen: wire.Address
     health: wire.Address
@@ -69,7 +71,9 @@ class Sidecar:
         self.write(policy)
 
     def spawn(self, env: Mapping[str, str] | None = None, stdout: int | None = None) -> Child:
-        """Start the process without waiting for it; `stdout` in place of the file is the caller's to read."""
+        """Start the process without waiting for it; `stdout` in place of the file is the
+        caller's to read.
+        """
         self._runs += 1
         self._offset, self._events = 0, list[Event]()
         self.config.write_text(json.dumps(self._settings), "utf-8")
@@ -165,7 +169,9 @@ class Sidecar:
         return self._events
 
     def reported(self, name: str, since: int = 0, /, **facts: object) -> list[Event]:
-        """The events of this name with these facts, from position `since` on; url_path=... means url.path."""
+        """The events of this name with these facts, from position `since` on; url_path=... means
+        url.path.
+        """
         wanted = {
             key.replace("_", ".", 1) if key.startswith("url_") else key: value
             for key, value in facts.items()

@@ -12,7 +12,10 @@ __all__ = ["demo"]
 
 
 def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
-    """Each printed command works as it stands: report-only shows the faults, one edit enforces (what browsers do in between: `tests/browser/test_demo.py`), the rollback restores and stays; Ctrl-C ends it cleanly."""
+    """Each printed command works as it stands: report-only shows the faults, one edit enforces
+    (what browsers do in between: `tests/browser/test_demo.py`), the rollback restores and stays;
+    Ctrl-C ends it cleanly.
+    """
     look, tell, count, trial, *_in_browsers, enforce, look_again, back, history = demo.commands()
 
     seen = shell(look)
@@ -63,7 +66,9 @@ def test_tour_can_be_followed_to_the_letter(demo: Demo) -> None:
 
 
 def test_ctrl_c_ends_it_at_any_time(demo: Demo) -> None:
-    """Ctrl-C right after the start, with a stream open, ends the demo with exit code 0, without a traceback, within its drain time."""
+    """Ctrl-C right after the start, with a stream open, ends the demo with exit code 0, without
+    a traceback, within its drain time.
+    """
     look = demo.commands()[0]
     address = look.split()[-1]
     reader = subprocess.Popen(["curl", "-sN", f"{address}stream"], stdout=subprocess.PIPE)

@@ -1,4 +1,6 @@
-"""A Django site as people use it, through a sidecar that enforces a strict preset: log in, be somebody, use the admin."""
+"""A Django site as people use it, through a sidecar that enforces a strict preset: log in, be
+somebody, use the admin.
+"""
 
 import re
 from collections.abc import Callable
@@ -27,7 +29,9 @@ rules:
 def site(
     request: pytest.FixtureRequest, services: Callable[[str], Service], front_of: FrontOf
 ) -> wire.Address:
-    """The site itself, and through the sidecar in either mode: what holds for the first must hold for all."""
+    """The site itself, and through the sidecar in either mode: what holds for the first must
+    hold for all.
+    """
     if request.param == "direct":
         return services("django").address
     sidecar: Sidecar = front_of("django")

@@ -32,7 +32,9 @@ def enforce(sidecar: Sidecar) -> None:
 
 
 def test_one_word_enforces_and_rollback_restores(service: Service, front_of: FrontOf) -> None:
-    """One edited word enforces on pages, redirects, 404s and the framework's 500; `sidecar rollback` restores."""
+    """One edited word enforces on pages, redirects, 404s and the framework's 500; `sidecar
+    rollback` restores.
+    """
     sidecar = front_of(service.name)
     since, rollbacks = (
         len(sidecar.events()),
@@ -67,7 +69,9 @@ def test_one_word_enforces_and_rollback_restores(service: Service, front_of: Fro
 
 
 def test_rollback_stays(shop: Service, start: Start) -> None:
-    """A rolled-back file stays out: touched, commented, by HUP, by reload, and when the process starts again; an edit of its meaning comes in."""
+    """A rolled-back file stays out: touched, commented, by HUP, by reload, and when the process
+    starts again; an edit of its meaning comes in.
+    """
     sidecar = start(POLICY, shop.url)
     enforce(sidecar)
     assert sidecar.verb("rollback").returncode == 0
@@ -108,7 +112,9 @@ def test_unpin_takes_the_file_back(front: Sidecar) -> None:
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_file_changes_nothing(front: Sidecar, case: str) -> None:
-    """A file that cannot be put in force leaves the responses alone and is reported in event, metric and status, until it is repaired."""
+    """A file that cannot be put in force leaves the responses alone and is reported in event,
+    metric and status, until it is repaired.
+    """
     old, new, words = BROKEN[case]
     front.put(ENFORCED)
     before, since = front.get("/").stable, len(front.events())
@@ -133,7 +139,9 @@ def test_broken_file_changes_nothing(front: Sidecar, case: str) -> None:
 
 
 def test_vanished_file_changes_nothing(front: Sidecar) -> None:
-    """A policy file that is deleted, then comes back, is reported once and changes nothing in between."""
+    """A policy file that is deleted, then comes back, is reported once and changes nothing in
+    between.
+    """
     front.put(ENFORCED)
     since = len(front.events())
     front.policy.unlink()

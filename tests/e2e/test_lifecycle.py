@@ -33,7 +33,9 @@ def held(sidecar: Sidecar) -> tuple[wire.Line, str]:
 def test_term_lets_requests_finish(
     start: Start, services: Callable[[str], Service], name: str, number: signal.Signals
 ) -> None:
-    """TERM and INT let the request in flight finish whole, then the process ends with exit code 0."""
+    """TERM and INT let the request in flight finish whole, then the process ends with exit code
+    0.
+    """
     service = services(name)
     sidecar = start(ENFORCED, service.url)
     line, gate = held(sidecar)
@@ -50,7 +52,9 @@ def test_term_lets_requests_finish(
 
 @pytest.mark.parametrize("delay", ["0s", "60s"])
 def test_second_term_ends_at_once(start: Start, shop: Service, delay: str) -> None:
-    """A second TERM ends the process at once, in the drain delay and in the drain, whatever is in flight."""
+    """A second TERM ends the process at once, in the drain delay and in the drain, whatever is
+    in flight.
+    """
     sidecar = start(POLICY, shop.url, timeouts={"drain": "60s", "drain_delay": delay})
     line, gate = held(sidecar)
     with line:
@@ -72,7 +76,9 @@ def test_drain_is_bounded(start: Start, shop: Service) -> None:
 
 
 def test_drain_delay_fails_readiness_first(start: Start, shop: Service) -> None:
-    """During the drain delay readiness is gone, and new requests are still served, told to close."""
+    """During the drain delay readiness is gone, and new requests are still served, told to
+    close.
+    """
     sidecar = start(POLICY, shop.url, timeouts={"drain_delay": "5s"})
     assert sidecar.ready()[0] == 200
     sidecar.signal(signal.SIGTERM)
@@ -87,7 +93,9 @@ def test_drain_delay_fails_readiness_first(start: Start, shop: Service) -> None:
 
 
 def test_no_request_is_lost_while_it_stops(start: Start, shop: Service) -> None:
-    """Clients that keep asking while TERM comes get whole responses, or no connection; never a cut one."""
+    """Clients that keep asking while TERM comes get whole responses, or no connection; never a
+    cut one.
+    """
     sidecar = start(ENFORCED, shop.url, timeouts={"drain_delay": "300ms"})
     cut: list[str] = []
     served = [0]
@@ -162,7 +170,9 @@ def test_usr2_stops_enforcing(front: Sidecar, shop: Service) -> None:
 
 
 def test_mode_override_survives_a_restart(start: Start, shop: Service) -> None:
-    """`sidecar mode report-only` counts at once, is shown everywhere, stays over a restart, and is lifted by `mode enforce`."""
+    """`sidecar mode report-only` counts at once, is shown everywhere, stays over a restart, and
+    is lifted by `mode enforce`.
+    """
     sidecar = start(ENFORCED, shop.url)
     assert sidecar.verb("mode", "report-only", "--reason", "checkout fails").returncode == 0
     for again in (False, True):
@@ -194,7 +204,9 @@ def test_override_ends_with_its_time(front: Sidecar) -> None:
 
 
 def test_readiness_follows_the_upstream(start: Start) -> None:
-    """With `ready.upstream` readiness falls when the service stops taking connections; liveness does not."""
+    """With `ready.upstream` readiness falls when the service stops taking connections; liveness
+    does not.
+    """
     with Canned() as upstream:
         sidecar = start(POLICY, upstream.url, ready={"upstream": True})
         assert sidecar.ready()[0] == 200
@@ -204,7 +216,9 @@ def test_readiness_follows_the_upstream(start: Start) -> None:
 
 
 def test_the_history_is_bounded(start: Start, shop: Service) -> None:
-    """At start the journal is cut to `history.keep`, and what is in force and can be gone back to still is."""
+    """At start the journal is cut to `history.keep`, and what is in force and can be gone back
+    to still is.
+    """
     sidecar = start(POLICY, shop.url, history={"keep": 2})
     for number in range(6):
         sidecar.put(POLICY + f"# {number}\nx-{number}: 1\n" if number % 2 else ENFORCED)

@@ -1,4 +1,6 @@
-"""Responses of the sidecar's own (502, 504, 413, 414, 400): they carry the policy and name no server."""
+"""Responses of the sidecar's own (502, 504, 413, 414, 400): they carry the policy and name no
+server.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -94,7 +96,9 @@ def test_late_service_is_504(
 
 
 def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
-    """A service that is not there becomes a 502 under the policy; when it comes back, so do its responses."""
+    """A service that is not there becomes a 502 under the policy; when it comes back, so do its
+    responses.
+    """
     counted = front.metric("sidecar_upstream_errors_total", reason="refused")
     upstream.close()
     try:
@@ -114,7 +118,9 @@ def test_missing_service_is_502(front: Sidecar, upstream: Canned) -> None:
 def test_control_listeners_name_no_library(
     front: Sidecar, name: str, method: str, path: str, status: int
 ) -> None:
-    """Responses of the admin and health listeners, refusals too, carry our own headers and name no library."""
+    """Responses of the admin and health listeners, refusals too, carry our own headers and name
+    no library.
+    """
     address = front.health if name == "health" else front.admin_address
     response = wire.ask(address, wire.request(method, path, [("Host", "127.0.0.1")]))
     assert response.status == status
@@ -127,7 +133,9 @@ def test_control_listeners_name_no_library(
 def test_broken_response_is_502(
     front: Sidecar, upstream: Canned, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """A response that cannot be trusted is not passed on: 502 under the policy, reported and counted."""
+    """A response that cannot be trusted is not passed on: 502 under the policy, reported and
+    counted.
+    """
     monkeypatch.setattr(upstream, "response", ANSWERS[case])
     since, counted = len(front.events()), front.metric("sidecar_upstream_errors_total")
     check(front.get("/"), 502, front)

@@ -1,4 +1,6 @@
-"""deploy/openapi.yaml is the admin API: each route is in it and none more, and what a running sidecar sends is what it says."""
+"""deploy/openapi.yaml is the admin API: each route is in it and none more, and what a running
+sidecar sends is what it says.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def conforms(method: str, path: str, response: wire.Response) -> Any:
 
 
 async def test_each_route_and_none_more(tmp_path: Path):
-    """Methods and paths of both listeners' applications are those of the file; the page's are left out by name."""
+    """Methods and paths of both listeners' applications are those of the file; the page's are
+    left out by name.
+    """
     async with control(tmp_path) as made:
         around = made.around()
         admin = Api(made.made, made.telemetry, around, None).app()
@@ -135,7 +139,9 @@ LADDER = (
 
 @pytest.fixture
 def busy(start: Start) -> Iterator[Sidecar]:
-    """A sidecar with a rule in trial whose page was read, that a browser reported, and a rule with a ladder."""
+    """A sidecar with a rule in trial whose page was read, that a browser reported, and a rule
+    with a ladder.
+    """
     with serving({"/": ("text/html", HTML)}) as origin:
         sidecar = start(POLICY.replace("mode: report-only", "mode: trial") + LADDER, origin)
         page = sidecar.get("/", ("User-Agent", CHROMIUM), ("Sec-Fetch-Dest", "document"))
@@ -159,7 +165,9 @@ def busy(start: Start) -> Iterator[Sidecar]:
 
 
 def test_what_is_asked_has_the_documented_form(busy: Sidecar):
-    """Every GET of the API of a sidecar that has seen a trial, a report, a ladder, a rollback and a refused file."""
+    """Every GET of the API of a sidecar that has seen a trial, a report, a ladder, a rollback
+    and a refused file.
+    """
     data = conforms("get", "/api/rollout", busy.ask("/api/rollout"))
     assert any(rule["causes"] for rule in data["rules"])
     assert any(

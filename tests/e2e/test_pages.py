@@ -1,4 +1,6 @@
-"""Pages of a route in trial are read as they pass: whatever carries them, in every worker, and nothing else changes."""
+"""Pages of a route in trial are read as they pass: whatever carries them, in every worker, and
+nothing else changes.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,31 @@ rules:
   csp: {header: Content-Security-Policy, action: set, value: "default-src 'self'"}
 """
 BROWSER = (
-    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"),
+    (
+        "User-Agent",
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+            " Chrome/156.0.0.0 Safari/537.36"
+        ),
+    ),
     ("Sec-Fetch-Dest", "document"),
-)  # fmt: skip
+)
 HTML = b"<!doctype html><script>go()</script><img src=//cdn.test/a.png>"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 PACKED = gzip.compress(HTML)
 FORMS = {
     "length": HEAD + b"Content-Length: %d\r\n\r\n" % len(HTML) + HTML,
-    "chunked": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + HTML[:5] + b"\r\n%x\r\n" % len(HTML[5:]) + HTML[5:] + b"\r\n0\r\n\r\n",
+    "chunked": (
+        HEAD
+        + b"Transfer-Encoding: chunked\r\n\r\n5\r\n"
+        + HTML[:5]
+        + b"\r\n%x\r\n" % len(HTML[5:])
+        + HTML[5:]
+        + b"\r\n0\r\n\r\n"
+    ),
     "until close": HEAD + b"Connection: close\r\n\r\n" + HTML,
     "gzip": HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
-}  # fmt: skip
+}
 
 
 def held(sidecar: Sidecar) -> dict[str, Any]:
@@ -73,7 +88,9 @@ def test_a_page_is_read_as_it_passes(start: Start, form: str, workers: int):
 
 
 def test_what_is_no_page_load_is_not_read(start: Start):
-    """A HEAD, a 304, a script's fetch and a rule in report-only leave nothing; a page after them does."""
+    """A HEAD, a 304, a script's fetch and a rule in report-only leave nothing; a page after them
+    does.
+    """
     with Canned(FORMS["length"]) as service:
         sidecar = start(POLICY, service.url)
         with wire.Line(sidecar.listen) as line:

@@ -1,4 +1,6 @@
-"""Every command of the documents works as it stands, on a machine where the default ports are taken."""
+"""Every command of the documents works as it stands, on a machine where the default ports are
+taken.
+"""
 
 import os
 import sys
@@ -18,7 +20,9 @@ DOCUMENTS = [
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_works(document: Path, shop: Service, tmp_path: Path) -> None:
-    """The ```sh blocks of a document, in order, in an empty folder beside a running service, all succeed."""
+    """The ```sh blocks of a document, in order, in an empty folder beside a running service, all
+    succeed.
+    """
     data, admin, health = (str(free_port()) for _ in range(3))
     env = clean_environment() | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -71,7 +71,9 @@ def test_blocks_are_found_with_their_lines() -> None:
 
 
 def test_blocks_share_one_shell_and_folder(outcome: recipes.Outcome) -> None:
-    """A later block sees the files and variables of an earlier one; set-up and blocks of other languages are left out."""
+    """A later block sees the files and variables of an earlier one; set-up and blocks of other
+    languages are left out.
+    """
     assert "port 28000 of 118000\nkept\n" in outcome.output
     assert "nothing-of-the-sort" not in outcome.output
 

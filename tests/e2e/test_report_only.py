@@ -1,4 +1,6 @@
-"""Report-only: the client gets what the service sent, the service gets what the client sent, and it is reported."""
+"""Report-only: the client gets what the service sent, the service gets what the client sent, and
+it is reported.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -34,7 +36,9 @@ RAW = "/a%2Fb//../%41?x=%20"
 def test_responses_are_the_services_own(
     service: Service, front_of: FrontOf, method: str, target: str
 ) -> None:
-    """In report-only every header line, in order and case, and every byte of the body is the service's own."""
+    """In report-only every header line, in order and case, and every byte of the body is the
+    service's own.
+    """
     asked = wire.request(method, target)
     direct = wire.ask(service.address, asked)
     through = wire.ask(front_of(service.name).listen, asked)
@@ -60,13 +64,17 @@ def test_many_responses_on_one_connection(service: Service, front_of: FrontOf) -
 
 
 def test_raw_target_reaches_the_service(service: Service, front_of: FrontOf) -> None:
-    """Encoded slashes, double slashes, dot segments and the query reach the service byte by bytes."""
+    """Encoded slashes, double slashes, dot segments and the query reach the service byte by
+    bytes.
+    """
     data = front_of(service.name).get(RAW, ("X-Echo", "1")).json()
     assert data["target"] == RAW
 
 
 def test_headers_and_body_reach_the_service(service: Service, front_of: FrontOf) -> None:
-    """Request headers and body arrive unchanged; only forwarding headers and a request id are added."""
+    """Request headers and body arrive unchanged; only forwarding headers and a request id are
+    added.
+    """
     body = bytes(range(256)) * 100
     sent = [
         ("Host", "shop.example:8080"),
@@ -80,8 +88,14 @@ def test_headers_and_body_reach_the_service(service: Service, front_of: FrontOf)
     got = {name: value for name, value in data["headers"] if name != "content-length"}
     assert got.items() >= {name.lower(): value for name, value in sent}.items()
     assert got.keys() - {name.lower() for name, _ in sent} <= {
-        "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded", "x-request-id", "via"
-    }  # fmt: skip
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "forwarded",
+        "x-request-id",
+        "via",
+    }
     assert got["x-forwarded-for"] == "127.0.0.1"
 
 
@@ -146,7 +160,9 @@ def changes_made(sidecar: Sidecar) -> list[str]:
 
 
 def test_what_would_change_is_reported_and_counted(service: Service, front_of: FrontOf) -> None:
-    """Each page counts its violations as report-only and tells what would have changed, rule by rule."""
+    """Each page counts its violations as report-only and tells what would have changed, rule by
+    rule.
+    """
     sidecar = front_of(service.name)
     counted = sidecar.metric("sidecar_violations_total", rule="csp", mode="report-only")
     made, since = changes_made(sidecar), len(sidecar.events())

@@ -1,4 +1,6 @@
-"""Routes cannot be dodged: what a service takes for one of its routes gets that route's rules, however it is spelled."""
+"""Routes cannot be dodged: what a service takes for one of its routes gets that route's rules,
+however it is spelled.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -20,7 +22,7 @@ routes:
   - {name: account, match: {path: /account/*}, rules: {guard: {header: X-Guard, action: set, value: account}}}
   - {name: cafe, match: {path: /café/**}, rules: {guard: {header: X-Guard, action: set, value: cafe}}}
   - {name: private, match: {path: /files/private/**}, rules: {guard: {header: X-Guard, action: set, value: private}}}
-"""
+"""  # noqa: E501
 
 UVICORN = ("-m", "uvicorn", "--port", "0", "--no-access-log", "--http")
 GUNICORN = ("-m", "gunicorn", "-b", "127.0.0.1:0", "-c", "python:tests.services.gunicorn_conf")
@@ -161,7 +163,9 @@ def _view(response: wire.Response) -> str:
 def test_what_the_service_takes_for_a_route_gets_the_routes_rules(
     server: str, guarded: Callable[[str], Sidecar]
 ) -> None:
-    """Each spelling reaches the view that the table says, and the response carries the view's guard."""
+    """Each spelling reaches the view that the table says, and the response carries the view's
+    guard.
+    """
     sidecar = guarded(server)
     framework = server.partition(" ")[0]
     seen, guards = {}, {}

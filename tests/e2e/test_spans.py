@@ -1,4 +1,6 @@
-"""Spans of a running sidecar, as a collector gets them: OTLP over HTTP, read by OpenTelemetry's own messages."""
+"""Spans of a running sidecar, as a collector gets them: OTLP over HTTP, read by OpenTelemetry's
+own messages.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def collector() -> Iterator[Collector]:
 
 
 def asked(sidecar: Sidecar, *traceparents: str) -> None:
-    """One request for each; "" = without a trace. Then the sidecar ends, so that all spans are sent."""
+    """One request for each; "" = without a trace. Then the sidecar ends, so that all spans are
+    sent.
+    """
     for one in traceparents:
         headers = [("Host", "shop.example"), *([("traceparent", one)] if one else [])]
         response = wire.ask(sidecar.listen, wire.request("GET", "/?secret=1", headers))
@@ -74,7 +78,9 @@ def asked(sidecar: Sidecar, *traceparents: str) -> None:
 def test_a_request_is_a_span_below_its_clients(
     shop: Service, start: Start, collector: Collector, workers: int
 ):
-    """Trace and parent are the client's; name, kind, times and attributes say what was done, and no query."""
+    """Trace and parent are the client's; name, kind, times and attributes say what was done, and
+    no query.
+    """
     sidecar = start(
         ENFORCED, shop.url, traces={"endpoint": collector.url, "share": "100%"}, workers=workers
     )
@@ -102,9 +108,17 @@ def test_a_request_is_a_span_below_its_clients(
     ],
 )
 def test_whose_sampling_holds(
-    shop: Service, start: Start, collector: Collector, share: str, trusted: list[str], flags: str, count: int
-):  # fmt: skip
-    """A trusted proxy decides for its traces; of all others the share, whatever a client asks for."""
+    shop: Service,
+    start: Start,
+    collector: Collector,
+    share: str,
+    trusted: list[str],
+    flags: str,
+    count: int,
+):
+    """A trusted proxy decides for its traces; of all others the share, whatever a client asks
+    for.
+    """
     sidecar = start(
         ENFORCED,
         shop.url,

@@ -32,7 +32,9 @@ def refused(sidecar: Sidecar, env: dict[str, str] | None = None) -> str:
 
 
 def test_bad_file_at_start_means_last_good(shop: Service, start: Start) -> None:
-    """A process that starts on a broken file serves the last good revision, says so, and reports the problem."""
+    """A process that starts on a broken file serves the last good revision, says so, and reports
+    the problem.
+    """
     sidecar = start(ENFORCED, shop.url)
     revision = sidecar.status()["revision"]
     assert sidecar.stop() == 0
@@ -52,7 +54,9 @@ def test_bad_file_at_start_means_last_good(shop: Service, start: Start) -> None:
 
 
 def test_bad_file_and_nothing_kept_is_refused(shop: Service, tmp_path: Path) -> None:
-    """A process with a broken file and no last good revision ends with exit code 1 and says what and where."""
+    """A process with a broken file and no last good revision ends with exit code 1 and says what
+    and where.
+    """
     sidecar = Sidecar(tmp_path, POLICY.replace("report-only", "enfroce"), shop.url)
     assert (
         f"{sidecar.policy}:5:7: error: unknown mode 'enfroce'; did you mean 'enforce'?"
@@ -78,7 +82,9 @@ def test_state_folder_that_cannot_be_used_is_refused_in_words(
 
 
 def test_misspelt_settings_are_refused_in_words(tmp_path: Path, shop: Service) -> None:
-    """A misspelt setting is refused with place and fix, from the file and from the environment, all at once."""
+    """A misspelt setting is refused with place and fix, from the file and from the environment,
+    all at once.
+    """
     sidecar = Sidecar(tmp_path, POLICY, shop.url, settings={"timeouts": {"headr": "5s"}})
     said = refused(sidecar, {"SIDECAR_LIMITS__BDY": "1KiB"})
     assert "unknown key 'headr'; did you mean 'header'?" in said
@@ -97,7 +103,9 @@ def test_process_ceiling(tmp_path: Path, shop: Service) -> None:
 
 
 def test_environment_goes_over_the_file(tmp_path: Path, shop: Service) -> None:
-    """An environment variable beats the settings file, SIDECAR_CONFIG names that file, and what Kubernetes sets for a Service named `sidecar` is no setting."""
+    """An environment variable beats the settings file, SIDECAR_CONFIG names that file, and what
+    Kubernetes sets for a Service named `sidecar` is no setting.
+    """
     sidecar = Sidecar(tmp_path, POLICY, "http://127.0.0.1:9")
     sidecar.start(
         {**KUBERNETES, "SIDECAR_CONFIG": str(sidecar.config), "SIDECAR_UPSTREAM": shop.url}

@@ -16,7 +16,9 @@ SETTLED = RELOADS // 5
 GROWTH = 4 << 20
 CLIENTS = 4
 PAUSE = 0.002
-"""Seconds between a client's requests, so that the load leaves the reloads their share of two cores."""
+"""Seconds between a client's requests, so that the load leaves the reloads their share of two
+cores.
+"""
 
 
 def policy(name: str) -> str:
@@ -30,7 +32,7 @@ rules:
   no-server: {{action: remove, header: [Server, X-Powered-By]}}
   csp: {{header: Content-Security-Policy, action: set, value: "default-src 'self'; report-to {name}"}}
   last: {{header: X-Last, action: set, value: {name}}}
-"""
+"""  # noqa: E501
 
 
 class Load:
@@ -80,7 +82,9 @@ def load(address: wire.Address) -> Iterator[Load]:
 
 
 def test_many_reloads_under_load(start: Start, shop: Service) -> None:
-    """Over a thousand reloads under load every response is whole and wholly of one policy, and memory stays flat."""
+    """Over a thousand reloads under load every response is whole and wholly of one policy, and
+    memory stays flat.
+    """
     sidecar = start(policy("b"), shop.url)
     texts = [policy("a"), policy("b")]
     host, port = sidecar.admin.removeprefix("http://").split(":")

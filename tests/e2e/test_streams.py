@@ -37,7 +37,9 @@ def socket(
 
 
 def test_events_pass_at_once_and_survive_a_reload(service: Service, front_of: FrontOf) -> None:
-    """The first server-sent event arrives before the last is sent; the stream goes on under its own revision when another comes in force."""
+    """The first server-sent event arrives before the last is sent; the stream goes on under its
+    own revision when another comes in force.
+    """
     sidecar = front_of(service.name)
     gate = f"events-{next(_gates)}"
     with wire.Line(sidecar.listen) as line:
@@ -54,14 +56,18 @@ def test_events_pass_at_once_and_survive_a_reload(service: Service, front_of: Fr
 
 
 def test_upload_is_not_held_back(front: Sidecar) -> None:
-    """The service receives a body while the client is still sending it: its response to half an upload arrives."""
+    """The service receives a body while the client is still sending it: its response to half an
+    upload arrives.
+    """
     with wire.Line(front.listen) as line:
         line.send(HALF)
         assert line.response().status == 404
 
 
 def test_half_an_upload_leaves_nothing_behind(front: Sidecar) -> None:
-    """After an upload that the service answered in the middle, the next request is read as a request, not as the rest of that body."""
+    """After an upload that the service answered in the middle, the next request is read as a
+    request, not as the rest of that body.
+    """
     for _ in range(60):
         with wire.Line(front.listen) as line:
             line.send(HALF)
@@ -72,7 +78,9 @@ def test_half_an_upload_leaves_nothing_behind(front: Sidecar) -> None:
 
 
 def test_websocket_passes_both_ways(front: Sidecar) -> None:
-    """Text, long binary messages, pings and the close code pass a WebSocket both ways, with its subprotocol."""
+    """Text, long binary messages, pings and the close code pass a WebSocket both ways, with its
+    subprotocol.
+    """
     front.put(ENFORCED)
     with socket(front, protocols=(Subprotocol("other"), Subprotocol("echo"))) as tunnel:
         assert tunnel.subprotocol == "echo"

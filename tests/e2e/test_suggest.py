@@ -1,4 +1,6 @@
-"""The verb `suggest` on a real sidecar that got reports as browsers post them: what it prints, writes and refuses."""
+"""The verb `suggest` on a real sidecar that got reports as browsers post them: what it prints,
+writes and refuses.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ rules:
 """
 SCRIPT = "start();\n// \u202eall is fine\n" + "go();\n" * 20
 PAGE = f"<!doctype html><meta charset=utf-8><title>a</title>\n<script>{SCRIPT}</script>"
-CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36"
+CHROMIUM = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0"
+    " Safari/537.36"
+)
 NOW = ("--min-clients", "1", "--min-time", "0s")
 
 
@@ -38,7 +43,9 @@ def origin() -> Iterator[str]:
 
 @pytest.fixture
 def tried(start: Start, origin: str) -> Sidecar:
-    """A sidecar whose rule is in trial; one browser has reported the page's script, one of no page, and an eval."""
+    """A sidecar whose rule is in trial; one browser has reported the page's script, one of no
+    page, and an eval.
+    """
     sidecar = start(POLICY, origin)
     page = sidecar.get("/", ("User-Agent", CHROMIUM), ("Sec-Fetch-Dest", "document"))
     twin, *_ = page.values("Content-Security-Policy-Report-Only")
@@ -50,7 +57,13 @@ def tried(start: Start, origin: str) -> Sidecar:
         ("script-src-elem", "inline", "nowhere()"),
         ("script-src", "eval", ""),
     ):
-        body = {"document-uri": here, "effective-directive": directive, "blocked-uri": blocked, "script-sample": sample, "source-file": here}  # fmt: skip
+        body = {
+            "document-uri": here,
+            "effective-directive": directive,
+            "blocked-uri": blocked,
+            "script-sample": sample,
+            "source-file": here,
+        }
         sent = wire.request(
             "POST",
             found[1],
@@ -75,14 +88,19 @@ def suggest(sidecar: Sidecar, *words: object) -> subprocess.CompletedProcess[str
 
 
 def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar):
-    """What cannot be seen is spelled out; what would undo the policy is refused, and the exit code says so."""
+    """What cannot be seen is spelled out; what would undo the policy is refused, and the exit
+    code says so.
+    """
     before = tried.policy.read_text()
     done = suggest(tried, "csp", *NOW)
     assert done.returncode == 1
     assert done.stdout.count("  | go();\n") == 20
     assert "  | // \\u202eall is fine\n" in done.stdout
     assert "refused  csp  script-src  eval" in done.stdout
-    assert f"+  csp: {{header: Content-Security-Policy, action: set, value: \"default-src 'self'; script-src 'self' {hash_source(SCRIPT)}\"}}  # ours" in done.stdout  # fmt: skip
+    assert (
+        "+  csp: {header: Content-Security-Policy, action: set, value: \"default-src 'self';"
+        f" script-src 'self' {hash_source(SCRIPT)}\"}}  # ours" in done.stdout
+    )
     assert "--write makes the edit" in done.stderr
     assert tried.policy.read_text() == before
 
@@ -109,8 +127,12 @@ def test_a_recording_will_do(tried: Sidecar, tmp_path: Path):
     """Pages of a HAR file; one load of a page says less than two, so its script waits."""
     entry = {
         "request": {"method": "GET", "url": "https://shop.test/"},
-        "response": {"status": 200, "headers": [{"name": "Content-Type", "value": "text/html; charset=utf-8"}], "content": {"text": PAGE}},
-    }  # fmt: skip
+        "response": {
+            "status": 200,
+            "headers": [{"name": "Content-Type", "value": "text/html; charset=utf-8"}],
+            "content": {"text": PAGE},
+        },
+    }
     har = tmp_path / "shop.har"
     har.write_text(json.dumps({"log": {"entries": [entry]}}))
     done = suggest(tried, "--har", har, *NOW)

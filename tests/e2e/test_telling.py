@@ -1,4 +1,6 @@
-"""Stdout is JSON lines whatever speaks, secrets stay out of all that is reported, and the event cap holds."""
+"""Stdout is JSON lines whatever speaks, secrets stay out of all that is reported, and the event
+cap holds.
+"""
 
 import json
 import os
@@ -33,7 +35,9 @@ threading.Thread(target=speak, daemon=True).start()
 
 
 def test_every_line_is_json_whoever_speaks(tmp_path: Path, shop: Service) -> None:
-    """Warnings, library logs and tracebacks come out as JSON objects, one line each, from the first byte."""
+    """Warnings, library logs and tracebacks come out as JSON objects, one line each, from the
+    first byte.
+    """
     (tmp_path / "sitecustomize.py").write_text(CHATTER, "utf-8")
     sidecar = Sidecar(tmp_path / "run", POLICY, shop.url)
     sidecar.start(
@@ -132,7 +136,9 @@ def fresh(raw: bytes) -> tuple[bytes, str]:
 
 
 def shown_anywhere(sidecar: Sidecar) -> str:
-    """Everything that can be read of a sidecar from outside: stdout, stderr, metrics, status, history, the state folder."""
+    """Everything that can be read of a sidecar from outside: stdout, stderr, metrics, status,
+    history, the state folder.
+    """
     kept = [
         path.read_text("utf-8", "replace") for path in sidecar.state.rglob("*") if path.is_file()
     ]
@@ -153,7 +159,9 @@ def shown_anywhere(sidecar: Sidecar) -> str:
 
 @pytest.mark.parametrize("case", ASKED)
 def test_secrets_of_a_request_are_never_reported(prying: Sidecar, case: str) -> None:
-    """Cookies, credentials, query strings and the bytes of refused requests stand in no event, metric, status, file or own response."""
+    """Cookies, credentials, query strings and the bytes of refused requests stand in no event,
+    metric, status, file or own response.
+    """
     since = len(prying.events())
     asked, secret = fresh(ASKED[case])
     with wire.Line(prying.listen) as line:
@@ -167,7 +175,9 @@ def test_secrets_of_a_request_are_never_reported(prying: Sidecar, case: str) -> 
 def test_secrets_of_an_response_are_never_reported(
     prying: Sidecar, leaky: Canned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What rules find in cookies, redirects, nonces and unknown headers is reported without the value."""
+    """What rules find in cookies, redirects, nonces and unknown headers is reported without the
+    value.
+    """
     since = len(prying.events())
     raw, secret = fresh(LEAKY)
     monkeypatch.setattr(leaky, "response", raw)
@@ -182,7 +192,9 @@ def test_secrets_of_an_response_are_never_reported(
 
 @pytest.mark.parametrize("name", ["admin", "health"])
 def test_secrets_sent_to_the_other_listeners_are_never_reported(prying: Sidecar, name: str) -> None:
-    """Malformed and unknown requests to the admin and health listeners leave no secret behind, not even in the log of the HTTP library."""
+    """Malformed and unknown requests to the admin and health listeners leave no secret behind,
+    not even in the log of the HTTP library.
+    """
     address = prying.health if name == "health" else prying.admin_address
     secret = secrets.token_hex(12)
     for asked in (
@@ -213,7 +225,9 @@ def test_event_cap_holds_and_counts(start: Start, shop: Service) -> None:
 
 
 def test_blocked_reader_does_not_stop_the_service(tmp_path: Path, shop: Service) -> None:
-    """When nobody reads stdout, responses and metrics go on, and the process still ends when it is asked to."""
+    """When nobody reads stdout, responses and metrics go on, and the process still ends when it
+    is asked to.
+    """
     sidecar = Sidecar(tmp_path, POLICY, shop.url, settings={"log": {"events_per_second": 100_000}})
     read, written = os.pipe()
     with os.fdopen(read) as lines:

@@ -1,4 +1,6 @@
-"""An upstream's name that moves, for real: a sidecar whose /etc/hosts is a file of the test, in a mount namespace of its own."""
+"""An upstream's name that moves, for real: a sidecar whose /etc/hosts is a file of the test, in
+a mount namespace of its own.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def named(folder: Path, hosts: Hosts, port: int, age: str) -> Named:
 
 
 def test_the_name_moves(tmp_path: Path, hosts: Hosts) -> None:
-    """Old and new run side by side: kept connections, always busy, go over to the new address, and no request is lost."""
+    """Old and new run side by side: kept connections, always busy, go over to the new address,
+    and no request is lost.
+    """
     hosts.say("127.0.0.2")
     with origin("127.0.0.2") as port, origin("127.0.0.3", port):
         sidecar = named(tmp_path, hosts, port, "100ms")
@@ -129,7 +133,9 @@ def test_the_name_moves(tmp_path: Path, hosts: Hosts) -> None:
 
 
 def test_the_old_address_is_gone(tmp_path: Path, hosts: Hosts) -> None:
-    """The old address refuses while it is still believed: the name is asked for again at once, and the request is served."""
+    """The old address refuses while it is still believed: the name is asked for again at once,
+    and the request is served.
+    """
     hosts.say("127.0.0.2")
     with origin("127.0.0.3") as port:
         with origin("127.0.0.2", port):

@@ -31,9 +31,9 @@ def children(sidecar: Sidecar) -> list[int]:
     """The workers' process ids."""
     return [
         int(pid)
-        for pid in Path(f"/proc/{sidecar.child.pid}/task/{sidecar.child.pid}/children")
-        .read_text()
-        .split()
+        for pid in (
+            Path(f"/proc/{sidecar.child.pid}/task/{sidecar.child.pid}/children").read_text().split()
+        )
     ]
 
 
@@ -51,7 +51,9 @@ def marks(sidecar: Sidecar) -> set[str | None]:
 
 
 def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> None:
-    """An edit enforces in every worker, a rollback restores in every worker, metrics are the sum and events come from one stdout."""
+    """An edit enforces in every worker, a rollback restores in every worker, metrics are the sum
+    and events come from one stdout.
+    """
     assert len(children(several)) == WORKERS
     assert "[+] workers" in several.ready()[1]
     violations, since = (
@@ -77,7 +79,9 @@ def test_all_switch_together_and_are_summed(several: Sidecar, shop: Service) -> 
 
 
 def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> None:
-    """A worker that is killed is reported, replaced, and serves the revision that is in force; no count is lost."""
+    """A worker that is killed is reported, replaced, and serves the revision that is in force;
+    no count is lost.
+    """
     several.put(ENFORCED)
     assert marks(several) == {"one"}
     counted = several.metric("sidecar_responses_total", origin="upstream")
@@ -91,7 +95,9 @@ def test_a_dead_worker_is_replaced_under_the_same_policy(several: Sidecar) -> No
 
 
 def test_the_counts_of_killed_workers_stay(several: Sidecar) -> None:
-    """What workers served while nobody asked them for their counts is kept when they are killed, but for the last moment."""
+    """What workers served while nobody asked them for their counts is kept when they are killed,
+    but for the last moment.
+    """
     before = several.metric("sidecar_responses_total", origin="upstream")
     workers = children(several)
     several.signal(signal.SIGSTOP)  # the parent asks nothing from here on

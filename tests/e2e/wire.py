@@ -1,7 +1,7 @@
 """Raw HTTP/1.1 over sockets: header lines as they stand on the wire, bodies as bytes.
 
-Must not know the sidecar or the services: the same client asks both. Blocking, with one deadline for
-every read, so that nothing hangs.
+Must not know the sidecar or the services: the same client asks both. Blocking, with one deadline
+for every read, so that nothing hangs.
 """
 
 import json
@@ -19,7 +19,9 @@ UNSTABLE = (b"date", b"connection", b"keep-alive")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response. `lines` are its head's lines in order, the status line first; `body` is unchunked."""
+    """One response. `lines` are its head's lines in order, the status line first; `body` is
+    unchunked.
+    """
 
     status: int
     lines: tuple[bytes, ...]
@@ -53,7 +55,9 @@ class Response:
 def request(
     method: str, target: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
 ) -> bytes:
-    """A request's bytes. A Host is added when none is given, Content-Length when there is a body."""
+    """A request's bytes. A Host is added when none is given, Content-Length when there is a
+    body.
+    """
     fields = list(headers)
     if not any(name.lower() == "host" for name, _ in fields):
         fields.insert(0, ("Host", "shop.example"))

@@ -1,4 +1,5 @@
-"""What each target can say: one small policy for each ability, exported, and the gaps that come of it.
+"""What each target can say: one small policy for each ability, exported, and the gaps that come of
+it.
 
 Lives here: the table of docs/export.md. Must not know how a target writes.
 """

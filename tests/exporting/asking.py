@@ -1,4 +1,5 @@
-"""The same requests to the sidecar and to a target in front of one service, and what differs in the responses.
+"""The same requests to the sidecar and to a target in front of one service, and what differs in the
+responses.
 
 Lives here: `Pair`, `differences`. A difference is excused only where the export announced it.
 """
@@ -24,8 +25,18 @@ from tests.exporting.policies import Policy
 
 # What servers say of themselves and of the message.
 FRAMING = frozenset(
-    ("server", "date", "via", "connection", "keep-alive", "transfer-encoding", "content-length", "alt-svc", "x-request-id")
-)  # fmt: skip
+    (
+        "server",
+        "date",
+        "via",
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "content-length",
+        "alt-svc",
+        "x-request-id",
+    )
+)
 
 
 class Ask(NamedTuple):
@@ -39,7 +50,10 @@ class Ask(NamedTuple):
     response: str
 
     def __str__(self) -> str:
-        return f"{self.method} {self.scheme}://{self.host}{self.path} {dict(self.headers)} -> {self.response}"
+        return (
+            f"{self.method} {self.scheme}://{self.host}{self.path} {dict(self.headers)} ->"
+            f" {self.response}"
+        )
 
 
 _PLACES = (
@@ -100,13 +114,15 @@ class Client:
             headers["X-Forwarded-Proto"] = one.scheme
         body = b"x" if one.method == "POST" else None
         if one.response == DROPPED:
-            connection.close()  # HAProxy answers it on a new connection only; else the client has to ask again
+            # HAProxy answers it on a new connection only; else the client has to ask again
+            connection.close()
         connection.request(one.method, f"{one.path}?response={one.response}", body, headers)
         response = connection.getresponse()
         try:
             response.read()
         except http.client.IncompleteRead:
-            # Traefik cuts the large response to a POST short about once in two thousand; its lines are whole.
+            # Traefik cuts the large response to a POST short about once in two thousand; its lines
+            # are whole.
             connection.close()
         return response.status, response.getheaders()
 
@@ -157,7 +173,9 @@ def _cookie(line: str) -> tuple[str, frozenset[str]]:
 def unlike(
     left: Lines, right: Lines, touched: frozenset[str], target: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Names and texts of what differs; what frames a message counts only where the policy names it."""
+    """Names and texts of what differs; what frames a message counts only where the policy names
+    it.
+    """
     theirs, ours = by_name(left), by_name(right)
     for name in sorted(theirs.keys() | ours.keys()):
         if name in FRAMING and name not in touched:
@@ -171,7 +189,10 @@ def unlike(
         if theirs.get(name, []) != ours.get(name, []):
             yield (
                 name,
-                f"{name}: the target sends {theirs.get(name, [])}, the policy says {ours.get(name, [])}",
+                (
+                    f"{name}: the target sends {theirs.get(name, [])}, the policy says"
+                    f" {ours.get(name, [])}"
+                ),
             )
 
 
@@ -192,7 +213,9 @@ __all__ = ["ASKS", "ODD", "OWN", "Client", "expected", "unlike", "without"]
 
 
 def excuse(name: str, one: Ask, resolved: Resolved, gaps: Sequence[Gap]) -> bool:
-    """Whether a limit of the target, or a difference that was announced, covers this: on responses that are odd in what it is about."""
+    """Whether a limit of the target, or a difference that was announced, covers this: on
+    responses that are odd in what it is about.
+    """
     lines = RESPONSES[one.response][1]
     odd = {
         field.lower()

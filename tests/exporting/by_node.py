@@ -1,4 +1,6 @@
-"""Packages of the npm registry, asked about what was written. Skips by name where they are missing."""
+"""Packages of the npm registry, asked about what was written. Skips by name where they are
+missing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Each target as it runs in production: the exported text in the smallest whole configuration, plain and with TLS."""
+"""Each target as it runs in production: the exported text in the smallest whole configuration,
+plain and with TLS.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,30 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate and its key."""
     made, key = folder / "site.pem", folder / "site.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=site.test", "-addext", "subjectAltName=DNS:site.test",
-         "-keyout", str(key), "-out", str(made)],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=site.test",
+            "-addext",
+            "subjectAltName=DNS:site.test",
+            "-keyout",
+            str(key),
+            "-out",
+            str(made),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
     key.chmod(0o644)
     return made, key
 
@@ -59,12 +81,13 @@ def _nginx(site: Site, text: str) -> list[str]:
     folder = site.folder
     (folder / "policy.conf").write_text(text)
     (folder / "nginx.conf").write_text(
-        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
-        f"http {{\naccess_log off;\nclient_body_temp_path {folder};\nproxy_temp_path {folder};\nfastcgi_temp_path {folder};\n"
-        f"uwsgi_temp_path {folder};\nscgi_temp_path {folder};\ninclude {folder}/policy.conf;\n"
-        f"server {{\nlisten 127.0.0.1:{site.plain};\nlisten 127.0.0.1:{site.tls} ssl;\n"
-        f"ssl_certificate {site.certificate};\nssl_certificate_key {site.key};\n"
-        f"location / {{\nproxy_pass http://127.0.0.1:{site.upstream};\nproxy_http_version 1.1;\n}}\n}}\n}}\n"
+        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log"
+        f" {folder}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\nclient_body_temp_path"
+        f" {folder};\nproxy_temp_path {folder};\nfastcgi_temp_path {folder};\nuwsgi_temp_path"
+        f" {folder};\nscgi_temp_path {folder};\ninclude {folder}/policy.conf;\nserver {{\nlisten"
+        f" 127.0.0.1:{site.plain};\nlisten 127.0.0.1:{site.tls} ssl;\nssl_certificate"
+        f" {site.certificate};\nssl_certificate_key {site.key};\nlocation / {{\nproxy_pass"
+        f" http://127.0.0.1:{site.upstream};\nproxy_http_version 1.1;\n}}\n}}\n}}\n"
     )
     return ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
 
@@ -130,11 +153,12 @@ def _apache(site: Site, text: str) -> list[str]:
     (folder / "policy.conf").write_text(text)
     host = f"Include {folder}/policy.conf\nProxyPass / http://127.0.0.1:{site.upstream}/ nocanon\n"
     (folder / "httpd.conf").write_text(
-        f"ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nMutex posixsem\nServerName localhost\n{modules}\n"
-        f"Listen 127.0.0.1:{site.plain}\nListen 127.0.0.1:{site.tls}\n"
-        f"<VirtualHost 127.0.0.1:{site.plain}>\n{host}</VirtualHost>\n"
-        f"<VirtualHost 127.0.0.1:{site.tls}>\nSSLEngine on\nSSLCertificateFile {site.certificate}\n"
-        f"SSLCertificateKeyFile {site.key}\n{host}</VirtualHost>\n"
+        f"ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nMutex"
+        f" posixsem\nServerName localhost\n{modules}\nListen 127.0.0.1:{site.plain}\nListen"
+        f" 127.0.0.1:{site.tls}\n<VirtualHost"
+        f" 127.0.0.1:{site.plain}>\n{host}</VirtualHost>\n<VirtualHost"
+        f" 127.0.0.1:{site.tls}>\nSSLEngine on\nSSLCertificateFile"
+        f" {site.certificate}\nSSLCertificateKeyFile {site.key}\n{host}</VirtualHost>\n"
     )
     return ["apache2", "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
 
@@ -144,11 +168,11 @@ def _haproxy(site: Site, text: str) -> list[str]:
     pem = site.folder / "site.pem"
     pem.write_text(site.certificate.read_text() + site.key.read_text())
     (site.folder / "haproxy.cfg").write_text(
-        f"global\n    {room[0] if room else ''}\n"
-        "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
-        f"frontend site\n    bind 127.0.0.1:{site.plain}\n    bind 127.0.0.1:{site.tls} ssl crt {pem}\n"
-        f"{text}\n    default_backend service\n"
-        f"backend service\n    retries 0\n    server service 127.0.0.1:{site.upstream}\n"
+        f"global\n    {room[0] if room else ''}\ndefaults\n    mode http\n    timeout connect 5s\n "
+        "   timeout client 30s\n    timeout server 30s\nfrontend site\n    bind"
+        f" 127.0.0.1:{site.plain}\n    bind 127.0.0.1:{site.tls} ssl crt {pem}\n{text}\n   "
+        " default_backend service\nbackend service\n    retries 0\n    server service"
+        f" 127.0.0.1:{site.upstream}\n"
     )
     return ["haproxy", "-db", "-f", str(site.folder / "haproxy.cfg")]
 
@@ -187,7 +211,9 @@ def _envoy(site: Site, text: str) -> list[str]:
     tls = {
         "name": "tls",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "@type": (
+                "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+            ),
             "common_tls_context": {
                 "tls_certificates": [
                     {
@@ -323,7 +349,9 @@ def _accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: 
 
 
 def _serving(site: Site, output: Path) -> None:
-    """Some listen before they have read their routes and certificates: until a request comes through each way."""
+    """Some listen before they have read their routes and certificates: until a request comes
+    through each way.
+    """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     deadline = time.monotonic() + 30

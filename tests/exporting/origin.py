@@ -1,4 +1,5 @@
-"""The service behind the sidecar and behind each target: it sends for ?response=NAME lines exactly as they stand here.
+"""The service behind the sidecar and behind each target: it sends for ?response=NAME lines exactly
+as they stand here.
 
 Without a name it is a page.
 """

@@ -1,4 +1,6 @@
-"""Policies for exports: the presets, some written by hand, and random ones with routes, conditions and cookies."""
+"""Policies for exports: the presets, some written by hand, and random ones with routes,
+conditions and cookies.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,17 @@ HEAD: Policy = {"version": 1, "mode": "enforce", "guard": "off"}
 PRESETS: dict[str, Policy] = {name: {**HEAD, "extends": [name]} for name in preset_texts()}
 
 SPECIAL = "$5; \"a\" \\b 100% {c} 'd' #e"
-NAMES = ("X-Frame-Options", "X-Odd", "Vary", "Content-Security-Policy", "Cache-Control", "Strict-Transport-Security", "Referrer-Policy",
-         "X-Powered-By", "Server")  # fmt: skip
+NAMES = (
+    "X-Frame-Options",
+    "X-Odd",
+    "Vary",
+    "Content-Security-Policy",
+    "Cache-Control",
+    "Strict-Transport-Security",
+    "Referrer-Policy",
+    "X-Powered-By",
+    "Server",
+)
 _VALUES = st.sampled_from(("DENY", "a", "default-src 'self'; object-src 'none'", "Cookie", SPECIAL))
 _PATTERNS = st.dictionaries(
     st.sampled_from(("X-Odd", "Cache-Control", "X-Powered-By")),
@@ -203,4 +214,6 @@ WRITTEN["one-header-after-another"] = {
         },
     ],
 }
-"""Each rule sees what the ones before it made; two routes have rules of the same names in another order."""
+"""Each rule sees what the ones before it made; two routes have rules of the same names in
+another order.
+"""

@@ -1,4 +1,6 @@
-"""The verb `export` on the command line: where the configuration goes, where the gaps go, and the exit codes."""
+"""The verb `export` on the command line: where the configuration goes, where the gaps go, and
+the exit codes.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def policy(tmp_path: Path):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_configuration_on_stdout_and_gaps_on_stderr(policy, target: str):
-    """The configuration names the revision; what is not in it stands on stderr with rule, header and reason."""
+    """The configuration names the revision; what is not in it stands on stderr with rule, header
+    and reason.
+    """
     result = sidecar("export", "--policy", policy(SET, LOST), "--to", target)
 
     revision = data(sidecar("export", "--policy", policy(SET, LOST), "--to", target, "--json"))[
@@ -52,7 +56,9 @@ def test_configuration_on_stdout_and_gaps_on_stderr(policy, target: str):
     ("rule", "code"), [(SET, 0), (LOST, 1), (FOR_SOME, 1), (NONCE, 1), (TRIED, 0)]
 )
 def test_strict(policy, target: str, rule: str, code: int):
-    """--strict turns what is enforced and cannot be said into exit code 1; what is not enforced is no loss."""
+    """--strict turns what is enforced and cannot be said into exit code 1; what is not enforced
+    is no loss.
+    """
     result = sidecar("export", "--policy", policy(rule), "--to", target, "--strict")
 
     assert result.exit_code == code, result.stderr
@@ -71,7 +77,9 @@ def test_nothing_enforced(policy, target: str):
 
 
 def test_output_file(policy, tmp_path: Path):
-    """--output takes the place of stdout; a folder that is not there is reported, without a traceback."""
+    """--output takes the place of stdout; a folder that is not there is reported, without a
+    traceback.
+    """
     result = sidecar(
         "export", "--policy", policy(SET), "--to", "nginx", "--output", tmp_path / "x.conf"
     )

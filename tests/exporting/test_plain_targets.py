@@ -1,4 +1,6 @@
-"""Targets that have no server to ask: the schema and the precedence of the Gateway API, and Netlify's own engine."""
+"""Targets that have no server to ask: the schema and the precedence of the Gateway API, and
+Netlify's own engine.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,15 @@ OVERLAPPING: Policy = {
         },
     ],
 }
-"""Several routes and the default one write one header; one leaves one out, and one cannot be told from the others."""
+"""Several routes and the default one write one header; one leaves one out, and one cannot be
+told from the others.
+"""
 
 
 def announced(gaps: Sequence[Gap], route: str) -> set[str]:
-    """The headers of which a gap says that they may differ on a route; "" where it is about the route itself."""
+    """The headers of which a gap says that they may differ on a route; "" where it is about the
+    route itself.
+    """
     found = [gap for gap in gaps if gap.weight == "differs" and gap.route in ("", route)]
     return {gap.header.lower() for gap in found}
 
@@ -78,7 +84,9 @@ def test_http_routes_pass_the_schema(policy: Policy):
 
 
 def test_many_headers_and_routes_stay_within_the_schema():
-    """More removals than a filter takes are lost and named; more routes than an HTTPRoute takes stand in a second one."""
+    """More removals than a filter takes are lost and named; more routes than an HTTPRoute takes
+    stand in a second one.
+    """
     removals = {"gone": {"header": [f"X-{n}" for n in range(20)], "action": "remove"}}
     routes = [{"name": f"r{n}", "match": {"path": f"/r{n}"}} for n in range(40)]
     resolved = load_policy(dumped({**HEAD, "rules": removals, "routes": routes}).encode(), "p")
@@ -98,7 +106,9 @@ def test_many_headers_and_routes_stay_within_the_schema():
 @given(policy=ANY)
 @example(policy=OVERLAPPING)
 def test_http_routes_say_what_the_policy_says(policy: Policy):
-    """As a Gateway picks a rule: the most specific host, the exact path, the longest prefix, the method."""
+    """As a Gateway picks a rule: the most specific host, the exact path, the longest prefix, the
+    method.
+    """
     resolved = load_policy(dumped(policy).encode(), "p")
     written = export(resolved, "gateway-api")
     plan, left = compile_policy(resolved), without(resolved, written.gaps)

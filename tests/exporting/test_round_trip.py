@@ -1,4 +1,6 @@
-"""What is exported can be imported again, and has the same effect, as far as the importers read what stands there."""
+"""What is exported can be imported again, and has the same effect, as far as the importers read
+what stands there.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _RULES = st.one_of(
     st.builds(lambda name: {"header": name, "action": "remove"}, _NAMES),
 )
 READ = ("nginx", "apache", "traefik")
-"""The targets whose exports importers read: Caddy's is JSON, and what they read of Caddy is a Caddyfile."""
+"""The targets whose exports importers read: Caddy's is JSON, and what they read of Caddy is a
+Caddyfile.
+"""
 PLAIN = st.dictionaries(st.sampled_from(("a", "b", "c")), _RULES, min_size=1)
 """Rules that hold everywhere: these take no map and no expression."""
 
@@ -51,7 +55,9 @@ def test_import_of_an_export(rules: Policy, target: str):
 @settings(max_examples=examples(200))
 @given(policy=POLICIES, target=st.sampled_from(READ))
 def test_what_does_not_come_back_is_named(policy: Policy, target: str):
-    """Conditions and routes become maps and expressions that importers do not read: then a warning says so."""
+    """Conditions and routes become maps and expressions that importers do not read: then a
+    warning says so.
+    """
     resolved = load_policy(dumped(policy).encode(), "policy.yaml")
     written = export(resolved, target)
 

@@ -1,4 +1,6 @@
-"""For every policy, request and response the exported proxy sends the lines that the sidecar sends, but for what the export announced."""
+"""For every policy, request and response the exported proxy sends the lines that the sidecar
+sends, but for what the export announced.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ BY_DEFAULT = frozenset({"strict-2026-11", *WRITTEN})
 """The preset with the most rules, and what is hard to say."""
 
 NAMES = {"caddy": "Caddy"}
-"""Targets that send a Server of their own beside the service's; where rules let it stand, it does."""
+"""Targets that send a Server of their own beside the service's; where rules let it stand, it
+does.
+"""
 
 
 @dataclass
@@ -70,7 +74,8 @@ class World:
         """What the sidecar sends under this policy, asked once for all targets."""
         if policy not in self._ours:
             self.sidecar.put(policy)
-            self.client.close()  # kept connections may have been idle for longer than the sidecar keeps them
+            # kept connections may have been idle for longer than the sidecar keeps them
+            self.client.close()
             self._ours[policy] = {one: self.client.ask(one) for one in (*ASKS, *ODD_PATHS)}
         return self._ours[policy]
 
@@ -171,7 +176,9 @@ def tell(found: list[str]) -> str:
 
 
 def _reads_alike(plan: Plan, one: Ask) -> bool:
-    """Whether every way to read the path leads to one route, but for a slash at the end: targets read it in one way."""
+    """Whether every way to read the path leads to one route, but for a slash at the end: targets
+    read it in one way.
+    """
     ways = plan.matched(one.host, one.method, one.path).ways
     return (
         len({way.rstrip("/") for way, _ in ways}) == 1
@@ -212,6 +219,8 @@ def test_presets_say_the_same(name: str, target: str, everything: World) -> None
 )
 @given(policy=POLICIES)
 def test_random_policies_say_the_same(target: str, everything: World, policy: Policy) -> None:
-    """Routes, conditions, repeated rules on one header, cookies: the same lines, or the difference was announced."""
+    """Routes, conditions, repeated rules on one header, cookies: the same lines, or the
+    difference was announced.
+    """
     found = differences(target, policy, everything)
     assert not found, tell(found)

@@ -1,4 +1,6 @@
-"""Rules that are not enforced go along as browsers' report-only twins: the lines that the sidecar adds in a trial."""
+"""Rules that are not enforced go along as browsers' report-only twins: the lines that the
+sidecar adds in a trial.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def twins(lines: Lines) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("target", [name for name in FRONTS if name != "traefik"])
 def test_twins_are_those_of_a_trial(target: str, service: int, tmp_path: Path):
-    """The same report-only lines on the same responses, with reports to the address that was given."""
+    """The same report-only lines on the same responses, with reports to the address that was
+    given.
+    """
     if missing := FRONTS[target].missing():
         pytest.skip(missing)
     resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
@@ -107,7 +111,9 @@ def test_reports_go_where_they_are_sent(target: str):
 
 
 def test_a_target_that_cannot_says_so():
-    """Twins stand beside what the service sends, and Traefik only sets and removes: each of them is named as lost."""
+    """Twins stand beside what the service sends, and Traefik only sets and removes: each of them
+    is named as lost.
+    """
     resolved = load_policy(dumped(POLICY).encode(), "policy.yaml")
 
     gaps = export(resolved, "traefik", "https://reports.example/").gaps

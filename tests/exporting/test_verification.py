@@ -1,4 +1,6 @@
-"""What responses show of a policy: no response that came through it differs, and what is claimed was seen."""
+"""What responses show of a policy: no response that came through it differs, and what is claimed
+was seen.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("rule", "lines", "verdict"), WRONG)
 def test_what_a_response_shows(rule: Policy, lines: Lines, verdict: str):
-    """Each action: what proves that the policy was not applied, what agrees with it, and what no response can tell."""
+    """Each action: what proves that the policy was not applied, what agrees with it, and what no
+    response can tell.
+    """
     found = Verification(load_policy(dumped({**HEAD, "rules": {"a": rule}}).encode(), "p"))
     one = next(one for one in ASKS if one.response == "page")
 
@@ -121,7 +125,9 @@ def test_secrets_are_not_shown():
 
 
 def test_what_an_export_announced_is_no_failure_and_the_rest_still_is():
-    """A lost rule is shown as announced; of a rule that is lost in part, the other part is held to."""
+    """A lost rule is shown as announced; of a rule that is lost in part, the other part is held
+    to.
+    """
     rules = {
         "gone": {"header": "Server", "action": "remove"},
         "jar": {"cookie": "sid", "attributes": {"Path": "/", "HttpOnly": True}},
@@ -141,7 +147,9 @@ def test_what_an_export_announced_is_no_failure_and_the_rest_still_is():
 
 
 def test_copies_are_a_limit_of_every_export():
-    """Of a header that may stand once, proxies leave the service's copies beside each other: announced, with a target."""
+    """Of a header that may stand once, proxies leave the service's copies beside each other:
+    announced, with a target.
+    """
     rules = {"frames": {"header": "X-Frame-Options", "action": "default", "value": "DENY"}}
     resolved = load_policy(dumped({**HEAD, "rules": rules}).encode(), "p")
     twice = [("X-Frame-Options", "DENY"), ("X-Frame-Options", "SAMEORIGIN")]

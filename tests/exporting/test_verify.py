@@ -1,4 +1,6 @@
-"""The verb verify: real proxies with an exported policy, and without it; what is asked, exit codes, output."""
+"""The verb verify: real proxies with an exported policy, and without it; what is asked, exit
+codes, output.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,9 @@ rules:
 """
 POLICIES = {
     "small": SMALL,
-    "starter": (ROOT / "config/policy.yaml")
-    .read_text()
-    .replace("\nmode: report-only", "\nmode: enforce"),
+    "starter": (
+        (ROOT / "config/policy.yaml").read_text().replace("\nmode: report-only", "\nmode: enforce")
+    ),
 }
 PATHS = (
     "/?response=page",
@@ -64,7 +66,9 @@ def _verify(url: str, policy: Path, *words: object) -> tuple[int, dict[str, int]
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("target", ["nginx", "apache", "haproxy", "caddy"])
 def test_an_exported_policy_is_verified(target: str, name: str, service: int, tmp_path: Path):
-    """Over http and https nothing differs that was not announced; without the policy the same proxy is found out."""
+    """Over http and https nothing differs that was not announced; without the policy the same
+    proxy is found out.
+    """
     if missing := FRONTS[target].missing():
         pytest.skip(missing)
     policy = tmp_path / "policy.yaml"
@@ -85,7 +89,9 @@ def test_an_exported_policy_is_verified(target: str, name: str, service: int, tm
 
 
 def test_default_paths_reach_each_route(service: int, tmp_path: Path):
-    """Without --path an example of every route is asked, and two of the default one: the table tells of all."""
+    """Without --path an example of every route is asked, and two of the default one: the table
+    tells of all.
+    """
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICIES["starter"])
     result = sidecar("verify", f"http://127.0.0.1:{service}", "--policy", policy, "--json")

@@ -1,9 +1,11 @@
-"""Decisions that were acknowledged, whoever is killed: `python -m tests.fleet.killing [KILLS [REPLICAS [SEED]]]` tries it.
+"""Decisions that were acknowledged, whoever is killed: `python -m tests.fleet.killing [KILLS
+[REPLICAS [SEED]]]` tries it.
 
-Each turn gives one order, or two at once to two replicas (with the store killed before, so that they decide apart), kills
-one to all of the replicas and the store with KILL while the order is on its way or right after it was acknowledged,
-and starts them again; the store comes back empty. A decision is lost if it was acknowledged and is, when the turn is
-over, neither in force on all replicas nor named as given way in a journal, or if it is not in the journal of the replica that
+Each turn gives one order, or two at once to two replicas (with the store killed before, so that
+they decide apart), kills one to all of the replicas and the store with KILL while the order is on
+its way or right after it was acknowledged, and starts them again; the store comes back empty. A
+decision is lost if it was acknowledged and is, when the turn is over, neither in force on all
+replicas nor named as given way in a journal, or if it is not in the journal of the replica that
 acknowledged it. Must not know how replicas agree.
 """
 
@@ -47,8 +49,10 @@ class Count:
 
     def __str__(self) -> str:
         return (
-            f"{self.kills} kills, {self.acknowledged} decisions acknowledged ({self.gave_way} of them gave way to another and are named so), "
-            f"{self.unanswered} without a response, {self.refused} refused: {len(self.lost)} lost, replicas apart after {len(self.apart)} turns"
+            f"{self.kills} kills, {self.acknowledged} decisions acknowledged ({self.gave_way} of"
+            f" them gave way to another and are named so), {self.unanswered} without a response,"
+            f" {self.refused} refused: {len(self.lost)} lost, replicas apart after"
+            f" {len(self.apart)} turns"
         )
 
 
@@ -102,7 +106,8 @@ class Killing:
         self._start(victims, store=store_dies or apart)
         self._judge(name, orders, done)
         self._said(
-            f"{name}: {done}, {len(victims)} killed{', store' * (store_dies or apart)}; {self.count} {self.count.lost}"
+            f"{name}: {done}, {len(victims)} killed{', store' * (store_dies or apart)};"
+            f" {self.count} {self.count.lost}"
         )
 
     def _kill(self, victims: list[Sidecar], *, store: bool) -> None:
@@ -158,7 +163,9 @@ class Killing:
         )
 
     def _stands(self) -> set[tuple[object, ...]]:
-        """What is in force, of each replica that differs; two who decided the same apart name each its own order."""
+        """What is in force, of each replica that differs; two who decided the same apart name
+        each its own order.
+        """
         found = set()
         for one in self._replicas:
             status = one.status()
@@ -169,7 +176,9 @@ class Killing:
 
 
 def _order(sidecar: Sidecar, who: str, kind: str, mode: str) -> int | None:
-    """Order something; the status of the response, None where none came, 0 where nothing was decided."""
+    """Order something; the status of the response, None where none came, 0 where nothing was
+    decided.
+    """
     try:
         if kind == "mode":
             return sidecar.order("/-/mode", mode=mode, reason=who).status

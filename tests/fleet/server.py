@@ -1,4 +1,6 @@
-"""Real redis-servers and a sentinel, each in a folder and on a port of its own, started, killed and stopped by the test."""
+"""Real redis-servers and a sentinel, each in a folder and on a port of its own, started, killed
+and stopped by the test.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ class Server:
 
 
 class SentinelServer:
-    """One sentinel that watches a master called `shop` and replaces it, alone, when it is gone for half a second."""
+    """One sentinel that watches a master called `shop` and replaces it, alone, when it is gone
+    for half a second.
+    """
 
     def __init__(self, folder: Path, master: Server) -> None:
         folder.mkdir(parents=True)
@@ -93,9 +97,25 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     chain, key = folder / "store.pem", folder / "store.key"
     asked = (
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-        "-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(chain),
-    )  # fmt: skip
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=store",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        str(key),
+        "-out",
+        str(chain),
+    )
     subprocess.run(asked, check=True, capture_output=True, timeout=30)
     return chain, key
 
@@ -105,7 +125,18 @@ def speaks_tls(folder: Path) -> str:
     if shutil.which("openssl") is None:
         return "openssl is not installed"
     chain, key = certificate(folder)
-    words = ("--port", "0", "--tls-port", str(free_port()), "--tls-cert-file", str(chain), "--tls-key-file", str(key), "--tls-auth-clients", "no")  # fmt: skip
+    words = (
+        "--port",
+        "0",
+        "--tls-port",
+        str(free_port()),
+        "--tls-cert-file",
+        str(chain),
+        "--tls-key-file",
+        str(key),
+        "--tls-auth-clients",
+        "no",
+    )
     child = Child(["redis-server", *ALONE, "--dir", str(folder), *words], folder)
     ready = until(
         lambda: child.returncode is not None or "Ready to accept" in child.stdout.read_text(),
@@ -113,4 +144,8 @@ def speaks_tls(folder: Path) -> str:
     )
     child.ask_to_end()
     child.end()
-    return "" if ready and "Ready to accept" in child.stdout.read_text() else "this redis-server has no TLS"  # fmt: skip
+    return (
+        ""
+        if ready and "Ready to accept" in child.stdout.read_text()
+        else "this redis-server has no TLS"
+    )

@@ -1,4 +1,6 @@
-"""What one replica decides is in force on all: rollback, mode, edits of the file, new replicas, two operators."""
+"""What one replica decides is in force on all: rollback, mode, edits of the file, new replicas,
+two operators.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tests.fleet.conftest import Join, all_have, fleet, mark, marked
 
 
 def test_a_rollback_on_one_is_a_rollback_on_all(join: Join):
-    """In force, pinned, in every journal with who and why, counted; the command says how far it came."""
+    """In force, pinned, in every journal with who and why, counted; the command says how far it
+    came.
+    """
     a, b = join("a"), join("b")
     a.write(marked("two"))
     all_have("two", a, b)
@@ -57,7 +61,9 @@ def test_status_lists_the_replicas(join: Join):
 
 
 def test_a_new_replica_starts_with_the_fleet(join: Join):
-    """Not with its old file; and it can go back to what it never had itself. A file that is new to the fleet is news."""
+    """Not with its old file; and it can go back to what it never had itself. A file that is new
+    to the fleet is news.
+    """
     a = join("a")
     for value in ("two", "three"):
         a.write(marked(value))
@@ -129,7 +135,9 @@ def test_an_order_for_a_fleet_wants_one(join: Join):
 
 
 def test_the_page_shows_the_fleet_and_refuses_what_is_over(join: Join):
-    """Every replica with its revision; a form that was shown before another decision changes nothing."""
+    """Every replica with its revision; a form that was shown before another decision changes
+    nothing.
+    """
     a, b = join("a"), join("b")
     until(lambda: len(fleet(a)["replicas"]) == 2, "both are listed")
     page = a.ask("/").body.decode()

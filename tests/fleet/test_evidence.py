@@ -1,4 +1,6 @@
-"""What replicas saw, judged as one: summed, causes of all, and a promotion that is everywhere or nowhere."""
+"""What replicas saw, judged as one: summed, causes of all, and a promotion that is everywhere or
+nowhere.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,14 @@ from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
 from tests.fleet.conftest import Join, fleet, mark
 
-CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+CHROMIUM = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
+    " Safari/537.36"
+)
 PAGE = "<!doctype html><title>a</title><script>alert(1)</script>"
-ABOUT = POLICY.replace("mode: report-only", "expected: the same\nrollback: sidecar rollback\nmode: report-only")  # fmt: skip
+ABOUT = POLICY.replace(
+    "mode: report-only", "expected: the same\nrollback: sidecar rollback\nmode: report-only"
+)
 ENOUGH = ("--min-requests", "3", "--min-time", "0s")
 
 
@@ -52,7 +59,9 @@ def test_evidence_is_of_all_replicas_those_included_that_are_gone(join: Join):
 
 
 def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
-    """Judged on the sum, stored with its text, followed by all, whatever their files say; the loser learns what won."""
+    """Judged on the sum, stored with its text, followed by all, whatever their files say; the
+    loser learns what won.
+    """
     a, b = join("a", ABOUT), join("b", ABOUT)
     listed(2, a)
     for sidecar in (a, b):
@@ -62,7 +71,16 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
     few = a.verb("promote", "mark", "--policy", str(a.policy), *ENOUGH)
     assert few.returncode == 1
 
-    done = a.verb("promote", "mark", "--fleet", "--policy", str(a.policy), *ENOUGH, "--override", "nobody can tell")  # fmt: skip
+    done = a.verb(
+        "promote",
+        "mark",
+        "--fleet",
+        "--policy",
+        str(a.policy),
+        *ENOUGH,
+        "--override",
+        "nobody can tell",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     moved = a.event("policy.promoted")
     assert (moved["source"], moved["verdicts"][0]["evaluated"]) == ("2 replicas of fleet shop", 4)
@@ -119,9 +137,12 @@ def _report(sidecar: Sidecar) -> None:
     (address,) = re.findall(r"report-uri ([^ ;]+)", twin)
     here = "http://shop.example/"
     body = {
-        "document-uri": here, "effective-directive": "script-src-elem", "blocked-uri": "inline",
-        "script-sample": "alert(1)", "source-file": here,
-    }  # fmt: skip
+        "document-uri": here,
+        "effective-directive": "script-src-elem",
+        "blocked-uri": "inline",
+        "script-sample": "alert(1)",
+        "source-file": here,
+    }
     headers = (("Content-Type", "application/csp-report"), ("User-Agent", CHROMIUM))
     data = json.dumps({"csp-report": body}).encode()
     assert wire.ask(sidecar.listen, wire.request("POST", address, headers, data)).status == 204
@@ -136,7 +157,9 @@ def test_a_replica_that_says_nothing_is_named_and_holds_up_the_promotion(join: J
     silent = fleet(b)["replica"]
     b.signal(signal.SIGSTOP)
     try:
-        refused = a.verb("promote", "nosniff", "--to", "trial", "--fleet", "--policy", str(a.policy))  # fmt: skip
+        refused = a.verb(
+            "promote", "nosniff", "--to", "trial", "--fleet", "--policy", str(a.policy)
+        )
     finally:
         b.signal(signal.SIGCONT)
 
@@ -146,7 +169,9 @@ def test_a_replica_that_says_nothing_is_named_and_holds_up_the_promotion(join: J
 
 
 def test_the_evidence_of_a_fleet_wants_one(join: Join):
-    """Where a sidecar decides alone, each verb says so and what to do; so it does while the store is away."""
+    """Where a sidecar decides alone, each verb says so and what to do; so it does while the
+    store is away.
+    """
     alone = join("alone", fleet={})
     for words in (("promote", "mark", "--policy", str(alone.policy)), ("evidence",), ("reports",)):
         refused = alone.verb(*words, "--fleet")

@@ -1,4 +1,6 @@
-"""Real sidecars whose store is killed, stopped, emptied: traffic goes on, nothing is lost, all come together again."""
+"""Real sidecars whose store is killed, stopped, emptied: traffic goes on, nothing is lost, all
+come together again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def test_killed_stores_and_replicas_lose_no_decision(join: Join, store: Server):
 
 
 def test_a_store_that_dies_is_seen_and_changes_nothing(join: Join, store: Server):
-    """Metric and event say so; `--fleet` is refused; a rollback without it holds here, says so, and is everywhere afterwards."""
+    """Metric and event say so; `--fleet` is refused; a rollback without it holds here, says so,
+    and is everywhere afterwards.
+    """
     a, b = join("a"), join("b", workers=2)
     a.write(marked("two"))
     all_have("two", a, b)
@@ -38,7 +42,10 @@ def test_a_store_that_dies_is_seen_and_changes_nothing(join: Join, store: Server
     refused = a.verb("rollback", "--fleet")
     assert (refused.returncode, "cannot be reached" in refused.stderr) == (1, True)
     done = a.verb("rollback", "--reason", "now")
-    assert (done.returncode, "alone, and is published when the store is back" in done.stderr) == (0, True)  # fmt: skip
+    assert (done.returncode, "alone, and is published when the store is back" in done.stderr) == (
+        0,
+        True,
+    )
     assert (mark(a), mark(b)) == ("one", "two")
     assert "still to be published" in a.verb("status", "--fleet").stdout
     store.start()
@@ -90,7 +97,9 @@ def test_the_breach_on_one_replica_takes_the_policy_back_on_all(join: Join):
 
 
 def test_a_quorum_of_guards_takes_the_policy_back(join: Join, store: Server):
-    """One breach of two that are asked for is noted and changes nothing; the second, on another replica, is enough."""
+    """One breach of two that are asked for is noted and changes nothing; the second, on another
+    replica, is enough.
+    """
     guarded = marked("two").replace("\nrules:", "\nguard: {window: 60s, min-requests: 5}\nrules:")
     quorum = {"fleet": {"url": store.url, "name": "shop", "quorum": "50%"}}
     a, b, c = (

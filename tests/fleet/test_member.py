@@ -1,4 +1,6 @@
-"""Replicas in one process over a real Redis: each step is taken by hand, so that every order of events can be tried."""
+"""Replicas in one process over a real Redis: each step is taken by hand, so that every order of
+events can be tried.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ async def begin(store: Server, tmp_path: Path) -> AsyncIterator[Begin]:
 
 
 async def test_the_loser_of_a_race_is_told(begin: Begin):
-    """Both decide from the same version: one stands, the other changes nothing and learns who, what and why."""
+    """Both decide from the same version: one stands, the other changes nothing and learns who,
+    what and why.
+    """
     a, b = await begin("a"), await begin("b")
     await a.made.set_mode("report-only", who="anna", reason="look first")
 
@@ -140,7 +144,9 @@ async def test_a_rollback_while_the_store_is_away_holds_at_once_and_is_published
 
 
 async def test_the_newest_decision_wins_by_version(begin: Begin, store: Server):
-    """Two decisions here beat one there, whichever came later; the loser's journal keeps what was lost, and says so."""
+    """Two decisions here beat one there, whichever came later; the loser's journal keeps what
+    was lost, and says so.
+    """
     a, b = await begin("a"), await begin("b")
     store.kill()
     await a.made.set_mode("report-only", who="anna")
@@ -174,7 +180,9 @@ async def test_of_two_with_one_version_the_stores_wins(begin: Begin, store: Serv
 async def test_two_decisions_of_one_version_do_not_live_side_by_side(
     begin: Begin, store: Server, running: bool
 ):
-    """The store forgets one that had been shared, and is given another: whoever has the first gives way, and its journal says so."""
+    """The store forgets one that had been shared, and is given another: whoever has the first
+    gives way, and its journal says so.
+    """
     a, b = await begin("a"), await begin("b")
     await a.made.set_mode("report-only", who="anna", reason="first")
     store.client.flushall()
@@ -208,7 +216,9 @@ async def test_a_restart_while_the_store_is_away_forgets_nothing(begin: Begin, s
 
 
 async def test_a_store_that_has_forgotten_is_told_again(begin: Begin, store: Server):
-    """FLUSHALL changes nothing in force; version, text and replicas are in it again, and a new replica starts with them."""
+    """FLUSHALL changes nothing in force; version, text and replicas are in it again, and a new
+    replica starts with them.
+    """
     a, b = await begin("a"), await begin("b")
     await edited(a, a.made, text("SAMEORIGIN"))
     await b.look()
@@ -243,15 +253,24 @@ def _decision(**more: object) -> str:
 @pytest.mark.parametrize(
     ("version", "data"),
     [
-        ("9", ""), ("9", "{"), ("9", "[" * 100_000), ("9", "null"), ("x", _decision()), ("-1", _decision()),
-        ("9", _decision(version=8)), ("9", _decision(override={"mode": "enforce"})), ("9", _decision(text=1)),
+        ("9", ""),
+        ("9", "{"),
+        ("9", "[" * 100_000),
+        ("9", "null"),
+        ("x", _decision()),
+        ("-1", _decision()),
+        ("9", _decision(version=8)),
+        ("9", _decision(override={"mode": "enforce"})),
+        ("9", _decision(text=1)),
         ("9" * 400, _decision()),
     ],
-)  # fmt: skip
+)
 async def test_garbage_in_the_store_changes_nothing(
     begin: Begin, store: Server, version: str, data: str
 ):
-    """It counts as a store that cannot be used: orders hold here; when the key is gone, all is well again."""
+    """It counts as a store that cannot be used: orders hold here; when the key is gone, all is
+    well again.
+    """
     a = await begin("a")
     store.client.hset(store.key("decision"), mapping={"version": version, "data": data})
 
@@ -268,7 +287,9 @@ async def test_garbage_in_the_store_changes_nothing(
 async def test_a_text_that_is_not_what_it_says_is_refused(
     begin: Begin, store: Server, content: str
 ):
-    """No policy, or another one: the event says so once, what is in force stays, and the lag is seen."""
+    """No policy, or another one: the event says so once, what is in force stays, and the lag is
+    seen.
+    """
     a = await begin("a")
     store.client.hset(
         store.key("decision"), mapping={"version": 9, "data": _decision(text=content)}
@@ -283,7 +304,17 @@ async def test_a_text_that_is_not_what_it_says_is_refused(
     assert (await begin("b")).stands[1:] == ("DENY", "enforce")
 
 
-@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$99999999999\r\nx", b"\x00" * 9, b"*-7\r\n", b"-ERR no\r\n", b""])  # fmt: skip
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"$99999999999\r\nx",
+        b"\x00" * 9,
+        b"*-7\r\n",
+        b"-ERR no\r\n",
+        b"",
+    ],
+)
 async def test_another_server_in_its_place_changes_nothing(begin: Begin, reply: bytes):
     """Whatever answers there: the replica starts with its file and obeys orders."""
 
@@ -326,7 +357,9 @@ async def test_an_override_ends_by_each_clock(begin: Begin):
 
 
 async def test_a_guard_that_comes_second_takes_nothing_back_again(begin: Begin):
-    """Every replica sees the breach; one rollback is enough, whether they see it at once or one after another."""
+    """Every replica sees the breach; one rollback is enough, whether they see it at once or one
+    after another.
+    """
     a, b = await begin("a"), await begin("b")
     await edited(a, a.made, text("SAMEORIGIN"))
     await b.look()
@@ -395,7 +428,9 @@ def _canary(replica: Replica) -> list[str]:
 
 
 async def test_a_canary_counts_wherever_its_reports_come(begin: Begin):
-    """Sent by one, back by two others, each by one way: counted once, by the fleet's secret; a way that comes twice is none."""
+    """Sent by one, back by two others, each by one way: counted once, by the fleet's secret; a
+    way that comes twice is none.
+    """
     a, b = await begin("a"), await begin("b")
     ways = _canary(a)
     for replica, way in ((b, ways[0]), (b, ways[0]), (a, ways[0]), (a, ways[1]), (b, ways[1])):
@@ -461,7 +496,9 @@ async def test_the_evidence_of_replicas_that_are_gone_is_bounded(begin: Begin, s
 
 
 async def test_votes_of_the_guard_are_of_one_decision(begin: Begin, store: Server):
-    """Each replica has one, an earlier decision's do not count, and neither do those from before the window."""
+    """Each replica has one, an earlier decision's do not count, and neither do those from before
+    the window.
+    """
     a, b = await begin("a"), await begin("b")
     for replica in (a, b):
         await replica.look()
@@ -487,7 +524,9 @@ async def test_a_guard_that_cannot_ask_decides_alone(begin: Begin, store: Server
 async def test_garbage_beside_the_decision_keeps_no_decision_back(
     begin: Begin, store: Server, key: str
 ):
-    """What is decided is followed all the same, by way of a store that counts as one that cannot be used."""
+    """What is decided is followed all the same, by way of a store that counts as one that cannot
+    be used.
+    """
     a, b = await begin("a"), await begin("b")
     store.client.delete(store.key(key))
     store.client.rpush(store.key(key), "garbage")

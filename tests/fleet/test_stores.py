@@ -1,4 +1,6 @@
-"""Stores as they are run: behind sentinels, over TLS, with a user who may do what is needed and no more."""
+"""Stores as they are run: behind sentinels, over TLS, with a user who may do what is needed and
+no more.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from tests.e2e.processes import free_port, until
 from tests.fleet.conftest import Join, all_have, connected, fleet, marked
 from tests.fleet.server import SentinelServer, Server, certificate, speaks_tls
 
-MAY = "on >s3cret/word ~sidecar:{shop}:* &sidecar:{shop}:* +@read +@write +@pubsub +@transaction +@connection +@scripting +time -@dangerous"  # fmt: skip
+MAY = (
+    "on >s3cret/word ~sidecar:{shop}:* &sidecar:{shop}:* +@read +@write +@pubsub +@transaction"
+    " +@connection +@scripting +time -@dangerous"
+)
 """What the documents give the user of a store."""
 
 
@@ -38,7 +43,9 @@ def sentinel(store: Server, second: Server, tmp_path: Path) -> Iterator[Sentinel
 def test_sentinels_lead_to_the_next_master(
     join: Join, store: Server, second: Server, sentinel: SentinelServer
 ):
-    """The master is killed: the replicas go on with the one that follows it, with what was decided; a sentinel that is gone costs nothing."""
+    """The master is killed: the replicas go on with the one that follows it, with what was
+    decided; a sentinel that is gone costs nothing.
+    """
     url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/shop"
     a, b = (join(name, fleet={"url": url, "name": "shop"}) for name in "ab")
     a.write(marked("two"))
@@ -57,7 +64,9 @@ def test_sentinels_lead_to_the_next_master(
 
 
 def test_a_user_of_the_store_may_do_what_is_needed(join: Join, store: Server):
-    """As a user with the documented rights; without them the store cannot be used, and the trouble says so."""
+    """As a user with the documented rights; without them the store cannot be used, and the
+    trouble says so.
+    """
     store.client.execute_command("ACL", "SETUSER", "sidecar", *MAY.split())
     store.client.execute_command("ACL", "SETUSER", "other", "on", ">x", "~*", "+ping")
     address = f"127.0.0.1:{store.port}/0"
@@ -75,13 +84,24 @@ def test_a_user_of_the_store_may_do_what_is_needed(join: Join, store: Server):
 
 
 def test_a_store_is_asked_over_tls(join: Join, tmp_path: Path):
-    """With its authority named in the URL; a store that the authority does not vouch for is not trusted."""
+    """With its authority named in the URL; a store that the authority does not vouch for is not
+    trusted.
+    """
     if why := speaks_tls(tmp_path / "probe"):
         pytest.skip(why)
     chain, key = certificate(tmp_path / "own")
     strange, _ = certificate(tmp_path / "strange")
     port = free_port()
-    words = ("--tls-port", str(port), "--tls-cert-file", str(chain), "--tls-key-file", str(key), "--tls-auth-clients", "no")  # fmt: skip
+    words = (
+        "--tls-port",
+        str(port),
+        "--tls-cert-file",
+        str(chain),
+        "--tls-key-file",
+        str(key),
+        "--tls-auth-clients",
+        "no",
+    )
     served = Server(tmp_path / "tls", *words)
     try:
         url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs="
@@ -99,10 +119,14 @@ def test_a_store_is_asked_over_tls(join: Join, tmp_path: Path):
 @pytest.mark.parametrize(
     "url",
     [
-        "redis+sentinel://h:1,h2:2/shop", "rediss+sentinel://u:p%40@h,[::1]:26379/shop/3", "redis://h", "unix:///run/redis",
-        "rediss://u:p@h:6380/1?ssl_ca_certs=/ca.pem", "redis+sentinel://h/shop?sentinel_password=x",
+        "redis+sentinel://h:1,h2:2/shop",
+        "rediss+sentinel://u:p%40@h,[::1]:26379/shop/3",
+        "redis://h",
+        "unix:///run/redis",
+        "rediss://u:p@h:6380/1?ssl_ca_certs=/ca.pem",
+        "redis+sentinel://h/shop?sentinel_password=x",
     ],
-)  # fmt: skip
+)
 def test_a_url_of_a_store(url: str):
     """The settings take it, and a client can be made of it."""
     from sidecar.fleet.connecting import client
@@ -113,9 +137,16 @@ def test_a_url_of_a_store(url: str):
 
 @pytest.mark.parametrize(
     "url",
-    ["redis+sentinel://h:1,h2:2", "redis+sentinel:///shop", "redis+sentinel://h:1,:2/shop", "redis+sentinel://h/shop/x",
-     "redis+sentinel://h:0/shop", "sentinel://h/shop", "redis://u:secret@"],
-)  # fmt: skip
+    [
+        "redis+sentinel://h:1,h2:2",
+        "redis+sentinel:///shop",
+        "redis+sentinel://h:1,:2/shop",
+        "redis+sentinel://h/shop/x",
+        "redis+sentinel://h:0/shop",
+        "sentinel://h/shop",
+        "redis://u:secret@",
+    ],
+)
 def test_a_url_that_is_none_says_what_to_write(url: str):
     """Without quoting it."""
     with pytest.raises(PolicyError, match=r"redis\+sentinel://HOST:PORT,HOST:PORT/MASTER") as wrong:
@@ -125,8 +156,17 @@ def test_a_url_that_is_none_says_what_to_write(url: str):
 
 @pytest.mark.parametrize(
     ("said", "alive", "asked"),
-    [("1", 5, 1), ("2", 1, 2), ("50%", 3, 2), ("50%", 4, 2), ("100%", 3, 3), ("1%", 3, 1), ("34%", 3, 2), ("100%", 0, 1)],
-)  # fmt: skip
+    [
+        ("1", 5, 1),
+        ("2", 1, 2),
+        ("50%", 3, 2),
+        ("50%", 4, 2),
+        ("100%", 3, 3),
+        ("1%", 3, 1),
+        ("34%", 3, 2),
+        ("100%", 0, 1),
+    ],
+)
 def test_a_quorum_is_a_number_or_a_share(said: str, alive: int, asked: int):
     """Rounded up, one at least; the same after the settings were handed to a worker as JSON."""
     made = layered({"fleet": {"quorum": said}}, {}, {})

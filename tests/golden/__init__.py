@@ -1,7 +1,7 @@
 """Golden files: policies as people write them, and beside each the exact words that it earns.
 
-Lives here: `outcome`, the words. `python -m tests.golden` writes them anew; read the difference before
-you commit it.
+Lives here: `outcome`, the words. `python -m tests.golden` writes them anew; read the difference
+before you commit it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def _complete(resolved: Resolved) -> str:
     lines = [f"ok: {resolved.policy.name}, {resolved.mode}"]
     for route in resolved.routes:
         lines.append(
-            f"route {route.name}: {_plain(route.match)}{f' mode={route.mode}' if route.mode else ''}"
+            f"route {route.name}:"
+            f" {_plain(route.match)}{f' mode={route.mode}' if route.mode else ''}"
         )
         lines.extend(f"  {_rule(named)}" for named in route.rules)
     return "\n".join(lines) + "\n"

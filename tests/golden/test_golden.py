@@ -1,4 +1,6 @@
-"""Every policy of the folder earns exactly the words beside it, and the JSON Schema agrees where it can."""
+"""Every policy of the folder earns exactly the words beside it, and the JSON Schema agrees where
+it can.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,40 @@ ACCEPTED = [
     policy for policy in POLICIES if policy.with_suffix(".txt").read_text("utf-8").startswith("ok:")
 ]
 BEYOND_A_SCHEMA = {
-    "aliases-bomb", "append-once-only", "cookie-rules", "deep-nesting", "directives", "duplicate-keys", "empty", "header-names", "header-values",
-    "incomplete-rules", "leading-zeros", "lost-layers", "merge-keys", "methods-and-paths", "not-utf-8", "not-yaml", "odd-keys", "route-names",
-    "tags", "two-documents", "unknown-alias", "unknown-preset", "whens", "yaml-11-booleans", "control-characters",
-}  # fmt: skip
+    "aliases-bomb",
+    "append-once-only",
+    "cookie-rules",
+    "deep-nesting",
+    "directives",
+    "duplicate-keys",
+    "empty",
+    "header-names",
+    "header-values",
+    "incomplete-rules",
+    "leading-zeros",
+    "lost-layers",
+    "merge-keys",
+    "methods-and-paths",
+    "not-utf-8",
+    "not-yaml",
+    "odd-keys",
+    "route-names",
+    "tags",
+    "two-documents",
+    "unknown-alias",
+    "unknown-preset",
+    "whens",
+    "yaml-11-booleans",
+    "control-characters",
+}
 """What these get wrong is the text itself, a sum of several places, or a letter inside a word."""
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.stem)
 def test_each_policy_earns_the_words_beside_it(policy: Path):
-    """Place, wrong word and fix of every problem, in the order of the text; or the complete policy."""
+    """Place, wrong word and fix of every problem, in the order of the text; or the complete
+    policy.
+    """
     assert outcome(policy) == policy.with_suffix(".txt").read_text("utf-8")
 
 

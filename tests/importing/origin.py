@@ -1,4 +1,6 @@
-"""A service that answers a fixed set of responses, chosen by ?response=NAME, else `missing`; its heads leave exactly as they stand here."""
+"""A service that answers a fixed set of responses, chosen by ?response=NAME, else `missing`; its
+heads leave exactly as they stand here.
+"""
 
 from __future__ import annotations
 

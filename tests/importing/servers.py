@@ -1,4 +1,6 @@
-"""nginx, Apache httpd and Caddy as the distribution ships them, each started for one configuration and ended by its pid."""
+"""nginx, Apache httpd and Caddy as the distribution ships them, each started for one
+configuration and ended by its pid.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +47,10 @@ def installed(form: str) -> bool:
 def _nginx(folder: Path, text: str) -> Sequence[str]:
     main = folder / "nginx.conf"
     main.write_text(
-        f"load_module {MORE};\ndaemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
-        f"http {{\naccess_log off;\nclient_body_temp_path {folder};\nproxy_temp_path {folder};\nfastcgi_temp_path {folder};\n"
-        f"uwsgi_temp_path {folder};\nscgi_temp_path {folder};\n{text}\n}}\n"
+        f"load_module {MORE};\ndaemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log"
+        f" {folder}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\nclient_body_temp_path"
+        f" {folder};\nproxy_temp_path {folder};\nfastcgi_temp_path {folder};\nuwsgi_temp_path"
+        f" {folder};\nscgi_temp_path {folder};\n{text}\n}}\n"
     )
     return ("nginx", "-c", str(main), "-p", str(folder))
 
@@ -60,8 +63,9 @@ def _apache(folder: Path, text: str) -> Sequence[str]:
         if (MODULES / f"mod_{name}.so").exists()
     )
     main.write_text(
-        f"ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nMutex posixsem\nServerName localhost\n{modules}\n"
-        f"<IfModule !authz_core_module>\n</IfModule>\nTypesConfig /etc/mime.types\n{text}\n"
+        f"ServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error.log\nMutex"
+        f" posixsem\nServerName localhost\n{modules}\n<IfModule"
+        f" !authz_core_module>\n</IfModule>\nTypesConfig /etc/mime.types\n{text}\n"
     )
     return ("apache2", "-f", str(main), "-DFOREGROUND")
 

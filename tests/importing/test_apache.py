@@ -1,4 +1,6 @@
-"""Apache configurations: the two tables, sections that add up, hosts, conditions, and what is reported of the rest."""
+"""Apache configurations: the two tables, sections that add up, hosts, conditions, and what is
+reported of the rest.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ from tests.importing.test_paths import PATHS
     ],
 )
 def test_tables(statements: str, service: Fields, expected: Fields) -> None:
-    """`onsuccess` works on the service's lines, `always` on lines beside them, and both are sent."""
+    """`onsuccess` works on the service's lines, `always` on lines beside them, and both are
+    sent.
+    """
     assert answered(imported("apache", statements), "/", *service, status=500) == expected
 
 
@@ -87,7 +91,10 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
         (
             "Header set X-A ${NOT_DEFINED}",
-            "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each response cannot be carried",
+            (
+                "1: Header set X-A ${NOT_DEFINED}: a value that httpd computes for each response"
+                " cannot be carried"
+            ),
         ),
         (
             "Header set X-A 1 env=bot",
@@ -105,15 +112,24 @@ def test_content_type(kind: str, held: bool) -> None:
         ("Header unset X-*", "1: Header unset X-*: names with * cannot be carried"),
         (
             "Header set X-B 1\nExpiresDefault 'access plus 1 day'",
-            "2: expiresdefault access plus 1 day: Expires and Cache-Control with a date that moves are not carried",
+            (
+                "2: expiresdefault access plus 1 day: Expires and Cache-Control with a date that"
+                " moves are not carried"
+            ),
         ),
         (
             "<LocationMatch ^/[a-z]+>\nHeader set X-A 1\n</LocationMatch>",
-            "1: <locationmatch ^/[a-z]+> cannot be said as path globs or as `when`; not carried: X-A",
+            (
+                "1: <locationmatch ^/[a-z]+> cannot be said as path globs or as `when`; not"
+                " carried: X-A"
+            ),
         ),
         (
             "<If \"%{HTTP_HOST} == 'a'\">\nHeader always set X-A 1\n</If>",
-            "1: <if %{HTTP_HOST} == 'a'> cannot be said as path globs or as `when`; not carried: X-A",
+            (
+                "1: <if %{HTTP_HOST} == 'a'> cannot be said as path globs or as `when`; not"
+                " carried: X-A"
+            ),
         ),
         (
             "<IfModule !mod_x.c>\nHeader set X-A 1\n</IfModule>",
@@ -133,7 +149,10 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
         (
             "<VirtualHost *:80>\nRedirect / https://a/\nHeader set X-A 1\n</VirtualHost>",
-            "1: this host answers by itself (Redirect); headers of such responses are not the service's",
+            (
+                "1: this host answers by itself (Redirect); headers of such responses are not the"
+                " service's"
+            ),
         ),
         (
             "Header always set X-A 1\nHeader always set X-A 2 env=HTTPS",
@@ -202,7 +221,9 @@ def test_folder_without_root() -> None:
 
 
 def test_sections_in_order() -> None:
-    """Directories count before files, files before locations, wherever they stand; the last word wins."""
+    """Directories count before files, files before locations, wherever they stand; the last word
+    wins.
+    """
     policy = imported(
         "apache",
         """
@@ -223,7 +244,9 @@ def test_sections_in_order() -> None:
 
 
 def test_hosts() -> None:
-    """The first host that a name fits responses, the very first for all others; the main server's statements count in each."""
+    """The first host that a name fits responses, the very first for all others; the main
+    server's statements count in each.
+    """
     plan = enforced(
         imported(
             "apache",
@@ -306,7 +329,9 @@ def covers(kind: str, text: str, path: str) -> bool:
 
 @given(SECTIONS, st.lists(PATHS, min_size=1, max_size=6))
 def test_section_law(sections: list[tuple[str, str]], paths: list[str]) -> None:
-    """For any sections and any path the policy writes the headers of just those sections that cover the path."""
+    """For any sections and any path the policy writes the headers of just those sections that
+    cover the path.
+    """
     blocks = "\n".join(
         f'<{kind} "{text}">\nHeader set X-{position} 1\n</{kind}>'
         for position, (kind, text) in enumerate(sections)

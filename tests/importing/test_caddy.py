@@ -1,4 +1,6 @@
-"""Caddyfiles: the three moments of an operation, matchers, handle and route, sites, and what is reported of the rest."""
+"""Caddyfiles: the three moments of an operation, matchers, handle and route, sites, and what is
+reported of the rest.
+"""
 
 from __future__ import annotations
 
@@ -36,28 +38,38 @@ from tests.importing.test_paths import PATHS
     ],
 )
 def test_moments(body: str, service: Fields, expected: Fields) -> None:
-    """A plain operation works before the service answers, header_down on its lines, a deferred one on all that leave."""
+    """A plain operation works before the service answers, header_down on its lines, a deferred
+    one on all that leave.
+    """
     assert answered(imported("caddy", f"a.example {{\n{body}\n}}"), "/", *service) == expected
 
 
 @pytest.mark.parametrize("block", ["handle", "handle_path", "route"])
 def test_first_proxy_responses(block: str) -> None:
-    """A proxy inside a block ends the way: what stands behind the block counts for other paths only."""
+    """A proxy inside a block ends the way: what stands behind the block counts for other paths
+    only.
+    """
     plan = enforced(
         imported(
             "caddy",
-            f"a.example {{\n{block} /a* {{\n reverse_proxy app\n}}\nreverse_proxy app {{\n header_down X-A 1\n}}\n}}",
+            f"a.example {{\n{block} /a* {{\n reverse_proxy app\n}}\nreverse_proxy app {{\n"
+            " header_down X-A 1\n}\n}",
         )
     )
     assert (answered(plan, "/a"), answered(plan, "/b")) == ([], [("X-A", "1")])
 
 
 def test_defaults_of_one_block() -> None:
-    """Several defaults in a block hang together in Caddy; here each counts alone, and that is reported."""
+    """Several defaults in a block hang together in Caddy; here each counts alone, and that is
+    reported.
+    """
     policy = imported("caddy", "a.example {\n header {\n ?X-A 1\n ?X-B 2\n }\n}")
     assert answered(policy, "/", ("X-A", "0")) == [("X-A", "0"), ("X-B", "2")]
     assert differing(policy) == [
-        "2: X-A, X-B: Caddy writes defaults of one block only where none of them stands; the policy decides for each"
+        (
+            "2: X-A, X-B: Caddy writes defaults of one block only where none of them stands; the policy"  # noqa: E501
+            " decides for each"
+        )
     ]
 
 
@@ -85,7 +97,8 @@ def test_matchers_that_become_conditions() -> None:
     plan = enforced(
         imported(
             "caddy",
-            "a.example {\n@c {\nheader Origin https://*\nheader !X-No\nheader X-Any *\nprotocol https\n}\nheader @c X-A 1\n}",
+            "a.example {\n@c {\nheader Origin https://*\nheader !X-No\nheader X-Any *\nprotocol"
+            " https\n}\nheader @c X-A 1\n}",
         )
     )
     asked: Fields = [("Origin", "https://b"), ("X-Any", "1")]
@@ -120,7 +133,10 @@ def test_matchers_that_become_conditions() -> None:
         ),
         (
             "header @nowhere X-A 1",
-            "2: header @nowhere: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+            (
+                "2: header @nowhere: the matcher cannot be said as path globs or as `when`; not"
+                " carried: X-A"
+            ),
         ),
         (
             "import gone",
@@ -132,7 +148,10 @@ def test_matchers_that_become_conditions() -> None:
         ),
         (
             "respond hello\nheader X-A 1",
-            "1: this site answers by itself (redir, respond); headers of such responses are not the service's",
+            (
+                "1: this site answers by itself (redir, respond); headers of such responses are not"
+                " the service's"
+            ),
         ),
         (
             "header Set-Cookie a=b\nheader >Set-Cookie c=d",
@@ -159,7 +178,9 @@ def test_what_is_lost(text: str, data: str) -> None:
     ],
 )
 def test_ways_to_write_a_site(text: str) -> None:
-    """Sites with and without braces, snippets, comments, quotes and continued lines all read the same."""
+    """Sites with and without braces, snippets, comments, quotes and continued lines all read the
+    same.
+    """
     assert answered(imported("caddy", text)) == [("X-A", "1")]
 
 
@@ -227,8 +248,11 @@ def caddy_handle(handles: list[str], path: str) -> int | None:
 
 @given(HANDLES, HANDLES, st.lists(PATHS, min_size=1, max_size=6))
 def test_handle_law(handles: list[str], matched: list[str], paths: list[str]) -> None:
-    """For any paths, headers of one handle at most count, and those of every header directive that matches."""
-    # Of /a and /a* Caddy takes the former for /a; they are the same length, so only one of them is asked for.
+    """For any paths, headers of one handle at most count, and those of every header directive
+    that matches.
+    """
+    # Of /a and /a* Caddy takes the former for /a; they are the same length, so only one of them is
+    # asked for.
     handles = [path for path in handles if not (path.endswith("*") and path[:-1] in handles)]
     body = [
         f"handle {path} {{\n header X-H {position}\n}}" for position, path in enumerate(handles)

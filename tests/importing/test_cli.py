@@ -1,4 +1,6 @@
-"""The verb `import` on the command line: where the policy goes, where the notes go, and the exit codes."""
+"""The verb `import` on the command line: where the policy goes, where the notes go, and the exit
+codes.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def run(*args: object, text: str | None = None) -> Result:
 
 
 def test_policy_and_notes(config: Path) -> None:
-    """The policy is all of stdout, the notes stand on stderr with file and line, and the exit code is 0."""
+    """The policy is all of stdout, the notes stand on stderr with file and line, and the exit
+    code is 0.
+    """
     result = run(config)
     assert result.exit_code == 0
     assert [named.name for named in load_policy(result.stdout.encode(), "p").routes[-1].rules] == [
@@ -104,7 +108,9 @@ def test_not_text(tmp_path: Path) -> None:
 
 
 def test_archives(tmp_path: Path) -> None:
-    """--har takes what an archive holds: values of a header in two responses to one request show that it changes."""
+    """--har takes what an archive holds: values of a header in two responses to one request show
+    that it changes.
+    """
     archive = tmp_path / "site.har"
 
     def entry(number: int) -> dict[str, object]:

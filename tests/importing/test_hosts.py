@@ -38,7 +38,9 @@ def reported(sites: list[Site]) -> list[tuple[tuple[str, ...], int, str]]:
 def test_without_twins(
     sites: list[Site], expected: list[tuple[tuple[str, ...], int, str]], lost: int
 ) -> None:
-    """Each name is left with one site: the one that does something, conditioned where the other speaks another scheme."""
+    """Each name is left with one site: the one that does something, conditioned where the other
+    speaks another scheme.
+    """
     notes = Notes()
     assert reported(without_twins(sites, notes)) == expected
     assert len(notes.reported()) == lost

@@ -45,7 +45,9 @@ data:
 
 
 def test_ingress() -> None:
-    """Snippets and custom headers count at the resource's paths, the server's snippet at its host."""
+    """Snippets and custom headers count at the resource's paths, the server's snippet at its
+    host.
+    """
     policy = imported("ingress", f"{INGRESS}---{HEADERS}")
     plan = enforced(policy)
     at_path = [("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"), ("X-Server", "1")]
@@ -53,7 +55,8 @@ def test_ingress() -> None:
         path: answered(plan, path, ("X-Powered-By", "PHP"), host="a.example")
         for path in ("/app", "/app/x", "/apple", "/exact", "/exact/x")
     }
-    # add_header in the location drops what the server adds; here the location has one, though it cannot be carried
+    # add_header in the location drops what the server adds; here the location has one, though it
+    # cannot be carried
     assert sorted(data["/app"]) == sorted(set(at_path) - {("X-Server", "1")})
     assert data["/app/x"] == data["/app"] == data["/exact"]
     assert data["/apple"] == data["/exact/x"] == [("X-Powered-By", "PHP"), ("X-Server", "1")]
@@ -81,7 +84,9 @@ def test_controller() -> None:
 
 
 def test_what_is_missing() -> None:
-    """HSTS of a controller whose ConfigMap is not given, and a ConfigMap that is named only, are reported."""
+    """HSTS of a controller whose ConfigMap is not given, and a ConfigMap that is named only, are
+    reported.
+    """
     policy = imported(
         "ingress",
         f"{INGRESS.replace('add_header X-Var $host;', '')}  tls: [{{hosts: [a.example]}}]\n",
@@ -89,12 +94,17 @@ def test_what_is_missing() -> None:
     assert lost(policy) == [
         "11: ConfigMap web/headers is not among the given texts; its headers are not carried",
         "12: enable-cors is not carried",
-        "20: the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is not carried",
+        (
+            "20: the controller sends Strict-Transport-Security by itself, as its ConfigMap says;"
+            " it is not carried"
+        ),
     ]
 
 
 def test_regular_expressions() -> None:
-    """With use-regex a path is an expression from its start, and what globs cannot say is reported."""
+    """With use-regex a path is an expression from its start, and what globs cannot say is
+    reported.
+    """
     text = (
         INGRESS.replace("add_header X-Var $host;", "")
         .replace('enable-cors: "true"', 'use-regex: "true"')
@@ -104,11 +114,18 @@ def test_regular_expressions() -> None:
     policy = imported("ingress", f"{text}---{HEADERS}")
     assert ("X-Frame-Options", "DENY") in answered(policy, "/v2/x", host="a.example")
     assert lost(policy) == [
-        "19: location ~* ^/u/[0-9]+ cannot be said as path globs; may be other there: X-Frame-Options, Referrer-Policy, X-Powered-By"
+        (
+            "19: location ~* ^/u/[0-9]+ cannot be said as path globs; may be other there:"
+            " X-Frame-Options, Referrer-Policy, X-Powered-By"
+        )
     ]
 
 
 def test_default_backend() -> None:
     """A resource without rules is for every host."""
-    text = "kind: Ingress\nmetadata:\n  annotations:\n    nginx.ingress.kubernetes.io/configuration-snippet: more_set_headers X-A:1;\nspec: {defaultBackend: {service: {}}}\n"
+    text = (
+        "kind: Ingress\nmetadata:\n  annotations:\n   "
+        " nginx.ingress.kubernetes.io/configuration-snippet: more_set_headers X-A:1;\nspec:"
+        " {defaultBackend: {service: {}}}\n"
+    )
     assert answered(imported("ingress", text), "/any", host="any") == [("X-A", "1")]

@@ -1,4 +1,6 @@
-"""What holds for every format and every text: a policy that loads, or a refusal with a place; never anything else."""
+"""What holds for every format and every text: a policy that loads, or a refusal with a place;
+never anything else.
+"""
 
 from __future__ import annotations
 
@@ -132,13 +134,23 @@ def nginx_texts(draw: st.DrawFn) -> str:
     )
     block = st.lists(statement, max_size=4).map(" ".join)
     location = st.builds(
-        lambda kind, path, body, inner: f"location {kind} {quote(path)} {{ {body} location {quote(path + 'x')} {{ {inner} }} }}",
-        st.sampled_from(["", "=", "^~", "~", "~*"]), PLACES, block, block,
-    )  # fmt: skip
+        lambda kind, path, body, inner: (
+            f"location {kind} {quote(path)} {{ {body} location {quote(path + 'x')} {{ {inner} }} }}"
+        ),
+        st.sampled_from(["", "=", "^~", "~", "~*"]),
+        PLACES,
+        block,
+        block,
+    )
     server = st.builds(
-        lambda host, listen, body, locations: f"server {{ listen {listen}; server_name {quote(host)}; {body} {' '.join(locations)} }}",
-        HOSTS, st.sampled_from(["80", "443 ssl", "80 default_server"]), block, st.lists(location, max_size=3),
-    )  # fmt: skip
+        lambda host, listen, body, locations: (
+            f"server {{ listen {listen}; server_name {quote(host)}; {body} {' '.join(locations)} }}"
+        ),
+        HOSTS,
+        st.sampled_from(["80", "443 ssl", "80 default_server"]),
+        block,
+        st.lists(location, max_size=3),
+    )
     return "\n".join([draw(block), *draw(st.lists(server, max_size=4))])
 
 
@@ -178,12 +190,29 @@ def apache_texts(draw: st.DrawFn) -> str:
     block = st.lists(statement, max_size=4).map("\n".join)
     section = st.builds(
         lambda kind, path, body: f"<{kind} {quote(path)}>\n{body}\n</{kind}>",
-        st.sampled_from(["Location", "LocationMatch", "Directory", "Files", "FilesMatch", "If", "IfModule", "Proxy"]), st.one_of(PLACES, VALUES), block,
-    )  # fmt: skip
+        st.sampled_from(
+            [
+                "Location",
+                "LocationMatch",
+                "Directory",
+                "Files",
+                "FilesMatch",
+                "If",
+                "IfModule",
+                "Proxy",
+            ]
+        ),
+        st.one_of(PLACES, VALUES),
+        block,
+    )
     host = st.builds(
-        lambda name, body, sections: "\n".join(["<VirtualHost *:80>", f"ServerName {quote(name)}", body, *sections, "</VirtualHost>"]),
-        HOSTS, block, st.lists(section, max_size=2),
-    )  # fmt: skip
+        lambda name, body, sections: "\n".join(
+            ["<VirtualHost *:80>", f"ServerName {quote(name)}", body, *sections, "</VirtualHost>"]
+        ),
+        HOSTS,
+        block,
+        st.lists(section, max_size=2),
+    )
     return "\n".join(
         [draw(block), *draw(st.lists(section, max_size=3)), *draw(st.lists(host, max_size=3))]
     )
@@ -194,18 +223,31 @@ def caddy_texts(draw: st.DrawFn) -> str:
     """Sites, handles, matchers and header directives, rightly nested."""
     matcher = st.sampled_from(["", "*", "/a", "/a*", "/a/*/b", "@x", "@gone"])
     statement = st.builds(
-        lambda matcher, mark, name, value: f"header {matcher} {mark}{name.replace(' ', '-')} {quote(value)}",
-        matcher, st.sampled_from(["", "+", "-", "?", ">"]), NAMES, VALUES,
-    )  # fmt: skip
+        lambda matcher, mark, name, value: (
+            f"header {matcher} {mark}{name.replace(' ', '-')} {quote(value)}"
+        ),
+        matcher,
+        st.sampled_from(["", "+", "-", "?", ">"]),
+        NAMES,
+        VALUES,
+    )
     block = st.lists(statement, max_size=4).map("\n".join)
     handle = st.builds(
-        lambda kind, path, body: f"{kind} {path} {{\n{body}\nreverse_proxy app {{\nheader_down -X-A\n}}\n}}",
-        st.sampled_from(["handle", "handle_path", "route"]), st.sampled_from(["", "/a*", "/a", "@x"]), block,
-    )  # fmt: skip
+        lambda kind, path, body: (
+            f"{kind} {path} {{\n{body}\nreverse_proxy app {{\nheader_down -X-A\n}}\n}}"
+        ),
+        st.sampled_from(["handle", "handle_path", "route"]),
+        st.sampled_from(["", "/a*", "/a", "@x"]),
+        block,
+    )
     site = st.builds(
-        lambda host, body, handles: "\n".join([f"{quote(host)} {{", "@x {\npath *.js /b/*\nheader Origin *\n}", body, *handles, "}"]),
-        HOSTS, block, st.lists(handle, max_size=3),
-    )  # fmt: skip
+        lambda host, body, handles: "\n".join(
+            [f"{quote(host)} {{", "@x {\npath *.js /b/*\nheader Origin *\n}", body, *handles, "}"]
+        ),
+        HOSTS,
+        block,
+        st.lists(handle, max_size=3),
+    )
     return "\n".join(draw(st.lists(site, max_size=3)))
 
 
@@ -228,8 +270,9 @@ def traefik_texts(draw: st.DrawFn) -> str:
         )
     )
     return (
-        f"http:\n  routers: {{r: {{rule: {scalar(rule)}, middlewares: [m, gone]}}}}\n"
-        f"  middlewares:\n    m: {{headers: {{stsSeconds: {draw(st.integers(-1, 99))}, frameDeny: true, customResponseHeaders: {{{custom}}}}}}}\n"
+        f"http:\n  routers: {{r: {{rule: {scalar(rule)}, middlewares: [m, gone]}}}}\n "
+        f" middlewares:\n    m: {{headers: {{stsSeconds: {draw(st.integers(-1, 99))}, frameDeny:"
+        f" true, customResponseHeaders: {{{custom}}}}}}}\n"
     )
 
 
@@ -242,8 +285,10 @@ def ingress_texts(draw: st.DrawFn) -> str:
     path = draw(PLACES)
     host = draw(HOSTS)
     return (
-        f"kind: Ingress\nmetadata:\n  annotations:\n    nginx.ingress.kubernetes.io/configuration-snippet: {snippet}\n"
-        f"spec:\n  rules:\n    - host: {scalar(host)}\n      http: {{paths: [{{path: {scalar(path)}, pathType: {draw(st.sampled_from(['Prefix', 'Exact', 'x']))}}}]}}\n"
+        "kind: Ingress\nmetadata:\n  annotations:\n   "
+        f" nginx.ingress.kubernetes.io/configuration-snippet: {snippet}\nspec:\n  rules:\n    -"
+        f" host: {scalar(host)}\n      http: {{paths: [{{path: {scalar(path)}, pathType:"
+        f" {draw(st.sampled_from(['Prefix', 'Exact', 'x']))}}}]}}\n"
     )
 
 
@@ -260,7 +305,9 @@ FILES = {"traefik": "traefik.yaml", "ingress": "ingress.yaml"}
 
 
 def loads(form: str, text: str) -> Imported | None:
-    """The law: what is imported loads as a policy, and each note has a place in the text; or the text is refused."""
+    """The law: what is imported loads as a policy, and each note has a place in the text; or the
+    text is refused.
+    """
     name = FILES.get(form, "site.conf")
     try:
         imported = convert({name: text}, form)
@@ -334,7 +381,9 @@ def test_quoting(text: str) -> None:
     ids=["rules", "routes", "characters"],
 )
 def test_too_large(text: str) -> None:
-    """What would be larger than a policy may be is refused with its size, and never carried in part."""
+    """What would be larger than a policy may be is refused with its size, and never carried in
+    part.
+    """
     with pytest.raises(PolicyError, match=r"the policy would have \d+ rules over \d+ routes"):
         convert({"site.conf": text}, "nginx")
 
@@ -342,7 +391,8 @@ def test_too_large(text: str) -> None:
 def test_many_overlaps() -> None:
     """Sections that overlap in more ways than a policy could say are reported, not multiplied."""
     sections = [
-        f"<Location /{number}>\nHeader set X-L{number} 1\n</Location>\n<Files *.{number}>\nHeader set X-F{number} 1\n</Files>"
+        f"<Location /{number}>\nHeader set X-L{number} 1\n</Location>\n<Files *.{number}>\nHeader"
+        f" set X-F{number} 1\n</Files>"
         for number in range(30)
     ]
     imported = loads("apache", "\n".join(["Header set X-A 1", *sections]))
@@ -368,10 +418,15 @@ def test_nothing_found() -> None:
 
 
 def test_policy_text() -> None:
-    """The whole text of a small import: order of the source, a comment on each rule, routes that say what is other."""
-    text = "add_header X-Frame-Options DENY always;\nadd_header X-A 'a: b' always;\nlocation /api/ {\n add_header X-A c always;\n}"
-    assert convert({"site.conf": text}, "nginx").policy_yaml == (
-        "version: 1\n"
+    """The whole text of a small import: order of the source, a comment on each rule, routes that
+    say what is other.
+    """
+    text = (
+        "add_header X-Frame-Options DENY always;\nadd_header X-A 'a: b' always;\nlocation /api/ {\n"
+        " add_header X-A c always;\n}"
+    )
+    assert (
+        convert({"site.conf": text}, "nginx").policy_yaml == "version: 1\n"
         "name: imported-nginx\n"
         "reason: imported from site.conf (nginx)\n"
         "mode: report-only  # nothing is changed yet; promote rule by rule on evidence\n"

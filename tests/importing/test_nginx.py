@@ -43,19 +43,23 @@ from tests.importing.test_paths import PATHS
     ],
 )
 def test_inheritance(outer: str, inner: str, expected: list[tuple[str, str]]) -> None:
-    """A block with add_header drops what it would inherit, headers-more adds up, and the order is nginx's."""
+    """A block with add_header drops what it would inherit, headers-more adds up, and the order
+    is nginx's.
+    """
     policy = imported("nginx", f"server {{ {outer} location / {{ {inner} }} }}")
     assert sorted(answered(policy)) == sorted(expected)
 
 
 def test_repeated_lines_are_said() -> None:
-    """Where a header that may stand once has several lines, or own and inherited ones, the policy's choice is reported."""
+    """Where a header that may stand once has several lines, or own and inherited ones, the
+    policy's choice is reported.
+    """
     twice = "add_header X-Frame-Options DENY; add_header X-Frame-Options SAMEORIGIN always;"
     policy = imported("nginx", f"server {{\n{twice}\n}}")
     assert answered(policy) == [("X-Frame-Options", "SAMEORIGIN")]
     assert (
-        "2: X-Frame-Options: nginx sends this line after that of site.conf:2; the policy sends this one only"
-        in differing(policy)
+        "2: X-Frame-Options: nginx sends this line after that of site.conf:2; the policy sends this"
+        " one only" in differing(policy)
     )
     merged = "add_header X-A 1; location /a { add_header_inherit merge; add_header X-A 2; }"
     policy = imported("nginx", f"server {{ {merged} }}")
@@ -76,7 +80,9 @@ def test_repeated_lines_are_said() -> None:
     ],
 )
 def test_what_a_location_drops_is_said(outer: str, inner: str, dropped: str) -> None:
-    """One add_header in a block ends what it inherits, which few authors mean: the note names the headers and the line."""
+    """One add_header in a block ends what it inherits, which few authors mean: the note names
+    the headers and the line.
+    """
     policy = imported("nginx", f"server {{ {outer} location /a {{ {inner} }} }}")
     data = [note for note in differing(policy) if "an add_header of its own" in note]
     assert [f"drops the inherited {dropped} here" in note for note in data] == [True] * bool(
@@ -95,11 +101,16 @@ def test_status_without_always() -> None:
 
 
 def test_once_only_header() -> None:
-    """nginx would send a second X-Frame-Options beside the service's; the policy sends nginx's alone, and says so."""
+    """nginx would send a second X-Frame-Options beside the service's; the policy sends nginx's
+    alone, and says so.
+    """
     policy = imported("nginx", "add_header X-Frame-Options DENY always;")
     assert answered(policy, "/", ("X-Frame-Options", "SAMEORIGIN")) == [("X-Frame-Options", "DENY")]
     assert differing(policy) == [
-        "1: X-Frame-Options: nginx sends a second line beside the service's own; the policy sends this one only"
+        (
+            "1: X-Frame-Options: nginx sends a second line beside the service's own;"
+            " the policy sends this one only"
+        )
     ]
     hidden = imported(
         "nginx", "proxy_hide_header X-Frame-Options; add_header X-Frame-Options DENY always;"
@@ -138,7 +149,10 @@ def test_once_only_header() -> None:
         ),
         (
             "add_header X-A 1; location /a { add_header X-A 2; } rewrite ^ /index.php last;",
-            "1: rewrite ... last: the headers of the location that the new path finds are not carried",
+            (
+                "1: rewrite ... last: the headers of the location that the new path finds are not"
+                " carried"
+            ),
         ),
         (
             "include other.conf;",
@@ -147,7 +161,10 @@ def test_once_only_header() -> None:
         ("server_name ~^www; add_header X-A 1;", "1: host '~^www' cannot be said as a pattern"),
         (
             "server { return 301 /; add_header X-A 1; }",
-            "1: this server answers by itself (return); headers of such responses are not the service's",
+            (
+                "1: this server answers by itself (return); headers of such responses are not the"
+                " service's"
+            ),
         ),
     ],
 )
@@ -172,9 +189,11 @@ def test_what_is_no_loss(text: str) -> None:
         lost(
             imported(
                 "nginx",
-                f"add_header X-A 1; {text}"
-                if "server" not in text
-                else f"{text} server {{ add_header X-A 1; }}",
+                (
+                    f"add_header X-A 1; {text}"
+                    if "server" not in text
+                    else f"{text} server {{ add_header X-A 1; }}"
+                ),
             )
         )
         == []
@@ -193,7 +212,9 @@ def test_includes() -> None:
 
 
 def test_servers_by_name() -> None:
-    """Exact names win over wildcards, longer ones over shorter; the first server is for all other hosts."""
+    """Exact names win over wildcards, longer ones over shorter; the first server is for all
+    other hosts.
+    """
     plan = enforced(
         imported(
             "nginx",
@@ -225,7 +246,8 @@ def test_default_server_keeps_its_name() -> None:
     plan = enforced(
         imported(
             "nginx",
-            "server { server_name www.example.com; add_header X-S 1; } server { server_name *.example.com; add_header X-S 2; }",
+            "server { server_name www.example.com; add_header X-S 1; } server { server_name"
+            " *.example.com; add_header X-S 2; }",
         )
     )
     assert [
@@ -235,11 +257,14 @@ def test_default_server_keeps_its_name() -> None:
 
 
 def test_http_and_https_twins() -> None:
-    """Of two servers with one name, a quiet one for HTTP makes the other's rules conditions on HTTPS."""
+    """Of two servers with one name, a quiet one for HTTP makes the other's rules conditions on
+    HTTPS.
+    """
     plan = enforced(
         imported(
             "nginx",
-            "server { listen 80; server_name a.b; location / {} } server { listen 443 ssl; server_name a.b; add_header X-A 1; }",
+            "server { listen 80; server_name a.b; location / {} } server { listen 443 ssl;"
+            " server_name a.b; add_header X-A 1; }",
         )
     )
     assert answered(plan, scheme="https") == [("X-A", "1")]
@@ -250,7 +275,8 @@ def test_twins_that_both_speak() -> None:
     """When both write headers the second is reported, not guessed."""
     policy = imported(
         "nginx",
-        "server { listen 80; server_name a.b; add_header X-A 1; }\nserver { listen 443 ssl; server_name a.b; add_header X-A 2; }",
+        "server { listen 80; server_name a.b; add_header X-A 1; }\nserver { listen 443 ssl;"
+        " server_name a.b; add_header X-A 2; }",
     )
     assert lost(policy) == [
         "2: a.b stands in line 1 too; the policy knows no ports, so this one is not carried"
@@ -288,7 +314,9 @@ def test_circular_includes() -> None:
 
 
 def test_words() -> None:
-    """Quotes, escapes, comments, variables in braces and Lua blocks are read as nginx reads them."""
+    """Quotes, escapes, comments, variables in braces and Lua blocks are read as nginx reads
+    them.
+    """
     policy = imported(
         "nginx",
         r"""
@@ -319,7 +347,9 @@ LOCATIONS = st.lists(
 
 
 def nginx_location(locations: list[tuple[str, str]], path: str) -> int | None:
-    """Which location answers, by nginx's own words: exact, longest prefix, ^~, expressions in order."""
+    """Which location answers, by nginx's own words: exact, longest prefix, ^~, expressions in
+    order.
+    """
     fixed = [
         (text, position)
         for position, (kind, text) in enumerate(locations)
@@ -343,7 +373,9 @@ def nginx_location(locations: list[tuple[str, str]], path: str) -> int | None:
 
 @given(LOCATIONS, st.lists(PATHS, min_size=1, max_size=6))
 def test_location_law(locations: list[tuple[str, str]], paths: list[str]) -> None:
-    """For any locations and any path the policy has the headers of the location that nginx chooses."""
+    """For any locations and any path the policy has the headers of the location that nginx
+    chooses.
+    """
     blocks = "\n".join(
         f"location {kind} {text} {{ add_header X-L {position}; }}"
         for position, (kind, text) in enumerate(locations)

@@ -1,4 +1,6 @@
-"""A policy from observed responses: what it says, what it leaves, and that the enforced policy sends what was seen."""
+"""A policy from observed responses: what it says, what it leaves, and that the enforced policy
+sends what was seen.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def seen(
     bare: Fields | None = None,
     probe: bool = False,
 ) -> Sighting:
-    """A sighting of one path; `again` is a second response, `bare` what the service itself sends."""
+    """A sighting of one path; `again` is a second response, `bare` what the service itself
+    sends.
+    """
 
     def made(lines: Fields) -> Response:
         return Response(f"{HOST}{path}", status, tuple(raw(lines)))
@@ -47,14 +51,18 @@ def rules(policy: Imported) -> str:
 
 
 def test_what_all_responses_have_is_one_rule() -> None:
-    """A value that is equal over all responses is one rule for the whole policy, with the paths and counts beside it."""
+    """A value that is equal over all responses is one rule for the whole policy, with the paths
+    and counts beside it.
+    """
     frame = ("X-Frame-Options", "DENY")
     policy = from_sightings(
         [seen("/", HTML, frame), seen("/api/x", JSON, frame), seen("/no", HTML, frame, status=404)]
     )
 
-    assert rules(policy) == (
-        "rules:\n  x-frame-options:\n    header: X-Frame-Options\n    action: set\n    value: DENY"
+    assert (
+        rules(policy)
+        == "rules:\n  x-frame-options:\n    header: X-Frame-Options\n    action: set\n    value:"
+        " DENY"
     )
     assert "on /, /api/x, /no: 3 responses (1 page, 1 data, 1 error)" in policy.policy_yaml
 
@@ -95,7 +103,9 @@ def test_paths_are_routes() -> None:
 
 
 def test_what_changes_is_never_frozen() -> None:
-    """Nonces, dates and ids are known by their form, other values by a second response; each is named and left alone."""
+    """Nonces, dates and ids are known by their form, other values by a second response; each is
+    named and left alone.
+    """
     policy = from_sightings(
         [
             seen(
@@ -131,7 +141,9 @@ def test_responses_that_nothing_tells_apart_are_said() -> None:
 
 
 def test_what_cannot_be_seen_is_said() -> None:
-    """Without the service itself no removal is inferred, and headers that name software are neither set nor removed."""
+    """Without the service itself no removal is inferred, and headers that name software are
+    neither set nor removed.
+    """
     policy = from_sightings([seen("/", HTML, ("Server", "nginx"), ("X-Powered-By", "PHP/8"))])
 
     assert rules(policy) == "rules: {}"
@@ -171,7 +183,9 @@ def test_the_service_itself_shows_what_is_removed_and_what_is_its_own() -> None:
 
 
 def test_cookies_are_attributes() -> None:
-    """A cookie is a rule on its attributes by its name; values are never in it, and other attributes on one path are said."""
+    """A cookie is a rule on its attributes by its name; values are never in it, and other
+    attributes on one path are said.
+    """
     policy = from_sightings(
         [
             seen("/", HTML, ("Set-Cookie", "sid=secret; Path=/; Secure; HttpOnly; SameSite=lax")),
@@ -189,7 +203,9 @@ def test_cookies_are_attributes() -> None:
 
 
 def test_other_hosts_are_left_out() -> None:
-    """A policy is for one service: what an archive holds of others is left out, and they are named."""
+    """A policy is for one service: what an archive holds of others is left out, and they are
+    named.
+    """
     other = Sighting(Response("https://cdn.example/x.js", 200, ((b"X-Frame-Options", b"DENY"),)))
     policy = from_sightings([other, seen("/", HTML)])
 
@@ -222,7 +238,9 @@ SEEN = st.builds(
 @settings(max_examples=examples(150), deadline=None)
 @given(st.lists(SEEN, min_size=1, max_size=8))
 def test_the_enforced_policy_sends_what_was_seen(sightings: list[Sighting]) -> None:
-    """Put in front of the service, the policy gives every response the headers that were seen, but for those named in a warning."""
+    """Put in front of the service, the policy gives every response the headers that were seen,
+    but for those named in a warning.
+    """
     policy = from_sightings(sightings)
     plan = enforced(policy)
     warned = {line.partition(": ")[2].partition(":")[0] for line in lost(policy)}

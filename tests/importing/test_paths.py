@@ -1,4 +1,6 @@
-"""Sets of paths: what patterns have in common, and the first-match lists that overlapping ones become."""
+"""Sets of paths: what patterns have in common, and the first-match lists that overlapping ones
+become.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def holds(pattern: Pattern, path: str) -> bool:
     ],
 )
 def test_meet(one: Pattern, two: Pattern, expected: list[str]) -> None:
-    """What two patterns have in common is said exactly, short paths in which both ends overlap included."""
+    """What two patterns have in common is said exactly, short paths in which both ends overlap
+    included.
+    """
     assert [str(found) for found in meet(one, two)] == expected
     assert {str(found) for found in meet(two, one)} == set(expected)
 
@@ -60,7 +64,9 @@ def test_covers_is_containment(one: Pattern, two: Pattern, path: str) -> None:
 
 @given(st.lists(PATTERNS, max_size=6), st.lists(PATHS, min_size=1, max_size=8))
 def test_regions_say_what_holds(patterns: list[Pattern], paths: list[str]) -> None:
-    """The first region that matches a path has just the patterns that the path is in, merged and pruned or not."""
+    """The first region that matches a path has just the patterns that the path is in, merged and
+    pruned or not.
+    """
     cut = regions(
         patterns,
         lambda region: frozenset(
@@ -80,7 +86,9 @@ def test_regions_say_what_holds(patterns: list[Pattern], paths: list[str]) -> No
 
 @given(st.lists(PATTERNS, max_size=6), st.lists(PATHS, min_size=1, max_size=8))
 def test_regions_of_a_coarse_thing(patterns: list[Pattern], paths: list[str]) -> None:
-    """It stays true where many regions share their thing, and then no two neighbours could be one."""
+    """It stays true where many regions share their thing, and then no two neighbours could be
+    one.
+    """
     cut = regions(patterns, lambda region: sum(pattern.covers(region) for pattern in patterns) % 2)
     assert cut is not None
     for path in paths:

@@ -80,7 +80,9 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=4), st.booleans(), st.booleans(), PATHS)
 def test_same_paths_as_the_expression(pieces: list[str], start: bool, end: bool, path: str) -> None:
-    """Where patterns are given, they match just the paths in which a search finds the expression."""
+    """Where patterns are given, they match just the paths in which a search finds the
+    expression.
+    """
     regex = ("^" if start else "") + "".join(pieces) + ("$" if end else "")
     patterns = path_patterns(regex)
     if patterns is not None:

@@ -1,4 +1,6 @@
-"""What a running proxy or application sends becomes a policy, and the sidecar with it in front of the bare service sends the same."""
+"""What a running proxy or application sends becomes a policy, and the sidecar with it in front
+of the bare service sends the same.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ frontend site
     default_backend service
 backend service
     server service 127.0.0.1:@SERVICE@
-"""
+"""  # noqa: E501
 TARGETS = (
     "/?response=page",
     "/shop/cart?response=page",
@@ -73,7 +75,9 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Front:
-    """An old proxy or application, the bare service behind it, and the targets at which both are asked."""
+    """An old proxy or application, the bare service behind it, and the targets at which both are
+    asked.
+    """
 
     old: str
     bare: str
@@ -156,8 +160,19 @@ def front(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
 
 
 def _headers(response: Response) -> dict[str, tuple[str, ...]]:
-    """The header lines without those of the message, the clock and the names of software; cookies without their values."""
-    aside = {"date", "connection", "keep-alive", "content-length", "transfer-encoding", "etag", "server", "accept-ranges"}  # fmt: skip
+    """The header lines without those of the message, the clock and the names of software;
+    cookies without their values.
+    """
+    aside = {
+        "date",
+        "connection",
+        "keep-alive",
+        "content-length",
+        "transfer-encoding",
+        "etag",
+        "server",
+        "accept-ranges",
+    }
     names = {name.decode().lower() for name, _ in response.fields} - aside
     found = {name: response.values(name) for name in sorted(names)}
     found["set-cookie"] = tuple(
@@ -168,7 +183,9 @@ def _headers(response: Response) -> dict[str, tuple[str, ...]]:
 
 
 def test_the_sidecar_sends_what_the_old_proxy_sent(front: Front, tmp_path: Path) -> None:
-    """For every target the enforced policy in front of the bare service gives the old proxy's headers, and nothing is lost."""
+    """For every target the enforced policy in front of the bare service gives the old proxy's
+    headers, and nothing is lost.
+    """
     urls = [front.old + target for target in front.targets]
     made = CliRunner().invoke(import_verb, [*urls, "--service", front.bare, "--strict"])
     assert made.exit_code == 0, made.stderr

@@ -1,4 +1,6 @@
-"""The policy of a configuration does to a response what the real server does with it: asked side by side."""
+"""The policy of a configuration does to a response what the real server does with it: asked side
+by side.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from tests.importing.servers import installed, server
 CONFIGS = Path(__file__).parent / "configs"
 FILES = ("index.php", "index.html", "app.css", "app.js", "login.php", "photo.PNG", "note.txt")
 
-# What servers say of themselves and of the message, and Content-Type, which httpd rewrites on its own.
+# What servers say of themselves and of the message, and Content-Type, which httpd rewrites on its
+# own.
 ASIDE = frozenset(
     (
         "server",
@@ -189,7 +192,9 @@ def standing(
 
 
 def test_effect_is_the_same(standing: Standing) -> None:
-    """For every host, path and response the enforced policy sends the lines that the server sends, but for what the notes tell."""
+    """For every host, path and response the enforced policy sends the lines that the server
+    sends, but for what the notes tell.
+    """
     differences: list[str] = []
     asked = 0
     connection = http.client.HTTPConnection("127.0.0.1", standing.port, timeout=10)
@@ -282,7 +287,9 @@ def _members(lines: list[str]) -> set[str]:
 
 
 def test_notes_hide_no_more_than_they_name(standing: Standing) -> None:
-    """Every warning of a configuration names a line of it that is truly there, and what to do by hand."""
+    """Every warning of a configuration names a line of it that is truly there, and what to do by
+    hand.
+    """
     for note in standing.imported.notes:
         text = (CONFIGS / note.file).read_text().splitlines()
         assert 0 < note.line <= len(text), note

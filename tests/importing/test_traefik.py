@@ -1,4 +1,6 @@
-"""Traefik's middlewares and routers, from files, labels and Kubernetes resources; the options by a table."""
+"""Traefik's middlewares and routers, from files, labels and Kubernetes resources; the options by
+a table.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ from tests.importing.making import Fields, answered, differing, enforced, import
     ],
 )
 def test_options(options: str, expected: Fields) -> None:
-    """Each option does what Traefik's documentation says; a line of the service's own is replaced, an empty value removes."""
+    """Each option does what Traefik's documentation says; a line of the service's own is
+    replaced, an empty value removes.
+    """
     policy = imported("traefik", f"http: {{middlewares: {{m: {{headers: {options}}}}}}}")
     service = [("X-S", "0")] if "X-S" in options else []
     assert answered(policy, "/", *service) == expected
@@ -72,7 +76,9 @@ http:
 
 
 def test_routers() -> None:
-    """The router of the highest priority responses, longer rules first; the outer middleware has the last word."""
+    """The router of the highest priority responses, longer rules first; the outer middleware has
+    the last word.
+    """
     plan = enforced(imported("traefik", FILE))
     data = {
         (host, path): dict(answered(plan, path, host=host))
@@ -145,7 +151,9 @@ def test_labels() -> None:
 
 
 def test_kubernetes() -> None:
-    """Middleware and IngressRoute resources stand in documents of one stream, with their own lines."""
+    """Middleware and IngressRoute resources stand in documents of one stream, with their own
+    lines.
+    """
     policy = imported("traefik", RESOURCES)
     assert answered(policy, "/app") == [("X-Content-Type-Options", "nosniff")]
     assert answered(policy, "/") == []
@@ -180,13 +188,19 @@ def test_toml() -> None:
     assert answered(policy, "/app") == [("X-Frame-Options", "DENY")]
     assert answered(policy, "/") == []
     assert lost(policy) == [
-        "7: accesscontrolallowmethods: CORS headers depend on the request's Origin and are not carried"
+        (
+            "7: accesscontrolallowmethods: CORS headers depend on the request's Origin and are not"
+            " carried"
+        )
     ]
 
 
 def test_entry_points() -> None:
     """Middlewares of an entry point stand outside of every router's."""
-    text = "entryPoints: {web: {http: {middlewares: [all@file]}}}\nhttp:\n  routers: {r: {rule: PathPrefix(`/a`)}}\n  middlewares: {all: {headers: {frameDeny: true}}}"
+    text = (
+        "entryPoints: {web: {http: {middlewares: [all@file]}}}\nhttp:\n  routers: {r: {rule:"
+        " PathPrefix(`/a`)}}\n  middlewares: {all: {headers: {frameDeny: true}}}"
+    )
     assert answered(imported("traefik", text), "/a") == [("X-Frame-Options", "DENY")]
 
 
@@ -233,7 +247,8 @@ def test_rule_that_is_lost() -> None:
     """A rule that cannot be said is reported."""
     policy = imported(
         "traefik",
-        "http:\n  routers: {r: {rule: Method(`GET`), middlewares: [m]}}\n  middlewares: {m: {headers: {frameDeny: true}}}",
+        "http:\n  routers: {r: {rule: Method(`GET`), middlewares: [m]}}\n  middlewares: {m:"
+        " {headers: {frameDeny: true}}}",
     )
     assert lost(policy) == [
         "2: rule Method(`GET`) cannot be said as hosts and path globs; its headers are not carried"

@@ -1,4 +1,5 @@
-"""Applications for ASGI and WSGI that send the lines of tests/exporting/origin.py, and calls of them without a server.
+"""Applications for ASGI and WSGI that send the lines of tests/exporting/origin.py, and calls of
+them without a server.
 
 Lives here: `Calling`. Must not know what a test wants to prove.
 """

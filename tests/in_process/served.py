@@ -1,4 +1,5 @@
-"""The sample services with the sidecar inside, as real servers serve them; settings come by the environment.
+"""The sample services with the sidecar inside, as real servers serve them; settings come by the
+environment.
 
 Each is a factory, so that a server makes the one that is asked for.
 """
@@ -18,7 +19,9 @@ def fastapi() -> asgi.Middleware:
 
 
 def starlette() -> asgi.Middleware:
-    """Starlette, with the middleware in its own list: then its error responses are outside of it."""
+    """Starlette, with the middleware in its own list: then its error responses are outside of
+    it.
+    """
     from starlette.applications import Starlette
     from starlette.responses import HTMLResponse
     from starlette.routing import Route

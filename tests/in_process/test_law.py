@@ -1,4 +1,6 @@
-"""Whatever the policy, the request and the service's response are: a middleware's headers are the proxy's."""
+"""Whatever the policy, the request and the service's response are: a middleware's headers are
+the proxy's.
+"""
 
 from __future__ import annotations
 

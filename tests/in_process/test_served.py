@@ -1,4 +1,6 @@
-"""The sidecar inside FastAPI, Starlette, Flask and Django, on uvicorn and gunicorn: policy, orders, metrics, reports."""
+"""The sidecar inside FastAPI, Starlette, Flask and Django, on uvicorn and gunicorn: policy,
+orders, metrics, reports.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ def test_pages_and_error_pages_carry_the_policy(site: Site, path: str, status: i
 
 
 def test_the_service_is_given_the_nonce(site: Site):
-    """The nonce that the application reads is the one in the policy; a client's own never reaches it."""
+    """The nonce that the application reads is the one in the policy; a client's own never
+    reaches it.
+    """
     response = site.get("/", ("X-Echo", "1"), ("X-CSP-Nonce", "mine"))
 
     given = {name.lower(): value for name, value in response.json()["headers"]}["x-csp-nonce"]
@@ -173,7 +177,9 @@ def test_a_saved_policy_is_in_force_soon(site: Site):
 
 
 def test_browser_reports_are_taken_while_a_rule_is_in_trial(site: Site):
-    """The twin names an address of the service's own; a post there is counted and never reaches the service."""
+    """The twin names an address of the service's own; a post there is counted and never reaches
+    the service.
+    """
     trial = POLICY.replace("'nonce-{request}'", "'self'").replace(
         "object-src 'none'\"", "object-src 'none'\"\n    mode: trial"
     )
@@ -231,7 +237,9 @@ def test_an_application_that_fails_gets_an_error_response_with_the_policy(
 
 
 def test_worker_processes_are_a_sidecar_each(tmp_path: Path):
-    """The first has the state folder, the second one below it; both apply the policy and follow the file."""
+    """The first has the state folder, the second one below it; both apply the policy and follow
+    the file.
+    """
     site = Site("flask", tmp_path, "--workers", "2", "--threads", "1")
     try:
 
@@ -266,7 +274,9 @@ def test_a_policy_that_cannot_be_used_is_refused_where_the_middleware_is_made(
 
 @pytest.mark.parametrize("name", ["fastapi", "flask"])
 def test_streams_and_sockets_pass_as_they_come(name: str, tmp_path: Path):
-    """The first event arrives before the last is sent, and the request counts as in flight so long; a WebSocket passes."""
+    """The first event arrives before the last is sent, and the request counts as in flight so
+    long; a WebSocket passes.
+    """
     site = Site(name, tmp_path)
     try:
         health = str(site.started()["health"]).rpartition(":")

@@ -1,4 +1,5 @@
-"""Worlds for tests of the policy core: a valid policy and response in one call, and random ones for laws.
+"""Worlds for tests of the policy core: a valid policy and response in one call, and random ones for
+laws.
 
 Lives here: builders and Hypothesis strategies. Must not know what is expected of them.
 """
@@ -28,7 +29,9 @@ def plan(rules: dict[str, Any] | None = None, *, override: Mode | None = None, *
 
 
 def facts(*fields: tuple[bytes, bytes], **more: Any) -> Facts:
-    """A GET over HTTPS for / of shop.example by nobody in particular, answered 200 with these lines."""
+    """A GET over HTTPS for / of shop.example by nobody in particular, answered 200 with these
+    lines.
+    """
     world: dict[str, Any] = {
         "method": "GET",
         "host": "shop.example",
@@ -88,7 +91,9 @@ TYPICAL = {
 
 @st.composite
 def lines(draw: st.DrawFn) -> RawFields:
-    """Header lines of a response: typical or any bytes in values, repeats, odd case, names that no rule names."""
+    """Header lines of a response: typical or any bytes in values, repeats, odd case, names that
+    no rule names.
+    """
     made: RawFields = []
     for name in draw(
         st.lists(

@@ -9,7 +9,10 @@ import pytest
 from sidecar.policy.rules.fetch import Fetch
 from tests.policy.making import facts, plan
 
-AGENT = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+AGENT = (
+    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+    b" Safari/537.36"
+)
 DENY = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
 SAME = DENY | {"value": "SAMEORIGIN"}
 ANCESTORS = {
@@ -25,7 +28,9 @@ SECURE = {"cookie": "s[id]?", "attributes": {"Secure": True}}
 
 
 def outcome(rule: dict[str, Any], sent: str, *fields: tuple[bytes, bytes], **more: Any) -> str:
-    """What the rule's oracle says of a request; `sent` is `site mode dest cookie`, - for what is not sent."""
+    """What the rule's oracle says of a request; `sent` is `site mode dest cookie`, - for what is
+    not sent.
+    """
     names = (b"Sec-Fetch-Site", b"sec-fetch-mode", b"SEC-FETCH-DEST", b"Cookie")
     request = [
         (name, value.replace("_", " ").encode())
@@ -92,7 +97,9 @@ def test_a_browser_tells_what_would_have_broken(rule: dict[str, Any], sent: str,
 def test_nosniff_breaks_what_was_sniffed_before(
     dest: str, media: bytes | None, status: int, expected: str
 ):
-    """Fetch section 3.6 and ORB: scripts and styles by their type, pages without one, images of other origins with a page's type."""
+    """Fetch section 3.6 and ORB: scripts and styles by their type, pages without one, images of
+    other origins with a page's type.
+    """
     fields = [(b"X-A", b"1")] + ([(b"Content-type", media)] if media else [])
 
     assert outcome(NOSNIFF, f"cross-site no-cors {dest}", *fields, status=status) == expected
@@ -159,7 +166,9 @@ def test_frame_options_are_overruled_by_the_service_s_own_ancestors():
 
 
 def test_a_double_submit_reads_the_cookie():
-    """A cookie's value in another request header was put there by a script that HttpOnly would blind."""
+    """A cookie's value in another request header was put there by a script that HttpOnly would
+    blind.
+    """
     rule = {"cookie": "csrf", "attributes": {"HttpOnly": True}}
     request = [
         (b"User-Agent", AGENT),

@@ -12,7 +12,10 @@ from tests.policy.making import facts, plan
 
 AGENT = (
     b"User-Agent",
-    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+    (
+        b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+        b" Safari/537.36"
+    ),
 )
 ORIGIN = {"header": "Access-Control-Allow-Origin", "action": "remove"}
 PARTNER = {
@@ -44,9 +47,15 @@ def outcome(rule: dict[str, Any], request: str, response: str = "", **more: Any)
     return oracle(world, Fetch(world))
 
 
-CORS = "Origin: https://a.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: cors | Sec-Fetch-Dest: empty"
+CORS = (
+    "Origin: https://a.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: cors |"
+    " Sec-Fetch-Dest: empty"
+)
 PLAIN = "Origin: https://a.example"
-FORM = "Origin: https://a.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate | Sec-Fetch-Dest: document"
+FORM = (
+    "Origin: https://a.example | Sec-Fetch-Site: cross-site | Sec-Fetch-Mode: navigate |"
+    " Sec-Fetch-Dest: document"
+)
 ANY, NAMED = "Access-Control-Allow-Origin: *", "Access-Control-Allow-Origin: https://a.example"
 WITH = f"{NAMED} | Access-Control-Allow-Credentials: true"
 

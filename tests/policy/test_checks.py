@@ -73,7 +73,9 @@ def test_an_action_finds_and_edits(
     kind: str | None,
     after: list[tuple[bytes, bytes]] | None,
 ):
-    """Each action's kind of violation, and the lines that leave: in place where the header stood, names kept."""
+    """Each action's kind of violation, and the lines that leave: in place where the header
+    stood, names kept.
+    """
     decision = judged(rule, *before)
 
     assert [finding.kind for finding in decision.findings] == ([] if kind is None else [kind])
@@ -108,7 +110,9 @@ def test_what_only_judges_never_writes(action: str):
 
 @pytest.mark.parametrize("action", ["set", "default", "require"])
 def test_a_header_for_https_is_neither_written_nor_missed_over_http(action: str):
-    """HSTS over plain HTTP is forbidden (RFC 6797 section 7.2), so such a rule, a demand too, has an unsaid condition."""
+    """HSTS over plain HTTP is forbidden (RFC 6797 section 7.2), so such a rule, a demand too,
+    has an unsaid condition.
+    """
     asked = rule(action, "max-age=1", STS)
 
     assert judged(asked, scheme="http").findings == ()
@@ -135,7 +139,9 @@ CSP = "Content-Security-Policy"
 
 
 def test_merge_takes_the_response_of_the_headers_own_grammar():
-    """What `headers.merge` says is what is reported; a response that already says it is left alone."""
+    """What `headers.merge` says is what is reported; a response that already says it is left
+    alone.
+    """
     asked = rule("merge", "default-src 'self'", CSP)
     merged = headers.merge(
         CSP, "img-src a.example, img-src b.example", "default-src 'self'"
@@ -205,7 +211,9 @@ def test_a_merge_widens_only_with_leave(widen: bool | None, after: bytes):
 def test_require_without_a_value_judges_the_one_that_stands(
     header: str, lines: tuple[str, ...], kind: str | None
 ):
-    """By the header's own grammar, all lines together: what browsers ignore is invalid, what protects little is weak."""
+    """By the header's own grammar, all lines together: what browsers ignore is invalid, what
+    protects little is weak.
+    """
     before = [(header.encode(), line.encode("latin-1")) for line in lines]
     decision = judged(rule("require", header=header), *before)
 
@@ -226,7 +234,9 @@ def test_require_with_a_value_does_not_judge_it():
 
 
 def test_require_judges_a_cookie_by_the_scheme():
-    """Secure is not demanded over plain HTTP, and a response judged before over another scheme is judged anew."""
+    """Secure is not demanded over plain HTTP, and a response judged before over another scheme
+    is judged anew.
+    """
     made = plan({"it": rule("require", header="Set-Cookie")}).routes[-1].checks[0]
     seen = {b"set-cookie": (b"a=1; HttpOnly; SameSite=Lax",)}
 
@@ -236,11 +246,31 @@ def test_require_judges_a_cookie_by_the_scheme():
 
 
 FIRST = {
-    "Connection-Allowlist", "Connection-Allowlist-Report-Only", "X-Content-Type-Options", "Service-Worker-Allowed", "X-DNS-Prefetch-Control",
-    "Strict-Transport-Security", "X-Permitted-Cross-Domain-Policies", "NEL", "Expires", "Server", "X-Powered-By", "X-Generator", "X-AspNet-Version",
-    "X-AspNetMvc-Version", "SourceMap", "X-SourceMap", "X-XSS-Protection", "Expect-CT", "Public-Key-Pins", "Public-Key-Pins-Report-Only",
-    "Feature-Policy", "P3P", "X-Download-Options", "X-UA-Compatible",
-}  # fmt: skip
+    "Connection-Allowlist",
+    "Connection-Allowlist-Report-Only",
+    "X-Content-Type-Options",
+    "Service-Worker-Allowed",
+    "X-DNS-Prefetch-Control",
+    "Strict-Transport-Security",
+    "X-Permitted-Cross-Domain-Policies",
+    "NEL",
+    "Expires",
+    "Server",
+    "X-Powered-By",
+    "X-Generator",
+    "X-AspNet-Version",
+    "X-AspNetMvc-Version",
+    "SourceMap",
+    "X-SourceMap",
+    "X-XSS-Protection",
+    "Expect-CT",
+    "Public-Key-Pins",
+    "Public-Key-Pins-Report-Only",
+    "Feature-Policy",
+    "P3P",
+    "X-Download-Options",
+    "X-UA-Compatible",
+}
 STRICTEST = {
     "X-Frame-Options": ("SAMEORIGIN", "DENY"),
     "Cross-Origin-Opener-Policy": ("unsafe-none", "same-origin"),
@@ -260,7 +290,9 @@ LEFT = {
     "Access-Control-Max-Age": ("600", "60"),
     "Access-Control-Allow-Private-Network": ("true", "no"),
 }
-"""What becomes of two copies that differ: each once-only header of the table stands in one of the three."""
+"""What becomes of two copies that differ: each once-only header of the table stands in one of
+the three.
+"""
 
 
 def test_the_once_only_headers_are_all_below():
@@ -285,7 +317,9 @@ def test_the_once_only_headers_are_all_below():
 def test_default_leaves_one_copy_by_the_headers_own_rule(
     header: str, copies: tuple[str, ...], left: tuple[str, ...]
 ):
-    """As browsers take them, or stricter; where that is not known, or copies give leave, they stay. The kind is duplicate."""
+    """As browsers take them, or stricter; where that is not known, or copies give leave, they
+    stay. The kind is duplicate.
+    """
     decision = judged(
         rule("default", "ours", header), *((header.encode(), copy.encode()) for copy in copies)
     )

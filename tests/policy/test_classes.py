@@ -50,7 +50,9 @@ def of(
     ],
 )
 def test_a_media_type_tells_the_class(media: str, expected: str | None):
-    """By the essence of the type, whatever its case and parameters; what is not known has no class."""
+    """By the essence of the type, whatever its case and parameters; what is not known has no
+    class.
+    """
     assert of_media_type(media.encode()) == expected
     assert of(media) == (() if expected is None else (expected,))
 
@@ -71,10 +73,27 @@ def test_an_attachment_is_a_download_whatever_its_type(disposition: str, expecte
 
 
 DOCS = (
-    "/docs", "/docs/", "/docs/oauth2-redirect", "/redoc", "/Redoc", "/api/docs", "/api/v1/docs", "/v2/redoc", "/swagger", "/swagger/index.html",
-    "/swagger-ui", "/swagger-ui.html", "/swagger-ui/index.html", "/api/schema/swagger-ui/", "/apidocs/", "/api-docs", "/openapi.json", "/api/swagger.yaml",
-    "/%64ocs", "/docs%2F",
-)  # fmt: skip
+    "/docs",
+    "/docs/",
+    "/docs/oauth2-redirect",
+    "/redoc",
+    "/Redoc",
+    "/api/docs",
+    "/api/v1/docs",
+    "/v2/redoc",
+    "/swagger",
+    "/swagger/index.html",
+    "/swagger-ui",
+    "/swagger-ui.html",
+    "/swagger-ui/index.html",
+    "/api/schema/swagger-ui/",
+    "/apidocs/",
+    "/api-docs",
+    "/openapi.json",
+    "/api/swagger.yaml",
+    "/%64ocs",
+    "/docs%2F",
+)
 NO_DOCS = (
     "/",
     "/docs/guide",
@@ -162,7 +181,9 @@ def test_an_response_without_a_type_is_of_no_class(path: str):
     st.sets(st.sampled_from(CLASSES), min_size=1),
 )
 def test_the_question_and_the_list_agree(path: str, status: int, media: bytes, wanted: set[str]):
-    """Law: `is_class` says what `classes` lists; at most one class comes from the content; nothing raises."""
+    """Law: `is_class` says what `classes` lists; at most one class comes from the content;
+    nothing raises.
+    """
     seen = {b"content-type": (media,)}
     listed = classes(path, status, seen)
 

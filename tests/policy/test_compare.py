@@ -27,7 +27,9 @@ API = {"name": "api", "match": {"path": "/api/**"}}
 
 
 def test_policies_are_compared_rule_by_rule() -> None:
-    """Added, removed and changed rules, with effective modes and the keys that say something else."""
+    """Added, removed and changed rules, with effective modes and the keys that say something
+    else.
+    """
     before = policy(
         {
             "server": SERVER,
@@ -87,7 +89,9 @@ def test_meaning_counts_and_not_the_form(
 
 
 def test_routes_that_come_and_go_are_compared_with_the_default() -> None:
-    """A new route tells what it does otherwise than the default route, where its requests went before."""
+    """A new route tells what it does otherwise than the default route, where its requests went
+    before.
+    """
     found = compare(
         policy({"server": SERVER}), policy({"server": SERVER}, routes=[API | {"mode": "off"}])
     )
@@ -171,7 +175,9 @@ def test_the_same_meaning_is_the_same_revision(one: Resolved, other: Resolved) -
 @settings(max_examples=examples(30))
 @given(POLICIES, POLICIES)
 def test_the_other_direction_is_the_mirror(one: Resolved, other: Resolved) -> None:
-    """What one way adds the other removes; before and after change places, and so do more and less."""
+    """What one way adds the other removes; before and after change places, and so do more and
+    less.
+    """
     there, back = compare(one, other), compare(other, one)
     turned = {"added": "removed", "removed": "added", "changed": "changed"}
 
@@ -191,7 +197,9 @@ def test_the_other_direction_is_the_mirror(one: Resolved, other: Resolved) -> No
 
 
 def test_effects_tell_header_before_and_after() -> None:
-    """Equal changes are counted together; the first request is the example, ids blotted out; loss is marked."""
+    """Equal changes are counted together; the first request is the example, ids blotted out;
+    loss is marked.
+    """
     before = plan({"frames": {"action": "set", "header": "X-Frame-Options", "value": "DENY"}})
     after = plan(
         {
@@ -262,7 +270,9 @@ def test_nothing_becomes_of_responses_under_the_same_policy(
 def test_an_effect_is_what_the_plans_decide(
     one: Resolved, other: Resolved, response: Facts
 ) -> None:
-    """Without an effect both plans send the same lines by name; policies of one meaning have none."""
+    """Without an effect both plans send the same lines by name; policies of one meaning have
+    none.
+    """
     plans = compile_policy(one), compile_policy(other)
     found = effects(*plans, [response])
     sent = [

@@ -87,7 +87,9 @@ HTML = (b"Content-Type", b"text/html; charset=utf-8")
 def test_conditions(
     when: dict[str, Any], fields: list[tuple[bytes, bytes]], world: dict[str, Any], expected: bool
 ):
-    """All must hold; names and patterns ignore case; the first Content-Type counts; any one line of a header may fit."""
+    """All must hold; names and patterns ignore case; the first Content-Type counts; any one line
+    of a header may fit.
+    """
     assert held(when, *fields, **world) is expected
 
 

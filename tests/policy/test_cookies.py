@@ -1,4 +1,6 @@
-"""Set-Cookie lines: what is read, what is reported, and that nothing but attributes is ever changed."""
+"""Set-Cookie lines: what is read, what is reported, and that nothing but attributes is ever
+changed.
+"""
 
 from __future__ import annotations
 
@@ -172,7 +174,9 @@ def test_an_edit_is_idempotent(line, demands, scheme):
 
 @given(LINES, DEMANDS, SCHEMES)
 def test_an_edit_leaves_name_and_value_untouched(line, demands, scheme):
-    """Law: everything before the first semicolon, and every attribute not demanded, is byte for byte as it was."""
+    """Law: everything before the first semicolon, and every attribute not demanded, is byte for
+    byte as it was.
+    """
     edited = apply(line, demands, scheme)
     touched = {"secure", "httponly", "samesite", "partitioned", "path", "domain"}
 
@@ -189,7 +193,9 @@ def test_an_edit_leaves_name_and_value_untouched(line, demands, scheme):
 
 @given(LINES, DEMANDS)
 def test_an_edit_over_https_meets_the_demands(line, demands):
-    """Law: after an edit the attributes that count are as demanded, unless browsers refuse the line anyway."""
+    """Law: after an edit the attributes that count are as demanded, unless browsers refuse the
+    line anyway.
+    """
     cookie = parse(apply(line, demands))
     if cookie.refused:
         return
@@ -271,7 +277,9 @@ def test_no_line_raises_and_no_value_is_reported(line, scheme):
     ],
 )
 def test_huge_lines_are_read(line):
-    """200 kB of anything is judged and edited; work that grows with the square of the length would not end."""
+    """200 kB of anything is judged and edited; work that grows with the square of the length
+    would not end.
+    """
     cookie_faults(line)
     apply(line, Demands(secure=True, same_site="Lax"))
 
@@ -279,11 +287,24 @@ def test_huge_lines_are_read(line):
 @pytest.mark.parametrize(
     ("pattern", "name", "expected"),
     [
-        ("sid", "sid", True), ("sid", "SID", False), ("sess*", "sessionid", True), ("sess*", "sess", True), ("sess*", "asess", False),
-        ("*", "", True), ("*id", "sid", True), ("*id", "ids", False), ("a*b*c", "axxbyyc", True), ("a*b*c", "ac", False), ("a*a", "a", False),
-        ("*sess*", "my_session", True), ("*sess*", "none", False), ("a**b", "ab", True), ("[s]*", "sid", False), ("s?d", "sid", False),
+        ("sid", "sid", True),
+        ("sid", "SID", False),
+        ("sess*", "sessionid", True),
+        ("sess*", "sess", True),
+        ("sess*", "asess", False),
+        ("*", "", True),
+        ("*id", "sid", True),
+        ("*id", "ids", False),
+        ("a*b*c", "axxbyyc", True),
+        ("a*b*c", "ac", False),
+        ("a*a", "a", False),
+        ("*sess*", "my_session", True),
+        ("*sess*", "none", False),
+        ("a**b", "ab", True),
+        ("[s]*", "sid", False),
+        ("s?d", "sid", False),
     ],
-)  # fmt: skip
+)
 def test_a_pattern_matches_whole_names(pattern, name, expected):
     """Only * is special, and case counts."""
     assert expected == cookies.matches(pattern, name)
@@ -302,7 +323,9 @@ def test_a_pattern_matches_whole_names(pattern, name, expected):
     ],
 )
 def test_well_known_csrf_cookies_are_readable(name):
-    """The tokens that scripts copy into a request header stay readable, with a name prefix or without."""
+    """The tokens that scripts copy into a request header stay readable, with a name prefix or
+    without.
+    """
     assert cookies.is_readable_csrf(name)
 
 

@@ -1,4 +1,6 @@
-"""Content Security Policy: reading, writing, normal form, fallbacks, and what is wrong with a text."""
+"""Content Security Policy: reading, writing, normal form, fallbacks, and what is wrong with a
+text.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from sidecar.policy.csp import Directive, Policy, parse, serialise
 from sidecar.policy.csp.sources import covers, parse_source, source_list
 from sidecar.policy.csp.table import DEPRECATED, DIRECTIVES, FALLBACKS, CspFaultKind
 
-OSHP = "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests"
+OSHP = (
+    "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors"
+    " 'none'; upgrade-insecure-requests"
+)
 SHAPED = st.text(st.sampled_from("abcAZ09-_*:/.'; ,\t\n=+%?#\x00\x7f\xe9\u20ac"), max_size=80)
 ANY_TEXT = st.one_of(
     SHAPED, st.text(max_size=200), st.text(st.characters(max_codepoint=255), max_size=200)
@@ -52,7 +57,10 @@ def test_the_first_of_two_equal_directives_counts():
     [
         (OSHP, []),
         (
-            "script-src 'nonce-r4nd0m==' 'sha256-AbC/+_-7DEQpj8HBSa_TImW-5JCeuQeRkm5NMpJWZG3=' 'strict-dynamic' https: *.a.com:* a.com/x/",
+            (
+                "script-src 'nonce-r4nd0m==' 'sha256-AbC/+_-7DEQpj8HBSa_TImW-5JCeuQeRkm5NMpJWZG3='"
+                " 'strict-dynamic' https: *.a.com:* a.com/x/"
+            ),
             [],
         ),
         ("img-src a.com; img-src b.com", ["csp-repeated"]),
@@ -153,7 +161,9 @@ def test_parse_serialise_parse_is_the_identity(text):
 
 @given(ANY_TEXT)
 def test_what_is_written_is_visible_ascii(text):
-    """Law: no text, whatever is in it, can carry a control character or a byte outside ASCII into a header."""
+    """Law: no text, whatever is in it, can carry a control character or a byte outside ASCII
+    into a header.
+    """
     assert all(" " <= char <= "~" for char in serialise(*parse(text)))
 
 
@@ -179,7 +189,9 @@ def test_no_text_raises(text, other):
     ],
 )
 def test_huge_texts_are_read(text):
-    """200 kB of anything is judged and merged; work that grows with the square of the length would not end."""
+    """200 kB of anything is judged and merged; work that grows with the square of the length
+    would not end.
+    """
     csp.csp_faults(text)
     csp.merge_text(text, OSHP)
 
@@ -298,17 +310,35 @@ def test_fallbacks_follow_the_specification(directive, policy, expected):
 
 
 WIDER = [
-    ("*", "a.com"), ("*", "https://a.com"), ("*", "'self'"), ("*", "https:"), ("*", "wss://a.com"),
-    ("https:", "https://a.com:8443/x"), ("http:", "https:"), ("http:", "https://a.com"), ("ws:", "wss://a.com"),
-    ("a.com", "https://a.com"), ("a.com", "a.com/x"), ("http://a.com", "https://a.com"), ("a.com:*", "https://a.com:8443"),
-    ("*.a.com", "b.a.com"), ("*.a.com", "*.b.a.com"), ("*.a.com", "https://c.b.a.com/x"), ("https://*", "https://a.com"),
-    ("a.com/", "a.com"), ("a.com/x/", "a.com/x/y"), ("'unsafe-eval'", "'wasm-unsafe-eval'"), ("A.com", "a.COM"),
-]  # fmt: skip
+    ("*", "a.com"),
+    ("*", "https://a.com"),
+    ("*", "'self'"),
+    ("*", "https:"),
+    ("*", "wss://a.com"),
+    ("https:", "https://a.com:8443/x"),
+    ("http:", "https:"),
+    ("http:", "https://a.com"),
+    ("ws:", "wss://a.com"),
+    ("a.com", "https://a.com"),
+    ("a.com", "a.com/x"),
+    ("http://a.com", "https://a.com"),
+    ("a.com:*", "https://a.com:8443"),
+    ("*.a.com", "b.a.com"),
+    ("*.a.com", "*.b.a.com"),
+    ("*.a.com", "https://c.b.a.com/x"),
+    ("https://*", "https://a.com"),
+    ("a.com/", "a.com"),
+    ("a.com/x/", "a.com/x/y"),
+    ("'unsafe-eval'", "'wasm-unsafe-eval'"),
+    ("A.com", "a.COM"),
+]
 
 
 @pytest.mark.parametrize(("wide", "narrow"), WIDER)
 def test_a_wider_source_covers_a_narrower_one(wide, narrow):
-    """The wider allows all that the narrower allows, and not the other way round unless they are one."""
+    """The wider allows all that the narrower allows, and not the other way round unless they are
+    one.
+    """
     assert covers(parse_source(wide), parse_source(narrow))
     assert covers(parse_source(narrow), parse_source(wide)) == (
         wide.lower() == narrow.lower() or (wide, narrow) == ("a.com/", "a.com")
@@ -318,12 +348,27 @@ def test_a_wider_source_covers_a_narrower_one(wide, narrow):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("*", "data:"), ("https:", "http:"), ("https:", "a.com"), ("https:", "'self'"), ("https:", "wss://a.com"),
-        ("http://a.com:80", "https://a.com:80"), ("a.com:8443", "https://a.com:8443"), ("*.a.com", "a.com"), ("*.a.com", "ba.com"),
-        ("a.com/x", "a.com/x/y"), ("a.com/x/", "a.com/X/y"), ("a.com/x/", "a.com"), ("'self'", "a.com"), ("'nonce-a'", "'nonce-A'"),
-        ("a.com", "*"), ("'unsafe-inline'", "'nonce-a'"), ("https:", "data:"), ("[::1]", "[::2]"), ("a.com", "a.com:443"),
+        ("*", "data:"),
+        ("https:", "http:"),
+        ("https:", "a.com"),
+        ("https:", "'self'"),
+        ("https:", "wss://a.com"),
+        ("http://a.com:80", "https://a.com:80"),
+        ("a.com:8443", "https://a.com:8443"),
+        ("*.a.com", "a.com"),
+        ("*.a.com", "ba.com"),
+        ("a.com/x", "a.com/x/y"),
+        ("a.com/x/", "a.com/X/y"),
+        ("a.com/x/", "a.com"),
+        ("'self'", "a.com"),
+        ("'nonce-a'", "'nonce-A'"),
+        ("a.com", "*"),
+        ("'unsafe-inline'", "'nonce-a'"),
+        ("https:", "data:"),
+        ("[::1]", "[::2]"),
+        ("a.com", "a.com:443"),
     ],
-)  # fmt: skip
+)
 def test_in_doubt_no_source_covers_another(one, other):
     """Where the page's scheme, an upgrade or a browser would decide, the response is no."""
     assert not covers(parse_source(one), parse_source(other))

@@ -1,4 +1,6 @@
-"""The checks that Google's CSP Evaluator publishes, each with a policy that fails it and one that passes."""
+"""The checks that Google's CSP Evaluator publishes, each with a policy that fails it and one
+that passes.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,24 @@ from sidecar.policy.csp.weaknesses import (
 
 NONCE = "'nonce-aGVhZGVyc2lkZWNhcg=='"
 HASH = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
-STRICT = f"script-src {NONCE} 'strict-dynamic' 'unsafe-inline' https:; object-src 'none'; base-uri 'none'; require-trusted-types-for 'script'; report-uri /r; report-to r"
+STRICT = (
+    f"script-src {NONCE} 'strict-dynamic' 'unsafe-inline' https:; object-src 'none'; base-uri"
+    " 'none'; require-trusted-types-for 'script'; report-uri /r; report-to r"
+)
 
 EVALUATOR = [
     # security
     ("csp-unsafe-inline", "script-src 'unsafe-inline'", f"script-src 'unsafe-inline' {NONCE}"),
-    ("csp-unsafe-inline", "default-src 'unsafe-inline'", "default-src 'self'; style-src 'unsafe-inline'"),
-    ("csp-unsafe-hashes", f"script-src 'unsafe-hashes' {HASH}", f"script-src {HASH}; style-src 'unsafe-hashes'"),
+    (
+        "csp-unsafe-inline",
+        "default-src 'unsafe-inline'",
+        "default-src 'self'; style-src 'unsafe-inline'",
+    ),
+    (
+        "csp-unsafe-hashes",
+        f"script-src 'unsafe-hashes' {HASH}",
+        f"script-src {HASH}; style-src 'unsafe-hashes'",
+    ),
     ("csp-unsafe-eval", "script-src 'unsafe-eval'", "script-src 'wasm-unsafe-eval'"),
     ("csp-broad-source", "script-src https:", "script-src https: 'strict-dynamic'"),
     ("csp-broad-source", "object-src data:", "object-src 'none'; script-src 'none'; img-src data:"),
@@ -39,10 +52,26 @@ EVALUATOR = [
     ("csp-scripts-open", "img-src 'self'", "default-src 'none'"),
     ("csp-base-open", f"script-src {NONCE}", f"script-src {NONCE}; base-uri 'self'"),
     ("csp-base-open", f"script-src {HASH} 'strict-dynamic'", f"script-src {HASH}"),
-    ("csp-jsonp-host", "script-src accounts.google.com", "script-src accounts.google.com 'strict-dynamic'"),
-    ("csp-jsonp-host", "default-src https://*.googleapis.com", "script-src https://www.googleapis.com/mine/a.js"),
-    ("csp-angular-host", "script-src https://cdnjs.cloudflare.com/", "script-src https://cdnjs.cloudflare.com/mine.js"),
-    ("csp-angular-host", "script-src *.jsdelivr.net", "img-src cdn.jsdelivr.net; script-src 'none'"),
+    (
+        "csp-jsonp-host",
+        "script-src accounts.google.com",
+        "script-src accounts.google.com 'strict-dynamic'",
+    ),
+    (
+        "csp-jsonp-host",
+        "default-src https://*.googleapis.com",
+        "script-src https://www.googleapis.com/mine/a.js",
+    ),
+    (
+        "csp-angular-host",
+        "script-src https://cdnjs.cloudflare.com/",
+        "script-src https://cdnjs.cloudflare.com/mine.js",
+    ),
+    (
+        "csp-angular-host",
+        "script-src *.jsdelivr.net",
+        "img-src cdn.jsdelivr.net; script-src 'none'",
+    ),
     ("csp-script-host", "script-src 'self'", f"script-src {NONCE}"),
     ("csp-script-host", "script-src static.example", "script-src static.example 'strict-dynamic'"),
     ("csp-object-host", "object-src https://vk.com", "object-src 'none'"),
@@ -59,13 +88,21 @@ EVALUATOR = [
     ("csp-deprecated", "disown-opener", "upgrade-insecure-requests"),
     # syntax
     ("csp-unknown-directive", "script-srcs 'self'", "script-src 'self'"),
-    ("csp-missing-semicolon", "default-src 'self' script-src 'none'", "default-src 'self'; script-src 'none'"),
+    (
+        "csp-missing-semicolon",
+        "default-src 'self' script-src 'none'",
+        "default-src 'self'; script-src 'none'",
+    ),
     ("csp-unquoted", "script-src self", "script-src 'self'"),
     ("csp-unquoted", "script-src nonce-abcdefgh", f"script-src {NONCE}"),
     ("csp-unknown-keyword", "script-src 'selfish'", "script-src 'self'"),
     ("csp-bad-hash", "script-src 'sha256-@'", f"script-src {HASH}"),
     # what was meant otherwise
-    ("csp-comma", "default-src 'self', script-src 'none'", "default-src 'self', default-src 'none'"),
+    (
+        "csp-comma",
+        "default-src 'self', script-src 'none'",
+        "default-src 'self', default-src 'none'",
+    ),
     ("csp-comma", "img-src 'self', https://a.example", "img-src 'self' https://a.example"),
     ("csp-keyword-idle", "frame-ancestors 'unsafe-inline'", "style-src 'unsafe-inline'"),
     ("csp-keyword-idle", f"img-src {HASH}", f"script-src {HASH}"),
@@ -74,16 +111,28 @@ EVALUATOR = [
     # a strict policy
     ("csp-allow-list", "script-src a.example", "script-src a.example 'strict-dynamic'"),
     ("csp-allow-list", "script-src https:", "script-src 'self'"),
-    ("csp-dynamic-alone", "script-src 'strict-dynamic' 'self'", f"script-src 'strict-dynamic' {HASH}"),
+    (
+        "csp-dynamic-alone",
+        "script-src 'strict-dynamic' 'self'",
+        f"script-src 'strict-dynamic' {HASH}",
+    ),
     ("csp-no-inline-fallback", f"script-src {NONCE}", f"script-src {NONCE} 'unsafe-inline'"),
     ("csp-no-inline-fallback", f"script-src {HASH}", "script-src 'self'"),
-    ("csp-no-host-fallback", f"script-src 'strict-dynamic' {NONCE}", f"script-src 'strict-dynamic' {NONCE} https:"),
-    ("csp-no-trusted-types", "script-src 'self'", "script-src 'self'; require-trusted-types-for 'script'"),
+    (
+        "csp-no-host-fallback",
+        f"script-src 'strict-dynamic' {NONCE}",
+        f"script-src 'strict-dynamic' {NONCE} https:",
+    ),
+    (
+        "csp-no-trusted-types",
+        "script-src 'self'",
+        "script-src 'self'; require-trusted-types-for 'script'",
+    ),
     ("csp-no-trusted-types", "script-src 'self'; require-trusted-types-for", "script-src 'none'"),
     # reports
     ("csp-no-reports", "default-src 'none'", "default-src 'none'; report-uri /r"),
     ("csp-report-to-alone", "report-to r", "report-to r; report-uri /r"),
-]  # fmt: skip
+]
 
 
 def kinds(text: str) -> set[str]:
@@ -124,7 +173,9 @@ def test_a_strict_policy_is_flawless():
     ],
 )
 def test_of_several_policies_one_that_passes_is_enough(text: str, kind: str, stands: bool):
-    """Every policy must be passed; only what old browsers make of one is said as soon as one fails."""
+    """Every policy must be passed; only what old browsers make of one is said as soon as one
+    fails.
+    """
     assert (kind in kinds(text)) is stands
 
 
@@ -146,7 +197,9 @@ def test_hosts_are_host_names(hosts: frozenset[str]):
 
 
 def test_kinds_are_told_apart_and_the_lists_name_known_ones():
-    """No kind of this module is one of another's; what is of little weight, or says little in a merge, exists."""
+    """No kind of this module is one of another's; what is of little weight, or says little in a
+    merge, exists.
+    """
     known = {
         kind.value for kinds in (headers.HeaderFaultKind, csp_table.CspFaultKind) for kind in kinds
     }

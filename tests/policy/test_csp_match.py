@@ -64,7 +64,9 @@ def test_after_a_redirect_the_path_does_not_count():
     ],
 )
 def test_inline_code(value: str, directive: str, let: bool):
-    """A hash lets it in, for handlers with 'unsafe-hashes'; beside hash and nonce 'unsafe-inline' is nothing."""
+    """A hash lets it in, for handlers with 'unsafe-hashes'; beside hash and nonce
+    'unsafe-inline' is nothing.
+    """
     assert allows_inline(parse(value)[0], directive, HASH) == let
 
 

@@ -1,4 +1,6 @@
-"""Merging two Content Security Policies: the laws, proved against a small browser that is written apart."""
+"""Merging two Content Security Policies: the laws, proved against a small browser that is
+written apart.
+"""
 
 # ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
@@ -32,7 +34,8 @@ class Page:
     """Where a page came from, and whose browser shows it.
 
     `upgrades_ports`: the specification lets http://a:8080 match https://a:8080, Chromium does not;
-    `sees_ws`: Chromium matches WebSocket addresses as ws and wss, the specification as http and https.
+    `sees_ws`: Chromium matches WebSocket addresses as ws and wss, the specification as http and
+    https.
     """
 
     scheme: str
@@ -159,11 +162,15 @@ def scheme_matches(wanted: str, scheme: str, page: Page) -> bool:
 
 
 WORDS = st.sampled_from(
-    "'none' 'self' * https: http: wss: ws: data: a.com *.a.com b.a.com https://a.com http://a.com https://a.com:8443 http://a.com:8443 a.com:* "
-    "a.com/x/ https://a.com/x/y *.b.a.com https://* *:8443 wss://a.com http://*.a.com:* 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' "
-    "'nonce-n1' 'nonce-n2' 'sha256-d1' 'strict-dynamic' 'report-sample' 'unsafe-hashes'".split()
+    "'none' 'self' * https: http: wss: ws: data: a.com *.a.com b.a.com https://a.com http://a.com"
+    " https://a.com:8443 http://a.com:8443 a.com:* a.com/x/ https://a.com/x/y *.b.a.com https://*"
+    " *:8443 wss://a.com http://*.a.com:* 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'"
+    " 'nonce-n1' 'nonce-n2' 'sha256-d1' 'strict-dynamic' 'report-sample' 'unsafe-hashes'".split()
 )
-NAMES = "default-src script-src script-src-elem style-src style-src-elem img-src child-src worker-src frame-src connect-src frame-ancestors".split()
+NAMES = (
+    "default-src script-src script-src-elem style-src style-src-elem img-src child-src worker-src"
+    " frame-src connect-src frame-ancestors".split()
+)
 LISTS = st.lists(WORDS, max_size=5).map(tuple)
 
 
@@ -209,7 +216,9 @@ def test_without_leave_our_directives_are_a_ceiling(app, ours):
 
 
 def test_no_script_comes_to_life():
-    """Exhaustive: of any two script lists over the words that switch one another off, none is widened."""
+    """Exhaustive: of any two script lists over the words that switch one another off, none is
+    widened.
+    """
     words = (
         "'unsafe-inline'",
         "'nonce-n1'",
@@ -250,7 +259,9 @@ def test_no_script_comes_to_life():
 
 @given(policies(), policies(), st.booleans())
 def test_a_merge_is_idempotent(app, ours, widen):
-    """Law: merging the same policy again changes nothing, and a policy merged with itself is itself."""
+    """Law: merging the same policy again changes nothing, and a policy merged with itself is
+    itself.
+    """
     once = csp.merge(app, ours, widen=widen)
 
     assert once == csp.merge(once, ours, widen=widen)
@@ -272,7 +283,9 @@ def test_a_merge_is_commutative_where_no_fallback_is_leant_on(data, widen):
 
 @given(policies(), policies())
 def test_with_leave_a_merge_is_the_union(app, ours):
-    """Law: with leave every source of the service's governing list and of ours stands in the result."""
+    """Law: with leave every source of the service's governing list and of ours stands in the
+    result.
+    """
     made = csp.merge(app, ours, widen=True)
 
     for directive in ours.directives:
@@ -286,7 +299,9 @@ def test_with_leave_a_merge_is_the_union(app, ours):
 @settings(deadline=None, max_examples=examples(50))
 @given(st.lists(policies(), min_size=1, max_size=3), policies())
 def test_several_policies_are_merged_without_widening_any(app, ours):
-    """Law: of a header with several policies, each stays as tight as it was; merging again changes nothing."""
+    """Law: of a header with several policies, each stays as tight as it was; merging again
+    changes nothing.
+    """
     app = tuple(policy for policy in app if policy.directives)
     text = csp.merge_text(serialise(*app), serialise(ours))
 
@@ -300,7 +315,11 @@ def test_several_policies_are_merged_without_widening_any(app, ours):
 TABLE = [
     # what neither widens nor is in doubt
     ("default-src 'self'", "frame-ancestors 'none'", "default-src 'self'; frame-ancestors 'none'"),
-    ("script-src 'nonce-a' 'strict-dynamic'", "default-src 'self'", "script-src 'nonce-a' 'strict-dynamic'; default-src 'self'"),
+    (
+        "script-src 'nonce-a' 'strict-dynamic'",
+        "default-src 'self'",
+        "script-src 'nonce-a' 'strict-dynamic'; default-src 'self'",
+    ),
     ("default-src 'self' https:", "default-src 'self'", "default-src 'self'"),
     ("default-src 'self'", "img-src 'self' data:", "default-src 'self'; img-src 'self'"),
     ("default-src https:", "img-src cdn.com", "default-src https:; img-src https://cdn.com"),
@@ -310,19 +329,39 @@ TABLE = [
     ("img-src 'none' a.com", "img-src a.com", "img-src 'none' a.com"),
     # what switches others off must not get lost
     ("script-src 'unsafe-inline' 'nonce-a'", "script-src 'unsafe-inline'", "script-src 'none'"),
-    ("script-src 'strict-dynamic' 'nonce-a' https:", "script-src 'nonce-a' https:", "script-src 'nonce-a'"),
-    ("script-src 'url-sha256-a' https: 'unsafe-inline'", "script-src https: 'unsafe-inline'", "script-src 'none'"),
-    ("script-src 'eval-sha256-a' 'unsafe-eval' https:", "script-src 'unsafe-eval' https:", "script-src https:"),
+    (
+        "script-src 'strict-dynamic' 'nonce-a' https:",
+        "script-src 'nonce-a' https:",
+        "script-src 'nonce-a'",
+    ),
+    (
+        "script-src 'url-sha256-a' https: 'unsafe-inline'",
+        "script-src https: 'unsafe-inline'",
+        "script-src 'none'",
+    ),
+    (
+        "script-src 'eval-sha256-a' 'unsafe-eval' https:",
+        "script-src 'unsafe-eval' https:",
+        "script-src https:",
+    ),
     ("script-src 'unsafe-eval'", "script-src 'wasm-unsafe-eval'", "script-src 'wasm-unsafe-eval'"),
     # a new directive that steps before an older one
-    ("default-src *; script-src 'self'", "child-src x.com", "default-src *; script-src 'self'; child-src x.com; worker-src 'none'"),
+    (
+        "default-src *; script-src 'self'",
+        "child-src x.com",
+        "default-src *; script-src 'self'; child-src x.com; worker-src 'none'",
+    ),
     # the other grammars
     ("sandbox allow-forms Allow-Scripts", "sandbox allow-scripts", "sandbox Allow-Scripts"),
     ("sandbox", "sandbox allow-scripts", "sandbox"),
     ("trusted-types *", "trusted-types a b 'allow-duplicates'", "trusted-types a b"),
     ("trusted-types a", "trusted-types A", "trusted-types 'none'"),
     ("plugin-types a/b", "plugin-types c/d", "plugin-types"),
-    ("require-trusted-types-for 'script'", "require-trusted-types-for 'script' 'x'", "require-trusted-types-for 'script' 'x'"),
+    (
+        "require-trusted-types-for 'script'",
+        "require-trusted-types-for 'script' 'x'",
+        "require-trusted-types-for 'script' 'x'",
+    ),
     ("report-uri /a", "report-uri /b; report-to g", "report-uri /a /b; report-to g"),
     ("report-to theirs", "report-to ours", "report-to theirs"),
     ("webrtc 'allow'", "webrtc 'block'", "webrtc 'block'"),
@@ -330,16 +369,28 @@ TABLE = [
     ("upgrade-insecure-requests", "upgrade-insecure-requests", "upgrade-insecure-requests"),
     ("x-unknown a", "x-unknown b", "x-unknown a"),
     # several policies
-    ("default-src 'self', frame-ancestors 'none'", "img-src 'self'; base-uri 'none'", "default-src 'self'; img-src 'self'; base-uri 'none', frame-ancestors 'none'"),
-    ("default-src a.com", "default-src a.com, base-uri 'none'", "default-src a.com; base-uri 'none'"),
-    ("default-src a.com, base-uri 'none'", "default-src a.com, base-uri 'none'", "default-src a.com, base-uri 'none'"),
+    (
+        "default-src 'self', frame-ancestors 'none'",
+        "img-src 'self'; base-uri 'none'",
+        "default-src 'self'; img-src 'self'; base-uri 'none', frame-ancestors 'none'",
+    ),
+    (
+        "default-src a.com",
+        "default-src a.com, base-uri 'none'",
+        "default-src a.com; base-uri 'none'",
+    ),
+    (
+        "default-src a.com, base-uri 'none'",
+        "default-src a.com, base-uri 'none'",
+        "default-src a.com, base-uri 'none'",
+    ),
     ("", "img-src a.com b.com, img-src b.com", "img-src b.com"),
     ("img-src a.com", " ; ", "img-src a.com"),
     ("", "default-src 'self'", "default-src 'self'"),
     ("\xe9", "default-src 'self'", "default-src 'self'"),
     # nothing to change: the text stays as it was written
     ("Default-Src   'self' ;", "default-src 'self'", "Default-Src   'self' ;"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("app", "ours", "expected"), TABLE)

@@ -90,7 +90,10 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         (
             {"header": "Referrer-Policy", "action": "require"},
             {"fields": [(b"Referrer-Policy", b"origin")]},
-            "its value is weak: The policy origin tells other sites, or plain HTTP, more than is needed. require only judges",
+            (
+                "its value is weak: The policy origin tells other sites, or plain HTTP, more than"
+                " is needed. require only judges"
+            ),
         ),
         (
             {"header": "X-Frame-Options", "action": "require"},

@@ -26,7 +26,9 @@ def test_a_fault_tells_its_kind_its_text_and_its_fix():
 
 @given(st.text(max_size=300))
 def test_an_excerpt_is_short_visible_ascii(text):
-    """Law: whatever the text, at most 60 of its characters are shown, none of them a control or beyond ASCII."""
+    """Law: whatever the text, at most 60 of its characters are shown, none of them a control or
+    beyond ASCII.
+    """
     shown = faults.excerpt(text)
 
     assert shown.isascii()

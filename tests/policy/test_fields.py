@@ -1,4 +1,6 @@
-"""Structured fields: reading and writing them, merging dictionaries by key, judging the headers written so."""
+"""Structured fields: reading and writing them, merging dictionaries by key, judging the headers
+written so.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,9 @@ def test_items_and_lists_are_read():
     ],
 )
 def test_dictionaries_merge_by_key(app, ours, expected):
-    """Keys add up, ours wins; what browsers drop gives way, what does not change stays as written."""
+    """Keys add up, ours wins; what browsers drop gives way, what does not change stays as
+    written.
+    """
     assert expected == merge_dictionary(app, ours)
 
 
@@ -175,7 +179,9 @@ def allowed(text: str, feature: str) -> set[str]:
 
 @given(DICTIONARIES, DICTIONARIES)
 def test_a_narrowing_merge_never_widens(app, ours):
-    """Law: for features that both name, nothing is allowed that either forbids; it is idempotent and commutative in effect."""
+    """Law: for features that both name, nothing is allowed that either forbids; it is idempotent
+    and commutative in effect.
+    """
     made = merge_dictionary(app, ours, narrower)
 
     for feature in ("camera", "geolocation", "fullscreen", "a"):
@@ -209,7 +215,10 @@ def test_protections_add_up():
     ("text", "expected"),
     [
         (
-            'geolocation=(self "https://a.com"), camera=(), fullscreen=*, payment=self, usb=();report-to=x',
+            (
+                'geolocation=(self "https://a.com"), camera=(), fullscreen=*, payment=self,'
+                " usb=();report-to=x"
+            ),
             [],
         ),
         ("", []),

@@ -10,7 +10,10 @@ from sidecar.policy.rules.fetch import Fetch
 from tests.policy.making import facts, plan
 
 SAME = {"header": "X-Frame-Options", "action": "set", "value": "SAMEORIGIN"}
-AGENT = (b"User-Agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36")  # fmt: skip
+AGENT = (
+    b"User-Agent",
+    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36",
+)
 OUTER = ("/outer", "cross-site", "iframe", "https://partner.example/")
 SITE = "https://shop.test"
 
@@ -54,8 +57,16 @@ def test_a_page_in_a_strangers_frame_frames_another(
 
 
 def test_it_goes_on_inwards_and_ends_in_a_window_of_its_own():
-    """What stands in such a page stands in it too; opened by itself, the page frames its own as before."""
+    """What stands in such a page stands in it too; opened by itself, the page frames its own as
+    before.
+    """
     inner = ("/inner", "same-origin", "iframe", f"{SITE}/outer")
     innermost = ("/innermost", "same-origin", "iframe", f"{SITE}/inner")
     window = ("/outer", "none", "document", "")
-    assert outcomes(OUTER, inner, innermost, window, inner) == ["break", "break", "break", "safe", "safe"]  # fmt: skip
+    assert outcomes(OUTER, inner, innermost, window, inner) == [
+        "break",
+        "break",
+        "break",
+        "safe",
+        "safe",
+    ]

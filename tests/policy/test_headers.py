@@ -25,7 +25,10 @@ ROWS = st.sampled_from(ALL)
 OSHP_13 = {
     "Cache-Control": "no-store, max-age=0",
     "Clear-Site-Data": '"cache","cookies","storage"',
-    "Content-Security-Policy": "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none'; frame-ancestors 'none'; upgrade-insecure-requests",
+    "Content-Security-Policy": (
+        "default-src 'self'; form-action 'self'; base-uri 'self'; object-src 'none';"
+        " frame-ancestors 'none'; upgrade-insecure-requests"
+    ),
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -95,10 +98,19 @@ WRONG = {
     "Document-Policy": ("sync-xhr 'none'", "write it as name=word"),
     "Document-Policy-Report-Only": ("a=1; b=2, a=3", "write a once"),
     "Require-Document-Policy": ("sync-xhr: false", "write it as name=word"),
-    "Integrity-Policy": ('blocked-destinations=("script")', "use blocked-destinations=(script style)"),
-    "Integrity-Policy-Report-Only": ("blocked-destinations=()", "write blocked-destinations=(script)"),
+    "Integrity-Policy": (
+        'blocked-destinations=("script")',
+        "use blocked-destinations=(script style)",
+    ),
+    "Integrity-Policy-Report-Only": (
+        "blocked-destinations=()",
+        "write blocked-destinations=(script)",
+    ),
     "Connection-Allowlist": ("https://api.example.com", "with addresses in double quotes"),
-    "Connection-Allowlist-Report-Only": ("'self'", 'write (response-origin "https://api.example.com/*")'),
+    "Connection-Allowlist-Report-Only": (
+        "'self'",
+        'write (response-origin "https://api.example.com/*")',
+    ),
     "X-Content-Type-Options": ("no-sniff", "write one of: nosniff"),
     "Content-Type": ("html", "write type/subtype"),
     "Content-Disposition": ("attachement", "write attachment"),
@@ -120,11 +132,17 @@ WRONG = {
     "Access-Control-Allow-Origin": ("*.example.com", "write one origin as https://example.com"),
     "Access-Control-Allow-Credentials": ("TRUE", "write one of: true"),
     "Access-Control-Allow-Methods": ("GET POST", "write names separated by commas"),
-    "Access-Control-Allow-Headers": ('"Content-Type"', "write names separated by commas, without quotes"),
+    "Access-Control-Allow-Headers": (
+        '"Content-Type"',
+        "write names separated by commas, without quotes",
+    ),
     "Access-Control-Expose-Headers": ("X-A; X-B", "write names separated by commas"),
     "Access-Control-Max-Age": ("10m", "write seconds in digits"),
     "Access-Control-Allow-Private-Network": ("yes", "write one of: true"),
-    "Reporting-Endpoints": ('default="http://a.example/r"', 'write default="https://example.com/reports"'),
+    "Reporting-Endpoints": (
+        'default="http://a.example/r"',
+        'write default="https://example.com/reports"',
+    ),
     "Report-To": ('{"group":"a","max_age":1,"endpoints":[]}', 'write "endpoints"'),
     "NEL": ('{"max_age":1}', 'write "report_to":"name" with a group of report-to'),
     "Set-Cookie": ("a=1; SameSite=None; HttpOnly", "add secure"),
@@ -153,7 +171,7 @@ WRONG = {
     "P3P": ('CP="x"', "remove it"),
     "X-Download-Options": ("noopen", "remove it"),
     "X-UA-Compatible": ("IE=edge", "remove it"),
-}  # fmt: skip
+}
 """Header -> a value that people get wrong, and what the fix must say."""
 
 
@@ -174,12 +192,16 @@ def test_a_known_value_is_valid(row, value):
 
 
 def test_the_owasp_headers_have_their_values():
-    """The thirteen headers of the OWASP project stand in the table, with a recommended value each."""
+    """The thirteen headers of the OWASP project stand in the table, with a recommended value
+    each.
+    """
     assert {name: get(name).strong for name in OSHP_13} == OSHP_13
 
 
 def test_the_owasp_names_to_remove_are_known():
-    """87 names of OWASP's list, and the one that Kubernetes really sends; all lower case, all reported."""
+    """87 names of OWASP's list, and the one that Kubernetes really sends; all lower case, all
+    reported.
+    """
     assert len(DISCLOSURE) == 88
     assert all(name == name.lower() for name in DISCLOSURE)
     assert all("header-discloses" in kinds(name.upper(), "x") for name in DISCLOSURE)
@@ -333,7 +355,9 @@ def test_a_cookie_is_judged_by_the_scheme():
     ],
 )
 def test_copies_collapse_by_the_headers_own_rule(name, values, expected):
-    """Once-only headers keep one copy and never get weaker; headers that may repeat are left alone."""
+    """Once-only headers keep one copy and never get weaker; headers that may repeat are left
+    alone.
+    """
     assert expected == collapse(name, values)
 
 
@@ -398,7 +422,9 @@ def test_what_has_no_rule_is_not_merged(name):
 
 @given(ROWS, VALUES, st.lists(VALUES, max_size=4))
 def test_no_value_raises(row, value, values):
-    """Law: any text of any header can be judged and collapsed, and what is reported is printable."""
+    """Law: any text of any header can be judged and collapsed, and what is reported is
+    printable.
+    """
     for fault in header_faults(row.name, value):
         assert (fault.text + fault.fix).isprintable()
         assert (fault.text + fault.fix).isascii()
@@ -407,7 +433,9 @@ def test_no_value_raises(row, value, values):
 
 @given(st.sampled_from(sorted(MERGEABLE)), VALUES, VALUES, st.booleans())
 def test_a_merge_is_idempotent(name, app, ours, widen):
-    """Law: for every mergeable header, merging the same again changes nothing, and with itself a text stays."""
+    """Law: for every mergeable header, merging the same again changes nothing, and with itself a
+    text stays.
+    """
     once = merge(name, app, ours, widen=widen)
 
     assert once == merge(name, once, ours, widen=widen)
@@ -425,7 +453,9 @@ def test_a_collapse_is_one_of_the_copies_or_the_strongest(row, values):
 
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row.name)
 def test_huge_values_are_read(row):
-    """200 kB of anything is judged, collapsed and merged, whatever the header; work that grows with the square of the length would not end."""
+    """200 kB of anything is judged, collapsed and merged, whatever the header; work that grows
+    with the square of the length would not end.
+    """
     for part in ("a", ",", ";", '"', "(", "a=1,", "\x00"):
         value = part * (200_000 // len(part))
         header_faults(row.name, value)

@@ -39,7 +39,9 @@ def same(route: RoutePlan, world: Facts) -> None:
 def test_what_is_remembered_is_what_would_be_said_anew(
     resolved: Resolved, override: Mode | None, worlds: list[Facts], data: st.DataObject
 ):
-    """Whatever came before, and whatever lines that no rule looks at stand between, the verdict is that of fresh checks."""
+    """Whatever came before, and whatever lines that no rule looks at stand between, the verdict
+    is that of fresh checks.
+    """
     route = compile_policy(resolved, override=override).routes[-1]
     for world in (*worlds, *worlds):
         fields = list(world.fields)
@@ -97,7 +99,9 @@ def test_what_is_remembered_is_what_would_be_said_anew(
 def test_a_verdict_is_not_taken_for_another_request_s(
     rule: dict[str, Any], one: dict[str, Any], other: dict[str, Any]
 ):
-    """What a condition takes from the request tells verdicts apart, though the responses are the same."""
+    """What a condition takes from the request tells verdicts apart, though the responses are the
+    same.
+    """
     route = plan({"it": rule}).routes[-1]
     fields = ((b"Content-Type", b"text/html"), (b"Cache-Control", b"max-age=1"))
     for world in (one, other, one):

@@ -1,4 +1,6 @@
-"""The ladder of HSTS: what a step writes, what is refused, who bears witness, and what a request says of it."""
+"""The ladder of HSTS: what a step writes, what is refused, who bears witness, and what a request
+says of it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from sidecar.policy.rules.ladder import described
 from tests.policy.making import facts, plan, policy
 
 HSTS = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m", "1d", "30d", "2y"]}
-CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+CHROME = (
+    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+    b" Safari/537.36"
+)
 
 
 def rule(**more: Any) -> Rule:
@@ -32,10 +37,14 @@ def rule(**more: Any) -> Rule:
         ({}, "max-age=300", "step 1 of 4 (5m)"),
         ({"step": 2}, "max-age=86400", "step 2 of 4 (1d)"),
         ({"step": 4}, "max-age=63072000", "step 4 of 4 (2y)"),
-        ({"step": 3, "value": "includeSubDomains"}, "max-age=2592000; includeSubDomains", "step 3 of 4 (30d)"),
+        (
+            {"step": 3, "value": "includeSubDomains"},
+            "max-age=2592000; includeSubDomains",
+            "step 3 of 4 (30d)",
+        ),
         ({"ladder": ["90s"], "action": "default"}, "max-age=90", "step 1 of 1 (90s)"),
     ],
-)  # fmt: skip
+)
 def test_a_step_is_a_max_age(more: dict[str, Any], value: str, step: str):
     """The value takes max-age from the step; the first one where none is named."""
     assert (rule(**more).value, described(rule(**more))) == (value, step)
@@ -69,25 +78,33 @@ def test_the_step_is_explained():
         ({"step": 0}, "step: input should be greater than or equal to 1"),
         ({"step": "2"}, "step must be a whole number"),
         ({"value": "max-age=300"}, "the ladder says max-age, and so does the value"),
-        ({"value": "includeSubDomains; MAX-AGE = 3"}, "the ladder says max-age, and so does the value"),
+        (
+            {"value": "includeSubDomains; MAX-AGE = 3"},
+            "the ladder says max-age, and so does the value",
+        ),
         ({"header": "X-Frame-Options"}, "a ladder is for Strict-Transport-Security"),
-        ({"header": ["Strict-Transport-Security", "Server"]}, "a ladder is for Strict-Transport-Security"),
+        (
+            {"header": ["Strict-Transport-Security", "Server"]},
+            "a ladder is for Strict-Transport-Security",
+        ),
         ({"action": "require"}, "a ladder writes its value; rule 'hsts' has action 'require'"),
         ({"ladder": None, "value": "max-age=1", "step": 1}, "a step needs a ladder"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_ladder_is_refused_in_words(more: dict[str, Any], message: str):
     """Each with its place and the fix."""
     rules = {"hsts": {key: value for key, value in (HSTS | more).items() if value is not None}}
     with pytest.raises(PolicyError) as caught:
         policy(rules)
-    (problem, *_) = caught.value.problems
+    problem, *_ = caught.value.problems
     assert message in str(problem)
     assert problem.path[:2] == ("rules", "hsts")
 
 
 def test_layers_share_a_ladder():
-    """A ladder over a preset's value takes its max-age and leaves the rest; a route may stand on a step of its own."""
+    """A ladder over a preset's value takes its max-age and leaves the rest; a route may stand on
+    a step of its own.
+    """
     presets = {
         "old": {"version": 1, "rules": {"hsts": HSTS | {"value": "max-age=9; includeSubDomains"}}}
     }
@@ -106,7 +123,9 @@ def test_layers_share_a_ladder():
 
 
 def test_a_step_is_part_of_the_meaning():
-    """Evidence of one step says nothing of the next; the first step is the same whether it is written or not."""
+    """Evidence of one step says nothing of the next; the first step is the same whether it is
+    written or not.
+    """
     one, first, two = (
         plan({"hsts": HSTS | more}).routes[-1].rules[0].meaning
         for more in ({}, {"step": 1}, {"step": 2})
@@ -151,7 +170,9 @@ def test_who_bears_witness(more: dict[str, Any], kinds: list[str]):
 def test_what_a_request_says_of_the_host(
     mode: str, scheme: str, request_lines: dict[str, str], outcome: str
 ):
-    """Https is vouched for by our TLS or a trusted proxy; plain http by the proxy that says so; what keeps no promise says nothing."""
+    """Https is vouched for by our TLS or a trusted proxy; plain http by the proxy that says so;
+    what keeps no promise says nothing.
+    """
     route = plan({"hsts": HSTS}, mode=mode).routes[-1]
     ((_, oracle),) = route.oracles
     lines = {"User-Agent": CHROME.decode()} | request_lines

@@ -8,7 +8,11 @@ import pytest
 
 from tests.policy.test_breakage import outcome
 
-REFERRER = {"header": "Referrer-Policy", "action": "set", "value": "strict-origin-when-cross-origin"}  # fmt: skip
+REFERRER = {
+    "header": "Referrer-Policy",
+    "action": "set",
+    "value": "strict-origin-when-cross-origin",
+}
 REMOVED = {"header": "Referrer-Policy", "action": "remove"}
 NO_CSP = {"header": "Content-Security-Policy", "action": "remove"}
 VISIT = "none navigate document"
@@ -38,5 +42,7 @@ def test_a_referer_that_is_told_today(rule: dict[str, Any], own: str, expected: 
     [("default-src https:", "safe"), ("default-src *; Upgrade-Insecure-Requests", "unknown")],
 )
 def test_addresses_that_are_upgraded_today(own: str, expected: str):
-    """Without its policy, a page's http: scripts are refused and its http: forms go in the clear."""
+    """Without its policy, a page's http: scripts are refused and its http: forms go in the
+    clear.
+    """
     assert outcome(NO_CSP, VISIT, (b"Content-Security-Policy", own.encode())) == expected

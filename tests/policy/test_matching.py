@@ -47,7 +47,9 @@ def on(pattern: str, path: str) -> bool:
     ],
 )
 def test_paths(pattern: str, takes: list[str], leaves: list[str]):
-    """* stays within one segment, ** takes any rest, all else is literal; both sides are percent-decoded once."""
+    """* stays within one segment, ** takes any rest, all else is literal; both sides are
+    percent-decoded once.
+    """
     assert [path for path in takes if not on(pattern, path)] == []
     assert [path for path in leaves if on(pattern, path)] == []
 

@@ -144,7 +144,9 @@ def test_no_percentages(text: object):
     ],
 )
 def test_the_fix_for_a_wrong_word(word: object, choices: list[str], fix: str):
-    """The nearest choice; all of them when they are few; nothing when they would be a list to search."""
+    """The nearest choice; all of them when they are few; nothing when they would be a list to
+    search.
+    """
     assert did_you_mean(word, choices) == fix
 
 

@@ -1,4 +1,6 @@
-"""`'nonce-{request}'`: what is written where, what caches are reported, and what is remembered of it."""
+"""`'nonce-{request}'`: what is written where, what caches are reported, and what is remembered
+of it.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ def test_every_action_that_writes(
     ("action", "leaves"), [("set", []), ("append", []), ("merge", []), ("default", [OWN])]
 )
 def test_304(action: str, leaves: list[tuple[bytes, bytes]], when: dict[str, Any] | None) -> None:
-    """No nonce comes to a stored body, nor a value of the service's in the place of the stored one."""
+    """No nonce comes to a stored body, nor a value of the service's in the place of the stored
+    one.
+    """
     rule = RULE | {"action": action, "widen": True if action == "merge" else None, "when": when}
     rule = {key: value for key, value in rule.items() if value is not None}
     for sent in ([], [OWN]):
@@ -119,7 +123,9 @@ def test_no_later_rule_undoes_it(later: dict[str, Any]) -> None:
 
 
 def test_a_second_policy_on_a_304() -> None:
-    """A later rule's line would replace the stored ones, the nonce's among them: it stays away too."""
+    """A later rule's line would replace the stored ones, the nonce's among them: it stays away
+    too.
+    """
     second = {"header": CSP.decode(), "action": "append", "value": "frame-ancestors 'none'"}
     for rules in ({"it": RULE, "second": second}, {"second": second, "it": RULE}):
         route = plan(rules).routes[-1]
@@ -155,7 +161,7 @@ def test_report_only_writes_nothing_and_says_all() -> None:
 
 def test_trial_carries_the_nonce_in_the_twin_alone() -> None:
     """Not on a 304, whose stored body has another nonce; caches are left alone."""
-    (own, twin) = left(judged(RULE, (CACHE, b"public"), mode="trial"))
+    own, twin = left(judged(RULE, (CACHE, b"public"), mode="trial"))
     assert own == (CACHE, b"public")
     assert twin[0] == RO
     assert SOURCE in twin[1]
@@ -253,7 +259,9 @@ LINES = st.lists(
     ),
 )
 def test_laws(rules: dict[str, Any], worlds: list[Facts]) -> None:
-    """Remembered or fresh, the same leaves; a nonce that a rule has written leaves in private responses, never on a 304."""
+    """Remembered or fresh, the same leaves; a nonce that a rule has written leaves in private
+    responses, never on a 304.
+    """
     route = plan(rules).routes[-1]
     for world in worlds * 2:
         decision = decide(route, world)

@@ -1,4 +1,6 @@
-"""Inclusion of matches and conditions: what is claimed always holds, and the plain cases are seen."""
+"""Inclusion of matches and conditions: what is claimed always holds, and the plain cases are
+seen.
+"""
 
 from __future__ import annotations
 

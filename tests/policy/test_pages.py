@@ -1,4 +1,6 @@
-"""Pages: what a browser would take for code is found with its hash, and what it would load by directive."""
+"""Pages: what a browser would take for code is found with its hash, and what it would load by
+directive.
+"""
 
 import base64
 import hashlib
@@ -149,7 +151,9 @@ def test_candidates_of_a_srcset():
     ],
 )
 def test_the_text_is_decoded_as_browsers_do(html: bytes, charset: str):
-    """Byte order mark, then header, then the page's own word; the hash is of UTF-8 whatever the page is in."""
+    """Byte order mark, then header, then the page's own word; the hash is of UTF-8 whatever the
+    page is in.
+    """
     assert [piece.hash for piece in read_page(html, charset).inline] == [source("\u20ac")]
 
 
@@ -197,11 +201,19 @@ OPEN = "".join(f"<b id={number}>" for number in range(600))
         ("".join(f"<b id={number}><!--</b>--><p>" for number in range(9_000)), False),
         (OPEN, True),
         ("<font color=red><td>" * 9_000, True),
-        ("".join(f'<p><i class="i{number}"></i><b id="b{number}"><i>a</i> b</b>' for number in range(9_000)), True),
+        (
+            "".join(
+                f'<p><i class="i{number}"></i><b id="b{number}"><i>a</i> b</b>'
+                for number in range(9_000)
+            ),
+            True,
+        ),
     ],
-)  # fmt: skip
+)
 def test_no_page_swells(html: str | bytes, complete: bool):
-    """A page that would become more than a million elements is not parsed: formatting left open is opened in each block."""
+    """A page that would become more than a million elements is not parsed: formatting left open
+    is opened in each block.
+    """
     data = html if isinstance(html, bytes) else html.encode()
     assert read_page(data).complete is complete
 
@@ -220,9 +232,23 @@ def test_any_bytes_are_a_page(html: bytes, charset: str):
 
 
 WORDS = (
-    "<script>", "</script>", "<style>", "</style>", "<svg>", "</svg>", "<template>", "</template>", "<p onclick='a'>", "}",
-    "<img srcset='a, b'>", "<a href='javascript:a'>", "<base href='//['>", "<iframe srcdoc='<script>a</script>'>", "@import url(", "\x00",
-)  # fmt: skip
+    "<script>",
+    "</script>",
+    "<style>",
+    "</style>",
+    "<svg>",
+    "</svg>",
+    "<template>",
+    "</template>",
+    "<p onclick='a'>",
+    "}",
+    "<img srcset='a, b'>",
+    "<a href='javascript:a'>",
+    "<base href='//['>",
+    "<iframe srcdoc='<script>a</script>'>",
+    "@import url(",
+    "\x00",
+)
 
 
 @given(

@@ -35,7 +35,9 @@ from sidecar.policy.rules.paths import decoded, readings, shown
     ],
 )
 def test_readings(path: str, expected: tuple[str, ...]):
-    """Decoded once; then with and without repeated slashes, encoded slashes, dot segments, a line feed at the end."""
+    """Decoded once; then with and without repeated slashes, encoded slashes, dot segments, a
+    line feed at the end.
+    """
     assert readings(path) == expected
 
 
@@ -58,7 +60,9 @@ def test_what_servers_hand_on_is_among_the_readings(path: str):
 
 @given(st.text())
 def test_any_text_can_be_read_and_shown(path: str):
-    """Nothing raises, no reading comes twice, and what is shown is the same path in visible ASCII."""
+    """Nothing raises, no reading comes twice, and what is shown is the same path in visible
+    ASCII.
+    """
     found = readings(path.encode("utf-8", "replace").decode())
 
     assert len(set(found)) == len(found)

@@ -93,7 +93,9 @@ def test_no_rule_complains_of_what_it_made_itself(resolved: Resolved, world: Fac
 def test_mode_is_a_ceiling(
     override: Mode | None, top: Mode | None, route: Mode | None, rule: Mode | None
 ):
-    """The effective mode is the lowest of override, policy, route and rule; nothing at the top is report-only."""
+    """The effective mode is the lowest of override, policy, route and rule; nothing at the top
+    is report-only.
+    """
     resolved = policy(
         {"it": SET | ({"mode": rule} if rule else {})},
         mode=top,
@@ -147,7 +149,9 @@ def test_rules_see_what_the_rules_before_them_made():
 
 
 def test_a_rule_over_several_headers_asks_its_conditions_once():
-    """What a rule does to its first header does not decide on its second: report-only tells what enforce does."""
+    """What a rule does to its first header does not decide on its second: report-only tells what
+    enforce does.
+    """
     rule = {
         "header": ["X-A", "X-B"],
         "action": "set",
@@ -209,7 +213,9 @@ def test_decide_is_total(fields: list[tuple[bytes, bytes]]):
     ],
 )
 def test_a_demand_is_what_a_rule_asks_of_responses(edit: dict[str, object], same: bool):
-    """Another mode, share or reason asks the same; another value, action or condition asks something else."""
+    """Another mode, share or reason asks the same; another value, action or condition asks
+    something else.
+    """
     one, other = (plan({"frames": rule}).routes[-1].rules[0] for rule in (SET, SET | edit))
 
     assert (one.demand == other.demand) is same

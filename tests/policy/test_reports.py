@@ -129,7 +129,9 @@ def test_a_post_holds_so_many_reports():
 
 @given(st.text(), st.text(), st.text(), st.text())
 def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked: str):
-    """Whatever a report says, what is counted comes from closed lists and what is reported is short, without query."""
+    """Whatever a report says, what is counted comes from closed lists and what is reported is
+    short, without query.
+    """
     data = [
         {
             "type": kind,
@@ -163,7 +165,9 @@ def test_labels_are_closed(kind: str, directive: str, disposition: str, blocked:
     ],
 )
 def test_noise_is_what_extensions_cause(blocked: str, source: str, noise: bool):
-    """An extension may stand in what was blocked or in its source, as a bare word too; the site's own data: and blob: are no noise."""
+    """An extension may stand in what was blocked or in its source, as a bare word too; the
+    site's own data: and blob: are no noise.
+    """
     data = {
         "csp-report": {
             "document-uri": "https://shop.test/",
@@ -215,14 +219,29 @@ def test_what_stands_in_the_place_of_a_directive(kind: str, body: dict[str, str]
 
 def test_webkit_posts_the_body_of_the_reporting_api_as_a_csp_report():
     """So it does for `report-to`: one report alone, of the older type."""
-    body = {"documentURL": "https://shop.test/cart", "effectiveDirective": "script-src-elem", "blockedURL": "inline", "disposition": "report"}  # fmt: skip
+    body = {
+        "documentURL": "https://shop.test/cart",
+        "effectiveDirective": "script-src-elem",
+        "blockedURL": "inline",
+        "disposition": "report",
+    }
     data = json.dumps({"type": "csp-violation", "url": "https://shop.test/cart", "body": body})
     (report,) = read_reports(data.encode(), "application/csp-report")
-    assert (report.type, report.directive, report.blocked, report.origin) == ("csp-violation", "script-src-elem", "inline", "https://shop.test")  # fmt: skip
+    assert (report.type, report.directive, report.blocked, report.origin) == (
+        "csp-violation",
+        "script-src-elem",
+        "inline",
+        "https://shop.test",
+    )
 
 
 def test_a_part_of_the_browser_is_no_script():
     """Firefox names itself where it loads the page's icon: the page is what asked for it."""
-    body = {"document-uri": "https://shop.test/", "effective-directive": "img-src", "blocked-uri": "https://shop.test/favicon.ico", "source-file": "resource"}  # fmt: skip
+    body = {
+        "document-uri": "https://shop.test/",
+        "effective-directive": "img-src",
+        "blocked-uri": "https://shop.test/favicon.ico",
+        "source-file": "resource",
+    }
     (report,) = read_reports(json.dumps({"csp-report": body}).encode(), "application/csp-report")
     assert report.source == ""

@@ -49,7 +49,9 @@ def problems(data: Any) -> list[str]:
 
 
 def test_layers_merge_by_rule_name_and_key():
-    """Presets in order, then the policy, then the route: later wins key by key, and each key knows its layer."""
+    """Presets in order, then the policy, then the route: later wins key by key, and each key
+    knows its layer.
+    """
     complete = resolve(
         {
             "version": 1,
@@ -92,7 +94,9 @@ def test_a_preset_gives_rules_and_nothing_else():
 
 
 def test_a_new_action_does_not_inherit_the_old_value():
-    """A rule turned from set to remove or require starts without the value, and without its origin."""
+    """A rule turned from set to remove or require starts without the value, and without its
+    origin.
+    """
     complete = resolve(
         {
             "version": 1,
@@ -440,7 +444,9 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_any_mapping_is_taken_or_refused_in_good_order(
     breaks: list[tuple[tuple[Any, ...], str, Any]],
 ):
-    """A valid policy broken at any places is a policy or a list of problems, never another exception."""
+    """A valid policy broken at any places is a policy or a list of problems, never another
+    exception.
+    """
     data = copy.deepcopy(VALID)
     for path, word, value in breaks:
         here: Any = data

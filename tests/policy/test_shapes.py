@@ -69,7 +69,9 @@ SECRET = "Hq7w9ZtK3vXb2LmN8pRs"
     ],
 )
 def test_a_value_shows_as_intent_or_as_a_form(header: str, value: str, data: str) -> None:
-    """Policies are reported as they stand, what changes or is secret is masked, all else is a form."""
+    """Policies are reported as they stand, what changes or is secret is masked, all else is a
+    form.
+    """
     assert shape(header, value) == data
 
 
@@ -169,7 +171,9 @@ def test_paths_lose_what_looks_like_an_id(sent: str, kept: str) -> None:
 
 
 def test_cookies_keep_name_and_attributes() -> None:
-    """The value is dropped, unknown attributes may be pieces of it, a random part of the name goes too."""
+    """The value is dropped, unknown attributes may be pieces of it, a random part of the name
+    goes too.
+    """
     assert cookie(f"wp_{'a1' * 16}={SECRET}; a;{SECRET}; SameSite=Lax") == ("...", "SameSite=Lax")
     assert cookie("csrftoken=x; Path=/") == ("csrftoken", "Path=/")
 

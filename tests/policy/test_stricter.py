@@ -1,4 +1,6 @@
-"""Which of two routes is the stricter one, and that it applies where a path can be read in two ways."""
+"""Which of two routes is the stricter one, and that it applies where a path can be read in two
+ways.
+"""
 
 from typing import Any
 

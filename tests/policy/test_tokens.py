@@ -44,7 +44,9 @@ def test_no_text_raises(text, other):
     ],
 )
 def test_huge_texts_are_read(text):
-    """200 kB of anything is judged and merged; work that grows with the square of the length would not end."""
+    """200 kB of anything is judged and merged; work that grows with the square of the length
+    would not end.
+    """
     for judge in JUDGES:
         judge(text)
     merge_words(text, "a")
@@ -113,7 +115,9 @@ def test_hsts_is_judged(text, expected, valid):
     ],
 )
 def test_the_last_recognised_referrer_policy_counts(text, policy, expected):
-    """Unknown entries are skipped and reported; what is weak is judged of the policy in force alone."""
+    """Unknown entries are skipped and reported; what is weak is judged of the policy in force
+    alone.
+    """
     assert policy == tokens.referrer_policy(text)
     assert expected == [fault.kind for fault in tokens.judge_referrer(text)]
 
@@ -151,7 +155,9 @@ def test_a_list_of_names_holds_names():
     ],
 )
 def test_vary_adds_up(app, ours, expected):
-    """Names add up whatever their case, * stands for all, and no change leaves the text as written."""
+    """Names add up whatever their case, * stands for all, and no change leaves the text as
+    written.
+    """
     assert expected == merge_words(app, ours)
 
 
@@ -187,7 +193,9 @@ def test_clear_site_data_adds_up():
     ],
 )
 def test_cache_control_is_read_and_judged(text, said, expected):
-    """Commas inside quotes separate nothing; of repeats the stricter one is kept; contradictions are reported."""
+    """Commas inside quotes separate nothing; of repeats the stricter one is kept; contradictions
+    are reported.
+    """
     assert said == tokens.parse_cache(text)[0]
     assert expected == [fault.kind for fault in tokens.judge_cache(text)]
 
@@ -250,7 +258,9 @@ DIRECTIVES = st.lists(
 
 
 def reuse(text: str) -> tuple[int, ...]:
-    """What a browser and a shared cache may do with a response (RFC 9111 sections 3, 4.2 and 4.3), each as a number: more is looser."""
+    """What a browser and a shared cache may do with a response (RFC 9111 sections 3, 4.2 and
+    4.3), each as a number: more is looser.
+    """
     said = dict(part.partition("=")[::2] for part in text.split(", "))
     guess = 100
     browser = int(said.get("max-age", guess))
@@ -268,7 +278,9 @@ def reuse(text: str) -> tuple[int, ...]:
 
 @given(DIRECTIVES, DIRECTIVES)
 def test_a_merge_without_leave_never_loosens(app, ours):
-    """Law: by the rules of caching, what was merged allows nothing that the service's value did not."""
+    """Law: by the rules of caching, what was merged allows nothing that the service's value did
+    not.
+    """
     guessed = "max-age" in ours and "max-age" not in app
     made = merge_cache(app, ours)
 

@@ -33,18 +33,60 @@ ENDPOINT = ("Reporting-Endpoints", 'sidecar-KEY="/.well-known/sidecar/reports/KE
 @pytest.mark.parametrize(
     ("rule", "service", "expected"),
     [
-        pytest.param({"action": "set", "value": "img-src 'self'"}, [], [f"img-src 'self'; {REPORT}"], id="set"),
-        pytest.param({"action": "set", "value": "img-src 'self'"}, ["img-src *"], [f"img-src 'self'; {REPORT}"], id="set over the service's"),
-        pytest.param({"action": "set", "value": "img-src 'self'"}, ["img-src 'self'"], [], id="already so"),
-        pytest.param({"action": "default", "value": "img-src 'self'"}, ["img-src *"], [], id="default leaves the service's"),
-        pytest.param({"action": "append", "value": "img-src 'self'"}, ["img-src *"], [f"img-src 'self'; {REPORT}"], id="append adds its own only"),
-        pytest.param({"action": "merge", "value": "img-src 'self'"}, ["font-src a.test"], [f"font-src a.test; img-src 'self'; {REPORT}"], id="merge"),
-        pytest.param({"action": "set", "value": "default-src 'none'"}, [], [f"default-src 'report-sample'; {REPORT}"], id="a sample is asked for"),
-        pytest.param({"action": "set", "value": "script-src 'self' 'report-sample'; report-to mine"}, [], [f"script-src 'self' 'report-sample'; {REPORT}"], id="the destination is ours"),
-        pytest.param({"action": "set", "value": "img-src a.test, font-src b.test"}, [], [f"img-src a.test; {REPORT}", f"font-src b.test; {REPORT}"], id="two policies"),
+        pytest.param(
+            {"action": "set", "value": "img-src 'self'"},
+            [],
+            [f"img-src 'self'; {REPORT}"],
+            id="set",
+        ),
+        pytest.param(
+            {"action": "set", "value": "img-src 'self'"},
+            ["img-src *"],
+            [f"img-src 'self'; {REPORT}"],
+            id="set over the service's",
+        ),
+        pytest.param(
+            {"action": "set", "value": "img-src 'self'"}, ["img-src 'self'"], [], id="already so"
+        ),
+        pytest.param(
+            {"action": "default", "value": "img-src 'self'"},
+            ["img-src *"],
+            [],
+            id="default leaves the service's",
+        ),
+        pytest.param(
+            {"action": "append", "value": "img-src 'self'"},
+            ["img-src *"],
+            [f"img-src 'self'; {REPORT}"],
+            id="append adds its own only",
+        ),
+        pytest.param(
+            {"action": "merge", "value": "img-src 'self'"},
+            ["font-src a.test"],
+            [f"font-src a.test; img-src 'self'; {REPORT}"],
+            id="merge",
+        ),
+        pytest.param(
+            {"action": "set", "value": "default-src 'none'"},
+            [],
+            [f"default-src 'report-sample'; {REPORT}"],
+            id="a sample is asked for",
+        ),
+        pytest.param(
+            {"action": "set", "value": "script-src 'self' 'report-sample'; report-to mine"},
+            [],
+            [f"script-src 'self' 'report-sample'; {REPORT}"],
+            id="the destination is ours",
+        ),
+        pytest.param(
+            {"action": "set", "value": "img-src a.test, font-src b.test"},
+            [],
+            [f"img-src a.test; {REPORT}", f"font-src b.test; {REPORT}"],
+            id="two policies",
+        ),
         pytest.param({"action": "set", "value": "sandbox"}, [], [], id="sandbox has no twin"),
     ],
-)  # fmt: skip
+)
 def test_what_csp_would_be_written_is_reported_only(
     rule: dict[str, Any], service: list[str], expected: list[str]
 ):
@@ -56,7 +98,9 @@ def test_what_csp_would_be_written_is_reported_only(
 
 
 def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
-    """`upgrade-insecure-requests` does nothing in report-only: a second policy reports what is loaded over http."""
+    """`upgrade-insecure-requests` does nothing in report-only: a second policy reports what is
+    loaded over http.
+    """
     found = twins({"header": CSP, "action": "set", "value": "img-src *; upgrade-insecure-requests"})
     assert [name for name, _ in found] == [f"{CSP}-Report-Only"] * 2
     assert found[0][1] == f"img-src *; {REPORT}"
@@ -66,7 +110,8 @@ def test_upgrade_insecure_requests_is_tried_by_a_policy_that_reports_http():
 
 @pytest.mark.parametrize("action", ["set", "merge"])
 def test_what_the_service_upgrades_already_is_not_tried(action: str):
-    """Its pages load nothing over http, but browsers report of an address before they upgrade it: so http: is allowed where
+    """Its pages load nothing over http, but browsers report of an address before they upgrade it:
+    so http: is allowed where
     https: is.
     """
     value = "img-src https://a.test; connect-src wss: https:; upgrade-insecure-requests"
@@ -91,7 +136,9 @@ def test_what_the_service_upgrades_already_is_not_tried(action: str):
     ],
 )
 def test_headers_of_the_reporting_api_name_our_endpoint(header: str, value: str, twin: str):
-    """On https the twin goes along with its endpoint; on http, where browsers would deliver nothing, it does not."""
+    """On https the twin goes along with its endpoint; on http, where browsers would deliver
+    nothing, it does not.
+    """
     rule = {"header": header, "action": "set", "value": value}
     assert twins(rule, scheme="https") == [(f"{header}-Report-Only", twin), ENDPOINT]
     assert twins(rule, scheme="http") == []
@@ -126,12 +173,17 @@ def test_frame_options_are_tried_as_frame_ancestors():
     ("value", "frames"),
     [
         ("camera=(), geolocation=(self)", "'self' data: blob: about:"),
-        ('camera=(self "https://a.example"), usb=("https://a.example" "https://b.example")', "'self' data: blob: about: https://a.example"),
+        (
+            'camera=(self "https://a.example"), usb=("https://a.example" "https://b.example")',
+            "'self' data: blob: about: https://a.example",
+        ),
         ("camera=*", None),
     ],
-)  # fmt: skip
+)
 def test_a_permissions_policy_asks_for_frames_too(value: str, frames: str | None):
-    """What a frame is refused no browser reports: frames of origins that lose a feature are reported themselves."""
+    """What a frame is refused no browser reports: frames of origins that lose a feature are
+    reported themselves.
+    """
     rule = {"header": "Permissions-Policy", "action": "set", "value": value}
     header = "Content-Security-Policy-Report-Only"
     found = [line for line in twins(rule, scheme="https") if line[0] == header]
@@ -139,7 +191,9 @@ def test_a_permissions_policy_asks_for_frames_too(value: str, frames: str | None
 
 
 def test_a_lost_upgrade_is_said():
-    """The service's own `upgrade-insecure-requests` would go: the twin goes along, and its silence is no proof."""
+    """The service's own `upgrade-insecure-requests` would go: the twin goes along, and its
+    silence is no proof.
+    """
     own = (CSP.encode(), b"upgrade-insecure-requests")
     states = []
     for value in ("default-src 'self'", "default-src 'self'; upgrade-insecure-requests"):
@@ -159,7 +213,9 @@ def test_a_share_of_clients_is_tried(share: str):
 @settings(max_examples=examples(200))
 @given(POLICIES, WORLDS)
 def test_a_trial_only_adds(resolved: Resolved, world: Facts):
-    """Whatever the policy, every line of the service leaves as it came and in its place; report-only lines follow."""
+    """Whatever the policy, every line of the service leaves as it came and in its place;
+    report-only lines follow.
+    """
     route = compile_policy(resolved, override="trial").route(world.host, world.method, world.path)
     fields = route.judge(world).fields(world.fields)
     assert fields[: len(world.fields)] == world.fields

@@ -13,10 +13,19 @@ from sidecar.policy.browsers.witness import replacing, witnesses
 from sidecar.policy.rules.engines import engine_of
 from tests.policy.making import policy
 
-CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/156.0.0.0 Safari/537.36"
+CHROME = (
+    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    b" HeadlessChrome/156.0.0.0 Safari/537.36"
+)
 FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
-SAFARI = b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15"
-IPHONE = b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/156.0 Mobile/15E148 Safari/604.1"
+SAFARI = (
+    b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    b" Version/26.0 Safari/605.1.15"
+)
+IPHONE = (
+    b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like"
+    b" Gecko) CriOS/156.0 Mobile/15E148 Safari/604.1"
+)
 
 
 def kinds(rule: dict[str, Any]) -> list[str]:
@@ -104,7 +113,10 @@ def test_each_attribute_of_a_cookie_has_its_witness(
         (b"", None),
         (b"kube-probe/1.33", None),
         (
-            b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html) Chrome/156.0.0.0",
+            (
+                b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+                b" Chrome/156.0.0.0"
+            ),
             None,
         ),
     ],

@@ -1,4 +1,6 @@
-"""OWASP's validator, rule by rule, against the preset in front of the demo's sample service, over sockets."""
+"""OWASP's validator, rule by rule, against the preset in front of the demo's sample service,
+over sockets.
+"""
 
 # ruff: noqa: SIM905 - lists of words are read as words
 
@@ -36,9 +38,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 }
 """Header -> the values that the validator takes, of which one must be sent."""
 OFF = (
-    "accelerometer autoplay camera clipboard-read clipboard-write cross-origin-isolated display-capture encrypted-media fullscreen gamepad geolocation gyroscope "
-    "hid idle-detection interest-cohort keyboard-map magnetometer microphone midi payment picture-in-picture publickey-credentials-get screen-wake-lock serial "
-    "unload usb web-share xr-spatial-tracking"
+    "accelerometer autoplay camera clipboard-read clipboard-write cross-origin-isolated"
+    " display-capture encrypted-media fullscreen gamepad geolocation gyroscope hid idle-detection"
+    " interest-cohort keyboard-map magnetometer microphone midi payment picture-in-picture"
+    " publickey-credentials-get screen-wake-lock serial unload usb web-share xr-spatial-tracking"
 ).split()
 """Features that Permissions-Policy must switch off."""
 ABSENT = ("Feature-Policy", "Public-Key-Pins", "Expect-CT", "X-XSS-Protection")
@@ -85,9 +88,13 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
     data = {
-        "upstream": f"http://127.0.0.1:{runner.addresses[0][1]}", "policy": str(policy), "state": str(tmp_path / "state"),
-        **dict.fromkeys(("listen", "admin", "health"), "127.0.0.1:0"), "forwarding": {"trusted": ["127.0.0.0/8"]}, "timeouts": {"drain": "1s"},
-    }  # fmt: skip
+        "upstream": f"http://127.0.0.1:{runner.addresses[0][1]}",
+        "policy": str(policy),
+        "state": str(tmp_path / "state"),
+        **dict.fromkeys(("listen", "admin", "health"), "127.0.0.1:0"),
+        "forwarding": {"trusted": ["127.0.0.0/8"]},
+        "timeouts": {"drain": "1s"},
+    }
     with (tmp_path / "events.jsonl").open("wb") as file:
         sink = Sink(file.fileno())
         service = Service(layered(data, {}, {}), sink)
@@ -102,7 +109,9 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
 
 
 async def test_every_rule_of_the_validator_passes(front: Front):
-    """Equality with the values, features off, nothing unsafe in the CSP, what is out of use absent: each header once, on every path and status."""
+    """Equality with the values, features off, nothing unsafe in the CSP, what is out of use
+    absent: each header once, on every path and status.
+    """
     for path, status in PATHS.items():
         got, lines = await front.get(path)
 

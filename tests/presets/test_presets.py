@@ -1,4 +1,6 @@
-"""The shipped presets as texts and as policies: dated, owned, honest about what they break, and gentle where they say so."""
+"""The shipped presets as texts and as policies: dated, owned, honest about what they break, and
+gentle where they say so.
+"""
 
 from __future__ import annotations
 
@@ -179,7 +181,9 @@ def test_hsts_is_for_https_alone(name: str):
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("content", [HTML, JSON, PNG])
 def test_a_preset_is_content_with_what_it_made(name: str, content: tuple[bytes, bytes]):
-    """Asked again about the response that left, no rule complains: rules of one preset do not work against each other."""
+    """Asked again about the response that left, no rule complains: rules of one preset do not
+    work against each other.
+    """
     once = decided(
         name, content, (b"Server", b"x"), (b"Set-Cookie", b"sessionid=1; Path=/"), path="/logout"
     )
@@ -202,7 +206,9 @@ KEPT: RawFields = [
 
 @pytest.mark.parametrize("name", ["baseline-2026-11", *FRAMEWORKS])
 def test_the_gentle_presets_leave_what_the_service_says_itself(name: str):
-    """They fill gaps: a service that sends all of it gets its response back, but for what they add beside."""
+    """They fill gaps: a service that sends all of it gets its response back, but for what they
+    add beside.
+    """
     left = decided(name, *KEPT).fields
 
     assert left[: len(KEPT)] == KEPT
@@ -210,7 +216,9 @@ def test_the_gentle_presets_leave_what_the_service_says_itself(name: str):
 
 
 def test_the_framework_presets_know_their_documentation_pages():
-    """FastAPI's Swagger page may load its own assets and no other page may; elsewhere docs are pages."""
+    """FastAPI's Swagger page may load its own assets and no other page may; elsewhere docs are
+    pages.
+    """
     docs: Facts = facts(HTML, path="/docs")
 
     assert (

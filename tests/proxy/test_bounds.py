@@ -40,7 +40,9 @@ def post(address: wire.Address, target: str, size: int, *, chunked: bool) -> wir
 def test_enforced_bounds(
     begin: Start, shop: Service, target: str, size: int, chunked: bool, refused: bool
 ):
-    """One byte more than the route allows is 413, with the policy applied, however the body is framed."""
+    """One byte more than the route allows is 413, with the policy applied, however the body is
+    framed.
+    """
     sidecar = begin(POLICY.format(mode="enforce"), shop.url)
 
     response = post(sidecar.listen, target, size, chunked=chunked)

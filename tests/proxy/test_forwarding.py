@@ -48,9 +48,14 @@ def forwarder(**setting: object) -> Forwarder:
 def test_stranger() -> None:
     """Nothing that an untrusted peer says of others is believed or passed on."""
     claims = {
-        b"x-forwarded-for": [b"6.6.6.6"], b"x-forwarded-proto": [b"https"], b"x-forwarded-host": [b"evil"], b"x-forwarded-port": [b"1"],
-        b"forwarded": [b"for=6.6.6.6;proto=https"], b"x-request-id": [b"theirs"], b"x-real-ip": [b"6.6.6.6"],
-    }  # fmt: skip
+        b"x-forwarded-for": [b"6.6.6.6"],
+        b"x-forwarded-proto": [b"https"],
+        b"x-forwarded-host": [b"evil"],
+        b"x-forwarded-port": [b"1"],
+        b"forwarded": [b"for=6.6.6.6;proto=https"],
+        b"x-request-id": [b"theirs"],
+        b"x-real-ip": [b"6.6.6.6"],
+    }
     origin = asks(forwarder(via=False), STRANGER, claims)
     data = lines(origin)
     assert (origin.client, origin.scheme) == (STRANGER, "http")
@@ -81,14 +86,18 @@ def test_stranger() -> None:
     ],
 )
 def test_chain_of_a_trusted_peer(claimed: list[bytes], chain: str) -> None:
-    """The chain is believed from the right, up to and with the first address that is not trusted; what is no address ends it."""
+    """The chain is believed from the right, up to and with the first address that is not
+    trusted; what is no address ends it.
+    """
     origin = asks(forwarder(), TRUSTED, {b"x-forwarded-for": claimed})
     assert lines(origin)["X-Forwarded-For"] == chain
     assert origin.client == chain.partition(",")[0]
 
 
 def test_forwarded_of_a_trusted_peer() -> None:
-    """RFC 7239 section 4: Forwarded counts where there is no X-Forwarded-For, and is written anew."""
+    """RFC 7239 section 4: Forwarded counts where there is no X-Forwarded-For, and is written
+    anew.
+    """
     claims = {
         b"forwarded": [b'for="[2001:db8::7]:99";proto=https;host=a, FOR=10.2.2.2;Proto=HTTPS']
     }
@@ -144,7 +153,9 @@ def test_host_and_port_of_a_trusted_peer() -> None:
     ],
 )
 def test_request_id(said: list[bytes], kept: bool) -> None:
-    """A trusted peer's request id is kept when it is one visible word of at most 128 bytes; else one is made."""
+    """A trusted peer's request id is kept when it is one visible word of at most 128 bytes; else
+    one is made.
+    """
     origin = asks(forwarder(), TRUSTED, {b"x-request-id": said})
     assert (origin.request_id == said[0].decode("latin-1")) is kept
     assert lines(origin)["X-Request-ID"] == origin.request_id
@@ -185,7 +196,9 @@ def test_ipv6_stranger() -> None:
 
 
 def test_via() -> None:
-    """RFC 9110 section 7.6.3: our name is added behind what stands, and a request that has passed here is a loop."""
+    """RFC 9110 section 7.6.3: our name is added behind what stands, and a request that has
+    passed here is a loop.
+    """
     here = forwarder()
     via = lines(asks(here, STRANGER, {b"via": [b"1.0 edge", b"1.1 cdn"]}))["Via"]
     assert via == f"1.0 edge, 1.1 cdn, 1.1 {here.pseudonym.decode()}"

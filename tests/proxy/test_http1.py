@@ -1,6 +1,7 @@
 """The codec without sockets: the same whatever the cuts, and never more lenient than h11.
 
-Lives here: Hypothesis over heads, bodies and cuts. Must not know connections; the tables are in tests/wire.
+Lives here: Hypothesis over heads, bodies and cuts. Must not know connections; the tables are in
+tests/wire.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def is_prefix(short: list[Read | str], long: list[Read | str]) -> bool:
 @given(streams(), st.lists(st.integers(0, 400), max_size=6))
 @example(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n", [26])
 def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
-    """However a stream is cut, the same requests are read; what is refused early would have been refused whole."""
+    """However a stream is cut, the same requests are read; what is refused early would have been
+    refused whole.
+    """
     whole = read_all([data])
     edges = sorted({min(cut, len(data)) for cut in cuts})
     pieces = [data[a:b] for a, b in zip([0, *edges], [*edges, len(data)], strict=True)]
@@ -126,8 +129,11 @@ FRAMING_TRAILER = re.compile(
 @given(streams())
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: chunked\r\n\r\n")
 def test_what_is_read_is_what_h11_reads(data: bytes) -> None:
-    """Whatever passes here, h11 reads too, with the same method and body, start lines and targets mutated as well."""
-    # Trailers are dropped here whatever they say; h11 judges those that would frame (RFC 9110 section 6.5.1).
+    """Whatever passes here, h11 reads too, with the same method and body, start lines and
+    targets mutated as well.
+    """
+    # Trailers are dropped here whatever they say; h11 judges those that would frame (RFC 9110
+    # section 6.5.1).
     assume(not FRAMING_TRAILER.search(data))
     found = [one for one in read_all([data]) if not isinstance(one, str)]
     theirs = h11_reads(data)
@@ -150,7 +156,9 @@ def test_refused_whatever_the_cuts(data: bytes) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.integers(1, 9), st.binary())
 def test_chunks(pieces: list[bytes], size: int, behind: bytes) -> None:
-    """A chunked body is what its chunks hold, however it is cut, and what follows it is left over."""
+    """A chunked body is what its chunks hold, however it is cut, and what follows it is left
+    over.
+    """
     data = b"".join(b"%x;e\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
     data += b"0\r\nX-T: 1\r\n\r\n"
     decoder = Chunked(1000, 10)
@@ -165,7 +173,9 @@ def test_chunks(pieces: list[bytes], size: int, behind: bytes) -> None:
 
 @pytest.mark.parametrize("many", [EXTENSIONS, EXTENSIONS + 1])
 def test_extensions_are_bounded(many: int) -> None:
-    """The extensions of one body may be so long together, and no byte longer, in one line or in many."""
+    """The extensions of one body may be so long together, and no byte longer, in one line or in
+    many.
+    """
     fits = many == EXTENSIONS
     for lines in (1, 64):
         each = [b";" + b"a" * (many // lines - 1)] * lines
@@ -193,18 +203,38 @@ def test_names_that_come_once_take_no_room_for_good() -> None:
 
 LINES = st.lists(
     st.one_of(
-        st.sampled_from([b"Host: a", b"X-A:1", b"x_b: 2", b"A:", b"\r\n", b"\r\n", b"\n", b"\r", b"\0", b":", b" ", b"\t", b"Via", b"\xe9: \xe9", b"\x7f"]),
+        st.sampled_from(
+            [
+                b"Host: a",
+                b"X-A:1",
+                b"x_b: 2",
+                b"A:",
+                b"\r\n",
+                b"\r\n",
+                b"\n",
+                b"\r",
+                b"\0",
+                b":",
+                b" ",
+                b"\t",
+                b"Via",
+                b"\xe9: \xe9",
+                b"\x7f",
+            ]
+        ),
         st.binary(max_size=6),
     ),
     max_size=12,
-).map(b"".join)  # fmt: skip
+).map(b"".join)
 
 
 @given(LINES, st.booleans())
 @example(b"A: b\r\n\r", False)
 @example(b"A: b\r\nB: c\r\n\r\nC", False)
 def test_both_ways_of_reading_lines_find_the_same(data: bytes, whole: bool) -> None:
-    """What a compiled build reads byte by byte, a plain one reads in few calls: the same lines, or a refusal by both."""
+    """What a compiled build reads byte by byte, a plain one reads in few calls: the same lines,
+    or a refusal by both.
+    """
     data = b"\r\n" + data + (b"\r\n\r\n" if whole else b"")
     found = []
     for read in (by_bytes, by_lines):

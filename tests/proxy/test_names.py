@@ -1,6 +1,8 @@
-"""The upstream's name: how long its addresses are believed, and what happens while it cannot be resolved.
+"""The upstream's name: how long its addresses are believed, and what happens while it cannot be
+resolved.
 
-The system's resolver is stood in for by a script, which tests of the whole sidecar are not (tests/e2e/test_upstream_name.py).
+The system's resolver is stood in for by a script, which tests of the whole sidecar are not
+(tests/e2e/test_upstream_name.py).
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_known_while_fresh() -> None:
-    """A name is resolved once for all connections within its age; the next question is asked by then without being waited for."""
+    """A name is resolved once for all connections within its age; the next question is asked by
+    then without being waited for.
+    """
     zone = Zone(FOREVER)
     assert [await zone.addresses() for _ in range(3)] == [("10.0.0.1",)] * 3
     assert zone.asked == 1
@@ -64,7 +68,9 @@ async def test_known_while_fresh() -> None:
 
 
 async def test_resolved_each_time() -> None:
-    """An age of nothing resolves at each use, and tells when the addresses change, not when their order does."""
+    """An age of nothing resolves at each use, and tells when the addresses change, not when
+    their order does.
+    """
     zone = Zone(ALWAYS)
     await zone.addresses()
     zone.said = ["10.0.0.2", "10.0.0.1"]
@@ -76,7 +82,9 @@ async def test_resolved_each_time() -> None:
 
 
 async def test_asked_again_by_itself() -> None:
-    """A name that nobody asks for is asked again all the same, so that kept connections learn of a move."""
+    """A name that nobody asks for is asked again all the same, so that kept connections learn of
+    a move.
+    """
     zone = Zone(0.01)
     await zone.addresses()
     zone.said = ["10.0.0.2"]
@@ -88,7 +96,9 @@ async def test_asked_again_by_itself() -> None:
 
 @pytest.mark.parametrize("error", [MISSING, OSError(5, "resolver broken")])
 async def test_stale_while_it_fails(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known addresses hold while the name cannot be resolved, which is reported once, and only for so long."""
+    """Known addresses hold while the name cannot be resolved, which is reported once, and only
+    for so long.
+    """
     zone = Zone(ALWAYS)
     await zone.addresses()
     zone.said = error
@@ -103,7 +113,9 @@ async def test_stale_while_it_fails(error: OSError, monkeypatch: pytest.MonkeyPa
 
 
 async def test_stale_while_it_is_silent() -> None:
-    """A resolver that does not answer costs the patience that it is given; its answer still counts when it comes."""
+    """A resolver that does not answer costs the patience that it is given; its answer still
+    counts when it comes.
+    """
     zone = Zone(ALWAYS)
     await zone.addresses()
     zone.answering.clear()

@@ -32,7 +32,9 @@ def tlv(kind: int, value: bytes) -> bytes:
 
 
 def read(data: bytes, sizes: list[int] | None = None) -> tuple[Source | None, int]:
-    """What a reader makes of a stream that comes in pieces of these sizes; the second number is how much it took."""
+    """What a reader makes of a stream that comes in pieces of these sizes; the second number is
+    how much it took.
+    """
     reader, at, step = HeaderReader(), 0, 0
     while reader.missing:
         size = sizes[step % len(sizes)] if sizes else reader.missing
@@ -101,12 +103,14 @@ WRONG = {
     "v2 extension cut": v2(IPV4 + b"\x05\x00"),
     "v2 extension too long": v2(IPV4 + b"\x05\x00\x02x"),
     "v2 TLS too short": v2(IPV4 + tlv(0x20, b"\x01")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("data", "source"), RIGHT.values(), ids=RIGHT)
 def test_right(data: bytes, source: Source | None) -> None:
-    """A header says who the client is, takes no byte of what follows it, and says the same wherever it is cut."""
+    """A header says who the client is, takes no byte of what follows it, and says the same
+    wherever it is cut.
+    """
     assert read(data + BEHIND) == (source, len(data))
     for cut in range(1, min(len(data), 250)):
         assert read(data + BEHIND, [cut, len(data)]) == (source, len(data))
@@ -131,7 +135,9 @@ def test_incomplete(data: bytes) -> None:
 
 @given(data=st.binary(max_size=200), sizes=st.lists(st.integers(1, 50), min_size=1, max_size=5))
 def test_any_bytes(data: bytes, sizes: list[int]) -> None:
-    """Any bytes are a header, the beginning of one, or refused; never more than the bound is asked for."""
+    """Any bytes are a header, the beginning of one, or refused; never more than the bound is
+    asked for.
+    """
     for start in (b"", b"PROXY ", b"PROXY TCP4 ", SIGNATURE, SIGNATURE + b"\x21\x11\x00"):
         try:
             _, taken = read(start + data, sizes)

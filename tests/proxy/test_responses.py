@@ -18,7 +18,9 @@ from tests.portion import examples
 from tests.proxy.test_rules import FIELDS
 
 DECIDED = HOP_BY_HOP | NEVER_NOMINATED | {b"connection", b"x-hop"}
-"""Names, in lower case, that say where a body ends or which lines end here: never simply passed on."""
+"""Names, in lower case, that say where a body ends or which lines end here: never simply passed
+on.
+"""
 
 FRAMING = st.sampled_from(
     [
@@ -30,9 +32,34 @@ FRAMING = st.sampled_from(
     ]
 )
 PIECES = st.sampled_from(
-    [b"HTTP/1.1 200 OK", b"HTTP/1.0 404 ", b"HTTP/1.1 204", b"HTTP/1.1  200 OK", b"HTTP/2.0 200 OK", b"HTTP/1.1 600 X", b"HTTP/1.1 099 X", b"\r\n", b"\r\n", b"\r\n", b"\n",
-     b"X-A: b", b"X-B:c", b"Content-Length: 5", b"content-length:5 ", b"Set-Cookie: a=b", b" ", b"\t", b":", b"\0", b"\r", b"\x7f", b"caf\xe9", b"=", b"Connection: x-a, close"]
-)  # fmt: skip
+    [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.0 404 ",
+        b"HTTP/1.1 204",
+        b"HTTP/1.1  200 OK",
+        b"HTTP/2.0 200 OK",
+        b"HTTP/1.1 600 X",
+        b"HTTP/1.1 099 X",
+        b"\r\n",
+        b"\r\n",
+        b"\r\n",
+        b"\n",
+        b"X-A: b",
+        b"X-B:c",
+        b"Content-Length: 5",
+        b"content-length:5 ",
+        b"Set-Cookie: a=b",
+        b" ",
+        b"\t",
+        b":",
+        b"\0",
+        b"\r",
+        b"\x7f",
+        b"caf\xe9",
+        b"=",
+        b"Connection: x-a, close",
+    ]
+)
 
 
 def head(status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
@@ -43,7 +70,9 @@ def head(status: int, fields: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def said(reader: ResponseReader, data: bytes) -> Response | str:
-    """What a reader makes of it up to its first empty line: a response, or the reason of its refusal."""
+    """What a reader makes of it up to its first empty line: a response, or the reason of its
+    refusal.
+    """
     try:
         response = reader.read(data + b"\r\n\r\n", "GET")
         assert response is not None
@@ -61,7 +90,9 @@ def said(reader: ResponseReader, data: bytes) -> Response | str:
 def test_lines_that_are_kept(
     fields: list[tuple[bytes, bytes]], framing: list[tuple[bytes, bytes]], status: int, method: str
 ) -> None:
-    """A response is refused, or keeps its end-to-end lines in order with at most one framing line, and no line of the hop."""
+    """A response is refused, or keeps its end-to-end lines in order with at most one framing
+    line, and no line of the hop.
+    """
     with contextlib.suppress(UpstreamFailed):
         response = ResponseReader(Limits()).read(
             head(status, fields + framing) + b"\r\n\r\n", method
@@ -95,7 +126,9 @@ def test_lines_that_are_kept(
 )
 @example(b"HTTP/1.1 200 OK\r\nX-A: b \t\r\nX-B:")
 def test_what_is_read_is_what_h11_reads(data: bytes) -> None:
-    """Whatever passes here, h11 takes too, with the same status and lines; and nothing raises but a refusal."""
+    """Whatever passes here, h11 takes too, with the same status and lines; and nothing raises
+    but a refusal.
+    """
     response = said(ResponseReader(Limits()), data)
     if isinstance(response, str):
         return
@@ -128,7 +161,9 @@ def test_a_service_that_never_repeats_itself_does_not_fill_the_memory() -> None:
     st.lists(st.sampled_from([None, b"", b"X-New: 1\r\n"]), max_size=8),
 )
 def test_what_leaves(fields: list[tuple[bytes, bytes]], places: list[bytes | None]) -> None:
-    """Lines leave as they came, but for those that something else stands in the place of, and those of the hop."""
+    """Lines leave as they came, but for those that something else stands in the place of, and
+    those of the hop.
+    """
     hop = (b"Connection", b"x-hop"), (b"X-Hop", b"1")
     raw = head(200, [*hop[:1], *fields, *hop[1:], (b"Content-Length", b"0")]) + b"\r\n\r\n"
     looks = frozenset(name.lower() for name, _ in fields[::2])
@@ -166,7 +201,9 @@ def test_our_own() -> None:
 @pytest.mark.parametrize("line", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("status", [101, 103])
 def test_no_interim_response_is_framed(status: int, line: bytes) -> None:
-    """A proxy in front that believed it would take the final response for a body (RFC 9112 section 6.1, RFC 9110 section 8.6)."""
+    """A proxy in front that believed it would take the final response for a body (RFC 9112
+    section 6.1, RFC 9110 section 8.6).
+    """
     response = ResponseReader(Limits()).read(b"HTTP/1.1 %d X\r\n%b\r\n\r\n" % (status, line), "GET")
 
     assert response is not None

@@ -1,6 +1,7 @@
 """Laws of the pure rules, over any bytes.
 
-Lives here: Hypothesis over targets, responses and frames. Must not know sockets; the tables are in tests/wire.
+Lives here: Hypothesis over targets, responses and frames. Must not know sockets; the tables are in
+tests/wire.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ FIELDS = st.lists(st.tuples(TOKENS, VALUES), max_size=8)
 
 @given(st.binary(max_size=60), st.sampled_from(["GET", "OPTIONS", "POST"]))
 def test_target(path: bytes, method: str) -> None:
-    """A target is refused, or goes on as visible ASCII in origin-form or `*`; an origin-form goes on unchanged."""
+    """A target is refused, or goes on as visible ASCII in origin-form or `*`; an origin-form
+    goes on unchanged.
+    """
     with contextlib.suppress(Refused):
         target, named = read_target(method, path, 1000)
         assert target == b"*" or target.startswith(b"/")
@@ -55,9 +58,11 @@ def frame(payload: bytes, *, masked: bool) -> bytes:
     length = (
         bytes([mask | size])
         if size < 126
-        else bytes([mask | 126]) + size.to_bytes(2, "big")
-        if size < 65536
-        else bytes([mask | 127]) + size.to_bytes(8, "big")
+        else (
+            bytes([mask | 126]) + size.to_bytes(2, "big")
+            if size < 65536
+            else bytes([mask | 127]) + size.to_bytes(8, "big")
+        )
     )
     return b"\x82" + length + (b"\0\0\0\0" if masked else b"") + payload
 
@@ -71,7 +76,9 @@ def frame(payload: bytes, *, masked: bool) -> bytes:
     st.randoms(),
 )
 def test_frames(sizes: list[tuple[int, bool]], random) -> None:
-    """However frames are cut, their edges are found, and with `stop` the first edge ends the following."""
+    """However frames are cut, their edges are found, and with `stop` the first edge ends the
+    following.
+    """
     frames = [frame(b"x" * size, masked=masked) for size, masked in sizes]
     data = b"".join(frames)
     follow, at = Frames(), 0

@@ -1,7 +1,8 @@
 """Kill -9 at random points of everything that is kept: `python -m tests.rollout.crash --times 500`.
 
-Each round forks a child that activates, rolls back, overrides and records as fast as it can, saying aloud
-what it was reported is kept; the parent kills it somewhere in between, opens the folder and compares.
+Each round forks a child that activates, rolls back, overrides and records as fast as it can, saying
+aloud what it was reported is kept; the parent kills it somewhere in between, opens the folder and
+compares.
 """
 
 import argparse
@@ -58,7 +59,9 @@ def revisions(folder: Path) -> Revisions:
 
 
 async def work(folder: Path, said: int, seed: int) -> None:
-    """Change things for ever; each acknowledged entry is said on the pipe, after the call returned."""
+    """Change things for ever; each acknowledged entry is said on the pipe, after the call
+    returned.
+    """
     rng = random.Random(seed)
     kept = revisions(folder)
     await kept.start()

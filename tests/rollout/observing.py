@@ -1,4 +1,6 @@
-"""Responses and baselines for tests of what a service sends. Must not know what is expected of them."""
+"""Responses and baselines for tests of what a service sends. Must not know what is expected of
+them.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +86,23 @@ def _cells(keys: Iterable[tuple[str, str, str]]) -> st.SearchStrategy[tuple[Cell
     )
     cells = (
         st.builds(
-            Cell, *map(st.just, key), st.integers(1, 9), _texts, _texts,
-            st.sampled_from((("GET https://shop.example/ -> 200",), ("POST http://a/b/... -> 404", "GET https://unknown/ -> 302"))),
-            named, st.dictionaries(_texts, _variants, max_size=2), st.integers(0, 3),
+            Cell,
+            *map(st.just, key),
+            st.integers(1, 9),
+            _texts,
+            _texts,
+            st.sampled_from(
+                (
+                    ("GET https://shop.example/ -> 200",),
+                    ("POST http://a/b/... -> 404", "GET https://unknown/ -> 302"),
+                )
+            ),
+            named,
+            st.dictionaries(_texts, _variants, max_size=2),
+            st.integers(0, 3),
         )
         for key in keys
-    )  # fmt: skip
+    )
     return st.tuples(*cells).map(ordered)
 
 

@@ -22,10 +22,23 @@ def hash_source(text: str) -> str:
 def cause(blocked: str = "inline", directive: str = "script-src-elem", **known: Any) -> Cause:
     """What four clients met over three hours on a page of the site."""
     fixed: dict[str, Any] = {
-        "id": "c1", "route": "default", "rule": "csp", "kind": "served", "type": "csp-violation", "sample": "", "source": "",
-        "pages": ("/",), "count": 12, "clients": 4, "engines": ("chromium",), "first": 0.0, "last": 10_800.0, "why": "",
-        "origin": SITE, "addresses": (blocked,),
-    }  # fmt: skip
+        "id": "c1",
+        "route": "default",
+        "rule": "csp",
+        "kind": "served",
+        "type": "csp-violation",
+        "sample": "",
+        "source": "",
+        "pages": ("/",),
+        "count": 12,
+        "clients": 4,
+        "engines": ("chromium",),
+        "first": 0.0,
+        "last": 10_800.0,
+        "why": "",
+        "origin": SITE,
+        "addresses": (blocked,),
+    }
     return Cause(**(fixed | {"directive": directive, "blocked": blocked} | known))
 
 

@@ -38,11 +38,13 @@ cells:
       sid:
         - {seen: 2, value: null}
         - {seen: 1, value: Path=/; Secure}
-"""
+"""  # noqa: E501
 
 
 def test_the_file_reads_like_this() -> None:
-    """One value in all responses is a text, all else a list with counts; cookies are apart; ids are blotted out."""
+    """One value in all responses is a text, all else a list with counts; cookies are apart; ids
+    are blotted out.
+    """
     made = baseline(
         page(("X-Frame-Options", "DENY"), ("Set-Cookie", "sid=c0ffee; Path=/; Secure")),
         page(path="/items/4711"),
@@ -54,7 +56,9 @@ def test_the_file_reads_like_this() -> None:
 
 @given(BASELINES)
 def test_a_file_gives_its_baseline_back(made: Baseline) -> None:
-    """Whatever texts it holds, the file loads strictly to the same baseline, and is written the same again."""
+    """Whatever texts it holds, the file loads strictly to the same baseline, and is written the
+    same again.
+    """
     text = yaml_text(made)
     read = read_baseline(text.encode(), "baseline.yaml")
 

@@ -38,12 +38,17 @@ def test_cells_are_route_status_class_and_content_class() -> None:
         tally.observe(route, facts((b"content-type", media.encode()), status=status))
 
     assert [(*cell.key, cell.responses) for cell in tally.cells()] == [
-        ("api", "2xx", "api", 1), ("api", "3xx", "none", 1), ("default", "2xx", "html", 2), ("default", "5xx", "html", 1),
-    ]  # fmt: skip
+        ("api", "2xx", "api", 1),
+        ("api", "3xx", "none", 1),
+        ("default", "2xx", "html", 2),
+        ("default", "5xx", "html", 1),
+    ]
 
 
 def test_only_some_responses_of_a_second_are_looked_at() -> None:
-    """A flood costs no more than so many looks; another status class, and the next second, have their own."""
+    """A flood costs no more than so many looks; another status class, and the next second, have
+    their own.
+    """
     now = START
     tally = Tally(clock=lambda: now)
     for _ in range(PER_SECOND * 5):
@@ -84,7 +89,9 @@ def test_what_exceeds_a_cap_is_counted_together() -> None:
 
 
 def test_a_cookie_is_counted_by_name_and_attributes() -> None:
-    """Two lines of one response stay two; the same cookie twice in one response is seen once, with two lines."""
+    """Two lines of one response stay two; the same cookie twice in one response is seen once,
+    with two lines.
+    """
     [cell] = seen(
         page(("Set-Cookie", "a=1; Secure"), ("Set-Cookie", "b=2")),
         page(("Set-Cookie", "a=3; Secure"), ("Set-Cookie", "a=4")),
@@ -97,7 +104,9 @@ def test_a_cookie_is_counted_by_name_and_attributes() -> None:
 @settings(max_examples=4)
 @given(st.integers(0, 9))
 def test_a_hostile_service_cannot_fill_memory_or_the_file(seed: int) -> None:
-    """However many routes, names, values and quotes come, the file stays small enough to load back."""
+    """However many routes, names, values and quotes come, the file stays small enough to load
+    back.
+    """
     tally = Tally(per_second=float("inf"), clock=lambda: START)
     routes = plan(
         routes=[{"name": f"r{number}", "match": {"path": f"/{number}"}} for number in range(60)]
@@ -129,11 +138,16 @@ def test_secrets_are_never_written(seed: int) -> None:
     """Cookie values, nonces, tokens, queries and ids that a service sends are not in the file."""
     hidden = [secrets.token_hex(12) for _ in range(9)]
     response = page(
-        ("Set-Cookie", f"sid={hidden[0]}; Path=/"), ("Content-Security-Policy", f"script-src 'nonce-{hidden[1]}'; report-uri /r?k={hidden[2]}"),
-        ("X-Auth-Token", hidden[3]), ("Location", f"https://shop.example/reset?t={hidden[4]}"), ("ETag", f'"{hidden[5]}"'),
-        ("WWW-Authenticate", f'Digest nonce="{hidden[6]}"'), ("X-Request-Id", hidden[7]),
-        path=f"/reset/{hidden[8]}", request=[(b"Cookie", hidden[0].encode()), (b"Authorization", hidden[3].encode())],
-    )  # fmt: skip
+        ("Set-Cookie", f"sid={hidden[0]}; Path=/"),
+        ("Content-Security-Policy", f"script-src 'nonce-{hidden[1]}'; report-uri /r?k={hidden[2]}"),
+        ("X-Auth-Token", hidden[3]),
+        ("Location", f"https://shop.example/reset?t={hidden[4]}"),
+        ("ETag", f'"{hidden[5]}"'),
+        ("WWW-Authenticate", f'Digest nonce="{hidden[6]}"'),
+        ("X-Request-Id", hidden[7]),
+        path=f"/reset/{hidden[8]}",
+        request=[(b"Cookie", hidden[0].encode()), (b"Authorization", hidden[3].encode())],
+    )
     text = yaml_text(Baseline(seen(response), "now", "me", "here"))
 
     assert not [secret for secret in hidden if secret in text]
@@ -147,7 +161,9 @@ class _Nowhere:
 
 
 def test_the_tally_sees_the_service_and_nothing_else() -> None:
-    """Telemetry hands over what the service sent, before any change; our own responses are none of it."""
+    """Telemetry hands over what the service sent, before any change; our own responses are none
+    of it.
+    """
     telemetry = Telemetry(Events(_Nowhere()), Metrics(process=False))
     compiled = plan({"server": {"action": "remove", "header": "Server"}})
     tallies = telemetry.activated(compiled, "r")

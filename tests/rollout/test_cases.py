@@ -75,30 +75,61 @@ HTML = "response: {headers: {Content-Type: text/html, Server: [a, b]}}"
     "case",
     [
         f"{HTML}, expect: {{headers: {{Server: [a, b], X-Frame-Options: null}}, route: default}}",
-        f"{HTML}, mode: enforce, expect: {{headers: {{server: null, Content-Security-Policy: \"default-src 'self'\", X-Frame-Options: null}}}}",
-        f"{HTML}, expect: {{violations: [{{rule: server, kind: forbidden}}, {{rule: csp}}, {{rule: later, kind: missing}}]}}",
+        (
+            f"{HTML}, mode: enforce, expect: {{headers: {{server: null, Content-Security-Policy:"
+            " \"default-src 'self'\", X-Frame-Options: null}}"
+        ),
+        (
+            f"{HTML}, expect: {{violations: [{{rule: server, kind: forbidden}}, {{rule: csp}},"
+            " {rule: later, kind: missing}]}"
+        ),
         f"{HTML}, mode: off, expect: {{violations: []}}",
-        "request: {path: /api/x}, response: {headers: [[Server, a], [server, b]]}, mode: enforce, expect: {route: api, headers: {Server: [a, b]}}",
-        "response: {headers: [[Set-Cookie, 'a=1'], [Set-Cookie, 'b=2']]}, expect: {headers: {Set-Cookie: ['a=1', 'b=2']}}",
+        (
+            "request: {path: /api/x}, response: {headers: [[Server, a], [server, b]]}, mode:"
+            " enforce, expect: {route: api, headers: {Server: [a, b]}}"
+        ),
+        (
+            "response: {headers: [[Set-Cookie, 'a=1'], [Set-Cookie, 'b=2']]}, expect: {headers:"
+            " {Set-Cookie: ['a=1', 'b=2']}}"
+        ),
     ],
 )
 def test_right_expectations_pass(case: str) -> None:
-    """Mode stands for the policy's own; routes' and rules' ceilings hold; what is not named is not looked at."""
+    """Mode stands for the policy's own; routes' and rules' ceilings hold; what is not named is
+    not looked at.
+    """
     assert failures(case) == ()
 
 
 @pytest.mark.parametrize(
     ("case", "failed"),
     [
-        ("request: {path: /api/x}, expect: {route: default}", [Failure("route", "", ("default",), ("api",))]),
-        (f"{HTML}, expect: {{headers: {{Server: null}}}}", [Failure("header", "Server", (), ("a", "b"))]),
-        (f"{HTML}, expect: {{headers: {{Server: a}}}}", [Failure("header", "Server", ("a",), ("a", "b"))]),
+        (
+            "request: {path: /api/x}, expect: {route: default}",
+            [Failure("route", "", ("default",), ("api",))],
+        ),
+        (
+            f"{HTML}, expect: {{headers: {{Server: null}}}}",
+            [Failure("header", "Server", (), ("a", "b"))],
+        ),
+        (
+            f"{HTML}, expect: {{headers: {{Server: a}}}}",
+            [Failure("header", "Server", ("a",), ("a", "b"))],
+        ),
         ("expect: {headers: {Server: a}}", [Failure("header", "Server", ("a",), ())]),
-        (f"{HTML}, expect: {{violations: [{{rule: server, kind: missing}}, {{rule: csp}}, {{rule: later}}]}}",
-         [Failure("violation", "", ("server missing",), ()), Failure("violation", "", (), ("server forbidden",))]),
+        (
+            (
+                f"{HTML}, expect: {{violations: [{{rule: server, kind: missing}}, {{rule: csp}},"
+                " {rule: later}]}"
+            ),
+            [
+                Failure("violation", "", ("server missing",), ()),
+                Failure("violation", "", (), ("server forbidden",)),
+            ],
+        ),
         ("expect: {violations: []}", [Failure("violation", "", (), ("later missing",))]),
     ],
-)  # fmt: skip
+)
 def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure]) -> None:
     """Each failure says what was expected and what came; violations are all that there may be."""
     assert list(failures(case)) == failed
@@ -140,7 +171,10 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         ),
         (
             HEAD + "  - {name: a, expect: {headers: [X]}}",
-            "4:33: error: headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be absent)",
+            (
+                "4:33: error: headers are a mapping; write NAME: VALUE, a list for several lines,"
+                " or null (must be absent)"
+            ),
         ),
         (
             HEAD + "  - {name: a, response: {headers: {X Y: a}}, expect: {route: x}}",
@@ -148,7 +182,10 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         ),
         (
             HEAD + "  - {name: a, response: {headers: [[X]]}, expect: {route: x}}",
-            "4:35: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or [NAME, VALUE]",
+            (
+                "4:35: error: headers are a mapping, or a list of pairs; write NAME: VALUE, or"
+                " [NAME, VALUE]"
+            ),
         ),
         (
             HEAD + "  - {name: a, mode: on, expect: {route: x}}",
@@ -252,7 +289,9 @@ def _run(case: Case, resolved: Resolved) -> Result:
 
 
 def test_junit_is_what_build_servers_read() -> None:
-    """One suite for each file, one failure element for each failed case, hostile text made legal XML."""
+    """One suite for each file, one failure element for each failed case, hostile text made legal
+    XML.
+    """
     failure = Failure("header", "Server", (), ("\x00<a&b>\x1b",))
     results = [
         Result("a.test.yaml", 4, "fine", ()),

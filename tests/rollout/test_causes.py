@@ -120,7 +120,9 @@ PAGE = (
 def test_a_report_is_joined_with_the_pages_that_were_served(
     known: dict[str, Any], kind: str, sooner: str
 ):
-    """What stands in a page is the site's own; what stands in none is not, once the page has been read often enough."""
+    """What stands in a page is the site's own; what stands in none is not, once the page has
+    been read often enough.
+    """
     served = ServedPages()
     served.activated(plan({"csp": CSP}))
     page = read_page(PAGE.encode(), "utf-8", f"{SITE}/cart")
@@ -133,7 +135,9 @@ def test_a_report_is_joined_with_the_pages_that_were_served(
 
 
 def test_a_cause_is_judged_anew_when_pages_have_been_read():
-    """The report comes before the page is read; and a cause met on a page that was never read waits for it."""
+    """The report comes before the page is read; and a cause met on a page that was never read
+    waits for it.
+    """
     world = World()
     world.add(sample="ad()", source="")
     assert world.kind() == "served"
@@ -175,7 +179,9 @@ def test_other_origins_are_other_causes():
 
 
 def test_a_cause_knows_which_addresses_were_blocked():
-    """A few of one origin; what the page's own origin served is one cause on every host of the site."""
+    """A few of one origin; what the page's own origin served is one cause on every host of the
+    site.
+    """
     world = World()
     for number in range(20):
         world.add(blocked=f"https://cdn.test/{number}.js", sample="")
@@ -189,7 +195,9 @@ def test_a_cause_knows_which_addresses_were_blocked():
 
 
 def test_reports_of_an_earlier_meaning_do_not_count():
-    """A key that the plan does not know is counted for no rule; causes of a changed rule are gone, others stay."""
+    """A key that the plan does not know is counted for no rule; causes of a changed rule are
+    gone, others stay.
+    """
     world = World()
     world.add()
     assert world.causes.add("0123456789abcdef", report(), "192.0.2.1", "") is None
@@ -213,7 +221,9 @@ def test_reports_of_an_earlier_meaning_do_not_count():
 def test_the_canary_s_own_preload_is_no_cause(
     directive: str, blocked: str, line: int, counts: bool
 ):
-    """A rule's twin meets it as well: by its scheme, in Firefox a data: address that no line asked for; the site's own counts."""
+    """A rule's twin meets it as well: by its scheme, in Firefox a data: address that no line
+    asked for; the site's own counts.
+    """
     source = f"{SITE}/cart" if line else ""
     added = World().add(directive=directive, blocked=blocked, sample="", source=source, line=line)
     assert (added is not None) is counts
@@ -248,7 +258,9 @@ def test_what_found_no_room_and_could_matter_is_counted():
 
 
 def test_a_flood_of_distinct_reports_leaves_memory_bounded():
-    """So many causes of a rule and in all, whatever comes; the site's own push out what explains less."""
+    """So many causes of a rule and in all, whatever comes; the site's own push out what explains
+    less.
+    """
     world = World()
     for number in range(20_000):
         world.now += 1.0
@@ -270,13 +282,19 @@ def tried(header: str, value: str, **more: Any) -> World:
     ("value", "page", "kind"),
     [
         ("camera=(self)", "<iframe src=https://a.test/w></iframe>", "noise"),
-        ("camera=(self)", "<iframe src=https://a.test/w allow='midi; camera *'></iframe>", "served"),
+        (
+            "camera=(self)",
+            "<iframe src=https://a.test/w allow='midi; camera *'></iframe>",
+            "served",
+        ),
         ("camera=(self)", "<p>a script makes the frame", "unexplained"),
         ("sync-xhr=(self)", "<iframe src=https://a.test/w></iframe>", "unexplained"),
     ],
-)  # fmt: skip
+)
 def test_frames_under_a_permissions_policy(value: str, page: str, kind: str):
-    """What a frame is refused is never reported: what the page gives it decides, and where that is not known, somebody must."""
+    """What a frame is refused is never reported: what the page gives it decides, and where that
+    is not known, somebody must.
+    """
     world = tried("Permissions-Policy", value)
     world.serve("/cart", page)
     world.add(directive="frame-src", blocked="https://a.test/w", sample="", source="", line=0)
@@ -285,26 +303,64 @@ def test_frames_under_a_permissions_policy(value: str, page: str, kind: str):
 
 COEP = {"type": "coep", "sample": "", "source": "", "line": 0}
 WORKER = COEP | {"directive": "worker initialization", "blocked": f"{SITE}/w.js"}
-COOP = {"type": "coop", "directive": "navigation-to-response", "sample": "", "source": "", "line": 0}  # fmt: skip
+COOP = {
+    "type": "coop",
+    "directive": "navigation-to-response",
+    "sample": "",
+    "source": "",
+    "line": 0,
+}
 
 
 @pytest.mark.parametrize(
     ("header", "value", "when", "known", "kind"),
     [
-        ("Cross-Origin-Embedder-Policy", "require-corp", None, COEP | {"directive": "navigation", "blocked": f"{SITE}/w"}, None),
-        ("Cross-Origin-Embedder-Policy", "require-corp", None, COEP | {"directive": "navigation", "blocked": "https://a.test/w"}, "served"),
-        ("Cross-Origin-Embedder-Policy", "require-corp", {"status": 200}, COEP | {"directive": "navigation", "blocked": f"{SITE}/w"}, "served"),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "require-corp",
+            None,
+            COEP | {"directive": "navigation", "blocked": f"{SITE}/w"},
+            None,
+        ),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "require-corp",
+            None,
+            COEP | {"directive": "navigation", "blocked": "https://a.test/w"},
+            "served",
+        ),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "require-corp",
+            {"status": 200},
+            COEP | {"directive": "navigation", "blocked": f"{SITE}/w"},
+            "served",
+        ),
         ("Cross-Origin-Embedder-Policy", "require-corp", None, WORKER, "unexplained"),
-        ("Cross-Origin-Embedder-Policy", "require-corp", {"content-type": "text/html"}, WORKER, "served"),
-        ("Cross-Origin-Embedder-Policy", "credentialless", None, COEP | {"directive": "corp", "blocked": "https://a.test/i.png"}, "unexplained"),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "require-corp",
+            {"content-type": "text/html"},
+            WORKER,
+            "served",
+        ),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "credentialless",
+            None,
+            COEP | {"directive": "corp", "blocked": "https://a.test/i.png"},
+            "unexplained",
+        ),
         ("Cross-Origin-Opener-Policy", "same-origin", None, COOP | {"blocked": f"{SITE}/"}, None),
         ("Cross-Origin-Opener-Policy", "same-origin", None, COOP | {"blocked": ""}, "unexplained"),
     ],
-)  # fmt: skip
+)
 def test_the_other_end_of_a_report(
     header: str, value: str, when: dict[str, Any] | None, known: dict[str, Any], kind: str | None
 ):
-    """The report-only header of the other page does not count yet, and enforced both agree; what a worker loads is not reported."""
+    """The report-only header of the other page does not count yet, and enforced both agree; what
+    a worker loads is not reported.
+    """
     world = tried(header, value, **({"when": when} if when else {}))
     added = world.add(**known)
     assert (added and world.kind()) == kind

@@ -7,11 +7,18 @@ from tests.e2e.processes import ROOT, clean_environment
 
 
 def test_nothing_promised_is_lost():
-    """After each kill the folder opens, the journal is whole, and the last good policy comes in force."""
+    """After each kill the folder opens, the journal is whole, and the last good policy comes in
+    force.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "tests.rollout.crash", "--times", "40", "--seed", "3"],
-        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("40 kills, ")

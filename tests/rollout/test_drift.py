@@ -1,4 +1,6 @@
-"""What differs from a baseline, how bad it is, how it is accepted, and how a running sidecar tells it."""
+"""What differs from a baseline, how bad it is, how it is accepted, and how a running sidecar
+tells it.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,9 @@ CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], list[tuple[str, str]]]
 def test_each_difference_has_kind_and_severity(
     header: str, before: tuple[str, ...], now: tuple[str, ...], found: list[tuple[str, str]]
 ) -> None:
-    """By effect: lost protection is an error, disclosure and leave a warning; what changes always is nothing."""
+    """By effect: lost protection is an error, disclosure and leave a warning; what changes
+    always is nothing.
+    """
     report = drift(baseline(_lines(header, *before)), seen(_lines(header, *now)))
 
     assert [(finding.kind, finding.severity) for finding in report.findings] == found
@@ -102,10 +106,20 @@ def test_a_finding_says_where_what_and_how_often() -> None:
 
     assert report.data()["findings"] == [
         {
-            "route": "default", "status": "2xx", "content": "html", "header": "Content-Security-Policy", "part": "", "kind": "weakened", "severity": "error",
-            "before": ((CSP,),), "now": ((WIDER,),), "seen": 1, "responses": 4, "why": "default-src allows more",
+            "route": "default",
+            "status": "2xx",
+            "content": "html",
+            "header": "Content-Security-Policy",
+            "part": "",
+            "kind": "weakened",
+            "severity": "error",
+            "before": ((CSP,),),
+            "now": ((WIDER,),),
+            "seen": 1,
+            "responses": 4,
+            "why": "default-src allows more",
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_the_worst_come_first() -> None:
@@ -132,7 +146,9 @@ def test_a_header_of_some_responses_is_lost_when_chance_does_not_explain_it(
 
 
 def test_many_values_in_the_baseline_leave_room_for_more() -> None:
-    """Where a header took more values than are kept, a further one is nothing new; its absence is."""
+    """Where a header took more values than are kept, a further one is nothing new; its absence
+    is.
+    """
     held = baseline(
         *(_lines("Access-Control-Allow-Origin", f"https://{name}.example") for name in "abcdefghi")
     )
@@ -169,7 +185,9 @@ def test_nothing_drifts_from_itself(responses: list[Facts]) -> None:
 
 @given(ANSWERS, ANSWERS)
 def test_what_is_accepted_is_no_longer_found(before: list[Facts], now: list[Facts]) -> None:
-    """After accepting, the same observation has no findings and no unknown cells; who and why is written down."""
+    """After accepting, the same observation has no findings and no unknown cells; who and why is
+    written down.
+    """
     held, current = baseline(*before), seen(*now)
     report = drift(held, current)
     taken = accept(held, current, report, at="t", by="jo", reason="why")
@@ -241,7 +259,9 @@ def file(tmp_path: Path) -> Path:
 
 
 async def test_drift_counts_each_minute_that_it_is_seen(file: Path) -> None:
-    """A difference counts once a minute and is reported once; when it is repaired both stop; when it returns it is reported again."""
+    """A difference counts once a minute and is reported once; when it is repaired both stop;
+    when it returns it is reported again.
+    """
     world = _World(file)
     await world.drift_monitor.open()
     right, wrong = page(("X-Frame-Options", "DENY")), page()
@@ -296,7 +316,9 @@ async def test_without_a_file_there_is_a_tally_and_no_drift() -> None:
 async def test_a_file_that_is_accepted_anew_counts_at_once_and_a_broken_one_never(
     file: Path,
 ) -> None:
-    """The next check reads the file again; what cannot be read is reported and the old one stays."""
+    """The next check reads the file again; what cannot be read is reported and the old one
+    stays.
+    """
     world = _World(file)
     await world.drift_monitor.open()
     file.write_text("version: 1\n")

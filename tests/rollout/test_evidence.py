@@ -1,4 +1,6 @@
-"""Evidence and the gate: three-valued verdicts from stated minimums, and books that keep what still holds."""
+"""Evidence and the gate: three-valued verdicts from stated minimums, and books that keep what
+still holds.
+"""
 
 import json
 from typing import Any
@@ -14,7 +16,10 @@ from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.metric_table import SEEN
 from tests.policy.making import facts, plan
 
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+    " Safari/537.36"
+)
 ENOUGH = Minimums(requests=100, time=3600, routes=1, breaks=0)
 NOW = 10_000.0
 HARMLESS = ({"kind": "harmless", "why": "w", "source": "s", "next": ""},)
@@ -151,7 +156,9 @@ def evidence(**known: Any) -> Evidence:
     ],
 )
 def test_verdicts(case: str, known: dict[str, Any], outcome: str):
-    """The gate passes on enough, fails on breakage, and says inconclusive where it does not know."""
+    """The gate passes on enough, fails on breakage, and says inconclusive where it does not
+    know.
+    """
     assert judge("it", [evidence(**known)], ENOUGH, NOW).outcome == outcome, case
 
 
@@ -171,12 +178,18 @@ CLIMB = Climb(2, (300, 86_400, 2_592_000))
         ("no evidence", {"evaluated": 0, "affected": 0, "outcomes": {}}, "inconclusive"),
         ("the service sends it already", {"affected": 0, "outcomes": {"plain": 1000}}, "fail"),
         ("too short a time", {"since": NOW - 5, "outcomes": {"safe": 1000}}, "inconclusive"),
-        ("subdomains", {"witnesses": (*PROXY, *NOBODY), "outcomes": {"safe": 1000}}, "inconclusive"),
+        (
+            "subdomains",
+            {"witnesses": (*PROXY, *NOBODY), "outcomes": {"safe": 1000}},
+            "inconclusive",
+        ),
         ("before the first step", {"mode": "report-only", "outcomes": {"safe": 1000}}, "pass"),
     ],
-)  # fmt: skip
+)
 def test_the_gate_of_a_step(case: str, known: dict[str, Any], outcome: str):
-    """The share over https that somebody vouches for, and time; plain http counts against, what is unsure does not count."""
+    """The share over https that somebody vouches for, and time; plain http counts against, what
+    is unsure does not count.
+    """
     seen = evidence(**({"mode": "enforce", "witnesses": PROXY, "climb": CLIMB} | known))
     verdict = judge("it", [seen], ENOUGH, NOW)
 
@@ -214,7 +227,9 @@ def test_routes_count_together():
 
 
 def test_a_rule_is_judged_by_what_it_reported():
-    """Minutes of enforcing that were taken back neither shorten the watch nor count; a rule that only enforces is judged by that."""
+    """Minutes of enforcing that were taken back neither shorten the watch nor count; a rule that
+    only enforces is judged by that.
+    """
     both = [
         evidence(evaluated=200, outcomes={"safe": 200}),
         evidence(mode="enforce", since=NOW - 5, evaluated=7),
@@ -233,7 +248,9 @@ def test_a_rule_is_judged_by_what_it_reported():
 
 
 def test_a_verdict_says_how_sure_it_is():
-    """The bound is the rule of three on the page loads that would have been heard: three in four canaries, 300 of 400."""
+    """The bound is the rule of three on the page loads that would have been heard: three in four
+    canaries, 300 of 400.
+    """
     verdict = judge("it", [evidence(**tried(canaries={"chromium": (20.0, 15.0)}))], ENOUGH, NOW)
 
     assert verdict.bound == pytest.approx(3 / 300)
@@ -253,7 +270,9 @@ def test_a_verdict_says_how_sure_it_is():
     ],
 )
 def test_no_bound_beside_what_browsers_reported(known: dict[str, Any], outcome: str):
-    """The rule of three holds for silence only: beside a cause no share of page loads is promised."""
+    """The rule of three holds for silence only: beside a cause no share of page loads is
+    promised.
+    """
     verdict = judge("it", [evidence(**tried(**known))], ENOUGH, NOW)
 
     assert (verdict.outcome, verdict.bound) == (outcome, None)
@@ -261,7 +280,9 @@ def test_no_bound_beside_what_browsers_reported(known: dict[str, Any], outcome: 
 
 
 def test_what_no_page_explains_waits_for_a_word():
-    """The verdict says so, the next step names the waiver, and a waived one does not stand in the way."""
+    """The verdict says so, the next step names the waiver, and a waived one does not stand in
+    the way.
+    """
     held = [evidence(**tried(causes=(CAUSE | {"kind": "unserved"},)))]
     verdict = judge("it", held, ENOUGH, NOW)
 
@@ -410,7 +431,9 @@ def test_a_book_reads_what_was_added():
 def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
     sent: tuple[tuple[bytes, bytes], ...], kinds: list[str]
 ):
-    """What browsers do anyway is harmless where nothing was sent; who needs what the service's own line gave, nobody sees."""
+    """What browsers do anyway is harmless where nothing was sent; who needs what the service's
+    own line gave, nobody sees.
+    """
     world = World()
     rule = {
         "header": "Cross-Origin-Opener-Policy",
@@ -423,7 +446,9 @@ def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
 
 
 def test_an_unchanged_rule_keeps_its_evidence():
-    """Another rule's change costs it nothing; a change of its own, or of its mode, starts it anew."""
+    """Another rule's change costs it nothing; a change of its own, or of its mode, starts it
+    anew.
+    """
     world = World()
     first = world.activate(
         plan(
@@ -456,7 +481,9 @@ def test_an_unchanged_rule_keeps_its_evidence():
 
 
 def test_evidence_survives_a_restart():
-    """A new process that is given what the old one saved goes on counting, for rules that are the same."""
+    """A new process that is given what the old one saved goes on counting, for rules that are
+    the same.
+    """
     old = World()
     made = old.activate(
         plan(
@@ -488,7 +515,9 @@ HSTS = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m",
 
 
 def test_what_browsers_keep_outlives_the_step_and_a_restart():
-    """The age that ends last counts, whatever is sent now: a lower step does not take a higher one back."""
+    """The age that ends last counts, whatever is sent now: a lower step does not take a higher
+    one back.
+    """
     world = World()
     for step, moment in ((3, 1000.0), (1, 5000.0)):
         world.now = moment
@@ -579,7 +608,9 @@ def test_what_was_kept_over_a_restart_is_in_no_interval():
 def test_what_requests_say_would_have_broken(
     rule: str, request_lines: dict[str, str], fields: tuple[tuple[bytes, bytes], ...], outcome: str
 ):
-    """Fetch Metadata tells what a header without a report-only twin would have done (W3C Fetch Metadata)."""
+    """Fetch Metadata tells what a header without a report-only twin would have done (W3C Fetch
+    Metadata).
+    """
     rules: dict[str, Any] = {
         "frames": {"header": "X-Frame-Options", "action": "set", "value": "DENY"},
         "corp": {"header": "Cross-Origin-Resource-Policy", "action": "set", "value": "same-origin"},

@@ -1,4 +1,6 @@
-"""Evidence of a fleet, on a real Prometheus that remembers a day: how long a rule was watched, and numbers that can be asked for again."""
+"""Evidence of a fleet, on a real Prometheus that remembers a day: how long a rule was watched,
+and numbers that can be asked for again.
+"""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +33,9 @@ def _series(job: str, pod: str, rule: str, mode: str, times: range) -> Iterator[
 
 
 def _history(now: int) -> Iterator[str]:
-    """Two pods: rules of 26 and of 23 hours, and one that pod a enforced for a minute; one pod whose `up` is not kept."""
+    """Two pods: rules of 26 and of 23 hours, and one that pod a enforced for a minute; one pod
+    whose `up` is not kept.
+    """
     enforced = range(now - 2 * HOUR, now - 2 * HOUR + 60, 15)
     yield "# TYPE sidecar_rule_evaluations counter"
     for pod, last in (("a", now - 20), ("b", now - 40)):
@@ -64,7 +68,10 @@ def _history(now: int) -> Iterator[str]:
     labels = 'job="shop",instance="a",route="default",rule="climb"'
     for outcome, each in (("safe", 99), ("plain", 2)):
         for position, moment in enumerate(range(now - 26 * HOUR, now - 20, 15)):
-            yield f'sidecar_would_break_total{{{labels},outcome="{outcome}"}} {position * each} {moment}'
+            yield (
+                f'sidecar_would_break_total{{{labels},outcome="{outcome}"}} {position * each}'
+                f" {moment}"
+            )
     yield "# EOF"
 
 
@@ -102,7 +109,9 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 @pytest.mark.parametrize("rule", by_default(["old", "back"], ["back"].__contains__))
 def test_a_day_is_a_day(day: Day, rule: str):
-    """A rule that was there when the window began has been watched for all of it, whenever asked, and a minute of enforcing does not end that."""
+    """A rule that was there when the window began has been watched for all of it, whenever
+    asked, and a minute of enforcing does not end that.
+    """
     verdicts = [day.verdict(rule, ago) for ago in range(60, 160, 9 if FULL else 45)]
 
     assert {(verdict.outcome, verdict.elapsed) for verdict in verdicts} == {("pass", 24 * HOUR)}
@@ -110,7 +119,9 @@ def test_a_day_is_a_day(day: Day, rule: str):
 
 
 def test_a_rule_that_came_later_is_watched_since_then(day: Day):
-    """The watch is never reported longer than it was, and at most a thousandth of the window shorter."""
+    """The watch is never reported longer than it was, and at most a thousandth of the window
+    shorter.
+    """
     verdict = day.verdict("young")
 
     assert verdict.outcome == "inconclusive"
@@ -119,7 +130,9 @@ def test_a_rule_that_came_later_is_watched_since_then(day: Day):
 
 @pytest.mark.parametrize("rule", ["old", "young", "back"])
 def test_the_expression_gives_the_number(day: Day, rule: str):
-    """Prometheus gives the gate's number for the expression and the moment that are written down with it."""
+    """Prometheus gives the gate's number for the expression and the moment that are written down
+    with it.
+    """
     verdict = day.verdict(rule)
 
     assert verdict.evaluated > 1000
@@ -129,8 +142,8 @@ def test_the_expression_gives_the_number(day: Day, rule: str):
 
 
 def test_an_edit_starts_anew(day: Day):
-    """A rule whose value was edited is watched since the last pod has the new one, and what was counted before does not
-    count, though its counters went on; the number can be asked for again.
+    """A rule whose value was edited is watched since the last pod has the new one, and what was
+    counted before does not count, though its counters went on; the number can be asked for again.
     """
     verdict = day.verdict("edited")
     edits = edited(day.url, "24h", SHOP, verdict.at)
@@ -153,7 +166,9 @@ def test_an_edit_under_way_counts_nothing(day: Day):
 
 
 def test_a_step_of_a_ladder_is_watched_since_it_is_in_force(day: Day):
-    """The counters do not know the step, so one sidecar says since when; the share is the whole fleet's."""
+    """The counters do not know the step, so one sidecar says since when; the share is the whole
+    fleet's.
+    """
     at = float(day.now - 60)
     climb = Climb(2, (300, 86_400, 2_592_000))
     since = at - 3 * HOUR
@@ -181,7 +196,9 @@ def test_the_expression_of_everything(day: Day):
     ("selector", "ago"), [(SHOP, 31), ('instance="a"', 20), ('job="bare"', 30)]
 )
 def test_a_moment_is_settled_when_the_slowest_scrape_is_in(day: Day, selector: str, ago: int):
-    """The last scrape of every sidecar, failed ones too, strangers' not; the last sample where `up` is not kept; a whole second."""
+    """The last scrape of every sidecar, failed ones too, strangers' not; the last sample where
+    `up` is not kept; a whole second.
+    """
     assert settled(day.url, "24h", selector) == day.now - ago
 
 

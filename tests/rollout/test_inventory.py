@@ -1,4 +1,6 @@
-"""The inventory of scripts and the note for PCI DSS: what was seen is taken in, what people wrote stays."""
+"""The inventory of scripts and the note for PCI DSS: what was seen is taken in, what people
+wrote stays.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +23,50 @@ HASH = "sha256-rtx4k2oxQYyg90wQKxk+0Co6zu4AMqdg568VMHuJKNc="
 OTHER = "sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s="
 APP = "https://shop.example/app.js"
 STATUS = {
-    "name": "shop", "owner": "web@example.com", "revision": "r2", "mode": "enforce",
-    "routes": [{"name": "pay", "rules": [{"name": "csp", "mode": "enforce"}]},
-               {"name": "default", "rules": [{"name": "csp", "mode": "trial"}]}],
-}  # fmt: skip
+    "name": "shop",
+    "owner": "web@example.com",
+    "revision": "r2",
+    "mode": "enforce",
+    "routes": [
+        {"name": "pay", "rules": [{"name": "csp", "mode": "enforce"}]},
+        {"name": "default", "rules": [{"name": "csp", "mode": "trial"}]},
+    ],
+}
 
 
 def loaded(
     url: str = APP, digest: str = HASH, page: str = "https://shop.example/pay?card=1"
 ) -> Any:
     """The report of a script that Chromium 156 loaded, as it sends it."""
-    body = {"destination": "script", "documentURL": page, "hash": digest, "subresourceURL": f"{url}?x=1", "type": "subresource"}  # fmt: skip
+    body = {
+        "destination": "script",
+        "documentURL": page,
+        "hash": digest,
+        "subresourceURL": f"{url}?x=1",
+        "type": "subresource",
+    }
     text = json.dumps([{"age": 3, "type": "csp-hash", "url": page, "body": body}]).encode()
     (report,) = read_reports(text, "application/reports+json")
     return report
 
 
 def pages(*scripts: dict[str, Any]) -> dict[str, Any]:
-    """What the sidecar says that pages hold: one inline script, one handler, one style, one address."""
+    """What the sidecar says that pages hold: one inline script, one handler, one style, one
+    address.
+    """
     seen = {"first": 86400.0, "last": 2 * 86400.0, "pages": ["/pay"], "loads": 3, "clients": 2}
-    inline = [{"kind": kind, "hash": f"'{digest}'", "line": 1, "text": "x", **seen}
-              for kind, digest in (("script", HASH), ("handler", OTHER), ("style", "sha256-style"))]  # fmt: skip
-    urls = [{"directive": "script-src-elem", "url": APP, **seen},
-            {"directive": "img-src", "url": "https://shop.example/a.png", **seen}]  # fmt: skip
-    return {"routes": {"pay": {"read": 7, "dropped": 0, "inline": inline, "urls": urls}}, "scripts": list(scripts)}  # fmt: skip
+    inline = [
+        {"kind": kind, "hash": f"'{digest}'", "line": 1, "text": "x", **seen}
+        for kind, digest in (("script", HASH), ("handler", OTHER), ("style", "sha256-style"))
+    ]
+    urls = [
+        {"directive": "script-src-elem", "url": APP, **seen},
+        {"directive": "img-src", "url": "https://shop.example/a.png", **seen},
+    ]
+    return {
+        "routes": {"pay": {"read": 7, "dropped": 0, "inline": inline, "urls": urls}},
+        "scripts": list(scripts),
+    }
 
 
 def test_a_report_of_a_hash_says_which_script_arrived():
@@ -91,16 +113,30 @@ def test_only_scripts_are_taken_in():
 
 
 def test_reports_and_pages_are_one_script():
-    """The address that a page names is the one that a browser reports; both texts that arrived are kept."""
-    reported = [{"url": APP, "hash": digest, "count": 1, "clients": 1, "pages": ["/pay", "/b"], "first": 0.0, "last": 9e5}
-            for digest in (HASH, OTHER)]  # fmt: skip
+    """The address that a page names is the one that a browser reports; both texts that arrived
+    are kept.
+    """
+    reported = [
+        {
+            "url": APP,
+            "hash": digest,
+            "count": 1,
+            "clients": 1,
+            "pages": ["/pay", "/b"],
+            "first": 0.0,
+            "last": 9e5,
+        }
+        for digest in (HASH, OTHER)
+    ]
     found = next(one for one in seen_scripts(pages(*reported)) if one.script == APP)
 
     assert found == Script(APP, "", "", (HASH, OTHER), ("/pay", "/b"), "1970-01-01", "1970-01-11")
 
 
 def test_what_people_wrote_stays():
-    """Owner and reason of a known script are kept, its last day moves, and a new one comes without them."""
+    """Owner and reason of a known script are kept, its last day moves, and a new one comes
+    without them.
+    """
     held = (Script(APP, "ann", "checkout", (), ("/pay",), "1970-01-01", "1970-01-01"),)
 
     found = merged(held, seen_scripts(pages()))
@@ -153,7 +189,9 @@ def note(scripts: tuple[Script, ...], drift: Any = None) -> str:
 
 
 def test_the_note_says_who_answers_for_each_script():
-    """Numbers, modes per rule, a mark on what nobody answers for, and on an address from which two texts came."""
+    """Numbers, modes per rule, a mark on what nobody answers for, and on an address from which
+    two texts came.
+    """
     text = note((Script(APP, "ann", "pay | here", (HASH, OTHER)), Script(HASH)))
 
     for line in (
@@ -161,13 +199,18 @@ def test_the_note_says_who_answers_for_each_script():
         "- **Authorised:** 1 of 2 have an owner and a reason. The others are marked **no** below.",
         f"| {APP} | yes | ann | pay \\| here | **2 texts:** {HASH} {OTHER} |  |  |  |",
         f"| {HASH} | **no** |  |  | this hash |  |  |  |",
-        f"- **Scripts of which more than one text arrived:** {APP} (proof: browsers' reports of hashes).",
+        (
+            f"- **Scripts of which more than one text arrived:** {APP} (proof: browsers' reports of"
+            " hashes)."
+        ),
     ):
         assert line in text.splitlines(), (line, text)
 
 
 def test_the_note_says_what_it_cannot_show():
-    """What leaves the sidecar is not what arrives; without a baseline no change is claimed to be found."""
+    """What leaves the sidecar is not what arrives; without a baseline no change is claimed to be
+    found.
+    """
     text = note(())
 
     assert "The sidecar sees what it sends." in text

@@ -7,9 +7,16 @@ from sidecar.revisions.chain import START, sealed
 from sidecar.rollout.note import digest, markdown, write_note
 
 STATUS = {
-    "name": "shop", "owner": "web@example.com", "reason": "review", "expected": "nosniff everywhere", "rollback": "sidecar rollback",
-    "revision": "r2", "parent": "r1", "mode": "enforce", "source": "policy.yaml",
-}  # fmt: skip
+    "name": "shop",
+    "owner": "web@example.com",
+    "reason": "review",
+    "expected": "nosniff everywhere",
+    "rollback": "sidecar rollback",
+    "revision": "r2",
+    "parent": "r1",
+    "mode": "enforce",
+    "source": "policy.yaml",
+}
 TEXTS = {"r1": "mode: report-only\n", "r2": "mode: enforce\n"}
 
 
@@ -25,17 +32,61 @@ def seen(mode: str, evaluated: float, affected: float) -> dict[str, Any]:
 
 
 ENTRIES = [
-    {"time": "t0", "event": "policy.activated", "revision": "r0", "parent": None, "who": "start", "reason": "earlier"},
-    {"time": "t1", "event": "policy.activated", "revision": "r1", "parent": "r0", "who": "file", "reason": "trial"},
     {
-        "time": "t2", "event": "policy.promoted", "rules": ["nosniff"], "who": "ann", "command": "sidecar promote nosniff", "file": "policy.yaml",
-        "before": "aa", "after": "bb", "diff": "-a\n+b\n", "override": None, "waived": ["7017f6ae"],
-        "verdicts": [{"rule": "nosniff", "outcome": "pass", "witnesses": ["proxy"], "reasons": ["enough"], "evaluated": 100.0, "elapsed": 3600.0, "breaks": 0.0, "unknown": 5.0,
-                      "at": 1795362450.0, "source": "http://prometheus:9090", "query": "sum(increase(x[24h]))"}],
+        "time": "t0",
+        "event": "policy.activated",
+        "revision": "r0",
+        "parent": None,
+        "who": "start",
+        "reason": "earlier",
     },
-    {"time": "t3", "event": "policy.activated", "revision": "r2", "parent": "r1", "who": "file", "reason": "review", "seen": [seen("report-only", 100, 40)]},
+    {
+        "time": "t1",
+        "event": "policy.activated",
+        "revision": "r1",
+        "parent": "r0",
+        "who": "file",
+        "reason": "trial",
+    },
+    {
+        "time": "t2",
+        "event": "policy.promoted",
+        "rules": ["nosniff"],
+        "who": "ann",
+        "command": "sidecar promote nosniff",
+        "file": "policy.yaml",
+        "before": "aa",
+        "after": "bb",
+        "diff": "-a\n+b\n",
+        "override": None,
+        "waived": ["7017f6ae"],
+        "verdicts": [
+            {
+                "rule": "nosniff",
+                "outcome": "pass",
+                "witnesses": ["proxy"],
+                "reasons": ["enough"],
+                "evaluated": 100.0,
+                "elapsed": 3600.0,
+                "breaks": 0.0,
+                "unknown": 5.0,
+                "at": 1795362450.0,
+                "source": "http://prometheus:9090",
+                "query": "sum(increase(x[24h]))",
+            }
+        ],
+    },
+    {
+        "time": "t3",
+        "event": "policy.activated",
+        "revision": "r2",
+        "parent": "r1",
+        "who": "file",
+        "reason": "review",
+        "seen": [seen("report-only", 100, 40)],
+    },
     {"time": "t4", "event": "something.else"},
-]  # fmt: skip
+]
 
 
 def chained(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -50,7 +101,9 @@ JOURNAL = chained(ENTRIES)
 
 
 def test_a_promotion_is_reported_whole():
-    """Since the revision before: files with hashes and diff, the command, the verdict's numbers, before and after, the way back."""
+    """Since the revision before: files with hashes and diff, the command, the verdict's numbers,
+    before and after, the way back.
+    """
     note = write_note(STATUS, JOURNAL, [seen("enforce", 50, 20)], TEXTS, None, {"findings": [1, 2]})
     text = markdown(note, "http://127.0.0.1:19000")
 
@@ -59,14 +112,23 @@ def test_a_promotion_is_reported_whole():
         "- **Reason:** review",
         "- **Owner:** web@example.com",
         "- **Expected result:** nosniff everywhere",
-        "- **Roll back:** `sidecar rollback --to r1 --admin http://127.0.0.1:19000` (sidecar rollback)",
+        (
+            "- **Roll back:** `sidecar rollback --to r1 --admin http://127.0.0.1:19000` (sidecar"
+            " rollback)"
+        ),
         "- before: sha256 aa",
         "    sidecar promote nosniff",
         "| nosniff | pass | proxy | 100 | 1h | 0 | 5 | enough |",
         "Causes that did not count (`--waive`): 7017f6ae.",
-        "nosniff: http://prometheus:9090 at 2026-11-22T15:47:30+00:00 (`time=1795362450`); asked again for that time it gives the same number:",
+        (
+            "nosniff: http://prometheus:9090 at 2026-11-22T15:47:30+00:00 (`time=1795362450`);"
+            " asked again for that time it gives the same number:"
+        ),
         "    sum(increase(x[24h]))",
-        "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50 left so; 20 were put right |",
+        (
+            "| default | nosniff | report-only | 40 of 100 | enforce | 0 of 50 left so; 20 were put"
+            " right |"
+        ),
         "The service differs from its baseline in 2 ways now (`sidecar drift` lists them).",
         "| t2 | policy.promoted | nosniff | ann |  |",
         f"The journal is unbroken over its last 5 entries, up to sha256 {JOURNAL[-1]['hash']}.",

@@ -47,13 +47,28 @@ def view(mode: str = "report-only", **known: Any) -> RuleView:
     [
         ("report-only", {}, "pass", "sidecar promote it"),
         ("report-only", {"evaluated": 5.0}, "inconclusive", "sidecar evidence"),
-        ("report-only", {"witnesses": WITNESSES["browsers"]}, "inconclusive", "sidecar promote it --to trial"),
-        ("report-only", {"witnesses": WITNESSES["nobody"]}, "inconclusive", 'sidecar promote it --override "why"'),
-        ("trial", {"witnesses": WITNESSES["browsers"], "trial": Trial(causes=(CAUSE,))}, "fail", "sidecar suggest it"),
+        (
+            "report-only",
+            {"witnesses": WITNESSES["browsers"]},
+            "inconclusive",
+            "sidecar promote it --to trial",
+        ),
+        (
+            "report-only",
+            {"witnesses": WITNESSES["nobody"]},
+            "inconclusive",
+            'sidecar promote it --override "why"',
+        ),
+        (
+            "trial",
+            {"witnesses": WITNESSES["browsers"], "trial": Trial(causes=(CAUSE,))},
+            "fail",
+            "sidecar suggest it",
+        ),
         ("enforce", {}, "enforcing", ""),
         ("off", {}, "off", ""),
     ],
-)  # fmt: skip
+)
 def test_each_rule_has_an_outcome_and_a_next_command(
     mode: str, known: dict[str, Any], outcome: str, command: str
 ):
@@ -67,12 +82,18 @@ def test_each_rule_has_an_outcome_and_a_next_command(
     ("known", "expected"),
     [
         ({}, ["100 of 100 responses", "2h 46m of 1h"]),
-        ({"witnesses": WITNESSES["proxy"], "outcomes": {"safe": 7.0}}, ["7 of 100 requests", "2h 46m of 1h"]),
+        (
+            {"witnesses": WITNESSES["proxy"], "outcomes": {"safe": 7.0}},
+            ["7 of 100 requests", "2h 46m of 1h"],
+        ),
         ({"witnesses": WITNESSES["browsers"]}, ["0 of 100 page loads", "2h 46m of 1h"]),
-        ({"witnesses": WITNESSES["browsers"], "affected": 0.0}, ["100 of 100 responses", "2h 46m of 1h"]),
+        (
+            {"witnesses": WITNESSES["browsers"], "affected": 0.0},
+            ["100 of 100 responses", "2h 46m of 1h"],
+        ),
         ({"witnesses": WITNESSES["nobody"]}, ["2h 46m of 1h"]),
     ],
-)  # fmt: skip
+)
 def test_progress_counts_what_the_witness_sees(known: dict[str, Any], expected: list[str]):
     """Page loads only where browsers were asked; nothing where nobody can tell."""
     found = view(**known).progress
@@ -139,7 +160,9 @@ def test_a_ladder_goes_on_in_enforce(step: int, outcome: str, command: str):
 
 
 def test_a_rule_shows_its_ladder():
-    """All steps, the lowest that any route is on, and what browsers go on keeping; a rule without one has none."""
+    """All steps, the lowest that any route is on, and what browsers go on keeping; a rule
+    without one has none.
+    """
     rule = {"header": "Strict-Transport-Security", "action": "set", "ladder": ["5m", "1d"]}
     climb = Climb(1, (300, 86_400), 300, NOW + 60)
     (shown,) = views({"it": rule | {"mode": "enforce"}}, replace(SEEN, mode="enforce", climb=climb))

@@ -1,4 +1,6 @@
-"""Promotion edits: the intended bytes change, and no others; the meaning moves as asked, and no further."""
+"""Promotion edits: the intended bytes change, and no others; the meaning moves as asked, and no
+further.
+"""
 
 import difflib
 import re
@@ -24,7 +26,7 @@ rules:
       value: DENY
       mode: 'report-only' # and me
   quoted: {{header: X-Q, action: set, value: "a: b # c", "mode": "report-only"}}
-"""
+"""  # noqa: E501
 CEILING = f"""\
 version: 1
 {ABOUT}mode: report-only   # the one switch
@@ -57,28 +59,38 @@ def changed(before: str, after: str) -> list[str]:
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_one_word_changes(rule: str, old: str, new: str, newline: str):
-    """Where a rule says its mode, that word changes and every other byte stays, whatever the line ends."""
+    """Where a rule says its mode, that word changes and every other byte stays, whatever the
+    line ends.
+    """
     before = STEPWISE.replace("\n", newline)
 
     assert promote(before, [rule]) == before.replace(old, new)
 
 
 def test_a_ceiling_is_raised_for_one_rule_alone():
-    """Under a report-only ceiling the others are written down to report-only, so that nothing else moves."""
+    """Under a report-only ceiling the others are written down to report-only, so that nothing
+    else moves.
+    """
     after = promote(CEILING, ["frames"])
 
     assert changed(CEILING, after) == [
         "- mode: report-only   # the one switch\n",
         "+ mode: enforce   # the one switch\n",
         "-   nosniff: {header: X-Content-Type-Options, action: set, value: nosniff}\n",
-        "+   nosniff: {mode: report-only, header: X-Content-Type-Options, action: set, value: nosniff}\n",
+        (
+            "+   nosniff: {mode: report-only, header: X-Content-Type-Options, action: set, value:"
+            " nosniff}\n"
+        ),
         "+     mode: enforce\n",
     ]
 
 
 def test_a_preset_rule_is_overridden_in_the_file():
     """A rule that stands in a preset alone gets an override of one line, first in its block."""
-    before = f"version: 1\n{ABOUT}mode: enforce\nextends: [oshp-2026-07]\nrules:\n  # mine\n  hsts: {{mode: report-only}}\n"
+    before = (
+        f"version: 1\n{ABOUT}mode: enforce\nextends: [oshp-2026-07]\nrules:\n  # mine\n  hsts:"
+        " {mode: report-only}\n"
+    )
     held = before.replace("mode: enforce\n", "mode: report-only\n", 1)
 
     after = promote(held, ["corp"])
@@ -103,9 +115,10 @@ def test_a_file_without_rules_gets_them():
 
 def test_a_route_override_moves_with_its_rule():
     """An override that says report-only on a route is promoted too; one that says off stays off."""
-    before = STEPWISE + (
-        "routes:\n  - name: api\n    match: {path: /api/**}\n    rules: {nosniff: {mode: report-only}}\n"
-        "  - name: old\n    match: {path: /old/**}\n    rules:\n      nosniff: {mode: off}\n"
+    before = (
+        STEPWISE + "routes:\n  - name: api\n    match: {path: /api/**}\n    rules: {nosniff: {mode:"
+        " report-only}}\n  - name: old\n    match: {path: /old/**}\n    rules:\n      nosniff:"
+        " {mode: off}\n"
     )
 
     modes = effective(load_policy(promote(before, ["nosniff"]).encode(), "x"))
@@ -189,7 +202,9 @@ def test_promoting_again_changes_nothing():
     st.booleans(),
 )
 def test_exactly_the_named_rules_move(rules: set[str], newline: str, ceiling: bool):
-    """Whatever is promoted, the effective mode of every other rule stays, and promoting in turn is the same."""
+    """Whatever is promoted, the effective mode of every other rule stays, and promoting in turn
+    is the same.
+    """
     text = STEPWISE.replace("\n", newline)
     text = (
         text.replace(f"{newline}mode: enforce", f"{newline}mode: report-only", 1)
@@ -216,7 +231,9 @@ def test_exactly_the_named_rules_move(rules: set[str], newline: str, ceiling: bo
     ],
 )
 def test_the_one_switch(text: str):
-    """`enforced` changes the top word, or writes it, and nothing else where no rule has a mode of its own."""
+    """`enforced` changes the top word, or writes it, and nothing else where no rule has a mode
+    of its own.
+    """
     after = enforced(text)
 
     assert load_policy(after.encode(), "x").mode == "enforce"
@@ -240,7 +257,9 @@ routes:
     "text", [STEPWISE, ROUTED, CEILING, ROUTED.replace("\nmode: enforce", "\nmode: report-only", 1)]
 )
 def test_all_that_reports_can_be_enforced_and_taken_back(text: str):
-    """`enforced` moves everything but what is off, `reported` holds everything down, whatever the file says now."""
+    """`enforced` moves everything but what is off, `reported` holds everything down, whatever
+    the file says now.
+    """
     was = effective(load_policy(text.encode(), "x"))
 
     assert effective(load_policy(enforced(text).encode(), "x")) == {
@@ -287,7 +306,9 @@ def modes(text: str, route: str = "default") -> dict[str, str]:
     ],
 )
 def test_a_rule_goes_up_alone(before: str, rule: str, to: Mode, moved: dict[str, str]):
-    """To trial or to enforce, from whatever ceiling; a promotion to enforce takes the overrides that are in trial along."""
+    """To trial or to enforce, from whatever ceiling; a promotion to enforce takes the overrides
+    that are in trial along.
+    """
     after = promote(before, [rule], to=to)
 
     assert modes(after) == modes(before) | moved
@@ -308,7 +329,9 @@ def test_a_step_back_is_one_word():
 
 
 def test_a_step_back_leaves_the_ceiling_and_every_other_rule():
-    """A rule that inherits its mode gets a word of its own; overrides that stand higher come down, lower ones stay."""
+    """A rule that inherits its mode gets a word of its own; overrides that stand higher come
+    down, lower ones stay.
+    """
     before = ROUTED.replace("value: nosniff, mode: report-only}", "value: nosniff}").replace(
         "    mode: report-only\n    rules: {nosniff", "    rules: {nosniff"
     )
@@ -358,7 +381,9 @@ routes:
 
 
 def test_a_ladder_is_climbed_by_one_word_at_a_time():
-    """First to enforce on the step that stands, then up where it stands lowest, and at the top nothing changes any more."""
+    """First to enforce on the step that stands, then up where it stands lowest, and at the top
+    nothing changes any more.
+    """
     enforcing = promote(LADDER, ["hsts"])
     assert enforcing == LADDER.replace("mode: report-only", "mode: enforce")
     second = promote(enforcing, ["hsts"])
@@ -370,7 +395,9 @@ def test_a_ladder_is_climbed_by_one_word_at_a_time():
 
 
 def test_a_ladder_is_left_as_it_was_climbed():
-    """A step back goes down where the rule stands highest; below the first step it leaves enforce."""
+    """A step back goes down where the rule stands highest; below the first step it leaves
+    enforce.
+    """
     text = LADDER.replace("mode: report-only", "mode: enforce")
     first = step_back(text, ["hsts"])
     assert first == text.replace("{step: 2}", "{step: 1}")
@@ -383,7 +410,8 @@ def test_another_rules_step_is_not_moved():
     """A step that several rules share by an anchor is refused, in words."""
     shared = LADDER.replace("mode: report-only\n", "mode: enforce\n    step: &s 1\n").replace(
         "routes:",
-        "  other: {header: Strict-Transport-Security, action: set, ladder: [1m, 1h], step: *s}\nroutes:",
+        "  other: {header: Strict-Transport-Security, action: set, ladder: [1m, 1h], step:"
+        " *s}\nroutes:",
     )
     with pytest.raises(PolicyError, match="would move rule 'other' on its ladder"):
         promote(shared, ["hsts"])

@@ -83,7 +83,9 @@ def test_a_sample_is_found_in_the_page_that_holds_it(
 def test_a_blocked_address_is_found_in_the_page_that_loads_it(
     world: World, directive: str, url: str, known: bool
 ):
-    """Scheme aside, which a proxy before us may change; by the family of the directive. Of a frame its origin is enough."""
+    """Scheme aside, which a proxy before us may change; by the family of the directive. Of a
+    frame its origin is enough.
+    """
     world.serve(
         "<script src=//cdn.test/a.js?v=1></script><img src=data:image/gif,>"
         "<iframe src=//other.test/widget></iframe>"

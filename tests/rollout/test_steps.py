@@ -1,4 +1,6 @@
-"""Up and down the steps of a rollout by command, on a real sidecar: the file, the journal and the note agree."""
+"""Up and down the steps of a rollout by command, on a real sidecar: the file, the journal and
+the note agree.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ rules:
   corp: {header: Cross-Origin-Resource-Policy, action: set, value: same-site, mode: report-only}
   box: {header: Content-Security-Policy, action: append, value: sandbox, mode: report-only}
   idle: {header: X-Idle, action: set, value: x, mode: off}
-"""
+"""  # noqa: E501
 
 
 def promote(sidecar: Sidecar, *words: str) -> tuple[int, str, str]:
@@ -37,7 +39,9 @@ def promote(sidecar: Sidecar, *words: str) -> tuple[int, str, str]:
 
 
 def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
-    """One word of the file each way, no traffic is asked for, and the journal and the note say who went where."""
+    """One word of the file each way, no traffic is asked for, and the journal and the note say
+    who went where.
+    """
     sidecar = start(POLICY, shop.url)
     code, out, _ = promote(sidecar, "csp")
     assert code == 1
@@ -70,7 +74,9 @@ def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
 
 
 def test_the_edit_goes_into_a_configmap(start: Start, shop: Service):
-    """The command that is printed changes the text from what the file held to what it holds; else it fails in the cluster."""
+    """The command that is printed changes the text from what the file held to what it holds;
+    else it fails in the cluster.
+    """
     sidecar = start(POLICY, shop.url)
 
     _, out, _ = promote(sidecar, "csp", "--to", "trial", "--dry-run", "--configmap", "web/shop")
@@ -102,7 +108,9 @@ def shop_page(sidecar: Sidecar) -> bytes:
 
 
 def test_what_a_trial_can_show(start: Start, shop: Service):
-    """Each kind of rule hears what it gets from a trial; what is off or unknown is refused, and the words of a step back are its own."""
+    """Each kind of rule hears what it gets from a trial; what is off or unknown is refused, and
+    the words of a step back are its own.
+    """
     sidecar = start(POLICY, shop.url)
 
     def said(*words: str) -> Any:
@@ -155,7 +163,9 @@ ENOUGH = ("--min-requests", "4", "--min-time", "0s")
 
 
 def test_a_ladder_is_climbed_on_what_trusted_proxies_say(start: Start, shop: Service):
-    """Plain http counts against, a new step starts anew, and a step back says what browsers keep."""
+    """Plain http counts against, a new step starts anew, and a step back says what browsers
+    keep.
+    """
     sidecar = start(LADDER, shop.url, forwarding={"trusted": ["127.0.0.0/8"]})
 
     def visit(count: int, scheme: str) -> str | None:

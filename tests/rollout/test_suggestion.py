@@ -188,13 +188,23 @@ def test_where_the_page_has_to_change(what: Cause, value: str, word: str):
     ("rule", "what", "word"),
     [
         ('set, value: "script-src https://cdn.test"', cause("https://cdn.test/a.js"), "redirects"),
-        ('merge, value: "script-src https://cdn.test"', cause("https://cdn.test/a.js"), "service's own policy"),
-        ('set, value: "img-src http:; upgrade-insecure-requests"', cause("http://img.test/a.png", "img-src"), "upgrade"),
+        (
+            'merge, value: "script-src https://cdn.test"',
+            cause("https://cdn.test/a.js"),
+            "service's own policy",
+        ),
+        (
+            'set, value: "img-src http:; upgrade-insecure-requests"',
+            cause("http://img.test/a.png", "img-src"),
+            "upgrade",
+        ),
         (f'set, value: "script-src {GO}"', inline("go()"), "another text"),
     ],
-)  # fmt: skip
+)
 def test_what_the_value_allows_and_browsers_block(rule: str, what: Cause, word: str):
-    """Reported of this very value: an edit would not help, and the reason is said. Of an earlier value, nothing is."""
+    """Reported of this very value: an edit would not help, and the reason is said. Of an earlier
+    value, nothing is.
+    """
     text = f"{HEAD}  csp: {{header: Content-Security-Policy, action: {rule}}}\n"
     found = suggest(text, [what], PAGES, Terms(), running=text)
     assert (found.proposals[0].outcome, found.text) == ("advice", text)
@@ -226,16 +236,24 @@ def test_many_files_of_one_host_are_its_origin():
     [
         ("default-src 'self'", "script-src-elem", "default-src 'self'; script-src 'self' x.test"),
         ("script-src 'self'", "script-src-elem", "script-src 'self' x.test"),
-        ("script-src a.test; script-src-elem 'none'", "script-src-elem", "script-src a.test; script-src-elem x.test"),
+        (
+            "script-src a.test; script-src-elem 'none'",
+            "script-src-elem",
+            "script-src a.test; script-src-elem x.test",
+        ),
         ("default-src 'none'", "img-src", "default-src 'none'; img-src x.test"),
-        ("default-src 'self' 'unsafe-inline'", "img-src", "default-src 'self' 'unsafe-inline'; img-src 'self' x.test"),
+        (
+            "default-src 'self' 'unsafe-inline'",
+            "img-src",
+            "default-src 'self' 'unsafe-inline'; img-src 'self' x.test",
+        ),
         ("script-src a.test", "worker-src", "script-src a.test; worker-src a.test x.test"),
         ("child-src a.test", "frame-src", "child-src a.test; frame-src a.test x.test"),
         ("default-src x.test", "script-src-attr", "default-src x.test; script-src-attr x.test"),
         ("script-src 'unsafe-hashes'", "script-src-attr", "script-src 'unsafe-hashes' x.test"),
         ("img-src 'none'", "form-action", "img-src 'none'"),
     ],
-)  # fmt: skip
+)
 def test_which_directive_gains(before: str, directive: str, after: str):
     """The one of the family; a new one takes over what its fallback allowed."""
     made, _ = extended(csp.parse(before)[0], directive, ("x.test",))
@@ -283,7 +301,9 @@ def test_the_smallest_edit_of_a_mapping():
 
 
 def test_from_a_trial_each_source_has_its_witness():
-    """A line for each, in the style that the rule is written in; added to later in the same form."""
+    """A line for each, in the style that the rule is written in; added to later in the same
+    form.
+    """
     text = made(LINE, *CAUSES, comments=True).text
     seen = "12 reports of 4 clients on / since 1970-01-01 00:00Z"
     wanted = f"""\
@@ -300,12 +320,17 @@ def test_from_a_trial_each_source_has_its_witness():
     assert text == HEAD + wanted
     more = cause("https://cdn.test/lib.js", id="c3")
     later = suggest(text, [more], PAGES, Terms(), comments=True).text
-    added = f'        "https://cdn.test/lib.js",  # {seen}; it stands in the page /\n      ],\n      img'
+    added = (
+        f'        "https://cdn.test/lib.js",  # {seen}; it stands in the page /\n      ],\n    '
+        "  img"
+    )
     assert later == text.replace("      ],\n      img", added)
 
 
 def test_a_rule_of_a_preset_is_overridden():
-    """The value comes from elsewhere: the file gets one of its own, and the rest of the rule stays the preset's."""
+    """The value comes from elsewhere: the file gets one of its own, and the rest of the rule
+    stays the preset's.
+    """
     text = "version: 1\nmode: trial\nextends: [strict-2026-11]\n"
     found = suggest(text, CAUSES, PAGES, Terms())
     assert found.text.startswith(f"{text}rules:\n  csp: {{value: {{default-src: ")
@@ -329,7 +354,10 @@ routes:
 @pytest.mark.parametrize(
     "rules",
     [
-        "  csp: {header: Content-Security-Policy, action: set, value: &v \"default-src 'none'\"}\n  b: {header: Content-Security-Policy, action: append, value: *v}\n",
+        (
+            '  csp: {header: Content-Security-Policy, action: set, value: &v "default-src'
+            " 'none'\"}\n  b: {header: Content-Security-Policy, action: append, value: *v}\n"
+        ),
     ],
 )
 def test_what_cannot_be_edited_safely_is_said(rules: str):
@@ -352,15 +380,45 @@ def test_what_extensions_cause_asks_for_nothing():
 @pytest.mark.parametrize(
     ("header", "value", "what", "after"),
     [
-        ("Permissions-Policy", "geolocation=(), camera=()", {"type": "permissions-policy-violation", "directive": "camera"}, "geolocation=(), camera=(self)"),
-        ("Cross-Origin-Embedder-Policy", "require-corp", {"type": "coep", "directive": "corp"}, "credentialless"),
-        ("Cross-Origin-Embedder-Policy", "require-corp", {"type": "coep", "directive": "navigation"}, "require-corp"),
-        ("Cross-Origin-Opener-Policy", "same-origin", {"type": "coop", "directive": "navigation-from-response"}, "same-origin-allow-popups"),
-        ("Cross-Origin-Opener-Policy", "same-origin", {"type": "coop", "directive": "navigation-to-response"}, "same-origin"),
-        ("Integrity-Policy", "blocked-destinations=(script)", {"type": "integrity-violation", "directive": "script"}, "blocked-destinations=(script)"),
+        (
+            "Permissions-Policy",
+            "geolocation=(), camera=()",
+            {"type": "permissions-policy-violation", "directive": "camera"},
+            "geolocation=(), camera=(self)",
+        ),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "require-corp",
+            {"type": "coep", "directive": "corp"},
+            "credentialless",
+        ),
+        (
+            "Cross-Origin-Embedder-Policy",
+            "require-corp",
+            {"type": "coep", "directive": "navigation"},
+            "require-corp",
+        ),
+        (
+            "Cross-Origin-Opener-Policy",
+            "same-origin",
+            {"type": "coop", "directive": "navigation-from-response"},
+            "same-origin-allow-popups",
+        ),
+        (
+            "Cross-Origin-Opener-Policy",
+            "same-origin",
+            {"type": "coop", "directive": "navigation-to-response"},
+            "same-origin",
+        ),
+        (
+            "Integrity-Policy",
+            "blocked-destinations=(script)",
+            {"type": "integrity-violation", "directive": "script"},
+            "blocked-destinations=(script)",
+        ),
         ("X-Frame-Options", "DENY", {"directive": "frame-ancestors"}, "DENY"),
     ],
-)  # fmt: skip
+)
 def test_other_headers(header: str, value: str, what: dict[str, str], after: str):
     """The smallest correct edit, or advice."""
     rule = f'  csp: {{header: {header}, action: set, value: "{value}"}}\n'
@@ -387,21 +445,50 @@ def test_a_merge_would_lose_a_hash():
 
 SOURCES = st.sampled_from(
     (
-        "'self'", "'none'", "https://cdn.test", "cdn.test", "https://cdn.test/lib.js", "*.test", "https:", "data:", "'unsafe-inline'",
-        "'unsafe-hashes'", "'strict-dynamic'", REQUEST_NONCE, GO, "'sha256-AAAA'", "*",
+        "'self'",
+        "'none'",
+        "https://cdn.test",
+        "cdn.test",
+        "https://cdn.test/lib.js",
+        "*.test",
+        "https:",
+        "data:",
+        "'unsafe-inline'",
+        "'unsafe-hashes'",
+        "'strict-dynamic'",
+        REQUEST_NONCE,
+        GO,
+        "'sha256-AAAA'",
+        "*",
     )
-)  # fmt: skip
+)
 NAMES = (
-    "default-src", "script-src", "script-src-elem", "script-src-attr", "style-src", "style-src-attr", "img-src", "child-src",
-    "frame-src", "worker-src", "connect-src",
-)  # fmt: skip
+    "default-src",
+    "script-src",
+    "script-src-elem",
+    "script-src-attr",
+    "style-src",
+    "style-src-attr",
+    "img-src",
+    "child-src",
+    "frame-src",
+    "worker-src",
+    "connect-src",
+)
 VALUES = st.dictionaries(
     st.sampled_from(NAMES), st.lists(SOURCES, min_size=1, max_size=4), min_size=1, max_size=5
 ).map(lambda found: "; ".join(" ".join((name, *words)) for name, words in found.items()))
 URLS = (
-    f"{SITE}/app.js", "https://cdn.test/lib.js", "https://cdn.test/other.js", "https://img.test/a.png", "http://old.test/a.js",
-    "https://unpkg.com/a.js", "data:", "blob:", "wss://shop.test/",
-)  # fmt: skip
+    f"{SITE}/app.js",
+    "https://cdn.test/lib.js",
+    "https://cdn.test/other.js",
+    "https://img.test/a.png",
+    "http://old.test/a.js",
+    "https://unpkg.com/a.js",
+    "data:",
+    "blob:",
+    "wss://shop.test/",
+)
 FETCHES = (*(name for name in NAMES if not name.endswith("-attr")), "font-src")
 BLOCKED = st.one_of(
     st.builds(cause, st.sampled_from(URLS), st.sampled_from(FETCHES)),
@@ -413,7 +500,10 @@ BLOCKED = st.one_of(
 FORMS = st.sampled_from(
     (
         '  csp: {header: Content-Security-Policy, action: set, value: "%s"}  # a\n',
-        '  csp:\n    value: "%s"   # b\n    header: Content-Security-Policy\n    # c\n    action: set\n',
+        (
+            '  csp:\n    value: "%s"   # b\n    header: Content-Security-Policy\n    # c\n   '
+            " action: set\n"
+        ),
         "%block%",
     )
 )
@@ -427,12 +517,17 @@ def written(form: str, value: str) -> str:
     for one in csp.parse(value)[0].directives:
         lines.append(f"      {one.name}:\n")
         lines += [f'        - "{word}"  # {word}\n' for word in one.values]
-    return f"  csp:  # d\n    header: Content-Security-Policy\n    value:\n{''.join(lines)}    action: set\n"
+    return (
+        f"  csp:  # d\n    header: Content-Security-Policy\n    value:\n{''.join(lines)}    action:"
+        " set\n"
+    )
 
 
 @given(VALUES, st.lists(BLOCKED, min_size=1, max_size=4), FORMS, st.booleans())
 def test_laws(value: str, causes: list[Cause], form: str, comments: bool):
-    """An edit allows no less, silences what it says it does, is made once, and leaves every other line as it is."""
+    """An edit allows no less, silences what it says it does, is made once, and leaves every
+    other line as it is.
+    """
     text = HEAD + "  first: {header: X-A, action: set, value: a}  # e\n" + written(form, value)
     text += "  last: {header: X-B, action: set, value: b}\n# the end\n"
     found = suggest(text, causes, PAGES, Terms(), comments=comments)

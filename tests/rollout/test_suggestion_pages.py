@@ -17,7 +17,10 @@ URL = "https://shop.test/cart"
 
 def page(number: int) -> bytes:
     """A page with a script that stays, one that varies, and two that it loads."""
-    return f"<script>go()</script>\n<script>n = {number}</script><script src=/app.js></script><script src=//cdn.test/a.js></script>".encode()
+    return (
+        f"<script>go()</script>\n<script>n = {number}</script><script src=/app.js></script><script"
+        " src=//cdn.test/a.js></script>".encode()
+    )
 
 
 def clients(held: Holdings) -> dict[str, int | None]:

@@ -1,4 +1,6 @@
-"""Laws of evidence that several replicas gathered: sums in any order, causes once each, nothing that a store may hold does harm."""
+"""Laws of evidence that several replicas gathered: sums in any order, causes once each, nothing
+that a store may hold does harm.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,25 @@ JSON = st.recursive(
 def cause(identity: str, kind: str = "served", count: int = 1, **more: Any) -> dict[str, Any]:
     """A cause as the API shows it."""
     return {
-        "id": identity, "route": "default", "rule": "csp", "kind": kind, "type": "csp-violation", "directive": "img-src",
-        "blocked": "https://x.test/a", "sample": "", "source": "", "pages": ["/"], "count": count, "clients": 1,
-        "engines": ["chromium"], "first": 1.0, "last": 2.0, "why": kind, "origin": "https://s.test", "addresses": [],
-    } | more  # fmt: skip
+        "id": identity,
+        "route": "default",
+        "rule": "csp",
+        "kind": kind,
+        "type": "csp-violation",
+        "directive": "img-src",
+        "blocked": "https://x.test/a",
+        "sample": "",
+        "source": "",
+        "pages": ["/"],
+        "count": count,
+        "clients": 1,
+        "engines": ["chromium"],
+        "first": 1.0,
+        "last": 2.0,
+        "why": kind,
+        "origin": "https://s.test",
+        "addresses": [],
+    } | more
 
 
 def seen(since: float, loads: float, *causes: dict[str, Any], **more: Any) -> Evidence:
@@ -38,7 +55,9 @@ def seen(since: float, loads: float, *causes: dict[str, Any], **more: Any) -> Ev
     reports = {"served": float(len(causes))}
     trial = Trial(loads, 5.0, loads, canaries, reports, causes, {"chromium": loads})
     counts = {"evaluated": loads * 2, "affected": loads, "kinds": {"missing": loads}}
-    return Evidence("default", "csp", "trial", since, outcomes={"safe": 1.0}, trial=trial, **counts, **more)  # fmt: skip
+    return Evidence(
+        "default", "csp", "trial", since, outcomes={"safe": 1.0}, trial=trial, **counts, **more
+    )
 
 
 def row(item: Evidence, meaning: str = "m1") -> dict[str, Any]:
@@ -84,7 +103,9 @@ def test_own_numbers_stay_where_only_causes_are_taken():
 
 @pytest.mark.parametrize("kinds", list(permutations(CAUSE_KINDS, 2)))
 def test_a_page_that_any_replica_served_speaks_for_all(kinds: tuple[str, str]):
-    """Of two words on one cause the one that weighs more against the rule holds, with its reason."""
+    """Of two words on one cause the one that weighs more against the rule holds, with its
+    reason.
+    """
     (found,) = merged([cause("a", kind) for kind in kinds])
     strongest = min(kinds, key=list(CAUSE_KINDS).index)
     assert (found["kind"], found["why"]) == (strongest, strongest)

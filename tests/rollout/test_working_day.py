@@ -1,4 +1,6 @@
-"""The working day, from capture to note, as a user does it: real FastAPI, two sidecars, a real Prometheus."""
+"""The working day, from capture to note, as a user does it: real FastAPI, two sidecars, a real
+Prometheus.
+"""
 
 import json
 from pathlib import Path
@@ -36,7 +38,9 @@ def visit(sidecars: tuple[Sidecar, ...], count: int, target: str = "/") -> None:
 
 
 def test_a_working_day(start: Start, shop: Service, tmp_path: Path):
-    """Capture, release in report-only, watch a fleet, promote on evidence, be saved by the guard, repair, promote, write the note."""
+    """Capture, release in report-only, watch a fleet, promote on evidence, be saved by the
+    guard, repair, promote, write the note.
+    """
     fleet = tuple(start(POLICY, shop.url) for _ in range(2))
     one, two = fleet
     prometheus = Prometheus(
@@ -161,14 +165,17 @@ def promote_is_ready(one: Sidecar, evidence: tuple[str, ...]) -> bool:
 
 
 def _same_as_prometheus(data: dict[str, Any], prometheus: Prometheus) -> None:
-    """The gate's numbers are those that Prometheus gives for the same question at the same moment, ours and the reported one."""
+    """The gate's numbers are those that Prometheus gives for the same question at the same
+    moment, ours and the reported one.
+    """
     (verdict,) = data["verdicts"]
     (item,) = [
         item
         for item in data["evidence"]
         if item["rule"] == "nosniff" and item["mode"] == "report-only"
     ]
-    ours = 'sum(increase(sidecar_rule_evaluations_total{job="shop",rule="nosniff",mode="report-only",route="default"}[5m]))'
+    labels = 'job="shop",rule="nosniff",mode="report-only",route="default"'
+    ours = f"sum(increase(sidecar_rule_evaluations_total{{{labels}}}[5m]))"
     asked = [prometheus.value(query, verdict["at"]) for query in (ours, verdict["query"])]
     assert verdict["source"] == prometheus.url
     assert [verdict["evaluated"], item["evaluated"]] == pytest.approx(asked, rel=1e-9)

@@ -1,8 +1,8 @@
 """The sample service on Django, as `gunicorn tests.services.django_app:app` serves it.
 
-A whole small site in one file: sessions, a login form with CSRF, the admin, and Django's own security
-headers (SecurityMiddleware, XFrameOptionsMiddleware). The data base lives in memory, as long as the
-process does.
+A whole small site in one file: sessions, a login form with CSRF, the admin, and Django's own
+security headers (SecurityMiddleware, XFrameOptionsMiddleware). The data base lives in memory, as
+long as the process does.
 """
 
 import django

@@ -1,4 +1,6 @@
-"""How the WSGI samples are served: one worker with threads, so that held responses do not block others."""
+"""How the WSGI samples are served: one worker with threads, so that held responses do not block
+others.
+"""
 
 worker_class = "gthread"
 workers = 1

@@ -30,7 +30,9 @@ COOKIES = (
 )
 EVENTS = ("data: first\n\n", "data: last\n\n")
 PATIENCE = 15.0
-"""Seconds after which a held response goes on by itself, so that nothing hangs when a test fails."""
+"""Seconds after which a held response goes on by itself, so that nothing hangs when a test
+fails.
+"""
 
 
 class Gates:

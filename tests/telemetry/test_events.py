@@ -50,7 +50,9 @@ def test_lines_reach_the_descriptor_in_order(pipe: tuple[int, int]):
 def test_a_blocked_reader_never_blocks_the_writer(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ):
-    """What finds the queue full is dropped and counted; the rest comes when the reader reads again."""
+    """What finds the queue full is dropped and counted; the rest comes when the reader reads
+    again.
+    """
     monkeypatch.setattr(events, "_QUEUE", 50)
     os.set_blocking(pipe[1], False)
     filler = b"".join(iter(lambda: filled(pipe[1]), b""))
@@ -155,7 +157,9 @@ def test_the_level_holds_back_what_is_less_severe():
 
 
 def test_the_cap_counts_what_it_holds_back_and_tells_it():
-    """So many of a second are reported; how many were not is reported with the first of the next."""
+    """So many of a second are reported; how many were not is reported with the first of the
+    next.
+    """
     now = [10.0]
     lines = Collected()
     made = Events(lines, per_second=2, clock=lambda: now[0])
@@ -173,7 +177,9 @@ def test_the_cap_counts_what_it_holds_back_and_tells_it():
 
 
 def test_under_load_the_places_of_a_second_are_spread_over_it():
-    """After a quiet second all are there at once; then each comes in its turn, and no second has more than it was promised."""
+    """After a quiet second all are there at once; then each comes in its turn, and no second has
+    more than it was promised.
+    """
     now = [50.0]
     cap = Cap(4, clock=lambda: now[0])
     taken = []

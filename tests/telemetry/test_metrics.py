@@ -1,4 +1,6 @@
-"""Metrics: every series from the start, labels from the policy or closed lists, sums over processes."""
+"""Metrics: every series from the start, labels from the policy or closed lists, sums over
+processes.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ def test_every_series_stands_at_zero_from_the_start():
 
 
 def test_series_of_rules_are_those_of_the_policy():
-    """Each active rule of each route: its evaluations by mode, its violations by kind, its changes where it makes any."""
+    """Each active rule of each route: its evaluations by mode, its violations by kind, its
+    changes where it makes any.
+    """
     found = scraped(bound(plan(RULES, routes=ROUTES)))
     evaluations = {
         tuple(dict(labels)[key] for key in ("route", "rule", "mode"))
@@ -108,11 +112,22 @@ def test_series_of_rules_are_those_of_the_policy():
 
 
 def test_labels_are_closed():
-    """Kinds, modes, outcomes and reasons come from lists; no name of a label is left open to the wire."""
+    """Kinds, modes, outcomes and reasons come from lists; no name of a label is left open to the
+    wire.
+    """
     closed = {
-        "mode": MODES, "kind": KINDS, "origin": metric_table.ORIGINS, "status_class": metric_table.STATUS_CLASSES, "result": metric_table.RELOADS,
-        "cause": metric_table.CAUSES, "signal": metric_table.SIGNALS, "outcome": metric_table.SEEN, "engine": metric_table.ENGINES, "cause_kind": CAUSE_KINDS, "reason": metric_table.UPSTREAM_REASONS + metric_table.REJECT_REASONS,
-    }  # fmt: skip
+        "mode": MODES,
+        "kind": KINDS,
+        "origin": metric_table.ORIGINS,
+        "status_class": metric_table.STATUS_CLASSES,
+        "result": metric_table.RELOADS,
+        "cause": metric_table.CAUSES,
+        "signal": metric_table.SIGNALS,
+        "outcome": metric_table.SEEN,
+        "engine": metric_table.ENGINES,
+        "cause_kind": CAUSE_KINDS,
+        "reason": metric_table.UPSTREAM_REASONS + metric_table.REJECT_REASONS,
+    }
     of_the_policy = {"route", "rule", "action", "name", "revision", "demand"}
     of_the_build = {"version", "python", "aiohttp"}
     of_reports = {"type", "directive", "disposition"}
@@ -141,7 +156,9 @@ def test_names_follow_prometheus():
 
 
 def test_binding_again_keeps_counts_and_drops_what_is_gone():
-    """A rule that stays counts on; the series of a removed rule, a left mode or a gone route vanish."""
+    """A rule that stays counts on; the series of a removed rule, a left mode or a gone route
+    vanish.
+    """
     first = plan(RULES, routes=ROUTES)
     made = bound(first)
     tally = made.bind(first)["default"]
@@ -171,7 +188,9 @@ def test_binding_again_keeps_counts_and_drops_what_is_gone():
 
 
 def test_requests_under_an_old_plan_do_not_bring_its_series_back():
-    """Their tally is theirs; what they count after the switch is not reported under a rule that is gone."""
+    """Their tally is theirs; what they count after the switch is not reported under a rule that
+    is gone.
+    """
     made = Metrics(process=False)
     old = made.bind(plan(RULES))["default"]
     made.bind(plan({}))
@@ -218,7 +237,9 @@ def test_a_bound_itself_is_inside_its_bucket():
 
 
 def test_snapshots_of_other_processes_are_summed():
-    """Counters, gauges and histograms of workers stand in one scrape; what is one of a kind is not doubled."""
+    """Counters, gauges and histograms of workers stand in one scrape; what is one of a kind is
+    not doubled.
+    """
     parent, worker = bound(plan(RULES)), bound(plan(RULES))
     for made in (parent, worker):
         made.cell("sidecar_requests_in_flight").n = 2

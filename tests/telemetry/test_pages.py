@@ -1,4 +1,6 @@
-"""Pages that are read while a rule is in trial: which ones, decoded how, and never more than is said."""
+"""Pages that are read while a rule is in trial: which ones, decoded how, and never more than is
+said.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ def test_a_broken_body_is_read_as_far_as_it_goes(coding: bytes, body: bytes):
     ],
 )
 def test_what_is_no_page_is_not_copied(world: Facts):
-    """No body, a part of one, data, what a script fetches, what cannot be decoded, and what asks for no page."""
+    """No body, a part of one, data, what a script fetches, what cannot be decoded, and what asks
+    for no page.
+    """
     assert World().copy(world) is None
 
 
@@ -144,7 +148,9 @@ def test_the_first_pages_of_a_route_are_read_then_a_share():
 
 
 def test_only_so_many_copies_are_held():
-    """Responses that never end hold no more than a fixed number of copies; one that goes makes room."""
+    """Responses that never end hold no more than a fixed number of copies; one that goes makes
+    room.
+    """
     world = World(share=1.0)
     held = [copy for _ in range(MAX_COPIES + 5) if (copy := world.copy(page())) is not None]
 

@@ -86,7 +86,9 @@ class World:
     ("mode", "event"), [("enforce", "header.changed"), ("report-only", "header.would_change")]
 )
 def test_an_event_is_exactly_as_documented(mode: Mode, event: str):
-    """Names and shapes that dashboards and log queries rely on; no secret of the exchange is in it."""
+    """Names and shapes that dashboards and log queries rely on; no secret of the exchange is in
+    it.
+    """
     world = World(mode)
     world.record(facts(*ANSWER, request=REQUEST, path="/account"))
 
@@ -108,7 +110,9 @@ def test_a_right_response_tells_nothing_and_counts():
 
 
 def test_counts_by_rule_kind_and_mode():
-    """A rule that did not apply is not evaluated; a rule with two findings has two violations, one response affected."""
+    """A rule that did not apply is not evaluated; a rule with two findings has two violations,
+    one response affected.
+    """
     world = World()
     world.record(facts(*ANSWER, status=500))
 
@@ -135,7 +139,9 @@ def test_what_only_judges_counts_no_change():
     [(100, "1xx"), (204, "2xx"), (599, "5xx"), (600, "5xx"), (999, "5xx"), (0, "5xx"), (99, "5xx")],
 )
 def test_a_status_beyond_the_classes_counts_as_5xx(status: int, data: str):
-    """RFC 9110 section 15; a service may send any three digits, and counting must not fall over them."""
+    """RFC 9110 section 15; a service may send any three digits, and counting must not fall over
+    them.
+    """
     world = World(rules={})
     world.record(facts(status=status))
 
@@ -186,7 +192,9 @@ def test_only_a_whole_traceparent_gives_a_trace_id(value: bytes):
 
 
 def test_oracles_are_counted_for_rules_that_are_reported():
-    """What requests say a rule would have broken, by outcome; a rule that did not apply is not asked."""
+    """What requests say a rule would have broken, by outcome; a rule that did not apply is not
+    asked.
+    """
     rules = {"frames": RULES["frames"], "late": RULES["frames"] | {"when": {"status": 500}}}
     world = World("report-only", rules=rules)
     world.record(
@@ -333,7 +341,9 @@ def test_responses_that_are_counted_together_are_all_there_when_the_counts_are_r
 
 
 def test_a_request_that_outlives_its_revision_is_counted():
-    """What is counted by the tallies of a plan that has been replaced is neither lost nor counted twice."""
+    """What is counted by the tallies of a plan that has been replaced is neither lost nor
+    counted twice.
+    """
     world = World()
     world.record(facts())
     tallies = world.tallies

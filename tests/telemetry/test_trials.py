@@ -13,7 +13,10 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.trials import FIRST, LASTS, Trials, page_load
 from tests.policy.making import facts, plan
 
-CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+CHROME = (
+    b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
+    b" Safari/537.36"
+)
 FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
 CSP = {"header": "Content-Security-Policy", "action": "default", "value": "default-src 'self'"}
 COEP = {"header": "Cross-Origin-Embedder-Policy", "action": "set", "value": "require-corp"}
@@ -144,7 +147,9 @@ def targets(lines: str) -> list[str]:
 
 
 def test_the_first_page_loads_of_each_engine_carry_canaries():
-    """Small sites have their proof early; afterwards the share counts, and an activation begins anew."""
+    """Small sites have their proof early; afterwards the share counts, and an activation begins
+    anew.
+    """
     world = World(CSP)
     lines = [world.count(page()) for _ in range(FIRST + 5)]
     world.count(page(agent=FIREFOX))

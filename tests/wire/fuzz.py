@@ -1,9 +1,11 @@
-"""A structure-aware fuzz: requests made of right and wrong pieces, cut anywhere, judged by what the origin received.
+"""A structure-aware fuzz: requests made of right and wrong pieces, cut anywhere, judged by what the
+origin received.
 
-`python -m tests.wire.fuzz --seconds 600 [--seed N]`. Lives here: the grammar of faults and the judge. A round
-fails when the process complains, a response hangs or is no HTTP, a response lacks the policy, the origin reads
-anything but whole well-formed requests, a request reaches it that no well-formed reading of the bytes
-contains, or a canary gets another's response. Must not know the proxy's insides.
+`python -m tests.wire.fuzz --seconds 600 [--seed N]`. Lives here: the grammar of faults and the
+judge. A round fails when the process complains, a response hangs or is no HTTP, a response lacks
+the policy, the origin reads anything but whole well-formed requests, a request reaches it that no
+well-formed reading of the bytes contains, or a canary gets another's response. Must not know the
+proxy's insides.
 """
 
 from __future__ import annotations
@@ -78,14 +80,65 @@ VERSIONS = [
 ENDS = [b"\r\n"] * 30 + [b"\n", b"\r", b"\r\r\n", b"\r\n ", b"\0\r\n", b" \r\n"]
 COLONS = [b": "] * 20 + [b":", b" : ", b":\t", b"\t:", b":\x0b", b":\r\n ", b"::", b": \xa0", b""]
 NAMES = [
-    b"Content-Length", b"Transfer-Encoding", b"Connection", b"Host", b"Expect", b"Upgrade", b"Trailer", b"TE", b"X-A", b"content_length",
-    b"Transfer_Encoding", b"X-Forwarded-For", b"Keep-Alive", b"Proxy", b"Sec-WebSocket-Key", b"Content-Length\0", b"X B", b"", b"Cookie", b"Via", b"Max-Forwards",
-]  # fmt: skip
+    b"Content-Length",
+    b"Transfer-Encoding",
+    b"Connection",
+    b"Host",
+    b"Expect",
+    b"Upgrade",
+    b"Trailer",
+    b"TE",
+    b"X-A",
+    b"content_length",
+    b"Transfer_Encoding",
+    b"X-Forwarded-For",
+    b"Keep-Alive",
+    b"Proxy",
+    b"Sec-WebSocket-Key",
+    b"Content-Length\0",
+    b"X B",
+    b"",
+    b"Cookie",
+    b"Via",
+    b"Max-Forwards",
+]
 VALUES = [
-    b"chunked", b"Chunked", b"chunked, chunked", b"gzip, chunked", b"identity", b"xchunked", b'"chunked"', b"\x0bchunked", b"close", b"keep-alive", b"upgrade",
-    b"websocket", b"h2c", b"100-continue", b"0", b"1", b"5", b"05", b"+5", b"-1", b"5, 5", b"0x5", b"99999999999999999999", b"a", b"b", b"\xff", b"a\0b", b"a\rb",
-    b"dGhlIHNhbXBsZSBub25jZQ==", b"content-length", b"transfer-encoding", b"host", b"", b"trailers", b"a" * 5000,
-]  # fmt: skip
+    b"chunked",
+    b"Chunked",
+    b"chunked, chunked",
+    b"gzip, chunked",
+    b"identity",
+    b"xchunked",
+    b'"chunked"',
+    b"\x0bchunked",
+    b"close",
+    b"keep-alive",
+    b"upgrade",
+    b"websocket",
+    b"h2c",
+    b"100-continue",
+    b"0",
+    b"1",
+    b"5",
+    b"05",
+    b"+5",
+    b"-1",
+    b"5, 5",
+    b"0x5",
+    b"99999999999999999999",
+    b"a",
+    b"b",
+    b"\xff",
+    b"a\0b",
+    b"a\rb",
+    b"dGhlIHNhbXBsZSBub25jZQ==",
+    b"content-length",
+    b"transfer-encoding",
+    b"host",
+    b"",
+    b"trailers",
+    b"a" * 5000,
+]
 SIZES = [
     b"%x",
     b"%X",
@@ -303,7 +356,9 @@ Meant = tuple[str, bytes, frozenset[tuple[str, str]]]
 
 
 def oracle(data: bytes) -> list[Meant]:
-    """Method, body and lines of each whole request that h11 finds, one behind the other, until it refuses."""
+    """Method, body and lines of each whole request that h11 finds, one behind the other, until
+    it refuses.
+    """
     found: list[Meant] = []
     while data:
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
@@ -375,7 +430,8 @@ def main() -> int:
     ends = time.monotonic() + chosen.seconds
     report = run(chosen.seed, lambda _: time.monotonic() < ends)
     print(
-        f"seed {chosen.seed}: {report.rounds} rounds, {report.responses} responses, {report.reached} requests reached the origin"
+        f"seed {chosen.seed}: {report.rounds} rounds, {report.responses} responses,"
+        f" {report.reached} requests reached the origin"
     )
     for failure in report.failures:
         print("FAILED", failure)

@@ -56,7 +56,9 @@ class Line:
 
 @dataclass
 class Origin:
-    """`script` responses requests to other targets than the canary's; `early` responses on the head, before the body."""
+    """`script` responses requests to other targets than the canary's; `early` responses on the
+    head, before the body.
+    """
 
     requests: list[Received] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)

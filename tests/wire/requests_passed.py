@@ -14,7 +14,9 @@ KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 @dataclass(frozen=True)
 class Passed:
-    """`has` are lines that the upstream sees exactly, `lacks` names that it must not see; None = not asked."""
+    """`has` are lines that the upstream sees exactly, `lacks` names that it must not see; None =
+    not asked.
+    """
 
     raw: bytes
     target: str = "/x"
@@ -119,7 +121,8 @@ PASSED: dict[str, Passed] = {
     ),
     "2.1 trailers are dropped": Passed(
         chunked(
-            b"5\r\nhello\r\n0\r\nX-Trailer: 1\r\nAuthorization: evil\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
+            b"5\r\nhello\r\n0\r\nX-Trailer: 1\r\nAuthorization: evil\r\nX-Forwarded-For:"
+            b" 6.6.6.6\r\n\r\n",
             b"Trailer: X-Trailer",
         ),
         body=b"hello",

@@ -1,4 +1,5 @@
-"""Requests that must be refused: nothing of them may reach the upstream whole. One row of bytes each.
+"""Requests that must be refused: nothing of them may reach the upstream whole. One row of bytes
+each.
 
 Lives here: the table `REFUSED`. The id names the threat. Must not know how it is run.
 """
@@ -62,46 +63,129 @@ _CODINGS = {
 }
 
 _LENGTHS = {
-    "signed": b"+5", "negative": b"-5", "hex": b"0x5", "underscore": b"5_0", "Arabic digit": b"\xd9\xa5", "overflow": b"99999999999999999999",
-    "2^64": b"18446744073709551616", "2^64-1": b"18446744073709551615", "empty": b"", "list same": b"5, 5", "list different": b"5, 6",
-    "space inside": b"5 5", "fraction": b"5.0", "exponent": b"5e0", "letters": b"five", "quoted": b'"5"', "VT": b"\x0b5", "semicolon": b"5;", "comma": b"5,",
-}  # fmt: skip
+    "signed": b"+5",
+    "negative": b"-5",
+    "hex": b"0x5",
+    "underscore": b"5_0",
+    "Arabic digit": b"\xd9\xa5",
+    "overflow": b"99999999999999999999",
+    "2^64": b"18446744073709551616",
+    "2^64-1": b"18446744073709551615",
+    "empty": b"",
+    "list same": b"5, 5",
+    "list different": b"5, 6",
+    "space inside": b"5 5",
+    "fraction": b"5.0",
+    "exponent": b"5e0",
+    "letters": b"five",
+    "quoted": b'"5"',
+    "VT": b"\x0b5",
+    "semicolon": b"5;",
+    "comma": b"5,",
+}
 
 _SIZES = {
-    "plus": b"+5", "minus": b"-5", "0x": b"0x5", "underscore": b"1_0", "leading space": b" 5", "trailing space": b"5 ", "empty": b"",
-    "Unicode digit": b"\xd9\xa5", "not hex": b"g", "2^64+5": b"10000000000000005", "seventeen F": b"F" * 17,
-    "zeros beyond sixteen digits": b"0" * 16 + b"5", "flood of zeros": b"0" * 200_000 + b"5",
-    "NUL": b"5\0", "tab": b"5\t", "bare extension name LF": b"5;a\n", "extension CR": b"5;a\rb", "extension NUL": b"5;a\0",
-    "LF in quotes": b'5;a="\n"', "bare LF": None,
-}  # fmt: skip
+    "plus": b"+5",
+    "minus": b"-5",
+    "0x": b"0x5",
+    "underscore": b"1_0",
+    "leading space": b" 5",
+    "trailing space": b"5 ",
+    "empty": b"",
+    "Unicode digit": b"\xd9\xa5",
+    "not hex": b"g",
+    "2^64+5": b"10000000000000005",
+    "seventeen F": b"F" * 17,
+    "zeros beyond sixteen digits": b"0" * 16 + b"5",
+    "flood of zeros": b"0" * 200_000 + b"5",
+    "NUL": b"5\0",
+    "tab": b"5\t",
+    "bare extension name LF": b"5;a\n",
+    "extension CR": b"5;a\rb",
+    "extension NUL": b"5;a\0",
+    "LF in quotes": b'5;a="\n"',
+    "bare LF": None,
+}
 
 _HOSTS = {
-    "space": b"a b", "slash": b"a/b", "userinfo": b"u@a", "two ports": b"a:1:2", "letters as port": b"a:http", "query": b"a?b", "fragment": b"a#b",
-    "open bracket": b"[::1", "8-bit": b"\xe9.example", "port too large": b"a:65536", "backslash": b"a\\b", "comma": b"a, b", "empty": b"",
-    "only a port": b":80", "percent": b"a%00b", "quote": b'a"b', "list": b"a,b", "semicolon": b"a;b",
-}  # fmt: skip
+    "space": b"a b",
+    "slash": b"a/b",
+    "userinfo": b"u@a",
+    "two ports": b"a:1:2",
+    "letters as port": b"a:http",
+    "query": b"a?b",
+    "fragment": b"a#b",
+    "open bracket": b"[::1",
+    "8-bit": b"\xe9.example",
+    "port too large": b"a:65536",
+    "backslash": b"a\\b",
+    "comma": b"a, b",
+    "empty": b"",
+    "only a port": b":80",
+    "percent": b"a%00b",
+    "quote": b'a"b',
+    "list": b"a,b",
+    "semicolon": b"a;b",
+}
 
 _TARGETS = {
-    "fragment": (b"/static/x.png#/../admin", 400), "relative": (b"x", 400), "star with GET": (b"*", 400), "authority": (b"a.example:80", 400),
-    "ftp": (b"ftp://a/x", 400), "absolute without host": (b"http:///x", 400), "absolute userinfo": (b"http://u@a/x", 400),
-    "absolute bad port": (b"http://a:99999/x", 400), "absolute fragment": (b"http://a/x#y", 400), "absolute space in host": (b"http://a%20b/x", 400),
-    "no slashes": (b"http:a", 400), "8-bit": (b"/\xe9", 400), "DEL": (b"/\x7f", 400), "CTL": (b"/\x01", 400), "NUL": (b"/\0", 400), "empty": (b"", 400),
-    "too long": (b"/" + b"a" * 17_000, 414), "200 kB": (b"/" + b"a" * 200_000, 414),
-}  # fmt: skip
+    "fragment": (b"/static/x.png#/../admin", 400),
+    "relative": (b"x", 400),
+    "star with GET": (b"*", 400),
+    "authority": (b"a.example:80", 400),
+    "ftp": (b"ftp://a/x", 400),
+    "absolute without host": (b"http:///x", 400),
+    "absolute userinfo": (b"http://u@a/x", 400),
+    "absolute bad port": (b"http://a:99999/x", 400),
+    "absolute fragment": (b"http://a/x#y", 400),
+    "absolute space in host": (b"http://a%20b/x", 400),
+    "no slashes": (b"http:a", 400),
+    "8-bit": (b"/\xe9", 400),
+    "DEL": (b"/\x7f", 400),
+    "CTL": (b"/\x01", 400),
+    "NUL": (b"/\0", 400),
+    "empty": (b"", 400),
+    "too long": (b"/" + b"a" * 17_000, 414),
+    "200 kB": (b"/" + b"a" * 200_000, 414),
+}
 
 _VERSIONS = {
-    "0.9": (b"HTTP/0.9", 505), "2.0": (b"HTTP/2.0", 505), "1.2": (b"HTTP/1.2", 400), "1.10": (b"HTTP/1.10", 400), "3": (b"HTTP/3", 400),
-    "lower case": (b"http/1.1", 400), "trailing space": (b"HTTP/1.1 ", 400), "letters": (b"HTTP/1.x", 400),
-    "RTSP": (b"RTSP/1.0", 400), "ICE": (b"ICE/1.0", 400), "missing": (b"", 400), "comma": (b"HTTP/1,1", 400), "no dot": (b"HTTP/11", 400),
-}  # fmt: skip
+    "0.9": (b"HTTP/0.9", 505),
+    "2.0": (b"HTTP/2.0", 505),
+    "1.2": (b"HTTP/1.2", 400),
+    "1.10": (b"HTTP/1.10", 400),
+    "3": (b"HTTP/3", 400),
+    "lower case": (b"http/1.1", 400),
+    "trailing space": (b"HTTP/1.1 ", 400),
+    "letters": (b"HTTP/1.x", 400),
+    "RTSP": (b"RTSP/1.0", 400),
+    "ICE": (b"ICE/1.0", 400),
+    "missing": (b"", 400),
+    "comma": (b"HTTP/1,1", 400),
+    "no dot": (b"HTTP/11", 400),
+}
 
 _LINES = {
-    "obs-fold": b"X-A: 1\r\n 2", "obs-fold tab": b"X-A: 1\r\n\t2", "space before colon": b"X-A : 1", "tab before colon": b"X-A\t: 1",
-    "NUL in value": b"X-A: a\0b", "CTL in value": b"X-A: a\x01b", "DEL in value": b"X-A: a\x7fb", "bare CR in value": b"X-A: a\rb",
-    "bare LF ends line": b"X-A: a\nX-B: b", "empty name": b": v", "no colon": b"X-A", "space in name": b"X A: 1", "8-bit name": b"X-\xe9: 1",
-    "quote in name": b'X"A: 1', "NUL in name": b"X\0A: 1", "bracket in name": b"X[A]: 1", "CRLF CR": b"X-A: 1\r\n\rGET /smuggled HTTP/1.1",
-    "space first on line": b" X-A: 1", "tab and length": b"\tContent-Length: 5",
-}  # fmt: skip
+    "obs-fold": b"X-A: 1\r\n 2",
+    "obs-fold tab": b"X-A: 1\r\n\t2",
+    "space before colon": b"X-A : 1",
+    "tab before colon": b"X-A\t: 1",
+    "NUL in value": b"X-A: a\0b",
+    "CTL in value": b"X-A: a\x01b",
+    "DEL in value": b"X-A: a\x7fb",
+    "bare CR in value": b"X-A: a\rb",
+    "bare LF ends line": b"X-A: a\nX-B: b",
+    "empty name": b": v",
+    "no colon": b"X-A",
+    "space in name": b"X A: 1",
+    "8-bit name": b"X-\xe9: 1",
+    "quote in name": b'X"A: 1',
+    "NUL in name": b"X\0A: 1",
+    "bracket in name": b"X[A]: 1",
+    "CRLF CR": b"X-A: 1\r\n\rGET /smuggled HTTP/1.1",
+    "space first on line": b" X-A: 1",
+    "tab and length": b"\tContent-Length: 5",
+}
 
 
 def _size_case(size: bytes | None) -> bytes:

@@ -12,7 +12,9 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @dataclass(frozen=True)
 class Good:
-    """`ends`: the upstream closes behind the bytes. `has` are lines that the client sees, `lacks` names that it must not."""
+    """`ends`: the upstream closes behind the bytes. `has` are lines that the client sees,
+    `lacks` names that it must not.
+    """
 
     raw: bytes
     status: int = 200
@@ -35,25 +37,67 @@ def sized(*lines: bytes, start: bytes = OK) -> bytes:
 
 
 _CODINGS = {
-    "list": b"chunked, chunked", "gzip": b"gzip", "gzip, chunked": b"gzip, chunked", "chunked, gzip": b"chunked, gzip", "unknown": b"x",
-    "identity": b"identity", "empty": b"", "quoted": b'"chunked"', "VT": b"\x0bchunked", "parameter": b"chunked;a=b", "two lines": b"chunked\r\nTransfer-Encoding: chunked",
-}  # fmt: skip
+    "list": b"chunked, chunked",
+    "gzip": b"gzip",
+    "gzip, chunked": b"gzip, chunked",
+    "chunked, gzip": b"chunked, gzip",
+    "unknown": b"x",
+    "identity": b"identity",
+    "empty": b"",
+    "quoted": b'"chunked"',
+    "VT": b"\x0bchunked",
+    "parameter": b"chunked;a=b",
+    "two lines": b"chunked\r\nTransfer-Encoding: chunked",
+}
 _LENGTHS = {
-    "signed": b"+2", "negative": b"-2", "hex": b"0x2", "list": b"2, 2", "empty": b"", "letters": b"two", "overflow": b"9" * 30, "two lines": b"2\r\nContent-Length: 2",
-    "two lines that differ": b"2\r\nContent-Length: 3", "space inside": b"2 2", "nineteen digits": b"9" * 19,
-}  # fmt: skip
+    "signed": b"+2",
+    "negative": b"-2",
+    "hex": b"0x2",
+    "list": b"2, 2",
+    "empty": b"",
+    "letters": b"two",
+    "overflow": b"9" * 30,
+    "two lines": b"2\r\nContent-Length: 2",
+    "two lines that differ": b"2\r\nContent-Length: 3",
+    "space inside": b"2 2",
+    "nineteen digits": b"9" * 19,
+}
 _LINES = {
-    "fold": b"X-A: 1\r\n 2", "space before colon": b"X-A : 1", "space first": b" X-A: 1", "NUL": b"X-A: a\0b", "bare CR": b"X-A: a\rSet-Cookie: b=c",
-    "bare LF": b"X-A: a\nSet-Cookie: b=c", "CTL": b"X-A: a\x01", "DEL": b"X-A: a\x7f", "empty name": b": v", "no colon": b"X-A", "8-bit name": b"X-\xe9: 1",
-    "space in name": b"X A: 1", "NUL in name": b"X\0: 1",
-}  # fmt: skip
+    "fold": b"X-A: 1\r\n 2",
+    "space before colon": b"X-A : 1",
+    "space first": b" X-A: 1",
+    "NUL": b"X-A: a\0b",
+    "bare CR": b"X-A: a\rSet-Cookie: b=c",
+    "bare LF": b"X-A: a\nSet-Cookie: b=c",
+    "CTL": b"X-A: a\x01",
+    "DEL": b"X-A: a\x7f",
+    "empty name": b": v",
+    "no colon": b"X-A",
+    "8-bit name": b"X-\xe9: 1",
+    "space in name": b"X A: 1",
+    "NUL in name": b"X\0: 1",
+}
 _STARTS = {
-    "HTTP/2": b"HTTP/2 200 OK\r\n", "HTTP/1.2": b"HTTP/1.2 200 OK\r\n", "HTTP/0.9": b"HTTP/0.9 200 OK\r\n", "RTSP": b"RTSP/1.0 200 OK\r\n", "ICE": b"ICE/1.0 200 OK\r\n",
-    "status 99": b"HTTP/1.1 99 OK\r\n", "status 1000": b"HTTP/1.1 1000 OK\r\n", "status 600": b"HTTP/1.1 600 OK\r\n", "status 999": b"HTTP/1.1 999 OK\r\n",
-    "status 2x0": b"HTTP/1.1 2x0 OK\r\n", "no status": b"HTTP/1.1 OK\r\n", "lower case": b"http/1.1 200 OK\r\n", "CR in reason": b"HTTP/1.1 200 O\rK\r\n",
-    "NUL in reason": b"HTTP/1.1 200 O\0K\r\n", "CTL in reason": b"HTTP/1.1 200 O\x01K\r\n", "LF ends it": b"HTTP/1.1 200 OK\n", "garbage": b"hello\r\n",
-    "empty lines first": b"\r\n\r\nHTTP/1.1 200 OK\r\n", "space first": b" HTTP/1.1 200 OK\r\n",
-}  # fmt: skip
+    "HTTP/2": b"HTTP/2 200 OK\r\n",
+    "HTTP/1.2": b"HTTP/1.2 200 OK\r\n",
+    "HTTP/0.9": b"HTTP/0.9 200 OK\r\n",
+    "RTSP": b"RTSP/1.0 200 OK\r\n",
+    "ICE": b"ICE/1.0 200 OK\r\n",
+    "status 99": b"HTTP/1.1 99 OK\r\n",
+    "status 1000": b"HTTP/1.1 1000 OK\r\n",
+    "status 600": b"HTTP/1.1 600 OK\r\n",
+    "status 999": b"HTTP/1.1 999 OK\r\n",
+    "status 2x0": b"HTTP/1.1 2x0 OK\r\n",
+    "no status": b"HTTP/1.1 OK\r\n",
+    "lower case": b"http/1.1 200 OK\r\n",
+    "CR in reason": b"HTTP/1.1 200 O\rK\r\n",
+    "NUL in reason": b"HTTP/1.1 200 O\0K\r\n",
+    "CTL in reason": b"HTTP/1.1 200 O\x01K\r\n",
+    "LF ends it": b"HTTP/1.1 200 OK\n",
+    "garbage": b"hello\r\n",
+    "empty lines first": b"\r\n\r\nHTTP/1.1 200 OK\r\n",
+    "space first": b" HTTP/1.1 200 OK\r\n",
+}
 
 BAD: dict[str, bytes] = {
     **{

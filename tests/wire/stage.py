@@ -1,8 +1,8 @@
 """The data plane and its origin in one background loop, and a blocking client for them.
 
-Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases, on a loop whose clock tests may move, so that
-nobody waits for a deadline. Responses are read with h11, so that whatever the proxy emits must satisfy an
-independent reader. Must not know the cases.
+Lives here: `Stage`, `talk` and `Reply`. One stage serves many cases, on a loop whose clock tests
+may move, so that nobody waits for a deadline. Responses are read with h11, so that whatever the
+proxy emits must satisfy an independent reader. Must not know the cases.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Sink
 from tests.wire.origin import Origin
 
-POLICY = "version: 1\nname: wire\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value: 'on'}\n"
+POLICY = (
+    "version: 1\nname: wire\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value:"
+    " 'on'}\n"
+)
 PATIENCE = 8.0
 
 
@@ -180,7 +183,9 @@ class Stage:
         self.call(poll())
 
     def forward(self, seconds: float) -> None:
-        """Let so much of the loop's time go by at once, after it has read what has been sent to it."""
+        """Let so much of the loop's time go by at once, after it has read what has been sent to
+        it.
+        """
 
         async def move() -> None:
             for _ in range(3):
@@ -245,7 +250,9 @@ def talk(
     method: str = "GET",
     responses: int = 1,
 ) -> list[Reply]:
-    """Send bytes, read up to `responses` responses; fewer when the connection ends. Raises TimeoutError for a hang."""
+    """Send bytes, read up to `responses` responses; fewer when the connection ends. Raises
+    TimeoutError for a hang.
+    """
     send(client, data, bytewise=bytewise)
     return read_responses(client, method=method, responses=responses)
 

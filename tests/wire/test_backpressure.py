@@ -1,6 +1,7 @@
 """Back-pressure: whole bodies through slow readers, with bounded memory.
 
-Lives here: downloads and uploads larger than any buffer of ours. Must not know timeouts (test_faults does).
+Lives here: downloads and uploads larger than any buffer of ours. Must not know timeouts
+(test_faults does).
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def test_download_through_a_slow_reader(stage: Stage, framing: str) -> None:
 
 
 def _held(stage: Stage) -> int:
-    """Bytes of responses in our hands, the upstream's buffer and the client's, after many turns of the loop."""
+    """Bytes of responses in our hands, the upstream's buffer and the client's, after many turns
+    of the loop.
+    """
 
     async def measure() -> int:
         for _ in range(500):
@@ -55,7 +58,9 @@ def _held(stage: Stage) -> int:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_upload_to_a_slow_upstream(framing: str) -> None:
-    """2.5 Big upload: every byte arrives though the upstream reads slowly, and the client is made to wait."""
+    """2.5 Big upload: every byte arrives though the upstream reads slowly, and the client is
+    made to wait.
+    """
     body = bytes(range(256)) * (BIG // 256)
     with Stage().running() as stage:
         go = asyncio.Event()
@@ -85,7 +90,9 @@ def test_upload_to_a_slow_upstream(framing: str) -> None:
 
 
 def test_pipelining_without_reading(stage: Stage) -> None:
-    """2.5 Slow reader: who asks on and reads nothing fills no memory, and gets every response once it reads."""
+    """2.5 Slow reader: who asks on and reads nothing fills no memory, and gets every response
+    once it reads.
+    """
     size, count = 30_000, 600
     stage.origin.script = play(ok(b"Content-Length: %d" % size, body=b"x" * size))
     with stage.connect() as client:

@@ -31,7 +31,9 @@ async def ended(stage: Stage) -> None:
     ids=("page", "two pages", "upload", "upload, then a page"),
 )
 def test_an_ended_connection_leaves_nothing_to_the_garbage_collector(sent: bytes):
-    """It is in no cycle, so its memory is free at once; a new connection for each request is not paid for twice."""
+    """It is in no cycle, so its memory is free at once; a new connection for each request is not
+    paid for twice.
+    """
     with Stage().running() as stage:
         gc.collect()
         gc.disable()

@@ -1,7 +1,7 @@
 """Wherever the bytes are cut, every request gets its response and every response is read right.
 
-Lives here: streams cut at every position, over sockets, the first part read before the next is sent. Must not
-know what single messages mean (the tables do).
+Lives here: streams cut at every position, over sockets, the first part read before the next is
+sent. Must not know what single messages mean (the tables do).
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ RESPONSES = {
 
 @pytest.mark.parametrize(("raw", "body"), RESPONSES.values(), ids=RESPONSES)
 def test_every_response_is_read_right(stage: Stage, raw: bytes, body: bytes) -> None:
-    """However the upstream's response is cut, it arrives whole, and the connection carries the next one."""
+    """However the upstream's response is cut, it arrives whole, and the connection carries the
+    next one.
+    """
     cuts = list(pieces(raw))
     left = iter(cuts)
 

@@ -1,6 +1,7 @@
 """The end of a process, in order: what finishes, what is reported, and what is cut.
 
-Lives here: drain and abort with requests, streams and tunnels under way. Must not know signals (the service's matter).
+Lives here: drain and abort with requests, streams and tunnels under way. Must not know signals (the
+service's matter).
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def refuses(stage: Stage) -> bool:
 
 
 def test_request_in_flight_finishes() -> None:
-    """2.6 TERM with requests in flight: the response arrives whole, the connection then ends, and no new one is taken."""
+    """2.6 TERM with requests in flight: the response arrives whole, the connection then ends,
+    and no new one is taken.
+    """
     with stage_for("60s").running() as stage:
         go = asyncio.Event()
         stage.origin.script = slow(go)
@@ -62,7 +65,9 @@ def test_request_in_flight_finishes() -> None:
 
 
 def test_upload_in_flight_finishes() -> None:
-    """2.6 A request whose body is still on its way is answered, and its response says that the connection ends."""
+    """2.6 A request whose body is still on its way is answered, and its response says that the
+    connection ends.
+    """
     with stage_for("60s").running() as stage, stage.connect() as client:
         client.sendall(post(b"Content-Length: 10", body=b"hello"))
         stage.until(lambda: stage.telemetry.in_flight.n == 1)
@@ -76,7 +81,9 @@ def test_upload_in_flight_finishes() -> None:
 
 
 def test_draining_is_said_ahead() -> None:
-    """2.6 While readiness has fallen and requests are still taken, each response says Connection: close."""
+    """2.6 While readiness has fallen and requests are still taken, each response says
+    Connection: close.
+    """
     with stage_for("60s").running() as stage:
         with stage.connect() as client:
             assert talk(client, get())[0].values("connection") == []
@@ -87,7 +94,9 @@ def test_draining_is_said_ahead() -> None:
 
 
 def test_idle_connections_end_at_once() -> None:
-    """2.6 Connections without a request do not hold a drain up; one whose head has begun is still answered."""
+    """2.6 Connections without a request do not hold a drain up; one whose head has begun is
+    still answered.
+    """
     with (
         stage_for("60s").running() as stage,
         stage.connect() as idle,
@@ -107,7 +116,9 @@ def test_idle_connections_end_at_once() -> None:
 
 @pytest.mark.parametrize("how", ["drain", "abort"])
 def test_what_does_not_end_is_cut(how: str) -> None:
-    """2.6 After timeouts.drain, or at once with abort, the rest is cut so that the client sees it."""
+    """2.6 After timeouts.drain, or at once with abort, the rest is cut so that the client sees
+    it.
+    """
     with stage_for("20s").running() as stage:
         stage.origin.script = slow(asyncio.Event())
         with stage.connect() as client:
@@ -139,7 +150,9 @@ def tunnel(client: socket.socket) -> bytes:
     ids=["between frames", "inside a head", "inside a long head", "inside a frame"],
 )
 def test_websocket_hears_1001(begun: bytes) -> None:
-    """2.6 WebSocket during drain: the client gets a close frame with 1001 at a frame's edge, and its response reaches the service."""
+    """2.6 WebSocket during drain: the client gets a close frame with 1001 at a frame's edge, and
+    its response reaches the service.
+    """
     rest = {
         b"": b"",
         b"\x01": b"\x02hi",
@@ -183,9 +196,11 @@ def test_websocket_hears_1001(begun: bytes) -> None:
 
 
 def test_requests_under_load_are_all_answered() -> None:
-    """2.6 TERM under load: every request that was sent on an open connection is answered or its connection refused; none is lost.
+    """2.6 TERM under load: every request that was sent on an open connection is answered or its
+    connection refused; none is lost.
 
-    On the loop that serves in production: asyncio's own forgets a connection that it accepts as its server closes.
+    On the loop that serves in production: asyncio's own forgets a connection that it accepts as its
+    server closes.
     """
     with Stage(loop_factory=uvloop.new_event_loop).running() as stage:
 
@@ -213,7 +228,8 @@ def test_requests_under_load_are_all_answered() -> None:
                         if b"Connection: close" in head:
                             break
                 except ConnectionResetError:
-                    return  # never accepted: it stood in the kernel's queue when the listener closed
+                    # never accepted: it stood in the kernel's queue when the listener closed
+                    return
                 finally:
                     writer.close()
 

@@ -1,6 +1,7 @@
 """Faults in time: who stalls, vanishes or floods, on either side, and what is left behind.
 
-Lives here: timeouts, limits, disconnects and back-pressure. Must not know message syntax (the tables do).
+Lives here: timeouts, limits, disconnects and back-pressure. Must not know message syntax (the
+tables do).
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def ended(client: socket.socket) -> bool:
     ids=["one byte", "inside a line", "behind an empty line"],
 )
 def test_header_stalls(tight: Stage, start: bytes) -> None:
-    """2.5 Slowloris: a head that is not whole within timeouts.header is a 408, and the connection ends."""
+    """2.5 Slowloris: a head that is not whole within timeouts.header is a 408, and the
+    connection ends.
+    """
     with tight.connect() as client:
         client.sendall(start)
         with tight.flying():
@@ -128,7 +131,9 @@ def test_body_stalls(tight: Stage, request_: bytes) -> None:
 
 
 def test_client_stops_reading(tight: Stage) -> None:
-    """2.5 Slow reader: a client that does not read is cut after timeouts.idle, and the upstream is let go."""
+    """2.5 Slow reader: a client that does not read is cut after timeouts.idle, and the upstream
+    is let go.
+    """
     tight.origin.script = play(ok(b"Content-Length: 50000000", body=b"x" * 50_000_000))
     with tight.connect() as client:
         client.sendall(get())
@@ -189,7 +194,9 @@ def test_body_of_the_response_stalls(tight: Stage, raw: bytes) -> None:
 
 
 def test_stream_that_lives(tight: Stage) -> None:
-    """2.4 Server-sent events: each piece arrives as it is sent, and pieces keep the stream alive beyond any deadline."""
+    """2.4 Server-sent events: each piece arrives as it is sent, and pieces keep the stream alive
+    beyond any deadline.
+    """
     go = asyncio.Queue[None]()
 
     async def script(line: Line) -> None:
@@ -282,7 +289,9 @@ def test_total() -> None:
 
 
 def test_pool_is_full() -> None:
-    """2.4 Pool exhaustion: who waits too long for a connection gets 503 with Retry-After; those who have one are served."""
+    """2.4 Pool exhaustion: who waits too long for a connection gets 503 with Retry-After; those
+    who have one are served.
+    """
     timeouts = {"connect": "10s", "response": "60s"}
     with Stage({"timeouts": timeouts, "limits": {"upstream_connections": 2}}).running() as stage:
         go = asyncio.Event()
@@ -326,7 +335,9 @@ def test_waiting_for_the_pool(tight: Stage) -> None:
 
 
 def test_requests_in_flight() -> None:
-    """2.5 One request more than limits.requests is a 503 at once, while the others are waited for; then room comes back."""
+    """2.5 One request more than limits.requests is a 503 at once, while the others are waited
+    for; then room comes back.
+    """
     with Stage({"limits": {"requests": 4}}).running() as stage:
         stage.origin.script = stall
         with contextlib.ExitStack() as stack:
@@ -341,7 +352,9 @@ def test_requests_in_flight() -> None:
 
 
 def test_connections(tight: Stage) -> None:
-    """2.5 Connection flood: connections above the limit are closed at once, the others serve, and room comes back."""
+    """2.5 Connection flood: connections above the limit are closed at once, the others serve,
+    and room comes back.
+    """
     before = tight.count("sidecar_rejected_requests_total", "connections")
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(tight.connect()) for _ in range(8)]
@@ -354,7 +367,9 @@ def test_connections(tight: Stage) -> None:
 
 
 def test_body_limit_of_a_chunked_request(tight: Stage) -> None:
-    """2.5 Big upload: a chunked body above limits.body is a 413, and the upstream never sees it whole."""
+    """2.5 Big upload: a chunked body above limits.body is a 413, and the upstream never sees it
+    whole.
+    """
     piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
     with tight.connect() as client:
         send(client, chunked(piece * 65 + b"0\r\n\r\n"))
@@ -380,7 +395,9 @@ def test_body_limit_before_continue(tight: Stage) -> None:
 
 @pytest.mark.parametrize("phase", ["waiting", "upload", "download"])
 def test_client_disconnects(tight: Stage, phase: str) -> None:
-    """2.5 Client disconnect: the upstream's connection is closed and not used again; it is no upstream error."""
+    """2.5 Client disconnect: the upstream's connection is closed and not used again; it is no
+    upstream error.
+    """
     reached, gone = threading.Event(), threading.Event()
 
     async def script(line: Line) -> None:

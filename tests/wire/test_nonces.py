@@ -1,6 +1,8 @@
-"""The nonce on the wire: the service's, the client's and the header's are one, of each exchange another.
+"""The nonce on the wire: the service's, the client's and the header's are one, of each exchange
+another.
 
-Lives here: what passes in which header of a request and a response. Must not know what browsers make of it.
+Lives here: what passes in which header of a request and a response. Must not know what browsers
+make of it.
 """
 
 from __future__ import annotations
@@ -165,7 +167,9 @@ def test_no_event_holds_a_nonce(stage: Stage) -> None:
     [("X-My-Nonce", "x-my-nonce"), ("off", None), ("X-CSP-Nonce", "x-csp-nonce")],
 )
 def test_the_setting(setting: str, sent: str | None) -> None:
-    """The header's name can be chosen, and its sending be switched off; a client's own is dropped all the same."""
+    """The header's name can be chosen, and its sending be switched off; a client's own is
+    dropped all the same.
+    """
     with Stage({"forwarding": {"nonce": setting}}, policy=POLICY).running() as stage:
         name = "X-CSP-Nonce" if setting == "off" else setting
         stage.talk(get("/", f"{name}: evil"))

@@ -1,4 +1,5 @@
-"""Promises that hold across cases: one revision for each request, no secrets reported, series that do not grow, no loops.
+"""Promises that hold across cases: one revision for each request, no secrets reported, series that
+do not grow, no loops.
 
 Lives here: what is asked of many requests at once. Must not know single messages (the tables do).
 """
@@ -18,11 +19,16 @@ from tests.wire.responses import sized
 from tests.wire.stage import Stage, active_for, read_responses
 from tests.wire.test_responses import play
 
-TWO = "version: 1\nmode: enforce\nrules:\n  a: {{header: X-A, action: set, value: '{0}'}}\n  b: {{header: X-B, action: set, value: '{0}'}}\n"
+TWO = (
+    "version: 1\nmode: enforce\nrules:\n  a: {{header: X-A, action: set, value: '{0}'}}\n  b:"
+    " {{header: X-B, action: set, value: '{0}'}}\n"
+)
 
 
 def test_one_revision_for_each_request() -> None:
-    """2.6 Reload race: a thousand swaps under load, and every response carries one revision's headers, none a mix."""
+    """2.6 Reload race: a thousand swaps under load, and every response carries one revision's
+    headers, none a mix.
+    """
     with Stage(policy=TWO.format(0)).running() as stage:
 
         async def client(responses: list[tuple[bytes, bytes]]) -> None:
@@ -71,7 +77,8 @@ def test_revision_of_a_request_in_flight(stage: Stage) -> None:
             client.sendall(get())
             stage.until(lambda: bool(stage.origin.requests))
             stage.active = active_for(
-                "version: 1\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value: new}\n",
+                "version: 1\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value:"
+                " new}\n",
                 stage.telemetry,
                 "r2",
             )
@@ -85,9 +92,14 @@ def test_revision_of_a_request_in_flight(stage: Stage) -> None:
 
 
 def test_report_only_changes_no_octet() -> None:
-    """In report-only the response is the upstream's, byte for byte, while the violation is counted and reported."""
+    """In report-only the response is the upstream's, byte for byte, while the violation is
+    counted and reported.
+    """
     raw = sized(b"x-b: 1", b"X-A: caf\xe9", b"Set-Cookie: a=b", b"Set-Cookie: a=c", b"Server: s")
-    policy = "version: 1\nmode: report-only\nrules:\n  mark: {header: X-Policy, action: set, value: 'on'}\n  gone: {header: Server, action: remove}\n"
+    policy = (
+        "version: 1\nmode: report-only\nrules:\n  mark: {header: X-Policy, action: set, value:"
+        " 'on'}\n  gone: {header: Server, action: remove}\n"
+    )
     with Stage(policy=policy).running() as stage:
         stage.origin.script = play(raw)
         with stage.connect() as client:
@@ -107,7 +119,9 @@ SECRET = b"s3cr3t-marker"
 
 
 def test_no_secret_is_reported(stage: Stage) -> None:
-    """2.6 Secrets in logs: what clients and upstreams send in cookies, queries, credentials, bodies and broken lines is in no line."""
+    """2.6 Secrets in logs: what clients and upstreams send in cookies, queries, credentials,
+    bodies and broken lines is in no line.
+    """
     stage.events.lines.clear()
     stage.origin.script = play(sized(b"Set-Cookie: id=" + SECRET, b"X-Key: " + SECRET))
     stage.talk(
@@ -185,7 +199,9 @@ def test_loop() -> None:
     ("setting", "sent"), [("pass", "a"), ("rewrite", None), ("www.example", "www.example")]
 )
 def test_host(setting: str, sent: str | None) -> None:
-    """The upstream gets the client's Host, its own, or a fixed one; the client's is reported in X-Forwarded-Host."""
+    """The upstream gets the client's Host, its own, or a fixed one; the client's is reported in
+    X-Forwarded-Host.
+    """
     with Stage({"forwarding": {"host": setting}}).running() as stage:
         stage.talk(get())
         (seen,) = stage.origin.requests
@@ -212,7 +228,9 @@ def test_trusted_peer() -> None:
 
 
 def test_head_is_answered_without_a_body(stage: Stage) -> None:
-    """Our own response to HEAD has the length of its body and not the body, also when the request is refused."""
+    """Our own response to HEAD has the length of its body and not the body, also when the
+    request is refused.
+    """
     for raw in (get(method=b"HEAD", host=b"Host: a b"), get(b"Expect: x", method=b"HEAD")):
         with stage.connect() as client:
             client.sendall(raw)

@@ -56,7 +56,9 @@ def ended(client: socket.socket) -> bool:
 def test_the_client_is_who_the_header_names(
     introduced: Stage, header: bytes, bytewise: bool
 ) -> None:
-    """The upstream hears of the client's address and port; two requests at once are both served, wherever the bytes are cut."""
+    """The upstream hears of the client's address and port; two requests at once are both served,
+    wherever the bytes are cut.
+    """
     with introduced.connect() as client:
         send(client, header + get() + get(), bytewise=bytewise)
         assert [reply.status for reply in read_responses(client, responses=2)] == [200, 200]
@@ -78,7 +80,9 @@ def test_every_cut(introduced: Stage, cut: int) -> None:
 
 
 def test_claims_are_the_clients(introduced: Stage) -> None:
-    """The proxy vouches for the connection, not for what the client says in it: forwarding headers are judged by the client's address."""
+    """The proxy vouches for the connection, not for what the client says in it: forwarding
+    headers are judged by the client's address.
+    """
     claims = (b"X-Forwarded-For: 6.6.6.6", b"X-Forwarded-Proto: https")
     with introduced.connect() as client:
         assert talk(client, V1 + get(*claims))[0].status == 200
@@ -112,7 +116,9 @@ def test_tls_at_the_proxy(introduced: Stage) -> None:
     "data", [get(), V1[:20] + b"\r\n" + get(), v2(IPV4, command=0x22)], ids=["none", "v1", "v2"]
 )
 def test_malformed(introduced: Stage, data: bytes) -> None:
-    """No header, or a wrong one: the connection ends without a byte, is counted and logged, and nothing reaches the upstream."""
+    """No header, or a wrong one: the connection ends without a byte, is counted and logged, and
+    nothing reaches the upstream.
+    """
     before = introduced.count("sidecar_rejected_requests_total", "proxy_header")
     with introduced.connect() as client:
         send(client, data)
@@ -147,7 +153,9 @@ def test_a_header_that_does_not_come(introduced: Stage) -> None:
 
 
 def test_strangers() -> None:
-    """Who is not in the trusted networks is cut off before a byte of theirs is read, even with a right header."""
+    """Who is not in the trusted networks is cut off before a byte of theirs is read, even with a
+    right header.
+    """
     setting = {"proxy_protocol": "required", "trusted": ["10.0.0.0/8"]}
     with Stage({"forwarding": setting}).running() as stage, stage.connect() as client:
         send(client, V1 + get())
@@ -169,7 +177,9 @@ def test_connections_are_bounded() -> None:
 
 
 def test_drain() -> None:
-    """While the process ends, a connection without its header is closed, and one that has it gets its response."""
+    """While the process ends, a connection without its header is closed, and one that has it
+    gets its response.
+    """
     with Stage({"forwarding": INTRODUCED}).running() as stage:
         with stage.connect() as silent, stage.connect() as late:
             stage.until(lambda: stage.telemetry.connections.n == 2)
@@ -192,7 +202,9 @@ def test_drain() -> None:
     ],
 )
 def test_settings(settings: dict[str, Any], word: str) -> None:
-    """The header is demanded of trusted networks only, and there is no guessing whether one comes."""
+    """The header is demanded of trusted networks only, and there is no guessing whether one
+    comes.
+    """
     with pytest.raises(PolicyError) as refused:
         layered(settings, {}, {})
     assert word in str(refused.value)
@@ -229,7 +241,9 @@ def secured(pair: tuple[Path, Path]) -> Iterator[Stage]:
 
 @pytest.mark.parametrize("bytewise", [False, True])
 def test_tls_behind_the_header(secured: Stage, pair: tuple[Path, Path], bytewise: bool) -> None:
-    """The header comes in the clear before the client's handshake, also in one piece with its first bytes."""
+    """The header comes in the clear before the client's handshake, also in one piece with its
+    first bytes.
+    """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     context = ssl.create_default_context(cafile=str(pair[0]))
     tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
@@ -277,14 +291,17 @@ def test_a_bad_handshake_behind_the_header(secured: Stage) -> None:
 def test_haproxy(
     introduced: Stage, pair: tuple[Path, Path], tmp_path: Path, word: str, tls: bool
 ) -> None:
-    """The client that connects to HAProxy from 127.0.0.7 is the client; with v2-ssl its TLS is known too."""
+    """The client that connects to HAProxy from 127.0.0.7 is the client; with v2-ssl its TLS is
+    known too.
+    """
     port, pem = free_port(), tmp_path / "site.pem"
     pem.write_text(pair[0].read_text() + pair[1].read_text())
     bind = f"127.0.0.1:{port}" + (f" ssl crt {pem}" if tls else "")
     (tmp_path / "haproxy.cfg").write_text(
-        "defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
-        f"frontend site\n    bind {bind}\n    default_backend service\n"
-        f"backend service\n    server sidecar 127.0.0.1:{introduced.address[1]} {word} check check-send-proxy\n"
+        "defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 30s\n    timeout"
+        f" server 30s\nfrontend site\n    bind {bind}\n    default_backend service\nbackend"
+        f" service\n    server sidecar 127.0.0.1:{introduced.address[1]} {word} check"
+        " check-send-proxy\n"
     )
     child = Child(
         ["/usr/sbin/haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")], tmp_path / "run"

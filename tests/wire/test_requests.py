@@ -1,4 +1,5 @@
-"""The client's side, case by case: refused or passed, whole and byte by bytes, each followed by a canary.
+"""The client's side, case by case: refused or passed, whole and byte by bytes, each followed by a
+canary.
 
 Lives here: the runner over `REFUSED` and `PASSED`. Must not know the cases' bytes.
 """
@@ -33,7 +34,9 @@ def ways(table: dict[str, T], raw: Callable[[T], bytes]) -> pytest.MarkDecorator
 
 @ways(REFUSED, lambda case: case[0])
 def test_refused(stage: Stage, case: tuple[bytes, int], bytewise: bool) -> None:
-    """The request is answered by us with the policy applied, nothing whole reaches the upstream, and the connection ends."""
+    """The request is answered by us with the policy applied, nothing whole reaches the upstream,
+    and the connection ends.
+    """
     raw, status = case
     before = sum(line.count('"request.rejected"') for line in stage.events.lines)
 
@@ -56,7 +59,9 @@ def test_refused(stage: Stage, case: tuple[bytes, int], bytewise: bool) -> None:
 
 @ways(PASSED, lambda case: case.raw)
 def test_passed(stage: Stage, case: Passed, bytewise: bool) -> None:
-    """The upstream sees exactly the request that was meant, and the client its response with the policy applied."""
+    """The upstream sees exactly the request that was meant, and the client its response with the
+    policy applied.
+    """
     reply = stage.talk(case.raw, bytewise=bytewise, method=case.method)[0]
 
     assert reply.status == 200

@@ -1,6 +1,7 @@
 """The upstream's side, case by case, whole and byte by bytes, each followed by a canary.
 
-Lives here: the runner over `BAD` and `GOOD`, and truncation by each kind of body. Must not know the cases' bytes.
+Lives here: the runner over `BAD` and `GOOD`, and truncation by each kind of body. Must not know the
+cases' bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def play(raw: bytes, *, bytewise: bool = False, ends: bool = False, reset: bool 
 
 @ways(BAD, lambda case: case)
 def test_bad(stage: Stage, case: bytes, bytewise: bool) -> None:
-    """A response that could be read in two ways, or hurts the client, becomes our 502 with the policy applied."""
+    """A response that could be read in two ways, or hurts the client, becomes our 502 with the
+    policy applied.
+    """
     stage.origin.script = play(case, bytewise=bytewise)
 
     replies = stage.talk(get(), responses=1)
@@ -41,7 +44,9 @@ def test_bad(stage: Stage, case: bytes, bytewise: bool) -> None:
 
 @ways(GOOD, lambda case: case.raw)
 def test_good(stage: Stage, case: Good, bytewise: bool) -> None:
-    """The client gets the upstream's response, hop-by-hop lines aside, and no byte of anything behind it."""
+    """The client gets the upstream's response, hop-by-hop lines aside, and no byte of anything
+    behind it.
+    """
     stage.origin.script = play(case.raw, bytewise=bytewise, ends=case.ends)
     with stage.connect() as client:
         client.sendall(get(method=case.method.encode()))
@@ -97,7 +102,9 @@ def test_cut_inside_a_body(stage: Stage, raw: bytes, reset: bool, version: bytes
 
 
 def test_reset_inside_a_body_until_close(stage: Stage) -> None:
-    """Where only the end of the connection ends the body, the upstream's reset reaches the client as a reset."""
+    """Where only the end of the connection ends the body, the upstream's reset reaches the
+    client as a reset.
+    """
     stage.origin.script = play(ok(body=b"hello" * 1000), reset=True)
 
     replies = stage.talk(get())
@@ -124,7 +131,9 @@ def test_reset_inside_a_body_until_close(stage: Stage) -> None:
     ],
 )
 def test_end_before_a_head(stage: Stage, raw: bytes, reset: bool) -> None:
-    """An upstream that ends before its response's head is whole gets the client a 502, and the request is not sent again."""
+    """An upstream that ends before its response's head is whole gets the client a 502, and the
+    request is not sent again.
+    """
     stage.origin.script = play(raw, ends=True, reset=reset)
 
     replies = stage.talk(get(method=b"POST"), method="POST")

@@ -1,4 +1,6 @@
-"""Timeouts of single routes: each is told from the general one by which of two requests ends first, not by a clock."""
+"""Timeouts of single routes: each is told from the general one by which of two requests ends
+first, not by a clock.
+"""
 
 from __future__ import annotations
 
@@ -115,8 +117,8 @@ def test_wrong_settings(wrong: dict[str, str]) -> None:
 
 
 def test_unknown_route(start: Start, shop: Service, tmp_path: Path) -> None:  # noqa: F811
-    """A name that no route of the policy has stops nothing, as policies change while settings stay: it is reported with
-    every activation, and fails the rehearsal.
+    """A name that no route of the policy has stops nothing, as policies change while settings stay:
+    it is reported with every activation, and fails the rehearsal.
     """
     timeouts = {"routes": {"export": {"response": "1h"}, "default": {"response": "1h"}}}
     sidecar = start(POLICY, shop.url, timeouts=timeouts)

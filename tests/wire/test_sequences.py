@@ -1,6 +1,7 @@
 """More than one message on a connection: what may follow what, on either side.
 
-Lives here: pipelining, reuse, retries, 100-continue and early responses. Must not know single messages (the tables do).
+Lives here: pipelining, reuse, retries, 100-continue and early responses. Must not know single
+messages (the tables do).
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def test_pipelining_more_than_is_held(stage: Stage) -> None:
     ids=["malformed", "CL.TE", "NUL"],
 )
 def test_bad_second(stage: Stage, bad: bytes) -> None:
-    """2.1 Pipelining: the first response stands, a bad second request is refused, and nothing behind it is read."""
+    """2.1 Pipelining: the first response stands, a bad second request is refused, and nothing
+    behind it is read.
+    """
     replies = stage.talk(get(target=b"/1") + bad + SMUGGLED, responses=3)
     assert [reply.status for reply in replies] == [200, 400]
     assert targets(stage) == ["/1"]
@@ -78,7 +81,9 @@ EVIL = chunked(b"1\r\nx\r\n0\r\nX-First: 1\r\nX-Last: evil\r\n\r\n")
 
 
 def test_trailer_never_reaches_the_next_request(stage: Stage) -> None:
-    """2.1 Trailers: a client that waits may go on, and the next request has none of the trailers."""
+    """2.1 Trailers: a client that waits may go on, and the next request has none of the
+    trailers.
+    """
     with stage.connect() as client:
         client.sendall(EVIL)
         assert read_responses(client, method="POST")[0].body == b"POST /x 1"
@@ -88,7 +93,9 @@ def test_trailer_never_reaches_the_next_request(stage: Stage) -> None:
 
 
 def test_pipelined_behind_trailers(stage: Stage) -> None:
-    """2.1 Trailers: a request pipelined behind a chunked one is served, and no trailer reaches it."""
+    """2.1 Trailers: a request pipelined behind a chunked one is served, and no trailer reaches
+    it.
+    """
     replies = stage.talk(EVIL + get(target=b"/2"), method="POST", responses=2)
     assert [reply.body for reply in replies] == [b"POST /x 1", b"GET /2 0"]
     stage.canary()
@@ -97,7 +104,9 @@ def test_pipelined_behind_trailers(stage: Stage) -> None:
 
 
 def test_trailer_behind_a_pipelined_request(stage: Stage) -> None:
-    """2.1 Trailers: a chunked request that was itself pipelined leaves no trailer to the next one either."""
+    """2.1 Trailers: a chunked request that was itself pipelined leaves no trailer to the next
+    one either.
+    """
     with stage.connect() as client:
         client.sendall(get(target=b"/1") + EVIL)
         read_responses(client, method="POST", responses=2)
@@ -119,7 +128,9 @@ def test_many_chunked_requests_on_one_connection(stage: Stage) -> None:
 
 @pytest.mark.parametrize("token", [b"h2c", b"foo", b"websocket"])
 def test_octets_behind_an_upgrade(stage: Stage, token: bytes) -> None:
-    """2.3 Premature or unknown Upgrade: bytes behind it are never taken for a request, however they are cut."""
+    """2.3 Premature or unknown Upgrade: bytes behind it are never taken for a request, however
+    they are cut.
+    """
     first = get(
         b"Connection: Upgrade",
         b"Upgrade: " + token,
@@ -167,7 +178,9 @@ def test_http10_gets_no_chunks_and_no_interim(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("value", "status", "reached"), [("0", 204, 0), ("5", 200, 1)])
 def test_max_forwards(stage: Stage, value: str, status: int, reached: int) -> None:
-    """2.2 Methods: OPTIONS with Max-Forwards: 0 ends here (RFC 9110 section 7.6.2); another is passed on, one less."""
+    """2.2 Methods: OPTIONS with Max-Forwards: 0 ends here (RFC 9110 section 7.6.2); another is
+    passed on, one less.
+    """
     reply = stage.talk(
         get(b"Max-Forwards: " + value.encode(), method=b"OPTIONS"), method="OPTIONS"
     )[0]
@@ -182,7 +195,9 @@ UPLOAD = post(b"Expect: 100-continue", b"Content-Length: 5")
 
 
 def test_continue_end_to_end(stage: Stage) -> None:
-    """2.3 Expect: the upstream's 100 reaches the client once, and then the body reaches the upstream."""
+    """2.3 Expect: the upstream's 100 reaches the client once, and then the body reaches the
+    upstream.
+    """
 
     async def early(line: Line) -> None:
         await line.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -241,7 +256,9 @@ def test_early_response(stage: Stage, request_: bytes) -> None:
 
 
 def test_no_continue_inside_an_response(stage: Stage) -> None:
-    """2.3 Expect: once the final response has begun, no 100 is sent into it, however long it takes."""
+    """2.3 Expect: once the final response has begun, no 100 is sent into it, however long it
+    takes.
+    """
 
     async def early(line: Line) -> None:
         await line.send(
@@ -265,7 +282,9 @@ def test_no_continue_inside_an_response(stage: Stage) -> None:
 
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
 def test_early_response_and_close(stage: Stage, pause: float) -> None:
-    """2.4 Upstream responses early and closes: the 413 arrives though a megabyte is on its way, at whatever moment."""
+    """2.4 Upstream responses early and closes: the 413 arrives though a megabyte is on its way,
+    at whatever moment.
+    """
 
     async def early(line: Line) -> None:
         await asyncio.sleep(pause)
@@ -297,7 +316,9 @@ def _dies_when_reused(line: Line):
     [("GET", 200, 2), ("HEAD", 200, 2), ("DELETE", 200, 2), ("POST", 502, 1), ("PATCH", 502, 1)],
 )
 def test_retry(stage: Stage, method: str, status: int, sent: int) -> None:
-    """2.4 Premature close: a bodiless idempotent request on a kept connection goes once more, on a new one; no other does."""
+    """2.4 Premature close: a bodiless idempotent request on a kept connection goes once more, on
+    a new one; no other does.
+    """
 
     async def first(line: Line) -> None:
         await line.send(echo(line.request))
@@ -350,7 +371,9 @@ async def _forget_kept(stage: Stage) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.001, 0.003])
 def test_unasked_response(stage: Stage, delay: float) -> None:
-    """2.4 Extra bytes: a response that nobody asked for, which comes with another or behind it, never answers anybody."""
+    """2.4 Extra bytes: a response that nobody asked for, which comes with another or behind it,
+    never answers anybody.
+    """
     sent = threading.Event()
 
     async def script(line: Line) -> None:
@@ -369,7 +392,9 @@ def test_unasked_response(stage: Stage, delay: float) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.0005, 0.002])
 def test_close_race(stage: Stage, delay: float) -> None:
-    """2.4 Close race: an upstream that closes just behind its response costs no GET, and no POST is sent twice."""
+    """2.4 Close race: an upstream that closes just behind its response costs no GET, and no POST
+    is sent twice.
+    """
 
     async def script(line: Line) -> None:
         await line.send(echo(line.request))

@@ -46,7 +46,9 @@ async def _reset(line: Line) -> None:
 
 
 def test_in_every_event(stage: Stage) -> None:
-    """A request that failed or was refused is found by its trace too; without a valid one the events have none."""
+    """A request that failed or was refused is found by its trace too; without a valid one the
+    events have none.
+    """
     stage.origin.script = _reset
     for event, request, method in (
         ("header.changed", get(*TRACED, target=b"/canary"), "GET"),
@@ -77,7 +79,9 @@ def timing(stage: Stage, *lines: bytes, target: bytes = b"/x") -> list[str]:
 
 
 def test_off(stage: Stage) -> None:
-    """Nobody is reported where the time went unless the settings say so; the service's own line passes."""
+    """Nobody is reported where the time went unless the settings say so; the service's own line
+    passes.
+    """
     assert timing(stage) == []
     stage.origin.script = play(ok(b"Server-Timing: db;dur=1", b"Content-Length: 0"))
     assert timing(stage) == ["db;dur=1"]
@@ -87,7 +91,9 @@ def test_off(stage: Stage) -> None:
     ("client", "reported"), [(b"10.1.2.3", True), (b"203.0.113.9", False), (b"unknown", False)]
 )
 def test_for_whom(client: bytes, reported: bool) -> None:
-    """Clients in the networks get a line of their own beside the service's, whoever connects for them; our own responses have none."""
+    """Clients in the networks get a line of their own beside the service's, whoever connects for
+    them; our own responses have none.
+    """
     settings = {
         "debug": {"server_timing": ["10.0.0.0/8"]},
         "forwarding": {"trusted": ["127.0.0.0/8"]},

@@ -1,6 +1,7 @@
 """Other roads than plain TCP: TLS on either side, Unix sockets, reports, descriptors that run out.
 
-Lives here: certificates made for the test, and what changes when they do. Must not know message syntax.
+Lives here: certificates made for the test, and what changes when they do. Must not know message
+syntax.
 """
 
 from __future__ import annotations
@@ -28,10 +29,29 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """A self-signed certificate for `name` and 127.0.0.1, and its key."""
     paths = folder / f"{name}.pem", folder / f"{name}.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-         "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1]],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            "-addext",
+            f"subjectAltName=DNS:{name},IP:127.0.0.1",
+            "-out",
+            paths[0],
+            "-keyout",
+            paths[1],
+        ],
+        check=True,
+        capture_output=True,
+    )
     return paths
 
 
@@ -52,11 +72,16 @@ def secure(stage: Stage, trusted: Path) -> ssl.SSLSocket:
 
 
 def test_tls_listener(folder: Path, tmp_path: Path) -> None:
-    """The data listener speaks TLS, tells the upstream so, and new connections get a certificate that has changed."""
+    """The data listener speaks TLS, tells the upstream so, and new connections get a certificate
+    that has changed.
+    """
     shutil.copy(folder / "one.test.pem", tmp_path / "c.pem")
     shutil.copy(folder / "one.test.key", tmp_path / "k.pem")
     settings = {"tls": {"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")}}
-    policy = "version: 1\nmode: enforce\nrules:\n  hsts: {header: Strict-Transport-Security, action: set, value: max-age=1}\n"
+    policy = (
+        "version: 1\nmode: enforce\nrules:\n  hsts: {header: Strict-Transport-Security, action:"
+        " set, value: max-age=1}\n"
+    )
     with Stage(settings, policy=policy).running() as stage:
         with secure(stage, folder / "one.test.pem") as client:
             assert client.selected_alpn_protocol() == "http/1.1"
@@ -76,7 +101,9 @@ def test_tls_listener(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_certificate_is_followed(folder: Path, tmp_path: Path) -> None:
-    """New files are served without an order; a pair that does not match leaves the old one in force."""
+    """New files are served without an order; a pair that does not match leaves the old one in
+    force.
+    """
     shutil.copy(folder / "one.test.pem", tmp_path / "c.pem")
     shutil.copy(folder / "one.test.key", tmp_path / "k.pem")
     settings = {"tls": {"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")}}
@@ -109,7 +136,9 @@ def test_large_bodies_over_tls(folder: Path) -> None:
 
 
 def test_bad_handshakes(folder: Path) -> None:
-    """What is no TLS, stalls in its handshake or breaks off ends without a word, and others are served."""
+    """What is no TLS, stalls in its handshake or breaks off ends without a word, and others are
+    served.
+    """
     settings = {
         "tls": {"certificate": str(folder / "one.test.pem"), "key": str(folder / "one.test.key")},
         "timeouts": {"header": "60s"},
@@ -141,7 +170,9 @@ def over_tls(folder: Path, **tls: str) -> Stage:
 
 
 def test_https_upstream(folder: Path) -> None:
-    """An https upstream is verified against our authorities and shown our certificate; its responses pass as others do."""
+    """An https upstream is verified against our authorities and shown our certificate; its
+    responses pass as others do.
+    """
     client = {
         "upstream_certificate": str(folder / "two.test.pem"),
         "upstream_key": str(folder / "two.test.key"),
@@ -169,7 +200,9 @@ def test_https_upstream(folder: Path) -> None:
     ids=["system", "another", "name"],
 )
 def test_https_upstream_that_is_not_trusted(folder: Path, tls: dict[str, str]) -> None:
-    """An upstream whose certificate is not right is a 502, counted as tls; nothing of the request reaches it."""
+    """An upstream whose certificate is not right is a 502, counted as tls; nothing of the
+    request reaches it.
+    """
     right = {
         key: str(folder / value) if value.endswith(".pem") else value for key, value in tls.items()
     }
@@ -287,7 +320,7 @@ with stage.running():
     stage.complaints.clear()
     stage.canary()  # waits in line: asyncio takes up accepting again after a second
 print("recovered")
-"""
+"""  # noqa: E501
 
 
 def test_descriptors_run_out() -> None:

@@ -1,6 +1,7 @@
 """WebSockets through the tunnel, with a real client and a real server library.
 
-Lives here: conformance of what passes, and the handshake's edges on raw sockets. Must not know frames' insides.
+Lives here: conformance of what passes, and the handshake's edges on raw sockets. Must not know
+frames' insides.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def _open(stage: Stage, **options: object) -> ClientConnection:
     ids=["text", "raw", "empty", "1 MiB text", "1 MiB bytes"],
 )
 def test_messages(tunnel_stage: Stage, message: str | bytes, compression: str | None) -> None:
-    """Messages of any kind and size pass both ways, with permessage-deflate negotiated end to end or not."""
+    """Messages of any kind and size pass both ways, with permessage-deflate negotiated end to
+    end or not.
+    """
     with _open(tunnel_stage, compression=compression) as client:
         client.send(message)
         assert client.recv(timeout=5) == message
@@ -123,7 +126,9 @@ def test_subprotocol_and_policy(tunnel_stage: Stage) -> None:
 
 
 def test_swap_in_the_middle(tunnel_stage: Stage) -> None:
-    """A hundred changes of policy cost an open tunnel no message; an ordinary response has the new policy."""
+    """A hundred changes of policy cost an open tunnel no message; an ordinary response has the
+    new policy.
+    """
     with _open(tunnel_stage) as client:
         for number in range(100):
             tunnel_stage.active = active_for(
@@ -251,7 +256,9 @@ def test_octets_around_the_handshake(stage: Stage) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 426, 503])
 def test_declined(stage: Stage, status: int) -> None:
-    """A declined upgrade is an ordinary response with the policy applied; what is behind it is not answered, and no tunnel opens."""
+    """A declined upgrade is an ordinary response with the policy applied; what is behind it is
+    not answered, and no tunnel opens.
+    """
     body = b"HTTP/1.1 %d X\r\nContent-Length: 2\r\nSec-WebSocket-Version: 13\r\n\r\nno" % status
 
     async def script(line: Line) -> None:

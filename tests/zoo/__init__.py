@@ -1,1 +1,3 @@
-"""Small real sites, each with one rule: the truth is found in Chromium, and what the gate says is held against it."""
+"""Small real sites, each with one rule: the truth is found in Chromium, and what the gate says
+is held against it.
+"""

@@ -41,12 +41,14 @@ def main() -> int:
         truth = "breaks" if row.breaks else "harmless"
         verdicts = f"{row.after_report_only:12} {row.after_trial:12}"
         print(
-            f"{row.site.name:34} {row.site.scheme:9} {row.site.witness:9} {truth:9} {verdicts} {complaint}".rstrip()
+            f"{row.site.name:34} {row.site.scheme:9} {row.site.witness:9} {truth:9} {verdicts}"
+            f" {complaint}".rstrip()
         )
     for (stage, truth), counts in summary(found).items() if not asked.truth else ():
         print(f"after {stage:12} {truth:9} {counts}")
     print(
-        f"{sum(row.breaks for row in found)} of {len(found)} rules break their site; {time.monotonic() - begun:.0f} s"
+        f"{sum(row.breaks for row in found)} of {len(found)} rules break their site;"
+        f" {time.monotonic() - begun:.0f} s"
     )
     if not asked.truth and not asked.only:
         for path, text in ((PICTURE, svg(found)), (TABLE, markdown(found))):

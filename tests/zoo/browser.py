@@ -1,4 +1,5 @@
-"""Visitors: fresh browser contexts of one Chromium, and what a visit script may do in one of their pages.
+"""Visitors: fresh browser contexts of one Chromium, and what a visit script may do in one of their
+pages.
 
 Lives here: `Visitors`, `Context`, `Person`. Must not know the sidecar, policies, or what is proved.
 """
@@ -24,7 +25,9 @@ REFUSED = ("context", "navigated", "collected", "Cannot find")
 
 
 class Visitors(Chromium):
-    """A browser that gives out contexts: each is a visitor with a jar, a cache and a memory of its own."""
+    """A browser that gives out contexts: each is a visitor with a jar, a cache and a memory of
+    its own.
+    """
 
     def __init__(self, folder: Path, *flags: str) -> None:
         super().__init__(folder, *flags)
@@ -67,7 +70,9 @@ class Visitors(Chromium):
 
 
 class Context:
-    """One visitor. Reports that the browser still holds back are sent as long as the context is open."""
+    """One visitor. Reports that the browser still holds back are sent as long as the context is
+    open.
+    """
 
     def __init__(self, browser: Visitors, number: str) -> None:
         self._browser, self.number = browser, number
@@ -79,7 +84,8 @@ class Context:
     def allow(self, permission: str) -> None:
         """Grant a permission to every origin.
 
-        `Browser.grantPermissions` would refuse all others, background sync too, without which no report is sent.
+        `Browser.grantPermissions` would refuse all others, background sync too, without which no
+        report is sent.
         """
         self._browser.order(
             "Browser.setPermission",
@@ -97,7 +103,8 @@ class Context:
 class Person:
     """A visitor with one page open, as visit scripts know it.
 
-    `address` makes a URL of what a script names, `arrived` counts requests by place; `patience` in seconds.
+    `address` makes a URL of what a script names, `arrived` counts requests by place; `patience` in
+    seconds.
     """
 
     def __init__(
@@ -138,7 +145,9 @@ class Person:
             self.tab.hears()
 
     def run(self, script: str) -> object:
-        """The value of an expression, with the rights of a click; None while one page gives way to another."""
+        """The value of an expression, with the rights of a click; None while one page gives way
+        to another.
+        """
         try:
             return self.tab.run(script)
         except AssertionError as error:

@@ -1,4 +1,5 @@
-"""Every origin of every site, in one server of this process: plain HTTP and HTTPS, told apart by host name.
+"""Every origin of every site, in one server of this process: plain HTTP and HTTPS, told apart by
+host name.
 
 Lives here: `Service`. Must not know the sidecar, browsers, or what a site proves.
 """
@@ -97,9 +98,10 @@ class Service:
                 name, _, path = request.path.removeprefix("/").partition("/")
                 return self._sites.get(name), f"{word}:/{path}"
         if host.startswith("sub."):
-            return self._sites.get(
-                host.removeprefix("sub.").removesuffix(".test")
-            ), f"sub:{request.path}"
+            return (
+                self._sites.get(host.removeprefix("sub.").removesuffix(".test")),
+                f"sub:{request.path}",
+            )
         return self._sites.get(host.removesuffix(".test")), request.path
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -12,14 +12,20 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 Scheme = Literal["https", "http", "loopback"]
-"""How browsers reach the site: https, http on a name (no Fetch Metadata, no Reporting API), http on 127.0.0.1."""
+"""How browsers reach the site: https, http on a name (no Fetch Metadata, no Reporting API), http
+on 127.0.0.1.
+"""
 Witness = Literal["harmless", "proxy", "browsers", "nobody"]
-"""Who can tell whether the rule breaks the site; "harmless" = no rule of this kind breaks any site."""
+"""Who can tell whether the rule breaks the site; "harmless" = no rule of this kind breaks any
+site.
+"""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One response of an origin. `%SITE%`, `%CDN%`, `%API%`, `%OTHER%` and `%SUB%` become URLs without a final slash."""
+    """One response of an origin. `%SITE%`, `%CDN%`, `%API%`, `%OTHER%` and `%SUB%` become URLs
+    without a final slash.
+    """
 
     body: str | bytes = ""
     type: str | None = "text/html; charset=utf-8"
@@ -54,7 +60,9 @@ class Visitor(Protocol):
         """Whether the expression becomes true within the visitor's patience."""
 
     def arrives(self, place: str) -> bool:
-        """Whether a request for this place (as in `Site.places`) arrives within the visitor's patience."""
+        """Whether a request for this place (as in `Site.places`) arrives within the visitor's
+        patience.
+        """
 
     def allow(self, permission: str) -> None:
         """Grant a permission to every page."""
@@ -64,9 +72,10 @@ class Visitor(Protocol):
 class Site:
     """One site with one rule.
 
-    `rule` is the inside of a YAML flow mapping, as users write it. `places` are the responses by path; `cdn:/x`,
-    `api:/x`, `other:/x` and `sub:/x` stand at other hosts (`sub:` is a subdomain of the site, plain http).
-    `breaks` and `witness` are what we expect; whether a rule breaks its site is found, not taken from here.
+    `rule` is the inside of a YAML flow mapping, as users write it. `places` are the responses by
+    path; `cdn:/x`, `api:/x`, `other:/x` and `sub:/x` stand at other hosts (`sub:` is a subdomain of
+    the site, plain http). `breaks` and `witness` are what we expect; whether a rule breaks its site
+    is found, not taken from here.
     """
 
     name: str
@@ -85,7 +94,9 @@ class Site:
 
     @property
     def bundled(self) -> bool:
-        """Whether browsers tell of it by the Reporting API alone: in bundles, up to a minute late."""
+        """Whether browsers tell of it by the Reporting API alone: in bundles, up to a minute
+        late.
+        """
         return self.witness in ("browsers", "nobody") and self.family == "Isolation"
 
 
@@ -107,7 +118,9 @@ class Family:
         witness: Witness,
         schemes: tuple[Scheme, ...] = ("https",),
     ) -> None:
-        """One row for each scheme. A `visit` that is text stands for: load `/` and wait for this expression."""
+        """One row for each scheme. A `visit` that is text stands for: load `/` and wait for this
+        expression.
+        """
         script = shows(visit) if isinstance(visit, str) else visit
         site = Site(name, self.name, rule, places, script, breaks, witness)
         for number, scheme in enumerate(schemes):
@@ -129,7 +142,8 @@ def shows(script: str, address: str = "/") -> Callable[[Visitor], bool]:
 def html(body: str, head: str = "", *headers: tuple[str, str]) -> Page:
     """A page in standards mode."""
     return Page(
-        f"<!doctype html><html lang=en><head><title>start</title>{head}</head><body>{body}</body></html>",
+        "<!doctype html><html"
+        f" lang=en><head><title>start</title>{head}</head><body>{body}</body></html>",
         headers=headers,
     )
 
@@ -158,7 +172,9 @@ EMBEDS = html(
     "<iframe src='%SITE%/' width=300 height=200></iframe>",
     "<script>addEventListener('message', (event) => { document.title = event.data; });</script>",
 )
-"""A page of any origin that frames the site's start page and takes its title from what the framed page posts."""
+"""A page of any origin that frames the site's start page and takes its title from what the
+framed page posts.
+"""
 FRAMED = html("<p>framed</p>", "<script src=/framed.js></script>")
 FRAMED_SCRIPT = script("parent.postMessage('works', '*'); document.title = 'works';")
 """A start page, and its script, that tells the page around it that it runs."""

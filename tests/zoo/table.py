@@ -16,7 +16,9 @@ OUTCOMES = ("pass", "inconclusive", "fail")
 
 @dataclass(frozen=True)
 class Row:
-    """One site: the truth, and the verdicts after report-only and after a trial ("" = not asked)."""
+    """One site: the truth, and the verdicts after report-only and after a trial ("" = not
+    asked).
+    """
 
     site: Site
     works_without: bool
@@ -28,7 +30,9 @@ class Row:
 
 
 def wrong(row: Row) -> str:
-    """Why a row may not be; "" when it may. A harmless rule that does not pass is no error of one row."""
+    """Why a row may not be; "" when it may. A harmless rule that does not pass is no error of
+    one row.
+    """
     if not row.works_without:
         return "the site does not work without the rule"
     if row.breaks != row.site.breaks:
@@ -54,8 +58,8 @@ def markdown(rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.site.name} | {row.site.scheme} | `{row.site.rule.replace('|', '&#124;')}` | {row.site.witness} | {_truth(row)} "
-        f"| {row.after_report_only} | {row.after_trial} |"
+        f"| {row.site.name} | {row.site.scheme} | `{row.site.rule.replace('|', '&#124;')}` |"
+        f" {row.site.witness} | {_truth(row)} | {row.after_report_only} | {row.after_trial} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"
@@ -88,15 +92,17 @@ _BLOCK = _ACROSS * (_SIDE + _GAP) + 24
 
 
 def svg(rows: Sequence[Row]) -> str:
-    """A square for each site by what the gate said after the trial, a strip above it for report-only.
+    """A square for each site by what the gate said after the trial, a strip above it for
+    report-only.
 
     One line for each family, harmless rules to the left, breaking rules to the right.
     """
     lines = list(_lines(rows))
     width, height = _LEFT + 2 * _BLOCK, _TOP + _LINE * len(lines) + 8
     opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
-        f'font-family="system-ui, sans-serif" font-size="13" fill="#222222"><title>{escape(_title(rows))}</title>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0'
+        f' {width} {height}" role="img" font-family="system-ui, sans-serif" font-size="13"'
+        f' fill="#222222"><title>{escape(_title(rows))}</title>'
     )
     parts = [opening, f'<rect width="{width}" height="{height}" fill="#ffffff"/>']
     for number, outcome in enumerate(OUTCOMES):
@@ -110,7 +116,10 @@ def svg(rows: Sequence[Row]) -> str:
     )
     for column, truth in enumerate(("harmless", "breaks")):
         of = [row for row in rows if _truth(row) == truth]
-        head = f"{len(of)} rules {'that break their site' if truth == 'breaks' else 'harmless to their site'}"
+        head = (
+            f"{len(of)} rules"
+            f" {'that break their site' if truth == 'breaks' else 'harmless to their site'}"
+        )
         parts.append(f'<text x="{_LEFT + column * _BLOCK}" y="60" font-weight="600">{head}</text>')
     for number, (family, columns) in enumerate(lines):
         y = _TOP + number * _LINE
@@ -138,12 +147,24 @@ def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Sequence[Row], Sequ
 def _square(row: Row, x: int, y: int) -> Iterator[str]:
     """One site; a verdict that must not be has a dark frame."""
     frame = ' stroke="#111111" stroke-width="2"' if wrong(row) else ""
-    about = f"{row.site.name} ({row.site.scheme}): {row.after_report_only} after report-only, {row.after_trial} after trial"
+    about = (
+        f"{row.site.name} ({row.site.scheme}): {row.after_report_only} after report-only,"
+        f" {row.after_trial} after trial"
+    )
     yield f"<g><title>{escape(about)}</title>"
-    yield f'<rect x="{x}" y="{y}" width="{_SIDE}" height="{_STRIP}" fill="{_COLOURS[row.after_report_only]}"/>'
-    yield f'<rect x="{x}" y="{y + _STRIP + 1}" width="{_SIDE}" height="{_SIDE}" fill="{_COLOURS[row.after_trial]}"{frame}/></g>'
+    yield (
+        f'<rect x="{x}" y="{y}" width="{_SIDE}" height="{_STRIP}"'
+        f' fill="{_COLOURS[row.after_report_only]}"/>'
+    )
+    yield (
+        f'<rect x="{x}" y="{y + _STRIP + 1}" width="{_SIDE}" height="{_SIDE}"'
+        f' fill="{_COLOURS[row.after_trial]}"{frame}/></g>'
+    )
 
 
 def _title(rows: Sequence[Row]) -> str:
     breaking = sum(row.breaks for row in rows)
-    return f"What the gate said of {len(rows)} rules: {breaking} break their site, {len(rows) - breaking} are harmless"
+    return (
+        f"What the gate said of {len(rows)} rules: {breaking} break their site,"
+        f" {len(rows) - breaking} are harmless"
+    )

@@ -1,4 +1,6 @@
-"""Suggestions for every site whose rule browsers say would break it: what needs no person works once it is enforced."""
+"""Suggestions for every site whose rule browsers say would break it: what needs no person works
+once it is enforced.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +46,17 @@ BY_DEFAULT = frozenset(
         "xfo-deny-framed-http",
     }
 )
-"""What runs without `TESTS_FULL=1`: inline code, an address, a scheme, and two that need a person."""
+"""What runs without `TESTS_FULL=1`: inline code, an address, a scheme, and two that need a
+person.
+"""
 TRIED = [site for site in BROKEN if FULL or site.name in BY_DEFAULT]
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """What came of a suggestion: whether a person is needed, and whether the site works under the edited rule, enforced."""
+    """What came of a suggestion: whether a person is needed, and whether the site works under
+    the edited rule, enforced.
+    """
 
     name: str
     person: bool

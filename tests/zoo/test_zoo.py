@@ -22,12 +22,16 @@ KINDS = [
     if site in first_of_each(AT_ONCE, lambda site: (site.witness, site.breaks))
     or site in first_of_each(AT_ONCE, lambda site: site.family)
 ]
-"""One site of each witness and truth and of each family; browsers report of all of them within seconds."""
+"""One site of each witness and truth and of each family; browsers report of all of them within
+seconds.
+"""
 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """One row for each site, all of them found in one run; without `TESTS_FULL=1`, for some of each kind."""
+    """One row for each site, all of them found in one run; without `TESTS_FULL=1`, for some of
+    each kind.
+    """
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     return rows(SITES if FULL else KINDS, tmp_path_factory.mktemp("zoo"), trial=True)
@@ -38,7 +42,9 @@ def _names(found: list[Row]) -> list[str]:
 
 
 def test_half_of_the_sites_are_harmless() -> None:
-    """At least 40 sites, of which about half break, on https, http and the loopback; no name twice."""
+    """At least 40 sites, of which about half break, on https, http and the loopback; no name
+    twice.
+    """
     breaking = [site for site in SITES if site.breaks]
     assert len(SITES) >= 44
     assert 0.45 <= len(breaking) / len(SITES) <= 0.55
@@ -54,7 +60,9 @@ def test_the_truth_is_as_declared(zoo: list[Row], site: Site) -> None:
 
 
 def test_no_breaking_rule_passes(zoo: list[Row]) -> None:
-    """The gate never passes a rule that breaks its site: not after report-only, not after a trial."""
+    """The gate never passes a rule that breaks its site: not after report-only, not after a
+    trial.
+    """
     assert (
         _names(
             [

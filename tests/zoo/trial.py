@@ -1,4 +1,5 @@
-"""What the gate says of each rule: after report-only, and after a trial whose reports have had time to come.
+"""What the gate says of each rule: after report-only, and after a trial whose reports have had time
+to come.
 
 Lives here: `Ladder`, `climbed`. Must not know which rules break.
 """
@@ -14,18 +15,24 @@ from tests.zoo.world import Enclosure, Visit, World
 
 MINIMUMS = ("--min-requests", "3", "--min-time", "1s")
 SETTINGS = {"trial": {"canary": "100%"}}
-"""Every page load in trial carries a canary, so that three visits say whether reports come through."""
+"""Every page load in trial carries a canary, so that three visits say whether reports come
+through.
+"""
 VISITS = 3
 PATIENCE = 10.0
 WATCHED = 1.1
 """Seconds that a rule must have been watched, as the minimums say."""
 REPORTS, BUNDLES = 6.0, 72.0
-"""Seconds after the last visit until what comes on its own, and what the Reporting API bundles, has come."""
+"""Seconds after the last visit until what comes on its own, and what the Reporting API bundles,
+has come.
+"""
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """One rule's way up: the visits with it off, in report-only and in trial, and what the gate said after each."""
+    """One rule's way up: the visits with it off, in report-only and in trial, and what the gate
+    said after each.
+    """
 
     off: Visit
     reported: tuple[Visit, ...]
@@ -37,8 +44,8 @@ class Ladder:
 def climbed(world: World, gate: Gate) -> list[Ladder]:
     """All rules' ways up, in the order of the enclosures.
 
-    Sites whose reports come late are visited first, so that the waiting is not lost. The visitors stay until
-    the verdicts are given: a browser forgets unsent reports with its visitor.
+    Sites whose reports come late are visited first, so that the waiting is not lost. The visitors
+    stay until the verdicts are given: a browser forgets unsent reports with its visitor.
     """
     contexts = [world.browser.context() for _ in world.enclosures]
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from tests.zoo.world import Enclosure, Visit, World
 
 WORKING, BREAKING = 10.0, 2.5
-"""Seconds that a visitor waits for a sign of life: where there must be one, and where there may be none."""
+"""Seconds that a visitor waits for a sign of life: where there must be one, and where there may
+be none.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Everything that runs while the zoo is open: certificate, origins, one sidecar for each site, one browser.
+"""Everything that runs while the zoo is open: certificate, origins, one sidecar for each site, one
+browser.
 
 Lives here: `World`, `visited`. Must not know truths or verdicts.
 """
@@ -20,7 +21,9 @@ from tests.zoo.service import Service
 from tests.zoo.site import Site
 
 AT_ONCE = 3
-"""Sites that are visited side by side; more of them would starve the tests that run beside these."""
+"""Sites that are visited side by side; more of them would starve the tests that run beside
+these.
+"""
 T = TypeVar("T")
 
 
@@ -76,8 +79,10 @@ class World:
         self.service = Service(sites, self._certificate, self._key)
         self.browser = Visitors(
             folder / "browser",
-            f"--ignore-certificate-errors-spki-list={pin}",  # unlike --ignore-certificate-errors, such a site may set HSTS
-            "--disable-features=SpareRendererForSitePerProcess",  # half of the time went into processes for pages to come
+            # unlike --ignore-certificate-errors, such a site may set HSTS
+            f"--ignore-certificate-errors-spki-list={pin}",
+            # half of the time went into processes for pages to come
+            "--disable-features=SpareRendererForSitePerProcess",
             "--short-reporting-delay",  # reports leave at once, not up to a minute later
             "--host-resolver-rules=MAP *.test 127.0.0.1, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
         )
@@ -126,17 +131,38 @@ class World:
 def policy(site: Site, service: Service, mode: str) -> str:
     """The policy file of a site, its rule in this mode."""
     return (
-        "version: 1\nname: zoo\nowner: zoo@example.com\nreason: to see what the gate says\nexpected: the site works as before\n"
-        f"rollback: sidecar rollback\nmode: enforce\nrules:\n  {site.name}: {{{service.filled(site, site.rule)}, mode: {mode}}}\n"
+        "version: 1\nname: zoo\nowner: zoo@example.com\nreason: to see what the gate"
+        " says\nexpected: the site works as before\nrollback: sidecar rollback\nmode:"
+        f" enforce\nrules:\n  {site.name}: {{{service.filled(site, site.rule)}, mode: {mode}}}\n"
     )
 
 
 def _certified(certificate: Path, key: Path) -> str:
-    """Make a certificate that browsers take by the hash of its key, which is returned (SHA-256, base64)."""
+    """Make a certificate that browsers take by the hash of its key, which is returned (SHA-256,
+    base64).
+    """
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=zoo.test",
-         "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=zoo.test",
+            "-out",
+            str(certificate),
+            "-keyout",
+            str(key),
+        ],
+        check=True,
+        capture_output=True,
+    )
     public = subprocess.run(
         ["openssl", "x509", "-in", str(certificate), "-pubkey", "-noout"],
         check=True,

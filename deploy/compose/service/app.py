@@ -1,4 +1,6 @@
-"""The sample service: FastAPI as many run it, with the usual faults in its headers. Replace it by yours."""
+"""The sample service: FastAPI as many run it, with the usual faults in its headers. Replace it
+by yours.
+"""
 
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, RedirectResponse

@@ -1,10 +1,13 @@
-"""What a rule would have broken in a real browser, read from the request that came before the response.
+"""What a rule would have broken in a real browser, read from the request that came before the
+response.
 
-Lives here: `oracle`, and the oracles of loading and cookies; that of frames is in `framing`, those of CORS in `sharing`,
-those of what browsers show and keep in `keeping`. Must not know counters or modes.
+Lives here: `oracle`, and the oracles of loading and cookies; that of frames is in `framing`, those
+of CORS in `sharing`, those of what browsers show and keep in `keeping`. Must not know counters or
+modes.
 
-Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML section 7.1.6
-(X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section 5.2 (SameSite).
+Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.6 (nosniff) and 3.7 (CORP); HTML
+section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors); RFC 6265bis section
+5.2 (SameSite).
 """
 
 from __future__ import annotations
@@ -48,11 +51,15 @@ _SNIFFED_BY_ORB = (
     b"application/xml",
     b"text/xml",
 )
-"""Types that Opaque Response Blocking refuses to other origins once sniffing is off (Fetch, ORB)."""
+"""Types that Opaque Response Blocking refuses to other origins once sniffing is off (Fetch,
+ORB).
+"""
 
 
 def oracle(rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a complete rule that would write `value`, or None where requests tell nothing."""
+    """The oracle of a complete rule that would write `value`, or None where requests tell
+    nothing.
+    """
     if rule.cookie is not None:
         return _cookie_oracle(rule)
     if rule.header is None or rule.action not in WRITING:
@@ -127,14 +134,17 @@ def _resource(*, same_site_allowed: bool) -> Oracle:
             return "break"
         if fetch.mode != b"no-cors":
             return "safe"
-        # A beacon's response is read by nobody, and an error response shows nothing that could break.
+        # A beacon's response is read by nobody, and an error response shows nothing that could
+        # break.
         return "safe" if fetch.dest == b"empty" or facts.status >= 400 else "break"
 
     return judge
 
 
 def _embeds_isolated(facts: Facts) -> bool:
-    """Whether a frame says of itself that pages of other origins may have it under COEP: there, CORP rules on it (HTML section 7.1.4)."""
+    """Whether a frame says of itself that pages of other origins may have it under COEP: there,
+    CORP rules on it (HTML section 7.1.4).
+    """
     said = line(facts, b"cross-origin-resource-policy")
     return said == b"cross-origin" and line(facts, b"cross-origin-embedder-policy") is not None
 
@@ -160,7 +170,9 @@ def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
 
 
 def _cookie_oracle(rule: Rule) -> Oracle | None:
-    """Whether the browser would have left the cookie at home: SameSite on cross-site requests, Secure on HTTP."""
+    """Whether the browser would have left the cookie at home: SameSite on cross-site requests,
+    Secure on HTTP.
+    """
     attributes, pattern = rule.attributes, rule.cookie
     if attributes is None or pattern is None:
         return None
@@ -177,7 +189,8 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
         if hidden and _echoed(facts, sent):
             return "break"
         if secure and facts.scheme == "http" and fetch.silent != "irrelevant":
-            # Secure is never written over http, so a cookie that only ever lives there keeps working.
+            # Secure is never written over http, so a cookie that only ever lives there keeps
+            # working.
             return "unknown"
         if not same_site:
             return fetch.silent or "safe"
@@ -207,7 +220,9 @@ def _values(cookie: bytes, pattern: str) -> tuple[bytes, ...]:
 
 
 def _echoed(facts: Facts, values: tuple[bytes, ...]) -> bool:
-    """A cookie's value comes back in another header or in the body: a script has read it (double submit)."""
+    """A cookie's value comes back in another header or in the body: a script has read it (double
+    submit).
+    """
     for value in values:
         if len(value) >= _EXACT and any(
             value == sent.strip()

@@ -2,8 +2,8 @@
 
 Lives here: `Framing`. Must not know counters or modes.
 
-Source: HTML section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors: every ancestor must be allowed);
-Fetch Metadata.
+Source: HTML section 7.1.6 (X-Frame-Options); CSP Level 3 section 6.4.2 (frame-ancestors: every
+ancestor must be allowed); Fetch Metadata.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ REMEMBERED = 4096
 class Framing:
     """Who embeds a page, and a bounded memory of which pages stand in a frame of another origin.
 
-    `allowed` as in frame-ancestors; `overruled` when the service's own frame-ancestors decides, `replaces` when the service's own policy is gone. A request for a frame
-    names the page around it and no page around that, so a page of the same origin may still stand in a stranger's.
+    `allowed` as in frame-ancestors; `overruled` when the service's own frame-ancestors decides,
+    `replaces` when the service's own policy is gone. A request for a frame names the page around it
+    and no page around that, so a page of the same origin may still stand in a stranger's.
     """
 
     __slots__ = ("_allowed", "_framed", "_overruled", "_replaces")
@@ -37,11 +38,15 @@ class Framing:
 
     @property
     def asks(self) -> bool:
-        """Whether pages further out decide: where no page of the same origin may frame, or any may, they do not."""
+        """Whether pages further out decide: where no page of the same origin may frame, or any
+        may, they do not.
+        """
         return "'self'" in self._allowed and "*" not in self._allowed
 
     def watch(self, facts: Facts, fetch: Fetch) -> bool:
-        """Note which pages stand in frames; asked of every request, on every route. Nothing breaks by it alone."""
+        """Note which pages stand in frames; asked of every request, on every route. Nothing
+        breaks by it alone.
+        """
         if fetch.silent is None and fetch.dest is not None:
             page = hash((facts.client, facts.host, facts.path))
             if fetch.dest == b"document":
@@ -110,7 +115,9 @@ def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
 
 
 def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
-    """Whether a host-source or scheme-source covers an origin (CSP3 section 6.7.2.8), paths aside."""
+    """Whether a host-source or scheme-source covers an origin (CSP3 section 6.7.2.8), paths
+    aside.
+    """
     if word.endswith(":"):
         return word[:-1] == scheme
     wanted, separator, rest = word.partition("://")

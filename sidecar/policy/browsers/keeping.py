@@ -1,9 +1,11 @@
-"""What browsers would keep or show no longer: downloads in place of pages, results of forms, cookies that are cleared.
+"""What browsers would keep or show no longer: downloads in place of pages, results of forms,
+cookies that are cleared.
 
-Lives here: the oracles of `Content-Disposition`, `Cache-Control: no-store` and `Clear-Site-Data`. Must not know
-counters or modes.
+Lives here: the oracles of `Content-Disposition`, `Cache-Control: no-store` and `Clear-Site-Data`.
+Must not know counters or modes.
 
-Source: RFC 6266 section 4.2, RFC 9111 section 5.2.2.5, HTML section 7.4 (history), Clear Site Data section 3.1.
+Source: RFC 6266 section 4.2, RFC 9111 section 5.2.2.5, HTML section 7.4 (history), Clear Site Data
+section 3.1.
 """
 
 from __future__ import annotations
@@ -98,9 +100,11 @@ def cleared(value: str) -> frozenset[str]:
 
 
 class Clearing:
-    """The oracle of a `Clear-Site-Data` rule, and a bounded memory of whose cookies it would have cleared.
+    """The oracle of a `Clear-Site-Data` rule, and a bounded memory of whose cookies it would have
+    cleared.
 
-    A visitor who goes on sending such a cookie would have lost it. Kept are hashes, by client and cookie.
+    A visitor who goes on sending such a cookie would have lost it. Kept are hashes, by client and
+    cookie.
     """
 
     __slots__ = ("_cleared", "_cookies", "_storage")
@@ -127,7 +131,9 @@ class Clearing:
         return "unknown" if lost or self._storage else "safe"
 
     def watch(self, facts: Facts, fetch: Fetch) -> bool:
-        """Whether this request carries a cookie that would be gone; asked of every request, on every route."""
+        """Whether this request carries a cookie that would be gone; asked of every request, on
+        every route.
+        """
         if not self._cleared:
             return False
         keys = {hash((facts.client, pair)): pair[0] for pair in _pairs(fetch)}

@@ -1,7 +1,8 @@
-"""What a service's own header makes work, and a rule would take away: addresses that are upgraded, a Referer that is told.
+"""What a service's own header makes work, and a rule would take away: addresses that are upgraded,
+a Referer that is told.
 
-Lives here: the oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look at the service's own
-header in the response. Must not know counters or modes.
+Lives here: the oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look
+at the service's own header in the response. Must not know counters or modes.
 
 Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 """
@@ -33,7 +34,9 @@ def telling(token: str) -> bool:
 
 
 def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
-    """A policy is removed: whether it upgraded addresses of http:, which would then be refused or sent in the clear."""
+    """A policy is removed: whether it upgraded addresses of http:, which would then be refused
+    or sent in the clear.
+    """
     if not fetch.browser:
         return "irrelevant"
     own = (value for name, value in facts.fields if name.lower() == b"content-security-policy")
@@ -41,7 +44,9 @@ def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
 
 
 def referrer_oracle(token: str) -> Oracle:
-    """The policy becomes `token`: whether the service itself tells more today, for somebody who may need it."""
+    """The policy becomes `token`: whether the service itself tells more today, for somebody who
+    may need it.
+    """
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:

@@ -1,7 +1,7 @@
 """What the elements of a page load, by the directive that rules on it.
 
-Lives here: `LOADS`, and `css_loads` for style sheets. Addresses are as they stand in the page. Must not know
-inline code, or how a page is parsed.
+Lives here: `LOADS`, and `css_loads` for style sheets. Addresses are as they stand in the page. Must
+not know inline code, or how a page is parsed.
 
 Source: CSP Level 3 section 6.8 (the effective directive of a request), Fetch (destinations).
 """

@@ -1,10 +1,12 @@
-"""What a page holds that a Content Security Policy rules on: inline code with its hash, and what it loads.
+"""What a page holds that a Content Security Policy rules on: inline code with its hash, and what it
+loads.
 
-Lives here: `read_page`. The parser is the one of the HTML standard, so that what a browser takes for a script
-is taken for one here. Must not know who served the page, or what is done with what it holds.
+Lives here: `read_page`. The parser is the one of the HTML standard, so that what a browser takes
+for a script is taken for one here. Must not know who served the page, or what is done with what it
+holds.
 
-Sources: HTML (parsing; scripts, styles, event handlers), CSP Level 3 sections 6.7.3 (inline code and its hash)
-and 6.8 (which directive rules on a load).
+Sources: HTML (parsing; scripts, styles, event handlers), CSP Level 3 sections 6.7.3 (inline code
+and its hash) and 6.8 (which directive rules on a load).
 """
 
 from __future__ import annotations
@@ -39,15 +41,21 @@ INLINE_DIRECTIVES: Mapping[InlineKind, str] = {
 MAX_TEXT = 65_536
 """Characters of one piece that are kept; its hash is of the whole."""
 ALLOW = "allow="
-"""Stands before the name of a feature in the place of a directive: the address is that of a frame that is given it."""
+"""Stands before the name of a feature in the place of a directive: the address is that of a
+frame that is given it.
+"""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
-"""Bytes parsed at once: other threads may run between two. A usual page of 1 MiB takes 0.14 s, the worst that we know 0.5 s."""
+"""Bytes parsed at once: other threads may run between two. A usual page of 1 MiB takes 0.14 s,
+the worst that we know 0.5 s.
+"""
 _STEP = 200
 """Elements that are looked at in one step."""
 _MAX_ADDRESS = 2_048
-"""Characters of an address, or of a page's base: longer ones are left out, as resolving them costs their length."""
+"""Characters of an address, or of a page's base: longer ones are left out, as resolving them
+costs their length.
+"""
 _MAX_ELEMENTS = 1 << 20
 """Elements that a page may become: one that could become more is not read."""
 _DEEPEST = 512
@@ -69,7 +77,9 @@ class Inline:
     For all but elements it needs 'unsafe-hashes' beside it.
     """
     line: int
-    """Where its element starts, from 1; 0 = not known. In a frame's srcdoc it is the frame's line."""
+    """Where its element starts, from 1; 0 = not known. In a frame's srcdoc it is the frame's
+    line.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +88,19 @@ class Page:
 
     inline: tuple[Inline, ...]
     urls: tuple[tuple[str, str], ...]
-    """Directive and address: scheme, host and path, without query; relative where the page's address is not given."""
+    """Directive and address: scheme, host and path, without query; relative where the page's
+    address is not given.
+    """
     complete: bool
     """False when the page holds more than is read of one."""
 
 
 def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
-    """Read a page. `charset` is that of its Content-Type ("" = none) and `address` its URL; never raises for any bytes.
+    """Read a page. `charset` is that of its Content-Type ("" = none) and `address` its URL; never
+    raises for any bytes.
 
-    A script that is never closed is left out, as browsers do not run it: so a page may be cut anywhere.
-    What stands in `noscript` and `template` is read like the rest.
+    A script that is never closed is left out, as browsers do not run it: so a page may be cut
+    anywhere. What stands in `noscript` and `template` is read like the rest.
     """
     steps = read_steps(html, charset, address)
     while True:
@@ -107,7 +120,9 @@ def page_from(data: Mapping[str, Any]) -> Page:
 
 
 def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
-    """`read_page` in steps of a few milliseconds, whatever the page holds, for who has something else to do in between."""
+    """`read_page` in steps of a few milliseconds, whatever the page holds, for who has something
+    else to do in between.
+    """
     reader = _Reader(address)
     yield from reader.parse(html, _encoding(html, charset), 0)
     return Page(tuple(reader.inline.values()), tuple(reader.urls), reader.complete)
@@ -120,7 +135,9 @@ def hash_source(text: str) -> str:
 
 
 def sample_of(text: str) -> str:
-    """How a report quotes code: its first 40 characters (CSP3 section 5.3), which Chromium takes without the space around."""
+    """How a report quotes code: its first 40 characters (CSP3 section 5.3), which Chromium takes
+    without the space around.
+    """
     return "".join(char if char.isprintable() else " " for char in text.strip()[:40]).rstrip()
 
 
@@ -145,8 +162,9 @@ _OPENED = re.compile(rb"<%b(?=[\s/>])[^>]*" % _FORMATTING)
 def _swells(html: bytes) -> Generator[None, None, bool]:
     """Whether a page may become more than `_MAX_ELEMENTS`.
 
-    A formatting element that is left open is opened again in each block that follows, so that a few bytes become as
-    many elements as were ever left open (HTML, reconstruct the active formatting elements). Of equal ones three count.
+    A formatting element that is left open is opened again in each block that follows, so that a few
+    bytes become as many elements as were ever left open (HTML, reconstruct the active formatting
+    elements). Of equal ones three count.
     """
     opened: set[bytes] = set()
     start = 0
@@ -166,7 +184,9 @@ def _swells(html: bytes) -> Generator[None, None, bool]:
 
 
 def _encoding(html: bytes, charset: str) -> str:
-    """A byte order mark, else the header, else what the page says or looks like (HTML, determining the encoding)."""
+    """A byte order mark, else the header, else what the page says or looks like (HTML,
+    determining the encoding).
+    """
     marks = {
         codecs.BOM_UTF8: "utf-8",
         codecs.BOM_UTF16_LE: "utf-16le",
@@ -252,7 +272,9 @@ class _Reader:
                     self._piece("javascript-url", f"javascript:{unquote(url[11:])}", line)
 
     def _given(self, element: Element) -> None:
-        """What the page gives a frame: an address for each feature (Permissions Policy section 5.4, `allow`)."""
+        """What the page gives a frame: an address for each feature (Permissions Policy section
+        5.4, `allow`).
+        """
         said = attribute(element, "allow").lower().split(";")
         names = {words[0] for part in said if (words := part.split())}
         if element.attr("allowfullscreen") is not None:
@@ -328,7 +350,9 @@ def _content(element: Element) -> str:
 
 
 def _address(text: str) -> str:
-    """An address as browsers read it: without the spaces around it, and the tabs and line ends within (URL, basic parser)."""
+    """An address as browsers read it: without the spaces around it, and the tabs and line ends
+    within (URL, basic parser).
+    """
     return _BREAKS.sub("", text.strip(_AROUND))
 
 
@@ -350,7 +374,9 @@ _PAINTED = frozenset({"body", "table", "thead", "tbody", "tfoot", "tr", "td", "t
 
 
 def _is_code(element: Element) -> bool:
-    """Whether a script element is one that a policy rules on: code, an import map or speculation rules, and no data block."""
+    """Whether a script element is one that a policy rules on: code, an import map or speculation
+    rules, and no data block.
+    """
     kind = element.attr("type")
     if kind is None:
         language = attribute(element, "language")

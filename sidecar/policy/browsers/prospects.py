@@ -19,12 +19,21 @@ def prospect(rule: Rule) -> tuple[str, ...]:
         ]
     elif by_api(rule):
         said = [
-            f"page loads carry the report-only twin of {names}, and browsers report what would break",
-            "browsers deliver these reports over https only, and some a minute late: over plain http nothing is said",
+            (
+                f"page loads carry the report-only twin of {names}, and browsers report what would"
+                " break"
+            ),
+            (
+                "browsers deliver these reports over https only, and some a minute late: over plain"
+                " http nothing is said"
+            ),
         ]
     else:
         said = [
-            f"page loads carry the report-only twin of {names}, and browsers report what would break, over plain http too"
+            (
+                f"page loads carry the report-only twin of {names}, and browsers report what would"
+                " break, over plain http too"
+            )
         ]
     for witness in witnesses(rule):
         if witness.kind != "browsers":

@@ -1,11 +1,11 @@
 """What a browser's report says, reduced to what may be counted and logged.
 
-Lives here: `read_reports`. Everything in a report is attacker's text: types and directives are matched against
-closed lists, addresses lose their query, and nothing is believed of the policy it claims. Must not know
-who counts.
+Lives here: `read_reports`. Everything in a report is attacker's text: types and directives are
+matched against closed lists, addresses lose their query, and nothing is believed of the policy it
+claims. Must not know who counts.
 
-Source: CSP Level 3 section 5.2 (`application/csp-report`) and its reports of hashes (`'report-sha256'`), Reporting API
-section 3 (`application/reports+json`).
+Source: CSP Level 3 section 5.2 (`application/csp-report`) and its reports of hashes
+(`'report-sha256'`), Reporting API section 3 (`application/reports+json`).
 """
 
 from __future__ import annotations
@@ -39,12 +39,24 @@ WORDS = frozenset(
         "access-from-coop-page-to-other",
     }
 )
-"""What other reports than CSP's name in the place of a directive: COEP's and COOP's types, Integrity-Policy's destinations."""
+"""What other reports than CSP's name in the place of a directive: COEP's and COOP's types,
+Integrity-Policy's destinations.
+"""
 TYPES = (
-    "csp-violation", "coep", "coop", "permissions-policy-violation", "potential-permissions-policy-violation",
-    "document-policy-violation", "integrity-violation", "csp-hash",
-    "deprecation", "intervention", "crash", "network-error", "other",
-)  # fmt: skip
+    "csp-violation",
+    "coep",
+    "coop",
+    "permissions-policy-violation",
+    "potential-permissions-policy-violation",
+    "document-policy-violation",
+    "integrity-violation",
+    "csp-hash",
+    "deprecation",
+    "intervention",
+    "crash",
+    "network-error",
+    "other",
+)
 DISPOSITIONS = ("enforce", "report", "reporting", "other")
 _NOISE = frozenset(
     {
@@ -58,7 +70,9 @@ _NOISE = frozenset(
     }
 )
 _OWN_PARTS = frozenset({"resource", "self-hosted"})
-"""What Firefox names in the place of a script where a part of itself acts for the page: it loads the icon of a page so."""
+"""What Firefox names in the place of a script where a part of itself acts for the page: it loads
+the icon of a page so.
+"""
 CAUSE_KINDS: Mapping[str, str] = {
     "served": "in a page of the site",
     "script": "by a script of the site",
@@ -67,7 +81,9 @@ CAUSE_KINDS: Mapping[str, str] = {
     "noise": "a browser extension",
     "unheard": "of which nothing is known: too many at once",
 }
-"""Kinds of cause of a report in trial, and in words whose they are; what is unheard became no cause."""
+"""Kinds of cause of a report in trial, and in words whose they are; what is unheard became no
+cause.
+"""
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
 _SHOWN = 120
 _SAMPLE = 40
@@ -108,7 +124,8 @@ def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
     except (ValueError, RecursionError):
         return ()
     if media == "application/csp-report":
-        # WebKit posts the report of `report-to` alone and by this type, with the body of the Reporting API.
+        # WebKit posts the report of `report-to` alone and by this type, with the body of the
+        # Reporting API.
         body = given.get("csp-report", given.get("body")) if isinstance(given, dict) else None
         return (_report("csp-violation", body),) if isinstance(body, dict) else ()
     items = given if isinstance(given, list) else []
@@ -196,7 +213,9 @@ def address(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """What may be printed on a terminal: no control character, nothing that turns the writing around."""
+    """What may be printed on a terminal: no control character, nothing that turns the writing
+    around.
+    """
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 

@@ -1,7 +1,7 @@
 """What a change of `Access-Control-*` would refuse to other origins, read from their requests.
 
-Lives here: the oracles of the CORS headers. A CORS request always names its origin (Fetch section 3.2), also on plain
-http, so these need no Fetch Metadata. Must not know counters or modes.
+Lives here: the oracles of the CORS headers. A CORS request always names its origin (Fetch section
+3.2), also on plain http, so these need no Fetch Metadata. Must not know counters or modes.
 
 Source: Fetch sections 3.3.3 (response headers) and 4.10 (CORS check, preflight).
 """
@@ -18,7 +18,9 @@ _SAFELISTED = frozenset({"get", "head", "post"})
 
 
 def sharing_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a rule on this header (lower-case name); None where requests do not show its use."""
+    """The oracle of a rule on this header (lower-case name); None where requests do not show its
+    use.
+    """
     wanted = "" if rule.action == "remove" else value.strip()
     kept = rule.action == "default"
     if name == "access-control-allow-origin":
@@ -31,7 +33,9 @@ def sharing_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
 
 
 def _crosses(facts: Facts, fetch: Fetch) -> Outcome | None:
-    """Whether this is a CORS request of another origin: None = it is; else what the response then shows."""
+    """Whether this is a CORS request of another origin: None = it is; else what the response
+    then shows.
+    """
     if fetch.silent == "irrelevant":
         return "irrelevant"
     if fetch.origin is None or fetch.site == b"same-origin":

@@ -1,10 +1,12 @@
-"""Trial: the report-only twin of what a rule would have written, so that browsers say what it would break.
+"""Trial: the report-only twin of what a rule would have written, so that browsers say what it would
+break.
 
-Lives here: which headers have a twin, and how a twin is made from a finding. Pure. Must not know who
-counts the reports, nor how a page load is reported from another response.
+Lives here: which headers have a twin, and how a twin is made from a finding. Pure. Must not know
+who counts the reports, nor how a page load is reported from another response.
 
-Source: CSP Level 3 section 3.2, HTML section 7.1.3 and 7.1.4 (COOP, COEP), Permissions Policy section 5.2,
-Subresource Integrity (Integrity-Policy-Report-Only), Reporting API section 3.2 (`Reporting-Endpoints`).
+Source: CSP Level 3 section 3.2, HTML section 7.1.3 and 7.1.4 (COOP, COEP), Permissions Policy
+section 5.2, Subresource Integrity (Integrity-Policy-Report-Only), Reporting API section 3.2
+(`Reporting-Endpoints`).
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ CANARY = "sidecar-canary"
 """The scheme of the address that a canary has browsers preload: none of a site's own."""
 
 State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded"]
-"""What came of a twin: it went along; the service's own stands in its place; browsers would not report it here; it went
-along, and what would be missed without the service's own `upgrade-insecure-requests` is not reported."""
+"""What came of a twin: it went along; the service's own stands in its place; browsers would not
+report it here; it went along, and what would be missed without the service's own
+`upgrade-insecure-requests` is not reported.
+"""
 
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
@@ -46,7 +50,9 @@ class Twin(NamedTuple):
 
 
 def has_twin(rule: Rule) -> bool:
-    """Whether a trial of this complete rule adds anything: it writes a header that has a report-only twin."""
+    """Whether a trial of this complete rule adds anything: it writes a header that has a
+    report-only twin.
+    """
     return (
         rule.action in WRITING
         and rule.action != "remove"
@@ -55,7 +61,9 @@ def has_twin(rule: Rule) -> bool:
 
 
 def by_api(rule: Rule) -> bool:
-    """Whether any of the rule's twins is reported by the Reporting API, which takes its time and needs https."""
+    """Whether any of the rule's twins is reported by the Reporting API, which takes its time and
+    needs https.
+    """
     return any(
         _TWINS[key].api for name in rule.header or () if (key := name.lower().encode()) in _TWINS
     )
@@ -87,7 +95,8 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
     added = finding.after[len(finding.before) :] if finding.action == "append" else finding.after
     values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
     if finding.key == _CSP and _upgrades(finding.before) and _upgrades(finding.after):
-        # Browsers report of an address before they upgrade it, and http: matches https: too (CSP3 section 6.7.2.7).
+        # Browsers report of an address before they upgrade it, and http: matches https: too (CSP3
+        # section 6.7.2.7).
         values = [
             text.replace("https:", "http:").replace("wss:", "ws:")
             for text in values
@@ -118,7 +127,9 @@ def _upgrades(lines: Iterable[bytes]) -> bool:
 
 
 def endpoint(key: str) -> str:
-    """The name of the reporting endpoint of a key: a structured field's key begins with a letter."""
+    """The name of the reporting endpoint of a key: a structured field's key begins with a
+    letter.
+    """
     return f"sidecar-{key}"
 
 
@@ -147,12 +158,17 @@ _NO_TWIN = frozenset(
     {"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"}
 )
 """Of no effect in a report-only policy, or replaced by the trial's own destination."""
-_SECURE_ONLY = "default-src https: wss: data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval'; form-action https:"
+_SECURE_ONLY = (
+    "default-src https: wss: data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval'"
+    " 'wasm-unsafe-eval'; form-action https:"
+)
 """Reports exactly what `upgrade-insecure-requests` would ask for over https instead."""
 
 
 def _csp(value: str, key: str) -> list[str]:
-    """Each policy of the value with the trial's destination; `report-uri` alone, which every browser delivers at once on http too."""
+    """Each policy of the value with the trial's destination; `report-uri` alone, which every
+    browser delivers at once on http too.
+    """
     made = []
     for policy in csp.parse(value):
         report = f"report-uri {REPORTS_PATH}/{key}"
@@ -167,7 +183,9 @@ def _csp(value: str, key: str) -> list[str]:
 
 
 def _sampled(directive: csp.Directive) -> str:
-    """The directive with 'report-sample', which lets a report quote the first characters of what was blocked."""
+    """The directive with 'report-sample', which lets a report quote the first characters of what
+    was blocked.
+    """
     words = directive.values
     if directive.name in _SAMPLED and "'report-sample'" not in (word.lower() for word in words):
         words = (*(word for word in words if word.lower() != "'none'"), "'report-sample'")
@@ -206,7 +224,9 @@ def _permissions(value: str, key: str) -> list[str]:
 
 
 def taken(value: str) -> Mapping[str, frozenset[str]]:
-    """Of each feature that a Permissions-Policy does not leave to all: the origins beside the page's own that keep it."""
+    """Of each feature that a Permissions-Policy does not leave to all: the origins beside the
+    page's own that keep it.
+    """
     parsed = fields.parse_dictionary(value).value or {}
     found: dict[str, frozenset[str]] = {}
     for name, (member, _) in parsed.items():

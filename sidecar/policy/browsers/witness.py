@@ -1,7 +1,8 @@
-"""Who can tell whether a rule breaks the site: nobody needs to, the proxy, browsers in a trial, or nobody can.
+"""Who can tell whether a rule breaks the site: nobody needs to, the proxy, browsers in a trial, or
+nobody can.
 
-Lives here: one row per header, and what depends on the rule's value. A verdict may claim no more than the
-witness has seen. Must not know counters, verdicts or modes.
+Lives here: one row per header, and what depends on the rule's value. A verdict may claim no more
+than the witness has seen. Must not know counters, verdicts or modes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ WitnessKind: TypeAlias = Literal["harmless", "proxy", "browsers", "nobody"]
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """One who can tell: `why` is what it sees, or why there is none; `next` is how to get its word."""
+    """One who can tell: `why` is what it sees, or why there is none; `next` is how to get its
+    word.
+    """
 
     kind: WitnessKind
     why: str
@@ -51,10 +54,11 @@ def witnesses(rule: Rule) -> tuple[Witness, ...]:
 
 
 def replacing(rule: Rule) -> Witness | None:
-    """Who can tell besides, where a rule replaces a line of the service's; None = nobody else is needed.
+    """Who can tell besides, where a rule replaces a line of the service's; None = nobody else is
+    needed.
 
-    What is harmless where nothing was sent may take away what the service's own line gave: the isolation that shared
-    memory needs.
+    What is harmless where nothing was sent may take away what the service's own line gave: the
+    isolation that shared memory needs.
     """
     if rule.action != "set" or rule.value is None:
         return None
@@ -62,7 +66,8 @@ def replacing(rule: Rule) -> Witness | None:
     for name in map(str.lower, rule.header or ()):
         if name in _ISOLATING and value not in _ISOLATING[name]:
             return _nobody(
-                f"whether pages need the isolation that the service's own {name} gives cannot be seen",
+                f"whether pages need the isolation that the service's own {name} gives cannot be"
+                " seen",
                 "HTML section 7.1.4",
             )
     return None
@@ -139,7 +144,9 @@ def _either_way(witness: Witness) -> _Row:
 
 
 def _csp(value: str) -> tuple[Witness, ...]:
-    """Browsers report all of CSP but `sandbox`; who is framed is seen in requests too (CSP3 section 6.4.2)."""
+    """Browsers report all of CSP but `sandbox`; who is framed is seen in requests too (CSP3
+    section 6.4.2).
+    """
     names = {directive.name for policy in csp.parse(value) for directive in policy.directives}
     acting = names - {"report-uri", "report-to"}
     if acting == {"frame-ancestors"}:
@@ -159,7 +166,10 @@ def _csp(value: str) -> tuple[Witness, ...]:
 def _transport(value: str) -> tuple[Witness, ...]:
     reason = "whether every host answers over https cannot be seen here"
     if "includesubdomains" in value or "preload" in value:
-        reason = "whether every subdomain responses over https cannot be seen here, and browsers remember"
+        reason = (
+            "whether every subdomain responses over https cannot be seen here, and browsers"
+            " remember"
+        )
     return (_nobody(reason, "RFC 6797 section 14.4"),)
 
 
@@ -201,7 +211,9 @@ def _embedder(value: str) -> tuple[Witness, ...]:
 
 
 def _permissions(value: str) -> tuple[Witness, ...]:
-    """Browsers report what is refused, of some features only; that a page merely asks whether it may, of none."""
+    """Browsers report what is refused, of some features only; that a page merely asks whether it
+    may, of none.
+    """
     names = taken(value).keys() - GONE
     source = f"Permissions Policy section 5.2; Chromium, {SUPPORT_DATE}"
     untold = sorted(names - FEATURES)

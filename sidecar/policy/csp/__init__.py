@@ -45,7 +45,9 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The directives that count, in order; what is wrong with the text takes no part in equality."""
+    """The directives that count, in order; what is wrong with the text takes no part in
+    equality.
+    """
 
     directives: tuple[Directive, ...] = ()
     faults: tuple[Fault, ...] = field(default=(), compare=False)
@@ -80,7 +82,9 @@ def parse(text: str) -> tuple[Policy, ...]:
 
 
 def names_ancestors(lines: Iterable[bytes]) -> bool:
-    """Whether these policies say who may frame the page: browsers then ignore X-Frame-Options (section 6.4.2)."""
+    """Whether these policies say who may frame the page: browsers then ignore X-Frame-Options
+    (section 6.4.2).
+    """
     return any(b"frame-ancestors" in line.lower() for line in lines)
 
 
@@ -130,7 +134,8 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
     """A policy from `{directive: sources}`, as a policy file writes it.
 
     True, None and an empty list mean a directive without value (for source lists: 'none'), False
-    leaves the directive out. Words that could break out of their directive are left out with a fault.
+    leaves the directive out. Words that could break out of their directive are left out with a
+    fault.
     """
     directives: dict[str, Directive] = {}
     faults: list[Fault] = []
@@ -186,7 +191,8 @@ def _canonical(directive: Directive) -> tuple[str, ...]:
 
 
 def effective(policy: Policy, name: str) -> Directive | None:
-    """The directive that governs `name`: itself, or the first of its fallbacks that is there (6.8.3).
+    """The directive that governs `name`: itself, or the first of its fallbacks that is there
+    (6.8.3).
 
     None means that the policy says nothing of it: everything is allowed.
     """
@@ -201,15 +207,15 @@ def _governing(directives: Mapping[str, Directive], name: str) -> Directive | No
 def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
     """Merge our policy into the service's, directive by directive.
 
-    A directive that only one of them names stays as it is; a fetch directive that only ours names is
-    merged with what governs it in the service's policy by fallback. For the rest:
+    A directive that only one of them names stays as it is; a fetch directive that only ours names
+    is merged with what governs it in the service's policy by fallback. For the rest:
 
     Without leave (`widen=False`) the law is: *the result allows nothing that the service's policy
     forbids, and in the directives that ours names, nothing that ours forbids.* Sources are
     intersected; where no single source says what both allow, it is left out, down to 'none'.
 
-    With leave the result is the union: it has every source of both. Beware: a nonce or hash switches
-    'unsafe-inline' off, and 'strict-dynamic' the hosts, for the sources of both.
+    With leave the result is the union: it has every source of both. Beware: a nonce or hash
+    switches 'unsafe-inline' off, and 'strict-dynamic' the hosts, for the sources of both.
 
     In either case 'none' beside other sources is dropped, restrictions (sandbox, required Trusted
     Types) never get fewer without leave, report addresses add up, and `report-to` keeps the
@@ -230,7 +236,8 @@ def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
             or _governing(held, after.name) == before
         ):
             continue
-        # A new directive stepped in between (child-src before script-src, for workers): pin what held.
+        # A new directive stepped in between (child-src before script-src, for workers): pin what
+        # held.
         made[name] = _combine(
             Directive(name, before.values), Directive(name, after.values), widen=widen
         )
@@ -238,7 +245,8 @@ def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
 
 
 def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
-    """Merge header values by the law of `merge`; several policies of ours count as the one that all of them allow.
+    """Merge header values by the law of `merge`; several policies of ours count as the one that all
+    of them allow.
 
     Ours goes into every policy of the service's that governs the directive; what none governs goes
     into the first. The service's text comes back as it is where nothing changes, or where it is too
@@ -261,7 +269,8 @@ def _merge_into(held: tuple[Policy, ...], ours: Policy, *, widen: bool) -> tuple
         return {one.name for one in ours.directives if effective(policy, one.name)}
 
     orphans = {one.name for one in ours.directives}.difference(*map(governed, held))
-    # With what the first policy takes in, it may govern more (default-src): a second merge must find nothing new.
+    # With what the first policy takes in, it may govern more (default-src): a second merge must
+    # find nothing new.
     first = Policy((*held[0].directives, *(one for one in ours.directives if one.name in orphans)))
     shares = [governed(first), *map(governed, held[1:])]
     parts = (Policy(tuple(one for one in ours.directives if one.name in names)) for names in shares)
@@ -300,7 +309,9 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
 
 
 def _words(directive: Directive, grammar: Grammar) -> dict[str, str]:
-    """The words of a value by the form that compares; addresses and policy names keep their case."""
+    """The words of a value by the form that compares; addresses and policy names keep their
+    case.
+    """
     exact = grammar in ("uris", "names")
     words = {
         value if exact and not value.startswith("'") else value.lower(): value
@@ -318,7 +329,8 @@ def _granted(key: str, others: Mapping[str, str], grammar: Grammar) -> bool:
 def csp_faults(text: str) -> tuple[Fault, ...]:
     """All that is wrong with a header value: what browsers ignore, then what they obey and is weak.
 
-    Of several policies every one must be passed, so a weakness stands only where all of them share it.
+    Of several policies every one must be passed, so a weakness stands only where all of them share
+    it.
     """
     policies = parse(text)
     return (*chain.from_iterable(policy.faults for policy in policies), *_weaknesses(policies))
@@ -335,7 +347,9 @@ def _weaknesses(policies: tuple[Policy, ...]) -> Iterable[Fault]:
 
 
 def allowed(policy: Policy, name: str) -> Sources:
-    """The sources that a policy allows for a directive, its fallbacks included; empty also where nothing governs it."""
+    """The sources that a policy allows for a directive, its fallbacks included; empty also where
+    nothing governs it.
+    """
     governing = effective(policy, name)
     return source_list(governing.values if governing else ())
 

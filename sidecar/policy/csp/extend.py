@@ -16,10 +16,12 @@ _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 
 
 def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Policy, str]:
-    """The policy with these sources for what `directive` governs, and the name of the directive that gained them.
+    """The policy with these sources for what `directive` governs, and the name of the directive
+    that gained them.
 
-    The directive of the family that is there gains them (script-src for script-src-elem). Where default-src or another
-    kind's directive governs, a new directive takes over what it allowed, as it would otherwise be lost.
+    The directive of the family that is there gains them (script-src for script-src-elem). Where
+    default-src or another kind's directive governs, a new directive takes over what it allowed, as
+    it would otherwise be lost.
     """
     governing = effective(policy, directive)
     if governing is None:
@@ -53,7 +55,9 @@ def _target(governing: Directive, directive: str) -> str:
 
 
 def _copied(governing: Directive, target: str) -> tuple[str, ...]:
-    """What a new directive takes over from the one that governed, as far as it means something there."""
+    """What a new directive takes over from the one that governed, as far as it means something
+    there.
+    """
     sources = source_list(governing.values)
     if target.endswith("-attr"):
         hashes = "'unsafe-hashes'" in sources

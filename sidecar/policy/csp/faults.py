@@ -1,8 +1,9 @@
-"""What is wrong with one directive of a Content Security Policy: misspelt, misquoted, or with values that it does not take.
+"""What is wrong with one directive of a Content Security Policy: misspelt, misquoted, or with
+values that it does not take.
 
-Lives here: the faults that need no more than the directive itself. Must not know policies, headers or rules.
-The rule is: what browsers do not read as it was meant is named, with the text to write instead.
-Source: CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
+Lives here: the faults that need no more than the directive itself. Must not know policies, headers
+or rules. The rule is: what browsers do not read as it was meant is named, with the text to write
+instead. Source: CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
 """
 
 from __future__ import annotations

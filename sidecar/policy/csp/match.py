@@ -1,7 +1,7 @@
 """Whether a Content Security Policy lets one thing through: an address, or inline code.
 
-Lives here: the matching of Level 3 as browsers do it. Must not know reports, rules or how a policy is changed.
-Source: CSP Level 3 sections 6.7.2 (addresses) and 6.7.3 (inline).
+Lives here: the matching of Level 3 as browsers do it. Must not know reports, rules or how a policy
+is changed. Source: CSP Level 3 sections 6.7.2 (addresses) and 6.7.3 (inline).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def allows_address(
 
 
 def allows_inline(policy: Policy, directive: str, digest: str) -> bool:
-    """Whether the policy lets inline code of this digest (`sha256-...`, without quotes) run without a nonce.
+    """Whether the policy lets inline code of this digest (`sha256-...`, without quotes) run without
+    a nonce.
 
     `directive` is script-src-elem, script-src-attr, style-src-elem or style-src-attr.
     """

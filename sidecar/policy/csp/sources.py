@@ -29,7 +29,8 @@ _HOST = re.compile(
 _NONCE = re.compile(r"'nonce-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
 _HASH = re.compile(r"'((?:url-|eval-)?sha(?:256|384|512))-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
 
-# A source for the first scheme also matches the second (secure upgrade); "" is the page's own scheme.
+# A source for the first scheme also matches the second (secure upgrade); "" is the page's own
+# scheme.
 _UPGRADES = frozenset({("http", "https"), ("ws", "wss"), ("", "https")})
 _MAX_HOST = 253
 _NETWORK = frozenset({"", "http", "https", "ws", "wss"})
@@ -101,8 +102,8 @@ def source_list(values: Iterable[str]) -> Sources:
 def covers(wide: Source, narrow: Source) -> bool:
     """Whether `wide` allows everything that `narrow` allows; False when in doubt.
 
-    In doubt is: 'self' against a host, a scheme-less host against a scheme (the page's scheme is not
-    known), http against ws (browsers differ), a port that changes with the scheme (likewise).
+    In doubt is: 'self' against a host, a scheme-less host against a scheme (the page's scheme is
+    not known), http against ws (browsers differ), a port that changes with the scheme (likewise).
     """
     if wide.key == narrow.key:
         return True
@@ -139,9 +140,9 @@ def _covers_path(wide: str, narrow: str) -> bool:
 def meet(one: Sources, other: Sources) -> Sources:
     """The sources of either list that the other list allows too: never more than either allows.
 
-    Law: idempotent; commutative but for the order; `meet(meet(a, b), b) == meet(a, b)`. A scheme-less
-    host is narrowed to https where only that is known to be allowed by both. What only one list
-    allows in a way that no single source can say (a nonce against a host) is left out.
+    Law: idempotent; commutative but for the order; `meet(meet(a, b), b) == meet(a, b)`. A
+    scheme-less host is narrowed to https where only that is known to be allowed by both. What only
+    one list allows in a way that no single source can say (a nonce against a host) is left out.
     """
     both: Sources = {}
     for mine, theirs in ((one, _index(other)), (other, _index(one))):
@@ -162,7 +163,8 @@ def meet(one: Sources, other: Sources) -> Sources:
 
 
 def _index(sources: Sources) -> dict[str, list[Source]]:
-    """A list by where to look for what covers a source, so that long lists are compared in linear time.
+    """A list by where to look for what covers a source, so that long lists are compared in linear
+    time.
 
     Hosts stand under their host, other sources that can cover more than themselves under "", and
     the rest under their key.

@@ -18,13 +18,15 @@ Grammar: TypeAlias = Literal[
 ]
 """How a directive's value is read, and so how two of them merge.
 
-`sources`: a source list; `flags`: sandbox tokens, each a grant; `names`: Trusted Types policy names;
-`types`: media types; `sinks`: each one a further restriction; `uris` and `token`: where reports go.
+`sources`: a source list; `flags`: sandbox tokens, each a grant; `names`: Trusted Types policy
+names; `types`: media types; `sinks`: each one a further restriction; `uris` and `token`: where
+reports go.
 """
 
 _FETCH = (
-    "default-src child-src connect-src fenced-frame-src font-src frame-src img-src manifest-src media-src object-src "
-    "prefetch-src script-src script-src-attr script-src-elem style-src style-src-attr style-src-elem worker-src"
+    "default-src child-src connect-src fenced-frame-src font-src frame-src img-src manifest-src"
+    " media-src object-src prefetch-src script-src script-src-attr script-src-elem style-src"
+    " style-src-attr style-src-elem worker-src"
 ).split()
 
 DIRECTIVES: MappingProxyType[str, Grammar] = MappingProxyType(
@@ -86,8 +88,9 @@ Directives that are not here (base-uri, form-action, frame-ancestors...) fall ba
 KEYWORDS = frozenset(
     f"'{word}'"
     for word in (
-        "none self unsafe-inline unsafe-eval unsafe-hashes strict-dynamic report-sample wasm-unsafe-eval "
-        "trusted-types-eval inline-speculation-rules unsafe-allow-redirects report-sha256 report-sha384 report-sha512"
+        "none self unsafe-inline unsafe-eval unsafe-hashes strict-dynamic report-sample"
+        " wasm-unsafe-eval trusted-types-eval inline-speculation-rules unsafe-allow-redirects"
+        " report-sha256 report-sha384 report-sha512"
     ).split()
 )
 """Keyword sources (section 2.3.1), in lower case with their quotes."""
@@ -119,7 +122,8 @@ _INLINE = _SCRIPTS | frozenset("style-src style-src-attr style-src-elem".split()
 COUNTS_IN: MappingProxyType[str, frozenset[str]] = MappingProxyType(
     {
         **dict.fromkeys(
-            "'unsafe-eval' 'wasm-unsafe-eval' 'trusted-types-eval' 'strict-dynamic' 'inline-speculation-rules'".split(),
+            "'unsafe-eval' 'wasm-unsafe-eval' 'trusted-types-eval' 'strict-dynamic'"
+            " 'inline-speculation-rules'".split(),
             _SCRIPTS,
         ),
         **dict.fromkeys("'unsafe-inline' 'unsafe-hashes' hash".split(), _INLINE),
@@ -130,9 +134,9 @@ COUNTS_IN: MappingProxyType[str, frozenset[str]] = MappingProxyType(
 SANDBOX_FLAGS = frozenset(
     f"allow-{word}"
     for word in (
-        "downloads forms modals orientation-lock pointer-lock popups popups-to-escape-sandbox presentation same-origin "
-        "scripts storage-access-by-user-activation top-navigation top-navigation-by-user-activation "
-        "top-navigation-to-custom-protocols"
+        "downloads forms modals orientation-lock pointer-lock popups popups-to-escape-sandbox"
+        " presentation same-origin scripts storage-access-by-user-activation top-navigation"
+        " top-navigation-by-user-activation top-navigation-to-custom-protocols"
     ).split()
 )
 """Sandbox tokens of the HTML standard."""
@@ -142,7 +146,9 @@ _HEADERS = frozenset({"content-security-policy", "content-security-policy-report
 
 
 class CspFaultKind(faults.FaultKind):
-    """All that can be wrong in a policy's text, and the weaknesses that need no context to be seen."""
+    """All that can be wrong in a policy's text, and the weaknesses that need no context to be
+    seen.
+    """
 
     TOO_LONG = (
         "csp-too-long",
@@ -157,13 +163,20 @@ class CspFaultKind(faults.FaultKind):
         "Shorten the policy.",
     )
     TYPOGRAPHIC = (
-        "csp-typographic-quotes", "invalid", "Browsers skip the directive {part}: it has typographic quotes, which word processors write.",
+        "csp-typographic-quotes",
+        "invalid",
+        (
+            "Browsers skip the directive {part}: it has typographic quotes, which word processors"
+            " write."
+        ),
         "Write straight single quotes, as in 'self'.",
-    )  # fmt: skip
+    )
     NOT_ASCII = (
-        "csp-not-ascii", "invalid", "Browsers skip the directive {part}: it has characters outside ASCII.",
+        "csp-not-ascii",
+        "invalid",
+        "Browsers skip the directive {part}: it has characters outside ASCII.",
         "Write host names in Punycode and paths percent-encoded.",
-    )  # fmt: skip
+    )
     CONTROL = (
         "csp-control",
         "invalid",
@@ -171,13 +184,17 @@ class CspFaultKind(faults.FaultKind):
         "Write visible ASCII only.",
     )
     REPEATED = (
-        "csp-repeated", "invalid", "The directive {part} stands twice, and browsers obey the first one only.",
+        "csp-repeated",
+        "invalid",
+        "The directive {part} stands twice, and browsers obey the first one only.",
         "Put all sources into one {part}.",
-    )  # fmt: skip
+    )
     UNKNOWN_DIRECTIVE = (
-        "csp-unknown-directive", "invalid", "Browsers ignore {part}: it is no directive of CSP Level 3.",
+        "csp-unknown-directive",
+        "invalid",
+        "Browsers ignore {part}: it is no directive of CSP Level 3.",
         "{hint}.",
-    )  # fmt: skip
+    )
     DEPRECATED = (
         "csp-deprecated",
         "invalid",
@@ -185,57 +202,95 @@ class CspFaultKind(faults.FaultKind):
         "Take it out: {hint}.",
     )
     MISSING_SEMICOLON = (
-        "csp-missing-semicolon", "invalid", "The directive name {part} stands among the sources of another directive.",
+        "csp-missing-semicolon",
+        "invalid",
+        "The directive name {part} stands among the sources of another directive.",
         "Put a semicolon before {part}.",
-    )  # fmt: skip
+    )
     UNQUOTED = (
-        "csp-unquoted", "invalid", "Browsers take {part} for a name and not for the keyword {hint}: its single quotes are missing.", "Write {hint}.",
-    )  # fmt: skip
+        "csp-unquoted",
+        "invalid",
+        (
+            "Browsers take {part} for a name and not for the keyword {hint}: its single quotes are"
+            " missing."
+        ),
+        "Write {hint}.",
+    )
     QUOTED = (
-        "csp-quoted", "invalid", "Browsers ignore {part}: only keywords, nonces and hashes stand in quotes.", "Write {hint} without quotes.",
-    )  # fmt: skip
+        "csp-quoted",
+        "invalid",
+        "Browsers ignore {part}: only keywords, nonces and hashes stand in quotes.",
+        "Write {hint} without quotes.",
+    )
     NO_COLON = (
-        "csp-no-colon", "invalid", "Without a colon behind its scheme {part} means a host of that name.", "Write {hint}.",
-    )  # fmt: skip
+        "csp-no-colon",
+        "invalid",
+        "Without a colon behind its scheme {part} means a host of that name.",
+        "Write {hint}.",
+    )
     COMMA = (
-        "csp-comma", "invalid", "A comma ends the policy, and {part} begins a second one; the page must pass both.",
+        "csp-comma",
+        "invalid",
+        "A comma ends the policy, and {part} begins a second one; the page must pass both.",
         "{hint}.",
-    )  # fmt: skip
+    )
     KEYWORD_IDLE = (
-        "csp-keyword-idle", "weak", "The source {part} has no effect in {hint}.", "Remove it, or write it in the directive that it is for.",
-    )  # fmt: skip
+        "csp-keyword-idle",
+        "weak",
+        "The source {part} has no effect in {hint}.",
+        "Remove it, or write it in the directive that it is for.",
+    )
     HASH_LENGTH = (
-        "csp-hash-length", "invalid", "The hash source {part} matches nothing: it is not as long as such a digest.",
+        "csp-hash-length",
+        "invalid",
+        "The hash source {part} matches nothing: it is not as long as such a digest.",
         "Write the digest as {hint}; the console of Chromium prints it.",
-    )  # fmt: skip
+    )
     REPORT_TO_ADDRESS = (
-        "csp-report-to-address", "invalid", "Reports go nowhere: report-to takes the name of one endpoint, not {part}.",
-        "Name the address in Reporting-Endpoints, and write its name here; report-uri takes addresses.",
-    )  # fmt: skip
+        "csp-report-to-address",
+        "invalid",
+        "Reports go nowhere: report-to takes the name of one endpoint, not {part}.",
+        (
+            "Name the address in Reporting-Endpoints, and write its name here; report-uri takes"
+            " addresses."
+        ),
+    )
     REPORT_URI_NAME = (
-        "csp-report-uri-name", "weak", "report-uri takes addresses, and {part} is one below the page's own directory.",
+        "csp-report-uri-name",
+        "weak",
+        "report-uri takes addresses, and {part} is one below the page's own directory.",
         "Write /{part} or a whole address; names of endpoints belong in report-to.",
-    )  # fmt: skip
+    )
     UNKNOWN_KEYWORD = (
-        "csp-unknown-keyword", "invalid", "Browsers ignore {part}: it is no keyword of CSP Level 3.",
+        "csp-unknown-keyword",
+        "invalid",
+        "Browsers ignore {part}: it is no keyword of CSP Level 3.",
         "{hint}.",
-    )  # fmt: skip
+    )
     BAD_NONCE = (
-        "csp-bad-nonce", "invalid", "Browsers ignore the nonce source {part}: it is not 'nonce-' and a base64 value.",
+        "csp-bad-nonce",
+        "invalid",
+        "Browsers ignore the nonce source {part}: it is not 'nonce-' and a base64 value.",
         "Write 'nonce-VALUE' with at least 128 random bits in base64.",
-    )  # fmt: skip
+    )
     BAD_HASH = (
-        "csp-bad-hash", "invalid", "Browsers ignore the hash source {part}: it is not an algorithm and a base64 value.",
+        "csp-bad-hash",
+        "invalid",
+        "Browsers ignore the hash source {part}: it is not an algorithm and a base64 value.",
         "Write 'sha256-...', 'sha384-...' or 'sha512-...' with the digest in base64.",
-    )  # fmt: skip
+    )
     BAD_SOURCE = (
-        "csp-bad-source", "invalid", "Browsers ignore {part}: it is no source expression.",
+        "csp-bad-source",
+        "invalid",
+        "Browsers ignore {part}: it is no source expression.",
         "Write scheme://host:port/path (no query), a scheme as https:, or a quoted keyword.",
-    )  # fmt: skip
+    )
     NONE_WITH_OTHERS = (
-        "csp-none-with-others", "invalid", "In {part} the keyword 'none' stands beside other sources and so has no effect.",
+        "csp-none-with-others",
+        "invalid",
+        "In {part} the keyword 'none' stands beside other sources and so has no effect.",
         "Remove 'none', or everything else.",
-    )  # fmt: skip
+    )
     VALUE_UNEXPECTED = (
         "csp-value-unexpected",
         "invalid",
@@ -255,29 +310,44 @@ class CspFaultKind(faults.FaultKind):
         "{hint}.",
     )
     BAD_WORD = (
-        "csp-bad-word", "invalid", "The word {part} cannot stand in a directive and was left out.",
+        "csp-bad-word",
+        "invalid",
+        "The word {part} cannot stand in a directive and was left out.",
         "Write each source on its own, without comma, semicolon or white space.",
-    )  # fmt: skip
+    )
     UNSAFE_INLINE = (
-        "csp-unsafe-inline", "weak", "Scripts may stand inline ('unsafe-inline' in {part}), so injected ones run too.",
+        "csp-unsafe-inline",
+        "weak",
+        "Scripts may stand inline ('unsafe-inline' in {part}), so injected ones run too.",
         "Allow inline scripts one by one, with nonces or hashes.",
-    )  # fmt: skip
+    )
     UNSAFE_EVAL = (
-        "csp-unsafe-eval", "weak", "Text may be run as script ('unsafe-eval' in {part}).",
+        "csp-unsafe-eval",
+        "weak",
+        "Text may be run as script ('unsafe-eval' in {part}).",
         "Remove 'unsafe-eval'; WebAssembly needs only 'wasm-unsafe-eval'.",
-    )  # fmt: skip
+    )
     BROAD_SOURCE = (
-        "csp-broad-source", "weak", "The source {part} lets scripts or plugins load from wherever an attacker has a place.",
+        "csp-broad-source",
+        "weak",
+        "The source {part} lets scripts or plugins load from wherever an attacker has a place.",
         "Name the hosts, or use nonces with 'strict-dynamic'.",
-    )  # fmt: skip
+    )
     SCRIPTS_OPEN = (
-        "csp-scripts-open", "weak", "No directive governs scripts, so the policy does not hinder injected ones.",
+        "csp-scripts-open",
+        "weak",
+        "No directive governs scripts, so the policy does not hinder injected ones.",
         "Add script-src or default-src.",
-    )  # fmt: skip
+    )
     BASE_OPEN = (
-        "csp-base-open", "weak", "Scripts are trusted by nonce or hash without base-uri, so an injected base element can redirect them.",
+        "csp-base-open",
+        "weak",
+        (
+            "Scripts are trusted by nonce or hash without base-uri, so an injected base element can"
+            " redirect them."
+        ),
         "Add base-uri 'none' or 'self'.",
-    )  # fmt: skip
+    )
 
     def hint_for(self, part: str) -> str:
         """The word that was meant by a misspelt one."""

@@ -1,9 +1,10 @@
-"""What is weak in a Content Security Policy as a whole: the checks that Google's CSP Evaluator publishes.
+"""What is weak in a Content Security Policy as a whole: the checks that Google's CSP Evaluator
+publishes.
 
-Lives here: the checks beyond those that `csp_faults` makes of any value, and `csp_weaknesses`, which makes them
-all. Must not know rules, routes or lines and columns. Nothing here raises.
-Source: CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of May 2026; the hosts below
-are our own short list, each of a service whose documentation names a JSONP callback, or that serves
+Lives here: the checks beyond those that `csp_faults` makes of any value, and `csp_weaknesses`,
+which makes them all. Must not know rules, routes or lines and columns. Nothing here raises. Source:
+CSP Evaluator (https://csp-evaluator.withgoogle.com), its checks as of May 2026; the hosts below are
+our own short list, each of a service whose documentation names a JSONP callback, or that serves
 AngularJS or any file that anyone publishes.
 """
 
@@ -23,9 +24,10 @@ from sidecar.policy.faults import Fault
 
 JSONP_HOSTS = frozenset(
     """
-    accounts.google.com ajax.googleapis.com api.bing.com api.flickr.com api.github.com api.pinterest.com api.stackexchange.com
-    api.tumblr.com clients1.google.com disqus.com en.wikipedia.org graph.facebook.com itunes.apple.com maps.google.com
-    maps.googleapis.com openlibrary.org soundcloud.com suggestqueries.google.com translate.googleapis.com vimeo.com
+    accounts.google.com ajax.googleapis.com api.bing.com api.flickr.com api.github.com
+    api.pinterest.com api.stackexchange.com api.tumblr.com clients1.google.com disqus.com
+    en.wikipedia.org graph.facebook.com itunes.apple.com maps.google.com maps.googleapis.com
+    openlibrary.org soundcloud.com suggestqueries.google.com translate.googleapis.com vimeo.com
     www.google.com www.googleapis.com www.reddit.com www.youtube.com
     """.split()
 )
@@ -33,9 +35,10 @@ JSONP_HOSTS = frozenset(
 
 ANGULAR_HOSTS = frozenset(
     """
-    ajax.aspnetcdn.com ajax.googleapis.com cdn.bootcdn.net cdn.jsdelivr.net cdn.rawgit.com cdn.skypack.dev cdn.staticfile.org
-    cdnjs.cloudflare.com code.angularjs.org esm.sh raw.githack.com rawcdn.githack.com s3.amazonaws.com storage.googleapis.com
-    unpkg.com yastatic.net
+    ajax.aspnetcdn.com ajax.googleapis.com cdn.bootcdn.net cdn.jsdelivr.net cdn.rawgit.com
+    cdn.skypack.dev cdn.staticfile.org cdnjs.cloudflare.com code.angularjs.org esm.sh
+    raw.githack.com rawcdn.githack.com s3.amazonaws.com storage.googleapis.com unpkg.com
+    yastatic.net
     """.split()
 )
 """Hosts that serve AngularJS, whose templates run as script, or any file that anyone publishes."""
@@ -50,15 +53,29 @@ class Weakness(faults.FaultKind):
     """What weakens a policy as a whole."""
 
     UNSAFE_HASHES = (
-        "csp-unsafe-hashes", "weak", "Event handlers may run by hash ('unsafe-hashes'), and an injected element can use the same ones.",
+        "csp-unsafe-hashes",
+        "weak",
+        (
+            "Event handlers may run by hash ('unsafe-hashes'), and an injected element can use the"
+            " same ones."
+        ),
         "Move handlers into scripts, and remove 'unsafe-hashes'.",
-    )  # fmt: skip
+    )
     BASE_BROAD = (
-        "csp-base-broad", "weak", "The source {part} in base-uri lets an injected base element redirect every relative script.", "Write base-uri 'none' or 'self'.",
-    )  # fmt: skip
+        "csp-base-broad",
+        "weak",
+        (
+            "The source {part} in base-uri lets an injected base element redirect every relative"
+            " script."
+        ),
+        "Write base-uri 'none' or 'self'.",
+    )
     OBJECT_OPEN = (
-        "csp-object-open", "weak", "No directive governs plugins and embedded objects, which can run scripts.", "Add object-src 'none'.",
-    )  # fmt: skip
+        "csp-object-open",
+        "weak",
+        "No directive governs plugins and embedded objects, which can run scripts.",
+        "Add object-src 'none'.",
+    )
     OBJECT_HOST = (
         "csp-object-host",
         "weak",
@@ -72,34 +89,62 @@ class Weakness(faults.FaultKind):
         "Write object-src 'none', if the pages embed none.",
     )
     JSONP_HOST = (
-        "csp-jsonp-host", "weak", "The host {part} answers with scripts of the caller's choice (JSONP), which passes by the policy.",
+        "csp-jsonp-host",
+        "weak",
+        (
+            "The host {part} answers with scripts of the caller's choice (JSONP), which passes by"
+            " the policy."
+        ),
         "Name the file's path, or use nonces with 'strict-dynamic'.",
-    )  # fmt: skip
+    )
     ANGULAR_HOST = (
-        "csp-angular-host", "weak", "The host {part} serves AngularJS or anyone's files, so injected markup can run scripts.",
+        "csp-angular-host",
+        "weak",
+        "The host {part} serves AngularJS or anyone's files, so injected markup can run scripts.",
         "Name the file's path, or serve the file yourself.",
-    )  # fmt: skip
+    )
     SCRIPT_HOST = (
-        "csp-script-host", "weak", "Scripts may load from {part}: see that it serves no JSONP, no AngularJS and no uploads of visitors.",
+        "csp-script-host",
+        "weak",
+        (
+            "Scripts may load from {part}: see that it serves no JSONP, no AngularJS and no uploads"
+            " of visitors."
+        ),
         "Use nonces or hashes, if you cannot be sure.",
-    )  # fmt: skip
+    )
     ALLOW_LIST = (
-        "csp-allow-list", "weak", "Scripts are trusted by host ({part}); such lists are often passed by.", "Use nonces or hashes with 'strict-dynamic'.",
-    )  # fmt: skip
+        "csp-allow-list",
+        "weak",
+        "Scripts are trusted by host ({part}); such lists are often passed by.",
+        "Use nonces or hashes with 'strict-dynamic'.",
+    )
     DYNAMIC_ALONE = (
-        "csp-dynamic-alone", "weak", "With 'strict-dynamic' but neither nonce nor hash every script is blocked.", "Add nonces or hashes, or remove it.",
-    )  # fmt: skip
+        "csp-dynamic-alone",
+        "weak",
+        "With 'strict-dynamic' but neither nonce nor hash every script is blocked.",
+        "Add nonces or hashes, or remove it.",
+    )
     NO_INLINE_FALLBACK = (
-        "csp-no-inline-fallback", "weak", "Browsers of CSP 1 ignore nonces and hashes, and block the inline scripts.",
+        "csp-no-inline-fallback",
+        "weak",
+        "Browsers of CSP 1 ignore nonces and hashes, and block the inline scripts.",
         "Add 'unsafe-inline'; newer browsers ignore it beside a nonce or hash.",
-    )  # fmt: skip
+    )
     NO_HOST_FALLBACK = (
-        "csp-no-host-fallback", "weak", "Browsers before CSP 3 ignore 'strict-dynamic', and block the scripts that trusted scripts load.",
+        "csp-no-host-fallback",
+        "weak",
+        (
+            "Browsers before CSP 3 ignore 'strict-dynamic', and block the scripts that trusted"
+            " scripts load."
+        ),
         "Add https: and http:; newer browsers ignore them beside 'strict-dynamic'.",
-    )  # fmt: skip
+    )
     NO_TRUSTED_TYPES = (
-        "csp-no-trusted-types", "weak", "Scripts may write text into places where it runs (DOM-based injection).", "Add require-trusted-types-for 'script'.",
-    )  # fmt: skip
+        "csp-no-trusted-types",
+        "weak",
+        "Scripts may write text into places where it runs (DOM-based injection).",
+        "Add require-trusted-types-for 'script'.",
+    )
     IP_SOURCE = (
         "csp-ip-source",
         "weak",
@@ -125,17 +170,32 @@ class Weakness(faults.FaultKind):
         "Add report-uri and report-to.",
     )
     REPORT_TO_ALONE = (
-        "csp-report-to-alone", "weak", "Browsers that do not know report-to, Firefox among them, report nothing.", "Add report-uri beside report-to.",
-    )  # fmt: skip
+        "csp-report-to-alone",
+        "weak",
+        "Browsers that do not know report-to, Firefox among them, report nothing.",
+        "Add report-uri beside report-to.",
+    )
 
 
 INFO: frozenset[str] = frozenset(
     (
-        Weakness.UNSAFE_HASHES, Weakness.OBJECT_ALLOWED, Weakness.SCRIPT_HOST, Weakness.ALLOW_LIST, Weakness.NO_INLINE_FALLBACK, Weakness.NO_HOST_FALLBACK,
-        Weakness.NO_TRUSTED_TYPES, Weakness.IP_SOURCE, Weakness.NO_REPORTS, Weakness.REPORT_TO_ALONE, Known.DEPRECATED, Known.KEYWORD_IDLE,
+        Weakness.UNSAFE_HASHES,
+        Weakness.OBJECT_ALLOWED,
+        Weakness.SCRIPT_HOST,
+        Weakness.ALLOW_LIST,
+        Weakness.NO_INLINE_FALLBACK,
+        Weakness.NO_HOST_FALLBACK,
+        Weakness.NO_TRUSTED_TYPES,
+        Weakness.IP_SOURCE,
+        Weakness.NO_REPORTS,
+        Weakness.REPORT_TO_ALONE,
+        Known.DEPRECATED,
+        Known.KEYWORD_IDLE,
     )
-)  # fmt: skip
-"""Kinds to know of, where the Evaluator says "maybe", "strict CSP" or "info"; all others call for a change."""
+)
+"""Kinds to know of, where the Evaluator says "maybe", "strict CSP" or "info"; all others call
+for a change.
+"""
 
 ABSENT: frozenset[str] = frozenset(
     (
@@ -148,12 +208,16 @@ ABSENT: frozenset[str] = frozenset(
         Known.BASE_OPEN,
     )
 )
-"""Kinds that complain of what is not there: of a value that is merged into another, they say little."""
+"""Kinds that complain of what is not there: of a value that is merged into another, they say
+little.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """One check of one policy. Of several policies, all have to fail; with `each` it is enough that one does."""
+    """One check of one policy. Of several policies, all have to fail; with `each` it is enough
+    that one does.
+    """
 
     test: Callable[[Policy], Fault | None]
     governed: str = ""
@@ -207,7 +271,9 @@ def _found(check: _Check, policies: tuple[Policy, ...]) -> tuple[Fault, ...]:
 
 
 def _scripts(policy: Policy) -> list[Source]:
-    """The script sources that count: beside 'strict-dynamic' those by address do not (section 6.7.3.2)."""
+    """The script sources that count: beside 'strict-dynamic' those by address do not (section
+    6.7.3.2).
+    """
     sources = allowed(policy, "script-src-elem")
     return [
         source

@@ -1,7 +1,8 @@
-"""One policy beside another: what differs in meaning, who enforces more, and what becomes of given responses.
+"""One policy beside another: what differs in meaning, who enforces more, and what becomes of given
+responses.
 
-Lives here: `compare` (meaning) and `effects` (responses). Pure. Must not know files, where responses come
-from, or how a difference is shown.
+Lives here: `compare` (meaning) and `effects` (responses). Pure. Must not know files, where
+responses come from, or how a difference is shown.
 """
 
 from __future__ import annotations
@@ -76,9 +77,11 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All differences in meaning; `order` holds the names of routes in their new order when it changed.
+    """All differences in meaning; `order` holds the names of routes in their new order when it
+    changed.
 
-    `reordered` are routes whose common rules stand in another order; `shadowed` routes that were reached before.
+    `reordered` are routes whose common rules stand in another order; `shadowed` routes that were
+    reached before.
     """
 
     about: tuple[KeyChange, ...]
@@ -256,7 +259,9 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class HeaderChange:
-    """What one header is under either policy, as it may be shown. `weaker` says why the new one protects less."""
+    """What one header is under either policy, as it may be shown. `weaker` says why the new one
+    protects less.
+    """
 
     header: str
     before: Lines
@@ -275,7 +280,9 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What the new policy does otherwise to some responses: the routes that take them, what leaves, what is reported."""
+    """What the new policy does otherwise to some responses: the routes that take them, what
+    leaves, what is reported.
+    """
 
     before: str
     after: str
@@ -290,7 +297,9 @@ class Effect:
 
 
 def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effect, ...]:
-    """What changes for these responses, equal changes counted together, in the order of first sight."""
+    """What changes for these responses, equal changes counted together, in the order of first
+    sight.
+    """
     found: dict[tuple[Any, ...], Effect] = {}
     for facts in responses:
         effect = _effect(before, after, facts)

@@ -1,8 +1,9 @@
-"""Which routes may match a request, found by host and path segments: the cost does not grow with the routes.
+"""Which routes may match a request, found by host and path segments: the cost does not grow with
+the routes.
 
-Lives here: `Index`. It names candidates, in the order of the file; whether one matches is the matcher's word.
-Patterns whose segments are literal, `*` or `**` are found by a tree; those that share all of it, as
-`/a*` and `/b*` do, are candidates together. Must not know rules or modes.
+Lives here: `Index`. It names candidates, in the order of the file; whether one matches is the
+matcher's word. Patterns whose segments are literal, `*` or `**` are found by a tree; those that
+share all of it, as `/a*` and `/b*` do, are candidates together. Must not know rules or modes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _STAR, _REST = "\u0100", "\u0101"
 
 
 class _Node:
-    """What patterns say up to a segment: how they go on, and which routes' patterns end or need no more."""
+    """What patterns say up to a segment: how they go on, and which routes' patterns end or need
+    no more.
+    """
 
     __slots__ = ("ends", "literal", "rest", "wild")
 

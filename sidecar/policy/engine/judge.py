@@ -1,7 +1,8 @@
-"""What checks say of one response, and a memory of it: services repeat the lines that rules look at.
+"""What checks say of one response, and a memory of it: services repeat the lines that rules look
+at.
 
-Lives here: `Decision` and `decide_by`, `Judge` and `PreparedDecision`. Pure: remembering changes the cost of a
-judgement, never what it says. Must not know routes, counters or sockets.
+Lives here: `Decision` and `decide_by`, `Judge` and `PreparedDecision`. Pure: remembering changes
+the cost of a judgement, never what it says. Must not know routes, counters or sockets.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ REMEMBERED = 512
 """Verdicts that a judge keeps; when there are more, it starts anew."""
 
 KEPT_BYTES = 4096
-"""Lines longer than this together are judged each time: what a service sends must not fill our memory."""
+"""Lines longer than this together are judged each time: what a service sends must not fill our
+memory.
+"""
 
 Place: TypeAlias = tuple[tuple[bytes, bytes], ...] | None
 """What stands in the place of a line; None = the line itself."""
@@ -103,8 +106,8 @@ def decide_by(
 class PreparedDecision:
     """What the rules say of responses whose lines, as far as rules look at them, are the same.
 
-    `findings`, `skipped` and `twins` as in `Decision`. Equal to itself alone, so that others can keep by it what
-    they make of it; `remembered` tells whether it will come again.
+    `findings`, `skipped` and `twins` as in `Decision`. Equal to itself alone, so that others can
+    keep by it what they make of it; `remembered` tells whether it will come again.
     """
 
     __slots__ = (
@@ -155,7 +158,9 @@ class PreparedDecision:
         return PreparedDecision(decision, self._watching, places, added, remembered=False)
 
     def fields(self, sent: RawFields) -> RawFields:
-        """The lines that leave, for the lines that were sent: the very object when nothing was changed."""
+        """The lines that leave, for the lines that were sent: the very object when nothing was
+        changed.
+        """
         return self.kept(sent) + self._added if self._altered else sent
 
     def kept(self, sent: RawFields) -> RawFields:
@@ -192,7 +197,9 @@ class _Watching(dict[bytes, bool]):
 
 
 class Judge:
-    """Checks with a memory of what they said; `keys` as for `decide_by`, `looks` what their twins look at."""
+    """Checks with a memory of what they said; `keys` as for `decide_by`, `looks` what their
+    twins look at.
+    """
 
     __slots__ = ("_asks", "_checks", "_keys", "_of_request", "_verdicts", "_watching", "looks")
 
@@ -227,7 +234,9 @@ class Judge:
         return self._fresh(facts, watched, key) if verdict is None else verdict
 
     def of_lines(self, facts: Facts, watched: list[bytes]) -> PreparedDecision:
-        """The same for a response of which these are the lines that `looks` names, in order and as they came."""
+        """The same for a response of which these are the lines that `looks` names, in order and
+        as they came.
+        """
         if self._asks or self._of_request:
             facts, asked = self._asked(facts)
             key: Hashable = (facts.status, facts.scheme, *watched, *asked)
@@ -240,7 +249,9 @@ class Judge:
         return self._fresh(facts, [(name, value.strip(b" \t")) for name, _, value in split], key)
 
     def _asked(self, facts: Facts) -> tuple[Facts, list[Hashable]]:
-        """What counts beside the response's lines; the facts come back with the request's lines read once."""
+        """What counts beside the response's lines; the facts come back with the request's lines
+        read once.
+        """
         asked: list[Hashable] = [ask(facts) for ask in self._asks]
         if self._of_request:
             lines = Asked(facts.request)
@@ -252,7 +263,8 @@ class Judge:
         return facts, asked
 
     def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> PreparedDecision:
-        # A mark before each line and behind the last shows, in the response, what has come in the place of which.
+        # A mark before each line and behind the last shows, in the response, what has come in the
+        # place of which.
         marked = [_MARK]
         for name, value in watched:
             marked += ((name, value), _MARK)

@@ -1,11 +1,12 @@
 """`'nonce-{request}'`: a nonce of each response, written where a rule says so and nowhere kept.
 
-Lives here: which rules ask for one, the checks of a rule that writes one, and the two ways between the
-placeholder and the nonce itself. Judgements know the placeholder alone, so they can be remembered and logged
-whatever the nonce is. Must not know where a nonce comes from, nor how the service receives it.
+Lives here: which rules ask for one, the checks of a rule that writes one, and the two ways between
+the placeholder and the nonce itself. Judgements know the placeholder alone, so they can be
+remembered and logged whatever the nonce is. Must not know where a nonce comes from, nor how the
+service receives it.
 
-Source: CSP Level 3 sections 2.3.1 and 7.1 (nonces), RFC 9111 sections 3.2 and 4.3.4 (what a 304 replaces in a stored
-response) and 5.2.2.7 (private), RFC 9213 (targeted cache headers).
+Source: CSP Level 3 sections 2.3.1 and 7.1 (nonces), RFC 9111 sections 3.2 and 4.3.4 (what a 304
+replaces in a stored response) and 5.2.2.7 (private), RFC 9213 (targeted cache headers).
 """
 
 from __future__ import annotations
@@ -52,12 +53,16 @@ def asks_for_nonce(rule: Rule) -> bool:
 
 
 def nonced(check: Check, rule: Rule) -> Check:
-    """The check of a rule; where the rule writes a nonce, one that knows what that asks of caches."""
+    """The check of a rule; where the rule writes a nonce, one that knows what that asks of
+    caches.
+    """
     return Nonced(check) if rule.action in WRITING and asks_for_nonce(rule) else check
 
 
 def last_words(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """What comes behind all other checks of a route, so that no rule can undo what a nonce needs."""
+    """What comes behind all other checks of a route, so that no rule can undo what a nonce
+    needs.
+    """
     pairs = ((one.enforced, one) if isinstance(one, Shared) else (one, None) for one in checks)
     return tuple(Kept(one, share) for one, share in pairs if isinstance(one, Nonced) and one.made)
 
@@ -127,12 +132,14 @@ class _OfRule(Check):
 
 
 class Nonced(_OfRule):
-    """A rule that writes a nonce: the response is for one client, and no 304 brings a stored page another nonce.
+    """A rule that writes a nonce: the response is for one client, and no 304 brings a stored page
+    another nonce.
 
-    A browser that gets a 304 puts its header lines in the place of the stored ones and shows the stored body, whose
-    nonce is the old one. So on a 304 no nonce is written, and the service's own line, which would replace the rule's
-    in the stored response, goes too. Under `default` it stays: it stood in the stored response. A 304 says neither
-    the type nor the status of what is stored, so conditions on these count as met.
+    A browser that gets a 304 puts its header lines in the place of the stored ones and shows the
+    stored body, whose nonce is the old one. So on a 304 no nonce is written, and the service's own
+    line, which would replace the rule's in the stored response, goes too. Under `default` it stays:
+    it stood in the stored response. A 304 says neither the type nor the status of what is stored,
+    so conditions on these count as met.
     """
 
     __slots__ = ()
@@ -171,7 +178,9 @@ class Kept(_OfRule):
         self.share = share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """A nonce that leaves makes the response private; a 304 leaves without the headers that carry one."""
+        """A nonce that leaves makes the response private; a 304 leaves without the headers that
+        carry one.
+        """
         if facts.status != 304:
             carried = any(SOURCE in line for key in self.targets for line in seen.get(key, ()))
             return self._private(seen) if carried else ()
@@ -194,9 +203,11 @@ def hidden(fields: Iterable[tuple[bytes, bytes]], nonce: bytes) -> Iterable[tupl
     if not any(source in value for _, value in fields):
         return fields
     return [
-        (name, value.replace(source, SOURCE))
-        if source in value and name.lower() in _CSP
-        else (name, value)
+        (
+            (name, value.replace(source, SOURCE))
+            if source in value and name.lower() in _CSP
+            else (name, value)
+        )
         for name, value in fields
     ]
 
@@ -207,8 +218,10 @@ def spelled(
     """Lines that rules have written, with the nonce where the placeholder stands."""
     source = b"'nonce-%b'" % nonce
     return tuple(
-        (name, value.replace(SOURCE, source))
-        if SOURCE in value and name.lower() in _CSP
-        else (name, value)
+        (
+            (name, value.replace(SOURCE, source))
+            if SOURCE in value and name.lower() in _CSP
+            else (name, value)
+        )
         for name, value in lines
     )

@@ -1,7 +1,9 @@
-"""Whether one match or condition takes in all that another does, as far as the patterns themselves tell.
+"""Whether one match or condition takes in all that another does, as far as the patterns themselves
+tell.
 
-Lives here: inclusion of patterns, of routes' matches and of rules' conditions. Never claims too much: an
-inclusion that it does not see is none. Must not know rules, actions or what follows from an inclusion.
+Lives here: inclusion of patterns, of routes' matches and of rules' conditions. Never claims too
+much: an inclusion that it does not see is none. Must not know rules, actions or what follows from
+an inclusion.
 """
 
 from __future__ import annotations
@@ -90,7 +92,9 @@ def _wild(pattern: str) -> list[Symbol]:
 
 
 def _includes(wide: Iterable[Symbol], narrow: Iterable[Symbol]) -> bool:
-    """Whether each text of the pattern `narrow` is a text of `wide`: its symbols are read as if they were one."""
+    """Whether each text of the pattern `narrow` is a text of `wide`: its symbols are read as if
+    they were one.
+    """
     states = [symbol for part in wide for symbol in (("one", "any") if part == "some" else (part,))]
     reached = _skip({0}, states)
     for symbol in narrow:

@@ -1,4 +1,5 @@
-"""A compiled policy: route a request, decide on one response. Pure, total: no exception for any bytes.
+"""A compiled policy: route a request, decide on one response. Pure, total: no exception for any
+bytes.
 
 Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is folded in at
 compile time, so nothing here asks "is this report-only?". Must not know files, time, or who asks.
@@ -55,11 +56,15 @@ class RuleLine:
     meaning: str
     """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
     demand: str
-    """Short hash of what it asks of responses, whatever its mode: the same in the metrics of a whole rollout."""
+    """Short hash of what it asks of responses, whatever its mode: the same in the metrics of a
+    whole rollout.
+    """
 
 
 Watcher: TypeAlias = Clearing | Framing
-"""An oracle with a memory: `watch` says whether a request, of any route, shows that a rule would have broken something."""
+"""An oracle with a memory: `watch` says whether a request, of any route, shows that a rule would
+have broken something.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,9 @@ class RoutePlan:
     """Of these checks."""
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
-    """Rules whose breakage requests can show, and that change nothing yet or stand on a ladder; by the rule's index."""
+    """Rules whose breakage requests can show, and that change nothing yet or stand on a ladder;
+    by the rule's index.
+    """
     reads_body: int
     """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
     trials: Mapping[int, str]
@@ -83,14 +90,18 @@ class RoutePlan:
     max_body_mode: Mode
     """In enforce a larger body is refused, in report-only it is only reported."""
     nonced: bool
-    """Whether a rule that is not off writes or demands a nonce of each response: the service is given one."""
+    """Whether a rule that is not off writes or demands a nonce of each response: the service is
+    given one.
+    """
     watchers: tuple[tuple[str, str, Watcher], ...] = ()
     """Oracles of the whole policy that must see every request, by route and rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The route of a request, the reading of its path that led there, and the route of each reading."""
+    """The route of a request, the reading of its path that led there, and the route of each
+    reading.
+    """
 
     route: RoutePlan
     reading: str
@@ -99,7 +110,9 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled policy. `mode` is the effective ceiling of the whole; `routes` ends with the default."""
+    """A compiled policy. `mode` is the effective ceiling of the whole; `routes` ends with the
+    default.
+    """
 
     name: str
     mode: Mode
@@ -124,10 +137,12 @@ class Plan:
         return self.matched(host, method, path).route
 
     def matched(self, host: str, method: str, path: str) -> Matched:
-        """The same with the reason: of all readings of the path, the one whose route is the strictest.
+        """The same with the reason: of all readings of the path, the one whose route is the
+        strictest.
 
-        In one reading the first route that matches counts. The likeliest reading counts unless the route of
-        another is stricter (see `stricter`). A slash at the end may mean nothing where no route takes it.
+        In one reading the first route that matches counts. The likeliest reading counts unless the
+        route of another is stricter (see `stricter`). A slash at the end may mean nothing where no
+        route takes it.
         """
         default, ways = self.routes[-1], []
         for way in readings(path, self.slashes):
@@ -158,7 +173,9 @@ class Plan:
 
 
 def decide(route: RoutePlan, facts: Facts) -> Decision:
-    """Judge one response by one route's checks, anew; `route.judge` says the same, and remembers."""
+    """Judge one response by one route's checks, anew; `route.judge` says the same, and
+    remembers.
+    """
     return decide_by(route.checks, facts, route.trials)
 
 
@@ -282,5 +299,7 @@ def _demand(named: NamedRule) -> str:
 
 
 def _key(route: str, line: RuleLine) -> str:
-    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are kept apart."""
+    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are
+    kept apart.
+    """
     return hashlib.sha256(f"{route}\0{line.name}\0{line.meaning}".encode()).hexdigest()[:16]

@@ -45,7 +45,9 @@ def _meaning(rule: Rule) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class NamedRule:
-    """A complete rule and where each of its keys comes from (preset name, "policy" or "route NAME")."""
+    """A complete rule and where each of its keys comes from (preset name, "policy" or "route
+    NAME").
+    """
 
     name: str
     rule: Rule
@@ -72,7 +74,9 @@ def is_off(route: NamedRoute, named: NamedRule) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A complete policy: the declared one, and its routes with every layer merged; `default` stands last."""
+    """A complete policy: the declared one, and its routes with every layer merged; `default`
+    stands last.
+    """
 
     policy: Policy
     routes: tuple[NamedRoute, ...]
@@ -83,7 +87,9 @@ class Resolved:
         return self.policy.mode or "report-only"
 
     def canonical(self) -> dict[str, Any]:
-        """What the policy means, without order of keys, comments and layers: the same meaning, the same text."""
+        """What the policy means, without order of keys, comments and layers: the same meaning,
+        the same text.
+        """
         return {
             "name": self.policy.name,
             "about": [
@@ -94,10 +100,11 @@ class Resolved:
             ],
             "mode": self.mode,
             "share": self.policy.share,
-            "guard": self.policy.guard
-            if self.policy.guard == "off"
-            else self.policy.guard.model_dump(),
-            # The default is left out: a policy that does not name it keeps the revision that it had.
+            "guard": (
+                self.policy.guard if self.policy.guard == "off" else self.policy.guard.model_dump()
+            ),
+            # The default is left out: a policy that does not name it keeps the revision that it
+            # had.
             **({} if self.policy.slashes == "stricter" else {"slashes": self.policy.slashes}),
             "routes": [
                 {
@@ -167,7 +174,9 @@ def _climbed(named: NamedRule) -> NamedRule:
 
 
 def _declared(data: dict[str, Any], problems: list[Problem]) -> Policy:
-    """The validated models; what is wrong is noted and cut out, so that the rest is still judged."""
+    """The validated models; what is wrong is noted and cut out, so that the rest is still
+    judged.
+    """
     try:
         return Policy.model_validate(data)
     except ValidationError as error:
@@ -245,7 +254,9 @@ def _merged(
 
 
 def _unsure(problems: list[Problem], routes: tuple[NamedRoute, ...]) -> set[str]:
-    """Rules of which no more can be said: a part of them was cut out, or a layer below them is not known."""
+    """Rules of which no more can be said: a part of them was cut out, or a layer below them is
+    not known.
+    """
     paths = [problem.path for problem in problems]
     names = {str(path[path.index("rules") + 1]) for path in paths if "rules" in path[:-1]}
     if any(path[:1] == ("extends",) or path == ("rules",) for path in paths):

@@ -1,8 +1,9 @@
-"""What may be asked of any header by name: its row, its faults, how copies collapse, how values merge.
+"""What may be asked of any header by name: its row, its faults, how copies collapse, how values
+merge.
 
 Lives here: the dispatch from a header to its grammar. Must not know rules, modes or conditions; the
-rows stand in `header_table`, the grammars in modules of their own. Values are text, bytes decoded as
-latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
+rows stand in `header_table`, the grammars in modules of their own. Values are text, bytes decoded
+as latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,11 @@ class HeaderFaultKind(faults.FaultKind):
         "Write one of: {hint}.",
     )
     NOT_AN_ORIGIN = (
-        "header-not-an-origin", "invalid", "Browsers refuse {part}: it is not one origin.", "Write one origin as https://example.com, or *.",
-    )  # fmt: skip
+        "header-not-an-origin",
+        "invalid",
+        "Browsers refuse {part}: it is not one origin.",
+        "Write one origin as https://example.com, or *.",
+    )
     NOT_A_NUMBER = (
         "header-not-a-number",
         "invalid",
@@ -90,8 +94,9 @@ def collapse(name: str, values: Sequence[str]) -> str | None:
 
     Equal copies become one. Of others the first counts where browsers obey the first; where they
     obey none (`invalid`) or block (`conflict-blocks`), the most protective known value is taken, so
-    that nothing is allowed that the browser would refuse. None also for headers that may repeat, for
-    unknown ones, where no copy has a known value, and where copies give leave (CORS) but differ.
+    that nothing is allowed that the browser would refuse. None also for headers that may repeat,
+    for unknown ones, where no copy has a known value, and where copies give leave (CORS) but
+    differ.
     """
     row = get(name)
     copies = [value.strip(_OWS) for value in values]
@@ -120,7 +125,9 @@ def _word(row: Header, value: str) -> str:
 
 
 def header_faults(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
-    """All that is wrong with one value of a header in a response over this scheme: invalid first, then weak."""
+    """All that is wrong with one value of a header in a response over this scheme: invalid
+    first, then weak.
+    """
     row = get(name)
     if row is None:
         return (HeaderFaultKind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()

@@ -1,9 +1,10 @@
 """One Set-Cookie line: read its name and attributes, judge them, and edit attributes alone.
 
-Lives here: `Cookie`, `Demands`, `apply`, `cookie_faults`, and which cookies scripts must read. Must not know
-rules or modes, and never holds a cookie's value: it is neither kept, compared nor reported.
-Lines are bytes decoded as latin-1, so that every byte is one character and none is ever changed.
-Source: RFC 6265bis (section 5.6, the user agent's side) and the cookie prefixes of its successors.
+Lives here: `Cookie`, `Demands`, `apply`, `cookie_faults`, and which cookies scripts must read. Must
+not know rules or modes, and never holds a cookie's value: it is neither kept, compared nor
+reported. Lines are bytes decoded as latin-1, so that every byte is one character and none is ever
+changed. Source: RFC 6265bis (section 5.6, the user agent's side) and the cookie prefixes of its
+successors.
 """
 
 from __future__ import annotations
@@ -45,9 +46,12 @@ PREFIXES: MappingProxyType[str, str] = MappingProxyType(
         "__secure-": "Secure",
     }
 )
-"""Name prefixes (longest first) -> what browsers demand of a cookie named so; else they refuse it."""
+"""Name prefixes (longest first) -> what browsers demand of a cookie named so; else they refuse
+it.
+"""
 
-# Double-submit tokens that scripts copy into a request header: Django, Angular, Laravel, Spring, Tornado, Flask-JWT...
+# Double-submit tokens that scripts copy into a request header: Django, Angular, Laravel, Spring,
+# Tornado, Flask-JWT...
 _READABLE = ("csrf", "xsrf", "x-csrf", "x-xsrf", "_xsrf")
 _WS = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -63,9 +67,11 @@ class CookieFaultKind(faults.FaultKind):
         "Encode the value.",
     )
     TOO_LONG = (
-        "cookie-too-long", "invalid", "Browsers refuse the cookie {part}: name and value exceed 4,096 bytes.",
+        "cookie-too-long",
+        "invalid",
+        "Browsers refuse the cookie {part}: name and value exceed 4,096 bytes.",
         "Keep large state on the server.",
-    )  # fmt: skip
+    )
     EMPTY = (
         "cookie-empty",
         "invalid",
@@ -73,49 +79,76 @@ class CookieFaultKind(faults.FaultKind):
         "Name the cookie.",
     )
     NAMELESS = (
-        "cookie-nameless", "weak", "A cookie without a name can be read back as another cookie's name and value.",
+        "cookie-nameless",
+        "weak",
+        "A cookie without a name can be read back as another cookie's name and value.",
         "Name the cookie: NAME=VALUE.",
-    )  # fmt: skip
+    )
     REPEATED = (
-        "cookie-repeated-attribute", "invalid", "The cookie {part} has {hint} more than once, and only the last one counts.",
+        "cookie-repeated-attribute",
+        "invalid",
+        "The cookie {part} has {hint} more than once, and only the last one counts.",
         "Write {hint} once.",
-    )  # fmt: skip
+    )
     UNKNOWN = (
-        "cookie-unknown-attribute", "invalid", "The cookie {part} has an attribute that browsers do not know and ignore.",
+        "cookie-unknown-attribute",
+        "invalid",
+        "The cookie {part} has an attribute that browsers do not know and ignore.",
         "Correct its spelling; if it is part of the value, encode the semicolon.",
-    )  # fmt: skip
+    )
     BAD_SAME_SITE = (
-        "cookie-bad-samesite", "invalid", "The cookie {part} has a SameSite that is none of Strict, Lax and None; browsers use their default.",
+        "cookie-bad-samesite",
+        "invalid",
+        (
+            "The cookie {part} has a SameSite that is none of Strict, Lax and None; browsers use"
+            " their default."
+        ),
         "Write SameSite=Lax.",
-    )  # fmt: skip
+    )
     NEEDS_SECURE = (
-        "cookie-needs-secure", "invalid", "Browsers refuse the cookie {part}: {hint} needs Secure.", "Add Secure, or take {hint} away.",
-    )  # fmt: skip
+        "cookie-needs-secure",
+        "invalid",
+        "Browsers refuse the cookie {part}: {hint} needs Secure.",
+        "Add Secure, or take {hint} away.",
+    )
     PREFIX = (
-        "cookie-prefix", "invalid", "Browsers refuse the cookie {part}: its name prefix demands {hint}.",
+        "cookie-prefix",
+        "invalid",
+        "Browsers refuse the cookie {part}: its name prefix demands {hint}.",
         "Give it {hint}, or another name.",
-    )  # fmt: skip
+    )
     SECURE_OVER_HTTP = (
-        "cookie-secure-over-http", "invalid", "Browsers refuse the Secure cookie {part} in a response over plain HTTP.",
+        "cookie-secure-over-http",
+        "invalid",
+        "Browsers refuse the Secure cookie {part} in a response over plain HTTP.",
         "Serve the page over HTTPS.",
-    )  # fmt: skip
+    )
     NOT_SECURE = (
-        "cookie-not-secure", "weak", "The cookie {part} may travel over plain HTTP, where anyone on the way can read it.", "Add Secure.",
-    )  # fmt: skip
+        "cookie-not-secure",
+        "weak",
+        "The cookie {part} may travel over plain HTTP, where anyone on the way can read it.",
+        "Add Secure.",
+    )
     READABLE = (
-        "cookie-readable", "weak", "Scripts, injected ones too, can read the cookie {part}.", "Add HttpOnly unless a script needs it.",
-    )  # fmt: skip
+        "cookie-readable",
+        "weak",
+        "Scripts, injected ones too, can read the cookie {part}.",
+        "Add HttpOnly unless a script needs it.",
+    )
     NO_SAME_SITE = (
-        "cookie-no-samesite", "weak", "The cookie {part} leaves to each browser when other sites' requests carry it.", "Add SameSite=Lax.",
-    )  # fmt: skip
+        "cookie-no-samesite",
+        "weak",
+        "The cookie {part} leaves to each browser when other sites' requests carry it.",
+        "Add SameSite=Lax.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
     """What may be known of a Set-Cookie line.
 
-    `attributes`: (name in lower case, value), as many as stand there; unknown ones as ("", ""), since
-    a semicolon inside the cookie's value makes attributes of its pieces.
+    `attributes`: (name in lower case, value), as many as stand there; unknown ones as ("", ""),
+    since a semicolon inside the cookie's value makes attributes of its pieces.
     """
 
     name: str
@@ -200,9 +233,9 @@ def is_readable_csrf(name: str) -> bool:
 def apply(line: str, demands: Demands, scheme: str = "https") -> str:
     """The line with its attributes as demanded, and every other byte as it was; idempotent.
 
-    Secure, and what needs it (SameSite=None, Partitioned), is written over https only, since browsers
-    refuse Secure cookies that come over http; over https such a demand brings Secure along. Lines that
-    browsers refuse anyway, or that exceed 64 KiB, come back as they are.
+    Secure, and what needs it (SameSite=None, Partitioned), is written over https only, since
+    browsers refuse Secure cookies that come over http; over https such a demand brings Secure
+    along. Lines that browsers refuse anyway, or that exceed 64 KiB, come back as they are.
     """
     cookie = parse(line)
     if cookie.refused or len(line) > MAX_TEXT:
@@ -257,7 +290,9 @@ def _add(pieces: list[str], text: str) -> None:
 
 
 def cookie_faults(line: str, scheme: str = "https") -> tuple[Fault, ...]:
-    """What is wrong with a Set-Cookie line in a response over this scheme; `part` is the cookie's name."""
+    """What is wrong with a Set-Cookie line in a response over this scheme; `part` is the
+    cookie's name.
+    """
     cookie = parse(line)
     if cookie.refused:
         return (cookie.refused.about(cookie.name),)

@@ -1,7 +1,8 @@
-"""Where browsers send reports: which endpoints a value names, which ones are declared, and what is wrong with NEL.
+"""Where browsers send reports: which endpoints a value names, which ones are declared, and what is
+wrong with NEL.
 
-Lives here: `named` and `declared` over one header value, and the judges of NEL and Report-To. Must not know
-rules, routes or header lines. Hostile text is read up to 64 KiB; nothing here raises.
+Lives here: `named` and `declared` over one header value, and the judges of NEL and Report-To. Must
+not know rules, routes or header lines. Hostile text is read up to 64 KiB; nothing here raises.
 Sources: Reporting API (https://www.w3.org/TR/reporting-1/), Network Error Logging
 (https://www.w3.org/TR/network-error-logging/), which reads the older header Report-To.
 """
@@ -19,31 +20,47 @@ from sidecar.policy.headers.table import Header
 
 _DEFAULT_GROUP = "default"
 DECLARING: Mapping[str, str] = {"nel": "Report-To"}
-"""Header in lower case -> the header that declares its endpoints, where it is not Reporting-Endpoints."""
+"""Header in lower case -> the header that declares its endpoints, where it is not
+Reporting-Endpoints.
+"""
 
 
 class DestinationFaultKind(faults.FaultKind):
     """What can be wrong with NEL and Report-To."""
 
     NOT_JSON = (
-        "header-not-json", "invalid", "Browsers ignore the value: it is no JSON object.",
-        'Write one object with names and texts in double quotes, as {{"report_to":"default","max_age":86400}}.',
-    )  # fmt: skip
+        "header-not-json",
+        "invalid",
+        "Browsers ignore the value: it is no JSON object.",
+        (
+            "Write one object with names and texts in double quotes, as"
+            ' {{"report_to":"default","max_age":86400}}.'
+        ),
+    )
     NEL_NO_GROUP = (
-        "nel-no-group", "invalid", "Browsers ignore the value: it names no group to report to.",
+        "nel-no-group",
+        "invalid",
+        "Browsers ignore the value: it names no group to report to.",
         'Write "report_to":"NAME" with a group of Report-To.',
-    )  # fmt: skip
+    )
     NO_AGE = (
-        "reporting-no-max-age", "invalid", "Browsers ignore the value: it has no valid max_age.", 'Write "max_age":86400, in seconds.',
-    )  # fmt: skip
+        "reporting-no-max-age",
+        "invalid",
+        "Browsers ignore the value: it has no valid max_age.",
+        'Write "max_age":86400, in seconds.',
+    )
     NO_ENDPOINTS = (
-        "report-to-no-endpoints", "invalid", "The group {part} has no endpoint with an https address, so its reports go nowhere.",
+        "report-to-no-endpoints",
+        "invalid",
+        "The group {part} has no endpoint with an https address, so its reports go nowhere.",
         'Write "endpoints":[{{"url":"https://example.com/reports"}}].',
-    )  # fmt: skip
+    )
 
 
 def _objects(text: str) -> list[dict[str, Any]] | None:
-    """Copies, and several groups in one copy, are one list (the header has no brackets of its own)."""
+    """Copies, and several groups in one copy, are one list (the header has no brackets of its
+    own).
+    """
     try:
         held = json.loads(f"[{text[:MAX_TEXT]}]")
     except (ValueError, RecursionError):
@@ -58,7 +75,9 @@ def _age_faults(one: Mapping[str, Any]) -> tuple[Fault, ...]:
 
 
 def judge_nel(text: str) -> tuple[Fault, ...]:
-    """What is wrong with a NEL value (section 4.1): it needs a group and an age; with age 0 it is taken back."""
+    """What is wrong with a NEL value (section 4.1): it needs a group and an age; with age 0 it
+    is taken back.
+    """
     held = _objects(text)
     if held is None:
         return (DestinationFaultKind.NOT_JSON.about(),)
@@ -93,7 +112,9 @@ def _is_endpoint(value: object) -> bool:
 
 
 def declared(header: str, text: str) -> frozenset[str]:
-    """The endpoints or groups that a value of Reporting-Endpoints or Report-To declares; else none."""
+    """The endpoints or groups that a value of Reporting-Endpoints or Report-To declares; else
+    none.
+    """
     if header.lower() == "reporting-endpoints":
         return frozenset(fields.parse_dictionary(text).value or {})
     if header.lower() == "report-to":
@@ -102,7 +123,9 @@ def declared(header: str, text: str) -> frozenset[str]:
 
 
 def named(row: Header, text: str) -> tuple[str, ...] | None:
-    """The endpoints that a value reports to ("" = an address of its own); None where they cannot be reported."""
+    """The endpoints that a value reports to ("" = an address of its own); None where they cannot
+    be reported.
+    """
     if row.grammar == "csp":
         directives = [one for policy in csp.parse(text) for one in policy.directives]
         groups = [

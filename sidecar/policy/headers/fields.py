@@ -22,7 +22,9 @@ from sidecar.policy.faults import MAX_TEXT, Fault
 T = TypeVar("T")
 Parameters: TypeAlias = dict[str, Any]
 Item: TypeAlias = tuple[Any, Parameters]
-"""A bare item (int, Decimal, str, Token, bytes, bool, datetime, DisplayString) and its parameters."""
+"""A bare item (int, Decimal, str, Token, bytes, bool, datetime, DisplayString) and its
+parameters.
+"""
 Member: TypeAlias = tuple[Any, Parameters]
 """An item, or an inner list: a list of items and the list's parameters."""
 Dictionary: TypeAlias = dict[str, Member]
@@ -31,21 +33,28 @@ Combine: TypeAlias = Callable[[Member, Member], Member]
 
 FEATURES = frozenset(
     (
-        "accelerometer ambient-light-sensor aria-notify attribution-reporting autoplay bluetooth browsing-topics camera captured-surface-control "
-        "clipboard-read clipboard-write compute-pressure cross-origin-isolated deferred-fetch deferred-fetch-minimal digital-credentials-create "
-        "digital-credentials-get display-capture document-domain encrypted-media execution-while-not-rendered "
-        "execution-while-out-of-viewport fullscreen gamepad geolocation gyroscope hid identity-credentials-get idle-detection interest-cohort "
-        "join-ad-interest-group keyboard-map language-detector language-model local-fonts local-network local-network-access loopback-network magnetometer "
-        "manual-text media-playback-while-not-visible microphone midi monetization navigation-override on-device-speech-recognition otp-credentials "
-        "payment picture-in-picture private-aggregation private-state-token-issuance private-state-token-redemption proofreader "
-        "publickey-credentials-create publickey-credentials-get rewriter run-ad-auction screen-wake-lock serial shared-storage "
-        "shared-storage-select-url smart-card speaker-selection storage-access sub-apps summarizer sync-xhr translator unload usb vertical-scroll "
-        "web-share window-management window-placement writer xr-spatial-tracking"
+        "accelerometer ambient-light-sensor aria-notify attribution-reporting autoplay bluetooth"
+        " browsing-topics camera captured-surface-control clipboard-read clipboard-write"
+        " compute-pressure cross-origin-isolated deferred-fetch deferred-fetch-minimal"
+        " digital-credentials-create digital-credentials-get display-capture document-domain"
+        " encrypted-media execution-while-not-rendered execution-while-out-of-viewport fullscreen"
+        " gamepad geolocation gyroscope hid identity-credentials-get idle-detection interest-cohort"
+        " join-ad-interest-group keyboard-map language-detector language-model local-fonts"
+        " local-network local-network-access loopback-network magnetometer manual-text"
+        " media-playback-while-not-visible microphone midi monetization navigation-override"
+        " on-device-speech-recognition otp-credentials payment picture-in-picture"
+        " private-aggregation private-state-token-issuance private-state-token-redemption"
+        " proofreader publickey-credentials-create publickey-credentials-get rewriter"
+        " run-ad-auction screen-wake-lock serial shared-storage shared-storage-select-url"
+        " smart-card speaker-selection storage-access sub-apps summarizer sync-xhr translator"
+        " unload usb vertical-scroll web-share window-management window-placement writer"
+        " xr-spatial-tracking"
     ).split()
 )
 """Policy-controlled features of the standards and of shipped drafts."""
 POWERFUL = frozenset(
-    "bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial usb window-management".split()
+    "bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial"
+    " usb window-management".split()
 )
 """Features that reach devices, money or the person."""
 
@@ -69,15 +78,23 @@ class FieldFaultKind(faults.FaultKind):
         "Shorten it.",
     )
     BAD_SYNTAX = (
-        "sf-bad-syntax", "invalid", "Browsers drop the whole header: it is no structured {hint}.", "Write it as {part} (RFC 9651).",
-    )  # fmt: skip
+        "sf-bad-syntax",
+        "invalid",
+        "Browsers drop the whole header: it is no structured {hint}.",
+        "Write it as {part} (RFC 9651).",
+    )
     REPEATED_KEY = (
-        "sf-repeated-key", "invalid", "The key {part} stands more than once, and only the last one counts.", "Write {part} once.",
-    )  # fmt: skip
+        "sf-repeated-key",
+        "invalid",
+        "The key {part} stands more than once, and only the last one counts.",
+        "Write {part} once.",
+    )
     OLD_SYNTAX = (
-        "pp-old-syntax", "invalid", "Browsers drop the whole header: it is written as the old Feature-Policy was.",
+        "pp-old-syntax",
+        "invalid",
+        "Browsers drop the whole header: it is written as the old Feature-Policy was.",
         "Write geolocation=(self), camera=() with commas and without single quotes.",
-    )  # fmt: skip
+    )
     UNKNOWN_FEATURE = (
         "pp-unknown-feature",
         "invalid",
@@ -85,33 +102,53 @@ class FieldFaultKind(faults.FaultKind):
         "Correct its spelling, or remove it.",
     )
     NOT_ALLOWLIST = (
-        "pp-not-allowlist", "invalid", "The value of {part} is no allowlist, so the feature is off for everyone.",
+        "pp-not-allowlist",
+        "invalid",
+        "The value of {part} is no allowlist, so the feature is off for everyone.",
         "Write {part}=(), {part}=(self) or {part}=*.",
-    )  # fmt: skip
+    )
     BAD_ORIGIN = (
-        "pp-bad-origin", "invalid", "The allowlist of {part} has an entry that browsers ignore.",
-        'Write self without quotes and origins in double quotes: {part}=(self "https://example.com").',
-    )  # fmt: skip
+        "pp-bad-origin",
+        "invalid",
+        "The allowlist of {part} has an entry that browsers ignore.",
+        (
+            "Write self without quotes and origins in double quotes: {part}=(self"
+            ' "https://example.com").'
+        ),
+    )
     BAD_PARAMETER = (
-        "pp-bad-parameter", "invalid", "After {part} stands a semicolon, which begins a parameter and no further feature.",
+        "pp-bad-parameter",
+        "invalid",
+        "After {part} stands a semicolon, which begins a parameter and no further feature.",
         "Separate features by commas.",
-    )  # fmt: skip
+    )
     BROAD_ALLOWLIST = (
-        "pp-broad-allowlist", "weak", "Every frame on the page may be given {part}, whatever site it comes from.",
+        "pp-broad-allowlist",
+        "weak",
+        "Every frame on the page may be given {part}, whatever site it comes from.",
         "Write {part}=() or {part}=(self).",
-    )  # fmt: skip
+    )
     BAD_ENDPOINT = (
-        "reporting-bad-endpoint", "invalid", "Browsers ignore the endpoint {part}: it is no https address or path in double quotes.",
+        "reporting-bad-endpoint",
+        "invalid",
+        "Browsers ignore the endpoint {part}: it is no https address or path in double quotes.",
         'Write {part}="https://example.com/reports" or {part}="/reports".',
-    )  # fmt: skip
+    )
     NO_DESTINATIONS = (
-        "integrity-no-destinations", "invalid", "The policy blocks nothing: blocked-destinations names no destination that browsers know.",
+        "integrity-no-destinations",
+        "invalid",
+        "The policy blocks nothing: blocked-destinations names no destination that browsers know.",
         "Write blocked-destinations=(script).",
-    )  # fmt: skip
+    )
     UNKNOWN_DESTINATION = (
-        "integrity-unknown-word", "invalid", "Browsers ignore {part} in Integrity-Policy.",
-        "Use blocked-destinations=(script style), sources=(inline) and endpoints=(name), without quotes.",
-    )  # fmt: skip
+        "integrity-unknown-word",
+        "invalid",
+        "Browsers ignore {part} in Integrity-Policy.",
+        (
+            "Use blocked-destinations=(script style), sources=(inline) and endpoints=(name),"
+            " without quotes."
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +190,9 @@ def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[An
 
 
 def serialise(value: Item | list[Member] | Dictionary) -> str:
-    """The text of what was parsed; "" for an empty list or dictionary, which is sent as no header at all."""
+    """The text of what was parsed; "" for an empty list or dictionary, which is sent as no
+    header at all.
+    """
     structure: Any = value
     return http_sf.ser(structure) if value else ""
 
@@ -161,8 +200,9 @@ def serialise(value: Item | list[Member] | Dictionary) -> str:
 def merge_dictionary(app: str, ours: str, combine: Combine | None = None) -> str:
     """Merge two dictionaries by key: the service's keys in their order, then ours.
 
-    A key that both have gets `combine(theirs, ours)`, by default our member. A text of the service's
-    that browsers drop gives way to ours; one beyond 64 KiB, or one that does not change, stays as it is.
+    A key that both have gets `combine(theirs, ours)`, by default our member. A text of the
+    service's that browsers drop gives way to ours; one beyond 64 KiB, or one that does not change,
+    stays as it is.
     """
     held, wanted = parse_dictionary(app), parse_dictionary(ours)
     if len(app) > MAX_TEXT or wanted.value is None:
@@ -281,7 +321,9 @@ _INTEGRITY = {"blocked-destinations": {"script", "style"}, "sources": {"inline"}
 
 
 def judge_integrity(text: str) -> tuple[Fault, ...]:
-    """What is wrong with an Integrity-Policy (https://www.w3.org/TR/sri-2/#integrity-policy-section)."""
+    """What is wrong with an Integrity-Policy
+    (https://www.w3.org/TR/sri-2/#integrity-policy-section).
+    """
     parsed = parse_dictionary(text)
     if parsed.value is None:
         return parsed.faults

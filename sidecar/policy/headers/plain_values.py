@@ -1,8 +1,9 @@
-"""Headers whose value is one plain thing: a media type, a disposition, a date, a path, a challenge, origins.
+"""Headers whose value is one plain thing: a media type, a disposition, a date, a path, a challenge,
+origins.
 
-Lives here: what is wrong with such a value. Must not know which header has which (see `headers`). Hostile
-text is read up to 64 KiB; nothing here raises.
-Sources: RFC 9110 sections 5.6.7, 8.3 and 11.6.1; RFC 6266; Service Workers; Resource Timing; Connection Allowlists.
+Lives here: what is wrong with such a value. Must not know which header has which (see `headers`).
+Hostile text is read up to 64 KiB; nothing here raises. Sources: RFC 9110 sections 5.6.7, 8.3 and
+11.6.1; RFC 6266; Service Workers; Resource Timing; Connection Allowlists.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _DAY, _MONTH = (
     "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)",
 )
 _TIME = "[0-2][0-9]:[0-5][0-9]:[0-6][0-9]"
-# The form of today, and the two older ones that every recipient has to take (RFC 9110 section 5.6.7).
+# The form of today, and the two older ones that every recipient has to take (RFC 9110 section
+# 5.6.7).
 _DATE = re.compile(
     f"{_DAY}, [0-3][0-9] {_MONTH} [0-9]{{4}} {_TIME} GMT"
     f"|{_DAY}[a-z]*, [0-3][0-9]-{_MONTH}-[0-9]{{2}} {_TIME} GMT"
@@ -41,33 +43,47 @@ class PlainFaultKind(faults.FaultKind):
     """All that can be wrong with these headers."""
 
     NOT_A_MEDIA_TYPE = (
-        "value-not-a-media-type", "invalid", "The value {part} is no media type: browsers read a part of it, or guess.",
+        "value-not-a-media-type",
+        "invalid",
+        "The value {part} is no media type: browsers read a part of it, or guess.",
         "Write type/subtype and parameters behind semicolons, as text/html; charset=utf-8.",
-    )  # fmt: skip
+    )
     NOT_A_DISPOSITION = (
-        "value-not-a-disposition", "invalid", "Browsers differ in what they make of the disposition {part}.",
+        "value-not-a-disposition",
+        "invalid",
+        "Browsers differ in what they make of the disposition {part}.",
         'Write attachment; filename="report.pdf" with the name in double quotes, or inline.',
-    )  # fmt: skip
+    )
     NOT_A_DATE = (
-        "value-not-a-date", "invalid", "Caches take {part} for a time in the past: it is no HTTP date.",
+        "value-not-a-date",
+        "invalid",
+        "Caches take {part} for a time in the past: it is no HTTP date.",
         "Write Tue, 01 Dec 2026 12:00:00 GMT, or Cache-Control: max-age=SECONDS in its place.",
-    )  # fmt: skip
+    )
     NOT_A_PATH = (
-        "value-not-a-path", "invalid", "No path begins with {part}: a * stands for itself here, and a space is none of a path.",
+        "value-not-a-path",
+        "invalid",
+        "No path begins with {part}: a * stands for itself here, and a space is none of a path.",
         "Write the path that they begin with, as /app/, without *.",
-    )  # fmt: skip
+    )
     NOT_A_CHALLENGE = (
-        "value-not-a-challenge", "invalid", "Clients cannot read {part}: it is no authentication challenge.",
+        "value-not-a-challenge",
+        "invalid",
+        "Clients cannot read {part}: it is no authentication challenge.",
         'Write Basic realm="name", with the realm in double quotes.',
-    )  # fmt: skip
+    )
     NOT_ORIGINS = (
-        "value-not-origins", "invalid", "Browsers match no site with {part}: it is no origin.",
+        "value-not-origins",
+        "invalid",
+        "Browsers match no site with {part}: it is no origin.",
         "Write origins as https://example.com, without path and separated by commas, or *.",
-    )  # fmt: skip
+    )
     NOT_AN_ALLOWLIST = (
-        "value-not-an-allowlist", "invalid", "Browsers do not read {part}: it is no list of addresses in brackets.",
+        "value-not-an-allowlist",
+        "invalid",
+        "Browsers do not read {part}: it is no list of addresses in brackets.",
         'Write (response-origin "https://api.example.com/*"), with addresses in double quotes.',
-    )  # fmt: skip
+    )
 
 
 def judge_media_type(text: str) -> tuple[Fault, ...]:

@@ -1,7 +1,8 @@
-"""What of a response may be written down: values of policy headers, and of all others the form alone.
+"""What of a response may be written down: values of policy headers, and of all others the form
+alone.
 
-Lives here: the form of a value, the content class of a response, the masks for what is secret or changes
-with every response. Must not know counts, files or policies. Nothing here raises.
+Lives here: the form of a value, the content class of a response, the masks for what is secret or
+changes with every response. Must not know counts, files or policies. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -31,10 +32,18 @@ MAX_LINES = 8
 """Lines of one header that are kept."""
 
 _EXACT = {
-    "text/html": "html", "application/xhtml+xml": "html", "application/json": "api", "application/xml": "api", "text/xml": "api",
-    "text/event-stream": "api", "application/grpc": "api", "text/javascript": "script", "application/javascript": "script",
-    "application/wasm": "script", "text/css": "style",
-}  # fmt: skip
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "application/json": "api",
+    "application/xml": "api",
+    "text/xml": "api",
+    "text/event-stream": "api",
+    "application/grpc": "api",
+    "text/javascript": "script",
+    "application/javascript": "script",
+    "application/wasm": "script",
+    "text/css": "style",
+}
 _FAMILIES = (
     ("image/", "image"),
     ("font/", "font"),
@@ -44,7 +53,8 @@ _FAMILIES = (
 
 # RFC 9110 section 5.6.7: the form in use, and the two obsolete ones.
 _DATE = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*(?:, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9:]{8}(?: GMT)?| [A-Z][a-z]{2} +[0-9]{1,2} [0-9:]{8} [0-9]{4})"
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*(?:, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4}"
+    r" [0-9:]{8}(?: GMT)?| [A-Z][a-z]{2} +[0-9]{1,2} [0-9:]{8} [0-9]{4})"
 )
 _URL = re.compile(r"(https?)://", re.IGNORECASE)
 _NONCE = re.compile(r"(?i)'nonce-[^']*'")
@@ -61,9 +71,16 @@ _HOST = re.compile(r"[a-z0-9.-]{1,100}(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCI
 # Of the disclosing headers, these differ from response to response.
 _VOLATILE = frozenset({"server-timing", "sourcemap", "x-sourcemap"})
 _COOKIE_NAMES = {
-    "domain": "Domain", "expires": "Expires", "httponly": "HttpOnly", "max-age": "Max-Age", "partitioned": "Partitioned", "path": "Path",
-    "priority": "Priority", "samesite": "SameSite", "secure": "Secure",
-}  # fmt: skip
+    "domain": "Domain",
+    "expires": "Expires",
+    "httponly": "HttpOnly",
+    "max-age": "Max-Age",
+    "partitioned": "Partitioned",
+    "path": "Path",
+    "priority": "Priority",
+    "samesite": "SameSite",
+    "secure": "Secure",
+}
 
 
 def content_class(media_type: str) -> str:
@@ -92,8 +109,9 @@ def display_name(key: str) -> str:
 def shape(key: str, value: str) -> str:
     """One line of a header (name in lower case) as it may be written down.
 
-    The value itself, with nonces, dates, queries and users masked, where it is intent: headers of the
-    table, and names of software. Of all others the form, one of FORMS: a <token> has no white space. Of a
+    The value itself, with nonces, dates, queries and users masked, where it is intent: headers of
+    the table, and names of software. Of all others the form, one of FORMS: a <token> has no white
+    space. Of a
     cookie: its name and attributes. The shape of a shape is the same shape.
     """
     row = headers.get(key)
@@ -143,7 +161,9 @@ def _media_type(value: str) -> str:
 
 
 def cookie(line: str) -> tuple[str, str]:
-    """Name and attributes of a Set-Cookie line; the value is dropped, and what looks random in the name too."""
+    """Name and attributes of a Set-Cookie line; the value is dropped, and what looks random in
+    the name too.
+    """
     parsed = cookies.parse(line)
     attributes = []
     for name, value in parsed.attributes:
@@ -160,7 +180,9 @@ def cookie_line(name: str, attributes: str) -> str:
 
 
 def path(text: str) -> str:
-    """A path with the segments that look like ids or secrets replaced: routes match the rest as before."""
+    """A path with the segments that look like ids or secrets replaced: routes match the rest as
+    before.
+    """
     segments = (segment if _is_word(segment) else "..." for segment in text[:300].split("/"))
     return "/".join(segments)
 
@@ -180,6 +202,8 @@ def host(text: str) -> str:
 
 
 def shapes(key: str, values: Iterable[bytes]) -> Lines:
-    """The lines of one header (name in lower case), as they stood on the wire, as they may be written down."""
+    """The lines of one header (name in lower case), as they stood on the wire, as they may be
+    written down.
+    """
     data = tuple(shape(key, value.decode("latin-1").strip(" \t")) for value in values)
     return data if len(data) <= MAX_LINES else (*data[:MAX_LINES], OTHER[0])

@@ -1,8 +1,9 @@
 """Whether one value of a header protects less than another.
 
-Lives here: `weaker` for a header's lines, `weaker_cookie` for a cookie's attributes. Must not know rules,
-modes or counts. Where a header can be merged, the law of the merge decides: a value that takes something
-on when the other is merged into it had allowed more. Values may be masked (see `shapes`).
+Lives here: `weaker` for a header's lines, `weaker_cookie` for a cookie's attributes. Must not know
+rules, modes or counts. Where a header can be merged, the law of the merge decides: a value that
+takes something on when the other is merged into it had allowed more. Values may be masked (see
+`shapes`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def reports_only(name: str) -> bool:
 
 
 def weaker(name: str, before: Lines, after: Lines) -> str:
-    """Why the lines `after` protect less than `before`, in a few words; "" where they do not, or nobody can say."""
+    """Why the lines `after` protect less than `before`, in a few words; "" where they do not, or
+    nobody can say.
+    """
     row = headers.get(name)
     if row is None or reports_only(name) or not before or not after or row.grammar == "cookie":
         return ""
@@ -136,7 +139,9 @@ def _by_grant(old: str, new: str) -> str:
 
 
 def _by_word(row: Header, old: str, new: str) -> str:
-    """By the place in the row's closed list, or its one strong value; else by what is wrong with the new value alone."""
+    """By the place in the row's closed list, or its one strong value; else by what is wrong with
+    the new value alone.
+    """
     was, now = (
         next(
             (
@@ -175,7 +180,9 @@ _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
 
 
 def weaker_cookie(before: str, after: str) -> str:
-    """Why the attributes `after` of a cookie protect less; written as in a Set-Cookie line, without the name."""
+    """Why the attributes `after` of a cookie protect less; written as in a Set-Cookie line,
+    without the name.
+    """
     was, now = (cookies.parse(f"c=; {attributes}") for attributes in (before, after))
     for key, name in (
         ("secure", "Secure"),

@@ -1,4 +1,5 @@
-"""Headers whose grammar is older than structured fields: HSTS, Referrer-Policy, Cache-Control, word lists.
+"""Headers whose grammar is older than structured fields: HSTS, Referrer-Policy, Cache-Control, word
+lists.
 
 Lives here: reading, judging and merging them. Must not know which header has which grammar (see
 `headers`). Hostile text is read up to 64 KiB; nothing here raises.
@@ -34,7 +35,9 @@ REFERRER_POLICIES: MappingProxyType[str, bool] = MappingProxyType(
         "unsafe-url": False,
     }
 )
-"""Every policy that browsers recognise, and whether it keeps path and query from other sites and from plain HTTP."""
+"""Every policy that browsers recognise, and whether it keeps path and query from other sites and
+from plain HTTP.
+"""
 
 SITE_DATA = frozenset(
     f'"{word}"'
@@ -65,8 +68,8 @@ _LOOSER = frozenset({"public", "immutable", "s-maxage", "stale-while-revalidate"
 _CACHE_LETTERS = {
     name.replace("-", ""): name
     for name in (
-        "max-age s-maxage no-store no-cache no-transform must-revalidate must-understand proxy-revalidate private public "
-        "immutable stale-while-revalidate stale-if-error"
+        "max-age s-maxage no-store no-cache no-transform must-revalidate must-understand"
+        " proxy-revalidate private public immutable stale-while-revalidate stale-if-error"
     ).split()
 }
 _SHARING = frozenset({"public", "private", "no-store", "no-cache"})
@@ -87,18 +90,32 @@ class TokenFaultKind(faults.FaultKind):
         "Write max-age=63072000; includeSubDomains, with seconds in digits and semicolons between.",
     )
     HSTS_REPEATED = (
-        "hsts-repeated", "invalid", "Browsers ignore the header: {part} stands in it more than once.", "Write {part} once (RFC 6797 section 6.1).",
-    )  # fmt: skip
+        "hsts-repeated",
+        "invalid",
+        "Browsers ignore the header: {part} stands in it more than once.",
+        "Write {part} once (RFC 6797 section 6.1).",
+    )
     HSTS_BAD = (
-        "hsts-bad-directive", "invalid", "{part} is no directive of HSTS.", "Use max-age, includeSubDomains and preload, separated by semicolons.",
-    )  # fmt: skip
+        "hsts-bad-directive",
+        "invalid",
+        "{part} is no directive of HSTS.",
+        "Use max-age, includeSubDomains and preload, separated by semicolons.",
+    )
     HSTS_PRELOAD = (
-        "hsts-preload-refused", "weak", "The preload list refuses the host: preload needs includeSubDomains and a max-age of a year.",
+        "hsts-preload-refused",
+        "weak",
+        (
+            "The preload list refuses the host: preload needs includeSubDomains and a max-age of a"
+            " year."
+        ),
         "Add them, or remove preload, which is hard to undo.",
-    )  # fmt: skip
+    )
     HSTS_SHORT = (
-        "hsts-short", "weak", "The max-age is shorter than half a year, so browsers forget it between visits.", "Raise it step by step to 63072000.",
-    )  # fmt: skip
+        "hsts-short",
+        "weak",
+        "The max-age is shorter than half a year, so browsers forget it between visits.",
+        "Raise it step by step to 63072000.",
+    )
     HSTS_OFF = (
         "hsts-off",
         "weak",
@@ -106,24 +123,41 @@ class TokenFaultKind(faults.FaultKind):
         "Write max-age=63072000.",
     )
     REFERRER_UNKNOWN = (
-        "referrer-unknown", "invalid", "Browsers skip {part}: it is no referrer policy.", "{hint}.",
-    )  # fmt: skip
+        "referrer-unknown",
+        "invalid",
+        "Browsers skip {part}: it is no referrer policy.",
+        "{hint}.",
+    )
     REFERRER_UNSAFE = (
-        "referrer-unsafe", "weak", "The policy {part} tells other sites, or plain HTTP, more than is needed.",
+        "referrer-unsafe",
+        "weak",
+        "The policy {part} tells other sites, or plain HTTP, more than is needed.",
         "Use strict-origin-when-cross-origin, same-origin or no-referrer.",
-    )  # fmt: skip
+    )
     CACHE_BAD = (
-        "cache-bad-directive", "invalid", "Caches ignore {part}: it is no cache directive.", "Separate directives by commas, arguments by =.",
-    )  # fmt: skip
+        "cache-bad-directive",
+        "invalid",
+        "Caches ignore {part}: it is no cache directive.",
+        "Separate directives by commas, arguments by =.",
+    )
     CACHE_MISSPELT = (
-        "cache-misspelt", "invalid", "Caches ignore {part}, which is not spelt as the directive {hint}.", "Write {hint}.",
-    )  # fmt: skip
+        "cache-misspelt",
+        "invalid",
+        "Caches ignore {part}, which is not spelt as the directive {hint}.",
+        "Write {hint}.",
+    )
     CACHE_NO_SECONDS = (
-        "cache-no-seconds", "invalid", "Caches ignore {part} or take it for stale: it needs whole seconds.", "Write {part}=SECONDS in digits.",
-    )  # fmt: skip
+        "cache-no-seconds",
+        "invalid",
+        "Caches ignore {part} or take it for stale: it needs whole seconds.",
+        "Write {part}=SECONDS in digits.",
+    )
     CACHE_REPEATED = (
-        "cache-repeated", "invalid", "The directive {part} stands more than once, and caches differ in which one they obey.", "Write {part} once.",
-    )  # fmt: skip
+        "cache-repeated",
+        "invalid",
+        "The directive {part} stands more than once, and caches differ in which one they obey.",
+        "Write {part} once.",
+    )
     CACHE_CONFLICT = (
         "cache-conflict",
         "invalid",
@@ -137,8 +171,11 @@ class TokenFaultKind(faults.FaultKind):
         'Write "{part}" in double quotes.',
     )
     SITE_DATA_UNKNOWN = (
-        "site-data-unknown", "invalid", "Browsers know no site data {part}.", 'Use "cache", "cookies", "storage" or "*".',
-    )  # fmt: skip
+        "site-data-unknown",
+        "invalid",
+        "Browsers know no site data {part}.",
+        'Use "cache", "cookies", "storage" or "*".',
+    )
     NOT_A_NAME = (
         "list-not-a-name",
         "invalid",
@@ -154,7 +191,9 @@ class TokenFaultKind(faults.FaultKind):
 
 @dataclass(frozen=True, slots=True)
 class Hsts:
-    """What a Strict-Transport-Security value says. `max_age` in seconds, None when there is no valid one."""
+    """What a Strict-Transport-Security value says. `max_age` in seconds, None when there is no
+    valid one.
+    """
 
     max_age: int | None
     include_subdomains: bool
@@ -208,7 +247,9 @@ def judge_hsts(text: str) -> tuple[Fault, ...]:
 
 
 def words(text: str) -> list[str]:
-    """The entries of a comma-separated list, in order; those with white space or outside visible ASCII are no entries."""
+    """The entries of a comma-separated list, in order; those with white space or outside visible
+    ASCII are no entries.
+    """
     entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
     return [entry for entry in entries if _VISIBLE.fullmatch(entry)]
 
@@ -273,7 +314,9 @@ def merge_words(app: str, ours: str, everything: str = "*", *, fold: bool = True
 
 
 def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
-    """Read a Cache-Control value (RFC 9111 section 5.2); of equal directives the stricter one is kept."""
+    """Read a Cache-Control value (RFC 9111 section 5.2); of equal directives the stricter one is
+    kept.
+    """
     said: CacheControl = {}
     found: list[Fault] = []
     for part in _LIST_PART.findall(text[:MAX_TEXT]):
@@ -292,7 +335,9 @@ def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
 
 
 def _stricter(name: str, one: str | None, other: str | None) -> str | None:
-    """The argument that lets less be reused: fewer seconds, or no list of fields; else the first."""
+    """The argument that lets less be reused: fewer seconds, or no list of fields; else the
+    first.
+    """
     if name in _SECONDS:
         seconds = [
             argument
@@ -341,10 +386,10 @@ def merge_cache(app: str, ours: str, *, widen: bool = False) -> str:
     """Merge two Cache-Control values by directive.
 
     Law: without leave nothing may be stored or reused that the service's value does not allow, and
-    every restriction of ours holds: the stricter of no-store, private and public, the fewer seconds;
-    what the winner overrules is dropped, and what loosens (public, immutable, stale-*) is not added.
-    A max-age is added where the service gave none, in place of each cache's guess.
-    With leave ours wins: its word on storing and sharing, its seconds, and what loosens.
+    every restriction of ours holds: the stricter of no-store, private and public, the fewer
+    seconds; what the winner overrules is dropped, and what loosens (public, immutable, stale-*) is
+    not added. A max-age is added where the service gave none, in place of each cache's guess. With
+    leave ours wins: its word on storing and sharing, its seconds, and what loosens.
     """
     held, wanted = parse_cache(app)[0], parse_cache(ours)[0]
     if len(app) > MAX_TEXT or not held:

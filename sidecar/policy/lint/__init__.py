@@ -1,8 +1,9 @@
-"""Judges a complete policy: what is legal, and yet weak, without effect, or bound to break something.
+"""Judges a complete policy: what is legal, and yet weak, without effect, or bound to break
+something.
 
-Lives here: the walk over rules and routes, where each finding stands in the file, and what is refused
-outright. The findings themselves are made in `lint_values` and `lint_routes`. Must not know files,
-lines and columns (`source` adds those by the path), or how findings are printed.
+Lives here: the walk over rules and routes, where each finding stands in the file, and what is
+refused outright. The findings themselves are made in `lint_values` and `lint_routes`. Must not know
+files, lines and columns (`source` adds those by the path), or how findings are printed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem
 def lint(resolved: Resolved) -> tuple[Problem, ...]:
     """Every finding, once, with the path to its place.
 
-    An error would do harm if it ran, and keeps the policy from being put in force; a warning calls for
-    a change; an info is good to know. Rules that are off are not judged. What a preset says cannot be
-    changed here: it is an info at the place that names the preset.
+    An error would do harm if it ran, and keeps the policy from being put in force; a warning calls
+    for a change; an info is good to know. Rules that are off are not judged. What a preset says
+    cannot be changed here: it is an info at the place that names the preset.
     """
     return tuple(dict.fromkeys((*refused(resolved), *_found(resolved))))
 

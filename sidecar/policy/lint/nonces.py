@@ -1,6 +1,8 @@
-"""What policies say of nonces: fixed ones, misspelt placeholders, and caches that would keep a page with its nonce.
+"""What policies say of nonces: fixed ones, misspelt placeholders, and caches that would keep a page
+with its nonce.
 
-Lives here: findings on `'nonce-{request}'`. Must not know where in a file a rule stands (see `lint`).
+Lives here: findings on `'nonce-{request}'`. Must not know where in a file a rule stands (see
+`lint`).
 """
 
 from __future__ import annotations
@@ -60,14 +62,17 @@ def refused(rule: Rule) -> Iterator[Problem]:
             yield _problem(
                 "csp-nonce-literal",
                 "error",
-                "a nonce in a policy is the same in every response, so whoever reads one page can use it on the next",
+                "a nonce in a policy is the same in every response, so whoever reads one page can"
+                " use it on the next",
                 f"write {REQUEST_NONCE} for a fresh one in each response",
                 ("value",),
             )
 
 
 def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
-    """What is weak or without effect in a rule with a nonce; `match` is its route's, None = the default route."""
+    """What is weak or without effect in a rule with a nonce; `match` is its route's, None = the
+    default route.
+    """
     text = value_text(rule.value or "")
     others = [name for name in rule.header or () if name.lower() not in headers.CSP_NAMES]
     if others and REQUEST_NONCE in text and rule.action in WRITING:
@@ -94,8 +99,8 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         yield _problem(
             "csp-nonce-merged",
             "warning",
-            "a merge allows only what the service's own policy allows too, and no policy allows this nonce but one that the "
-            "service makes with it",
+            "a merge allows only what the service's own policy allows too, and no policy allows"
+            " this nonce but one that the service makes with it",
             "add widen: true",
             ("action",),
         )
@@ -103,7 +108,8 @@ def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
         yield _problem(
             "csp-nonce-everywhere",
             "warning",
-            f"a nonce makes a response private, and the rule reaches {beside}, which caches should keep for all",
+            f"a nonce makes a response private, and the rule reaches {beside}, which caches should"
+            " keep for all",
             "add when: {class: html}",
             ("when",) if rule.when is not None else ("value",),
         )
@@ -138,7 +144,8 @@ def clashes(rules: Sequence[NamedRule]) -> Iterator[tuple[int, Problem]]:
                     _problem(
                         "csp-nonce-private",
                         "warning",
-                        f"where {named.name!r} writes a nonce, the response is private whatever {header} says",
+                        f"where {named.name!r} writes a nonce, the response is private whatever"
+                        f" {header} says",
                         "give it a condition of its own, as when: {class: static}",
                     ),
                 )
@@ -169,7 +176,9 @@ def _apart(one: When | None, other: When | None) -> bool:
 
 
 def _kinds(when: When) -> frozenset[str]:
-    """The classes that a condition on content names; empty where it names none, or media types that have none."""
+    """The classes that a condition on content names; empty where it names none, or media types
+    that have none.
+    """
     if when.response_class:
         return frozenset(when.response_class)
     if when.content_type and not any("*" in media for media in when.content_type):

@@ -1,4 +1,5 @@
-"""What several rules or routes say together: shadows, clashes, report destinations, sizes, and the review.
+"""What several rules or routes say together: shadows, clashes, report destinations, sizes, and the
+review.
 
 Lives here: findings over a whole route or policy. Must not know what one value is worth (see
 `lint_values`), nor where in a file a rule stands (see `lint`).
@@ -33,7 +34,9 @@ _REPORTING = frozenset({"report-uri", "report-to"})
 
 
 def policy_problems(resolved: Resolved) -> Iterator[Problem]:
-    """What an enforced policy lacks for its review: who answers for it, what to expect, how to undo it."""
+    """What an enforced policy lacks for its review: who answers for it, what to expect, how to
+    undo it.
+    """
     policy = resolved.policy
     enforced = [
         named
@@ -109,7 +112,8 @@ def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterato
     if above is not None:
         yield _warn(
             "route-shadowed",
-            f"route {route.name!r} is never reached: {above.name!r} above it takes all its requests",
+            f"route {route.name!r} is never reached: {above.name!r} above it takes all its"
+            " requests",
             "put it above",
             ("match",),
         )
@@ -188,7 +192,9 @@ def _clash(header: str, first: NamedRule, second: NamedRule) -> tuple[str, str, 
 
 
 def _destinations(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
-    """Reports that go nowhere: no destination, or one that the route's own declaring header does not name."""
+    """Reports that go nowhere: no destination, or one that the route's own declaring header does
+    not name.
+    """
     known = {one.key: destinations.declared(one.key, one.text) for one in given}
     for one in given:
         row = headers.get(one.key)
@@ -200,23 +206,42 @@ def _destinations(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
         declared = known.get(declaring.lower())
         for name in filter(None, destinations.named(row, one.text) or ()):
             if declared is None:
-                yield one.position, _warn(
-                    "report-endpoint-undeclared", f"no rule writes {declaring}, so the service must name the endpoint {name!r}",
-                    f"add a rule for {declaring}", ("value",), "info",
-                )  # fmt: skip
+                yield (
+                    one.position,
+                    _warn(
+                        "report-endpoint-undeclared",
+                        f"no rule writes {declaring}, so the service must name the endpoint"
+                        f" {name!r}",
+                        f"add a rule for {declaring}",
+                        ("value",),
+                        "info",
+                    ),
+                )
             elif name not in declared:
-                yield one.position, _warn(
-                    "report-endpoint-unknown", f"{declaring} of this route names no endpoint {name!r}", "add it there", ("value",),
-                )  # fmt: skip
+                yield (
+                    one.position,
+                    _warn(
+                        "report-endpoint-unknown",
+                        f"{declaring} of this route names no endpoint {name!r}",
+                        "add it there",
+                        ("value",),
+                    ),
+                )
 
 
 def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
     if destinations.named(row, one.text) == ():
         yield _warn(
-            "report-only-without-destination", f"{row.name} has no destination for its reports, so it does nothing",
-            "add report-uri or report-to" if row.grammar == "csp" else "name an endpoint of Reporting-Endpoints", ("value",),
+            "report-only-without-destination",
+            f"{row.name} has no destination for its reports, so it does nothing",
+            (
+                "add report-uri or report-to"
+                if row.grammar == "csp"
+                else "name an endpoint of Reporting-Endpoints"
+            ),
+            ("value",),
             "info" if one.rule.action == "merge" else "warning",
-        )  # fmt: skip
+        )
     for policy in csp.parse(one.text) if row.grammar == "csp" else ():
         for name in _INERT:
             if policy.get(name):
@@ -274,7 +299,9 @@ def _credentials(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
 
 
 def _left_out(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
-    """Pages of API documentation are of a class of their own; a rule for pages alone does not reach them."""
+    """Pages of API documentation are of a class of their own; a rule for pages alone does not
+    reach them.
+    """
     on_docs = {
         header.lower()
         for named in rules
@@ -302,7 +329,9 @@ def _reaches_docs(classes: Iterable[str] | None) -> bool:
 
 
 def _size(given: Sequence[_Given]) -> Iterator[Problem]:
-    """The most that the rules of one route may add to a response: of rules on one header, only one counts."""
+    """The most that the rules of one route may add to a response: of rules on one header, only
+    one counts.
+    """
     largest: dict[str, int] = {}
     appended = 0
     for one in given:

@@ -35,7 +35,9 @@ def refusals(rule: Rule) -> Iterator[Problem]:
 
 
 def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
-    """What is weak or without effect in one complete rule; `match` is its route's, None = the default route."""
+    """What is weak or without effect in one complete rule; `match` is its route's, None = the
+    default route.
+    """
     yield from _never(rule)
     if rule.share is not None and (
         rule.action in ("require", "forbid") or rule.mode == "report-only"
@@ -90,24 +92,35 @@ def as_problem(fault: Fault, *, merged: bool = False) -> Problem:
 
 
 def _upgrade(rule: Rule, header: str) -> Iterator[Problem]:
-    """Over plain http the demand to load everything over https breaks pages that have no https (WebKit: localhost too)."""
+    """Over plain http the demand to load everything over https breaks pages that have no https
+    (WebKit: localhost too).
+    """
     is_https = rule.when is not None and rule.when.scheme == "https"
     if header.lower() != "content-security-policy" or is_https:
         return
     if any(one.get("upgrade-insecure-requests") for one in csp.parse(value_text(rule.value or ""))):
         yield _problem(
-            "csp-upgrade-over-http", "warning", "upgrade-insecure-requests is written over plain http too, where browsers then load nothing from a host without https",
-            "move it to a rule of its own: action: append, value: upgrade-insecure-requests, when: {scheme: https}", ("value",),
-        )  # fmt: skip
+            "csp-upgrade-over-http",
+            "warning",
+            "upgrade-insecure-requests is written over plain http too, where browsers then load"
+            " nothing from a host without https",
+            "move it to a rule of its own: action: append, value: upgrade-insecure-requests, when:"
+            " {scheme: https}",
+            ("value",),
+        )
 
 
 def _hsts(text: str) -> Iterator[Problem]:
     said = tokens.parse_hsts(text)
     if said.preload:
         yield _problem(
-            "hsts-preload", "warning", "preload asks for a place in the browsers' own lists, which takes months to undo for the whole domain",
-            "remove preload unless every host of the domain will keep HTTPS", ("value",),
-        )  # fmt: skip
+            "hsts-preload",
+            "warning",
+            "preload asks for a place in the browsers' own lists, which takes months to undo for"
+            " the whole domain",
+            "remove preload unless every host of the domain will keep HTTPS",
+            ("value",),
+        )
     if said.include_subdomains:
         yield _problem(
             "hsts-subdomains",
@@ -123,14 +136,21 @@ def _scope(rule: Rule, match: Match | None) -> Iterator[Problem]:
     documents = [row.name for row in rows if row.scope == "documents" and not row.deprecated]
     if documents and match is None and not _narrows(rule.when):
         yield _problem(
-            "document-header-everywhere", "info", f"{_listed(documents)} matters on pages and is written on every response",
-            "add when: {class: [html, docs]}", ("header",),
-        )  # fmt: skip
+            "document-header-everywhere",
+            "info",
+            f"{_listed(documents)} matters on pages and is written on every response",
+            "add when: {class: [html, docs]}",
+            ("header",),
+        )
     if any(row.scope == "logout" for row in rows) and not _at_logout(rule.when, match):
         yield _problem(
-            "site-data-everywhere", "warning", "Clear-Site-Data is written on more than the response to a logout, and empties the browser each time",
-            "add when: {class: logout}", ("header",),
-        )  # fmt: skip
+            "site-data-everywhere",
+            "warning",
+            "Clear-Site-Data is written on more than the response to a logout, and empties the"
+            " browser each time",
+            "add when: {class: logout}",
+            ("header",),
+        )
 
 
 def _narrows(when: When | None) -> bool:
@@ -206,9 +226,12 @@ def _impossible(when: When) -> str:
 def _cookies(pattern: str, asked: Attributes) -> Iterator[Problem]:
     if asked.http_only and "*" not in pattern and cookies.is_readable_csrf(pattern):
         yield _problem(
-            "cookie-csrf-hidden", "warning", f"scripts copy the cookie {pattern} into their requests and could no longer read it",
-            "remove HttpOnly, unless the token also stands in the page", ("attributes", "HttpOnly"),
-        )  # fmt: skip
+            "cookie-csrf-hidden",
+            "warning",
+            f"scripts copy the cookie {pattern} into their requests and could no longer read it",
+            "remove HttpOnly, unless the token also stands in the page",
+            ("attributes", "HttpOnly"),
+        )
     if asked.secure is False:
         yield _problem(
             "cookie-weakened",

@@ -1,4 +1,5 @@
-"""One small class per action: what it finds in a response's header lines, and the edit that answers it.
+"""One small class per action: what it finds in a response's header lines, and the edit that answers
+it.
 
 Lives here: `Check` and its kinds. Everything knowable is known when a check is
 made; only a mismatch allocates. Must not know routes, layers or why a mode is what it is.
@@ -72,7 +73,9 @@ class Check(ABC):
         """What is wrong with the response; () = nothing."""
 
     def looks(self) -> frozenset[bytes]:
-        """The response's lines, by lower-case name, that the judgement and its conditions rest on."""
+        """The response's lines, by lower-case name, that the judgement and its conditions rest
+        on.
+        """
         return frozenset({self.key}).union(*(condition.looks for condition in self.when))
 
     def asks(self) -> tuple[Ask, ...]:
@@ -189,7 +192,8 @@ class Merge(Set):
         ours, header = self.value.decode(), self.header
         widen = bool(declared.widen)
 
-        # Services repeat their values, parsing costs more than all else here: a bounded memory of results.
+        # Services repeat their values, parsing costs more than all else here: a bounded memory of
+        # results.
         @lru_cache(maxsize=256)
         def merged(observed: tuple[bytes, ...]) -> tuple[bytes, ...]:
             text = ", ".join(value.decode("latin-1") for value in observed)
@@ -209,7 +213,9 @@ class Merge(Set):
 
 
 class Require(Check):
-    """The header stands, once where it may stand only once, and has the value if one is given; else a sound one."""
+    """The header stands, once where it may stand only once, and has the value if one is given;
+    else a sound one.
+    """
 
     __slots__ = ("pattern", "single", "verdict")
     action: Action = "require"
@@ -228,7 +234,8 @@ class Require(Check):
             worst = worst_fault(header, observed, scheme)
             return None if worst is None else worst.verdict
 
-        # As in Merge: services repeat their values; but for cookies, which are secrets and never kept.
+        # As in Merge: services repeat their values; but for cookies, which are secrets and never
+        # kept.
         kept = verdict if self.key == b"set-cookie" else lru_cache(maxsize=256)(verdict)
         self.verdict: Callable[[tuple[bytes, ...], str], FaultVerdict | None] = kept
 
@@ -247,7 +254,9 @@ class Require(Check):
 
 
 def worst_fault(header: str, lines: tuple[bytes, ...], scheme: str) -> Fault | None:
-    """What is worst in a header's lines as its own grammar judges them together: invalid before weak; None = sound."""
+    """What is worst in a header's lines as its own grammar judges them together: invalid before
+    weak; None = sound.
+    """
     values = [line.decode("latin-1") for line in lines]
     if header.lower() != "set-cookie":
         values = [", ".join(values)]

@@ -1,7 +1,8 @@
-"""What a response is: a page, data, a static file, a download, API documentation, the response to a logout.
+"""What a response is: a page, data, a static file, a download, API documentation, the response to a
+logout.
 
-Lives here: the classes that a rule's `when` may name, recognised by media type, Content-Disposition, path and
-status. Must not know rules, actions or modes.
+Lives here: the classes that a rule's `when` may name, recognised by media type,
+Content-Disposition, path and status. Must not know rules, actions or modes.
 """
 
 from __future__ import annotations
@@ -17,27 +18,60 @@ _EXACT: Mapping[bytes, ResponseClass] = {
     **dict.fromkeys((b"text/html", b"application/xhtml+xml"), "html"),
     **dict.fromkeys(
         (
-            b"application/json", b"text/json", b"application/xml", b"text/xml", b"application/yaml", b"application/x-yaml", b"text/yaml", b"text/x-yaml",
-            b"application/vnd.oai.openapi", b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/cbor", b"application/msgpack",
-            b"application/x-msgpack", b"application/protobuf", b"application/x-protobuf", b"application/grpc", b"application/grpc-web",
+            b"application/json",
+            b"text/json",
+            b"application/xml",
+            b"text/xml",
+            b"application/yaml",
+            b"application/x-yaml",
+            b"text/yaml",
+            b"text/x-yaml",
+            b"application/vnd.oai.openapi",
+            b"text/event-stream",
+            b"application/x-ndjson",
+            b"application/jsonl",
+            b"application/cbor",
+            b"application/msgpack",
+            b"application/x-msgpack",
+            b"application/protobuf",
+            b"application/x-protobuf",
+            b"application/grpc",
+            b"application/grpc-web",
         ),
         "api",
     ),
     **dict.fromkeys(
         (
-            b"text/css", b"text/javascript", b"application/javascript", b"application/x-javascript", b"application/ecmascript", b"application/wasm",
-            b"application/manifest+json", b"application/vnd.ms-fontobject", b"application/font-woff", b"application/font-sfnt",
+            b"text/css",
+            b"text/javascript",
+            b"application/javascript",
+            b"application/x-javascript",
+            b"application/ecmascript",
+            b"application/wasm",
+            b"application/manifest+json",
+            b"application/vnd.ms-fontobject",
+            b"application/font-woff",
+            b"application/font-sfnt",
         ),
         "static",
     ),
     **dict.fromkeys(
         (
-            b"application/octet-stream", b"application/zip", b"application/gzip", b"application/x-gzip", b"application/x-tar", b"application/zstd",
-            b"application/x-7z-compressed", b"application/x-bzip2", b"application/x-xz", b"application/vnd.rar", b"application/x-rar-compressed",
+            b"application/octet-stream",
+            b"application/zip",
+            b"application/gzip",
+            b"application/x-gzip",
+            b"application/x-tar",
+            b"application/zstd",
+            b"application/x-7z-compressed",
+            b"application/x-bzip2",
+            b"application/x-xz",
+            b"application/vnd.rar",
+            b"application/x-rar-compressed",
         ),
         "download",
     ),
-}  # fmt: skip
+}
 _FAMILIES = (b"image/", b"font/", b"audio/", b"video/")
 _SUFFIXES = (b"+json", b"+xml", b"+yaml", b"+cbor", b"+proto")
 
@@ -49,10 +83,14 @@ MEDIA: tuple[tuple[ResponseClass, tuple[str, ...]], ...] = (
     ("static", tuple(f"{family.decode()}*" for family in _FAMILIES)),
     ("api", tuple(f"*{suffix.decode()}" for suffix in _SUFFIXES)),
 )
-"""What `of_media_type` says, as patterns in which * stands for any run; the first that matches counts."""
+"""What `of_media_type` says, as patterns in which * stands for any run; the first that matches
+counts.
+"""
 
-# Where FastAPI, DRF, Flasgger, springdoc and Swagger UI put their pages and descriptions, at the root or below
-# /api, /v1 and the like. Deliberately narrow: pages here may get a looser CSP, and routes serve all other places.
+# Where FastAPI, DRF, Flasgger, springdoc and Swagger UI put their pages and descriptions, at the
+# root or below
+# /api, /v1 and the like. Deliberately narrow: pages here may get a looser CSP, and routes serve all
+# other places.
 DOCS = re.compile(
     r"(?:/(?:api|rest|schema|v\d{1,4}(?:\.\d{1,4})?)){0,4}"
     r"/(?:docs(?:/oauth2-redirect)?|redoc|apidocs?|api-docs|swagger(?:-ui)?(?:/index\.html|/oauth2-redirect\.html|\.html)?|(?:openapi|swagger)\.(?:json|ya?ml))/?",
@@ -68,7 +106,9 @@ LOOKS = frozenset({b"content-disposition", b"content-type"})
 
 
 def of_path(path: str) -> tuple[bool, bool]:
-    """All that a path tells of a class: whether API documentation is there, and whether a logout."""
+    """All that a path tells of a class: whether API documentation is there, and whether a
+    logout.
+    """
     return _at_docs(path), _at_logout(path)
 
 
@@ -94,7 +134,9 @@ def classes(
 
 
 def _content(path: str, seen: Mapping[bytes, tuple[bytes, ...]]) -> ResponseClass | None:
-    """By Content-Disposition, then Content-Type; a response without the latter (304, 204) is of no class."""
+    """By Content-Disposition, then Content-Type; a response without the latter (304, 204) is of
+    no class.
+    """
     disposition, types = seen.get(b"content-disposition"), seen.get(b"content-type")
     if (
         disposition is not None

@@ -38,7 +38,9 @@ class Facts(NamedTuple):
     client: str = ""
     """The client's address, as far as trusted proxies tell."""
     body: bytes = b""
-    """The beginning of the request body, where a rule of the route looks for it (`RoutePlan.reads_body`)."""
+    """The beginning of the request body, where a rule of the route looks for it
+    (`RoutePlan.reads_body`).
+    """
 
 
 def by_name(fields: Iterable[tuple[bytes, bytes]]) -> Seen:
@@ -62,12 +64,16 @@ class Asked(list[tuple[bytes, bytes]]):
 
 Test: TypeAlias = Callable[[Facts, Seen], bool]
 Ask: TypeAlias = Callable[[Facts], Hashable]
-"""What a judgement takes from the facts beside scheme, status and the response's lines, and nothing more of them."""
+"""What a judgement takes from the facts beside scheme, status and the response's lines, and
+nothing more of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHeader:
-    """What a condition takes from the request: whether the values under this lower-case name are as it wants."""
+    """What a condition takes from the request: whether the values under this lower-case name are
+    as it wants.
+    """
 
     key: bytes
     wanted: Callable[[tuple[bytes, ...]], bool]

@@ -1,6 +1,7 @@
 """Browsers' engines: which one a request comes from.
 
-Lives here: `engine_of`. Must not know rules or counters. A User-Agent may lie: what it says is evidence, never control.
+Lives here: `engine_of`. Must not know rules or counters. A User-Agent may lie: what it says is
+evidence, never control.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Literal, TypeAlias
 
 Engine: TypeAlias = Literal["chromium", "firefox", "safari"]
 
-# Chrome, Firefox and Edge on iOS are WebKit: they are asked for first. Safari says OS 18_6 for ever, and its own version.
+# Chrome, Firefox and Edge on iOS are WebKit: they are asked for first. Safari says OS 18_6 for
+# ever, and its own version.
 _ENGINES: tuple[tuple[re.Pattern[bytes], Engine], ...] = (
     (re.compile(rb"(?:iPhone|iPad|iPod).*\bVersion/(\d{1,3})\."), "safari"),
     (re.compile(rb"(?:iPhone|iPad|iPod).* OS (\d{1,3})_"), "safari"),
@@ -24,7 +26,9 @@ _BOT = re.compile(rb"bot\b|crawl|spider|slurp|headless-checker", re.IGNORECASE)
 
 @lru_cache(maxsize=512)
 def engine_of(user_agent: bytes) -> tuple[Engine, int] | None:
-    """The engine and its major version; None for what is no browser: curl, probes, service clients, crawlers."""
+    """The engine and its major version; None for what is no browser: curl, probes, service
+    clients, crawlers.
+    """
     if (
         not user_agent.startswith(b"Mozilla/5.0")
         or len(user_agent) > 1024

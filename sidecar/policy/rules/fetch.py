@@ -1,11 +1,14 @@
-"""What a request says of how a browser fetches: Fetch Metadata, origin, cookies, what a preflight asks for.
+"""What a request says of how a browser fetches: Fetch Metadata, origin, cookies, what a preflight
+asks for.
 
-Lives here: `Fetch`, and the nouns of the oracles that read it (`Outcome`, `Oracle`). Evidence, never control: a
-client may forge what it sends. What is no browser says nothing (irrelevant); a browser that sends no Fetch Metadata,
-as all do on plain http names, is unknown unless other headers of the request say enough. Must not know rules.
+Lives here: `Fetch`, and the nouns of the oracles that read it (`Outcome`, `Oracle`). Evidence,
+never control: a client may forge what it sends. What is no browser says nothing (irrelevant); a
+browser that sends no Fetch Metadata, as all do on plain http names, is unknown unless other headers
+of the request say enough. Must not know rules.
 
-Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.2 (Origin) and 3.3 (CORS protocol); HTML section 7.4
-and Upgrade Insecure Requests section 3.2.1 (every navigation sends `Upgrade-Insecure-Requests: 1`).
+Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.2 (Origin) and 3.3 (CORS protocol);
+HTML section 7.4 and Upgrade Insecure Requests section 3.2.1 (every navigation sends
+`Upgrade-Insecure-Requests: 1`).
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ SCRIPT_TYPES = frozenset(
         ("application", "ecmascript javascript x-ecmascript x-javascript"),
         (
             "text",
-            "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3 javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript",
+            (
+                "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3"
+                " javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript"
+            ),
         ),
     )
     for name in names.split()
@@ -86,7 +92,9 @@ class Fetch:
 
     @property
     def silent(self) -> Outcome | None:
-        """What a request without Fetch Metadata says: nothing of a browser's is irrelevant, a browser's own is unknown."""
+        """What a request without Fetch Metadata says: nothing of a browser's is irrelevant, a
+        browser's own is unknown.
+        """
         if self.dest is not None and self.site is not None and self.mode is not None:
             return None
         return "irrelevant" if self.agent is None or engine_of(self.agent) is None else "unknown"

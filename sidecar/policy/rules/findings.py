@@ -1,4 +1,5 @@
-"""What a check finds in the header lines of a response, and how lines are made to read as it demands.
+"""What a check finds in the header lines of a response, and how lines are made to read as it
+demands.
 
 Lives here: `Finding` and `write`. Must not know how anything is judged.
 """
@@ -38,7 +39,8 @@ Findings: TypeAlias = tuple[Finding, ...]
 
 
 def write(fields: RawFields, seen: Seen, findings: Findings) -> RawFields:
-    """Make each finding's header read `after`: in place where it stands, at the end where it does not.
+    """Make each finding's header read `after`: in place where it stands, at the end where it does
+    not.
 
     Changes and returns `fields`, and keeps `seen` true.
     """

@@ -1,8 +1,10 @@
-"""The ladder of Strict-Transport-Security: the same promise for longer and longer, a step at a time.
+"""The ladder of Strict-Transport-Security: the same promise for longer and longer, a step at a
+time.
 
-Lives here: what a rule's `ladder` and `step` mean, what is wrong with them, and what a request says of the step. A
-browser keeps the longest promise that it was given until it hears another over https, so each step is tried before
-the next (RFC 6797 sections 5.3 and 8.1). Must not know counters, verdicts, or where in a file a rule stands.
+Lives here: what a rule's `ladder` and `step` mean, what is wrong with them, and what a request says
+of the step. A browser keeps the longest promise that it was given until it hears another over
+https, so each step is tried before the next (RFC 6797 sections 5.3 and 8.1). Must not know
+counters, verdicts, or where in a file a rule stands.
 """
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ def _split(value: str | None) -> tuple[list[str], list[str]]:
 
 
 def without_age(value: str) -> str | None:
-    """A value of Strict-Transport-Security without its max-age; None when nothing else stands in it."""
+    """A value of Strict-Transport-Security without its max-age; None when nothing else stands in
+    it.
+    """
     return "; ".join(_split(value)[1]) or None
 
 
@@ -87,8 +91,9 @@ def described(rule: Rule) -> str:
 def transport(facts: Facts, fetch: Fetch) -> Outcome:
     """What a request says of its host: over https is safe, over http is plain, unsure is unknown.
 
-    Https is what our own TLS or a trusted proxy says. Plain http counts where a proxy in front says so; a proxy that says
-    https and is not trusted, or says nothing, leaves it open. What is no browser keeps no promise.
+    Https is what our own TLS or a trusted proxy says. Plain http counts where a proxy in front says
+    so; a proxy that says https and is not trusted, or says nothing, leaves it open. What is no
+    browser keeps no promise.
     """
     if not fetch.browser:
         return "irrelevant"

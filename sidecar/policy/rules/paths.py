@@ -1,8 +1,9 @@
-"""How one request path can be read: the ways in which services come from bytes to the path that they route on.
+"""How one request path can be read: the ways in which services come from bytes to the path that
+they route on.
 
-Lives here: `readings` of a path as sent, the same decoding for the literal parts of patterns, and a path as it
-may be shown. Paths are read as bytes, one character for each (latin-1), so nothing is too broken to be read.
-Must not know routes or rules.
+Lives here: `readings` of a path as sent, the same decoding for the literal parts of patterns, and a
+path as it may be shown. Paths are read as bytes, one character for each (latin-1), so nothing is
+too broken to be read. Must not know routes or rules.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ def decoded(text: str) -> str:
 def readings(path: str, slashes: Slashes = "stricter") -> tuple[str, ...]:
     """What services may take a path for, the likeliest first.
 
-    All decode it once (PEP 3333 PATH_INFO, the `path` of ASGI's HTTP scope). Then they differ: Werkzeug drops
-    repeated slashes in front, file servers resolve dot segments (RFC 3986 section 5.2.4) of what was decoded,
-    Starlette takes a line feed at the end for the end, and aiohttp keeps an encoded slash apart from a slash.
+    All decode it once (PEP 3333 PATH_INFO, the `path` of ASGI's HTTP scope). Then they differ:
+    Werkzeug drops repeated slashes in front, file servers resolve dot segments (RFC 3986 section
+    5.2.4) of what was decoded, Starlette takes a line feed at the end for the end, and aiohttp
+    keeps an encoded slash apart from a slash.
 
     Args:
         path: of the request target as sent, without query.

@@ -1,4 +1,5 @@
-"""Enforcing for a share of clients: sticky, growing in steps, never on responses that a shared cache may keep.
+"""Enforcing for a share of clients: sticky, growing in steps, never on responses that a shared
+cache may keep.
 
 Lives here: the check that combines an enforced and a reported one. Must not know rules or routes.
 """
@@ -17,8 +18,8 @@ _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 class Shared(Check):
     """One rule, enforced for the clients in the share and only reported for the others.
 
-    A client is in or out by the hash of its address: it stays in while the share grows, and no request of
-    it flips back and forth.
+    A client is in or out by the hash of its address: it stays in while the share grows, and no
+    request of it flips back and forth.
     """
 
     __slots__ = ("action", "enforced", "kinds", "limit", "reported")
@@ -39,7 +40,9 @@ class Shared(Check):
         self.enforced, self.reported, self.limit = enforced, reported, share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """What the enforced check finds for a client in the share, else what the reported one finds."""
+        """What the enforced check finds for a client in the share, else what the reported one
+        finds.
+        """
         return (self.enforced if self.applies(facts, seen) else self.reported).judge(facts, seen)
 
     def applies(self, facts: Facts, seen: Seen) -> bool:
@@ -72,7 +75,8 @@ def position(client: str) -> float:
 
 
 def shared_cacheable(facts: Facts, seen: Seen) -> bool:
-    """True when a shared cache may keep the response (RFC 9111 section 3), as far as its headers tell.
+    """True when a shared cache may keep the response (RFC 9111 section 3), as far as its headers
+    tell.
 
     One client's variant would then be served to all: such responses are never part of a share.
     """

@@ -1,7 +1,8 @@
-"""Bodies as they arrive, by their length or in chunks, and what is left over behind them. RFC 9112 sections 6 and 7.
+"""Bodies as they arrive, by their length or in chunks, and what is left over behind them. RFC 9112
+sections 6 and 7.
 
-Lives here: `Sized` and `Chunked`, for requests and responses alike. Chunk extensions and trailers are
-checked and dropped. Must not know who sends a body, or what becomes of it.
+Lives here: `Sized` and `Chunked`, for requests and responses alike. Chunk extensions and trailers
+are checked and dropped. Must not know who sends a body, or what becomes of it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _TRAILERS: Final = 3
 
 
 class Decoder(Protocol):
-    """Takes the bytes behind a head; `done` at the body's end, and then `rest` holds what follows it."""
+    """Takes the bytes behind a head; `done` at the body's end, and then `rest` holds what
+    follows it.
+    """
 
     done: bool
     rest: bytes

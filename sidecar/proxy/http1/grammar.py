@@ -1,4 +1,5 @@
-"""What may stand in a message: names, methods, targets, hosts, and which header lines belong to one hop.
+"""What may stand in a message: names, methods, targets, hosts, and which header lines belong to one
+hop.
 
 Lives here: tables and regular expressions, RFC 9110 and 9112. Must not know how messages are read.
 """
@@ -16,8 +17,10 @@ METHODS: Final = {
     name: name.decode("ascii")
     for name in (
         b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH "  # RFC 9110 section 9.3, RFC 5789
-        b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
-        b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNCHECKOUT "
+        b"ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY"
+        b" MKCALENDAR MKCOL "
+        b"MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH QUERY REBIND REPORT SEARCH"
+        b" UNBIND UNCHECKOUT "
         b"UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL "
         b"PURGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE"  # in use, not registered
     ).split()
@@ -27,11 +30,13 @@ METHODS: Final = {
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
-# RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to h2c.
+# RFC 9110 section 7.6.1, and the names that some senders treat alike; HTTP2-Settings belongs to
+# h2c.
 HOP_BY_HOP: Final = frozenset(
     {b"keep-alive", b"proxy-connection", b"te", b"trailer", b"http2-settings"}
 )
-# A sender that nominates these in Connection would change framing or routing (RFC 9110 section 7.6.1).
+# A sender that nominates these in Connection would change framing or routing (RFC 9110 section
+# 7.6.1).
 NEVER_NOMINATED: Final = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"}
 )
@@ -41,7 +46,8 @@ DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 IN_TARGET: Final = bytes({*range(0x21, 0x7F)} - {0x23})
 """Visible ASCII without `#`."""
 ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)((?:[/?][!\"$-~]*)?)")
-# RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all others.
+# RFC 3986 section 3.2.2 narrowed to names that occur; RFC 9112 section 3.2 asks for 400 on all
+# others.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{1,255})(?::([0-9]{0,5}))?")
 
 _STRAY: Final = bytes({*range(32), 127} - {9, 10, 13})
@@ -49,7 +55,9 @@ _STRAY: Final = bytes({*range(32), 127} - {9, 10, 13})
 
 
 class Malformed(Exception):  # noqa: N818  (what is said of bytes, not of us)
-    """Bytes that are no HTTP/1.1 message, or could be read in two ways; the text says where, and quotes none of them."""
+    """Bytes that are no HTTP/1.1 message, or could be read in two ways; the text says where, and
+    quotes none of them.
+    """
 
 
 class TooLarge(Malformed):
@@ -57,7 +65,9 @@ class TooLarge(Malformed):
 
 
 def sound(lines: bytes) -> bool:
-    """Whether whole lines hold no stray control byte, and CR and LF only together (RFC 9112 section 2.2)."""
+    """Whether whole lines hold no stray control byte, and CR and LF only together (RFC 9112
+    section 2.2).
+    """
     ends = lines.count(b"\r\n")
     return (
         lines.count(b"\r") == ends
@@ -67,7 +77,9 @@ def sound(lines: bytes) -> bool:
 
 
 def hopeless(lines: bytes) -> bool:
-    """Whether the beginning of a head is wrong whatever follows; a CR at its end may still get its LF."""
+    """Whether the beginning of a head is wrong whatever follows; a CR at its end may still get
+    its LF.
+    """
     return not sound(lines[:-1] if lines.endswith(b"\r") else lines)
 
 

@@ -1,7 +1,9 @@
 """Header lines as they stand in the bytes of their head. RFC 9112 section 5.
 
-Lives here: `Head`, and `Names`, which knows what the names in it mean. A line that means nothing to us becomes no
-object: it is checked and leaves as it came. Must not know start lines, nor what follows from a line.
+Lives here: `Head`, and `Names`, which knows what the names in it mean. A line that means nothing to
+us becomes no
+object: it is checked and leaves as it came. Must not know start lines, nor what follows from a
+    line.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ _TOKENS: Final = bytes(
 
 
 class Names:
-    """What names mean to a reader: `kinds` by the name as it is written; 0 = nothing, its lines pass.
+    """What names mean to a reader: `kinds` by the name as it is written; 0 = nothing, its lines
+    pass.
 
-    `other` tells, by the name in lower case, the kind of those that `known` does not hold and that have an underscore
-    or begin with x. `likely` is not 0 where `known` may hold a name of this length with this first and last byte, so
-    that most names need not be looked up.
+    `other` tells, by the name in lower case, the kind of those that `known` does not hold and that
+    have an underscore or begin with x. `likely` is not 0 where `known` may hold a name of this
+    length with this first and last byte, so that most names need not be looked up.
     """
 
     __slots__ = ("_known", "_other", "kinds", "likely")
@@ -44,7 +47,9 @@ class Names:
         self.likely = bytes(likely)
 
     def learn(self, written: bytes) -> int:
-        """The kind of a name that `kinds` does not hold yet; raises Malformed for what is no name."""
+        """The kind of a name that `kinds` does not hold yet; raises Malformed for what is no
+        name.
+        """
         if TOKEN.fullmatch(written) is None:
             raise Malformed("header name")
         lower = written.lower()
@@ -61,7 +66,8 @@ class Names:
 class Field:
     """A line with a kind: where it begins, its colon, and where the next line begins.
 
-    `gone` when it must not leave; `instead` is what leaves in its place, a whole line or nothing, None = the line.
+    `gone` when it must not leave; `instead` is what leaves in its place, a whole line or nothing,
+    None = the line.
     """
 
     __slots__ = ("begin", "colon", "end", "gone", "instead", "kind")
@@ -77,7 +83,8 @@ class Field:
 
 
 class Head:
-    """The header lines in `data[start:stop]`, and behind them the empty line; `stop` is -1 while that has not come.
+    """The header lines in `data[start:stop]`, and behind them the empty line; `stop` is -1 while
+    that has not come.
 
     `fields` are the lines whose names have a kind, in order.
 
@@ -141,7 +148,9 @@ class Head:
         self.fields = [fields[begin] for begin in sorted(fields)]
 
     def leaving(self) -> bytes:
-        """The lines that leave, each with its end: as they came where nothing stands in their place."""
+        """The lines that leave, each with its end: as they came where nothing stands in their
+        place.
+        """
         data, begin = self.data, self.start
         parts: list[bytes] = []
         for field in self.fields:
@@ -165,12 +174,16 @@ def _pair(line: bytes) -> tuple[bytes, bytes]:
     return name, value.strip(b" \t")
 
 
-# The same twice, as no way of reading is fast in both: a compiled loop over bytes, which costs an interpreter a
-# thousand times as much, and a few calls for the whole head, which cost more than the loop where they are compiled.
+# The same twice, as no way of reading is fast in both: a compiled loop over bytes, which costs an
+# interpreter a
+# thousand times as much, and a few calls for the whole head, which cost more than the loop where
+# they are compiled.
 
 
 def by_bytes(data: bytes, start: i64, known: Names, most: i64, fields: list[Field]) -> int:
-    """Read lines byte by byte; returns where the empty line begins, -1 when it has not come, and fills `fields`."""
+    """Read lines byte by byte; returns where the empty line begins, -1 when it has not come, and
+    fills `fields`.
+    """
     kinds, likely, tokens = known.kinds, known.likely, _TOKENS
     size: i64 = len(data)
     lines: i64 = 0
@@ -247,7 +260,9 @@ def by_lines(data: bytes, start: int, known: Names, most: int, fields: list[Fiel
 
 
 def _whole(data: bytes, at: int) -> bool:
-    """Whether the head's end has come: nothing is refused before it, so that all builds refuse alike."""
+    """Whether the head's end has come: nothing is refused before it, so that all builds refuse
+    alike.
+    """
     return data.find(b"\r\n\r\n", at - 2) >= 0
 
 

@@ -1,7 +1,7 @@
 """The head of a request: read strictly, and what of it may pass to the upstream. RFC 9110 and 9112.
 
-Lives here: `Request`, and `RequestReader`, which makes one of bytes or says how it is refused. Must not know
-responses, sockets, what forwarding headers mean, or the policy.
+Lives here: `Request`, and `RequestReader`, which makes one of bytes or says how it is refused. Must
+not know responses, sockets, what forwarding headers mean, or the policy.
 """
 
 from __future__ import annotations
@@ -64,12 +64,14 @@ class Request:
         host: as the client named it, with port; "" when an HTTP/1.0 client named none.
         head: all lines that the client sent.
         lines: those for the upstream, Host and framing included; hop-by-hop lines are gone.
-        claimed: the lines that say something of others: Forwarded, X-Forwarded-* and the request id.
+        claimed: the lines that say something of others: Forwarded, X-Forwarded-* and the request
+            id.
         via: the values of Via.
         length: body bytes, or CHUNKED.
         expects: the client waits for 100.
         websocket: the client's Sec-WebSocket-Key when it asks for a WebSocket; b"" otherwise.
-        keep_alive: whether another request may follow; never behind an Upgrade, which would change what follows.
+        keep_alive: whether another request may follow; never behind an Upgrade, which would change
+            what follows.
     """
 
     __slots__ = (
@@ -155,8 +157,8 @@ class RequestReader:
     def read(self, data: bytes) -> Request | None:
         """Judge the head that `data` begins with; None while its end, the empty line, has not come.
 
-        Raises:
-            Refused: with the status of the first fault; with method, path and lines as far as they could be read.
+        Raises: Refused: with the status of the first fault; with method, path and lines as far as
+            they could be read.
         """
         begin = data.find(b"\r\n")
         if begin < 0:
@@ -308,14 +310,18 @@ class RequestReader:
 
 
 def _plainly(head: Head, field: Field, value: bytes, sent: bytes) -> None:
-    """Have a line that frames or routes leave as `name: sent`, whatever whitespace its value came with."""
+    """Have a line that frames or routes leave as `name: sent`, whatever whitespace its value
+    came with.
+    """
     data, colon = head.data, field.colon
     if sent is not value or data[colon + 1] != 32 or field.end - colon != len(value) + 4:
         field.instead = b"%b: %b\r\n" % (data[field.begin : colon], sent)
 
 
 def _no_length(value: bytes, *, twice: bool) -> Refused:
-    """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that long."""
+    """The refusal of a Content-Length: a number that fits 64 bits is one, though no body is that
+    long.
+    """
     number = value.isdigit() and len(value) <= 20 and int(value) < 1 << 64
     return Refused(413, "body_too_large") if number and not twice else Refused(400, "framing")
 
@@ -323,7 +329,8 @@ def _no_length(value: bytes, *, twice: bool) -> Refused:
 def _about(refusal: Refused, method: str, sent: bytes, head: Head | None) -> Refused:
     """The refusal with what the policy may be asked about it.
 
-    A head that was refused may hold anything: no query, no fragment, no user and password may pass for a path.
+    A head that was refused may hold anything: no query, no fragment, no user and password may pass
+    for a path.
     """
     refusal.method, refusal.head = method, head
     if sent.startswith(b"/"):
@@ -344,11 +351,11 @@ def _read_version(sent: bytes, space: bytes, version: bytes) -> bool:
 
 
 def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | None]:
-    """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section 3.2).
+    """The target for the upstream, and the authority that an absolute-form names (RFC 9112 section
+    3.2).
 
-    Raises:
-        Refused: 501 for a method that asks for no target of ours; 414 when too long; 400 for a form that the
-            method does not allow, or bytes that are no target.
+    Raises: Refused: 501 for a method that asks for no target of ours; 414 when too long; 400 for a
+        form that the method does not allow, or bytes that are no target.
     """
     if method in ("CONNECT", "TRACE"):
         raise Refused(501, "method")
@@ -370,7 +377,9 @@ def read_target(method: str, sent: bytes, limit: int) -> tuple[bytes, bytes | No
 
 
 def forwards_left(request: Request) -> int | None:
-    """The value of Max-Forwards, which counts on OPTIONS alone; None when there is none (RFC 9110 section 7.6.2)."""
+    """The value of Max-Forwards, which counts on OPTIONS alone; None when there is none (RFC
+    9110 section 7.6.2).
+    """
     found = _FORWARDS.search(request.lines)
     return int(found[2]) if found else None
 

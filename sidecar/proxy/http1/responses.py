@@ -1,7 +1,8 @@
-"""The head of an upstream's response: read strictly, and what of it may pass to the client. RFC 9110 and 9112.
+"""The head of an upstream's response: read strictly, and what of it may pass to the client. RFC
+9110 and 9112.
 
-Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with them. Must
-not know connections, bodies or the policy.
+Lives here: `Response`, and `ResponseReader`, which makes one of bytes or says what is wrong with
+them. Must not know connections, bodies or the policy.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ _KINDS = {
 
 
 class Response:
-    """A response as it may be passed on; iterating gives name and value of its lines, those of the hop left out.
+    """A response as it may be passed on; iterating gives name and value of its lines, those of the
+    hop left out.
 
     Args:
         line: the status line after the version, b" 200 OK".
@@ -78,7 +80,9 @@ class Response:
         return iter(self._fields)
 
     def watched(self) -> list[bytes]:
-        """The lines that rules look at, as they came; `leaving` takes what stands in their places."""
+        """The lines that rules look at, as they came; `leaving` takes what stands in their
+        places.
+        """
         data, lines = self.head.data, []
         for field in self.head.fields:
             if field.kind >= WATCHED and not field.gone:
@@ -87,7 +91,9 @@ class Response:
         return lines
 
     def leaving(self, places: tuple[bytes | None, ...] = ()) -> bytes:
-        """The lines that leave, as they came where nothing (None) stands in the place of a watched one."""
+        """The lines that leave, as they came where nothing (None) stands in the place of a
+        watched one.
+        """
         if places:
             for index, field in enumerate(self._watched):
                 if index < len(places) and places[index] is not None:
@@ -95,7 +101,9 @@ class Response:
         return self.head.leaving()
 
     def unchunk(self) -> None:
-        """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): the body ends with the connection."""
+        """For an HTTP/1.0 client, which knows no Transfer-Encoding (RFC 9112 section 6.1): the
+        body ends with the connection.
+        """
         self.length = UNTIL_CLOSE
         for field in self.head.fields:
             if field.kind & ~WATCHED == CODING:
@@ -117,7 +125,9 @@ class ResponseReader:
     def __init__(self, limits: Limits) -> None:
         self._bytes, self._most = limits.header_bytes, limits.headers
         self._starts: dict[bytes, tuple[int, bytes, bool]] = {}
-        """Status lines by their bytes: the status, what follows the version, and whether that is 1.1."""
+        """Status lines by their bytes: the status, what follows the version, and whether that is
+        1.1.
+        """
         self._looking: dict[frozenset[bytes], Names] = {}
 
     def read(self, data: bytes, method: str, looks: frozenset[bytes] = _NOTHING) -> Response | None:
@@ -128,8 +138,8 @@ class ResponseReader:
             method: the request's.
             looks: lower-case names of the lines that are watched.
 
-        Raises:
-            UpstreamFailed: 502 for bytes that are no head, or framing that two readers could take differently.
+        Raises: UpstreamFailed: 502 for bytes that are no head, or framing that two readers could
+            take differently.
         """
         begin = data.find(b"\r\n")
         if begin < 0:

@@ -1,7 +1,7 @@
 """A client's bytes outside bodies, as heads one by one.
 
-Lives here: `RequestHeads`. A head that cannot become a request is refused before its end has come. Must not
-know bodies, sockets, or what is in a head.
+Lives here: `RequestHeads`. A head that cannot become a request is refused before its end has come.
+Must not know bodies, sockets, or what is in a head.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from sidecar.proxy.http1.requests import Request, RequestReader
 from sidecar.settings import Limits
 
 EMPTY_LINES: Final = 8
-"""Empty lines ahead of a request that are left out; one is usual behind a body (RFC 9112 section 2.2)."""
+"""Empty lines ahead of a request that are left out; one is usual behind a body (RFC 9112 section
+2.2).
+"""
 
 
 class RequestHeads:
@@ -35,7 +37,8 @@ class RequestHeads:
         return self._buffer not in (b"", b"\r")
 
     def take(self, data: bytes) -> Request | None:
-        """The request when its head is whole, None as long as it is not; `rest` must be taken before more.
+        """The request when its head is whole, None as long as it is not; `rest` must be taken
+        before more.
 
         Raises:
             Refused: as soon as the bytes cannot become a request.

@@ -19,7 +19,9 @@ def request_head(method: str, target: bytes, lines: bytes, added: bytes) -> byte
 
 
 def response_head(line: bytes, lines: bytes, added: bytes) -> bytes:
-    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `lines` and `added` as above."""
+    """The head that goes to the client, always as HTTP/1.1 (RFC 9110 section 2.5); `lines` and
+    `added` as above.
+    """
     return b"HTTP/1.1%b\r\n%b%b\r\n" % (line, lines, added)
 
 

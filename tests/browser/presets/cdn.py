@@ -1,4 +1,5 @@
-"""The hosts that FastAPI's documentation pages load from, on loopback, with the real Swagger UI and ReDoc.
+"""The hosts that FastAPI's documentation pages load from, on loopback, with the real Swagger UI and
+ReDoc.
 
 Lives here: one HTTPS server for all of them, in a thread. Must not know the sidecar or the browser.
 """
@@ -31,7 +32,10 @@ _FILES = {
         "redoc/bundles/redoc.standalone.js",
     ),
 }
-_FONTS = '@font-face { font-family: "Montserrat"; src: url(https://fonts.gstatic.com/s/montserrat.woff2) format("woff2"); }\n'
+_FONTS = (
+    '@font-face { font-family: "Montserrat"; src: url(https://fonts.gstatic.com/s/montserrat.woff2)'
+    ' format("woff2"); }\n'
+)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,6 @@
-"""Fixtures: the sites behind sidecars that enforce their framework's preset, over HTTPS, and a browser that sees no other host."""
+"""Fixtures: the sites behind sidecars that enforce their framework's preset, over HTTPS, and a
+browser that sees no other host.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ SERVERS = {
 TELL_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`violation of ${event.effectiveDirective} by ${event.blockedURI} in ${event.documentURI}`));
-"""
+"""  # noqa: E501
 POLICY = """\
 version: 1
 name: {name}
@@ -69,9 +71,27 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("certificate")
     made = folder / "site.pem", folder / "site.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=site.test",
-         "-out", str(made[0]), "-keyout", str(made[1])], check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=site.test",
+            "-out",
+            str(made[0]),
+            "-keyout",
+            str(made[1]),
+        ],
+        check=True,
+        capture_output=True,
+    )
     return made
 
 
@@ -131,7 +151,9 @@ def cdn(certificate: tuple[Path, Path]) -> Iterator[str]:
 def front(
     sidecars: dict[str, Sidecar], cdn: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Chromium]:
-    """A browser for which each site is https://NAME.test, and in which no other host can be reached."""
+    """A browser for which each site is https://NAME.test, and in which no other host can be
+    reached.
+    """
     hosts = {
         f"{name}.test": "{}:{}".format(*sidecar.listen) for name, sidecar in sidecars.items()
     } | dict.fromkeys(HOSTS, cdn)
@@ -149,7 +171,9 @@ def front(
 
 @pytest.fixture
 def tab(front: Chromium) -> Iterator[Tab]:
-    """A tab of nobody in particular, to which each violation of a policy is told by the page itself too."""
+    """A tab of nobody in particular, to which each violation of a policy is told by the page
+    itself too.
+    """
     with front.tab() as opened:
         opened.send("Network.clearBrowserCookies")
         opened.send("Page.addScriptToEvaluateOnNewDocument", source=TELL_VIOLATIONS)

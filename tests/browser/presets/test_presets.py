@@ -1,4 +1,6 @@
-"""The framework presets, enforced: the sites work in a real browser, and it has nothing to complain of."""
+"""The framework presets, enforced: the sites work in a real browser, and it has nothing to
+complain of.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def awaits(tab: Tab, condition: str) -> None:
 
 
 def complaints(tab: Tab) -> list[str]:
-    """What the browser has against the page, but for its advice on markup, speed and what will go."""
+    """What the browser has against the page, but for its advice on markup, speed and what will
+    go.
+    """
     return [
         data
         for data in tab.complaints
@@ -63,7 +67,9 @@ def test_the_home_page_has_its_style_picture_script_and_data(tab: Tab, site: str
 
 @pytest.mark.parametrize("site", SITES)
 def test_a_script_posts_with_its_csrf_token(tab: Tab, site: str):
-    """The token is readable where scripts look for it: Django's in a cookie, the others' in the page."""
+    """The token is readable where scripts look for it: Django's in a cookie, the others' in the
+    page.
+    """
     go_home(tab, site)
     tab.click("#note")
     awaits(tab, "document.getElementById('noted').textContent")
@@ -74,7 +80,9 @@ def test_a_script_posts_with_its_csrf_token(tab: Tab, site: str):
 
 @pytest.mark.parametrize("site", SITES)
 def test_login_with_csrf_works_and_its_cookie_is_locked(tab: Tab, site: str):
-    """The form is sent, checked and followed; the session cookie is Secure, HttpOnly and SameSite=Lax."""
+    """The form is sent, checked and followed; the session cookie is Secure, HttpOnly and
+    SameSite=Lax.
+    """
     log_in(tab, site)
 
     assert text(tab, "h1") == f"Hello {USER}"
@@ -133,7 +141,8 @@ def test_redoc_loads(tab: Tab):
     """FastAPI's /redoc, with the real ReDoc, its fonts, pictures and search worker."""
     tab.visit("https://fastapi.test/redoc")
     awaits(tab, "document.querySelector('[data-section-id]')")
-    # What stands for the font is none: that the browser says so, some time after the text, proves that it came through.
+    # What stands for the font is none: that the browser says so, some time after the text, proves
+    # that it came through.
     until(
         lambda: tab.hears() and any(data.startswith(NO_FONT) for data in tab.complaints),
         "the font came",

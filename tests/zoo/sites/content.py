@@ -25,7 +25,8 @@ _add = FAMILY.add
 _COLOUR = "getComputedStyle(document.querySelector('p')).color === 'rgb(1, 2, 3)'"
 _DATA = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 _SVG = Page(
-    "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>",
+    "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9'"
+    " height='9'/></svg>",
     "image/svg+xml",
 )
 _WIDGET = html("<script>parent.postMessage('works', '*')</script>")
@@ -49,8 +50,15 @@ def _font(visitor: Visitor) -> bool:
     return visitor.arrives("cdn:/font.woff2")
 
 
-_add("csp-inline-style", _csp("style-src 'self'"), {"/": html("<p>text</p>", "<style>p { color: rgb(1, 2, 3) }</style>")}, _COLOUR,
-     breaks=True, witness="browsers", schemes=("http", "https"))  # fmt: skip
+_add(
+    "csp-inline-style",
+    _csp("style-src 'self'"),
+    {"/": html("<p>text</p>", "<style>p { color: rgb(1, 2, 3) }</style>")},
+    _COLOUR,
+    breaks=True,
+    witness="browsers",
+    schemes=("http", "https"),
+)
 _add(
     "csp-style-attribute",
     _csp("default-src 'self'"),
@@ -59,8 +67,18 @@ _add(
     breaks=True,
     witness="browsers",
 )
-_add("csp-style-file", _csp("style-src 'self'"), {"/": html("<p>text</p>", "<link rel=stylesheet href=/a.css>"), "/a.css": Page("p { color: rgb(1, 2, 3) }", "text/css")},
-     _COLOUR, breaks=False, witness="browsers", schemes=("https", "loopback"))  # fmt: skip
+_add(
+    "csp-style-file",
+    _csp("style-src 'self'"),
+    {
+        "/": html("<p>text</p>", "<link rel=stylesheet href=/a.css>"),
+        "/a.css": Page("p { color: rgb(1, 2, 3) }", "text/css"),
+    },
+    _COLOUR,
+    breaks=False,
+    witness="browsers",
+    schemes=("https", "loopback"),
+)
 _add(
     "csp-image-elsewhere",
     _csp("img-src 'self'"),
@@ -78,21 +96,66 @@ _add(
     witness="browsers",
     schemes=("http",),
 )
-_add("csp-image-data-named", _csp("default-src 'self'; img-src 'self' data:"), {"/": html(f"<img src='{_DATA}'>")}, SEEN,
-     breaks=False, witness="browsers", schemes=("http",))  # fmt: skip
-_add("csp-font-elsewhere", _csp("font-src 'self'"),
-     {"/": html("<p>text</p>", "<link rel=stylesheet href=/a.css>"),
-      "/a.css": Page("@font-face { font-family: F; src: url(%CDN%/font.woff2) } p { font-family: F }", "text/css"),
-      "cdn:/font.woff2": Page("no font, but asked for", "font/woff2", headers=(("Access-Control-Allow-Origin", "*"), ("Cache-Control", "no-store")))},
-     _font, breaks=True, witness="browsers")  # fmt: skip
-_add("csp-frame-elsewhere", _csp("default-src 'self'"),
-     {"/": html("<iframe src='%OTHER%/widget'></iframe>", "<script src=/a.js></script>"), "/a.js": _LISTENS, "other:/widget": _WIDGET},
-     WORKS, breaks=True, witness="browsers")  # fmt: skip
-_add("csp-frame-named", _csp("default-src 'self'; frame-src %OTHER%/"),
-     {"/": html("<iframe src='%OTHER%/widget'></iframe>", "<script src=/a.js></script>"), "/a.js": _LISTENS, "other:/widget": _WIDGET},
-     WORKS, breaks=False, witness="browsers")  # fmt: skip
-_add("csp-form-elsewhere", _csp("form-action 'self'"), {"/": html(_FORM.format("%OTHER%/search")), "other:/search": _ARRIVED}, _sends,
-     breaks=True, witness="browsers")  # fmt: skip
+_add(
+    "csp-image-data-named",
+    _csp("default-src 'self'; img-src 'self' data:"),
+    {"/": html(f"<img src='{_DATA}'>")},
+    SEEN,
+    breaks=False,
+    witness="browsers",
+    schemes=("http",),
+)
+_add(
+    "csp-font-elsewhere",
+    _csp("font-src 'self'"),
+    {
+        "/": html("<p>text</p>", "<link rel=stylesheet href=/a.css>"),
+        "/a.css": Page(
+            "@font-face { font-family: F; src: url(%CDN%/font.woff2) } p { font-family: F }",
+            "text/css",
+        ),
+        "cdn:/font.woff2": Page(
+            "no font, but asked for",
+            "font/woff2",
+            headers=(("Access-Control-Allow-Origin", "*"), ("Cache-Control", "no-store")),
+        ),
+    },
+    _font,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "csp-frame-elsewhere",
+    _csp("default-src 'self'"),
+    {
+        "/": html("<iframe src='%OTHER%/widget'></iframe>", "<script src=/a.js></script>"),
+        "/a.js": _LISTENS,
+        "other:/widget": _WIDGET,
+    },
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "csp-frame-named",
+    _csp("default-src 'self'; frame-src %OTHER%/"),
+    {
+        "/": html("<iframe src='%OTHER%/widget'></iframe>", "<script src=/a.js></script>"),
+        "/a.js": _LISTENS,
+        "other:/widget": _WIDGET,
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "csp-form-elsewhere",
+    _csp("form-action 'self'"),
+    {"/": html(_FORM.format("%OTHER%/search")), "other:/search": _ARRIVED},
+    _sends,
+    breaks=True,
+    witness="browsers",
+)
 _add(
     "csp-form-own",
     _csp("form-action 'self'"),
@@ -101,14 +164,40 @@ _add(
     breaks=False,
     witness="browsers",
 )
-_add("csp-base-elsewhere", _csp("base-uri 'self'"), {"/": html("<img src=i.png>", "<base href='%CDN%/'>"), "cdn:/i.png": PICTURE}, SEEN,
-     breaks=True, witness="browsers")  # fmt: skip
-_add("csp-object", _csp("object-src 'none'"), {"/": html("<object data=/i.svg type=image/svg+xml></object>"), "/i.svg": _SVG},
-     "document.querySelector('object').contentDocument !== null", breaks=True, witness="browsers", schemes=("http",))  # fmt: skip
-_add("csp-upgrade-insecure", _csp("upgrade-insecure-requests"), {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE}, SEEN,
-     breaks=True, witness="browsers", schemes=("http",))  # fmt: skip
-_add("csp-upgrade-unneeded", _csp("upgrade-insecure-requests"), {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE}, SEEN,
-     breaks=False, witness="browsers")  # fmt: skip
+_add(
+    "csp-base-elsewhere",
+    _csp("base-uri 'self'"),
+    {"/": html("<img src=i.png>", "<base href='%CDN%/'>"), "cdn:/i.png": PICTURE},
+    SEEN,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "csp-object",
+    _csp("object-src 'none'"),
+    {"/": html("<object data=/i.svg type=image/svg+xml></object>"), "/i.svg": _SVG},
+    "document.querySelector('object').contentDocument !== null",
+    breaks=True,
+    witness="browsers",
+    schemes=("http",),
+)
+_add(
+    "csp-upgrade-insecure",
+    _csp("upgrade-insecure-requests"),
+    {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE},
+    SEEN,
+    breaks=True,
+    witness="browsers",
+    schemes=("http",),
+)
+_add(
+    "csp-upgrade-unneeded",
+    _csp("upgrade-insecure-requests"),
+    {"/": html("<img src='%CDN%/i.png'>"), "cdn:/i.png": PICTURE},
+    SEEN,
+    breaks=False,
+    witness="browsers",
+)
 _FRAME = {"/": FRAMED, "/framed.js": FRAMED_SCRIPT, "/outer": EMBEDS, "other:/outer": EMBEDS}
 _add(
     "csp-ancestors-none",

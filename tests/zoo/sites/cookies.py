@@ -9,11 +9,13 @@ _add = FAMILY.add
 _FORM = "<form method=post action='{}'><input name=q value=1><button>go</button></form>"
 _READS = script("document.title = document.cookie.includes('name=works') ? 'works' : 'nobody';")
 _SENDS_HEADER = script(
-    "const token = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';"
-    "fetch('/save', {method: 'POST', headers: {'X-CSRF-Token': token}}).then((it) => it.text()).then((it) => { document.title = it; });"
+    "const token = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';fetch('/save', {method:"
+    " 'POST', headers: {'X-CSRF-Token': token}}).then((it) => it.text()).then((it) => {"
+    " document.title = it; });"
 )
 _FILLS_FORM = script(
-    "document.querySelector('[name=csrf]').value = (document.cookie.match(/csrf=([^;]*)/) || [])[1] || '';"
+    "document.querySelector('[name=csrf]').value = (document.cookie.match(/csrf=([^;]*)/) || [])[1]"
+    " || '';"
 )
 
 
@@ -90,26 +92,107 @@ _LISTENS = (
 _NONE = "session=yes; Path=/; Secure; SameSite=None"
 _BOTH: tuple[Scheme, ...] = ("https", "loopback")
 
-_add("cookie-strict-link", _cookie("session", "SameSite: Strict"),
-     {"/": _gives("session=yes; Path=/; SameSite=Lax"), "/account": _account, "other:/": html("<a href='%SITE%/account'>to the shop</a>")}, _comes_by_link,
-     breaks=True, witness="proxy", schemes=_BOTH)  # fmt: skip
-_add("cookie-lax-link", _cookie("session", "SameSite: Lax"),
-     {"/": _gives(_NONE), "/account": _account, "other:/": html("<a href='%SITE%/account'>to the shop</a>")}, _comes_by_link, breaks=False, witness="proxy")  # fmt: skip
-_add("cookie-lax-cross-post", _cookie("session", "SameSite: Lax"),
-     {"/": _gives(_NONE), "/account": _account, "other:/": html(_FORM.format("%SITE%/account"))}, _comes_by_form, breaks=True, witness="proxy")  # fmt: skip
-_add("cookie-lax-framed", _cookie("session", "SameSite: Lax"),
-     {"/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)}, _framed, breaks=True, witness="proxy")  # fmt: skip
-_add("cookie-lax-own", _cookie("session", "SameSite: Lax"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
-     breaks=False, witness="proxy", schemes=_BOTH)  # fmt: skip
-_add("cookie-httponly-read", _cookie("name", "HttpOnly: true"), {"/": _gives("name=works; Path=/", "<script src=/a.js></script>"), "/a.js": _READS}, WORKS,
-     breaks=True, witness="nobody")  # fmt: skip
-_add("cookie-httponly-header", _cookie("csrf", "HttpOnly: true"),
-     {"/": _gives("csrf=0a1b2c3d4e5f6071; Path=/", "<script src=/a.js></script>"), "/a.js": _SENDS_HEADER, "/save": _checked}, WORKS,
-     breaks=True, witness="proxy", schemes=("https", "http"))  # fmt: skip
-_add("cookie-httponly-field", _cookie("csrf", "HttpOnly: true"),
-     {"/": _gives("csrf=0a1b2c3d4e5f6071; Path=/", "<form method=post action=/save><input name=csrf><button>go</button></form><script src=/a.js></script>"),
-      "/a.js": _FILLS_FORM, "/save": _checked}, _own_form, breaks=True, witness="proxy")  # fmt: skip
-_add("cookie-httponly-unread", _cookie("session", "HttpOnly: true"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
-     breaks=False, witness="nobody")  # fmt: skip
-_add("cookie-secure", _cookie("session", "Secure: true"), {"/": _gives("session=yes; Path=/"), "/account": _account}, _stays,
-     breaks=False, witness="proxy", schemes=("https", "http"))  # fmt: skip
+_add(
+    "cookie-strict-link",
+    _cookie("session", "SameSite: Strict"),
+    {
+        "/": _gives("session=yes; Path=/; SameSite=Lax"),
+        "/account": _account,
+        "other:/": html("<a href='%SITE%/account'>to the shop</a>"),
+    },
+    _comes_by_link,
+    breaks=True,
+    witness="proxy",
+    schemes=_BOTH,
+)
+_add(
+    "cookie-lax-link",
+    _cookie("session", "SameSite: Lax"),
+    {
+        "/": _gives(_NONE),
+        "/account": _account,
+        "other:/": html("<a href='%SITE%/account'>to the shop</a>"),
+    },
+    _comes_by_link,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "cookie-lax-cross-post",
+    _cookie("session", "SameSite: Lax"),
+    {"/": _gives(_NONE), "/account": _account, "other:/": html(_FORM.format("%SITE%/account"))},
+    _comes_by_form,
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "cookie-lax-framed",
+    _cookie("session", "SameSite: Lax"),
+    {"/frame": _in_frame, "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS)},
+    _framed,
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "cookie-lax-own",
+    _cookie("session", "SameSite: Lax"),
+    {"/": _gives("session=yes; Path=/"), "/account": _account},
+    _stays,
+    breaks=False,
+    witness="proxy",
+    schemes=_BOTH,
+)
+_add(
+    "cookie-httponly-read",
+    _cookie("name", "HttpOnly: true"),
+    {"/": _gives("name=works; Path=/", "<script src=/a.js></script>"), "/a.js": _READS},
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "cookie-httponly-header",
+    _cookie("csrf", "HttpOnly: true"),
+    {
+        "/": _gives("csrf=0a1b2c3d4e5f6071; Path=/", "<script src=/a.js></script>"),
+        "/a.js": _SENDS_HEADER,
+        "/save": _checked,
+    },
+    WORKS,
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "http"),
+)
+_add(
+    "cookie-httponly-field",
+    _cookie("csrf", "HttpOnly: true"),
+    {
+        "/": _gives(
+            "csrf=0a1b2c3d4e5f6071; Path=/",
+            "<form method=post action=/save><input name=csrf><button>go</button></form><script"
+            " src=/a.js></script>",
+        ),
+        "/a.js": _FILLS_FORM,
+        "/save": _checked,
+    },
+    _own_form,
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "cookie-httponly-unread",
+    _cookie("session", "HttpOnly: true"),
+    {"/": _gives("session=yes; Path=/"), "/account": _account},
+    _stays,
+    breaks=False,
+    witness="nobody",
+)
+_add(
+    "cookie-secure",
+    _cookie("session", "Secure: true"),
+    {"/": _gives("session=yes; Path=/"), "/account": _account},
+    _stays,
+    breaks=False,
+    witness="proxy",
+    schemes=("https", "http"),
+)

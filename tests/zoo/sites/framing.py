@@ -29,7 +29,8 @@ _OVERRULED = replace(
 _MOVED = Page(status=302, headers=(("Location", "%OTHER%/new"),))
 _OBJECT = html("<object data=/i.png type=image/png></object>", "<script src=/a.js></script>")
 _WATCHES = script(
-    "addEventListener('load', () => { const it = document.querySelector('object'); document.title = it.offsetWidth === 1 ? 'works' : 'broken'; })"
+    "addEventListener('load', () => { const it = document.querySelector('object'); document.title ="
+    " it.offsetWidth === 1 ? 'works' : 'broken'; })"
 )
 
 _add(
@@ -70,8 +71,18 @@ _add(
     breaks=False,
     witness="proxy",
 )
-_add("xfo-deny-redirect", _DENY, {**_PLACES, "/": _MOVED, "other:/new": html("<script>parent.postMessage('works', '*')</script>")}, _ABROAD,
-     breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "xfo-deny-redirect",
+    _DENY,
+    {
+        **_PLACES,
+        "/": _MOVED,
+        "other:/new": html("<script>parent.postMessage('works', '*')</script>"),
+    },
+    _ABROAD,
+    breaks=False,
+    witness="proxy",
+)
 _add(
     "xfo-deny-object-image",
     _DENY,
@@ -80,7 +91,10 @@ _add(
     breaks=False,
     witness="proxy",
 )
-_PASSES_ON = "<script>addEventListener('message', (event) => { parent.postMessage(event.data, '*'); document.title = event.data; })</script>"
+_PASSES_ON = (
+    "<script>addEventListener('message', (event) => { parent.postMessage(event.data, '*');"
+    " document.title = event.data; })</script>"
+)
 _INNER = html("<script>parent.postMessage('works', '*')</script>", "", ("X-Widget", "1"))
 _NESTED = {
     "other:/outer": EMBEDS,
@@ -89,6 +103,16 @@ _NESTED = {
 }
 for name, rule in (
     ("xfo-sameorigin-frame-in-frame", _SAME),
-    ("csp-ancestors-frame-in-frame", "header: Content-Security-Policy, action: set, value: \"frame-ancestors 'self'\""),
-):  # fmt: skip
-    _add(name, f"{rule}, when: {{response: {{X-Widget: '1'}}}}", _NESTED, _ABROAD, breaks=True, witness="proxy")  # fmt: skip
+    (
+        "csp-ancestors-frame-in-frame",
+        "header: Content-Security-Policy, action: set, value: \"frame-ancestors 'self'\"",
+    ),
+):
+    _add(
+        name,
+        f"{rule}, when: {{response: {{X-Widget: '1'}}}}",
+        _NESTED,
+        _ABROAD,
+        breaks=True,
+        witness="proxy",
+    )

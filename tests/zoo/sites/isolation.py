@@ -1,4 +1,6 @@
-"""CORP, COEP, COOP, Permissions-Policy, Integrity-Policy. Must not know how a site is served or visited."""
+"""CORP, COEP, COOP, Permissions-Policy, Integrity-Policy. Must not know how a site is served or
+visited.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ _CODE = "document.title = 'works'"
 _HASH = base64.b64encode(hashlib.sha256(_CODE.encode()).digest()).decode()
 _LIBRARY = script(_CODE, ("Access-Control-Allow-Origin", "*"))
 _LOGIN = script(
-    "addEventListener('message', (event) => { document.title = event.data; });"
-    "document.querySelector('button').onclick = () => { window.open('%OTHER%/login', 'login', 'width=300,height=200'); };"
+    "addEventListener('message', (event) => { document.title = event.data;"
+    " });document.querySelector('button').onclick = () => { window.open('%OTHER%/login', 'login',"
+    " 'width=300,height=200'); };"
 )
 _RESPONSES = html("<script>if (opener) opener.postMessage('works', '*')</script>")
 _SYNC = script(
-    "const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title = it.responseText;"
+    "const it = new XMLHttpRequest(); it.open('GET', '/data', false); it.send(); document.title ="
+    " it.responseText;"
 )
 _WHERE = script(
-    "navigator.geolocation.getCurrentPosition(() => { document.title = 'works'; }, () => { document.title = 'refused'; });"
+    "navigator.geolocation.getCurrentPosition(() => { document.title = 'works'; }, () => {"
+    " document.title = 'refused'; });"
 )
 
 
@@ -35,7 +40,8 @@ _MAPPED = html(
 )
 _HEARS = script("addEventListener('message', (event) => { document.title = event.data; });")
 _MAP = html(
-    "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () => parent.postMessage('refused', '*'));</script>"
+    "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () =>"
+    " parent.postMessage('refused', '*'));</script>"
 )
 _SHARING = html(
     "",
@@ -84,10 +90,28 @@ _add(
     witness="proxy",
     schemes=("https", "loopback"),
 )
-_add("corp-beacon", _CORP, {"/log": Page(status=204), "other:/": html("<script>navigator.sendBeacon('%SITE%/log', 'seen')</script>")}, _beacon,
-     breaks=False, witness="proxy")  # fmt: skip
-_add("corp-missing-image", _CORP, {"/": html("", f"<script>{_CODE}</script>"), "other:/": html("<img src='%SITE%/none.png'>", "<title>works</title>")},
-     shows("document.images[0].complete", "%OTHER%/"), breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "corp-beacon",
+    _CORP,
+    {
+        "/log": Page(status=204),
+        "other:/": html("<script>navigator.sendBeacon('%SITE%/log', 'seen')</script>"),
+    },
+    _beacon,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "corp-missing-image",
+    _CORP,
+    {
+        "/": html("", f"<script>{_CODE}</script>"),
+        "other:/": html("<img src='%SITE%/none.png'>", "<title>works</title>"),
+    },
+    shows("document.images[0].complete", "%OTHER%/"),
+    breaks=False,
+    witness="proxy",
+)
 _add(
     "coep-image-elsewhere",
     _COEP,
@@ -104,8 +128,18 @@ _add(
     breaks=False,
     witness="browsers",
 )
-_add("coop-popup-login", _COOP, {"/": html("<button>log in</button><script src=/a.js></script>"), "/a.js": _LOGIN, "other:/login": _RESPONSES}, _logs_in,
-     breaks=True, witness="browsers")  # fmt: skip
+_add(
+    "coop-popup-login",
+    _COOP,
+    {
+        "/": html("<button>log in</button><script src=/a.js></script>"),
+        "/a.js": _LOGIN,
+        "other:/login": _RESPONSES,
+    },
+    _logs_in,
+    breaks=True,
+    witness="browsers",
+)
 _add(
     "coop-no-popup",
     _COOP,
@@ -114,18 +148,58 @@ _add(
     breaks=False,
     witness="browsers",
 )
-_add("permissions-geolocation", _permissions("geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _WHERE}, _located,
-     breaks=True, witness="browsers")  # fmt: skip
-_add("permissions-sync-xhr", _permissions("sync-xhr=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _SYNC, "/data": Page("works", "text/plain")}, WORKS,
-     breaks=True, witness="browsers")  # fmt: skip
-_add("permissions-unused", _permissions("camera=(), microphone=(), geolocation=()"), {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY}, WORKS,
-     breaks=False, witness="browsers")  # fmt: skip
-_add("permissions-frame-listed", _permissions("geolocation=*, camera=()"), {"/": _MAPPED, "/a.js": _HEARS, "other:/map": _MAP}, _located,
-     breaks=False, witness="browsers")  # fmt: skip
-_add("coop-isolation-lost", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin-allow-popups", {"/": _SHARING, "/a.js": _SHARES}, WORKS,
-     breaks=True, witness="nobody")  # fmt: skip
-_add("coop-isolation-kept", "header: Cross-Origin-Opener-Policy, action: set, value: same-origin", {"/": _SHARING, "/a.js": _SHARES}, WORKS,
-     breaks=False, witness="browsers")  # fmt: skip
+_add(
+    "permissions-geolocation",
+    _permissions("geolocation=()"),
+    {"/": html("", "<script src=/a.js></script>"), "/a.js": _WHERE},
+    _located,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "permissions-sync-xhr",
+    _permissions("sync-xhr=()"),
+    {
+        "/": html("", "<script src=/a.js></script>"),
+        "/a.js": _SYNC,
+        "/data": Page("works", "text/plain"),
+    },
+    WORKS,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "permissions-unused",
+    _permissions("camera=(), microphone=(), geolocation=()"),
+    {"/": html("", "<script src=/a.js></script>"), "/a.js": _LIBRARY},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "permissions-frame-listed",
+    _permissions("geolocation=*, camera=()"),
+    {"/": _MAPPED, "/a.js": _HEARS, "other:/map": _MAP},
+    _located,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "coop-isolation-lost",
+    "header: Cross-Origin-Opener-Policy, action: set, value: same-origin-allow-popups",
+    {"/": _SHARING, "/a.js": _SHARES},
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "coop-isolation-kept",
+    "header: Cross-Origin-Opener-Policy, action: set, value: same-origin",
+    {"/": _SHARING, "/a.js": _SHARES},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
 _add(
     "integrity-missing",
     _INTEGRITY,
@@ -134,9 +208,19 @@ _add(
     breaks=True,
     witness="browsers",
 )
-_add("integrity-given", _INTEGRITY,
-     {"/": html("", f"<script src='%CDN%/lib.js' crossorigin integrity='sha256-{_HASH}'></script>"), "cdn:/lib.js": _LIBRARY}, WORKS,
-     breaks=False, witness="browsers")  # fmt: skip
+_add(
+    "integrity-given",
+    _INTEGRITY,
+    {
+        "/": html(
+            "", f"<script src='%CDN%/lib.js' crossorigin integrity='sha256-{_HASH}'></script>"
+        ),
+        "cdn:/lib.js": _LIBRARY,
+    },
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
 _LISTENS = (
     "<script>addEventListener('message', (event) => { document.title = event.data; });</script>"
 )
@@ -147,7 +231,8 @@ def _opens(address: str) -> Page:
     return html(
         "<button>open</button>",
         f"{_LISTENS}<script>addEventListener('DOMContentLoaded', () => {{"
-        f" document.querySelector('button').onclick = () => window.open('{address}', 'w' + Math.random()); }})</script>",
+        f" document.querySelector('button').onclick = () => window.open('{address}', 'w' +"
+        " Math.random()); })</script>",
     )
 
 
@@ -160,34 +245,123 @@ def _clicks(start: str) -> Callable[[Visitor], bool]:
     return visit
 
 
-_add("coop-opened-by-another", _COOP, {"/login": _SPEAKS, "other:/": _opens("%SITE%/login")}, _clicks("%OTHER%/"), breaks=True, witness="browsers")  # fmt: skip
-_add("coop-own-window", _COOP, {"/": _opens("/window"), "/window": _SPEAKS}, _clicks("/"), breaks=False, witness="browsers")  # fmt: skip
-_add("coop-popups-allowed", f"{_COOP}-allow-popups", {"/": _opens("%OTHER%/login"), "other:/login": _SPEAKS}, _clicks("/"),
-     breaks=False, witness="browsers")  # fmt: skip
-_add("coep-own-frame", _COEP, {"/": html("<iframe src=/frame></iframe>", _LISTENS), "/frame": _SPEAKS}, WORKS, breaks=False, witness="browsers")  # fmt: skip
-_add("coep-in-worker", _COEP,
-     {"/": html("", "<script>new Worker('/worker.js').onmessage = (event) => { document.title = event.data; }</script>"),
-      "/worker.js": script("fetch('%CDN%/i.png', {mode: 'no-cors'}).then(() => postMessage('works'))"), "cdn:/i.png": PICTURE}, WORKS,
-     breaks=True, witness="nobody")  # fmt: skip
+_add(
+    "coop-opened-by-another",
+    _COOP,
+    {"/login": _SPEAKS, "other:/": _opens("%SITE%/login")},
+    _clicks("%OTHER%/"),
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "coop-own-window",
+    _COOP,
+    {"/": _opens("/window"), "/window": _SPEAKS},
+    _clicks("/"),
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "coop-popups-allowed",
+    f"{_COOP}-allow-popups",
+    {"/": _opens("%OTHER%/login"), "other:/login": _SPEAKS},
+    _clicks("/"),
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "coep-own-frame",
+    _COEP,
+    {"/": html("<iframe src=/frame></iframe>", _LISTENS), "/frame": _SPEAKS},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "coep-in-worker",
+    _COEP,
+    {
+        "/": html(
+            "",
+            "<script>new Worker('/worker.js').onmessage = (event) => { document.title = event.data;"
+            " }</script>",
+        ),
+        "/worker.js": script(
+            "fetch('%CDN%/i.png', {mode: 'no-cors'}).then(() => postMessage('works'))"
+        ),
+        "cdn:/i.png": PICTURE,
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
 _ISOLATED = ("Cross-Origin-Embedder-Policy", "require-corp")
-_add("corp-framed-by-isolated", _CORP,
-     {"/frame": html("<script>parent.postMessage('works', '*')</script>", "", _ISOLATED, ("Cross-Origin-Resource-Policy", "cross-origin")),
-      "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS, _ISOLATED)}, shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy")  # fmt: skip
+_add(
+    "corp-framed-by-isolated",
+    _CORP,
+    {
+        "/frame": html(
+            "<script>parent.postMessage('works', '*')</script>",
+            "",
+            _ISOLATED,
+            ("Cross-Origin-Resource-Policy", "cross-origin"),
+        ),
+        "other:/": html("<iframe src='%SITE%/frame'></iframe>", _LISTENS, _ISOLATED),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+)
 _WHERE_FRAMED = html(
-    "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () => parent.postMessage('refused', '*'))</script>"
+    "<script>navigator.geolocation.getCurrentPosition(() => parent.postMessage('works', '*'), () =>"
+    " parent.postMessage('refused', '*'))</script>"
 )
 _GIVEN = "<iframe src='%OTHER%/widget' allow=geolocation></iframe>"
 _MADE = script(
-    "const it = document.createElement('iframe'); it.allow = 'geolocation'; it.src = '%OTHER%/widget'; document.documentElement.append(it);"
+    "const it = document.createElement('iframe'); it.allow = 'geolocation'; it.src ="
+    " '%OTHER%/widget'; document.documentElement.append(it);"
 )
-_add("permissions-frame-given", _permissions("geolocation=(self)"), {"/": html(_GIVEN, _LISTENS), "other:/widget": _WHERE_FRAMED}, _located,
-     breaks=True, witness="browsers")  # fmt: skip
-_add("permissions-frame-made", _permissions("geolocation=(self)"),
-     {"/": html("", f"{_LISTENS}<script src=/a.js defer></script>"), "/a.js": _MADE, "other:/widget": _WHERE_FRAMED}, _located,
-     breaks=True, witness="nobody")  # fmt: skip
-_add("permissions-frame-named", _permissions('geolocation=(self \\"%OTHER-ORIGIN%\\")'), {"/": html(_GIVEN, _LISTENS), "other:/widget": _WHERE_FRAMED},
-     _located, breaks=False, witness="browsers")  # fmt: skip
-_add("permissions-frame-given-nothing", _permissions("geolocation=(self)"),
-     {"/": html("<iframe src='%OTHER%/widget'></iframe>", _LISTENS), "other:/widget": _SPEAKS}, WORKS, breaks=False, witness="browsers")  # fmt: skip
-_add("permissions-gamepad", _permissions("gamepad=()"), {"/": html("", "<script>navigator.getGamepads(); document.title = 'works';</script>")}, WORKS,
-     breaks=True, witness="nobody")  # fmt: skip
+_add(
+    "permissions-frame-given",
+    _permissions("geolocation=(self)"),
+    {"/": html(_GIVEN, _LISTENS), "other:/widget": _WHERE_FRAMED},
+    _located,
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "permissions-frame-made",
+    _permissions("geolocation=(self)"),
+    {
+        "/": html("", f"{_LISTENS}<script src=/a.js defer></script>"),
+        "/a.js": _MADE,
+        "other:/widget": _WHERE_FRAMED,
+    },
+    _located,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "permissions-frame-named",
+    _permissions('geolocation=(self \\"%OTHER-ORIGIN%\\")'),
+    {"/": html(_GIVEN, _LISTENS), "other:/widget": _WHERE_FRAMED},
+    _located,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "permissions-frame-given-nothing",
+    _permissions("geolocation=(self)"),
+    {"/": html("<iframe src='%OTHER%/widget'></iframe>", _LISTENS), "other:/widget": _SPEAKS},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "permissions-gamepad",
+    _permissions("gamepad=()"),
+    {"/": html("", "<script>navigator.getGamepads(); document.title = 'works';</script>")},
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)

@@ -1,4 +1,6 @@
-"""CORS, downloads, stores, Referer, HSTS, and what is harmless by nature. Must not know how a site is served or visited."""
+"""CORS, downloads, stores, Referer, HSTS, and what is harmless by nature. Must not know how a
+site is served or visited.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,10 @@ from tests.zoo.site import WORKS, Asked, Family, Page, Visitor, html, script, sh
 FAMILY = Family("Others")
 _add = FAMILY.add
 _ANY = ("Access-Control-Allow-Origin", "*")
-_FETCHES = "<script>fetch('{}').then((it) => it.text()).then((it) => {{ document.title = it; }}, () => {{ document.title = 'refused'; }})</script>"
+_FETCHES = (
+    "<script>fetch('{}').then((it) => it.text()).then((it) => {{ document.title = it; }}, () => {{"
+    " document.title = 'refused'; }})</script>"
+)
 _DATA = Page("works", "application/json", headers=(_ANY,))
 _WELCOME = "document.body !== null && document.body.textContent.includes('welcome')"
 _FORM = "<form method=post action='{}'><input name=q value=1><button>go</button></form>"
@@ -84,14 +89,39 @@ _SEARCH = {
     "/one": Page("<title>works</title>one"),
 }
 
-_add("cors-removed", "header: Access-Control-Allow-Origin, action: remove", {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))},
-     shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy", schemes=("https", "http"))  # fmt: skip
-_add("cors-narrowed", "header: Access-Control-Allow-Origin, action: set, value: https://partner.example",
-     {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))}, shows(WORKS, "%OTHER%/"), breaks=True, witness="proxy")  # fmt: skip
-_add("cors-narrowed-to-its-user", "header: Access-Control-Allow-Origin, action: set, value: '%OTHER-ORIGIN%'",
-     {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))}, shows(WORKS, "%OTHER%/"), breaks=False, witness="proxy")  # fmt: skip
-_add("cors-removed-unused", "header: Access-Control-Allow-Origin, action: remove", {"/data": _DATA, "/": html(_FETCHES.format("/data"))}, WORKS,
-     breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "cors-removed",
+    "header: Access-Control-Allow-Origin, action: remove",
+    {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))},
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+    schemes=("https", "http"),
+)
+_add(
+    "cors-narrowed",
+    "header: Access-Control-Allow-Origin, action: set, value: https://partner.example",
+    {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))},
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "cors-narrowed-to-its-user",
+    "header: Access-Control-Allow-Origin, action: set, value: '%OTHER-ORIGIN%'",
+    {"/data": _DATA, "other:/": html(_FETCHES.format("%SITE%/data"))},
+    shows(WORKS, "%OTHER%/"),
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "cors-removed-unused",
+    "header: Access-Control-Allow-Origin, action: remove",
+    {"/data": _DATA, "/": html(_FETCHES.format("/data"))},
+    WORKS,
+    breaks=False,
+    witness="proxy",
+)
 _add(
     "disposition-pages",
     "header: Content-Disposition, action: set, value: attachment",
@@ -101,13 +131,40 @@ _add(
     witness="proxy",
     schemes=("https", "loopback"),
 )
-_add("disposition-download", "header: Content-Disposition, action: set, value: attachment, when: {content-type: text/csv}",
-     {"/": html("<a href=/list.csv download>list</a>", "<title>works</title><script>document.title = 'works'</script>"), "/list.csv": Page("a,b", "text/csv")},
-     _downloads, breaks=False, witness="proxy")  # fmt: skip
-_add("clear-site-data-everywhere", 'header: Clear-Site-Data, action: set, value: \'"cookies"\'', {"/": _SESSION, "/account": _account}, _stays,
-     breaks=True, witness="proxy")  # fmt: skip
-_add("clear-site-data-logout", 'header: Clear-Site-Data, action: set, value: \'"cookies"\', when: {class: logout}',
-     {"/": _SESSION, "/account": _account, "/logout": html("<script>document.title = 'works'</script>")}, _logs_out, breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "disposition-download",
+    "header: Content-Disposition, action: set, value: attachment, when: {content-type: text/csv}",
+    {
+        "/": html(
+            "<a href=/list.csv download>list</a>",
+            "<title>works</title><script>document.title = 'works'</script>",
+        ),
+        "/list.csv": Page("a,b", "text/csv"),
+    },
+    _downloads,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "clear-site-data-everywhere",
+    "header: Clear-Site-Data, action: set, value: '\"cookies\"'",
+    {"/": _SESSION, "/account": _account},
+    _stays,
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "clear-site-data-logout",
+    "header: Clear-Site-Data, action: set, value: '\"cookies\"', when: {class: logout}",
+    {
+        "/": _SESSION,
+        "/account": _account,
+        "/logout": html("<script>document.title = 'works'</script>"),
+    },
+    _logs_out,
+    breaks=False,
+    witness="proxy",
+)
 _add(
     "no-store-after-post",
     "header: Cache-Control, action: set, value: no-store",
@@ -117,14 +174,40 @@ _add(
     witness="proxy",
     schemes=("https", "http"),
 )
-_add("no-store-api", "header: Cache-Control, action: set, value: no-store, when: {content-type: application/json}",
-     {"/": html(_FETCHES.format("/data")), "/data": _DATA}, WORKS, breaks=False, witness="proxy", schemes=("https", "http"))  # fmt: skip
-_add("referrer-checked", "header: Referrer-Policy, action: set, value: no-referrer", {"/": html(_FORM.format("/save")), "/save": _careful}, _sends,
-     breaks=True, witness="nobody", schemes=("https", "http"))  # fmt: skip
-_add("referrer-unchecked", "header: Referrer-Policy, action: set, value: no-referrer", {"/": html(_FORM.format("/save")), "/save": html("<p>welcome</p>")}, _sends,
-     breaks=False, witness="nobody")  # fmt: skip
-_add("hsts-subdomains", "header: Strict-Transport-Security, action: set, value: max-age=600; includeSubDomains",
-     {"/": html("<p>start</p>"), "sub:/legacy": html("<script>document.title = 'works'</script>")}, _old_subdomain, breaks=True, witness="nobody")  # fmt: skip
+_add(
+    "no-store-api",
+    "header: Cache-Control, action: set, value: no-store, when: {content-type: application/json}",
+    {"/": html(_FETCHES.format("/data")), "/data": _DATA},
+    WORKS,
+    breaks=False,
+    witness="proxy",
+    schemes=("https", "http"),
+)
+_add(
+    "referrer-checked",
+    "header: Referrer-Policy, action: set, value: no-referrer",
+    {"/": html(_FORM.format("/save")), "/save": _careful},
+    _sends,
+    breaks=True,
+    witness="nobody",
+    schemes=("https", "http"),
+)
+_add(
+    "referrer-unchecked",
+    "header: Referrer-Policy, action: set, value: no-referrer",
+    {"/": html(_FORM.format("/save")), "/save": html("<p>welcome</p>")},
+    _sends,
+    breaks=False,
+    witness="nobody",
+)
+_add(
+    "hsts-subdomains",
+    "header: Strict-Transport-Security, action: set, value: max-age=600; includeSubDomains",
+    {"/": html("<p>start</p>"), "sub:/legacy": html("<script>document.title = 'works'</script>")},
+    _old_subdomain,
+    breaks=True,
+    witness="nobody",
+)
 _add(
     "hsts-short",
     "header: Strict-Transport-Security, action: set, value: max-age=600",
@@ -160,9 +243,25 @@ _add(
     witness="harmless",
     schemes=("https", "http"),
 )
-_LOOKS = {"cdn:/lib.js": lambda asked: script("document.title = 'works'" if asked.headers.get("referer", "").endswith("/shop") else "")}  # fmt: skip
+_LOOKS = {
+    "cdn:/lib.js": lambda asked: script(
+        "document.title = 'works'" if asked.headers.get("referer", "").endswith("/shop") else ""
+    )
+}
 _TOLD = ("Referrer-Policy", "unsafe-url")
-_add("referrer-narrowed", "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
-     {"/shop": html("", "<script src='%CDN%/lib.js'></script>", _TOLD), **_LOOKS}, shows(WORKS, "/shop"), breaks=True, witness="nobody")  # fmt: skip
-_add("referrer-default", "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
-     {"/": html("", "<script>document.title = 'works'</script>")}, WORKS, breaks=False, witness="proxy")  # fmt: skip
+_add(
+    "referrer-narrowed",
+    "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+    {"/shop": html("", "<script src='%CDN%/lib.js'></script>", _TOLD), **_LOOKS},
+    shows(WORKS, "/shop"),
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "referrer-default",
+    "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+    {"/": html("", "<script>document.title = 'works'</script>")},
+    WORKS,
+    breaks=False,
+    witness="proxy",
+)

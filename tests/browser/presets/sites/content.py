@@ -1,4 +1,6 @@
-"""What the sites have in common: page, script, style, picture, file. Must not know any framework."""
+"""What the sites have in common: page, script, style, picture, file. Must not know any
+framework.
+"""
 
 import base64
 
@@ -18,7 +20,7 @@ document.getElementById("note").addEventListener("click", async () => {
   const response = await fetch("/api/note", {method: "POST", headers: {"X-CSRFToken": token()}, body: "a note"});
   document.getElementById("noted").textContent = response.status;
 });
-"""
+"""  # noqa: E501
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -28,23 +30,28 @@ ASSETS = {
     "mark.png": ("image/png", PICTURE),
 }
 
-HEAD = "<!doctype html><html lang=en><head><meta charset=utf-8><title>Shop</title><link rel=icon href=/assets/mark.png>"
+HEAD = (
+    "<!doctype html><html lang=en><head><meta charset=utf-8><title>Shop</title><link rel=icon"
+    " href=/assets/mark.png>"
+)
 
 
 def home(token: str = "") -> str:
     """The home page; a token in the page is for scripts, where no cookie carries it."""
     meta = f'<meta name=csrf content="{token}">' if token else ""
     return (
-        f"{HEAD}{meta}<link rel=stylesheet href=/assets/shop.css></head><body><h1>Shop</h1><img id=mark alt=mark src=/assets/mark.png>"
-        "<p id=items></p><button id=note>Note</button><p id=noted></p><p><a id=file href=/file>Stock</a></p><script src=/assets/shop.js></script></body></html>\n"
+        f"{HEAD}{meta}<link rel=stylesheet href=/assets/shop.css></head><body><h1>Shop</h1><img"
+        " id=mark alt=mark src=/assets/mark.png><p id=items></p><button id=note>Note</button><p"
+        " id=noted></p><p><a id=file href=/file>Stock</a></p><script"
+        " src=/assets/shop.js></script></body></html>\n"
     )
 
 
 def login(hidden: str) -> str:
     """The login page; `hidden` is the field with the token."""
     return (
-        f"{HEAD}</head><body><form method=post action=/login>{hidden}<input name=username><input name=password type=password>"
-        "<button>Log in</button></form></body></html>\n"
+        f"{HEAD}</head><body><form method=post action=/login>{hidden}<input name=username><input"
+        " name=password type=password><button>Log in</button></form></body></html>\n"
     )
 
 
@@ -55,4 +62,7 @@ def account(name: str) -> str:
 
 def inline() -> str:
     """A page with a script inside, as an injected one would be."""
-    return f'{HEAD}</head><body><p id=said></p><script>document.getElementById("said").textContent = "it ran"</script></body></html>\n'
+    return (
+        f'{HEAD}</head><body><p id=said></p><script>document.getElementById("said").textContent ='
+        ' "it ran"</script></body></html>\n'
+    )

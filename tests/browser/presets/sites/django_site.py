@@ -1,7 +1,8 @@
-"""The site on Django, as `gunicorn tests.browser.presets.sites.django_site:app` serves it: its own login, CSRF check and admin.
+"""The site on Django, as `gunicorn tests.browser.presets.sites.django_site:app` serves it: its own
+login, CSRF check and admin.
 
-Behind a TLS terminator, as `SECURE_PROXY_SSL_HEADER` says, so that the checks for HTTPS are on. The data base lives
-in memory, as long as the process does.
+Behind a TLS terminator, as `SECURE_PROXY_SSL_HEADER` says, so that the checks for HTTPS are on. The
+data base lives in memory, as long as the process does.
 """
 
 import django

@@ -1,4 +1,6 @@
-"""The site on FastAPI, as `uvicorn tests.browser.presets.sites.fastapi_site:app` serves it; its docs pages as they come."""
+"""The site on FastAPI, as `uvicorn tests.browser.presets.sites.fastapi_site:app` serves it; its
+docs pages as they come.
+"""
 
 import secrets
 from typing import Annotated

@@ -1,4 +1,6 @@
-"""The site on Flask, as `gunicorn tests.browser.presets.sites.flask_site:app` serves it; its session cookie as it comes."""
+"""The site on Flask, as `gunicorn tests.browser.presets.sites.flask_site:app` serves it; its
+session cookie as it comes.
+"""
 
 import secrets
 
