@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.portion import FULL, examples
+from tests.portion import FULL, SEARCH, examples
 from tests.world import World
 
 settings.register_profile(
     "default",
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
+    derandomize=FULL and not SEARCH,
     max_examples=examples(100),
 )
 settings.load_profile("default")

@@ -1,7 +1,7 @@
 """How much of the long tests runs: a part that holds every kind of case, or with `TESTS_FULL=1`, as
 in CI, all of it.
 
-Lives here: `FULL`, `full`, `examples`, `by_default`. Must not know any test.
+Lives here: `FULL`, `SEARCH`, `full`, `examples`, `by_default`. Must not know any test.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from typing import Any, TypeVar
 import pytest
 
 FULL = bool(os.environ.get("TESTS_FULL"))
+SEARCH = int(os.environ.get("TESTS_SEARCH", "0"))
+"""How many times as many random examples as the full run tries; 0: no search."""
 full = pytest.mark.full
 T = TypeVar("T")
 
 
 def examples(thorough: int) -> int:
-    """How many random examples to try, where `thorough` says how many of them are all."""
+    """How many random examples to try, where `thorough` is the number of the full run."""
+    if SEARCH:
+        return thorough * SEARCH
     return thorough if FULL else max(10, thorough // 5)
 
 

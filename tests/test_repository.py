@@ -12,7 +12,11 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = {
-    "vendor.github-workflows": [".github/workflows/ci.yml", ".github/workflows/release.yml"],
+    "vendor.github-workflows": [
+        ".github/workflows/ci.yml",
+        ".github/workflows/release.yml",
+        ".github/workflows/search.yml",
+    ],
     "vendor.github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
     "vendor.github-issue-forms": [
         ".github/ISSUE_TEMPLATE/bug.yml",
