@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -166,7 +168,31 @@ def codes_reference() -> str:
     return "\n".join(lines).rstrip()
 
 
+def zoo_in_words() -> str:
+    """What the table of the sites says, in numbers."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs" / "zoo.md").read_text("utf-8").splitlines()
+        if re.match(r"\| [a-z0-9-]+ \|", line) and not line.startswith("| site ")
+    ]
+    ends = Counter((truth, verdict) for *_, truth, _, verdict in rows)
+    breaking = sum(count for (truth, _), count in ends.items() if truth == "breaks")
+    unseen = sum(row[3] == "nobody" and row[4] == "breaks" for row in rows)
+    text = (
+        f"`python -m tests.zoo` opens {len(rows)} small sites in a real Chromium, each with one"
+        " rule, and finds the truth by enforcing the rule. Of the rules"
+        f" {breaking} break their site: after a trial {ends['breaks', 'pass'] or 'none'} of them"
+        f" passed, {ends['breaks', 'fail']} failed, and {ends['breaks', 'inconclusive']} stayed"
+        f" inconclusive ({unseen} of the {breaking} nobody can judge). Of the"
+        f" {len(rows) - breaking} harmless rules {ends['harmless', 'pass']} passed,"
+        f" {ends['harmless', 'inconclusive']} stayed inconclusive, and"
+        f" {ends['harmless', 'fail'] or 'none'} failed."
+    )
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
+    "zoo": zoo_in_words,
     "policy": policy_reference,
     "settings": settings_reference,
     "metrics": metrics_reference,
