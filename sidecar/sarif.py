@@ -6,6 +6,7 @@ Lives here: one run of one tool. Must not know what is found, nor where. Source:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,26 @@ _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 _HOME = "https://github.com/header-sidecar/header-sidecar"
+
+
+def result(
+    rule: str, level: str, text: str, location: Mapping[str, Any], same: Iterable[str]
+) -> dict[str, Any]:
+    """A result object (section 3.27). It keeps its fingerprint over runs while `same` is equal."""
+    digest = hashlib.sha256("\n".join(same).encode()).hexdigest()[:32]
+    return {
+        "ruleId": rule,
+        "level": level,
+        "message": {"text": text},
+        "locations": [location],
+        "partialFingerprints": {"finding/v1": digest},
+    }
+
+
+def place(uri: str, **region: int) -> dict[str, Any]:
+    """A location object (section 3.28): the first line of a file or page, or the given region."""
+    region = {"startLine": 1, **region}
+    return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 
 
 def log(

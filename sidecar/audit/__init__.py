@@ -1,12 +1,10 @@
-"""The audit: a response of any server judged as the policy linter would judge it, scored, and
-answered with rules.
+"""The audit: responses of any server judged, scored, and turned into policy rules.
 
-    retrieve   addresses -> visits (all I/O)          recording  HAR or raw text -> visits visit
-    the nouns: Response, Visit               page       scripts and policies in the HTML outcomes
-    twelve tests, points, grades           observatory, observatory_csp, observatory_page  the tests
-    coverage   OWASP's recommended headers            verdicts   one row for each header, with its
-    fix report     all of it about one page               draft      reports -> a first report-only
-    policy markdown, sarif   reports as text for machines
+- `retrieve` (addresses; all I/O) and `recording` (HAR, raw text) make visits: `visit`
+- `observatory*` and `outcomes`: the Observatory's tests and grades; `page` reads the HTML
+- `oshp`: OWASP's recommended headers; `asvs`, `asvs_report`: the controls of ASVS
+- `verdicts`: one row for each header, with its rule (`fixes`); `report`: all of a page together
+- `draft`, `start`: a first policy, and tests; `markdown`, `sarif`: reports as text for machines
 
 Imports the policy core and the presets; must not know the proxy, the control plane or telemetry.
 """

@@ -1,10 +1,9 @@
-"""One page beside the controls of OWASP ASVS 5.0.0, section V3.4 (browser security mechanism
-headers).
+"""OWASP ASVS 5.0.0, section V3.4 (browser security mechanism headers), for one page.
 
-Lives here: the eight controls, what each asks in our words, and its outcome with the lines that
-prove it. A control speaks of a whole application; what is judged here are the responses of one
-visit, and each result names them. Must not know scores, fixes or formats. Source: OWASP Application
-Security Verification Standard 5.0.0, V3.4.1 to V3.4.8.
+Lives here: the eight controls and how each is judged, with the lines that prove it. A control is
+about a whole application; each result names the responses of the visit that it is about. Must not
+know scores, fixes or formats. Source: OWASP Application Security Verification Standard 5.0.0,
+V3.4.1 to V3.4.8.
 """
 
 from __future__ import annotations
@@ -24,24 +23,16 @@ from sidecar.policy.headers.tokens import parse_hsts, referrer_policy
 from sidecar.policy.words import counted
 
 Outcome: TypeAlias = Literal["pass", "fail", "review", "not seen"]
-"""`review`: a person has to look at what the responses carry; `not seen`: nothing that could
-show it was fetched.
-"""
+"""`review`: a person has to look; `not seen`: no response could show it."""
 Level: TypeAlias = Literal[1, 2, 3]
 
 YEAR = 31_536_000
 """Seconds."""
 _CSP = "content-security-policy"
-_KEEPS_PATHS = frozenset(
-    {
-        "no-referrer",
-        "same-origin",
-        "origin",
-        "strict-origin",
-        "origin-when-cross-origin",
-        "strict-origin-when-cross-origin",
-    }
-)
+_KEEPS_PATHS = {"no-referrer", "same-origin", "origin", "strict-origin"} | {
+    "origin-when-cross-origin",
+    "strict-origin-when-cross-origin",
+}
 """Referrer policies that give other origins no path and no query."""
 _ANY_SITE = frozenset({"*", "http:", "https:", "http://*", "https://*"})
 
@@ -69,9 +60,7 @@ class ControlResult:
 
 
 def controls(visit: Visit, level: Level = 3) -> tuple[ControlResult, ...]:
-    """The controls of this level and below, in the standard's order; () where nothing answered.
-    Total.
-    """
+    """The controls up to this level, in the standard's order; () without a response. Total."""
     seen = look(visit)
     if seen is None:
         return ()
@@ -141,18 +130,15 @@ def _cors(seen: Seen, _: Level) -> _Judged:
     proof = _lines(asked, name)
     values = {value for one in asked for value in one.values(name)}
     if visit.origin in values - {""}:
-        return "fail", f"An origin that nobody knows ({visit.origin}) was given leave.", proof
+        return "fail", f"An unknown origin ({visit.origin}) may read it.", proof
     if "null" in values:
-        return "fail", "The origin null was given leave, which any sandboxed page has.", proof
+        return "fail", "The origin null may read it, and any sandboxed page has that origin.", proof
     if "*" in values:
-        why = (
-            "Every origin may read this response: a person has to see that nothing in it is"
-            " sensitive."
-        )
+        why = "Every origin may read this response: check that nothing in it is sensitive."
         return "review", why, proof
     if visit.probe is None:
         return "not seen", "No request with a foreign Origin was made.", proof
-    return "pass", f"A foreign origin ({visit.origin}) asked, and was given no leave.", proof
+    return "pass", f"A foreign origin ({visit.origin}) asked, and may not read it.", proof
 
 
 def _policy(seen: Seen, level: Level) -> _Judged:

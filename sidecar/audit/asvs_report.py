@@ -1,18 +1,16 @@
-"""The ASVS controls of visited pages as plain data, Markdown and SARIF. Must not know how they
-are judged.
-"""
+"""ASVS results as plain data, Markdown and SARIF. Must not know how they are judged."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sidecar.audit.asvs import ControlResult, Proof
 from sidecar.audit.markdown import as_code, as_table, escaped
 from sidecar.audit.visit import Visit
 from sidecar.observed import without_query
-from sidecar.sarif import log
+from sidecar.sarif import log, place, result
 
 PROFILE = "asvs-5.0"
 SCOPE = (
@@ -34,7 +32,7 @@ def data(pages: Iterable[Page]) -> dict[str, Any]:
         "pages": [
             {
                 "url": address(visit),
-                "controls": [_control_data(one) for one in results],
+                "controls": [asdict(one) for one in results],
                 "notes": list(visit.notes),
             }
             for visit, results in pages
@@ -45,17 +43,6 @@ def data(pages: Iterable[Page]) -> dict[str, Any]:
 def address(visit: Visit) -> str:
     """The page that was judged, fit to be shown."""
     return without_query(visit.page.url if visit.page else visit.url)
-
-
-def _control_data(one: ControlResult) -> dict[str, Any]:
-    return {
-        "control": one.control,
-        "level": one.level,
-        "asks": one.asks,
-        "outcome": one.outcome,
-        "why": one.why,
-        "proof": [{"url": proof.url, "line": proof.line} for proof in one.proof],
-    }
 
 
 def markdown(pages: Iterable[Page]) -> str:
@@ -124,13 +111,6 @@ def _rule(one: ControlResult) -> dict[str, Any]:
 
 
 def _result(url: str, one: ControlResult) -> dict[str, Any]:
-    same = hashlib.sha256(f"{url}\n{one.control}".encode()).hexdigest()[:32]
-    place = {"artifactLocation": {"uri": url}, "region": {"startLine": 1}}
-    return {
-        "ruleId": _id(one),
-        "level": _LEVELS[one.outcome],
-        "message": {"text": one.why},
-        "locations": [{"physicalLocation": place}],
-        "partialFingerprints": {"control/v1": same},
-        "properties": {"outcome": one.outcome, "proof": [quoted(proof) for proof in one.proof]},
-    }
+    properties = {"outcome": one.outcome, "proof": [quoted(proof) for proof in one.proof]}
+    made = result(_id(one), _LEVELS[one.outcome], one.why, place(url), (url, one.control))
+    return {**made, "properties": properties}

@@ -1,7 +1,6 @@
-"""Reports -> a first policy: report-only, one rule for each finding, a comment above each rule.
+"""Reports -> a first report-only policy: one rule for each finding, with a comment above it.
 
-Lives here: gathering fixes over several pages, and the text of the file. Must not know where it is
-written, nor how a finding came about.
+Must not know files, nor how a finding is made.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from sidecar.audit.report import Report
 from sidecar.scalars import scalar
 
 _HEAD = """\
-# A first policy, from an audit. It is report-only: the sidecar tells what it would change, and changes nothing.
+# A first policy, from an audit. It is report-only: the sidecar logs what it would change, and changes nothing.
 # Let it see real traffic, take out what does not fit, then promote rule by rule.
 version: 1
 name: {name}
-# owner: who answers for this policy
+# owner: who is responsible for this policy
 reason: {reason}
 expected: {expected}
 rollback: sidecar rollback
@@ -35,26 +34,22 @@ class Answered:
 
 
 def gather(reports: Iterable[Report]) -> tuple[Answered, ...]:
-    """One rule for each header or cookie over all pages, in the order of the findings; one for all
-    names that leak.
+    """One rule for each header or cookie, in the order of the findings; one for all names that
+    leak.
 
-    Of one name for several cookies the later rules get numbers.
+    Where several cookies would get the same rule name, the later rules get numbers.
     """
     held: dict[str, Answered] = {}
     leaks: dict[str, None] = {}
-    for row in (
-        row for report in reports for row in report.rows if row.fix and row.verdict != "good"
-    ):
+    for row in (row for report in reports for row in report.rows):
         if row.verdict == "leaks":
             leaks[row.header] = None
         elif row.fix is not None:
             _add(held, row.fix, f"{row.header} is {row.verdict}: {row.why}")
-    last = (
-        [Answered(removal(*leaks), (f"{', '.join(leaks)}: reveal what runs here.",))]
-        if leaks
-        else []
-    )
-    return (*held.values(), *last)
+    rules = [*held.values()]
+    if leaks:
+        rules.append(Answered(removal(*leaks), (f"{', '.join(leaks)}: reveal what runs here.",)))
+    return tuple(rules)
 
 
 def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
@@ -62,18 +57,14 @@ def _add(held: dict[str, Answered], fix: Fix, finding: str) -> None:
     while name in held and held[name].fix.rule.get("cookie") != fix.rule.get("cookie"):
         number += 1
         name = f"{fix.name}-{number}"
-    before = held.get(name)
-    both = fix if before is None else _both(before.fix, fix)
-    held[name] = Answered(
-        replace(both, name=name),
-        tuple(dict.fromkeys((*(before.findings if before else ()), finding))),
-    )
+    findings: tuple[str, ...] = (finding,)
+    if before := held.get(name):
+        fix, findings = _both(before.fix, fix), tuple(dict.fromkeys((*before.findings, finding)))
+    held[name] = Answered(replace(fix, name=name), findings)
 
 
 def _both(one: Fix, other: Fix) -> Fix:
-    """A fix for what either answers: one that overwrites serves where the header is absent too,
-    and a cookie's demands add up.
-    """
+    """A fix for both: `set` also adds an absent header, and the attributes of a cookie add up."""
     mine, theirs = one.rule.get("attributes"), other.rule.get("attributes")
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         return replace(one, rule={**one.rule, "attributes": {**mine, **theirs}})
@@ -81,9 +72,7 @@ def _both(one: Fix, other: Fix) -> Fix:
 
 
 def draft(reports: Iterable[Report]) -> str:
-    """The text of a policy file that answers the findings of all pages; ASCII, ends with a line
-    feed.
-    """
+    """A policy file with a rule for each finding of all pages; ASCII."""
     held = tuple(reports)
     urls = dict.fromkeys(report.url for report in held)
     text = _HEAD.format(
@@ -101,6 +90,5 @@ def block(answered: Answered) -> str:
     """A rule as it stands below `rules:`, with its findings as comments above."""
     fix = answered.fix
     comments = [*answered.findings, *([f"May break: {fix.breaks}"] if fix.breaks else [])]
-    return "".join(
-        f"  {line}\n" for line in (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n"))
-    )
+    lines = (*(f"# {comment}" for comment in comments), *fix.yaml.split("\n"))
+    return "".join(f"  {line}\n" for line in lines)

@@ -1,7 +1,6 @@
-"""A fix: a policy rule that answers a finding, as data and as YAML text.
+"""A fix: a policy rule for a finding, as data and as YAML text.
 
-Lives here: the noun, the fixes for a header, and writing them down. Must not know verdicts, scores
-or responses.
+Must not know verdicts, scores or responses.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from sidecar.audit.oshp import recommended
 from sidecar.policy.headers.table import Header
@@ -17,11 +15,11 @@ from sidecar.scalars import Value, flow, scalar
 
 _WIDTH = 110
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-_PAGES: Mapping[str, Value] = MappingProxyType({"class": ("html", "docs")})
-_POLICED: Mapping[str, Value] = MappingProxyType({"class": "html"})
+_PAGES: Mapping[str, Value] = {"class": ("html", "docs")}
+_POLICED: Mapping[str, Value] = {"class": "html"}
 """A strict policy leaves API documentation pages blank; they need one of their own."""
-_DYNAMIC: Mapping[str, Value] = MappingProxyType({"class": ("html", "api")})
-"""Not to store static files would cost the cache."""
+_DYNAMIC: Mapping[str, Value] = {"class": ("html", "api")}
+"""Static files stay cacheable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,7 @@ class Fix:
 
     @property
     def yaml(self) -> str:
-        """The rule as it stands below `rules:` of a policy, without indentation; on one line
-        where it fits.
-        """
+        """The rule as text below `rules:`, without indentation; on one line where it fits."""
         line = f"{scalar(self.name)}: {flow(self.rule)}"
         return line if len(line) <= _WIDTH else "\n".join(_lines({self.name: self.rule}))
 
@@ -48,7 +44,8 @@ def rule_name(header: str) -> str:
 
 
 def for_header(row: Header, *, present: bool) -> Fix | None:
-    """The rule that sends the strongest value, or takes away what is outdated or tells too much;
+    """A rule that sets the strongest value, or removes an outdated or revealing header.
+
     None where it depends on the service.
     """
     if row.deprecated or row.group == "disclosure":
@@ -56,11 +53,9 @@ def for_header(row: Header, *, present: bool) -> Fix | None:
     if not row.strong:
         return None
     # Upgrades over plain http break pages that have no https: they need a rule of their own.
-    rule: dict[str, Value] = {
-        "header": row.name,
-        "action": "set" if present else "default",
-        "value": row.strong.removesuffix("; upgrade-insecure-requests"),
-    }
+    value = row.strong.removesuffix("; upgrade-insecure-requests")
+    action = "set" if present else "default"
+    rule: dict[str, Value] = {"header": row.name, "action": action, "value": value}
     if row.grammar == "cache":
         rule["when"] = _DYNAMIC
     elif row.scope == "documents":
@@ -72,16 +67,9 @@ def for_header(row: Header, *, present: bool) -> Fix | None:
 
 def for_policy(directives: Mapping[str, tuple[str, ...]]) -> Fix:
     """The rule that adds what a Content-Security-Policy says nothing of."""
-    rule: dict[str, Value] = {
-        "header": "Content-Security-Policy",
-        "action": "merge",
-        "value": directives,
-    }
-    return Fix(
-        rule_name("Content-Security-Policy"),
-        rule | {"when": _POLICED},
-        "Frames, forms and plugins that it does not allow.",
-    )
+    name, breaks = "Content-Security-Policy", "Frames, forms and plugins that it does not allow."
+    rule: Mapping[str, Value] = {"header": name, "action": "merge", "value": directives}
+    return Fix(rule_name(name), {**rule, "when": _POLICED}, breaks)
 
 
 def for_cookie(name: str, attributes: Mapping[str, str | bool], breaks: str) -> Fix | None:
@@ -93,7 +81,7 @@ def for_cookie(name: str, attributes: Mapping[str, str | bool], breaks: str) -> 
 
 
 def removal(*names: str) -> Fix:
-    """The rule that takes names away that tell too much."""
+    """The rule that removes names that reveal too much."""
     return Fix("disclosure", {"header": names, "action": "remove"})
 
 

@@ -15,19 +15,10 @@ def markdown(reports: Iterable[Report]) -> str:
     held = tuple(reports)
     parts = ["# Header audit"]
     if len(held) > 1:
-        parts.append(
-            as_table(
-                ("Page", "Mark", "Findings"),
-                [
-                    (
-                        escaped(report.url),
-                        _mark(report),
-                        f"{sum(row.verdict != 'good' for row in report.rows)}",
-                    )
-                    for report in held
-                ],
-            )
-        )
+        counts = (f"{sum(row.verdict != 'good' for row in report.rows)}" for report in held)
+        marks = [(escaped(report.url), _mark(report)) for report in held]
+        rows = [(*mark, count) for mark, count in zip(marks, counts, strict=True)]
+        parts.append(as_table(("Page", "Mark", "Findings"), rows))
     for report in held:
         parts.append(f"## {escaped(report.url)}: {_mark(report)}")
         if report.coverage:
@@ -59,7 +50,7 @@ def markdown(reports: Iterable[Report]) -> str:
                         (
                             result.test.value,
                             result.outcome.value,
-                            f"{result.points:+d}" if result.points else "0",
+                            f"{result.outcome.points:+d}" if result.outcome.points else "0",
                         )
                         for result in report.results
                     ],

@@ -1,18 +1,16 @@
-"""A visit judged by the MDN HTTP Observatory's twelve tests: one outcome each, then score and
-grade.
+"""A visit judged by the MDN HTTP Observatory's twelve tests: one outcome each.
 
-Lives here: the short tests, and the table of all twelve. Must not know points (see `outcomes`),
-sockets or the fixes.
+Lives here: the short tests, and the table of all twelve. Must not know points, sockets or fixes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import NamedTuple
 
 from sidecar.audit import observatory_csp, observatory_page
-from sidecar.audit.outcomes import POINTS, Outcome, Test
+from sidecar.audit.outcomes import Outcome, Test
 from sidecar.audit.page import Page, decoded, read_page
 from sidecar.audit.visit import HTML_TYPES, Visit
 from sidecar.observed import Response, split
@@ -22,41 +20,31 @@ from sidecar.policy.headers.tokens import HALF_YEAR, REFERRER_POLICIES, parse_hs
 _CSP = "content-security-policy"
 _HSTS_PASSED = frozenset({Outcome.HSTS_SIX_MONTHS, Outcome.HSTS_PRELOADED})
 
-_CORP: Mapping[str, Outcome] = MappingProxyType(
-    {
-        "same-origin": Outcome.CORP_SAME_ORIGIN,
-        "same-site": Outcome.CORP_SAME_SITE,
-        "cross-origin": Outcome.CORP_CROSS_ORIGIN,
-    }
-)
-_COEP: Mapping[str, Outcome] = MappingProxyType(
-    {
-        "require-corp": Outcome.COEP_REQUIRE_CORP,
-        "credentialless": Outcome.COEP_CREDENTIALLESS,
-        "unsafe-none": Outcome.COEP_UNSAFE_NONE,
-    }
-)
-_COOP: Mapping[str, Outcome] = MappingProxyType(
-    {
-        "same-origin": Outcome.COOP_SAME_ORIGIN,
-        "same-origin-allow-popups": Outcome.COOP_ALLOW_POPUPS,
-        "noopener-allow-popups": Outcome.COOP_NOOPENER,
-        "unsafe-none": Outcome.COOP_UNSAFE_NONE,
-    }
-)
+_CORP: Mapping[str, Outcome] = {
+    "same-origin": Outcome.CORP_SAME_ORIGIN,
+    "same-site": Outcome.CORP_SAME_SITE,
+    "cross-origin": Outcome.CORP_CROSS_ORIGIN,
+}
+_COEP: Mapping[str, Outcome] = {
+    "": Outcome.COEP_ABSENT,
+    "require-corp": Outcome.COEP_REQUIRE_CORP,
+    "credentialless": Outcome.COEP_CREDENTIALLESS,
+    "unsafe-none": Outcome.COEP_UNSAFE_NONE,
+}
+_COOP: Mapping[str, Outcome] = {
+    "": Outcome.COOP_ABSENT,
+    "same-origin": Outcome.COOP_SAME_ORIGIN,
+    "same-origin-allow-popups": Outcome.COOP_ALLOW_POPUPS,
+    "noopener-allow-popups": Outcome.COOP_NOOPENER,
+    "unsafe-none": Outcome.COOP_UNSAFE_NONE,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One test of one page."""
 
     test: Test
     outcome: Outcome
-
-    @property
-    def points(self) -> int:
-        """What it adds to the score, if bonuses count."""
-        return POINTS[self.outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +100,8 @@ def _cors(seen: Seen) -> Outcome:
     if allowed == "*":
         return Outcome.CORS_PUBLIC
     with_credentials = probe.first("access-control-allow-credentials").lower() == "true"
-    return (
-        Outcome.CORS_UNIVERSAL
-        if allowed == seen.visit.origin and with_credentials
-        else Outcome.CORS_RESTRICTED
-    )
+    mirrored = allowed == seen.visit.origin and with_credentials
+    return Outcome.CORS_UNIVERSAL if mirrored else Outcome.CORS_RESTRICTED
 
 
 def _redirection(seen: Seen) -> Outcome:
@@ -137,11 +122,8 @@ def _redirection(seen: Seen) -> Outcome:
         return Outcome.REDIRECTION_NEVER_HTTPS
     if places[1].scheme != "https":
         return Outcome.REDIRECTION_LATE
-    return (
-        Outcome.REDIRECTION_HTTPS
-        if places[0].hostname == places[1].hostname
-        else Outcome.REDIRECTION_OFF_HOST
-    )
+    same_host = places[0].hostname == places[1].hostname
+    return Outcome.REDIRECTION_HTTPS if same_host else Outcome.REDIRECTION_OFF_HOST
 
 
 def _hsts(seen: Seen) -> Outcome:
@@ -172,10 +154,6 @@ def _referrer(seen: Seen) -> Outcome:
     return Outcome.REFERRER_PRIVATE if REFERRER_POLICIES[policy] else Outcome.REFERRER_UNSAFE
 
 
-def _sri(seen: Seen) -> Outcome:
-    return observatory_page.scripts(seen.response, seen.page)
-
-
 def _nosniff(seen: Seen) -> Outcome:
     value = seen.response.first("x-content-type-options")
     if not value:
@@ -200,44 +178,28 @@ def _corp(seen: Seen) -> Outcome:
     return _CORP.get(value, Outcome.CORP_INVALID) if value else Outcome.CORP_ABSENT
 
 
-def _token(
-    seen: Seen, header: str, known: Mapping[str, Outcome], absent: Outcome, invalid: Outcome
-) -> Outcome:
+def _token(seen: Seen, header: str, known: Mapping[str, Outcome], invalid: Outcome) -> Outcome:
     """The outcome of a header that is one structured token; a second line makes it void."""
     values = seen.response.values(header)
     if not any(values):
-        return absent
+        return known[""]
     item = parse_item(values[0]).value if len(values) == 1 else None
     # Written back, a token stands as it is and a string in quotes, so that only the token is found.
     return known.get(serialise((item[0], {})), invalid) if item else invalid
 
 
-def _coep(seen: Seen) -> Outcome:
-    return _token(
-        seen, "cross-origin-embedder-policy", _COEP, Outcome.COEP_ABSENT, Outcome.COEP_INVALID
-    )
-
-
-def _coop(seen: Seen) -> Outcome:
-    return _token(
-        seen, "cross-origin-opener-policy", _COOP, Outcome.COOP_ABSENT, Outcome.COOP_INVALID
-    )
-
-
-TESTS: Mapping[Test, Callable[[Seen], Outcome]] = MappingProxyType(
-    {
-        Test.CSP: _csp,
-        Test.COOKIES: _cookies,
-        Test.CORS: _cors,
-        Test.REDIRECTION: _redirection,
-        Test.REFERRER: _referrer,
-        Test.HSTS: _hsts,
-        Test.SRI: _sri,
-        Test.NOSNIFF: _nosniff,
-        Test.FRAMING: _framing,
-        Test.CORP: _corp,
-        Test.COEP: _coep,
-        Test.COOP: _coop,
-    }
-)
+TESTS: Mapping[Test, Callable[[Seen], Outcome]] = {
+    Test.CSP: _csp,
+    Test.COOKIES: _cookies,
+    Test.CORS: _cors,
+    Test.REDIRECTION: _redirection,
+    Test.REFERRER: _referrer,
+    Test.HSTS: _hsts,
+    Test.SRI: lambda seen: observatory_page.scripts(seen.response, seen.page),
+    Test.NOSNIFF: _nosniff,
+    Test.FRAMING: _framing,
+    Test.CORP: _corp,
+    Test.COEP: lambda seen: _token(seen, Test.COEP, _COEP, Outcome.COEP_INVALID),
+    Test.COOP: lambda seen: _token(seen, Test.COOP, _COOP, Outcome.COOP_INVALID),
+}
 """Test -> how its outcome is found."""

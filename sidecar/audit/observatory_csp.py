@@ -1,7 +1,7 @@
-"""The Observatory's Content Security Policy test: which outcome a page's policies come to.
+"""The Observatory's Content Security Policy test.
 
-Lives here: its own reading of "unsafe", which differs in places from that of CSP Level 3. Must not
-know points, nor how a policy is parsed or merged (see `sidecar.policy.csp`).
+Its reading of "unsafe" differs in places from CSP Level 3. Must not know points, nor how a policy
+is parsed or merged (see `sidecar.policy.csp`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ _SHORTEST = 6
 _REPORTING = frozenset({"report-uri", "report-to"})
 _NOT_IN_META = frozenset({"frame-ancestors", "report-uri", "sandbox"})
 _PASSIVE = ("img-src", "media-src")
-_BROAD = frozenset(
-    {"ftp:", "http:", "https:", "*", "http://*", "http://*.*", "https://*", "https://*.*"}
-)
+_BROAD = {"ftp:", "http:", "https:", "*", "http://*", "http://*.*", "https://*", "https://*.*"}
 _OPEN = _BROAD | {"'unsafe-inline'", "data:"}
 _PASSED = frozenset(
     {
@@ -33,12 +31,9 @@ _PASSED = frozenset(
 
 
 def policy_of(headers: tuple[str, ...], metas: tuple[str, ...] = ()) -> csp.Policy | None:
-    """What all policies of a page allow together; None where the Observatory calls one of them
-    invalid.
-    """
-    if any(
-        len(part.strip()) < _SHORTEST for value in (*headers, *metas) for part in value.split(",")
-    ):
+    """What all policies of a page allow together; None where the Observatory calls one invalid."""
+    parts = [part.strip() for value in (*headers, *metas) for part in value.split(",")]
+    if any(len(part) < _SHORTEST for part in parts):
         return None
     sent, written = csp.parse(",".join(headers)), csp.parse(",".join(metas))
     if _repeated((*sent, *written)) - _REPORTING:
@@ -111,17 +106,14 @@ def _worst(policy: csp.Policy, *, is_https: bool) -> Outcome:
 def _sources(policy: csp.Policy, name: str) -> set[str]:
     """The sources that govern `name`, in lower case; where nothing governs it, everything."""
     governing = csp.effective(policy, name)
-    return (
-        {"*"}
-        if governing is None
-        else {source.text.lower() for source in source_list(governing.values).values()}
-    )
+    if governing is None:
+        return {"*"}
+    return {source.text.lower() for source in source_list(governing.values).values()}
 
 
 def _has_secret(sources: set[str]) -> bool:
-    return any(
-        source.startswith(("'nonce-", "'sha256-", "'sha384-", "'sha512-")) for source in sources
-    )
+    secrets = ("'nonce-", "'sha256-", "'sha384-", "'sha512-")
+    return any(source.startswith(secrets) for source in sources)
 
 
 def _insecure(sources: set[str]) -> bool:

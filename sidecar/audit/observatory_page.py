@@ -1,14 +1,13 @@
-"""The Observatory's tests that look at cookies and at the page's own scripts.
+"""The Observatory's tests of cookies and of the page's scripts.
 
-Lives here: which cookies of a visit count, and the order of their outcomes; which scripts are
-foreign. Must not know points, nor how a Set-Cookie line or HTML is read.
+Must not know points, nor how a Set-Cookie line or HTML is read.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 
 from sidecar.audit.outcomes import Outcome
@@ -53,9 +52,7 @@ def cookies_kept(responses: Iterable[Response]) -> tuple[Cookie, ...]:
 
 
 def is_deletion(cookie: Cookie, response: Response) -> bool:
-    """Whether a cookie ends at once: by its age, or because it expires before the response's own
-    date.
-    """
+    """Whether a cookie ends at once: by its age, or by expiring before the response's date."""
     age = cookie.get("max-age")
     if age is not None and re.fullmatch(r"-?[0-9]+", age):
         return age.startswith("-") or not age.strip("0")
@@ -71,40 +68,31 @@ def cookies(kept: tuple[Cookie, ...], page: Response, *, hsts: bool) -> Outcome:
     """The worst that can be said of any cookie; `hsts`: the host is held to HTTPS."""
     if not kept:
         return Outcome.COOKIES_ABSENT
-    lines = (parse(line).get("samesite") for line in page.values("set-cookie"))
-    found = {
-        Outcome.COOKIES_BAD_SAME_SITE
-        for said in lines
-        if said is not None and said.lower() not in _SAME_SITES
-    }
-    for cookie in kept:
-        found |= _complaints(cookie, hsts=hsts)
+    found = {outcome for cookie in kept for outcome in _complaints(cookie, hsts=hsts)}
+    said = (parse(line).get("samesite") for line in page.values("set-cookie"))
+    if any(value is not None and value.lower() not in _SAME_SITES for value in said):
+        found.add(Outcome.COOKIES_BAD_SAME_SITE)
     if found:
         return max(found, key=_COOKIES_WORST_LAST.index)
-    return (
-        Outcome.COOKIES_SAME_SITE
-        if all(cookie.get("samesite") for cookie in kept)
-        else Outcome.COOKIES_SECURE
-    )
+    same_site = all(cookie.get("samesite") for cookie in kept)
+    return Outcome.COOKIES_SAME_SITE if same_site else Outcome.COOKIES_SECURE
 
 
-def _complaints(cookie: Cookie, *, hsts: bool) -> set[Outcome]:
+def _complaints(cookie: Cookie, *, hsts: bool) -> Iterator[Outcome]:
     name, same_site = cookie.name.lower(), (cookie.get("samesite") or "").lower()
     is_session = "login" in name or "sess" in name
-    found = set[Outcome]()
     if cookie.get("secure") is None:
-        found.add(Outcome.COOKIES_INSECURE_HSTS if hsts else Outcome.COOKIES_INSECURE)
-        if is_session:
-            found.add(
-                Outcome.COOKIES_SESSION_INSECURE_HSTS if hsts else Outcome.COOKIES_SESSION_INSECURE
-            )
+        yield Outcome.COOKIES_INSECURE_HSTS if hsts else Outcome.COOKIES_INSECURE
+        if is_session and hsts:
+            yield Outcome.COOKIES_SESSION_INSECURE_HSTS
+        elif is_session:
+            yield Outcome.COOKIES_SESSION_INSECURE
         if same_site == "none":
-            found.add(Outcome.COOKIES_BAD_SAME_SITE)
+            yield Outcome.COOKIES_BAD_SAME_SITE
     if "csrf" in name and not same_site:
-        found.add(Outcome.COOKIES_CSRF_NO_SAME_SITE)
+        yield Outcome.COOKIES_CSRF_NO_SAME_SITE
     if is_session and cookie.get("httponly") is None:
-        found.add(Outcome.COOKIES_SESSION_READABLE)
-    return found
+        yield Outcome.COOKIES_SESSION_READABLE
 
 
 def scripts(response: Response, page: Page | None) -> Outcome:
@@ -123,11 +111,8 @@ def scripts(response: Response, page: Page | None) -> Outcome:
     found = {outcome for load in loads if (outcome := _load(*load)) is not None}
     if found:
         return max(found, key=_SCRIPTS_WORST_LAST.index)
-    return (
-        Outcome.SRI_EXTERNAL
-        if any(is_foreign for is_foreign, *_ in loads)
-        else Outcome.SRI_SAME_ORIGIN
-    )
+    foreign = any(is_foreign for is_foreign, *_ in loads)
+    return Outcome.SRI_EXTERNAL if foreign else Outcome.SRI_SAME_ORIGIN
 
 
 def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | None:
@@ -142,23 +127,19 @@ def _load(is_foreign: bool, is_secure: bool, has_integrity: bool) -> Outcome | N
 def _origin(src: str, response: Response) -> tuple[bool, bool]:
     """Whether a script is another site's, and whether it is loaded over HTTPS.
 
-    The Observatory counts an address that begins with `//` as foreign and insecure, whatever its
-    host.
+    The Observatory counts any address that begins with `//` as foreign and insecure.
     """
     if src.startswith("//"):
         return True, False
-    parts = split(src)
-    if parts.scheme in ("http", "https"):
-        return (
-            not same_site(parts.hostname or "", response.place.hostname or ""),
-            parts.scheme == "https",
-        )
-    return False, response.place.scheme == "https"
+    parts, page = split(src), response.place
+    if parts.scheme not in ("http", "https"):
+        return False, page.scheme == "https"
+    return not same_site(parts.hostname or "", page.hostname or ""), parts.scheme == "https"
 
 
 def same_site(one: str, other: str) -> bool:
-    """Whether two hosts belong to one registered domain, as well as can be reported without the
-    list of registries.
+    """Whether two hosts have the same registered domain, as far as a short list of registries
+    shows.
     """
     return one == other or (_site(one) == _site(other) != "")
 

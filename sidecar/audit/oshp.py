@@ -1,7 +1,7 @@
-"""How much of OWASP's recommendation a response follows: which headers as stated, which names leak.
+"""Which of OWASP's recommended headers a response has, and which revealing names.
 
-Lives here: the comparison with the shipped preset, by meaning and not by spelling. Must not know
-the Observatory, nor what is wrong with a value (see `verdicts`).
+Values are compared with the shipped preset by meaning, not by spelling. Must not know the
+Observatory, nor what is wrong with a value (see `verdicts`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from sidecar.audit.visit import HTML_TYPES
@@ -37,12 +36,12 @@ class Recommended:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One response beside the preset."""
+    """A response compared with the preset."""
 
     states: tuple[tuple[str, State], ...]
-    """Header -> how the response stands to the recommendation, in the preset's order."""
+    """(header, state), in the preset's order."""
     leaks: tuple[str, ...]
-    """Names, as the preset spells them, that the response carries and should not."""
+    """Names that the response should not send, as the preset spells them."""
 
     @property
     def followed(self) -> int:
@@ -70,20 +69,12 @@ def recommended() -> tuple[Recommended, ...]:
 def removed() -> Mapping[str, str]:
     """The names that the preset removes: lower case -> its spelling."""
     rules = presets()[PRESET]["rules"].values()
-    return MappingProxyType(
-        {
-            name.lower(): name
-            for rule in rules
-            if rule["action"] == "remove"
-            for name in rule["header"]
-        }
-    )
+    removing = (rule for rule in rules if rule["action"] == "remove")
+    return {name.lower(): name for rule in removing for name in rule["header"]}
 
 
 def is_due(row: Header, response: Response) -> bool:
-    """Whether a header has an effect in a response; of Cache-Control, whether its content is
-    made for the request.
-    """
+    """Whether a header has an effect in a response; Cache-Control: on dynamic content."""
     if row.scope == "documents":
         return response.media_type in HTML_TYPES or not response.media_type
     if row.grammar == "cache":
@@ -104,12 +95,10 @@ def _state(one: Recommended, response: Response) -> State:
         return "absent" if row is None or is_due(row, response) else "not due here"
     if row is None or (len(values) > 1 and row.single):
         return "different"
-    same = _SAME.get(row.grammar, _folded)
-    return "as recommended" if same(", ".join(values), one.value) else "different"
-
-
-def _folded(value: str, wanted: str) -> bool:
-    return value.lower() == wanted.lower()
+    value = ", ".join(values)
+    same = _SAME.get(row.grammar)
+    equal = same(value, one.value) if same else value.lower() == one.value.lower()
+    return "as recommended" if equal else "different"
 
 
 def _policies(value: str, wanted: str) -> bool:
@@ -118,11 +107,10 @@ def _policies(value: str, wanted: str) -> bool:
 
 
 def _hsts(value: str, wanted: str) -> bool:
-    """As long and as far; longer, and preload, are left to the site."""
+    """At least as long, with subdomains; preload is left to the site."""
     found, stated = parse_hsts(value), parse_hsts(wanted)
-    return (
-        found.valid and (found.max_age or 0) >= (stated.max_age or 0) and found.include_subdomains
-    )
+    as_long = (found.max_age or 0) >= (stated.max_age or 0)
+    return found.valid and as_long and found.include_subdomains
 
 
 def _features(value: str, wanted: str) -> bool:
@@ -137,14 +125,12 @@ def _token(value: str, wanted: str) -> bool:
     return item is not None and serialise((item[0], {})) == wanted
 
 
-_SAME: Mapping[Grammar, Callable[[str, str], bool]] = MappingProxyType(
-    {
-        "csp": _policies,
-        "hsts": _hsts,
-        "permissions": _features,
-        "item": _token,
-        "cache": lambda value, wanted: parse_cache(value)[0] == parse_cache(wanted)[0],
-        "site-data": lambda value, wanted: {*words(value)} == {*words(wanted)},
-    }
-)
+_SAME: Mapping[Grammar, Callable[[str, str], bool]] = {
+    "csp": _policies,
+    "hsts": _hsts,
+    "permissions": _features,
+    "item": _token,
+    "cache": lambda value, wanted: parse_cache(value)[0] == parse_cache(wanted)[0],
+    "site-data": lambda value, wanted: {*words(value)} == {*words(wanted)},
+}
 """Grammar -> whether two values mean the same; the others are words."""

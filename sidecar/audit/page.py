@@ -1,9 +1,8 @@
-"""A page's HTML, as far as headers are concerned: its scripts, and the policies in its meta
-elements.
+"""A page's HTML: its scripts, and the policies in its meta elements.
 
-Lives here: undoing the content coding, and one pass over start tags. Must not know scores.
-The pass is our own because the standard library's HTML parser takes time in the square of hostile
-text; this one reads each character a bounded number of times, and as the HTML standard tokenises.
+Lives here: undoing the content coding, and one pass over start tags, as the HTML standard
+tokenises. The standard library's parser takes quadratic time on hostile text; this pass is linear.
+Must not know scores.
 """
 
 from __future__ import annotations
@@ -50,9 +49,7 @@ class Page:
 
 
 def decoded(response: Response) -> bytes | None:
-    """The body without its content coding; b"" for codings that were not asked for, None where
-    it is broken.
-    """
+    """The body without its content coding; b"" for codings not asked for, None if broken."""
     body = response.body[:MAX_BODY]
     coding = response.first("content-encoding").lower()
     if coding in ("", "identity"):

@@ -1,5 +1,4 @@
-"""Recorded responses -> visits: the pages and redirects in HTTP archives, and in responses as `curl
--si` prints them.
+"""Recorded responses (HTTP archives, `curl -si` output) -> visits.
 
 Must not know files, formats, scores or verdicts.
 """
@@ -7,6 +6,7 @@ Must not know files, formats, scores or verdicts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from sidecar.audit.visit import HTML_TYPES, MAX_HOPS, Visit
 from sidecar.observed import NoResponse, Response, records, split, without_query
@@ -45,30 +45,23 @@ def from_har(
         for host, found in pages.items()
         for page in found
     )
-    return tuple(visit for visit, _ in zip(visits, range(MAX_PAGES), strict=False))
+    return tuple(islice(visits, MAX_PAGES))
 
 
 def _documents(responses: list[Response]) -> list[Response]:
-    """The documents among a host's responses, one for each address without query; those over
-    https where there are any.
-    """
-    found = [
-        response
-        for response in responses
-        if response.media_type in HTML_TYPES and not response.target
-    ]
-    secure = [response for response in found if response.place.scheme == "https"]
-    return [
-        *{without_query(response.url): response for response in reversed(secure or found)}.values()
-    ][::-1]
+    """A host's documents, one for each address without query; only https ones if there are any."""
+    found = [one for one in responses if one.media_type in HTML_TYPES and not one.target]
+    secure = [one for one in found if one.place.scheme == "https"]
+    first: dict[str, Response] = {}
+    for response in secure or found:
+        first.setdefault(without_query(response.url), response)
+    return [*first.values()]
 
 
 def _recorded(
     page: Response, host: list[Response], responses: list[Response], preloaded: frozenset[str]
 ) -> Visit:
-    """The visit of one page: the chain that led to it, the host's plain-HTTP chain, and the
-    host's other cookies.
-    """
+    """One page, the redirects that led to it, the host's plain-HTTP chain and other cookies."""
     by_url = {response.url: response for response in reversed(responses)}
     plain = [response for response in host if response.place.scheme == "http"]
     http = tuple(_follow(plain[0], by_url)) if plain else ()
@@ -91,13 +84,7 @@ def _follow(response: Response, by_url: dict[str, Response]) -> Iterator[Respons
 def from_raw(
     data: bytes, url: str, name: str = "the text", preloaded: frozenset[str] = frozenset()
 ) -> tuple[Visit, ...]:
-    """The pages in a text of one or more raw responses, each redirect followed by what it led to.
-
-    Args:
-        data: heads and bodies as `curl -si` or `curl -siL` prints them.
-        url: the address that was asked for.
-        name: how errors call it.
-        preloaded: hosts in the browsers' preload lists.
+    """The pages in raw responses as `curl -si` or `curl -siL` prints them; `url` was asked for.
 
     Raises:
         NoResponse: there is no status line.
@@ -107,12 +94,9 @@ def from_raw(
         if chains[-1] and not chains[-1][-1].target:
             chains.append([])
         chains[-1].append(response)
-    return tuple(_chained(tuple(chain), url, preloaded) for chain in chains[:MAX_PAGES])
-
-
-def _chained(chain: tuple[Response, ...], url: str, preloaded: frozenset[str]) -> Visit:
-    starts_plain = split(url).scheme == "http"
-    https = tuple(response for response in chain if response.place.scheme == "https")
-    return Visit(
-        url, https, chain if starts_plain else (), preloaded=preloaded, notes=(_NOT_PROBED,)
-    )
+    visits = []
+    for chain in chains[:MAX_PAGES]:
+        https = tuple(response for response in chain if response.place.scheme == "https")
+        plain = tuple(chain) if split(url).scheme == "http" else ()
+        visits.append(Visit(url, https, plain, preloaded=preloaded, notes=(_NOT_PROBED,)))
+    return tuple(visits)

@@ -1,7 +1,7 @@
-"""All that the audit has to say of one page, in one noun.
+"""Everything the audit found on one page.
 
-Lives here: putting results, coverage and rows together, how bad a row is, and the report as plain
-data. Must not know files, terminals or formats.
+Lives here: putting results, coverage and rows together, and the level of a row. Must not know
+files, terminals or formats.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Report:
         if row.verdict == "good":
             return "none"
         name = "cookies" if row.header == "Set-Cookie" else row.header.lower()
-        points = next((result.points for result in self.results if result.test.value == name), 0)
+        points = sum(result.outcome.points for result in self.results if result.test == name)
         if points <= _BAD and row.verdict != "leaks":
             return "error"
         return "warning" if points < 0 or row.verdict in ("weak", "invalid") else "note"
@@ -83,10 +83,8 @@ def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
     outcome = next((outcome for kib, _, outcome in HEADER_SIZES if size > kib << 10), "")
     if outcome:
         yield f"its header lines add up to {size} bytes: {outcome}"
-    says_preload = any(
-        parse_hsts(value).preload for value in page.values("strict-transport-security")
-    )
-    if says_preload and not visit.is_preloaded(visit.host):
+    values = page.values("strict-transport-security")
+    if any(parse_hsts(value).preload for value in values) and not visit.is_preloaded(visit.host):
         yield (
             "the header asks for preloading; whether browsers' lists hold the host was not looked"
             " up (say so with --preloaded HOST)"
@@ -108,20 +106,18 @@ def as_data(one: Report) -> dict[str, Any]:
         "grade": one.grade,
         "score": one.score,
         "tests": [
-            {"test": result.test.value, "outcome": result.outcome.value, "points": result.points}
-            for result in one.results
+            {"test": test.value, "outcome": outcome.value, "points": outcome.points}
+            for test, outcome in one.results
         ],
-        "oshp": (
-            covered
-            and {
-                "preset": PRESET,
-                "as_recommended": covered.followed,
-                "due": covered.due,
-                "of": len(covered.states),
-                "headers": dict(covered.states),
-                "leaks": list(covered.leaks),
-            }
-        ),
+        "oshp": covered
+        and {
+            "preset": PRESET,
+            "as_recommended": covered.followed,
+            "due": covered.due,
+            "of": len(covered.states),
+            "headers": dict(covered.states),
+            "leaks": list(covered.leaks),
+        },
         "headers": [_row_data(one, row) for row in one.rows],
         "notes": list(one.notes),
     }

@@ -1,7 +1,7 @@
-"""Fetching what the judges need: the page, its http twin, robots.txt and a CORS preflight. All I/O
-of the audit.
+"""Fetches what is judged: the page, its http twin, robots.txt and a CORS preflight.
 
-Lives here: requests, redirects, certificates, limits. Must not know what any response is worth.
+Lives here: all I/O of the audit: requests, redirects, certificates, limits. Must not know what any
+response is worth.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import aiohttp
 
@@ -24,6 +24,9 @@ MAX_FIELD = 65_536
 MAX_FIELDS = 500
 AT_ONCE = 8
 """Pages that are fetched side by side."""
+
+Trust: TypeAlias = ssl.SSLContext | Literal[False]
+"""False: certificates are not checked."""
 
 _HEADERS = {
     "User-Agent": "header-sidecar audit",
@@ -44,9 +47,7 @@ class Options:
     """A PEM file of certificate authorities to trust instead of the system's."""
     http_port: int | None = None
     https_port: int | None = None
-    """Ports of the twins; missing = 80 and 443, where the page itself is on its scheme's own
-    port.
-    """
+    """Ports of the twins; None = 80 and 443, where the page is on its scheme's own port."""
     preloaded: frozenset[str] = frozenset()
 
 
@@ -71,9 +72,7 @@ async def visits(
 
 
 async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
-    """Fetch one page and all that is judged with it; what cannot be fetched is left empty and
-    noted.
-    """
+    """Fetch a page and what is judged with it; what cannot be fetched is left empty and noted."""
     notes: list[str] = []
     chains: dict[str, tuple[Response, ...]] = {"https": (), "http": ()}
     others: tuple[Response, ...] = ()
@@ -81,9 +80,7 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
     for scheme in ("https", "http"):
         address = twin(url, scheme, options)
         if address is None:
-            notes.append(
-                f"the port of the {scheme} twin is not known; name it with --{scheme}-port"
-            )
+            notes.append(f"the port of the {scheme} twin is unknown; name it with --{scheme}-port")
             continue
         async with _session(options) as session:
             reader = _Reader(session, False if options.insecure else trust, notes)
@@ -96,16 +93,8 @@ async def visit(url: str, options: Options, trust: ssl.SSLContext) -> Visit:
                 )
     if options.insecure:
         notes.append("certificates were not checked")
-    return Visit(
-        url,
-        chains["https"],
-        chains["http"],
-        others,
-        probe,
-        ORIGIN,
-        options.preloaded,
-        tuple(dict.fromkeys(notes)),
-    )
+    seen = (chains["https"], chains["http"], others, probe)
+    return Visit(url, *seen, ORIGIN, options.preloaded, tuple(dict.fromkeys(notes)))
 
 
 def twin(url: str, scheme: str, options: Options) -> str | None:
@@ -136,19 +125,13 @@ def _session(options: Options) -> aiohttp.ClientSession:
 class _Reader:
     """Asks within one session; from the first bad certificate on, no certificate is checked."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        trust: ssl.SSLContext | Literal[False],
-        notes: list[str],
-    ) -> None:
-        self._session, self._notes = session, notes
-        self._trust: ssl.SSLContext | Literal[False] = trust
+    def __init__(self, session: aiohttp.ClientSession, trust: Trust, notes: list[str]) -> None:
+        self._session, self._trust, self._notes = session, trust, notes
         self._verified = True
 
     async def chain(self, url: str) -> tuple[Response, ...]:
-        """The answers from an address through all redirects; cut where nothing answers or no end
-        is near.
+        """The responses from an address through all redirects; it ends at a failure or after
+        `MAX_HOPS`.
         """
         responses: list[Response] = []
         while url and len(responses) <= MAX_HOPS and split(url).scheme in PORTS:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 from sidecar.audit.report import Report
 from sidecar.audit.verdicts import Row
-from sidecar.sarif import log
+from sidecar.sarif import log, place, result
 
 _ABOUT = {
     "weak": "{header} protects less than it could",
@@ -44,33 +43,17 @@ def _rule(row: Row) -> dict[str, Any]:
 
 
 def _result(report: Report, row: Row) -> dict[str, Any]:
-    texts = [row.why, *row.more, *([row.advice] if row.advice else [])]
-    # The same finding keeps its print while values vary, so that a tracker can follow it over runs.
-    same = hashlib.sha256("\n".join((report.url, _id(row), *_subject(row))).encode()).hexdigest()[
-        :32
-    ]
-    return {
-        "ruleId": _id(row),
-        "level": report.level(row),
-        "message": {"text": " ".join(texts)},
-        "locations": [_location(report, row.header)],
-        "partialFingerprints": {"finding/v1": same},
-        "properties": {"observed": list(row.observed), "fix": row.fix.yaml if row.fix else None},
+    text = " ".join((row.why, *row.more, *([row.advice] if row.advice else [])))
+    location = {
+        **place(report.url),
+        "logicalLocations": [{"name": row.header, "kind": "header"}],
     }
-
-
-def _subject(row: Row) -> tuple[str, ...]:
-    """What tells rows of one header apart: the cookie's name."""
-    return (
-        (row.observed[0].partition(";")[0],) if row.header == "Set-Cookie" and row.observed else ()
-    )
-
-
-def _location(report: Report, header: str) -> dict[str, Any]:
-    return {
-        "physicalLocation": {"artifactLocation": {"uri": report.url}, "region": {"startLine": 1}},
-        "logicalLocations": [{"name": header, "kind": "header"}],
-    }
+    same = [report.url, _id(row)]
+    if row.header == "Set-Cookie" and row.observed:
+        same.append(row.observed[0].partition(";")[0])  # the cookie's name
+    properties = {"observed": list(row.observed), "fix": row.fix.yaml if row.fix else None}
+    made = result(_id(row), report.level(row), text, location, same)
+    return {**made, "properties": properties}
 
 
 def _note(report: Report, note: str) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""A service's first files: a commented report-only policy, and tests of it, from one look at the
-service.
+"""A service's first files, from one look at it: a commented report-only policy, and tests of it.
 
-Lives here: the texts, which preset fits what was seen, and what of a response a test may hold. Must
-not know files, terminals or sockets.
+Lives here: the texts, the choice of a preset, and what of a response a test may contain. Must not
+know files, terminals or sockets.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from sidecar.scalars import scalar
 Lines: TypeAlias = list[tuple[str, str]]
 """Header lines as text, in order."""
 
-_SIGNS: tuple[tuple[str, str, str], ...] = (
+_SIGNS = (
     ("set-cookie", "csrftoken=", "django-2026-11"),
     ("server", "werkzeug", "flask-2026-11"),
     ("content-type", "application/json", "api-2026-11"),
 )
-"""Header, the beginning or a part of its value, and the preset that is made for such a service."""
+"""Header, a part of its value, and the preset for such a service."""
 
 _HEAD = """\
 # The security headers of {name}. The policy is report-only: the sidecar logs what it would change, and changes nothing.
@@ -68,34 +67,24 @@ class Wishes:
 
 
 def preset_for(visit: Visit) -> str:
-    """The preset that is made for such a service; "" when nothing tells."""
-    return next(
-        (
-            preset
-            for header, sign, preset in _SIGNS
-            for value in (visit.page.values(header) if visit.page else ())
-            if sign in value.lower()
-        ),
-        "",
-    )
+    """The preset that is made for such a service; "" where nothing shows its kind."""
+    for header, sign, preset in _SIGNS if visit.page else ():
+        if visit.page and any(sign in value.lower() for value in visit.page.values(header)):
+            return preset
+    return ""
 
 
 def policy_text(wishes: Wishes, visit: Visit | None) -> str:
-    """A report-only policy: the preset, and a rule for each finding that the preset does not
-    answer. ASCII.
-    """
+    """A report-only policy: the preset, and rules for findings that it does not cover. ASCII."""
     address = without_query(visit.page.url) if visit and visit.page else ""
     reason = f"first look at {address}" if address else f"start from the preset {wishes.preset}"
+    owner = "# owner: web@example.com     who is responsible for this policy"
     text = _HEAD.format(
         name=wishes.name,
         file=wishes.policy_file,
         tests=wishes.test_file,
         quoted=scalar(wishes.name),
-        owner=(
-            f"owner: {scalar(wishes.owner)}"
-            if wishes.owner
-            else "# owner: web@example.com     who answers for this policy"
-        ),
+        owner=f"owner: {scalar(wishes.owner)}" if wishes.owner else owner,
         reason=scalar(reason[:512]),
     )
     found = gather((report(visit),)) if visit and visit.page else ()
@@ -111,9 +100,7 @@ def policy_text(wishes: Wishes, visit: Visit | None) -> str:
 
 
 def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
-    """Two cases for the response that was seen: as it leaves today, and with every rule
-    enforced.
-    """
+    """Two cases for the response that was seen: as it leaves today, and with all enforced."""
     page = visit.page if visit else None
     response = page or Response("https://localhost/", 200, ((b"Content-Type", b"text/html"),))
     before = list(_kept(response))
@@ -123,25 +110,12 @@ def tests_text(wishes: Wishes, resolved: Resolved, visit: Visit | None) -> str:
     )
     path = response.place.path or "/"
     head = _TESTS.format(policy=scalar(wishes.policy_file), file=wishes.test_file)
-    return head + "".join(
-        (
-            _case(
-                f"while the rules only report, {path} leaves as the service made it",
-                "",
-                response,
-                before,
-                before,
-                changed,
-            ),
-            _case(
-                f"enforced, {path} has the headers of the policy",
-                "    mode: enforce\n",
-                response,
-                before,
-                after,
-                changed,
-            ),
-        )
+    today = f"while the rules only report, {path} leaves as the service made it"
+    enforced = f"enforced, {path} has the headers of the policy"
+    return (
+        head
+        + _case(today, "", response, before, before, changed)
+        + _case(enforced, "    mode: enforce\n", response, before, after, changed)
     )
 
 
@@ -149,15 +123,9 @@ def _enforced(resolved: Resolved, response: Response, lines: Lines) -> Lines:
     """The lines that leave when every rule is enforced."""
     policy = resolved.policy.model_copy(update={"mode": "enforce"})
     place = response.place
-    facts = Facts(
-        "GET",
-        place.hostname or "localhost",
-        place.path or "/",
-        place.scheme,
-        [],
-        response.status,
-        [(name.encode(), value.encode()) for name, value in lines],
-    )
+    host, path = place.hostname or "localhost", place.path or "/"
+    fields = [(name.encode(), value.encode()) for name, value in lines]
+    facts = Facts("GET", host, path, place.scheme, [], response.status, fields)
     route = compile_policy(replace(resolved, policy=policy)).route(facts.host, "GET", facts.path)
     return [(name.decode(), value.decode()) for name, value in explain(route, facts).after]
 
@@ -166,13 +134,11 @@ def _case(
     title: str, mode: str, response: Response, given: Lines, leaves: Lines, changed: Iterable[str]
 ) -> str:
     place = response.place
-    request = {
-        "host": place.hostname or "localhost",
-        "path": place.path or "/",
-        "scheme": place.scheme,
-    }
-    asked = ", ".join(f"{key}: {json.dumps(value)}" for key, value in request.items())
-    rows = [f"        {scalar(name)}: {_said(_values(leaves, name))}\n" for name in changed]
+    asked = (
+        f"host: {json.dumps(place.hostname or 'localhost')}, path: {json.dumps(place.path or '/')},"
+        f" scheme: {json.dumps(place.scheme)}"
+    )
+    rows = [f"        {scalar(name)}: {_expected(_values(leaves, name))}\n" for name in changed]
     return "".join(
         (
             f"  - name: {json.dumps(title[:200])}\n{mode}    request: {{{asked}}}\n",
@@ -188,7 +154,7 @@ def _values(lines: Lines, name: str) -> list[str]:
     return [value for found, value in lines if found.lower() == name.lower()]
 
 
-def _said(values: list[str]) -> str:
+def _expected(values: list[str]) -> str:
     return "null" if not values else json.dumps(values[0] if len(values) == 1 else values)
 
 

@@ -1,14 +1,12 @@
 """One row for each header of a response, sent or missing: the verdict, why it matters, and the fix.
 
-Lives here: which headers are looked at, and how faults become a verdict. Must not know points, nor
-any grammar (see `sidecar.policy.headers`).
+Must not know points, nor any grammar (see `sidecar.policy.headers`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from sidecar.audit import fixes
@@ -26,31 +24,33 @@ from sidecar.policy.faults import Fault
 from sidecar.policy.headers import Header, cookies, destinations
 
 HeaderVerdict: TypeAlias = Literal["good", "weak", "missing", "invalid", "leaks"]
-HEADER_VERDICTS: tuple[HeaderVerdict, ...] = ("good", "weak", "missing", "invalid", "leaks")
-
-_COPIES = MappingProxyType(
-    {
-        "first": "It is sent more than once, and browsers obey the first copy only.",
-        "invalid": "It is sent more than once, so browsers obey none of the copies.",
-        "conflict-blocks": "Its copies differ, so browsers refuse all framing.",
-    }
-)
-"""What follows from copies of a header that may stand once only, by how browsers take them."""
-_NEEDED = MappingProxyType(
-    {
-        "object-src": ("'none'",),
-        "base-uri": ("'self'",),
-        "form-action": ("'self'",),
-        "frame-ancestors": ("'none'",),
-    }
-)
+_COPIES = {
+    "first": "It is sent more than once, and browsers obey the first copy only.",
+    "invalid": "It is sent more than once, so browsers obey none of the copies.",
+    "conflict-blocks": "Its copies differ, so browsers refuse all framing.",
+}
+"""How browsers treat a repeated header (`Header.repeats`) -> what follows."""
+_NEEDED = {
+    "object-src": ("'none'",),
+    "base-uri": ("'self'",),
+    "form-action": ("'self'",),
+    "frame-ancestors": ("'none'",),
+}
 """What every Content Security Policy should govern, and a value to begin with."""
-_GRAVEST = (cookies.CookieFaultKind.NOT_SECURE, cookies.CookieFaultKind.READABLE)
-_SPELT = MappingProxyType({"httponly": "HttpOnly", "samesite": "SameSite"})
+_WORST = (cookies.CookieFaultKind.NOT_SECURE, cookies.CookieFaultKind.READABLE)
+_SPELT = {"httponly": "HttpOnly", "samesite": "SameSite"}
 _REPORTING = "content-security-policy-report-only"
 _NOWHERE = "It blocks nothing, and names no address to report to, so it does nothing at all."
+_INSTEAD = "The policy's frame-ancestors stands in its place, and wins over it."
+_SAFE_COOKIE = (
+    "Its attributes say that scripts, plain HTTP and other sites' requests do not get it."
+)
+_UPGRADES = (
+    "Over plain HTTP upgrade-insecure-requests makes browsers load everything over HTTPS, in Safari"
+    " on localhost too."
+)
 _MIRRORED = (
-    "A foreign origin was given leave by its own name, with credentials: any site can read what its"
+    "A foreign origin is allowed by its own name, with credentials: any site can read what its"
     " visitors may see here."
 )
 _DISCLOSES = "It reveals what runs here, and so which known vulnerabilities to try."
@@ -77,13 +77,10 @@ class Row:
 
 def verdicts(seen: Seen) -> tuple[Row, ...]:
     """The rows of a page: the recommended headers first, then what else is sent. Total."""
-    response = seen.response
+    response, visit = seen.response, seen.visit
     return (
-        *_recommended(seen),
-        *_others(response),
-        *_cookies(seen.visit),
-        *_cors(seen.visit),
-        *_leaks(response),
+        *(*_recommended(seen), *_others(response)),
+        *(*_cookies(visit), *_cors(visit), *_leaks(response)),
     )
 
 
@@ -98,20 +95,10 @@ def _recommended(seen: Seen) -> Iterator[Row]:
             found = _judged(row, values, response)
             yield _completed(found, response) if row.key == "content-security-policy" else found
         elif row.key == "x-frame-options" and framed is not None and framed.get("frame-ancestors"):
-            yield Row(
-                row.name,
-                "good",
-                "The policy's frame-ancestors stands in its place, and wins over it.",
-                spec=row.spec,
-            )
+            yield Row(row.name, "good", _INSTEAD, spec=row.spec)
         elif is_due(row, response):
-            yield Row(
-                row.name,
-                "missing",
-                row.purpose,
-                fix=fixes.for_header(row, present=False),
-                spec=row.spec,
-            )
+            fix = fixes.for_header(row, present=False)
+            yield Row(row.name, "missing", row.purpose, fix=fix, spec=row.spec)
 
 
 def _completed(row: Row, response: Response) -> Row:
@@ -146,18 +133,14 @@ def _completed(row: Row, response: Response) -> Row:
 
 def _written(row: Header, seen: Seen) -> tuple[str, ...]:
     """What the page's meta elements say in place of a header."""
-    referrer = seen.page.referrer if seen.page else None
-    written = {
-        "content-security-policy": seen.metas,
-        "referrer-policy": () if referrer is None else (referrer,),
-    }
-    return written.get(row.key, ())
+    if row.key == "content-security-policy":
+        return seen.metas
+    said = row.key == "referrer-policy" and seen.page and seen.page.referrer is not None
+    return (seen.page.referrer or "",) if said and seen.page else ()
 
 
 def _others(response: Response) -> Iterator[Row]:
-    """Headers that are known, and sent without being recommended: reported where something is
-    wrong, or where they protect.
-    """
+    """Known headers beyond the recommended: reported where they are wrong or protect."""
     done = {one.header.lower() for one in recommended()} | {"set-cookie"} | removed().keys()
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         row = headers.get(name)
@@ -169,21 +152,16 @@ def _others(response: Response) -> Iterator[Row]:
             policy.get("report-uri") or policy.get("report-to")
             for policy in csp.parse(", ".join(values))
         ):
-            found = replace(
-                found,
-                verdict="invalid",
-                why=_NOWHERE,
-                more=(),
-                advice="Name an address with report-uri and report-to.",
-            )
+            advice = "Name an address with report-uri and report-to."
+            found = replace(found, verdict="invalid", why=_NOWHERE, more=(), advice=advice)
         if found.verdict != "good" or row.strong or row.tokens or row.key == _REPORTING:
             yield found
 
 
 def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
-    together = (
-        (", ".join(values),) if not row.single else values[:1] if row.repeats == "first" else values
-    )
+    together = values[:1] if row.repeats == "first" else values
+    if not row.single:
+        together = (", ".join(values),)
     faults = dict.fromkeys(
         fault
         for value in together
@@ -197,35 +175,21 @@ def _judged(row: Header, values: tuple[str, ...], response: Response) -> Row:
         copies = "Browsers ignore it in a response over plain HTTP."
     found = _row(row, tuple(map(shown, values)), tuple(faults), copies)
     idle = (*_unheard(row, together, response), *_upgrades(row, together, response))
+    texts = tuple(text for text, _ in idle)
     if idle and found.verdict == "good":
-        return replace(
-            found,
-            verdict="weak",
-            why=idle[0][0],
-            more=tuple(text for text, _ in idle[1:]),
-            advice=idle[0][1],
-        )
-    return replace(found, more=(*found.more, *(text for text, _ in idle))) if idle else found
+        return replace(found, verdict="weak", why=texts[0], more=texts[1:], advice=idle[0][1])
+    return replace(found, more=(*found.more, *texts))
 
 
 def _unheard(row: Header, values: tuple[str, ...], response: Response) -> Iterator[tuple[str, str]]:
-    """Endpoints that the value reports to and that the response does not declare: what is wrong,
-    and what to do.
-    """
+    """Endpoints that the value reports to and the response does not declare: (problem, advice)."""
     declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
     declared = destinations.declared(declaring, ", ".join(response.values(declaring)))
     older = destinations.declared("Report-To", ", ".join(response.values("Report-To")))
-    for name in dict.fromkeys(
-        name for value in values for name in destinations.named(row, value) or () if name
-    ):
-        if name not in declared | older:
-            yield (
-                (
-                    f"It reports to {shown(name)}, which {declaring} does not name, so these"
-                    " reports go nowhere."
-                ),
-                f"Send {declaring} with {shown(name)} in it.",
-            )
+    named = [name for value in values for name in destinations.named(row, value) or () if name]
+    for name in dict.fromkeys(map(shown, (one for one in named if one not in declared | older))):
+        why = f"It reports to {name}, which {declaring} does not name, so these reports go nowhere."
+        yield why, f"Send {declaring} with {name} in it."
 
 
 def _upgrades(
@@ -235,13 +199,7 @@ def _upgrades(
     if asked and any(
         policy.get("upgrade-insecure-requests") for value in values for policy in csp.parse(value)
     ):
-        yield (
-            (
-                "Over plain HTTP upgrade-insecure-requests makes browsers load everything over"
-                " HTTPS, in Safari on localhost too."
-            ),
-            "Send upgrade-insecure-requests over HTTPS only.",
-        )
+        yield _UPGRADES, "Send upgrade-insecure-requests over HTTPS only."
 
 
 def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copies: str) -> Row:
@@ -251,21 +209,14 @@ def _row(row: Header, observed: tuple[str, ...], faults: tuple[Fault, ...], copi
     texts = [text for text in (copies, *(shown(fault.text) for fault in ordered)) if text]
     verdict: HeaderVerdict = "invalid" if copies or ordered[0].verdict == "invalid" else "weak"
     advice = "Send it once." if copies else shown(ordered[0].fix)
-    return Row(
-        row.name,
-        verdict,
-        texts[0],
-        observed,
-        tuple(texts[1:]),
-        advice,
-        fixes.for_header(row, present=True),
-        row.spec,
-    )
+    fix = fixes.for_header(row, present=True)
+    return Row(row.name, verdict, texts[0], observed, tuple(texts[1:]), advice, fix, row.spec)
 
 
 def _cookies(visit: Visit) -> Iterator[Row]:
-    """A row for each cookie by name, as it was set last on the way to the page and beside it."""
+    """A row for each cookie by name, as the visit set it last."""
     row = headers.get("set-cookie")
+    breaks, spec = (row.breaks, row.spec) if row else ("", "")
     responses = (*visit.session, *visit.others)
     lines = {
         cookies.parse(line).name: (line, response)
@@ -284,31 +235,15 @@ def _cookies(visit: Visit) -> Iterator[Row]:
         observed = (shown("; ".join((cookie.name or "(no name)", *data))),)
         faults = sorted(
             cookies.cookie_faults(line, response.place.scheme or "https"),
-            key=lambda fault: (fault.verdict, fault.kind not in _GRAVEST),
+            key=lambda fault: (fault.verdict, fault.kind not in _WORST),
         )
-        spec = row.spec if row else ""
         if not faults:
-            yield Row(
-                "Set-Cookie",
-                "good",
-                "Its attributes say that scripts, plain HTTP and other sites' requests do not"
-                " get it.",
-                observed,
-                spec=spec,
-            )
+            yield Row("Set-Cookie", "good", _SAFE_COOKIE, observed, spec=spec)
             continue
-        fix = fixes.for_cookie(cookie.name, _demands(cookie, response), row.breaks if row else "")
+        fix = fixes.for_cookie(cookie.name, _demands(cookie, response), breaks)
+        verdict, advice = faults[0].verdict, shown(faults[0].fix)
         why, *more = (shown(fault.text) for fault in faults)
-        yield Row(
-            "Set-Cookie",
-            faults[0].verdict,
-            why,
-            observed,
-            tuple(more),
-            shown(faults[0].fix),
-            fix,
-            spec,
-        )
+        yield Row("Set-Cookie", verdict, why, observed, tuple(more), advice, fix, spec)
 
 
 def _demands(cookie: cookies.Cookie, response: Response) -> dict[str, str | bool]:
@@ -324,43 +259,22 @@ def _demands(cookie: cookies.Cookie, response: Response) -> dict[str, str | bool
 
 
 def _cors(visit: Visit) -> Iterator[Row]:
-    probe = visit.probe
-    if (
-        probe is None
-        or not visit.origin
-        or probe.first("access-control-allow-origin") != visit.origin
-    ):
+    probe, name = visit.probe, "Access-Control-Allow-Origin"
+    if probe is None or not visit.origin or probe.first(name) != visit.origin:
         return
     if probe.first("access-control-allow-credentials").lower() == "true":
-        fix = Fix(
-            "cors-credentials",
-            {"header": "Access-Control-Allow-Credentials", "action": "remove"},
-            "Scripts of other origins that read answers with the visitor's cookies.",
-        )
-        observed = (visit.origin,)
+        rule = {"header": "Access-Control-Allow-Credentials", "action": "remove"}
+        breaks = "Scripts of other origins that read responses with the visitor's cookies."
+        fix = Fix("cors-credentials", rule, breaks)
         advice = "Compare the request's origin with a list, and name only what stands there."
-        yield Row(
-            "Access-Control-Allow-Origin",
-            "weak",
-            _MIRRORED,
-            observed,
-            (),
-            advice,
-            fix,
-            "https://fetch.spec.whatwg.org/#http-access-control-allow-origin",
-        )
+        spec = "https://fetch.spec.whatwg.org/#http-access-control-allow-origin"
+        yield Row(name, "weak", _MIRRORED, (visit.origin,), (), advice, fix, spec)
 
 
 def _leaks(response: Response) -> Iterator[Row]:
     for name in dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.fields):
         if name in removed():
             row, spelt = headers.get(name), removed()[name]
-            why = row.purpose if row else _DISCLOSES
-            yield Row(
-                spelt,
-                "leaks",
-                why,
-                tuple(map(shown, response.values(name))),
-                fix=fixes.removal(spelt),
-                spec=row.spec if row else "",
-            )
+            why, spec = (row.purpose, row.spec) if row else (_DISCLOSES, "")
+            observed = tuple(map(shown, response.values(name)))
+            yield Row(spelt, "leaks", why, observed, fix=fixes.removal(spelt), spec=spec)

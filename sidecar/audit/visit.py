@@ -1,8 +1,6 @@
-"""What was seen of one page: its responses over https and http, the probes, and what was not looked
-at.
+"""What was seen of one page: its responses over https and http, and the probes.
 
-Lives here: the noun `Visit`, and the showing of values that every judge needs. Must not
-know sockets, files, scores or verdicts.
+Also how values are shown. Must not know sockets, files, scores or verdicts.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from sidecar.observed import Response, split
 
@@ -18,22 +15,21 @@ JUDGED = frozenset({401, 403})
 """Statuses beyond 2xx and 3xx whose responses the Observatory judges."""
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
-PORTS: Mapping[str, int] = MappingProxyType({"http": 80, "https": 443})
+PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 MAX_HOPS = 10
 """Redirects that are followed."""
 MAX_SHOWN = 300
 """Characters of an observed value that are shown."""
 
-# ?0 and ?1 are the booleans of structured fields; what else stands behind a question mark is a
-# query.
+# ?0 and ?1 are the booleans of structured fields; anything else after a question mark is a query.
 _SECRETS = re.compile(r"(?i)(nonce-)[^'\s;,]+|(\?)(?![01](?:[\s;,.]|$))[^\s;,\"]*[^\s;,\":]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """All that is known of one page. A chain is the redirects in order, with the response that
-    ended them.
+    """All that is known of one page. A chain is the redirects in order, then the response they led
+    to.
     """
 
     url: str
@@ -68,9 +64,7 @@ class Visit:
         return (self.page.place.hostname if self.page else split(self.url).hostname) or ""
 
     def is_preloaded(self, host: str) -> bool:
-        """Whether browsers go to this host over https only; a listed host speaks for those below
-        it.
-        """
+        """Whether browsers use https only for this host; a listed host includes subdomains."""
         return any(host == listed or host.endswith(f".{listed}") for listed in self.preloaded)
 
 
@@ -80,9 +74,7 @@ def is_judged(status: int) -> bool:
 
 
 def shown(value: str) -> str:
-    """A header value, or a sentence that quotes one, fit to be shown: visible ASCII, cut, no
-    nonces, no query strings.
-    """
+    """A header value, or a text that quotes one: visible ASCII, cut, without nonces and queries."""
     bare = _SECRETS.sub(lambda found: f"{found[1] or found[2]}...", value[: 2 * MAX_SHOWN])
     text = bare.encode("ascii", "backslashreplace").decode()
     text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

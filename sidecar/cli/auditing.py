@@ -278,7 +278,11 @@ def _table(one: Report) -> None:
         console.print()
         table("", ("header", "verdict", "observed", "why"), rows)
     tests = [
-        (result.test.value, result.outcome.value, f"{result.points:+d}" if result.points else "0")
+        (
+            result.test.value,
+            result.outcome.value,
+            f"{result.outcome.points:+d}" if result.outcome.points else "0",
+        )
         for result in one.results
     ]
     if tests:

@@ -6,7 +6,6 @@ Must not know how anything is judged.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -18,7 +17,8 @@ from sidecar.cli.printing import as_json, out, plain, problem_data
 from sidecar.codes import table
 from sidecar.policy.model import Path, Problem
 from sidecar.policy.problems import did_you_mean
-from sidecar.sarif import log
+from sidecar.sarif import log, result
+from sidecar.sarif import place as sarif_place
 
 _REFUSED = "policy-refused"
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
@@ -134,18 +134,12 @@ def _code(problem: Problem) -> str:
 
 def _result(problem: Problem) -> dict[str, Any]:
     text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
-    region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
+    place = sarif_place(
+        problem.file, startLine=max(problem.line, 1), startColumn=max(problem.column, 1)
+    )
     # Without line and column: the same finding keeps its print when lines are added above it.
-    print_of = "\n".join((problem.file, _code(problem), *map(str, problem.path), problem.message))
-    return {
-        "ruleId": _code(problem),
-        "level": _LEVELS[problem.severity],
-        "message": {"text": text},
-        "locations": [
-            {"physicalLocation": {"artifactLocation": {"uri": problem.file}, "region": region}}
-        ],
-        "partialFingerprints": {"finding/v1": hashlib.sha256(print_of.encode()).hexdigest()[:32]},
-    }
+    same = (problem.file, _code(problem), *map(str, problem.path), problem.message)
+    return result(_code(problem), _LEVELS[problem.severity], text, place, same)
 
 
 def annotate(problems: Iterable[Problem]) -> None:

@@ -1,10 +1,12 @@
 """Rows: from one changed header of a good response to verdict, sentence, what is shown, and fix."""
 
+from typing import get_args
+
 import pytest
 
 from sidecar.audit.fixes import Fix
 from sidecar.audit.observatory import look
-from sidecar.audit.verdicts import HEADER_VERDICTS, verdicts
+from sidecar.audit.verdicts import HeaderVerdict, verdicts
 from sidecar.audit.visit import Visit
 from sidecar.observed import Response
 from sidecar.scalars import scalar
@@ -199,7 +201,7 @@ def test_a_changed_header_has_its_verdict_and_fix(header, value, verdict, fix):
     assert verdict == row.verdict
     assert fix == {name: {key: made[name].get(key) for key in rule} for name, rule in fix.items()}
     assert fix.keys() == made.keys()
-    assert row.verdict in HEADER_VERDICTS
+    assert row.verdict in get_args(HeaderVerdict)
     assert "SECRET" not in f"{row}"
 
 
