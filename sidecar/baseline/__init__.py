@@ -1,8 +1,7 @@
 """What a service sends: header lines by route, status class and content class, with counts.
 
 Lives here: `Cell` and `Baseline`, their sums and differences. Must not know where responses come
-from (`capture`), how a baseline is written (`baseline_file`), nor which differences matter
-(`drift`).
+from (`capture`), how a baseline is written (`file`), nor which differences matter (`drift`).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Cell:
 
     `headers` by name in lower case, `cookies` by name: attributes as one line. `first` and `last`
     are UTC as 2026-07-19T05:44:10Z. `requests` are examples, with ids in their paths replaced.
-    `beyond` counts headers and cookies that no place was left for.
+    `beyond` counts headers and cookies over the limit.
     """
 
     route: str
@@ -46,7 +45,7 @@ class Cell:
 
     @property
     def key(self) -> Key:
-        """What tells cells apart."""
+        """Route, status class and content class."""
         return (self.route, self.status, self.content)
 
     def header(self, name: str) -> Variants:
@@ -78,9 +77,10 @@ class Baseline:
     source: str = ""
     accepted: tuple[Acceptance, ...] = ()
 
-    def by_key(self) -> dict[Key, Cell]:
-        """The cells by what tells them apart."""
-        return {cell.key: cell for cell in self.cells}
+
+def by_key(cells: Iterable[Cell]) -> dict[Key, Cell]:
+    """The cells by their keys."""
+    return {cell.key: cell for cell in cells}
 
 
 def total(parts: Iterable[Iterable[Cell]]) -> tuple[Cell, ...]:
@@ -94,8 +94,8 @@ def total(parts: Iterable[Iterable[Cell]]) -> tuple[Cell, ...]:
 
 
 def since(now: Iterable[Cell], earlier: Iterable[Cell]) -> tuple[Cell, ...]:
-    """What came to the cells after an earlier reading of the same tally."""
-    before = {cell.key: cell for cell in earlier}
+    """What was added since an earlier reading of the same tally."""
+    before = by_key(earlier)
     grown = (_without(cell, before[cell.key]) if cell.key in before else cell for cell in now)
     return ordered(cell for cell in grown if cell.responses > 0)
 
@@ -150,26 +150,22 @@ def _sum(one: Variants, other: Variants, sign: int) -> Variants:
 
 
 def responses(cell: Cell) -> Iterator[Facts]:
-    """Responses such as the cell saw: the usual one for each example request, and one for each
-    other variant.
+    """Responses as the cell saw them: the usual one for each example request, and each variant.
 
-    Masked values stand as they are; of a request no more is known than its line.
+    Masked values stay masked; of a request only its line is known.
     """
-    seen = {
-        **cell.headers,
-        **{f"set-cookie:{name}": variants for name, variants in cell.cookies.items()},
+    cookies = {f"set-cookie:{name}": variants for name, variants in cell.cookies.items()}
+    seen = {**cell.headers, **cookies}
+    usual = {
+        name: max(variants, key=lambda lines: (variants[lines], lines))
+        for name, variants in seen.items()
     }
-    usual = {name: _most(variants) for name, variants in seen.items()}
     for request in cell.requests:
         yield _facts(request, usual)
     for name, variants in seen.items():
         for lines in variants:
             if lines != usual[name]:
                 yield _facts(cell.requests[0], {**usual, name: lines})
-
-
-def _most(variants: Variants) -> Lines:
-    return max(variants, key=lambda lines: (variants[lines], lines))
 
 
 def _facts(request: str, held: Mapping[str, Lines]) -> Facts:

@@ -1,8 +1,8 @@
-"""The tally: what the service sends, looked at now and then, in bounded memory.
+"""The tally: samples of what the service sends, in bounded memory.
 
-Lives here: `Tally`, which the data plane feeds. Must not know how a tally is written down or
-compared. Cost: a response that is not looked at costs one lookup and one comparison; at most
-`per_second` responses of a route and status class are looked at in a second.
+Lives here: `Tally`, which the data plane feeds. Must not know how a tally is written or compared. A
+response that is not sampled costs one lookup and one comparison; at most `per_second` responses of
+a route and status class are sampled in a second.
 """
 
 from __future__ import annotations
@@ -13,20 +13,12 @@ from datetime import UTC, datetime
 
 from sidecar.baseline import Cell, Key, ordered
 from sidecar.policy.engine.plan import RoutePlan
-from sidecar.policy.headers.shapes import (
-    MAX_LINES,
-    OTHER,
-    Lines,
-    content_class,
-    cookie,
-    host,
-    path,
-    shapes,
-)
+from sidecar.policy.headers import shapes
+from sidecar.policy.headers.shapes import MAX_LINES, OTHER, Lines
 from sidecar.policy.rules.conditions import Facts
 
 PER_SECOND = 10
-"""Responses of one route and status class that are looked at in a second."""
+"""Responses of one route and status class that are sampled in a second."""
 MAX_NAMES = 80
 """Header names, and cookie names, in a cell."""
 MAX_VARIANTS = 6
@@ -48,33 +40,32 @@ class Tally:
     ) -> None:
         self._per_second = per_second
         self._clock = clock
-        self._looks: dict[tuple[str, int], _Looks] = {}
+        self._samples: dict[tuple[str, int], tuple[int, int]] = {}
+        """(route, status class) -> (second, responses sampled in it)."""
         self._cells: dict[Key, _Growing] = {}
         self._room = ROOM
 
     def observe(self, route: RoutePlan, facts: Facts) -> None:
-        """Look at one response as the service sent it, if this second has a look left."""
+        """Count a response as the service sent it, if this second's sample is not full."""
         group = (route.name, facts.status // 100)
-        looks = self._looks.get(group)
-        if looks is None:
-            looks = self._looks[group] = _Looks()
         now = self._clock()
-        if int(now) != looks.second:
-            looks.second, looks.made = int(now), 0
-        if looks.made < self._per_second:
-            looks.made += 1
-            self._look(route.name, facts, now)
+        second, made = self._samples.get(group, (-1, 0))
+        if second != int(now):
+            made = 0
+        if made < self._per_second:
+            self._samples[group] = (int(now), made + 1)
+            self._add(route.name, facts, now)
 
     def cells(self) -> tuple[Cell, ...]:
         """What was seen so far."""
         return ordered(cell.frozen(key) for key, cell in self._cells.items())
 
-    def _look(self, route: str, facts: Facts, now: float) -> None:
+    def _add(self, route: str, facts: Facts, now: float) -> None:
         by_name: dict[str, list[bytes]] = {}
         for name, value in facts.fields:
             by_name.setdefault(name.decode("latin-1").lower(), []).append(value)
         media = by_name.get("content-type", [b""])[0].decode("latin-1")
-        cell = self._cell((route, f"{facts.status // 100}xx", content_class(media)), now)
+        cell = self._cell((route, f"{facts.status // 100}xx", shapes.content_class(media)), now)
         if cell is None:
             return
         cell.responses += 1
@@ -83,12 +74,12 @@ class Tally:
             self._note_request(cell, facts)
         cookies: dict[str, Lines] = {}
         for line in by_name.pop("set-cookie", ())[:MAX_NAMES]:
-            own, attributes = cookie(line.decode("latin-1"))
+            own, attributes = shapes.cookie(line.decode("latin-1"))
             cookies[own] = (*cookies.get(own, ()), attributes)[:MAX_LINES]
         for own, lines in cookies.items():
             self._count(cell, cell.cookies, own, lines)
         for key, values in by_name.items():
-            self._count(cell, cell.headers, key, shapes(key, values))
+            self._count(cell, cell.headers, key, shapes.shapes(key, values))
 
     def _cell(self, key: Key, now: float) -> _Growing | None:
         found = self._cells.get(key)
@@ -98,16 +89,14 @@ class Tally:
         return found
 
     def _note_request(self, cell: _Growing, facts: Facts) -> None:
-        method = (
-            facts.method
-            if facts.method.isascii() and facts.method.isalpha() and len(facts.method) <= 20
-            else "GET"
-        )
-        target = path(facts.path) if facts.path.startswith("/") else "/"
-        request = f"{method.upper()} {facts.scheme}://{host(facts.host)}{target} -> {facts.status}"
-        if request not in cell.requests and (
-            not cell.requests or self._takes(len(request) + _LINE)
-        ):
+        known = facts.method.isascii() and facts.method.isalpha() and len(facts.method) <= 20
+        method = facts.method.upper() if known else "GET"
+        target = shapes.path(facts.path) if facts.path.startswith("/") else "/"
+        address = f"{facts.scheme}://{shapes.host(facts.host)}{target}"
+        request = f"{method} {address} -> {facts.status}"
+        if request in cell.requests:
+            return
+        if not cell.requests or self._takes(len(request) + _LINE):
             cell.requests.append(request)
 
     def _count(
@@ -133,15 +122,8 @@ class Tally:
         return True
 
 
-class _Looks:
-    __slots__ = ("made", "second")
-
-    def __init__(self) -> None:
-        self.second, self.made = -1, 0
-
-
 class _Growing:
-    """A cell that is being counted; a header's absence is what is left to all responses."""
+    """A cell that is being counted; a header is absent from the responses it is not counted in."""
 
     __slots__ = ("beyond", "cookies", "first", "headers", "last", "requests", "responses")
 
@@ -154,23 +136,16 @@ class _Growing:
 
     def frozen(self, key: Key) -> Cell:
         """The cell as it is now."""
-        return Cell(
-            *key,
-            self.responses,
-            _stamp(self.first),
-            _stamp(self.last),
-            tuple(self.requests),
-            self._all(self.headers),
-            self._all(self.cookies),
-            self.beyond,
-        )
+        first, last, requests = _stamp(self.first), _stamp(self.last), tuple(self.requests)
+        headers, cookies = self._with_absent(self.headers), self._with_absent(self.cookies)
+        return Cell(*key, self.responses, first, last, requests, headers, cookies, self.beyond)
 
-    def _all(self, seen: dict[str, dict[Lines, int]]) -> dict[str, dict[Lines, int]]:
-        return {name: self._with_absent(variants) for name, variants in seen.items()}
-
-    def _with_absent(self, variants: dict[Lines, int]) -> dict[Lines, int]:
-        absent = self.responses - sum(variants.values())
-        return {**variants, (): absent} if absent > 0 else dict(variants)
+    def _with_absent(self, seen: dict[str, dict[Lines, int]]) -> dict[str, dict[Lines, int]]:
+        made = {}
+        for name, variants in seen.items():
+            absent = self.responses - sum(variants.values())
+            made[name] = {**variants, (): absent} if absent > 0 else dict(variants)
+        return made
 
 
 def _stamp(seconds: float) -> str:

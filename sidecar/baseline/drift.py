@@ -1,9 +1,8 @@
-"""What a service sends now that its baseline does not know: lost, added, changed, weakened,
-duplicated.
+"""Differences from a baseline: headers lost, added, changed, weakened, duplicated.
 
-Lives here: the comparison, the severities by effect, accepting a difference, and the check of a
-running sidecar. Must not know how responses are gathered, nor where findings are shown. What
-changes with every response was masked before it came here, so it never differs.
+Lives here: the comparison, its severities, accepting a difference, and the check of a running
+sidecar. Must not know how responses are gathered, nor where findings are shown. What changes with
+every response is masked before, so it never differs.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from sidecar.baseline import Acceptance, Baseline, Cell, Variants, ordered
+from sidecar.baseline import Acceptance, Baseline, Cell, Variants, by_key, ordered
 from sidecar.policy import headers
 from sidecar.policy.headers.shapes import OTHER, Lines, cookie_line, display_name
 from sidecar.policy.headers.strength import grants, is_protective, weaker, weaker_cookie
@@ -26,17 +25,14 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 Weaker: TypeAlias = Callable[[Lines, Lines], str]
 """Why the second protects less than the first, "" = it does not."""
 DOUBT = 0.01
-"""A header that only some responses had counts as lost when chance explains its absence less
-often than this.
-"""
+"""A header of some responses counts as lost where its absence by chance is rarer than this."""
 
 _KEPT_CHANGES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """One difference in one cell. `seen` of the `responses` looked at showed it; values as they may
-    be shown.
+    """A difference in one cell, shown by `seen` of the `responses` sampled; values fit to be shown.
 
     `part` is the cookie's name where the header is Set-Cookie. error: protection is lost; warning:
     what protects changed, or something new is disclosed or allowed; info: anything else.
@@ -58,10 +54,8 @@ class DriftFinding:
     @property
     def place(self) -> str:
         """Cell and header in a few words."""
-        return (
-            f"{self.route} {self.status} {self.content}:"
-            f" {self.header}{f' {self.part}' if self.part else ''}"
-        )
+        part = f" {self.part}" if self.part else ""
+        return f"{self.route} {self.status} {self.content}: {self.header}{part}"
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
@@ -70,38 +64,30 @@ class DriftFinding:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """All findings, the worst first; the cells that were compared, that only one side has."""
+    """All findings, the worst first, and how many cells were compared."""
 
     findings: tuple[DriftFinding, ...]
     compared: int
     unseen: tuple[str, ...]
     """Cells of the baseline without a response now."""
     unknown: tuple[str, ...]
-    """Cells that the baseline does not know."""
+    """Cells that the baseline does not have."""
 
     def at_least(self, severity: Severity) -> tuple[DriftFinding, ...]:
         """The findings of this severity and worse."""
-        return tuple(
-            found
-            for found in self.findings
-            if SEVERITIES.index(found.severity) <= SEVERITIES.index(severity)
-        )
+        most = SEVERITIES.index(severity)
+        return tuple(one for one in self.findings if SEVERITIES.index(one.severity) <= most)
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "findings": [found.data() for found in self.findings],
-            "compared": self.compared,
-            "unseen": list(self.unseen),
-            "unknown": list(self.unknown),
-        }
+        findings = [found.data() for found in self.findings]
+        cells = {"unseen": list(self.unseen), "unknown": list(self.unknown)}
+        return {"findings": findings, "compared": self.compared, **cells}
 
 
 def drift(baseline: Baseline, now: Iterable[Cell]) -> DriftReport:
-    """What differs now. A cell on one side alone is no difference: that traffic did not come, or
-    is new.
-    """
-    held, current = baseline.by_key(), {cell.key: cell for cell in now}
+    """What differs now. A cell on one side only is no difference: no such traffic, or new."""
+    held, current = by_key(baseline.cells), by_key(now)
     both = [key for key in held if key in current]
     findings = [found for key in both for found in _differences(held[key], current[key])]
     return DriftReport(
@@ -114,37 +100,32 @@ def drift(baseline: Baseline, now: Iterable[Cell]) -> DriftReport:
 
 def _differences(before: Cell, now: Cell) -> Iterator[DriftFinding]:
     for name in sorted({**before.headers, **now.headers}):
-        for kind, said in _judged(before.header(name), now.header(name), partial(weaker, name)):
-            yield _finding(now, display_name(name), "", kind, _severity(name, kind, said), said)
+        for one in _changes(before.header(name), now.header(name), partial(weaker, name)):
+            yield _finding(now, display_name(name), "", _severity(name, one), one)
     for name in sorted({**before.cookies, **now.cookies}):
-        for kind, said in _judged(before.cookie(name), now.cookie(name), _weaker_cookie):
-            yield _finding(now, "Set-Cookie", name, kind, _cookie_severity(name, kind, said), said)
+        for one in _changes(before.cookie(name), now.cookie(name), _weaker_cookie):
+            yield _finding(now, "Set-Cookie", name, _cookie_severity(name, one), one)
 
 
 def _weaker_cookie(before: Lines, after: Lines) -> str:
     return weaker_cookie(before[-1], after[-1]) if before and after else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Change(NamedTuple):
+    kind: DriftKind
     before: tuple[Lines, ...]
     now: tuple[Lines, ...]
     seen: int
     why: str
 
 
-def _judged(
-    before: Variants, now: Variants, is_weaker: Weaker
-) -> Iterator[tuple[DriftKind, _Said]]:
-    """The new variants by kind; the kinds in the order of KINDS, each once."""
-    known = tuple(
-        sorted((lines for lines in before if lines), key=lambda lines: (-before[lines], lines))
-    )
+def _changes(before: Variants, now: Variants, is_weaker: Weaker) -> Iterator[_Change]:
+    """The new variants by kind, in the order of `DRIFT_KINDS`, each kind once."""
+    known = tuple(sorted(filter(None, before), key=lambda lines: (-before[lines], lines)))
     by_kind: dict[DriftKind, dict[Lines, str]] = {}
     for lines in now:
         if lines in before or (lines and OTHER in before):
-            # where the baseline had more values than it keeps, a further one is nothing new
-            continue
+            continue  # the baseline had more values than it keeps: a further one is nothing new
         kind, why = _kind(lines, known, is_weaker)
         by_kind.setdefault(kind, {})[lines] = why
     if known and () in before and () in now and not any(now):
@@ -153,15 +134,8 @@ def _judged(
             by_kind["lost"] = {(): f"{responses - absent} of {responses} responses had it"}
     for kind in DRIFT_KINDS:
         if found := by_kind.get(kind):
-            yield (
-                kind,
-                _Said(
-                    known,
-                    tuple(found),
-                    sum(now[lines] for lines in found),
-                    next(iter(found.values())),
-                ),
-            )
+            seen, why = sum(now[lines] for lines in found), next(iter(found.values()))
+            yield _Change(kind, known, tuple(found), seen, why)
 
 
 def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[DriftKind, str]:
@@ -176,29 +150,15 @@ def _kind(lines: Lines, known: tuple[Lines, ...], is_weaker: Weaker) -> tuple[Dr
     return ("weakened" if why else "changed"), why
 
 
-def _finding(
-    cell: Cell, header: str, part: str, kind: DriftKind, severity: Severity, said: _Said
-) -> DriftFinding:
-    return DriftFinding(
-        *cell.key,
-        header,
-        part,
-        kind,
-        severity,
-        said.before,
-        said.now,
-        said.seen,
-        cell.responses,
-        said.why,
-    )
+def _finding(cell: Cell, header: str, part: str, severity: Severity, one: _Change) -> DriftFinding:
+    counts = (one.seen, cell.responses, one.why)
+    return DriftFinding(*cell.key, header, part, one.kind, severity, one.before, one.now, *counts)
 
 
-def _severity(name: str, kind: DriftKind, said: _Said) -> Severity:
-    """By effect: what protects, what discloses, what gives leave, and what has none that is
-    known.
-    """
-    row = headers.get(name)
-    if kind != "lost" and said.why:
+def _severity(name: str, one: _Change) -> Severity:
+    """By effect: what protects, what discloses, what allows, and what has no known effect."""
+    row, kind = headers.get(name), one.kind
+    if kind != "lost" and one.why:
         return "error"
     if grants(name):
         return "info" if kind == "lost" else "warning"
@@ -206,51 +166,41 @@ def _severity(name: str, kind: DriftKind, said: _Said) -> Severity:
         if kind == "lost":
             return "error"
         return "info" if kind == "added" else "warning"
-    if name in headers.DISCLOSURE or (
-        row is not None and row.group in ("disclosure", "deprecated")
-    ):
+    if name in headers.DISCLOSURE or (row and row.group in ("disclosure", "deprecated")):
         return "warning" if kind == "added" else "info"
     return "warning" if kind in ("lost", "duplicated") else "info"
 
 
-def _cookie_severity(name: str, kind: DriftKind, said: _Said) -> Severity:
-    if kind != "lost" and said.why:
+def _cookie_severity(name: str, one: _Change) -> Severity:
+    if one.kind != "lost" and one.why:
         return "error"
-    if kind == "added":
-        faults = [
-            fault
-            for lines in said.now
-            for line in lines
-            for fault in headers.header_faults("Set-Cookie", cookie_line(name, line))
-        ]
-        return "warning" if faults else "info"
-    return "info" if kind == "lost" else "warning"
+    if one.kind == "added":
+        cookies = (cookie_line(name, line) for lines in one.now for line in lines)
+        faulty = any(headers.header_faults("Set-Cookie", cookie) for cookie in cookies)
+        return "warning" if faulty else "info"
+    return "info" if one.kind == "lost" else "warning"
 
 
 def accept(
     baseline: Baseline, now: Sequence[Cell], report: DriftReport, *, at: str, by: str, reason: str
 ) -> Baseline:
-    """The baseline with every finding taken in, and new cells added; who and why is written down.
+    """The baseline with each finding accepted (who and why is recorded) and new cells added.
 
     `drift` of the result and `now` finds nothing.
     """
-    current = {cell.key: cell for cell in now}
-    cells = {cell.key: cell for cell in baseline.cells}
+    current, cells = by_key(now), by_key(baseline.cells)
     for found in report.findings:
         key = (found.route, found.status, found.content)
         cells[key] = _taken_in(cells[key], current[key], found)
     new = [cell for key, cell in current.items() if key not in cells]
-    changes = [f"{found.place} {found.kind}" for found in report.findings] + [
-        f"{' '.join(cell.key)}: new" for cell in new
-    ]
+    changes = [f"{found.place} {found.kind}" for found in report.findings]
+    changes += [f"{' '.join(cell.key)}: new" for cell in new]
     if len(changes) > _KEPT_CHANGES:
         changes[_KEPT_CHANGES:] = [f"and {len(changes) - _KEPT_CHANGES} more"]
     if not changes:
         return baseline
-    entry = Acceptance(at, by, reason, tuple(changes))
-    return replace(
-        baseline, cells=ordered((*cells.values(), *new)), accepted=(*baseline.accepted, entry)
-    )
+    accepted = (*baseline.accepted, Acceptance(at, by, reason, tuple(changes)))
+    return replace(baseline, cells=ordered((*cells.values(), *new)), accepted=accepted)
 
 
 def _taken_in(cell: Cell, now: Cell, found: DriftFinding) -> Cell:

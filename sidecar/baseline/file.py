@@ -1,12 +1,12 @@
 """A baseline as a file: YAML that people read and commit, and that loads back strictly.
 
-Lives here: the form of the file, reading it with every problem in its place, and writing it by hand
-(only `source` may know a YAML library). Must not know how a baseline is made or compared.
+Lives here: the form of the file, reading it with every problem in its place, and writing it (only
+`source` may know a YAML library). Must not know how a baseline is made or compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -85,31 +85,19 @@ def from_data(data: object) -> Baseline:
 
 
 def _cell(cell: _Cell) -> Cell:
-    return Cell(
-        cell.route,
-        cell.status,
-        cell.content,
-        cell.responses,
-        cell.first,
-        cell.last,
-        tuple(cell.requests),
-        {name.lower(): _variants(said, cell.responses) for name, said in cell.headers.items()},
-        {name: _variants(said, cell.responses) for name, said in cell.cookies.items()},
-        cell.beyond,
-    )
+    total = cell.responses
+    headers = {name.lower(): _variants(said, total) for name, said in cell.headers.items()}
+    cookies = {name: _variants(said, total) for name, said in cell.cookies.items()}
+    requests = tuple(cell.requests)
+    counts = (total, cell.first, cell.last, requests, headers, cookies, cell.beyond)
+    return Cell(cell.route, cell.status, cell.content, *counts)
 
 
 def _variants(said: str | list[_Variant], responses: int) -> Variants:
     if isinstance(said, str):
         return {(said,): responses}
     return {
-        (
-            ()
-            if item.value is None
-            else (item.value,)
-            if isinstance(item.value, str)
-            else tuple(item.value)
-        ): item.seen
+        (item.value,) if isinstance(item.value, str) else tuple(item.value or ()): item.seen
         for item in said
     }
 
@@ -139,32 +127,27 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
         "first": cell.first,
         "last": cell.last,
         "requests": list(cell.requests),
-        "headers": {
-            display_name(name): _variants_data(variants, cell.responses)
-            for name, variants in sorted(cell.headers.items())
-        },
+        "headers": _all_data(cell.headers, cell.responses, display_name),
     }
     if cell.cookies:
-        data["cookies"] = {
-            name: _variants_data(variants, cell.responses)
-            for name, variants in sorted(cell.cookies.items())
-        }
+        data["cookies"] = _all_data(cell.cookies, cell.responses, str)
     return data | ({"beyond": cell.beyond} if cell.beyond else {})
 
 
+def _all_data(
+    held: Mapping[str, Variants], responses: int, shown: Callable[[str], str]
+) -> dict[str, Any]:
+    return {shown(name): _variants_data(said, responses) for name, said in sorted(held.items())}
+
+
 def _variants_data(variants: Variants, responses: int) -> str | list[dict[str, Any]]:
-    """One line in all responses is written as a text; all else as a list, the most frequent
-    first.
-    """
-    (lines, count), *more = sorted(variants.items(), key=lambda item: (-item[1], item[0]))
-    if not more and len(lines) == 1 and count == responses:
-        return lines[0]
+    """One line in all responses is a text; otherwise a list, the most frequent first."""
+    rows = sorted(variants.items(), key=lambda item: (-item[1], item[0]))
+    if [(len(lines), count) for lines, count in rows] == [(1, responses)]:
+        return rows[0][0][0]
     return [
-        {
-            "seen": count,
-            "value": None if not lines else lines[0] if len(lines) == 1 else list(lines),
-        }
-        for lines, count in ((lines, count), *more)
+        {"seen": count, "value": lines[0] if len(lines) == 1 else list(lines) or None}
+        for lines, count in rows
     ]
 
 

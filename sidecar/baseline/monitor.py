@@ -1,5 +1,4 @@
-"""The baseline beside a running sidecar: once a minute, what came since is compared with it,
-counted and logged.
+"""Compares a running sidecar with its baseline once a minute; drift is counted and logged.
 
 Lives here: `DriftMonitor`. Must not know how responses are tallied, nor what a difference is
 (`drift`).
@@ -23,11 +22,9 @@ from sidecar.telemetry import Telemetry
 EVERY = 60.0
 """Seconds between two checks."""
 
-_LEVELS = {"error": "error", "warning": "warning", "info": "info"}
-
 
 class DriftMonitor:
-    """What the service sends, and the file that it is compared with, if there is one.
+    """What the service sends, and the file that it is compared with, if any.
 
     `seen` gives the cells of all workers since the start; `routes` the names of the plan in force.
     """
@@ -67,9 +64,7 @@ class DriftMonitor:
             await self.check(self._file)
 
     async def reported(self) -> dict[str, Any]:
-        """What the service sent so far, in the form of a baseline; and what drifted since the
-        last check.
-        """
+        """What the service sent so far, as a baseline, and what drifted since the last check."""
         report = None if self._file is None else await self.check(self._file)
         cells = await self._seen() if report is None else self._last
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -79,53 +74,41 @@ class DriftMonitor:
         }
 
     async def check(self, file: Path) -> DriftReport:
-        """Compare what came since the last check; every finding is counted, new ones are
-        reported.
-        """
+        """Compare what came since the last check; count every finding, log new ones."""
         async with self._turn:
             await self._read_again(file)
             cells = await self._seen()
             report = drift(self._baseline, since(cells, self._last))
             self._last, self._checked = cells, self._clock()
-            self._zero()
-            routes = frozenset(self._routes())
+            counters = {
+                (route, kind): self._telemetry.metrics.cell("sidecar_drift_total", route, kind)
+                for route in self._routes()
+                for kind in DRIFT_KINDS
+            }
             for found in report.findings:
-                if found.route in routes:
-                    self._telemetry.metrics.cell(
-                        "sidecar_drift_total", found.route, found.kind
-                    ).n += 1
-            self._tell(report.findings)
+                if counter := counters.get((found.route, found.kind)):
+                    counter.n += 1
+            self._log(report.findings)
             return report
 
-    def _zero(self) -> None:
-        for route in self._routes():
-            for kind in DRIFT_KINDS:
-                self._telemetry.metrics.cell("sidecar_drift_total", route, kind)
-
-    def _tell(self, findings: Iterable[DriftFinding]) -> None:
+    def _log(self, findings: Iterable[DriftFinding]) -> None:
         standing: set[tuple[str, str]] = set()
         for found in findings:
             key = (found.place, found.kind)
             standing.add(key)
             if key not in self._standing:
-                self._telemetry.tell(
-                    "baseline.drifted", level=_LEVELS[found.severity], **found.data()
-                )
+                self._telemetry.tell("baseline.drifted", level=found.severity, **found.data())
         self._standing = standing
 
     async def _read(self, file: Path) -> None:
         try:
             data = await asyncio.to_thread(file.read_bytes)
         except OSError as error:
-            raise PolicyError(
-                (
-                    Problem(
-                        f"the baseline cannot be read: {error.strerror}",
-                        "make one with: sidecar capture",
-                        file=str(file),
-                    ),
-                )
-            ) from error
+            text, fix = (
+                f"the baseline cannot be read: {error.strerror}",
+                "make one with: sidecar capture",
+            )
+            raise PolicyError((Problem(text, fix, file=str(file)),)) from error
         if data != self._bytes:
             self._baseline = await asyncio.to_thread(read_baseline, data, str(file))
             self._bytes = data

@@ -1,7 +1,6 @@
-"""Responses that were observed elsewhere than in live traffic: asked for, or read from a record.
+"""Responses from elsewhere than live traffic: requested, or read from a record.
 
-Lives here: `Response` with the request that it is for, and addresses. Must not know what becomes of
-them, nor any format.
+Lives here: `Response` with its request, and addresses. Must not know any format.
 """
 
 from __future__ import annotations
@@ -20,15 +19,11 @@ SCHEMES = frozenset({"http", "https"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WS = " \t"
 _URI = "%:/[]@!$&'()*+,;="
-"""Characters that stand for themselves in an address, besides letters, digits and -._~ (RFC
-3986).
-"""
+"""Reserved characters that are kept in an address (RFC 3986), besides letters, digits and -._~."""
 
 
-class NoResponse(ValueError):  # noqa: N818 - what the operator must know, not a fault of ours
-    """An address that gave no response, or a record that holds none; the text says which and
-    why.
-    """
+class NoResponse(ValueError):  # noqa: N818 - a fact about the address, not a fault of ours
+    """An address without a response, or a record that holds none; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +71,18 @@ class Response:
 
     @property
     def target(self) -> str:
-        """Where a client goes on to; "" = it stays here."""
-        return (
-            join(self.url, self.first("location"))
-            if self.status in REDIRECTS and self.first("location")
-            else ""
-        )
+        """The address that it redirects to, or ""."""
+        location = self.first("location") if self.status in REDIRECTS else ""
+        return join(self.url, location) if location else ""
 
     def facts(self) -> Facts:
-        """The same for the rules of a policy: the host in lower case with its port, the path
-        without query.
-        """
+        """The request as a rule sees it: host in lower case with its port, path without query."""
         from sidecar.policy.rules.conditions import Facts  # the client does without it
 
         parts = self.place
-        return Facts(
-            self.method,
-            parts.netloc.rpartition("@")[2].lower(),
-            parts.path or "/",
-            parts.scheme,
-            list(self.request),
-            self.status,
-            list(self.fields),
-        )
+        target = (parts.netloc.rpartition("@")[2].lower(), parts.path or "/", parts.scheme)
+        fields = list(self.fields)
+        return Facts(self.method, *target, list(self.request), self.status, fields)
 
 
 def split(url: str) -> SplitResult:
@@ -140,6 +124,5 @@ def target_of(parts: SplitResult) -> str:
 def without_query(url: str) -> str:
     """An address fit to be shown: no user, password, query or fragment."""
     parts = split(url)
-    return quote(
-        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}", safe=_URI
-    )
+    host = parts.netloc.rpartition("@")[2]
+    return quote(f"{parts.scheme}://{host}{parts.path or '/'}", safe=_URI)

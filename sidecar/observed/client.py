@@ -1,5 +1,4 @@
-"""One small HTTP client, for all that asks a few addresses: no redirects, no proxies of the
-environment, no cookies.
+"""One small HTTP client for a few addresses: no redirects, proxies or cookies.
 
 Must not know what becomes of a response.
 """
@@ -18,18 +17,15 @@ if TYPE_CHECKING:
     import ssl
 
 TIMEOUT = 10.0
-"""Seconds that each step of an exchange may take: to connect, to the head, to the next bytes of
-the body.
-"""
+"""Seconds for each step: to connect, to the head, to the next bytes of the body."""
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def ask(
     url: str,
     method: str = "GET",
     *,
-    headers: Mapping[str, str] = _NONE,
+    headers: Mapping[str, str] = MappingProxyType({}),
     body: bytes | None = None,
     most: int = 0,
     timeout: float = TIMEOUT,
@@ -38,7 +34,7 @@ def ask(
     """Send one request and read the response, whatever its status.
 
     Args:
-        url: http or https; an address without a scheme is one of http.
+        url: http or https; without a scheme it is http.
         method: of the request.
         headers: of the request, beside Host.
         body: what is sent.
@@ -51,12 +47,11 @@ def ask(
     """
     full = complete(url, "http")
     parts = split(full)
+    host = parts.hostname or ""
     sent = {"User-Agent": "header-sidecar", "Accept": "*/*", **headers}
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    connection = http.client.HTTPConnection(host, parts.port, timeout=timeout)
     if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=timeout, context=trust
-        )
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=trust)
     try:
         connection.request(method, target_of(parts), body, sent)
         raw = connection.getresponse()
@@ -73,7 +68,7 @@ def ask(
 
 def _fields(head: http.client.HTTPMessage) -> Fields:
     if head.defects or head.get_payload():
-        raise ValueError("a header line is not HTTP")  # the library would lose all behind it
+        raise ValueError("a header line is not HTTP")  # the library would lose all after it
     return tuple((_bytes(name), _bytes(value)) for name, value in head.raw_items())
 
 

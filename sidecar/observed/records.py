@@ -1,7 +1,6 @@
 """Recorded responses: HTTP archives (HAR 1.2), and responses as `curl -si` prints them.
 
-Lives here: reading the two formats, as far as a hostile record makes sense. Must not know files,
-nor what becomes of the responses.
+Lives here: reading both formats, hostile records too. Must not know files.
 """
 
 from __future__ import annotations
@@ -25,10 +24,6 @@ _GZIP = b"\x1f\x8b"
 
 def from_har(data: bytes, name: str = "the archive") -> tuple[Response, ...]:
     """The responses of an HTTP archive, in order; entries without a response are left out.
-
-    Args:
-        data: the archive.
-        name: how errors call it.
 
     Raises:
         NoResponse: it is no archive, or has no responses.
@@ -54,11 +49,8 @@ def _entry(entry: Any) -> Response | None:
             return None
         content = raw.get("content") or {}
         text = str(content.get("text") or "")
-        body = (
-            base64.b64decode(text)
-            if content.get("encoding") == "base64"
-            else text.encode("utf-8", "replace")
-        )
+        coded = content.get("encoding") == "base64"
+        body = base64.b64decode(text) if coded else text.encode("utf-8", "replace")
         fields = _as_decoded(_lines(raw["headers"]), body)
         sent = tuple(_lines(request.get("headers") or ()))
         return Response(url, status, fields, body, method=method, request=sent)
@@ -90,23 +82,13 @@ def _bytes(text: str) -> bytes:
 
 
 def _as_decoded(fields: Iterable[tuple[bytes, bytes]], body: bytes) -> Fields:
-    """Records hold bodies decoded beside the header that says how they were coded: that header
-    goes.
-    """
-    return tuple(
-        field
-        for field in fields
-        if body.startswith(_GZIP) or field[0].lower() != b"content-encoding"
-    )
+    """Drop headers about codings: records hold decoded bodies."""
+    coded = body.startswith(_GZIP)
+    return tuple(one for one in fields if coded or one[0].lower() != b"content-encoding")
 
 
 def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[Response, ...]:
-    """The responses in a text, each redirect followed by what it led to.
-
-    Args:
-        data: heads and bodies as `curl -si` or `curl -siL` prints them.
-        url: the address that was asked for.
-        name: how errors call it.
+    """The responses in the output of `curl -si` or `curl -siL` for `url`; `name` is for errors.
 
     Raises:
         NoResponse: there is no status line.
@@ -123,9 +105,7 @@ def from_raw(data: bytes, url: str, name: str = "the text") -> tuple[Response, .
 
 
 def _parts(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Header lines and body of what stands behind a status line; lines that are no fields are
-    left out.
-    """
+    """Header lines and body after a status line; lines that are no fields are left out."""
     head, _, body = text.partition(b"\r\n\r\n" if b"\r\n" in text[:8192] else b"\n\n")
     if text[:1] in (b"\r", b"\n"):
         head, body = b"", text.lstrip(b"\r\n")

@@ -10,11 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sidecar.policy.csp import (  # the name `csp` is a module of this package
-    Policy,
-    normalise,
-    parse,
-)
+from sidecar.policy.csp import Policy, normalise, parse
 from sidecar.policy.csp.extend import extended
 from sidecar.policy.engine.resolve import NamedRule, Resolved
 from sidecar.policy.headers import CSP_NAMES
@@ -63,12 +59,11 @@ def suggest(
     running: str = "",
     name: str = "policy.yaml",
 ) -> Suggestion:
-    """Proposals for the causes of one rule or of all, and the text in which those that add are
-    done.
+    """Proposals for the causes of one rule or of all, and the text with their edits.
 
-    With `comments` each source that is added stands on a line of its own, with its witness in a
-    comment. `running` is the text of the policy in force, of which browsers reported: a cause that
-    its value allows is looked at again.
+    With `comments` each added source gets a line of its own, with its witness in a comment.
+    `running` is the text of the policy in force, which browsers reported on: a cause that its value
+    allows is looked at again.
 
     Raises:
         PolicyError: an unknown rule, a text that is no policy, or one that cannot be edited safely.
@@ -122,9 +117,8 @@ def _open(places: Iterable[_Place]) -> Iterable[str]:
 def _known(resolved: Resolved, rule: str | None, name: str) -> None:
     known = {named.name for route in resolved.routes for named in route.rules}
     if rule is not None and rule not in known:
-        raise PolicyError(
-            (Problem(f"unknown rule {rule!r}", did_you_mean(rule, known), file=name),)
-        )
+        problem = Problem(f"unknown rule {rule!r}", did_you_mean(rule, known), file=name)
+        raise PolicyError((problem,))
 
 
 def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
@@ -133,13 +127,9 @@ def _named(resolved: Resolved, cause: Cause) -> NamedRule | None:
 
 
 def _value_path(source: Source, resolved: Resolved, named: NamedRule, route: str) -> Path:
-    """Where the rule's value stands, or, if it comes from a preset, where it would override
-    that.
-    """
+    """Where the rule's value stands; of a rule from a preset, where it would be overridden."""
     if named.origin.get("value") == f"route {route}":
-        position = next(
-            number for number, one in enumerate(resolved.policy.routes) if one.name == route
-        )
+        position = [one.name for one in resolved.policy.routes].index(route)
         return ("routes", position, "rules", named.name, "value")
     return ("rules", named.name, "value")
 
@@ -157,9 +147,7 @@ def _is_csp(named: NamedRule) -> bool:
 def _advised(
     cause: Cause, place: _Place, holdings: Holdings, terms: Terms, *, comments: bool
 ) -> Proposal:
-    """The proposal for one cause; where it adds, the place says so from now on. Every policy of
-    a value must be passed.
-    """
+    """The proposal for a cause, its edit made in `place`. Each policy of a value must allow it."""
     if not _is_csp(place.named):
         return _advised_otherwise(cause, place, terms)
     merged = place.named.rule.action == "merge" and not place.named.rule.widen
@@ -181,9 +169,7 @@ def _advised(
 
 
 def _advised_otherwise(cause: Cause, place: _Place, terms: Terms) -> Proposal:
-    """The same for another header than CSP. What an earlier cause has changed may do for this
-    one too.
-    """
+    """The same for other headers than CSP; the edit for an earlier cause may be enough."""
     headers = place.named.rule.header or ()
     found, after = advise_other(cause, headers, place.value, terms)
     before = _text(place.named)
@@ -200,9 +186,7 @@ def _text(named: NamedRule) -> str:
 
 
 def _directive(cause: Cause) -> str:
-    """The directive as browsers of today report it: some name that of the family for inline
-    code.
-    """
+    """The directive that browsers use today: older ones report inline code by its family."""
     if cause.blocked == "inline" and cause.directive in ("script-src", "style-src"):
         return f"{cause.directive}-elem"
     return cause.directive
@@ -245,14 +229,9 @@ def _verify(
         for one, other in zip(was.rules, now.rules, strict=True):
             place = places.get(_value_path(source, before, one, was.name))
             wanted = _meaning(one) if place is None else _wanted(place)
-            same = one.rule.model_copy(update={"value": None}) == other.rule.model_copy(
-                update={"value": None}
-            )
-            if not same or _meaning(other) != wanted:
-                text = (
-                    f"the edit would change rule {one.name!r} on route {was.name!r} in another way"
-                    " than meant"
-                )
+            other_value = one.rule.model_copy(update={"value": other.rule.value})
+            if other_value != other.rule or _meaning(other) != wanted:
+                text = f"the edit would change more of rule {one.name!r} on route {was.name!r}"
                 raise PolicyError((Problem(text, "make it by hand", file=name),))
 
 

@@ -17,7 +17,7 @@ from sidecar.policy.csp.table import DIRECTIVES, FALLBACKS
 from sidecar.rollout.causes import Cause
 from sidecar.suggest.inline import advise_inline
 from sidecar.suggest.limits import CODE, CUT, is_open, is_own, refusal
-from sidecar.suggest.nouns import OWN, Holdings, Proposal, Terms, bare, proposal
+from sidecar.suggest.nouns import OWN, Holdings, Proposal, Terms, bare, proposal, too_little
 
 _FILES = 4
 """So many files of one host are named one by one; of more the host is named."""
@@ -27,8 +27,7 @@ _LOCAL = frozenset({"img-src", "font-src", "media-src", "connect-src"})
 _PASSIVE = frozenset(
     {"img-src", "font-src", "media-src", "style-src", "style-src-elem", "manifest-src"}
 )
-"""What files of the site ask for as well, so that no page needs to name it: a style sheet its
-fonts and images.
+"""Files of the site load these too (a style sheet its fonts), so that no page needs to name them.
 """
 _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 _WORDS = frozenset({"data", "blob", "filesystem", "mediastream", "about"})
@@ -55,68 +54,41 @@ def advise(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Pr
 def contradicted(cause: Cause, policy: Policy, *, merged: bool) -> Proposal:
     """The value that browsers reported allows the cause already: why they block it all the same."""
     if policy.get("upgrade-insecure-requests") and cause.blocked.startswith(("http:", "ws:")):
-        return proposal(
-            cause,
-            "advice",
-            "the page asks for it over plain HTTP, and upgrade-insecure-requests makes https of"
-            " that",
-            "see that it is there over https, and write https: in the page",
-        )
-    if merged:
+        text = "the page asks for it over plain HTTP, which upgrade-insecure-requests makes https"
+        fix = "see that it is there over https, and write https: in the page"
+    elif merged:
         return not_merged(cause)
-    if address(cause.blocked) is None:
-        return proposal(
-            cause,
-            "advice",
-            "the value allows all that begins like this in the pages that were read: another page,"
-            " or another client, gets another text",
-            "name a page that has it: --url URL, or --har FILE",
-        )
-    return proposal(
-        cause,
-        "advice",
-        "the value allows this address, and browsers block it all the same: it redirects to an"
-        " origin that is not allowed",
-        "see in the browser's network panel where it ends, and add that origin, or name it in the"
-        " page",
-    )
+    elif address(cause.blocked) is None:
+        text = "the value allows it on the pages that were read; others get another text"
+        fix = "name a page that has it: --url URL, or --har FILE"
+    else:
+        text = "the value allows this address, but it redirects to an origin that is not allowed"
+        fix = "see in the browser's network panel where it ends, and add that origin"
+    return proposal(cause, "advice", text, fix)
 
 
 def not_merged(cause: Cause) -> Proposal:
     """A merge would lose the source again."""
-    return proposal(
-        cause,
-        "advice",
-        "a merge allows only what the service's own policy names too: a source of the value alone"
-        " is lost in it",
-        "add it to the service's own policy, or write widen: true or action: set",
-    )
+    text = "a merge keeps only sources that the service's own policy has too"
+    fix = "add it to the service's own policy, or write widen: true or action: set"
+    return proposal(cause, "advice", text, fix)
 
 
 def _no_sources(cause: Cause) -> Proposal:
     name = cause.directive
     if name == "require-trusted-types-for":
-        return proposal(
-            cause,
-            "advice",
-            "a script writes text where it runs as markup or code",
+        text = "a script writes text where it runs as markup or code"
+        fix = (
             f"let {cause.source or 'the script'} use textContent, or a Trusted Types policy that"
-            " cleans the text; without that, take the directive out",
+            " cleans the text; otherwise remove the directive"
         )
-    if name == "trusted-types":
-        return proposal(
-            cause,
-            "advice",
-            "a script makes a Trusted Types policy that the value does not name",
-            "read the script that makes it, and add the policy's name to trusted-types if it is"
-            " yours",
-        )
-    return proposal(
-        cause,
-        "advice",
-        f"{name} cannot be repaired by adding a source",
-        "change the page, or the directive",
-    )
+    elif name == "trusted-types":
+        text = "a script makes a Trusted Types policy that the value does not name"
+        fix = "read that script, and add the policy's name to trusted-types if it is yours"
+    else:
+        text = f"{name} cannot be repaired by adding a source"
+        fix = "change the page, or the directive"
+    return proposal(cause, "advice", text, fix)
 
 
 def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal:
@@ -126,45 +98,32 @@ def _eval(cause: Cause, policy: Policy, terms: Terms, *, wasm: bool) -> Proposal
         return proposal(cause, "allowed", "the value allows it already")
     where = f" in {cause.source}" if cause.source else ""
     if not wasm:
-        return proposal(
-            cause,
-            "refused",
-            f"text is run as code{where}; 'unsafe-eval' would let injected text run too",
-            "replace eval, new Function and setTimeout with a text by a function or JSON.parse; a"
-            " library mostly has a build without eval",
+        text = f"text is run as code{where}; 'unsafe-eval' would let injected text run too"
+        fix = (
+            "replace eval, new Function and setTimeout with a text by a function or JSON.parse;"
+            " most libraries have a build without eval"
         )
-    if short := _short(cause, terms):
-        return short
-    return proposal(
-        cause,
-        "add",
-        f"WebAssembly is compiled{where}: 'wasm-unsafe-eval' allows that, and no text as code",
-        sources=("'wasm-unsafe-eval'",),
-    )
+        return proposal(cause, "refused", text, fix)
+    text = f"WebAssembly is compiled{where}: 'wasm-unsafe-eval' allows that, and no text as code"
+    return _short(cause, terms) or proposal(cause, "add", text, sources=("'wasm-unsafe-eval'",))
 
 
 def _framing(cause: Cause, policy: Policy, terms: Terms) -> Proposal:
-    """Whoever frames the page causes the report: also who should not."""
+    """Anyone who frames the page causes the report, wanted or not."""
     target = address(cause.blocked)
     if target is None or not target.host or is_own(cause.blocked, cause):
-        return proposal(
-            cause,
-            "advice",
-            "the page was framed; the report does not say by whom",
+        fix = (
             "add 'self' to frame-ancestors if the site frames its own pages, and the origin of each"
-            " partner that may",
+            " partner that may"
         )
+        text = "the page was framed; the report does not say by whom"
+        return proposal(cause, "advice", text, fix)
     if allows_address(policy, cause.directive, cause.blocked, cause.origin):
         return proposal(cause, "allowed", "the value allows it already")
     source = _origin(target)
     if cause.id not in terms.accepted:
-        return proposal(
-            cause,
-            "refused",
-            f"{source} frames the page: the report of a partner and that of a click thief look the"
-            " same",
-            f"if it is a partner, --accept {cause.id}",
-        )
+        text = f"{source} frames the page: a partner's report and a clickjacker's look the same"
+        return proposal(cause, "refused", text, f"if it is a partner, --accept {cause.id}")
     return proposal(cause, "add", f"{source} may frame the page, as you say", sources=(source,))
 
 
@@ -173,34 +132,23 @@ def _local(cause: Cause, policy: Policy, terms: Terms, source: str) -> Proposal:
     if allows_address(policy, name, source, cause.origin):
         return proposal(cause, "allowed", "the value allows it already")
     if name in _LOCAL and source in ("data:", "blob:"):
-        return _short(cause, terms) or proposal(
-            cause,
-            "add",
-            f"{source} in {name} gives no one more than the page has",
-            sources=(source,),
-        )
+        text = f"{source} in {name} gives no one more than the page has"
+        return _short(cause, terms) or proposal(cause, "add", text, sources=(source,))
     fixes = {
         "worker-src": "serve the worker's code as a file of the site",
         "frame-src": "serve the frame's content from an address, or by srcdoc",
         "object-src": "show the file in a frame or link it",
     }
-    fix = fixes.get(
-        name, "serve it as a file of the site" if name in _BY_FILE else "serve it from an address"
-    )
-    return proposal(
-        cause, "refused", f"{source} in {name} would let in whatever an attacker can write", fix
-    )
+    usual = "serve it as a file of the site" if name in _BY_FILE else "serve it from an address"
+    text = f"{source} in {name} would let in whatever an attacker can write"
+    return proposal(cause, "refused", text, fixes.get(name, usual))
 
 
 def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
     name, target = cause.directive, address(cause.blocked)
     if target is None or not target.host:
-        return proposal(
-            cause,
-            "advice",
-            f"the report does not say what was blocked, only {cause.blocked or 'nothing'}",
-            "look into the page's console in a browser",
-        )
+        text = f"the report does not say what was blocked, only {cause.blocked or 'nothing'}"
+        return proposal(cause, "advice", text, "look into the page's console in a browser")
     blocked = [
         one
         for one in cause.addresses or (cause.blocked,)
@@ -212,32 +160,17 @@ def _address(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> 
     page = _page_of([*blocked, *(_own_path(one) for one in blocked if own)], name, holdings)
     if refused := refusal(cause, policy, target, blocked):
         return refused
-    found = f"it stands in the page {page}" if page else ""
-    if (
-        not page
-        and (name == "form-action" or _is_strange(cause))
-        and cause.id not in terms.accepted
-    ):
-        return proposal(
-            cause,
-            "waiting",
-            "no page that the service sent is known to hold it: an injected element would look the"
-            " same",
-            f"name the page by --url, or, if it is yours, --accept {cause.id}",
-        )
+    found = f"it is in the page {page}" if page else ""
+    doubted = name == "form-action" or _is_strange(cause)
+    if not page and doubted and cause.id not in terms.accepted:
+        text = "no page that the service sent is known to have it: it may be injected"
+        fix = f"name the page by --url, or, if it is yours, --accept {cause.id}"
+        return proposal(cause, "waiting", text, fix)
     if not page and (short := _short(cause, terms)):
         return short
     if own:
-        warnings = (
-            (
-                (
-                    "a file that users upload to the site could be embedded too: name its folder,"
-                    " if you can"
-                ),
-            )
-            if name == "object-src"
-            else ()
-        )
+        upload = "files that users upload to the site could be embedded: name a folder, if you can"
+        warnings = (upload,) if name == "object-src" else ()
         text = "the site's own origin"
         return proposal(cause, "add", text, found=found, sources=("'self'",), warnings=warnings)
     return _foreign(cause, target, blocked, found)
@@ -250,19 +183,13 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
     by_file = name in _BY_FILE and files and (len(blocked) <= _FILES or is_open(target))
     if by_file:
         sources = tuple(_file(one) for one in files)
-        text = (
-            "the file of another origin"
-            if len(files) == 1
-            else f"{len(files)} files of another origin"
-        )
-        warnings.append(
-            "if it redirects, browsers compare only the origin that it ends at: that must be"
-            " allowed as well"
-        )
+        number = "the file" if len(files) == 1 else f"{len(files)} files"
+        text = f"{number} of another origin"
+        warnings.append("if it redirects, the origin that it ends at must be allowed as well")
         if name in CODE:
             warnings.append(
-                "pin the file with integrity=... in the page, or serve it yourself: who changes it"
-                " there changes your page"
+                "pin the file with integrity=... in the page, or serve it yourself: whoever changes"
+                " it there changes your page"
             )
     else:
         sources, text = (_origin(target),), "another origin"
@@ -274,41 +201,25 @@ def _foreign(cause: Cause, target: Address, blocked: Sequence[str], found: str) 
 def _short(cause: Cause, terms: Terms) -> Proposal | None:
     """The proposal to wait, where the evidence is below the minimums."""
     if _is_strange(cause) and cause.id not in terms.accepted:
-        why = (
-            "the report names no page of the site"
-            if cause.kind == "unexplained"
-            else "it stands in no page that the sidecar saw pass"
-        )
-        return proposal(
-            cause,
-            "waiting",
-            f"nothing explains it: {why}",
-            f"if it is yours, --accept {cause.id}",
-        )
-    if terms.met(cause, cause.clients, cause.first, cause.last):
-        return None
-    return proposal(
-        cause,
-        "waiting",
-        terms.needs(cause.clients, cause.first, cause.last),
-        f"wait; or, if you know it, --accept {cause.id}",
-    )
+        why = "it is in no page that the sidecar saw"
+        if cause.kind == "unexplained":
+            why = "the report names no page of the site"
+        fix = f"if it is yours, --accept {cause.id}"
+        return proposal(cause, "waiting", f"nothing explains it: {why}", fix)
+    return too_little(cause, terms)
 
 
 def _is_strange(cause: Cause) -> bool:
-    """Whether no number of clients makes it the site's own: an extension of many clients injects
-    scripts and frames too.
-    """
-    return cause.kind == "unexplained" or (
-        cause.kind == "unserved" and cause.directive not in _PASSIVE
-    )
+    """Whether even many clients prove nothing: extensions inject scripts and frames too."""
+    unserved = cause.kind == "unserved" and cause.directive not in _PASSIVE
+    return cause.kind == "unexplained" or unserved
 
 
 def _page_of(blocked: Sequence[str], name: str, holdings: Holdings) -> str:
     """A page that names one of these addresses for this use, "" if none is known."""
     names = {one for one in FALLBACKS if _FAMILY.get(one, one) == _FAMILY.get(name, name)} | {name}
     exact = (holdings.urls.get((one, bare(url)), "") for one in names for url in blocked)
-    # Of a frame of another origin browsers tell the origin alone.
+    # Of a frame of another origin browsers report the origin alone.
     whole = (
         page
         for (one, known), page in holdings.urls.items()

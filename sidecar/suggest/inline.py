@@ -1,14 +1,14 @@
-"""What to do about inline code that a policy would block: a hash where it stays the same, a nonce
-where it varies.
+"""Inline code that a policy would block: a hash where it stays the same, a nonce where it varies.
 
-Lives here: `advise_inline`. Pure. Must not know addresses, nor how a policy is edited.
-Source: CSP Level 3 section 6.7.3 (inline).
+Pure. Must not know addresses, nor how a policy is edited. Source: CSP Level 3 section 6.7.3
+(inline).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
+from typing import Any
 
 from sidecar.policy.browsers.pages import sample_of
 from sidecar.policy.csp import Policy
@@ -19,6 +19,7 @@ from sidecar.suggest.nouns import (
     DIRECTIVE_OF,
     VARIES,
     Holdings,
+    Outcome,
     Proposal,
     Snippet,
     Terms,
@@ -26,9 +27,7 @@ from sidecar.suggest.nouns import (
 )
 
 _VARIANTS = 3
-"""So many stable texts that begin alike are allowed by hash; of more their template takes a
-nonce.
-"""
+"""More stable texts of one template than this take a nonce, fewer their hashes."""
 _BEGIN = 4
 """Characters that all texts of a template begin with, at least."""
 _WORDS = {
@@ -39,25 +38,26 @@ _WORDS = {
 }
 
 
+_STEP = (
+    "'unsafe-hashes' lets an injected element use the same code on whatever it likes: it is a step,"
+    " not the end"
+)
+
+
 def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms) -> Proposal:
     """What to do about inline code that browsers reported."""
     name = cause.directive
     name = name if name in _WORDS else f"{name}-elem"
     if name not in _WORDS:
-        return proposal(
-            cause, "advice", f"{name} has no inline code", "look into the page's console"
-        )
+        text = f"{name} has no inline code"
+        return proposal(cause, "advice", text, "look into the page's console")
     matched = _matching(cause, name, terms, holdings.snippets)
     if cause.sample.lower().startswith("javascript:") or (
         matched and all(one.kind == "javascript-url" for one in matched)
     ):
-        return proposal(
-            cause,
-            "refused",
-            "a javascript: address would need 'unsafe-inline', and then injected ones run too",
-            "write a button, and addEventListener in a script",
-            snippets=matched,
-        )
+        text = "a javascript: address would need 'unsafe-inline', and then injected ones run too"
+        fix = "write a button, and addEventListener in a script"
+        return proposal(cause, "refused", text, fix, snippets=matched)
     if not matched:
         if allows_inline(policy, name, ""):
             return proposal(cause, "allowed", "the value allows it already")
@@ -67,72 +67,59 @@ def advise_inline(cause: Cause, policy: Policy, holdings: Holdings, terms: Terms
     left = [one for one in matched if not allows_inline(policy, name, one.hash.strip("'"))]
     if not left:
         return proposal(cause, "allowed", "the value allows it already", snippets=matched)
-    where = f"it stands in {_places(left)}"
     if allows_nonce(policy, name) and not name.endswith("-attr"):
-        return proposal(
-            cause,
-            "advice",
-            f"the value takes a nonce, and this {_WORDS[name]} does not carry it",
-            'write nonce="...", with what the request header X-CSP-Nonce holds, into the template'
-            f" of {_places(left)}",
-            found=where,
-            snippets=left,
-        )
+        text = f"the value takes a nonce, and this {_WORDS[name]} does not carry it"
+        return _found(cause, "advice", text, _write_nonce(left), left)
     stable = [one for one in left if _is_stable(one, cause, terms)]
     if name.endswith("-attr"):
-        return _attribute(cause, name, left, stable, terms, where)
+        return _attribute(cause, name, left, stable, terms)
     if len(stable) == len(left) <= _VARIANTS:
-        return proposal(
-            cause,
-            "add",
+        text, hashes = (
             f"the {_WORDS[name]} is always the same: its hash",
-            found=where,
-            sources=[one.hash for one in left],
-            snippets=left,
-            warnings=_cut(left),
+            [one.hash for one in left],
         )
+        return _found(cause, "add", text, "", left, sources=hashes, warnings=_cut(left))
     varied = _varied(left, stable, holdings.snippets)
     if varied or len(stable) > _VARIANTS:
         shown = [*left, *(one for one in varied if one not in left)]
-        return proposal(
-            cause,
-            "add",
-            f"the {_WORDS[name]} varies, so that no hash would hold: a nonce",
-            'write nonce="...", with what the request header X-CSP-Nonce holds, into the template'
-            f" of {_places(shown)}; better, move what varies into a data attribute or JSON block,"
-            " and the code into a file",
-            found=where,
-            sources=(REQUEST_NONCE,),
-            snippets=shown,
+        text = f"the {_WORDS[name]} varies, so that no hash would hold: a nonce"
+        fix = (
+            f"{_write_nonce(shown)}; better, move what varies into a data attribute or JSON block,"
+            " and the code into a file"
         )
-    return _wait(cause, left[0], terms, left, where)
+        return _found(cause, "add", text, fix, shown, sources=(REQUEST_NONCE,))
+    return _wait(cause, left[0], terms, left)
+
+
+def _found(
+    cause: Cause, outcome: Outcome, text: str, fix: str, held: Sequence[Snippet], **more: Any
+) -> Proposal:
+    """A proposal for code that pages hold."""
+    found = f"it is in {_places(held)}"
+    return proposal(cause, outcome, text, fix, found=found, snippets=held, **more)
+
+
+def _write_nonce(held: Sequence[Snippet]) -> str:
+    return (
+        'write nonce="...", with the value of the request header X-CSP-Nonce, into the template of'
+        f" {_places(held)}"
+    )
 
 
 def _unknown(cause: Cause, name: str) -> Proposal:
-    """Code that stands in no page that was read: its hash would be of what nobody has read."""
+    """Code that no page held that was read: its hash would be of what nobody has read."""
     what = _WORDS[name]
     if cause.kind == "script" and cause.source:
-        fix = (
-            f"let {cause.source} use addEventListener"
-            if name == "script-src-attr"
-            else (
-                f"let {cause.source} set the property (element.style), or a class"
-                if name == "style-src-attr"
-                else (
-                    f"put the code into a file, or let {cause.source} give the element the page's"
-                    " nonce"
-                )
-            )
-        )
-        return proposal(cause, "advice", f"a script of the site makes this {what}", fix)
-    return proposal(
-        cause,
-        "waiting",
-        f"no page that was read holds this {what}: it has to be read whole before its hash is"
-        " allowed",
-        "name the page: --url URL, or --har FILE; what a script or an extension makes stands in"
-        " none",
-    )
+        fixes = {
+            "script-src-attr": f"let {cause.source} use addEventListener",
+            "style-src-attr": f"let {cause.source} set the property (element.style), or a class",
+        }
+        file = f"put the code into a file, or let {cause.source} give the element the page's nonce"
+        text = f"a script of the site makes this {what}"
+        return proposal(cause, "advice", text, fixes.get(name, file))
+    text = f"no page that was read has this {what}; read all of it before its hash is allowed"
+    fix = "name the page: --url URL, or --har FILE (not for code of a script or an extension)"
+    return proposal(cause, "waiting", text, fix)
 
 
 def _attribute(
@@ -141,67 +128,34 @@ def _attribute(
     left: Sequence[Snippet],
     stable: Sequence[Snippet],
     terms: Terms,
-    where: str,
 ) -> Proposal:
     """Handlers and style attributes: the page should change; a hash is second best."""
-    fix = (
-        f"move the handler of {_places(left)} into a script (addEventListener), and nothing needs"
-        " to be allowed"
-        if name == "script-src-attr"
-        else (
-            f"move the style of {_places(left)} into a class of a style sheet, and nothing needs to"
-            " be allowed"
-        )
-    )
+    if name == "script-src-attr":
+        move = f"the handler of {_places(left)} into a script (addEventListener)"
+    else:
+        move = f"the style of {_places(left)} into a class of a style sheet"
+    fix = f"move {move}, and nothing needs to be allowed"
     if len(stable) < len(left):
         young = next(one for one in left if one not in stable)
         if len(left) > 1 or young.clients == VARIES:
-            return proposal(
-                cause,
-                "refused",
-                f"the {_WORDS[name]} varies, so that no hash would hold, and a nonce does not reach"
-                " attributes",
-                fix,
-                found=where,
-                snippets=left,
-            )
-        return _wait(cause, young, terms, left, where)
-    return proposal(
-        cause,
-        "add",
-        f"the {_WORDS[name]} is always the same: its hash, with 'unsafe-hashes'",
-        fix,
-        found=where,
-        sources=("'unsafe-hashes'", *(one.hash for one in left)),
-        snippets=left,
-        warnings=(
-            (
-                "'unsafe-hashes' lets an injected element use the same code on whatever it likes:"
-                " take it as a step, not as the end"
-            ),
-            *_cut(left),
-        ),
-    )
+            text = f"the {_WORDS[name]} varies: no hash would hold, and attributes take no nonce"
+            return _found(cause, "refused", text, fix, left)
+        return _wait(cause, young, terms, left)
+    text = f"the {_WORDS[name]} is always the same: its hash, with 'unsafe-hashes'"
+    sources = ("'unsafe-hashes'", *(one.hash for one in left))
+    return _found(cause, "add", text, fix, left, sources=sources, warnings=(_STEP, *_cut(left)))
 
 
-def _wait(
-    cause: Cause, snippet: Snippet, terms: Terms, left: Sequence[Snippet], where: str
-) -> Proposal:
-    return proposal(
-        cause,
-        "waiting",
-        f"not yet known to be always the same: {terms.needs(*_numbers(snippet, cause))}",
-        f"wait; or, if you have read it and know it, --accept {cause.id}",
-        found=where,
-        snippets=left,
-    )
+def _wait(cause: Cause, snippet: Snippet, terms: Terms, left: Sequence[Snippet]) -> Proposal:
+    text = f"not yet known to be always the same: {terms.needs(*_numbers(snippet, cause))}"
+    fix = f"wait; or, if you have read it and know it, --accept {cause.id}"
+    return _found(cause, "waiting", text, fix, left)
 
 
 def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
-    """Code that the report may be of: the same kind, the same first characters; without a sample,
-    on the same pages.
+    """Code that the report may be about: same kind and beginning; without a sample, same pages.
 
-    What was read in two ways counts by the one that says more.
+    Of two records of the same code, the one with enough evidence counts.
     """
     found: dict[str, Snippet] = {}
     for one in snippets:
@@ -213,27 +167,20 @@ def _matching(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]
 
 
 def _is_quoted(snippet: Snippet, sample: str) -> bool:
-    """Whether a report's sample is of this code: Chromium leaves out the space around it, others
-    do not.
-    """
+    """Whether the sample is of this code: Chromium leaves out the space around it."""
     return sample_of(sample) in (sample_of(snippet.text), sample_of(snippet.text[:40]))
 
 
 def _template(cause: Cause, name: str, terms: Terms, snippets: Iterable[Snippet]) -> list[Snippet]:
-    """Code of one place that varies, and that the sample may be yet another text of: it begins
-    as all of them do.
-    """
+    """Code of one place that varies, where the sample begins as all its texts do."""
     places: dict[tuple[str, int], list[Snippet]] = {}
     for one in snippets:
         if DIRECTIVE_OF.get(one.kind) == name and not _is_stable(one, cause, terms):
             places.setdefault((one.page, one.line), []).append(one)
     for held in places.values():
         begin = _common([sample_of(one.text) for one in held])
-        if (
-            len({one.hash for one in held}) > 1
-            and len(begin) >= _BEGIN
-            and sample_of(cause.sample).startswith(begin)
-        ):
+        varies = len({one.hash for one in held}) > 1 and len(begin) >= _BEGIN
+        if varies and sample_of(cause.sample).startswith(begin):
             return held
     return []
 
@@ -263,11 +210,8 @@ def _varied(
         return list(left)
     places = {(one.kind, one.page, one.line) for one in young}
     hashes = {one.hash for one in left}
-    return [
-        one
-        for one in snippets
-        if (one.kind, one.page, one.line) in places and one.hash not in hashes
-    ]
+    others = (one for one in snippets if one.hash not in hashes)
+    return [one for one in others if (one.kind, one.page, one.line) in places]
 
 
 def _places(snippets: Iterable[Snippet]) -> str:

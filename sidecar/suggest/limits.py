@@ -1,7 +1,7 @@
-"""What no evidence makes right to add to a Content Security Policy, with the right fix for each.
+"""What must never be added to a Content Security Policy, whatever the evidence, and the right fix.
 
 Lives here: `refusal`, and what is known of hosts. Pure. Must not know evidence, pages or policy
-files. Hosts that undo a policy are those of `csp_lint`, and a short list of our own.
+files.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words
@@ -35,70 +35,44 @@ def refusal(
     cause: Cause, policy: Policy, target: Address, blocked: Sequence[str]
 ) -> Proposal | None:
     """Where an edit would undo the policy, or browsers would not obey it."""
-    name, host = cause.directive, target.host
-    governing = effective(policy, name)
-    if name in CODE and governing and "'strict-dynamic'" in source_list(governing.values):
-        return proposal(
-            cause,
-            "advice",
-            "beside 'strict-dynamic' browsers ignore hosts",
-            "give the script element the page's nonce, or let a trusted script load it",
-        )
+    governing = effective(policy, cause.directive)
+    if cause.directive in CODE and "'strict-dynamic'" in source_list(
+        governing.values if governing else ()
+    ):
+        fix = "give the script element the page's nonce, or let a trusted script load it"
+        return proposal(cause, "advice", "beside 'strict-dynamic' browsers ignore hosts", fix)
     if is_own(cause.blocked, cause):
         return None
+    text, fix = _reason(cause, target, blocked)
+    return proposal(cause, "refused", text, fix) if text else None
+
+
+def _reason(cause: Cause, target: Address, blocked: Sequence[str]) -> tuple[str, str]:
+    """Why an address of another origin must not be allowed, and the fix; ("", "") = it may."""
+    name, host = cause.directive, target.host
     if _is_ip(host):
-        return proposal(
-            cause,
-            "refused",
-            f"browsers match no IP address in a policy ({host})",
-            "use a host name in the page",
-        )
+        return f"browsers match no IP address in a policy ({host})", "use a host name in the page"
     if cause.origin.startswith("https:") and target.scheme in ("http", "ws"):
-        return proposal(
-            cause,
-            "refused",
-            "plain HTTP on an HTTPS page: browsers block or upgrade it anyway",
-            "write https: in the page",
-        )
-    if name in ("base-uri", "object-src"):
-        return proposal(
-            cause,
-            "refused",
-            (
-                "a base of another origin would redirect every relative script"
-                if name == "base-uri"
-                else "plugins and embedded documents of another origin may run scripts"
-            ),
-            (
-                "use the site's own base, or none"
-                if name == "base-uri"
-                else "use an iframe (frame-src)"
-            ),
-        )
+        why = "plain HTTP on an HTTPS page: browsers block or upgrade it anyway"
+        return why, "write https: in the page"
+    if name == "base-uri":
+        why = "a base of another origin would redirect every relative script"
+        return why, "use the site's own base, or none"
+    if name == "object-src":
+        why = "plugins and embedded documents of another origin may run scripts"
+        return why, "use an iframe (frame-src)"
     if name not in CODE:
-        return None
-    if host in JSONP_HOSTS and not all(_is_script(one) for one in blocked):
-        return proposal(
-            cause,
-            "refused",
-            f"{host} answers with scripts of the caller's choice (JSONP)",
-            "ask it with fetch() and CORS, or from your own server",
-        )
+        return "", ""
+    if host in JSONP_HOSTS and not all(one.lower().endswith((".js", ".mjs")) for one in blocked):
+        why = f"{host} sends scripts of the caller's choice (JSONP)"
+        return why, "ask it with fetch() and CORS, or from your own server"
     if any("angular" in one.lower() for one in blocked) and host in ANGULAR_HOSTS:
-        return proposal(
-            cause,
-            "refused",
-            "AngularJS runs what stands in the page as script",
-            "serve a build for CSP (ng-csp) yourself, behind 'self'",
-        )
+        why = "AngularJS runs text of the page as script"
+        return why, "serve a build for CSP (ng-csp) yourself, behind 'self'"
     if is_open(target) and all(len(one) >= CUT for one in blocked):
-        return proposal(
-            cause,
-            "refused",
-            f"{host} serves anyone's files, and the report does not give the file's whole address",
-            "serve the file yourself, behind 'self'",
-        )
-    return None
+        why = f"{host} serves anyone's files, and the report does not give the file's whole address"
+        return why, "serve the file yourself, behind 'self'"
+    return "", ""
 
 
 def is_own(url: str, cause: Cause) -> bool:
@@ -110,15 +84,9 @@ def is_own(url: str, cause: Cause) -> bool:
 def is_open(target: Address) -> bool:
     """Whether anyone can make the host serve a script of their own."""
     host = target.host
-    return (
-        host in JSONP_HOSTS | ANGULAR_HOSTS | PLUGIN_HOSTS
-        or host in UPLOAD_DOMAINS
-        or any(host.endswith(f".{domain}") for domain in UPLOAD_DOMAINS)
+    return host in JSONP_HOSTS | ANGULAR_HOSTS | PLUGIN_HOSTS | UPLOAD_DOMAINS or any(
+        host.endswith(f".{domain}") for domain in UPLOAD_DOMAINS
     )
-
-
-def _is_script(url: str) -> bool:
-    return url.lower().endswith((".js", ".mjs"))
 
 
 def _is_ip(host: str) -> bool:

@@ -1,5 +1,4 @@
-"""What a suggestion is made of, as nouns: what pages held, the terms on which evidence is taken,
-the proposals.
+"""The data of a suggestion: what pages hold, when evidence is enough, proposals.
 
 Must not know how a proposal is found.
 """
@@ -17,7 +16,7 @@ from sidecar.rollout.testimony import span
 
 Outcome: TypeAlias = Literal["add", "allowed", "waiting", "refused", "advice"]
 """`add`: an edit; `allowed`: the file allows it already; `waiting`: below the minimums; `refused`:
-an edit would undo the policy; `advice`: no edit of the policy is the right fix.
+an edit would undo the policy; `advice`: the right fix is no edit of the policy.
 """
 
 OWN = "'self'"
@@ -38,9 +37,7 @@ DIRECTIVE_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Inline code that the service sent. `clients` is None where nobody counted: then the
-    cause's own numbers stand.
-    """
+    """Inline code that the service sent; `clients` None: the cause's own numbers count."""
 
     kind: str
     text: str
@@ -59,14 +56,11 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the pages of the service hold: inline code, and addresses by directive, without
-    query.
-    """
+    """What the service's pages hold: inline code, and addresses by directive, without query."""
 
     snippets: Sequence[Snippet] = ()
     urls: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(directive, `bare` address) -> path of a page that names it; addresses of its own origin
-    may begin with `OWN`.
+    """(directive, `bare` address, with `OWN` for its own origin) -> path of a page that names it.
     """
 
     def __or__(self, other: Holdings) -> Holdings:
@@ -75,9 +69,7 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What evidence must be to count; `time` in seconds. `accepted` are ids of causes that count
-    as they are.
-    """
+    """How much evidence counts; `time` in seconds. `accepted`: ids of causes that always count."""
 
     clients: int = 3
     time: float = 3_600.0
@@ -101,9 +93,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What to do about one cause. `text` says it in words; `witness` who saw it; `fix` what else
-    to do.
-    """
+    """What to do about one cause: `text` and `fix` say it; `witness` says who met it."""
 
     rule: str
     route: str
@@ -130,10 +120,16 @@ class Proposal:
         return asdict(self)
 
 
+def too_little(cause: Cause, terms: Terms) -> Proposal | None:
+    """The proposal to wait, where the evidence is below the minimums."""
+    if terms.met(cause, cause.clients, cause.first, cause.last):
+        return None
+    text = terms.needs(cause.clients, cause.first, cause.last)
+    return proposal(cause, "waiting", text, f"wait; or, if you know it, --accept {cause.id}")
+
+
 def bare(url: str) -> str:
-    """An address without http: or https:: what a page behind TLS names by its own scheme is
-    https to the browser.
-    """
+    """An address without http: or https: (behind TLS a page may name its own scheme wrongly)."""
     return url.partition(":")[2] if url.startswith(("http:", "https:")) else url
 
 
@@ -164,17 +160,6 @@ def proposal(
     """A proposal for this cause; `found` says where the pages hold it."""
     seen = f"{witness(cause)}; {found}" if found else witness(cause)
     blocked = f"inline: {cause.sample}" if cause.sample else cause.blocked
-    return Proposal(
-        cause.rule,
-        cause.route,
-        cause.id,
-        outcome,
-        cause.directive,
-        blocked,
-        text,
-        seen,
-        fix,
-        tuple(warnings),
-        tuple(sources),
-        tuple(snippets),
-    )
+    said = (outcome, cause.directive, blocked, text, seen, fix)
+    parts = (tuple(warnings), tuple(sources), tuple(snippets))
+    return Proposal(cause.rule, cause.route, cause.id, *said, *parts)

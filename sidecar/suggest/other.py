@@ -1,5 +1,4 @@
-"""What to do about causes that other headers than CSP would have: the smallest correct edit of the
-value, or advice.
+"""Causes under other headers than CSP: the smallest correct edit of the value, or advice.
 
 Lives here: `advise_other`. Pure. Must not know policy files. Source: HTML sections 7.1.3 (COOP) and
 7.1.4 (COEP), Permissions Policy section 4, Integrity-Policy (Subresource Integrity).
@@ -12,15 +11,13 @@ from collections.abc import Sequence
 
 from sidecar.policy.browsers.trial import taken
 from sidecar.rollout.causes import Cause
-from sidecar.suggest.nouns import Proposal, Terms, proposal
+from sidecar.suggest.nouns import Proposal, Terms, proposal, too_little
 
 
 def advise_other(
     cause: Cause, headers: Sequence[str], value: str, terms: Terms
 ) -> tuple[Proposal, str]:
-    """What to do about one cause, and the value afterwards (the same, where the value is not to
-    change).
-    """
+    """What to do about one cause, and the value afterwards."""
     names = {name.lower() for name in headers}
     if cause.type in ("permissions-policy-violation", "potential-permissions-policy-violation"):
         return _permissions(cause, value, terms)
@@ -32,41 +29,35 @@ def advise_other(
         return _integrity(cause), value
     if "permissions-policy" in names:
         name = next(iter(taken(value)), "camera")
+        text = "a frame of another origin may need what the value forbids; browsers never report it"
         fix = (
             f'name it, with what it needs: {name}=(self "{cause.blocked}"); if it needs nothing:'
             f" promote --waive {cause.id}"
         )
-        text = (
-            "a frame of another origin may need what the value takes, which browsers never report"
+    elif "x-frame-options" in names:
+        text = "the page was framed; the report does not say by whom"
+        fix = (
+            "SAMEORIGIN, if the site frames its own pages; for partners a CSP rule with"
+            " frame-ancestors and their origins"
         )
-        return proposal(cause, "advice", text, fix), value
-    if "x-frame-options" in names:
-        return _framing(cause), value
-    return (
-        proposal(
-            cause, "advice", "no edit of this rule is known to help", "look into the page's console"
-        ),
-        value,
-    )
+    else:
+        text, fix = "no edit of this rule is known to help", "look into the page's console"
+    return proposal(cause, "advice", text, fix), value
 
 
 def _permissions(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
-    """A page of the site uses a feature that the value takes from it: it is given back to the
-    site alone.
-    """
+    """A page of the site uses a feature that the value forbids: allow it for the site alone."""
     name = cause.directive
     member = re.compile(rf"(?<![\w-])({re.escape(name)}\s*=\s*)(\(\s*\))")
     found = member.search(value)
     if found is None:
+        text = f"the value lets some use {name}, and this page not"
         fix = (
             f'name who may use it: {name}=(self "https://partner.example"), and the frame needs'
             f" allow={name}"
         )
-        return (
-            proposal(cause, "advice", f"the value lets some use {name}, and this page not", fix),
-            value,
-        )
-    if waiting := _short(cause, terms):
+        return proposal(cause, "advice", text, fix), value
+    if waiting := too_little(cause, terms):
         return waiting, value
     after = value[: found.start(2)] + "(self)" + value[found.end(2) :]
     text = f"a page of the site uses {name}: the site may, its frames may not"
@@ -84,7 +75,7 @@ def _embedder(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
     if value.strip().lower().startswith("credentialless"):
         fix = f"let {cause.blocked} send Cross-Origin-Resource-Policy: cross-origin"
         return proposal(cause, "advice", "the resource does not agree to be embedded", fix), value
-    if waiting := _short(cause, terms):
+    if waiting := too_little(cause, terms):
         return waiting, value
     after = re.sub(r"(?i)require-corp", "credentialless", value, count=1)
     if after == value:
@@ -98,26 +89,21 @@ def _embedder(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
     return proposal(cause, "add", text, fix, sources=(after,), warnings=warnings), after
 
 
-_OPENED = frozenset(
-    {
-        "navigation-from-response",
-        "access-from-coop-page-to-openee",
-        "access-to-coop-page-from-openee",
-    }
-)
+_OPENED = {
+    "navigation-from-response",
+    "access-from-coop-page-to-openee",
+    "access-to-coop-page-from-openee",
+}
 """COOP reports of pages that open windows; all others are of pages that were opened."""
 
 
 def _opener(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
     token = value.strip().lower()
     if cause.directive in _OPENED and token.startswith("same-origin") and "allow" not in token:
-        if waiting := _short(cause, terms):
+        if waiting := too_little(cause, terms):
             return waiting, value
         after = re.sub(r"(?i)same-origin", "same-origin-allow-popups", value, count=1)
-        text = (
-            "the page speaks to windows that it opened: it keeps them, and its own opener still"
-            " loses it"
-        )
+        text = "the page uses windows that it opened: it keeps them; its own opener still loses it"
         warnings = ("the page is then not cross-origin isolated (SharedArrayBuffer)",)
         return proposal(cause, "add", text, sources=(after,), warnings=warnings), after
     pages = ", ".join(cause.pages) or "the page"
@@ -129,28 +115,9 @@ def _opener(cause: Cause, value: str, terms: Terms) -> tuple[Proposal, str]:
 
 
 def _integrity(cause: Cause) -> Proposal:
-    what = cause.blocked or "the script"
-    return proposal(
-        cause,
-        "advice",
-        f"{what} is loaded without integrity",
+    text = f"{cause.blocked or 'the script'} is loaded without integrity"
+    fix = (
         "in the page: integrity=sha384-... and crossorigin on its element; the digest: curl -s URL"
-        " | openssl dgst -sha384 -binary | openssl base64 -A",
+        " | openssl dgst -sha384 -binary | openssl base64 -A"
     )
-
-
-def _framing(cause: Cause) -> Proposal:
-    return proposal(
-        cause,
-        "advice",
-        "the page was framed; the report does not say by whom",
-        "SAMEORIGIN, if the site frames its own pages; for partners a CSP rule with frame-ancestors"
-        " and their origins",
-    )
-
-
-def _short(cause: Cause, terms: Terms) -> Proposal | None:
-    if terms.met(cause, cause.clients, cause.first, cause.last):
-        return None
-    text = terms.needs(cause.clients, cause.first, cause.last)
-    return proposal(cause, "waiting", text, f"wait; or, if you know it, --accept {cause.id}")
+    return proposal(cause, "advice", text, fix)

@@ -1,5 +1,4 @@
-"""What the pages of the service hold, for suggestions: from what the sidecar read, and from pages
-read just now.
+"""What the service's pages hold: from what the sidecar read, and from pages read just now.
 
 Lives here: `from_routes` and `from_loads`. Must not know how either is fetched.
 """
@@ -16,9 +15,7 @@ from sidecar.suggest.nouns import OWN, VARIES, Holdings, Snippet, Terms, bare
 
 
 class Load(NamedTuple):
-    """One page as it came: its address, its bytes without content coding, and the charset of its
-    Content-Type.
-    """
+    """A page: its address, its bytes without content coding, the charset of its Content-Type."""
 
     url: str
     html: bytes
@@ -26,10 +23,9 @@ class Load(NamedTuple):
 
 
 def from_loads(loads: Iterable[Load]) -> Holdings:
-    """What these pages hold.
+    """What these pages hold. Code that only some loads of its page have varies.
 
-    Code that stood in all of at least two loads of its page counts by the cause's own numbers; code
-    that stood in some of them varies.
+    Code that all of at least two loads have counts by the cause's own numbers.
     """
     pages: dict[str, list[Page]] = {}
     urls: dict[tuple[str, str], str] = {}
@@ -54,9 +50,8 @@ def from_loads(loads: Iterable[Load]) -> Holdings:
 def from_routes(routes: Mapping[str, Mapping[str, Any]], terms: Terms) -> Holdings:
     """What the sidecar read, by route, as the admin API sends it.
 
-    An address counts when pages brought it to as many clients as the terms ask for: what one client
-    got may be its own injection, sent back to it by a search page. Where code of one place was sent
-    in several texts, those that were sent once vary.
+    An address counts when enough clients got it: what one client got may be its own injection, sent
+    back by a search page. Where one place had several texts, those that were sent once vary.
     """
     snippets, urls = [], {}
     for held in routes.values():
@@ -84,9 +79,7 @@ def _place(one: Mapping[str, Any]) -> tuple[str, str, int]:
 
 
 def _named(page: Page, path: str, url: str) -> dict[tuple[str, str], str]:
-    """The page's addresses; those of its own origin without it, as pages are read at more than
-    one.
-    """
+    """The page's addresses; its own origin becomes `OWN`, as pages are read at several origins."""
     parts = urlsplit(url)
     own = f"{parts.scheme}://{parts.netloc}"
     found = {}

@@ -1,4 +1,4 @@
-"""A Content Security Policy in a policy file gains sources, and every other byte of the file stays.
+"""Adds sources to a Content Security Policy in a policy file; every other byte stays.
 
 Lives here: `value_edits`, for values written as text or as a mapping, in block or flow style, with
 comments or without. Must not know why a source is added.
@@ -203,9 +203,7 @@ def _end(source: Source, path: Path, value: Any) -> int:
 
 
 def _written_out(source: Source, path: Path, after: csp.Policy, comments: Comments) -> list[Edit]:
-    """The value as a mapping with a line for each source, in the style that the rule is written
-    in.
-    """
+    """The value as a mapping with a line for each source, in the style of the rule."""
     text, span, newline = source.text, source.spans[path], _newline(source.text)
     end = span.start + len(text[span.start : span.end].rstrip())
     start = _line_start(text, span.start)

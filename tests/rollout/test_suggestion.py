@@ -120,7 +120,7 @@ def test_what_is_added(what: Cause, value: str, sources: tuple[str, ...]):
         (cause("http://img.test/a.png", "img-src"), STRICT, "write https:"),
         (cause("https://evil.test/", "base-uri"), "base-uri 'none'", "redirect every relative"),
         (cause("https://flash.test/a.swf", "object-src"), STRICT, "iframe"),
-        (cause("https://thief.test/", "frame-ancestors"), "frame-ancestors 'none'", "click thief"),
+        (cause("https://thief.test/", "frame-ancestors"), "frame-ancestors 'none'", "clickjacker"),
     ],
 )
 def test_what_is_refused(what: Cause, value: str, word: str):
@@ -310,7 +310,7 @@ def test_from_a_trial_each_source_has_its_witness():
   csp: {{header: Content-Security-Policy, action: set, value: {{
       default-src: ["'none'"],
       script-src: [
-        "{GO}",  # {seen}; it stands in /, line 3
+        "{GO}",  # {seen}; it is in /, line 3
       ],
       img-src: [
         "https://img.test",  # {seen}
@@ -321,8 +321,7 @@ def test_from_a_trial_each_source_has_its_witness():
     more = cause("https://cdn.test/lib.js", id="c3")
     later = suggest(text, [more], PAGES, Terms(), comments=True).text
     added = (
-        f'        "https://cdn.test/lib.js",  # {seen}; it stands in the page /\n      ],\n    '
-        "  img"
+        f'        "https://cdn.test/lib.js",  # {seen}; it is in the page /\n      ],\n      img'
     )
     assert later == text.replace("      ],\n      img", added)
 
