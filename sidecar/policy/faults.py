@@ -1,26 +1,27 @@
 """What a grammar finds wrong in a header value: a kind from a closed list, its text, its fix.
 
-Lives here: the shape `Fault`, the base of every module's list of kinds, and the safe quoting of
-hostile text. Must not know any header, nor how bad a fault is (`lint` decides that).
+Lives here: `Fault`, the base of every module's list of kinds (their texts are in `faults.json`),
+and the safe quoting of hostile text. Must not know any header, nor how bad a fault is (see `lint`).
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pkgutil import get_data
 from typing import Literal, TypeAlias
 
 FaultVerdict: TypeAlias = Literal["invalid", "weak"]
-"""invalid: browsers ignore the value or this part of it; weak: they obey it, and it protects
-less.
-"""
+"""invalid: browsers ignore the value or this part of it; weak: they obey it and protect less."""
 
 MAX_TEXT = 65_536
-"""Values are read up to here, in characters (= bytes); what stands behind is not judged."""
+"""Values are read up to here, in characters (= bytes); what follows is not judged."""
 
+_ROWS = json.loads(get_data("sidecar.policy", "faults.json") or b"")
 _SHOWN = 60
 _LETTERS = re.compile(r"[^a-z0-9]")
 # A nonce is a secret of one response: it may reach neither logs nor reports.
@@ -28,7 +29,7 @@ _NONCE = re.compile(r"(?i)(nonce-)(?!\{request\}')[^'\s]+")
 
 
 class FaultKind(StrEnum):
-    """The base of each module's closed list of kinds: `NAME = (kind, verdict, text, fix)`.
+    """The base of each module's closed list of kinds: `NAME = "code"`, with a row in `faults.json`.
 
     In text and fix, `{part}` stands for the part at fault and `{hint}` for what is known about it.
     """
@@ -37,17 +38,16 @@ class FaultKind(StrEnum):
     text: str
     fix: str
 
-    def __new__(cls, value: str, verdict: FaultVerdict, text: str, fix: str) -> FaultKind:  # noqa: PYI034
+    def __new__(cls, code: str) -> FaultKind:  # noqa: PYI034
         """Make a member whose value is the kind's name in events and reports."""
-        kind = str.__new__(cls, value)
-        kind._value_ = value
-        kind.verdict, kind.text, kind.fix = verdict, text, fix
+        kind = str.__new__(cls, code)
+        kind._value_ = code
+        row = _ROWS[code]
+        kind.verdict, kind.text, kind.fix = row["verdict"], row["text"], row["fix"]
         return kind
 
     def hint_for(self, part: str) -> str:
-        """What is known about a part that came without a hint; asked only when a person reads
-        the fault.
-        """
+        """What is known about a part that came without a hint, for a person who reads it."""
         return ""
 
     def about(self, part: str = "", hint: str = "") -> Fault:
@@ -57,9 +57,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong in a value. `part` (the directive, key or token at fault) is safe to
-    print.
-    """
+    """One thing wrong in a value. `part` (directive, key or token at fault) is safe to print."""
 
     kind: FaultKind
     part: str = ""
@@ -86,9 +84,7 @@ class Fault:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that is meant by a misspelt one, in any case and with any punctuation
-    around; "" = none is near.
-    """
+    """The known word nearest to a misspelt one, in any case and punctuation; "" = none is near."""
     by_letters = {_LETTERS.sub("", one.lower()): one for one in known}
     near = difflib.get_close_matches(_LETTERS.sub("", word.lower()), by_letters, n=1, cutoff=0.75)
     return by_letters[near[0]] if near else ""

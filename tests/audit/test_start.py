@@ -67,7 +67,10 @@ def test_what_is_found_becomes_rules_with_the_reason_above(site, tmp_path):
     _, seen, _ = init(site.http.url(), folder=tmp_path)
     text = seen.read_text()
 
-    assert "# Set-Cookie is weak: Scripts, injected ones too, can read the cookie session." in text
+    assert (
+        "# Set-Cookie is weak: Scripts, including injected ones, can read the cookie session."
+        in text
+    )
     assert "disclosure: {header: [X-Powered-By], action: remove}" in text
     assert "extends" not in text
     site.http.responses["/"] = response(*PAGE, "Server: Werkzeug/3")

@@ -365,7 +365,7 @@ def test_sentences_quote_no_secret():
     (flag,) = rows(("Origin-Agent-Cluster", "?1"), header="Origin-Agent-Cluster")
 
     assert "c2VjcmV0" not in f"{row}"
-    assert row.why == "Browsers ignore https://a.example/x?...: it is no source expression."
+    assert row.why == "Browsers ignore https://a.example/x?...: it is not a source expression."
     assert flag.observed == ("?1",)
 
 

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.policy import faults
+from tests.test_codes import KINDS
 
 
 class Kind(faults.FaultKind):
-    """A list of one kind, as a module makes it."""
+    """A list of one kind, as a module makes it; its texts are in the table."""
 
-    ODD = "odd-word", "weak", "The word {part} is odd: {hint}.", "Write {hint}, not {part}."
+    MISSPELT = "cache-misspelt"
 
 
 def test_a_fault_tells_its_kind_its_text_and_its_fix():
     """The kind is a text for events; braces in hostile text mean nothing."""
-    fault = Kind.ODD.about("{hint} {0}", "even")
+    fault = Kind.MISSPELT.about("{hint} {0}", "no-store")
 
-    assert (fault.kind, str(fault.kind), fault.verdict) == ("odd-word", "odd-word", "weak")
-    assert fault.text == "The word {hint} {0} is odd: even."
-    assert fault.fix == "Write even, not {hint} {0}."
+    assert (fault.kind, str(fault.kind), fault.verdict) == (*["cache-misspelt"] * 2, "invalid")
+    assert fault.text == "Caches ignore {hint} {0}, a misspelling of the directive no-store."
+    assert fault.fix == "Write no-store."
+
+
+def test_every_text_of_the_table_has_its_kind():
+    """A row that no module's list names would never be shown."""
+    rows = json.loads(Path(faults.__file__).with_suffix(".json").read_text("utf-8"))
+
+    assert set(rows) == {kind.value for kinds in KINDS for kind in kinds}
 
 
 @given(st.text(max_size=300))

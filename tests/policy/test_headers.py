@@ -114,7 +114,7 @@ WRONG = {
     "X-Content-Type-Options": ("no-sniff", "write one of: nosniff"),
     "Content-Type": ("html", "write type/subtype"),
     "Content-Disposition": ("attachement", "write attachment"),
-    "Service-Worker-Allowed": ("/app/*", "write the path that they begin with"),
+    "Service-Worker-Allowed": ("/app/*", "write the beginning of the paths"),
     "Referrer-Policy": ("no-referer", "write no-referrer"),
     "X-DNS-Prefetch-Control": ("false", "write one of: off"),
     "Strict-Transport-Security": ("max-age=1y", "with seconds in digits"),

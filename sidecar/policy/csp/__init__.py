@@ -14,14 +14,8 @@ from functools import reduce
 from itertools import chain
 
 from sidecar.policy.csp.faults import directive_faults
-from sidecar.policy.csp.sources import Sources, join, meet, source_list
-from sidecar.policy.csp.table import (
-    BROAD,
-    DIRECTIVES,
-    FALLBACKS,
-    CspFaultKind,
-    Grammar,
-)
+from sidecar.policy.csp.sources import Source, Sources, join, meet, source_list
+from sidecar.policy.csp.table import BROAD, DIRECTIVES, FALLBACKS, CspFaultKind, Grammar
 from sidecar.policy.faults import MAX_TEXT, Fault
 
 MAX_WORDS = 1_000
@@ -45,9 +39,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The directives that count, in order; what is wrong with the text takes no part in
-    equality.
-    """
+    """The directives that count, in order, and what is wrong with the text."""
 
     directives: tuple[Directive, ...] = ()
     faults: tuple[Fault, ...] = field(default=(), compare=False)
@@ -82,9 +74,7 @@ def parse(text: str) -> tuple[Policy, ...]:
 
 
 def names_ancestors(lines: Iterable[bytes]) -> bool:
-    """Whether these policies say who may frame the page: browsers then ignore X-Frame-Options
-    (section 6.4.2).
-    """
+    """Whether a policy has frame-ancestors: browsers then ignore X-Frame-Options (6.4.2)."""
     return any(b"frame-ancestors" in line.lower() for line in lines)
 
 
@@ -101,23 +91,19 @@ def _parse_one(part: str, left: int) -> tuple[Policy, int]:
             faults.append(CspFaultKind.TOO_MANY.about())
             break
         name = words[0].lower()
-        if not piece.isascii():
-            kind = (
-                CspFaultKind.TYPOGRAPHIC if _TYPOGRAPHIC.search(piece) else CspFaultKind.NOT_ASCII
-            )
-            faults.append(kind.about(name))
+        if _TYPOGRAPHIC.search(piece):
+            faults.append(CspFaultKind.TYPOGRAPHIC.about(name))
+        elif not piece.isascii():
+            faults.append(CspFaultKind.NOT_ASCII.about(name))
         elif name in directives:
             faults.append(CspFaultKind.REPEATED.about(name))
         elif _CONTROL.search(name):
             faults.append(CspFaultKind.CONTROL.about(name))
         else:
-            faults.extend(
-                CspFaultKind.CONTROL.about(word) for word in words[1:] if _CONTROL.search(word)
-            )
-            directives[name] = Directive(
-                name, tuple(word for word in words[1:] if not _CONTROL.search(word))
-            )
-            faults.extend(directive_faults(name, directives[name].values))
+            illegal = [word for word in words[1:] if _CONTROL.search(word)]
+            values = tuple(word for word in words[1:] if not _CONTROL.search(word))
+            faults += [*map(CspFaultKind.CONTROL.about, illegal), *directive_faults(name, values)]
+            directives[name] = Directive(name, values)
     return Policy(tuple(directives.values()), tuple(faults)), max(left, -1)
 
 
@@ -134,8 +120,7 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
     """A policy from `{directive: sources}`, as a policy file writes it.
 
     True, None and an empty list mean a directive without value (for source lists: 'none'), False
-    leaves the directive out. Words that could break out of their directive are left out with a
-    fault.
+    leaves the directive out. Words that could end their directive are left out with a fault.
     """
     directives: dict[str, Directive] = {}
     faults: list[Fault] = []
@@ -146,22 +131,15 @@ def from_mapping(mapping: Mapping[str, Iterable[str] | str | bool | None]) -> Po
         elif name in directives:
             faults.append(CspFaultKind.REPEATED.about(name))
         elif value is not False:
-            items = (
-                ()
-                if value is None or value is True
-                else [value]
-                if isinstance(value, str)
-                else value
-            )
-            words = [*chain.from_iterable(_WORD.findall(item) for item in items)]
-            faults.extend(
-                CspFaultKind.BAD_WORD.about(word) for word in words if _ILLEGAL.search(word)
-            )
+            items = value if value is not None and value is not True else ()
+            items = (items,) if isinstance(items, str) else items
+            words = [*chain.from_iterable(map(_WORD.findall, items))]
+            illegal = [word for word in words if _ILLEGAL.search(word)]
             values = tuple(word for word in words if not _ILLEGAL.search(word))
             if not values and DIRECTIVES.get(name) == "sources":
                 values = ("'none'",)
             directives[name] = Directive(name, values)
-            faults.extend(directive_faults(name, directives[name].values))
+            faults += [*map(CspFaultKind.BAD_WORD.about, illegal), *directive_faults(name, values)]
     return Policy(tuple(directives.values()), tuple(faults))
 
 
@@ -191,8 +169,7 @@ def _canonical(directive: Directive) -> tuple[str, ...]:
 
 
 def effective(policy: Policy, name: str) -> Directive | None:
-    """The directive that governs `name`: itself, or the first of its fallbacks that is there
-    (6.8.3).
+    """The directive that governs `name`: itself, or the first fallback that is there (6.8.3).
 
     None means that the policy says nothing of it: everything is allowed.
     """
@@ -207,20 +184,20 @@ def _governing(directives: Mapping[str, Directive], name: str) -> Directive | No
 def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
     """Merge our policy into the service's, directive by directive.
 
-    A directive that only one of them names stays as it is; a fetch directive that only ours names
-    is merged with what governs it in the service's policy by fallback. For the rest:
+    A directive that only one of them names is kept; a fetch directive that only ours names is
+    merged with what governs it in the service's policy by fallback. For the rest:
 
-    Without leave (`widen=False`) the law is: *the result allows nothing that the service's policy
-    forbids, and in the directives that ours names, nothing that ours forbids.* Sources are
-    intersected; where no single source says what both allow, it is left out, down to 'none'.
+    With `widen=False` the law is: *the result allows nothing that the service's policy forbids, and
+    in the directives that ours names, nothing that ours forbids.* Sources are intersected; where no
+    single source says what both allow, it is left out, down to 'none'.
 
-    With leave the result is the union: it has every source of both. Beware: a nonce or hash
+    With `widen` the result is the union: it has every source of both. Beware: a nonce or hash
     switches 'unsafe-inline' off, and 'strict-dynamic' the hosts, for the sources of both.
 
     In either case 'none' beside other sources is dropped, restrictions (sandbox, required Trusted
-    Types) never get fewer without leave, report addresses add up, and `report-to` keeps the
-    service's group. Merging twice changes nothing more; the order of the two matters only where one
-    leans on a fallback that the other names, and for what is written but not what is allowed.
+    Types) get fewer only with `widen`, report addresses add up, and `report-to` keeps the service's
+    group. Merging twice changes nothing more; the order of the two matters only where one relies on
+    a fallback that the other names, and for what is written but not what is allowed.
     """
     held = {directive.name: directive for directive in app.directives}
     made = dict(held)
@@ -236,21 +213,19 @@ def merge(app: Policy, ours: Policy, *, widen: bool = False) -> Policy:
             or _governing(held, after.name) == before
         ):
             continue
-        # A new directive stepped in between (child-src before script-src, for workers): pin what
-        # held.
-        made[name] = _combine(
-            Directive(name, before.values), Directive(name, after.values), widen=widen
-        )
+        # A new directive stepped in between (child-src before script-src, for workers): name what
+        # governed before.
+        pair = (Directive(name, one.values) for one in (before, after))
+        made[name] = _combine(*pair, widen=widen)
     return Policy(tuple(made.values()))
 
 
 def merge_text(app: str, ours: str, *, widen: bool = False) -> str:
-    """Merge header values by the law of `merge`; several policies of ours count as the one that all
-    of them allow.
+    """Merge header values by the law of `merge`; several policies of ours count as their meet.
 
     Ours goes into every policy of the service's that governs the directive; what none governs goes
-    into the first. The service's text comes back as it is where nothing changes, or where it is too
-    long to be read whole.
+    into the first. The service's text is returned as it is where nothing changes, or where it is
+    too long to be read whole.
     """
     found = parse(app)
     held, wanted = (
@@ -269,8 +244,8 @@ def _merge_into(held: tuple[Policy, ...], ours: Policy, *, widen: bool) -> tuple
         return {one.name for one in ours.directives if effective(policy, one.name)}
 
     orphans = {one.name for one in ours.directives}.difference(*map(governed, held))
-    # With what the first policy takes in, it may govern more (default-src): a second merge must
-    # find nothing new.
+    # With what the first policy gains, it may govern more (default-src): a second merge must find
+    # nothing new.
     first = Policy((*held[0].directives, *(one for one in ours.directives if one.name in orphans)))
     shares = [governed(first), *map(governed, held[1:])]
     parts = (Policy(tuple(one for one in ours.directives if one.name in names)) for names in shares)
@@ -283,12 +258,10 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
     if grammar == "sources":
         mine, theirs = source_list(base.values), source_list(wanted.values)
         merged: Sources = join(mine, theirs) if widen else meet(mine, theirs)
-        values = tuple(source.text for source in merged.values()) or ("'none'",)
-        return (
-            base
-            if base.name == wanted.name and [*merged] == [*mine]
-            else Directive(wanted.name, values)
-        )
+        if base.name == wanted.name and [*merged] == [*mine]:
+            return base
+        values = tuple(source.text for source in merged.values())
+        return Directive(wanted.name, values or ("'none'",))
     if grammar in (None, "token", "valueless"):
         return base
     one, other = _words(base, grammar), _words(wanted, grammar)
@@ -309,9 +282,7 @@ def _combine(base: Directive, wanted: Directive, *, widen: bool) -> Directive:
 
 
 def _words(directive: Directive, grammar: Grammar) -> dict[str, str]:
-    """The words of a value by the form that compares; addresses and policy names keep their
-    case.
-    """
+    """The words of a value by what is compared; case counts in addresses and policy names."""
     exact = grammar in ("uris", "names")
     words = {
         value if exact and not value.startswith("'") else value.lower(): value
@@ -329,8 +300,7 @@ def _granted(key: str, others: Mapping[str, str], grammar: Grammar) -> bool:
 def csp_faults(text: str) -> tuple[Fault, ...]:
     """All that is wrong with a header value: what browsers ignore, then what they obey and is weak.
 
-    Of several policies every one must be passed, so a weakness stands only where all of them share
-    it.
+    A page must satisfy every policy, so a weakness counts only where all policies have it.
     """
     policies = parse(text)
     return (*chain.from_iterable(policy.faults for policy in policies), *_weaknesses(policies))
@@ -341,15 +311,13 @@ def _weaknesses(policies: tuple[Policy, ...]) -> Iterable[Fault]:
     if policies and not governing:
         yield CspFaultKind.SCRIPTS_OPEN.about()
     for check in _CHECKS:
-        found = [check(policy) for policy in governing]
-        if found and found[0] is not None and None not in found:
+        found = [*filter(None, map(check, governing))]
+        if found and len(found) == len(governing):
             yield found[0]
 
 
 def allowed(policy: Policy, name: str) -> Sources:
-    """The sources that a policy allows for a directive, its fallbacks included; empty also where
-    nothing governs it.
-    """
+    """The sources that a policy allows for a directive by itself or a fallback; else empty."""
     governing = effective(policy, name)
     return source_list(governing.values if governing else ())
 
@@ -369,27 +337,22 @@ def _is_strict(sources: Sources) -> bool:
 
 
 def _eval(policy: Policy) -> Fault | None:
-    return (
-        CspFaultKind.UNSAFE_EVAL.about("script-src")
-        if "'unsafe-eval'" in allowed(policy, "script-src")
-        else None
-    )
+    is_allowed = "'unsafe-eval'" in allowed(policy, "script-src")
+    return CspFaultKind.UNSAFE_EVAL.about("script-src") if is_allowed else None
 
 
 def _broad(policy: Policy) -> Fault | None:
-    scripts = allowed(policy, "script-src-elem")
-    loaded = chain(
-        () if "'strict-dynamic'" in scripts else scripts.values(),
-        allowed(policy, "object-src").values(),
-    )
-    return next(
-        (
-            CspFaultKind.BROAD_SOURCE.about(one.text)
-            for one in loaded
-            if one.key in BROAD or one.host == "*"
-        ),
-        None,
-    )
+    scripts, objects = allowed(policy, "script-src-elem"), allowed(policy, "object-src")
+    loaded = [*objects.values()]
+    if "'strict-dynamic'" not in scripts:
+        loaded = [*scripts.values(), *loaded]
+    broad = (one.text for one in loaded if is_broad(one))
+    return next(map(CspFaultKind.BROAD_SOURCE.about, broad), None)
+
+
+def is_broad(source: Source) -> bool:
+    """Whether any attacker can host files under the source."""
+    return source.key in BROAD or source.host == "*"
 
 
 def _base(policy: Policy) -> Fault | None:

@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sidecar.policy.csp import Directive, Policy, effective
-from sidecar.policy.csp.sources import source_list
+from sidecar.policy.csp.sources import parse_source, source_list
 
 _FAMILY = {"script-src-elem": "script-src", "style-src-elem": "style-src"}
 
 
 def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Policy, str]:
-    """The policy with these sources for what `directive` governs, and the name of the directive
-    that gained them.
+    """The policy with these sources added for `directive`, and the name of the directive that
+    gained them.
 
     The directive of the family that is there gains them (script-src for script-src-elem). Where
-    default-src or another kind's directive governs, a new directive takes over what it allowed, as
-    it would otherwise be lost.
+    default-src or another kind's directive governs, a new directive takes over what it allowed.
     """
     governing = effective(policy, directive)
     if governing is None:
@@ -29,11 +28,7 @@ def extended(policy: Policy, directive: str, sources: Sequence[str]) -> tuple[Po
     target = _target(governing, directive)
     held = governing.values if governing.name == target else _copied(governing, target)
     known = source_list(held)
-    new = [
-        text
-        for key, text in ((next(iter(source_list((one,))), one), one) for one in sources)
-        if key not in known
-    ]
+    new = [text for text in sources if parse_source(text).key not in known]
     values = (*(word for word in held if word.lower() != "'none'"), *new)
     made = Directive(target, values)
     if policy.get(target):
@@ -55,18 +50,18 @@ def _target(governing: Directive, directive: str) -> str:
 
 
 def _copied(governing: Directive, target: str) -> tuple[str, ...]:
-    """What a new directive takes over from the one that governed, as far as it means something
-    there.
-    """
+    """What has an effect in a new directive of what governed before."""
     sources = source_list(governing.values)
     if target.endswith("-attr"):
         hashes = "'unsafe-hashes'" in sources
-        return tuple(
-            one.text
+        kept = [
+            one
             for one in sources.values()
             if one.key == "'unsafe-inline'"
             or (hashes and (one.shape == "hash" or one.key == "'unsafe-hashes'"))
-        )
-    if target in ("script-src", "style-src", "worker-src"):
-        return tuple(one.text for one in sources.values())
-    return tuple(one.text for one in sources.values() if one.is_url)
+        ]
+    elif target in ("script-src", "style-src", "worker-src"):
+        kept = [*sources.values()]
+    else:
+        kept = [one for one in sources.values() if one.is_url]
+    return tuple(one.text for one in kept)

@@ -1,15 +1,14 @@
-"""What is wrong with one directive of a Content Security Policy: misspelt, misquoted, or with
-values that it does not take.
+"""What is wrong with one directive of a Content Security Policy: misspelt, misquoted, bad values.
 
 Lives here: the faults that need no more than the directive itself. Must not know policies, headers
-or rules. The rule is: what browsers do not read as it was meant is named, with the text to write
-instead. Source: CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
+or rules. A fault is what browsers read otherwise than it was meant, with the text to write instead.
+Source: CSP Level 3 sections 2.3 and 6; Trusted Types; Reporting API.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from sidecar.policy.csp.sources import parse_source
 from sidecar.policy.csp.table import (
@@ -41,27 +40,20 @@ def directive_faults(name: str, values: tuple[str, ...]) -> Iterator[Fault]:
     if name in DEPRECATED:
         yield CspFaultKind.DEPRECATED.about(name, DEPRECATED[name])
     if grammar == "sources":
-        yield from _found(map(source_fault, values))
+        yield from filter(None, map(source_fault, values))
         if len(values) > 1 and any(value.lower() == "'none'" for value in values):
             yield CspFaultKind.NONE_WITH_OTHERS.about(name)
     elif name in QUOTED_WORDS:
-        yield from _found(_word_fault(name, value) for value in values)
+        yield from filter(None, (_word_fault(name, value) for value in values))
     elif grammar == "flags":
-        yield from (
-            CspFaultKind.BAD_FLAG.about(value)
-            for value in values
-            if value.lower() not in SANDBOX_FLAGS
-        )
+        unknown = (value for value in values if value.lower() not in SANDBOX_FLAGS)
+        yield from map(CspFaultKind.BAD_FLAG.about, unknown)
     elif grammar == "valueless" and values:
         yield CspFaultKind.VALUE_UNEXPECTED.about(name)
     elif name == "report-to" and _ADDRESS.search("".join(values[:1])):
         yield CspFaultKind.REPORT_TO_ADDRESS.about(values[0])
     if grammar in ("uris", "token", "sinks", "webrtc") and not values:
         yield CspFaultKind.VALUE_MISSING.about(name)
-
-
-def _found(faults: Iterable[Fault | None]) -> Iterator[Fault]:
-    return (fault for fault in faults if fault is not None)
 
 
 def source_fault(text: str) -> Fault | None:
@@ -72,30 +64,28 @@ def source_fault(text: str) -> Fault | None:
         return _hash_fault(text)
     if source.shape in ("keyword", "nonce"):
         return None
-    if low.startswith(("'nonce-", "'sha")):
-        return (CspFaultKind.BAD_NONCE if low.startswith("'n") else CspFaultKind.BAD_HASH).about(
-            text
-        )
-    if f"'{bare.replace('_', '-')}'" in KEYWORDS:
-        return CspFaultKind.UNQUOTED.about(text, f"'{bare.replace('_', '-')}'")
+    if low.startswith("'nonce-"):
+        return CspFaultKind.BAD_NONCE.about(text)
+    if low.startswith("'sha"):
+        return CspFaultKind.BAD_HASH.about(text)
+    if (keyword := f"'{bare.replace('_', '-')}'") in KEYWORDS:
+        return CspFaultKind.UNQUOTED.about(text, keyword)
     if _BARE_WORDS.fullmatch(bare):
         return CspFaultKind.UNQUOTED.about(text, f"'{excerpt(text.strip(_QUOTES))}'")
     if text[0] in _QUOTES:
         inner = parse_source(text.strip(_QUOTES))
         if inner.is_url and set(":./*") & set(inner.text):
             return CspFaultKind.QUOTED.about(text, excerpt(inner.text))
-        return (CspFaultKind.UNKNOWN_KEYWORD if text[0] == "'" else CspFaultKind.BAD_SOURCE).about(
-            text
-        )
+        kind = CspFaultKind.UNKNOWN_KEYWORD if text[0] == "'" else CspFaultKind.BAD_SOURCE
+        return kind.about(text)
     if low in DIRECTIVES:
         return CspFaultKind.MISSING_SEMICOLON.about(text)
     if source.host in SCHEMES and not source.scheme and not source.port:
-        path = source.path.lstrip("/")
         if not source.path or source.path.startswith("//"):
-            return CspFaultKind.NO_COLON.about(
-                text, excerpt(f"{low[: len(source.host)]}:{source.path}")
-            )
-        return None if path else CspFaultKind.NO_COLON.about(text, f"{source.host}:")
+            return CspFaultKind.NO_COLON.about(text, excerpt(f"{source.host}:{source.path}"))
+        if source.path == "/":
+            return CspFaultKind.NO_COLON.about(text, f"{source.host}:")
+        return None
     return CspFaultKind.BAD_SOURCE.about(text) if source.shape == "other" else None
 
 

@@ -19,7 +19,7 @@ _SCRIPTS = ("script-src", "script-src-elem", "script-src-attr", "worker-src")
 
 
 class Address(NamedTuple):
-    """A URL as far as sources speak of it; `path` is "/" where there is none."""
+    """The parts of a URL that sources match; `path` is "/" where there is none."""
 
     scheme: str
     host: str
@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
 
 def address(url: str) -> Address | None:
-    """Read a URL with a scheme; `data:` and its like have no host. None for what is no URL."""
+    """Read a URL with a scheme; `data:` and its like have no host. None = not a URL."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -55,13 +55,12 @@ def allows_address(
         return False
     sources = source_list(governing.values)
     if "'strict-dynamic'" in sources and directive in _SCRIPTS:
-        return False  # only a nonce or a trusted script lets a script in
+        return False  # a script needs a nonce, or a trusted script that loads it
     return any(_matches(one, target, own, redirected=redirected) for one in sources.values())
 
 
 def allows_inline(policy: Policy, directive: str, digest: str) -> bool:
-    """Whether the policy lets inline code of this digest (`sha256-...`, without quotes) run without
-    a nonce.
+    """Whether inline code of this digest (`sha256-...`, without quotes) runs without a nonce.
 
     `directive` is script-src-elem, script-src-attr, style-src-elem or style-src-attr.
     """
@@ -83,7 +82,7 @@ def allows_nonce(policy: Policy, directive: str) -> bool:
 
 
 def switches_inline_off(sources: Sources, directive: str) -> bool:
-    """Whether something in the list takes the effect of 'unsafe-inline' (section 6.7.3.2)."""
+    """Whether something in the list disables 'unsafe-inline' (section 6.7.3.2)."""
     return any(
         source.shape in ("nonce", "hash")
         or (source.key == "'strict-dynamic'" and directive in _SCRIPTS)

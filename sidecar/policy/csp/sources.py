@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sidecar.policy.csp.table import KEYWORDS, REPORTING_KEYWORDS
@@ -23,14 +23,14 @@ _ANY_CASE = re.IGNORECASE | re.ASCII
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", _ANY_CASE)
 # Underscores are outside the grammar, yet browsers take them in host names.
 _HOST = re.compile(
-    r"(?:([a-z][a-z0-9+.-]*)://)?(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)(?::([0-9]+|\*))?(/[^?#]*)?",
+    r"(?:([a-z][a-z0-9+.-]*)://)?(\*|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?)"
+    r"(?::([0-9]+|\*))?(/[^?#]*)?",
     _ANY_CASE,
 )
 _NONCE = re.compile(r"'nonce-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
 _HASH = re.compile(r"'((?:url-|eval-)?sha(?:256|384|512))-([a-z0-9+/_-]+={0,2})'", _ANY_CASE)
 
-# A source for the first scheme also matches the second (secure upgrade); "" is the page's own
-# scheme.
+# A source for the first scheme also matches the second (secure upgrade); "" = the page's scheme.
 _UPGRADES = frozenset({("http", "https"), ("ws", "wss"), ("", "https")})
 _MAX_HOST = 253
 _NETWORK = frozenset({"", "http", "https", "ws", "wss"})
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def is_url(self) -> bool:
-        """Whether it allows by address (and not by nonce, hash or leave)."""
+        """Whether it allows by address (not by nonce, hash or keyword)."""
         return self.shape in _URLS or self.key == "'self'"
 
 
@@ -62,7 +62,7 @@ Sources: TypeAlias = dict[str, Source]
 
 
 def parse_source(text: str) -> Source:
-    """Read one source expression; what is none gets the shape `other` and matches only itself."""
+    """Read one source expression; any other text has the shape `other` and matches only itself."""
     low = text.lower()
     if low in KEYWORDS:
         return Source(low, text, "keyword")
@@ -72,15 +72,8 @@ def parse_source(text: str) -> Source:
         return Source(low, text, "scheme", scheme=found[1].lower())
     if (found := _HOST.fullmatch(text)) and len(found[2]) <= _MAX_HOST:
         scheme, host, port, path = (part or "" for part in found.groups())
-        return Source(
-            low[: len(low) - len(path)] + path,
-            text,
-            "host",
-            scheme.lower(),
-            host.lower(),
-            port,
-            path,
-        )
+        key = low[: len(low) - len(path)] + path
+        return Source(key, text, "host", scheme.lower(), host.lower(), port, path)
     if text == REQUEST_NONCE:
         return Source(text, text, "nonce")
     if found := _NONCE.fullmatch(text):
@@ -150,12 +143,7 @@ def meet(one: Sources, other: Sources) -> Sources:
             if source.key in REPORTING_KEYWORDS or _within(source, theirs):
                 both.setdefault(source.key, source)
             elif source.shape == "host" and not source.scheme and source.port in ("", "*"):
-                secure = replace(
-                    source,
-                    key=f"https://{source.key}",
-                    text=f"https://{source.text}",
-                    scheme="https",
-                )
+                secure = parse_source(f"https://{source.text}")
                 if _within(secure, theirs):
                     both.setdefault(secure.key, secure)
     lost = (_switches(one) | _switches(other)) - _switches(both)
@@ -163,11 +151,10 @@ def meet(one: Sources, other: Sources) -> Sources:
 
 
 def _index(sources: Sources) -> dict[str, list[Source]]:
-    """A list by where to look for what covers a source, so that long lists are compared in linear
-    time.
+    """A list by where to look for what covers a source: long lists compare in linear time.
 
-    Hosts stand under their host, other sources that can cover more than themselves under "", and
-    the rest under their key.
+    Hosts are under their host, other sources that can cover more than themselves under "", and the
+    rest under their key.
     """
     index: dict[str, list[Source]] = {}
     for source in sources.values():
@@ -197,7 +184,7 @@ def _switches(sources: Sources) -> set[str]:
 
 
 def _wakes(source: Source, lost: set[str]) -> bool:
-    """Whether a source comes to life because what had switched it off in one list was lost."""
+    """Whether a source takes effect because what had switched it off in one list was lost."""
     if source.key == "'unsafe-inline'":
         return bool(lost - {"eval"})
     if source.key in ("'unsafe-eval'", "'wasm-unsafe-eval'"):
@@ -207,4 +194,4 @@ def _wakes(source: Source, lost: set[str]) -> bool:
 
 def join(one: Sources, other: Sources) -> Sources:
     """All sources of both lists, the first list's first."""
-    return {**one, **{key: source for key, source in other.items() if key not in one}}
+    return {**one, **{key: other[key] for key in other if key not in one}}

@@ -23,11 +23,11 @@ names; `types`: media types; `sinks`: each one a further restriction; `uris` and
 reports go.
 """
 
-_FETCH = (
-    "default-src child-src connect-src fenced-frame-src font-src frame-src img-src manifest-src"
-    " media-src object-src prefetch-src script-src script-src-attr script-src-elem style-src"
-    " style-src-attr style-src-elem worker-src"
-).split()
+_FETCH = """
+default-src child-src connect-src fenced-frame-src font-src frame-src img-src manifest-src media-src
+object-src prefetch-src script-src script-src-attr script-src-elem style-src style-src-attr
+style-src-elem worker-src
+""".split()
 
 DIRECTIVES: MappingProxyType[str, Grammar] = MappingProxyType(
     {
@@ -87,11 +87,11 @@ Directives that are not here (base-uri, form-action, frame-ancestors...) fall ba
 
 KEYWORDS = frozenset(
     f"'{word}'"
-    for word in (
-        "none self unsafe-inline unsafe-eval unsafe-hashes strict-dynamic report-sample"
-        " wasm-unsafe-eval trusted-types-eval inline-speculation-rules unsafe-allow-redirects"
-        " report-sha256 report-sha384 report-sha512"
-    ).split()
+    for word in """
+    none self unsafe-inline unsafe-eval unsafe-hashes strict-dynamic report-sample wasm-unsafe-eval
+    trusted-types-eval inline-speculation-rules unsafe-allow-redirects report-sha256 report-sha384
+    report-sha512
+    """.split()
 )
 """Keyword sources (section 2.3.1), in lower case with their quotes."""
 
@@ -101,7 +101,7 @@ REPORTING_KEYWORDS = frozenset(
 """Keywords that say what is reported, and allow nothing."""
 
 BROAD = frozenset({"*", "http:", "https:", "ws:", "wss:", "data:", "blob:", "filesystem:"})
-"""Sources that an attacker can host under at will, so that they protect no script."""
+"""Sources under which any attacker can host files, so that they protect no script."""
 
 SCHEMES = frozenset(
     "http https ws wss data blob filesystem mediastream about file javascript".split()
@@ -121,236 +121,68 @@ _SCRIPTS = frozenset("default-src script-src script-src-attr script-src-elem wor
 _INLINE = _SCRIPTS | frozenset("style-src style-src-attr style-src-elem".split())
 COUNTS_IN: MappingProxyType[str, frozenset[str]] = MappingProxyType(
     {
-        **dict.fromkeys(
-            "'unsafe-eval' 'wasm-unsafe-eval' 'trusted-types-eval' 'strict-dynamic'"
-            " 'inline-speculation-rules'".split(),
-            _SCRIPTS,
-        ),
-        **dict.fromkeys("'unsafe-inline' 'unsafe-hashes' hash".split(), _INLINE),
+        "'unsafe-eval'": _SCRIPTS,
+        "'wasm-unsafe-eval'": _SCRIPTS,
+        "'trusted-types-eval'": _SCRIPTS,
+        "'strict-dynamic'": _SCRIPTS,
+        "'inline-speculation-rules'": _SCRIPTS,
+        "'unsafe-inline'": _INLINE,
+        "'unsafe-hashes'": _INLINE,
+        "hash": _INLINE,
     }
 )
-"""Keywords and hashes -> the directives in which they mean something (sections 6.1 and 6.7)."""
+"""Keywords and hashes -> the directives in which they have an effect (sections 6.1 and 6.7)."""
 
 SANDBOX_FLAGS = frozenset(
     f"allow-{word}"
-    for word in (
-        "downloads forms modals orientation-lock pointer-lock popups popups-to-escape-sandbox"
-        " presentation same-origin scripts storage-access-by-user-activation top-navigation"
-        " top-navigation-by-user-activation top-navigation-to-custom-protocols"
-    ).split()
+    for word in """
+    downloads forms modals orientation-lock pointer-lock popups popups-to-escape-sandbox
+    presentation same-origin scripts storage-access-by-user-activation top-navigation
+    top-navigation-by-user-activation top-navigation-to-custom-protocols
+    """.split()
 )
 """Sandbox tokens of the HTML standard."""
-
 
 _HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only"})
 
 
 class CspFaultKind(faults.FaultKind):
-    """All that can be wrong in a policy's text, and the weaknesses that need no context to be
-    seen.
-    """
+    """All that can be wrong in a policy's text, and the weaknesses seen without context."""
 
-    TOO_LONG = (
-        "csp-too-long",
-        "invalid",
-        "The value is longer than 64 KiB; only its start was read.",
-        "Shorten the policy.",
-    )
-    TOO_MANY = (
-        "csp-too-many",
-        "invalid",
-        "The value has more than 1,000 words; only its start was read.",
-        "Shorten the policy.",
-    )
-    TYPOGRAPHIC = (
-        "csp-typographic-quotes",
-        "invalid",
-        (
-            "Browsers skip the directive {part}: it has typographic quotes, which word processors"
-            " write."
-        ),
-        "Write straight single quotes, as in 'self'.",
-    )
-    NOT_ASCII = (
-        "csp-not-ascii",
-        "invalid",
-        "Browsers skip the directive {part}: it has characters outside ASCII.",
-        "Write host names in Punycode and paths percent-encoded.",
-    )
-    CONTROL = (
-        "csp-control",
-        "invalid",
-        "The word {part} has control characters and was left out.",
-        "Write visible ASCII only.",
-    )
-    REPEATED = (
-        "csp-repeated",
-        "invalid",
-        "The directive {part} stands twice, and browsers obey the first one only.",
-        "Put all sources into one {part}.",
-    )
-    UNKNOWN_DIRECTIVE = (
-        "csp-unknown-directive",
-        "invalid",
-        "Browsers ignore {part}: it is no directive of CSP Level 3.",
-        "{hint}.",
-    )
-    DEPRECATED = (
-        "csp-deprecated",
-        "invalid",
-        "Browsers have dropped the directive {part}.",
-        "Take it out: {hint}.",
-    )
-    MISSING_SEMICOLON = (
-        "csp-missing-semicolon",
-        "invalid",
-        "The directive name {part} stands among the sources of another directive.",
-        "Put a semicolon before {part}.",
-    )
-    UNQUOTED = (
-        "csp-unquoted",
-        "invalid",
-        (
-            "Browsers take {part} for a name and not for the keyword {hint}: its single quotes are"
-            " missing."
-        ),
-        "Write {hint}.",
-    )
-    QUOTED = (
-        "csp-quoted",
-        "invalid",
-        "Browsers ignore {part}: only keywords, nonces and hashes stand in quotes.",
-        "Write {hint} without quotes.",
-    )
-    NO_COLON = (
-        "csp-no-colon",
-        "invalid",
-        "Without a colon behind its scheme {part} means a host of that name.",
-        "Write {hint}.",
-    )
-    COMMA = (
-        "csp-comma",
-        "invalid",
-        "A comma ends the policy, and {part} begins a second one; the page must pass both.",
-        "{hint}.",
-    )
-    KEYWORD_IDLE = (
-        "csp-keyword-idle",
-        "weak",
-        "The source {part} has no effect in {hint}.",
-        "Remove it, or write it in the directive that it is for.",
-    )
-    HASH_LENGTH = (
-        "csp-hash-length",
-        "invalid",
-        "The hash source {part} matches nothing: it is not as long as such a digest.",
-        "Write the digest as {hint}; the console of Chromium prints it.",
-    )
-    REPORT_TO_ADDRESS = (
-        "csp-report-to-address",
-        "invalid",
-        "Reports go nowhere: report-to takes the name of one endpoint, not {part}.",
-        (
-            "Name the address in Reporting-Endpoints, and write its name here; report-uri takes"
-            " addresses."
-        ),
-    )
-    REPORT_URI_NAME = (
-        "csp-report-uri-name",
-        "weak",
-        "report-uri takes addresses, and {part} is one below the page's own directory.",
-        "Write /{part} or a whole address; names of endpoints belong in report-to.",
-    )
-    UNKNOWN_KEYWORD = (
-        "csp-unknown-keyword",
-        "invalid",
-        "Browsers ignore {part}: it is no keyword of CSP Level 3.",
-        "{hint}.",
-    )
-    BAD_NONCE = (
-        "csp-bad-nonce",
-        "invalid",
-        "Browsers ignore the nonce source {part}: it is not 'nonce-' and a base64 value.",
-        "Write 'nonce-VALUE' with at least 128 random bits in base64.",
-    )
-    BAD_HASH = (
-        "csp-bad-hash",
-        "invalid",
-        "Browsers ignore the hash source {part}: it is not an algorithm and a base64 value.",
-        "Write 'sha256-...', 'sha384-...' or 'sha512-...' with the digest in base64.",
-    )
-    BAD_SOURCE = (
-        "csp-bad-source",
-        "invalid",
-        "Browsers ignore {part}: it is no source expression.",
-        "Write scheme://host:port/path (no query), a scheme as https:, or a quoted keyword.",
-    )
-    NONE_WITH_OTHERS = (
-        "csp-none-with-others",
-        "invalid",
-        "In {part} the keyword 'none' stands beside other sources and so has no effect.",
-        "Remove 'none', or everything else.",
-    )
-    VALUE_UNEXPECTED = (
-        "csp-value-unexpected",
-        "invalid",
-        "The directive {part} takes no value.",
-        "Write {part} alone.",
-    )
-    VALUE_MISSING = (
-        "csp-value-missing",
-        "invalid",
-        "The directive {part} has no effect without a value.",
-        "Give it its value.",
-    )
-    BAD_FLAG = (
-        "csp-bad-flag",
-        "invalid",
-        "Browsers ignore {part} in sandbox.",
-        "{hint}.",
-    )
-    BAD_WORD = (
-        "csp-bad-word",
-        "invalid",
-        "The word {part} cannot stand in a directive and was left out.",
-        "Write each source on its own, without comma, semicolon or white space.",
-    )
-    UNSAFE_INLINE = (
-        "csp-unsafe-inline",
-        "weak",
-        "Scripts may stand inline ('unsafe-inline' in {part}), so injected ones run too.",
-        "Allow inline scripts one by one, with nonces or hashes.",
-    )
-    UNSAFE_EVAL = (
-        "csp-unsafe-eval",
-        "weak",
-        "Text may be run as script ('unsafe-eval' in {part}).",
-        "Remove 'unsafe-eval'; WebAssembly needs only 'wasm-unsafe-eval'.",
-    )
-    BROAD_SOURCE = (
-        "csp-broad-source",
-        "weak",
-        "The source {part} lets scripts or plugins load from wherever an attacker has a place.",
-        "Name the hosts, or use nonces with 'strict-dynamic'.",
-    )
-    SCRIPTS_OPEN = (
-        "csp-scripts-open",
-        "weak",
-        "No directive governs scripts, so the policy does not hinder injected ones.",
-        "Add script-src or default-src.",
-    )
-    BASE_OPEN = (
-        "csp-base-open",
-        "weak",
-        (
-            "Scripts are trusted by nonce or hash without base-uri, so an injected base element can"
-            " redirect them."
-        ),
-        "Add base-uri 'none' or 'self'.",
-    )
+    TOO_LONG = "csp-too-long"
+    TOO_MANY = "csp-too-many"
+    TYPOGRAPHIC = "csp-typographic-quotes"
+    NOT_ASCII = "csp-not-ascii"
+    CONTROL = "csp-control"
+    REPEATED = "csp-repeated"
+    UNKNOWN_DIRECTIVE = "csp-unknown-directive"
+    DEPRECATED = "csp-deprecated"
+    MISSING_SEMICOLON = "csp-missing-semicolon"
+    UNQUOTED = "csp-unquoted"
+    QUOTED = "csp-quoted"
+    NO_COLON = "csp-no-colon"
+    COMMA = "csp-comma"
+    KEYWORD_IDLE = "csp-keyword-idle"
+    HASH_LENGTH = "csp-hash-length"
+    REPORT_TO_ADDRESS = "csp-report-to-address"
+    REPORT_URI_NAME = "csp-report-uri-name"
+    UNKNOWN_KEYWORD = "csp-unknown-keyword"
+    BAD_NONCE = "csp-bad-nonce"
+    BAD_HASH = "csp-bad-hash"
+    BAD_SOURCE = "csp-bad-source"
+    NONE_WITH_OTHERS = "csp-none-with-others"
+    VALUE_UNEXPECTED = "csp-value-unexpected"
+    VALUE_MISSING = "csp-value-missing"
+    BAD_FLAG = "csp-bad-flag"
+    BAD_WORD = "csp-bad-word"
+    UNSAFE_INLINE = "csp-unsafe-inline"
+    UNSAFE_EVAL = "csp-unsafe-eval"
+    BROAD_SOURCE = "csp-broad-source"
+    SCRIPTS_OPEN = "csp-scripts-open"
+    BASE_OPEN = "csp-base-open"
 
     def hint_for(self, part: str) -> str:
-        """The word that was meant by a misspelt one."""
+        """The word that a misspelt one is nearest to."""
         near, otherwise = "", "Correct the spelling, or remove it"
         if self is CspFaultKind.UNKNOWN_DIRECTIVE:
             if part.rstrip(":") in _HEADERS:

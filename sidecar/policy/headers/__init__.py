@@ -1,9 +1,8 @@
-"""What may be asked of any header by name: its row, its faults, how copies collapse, how values
-merge.
+"""Any header by name: its row, its faults, how copies collapse, how values merge.
 
 Lives here: the dispatch from a header to its grammar. Must not know rules, modes or conditions; the
-rows stand in `header_table`, the grammars in modules of their own. Values are text, bytes decoded
-as latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
+rows are in `table`, the grammars in modules of their own. Values are text, bytes decoded as
+latin-1. Nothing here raises for any value; `merge` does for a header that has no rule for it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ = [
     "HeaderFaultKind",
     "collapse",
     "get",
-    "judge",
+    "header_faults",
     "merge",
 ]
 
@@ -39,53 +38,18 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,?#]+", re.IGNORECASE | re.ASCII
 class HeaderFaultKind(faults.FaultKind):
     """What can be wrong with a header beyond the faults of its grammar."""
 
-    INVALID = (
-        "header-invalid-value",
-        "invalid",
-        "Browsers ignore the value {part}.",
-        "Write one of: {hint}.",
-    )
-    NOT_AN_ORIGIN = (
-        "header-not-an-origin",
-        "invalid",
-        "Browsers refuse {part}: it is not one origin.",
-        "Write one origin as https://example.com, or *.",
-    )
-    NOT_A_NUMBER = (
-        "header-not-a-number",
-        "invalid",
-        "Browsers ignore {part}: it is no whole number.",
-        "Write seconds in digits.",
-    )
-    NAME_IN_VALUE = (
-        "header-name-in-value",
-        "invalid",
-        "Browsers ignore the value: the header's own name stands in it.",
-        "Write what stands behind {part} alone.",
-    )
-    NOT_A_BOOLEAN = (
-        "header-not-a-boolean",
-        "invalid",
-        "Browsers ignore the value {part}.",
-        "Write ?1 or ?0.",
-    )
-    WEAK = (
-        "header-weak-value",
-        "weak",
-        "The value {part} protects little. {hint}",
-        "Use a stricter value than {part}.",
-    )
-    DISCLOSES = (
-        "header-discloses",
-        "weak",
-        "The header {part} reveals what runs here.",
-        "Remove {part}.",
-    )
-    DEPRECATED = "header-deprecated", "weak", "The header {part} is out of use.", "{hint}"
+    INVALID = "header-invalid-value"
+    NOT_AN_ORIGIN = "header-not-an-origin"
+    NOT_A_NUMBER = "header-not-a-number"
+    NAME_IN_VALUE = "header-name-in-value"
+    NOT_A_BOOLEAN = "header-not-a-boolean"
+    WEAK = "header-weak-value"
+    DISCLOSES = "header-discloses"
+    DEPRECATED = "header-deprecated"
 
 
 def get(name: str) -> Header | None:
-    """The row of a header, whatever the case of the name; None when nothing is known of it."""
+    """The row of a header, in any case of the name; None when nothing is known of it."""
     return _ROWS.get(name.lower())
 
 
@@ -95,7 +59,7 @@ def collapse(name: str, values: Sequence[str]) -> str | None:
     Equal copies become one. Of others the first counts where browsers obey the first; where they
     obey none (`invalid`) or block (`conflict-blocks`), the most protective known value is taken, so
     that nothing is allowed that the browser would refuse. None also for headers that may repeat,
-    for unknown ones, where no copy has a known value, and where copies give leave (CORS) but
+    for unknown ones, where no copy has a known value, and where copies grant access (CORS) but
     differ.
     """
     row = get(name)
@@ -116,7 +80,7 @@ def collapse(name: str, values: Sequence[str]) -> str | None:
 
 
 def _word(row: Header, value: str) -> str:
-    """The word of a value that stands in the row's `tokens`, in the form that compares."""
+    """The word of a value as the row's `tokens` write it."""
     text = value.strip(_OWS)
     if row.grammar == "item":
         item = fields.parse_item(text).value
@@ -125,9 +89,7 @@ def _word(row: Header, value: str) -> str:
 
 
 def header_faults(name: str, value: str, scheme: str = "https") -> tuple[Fault, ...]:
-    """All that is wrong with one value of a header in a response over this scheme: invalid
-    first, then weak.
-    """
+    """All that is wrong with a header's value in a response over this scheme, invalid first."""
     row = get(name)
     if row is None:
         return (HeaderFaultKind.DISCLOSES.about(name),) if name.lower() in DISCLOSURE else ()
@@ -135,7 +97,8 @@ def header_faults(name: str, value: str, scheme: str = "https") -> tuple[Fault, 
         return cookies.cookie_faults(value, scheme)
     if value.lower().startswith(f"{row.key}:"):
         return (HeaderFaultKind.NAME_IN_VALUE.about(f"{row.name}:"),)
-    found = [*_JUDGES[row.grammar](row, value)]
+    grammar = _JUDGES.get(row.grammar)
+    found = [*(grammar(value) if grammar else _word_faults(row, value))]
     word = value.strip(_OWS).lower() if row.grammar != "item" else _word(row, value)
     found += [
         HeaderFaultKind.WEAK.about(value, why)
@@ -149,66 +112,55 @@ def header_faults(name: str, value: str, scheme: str = "https") -> tuple[Fault, 
     return tuple(found)
 
 
-def _judge_word(row: Header, value: str) -> tuple[Fault, ...]:
+def _word_faults(row: Header, value: str) -> tuple[Fault, ...]:
     first = value.partition(",")[0] if row.key == "x-content-type-options" else value
     is_known = not row.tokens or _word(row, first) in row.tokens
     return () if is_known else (HeaderFaultKind.INVALID.about(value, ", ".join(row.tokens)),)
 
 
-def _judge_origin(_row: Header, value: str) -> tuple[Fault, ...]:
+def _judge_origin(value: str) -> tuple[Fault, ...]:
     text = value.strip(_OWS)
-    return (
-        ()
-        if text in ("*", "null") or _ORIGIN.fullmatch(text)
-        else (HeaderFaultKind.NOT_AN_ORIGIN.about(text),)
-    )
+    is_origin = text in ("*", "null") or _ORIGIN.fullmatch(text)
+    return () if is_origin else (HeaderFaultKind.NOT_AN_ORIGIN.about(text),)
 
 
-def _judge_number(_row: Header, value: str) -> tuple[Fault, ...]:
-    return (
-        ()
-        if re.fullmatch(r"-?[0-9]+", value.strip(_OWS))
-        else (HeaderFaultKind.NOT_A_NUMBER.about(value),)
-    )
+def _judge_number(value: str) -> tuple[Fault, ...]:
+    is_number = re.fullmatch(r"-?[0-9]+", value.strip(_OWS))
+    return () if is_number else (HeaderFaultKind.NOT_A_NUMBER.about(value),)
 
 
-def _judge_boolean(_row: Header, value: str) -> tuple[Fault, ...]:
+def _judge_boolean(value: str) -> tuple[Fault, ...]:
     item = fields.parse_item(value).value
-    return (
-        () if item and isinstance(item[0], bool) else (HeaderFaultKind.NOT_A_BOOLEAN.about(value),)
-    )
+    is_boolean = item is not None and isinstance(item[0], bool)
+    return () if is_boolean else (HeaderFaultKind.NOT_A_BOOLEAN.about(value),)
 
 
-_Judge = Callable[[Header, str], tuple[Fault, ...]]
-_JUDGES: Mapping[Grammar, _Judge] = {
-    "csp": lambda _, value: csp.csp_faults(value),
-    "permissions": lambda _, value: fields.judge_permissions(value),
-    "endpoints": lambda _, value: fields.judge_endpoints(value),
-    "integrity": lambda _, value: fields.judge_integrity(value),
-    "dictionary": lambda _, value: fields.parse_dictionary(value).faults,
-    "hsts": lambda _, value: tokens.judge_hsts(value),
-    "referrer": lambda _, value: tokens.judge_referrer(value),
-    "cache": lambda _, value: tokens.judge_cache(value),
-    "vary": lambda _, value: tokens.judge_names(value),
-    "names": lambda _, value: tokens.judge_names(value),
-    "site-data": lambda _, value: tokens.judge_site_data(value),
-    "text": _judge_word,
-    "item": _judge_word,
-    "token": _judge_word,
-    "exact": _judge_word,
+_JUDGES: Mapping[Grammar, Callable[[str], tuple[Fault, ...]]] = {
+    "csp": csp.csp_faults,
+    "permissions": fields.judge_permissions,
+    "endpoints": fields.judge_endpoints,
+    "integrity": fields.judge_integrity,
+    "dictionary": lambda value: fields.parse_dictionary(value).faults,
+    "hsts": tokens.judge_hsts,
+    "referrer": tokens.judge_referrer,
+    "cache": tokens.judge_cache,
+    "vary": tokens.judge_names,
+    "names": tokens.judge_names,
+    "site-data": tokens.judge_site_data,
     "origin": _judge_origin,
     "number": _judge_number,
     "boolean": _judge_boolean,
-    "nel": lambda _, value: destinations.judge_nel(value),
-    "report-to": lambda _, value: destinations.judge_report_to(value),
-    "media-type": lambda _, value: plain_values.judge_media_type(value),
-    "disposition": lambda _, value: plain_values.judge_disposition(value),
-    "date": lambda _, value: plain_values.judge_date(value),
-    "challenge": lambda _, value: plain_values.judge_challenge(value),
-    "path": lambda _, value: plain_values.judge_path(value),
-    "origins": lambda _, value: plain_values.judge_origins(value),
-    "allowlist": lambda _, value: plain_values.judge_allowlist(value),
+    "nel": destinations.judge_nel,
+    "report-to": destinations.judge_report_to,
+    "media-type": plain_values.judge_media_type,
+    "disposition": plain_values.judge_disposition,
+    "date": plain_values.judge_date,
+    "challenge": plain_values.judge_challenge,
+    "path": plain_values.judge_path,
+    "origins": plain_values.judge_origins,
+    "allowlist": plain_values.judge_allowlist,
 }
+"""Grammars with faults of their own; the others are single words (`_word_faults`)."""
 
 _MERGERS: Mapping[Grammar, Callable[[str, str, bool], str]] = {
     "csp": lambda app, ours, widen: csp.merge_text(app, ours, widen=widen),
@@ -233,8 +185,8 @@ def merge(name: str, app_value: str, our_value: str, *, widen: bool = False) -> 
     """One value that says what both say, by the header's own grammar; copies are given as one list.
 
     Policies, allowlists and cache directives never allow more than the service's value did, unless
-    `widen` gives leave; lists add up; of other dictionaries' equal keys ours wins. The service's
-    text comes back as it is where nothing changes; an empty one gives way to ours.
+    `widen` permits it; lists add up; of other dictionaries' equal keys ours wins. The service's
+    text is returned as it is where nothing changes; an empty one is replaced by ours.
 
     Raises:
         ValueError: the header has no rule for merging; the text names the fix.
@@ -242,6 +194,6 @@ def merge(name: str, app_value: str, our_value: str, *, widen: bool = False) -> 
     row = get(name)
     if row is None or row.key not in MERGEABLE:
         raise ValueError(f"{name} cannot be merged; use set, default or append")
-    return (
-        _MERGERS[row.grammar](app_value, our_value, widen) if app_value.strip(_OWS) else our_value
-    )
+    if not app_value.strip(_OWS):
+        return our_value
+    return _MERGERS[row.grammar](app_value, our_value, widen)

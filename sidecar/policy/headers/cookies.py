@@ -1,12 +1,12 @@
 """One Set-Cookie line: read its name and attributes, judge them, and edit attributes alone.
 
 Lives here: `Cookie`, `Demands`, `apply`, `cookie_faults`, and which cookies scripts must read. Must
-not know rules or modes, and never holds a cookie's value: it is neither kept, compared nor
-reported. Lines are bytes decoded as latin-1, so that every byte is one character and none is ever
-changed. Source: RFC 6265bis (section 5.6, the user agent's side) and the cookie prefixes of its
-successors.
+not know rules or modes, and never keeps, compares or reports a cookie's value. Lines are bytes
+decoded as latin-1, so that every byte is one character and none changes. Source: RFC 6265bis
+(section 5.6, the user agent's side) and the cookie prefixes of its successors.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
@@ -20,19 +20,15 @@ from sidecar.policy.faults import MAX_TEXT, Fault
 
 SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
 
-ATTRIBUTES = frozenset(
+ATTRIBUTES: MappingProxyType[str, str] = MappingProxyType(
     {
-        "domain",
-        "expires",
-        "httponly",
-        "max-age",
-        "partitioned",
-        "path",
-        "priority",
-        "samesite",
-        "secure",
+        name.lower(): name
+        for name in """
+        Domain Expires HttpOnly Max-Age Partitioned Path Priority SameSite Secure
+        """.split()
     }
 )
+"""The attributes that browsers know: in lower case -> as they are written."""
 MAX_PAIR = 4_096
 """Bytes of name and value together beyond which browsers refuse a cookie."""
 MAX_ATTRIBUTE = 1_024
@@ -46,12 +42,9 @@ PREFIXES: MappingProxyType[str, str] = MappingProxyType(
         "__secure-": "Secure",
     }
 )
-"""Name prefixes (longest first) -> what browsers demand of a cookie named so; else they refuse
-it.
-"""
+"""Name prefixes (longest first) -> what a cookie so named needs, or browsers refuse it."""
 
-# Double-submit tokens that scripts copy into a request header: Django, Angular, Laravel, Spring,
-# Tornado, Flask-JWT...
+# Tokens that scripts copy into a request header: Django, Angular, Laravel, Spring, Tornado...
 _READABLE = ("csrf", "xsrf", "x-csrf", "x-xsrf", "_xsrf")
 _WS = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -60,95 +53,27 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class CookieFaultKind(faults.FaultKind):
     """All that can be wrong with a Set-Cookie line."""
 
-    CONTROL = (
-        "cookie-control",
-        "invalid",
-        "Browsers refuse the cookie {part}: the line has control characters.",
-        "Encode the value.",
-    )
-    TOO_LONG = (
-        "cookie-too-long",
-        "invalid",
-        "Browsers refuse the cookie {part}: name and value exceed 4,096 bytes.",
-        "Keep large state on the server.",
-    )
-    EMPTY = (
-        "cookie-empty",
-        "invalid",
-        "Browsers ignore a cookie with neither name nor value.",
-        "Name the cookie.",
-    )
-    NAMELESS = (
-        "cookie-nameless",
-        "weak",
-        "A cookie without a name can be read back as another cookie's name and value.",
-        "Name the cookie: NAME=VALUE.",
-    )
-    REPEATED = (
-        "cookie-repeated-attribute",
-        "invalid",
-        "The cookie {part} has {hint} more than once, and only the last one counts.",
-        "Write {hint} once.",
-    )
-    UNKNOWN = (
-        "cookie-unknown-attribute",
-        "invalid",
-        "The cookie {part} has an attribute that browsers do not know and ignore.",
-        "Correct its spelling; if it is part of the value, encode the semicolon.",
-    )
-    BAD_SAME_SITE = (
-        "cookie-bad-samesite",
-        "invalid",
-        (
-            "The cookie {part} has a SameSite that is none of Strict, Lax and None; browsers use"
-            " their default."
-        ),
-        "Write SameSite=Lax.",
-    )
-    NEEDS_SECURE = (
-        "cookie-needs-secure",
-        "invalid",
-        "Browsers refuse the cookie {part}: {hint} needs Secure.",
-        "Add Secure, or take {hint} away.",
-    )
-    PREFIX = (
-        "cookie-prefix",
-        "invalid",
-        "Browsers refuse the cookie {part}: its name prefix demands {hint}.",
-        "Give it {hint}, or another name.",
-    )
-    SECURE_OVER_HTTP = (
-        "cookie-secure-over-http",
-        "invalid",
-        "Browsers refuse the Secure cookie {part} in a response over plain HTTP.",
-        "Serve the page over HTTPS.",
-    )
-    NOT_SECURE = (
-        "cookie-not-secure",
-        "weak",
-        "The cookie {part} may travel over plain HTTP, where anyone on the way can read it.",
-        "Add Secure.",
-    )
-    READABLE = (
-        "cookie-readable",
-        "weak",
-        "Scripts, injected ones too, can read the cookie {part}.",
-        "Add HttpOnly unless a script needs it.",
-    )
-    NO_SAME_SITE = (
-        "cookie-no-samesite",
-        "weak",
-        "The cookie {part} leaves to each browser when other sites' requests carry it.",
-        "Add SameSite=Lax.",
-    )
+    CONTROL = "cookie-control"
+    TOO_LONG = "cookie-too-long"
+    EMPTY = "cookie-empty"
+    NAMELESS = "cookie-nameless"
+    REPEATED = "cookie-repeated-attribute"
+    UNKNOWN = "cookie-unknown-attribute"
+    BAD_SAME_SITE = "cookie-bad-samesite"
+    NEEDS_SECURE = "cookie-needs-secure"
+    PREFIX = "cookie-prefix"
+    SECURE_OVER_HTTP = "cookie-secure-over-http"
+    NOT_SECURE = "cookie-not-secure"
+    READABLE = "cookie-readable"
+    NO_SAME_SITE = "cookie-no-samesite"
 
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
     """What may be known of a Set-Cookie line.
 
-    `attributes`: (name in lower case, value), as many as stand there; unknown ones as ("", ""),
-    since a semicolon inside the cookie's value makes attributes of its pieces.
+    `attributes`: each (name in lower case, value); unknown ones as ("", ""), since a semicolon
+    inside the cookie's value turns the rest of the value into attributes.
     """
 
     name: str
@@ -178,7 +103,7 @@ class Demands:
     host_only: bool = False
     """Take Domain away, as `__Host-` names demand."""
     hide_csrf: bool = False
-    """Demand HttpOnly even of the cookies that scripts must read (`is_readable_csrf`)."""
+    """Demand HttpOnly even of cookies that scripts must read (`is_readable_csrf`)."""
 
 
 def parse(line: str) -> Cookie:
@@ -187,19 +112,14 @@ def parse(line: str) -> Cookie:
     name, equals, value = pair.partition("=")
     name = name.strip(_WS) if equals else ""
     length = len(name) + len(value.strip(_WS)) if equals else len(pair.strip(_WS))
-    refused = (
-        CookieFaultKind.EMPTY
-        if not length
-        else CookieFaultKind.TOO_LONG
-        if length > MAX_PAIR
-        else None
-    )
+    refused = None
     if _CONTROL.search(line):
         refused = CookieFaultKind.CONTROL
-    attributes = (_attribute(piece) for piece in pieces if piece.strip(_WS))
-    return Cookie(
-        name, tuple(one if one[0] in ATTRIBUTES else ("", "") for one in attributes), refused
-    )
+    elif not length or length > MAX_PAIR:
+        refused = CookieFaultKind.TOO_LONG if length else CookieFaultKind.EMPTY
+    written = (_attribute(piece) for piece in pieces if piece.strip(_WS))
+    attributes = tuple(one if one[0] in ATTRIBUTES else ("", "") for one in written)
+    return Cookie(name, attributes, refused)
 
 
 def _attribute(piece: str) -> tuple[str, str]:
@@ -225,17 +145,19 @@ def matches(pattern: str, name: str) -> bool:
 
 def is_readable_csrf(name: str) -> bool:
     """Whether a cookie is one of the well-known CSRF tokens that scripts must be able to read."""
-    low = name.lower()
-    prefix = next((prefix for prefix in PREFIXES if low.startswith(prefix)), "")
-    return low[len(prefix) :].startswith(_READABLE)
+    return name.lower().removeprefix(_prefix(name)).startswith(_READABLE)
+
+
+def _prefix(name: str) -> str:
+    return next((prefix for prefix in PREFIXES if name.lower().startswith(prefix)), "")
 
 
 def apply(line: str, demands: Demands, scheme: str = "https") -> str:
     """The line with its attributes as demanded, and every other byte as it was; idempotent.
 
     Secure, and what needs it (SameSite=None, Partitioned), is written over https only, since
-    browsers refuse Secure cookies that come over http; over https such a demand brings Secure
-    along. Lines that browsers refuse anyway, or that exceed 64 KiB, come back as they are.
+    browsers refuse Secure cookies that come over http; over https such a demand adds Secure too.
+    Lines that browsers refuse anyway, or that exceed 64 KiB, are returned unchanged.
     """
     cookie = parse(line)
     if cookie.refused or len(line) > MAX_TEXT:
@@ -282,7 +204,7 @@ def _valued(pieces: list[str], name: str, wanted: str) -> None:
 
 
 def _add(pieces: list[str], text: str) -> None:
-    """Write an attribute at the end; a semicolon that stands there already is made use of."""
+    """Write an attribute at the end, after a final semicolon if there is one already."""
     if pieces and not pieces[-1].strip(_WS):
         pieces[-1] += text if pieces[-1] else f" {text}"
     else:
@@ -290,9 +212,7 @@ def _add(pieces: list[str], text: str) -> None:
 
 
 def cookie_faults(line: str, scheme: str = "https") -> tuple[Fault, ...]:
-    """What is wrong with a Set-Cookie line in a response over this scheme; `part` is the
-    cookie's name.
-    """
+    """What is wrong with a Set-Cookie line in a response over this scheme; `part` is its name."""
     cookie = parse(line)
     if cookie.refused:
         return (cookie.refused.about(cookie.name),)
@@ -304,10 +224,10 @@ def _attribute_faults(cookie: Cookie) -> Iterable[tuple[CookieFaultKind, str]]:
     names = [name for name, _ in cookie.attributes]
     if not cookie.name:
         yield CookieFaultKind.NAMELESS, ""
-    for name in sorted(ATTRIBUTES):
+    for name in ATTRIBUTES:
         if names.count(name) > 1:
             yield CookieFaultKind.REPEATED, name
-    if not ATTRIBUTES.issuperset(names):
+    if not ATTRIBUTES.keys() >= set(names):
         yield CookieFaultKind.UNKNOWN, ""
 
 
@@ -318,7 +238,7 @@ def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[CookieFaultKin
         yield CookieFaultKind.NEEDS_SECURE, "SameSite=None"
     if cookie.get("partitioned") is not None and not secure:
         yield CookieFaultKind.NEEDS_SECURE, "Partitioned"
-    prefix = next((prefix for prefix in PREFIXES if cookie.name.lower().startswith(prefix)), "")
+    prefix = _prefix(cookie.name)
     pinned = cookie.get("path") == "/" and not cookie.get("domain")
     if (
         (prefix and not secure)

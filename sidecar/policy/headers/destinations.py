@@ -1,5 +1,4 @@
-"""Where browsers send reports: which endpoints a value names, which ones are declared, and what is
-wrong with NEL.
+"""Where browsers send reports: the endpoints that values name and declare; faults of NEL.
 
 Lives here: `named` and `declared` over one header value, and the judges of NEL and Report-To. Must
 not know rules, routes or header lines. Hostile text is read up to 64 KiB; nothing here raises.
@@ -20,47 +19,20 @@ from sidecar.policy.headers.table import Header
 
 _DEFAULT_GROUP = "default"
 DECLARING: Mapping[str, str] = {"nel": "Report-To"}
-"""Header in lower case -> the header that declares its endpoints, where it is not
-Reporting-Endpoints.
-"""
+"""Header in lower case -> what declares its endpoints, where that is not Reporting-Endpoints."""
 
 
 class DestinationFaultKind(faults.FaultKind):
     """What can be wrong with NEL and Report-To."""
 
-    NOT_JSON = (
-        "header-not-json",
-        "invalid",
-        "Browsers ignore the value: it is no JSON object.",
-        (
-            "Write one object with names and texts in double quotes, as"
-            ' {{"report_to":"default","max_age":86400}}.'
-        ),
-    )
-    NEL_NO_GROUP = (
-        "nel-no-group",
-        "invalid",
-        "Browsers ignore the value: it names no group to report to.",
-        'Write "report_to":"NAME" with a group of Report-To.',
-    )
-    NO_AGE = (
-        "reporting-no-max-age",
-        "invalid",
-        "Browsers ignore the value: it has no valid max_age.",
-        'Write "max_age":86400, in seconds.',
-    )
-    NO_ENDPOINTS = (
-        "report-to-no-endpoints",
-        "invalid",
-        "The group {part} has no endpoint with an https address, so its reports go nowhere.",
-        'Write "endpoints":[{{"url":"https://example.com/reports"}}].',
-    )
+    NOT_JSON = "header-not-json"
+    NEL_NO_GROUP = "nel-no-group"
+    NO_AGE = "reporting-no-max-age"
+    NO_ENDPOINTS = "report-to-no-endpoints"
 
 
 def _objects(text: str) -> list[dict[str, Any]] | None:
-    """Copies, and several groups in one copy, are one list (the header has no brackets of its
-    own).
-    """
+    """The JSON objects of all copies: the header is a list without brackets."""
     try:
         held = json.loads(f"[{text[:MAX_TEXT]}]")
     except (ValueError, RecursionError):
@@ -75,9 +47,7 @@ def _age_faults(one: Mapping[str, Any]) -> tuple[Fault, ...]:
 
 
 def judge_nel(text: str) -> tuple[Fault, ...]:
-    """What is wrong with a NEL value (section 4.1): it needs a group and an age; with age 0 it
-    is taken back.
-    """
+    """What is wrong with a NEL value (section 4.1): no group or no age; age 0 revokes it."""
     held = _objects(text)
     if held is None:
         return (DestinationFaultKind.NOT_JSON.about(),)
@@ -95,15 +65,12 @@ def judge_report_to(text: str) -> tuple[Fault, ...]:
     found: list[Fault] = []
     for one in held:
         found += _age_faults(one)
-        if one.get("max_age") != 0 and not any(map(_is_endpoint, _list(one.get("endpoints")))):
-            found.append(
-                DestinationFaultKind.NO_ENDPOINTS.about(str(one.get("group", _DEFAULT_GROUP)))
-            )
+        listed = one.get("endpoints")
+        reachable = isinstance(listed, list) and any(map(_is_endpoint, listed))
+        if one.get("max_age") != 0 and not reachable:
+            group = str(one.get("group", _DEFAULT_GROUP))
+            found.append(DestinationFaultKind.NO_ENDPOINTS.about(group))
     return tuple(found)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _is_endpoint(value: object) -> bool:
@@ -112,9 +79,7 @@ def _is_endpoint(value: object) -> bool:
 
 
 def declared(header: str, text: str) -> frozenset[str]:
-    """The endpoints or groups that a value of Reporting-Endpoints or Report-To declares; else
-    none.
-    """
+    """The endpoints or groups that a value of Reporting-Endpoints or Report-To declares."""
     if header.lower() == "reporting-endpoints":
         return frozenset(fields.parse_dictionary(text).value or {})
     if header.lower() == "report-to":
@@ -123,14 +88,10 @@ def declared(header: str, text: str) -> frozenset[str]:
 
 
 def named(row: Header, text: str) -> tuple[str, ...] | None:
-    """The endpoints that a value reports to ("" = an address of its own); None where they cannot
-    be reported.
-    """
+    """The endpoints that a value reports to ("" = an address of its own); None = not known."""
     if row.grammar == "csp":
         directives = [one for policy in csp.parse(text) for one in policy.directives]
-        groups = [
-            value for one in directives if one.name == "report-to" for value in one.values[:1]
-        ]
+        groups = [one.values[0] for one in directives if one.name == "report-to" and one.values]
         return (*groups, *("" for one in directives if one.name == "report-uri" and one.values))
     if row.grammar == "nel":
         held = _objects(text) or [{}]
@@ -144,11 +105,8 @@ def named(row: Header, text: str) -> tuple[str, ...] | None:
         return tuple(str(bare) for bare, _ in listed)
     if row.grammar in ("permissions", "dictionary"):
         members = fields.parse_dictionary(text).value
-        return (
-            None
-            if members is None
-            else tuple(name for _, parameters in members.values() for name in _group(parameters))
-        )
+        if members is not None:
+            return tuple(name for _, parameters in members.values() for name in _group(parameters))
     return None
 
 

@@ -1,8 +1,8 @@
 """Structured fields (RFC 9651) and the headers written in them: read, judge, merge by key.
 
-Lives here: the one door to `http_sf`, and what is known of Permissions-Policy, Reporting-Endpoints
-and Integrity-Policy. Must not know other grammars, nor which header has which (see `headers`).
-Hostile text is read up to 64 KiB; nothing here raises.
+Lives here: all use of `http_sf`, and what is known of Permissions-Policy, Reporting-Endpoints and
+Integrity-Policy. Must not know other grammars, nor which header has which (see `headers`). Hostile
+text is read up to 64 KiB; nothing here raises.
 """
 
 # ruff: noqa: SIM905 - lists of words are read as words
@@ -32,29 +32,30 @@ Combine: TypeAlias = Callable[[Member, Member], Member]
 """The member for a key that both dictionaries have, from the service's and from ours."""
 
 FEATURES = frozenset(
-    (
-        "accelerometer ambient-light-sensor aria-notify attribution-reporting autoplay bluetooth"
-        " browsing-topics camera captured-surface-control clipboard-read clipboard-write"
-        " compute-pressure cross-origin-isolated deferred-fetch deferred-fetch-minimal"
-        " digital-credentials-create digital-credentials-get display-capture document-domain"
-        " encrypted-media execution-while-not-rendered execution-while-out-of-viewport fullscreen"
-        " gamepad geolocation gyroscope hid identity-credentials-get idle-detection interest-cohort"
-        " join-ad-interest-group keyboard-map language-detector language-model local-fonts"
-        " local-network local-network-access loopback-network magnetometer manual-text"
-        " media-playback-while-not-visible microphone midi monetization navigation-override"
-        " on-device-speech-recognition otp-credentials payment picture-in-picture"
-        " private-aggregation private-state-token-issuance private-state-token-redemption"
-        " proofreader publickey-credentials-create publickey-credentials-get rewriter"
-        " run-ad-auction screen-wake-lock serial shared-storage shared-storage-select-url"
-        " smart-card speaker-selection storage-access sub-apps summarizer sync-xhr translator"
-        " unload usb vertical-scroll web-share window-management window-placement writer"
-        " xr-spatial-tracking"
-    ).split()
+    """
+    accelerometer ambient-light-sensor aria-notify attribution-reporting autoplay bluetooth
+    browsing-topics camera captured-surface-control clipboard-read clipboard-write
+    compute-pressure cross-origin-isolated deferred-fetch deferred-fetch-minimal
+    digital-credentials-create digital-credentials-get display-capture document-domain
+    encrypted-media execution-while-not-rendered execution-while-out-of-viewport fullscreen
+    gamepad geolocation gyroscope hid identity-credentials-get idle-detection interest-cohort
+    join-ad-interest-group keyboard-map language-detector language-model local-fonts local-network
+    local-network-access loopback-network magnetometer manual-text
+    media-playback-while-not-visible microphone midi monetization navigation-override
+    on-device-speech-recognition otp-credentials payment picture-in-picture private-aggregation
+    private-state-token-issuance private-state-token-redemption proofreader
+    publickey-credentials-create publickey-credentials-get rewriter run-ad-auction
+    screen-wake-lock serial shared-storage shared-storage-select-url smart-card speaker-selection
+    storage-access sub-apps summarizer sync-xhr translator unload usb vertical-scroll web-share
+    window-management window-placement writer xr-spatial-tracking
+    """.split()
 )
 """Policy-controlled features of the standards and of shipped drafts."""
 POWERFUL = frozenset(
-    "bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial"
-    " usb window-management".split()
+    """
+    bluetooth camera display-capture geolocation hid local-fonts microphone midi payment serial usb
+    window-management
+    """.split()
 )
 """Features that reach devices, money or the person."""
 
@@ -71,84 +72,18 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 class FieldFaultKind(faults.FaultKind):
     """All that can be wrong with a structured field."""
 
-    TOO_LONG = (
-        "sf-too-long",
-        "invalid",
-        "The value is longer than 64 KiB and was not read.",
-        "Shorten it.",
-    )
-    BAD_SYNTAX = (
-        "sf-bad-syntax",
-        "invalid",
-        "Browsers drop the whole header: it is no structured {hint}.",
-        "Write it as {part} (RFC 9651).",
-    )
-    REPEATED_KEY = (
-        "sf-repeated-key",
-        "invalid",
-        "The key {part} stands more than once, and only the last one counts.",
-        "Write {part} once.",
-    )
-    OLD_SYNTAX = (
-        "pp-old-syntax",
-        "invalid",
-        "Browsers drop the whole header: it is written as the old Feature-Policy was.",
-        "Write geolocation=(self), camera=() with commas and without single quotes.",
-    )
-    UNKNOWN_FEATURE = (
-        "pp-unknown-feature",
-        "invalid",
-        "Browsers know no feature {part} and ignore it.",
-        "Correct its spelling, or remove it.",
-    )
-    NOT_ALLOWLIST = (
-        "pp-not-allowlist",
-        "invalid",
-        "The value of {part} is no allowlist, so the feature is off for everyone.",
-        "Write {part}=(), {part}=(self) or {part}=*.",
-    )
-    BAD_ORIGIN = (
-        "pp-bad-origin",
-        "invalid",
-        "The allowlist of {part} has an entry that browsers ignore.",
-        (
-            "Write self without quotes and origins in double quotes: {part}=(self"
-            ' "https://example.com").'
-        ),
-    )
-    BAD_PARAMETER = (
-        "pp-bad-parameter",
-        "invalid",
-        "After {part} stands a semicolon, which begins a parameter and no further feature.",
-        "Separate features by commas.",
-    )
-    BROAD_ALLOWLIST = (
-        "pp-broad-allowlist",
-        "weak",
-        "Every frame on the page may be given {part}, whatever site it comes from.",
-        "Write {part}=() or {part}=(self).",
-    )
-    BAD_ENDPOINT = (
-        "reporting-bad-endpoint",
-        "invalid",
-        "Browsers ignore the endpoint {part}: it is no https address or path in double quotes.",
-        'Write {part}="https://example.com/reports" or {part}="/reports".',
-    )
-    NO_DESTINATIONS = (
-        "integrity-no-destinations",
-        "invalid",
-        "The policy blocks nothing: blocked-destinations names no destination that browsers know.",
-        "Write blocked-destinations=(script).",
-    )
-    UNKNOWN_DESTINATION = (
-        "integrity-unknown-word",
-        "invalid",
-        "Browsers ignore {part} in Integrity-Policy.",
-        (
-            "Use blocked-destinations=(script style), sources=(inline) and endpoints=(name),"
-            " without quotes."
-        ),
-    )
+    TOO_LONG = "sf-too-long"
+    BAD_SYNTAX = "sf-bad-syntax"
+    REPEATED_KEY = "sf-repeated-key"
+    OLD_SYNTAX = "pp-old-syntax"
+    UNKNOWN_FEATURE = "pp-unknown-feature"
+    NOT_ALLOWLIST = "pp-not-allowlist"
+    BAD_ORIGIN = "pp-bad-origin"
+    BAD_PARAMETER = "pp-bad-parameter"
+    BROAD_ALLOWLIST = "pp-broad-allowlist"
+    BAD_ENDPOINT = "reporting-bad-endpoint"
+    NO_DESTINATIONS = "integrity-no-destinations"
+    UNKNOWN_DESTINATION = "integrity-unknown-word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +125,7 @@ def _parse(text: str, shape: Literal["item", "list", "dictionary"]) -> Parsed[An
 
 
 def serialise(value: Item | list[Member] | Dictionary) -> str:
-    """The text of what was parsed; "" for an empty list or dictionary, which is sent as no
-    header at all.
-    """
+    """The text of what was parsed; "" for an empty list or dictionary: the header is not sent."""
     structure: Any = value
     return http_sf.ser(structure) if value else ""
 
@@ -200,9 +133,8 @@ def serialise(value: Item | list[Member] | Dictionary) -> str:
 def merge_dictionary(app: str, ours: str, combine: Combine | None = None) -> str:
     """Merge two dictionaries by key: the service's keys in their order, then ours.
 
-    A key that both have gets `combine(theirs, ours)`, by default our member. A text of the
-    service's that browsers drop gives way to ours; one beyond 64 KiB, or one that does not change,
-    stays as it is.
+    A key in both gets `combine(theirs, ours)`, by default our member. A text of the service's that
+    browsers drop is replaced by ours; one beyond 64 KiB, or one that does not change, is kept.
     """
     held, wanted = parse_dictionary(app), parse_dictionary(ours)
     if len(app) > MAX_TEXT or wanted.value is None:
@@ -237,11 +169,9 @@ def wider(app: Member, ours: Member) -> Member:
     if _is_all(mine) or theirs.keys() <= mine.keys():
         return app
     parameters = {**ours[1], **app[1]}
-    return (
-        (Token("*"), parameters)
-        if _is_all(theirs)
-        else ([*{**theirs, **mine}.values()], parameters)
-    )
+    if _is_all(theirs):
+        return Token("*"), parameters
+    return [*{**theirs, **mine}.values()], parameters
 
 
 def _items(member: Member) -> list[Item]:
@@ -284,9 +214,8 @@ def _feature_faults(feature: str, member: Member) -> Iterable[Fault]:
     if feature not in FEATURES:
         yield FieldFaultKind.UNKNOWN_FEATURE.about(feature)
     if not all(sound):
-        yield (FieldFaultKind.BAD_ORIGIN if is_list else FieldFaultKind.NOT_ALLOWLIST).about(
-            feature
-        )
+        kind = FieldFaultKind.BAD_ORIGIN if is_list else FieldFaultKind.NOT_ALLOWLIST
+        yield kind.about(feature)
     if parameters.keys() - {"report-to"}:
         yield FieldFaultKind.BAD_PARAMETER.about(feature)
     if feature in POWERFUL and _is_all(_entries(member)):
@@ -321,27 +250,17 @@ _INTEGRITY = {"blocked-destinations": {"script", "style"}, "sources": {"inline"}
 
 
 def judge_integrity(text: str) -> tuple[Fault, ...]:
-    """What is wrong with an Integrity-Policy
-    (https://www.w3.org/TR/sri-2/#integrity-policy-section).
-    """
+    """What is wrong with an Integrity-Policy (https://www.w3.org/TR/sri-2/)."""
     parsed = parse_dictionary(text)
     if parsed.value is None:
         return parsed.faults
-    found = [
-        FieldFaultKind.UNKNOWN_DESTINATION.about(key)
-        for key in parsed.value
-        if key not in _INTEGRITY
-    ]
+    unknown = [key for key in parsed.value if key not in _INTEGRITY]
+    listed = {key: _entries(parsed.value.get(key, ([], {}))) for key in _INTEGRITY}
     for key, known in _INTEGRITY.items():
-        entries = _entries(parsed.value.get(key, ([], {})))
-        found += [
-            FieldFaultKind.UNKNOWN_DESTINATION.about(word)
-            for kind, word in entries
-            if kind != "Token" or (known and word not in known)
+        unknown += [
+            word for kind, word in listed[key] if kind != "Token" or (known and word not in known)
         ]
-        if (
-            key == "blocked-destinations"
-            and not {("Token", word) for word in known or ()} & entries.keys()
-        ):
-            found.append(FieldFaultKind.NO_DESTINATIONS.about())
-    return (*parsed.faults, *found)
+    found = [*parsed.faults, *map(FieldFaultKind.UNKNOWN_DESTINATION.about, unknown)]
+    if listed["blocked-destinations"].keys().isdisjoint((("Token", "script"), ("Token", "style"))):
+        found.append(FieldFaultKind.NO_DESTINATIONS.about())
+    return tuple(found)

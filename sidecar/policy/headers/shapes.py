@@ -1,5 +1,4 @@
-"""What of a response may be written down: values of policy headers, and of all others the form
-alone.
+"""What may be written down of a response: values of policy headers, of all others only the form.
 
 Lives here: the form of a value, the content class of a response, the masks for what is secret or
 changes with every response. Must not know counts, files or policies. Nothing here raises.
@@ -51,7 +50,7 @@ _FAMILIES = (
     ("application/vnd.ms-fontobject", "font"),
 )
 
-# RFC 9110 section 5.6.7: the form in use, and the two obsolete ones.
+# RFC 9110 section 5.6.7: today's form, and the two obsolete ones.
 _DATE = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*(?:, [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4}"
     r" [0-9:]{8}(?: GMT)?| [A-Z][a-z]{2} +[0-9]{1,2} [0-9:]{8} [0-9]{4})"
@@ -70,17 +69,6 @@ _WORD = re.compile(
 _HOST = re.compile(r"[a-z0-9.-]{1,100}(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
 # Of the disclosing headers, these differ from response to response.
 _VOLATILE = frozenset({"server-timing", "sourcemap", "x-sourcemap"})
-_COOKIE_NAMES = {
-    "domain": "Domain",
-    "expires": "Expires",
-    "httponly": "HttpOnly",
-    "max-age": "Max-Age",
-    "partitioned": "Partitioned",
-    "path": "Path",
-    "priority": "Priority",
-    "samesite": "SameSite",
-    "secure": "Secure",
-}
 
 
 def content_class(media_type: str) -> str:
@@ -96,23 +84,19 @@ def content_class(media_type: str) -> str:
 
 def display_name(key: str) -> str:
     """A header's name as it is shown: the table's spelling, or each word with a capital."""
-    row = headers.get(key)
-    if row is None and key == "etag":
+    if row := headers.get(key):
+        return row.name
+    if key == "etag":
         return "ETag"
-    return (
-        row.name
-        if row
-        else "-".join(word[:1].upper() + word[1:] for word in key.lower().split("-"))
-    )
+    return "-".join(word[:1].upper() + word[1:] for word in key.lower().split("-"))
 
 
 def shape(key: str, value: str) -> str:
     """One line of a header (name in lower case) as it may be written down.
 
-    The value itself, with nonces, dates, queries and users masked, where it is intent: headers of
-    the table, and names of software. Of all others the form, one of FORMS: a <token> has no white
-    space. Of a
-    cookie: its name and attributes. The shape of a shape is the same shape.
+    Of headers of the table and of names of software: the value itself, with nonces, dates, queries
+    and users masked. Of a cookie: its name and attributes. Of all others the form, one of FORMS: a
+    <token> has no white space. The shape of a shape is the same shape.
     """
     row = headers.get(key)
     if key == "set-cookie":
@@ -161,8 +145,8 @@ def _media_type(value: str) -> str:
 
 
 def cookie(line: str) -> tuple[str, str]:
-    """Name and attributes of a Set-Cookie line; the value is dropped, and what looks random in
-    the name too.
+    """Name and attributes of a Set-Cookie line; its value, and random parts of the name, are
+    dropped.
     """
     parsed = cookies.parse(line)
     attributes = []
@@ -170,7 +154,8 @@ def cookie(line: str) -> tuple[str, str]:
         if not name:
             continue
         data = "<date>" if name == "expires" else _shown(value)[:200]
-        attributes.append(f"{_COOKIE_NAMES[name]}={data}" if data else _COOKIE_NAMES[name])
+        written = cookies.ATTRIBUTES[name]
+        attributes.append(f"{written}={data}" if data else written)
     return _RANDOM.sub("...", _shown(parsed.name))[:100], "; ".join(attributes)
 
 
@@ -180,11 +165,8 @@ def cookie_line(name: str, attributes: str) -> str:
 
 
 def path(text: str) -> str:
-    """A path with the segments that look like ids or secrets replaced: routes match the rest as
-    before.
-    """
-    segments = (segment if _is_word(segment) else "..." for segment in text[:300].split("/"))
-    return "/".join(segments)
+    """A path, up to 300 characters, with "..." for each segment that looks like an id or secret."""
+    return "/".join(one if _is_word(one) else "..." for one in text[:300].split("/"))
 
 
 def _is_word(segment: str) -> bool:
@@ -197,13 +179,11 @@ def _is_word(segment: str) -> bool:
 
 
 def host(text: str) -> str:
-    """A host as sent, or "unknown" where it is none."""
+    """A host in lower case, or "unknown" where the text is not a host."""
     return text.lower() if _HOST.fullmatch(text) else "unknown"
 
 
 def shapes(key: str, values: Iterable[bytes]) -> Lines:
-    """The lines of one header (name in lower case), as they stood on the wire, as they may be
-    written down.
-    """
+    """The lines of one header (name in lower case, values as received), as they may be written."""
     data = tuple(shape(key, value.decode("latin-1").strip(" \t")) for value in values)
     return data if len(data) <= MAX_LINES else (*data[:MAX_LINES], OTHER[0])

@@ -2,13 +2,12 @@
 
 Lives here: `weaker` for a header's lines, `weaker_cookie` for a cookie's attributes. Must not know
 rules, modes or counts. Where a header can be merged, the law of the merge decides: a value that
-takes something on when the other is merged into it had allowed more. Values may be masked (see
-`shapes`).
+changes when the other is merged into it had allowed more. Values may be masked (see `shapes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sidecar.policy import csp, headers
 from sidecar.policy.csp.sources import REQUEST_NONCE
@@ -35,7 +34,7 @@ def is_protective(name: str) -> bool:
 
 
 def grants(name: str) -> bool:
-    """Whether the header gives leave, so that its absence is the stricter state."""
+    """Whether the header grants access, so that its absence is stricter."""
     row = headers.get(name)
     return row is not None and (row.group == "cors" or row.key == "timing-allow-origin")
 
@@ -46,9 +45,7 @@ def reports_only(name: str) -> bool:
 
 
 def weaker(name: str, before: Lines, after: Lines) -> str:
-    """Why the lines `after` protect less than `before`, in a few words; "" where they do not, or
-    nobody can say.
-    """
+    """Why the lines `after` protect less than `before`; "" where they do not, or it is unknown."""
     row = headers.get(name)
     if row is None or reports_only(name) or not before or not after or row.grammar == "cookie":
         return ""
@@ -70,30 +67,24 @@ def _in_force(row: Header, lines: Lines) -> str:
 
 
 def _by_csp(_row: Header, old: str, new: str) -> str:
-    kept = csp.serialise(
-        *(
-            csp.Policy(tuple(one for one in policy.directives if one.name not in _REPORTING))
-            for policy in csp.parse(old)
-        )
-    )
-    if not kept:
-        return ""
-    tightened, written = (csp.parse(text) for text in (csp.merge_text(new, kept), new))
+    kept = [
+        csp.Policy(tuple(one for one in policy.directives if one.name not in _REPORTING))
+        for policy in csp.parse(old)
+    ]
+    written = csp.parse(new)
+    tightened = csp.parse(csp.merge_text(new, csp.serialise(*kept)))
     if tightened == written:
         return ""
-    lost = [
-        one.name
-        for policy in csp.parse(kept)
-        for one in policy.directives
-        if not any(csp.effective(held, one.name) for held in written)
-    ]
-    if lost:
-        return f"{lost[0]} is no longer set"
-    known = {one for policy in written for one in policy.directives}
-    wider = next(
-        (one.name for policy in tightened for one in policy.directives if one not in known), "it"
-    )
+    for one in _directives(kept):
+        if not any(csp.effective(policy, one.name) for policy in written):
+            return f"{one.name} is no longer set"
+    known = {*_directives(written)}
+    wider = next((one.name for one in _directives(tightened) if one not in known), "it")
     return f"{wider} allows more"
+
+
+def _directives(policies: Iterable[csp.Policy]) -> Iterator[csp.Directive]:
+    return (one for policy in policies for one in policy.directives)
 
 
 def _by_merge(row: Header, old: str, new: str) -> str:
@@ -101,13 +92,13 @@ def _by_merge(row: Header, old: str, new: str) -> str:
 
 
 def _by_permissions(row: Header, old: str, new: str) -> str:
-    return "" if headers.merge(row.name, new, old) == new else "it allows more features or origins"
+    return _by_merge(row, old, new) and "it allows more features or origins"
 
 
 def _by_cache(row: Header, old: str, new: str) -> str:
-    if not _KEEPING & tokens.parse_cache(old)[0].keys() or headers.merge(row.name, new, old) == new:
+    if not _KEEPING & tokens.parse_cache(old)[0].keys():
         return ""
-    return "caches may keep more, or for longer"
+    return _by_merge(row, old, new) and "caches may keep more, or for longer"
 
 
 def _by_hsts(_row: Header, old: str, new: str) -> str:
@@ -116,20 +107,16 @@ def _by_hsts(_row: Header, old: str, new: str) -> str:
         return ""
     if not now.valid or (now.max_age or 0) < (was.max_age or 0):
         return "max-age is shorter"
-    return (
-        "includeSubDomains is gone" if was.include_subdomains and not now.include_subdomains else ""
-    )
+    if was.include_subdomains and not now.include_subdomains:
+        return "includeSubDomains is gone"
+    return ""
 
 
 def _by_referrer(_row: Header, old: str, new: str) -> str:
     was, now = tokens.referrer_policy(old), tokens.referrer_policy(new)
-    if was is None:
+    if was is None or (now is not None and _REFERRERS.index(now) <= _REFERRERS.index(was)):
         return ""
-    return (
-        "it tells other sites more"
-        if now is None or _REFERRERS.index(now) > _REFERRERS.index(was)
-        else ""
-    )
+    return "it tells other sites more"
 
 
 def _by_grant(old: str, new: str) -> str:
@@ -139,31 +126,17 @@ def _by_grant(old: str, new: str) -> str:
 
 
 def _by_word(row: Header, old: str, new: str) -> str:
-    """By the place in the row's closed list, or its one strong value; else by what is wrong with
-    the new value alone.
+    """By the place in the row's closed list, or its one strong value; else by the new value's
+    faults.
     """
-    was, now = (
-        next(
-            (
-                place
-                for place, token in enumerate(row.tokens)
-                if text.lower().partition(";")[0].strip() == token
-            ),
-            None,
-        )
-        for text in (old, new)
-    )
-    if was is not None or (row.strong and old.lower() == row.strong.lower()):
-        return (
-            ""
-            if now is not None and was is not None and now <= was
-            else f"{new[:40]} protects less than {old[:40]}"
-        )
+    was, now = (text.lower().partition(";")[0].strip() for text in (old, new))
+    if was in row.tokens or (row.strong and old.lower() == row.strong.lower()):
+        if {was, now} <= {*row.tokens} and row.tokens.index(now) <= row.tokens.index(was):
+            return ""
+        return f"{new[:40]} protects less than {old[:40]}"
     known = {fault.kind for fault in headers.header_faults(row.name, old)}
-    return next(
-        (fault.text for fault in headers.header_faults(row.name, new) if fault.kind not in known),
-        "",
-    )
+    faults = (one for one in headers.header_faults(row.name, new) if one.kind not in known)
+    return next((fault.text for fault in faults), "")
 
 
 _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
@@ -180,16 +153,10 @@ _BY_GRAMMAR: Mapping[str, Callable[[Header, str, str], str]] = {
 
 
 def weaker_cookie(before: str, after: str) -> str:
-    """Why the attributes `after` of a cookie protect less; written as in a Set-Cookie line,
-    without the name.
-    """
+    """Why the attributes `after` of a cookie protect less; both as a Set-Cookie line has them."""
     was, now = (cookies.parse(f"c=; {attributes}") for attributes in (before, after))
-    for key, name in (
-        ("secure", "Secure"),
-        ("httponly", "HttpOnly"),
-        ("partitioned", "Partitioned"),
-    ):
-        if was.get(key) is not None and now.get(key) is None:
+    for name in ("Secure", "HttpOnly", "Partitioned"):
+        if was.get(name.lower()) is not None and now.get(name.lower()) is None:
             return f"{name} is gone"
     if _same_site(now) > _same_site(was):
         return "SameSite is weaker"
@@ -199,6 +166,6 @@ def weaker_cookie(before: str, after: str) -> str:
 
 
 def _same_site(cookie: cookies.Cookie) -> int:
-    """The rank of what is said; nothing said is between Lax and None, as browsers differ."""
+    """A rank, the strictest 0; no SameSite is between Lax and None, as browsers differ."""
     said = (cookie.get("samesite") or "").lower()
     return _SAME_SITE.index(said) * 2 if said in _SAME_SITE else 3

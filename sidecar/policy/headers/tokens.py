@@ -35,22 +35,15 @@ REFERRER_POLICIES: MappingProxyType[str, bool] = MappingProxyType(
         "unsafe-url": False,
     }
 )
-"""Every policy that browsers recognise, and whether it keeps path and query from other sites and
-from plain HTTP.
+"""Every policy that browsers recognise, the strictest first, and whether it keeps path and query
+from other sites and from plain HTTP.
 """
 
 SITE_DATA = frozenset(
-    f'"{word}"'
-    for word in (
-        "cache",
-        "cookies",
-        "storage",
-        "executionContexts",
-        "clientHints",
-        "prefetchCache",
-        "prerenderCache",
-        "*",
-    )
+    """
+    "cache" "cookies" "storage" "executionContexts" "clientHints" "prefetchCache" "prerenderCache"
+    "*"
+    """.split()
 )
 """Types of Clear-Site-Data, with the double quotes that they need."""
 
@@ -67,11 +60,12 @@ _LOOSER = frozenset({"public", "immutable", "s-maxage", "stale-while-revalidate"
 # RFC 9111 section 5.2.2, RFC 5861, RFC 8246.
 _CACHE_LETTERS = {
     name.replace("-", ""): name
-    for name in (
-        "max-age s-maxage no-store no-cache no-transform must-revalidate must-understand"
-        " proxy-revalidate private public immutable stale-while-revalidate stale-if-error"
-    ).split()
+    for name in """
+    max-age s-maxage no-store no-cache no-transform must-revalidate must-understand
+    proxy-revalidate private public immutable stale-while-revalidate stale-if-error
+    """.split()
 }
+"""Every cache directive by its letters alone."""
 _SHARING = frozenset({"public", "private", "no-store", "no-cache"})
 _OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
     ("no-store", _LOOSER),
@@ -83,105 +77,22 @@ _OVERRULES: tuple[tuple[str, frozenset[str]], ...] = (
 class TokenFaultKind(faults.FaultKind):
     """All that can be wrong with these headers."""
 
-    HSTS_NO_AGE = (
-        "hsts-no-max-age",
-        "invalid",
-        "Browsers ignore the header: it has no valid max-age.",
-        "Write max-age=63072000; includeSubDomains, with seconds in digits and semicolons between.",
-    )
-    HSTS_REPEATED = (
-        "hsts-repeated",
-        "invalid",
-        "Browsers ignore the header: {part} stands in it more than once.",
-        "Write {part} once (RFC 6797 section 6.1).",
-    )
-    HSTS_BAD = (
-        "hsts-bad-directive",
-        "invalid",
-        "{part} is no directive of HSTS.",
-        "Use max-age, includeSubDomains and preload, separated by semicolons.",
-    )
-    HSTS_PRELOAD = (
-        "hsts-preload-refused",
-        "weak",
-        (
-            "The preload list refuses the host: preload needs includeSubDomains and a max-age of a"
-            " year."
-        ),
-        "Add them, or remove preload, which is hard to undo.",
-    )
-    HSTS_SHORT = (
-        "hsts-short",
-        "weak",
-        "The max-age is shorter than half a year, so browsers forget it between visits.",
-        "Raise it step by step to 63072000.",
-    )
-    HSTS_OFF = (
-        "hsts-off",
-        "weak",
-        "With max-age=0 browsers forget that the host is HTTPS only.",
-        "Write max-age=63072000.",
-    )
-    REFERRER_UNKNOWN = (
-        "referrer-unknown",
-        "invalid",
-        "Browsers skip {part}: it is no referrer policy.",
-        "{hint}.",
-    )
-    REFERRER_UNSAFE = (
-        "referrer-unsafe",
-        "weak",
-        "The policy {part} tells other sites, or plain HTTP, more than is needed.",
-        "Use strict-origin-when-cross-origin, same-origin or no-referrer.",
-    )
-    CACHE_BAD = (
-        "cache-bad-directive",
-        "invalid",
-        "Caches ignore {part}: it is no cache directive.",
-        "Separate directives by commas, arguments by =.",
-    )
-    CACHE_MISSPELT = (
-        "cache-misspelt",
-        "invalid",
-        "Caches ignore {part}, which is not spelt as the directive {hint}.",
-        "Write {hint}.",
-    )
-    CACHE_NO_SECONDS = (
-        "cache-no-seconds",
-        "invalid",
-        "Caches ignore {part} or take it for stale: it needs whole seconds.",
-        "Write {part}=SECONDS in digits.",
-    )
-    CACHE_REPEATED = (
-        "cache-repeated",
-        "invalid",
-        "The directive {part} stands more than once, and caches differ in which one they obey.",
-        "Write {part} once.",
-    )
-    CACHE_CONFLICT = (
-        "cache-conflict",
-        "invalid",
-        "The directive {part} is overruled by {hint} beside it.",
-        "Remove one of the two.",
-    )
-    SITE_DATA_UNQUOTED = (
-        "site-data-unquoted",
-        "invalid",
-        "Browsers ignore {part} without double quotes.",
-        'Write "{part}" in double quotes.',
-    )
-    SITE_DATA_UNKNOWN = (
-        "site-data-unknown",
-        "invalid",
-        "Browsers know no site data {part}.",
-        'Use "cache", "cookies", "storage" or "*".',
-    )
-    NOT_A_NAME = (
-        "list-not-a-name",
-        "invalid",
-        "The entry {part} is no name.",
-        "Write names separated by commas, without quotes.",
-    )
+    HSTS_NO_AGE = "hsts-no-max-age"
+    HSTS_REPEATED = "hsts-repeated"
+    HSTS_BAD = "hsts-bad-directive"
+    HSTS_PRELOAD = "hsts-preload-refused"
+    HSTS_SHORT = "hsts-short"
+    HSTS_OFF = "hsts-off"
+    REFERRER_UNKNOWN = "referrer-unknown"
+    REFERRER_UNSAFE = "referrer-unsafe"
+    CACHE_BAD = "cache-bad-directive"
+    CACHE_MISSPELT = "cache-misspelt"
+    CACHE_NO_SECONDS = "cache-no-seconds"
+    CACHE_REPEATED = "cache-repeated"
+    CACHE_CONFLICT = "cache-conflict"
+    SITE_DATA_UNQUOTED = "site-data-unquoted"
+    SITE_DATA_UNKNOWN = "site-data-unknown"
+    NOT_A_NAME = "list-not-a-name"
 
     def hint_for(self, part: str) -> str:
         """The policy that was meant by a misspelt one."""
@@ -191,9 +102,7 @@ class TokenFaultKind(faults.FaultKind):
 
 @dataclass(frozen=True, slots=True)
 class Hsts:
-    """What a Strict-Transport-Security value says. `max_age` in seconds, None when there is no
-    valid one.
-    """
+    """A Strict-Transport-Security value. `max_age` in seconds, None when there is no valid one."""
 
     max_age: int | None
     include_subdomains: bool
@@ -215,13 +124,12 @@ def parse_hsts(text: str) -> Hsts:
     for piece in text[:MAX_TEXT].split(";"):
         name, equals, value = (part.strip(_OWS) for part in piece.partition("="))
         key = name.lower()
+        flag = key in ("includesubdomains", "preload") and not equals
         if not name and not equals:
             continue
         if key in said:
             found.append(TokenFaultKind.HSTS_REPEATED.about(name))
-        elif key not in ("max-age", "includesubdomains", "preload") or (
-            equals and key != "max-age"
-        ):
+        elif key != "max-age" and not flag:
             found.append(TokenFaultKind.HSTS_BAD.about(piece.strip(_OWS)))
         else:
             said[key] = value
@@ -238,20 +146,21 @@ def judge_hsts(text: str) -> tuple[Fault, ...]:
     found = list(hsts.faults)
     if hsts.max_age is not None:
         if hsts.max_age < HALF_YEAR:
-            found.append(
-                (TokenFaultKind.HSTS_SHORT if hsts.max_age else TokenFaultKind.HSTS_OFF).about()
-            )
+            kind = TokenFaultKind.HSTS_SHORT if hsts.max_age else TokenFaultKind.HSTS_OFF
+            found.append(kind.about())
         if hsts.preload and not (hsts.include_subdomains and hsts.max_age >= YEAR):
             found.append(TokenFaultKind.HSTS_PRELOAD.about())
     return tuple(found)
 
 
+def entries(text: str) -> list[str]:
+    """The entries of a comma-separated list, in order, empty ones too."""
+    return [entry.strip(_OWS) for entry in text[:MAX_TEXT].split(",")]
+
+
 def words(text: str) -> list[str]:
-    """The entries of a comma-separated list, in order; those with white space or outside visible
-    ASCII are no entries.
-    """
-    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
-    return [entry for entry in entries if _VISIBLE.fullmatch(entry)]
+    """The entries of a comma-separated list, in order, that are visible ASCII without spaces."""
+    return [entry for entry in entries(text) if _VISIBLE.fullmatch(entry)]
 
 
 def referrer_policy(text: str) -> str | None:
@@ -262,10 +171,9 @@ def referrer_policy(text: str) -> str | None:
 
 def judge_referrer(text: str) -> tuple[Fault, ...]:
     """Entries that browsers skip, and a policy in force that tells too much."""
-    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
     found = [
         TokenFaultKind.REFERRER_UNKNOWN.about(entry)
-        for entry in entries
+        for entry in entries(text)
         if entry.lower() not in REFERRER_POLICIES
     ]
     policy = referrer_policy(text)
@@ -275,23 +183,19 @@ def judge_referrer(text: str) -> tuple[Fault, ...]:
 
 
 def judge_names(text: str) -> tuple[Fault, ...]:
-    """Entries of a list of header names or methods that are none."""
-    entries = (entry.strip(_OWS) for entry in text[:MAX_TEXT].split(","))
+    """Entries of a list of header names or methods that are not names."""
     return tuple(
         TokenFaultKind.NOT_A_NAME.about(entry)
-        for entry in entries
+        for entry in entries(text)
         if entry and not _TOKEN.fullmatch(entry)
     )
 
 
 def judge_site_data(text: str) -> tuple[Fault, ...]:
     """Entries of Clear-Site-Data that browsers ignore."""
+    kinds = TokenFaultKind.SITE_DATA_UNKNOWN, TokenFaultKind.SITE_DATA_UNQUOTED
     return tuple(
-        (
-            TokenFaultKind.SITE_DATA_UNQUOTED
-            if f'"{entry}"' in SITE_DATA
-            else TokenFaultKind.SITE_DATA_UNKNOWN
-        ).about(entry)
+        kinds[f'"{entry}"' in SITE_DATA].about(entry)
         for entry in words(text)
         if entry not in SITE_DATA
     )
@@ -302,21 +206,19 @@ def merge_words(app: str, ours: str, everything: str = "*", *, fold: bool = True
 
     With `fold`, case makes no difference (Vary); without, it does (Clear-Site-Data).
     """
-    held = words(app)
     merged: dict[str, str] = {}
-    for entry in (*held, *words(ours)):
+    for entry in words(app):
         merged.setdefault(entry.lower() if fold else entry, entry)
-    if len(app) > MAX_TEXT or len(merged) == len(
-        {entry.lower() if fold else entry for entry in held}
-    ):
+    held = len(merged)
+    for entry in words(ours):
+        merged.setdefault(entry.lower() if fold else entry, entry)
+    if len(app) > MAX_TEXT or len(merged) == held:
         return app
     return everything if everything in merged else ", ".join(merged.values())
 
 
 def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
-    """Read a Cache-Control value (RFC 9111 section 5.2); of equal directives the stricter one is
-    kept.
-    """
+    """Read a Cache-Control value (RFC 9111 section 5.2); of equal directives, keep the stricter."""
     said: CacheControl = {}
     found: list[Fault] = []
     for part in _LIST_PART.findall(text[:MAX_TEXT]):
@@ -335,9 +237,7 @@ def parse_cache(text: str) -> tuple[CacheControl, tuple[Fault, ...]]:
 
 
 def _stricter(name: str, one: str | None, other: str | None) -> str | None:
-    """The argument that lets less be reused: fewer seconds, or no list of fields; else the
-    first.
-    """
+    """The argument that allows less reuse: fewer seconds, or no list of fields; else the first."""
     if name in _SECONDS:
         seconds = [
             argument
@@ -385,11 +285,11 @@ def _overruled(said: CacheControl) -> Iterable[tuple[str, list[str]]]:
 def merge_cache(app: str, ours: str, *, widen: bool = False) -> str:
     """Merge two Cache-Control values by directive.
 
-    Law: without leave nothing may be stored or reused that the service's value does not allow, and
-    every restriction of ours holds: the stricter of no-store, private and public, the fewer
+    Law: without `widen` nothing may be stored or reused that the service's value does not allow,
+    and every restriction of ours holds: the stricter of no-store, private and public, the fewer
     seconds; what the winner overrules is dropped, and what loosens (public, immutable, stale-*) is
-    not added. A max-age is added where the service gave none, in place of each cache's guess. With
-    leave ours wins: its word on storing and sharing, its seconds, and what loosens.
+    not added. A max-age is added where the service gave none, instead of each cache's guess. With
+    `widen` ours wins: on storing and sharing, on seconds, and on what loosens.
     """
     held, wanted = parse_cache(app)[0], parse_cache(ours)[0]
     if len(app) > MAX_TEXT or not held:
