@@ -1,6 +1,6 @@
 """ASGI: the sidecar as a middleware, outermost around an application.
 
-Lives here: `Middleware`. Must not know how a response is judged.
+Must not know how a response is judged.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ class Middleware(Around[Application]):
             await self._app(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start with the application and end with it; one that cannot start says why to the
-        server.
-        """
+        """Start and end with the application; the server learns why a start fails."""
         first = await receive()
         try:
             await asyncio.to_thread(self.host.start)
@@ -77,9 +75,7 @@ class Middleware(Around[Application]):
             exchange.end(whole=False)
 
     async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        """Through the application; one that fails before it responds gets a response of ours,
-        and the server its error.
-        """
+        """Call the application; if it fails before its response, send an error response."""
         started = False
 
         async def sending(message: Message) -> None:
@@ -118,11 +114,8 @@ class Middleware(Around[Application]):
         return {**scope, "headers": lines}
 
     def _asked(self, scope: Scope) -> Request:
-        lines: RawFields = [
-            (bytes(name), bytes(value))
-            for name, value in scope["headers"]
-            if name.lower() != self._nonce
-        ]
+        sent = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+        lines: RawFields = [line for line in sent if line[0].lower() != self._nonce]
         raw = scope.get("raw_path") or quote(scope["path"]).encode("ascii")
         named = {name.lower(): value for name, value in lines}
         length = named.get(b"content-length", b"")

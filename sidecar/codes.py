@@ -1,9 +1,7 @@
-"""What each finding's code means: why it matters, a value that earns it, one that does not, and the
-source.
+"""The codes of findings: why each matters, a value that causes it, one that does not, the source.
 
-Lives here: the one table, read from `policy/codes.yaml`, and its examples as policies. `check
---explain` and the generated documentation are made of it. Must not know how a finding comes about,
-nor how it is printed.
+Lives here: the table, read from `policy/codes.yaml`, and its examples as policies, for `check
+--explain` and the generated documentation. Must not know how a finding is made or printed.
 """
 
 from __future__ import annotations
@@ -38,9 +36,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One row of the table. No example is given for what only a response can hold, or what is
-    only long.
-    """
+    """One row of the table; no example where only a response, or a long text, could show it."""
 
     name: str
     why: str
@@ -72,14 +68,9 @@ def table() -> Mapping[str, Code]:
 def _code(name: str, row: Mapping[str, Any], sources: Mapping[str, list[str]]) -> Code:
     key, _, section = row["source"].partition(" ")
     title, url = sources[key]
-    return Code(
-        name,
-        row["why"],
-        f"{title}, {section}" if section else title,
-        url,
-        _example(row.get("wrong")),
-        _example(row.get("right")),
-    )
+    source = f"{title}, {section}" if section else title
+    wrong, right = _example(row.get("wrong")), _example(row.get("right"))
+    return Code(name, row["why"], source, url, wrong, right)
 
 
 def _example(written: object) -> Example | None:
@@ -94,12 +85,7 @@ def _example(written: object) -> Example | None:
 
 
 def _rule(line: str) -> dict[str, str]:
-    """The rule that writes a header line; cookies are added, since no rule overwrites the
-    service's.
-    """
+    """The rule that writes a header line; for cookies `append`, as no rule overwrites them."""
     header, _, value = line.partition(": ")
-    return {
-        "header": header,
-        "action": "append" if header == "Set-Cookie" else "set",
-        "value": value,
-    }
+    action = "append" if header == "Set-Cookie" else "set"
+    return {"header": header, "action": action, "value": value}

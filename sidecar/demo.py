@@ -1,8 +1,7 @@
-"""The whole idea in a few minutes: a faulty sample service, the sidecar in front of it, a policy to
-edit.
+"""The demo: a faulty sample service, the sidecar in front of it, a policy to edit.
 
-Lives here: the starter policy and the printed tour. Must not know anything that a
-user's own set-up would not: it builds the same `Service` from the same settings.
+Lives here: the starter policy and the printed tour. It builds the same `Service` from the same
+settings as a user's set-up does.
 """
 
 from __future__ import annotations
@@ -61,9 +60,7 @@ routes:
 
 
 async def show(folder: Path, port: int) -> None:
-    """Run the demo until Ctrl-C. Writes `policy.yaml`, `events.jsonl` and `state/` into
-    `folder`.
-    """
+    """Run the demo until Ctrl-C; `folder` gets `policy.yaml`, `events.jsonl` and `state/`."""
     console = Console(highlight=False, soft_wrap=True)
     policy = _starter(folder, console)
     with (folder / "events.jsonl").open("wb") as file:
@@ -99,19 +96,11 @@ async def _serve(running: contextlib.AsyncExitStack, app: web.Application) -> st
 
 
 def _starter(folder: Path, console: Console) -> Path:
-    """The starter policy on disk; an edited one from an earlier demo is kept beside it, the old
-    state is not.
-    """
+    """Write the starter policy; keep an edited one of an earlier demo, remove the old state."""
     policy, mark = folder / "policy.yaml", folder / ".sidecar-demo"
     if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
-        raise PolicyError(
-            (
-                Problem(
-                    f"{folder} holds something else than a demo",
-                    "choose another with --dir, or remove it",
-                ),
-            )
-        )
+        fix = "choose another with --dir, or remove it"
+        raise PolicyError((Problem(f"{folder} is not empty, and no demo", fix),))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         mark.touch()
@@ -158,71 +147,35 @@ async def _tour(console: Console, service: Service, folder: Path) -> None:
     ask = f"--admin http://{service.admin}"
     few = "--min-requests 3 --min-time 1s"
     browse = f"http://{listen}/"
-    steps = (
-        (
-            "1. Report-only: the response is the service's own, faults and all.",
-            f"curl -si {browse}",
-            head,
-        ),
-        ("2. What would have changed is logged, and counted.", f"tail -n 1 {events}", ""),
-        ("", f"curl -s http://{service.health}/metrics | grep violations_total", ""),
-        (
-            (
-                "3. Trial: one word in the file, and browsers say what the policy would break. In"
-                " force within two seconds."
-            ),
-            f"sed -i.bak 's/^mode: report-only/mode: trial/' {policy}",
-            "",
-        ),
-        (
-            f"4. Open {browse} in a browser, two or three times. Then see what it reported.",
-            f"{command} reports csp {ask}",
-            "",
-        ),
-        (
-            "5. The smallest edit that keeps the page working; drop --write to see it only.",
-            f"{command} suggest csp --write --min-clients 1 --min-time 0s --policy {policy} {ask}",
-            "",
-        ),
-        (
-            (
-                "6. Load the page a few times again. With nothing left to report, the rule is"
-                " promoted."
-            ),
-            f"{command} promote csp --policy {policy} {few} {ask}",
-            "",
-        ),
-        (
-            "7. Enforce the other rules too.",
-            f"sed -i.bak 's/mode: trial/mode: enforce/' {policy}",
-            "",
-        ),
-        (
-            "",
-            (
-                f"curl -si {browse}     # also /api/items, /old (a redirect), /broken (a 500),"
-                " /nowhere (a 404)"
-            ),
-            "",
-        ),
-        (
-            "8. Roll back: at once, and it stays back although the file still says enforce.",
-            f"{command} rollback {ask}",
-            "",
-        ),
-        ("", f"{command} history {ask}", ""),
-    )
+    steps = f"""\
+1. Report-only: the response is the service's own, faults and all.
+   $ curl -si {browse}
+2. What would have changed is logged, and counted.
+   $ tail -n 1 {events}
+   $ curl -s http://{service.health}/metrics | grep violations_total
+3. Trial: one word in the file, and browsers say what the policy would break. In force within two seconds.
+   $ sed -i.bak 's/^mode: report-only/mode: trial/' {policy}
+4. Open {browse} in a browser, two or three times. Then see what it reported.
+   $ {command} reports csp {ask}
+5. The smallest edit that keeps the page working; drop --write to see it only.
+   $ {command} suggest csp --write --min-clients 1 --min-time 0s --policy {policy} {ask}
+6. Load the page a few times again. With nothing left to report, the rule is promoted.
+   $ {command} promote csp --policy {policy} {few} {ask}
+7. Enforce the other rules too.
+   $ sed -i.bak 's/mode: trial/mode: enforce/' {policy}
+   $ curl -si {browse}     # also /api/items, /old (a redirect), /broken (a 500), /nowhere (a 404)
+8. Roll back: at once, and it stays back although the file still says enforce.
+   $ {command} rollback {ask}
+   $ {command} history {ask}"""  # noqa: E501
     console.print(Text("\nheader-sidecar demo", style="bold"))
     console.print(
         f"A sample service with the usual faults runs behind http://{listen}/\nTry this in a second"
         " terminal; Ctrl-C ends it.\n"
     )
-    for title, line, seen in steps:
-        if title:
-            console.print(Text(title, style="bold"))
-        console.print(Text(f"   $ {line}", style="cyan"))
-        if seen:
-            console.print(Text(seen, style="dim"))
+    for at, line in enumerate(steps.splitlines()):
+        console.print(Text(line, style="cyan" if line.startswith("   $") else "bold"))
+        if at == 1:
+            console.print(Text(head, style="dim"))
     console.print(Text("\nWhat happens is logged here:", style="bold"))
 
 
@@ -241,11 +194,9 @@ def _command() -> str:
 def _head(address: str) -> str:
     """The head of the front page's response, as seen through the sidecar."""
     response = ask(f"http://{address}/")
-    lines = [f"{name.decode()}: {value.decode('latin-1')}" for name, value in response.fields]
-    return "\n".join(
-        f"     {line}"
-        for line in (f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}", *lines)
-    )
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines += [f"{name.decode()}: {value.decode('latin-1')}" for name, value in response.fields]
+    return "\n".join(f"     {line}" for line in lines)
 
 
 def _say(console: Console, data: dict[str, Any]) -> None:
@@ -253,18 +204,14 @@ def _say(console: Console, data: dict[str, Any]) -> None:
     event = data["event"]
     if event in ("header.changed", "header.would_change"):
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
-        text = (
-            f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}:"
-            f" {names}"
-        )
+        status = data["http.response.status_code"]
+        text = f"{data['http.request.method']} {data['url.path']} {status}: {names}"
     elif event == "browser.report":
         text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
     elif event == "policy.rejected":
-        text = "the file is not put in force; the last good revision stays\n     " + "\n     ".join(
-            data["problems"]
-        )
+        lines = ("the file is not put in force; the last good revision stays", *data["problems"])
+        text = "\n     ".join(lines)
     else:
-        text = ", ".join(
-            f"{key} {data[key]}" for key in ("revision", "left", "mode", "who") if data.get(key)
-        )
+        keys = ("revision", "left", "mode", "who")
+        text = ", ".join(f"{key} {data[key]}" for key in keys if data.get(key))
     console.print(Text.assemble("   ", (f"{event:<22}", "bold"), text))

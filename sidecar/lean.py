@@ -58,13 +58,10 @@ def aiohttp_server() -> None:
 
 
 def aiohttp_version() -> str:
-    """What aiohttp calls its version; it is not loaded for it, nor are the packages' metadata
-    read.
-    """
+    """aiohttp's version, without loading it or reading package metadata."""
     spec = find_spec("aiohttp")
     if spec is None or spec.origin is None:
         return ""
-    found = re.search(
-        r'^__version__ = "([^"]+)"', Path(spec.origin).read_text("utf-8"), re.MULTILINE
-    )
+    text = Path(spec.origin).read_text("utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
     return found[1] if found else ""

@@ -1,8 +1,6 @@
-"""The release tried before it is made: the real settings and policy on scratch ports, step by step,
-timed.
+"""Tries a release: the real settings and policy on scratch ports, step by step, timed.
 
-Lives here: the steps and their sheet. Like the demo it builds the same `Service` that `run` does;
-what is rehearsed is what will run. Must not know how the sheet is shown.
+It builds the same `Service` that `run` does. Must not know how the sheet is shown.
 """
 
 from __future__ import annotations
@@ -35,16 +33,12 @@ from sidecar.telemetry.events import Sink
 ROLLBACKS = 15
 _WAIT = 5.0
 _MAX_BODY = 64 << 20
-_FRAMING = frozenset(
-    {"content-length", "transfer-encoding", "connection", "content-encoding", "date"}
-)
+_FRAMING = {"content-length", "transfer-encoding", "connection", "content-encoding", "date"}
 _ASIDE = frozenset({"date", "connection", "keep-alive", "age"})
 _IN_LINES = re.compile(r"(?i)'nonce-[^']*'")
 _IN_PAGES = re.compile(rb"(?i)(\snonce=)(?:\"[^\"]*\"|'[^']*'|[^\s>\"']+)")
 _NONCE = "A" * 22
-"""What the service is given when it is asked directly: as long as a real one, so that lengths
-are the same.
-"""
+"""What the service gets when it is asked directly: of a real one's length, for equal lengths."""
 
 Lines: TypeAlias = list[tuple[str, str]]
 
@@ -85,27 +79,22 @@ async def rehearse(
     """Try the release of a policy; yields each step as it is done.
 
     Args:
-        settings: the real ones; listeners, state and the policy's place are replaced by scratch
-            ones.
+        settings: the real ones; scratch listeners, state and policy file replace theirs.
         paths: request targets to replay (GET).
         recorded: responses to send instead of the real service's; their paths are replayed too.
     """
     failed = False
     for finding in deployment.check(settings):
         failed |= finding.outcome == "fail"
-        yield Step(
-            finding.name,
-            finding.outcome != "fail",
-            finding.text + (" (warning)" if finding.outcome == "warn" else ""),
-        )
+        text = finding.text + (" (warning)" if finding.outcome == "warn" else "")
+        yield Step(finding.name, finding.outcome != "fail", text)
     if failed:
         yield Step("rehearsal", passed=False, text="not started: put the above right first")
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-rehearsal-") as folder:
         async with _upstream(settings, recorded) as (upstream, more):
-            async for step in _steps(
-                settings, upstream, Path(folder), tuple(dict.fromkeys((*paths, *more)) or ("/",))
-            ):
+            targets = tuple(dict.fromkeys((*paths, *more)) or ("/",))
+            async for step in _steps(settings, upstream, Path(folder), targets):
                 yield step
 
 
@@ -115,51 +104,24 @@ async def _steps(
     text = Path(settings.policy).read_bytes().decode("utf-8")
     policy = folder / "policy.yaml"
     policy.write_text(reported(text), "utf-8", newline="")
-    scratch = {
-        "listen": "127.0.0.1:0",
-        "admin": "127.0.0.1:0",
-        "health": "127.0.0.1:0",
-        "admin_token_file": None,
-        "workers": 1,
-    }
-    tls = settings.tls.model_copy(update={"certificate": None, "key": None})
-    forwarding = settings.forwarding.model_copy(
-        update={"proxy_protocol": "off"}
-    )  # we are the client
-    own = settings.model_copy(
-        update={
-            **scratch,
-            "policy": str(policy),
-            "state": str(folder / "state"),
-            "upstream": upstream,
-            "mode": None,
-            "tls": tls,
-            "forwarding": forwarding,
-            "fleet": Fleet(),  # what is rehearsed reaches no other replica
-        }
-    )
+    own = _scratch(settings, folder, policy, upstream)
     with (folder / "events.jsonl").open("wb") as file:
         sink = Sink(file.fileno())
         service = Service(own, sink)
         try:
             began = time.perf_counter()
             await service.start()
-            yield Step(
-                "start",
-                passed=True,
-                text="policy in force, listeners open",
-                seconds=time.perf_counter() - began,
-            )
+            taken = time.perf_counter() - began
+            yield Step("start", True, "policy in force, listeners open", taken)
             nonce = {} if own.forwarding.nonce == "off" else {own.forwarding.nonce: _NONCE}
             direct, reach = await _replay(upstream, paths, nonce)
             if reach:
                 yield Step("service", passed=False, text=reach)
                 return
             through, _ = await _replay(f"http://{service.listen[0]}", paths)
-            yield _compare(
-                "report-only", direct, through, "the service's own responses, byte for byte"
-            )
-            yield await _enforce(service, policy, text, direct)
+            good = "the service's own responses, byte for byte"
+            yield _compare("report-only", direct, through, good)
+            yield await _enforce(service, policy, text)
             if service.revisions.mode == "enforce":
                 yield await _effects(service, direct)
                 yield await _rollbacks(service, direct)
@@ -168,7 +130,18 @@ async def _steps(
             sink.close()
 
 
-async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, Response]) -> Step:
+def _scratch(settings: Settings, folder: Path, policy: Path, upstream: str) -> Settings:
+    ours: dict[str, Any] = {"admin_token_file": None, "workers": 1, "mode": None}
+    ours |= dict.fromkeys(("listen", "admin", "health"), "127.0.0.1:0")
+    ours |= {"policy": str(policy), "state": str(folder / "state"), "upstream": upstream}
+    ours["tls"] = settings.tls.model_copy(update={"certificate": None, "key": None})
+    client = {"proxy_protocol": "off"}  # the client is this process
+    ours["forwarding"] = settings.forwarding.model_copy(update=client)
+    ours["fleet"] = Fleet()  # what is rehearsed reaches no other replica
+    return settings.model_copy(update=ours)
+
+
+async def _enforce(service: Service, policy: Path, text: str) -> Step:
     """The one edit that enforces everything, seen by the file watch; timed to the swap."""
     before = service.revisions.current.id
     began = time.perf_counter()
@@ -177,13 +150,9 @@ async def _enforce(service: Service, policy: Path, text: str, direct: dict[str, 
     while service.revisions.current.id == before and time.perf_counter() < deadline:
         await asyncio.sleep(0.01)
     seconds = time.perf_counter() - began
-    passed = service.revisions.mode == "enforce"
-    return Step(
-        "enforce",
-        passed,
-        "every mode in the file set to enforce" if passed else "the edit did not come in force",
-        seconds,
-    )
+    if service.revisions.mode != "enforce":
+        return Step("enforce", False, "the edit did not come in force", seconds)
+    return Step("enforce", True, "every mode in the file set to enforce", seconds)
 
 
 async def _effects(service: Service, direct: dict[str, Response]) -> Step:
@@ -192,39 +161,26 @@ async def _effects(service: Service, direct: dict[str, Response]) -> Step:
     plan = compile_policy(service.revisions.current.resolved)
     wrong, changed = [], 0
     for path, response in direct.items():
-        bare = path.partition("?")[0]
-        facts = Facts(
-            "GET",
-            service.listen[0],
-            bare,
-            "http",
-            [],
-            response.status,
-            response.fields,
-            "127.0.0.1",
-        )
-        expected = tuple(decide(plan.route(service.listen[0], "GET", bare), facts).fields)
+        bare, host = path.partition("?")[0], service.listen[0]
+        sent = (response.status, response.fields, "127.0.0.1")
+        facts = Facts("GET", host, bare, "http", [], *sent)
+        expected = tuple(decide(plan.route(host, "GET", bare), facts).fields)
         changed += expected != response.fields
         if not same(through[path], replace(response, fields=expected)):
             wrong.append(path)
-    text = f"{changed} of {len(direct)} responses changed as the policy says"
-    return Step(
-        "effects", not wrong, text if not wrong else f"not as expected: {', '.join(wrong[:5])}"
-    )
+    if wrong:
+        return Step("effects", False, f"not as expected: {', '.join(wrong[:5])}")
+    return Step("effects", True, f"{changed} of {len(direct)} responses changed as the policy says")
 
 
 async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
-    """Order to first restored response, again and again; and the restored responses are the
-    service's own.
-    """
+    """Time rollbacks to the first restored response, and check that responses are restored."""
     changed = await _first_changed(service, direct)
     taken, target = [], service.revisions.current.parent
     latest = service.revisions.current.id
     for _ in range(ROLLBACKS):
-        began = time.perf_counter()
-        await asyncio.to_thread(
-            _post, service.admin, "/-/rollback", {"to": target, "who": "rehearsal"}
-        )
+        began, order = time.perf_counter(), {"to": target, "who": "rehearsal"}
+        await asyncio.to_thread(_post, service.admin, "/-/rollback", order)
         restored = await asyncio.to_thread(_get, f"http://{service.listen[0]}", changed)
         taken.append(time.perf_counter() - began)
         if not same(restored, direct[changed]):
@@ -232,34 +188,24 @@ async def _rollbacks(service: Service, direct: dict[str, Response]) -> Step:
         await service.revisions.rollback(latest, who="rehearsal")
     await service.revisions.rollback(target, who="rehearsal")
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
-    median = statistics.median(taken)
-    step = _compare(
-        "rollback",
-        direct,
-        through,
-        f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest"
-        f" {max(taken) * 1000:.0f} ms",
-    )
-    return Step(step.name, step.passed, step.text, median)
+    slowest = f"{max(taken) * 1000:.0f} ms"
+    good = f"restored byte for byte; median of {ROLLBACKS} rollbacks, slowest {slowest}"
+    step = _compare("rollback", direct, through, good)
+    return replace(step, seconds=statistics.median(taken))
 
 
 async def _first_changed(service: Service, direct: dict[str, Response]) -> str:
     through, _ = await _replay(f"http://{service.listen[0]}", tuple(direct))
-    return next(
-        (path for path, response in direct.items() if not same(through[path], response)),
-        next(iter(direct)),
-    )
+    changed = (path for path, response in direct.items() if not same(through[path], response))
+    return next(changed, next(iter(direct)))
 
 
 def _compare(
     name: str, direct: dict[str, Response], through: dict[str, Response], good: str
 ) -> Step:
     different = [path for path, response in direct.items() if not same(through[path], response)]
-    return Step(
-        name,
-        not different,
-        good if not different else f"differs from the service's own: {', '.join(different[:5])}",
-    )
+    bad = f"differs from the service's own: {', '.join(different[:5])}"
+    return Step(name, not different, bad if different else good)
 
 
 async def _replay(

@@ -1,6 +1,6 @@
 """A small service with the usual faults, and the CDN that its page loads a script from.
 
-Lives here: two aiohttp applications that the demo runs. Must not know the sidecar.
+Must not know the sidecar.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def cdn() -> web.Application:
 
 
 def service(cdn: str) -> web.Application:
-    """Server names, no CSP, a weak cookie, an inline script, a CDN, a 500, a redirect, a slow
-    stream; `cdn` is an origin.
+    """Server names, no CSP, a weak cookie, inline script, a CDN (`cdn`: its origin), a 500 and
+    more.
     """
     app = web.Application()
 

@@ -1,7 +1,7 @@
-"""The frame of a SARIF 2.1.0 log, in which every finding of ours goes to code scanning.
+"""The frame of a SARIF 2.1.0 log: one run of one tool, for code scanning.
 
-Lives here: one run of one tool. Must not know what is found, nor where. Source: SARIF Version 2.1.0
-(OASIS), https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+Must not know what is found, nor where. Source: SARIF Version 2.1.0 (OASIS),
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Values as YAML text on one line, for the files that are written for people. Must not know what
-the values mean.
-"""
+"""Values as YAML text on one line, for files that people read. Must not know their meaning."""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ _PRINTABLE = re.compile(r"[ -~]*")
 
 
 def scalar(text: str) -> str:
-    """A text in a block or a flow: plain where it can be read as nothing else, otherwise in quotes.
-    ASCII.
+    """A text in a block or a flow: plain where that is unambiguous, else in quotes. ASCII.
 
     Half of a surrogate pair, which is no character, becomes U+FFFD. Source: YAML 1.2.2, sections
     7.3 and 5.7.

@@ -1,8 +1,7 @@
-"""YAML text to a mapping that knows line and column of every key and value. The only module that
-imports yaml.
+"""Loads YAML strictly, with line and column of every key and value.
 
-Lives here: strict loading (YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs) and
-the shipped presets. Must not know what the keys mean.
+Lives here: YAML 1.2 words, no duplicate keys, tags, merge keys or alias bombs; and the shipped
+presets. The only module that imports yaml. Must not know what the keys mean.
 """
 
 from __future__ import annotations
@@ -28,21 +27,14 @@ MAX_DEPTH = 32
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+|0[xo][0-9a-fA-F]+")
-_OLD_BOOLEANS = {
-    "yes": "true",
-    "on": "true",
-    "y": "true",
-    "no": "false",
-    "n": "false",
-    "off": "false",
-}
+_OLD_BOOLEANS = dict.fromkeys(("yes", "on", "y"), "true") | dict.fromkeys(
+    ("no", "n", "off"), "false"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value stands in the text: characters from `start` to `end`; `inside` is where a
-    collection's first key or item would go.
-    """
+    """A value's characters from `start` to `end`; `inside`: where a first key or item would go."""
 
     start: int
     end: int
@@ -85,32 +77,20 @@ def load(data: bytes, name: str) -> Source:
 
 
 def read_yaml(data: bytes, name: str) -> Source:
-    """Read one YAML document; what is wrong but can be read over stands in `problems`.
-
-    Args:
-        data: UTF-8 bytes, at most 1 MiB.
-        name: how the text is called in problems.
+    """Read one YAML document (UTF-8, at most 1 MiB); faults that leave it readable are `problems`.
 
     Raises:
-        PolicyError: the text makes no sense from some place on.
+        PolicyError: the text cannot be read beyond some place.
     """
     if len(data) > MAX_BYTES:
-        raise PolicyError(
-            (
-                Problem(
-                    f"the file is {len(data)} bytes long",
-                    f"at most {MAX_BYTES} are read",
-                    file=name,
-                ),
-            )
-        )
+        text, fix = f"the file is {len(data)} bytes long", f"at most {MAX_BYTES} are read"
+        raise PolicyError((Problem(text, fix, file=name),))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise PolicyError(
-            (Problem("the file is not UTF-8", "save it as UTF-8", file=name, line=line, column=1),)
-        ) from error
+        problem = Problem("the file is not UTF-8", "save it as UTF-8", (), file=name, line=line)
+        raise PolicyError((dataclasses.replace(problem, column=1),)) from error
     builder = _Builder(name)
     fatal: Problem | None = None
     try:
@@ -122,20 +102,12 @@ def read_yaml(data: bytes, name: str) -> Source:
         fatal = Problem(f"not YAML: {message}", "", file=name, line=line, column=column)
     except yaml.YAMLError as error:
         line = data[: getattr(error, "position", 0)].count(b"\n") + 1
-        fatal = Problem(
-            f"not YAML: {str(error).splitlines()[0]}", "", file=name, line=line, column=1
-        )
+        message = str(error).splitlines()[0]
+        fatal = Problem(f"not YAML: {message}", "", file=name, line=line, column=1)
+    problems = (*builder.problems, fatal) if fatal else tuple(builder.problems)
     if fatal or builder.gave_up:
-        raise PolicyError((*builder.problems, fatal) if fatal else tuple(builder.problems))
-    return Source(
-        name,
-        text,
-        builder.data,
-        builder.values,
-        builder.keys,
-        builder.spans,
-        tuple(builder.problems),
-    )
+        raise PolicyError(problems)
+    return Source(name, text, builder.data, builder.values, builder.keys, builder.spans, problems)
 
 
 class _Full(Exception):  # noqa: N818 - not an error of ours, only the way out of a deep or huge text
@@ -162,9 +134,8 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._problem(
-                        event, "a second document starts here", "keep one document in a file"
-                    )
+                    fix = "keep one document in a file"
+                    self._problem(event, "a second document starts here", fix)
                     return
             elif isinstance(event, yaml.NodeEvent):
                 try:
@@ -181,11 +152,8 @@ class _Builder:
         self.values[path] = _at(event)
         self._nodes += 1
         if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            self._problem(
-                event,
-                "the text is nested too deep or, with its aliases, too large",
-                "write it plainer",
-            )
+            text = "the text is nested too deep or, with its aliases, too large"
+            self._problem(event, text, "write it plainer")
             raise _Full
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
@@ -214,14 +182,13 @@ class _Builder:
         while not isinstance(item := next(events), yaml.SequenceEndEvent):
             inside = _start(item) if inside is None else inside
             value.append(self._node(item, events, (*path, len(value))))
-        end = _end(item)
-        self.spans[path] = Span(
-            _start(start),
-            end,
-            "flow" if start.flow_style else "block",
-            end - 1 if inside is None else inside,
-        )
+        self._collection(path, start, item, inside)
         return value
+
+    def _collection(self, path: Path, start: Any, end: Any, inside: int | None) -> None:
+        style: Literal["flow", "block"] = "flow" if start.flow_style else "block"
+        inside = _end(end) - 1 if inside is None else inside
+        self.spans[path] = Span(_start(start), _end(end), style, inside)
 
     def _mapping(self, start: Any, events: Iterator[Any], path: Path) -> dict[str, Any]:
         value: dict[str, Any] = {}
@@ -233,23 +200,14 @@ class _Builder:
                 raise _Full
             word = key.value
             if word == "<<" and not key.style:
-                self._problem(
-                    key,
-                    "merge keys (<<) are not YAML 1.2",
-                    "use extends, or override the rule on a route",
-                )
+                fix = "use extends, or override the rule on a route"
+                self._problem(key, "merge keys (<<) are not YAML 1.2", fix)
             elif word in value:
                 first = self.keys[*path, word][0]
                 self._problem(key, f"key {word!r} stands twice", f"the first is in line {first}")
             self.keys.setdefault((*path, word), _at(key))
             value[word] = self._node(next(events), events, (*path, word))
-        end = _end(key)
-        self.spans[path] = Span(
-            _start(start),
-            end,
-            "flow" if start.flow_style else "block",
-            end - 1 if inside is None else inside,
-        )
+        self._collection(path, start, key, inside)
         return value
 
     def _scalar(self, event: Any) -> Any:
@@ -262,22 +220,16 @@ class _Builder:
             return text.lower() == "true"
         if text != "off" and text.lower() in _OLD_BOOLEANS:
             meant = _OLD_BOOLEANS[text.lower()]
-            self._problem(
-                event,
-                f"{text!r} is a boolean in YAML 1.1 and a text in 1.2",
-                f"write {meant}, or '{text}' for the text",
-            )
+            why = f"{text!r} is a boolean in YAML 1.1 and a text in 1.2"
+            self._problem(event, why, f"write {meant}, or '{text}' for the text")
             return meant == "true"
         if _INT.fullmatch(text) and len(text) < 20:
             return int(text)
         if _FLOAT.fullmatch(text):
             return float(text)
         if _LEADING_ZERO.fullmatch(text):
-            self._problem(
-                event,
-                f"{text!r} is a different number in YAML 1.1 and 1.2",
-                f"put it in quotes: '{text}'",
-            )
+            why = f"{text!r} is a different number in YAML 1.1 and 1.2"
+            self._problem(event, why, f"put it in quotes: '{text}'")
         return text
 
 
@@ -331,12 +283,9 @@ def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
         resolved = resolve(source.data, presets())
     except PolicyError as error:
         given = {(problem.line, problem.column) for problem in source.problems}
-        found = [
-            problem
-            for problem in located(error.problems, source)
-            if (problem.line, problem.column) not in given
-        ]
-        raise PolicyError(located((*source.problems, *found), source)) from error
+        found = located(error.problems, source)
+        new = [problem for problem in found if (problem.line, problem.column) not in given]
+        raise PolicyError(located((*source.problems, *new), source)) from error
     if source.problems:
         raise PolicyError(source.problems)
     if harmful := refused(resolved):
@@ -346,12 +295,7 @@ def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
 
 def located(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:
     """The problems with their places, in the order of the text."""
-    return tuple(
-        sorted(
-            (source.place(problem) for problem in problems),
-            key=lambda problem: (problem.line, problem.column),
-        )
-    )
+    return tuple(sorted(map(source.place, problems), key=lambda one: (one.line, one.column)))
 
 
 @cache
@@ -364,8 +308,5 @@ def presets() -> Mapping[str, Any]:
 def preset_texts() -> Mapping[str, str]:
     """The shipped presets as they are written, by name."""
     folder = resources.files("sidecar.policy") / "presets"
-    files = sorted(
-        (entry for entry in folder.iterdir() if entry.name.endswith(".yaml")),
-        key=lambda entry: entry.name,
-    )
-    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
+    files = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    return {name.removesuffix(".yaml"): files[name].read_text("utf-8") for name in sorted(files)}

@@ -1,6 +1,6 @@
 """WSGI: the sidecar as a middleware, outermost around an application.
 
-Lives here: `Middleware`. Must not know how a response is judged. Source: PEP 3333.
+Must not know how a response is judged. Source: PEP 3333.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ class Middleware(Around[Application]):
 
 
 class _Body:
-    """The application's iterable, looked at as it passes; its `close` is called, as PEP 3333
-    demands.
-    """
+    """The application's iterable, observed as it passes; its `close` is called (PEP 3333)."""
 
     def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
         self._body, self._exchange = body, exchange

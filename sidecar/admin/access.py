@@ -18,7 +18,7 @@ from sidecar.policy.model import PolicyError, Problem
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Every response of the control plane; it judges other people's headers, so its own must be right.
+# For every response of the control plane: it judges others' headers, so its own must be right.
 OWN_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -48,33 +48,19 @@ def read_token(address: str, token_file: str | None) -> str | None:
     """
     if token_file is None:
         if not is_loopback(address):
+            text = f"admin listener {address} is not loopback and has no token"
             fix = "set admin_token_file, or bind 127.0.0.1"
-            raise PolicyError(
-                (
-                    Problem(
-                        f"admin listener {address} is not loopback and has no token",
-                        fix,
-                        ("admin",),
-                    ),
-                )
-            )
+            raise PolicyError((Problem(text, fix, ("admin",)),))
         return None
+    place = ("admin_token_file",)
     try:
         token = Path(token_file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(
-            (Problem(f"the token file cannot be read: {error}", "", ("admin_token_file",)),)
-        ) from error
+        problem = Problem(f"the token file cannot be read: {error}", "", place)
+        raise PolicyError((problem,)) from error
     if len(token) < 16:
-        raise PolicyError(
-            (
-                Problem(
-                    "the admin token is shorter than 16 characters",
-                    "make a longer one",
-                    ("admin_token_file",),
-                ),
-            )
-        )
+        text = "the admin token is shorter than 16 characters"
+        raise PolicyError((Problem(text, "make a longer one", place),))
     return token
 
 
@@ -126,18 +112,14 @@ def _refusal(request: web.Request, token: str | None, sessions: Sessions) -> web
 
 
 def _known_host(request: web.Request, token: str | None) -> bool:
-    """A page that rebinds its name to this address still sends its own name: only addresses are
-    taken.
+    """Whether the Host is an address: a page that rebinds its name to ours still sends its name.
 
-    With a token any name is, because a rebinding page cannot know the token.
+    With a token any name is accepted, because such a page cannot know the token.
     """
     if token is not None:
         return True
-    host = (
-        request.host.rpartition(":")[0]
-        if request.host.rpartition(":")[2].isdigit()
-        else request.host
-    )
+    name, _, port = request.host.rpartition(":")
+    host = name if port.isdigit() else request.host
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

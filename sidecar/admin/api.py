@@ -1,7 +1,7 @@
 """The admin API: what is in force, what happened, and orders (POST only, JSON).
 
-Lives here: the handlers and their bodies' checks. Must not know the data plane; what it needs of
-the process comes as `Process`.
+Lives here: the handlers and the checks of their bodies. Must not know the data plane; what it needs
+of the process comes as `Process`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ class Api:
 
     def app(self) -> web.Application:
         """The application of the admin listener."""
-        app = web.Application(
-            middlewares=[guard(self._token, self._sessions)], client_max_size=_BODY
-        )
+        checked = guard(self._token, self._sessions)
+        app = web.Application(middlewares=[checked], client_max_size=_BODY)
         app.router.add_get("/api/status", self.status)
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
@@ -81,9 +80,8 @@ class Api:
     async def revisions(self, _request: web.Request) -> web.Response:
         """The journal, newest first."""
         entries = await asyncio.to_thread(self._revisions.history)
-        return web.json_response(
-            {"active": self._revisions.current.id, "entries": entries[::-1][:1000]}
-        )
+        data = {"active": self._revisions.current.id, "entries": entries[::-1][:1000]}
+        return web.json_response(data)
 
     async def revision(self, request: web.Request) -> web.Response:
         """One revision's text."""
@@ -93,9 +91,7 @@ class Api:
         return web.json_response({"revision": request.match_info["revision"], "text": text})
 
     async def evidence(self, request: web.Request) -> web.Response:
-        """What each rule has seen since it came as it is now; with `?fleet=true` on all
-        replicas.
-        """
+        """What each rule has seen since it came as it is now; `?fleet=true`: on all replicas."""
         if _fleets(request):
             return await self._of_all(self._process.together.fleet_evidence)
         return web.json_response({"evidence": await self._process.evidence()})
@@ -108,42 +104,30 @@ class Api:
             return error(409, str(refused))
 
     async def rollout(self, _request: web.Request) -> web.Response:
-        """Where each rule stands on its way to enforce: progress, causes, what to do next. What
-        the page shows.
-        """
+        """Each rule's way to enforce, as the page shows it: progress, causes, the next step."""
         return web.json_response(await self._process.rollout())
 
     async def baseline(self, _request: web.Request) -> web.Response:
-        """What the service itself sent so far; with a baseline, what drifted since the last look
-        (null = none is set).
-        """
+        """What the service sent so far, and the drift from its baseline (null = none is set)."""
         return web.json_response(await self._process.baseline())
 
     async def reports(self, request: web.Request) -> web.Response:
-        """What browsers reported of rules in trial, as causes; with `?fleet=true` to any
-        replica.
-        """
+        """What browsers reported of rules in trial, as causes; `?fleet=true`: to any replica."""
         if _fleets(request):
             return await self._of_all(self._process.together.fleet_reports)
         return web.json_response(self._process.causes())
 
     async def pages(self, request: web.Request) -> web.Response:
-        """What the pages of routes in trial hold: inline code with its text and hash, and what they
-        load; and the scripts that browsers said they loaded, by hash.
-        """
+        """What pages in trial hold (inline code, addresses), and scripts that browsers loaded."""
         return web.json_response(self._process.pages())
 
     async def fleet(self, _request: web.Request) -> web.Response:
-        """The replicas that decide together, and their latest decisions (null = this one decides
-        alone).
-        """
+        """The replicas that decide together, and their latest decisions (null = no fleet)."""
         asked = self._process.fleet
         return web.json_response({"fleet": await asked() if asked else None})
 
     def _shared(self, body: dict[str, Any]) -> None:
-        """Refuse an order that wants a fleet where none can be reached, or another version than
-        the fleet's.
-        """
+        """Refuse an order for a fleet that cannot be reached, or that is at another version."""
         fleet = self._process.facts().get("fleet")
         wants, version = body.get("fleet", False), body.get("version")
         if not isinstance(wants, bool) or type(version) not in (int, type(None)):
@@ -243,12 +227,9 @@ class Api:
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Live events (server-sent events); a reader that falls behind loses the oldest, and
-        none holds up the end of the process.
-        """
-        response = web.StreamResponse(
-            headers=OWN_HEADERS | {"Content-Type": "text/event-stream", "Server": "sidecar"}
-        )
+        """Live events (server-sent events); a reader that falls behind loses the oldest."""
+        kind = {"Content-Type": "text/event-stream", "Server": "sidecar"}
+        response = web.StreamResponse(headers=OWN_HEADERS | kind)
         backlog: asyncio.Queue[dict[str, object]] = asyncio.Queue(_BACKLOG)
 
         def take(data: dict[str, object]) -> None:
@@ -265,11 +246,9 @@ class Api:
                 data = None
                 with contextlib.suppress(TimeoutError):
                     data = await asyncio.wait_for(backlog.get(), 15)
-                line = (
-                    f"event: logged\ndata: {json.dumps(data, default=str)}\n\n"
-                    if data
-                    else ": still here\n\n"
-                )
+                line = ": still here\n\n"
+                if data:
+                    line = f"event: logged\ndata: {json.dumps(data, default=str)}\n\n"
                 await response.write(line.encode())
             return response
         finally:
@@ -286,10 +265,9 @@ class Api:
         body = await _body(request, {"unpin", "who"})
         if not isinstance(body.get("unpin", False), bool):
             return error(400, "unpin must be true or false")
+        who = _text(body, "who") or "operator"
         try:
-            result = await self._revisions.reload(
-                _text(body, "who") or "operator", unpin=body.get("unpin", False)
-            )
+            result = await self._revisions.reload(who, unpin=body.get("unpin", False))
         except Refused as refused:
             return error(409, str(refused))
         data = {
@@ -305,8 +283,9 @@ class Api:
         return web.json_response(data, status=409 if result in ("rejected", "pinned") else 200)
 
     async def rollback(self, request: web.Request) -> web.Response:
-        """Go back. `{to?, reason?, who?, fleet?, version?}`; fleet: only if the store can be
-        reached; version: only from this one on.
+        """Go back. `{to?, reason?, who?, fleet?, version?}`.
+
+        `fleet`: only if the store can be reached; `version`: only if the fleet is still at it.
         """
         body = await _body(request, {"to", "reason", "who", "fleet", "version"})
         left = self._revisions.current.id
@@ -319,19 +298,13 @@ class Api:
             )
         except Refused as refused:
             return error(409, str(refused))
-        return web.json_response(
-            {
-                "revision": found.id,
-                "left": left,
-                "pinned": self._revisions.pinned,
-                "mode": self._revisions.mode,
-                "fleet": self._process.facts().get("fleet"),
-            }
-        )
+        about = {"revision": found.id, "left": left, "pinned": self._revisions.pinned}
+        fleet = self._process.facts().get("fleet")
+        return web.json_response({**about, "mode": self._revisions.mode, "fleet": fleet})
 
     async def mode(self, request: web.Request) -> web.Response:
-        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl as 30m
-        or in seconds.
+        """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl: 30m, or
+        seconds.
         """
         body = await _body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})
         mode = body.get("mode")
@@ -354,14 +327,9 @@ class Api:
             )
         except Refused as refused:
             return error(409, str(refused))
-        return web.json_response(
-            {
-                "mode": data,
-                "override": override(self._revisions),
-                "policy_mode": self._revisions.current.resolved.mode,
-                "fleet": self._process.facts().get("fleet"),
-            }
-        )
+        policy_mode = self._revisions.current.resolved.mode
+        about = {"mode": data, "override": override(self._revisions), "policy_mode": policy_mode}
+        return web.json_response({**about, "fleet": self._process.facts().get("fleet")})
 
 
 def _fleets(request: web.Request) -> bool:
@@ -386,9 +354,8 @@ async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
         raise web.HTTPBadRequest(reason="the body must be a JSON object")
     for key in body:
         if key not in known:
-            raise web.HTTPBadRequest(
-                reason=f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}"
-            )
+            reason = f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}"
+            raise web.HTTPBadRequest(reason=reason)
     return body
 
 
@@ -400,9 +367,7 @@ def _places(body: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _text(body: dict[str, Any], key: str, most: int = 1000) -> str:
-    """A text of the body, "" where there is none. A wrong type is refused: it must not turn into
-    another order.
-    """
+    """A text of the body, "" where there is none; another type is refused, not ignored."""
     value = body.get(key)
     if value is None:
         return ""

@@ -15,7 +15,7 @@ from sidecar.admin.access import OWN_HEADERS
 from sidecar.telemetry import Telemetry
 
 Readiness: TypeAlias = Awaitable[dict[str, str]]
-"""What stands against taking traffic, by check: "" = nothing."""
+"""Why no traffic should come, by check; "" = it should."""
 
 
 def health_app(
@@ -34,21 +34,15 @@ def add_health(
     telemetry: Telemetry,
     refresh: Callable[[], Awaitable[None]],
 ) -> None:
-    """Add the three paths (and /healthz, as others call /livez) to an application.
-
-    `refresh` brings the metrics up to date before they are reported.
-    """
+    """Add the paths (/healthz is a common name of /livez); `refresh` updates the metrics."""
 
     async def livez(_request: web.Request) -> web.Response:
         return _response(200, "ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
         checks = await ready()
-        text = "".join(
-            f"[{'-' if against else '+'}] {name}{': ' if against else ''}{against}\n"
-            for name, against in checks.items()
-        )
-        return _response(503 if any(checks.values()) else 200, text)
+        lines = [f"[-] {name}: {why}\n" if why else f"[+] {name}\n" for name, why in checks.items()]
+        return _response(503 if any(checks.values()) else 200, "".join(lines))
 
     async def metrics(_request: web.Request) -> web.Response:
         from sidecar.telemetry.exposition import CONTENT_TYPE  # with the first scrape
@@ -56,21 +50,17 @@ def add_health(
         await refresh()
         telemetry.metrics.settle()
         data = await asyncio.to_thread(telemetry.metrics.render)
-        return web.Response(
-            body=data, headers=OWN_HEADERS | {"Content-Type": CONTENT_TYPE, "Server": "sidecar"}
-        )
+        kind = {"Content-Type": CONTENT_TYPE, "Server": "sidecar"}
+        return web.Response(body=data, headers=OWN_HEADERS | kind)
 
-    for path, handler in (
-        ("/livez", livez),
-        ("/healthz", livez),
-        ("/readyz", readyz),
-        ("/metrics", metrics),
-    ):
-        app.router.add_get(path, handler)
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/healthz", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
 
 
 async def _owned(_request: web.Request, response: web.StreamResponse) -> None:
-    """What the router refuses (404, 405) is aiohttp's own response, and would name it."""
+    """aiohttp's own responses (404, 405) get our headers too, and do not name it."""
     for name, value in OWN_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = "sidecar"

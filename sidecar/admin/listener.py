@@ -1,6 +1,6 @@
-"""The admin and health listeners: aiohttp's application runner with its error path owned.
+"""The admin and health listeners: aiohttp's application runner with our error responses.
 
-Lives here: what a request that cannot be parsed gets. Must not know paths or orders.
+Must not know paths or orders.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ class _Protocol(RequestHandler):
             raise ConnectionError("the response has begun already")
         if exc is not None and status >= 500:
             self.log_exception("admin request failed", exc_info=exc)
-        response = web.Response(
-            status=status, text=f"{status}\n", headers=OWN_HEADERS | {"Server": "sidecar"}
-        )
+        headers = OWN_HEADERS | {"Server": "sidecar"}
+        response = web.Response(status=status, text=f"{status}\n", headers=headers)
         response.force_close()
         return response
 
@@ -43,15 +42,12 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        # the handler, factory and settings are those that aiohttp has just put together
-        made.__class__ = _Server
+        made.__class__ = _Server  # keeps the handler, factory and settings that aiohttp made
         return made
 
 
 async def listen(app: web.Application, address: str) -> tuple[web.AppRunner, str]:
-    """Serve an application at HOST:PORT or unix:PATH; returns what runs it, and the bound
-    address.
-    """
+    """Serve an application at HOST:PORT or unix:PATH; returns the runner and the bound address."""
     runner = Runner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
     await runner.setup()
     if address.startswith("unix:"):

@@ -1,7 +1,7 @@
-"""The admin page: server-rendered, works without scripts but for live events.
+"""The admin page: rendered by the server; only live events need scripts.
 
-Lives here: what the page shows, and the forms' orders. Must not know how orders are carried out: it
-calls what the API calls. Templates and style stand in `assets/`.
+Lives here: what the page shows, and the forms' orders, which call what the API calls. Templates and
+style are in `assets/`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     import jinja2
 
 _RECENT = 50
+_COMMANDS = ("status", "rollback", "mode report-only", "evidence", "reports", "note")
 _ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
 PAGE_HEADERS = OWN_HEADERS | {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src"
-        " 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
+        " img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": (
-        "same-origin"
-    ),  # under no-referrer a form's Origin is "null", which no order may have
+    # Under no-referrer a form's Origin is "null", which no order may have.
+    "Referrer-Policy": "same-origin",
 }
 
 
@@ -74,6 +74,7 @@ class Page:
         data = status(self._revisions) | self._process.facts()
         journal = await asyncio.to_thread(self._revisions.history)
         fleet = await self._process.fleet() if self._process.fleet else None
+        before = self._revisions.text(data["parent"]) if data["parent"] else None
         return _page(
             "page.html",
             status=data,
@@ -87,23 +88,10 @@ class Page:
             ],
             meaning=view.MEANING,
             **await self._rules(here),
-            difference=view.difference(
-                self._revisions.text(data["parent"]) if data["parent"] else None,
-                self._revisions.current.text,
-            ),
+            difference=view.difference(before, self._revisions.current.text),
             events=[view.event(one) for one in self._recent],
             history=view.timeline(journal, data["revision"]),
-            commands=[
-                view.whole(f"sidecar {verb}", here)
-                for verb in (
-                    "status",
-                    "rollback",
-                    "mode report-only",
-                    "evidence",
-                    "reports",
-                    "note",
-                )
-            ],
+            commands=[view.whole(f"sidecar {verb}", here) for verb in _COMMANDS],
         )
 
     async def rules(self, request: web.Request) -> web.Response:
@@ -111,13 +99,10 @@ class Page:
         return _page("rules.html", **await self._rules(self._here(request)))
 
     def _here(self, request: web.Request) -> view.Here:
-        token, fleet = self._process.token_file, self._process.fleet is not None
-        return view.Here(
-            str(Path(self._revisions.current.source).absolute()),
-            request.host or "127.0.0.1:19000",
-            str(Path(token).absolute()) if token else None,
-            fleet,
-        )
+        policy, token = Path(self._revisions.current.source).absolute(), self._process.token_file
+        token_file = str(Path(token).absolute()) if token else None
+        host, fleet = request.host or "127.0.0.1:19000", self._process.fleet is not None
+        return view.Here(str(policy), host, token_file, fleet)
 
     async def _rules(self, here: view.Here) -> dict[str, Any]:
         rules = (await self._process.rollout())["rules"]
@@ -175,9 +160,8 @@ class Page:
             data = await self._obey(request.match_info["order"], words)
         except Refused as refused:
             data = f"Nothing was changed: {refused}."
-        return web.Response(
-            status=303, headers=PAGE_HEADERS | {"Location": f"/?{urlencode({'message': data})}"}
-        )
+        location = f"/?{urlencode({'message': data})}"
+        return web.Response(status=303, headers=PAGE_HEADERS | {"Location": location})
 
     async def _obey(self, order: str, words: Mapping[str, str]) -> str:
         reason, fleet = words.get("reason", ""), self._process.facts().get("fleet")
@@ -186,16 +170,14 @@ class Page:
         if order == "mode":
             if words.get("mode") not in MODES or words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: choose a mode, give a reason, and say yes."
-            mode = await self._revisions.set_mode(
-                cast("Mode", words["mode"]), reason=reason, who="admin page"
-            )
+            wanted = cast("Mode", words["mode"])
+            mode = await self._revisions.set_mode(wanted, reason=reason, who="admin page")
             return f"The mode is {mode} now."
         if order == "rollback":
             if words.get("sure") != "yes" or not reason:
                 return "Nothing was changed: give a reason, and say yes."
-            found = await self._revisions.rollback(
-                words.get("to") or None, reason=reason, who="admin page"
-            )
+            to = words.get("to") or None
+            found = await self._revisions.rollback(to, reason=reason, who="admin page")
             return f"Revision {found.id} is in force again."
         if order == "reload":
             return f"The file was read: {await self._revisions.reload('admin page')}."

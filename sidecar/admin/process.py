@@ -1,7 +1,4 @@
-"""What the control plane needs of the process around it, given by the service.
-
-Lives here: two nouns. Must not know who fills it.
-"""
+"""What the control plane needs of the process around it. Must not know who provides it."""
 
 from __future__ import annotations
 
@@ -13,9 +10,7 @@ from sidecar.admin.health import Readiness
 
 
 class Together(Protocol):
-    """What all replicas saw, asked now. Raises Refused without a fleet, and while its store is
-    away.
-    """
+    """What all replicas saw, asked now; raises Refused without a fleet or its store."""
 
     async def fleet_evidence(self) -> dict[str, Any]:
         """What each rule has seen on all of them, and whose evidence it is."""
@@ -40,13 +35,9 @@ class Process:
     causes: Callable[[], dict[str, Any]]
     """What browsers reported of rules in trial."""
     pages: Callable[[], dict[str, Any]]
-    """What the pages of routes in trial hold, by route; and the scripts that browsers said they
-    loaded.
-    """
+    """What pages in trial hold, by route, and the scripts that browsers loaded."""
     together: Together
     fleet: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """The fleet as this replica sees it; None = it decides alone."""
     token_file: str | None = None
-    """Where the admin token stands, for commands that are copied from the page; None = there is
-    none.
-    """
+    """The admin token's file, for commands that are copied from the page; None = no token."""

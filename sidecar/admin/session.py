@@ -1,6 +1,6 @@
-"""A browser's log-in at the admin listener: a signed cookie, and a word in each form.
+"""A browser's log-in at the admin listener: a signed cookie, and a secret word in each form.
 
-Lives here: making and checking both. Must not know pages or handlers.
+Must not know pages or handlers.
 """
 
 from __future__ import annotations
@@ -63,5 +63,5 @@ def _same(given: str, right: str) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    """What came over the wire, whatever it was: aiohttp decodes header bytes to surrogates."""
+    """The bytes as received: aiohttp decodes those that are not UTF-8 to surrogates."""
     return text.encode("utf-8", "surrogateescape")

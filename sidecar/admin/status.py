@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sidecar.revisions import Revisions
@@ -9,12 +10,7 @@ from sidecar.revisions import Revisions
 
 def override(revisions: Revisions) -> dict[str, Any] | None:
     """The runtime ceiling as data."""
-    held = revisions.override
-    return (
-        {"mode": held.mode, "reason": held.reason, "who": held.who, "until": held.until}
-        if held
-        else None
-    )
+    return asdict(revisions.override) if revisions.override else None
 
 
 def status(revisions: Revisions) -> dict[str, Any]:

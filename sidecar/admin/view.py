@@ -1,5 +1,4 @@
-"""What the admin page shows, from the data of the API: plain functions from data to what a template
-needs.
+"""What the admin page shows: functions from the API's data to what a template needs.
 
 Must not know requests or templates.
 """
@@ -91,11 +90,11 @@ def counts(rules: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
 
 
 def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
-    """One rule's line and what stands behind it; open where something speaks against it."""
+    """One rule's line and its details, which are open where it would break the site."""
     trend = item["trend"]
     causes = sorted(item["causes"], key=lambda one: -one["count"])
     shown = [cause(one, item["rule"], here) for one in causes if one["kind"] != "noise"][:20]
-    told = tuple(f"[{one['id']}]" for one in shown)
+    listed = tuple(f"[{one['id']}]" for one in shown)
     modes = {place["mode"] for place in item["places"]}
     places = [f"{place['mode']} on {place['route']}" for place in item["places"][:4]]
     more = ["..."] if len(item["places"]) > len(places) else []
@@ -107,7 +106,7 @@ def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
         "verdict": _VERDICTS[item["outcome"]],
         "open": item["outcome"] == "fail",
         "causes": shown,
-        "reasons": [text for text in item["reasons"] if not text.endswith(told)],
+        "reasons": [text for text in item["reasons"] if not text.endswith(listed)],
         "witnesses": [{**one, "who": _WITNESSES[one["kind"]]} for one in item["witnesses"]],
         "line": line(trend),
         "trend_text": (
@@ -119,23 +118,19 @@ def rule(item: Mapping[str, Any], here: Here) -> dict[str, Any]:
 
 def cause(one: Mapping[str, Any], rule: str, here: Here) -> dict[str, Any]:
     """One cause as people want to read it: what, whose, and what to do about it."""
-    clients = one["clients"]
-    ours = one["kind"] in ("served", "script")
+    more = " or more" if one["clients"] >= MAX_CLIENTS else ""
+    todo, command = "The site needs it: let the policy allow it, or change the page.", ""
+    if one["kind"] not in ("served", "script"):
+        todo = "Nothing shows that the site needs it: if the site can do without, waive it."
+        command = whole(f"sidecar promote {rule} --waive {one['id']}", here)
     return {
         **one,
         "what": _what(one),
         "blocked_text": one["sample"] or one["blocked"] or one["directive"],
-        "who": f"{counted(clients, 'client')}{' or more' if clients >= MAX_CLIENTS else ''}",
+        "who": f"{counted(one['clients'], 'client')}{more}",
         "whose": CAUSE_KINDS[one["kind"]],
-        "todo": (
-            "The site needs it: let the policy allow it, or change the page."
-            if ours
-            else (
-                "Nothing shows that the site needs it: look at it, and waive it if the site can do"
-                " without."
-            )
-        ),
-        "command": "" if ours else whole(f"sidecar promote {rule} --waive {one['id']}", here),
+        "todo": todo,
+        "command": command,
     }
 
 
@@ -167,21 +162,17 @@ def whole(command: str, here: Here) -> str:
 
 
 def replicas(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The replicas of a fleet, as the store lists them, each with how far it is behind; "" where
-    it is not.
-    """
+    """The replicas of a fleet, each with how far it is behind ("" = it is not)."""
     made = []
     for one in fleet["replicas"] or ():
         version = one.get("version")
         behind = fleet["version"] - version if isinstance(version, int) else 0
+        mode, revision = one.get("mode", "mode not known"), one.get("revision", "not known")
         made.append(
             {
                 "name": one["replica"],
                 "own": one["replica"] == fleet["replica"],
-                "does": (
-                    f"{one.get('mode', 'mode not known')}, revision"
-                    f" {one.get('revision', 'not known')}"
-                ),
+                "does": f"{mode}, revision {revision}",
                 "ago": one["ago"],
                 "behind": f"{counted(behind, 'decision')} behind" if behind > 0 else "",
             }
@@ -190,11 +181,9 @@ def replicas(fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def line(numbers: Sequence[float]) -> str:
-    """A chart of bars as an SVG path in a box of 60 by 16, the latest at the right edge; "" where
-    nothing was counted yet.
+    """A bar chart as an SVG path in a box of 60 by 16, the latest at the right; "" without numbers.
 
-    A bar is there from the first interval on; the highest fills the box, an interval without any
-    has none.
+    The highest bar fills the box; an interval without any has none.
     """
     top = max(numbers, default=0.0) or 1.0
     latest = numbers[-_BARS:]
@@ -218,25 +207,20 @@ def event(data: Mapping[str, Any]) -> dict[str, str]:
     """One logged event as a line."""
     if "changes" in data:
         names = ", ".join(dict.fromkeys(str(change["header"]) for change in data["changes"]))
-        text = (
-            f"{data['http.request.method']} {data['url.path']} {data['http.response.status_code']}:"
-            f" {names}"
-        )
+        status = data["http.response.status_code"]
+        text = f"{data['http.request.method']} {data['url.path']} {status}: {names}"
     elif "directive" in data:
         text = f"{data['directive']} blocks {data['blocked']} on {data['document']}"
     else:
         keys = ("revision", "left", "mode", "who", "reason", "signal")
         text = ", ".join(f"{key} {data[key]}" for key in keys if data.get(key))
-    return {
-        "time": str(data["timestamp"]).replace("T", " "),
-        "name": str(data["event"]),
-        "text": text,
-    }
+    time = str(data["timestamp"]).replace("T", " ")
+    return {"time": time, "name": str(data["event"]), "text": text}
 
 
 def timeline(journal: Sequence[Mapping[str, Any]], active: str) -> list[dict[str, Any]]:
-    """The last 50 entries of the journal, the newest first; the one that put in force what is in
-    force is marked.
+    """The last 50 journal entries, newest first; marked is the one that put the active revision in
+    force.
     """
     made = [entry(one, active) for one in journal[::-1][:50]]
     now = next((at for at, one in enumerate(made) if one["now"]), -1)

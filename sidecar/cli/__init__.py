@@ -1,7 +1,7 @@
-"""The front door: verbs in families, one file each; a verb calls one function and prints its
+"""The command line: verbs in families, one file each; a verb calls a function and prints its
 result.
 
-Lives here: the command group, which verb is of which family, and the exit codes (0 fine, 1 findings
+Lives here: the command group, which verb is in which family, and the exit codes (0 fine, 1 findings
 or refused, 2 usage). A family is loaded when one of its verbs is called: a rollback does not wait
 for what an audit needs. Must not know what any verb does.
 """
@@ -40,7 +40,7 @@ FAMILIES = {
 
 
 class _Verbs(click.Group):
-    """The group: known refusals become exit code 1, in the order that the families are given."""
+    """The group: known refusals become exit code 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Verbs in the order of a working day, not of the alphabet."""
@@ -49,13 +49,11 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb, from its family's file."""
         if cmd_name not in self.commands:
-            for family in [
-                name for name, verbs in FAMILIES.items() if cmd_name in verbs
-            ] or FAMILIES:  # for a strange word all, as click names the nearest
+            own = [name for name, verbs in FAMILIES.items() if cmd_name in verbs]
+            for family in own or FAMILIES:  # all for an unknown word: click names the nearest
                 for verb in import_module(f"sidecar.cli.{family}").VERBS:
-                    verb.context_settings.setdefault(
-                        "help_option_names", ["-h", "--help"]
-                    )  # also where a verb is called by itself
+                    # Also where a verb is called by itself.
+                    verb.context_settings.setdefault("help_option_names", ["-h", "--help"])
                     self.add_command(verb)
         return super().get_command(ctx, cmd_name)
 

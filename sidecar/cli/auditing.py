@@ -1,5 +1,4 @@
-"""The verb audit: live pages, an HTTP archive or raw responses judged, scored, and answered with
-rules.
+"""The verb audit: live pages, HTTP archives or raw responses judged, scored, turned into rules.
 
 Must not know how anything is judged or fetched.
 """
@@ -24,18 +23,14 @@ from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit
 from sidecar.cli.files import read_bytes, write_text
+from sidecar.cli.options import PATH
 from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
 from sidecar.observed import complete
 from sidecar.source import load_policy
 
-_STYLES = {
-    "good": "green",
-    "weak": "yellow",
-    "missing": "red",
-    "invalid": "red",
-    "leaks": "magenta",
-}
+_STYLES = {"good": "green", "weak": "yellow", "leaks": "magenta"}
+"""By verdict; any other is red."""
 _OUTCOMES = {"pass": "green", "fail": "red", "review": "yellow", "not seen": "magenta"}
 _LEVELS: tuple[Level, ...] = ("error", "warning", "note", "none")
 _FORMATS = ("table", "json", "markdown", "sarif")
@@ -43,14 +38,10 @@ _FORMATS = ("table", "json", "markdown", "sarif")
 
 @click.command()
 @click.argument("urls", nargs=-1, metavar="[URL]...")
-@click.option(
-    "--har",
-    type=click.Path(path_type=Path),
-    help="Judge the pages of an HTTP archive, saved by a browser.",
-)
+@click.option("--har", type=PATH, help="Judge the pages of an HTTP archive, saved by a browser.")
 @click.option(
     "--raw",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Judge responses as `curl -si` prints them; - reads stdin. URL says where they came from.",
 )
 @click.option(
@@ -80,9 +71,7 @@ _FORMATS = ("table", "json", "markdown", "sarif")
     help="Exit 1 when a page's grade is below this.",
 )
 @click.option(
-    "--write",
-    type=click.Path(path_type=Path),
-    help="Write a first report-only policy that answers the findings.",
+    "--write", type=PATH, help="Write a first report-only policy that answers the findings."
 )
 @click.option("--force", is_flag=True, help="Let --write overwrite a file.")
 @click.option(
@@ -122,9 +111,8 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
     if file is not None and file.exists() and not how["force"]:
         raise click.UsageError(f"{file} exists; --force overwrites it, --write names another")
     if how["profile"] and (file is not None or how["min_grade"]):
-        raise click.UsageError(
-            "--profile gives no grade and no policy; leave out --min-grade and --write"
-        )
+        fix = "leave out --min-grade and --write"
+        raise click.UsageError(f"--profile gives no grade and no policy; {fix}")
     visits = _visits(urls, har, raw, how)
     form = "json" if how["machine"] else how["form"]
     if how["profile"]:
@@ -143,12 +131,10 @@ def audit(urls: tuple[str, ...], har: Path | None, raw: Path | None, **how: Any)
 def _visits(
     urls: tuple[str, ...], har: Path | None, raw: Path | None, how: Mapping[str, Any]
 ) -> tuple[Visit, ...]:
-    if (har is not None) + (raw is not None) + (bool(urls) and raw is None) != 1 or (
-        raw and len(urls) > 1
-    ):
-        raise click.UsageError(
-            "name URLs, or --har FILE, or --raw FILE with the URL that it came from"
-        )
+    sources = (har is not None) + (raw is not None) + (bool(urls) and raw is None)
+    if sources != 1 or (raw and len(urls) > 1):
+        fix = "name URLs, or --har FILE, or --raw FILE with the URL that it came from"
+        raise click.UsageError(fix)
     preloaded = frozenset(host.lower() for host in how["preloaded"])
     try:
         addresses = [complete(url) for url in urls]
@@ -168,17 +154,10 @@ def _fetched(
     from sidecar.audit import retrieve  # the client is slow to load, and no other verb needs it
 
     cacert = how["cacert"]
-    options = retrieve.Options(
-        how["timeout"],
-        how["insecure"],
-        str(cacert) if cacert else None,
-        how["http_port"],
-        how["https_port"],
-        preloaded,
-    )
-    logging.getLogger("aiohttp").addHandler(
-        logging.NullHandler()
-    )  # else it prints each cookie that its jar does not take
+    trust = (how["timeout"], how["insecure"], str(cacert) if cacert else None)
+    options = retrieve.Options(*trust, how["http_port"], how["https_port"], preloaded)
+    # Otherwise it prints each cookie that its jar does not take.
+    logging.getLogger("aiohttp").addHandler(logging.NullHandler())
     with steps("audit", len(addresses)) as done:
         try:
             return asyncio.run(retrieve.visits(addresses, options, done))
@@ -223,16 +202,9 @@ def _controls_table(visit: Visit, results: Sequence[asvs.ControlResult]) -> None
 
 
 def look(address: str, *, insecure: bool) -> Visit:
-    """One page and what is judged with it, as `audit` fetches it; nothing is raised when nothing
-    answers.
-    """
-    how = {
-        "timeout": 10.0,
-        "insecure": insecure,
-        "cacert": None,
-        "http_port": None,
-        "https_port": None,
-    }
+    """One page, fetched as `audit` does; nothing is raised without a response."""
+    how: dict[str, Any] = dict.fromkeys(("cacert", "http_port", "https_port"))
+    how |= {"timeout": 10.0, "insecure": insecure}
     return _fetched([address], frozenset(), how)[0]
 
 
@@ -261,14 +233,12 @@ def _table(one: Report) -> None:
     mark = "no score" if one.grade is None else f"grade {one.grade}, score {one.score}"
     console.print(Text.assemble((one.url, "bold"), "  ", (mark, "bold cyan")), soft_wrap=True)
     if one.coverage:
-        console.print(
-            f"OWASP: {one.coverage.followed} of {one.coverage.due} headers as recommended;"
-            f" {len(one.coverage.leaks)} that leak"
-        )
+        followed = f"{one.coverage.followed} of {one.coverage.due} headers as recommended"
+        console.print(f"OWASP: {followed}; {len(one.coverage.leaks)} that leak")
     rows = [
         (
             row.header,
-            Text(row.verdict, style=_STYLES[row.verdict]),
+            Text(row.verdict, style=_STYLES.get(row.verdict, "red")),
             "\n".join(row.observed),
             "\n".join((row.why, *row.more)),
         )
@@ -289,10 +259,8 @@ def _table(one: Report) -> None:
         console.print()
         table("", ("test", "outcome", "points"), tests)
     if found := gather((one,)):
-        console.print(
-            "\nrules that answer the findings (--write FILE makes a report-only policy of them):",
-            style="bold",
-        )
+        title = "rules that answer the findings (--write FILE makes a report-only policy of them):"
+        console.print(f"\n{title}", style="bold")
         for answered in found:
             console.print(Text(answered.fix.yaml), soft_wrap=True)
     for note in one.notes:

@@ -1,5 +1,6 @@
-"""The verb `reports`: what browsers say rules in trial would break. Must not know how reports
-become causes.
+"""The verb `reports`: what browsers say rules in trial would break.
+
+Must not know how reports become causes.
 """
 
 from __future__ import annotations
@@ -43,10 +44,8 @@ def reports_verb(
         err().print(Text(f"reported to {of_fleet(got['fleet'])}"))
         warn_of(got["fleet"]["silent"])
     if not shown:
-        err().print(
-            "no reports: either nothing would break, or no rule is in trial (see `sidecar"
-            " evidence`)"
-        )
+        why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+        err().print(f"no reports: {why}")
         return
     rows = [
         (
@@ -62,16 +61,11 @@ def reports_verb(
         )
         for cause in shown
     ]
-    table(
-        "",
-        ("id", "rule", "directive", "blocked", "pages", "reports", "clients", "over", "whose"),
-        rows,
-    )
+    seen = ("pages", "reports", "clients", "over", "whose")
+    table("", ("id", "rule", "directive", "blocked", *seen), rows)
     if got["overflow"]:
-        err().print(
-            f"{got['overflow']} more reports were not kept: too many causes, or too many from one"
-            " client"
-        )
+        why = "too many causes, or too many from one client"
+        err().print(f"{got['overflow']} more reports were not kept: {why}")
 
 
 VERBS = (reports_verb,)

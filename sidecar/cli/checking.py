@@ -1,6 +1,4 @@
-"""The verb check: policy files judged as `run` would read them. Must not know how anything is
-judged.
-"""
+"""The verb check: policy files, judged as `run` reads them. Must not know how."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ import click
 
 from sidecar.cli import findings
 from sidecar.cli.files import read_bytes
+from sidecar.cli.options import PATH
 from sidecar.cli.printing import as_json, complain, err, next_step
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.model import PolicyError, Problem
@@ -24,8 +23,8 @@ SHOWN = 3
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), help="Check this settings file too.")
+@click.argument("files", nargs=-1, type=PATH)
+@click.option("--config", type=PATH, help="Check this settings file too.")
 @click.option(
     "--explain",
     shell_complete=lambda context, parameter, incomplete: findings.codes(incomplete),
@@ -110,14 +109,10 @@ def _checked(file: Path) -> _Checked:
 
 def _summary(one: _Checked) -> dict[str, Any]:
     options: dict[str, Any] = {"file": str(one.file), "ok": one.resolved is not None}
-    if one.resolved is not None:
-        rules = sorted({named.name for route in one.resolved.routes for named in route.rules})
-        options |= {
-            "revision": one.resolved.revision(),
-            "mode": one.resolved.mode,
-            "rules": rules,
-            "routes": len(one.resolved.routes),
-        }
+    if (found := one.resolved) is not None:
+        rules = sorted({named.name for route in found.routes for named in route.rules})
+        options |= {"revision": found.revision(), "mode": found.mode}
+        options |= {"rules": rules, "routes": len(found.routes)}
     return {**options, "problems": findings.as_data(one.problems)}
 
 
@@ -125,16 +120,10 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
     wanted = [problem for problem in one.problems if notes or problem.severity != "info"]
     shown, left = findings.gravest(wanted, limit)
     lines = one.text.splitlines()
+    at = [lines[it.line - 1][:160] if 0 < it.line <= len(lines) else "" for it in shown]
+    marks = [" " * (problem.column - 1) + "^" for problem in shown]
     complain(
-        shown,
-        [
-            (
-                f"{lines[problem.line - 1][:160]}\n{' ' * (problem.column - 1)}^"
-                if 0 < problem.line <= len(lines)
-                else ""
-            )
-            for problem in shown
-        ],
+        shown, [f"{line}\n{mark}" if line else "" for line, mark in zip(at, marks, strict=True)]
     )
     console = err()
     for rule, count in left.items():
@@ -146,16 +135,10 @@ def _tell(one: _Checked, *, notes: bool, limit: int | None) -> None:
         next_step(f"correct it, then: sidecar check {one.file}")
         return
     data = _summary(one)
-    parts = [
-        f"revision {data['revision']}",
-        f"mode {data['mode']}",
-        f"{len(data['rules'])} rules",
-        f"{data['routes']} routes",
-    ]
-    for severity, word in (
-        ("warning", "warnings"),
-        ("info", "notes" if notes else "notes (--notes shows them)"),
-    ):
+    parts = [f"revision {data['revision']}", f"mode {data['mode']}"]
+    parts += [f"{len(data['rules'])} rules", f"{data['routes']} routes"]
+    hidden = "notes" if notes else "notes (--notes shows them)"
+    for severity, word in (("warning", "warnings"), ("info", hidden)):
         if count := sum(problem.severity == severity for problem in one.problems):
             parts.append(f"{count} {word}")
     err().print(f"{one.file}: ok: {', '.join(parts)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,12 @@ from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
 from sidecar.cli.diff_markdown import markdown
 from sidecar.cli.files import read_bytes, write_text
+from sidecar.cli.options import FILE, JSON, PATH
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
 from sidecar.observed import NoResponse
 from sidecar.observed.records import from_har
-from sidecar.policy.engine.compare import (
-    Comparison,
-    Complaint,
-    Effect,
-    RuleChange,
-    compare,
-    effects,
-)
+from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.headers.shapes import Lines
 from sidecar.policy.model import PolicyError
@@ -34,17 +29,15 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.rollout.cases import Failure, Result, junit, read_suite, to_data
 from sidecar.rollout.cases import run as run_cases
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.command("diff")
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
 @click.option(
-    "--baseline", type=_FILE, help="Show what would become of the responses of this baseline."
+    "--baseline", type=FILE, help="Show what would become of the responses of this baseline."
 )
 @click.option(
-    "--har", type=_FILE, help="Show what would become of the responses of this HTTP archive."
+    "--har", type=FILE, help="Show what would become of the responses of this HTTP archive."
 )
 @click.option(
     "--format",
@@ -100,11 +93,8 @@ def _data(found: Comparison, changed: Sequence[Effect], count: int) -> dict[str,
 def _seen(baseline: Path | None, har: Path | None) -> list[Facts]:
     found: list[Facts] = []
     if baseline is not None:
-        found += [
-            facts
-            for cell in read_baseline(read_bytes(baseline), str(baseline)).cells
-            for facts in responses(cell)
-        ]
+        cells = read_baseline(read_bytes(baseline), str(baseline)).cells
+        found += [facts for cell in cells for facts in responses(cell)]
     if har is not None:
         found += [one.facts() for one in from_har(read_bytes(har), str(har))]
     return found
@@ -117,38 +107,21 @@ def _place(change: RuleChange) -> str:
 def _print_meaning(found: Comparison) -> None:
     console = out()
     for key in found.about:
-        console.print(
-            Text.assemble(
-                (f"{key.key}: ", "bold"),
-                (key.before or "(nothing)", "red"),
-                " -> ",
-                (key.after or "(nothing)", "green"),
-            )
-        )
+        was, now = key.before or "(nothing)", key.after or "(nothing)"
+        parts = (f"{key.key}: ", "bold"), (was, "red"), " -> ", (now, "green")
+        console.print(Text.assemble(*parts))
     for route in found.routes:
-        console.print(
-            Text.assemble(
-                (f"route {route.route} ", "bold"),
-                f"{route.what}: "
-                + "; ".join(
-                    f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys
-                ),
-            )
-        )
+        keys = (f"{key.key} {key.before or '-'} -> {key.after or '-'}" for key in route.keys)
+        said = f"{route.what}: {'; '.join(keys)}"
+        console.print(Text.assemble((f"route {route.route} ", "bold"), said))
     if found.order:
-        console.print(
-            Text.assemble(("routes are asked in another order: ", "bold"), ", ".join(found.order))
-        )
+        order = ", ".join(found.order)
+        console.print(Text.assemble(("routes are tried in another order: ", "bold"), order))
     for name in found.reordered:
         console.print(Text(f"the rules of route {name} are judged in another order"))
     for shadow in found.shadowed:
-        console.print(
-            Text(
-                f"route {shadow.route} is never reached: {shadow.by} stands before it and takes all"
-                " its requests",
-                style="yellow",
-            )
-        )
+        text = f"route {shadow.route} is never reached: {shadow.by} takes all its requests before"
+        console.print(Text(text, style="yellow"))
     if found.rules:
         rows = [
             (
@@ -192,52 +165,34 @@ def _print_effects(changed: Sequence[Effect], count: int, *, asked: bool) -> Non
     if not asked:
         return
     console = out()
-    console.print()
-    console.print(
-        Text(
-            f"Of {count} responses, {sum(effect.responses for effect in changed)} would differ",
-            style="bold",
-        )
-    )
+    total = sum(effect.responses for effect in changed)
+    console.print(Text(f"\nOf {count} responses, {total} would differ", style="bold"))
     for effect in changed:
-        route = (
-            effect.after if effect.before == effect.after else f"{effect.before} -> {effect.after}"
-        )
-        console.print()
-        console.print(
-            Text.assemble(
-                (f"route {route}", "bold"), f"  {effect.responses} responses, as {effect.example}"
-            )
-        )
+        moved = effect.before != effect.after
+        route = f"{effect.before} -> {effect.after}" if moved else effect.after
+        seen = f"  {effect.responses} responses, as {effect.example}"
+        console.print(Text.assemble((f"\nroute {route}", "bold"), seen))
         for header in effect.headers:
             console.print(Text(f"  - {header.header}: {_lines(header.before)}", style="red"))
-            console.print(
-                Text.assemble(
-                    (f"  + {header.header}: {_lines(header.after)}", "green"),
-                    (f"   weaker: {header.weaker}" if header.weaker else "", "yellow"),
-                )
-            )
-        for title, complaints in (
-            ("reported now", effect.reported),
-            ("no longer reported", effect.silent),
-        ):
+            now = f"  + {header.header}: {_lines(header.after)}"
+            weaker = f"   weaker: {header.weaker}" if header.weaker else ""
+            console.print(Text.assemble((now, "green"), (weaker, "yellow")))
+        silent = ("no longer reported", effect.silent)
+        for title, complaints in (("reported now", effect.reported), silent):
             if complaints:
-                console.print(f"  {title}: {_complaints(complaints)}")
+                names = (f"{one.rule} {one.kind} ({one.header})" for one in complaints)
+                console.print(f"  {title}: {', '.join(names)}")
 
 
 def _lines(lines: Lines) -> str:
     return " | ".join(lines) or "(absent)"
 
 
-def _complaints(complaints: Iterable[Complaint]) -> str:
-    return ", ".join(f"{one.rule} {one.kind} ({one.header})" for one in complaints)
-
-
 @click.command("test")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--policy",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("policy.yaml"),
     show_default=True,
     envvar="SIDECAR_POLICY",
@@ -249,7 +204,7 @@ def _complaints(complaints: Iterable[Complaint]) -> str:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the results as JUnit XML to this file.",
 )
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@JSON
 def cases_verb(
     files: tuple[Path, ...], policy: Path, *, report: Path | None, machine: bool
 ) -> None:
@@ -262,44 +217,32 @@ def cases_verb(
         for file in (sorted(given.glob("*.test.yaml")) if given.is_dir() else [given])
     ]
     if not found:
-        raise click.UsageError(
-            f"there is no *.test.yaml in {', '.join(map(str, files)) or policy.parent}; a first one"
-            " is written by: sidecar init"
-        )
+        where = ", ".join(map(str, files)) or policy.parent
+        fix = "a first one is written by: sidecar init"
+        raise click.UsageError(f"there is no *.test.yaml in {where}; {fix}")
     results: list[Result] = []
     broken: list[str] = []
     for file in found:
         try:
-            results += _run(file)
+            suite = read_suite(read_bytes(file), str(file))
+            results += run_cases(suite, read_policy(file.parent / suite.policy))
         except PolicyError as error:
             broken += map(str, error.problems)
             refused(error.problems)
     if report is not None:
         write_text(report, junit(results))
     failed = sum(bool(result.failures) for result in results)
+    passed = len(results) - failed
     if machine:
-        as_json(
-            {
-                "passed": len(results) - failed,
-                "failed": failed,
-                "problems": broken,
-                "cases": to_data(results),
-            }
-        )
+        counts = {"passed": passed, "failed": failed, "problems": broken}
+        as_json({**counts, "cases": to_data(results)})
     else:
         _print_results(results)
-        err().print(
-            f"{len(results)} cases: {len(results) - failed} passed, {failed}"
-            f" failed{f'; {len(broken)} problems' if broken else ''}"
-        )
+        more = f"; {len(broken)} problems" if broken else ""
+        err().print(f"{len(results)} cases: {passed} passed, {failed} failed{more}")
         if failed:
             next_step("sidecar explain says why, rule by rule, for any response")
     sys.exit(1 if failed or broken else 0)
-
-
-def _run(file: Path) -> tuple[Result, ...]:
-    suite = read_suite(read_bytes(file), str(file))
-    return run_cases(suite, read_policy(file.parent / suite.policy))
 
 
 def _print_results(results: Sequence[Result]) -> None:
@@ -316,36 +259,22 @@ def _print_results(results: Sequence[Result]) -> None:
     console = out()
     for result in (result for result in results if result.failures):
         console.print()
-        console.print(
-            Text.assemble(("FAIL ", "red"), (result.case, "bold"), f"  {result.file}:{result.line}")
-        )
+        where = f"  {result.file}:{result.line}"
+        console.print(Text.assemble(("FAIL ", "red"), (result.case, "bold"), where))
         for failure in result.failures:
             console.print(_marked(failure))
 
 
 def _marked(failure: Failure) -> Text:
-    """Expected and got, one below the other; where both are one line, the part that differs is
-    marked below.
-    """
+    """Expected and got, one below the other, with a mark under the first difference."""
+    if failure.what == "violation" and failure.expected:
+        return Text(f"  violation not found: {failure.expected[0]}", style="red")
     if failure.what == "violation":
-        return Text(
-            (
-                f"  violation not found: {failure.expected[0]}"
-                if failure.expected
-                else f"  violation not expected: {failure.got[0]}"
-            ),
-            style="red",
-        )
+        return Text(f"  violation not expected: {failure.got[0]}", style="red")
     subject = f"{failure.what} {failure.name}".strip()
     expected, got = (" | ".join(lines) or "(absent)" for lines in (failure.expected, failure.got))
-    same = next(
-        (
-            place
-            for place, (one, other) in enumerate(zip(expected, got, strict=False))
-            if one != other
-        ),
-        min(len(expected), len(got)),
-    )
+    pairs = zip(expected, got, strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     mark = f"\n             {' ' * same}^" if failure.expected and failure.got else ""
     return Text.assemble(
         f"  {subject}\n",

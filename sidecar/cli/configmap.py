@@ -1,5 +1,4 @@
-"""A policy in a ConfigMap: the command that puts an edited text in, if nobody else has edited it
-meanwhile.
+"""A policy in a ConfigMap: the command that replaces its text, unless somebody else has edited it.
 
 Must not know how a policy is edited, nor any cluster.
 """

@@ -1,5 +1,6 @@
-"""The difference of two policies as Markdown, for a comment on a pull request. Must not know
-files or terminals.
+"""The difference of two policies as Markdown, for a pull request.
+
+Must not know files or terminals.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sidecar.audit.markdown import as_code, as_table, escaped
-from sidecar.policy.engine.compare import Comparison, Complaint, Effect, KeyChange, RuleChange
+from sidecar.policy.engine.compare import Comparison, Effect, KeyChange, RuleChange
 from sidecar.policy.headers.shapes import Lines
 
 _MOST = 20
@@ -61,7 +62,7 @@ def _policy(found: Comparison) -> list[str]:
         for keys in [_keys(route.keys)]
     ]
     if found.order:
-        lines.append(f"- routes are asked in another order: {escaped(', '.join(found.order))}")
+        lines.append(f"- routes are tried in another order: {escaped(', '.join(found.order))}")
     lines += [f"- rules of route {as_code(name)} have another order" for name in found.reordered]
     lines += [
         f"- **route {as_code(shadow.route)} is never reached**: {as_code(shadow.by)} comes first"
@@ -81,25 +82,18 @@ def _effects(changed: Sequence[Effect], responses: int) -> list[str]:
             (as_code(header.header), _lines(header.before), _lines(header.after), header.weaker)
             for header in effect.headers
         ]
-        parts.append(
-            f"Route {as_code(effect.after)}{moved}: {effect.responses}, such as"
-            f" {as_code(effect.example)}"
-        )
+        example = as_code(effect.example)
+        parts.append(f"Route {as_code(effect.after)}{moved}: {effect.responses}, such as {example}")
         if rows:
             parts.append(as_table(("header", "before", "after", "weaker"), rows))
-        for title, complaints in (
-            ("Reported now", effect.reported),
-            ("No longer reported", effect.silent),
-        ):
+        silent = ("No longer reported", effect.silent)
+        for title, complaints in (("Reported now", effect.reported), silent):
             if complaints:
-                parts.append(f"{title}: {_complaints(complaints)}.")
+                names = (f"{as_code(found.rule)} ({found.kind})" for found in complaints)
+                parts.append(f"{title}: {', '.join(names)}.")
     if len(changed) > _MOST:
         parts.append(f"And {len(changed) - _MOST} more kinds of responses.")
     return parts
-
-
-def _complaints(complaints: Iterable[Complaint]) -> str:
-    return ", ".join(f"{as_code(found.rule)} ({found.kind})" for found in complaints)
 
 
 def _lines(lines: Lines) -> str:

@@ -1,6 +1,4 @@
-"""The verb `export`: a policy in, the configuration of another proxy out. Must not know any
-target.
-"""
+"""The verb `export`: a policy in, another proxy's configuration out. Must not know any target."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.files import POLICY_TO_READ, write_text
+from sidecar.cli.options import PATH
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, plain
 from sidecar.exporting.target import WEIGHTS
@@ -25,11 +24,7 @@ _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
 @click.command("export")
 @POLICY_TO_READ
 @click.option("--to", "target", type=click.Choice(tuple(TARGETS)), required=True, help="The proxy.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Write the configuration to this file. [default: stdout]",
-)
+@click.option("--output", type=PATH, help="Write the configuration to this file. [default: stdout]")
 @click.option(
     "--twins",
     metavar="ADDRESS",
@@ -55,25 +50,16 @@ def export_verb(
     format has comments.
     """
     if twins and not _ADDRESS.fullmatch(twins):
-        raise click.UsageError(
-            f"--twins: unknown address {twins!r}; write https://HOST/PATH, or a path that begins"
-            " with /"
-        )
+        fix = "write https://HOST/PATH, or a path that begins with /"
+        raise click.UsageError(f"--twins: unknown address {twins!r}; {fix}")
     resolved = read_policy(file)
     written = export(resolved, target, twins)
     if output is not None:
         write_text(output, written.text)
     if machine:
+        about = {"to": target, "revision": resolved.revision(), "configuration": written.text}
         gaps = [asdict(gap) for gap in written.gaps]
-        as_json(
-            {
-                "to": target,
-                "revision": resolved.revision(),
-                "configuration": written.text,
-                "gaps": gaps,
-                "limits": TARGETS[target].limits,
-            }
-        )
+        as_json({**about, "gaps": gaps, "limits": TARGETS[target].limits})
     else:
         if output is None:
             click.echo(written.text, nl=False)

@@ -1,5 +1,4 @@
-"""What `check` finds, as text for people, GitHub annotations, JSON or SARIF, and what its codes
-mean.
+"""What `check` finds, as GitHub annotations, JSON or SARIF, and the meaning of its codes.
 
 Must not know how anything is judged.
 """
@@ -54,11 +53,10 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def gravest(problems: Iterable[Problem], limit: int | None) -> tuple[list[Problem], dict[str, int]]:
-    """Errors first, then warnings, then infos, each in the order of the file; at most `limit` of
-    one rule.
+    """Errors first, then warnings, then infos, in the order of the file; at most `limit` of one
+    rule.
 
-    Errors, and what is of no rule, are never left out. Also: how many were left out, by the rule's
-    name.
+    Errors, and findings of no rule, are never left out. Also: how many were left out, by rule.
     """
     shown: list[Problem] = []
     counts: Counter[Path] = Counter()
@@ -134,9 +132,8 @@ def _code(problem: Problem) -> str:
 
 def _result(problem: Problem) -> dict[str, Any]:
     text = f"{problem.message}; {problem.fix}" if problem.fix else problem.message
-    place = sarif_place(
-        problem.file, startLine=max(problem.line, 1), startColumn=max(problem.column, 1)
-    )
+    region = {"startLine": max(problem.line, 1), "startColumn": max(problem.column, 1)}
+    place = sarif_place(problem.file, **region)
     # Without line and column: the same finding keeps its print when lines are added above it.
     same = (problem.file, _code(problem), *map(str, problem.path), problem.message)
     return result(_code(problem), _LEVELS[problem.severity], text, place, same)

@@ -44,11 +44,9 @@ def said(get: Get, fleet: dict[str, Any] | None) -> None:
     if fleet is None:
         return
     if fleet["pending"] or not fleet["connected"]:
-        say(
-            f"fleet {fleet['name']}: its store cannot be used ({fleet['trouble']}). This holds on"
-            f" {fleet['replica']} alone, and is published when the store is back",
-            colour="yellow",
-        )
+        trouble = f"its store cannot be used ({fleet['trouble']})"
+        then = f"This holds on {fleet['replica']} alone, and is published when the store is back"
+        say(f"fleet {fleet['name']}: {trouble}. {then}", colour="yellow")
         return
     end = time.monotonic() + _WAIT
     while True:
@@ -58,10 +56,8 @@ def said(get: Get, fleet: dict[str, Any] | None) -> None:
         if (alive and len(have) == len(alive)) or time.monotonic() > end:
             break
         time.sleep(0.05)
-    say(
-        f"fleet {fleet['name']}: version {fleet['version']}, in force on {len(have)} of"
-        f" {len(alive)} replicas"
-    )
+    where = f"in force on {len(have)} of {len(alive)} replicas"
+    say(f"fleet {fleet['name']}: version {fleet['version']}, {where}")
 
 
 def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
@@ -76,14 +72,13 @@ def show(fleet: dict[str, Any] | None, *, machine: bool) -> None:
     from rich.text import Text
 
     console = out()
-    console.print(
-        Text.assemble(("fleet     ", "bold"), f"{fleet['name']}, version {fleet['version']}")
-    )
+    version = f"{fleet['name']}, version {fleet['version']}"
+    console.print(Text.assemble(("fleet     ", "bold"), version))
     if not fleet["connected"]:
         console.print(Text(f"the store cannot be used: {plain(fleet['trouble'])}", style="red"))
     if fleet["pending"]:
-        said_ = f"what was decided on {fleet['replica']} meanwhile is still to be published"
-        console.print(Text(said_, style="yellow"))
+        pending = f"what was decided on {fleet['replica']} meanwhile is still to be published"
+        console.print(Text(pending, style="yellow"))
     rows = [
         (
             one["replica"] + (" (this one)" if one["replica"] == fleet["replica"] else ""),
@@ -122,9 +117,7 @@ def tell(fleet: dict[str, Any] | None, last: int, *, machine: bool) -> None:
 
 
 def _what(entry: dict[str, Any]) -> str:
-    """What was decided: the limit of the mode (enforce = none any more), the revision, or the
-    rules that moved.
-    """
+    """What was decided: the mode's limit (enforce = none), the revision, or the moved rules."""
     if entry.get("event") == "mode.overridden":
         return str((entry.get("override") or {"mode": "enforce"}).get("mode"))
     return str(entry.get("revision") or ", ".join(entry.get("rules", ())))

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from sidecar.cli.files import read_bytes, read_text, write_text
+from sidecar.cli.options import CACERT, PATH
 from sidecar.cli.printing import as_json, complain, problem_data
 from sidecar.cli.progress import steps
 from sidecar.importing.draft import Imported
@@ -35,7 +36,7 @@ _PROBE = "/no-such-page-for-sidecar-import"
     "--har",
     "hars",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Take the responses of this HTTP archive; may be repeated.",
 )
 @click.option(
@@ -45,22 +46,14 @@ _PROBE = "/no-such-page-for-sidecar-import"
         "The service behind the old proxy: comparing shows what the proxy removes, adds and leaves."
     ),
 )
-@click.option(
-    "--cacert",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Trust these certificate authorities (PEM) and no others.",
-)
+@CACERT
 @click.option(
     "--from",
     "form",
     metavar=f"[{'|'.join(sorted(FORMATS))}]",
     help="The format of the files. [default: what the texts look like]",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Write the policy to this new file. [default: stdout]",
-)
+@click.option("--output", type=PATH, help="Write the policy to this new file. [default: stdout]")
 @click.option("--strict", is_flag=True, help="Exit 1 when anything could not be carried.")
 @click.option(
     "--json", "machine", is_flag=True, help="JSON on stdout: the policy's text and the notes."
@@ -107,9 +100,9 @@ def _from_files(files: Sequence[Path], form: str | None) -> tuple[str, Imported]
         known = chosen or unread(texts)
         kind = f"settings of {known} are not read" if known else "the files look like no format"
         raise click.UsageError(
-            f"{kind}; those of {', '.join(sorted(FORMATS))} are (name it with --from)\nFor any"
-            " other run what they configure, and take what it sends: sidecar import"
-            " http://HOST/PATH..."
+            f"{kind}; those of {', '.join(sorted(FORMATS))} are (name it with --from)\n"
+            "For any other run what they configure, and take what it sends:"
+            " sidecar import http://HOST/PATH..."
         )
     return chosen, convert(texts, chosen)
 
@@ -136,9 +129,7 @@ def _from_responses(
 def _asked(
     urls: Sequence[str], service: str | None, trust: ssl.SSLContext | None
 ) -> Iterator[Sighting]:
-    """What the addresses, and what they lead to on the same host, respond; and a page that is
-    not there.
-    """
+    """What the addresses and their redirects on the same host send; and a page not found."""
 
     def look(url: str, *, probe: bool = False) -> Sighting:
         first = ask(url, trust=trust)

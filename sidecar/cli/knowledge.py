@@ -1,7 +1,4 @@
-"""The verb headers: what is known of each response header, from the table that judges them.
-
-Must not know how a value is judged.
-"""
+"""The verb headers: what is known of each response header. Must not know how one is judged."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sidecar.cli.options import JSON
 from sidecar.cli.printing import as_json, out, table
 from sidecar.policy import faults, headers
 from sidecar.policy.csp import table as csp_table
@@ -80,7 +78,7 @@ _KINDS: Mapping[Grammar, tuple[str, tuple[type[faults.FaultKind], ...]]] = {
 
 @click.command("headers")
 @click.argument("name", required=False)
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@JSON
 def headers_verb(name: str | None, machine: bool) -> None:
     """Show what is known of security headers: the table, or one header with its values, pitfalls
     and specification.
@@ -89,26 +87,21 @@ def headers_verb(name: str | None, machine: bool) -> None:
         if machine:
             as_json([_summary(row) for row in ALL])
         else:
-            table(
-                "",
-                ("header", "for", "matters on", "copies", "recommended"),
-                (
-                    (row.name, row.group, SCOPES[row.scope], REPEATS[row.repeats], row.strong)
-                    for row in ALL
-                ),
+            rows = (
+                (row.name, row.group, SCOPES[row.scope], REPEATS[row.repeats], row.strong)
+                for row in ALL
             )
+            table("", ("header", "for", "matters on", "copies", "recommended"), rows)
         return
     row = headers.get(name)
     if row is None:
         if name.lower() in DISCLOSURE:
             raise click.UsageError(
-                f"{name} is on OWASP's list of headers to remove, and nothing more is known of it; "
-                f"write a rule: {{header: {name}, action: remove}}"
+                f"{name} is on OWASP's list of headers to remove, and nothing more is known of it;"
+                f" write a rule: {{header: {name}, action: remove}}"
             )
-        raise click.UsageError(
-            f"unknown header {name!r};"
-            f" {did_you_mean(name, (one.name for one in ALL)) or 'see: sidecar headers'}"
-        )
+        hint = did_you_mean(name, (one.name for one in ALL)) or "see: sidecar headers"
+        raise click.UsageError(f"unknown header {name!r}; {hint}")
     if machine:
         as_json(_whole(row))
     else:
@@ -141,12 +134,9 @@ def _values(row: Header) -> list[str]:
 
 
 def _whole(row: Header) -> dict[str, Any]:
-    return _summary(row) | {
-        "judged": [
-            {"code": kind.value, "verdict": kind.verdict, "why": _text(kind)}
-            for kind in _kinds(row)
-        ]
-    }
+    kinds = [(kind.value, kind.verdict, _text(kind)) for kind in _kinds(row)]
+    judged = [{"code": code, "verdict": verdict, "why": why} for code, verdict, why in kinds]
+    return _summary(row) | {"judged": judged}
 
 
 def _kinds(row: Header) -> Iterable[faults.FaultKind]:

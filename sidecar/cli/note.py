@@ -1,6 +1,4 @@
-"""The verb `note`: the change note from the journal, the status and the evidence. Must not know
-how it is put together.
-"""
+"""The verb `note`: the change note of a running sidecar. Must not know how it is written."""
 
 from __future__ import annotations
 
@@ -106,24 +104,17 @@ def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) 
     if scripts != held or not inventory.exists():
         write_text(inventory, write_inventory(scripts))
         err().print(f"{inventory} is written")
-    note = pci_note(
-        client.get("/api/status"),
-        pages,
-        client.get("/api/baseline")["drift"],
-        check(client.get("/api/revisions")["entries"][::-1]),
-        str(inventory),
-        scripts,
-    )
+    status, drift = client.get("/api/status"), client.get("/api/baseline")["drift"]
+    journal = check(client.get("/api/revisions")["entries"][::-1])
+    note = pci_note(status, pages, drift, journal, str(inventory), scripts)
     if machine:
         as_json(note.data())
     else:
         _give(client, pci_markdown(note), output)
     if not note.unauthorised:
         return 0
-    say(
-        f"{counted(len(note.unauthorised), 'script')} without owner or reason in {inventory}",
-        colour="red",
-    )
+    number = counted(len(note.unauthorised), "script")
+    say(f"{number} without owner or reason in {inventory}", colour="red")
     next_step(f"write owner and why into {inventory}, then the same command again")
     return 1
 
@@ -133,21 +124,15 @@ def _checked(client: Admin, file: Path, *, machine: bool) -> int:
     found = digest(read_text(file))
     journal = client.get("/api/revisions")["entries"][::-1]
     chain = check(journal)
-    entry = next(
-        (one for one in journal if one["event"] == "note.written" and one.get("sha256") == found),
-        None,
-    )
+    written = (one for one in journal if one["event"] == "note.written")
+    entry = next((one for one in written if one.get("sha256") == found), None)
     if machine:
         as_json({"file": str(file), "sha256": found, "entry": entry, "journal": chain.data()})
     else:
-        said = (
-            f"is as it was written at {entry['time']} by {entry.get('who', '')}"
-            if entry
-            else (
-                f"has sha256 {found}, which no entry of the journal names: it was edited, or"
-                " written elsewhere"
-            )
-        )
+        why = "which is not in the journal: it was edited, or written elsewhere"
+        said = f"has sha256 {found}, {why}"
+        if entry:
+            said = f"is as it was written at {entry['time']} by {entry.get('who', '')}"
         say(f"{file} {said}", colour=None if entry else "red")
         say(f"the journal is {chain}", colour="red" if chain.breaks else None)
     return 0 if entry and not chain.breaks else 1

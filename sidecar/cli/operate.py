@@ -1,6 +1,6 @@
-"""The verbs that speak to a running sidecar: status, history, reload, rollback, mode.
+"""The verbs for a running sidecar: status, history, reload, rollback, mode.
 
-Lives here: one small HTTP client for the admin API. Must not know how orders are carried out.
+Lives here: `Admin`, a client of the admin API. Must not know how orders are carried out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import click
 
 from sidecar.cli import fleet as replicas
 from sidecar.cli.files import read_text
+from sidecar.cli.options import FILE
 from sidecar.cli.printing import as_json, mode_text, next_step, out, plain, say, table
 from sidecar.observed import Response
 from sidecar.observed.client import ask
@@ -30,10 +31,7 @@ _AFTER = {
     401: "the same command with --token-file FILE",
     403: "the same command with --token-file FILE",
     404: "sidecar history lists what there is",
-    409: (
-        "sidecar status says what is in force; sidecar check policy.yaml what is wrong with the"
-        " file"
-    ),
+    409: "sidecar status (what is in force), or sidecar check policy.yaml (what is wrong with it)",
 }
 """Status of a refusal -> what to do."""
 
@@ -66,11 +64,8 @@ class Admin:
                 _refused(found)
             return json.loads(found.body)
         except ValueError as error:  # no response, or none of the admin API
-            say(
-                f"{self.url} does not answer: {error}; is the sidecar running, and is this its"
-                " admin address (--admin)?",
-                colour="red",
-            )
+            hint = "is the sidecar running, and is this its admin address (--admin)?"
+            say(f"{self.url} does not respond: {error}; {hint}", colour="red")
             next_step("sidecar run --policy policy.yaml, or the same command with --admin URL")
             sys.exit(1)
 
@@ -96,9 +91,7 @@ def who() -> str:
 
 
 def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
-    """What browsers go on keeping of these rules' ladders, by this sidecar's evidence; of all
-    that stand lower now, where none is named.
-    """
+    """What browsers keep of these rules' ladders; without `rules`, of all that are lower now."""
     found: dict[str, None] = {}
     climbing = [item for item in client.get("/api/evidence")["evidence"] if item.get("climb")]
     if climbing:
@@ -112,13 +105,11 @@ def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
 
 
 def admin_options(command: Any) -> Any:
-    """The options of every verb here; the verb gets `admin` (a URL), `token_file` and `machine`
-    (JSON is wanted).
-    """
+    """The options of every verb here: `admin` (a URL), `token_file`, `machine` (JSON)."""
     command = click.option("--json", "machine", is_flag=True, help="JSON on stdout.")(command)
     command = click.option(
         "--token-file",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=FILE,
         envvar="SIDECAR_ADMIN_TOKEN_FILE",
         help="File with the admin token.",
     )(command)
@@ -149,48 +140,24 @@ def status(admin: str, token_file: Path | None, machine: bool, fleet: bool) -> N
         as_json(data)
         return
     console = out()
-    override = data["override"]
-    console.print(
-        Text.assemble(
-            ("policy    ", "bold"), f"{data['name']} (owner: {data['owner'] or 'nobody'})"
-        )
-    )
-    console.print(
-        Text.assemble(
-            ("revision  ", "bold"),
-            f"{data['revision']}, since {_time(data['activated'])} by {data['who']}",
-        )
-    )
-    console.print(
-        Text.assemble(
-            ("mode      ", "bold"),
-            mode_text(data["mode"]),
-            f"  (policy says {data['policy_mode']})",
-        )
-    )
-    if override:
+
+    def line(label: str, *parts: str | Text, style: str = "") -> None:
+        console.print(Text.assemble((f"{label:<10}", "bold"), *parts, style=style))
+
+    line("policy", f"{data['name']} (owner: {data['owner'] or 'nobody'})")
+    line("revision", f"{data['revision']}, since {_time(data['activated'])} by {data['who']}")
+    line("mode", mode_text(data["mode"]), f"  (policy says {data['policy_mode']})")
+    if override := data["override"]:
         until = f" until {_time(override['until'])}" if override["until"] else ""
-        console.print(
-            Text.assemble(
-                ("override  ", "bold"),
-                mode_text(override["mode"]),
-                f" by {override['who']}{until}: {override['reason'] or 'no reason given'}",
-            )
-        )
-    if data["pinned"]:
-        console.print(
-            Text.assemble(
-                ("pinned    ", "bold"),
-                f"the file's revision {data['pinned']} was rolled back and is held back",
-                style="yellow",
-            )
-        )
-    if data.get("fleet") and data["in_file"] not in (None, data["revision"], data["pinned"]):
-        text = (
-            f"holds {data['in_file']}, and the fleet decided otherwise: see `sidecar history --diff"
-            f" {data['in_file']}`"
-        )
-        console.print(Text.assemble(("file      ", "bold"), text, style="yellow"))
+        reason = override["reason"] or "no reason given"
+        line("override", mode_text(override["mode"]), f" by {override['who']}{until}: {reason}")
+    if pinned := data["pinned"]:
+        text = f"the file's revision {pinned} was rolled back and is held back"
+        line("pinned", text, style="yellow")
+    in_file = data["in_file"]
+    if data.get("fleet") and in_file not in (None, data["revision"], data["pinned"]):
+        see = f"see `sidecar history --diff {in_file}`"
+        line("file", f"holds {in_file}, and the fleet decided otherwise: {see}", style="yellow")
     for problem in data["problems"]:
         console.print(Text(plain(problem), style="red"))
     console.print()
@@ -297,10 +264,8 @@ def rollback(
         return
     say(f"revision {data['revision']} is in force again (mode {data['mode']}); left {data['left']}")
     if data["pinned"]:
-        say(
-            f"pinned: the file still holds {data['pinned']} and will not come back until it is"
-            " edited, or `sidecar reload --unpin`"
-        )
+        until = "until it is edited, or `sidecar reload --unpin`"
+        say(f"pinned: the file still holds {data['pinned']} and will not come back {until}")
     replicas.said(client.get, data["fleet"])
     for promise in promises(client):
         say(promise, colour="yellow")
@@ -327,15 +292,11 @@ def mode(
     """
     client = Admin(admin, token_file)
     if mode is None:
-        data = {
-            key: value
-            for key, value in client.get("/api/status").items()
-            if key in ("mode", "policy_mode", "override")
-        }
+        found = client.get("/api/status")
+        data = {key: found[key] for key in ("mode", "policy_mode", "override")}
     else:
-        data = client.post(
-            "/-/mode", mode=mode, reason=reason, ttl=lasting, fleet=fleet or None, version=version
-        )
+        order = {"mode": mode, "reason": reason, "ttl": lasting}
+        data = client.post("/-/mode", **order, fleet=fleet or None, version=version)
     if machine:
         as_json(data)
         return
@@ -347,12 +308,8 @@ def mode(
 
 
 def _difference(client: Admin, revision: str, active: str) -> str:
-    before, after = (
-        client.get(f"/api/revisions/{urllib.parse.quote(one, safe='')}")["text"].splitlines(
-            keepends=True
-        )
-        for one in (revision, active)
-    )
+    paths = [f"/api/revisions/{urllib.parse.quote(one, safe='')}" for one in (revision, active)]
+    before, after = (client.get(path)["text"].splitlines(keepends=True) for path in paths)
     return "".join(difflib.unified_diff(before, after, revision, f"{active} (in force)"))
 
 

@@ -1,5 +1,6 @@
-"""The verbs about a policy as written: explain, schema, presets. Must not know a running
-process.
+"""The verbs about a policy as written: explain, schema, presets.
+
+Must not know a running process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.files import POLICY_TO_READ, read_bytes
+from sidecar.cli.options import JSON
 from sidecar.cli.printing import as_json, mode_text, out, plain, table
 from sidecar.policy.engine.explain import Explanation, Step, explain
 from sidecar.policy.engine.nonces import SOURCE
@@ -71,7 +73,7 @@ def read_policy(file: Path) -> Resolved:
     help="The response's head as `curl -si` prints it; - reads stdin.",
 )
 @click.option("--override", type=click.Choice(MODES), help="Suppose this runtime ceiling.")
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@JSON
 def explain_verb(
     file: Path,
     method: str,
@@ -90,17 +92,9 @@ def explain_verb(
     if response is not None:
         status, fields = _head(response.read(1 << 20), fields)
     plan = compile_policy(read_policy(file), override=override)
-    matched = plan.matched(host, method, path.partition("?")[0])
-    facts = Facts(
-        method,
-        host,
-        path.partition("?")[0],
-        scheme,
-        [_field(line) for line in request_header],
-        status,
-        fields,
-    )
-    data = explain(matched.route, facts)
+    bare, sent = path.partition("?")[0], [_field(line) for line in request_header]
+    matched = plan.matched(host, method, bare)
+    data = explain(matched.route, Facts(method, host, bare, scheme, sent, status, fields))
     if machine:
         as_json(_explained(data, matched, plan.mode))
     else:
@@ -111,9 +105,8 @@ def _field(line: str) -> tuple[bytes, bytes]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip():
         raise click.UsageError(f"unknown header {line!r}; write NAME:VALUE")
-    return name.strip().encode("utf-8", "surrogateescape"), value.strip().encode(
-        "utf-8", "surrogateescape"
-    )
+    coding = ("utf-8", "surrogateescape")
+    return name.strip().encode(*coding), value.strip().encode(*coding)
 
 
 def _head(raw: bytes, more: RawFields) -> tuple[int, RawFields]:
@@ -140,22 +133,14 @@ def _explained(data: Explanation, matched: Matched, mode: Mode) -> dict[str, Any
         return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
 
     def step(step: Step) -> dict[str, Any]:
-        found = step.finding
-        finding = None
+        found, finding = step.finding, None
         if found is not None:
-            finding = {
-                "kind": found.kind,
-                "action": found.action,
-                "made": found.made,
-                "before": _shown(found.before),
-                "after": None if found.after is None else _shown(found.after),
-            }
+            finding = {name: getattr(found, name) for name in ("kind", "action", "made")}
+            after = None if found.after is None else _shown(found.after)
+            finding |= {"before": _shown(found.before), "after": after}
+        names = ("rule", "header", "mode", "ceiling", "origin")
         return {
-            "rule": step.rule,
-            "header": step.header,
-            "mode": step.mode,
-            "ceiling": step.ceiling,
-            "origin": step.origin,
+            **{name: getattr(step, name) for name in names},
             "witnesses": [asdict(witness) for witness in step.witnesses],
             "applies": step.applies,
             "reason": step.reason,
@@ -181,49 +166,25 @@ _NONCE = (
 
 def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
     console = out()
-    console.print(
-        Text.assemble(
-            ("route ", "bold"),
-            data.route,
-            ("   mode ", "bold"),
-            mode_text(mode),
-            ("   class ", "bold"),
-            ", ".join(data.classes) or "none",
-            ("   path ", "bold"),
-            shown(matched.reading),
-        )
-    )
+    where = ("route ", "bold"), data.route, ("   mode ", "bold"), mode_text(mode)
+    what = ("   class ", "bold"), ", ".join(data.classes) or "none", ("   path ", "bold")
+    console.print(Text.assemble(*where, *what, shown(matched.reading)))
     for way, route in matched.ways:
         if route is not matched.route:
             console.print(Text(f"also read as {shown(way)}: route {route.name}", style="dim"))
     console.print()
     rows = []
     for step in data.steps:
-        found = step.finding
-        now = ", ".join(_shown(found.before)) if found else ""
-        then = (
-            ""
-            if found is None or found.after is None
-            else (", ".join(_shown(found.after)) or "(removed)")
-        )
+        found, now, then = step.finding, "", ""
+        if found:
+            now = ", ".join(_shown(found.before))
+        if found and found.after is not None:
+            then = ", ".join(_shown(found.after)) or "(removed)"
         style = "green" if found and found.made else "yellow" if found else "dim"
-        rows.append(
-            (
-                step.rule,
-                mode_text(step.mode),
-                step.ceiling,
-                step.header,
-                Text(step.reason, style=style),
-                now,
-                then,
-                step.origin,
-            )
-        )
-    table(
-        "Rules in order",
-        ("rule", "mode", "set by", "header", "why", "service sends", "policy wants", "from"),
-        rows,
-    )
+        about = (step.rule, mode_text(step.mode), step.ceiling, step.header)
+        rows.append((*about, Text(step.reason, style=style), now, then, step.origin))
+    values = ("why", "service sends", "policy wants", "from")
+    table("Rules in order", ("rule", "mode", "set by", "header", *values), rows)
     console.print()
     console.print(Text("Who can tell whether a rule breaks the site", style="bold"))
     by_rule = {step.rule: step.witnesses for step in data.steps}
@@ -234,17 +195,13 @@ def _print(data: Explanation, matched: Matched, mode: Mode) -> None:
     console.print()
     before, after = list(data.before), list(data.after)
     console.print(Text("Response that leaves", style="bold"))
-    for field in after:
+    for field in (*after, *(field for field in before if field not in after)):
         text = plain(f"{field[0].decode('latin-1')}: {field[1].decode('latin-1')}")
-        console.print(Text(f"  {text}") if field in before else Text(f"+ {text}", style="green"))
-    for field in before:
         if field not in after:
-            console.print(
-                Text(
-                    plain(f"- {field[0].decode('latin-1')}: {field[1].decode('latin-1')}"),
-                    style="red",
-                )
-            )
+            console.print(Text(f"- {text}", style="red"))
+        else:
+            new = field not in before
+            console.print(Text(f"+ {text}" if new else f"  {text}", style="green" if new else ""))
     if any(SOURCE in value for _, value in after):
         console.print(Text(f"{SOURCE.decode()}: {_NONCE}", style="dim"))
 
@@ -257,7 +214,7 @@ def schema_verb() -> None:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@JSON
 def presets(name: str | None, machine: bool) -> None:
     """List the shipped presets, or print one as it is written."""
     texts = preset_texts()

@@ -1,7 +1,7 @@
 """How results reach people and machines: tables to a terminal, JSON to stdout, problems to stderr.
 
-Must not know what the results mean. `rich` is loaded by what shows a table or colours, not before.
-Colours follow NO_COLOR and the terminal, as rich decides.
+Must not know what the results mean. `rich` is loaded only for a table or colours, which follow
+NO_COLOR and the terminal.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def say(text: str, colour: str | None = None) -> None:
 
 
 def plain(text: str) -> str:
-    """Text of others with its control characters spelled out, so that it cannot steer a
-    terminal.
-    """
+    """Foreign text with its control characters escaped, so that it cannot steer a terminal."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
@@ -66,22 +64,15 @@ def complain(problems: Iterable[Problem], excerpts: Iterable[str] = ()) -> None:
         style = {"error": "red", "warning": "yellow", "info": "cyan"}[problem.severity]
         console.print(Text(plain(str(problem)), style=style))
         if position < len(shown) and shown[position]:
-            console.print(
-                Text("    " + plain(shown[position]).replace("\n", "\n    "), style="dim")
-            )
+            excerpt = plain(shown[position]).replace("\n", "\n    ")
+            console.print(Text(f"    {excerpt}", style="dim"))
 
 
 def problem_data(problem: Problem) -> dict[str, Any]:
     """A problem for machines."""
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "severity": problem.severity,
-        "message": problem.message,
-        "fix": problem.fix,
-        "path": [str(part) for part in problem.path],
-    }
+    names = ("file", "line", "column", "severity", "message", "fix")
+    data = {name: getattr(problem, name) for name in names}
+    return {**data, "path": [str(part) for part in problem.path]}
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -89,14 +80,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        box=None,
-        pad_edge=False,
-    )
+    look: dict[str, Any] = {"title_style": "bold", "header_style": "bold", "box": None}
+    made = Table(title=title or None, title_justify="left", pad_edge=False, **look)
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:

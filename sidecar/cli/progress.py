@@ -11,9 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class Steps:
-    """A progress bar that runs: call it after each step; `aside` takes it away while something
-    is printed.
-    """
+    """A running progress bar: call it after each step; `aside` hides it while something prints."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
@@ -32,11 +30,7 @@ class Steps:
 
 @contextmanager
 def steps(label: str, total: int | None) -> Iterator[Steps]:
-    """A progress bar on stderr while many things are done.
-
-    None of it where stderr is no terminal, or where there is only one thing to do. `total`: None =
-    not known.
-    """
+    """A progress bar on stderr; none without a terminal or for one step. `total` None: unknown."""
     hidden = not sys.stderr.isatty() or total == 1
     count = [] if total is None else [MofNCompleteColumn()]
     columns = (TextColumn("{task.description}"), BarColumn(), *count)

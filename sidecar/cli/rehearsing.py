@@ -13,6 +13,7 @@ from rich.text import Text
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
 from sidecar.cli.files import read_bytes
+from sidecar.cli.options import FILE, JSON, PATH
 from sidecar.cli.printing import as_json, next_step, out
 from sidecar.cli.progress import Steps, steps
 from sidecar.observed import NoResponse
@@ -21,9 +22,7 @@ from sidecar.runtime.settings_file import read_settings
 
 
 @click.command("rehearse")
-@click.option(
-    "--config", type=click.Path(path_type=Path), envvar="SIDECAR_CONFIG", help="Settings file."
-)
+@click.option("--config", type=PATH, envvar="SIDECAR_CONFIG", help="Settings file.")
 @click.option("--policy", help="Policy file. [default: policy.yaml]")
 @click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
 @click.option(
@@ -36,17 +35,9 @@ from sidecar.runtime.settings_file import read_settings
     metavar="TARGET",
     help="A request target to replay; may be repeated. [default: /]",
 )
-@click.option(
-    "--baseline",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Replay the example paths of this baseline too.",
-)
-@click.option(
-    "--har",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Response from this recording instead of the service.",
-)
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@click.option("--baseline", type=FILE, help="Replay the example paths of this baseline too.")
+@click.option("--har", type=FILE, help="Response from this recording instead of the service.")
+@JSON
 def rehearse_verb(
     config: Path | None,
     paths: tuple[str, ...],
@@ -67,16 +58,9 @@ def rehearse_verb(
     except NoResponse as error:
         raise click.UsageError(str(error)) from error
     if baseline:
-        held = read_baseline(read_bytes(baseline), str(baseline))
-        paths = (
-            *paths,
-            *(
-                facts.path
-                for cell in held.cells
-                for facts in responses(cell)
-                if facts.method == "GET"
-            ),
-        )
+        cells = read_baseline(read_bytes(baseline), str(baseline)).cells
+        seen = (facts for cell in cells for facts in responses(cell))
+        paths = (*paths, *(facts.path for facts in seen if facts.method == "GET"))
     done: list[Step] = []
 
     async def run(bar: Steps) -> None:
@@ -96,7 +80,7 @@ def rehearse_verb(
         as_json({"passed": passed, "steps": [asdict(step) for step in done]})
     if not passed:
         next_step(
-            "correct what failed, then rehearse again; sidecar check finds faults of the policy"
+            "correct what failed and rehearse again; sidecar check finds faults of the policy"
         )
     sys.exit(0 if passed else 1)
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 
+from sidecar.cli.options import PATH
 from sidecar.cli.printing import next_step, say
 from sidecar.policy.terms import MODES
 
 
 @click.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), envvar="SIDECAR_CONFIG", help="Settings file."
-)
+@click.option("--config", type=PATH, envvar="SIDECAR_CONFIG", help="Settings file.")
 @click.option("--policy", help="Policy file. [default: policy.yaml]")
 @click.option("--upstream", metavar="URL", help="The service. [default: http://127.0.0.1:8000]")
 @click.option("--listen", metavar="HOST:PORT", help="Data listener. [default: 127.0.0.1:18000]")
@@ -49,7 +48,7 @@ def run(config: Path | None, **flags: Any) -> None:
 @click.option(
     "--dir",
     "folder",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("sidecar-demo"),
     show_default=True,
     help="Where the policy is written.",

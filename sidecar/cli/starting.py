@@ -1,4 +1,4 @@
-"""The verb init: from a running service, or a preset, to a policy, its tests and the next command.
+"""The verb init: a policy, its tests and the next command, from a running service or a preset.
 
 Must not know how a service is judged, nor how the files are written out.
 """
@@ -30,7 +30,7 @@ _SEEN = "seen"
 @click.argument("url", default=_DEFAULT_URL, envvar="SIDECAR_UPSTREAM")
 @click.option("--preset", help="Start from this preset, whether the service answers or not.")
 @click.option("--name", help="What the service is called. [default: its host, or this folder]")
-@click.option("--owner", help="Who answers for the policy: a mail address or a team.")
+@click.option("--owner", help="Who is responsible for the policy: a mail address or a team.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -63,7 +63,7 @@ def init(
     visit = _seen(url, insecure=insecure, needed=preset is None)
     wishes = Wishes(
         name=name or _ask("What is the service called?", _called(url), asks=asks),
-        owner=owner or _ask("Who answers for the policy (mail or team)?", "", asks=asks),
+        owner=owner or _ask("Who is responsible for the policy (mail or team)?", "", asks=asks),
         preset=preset or _start(visit, asks=asks),
         policy_file=output.name,
         test_file=tests.name,
@@ -77,9 +77,8 @@ def init(
     console.print(Text(f"{output}: a report-only policy with {rules} rules; {tests}: 2 tests"))
     if visit and (wrong := [row.header for row in report(visit).rows if row.verdict == "invalid"]):
         names = ", ".join(dict.fromkeys(wrong))
-        console.print(
-            Text(f"browsers ignore some of what the service sends ({names}): sidecar audit {url}")
-        )
+        text = f"browsers ignore some of what the service sends ({names}): sidecar audit {url}"
+        console.print(Text(text))
     console.print(Text(f"next: sidecar check {output} && sidecar test {tests}"))
     console.print(Text(f"then: sidecar run --policy {output} --upstream {_origin(url)}"))
 
@@ -98,7 +97,7 @@ def _free(files: tuple[Path, ...], *, asks: bool, force: bool) -> None:
 
 
 def _seen(url: str, *, insecure: bool, needed: bool) -> Visit | None:
-    """What is known of the service; None where it does not answer and need not."""
+    """What is known of the service; None where it does not respond and need not."""
     loopback = url.startswith(("localhost", "127.", "[::1]"))
     try:
         address = complete(f"http://{url}" if loopback else url)
@@ -119,9 +118,8 @@ def _seen(url: str, *, insecure: bool, needed: bool) -> Visit | None:
 def _ask(question: str, default: str, *, asks: bool) -> str:
     if not asks:
         return default
-    return str(
-        click.prompt(question, default=default, show_default=bool(default), err=True)
-    ).strip()
+    said = click.prompt(question, default=default, show_default=bool(default), err=True)
+    return str(said).strip()
 
 
 def _start(visit: Visit | None, *, asks: bool) -> str:

@@ -1,5 +1,4 @@
-"""The verb `suggest`: the smallest edit of the policy file that would have silenced what browsers
-reported in trial.
+"""The verb `suggest`: the smallest edit of the policy file that prevents what browsers reported.
 
 Lives here: asking the sidecar, reading pages by URL or from a recording, and showing the proposals.
 Must not know how a proposal is found.
@@ -23,6 +22,7 @@ from rich.text import Text
 from sidecar.cli.evidence import Duration
 from sidecar.cli.files import POLICY_TO_EDIT, read_bytes, read_text, replace_file
 from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.options import FILE
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.cli.progress import steps
 from sidecar.observed import NoResponse, Response, without_query
@@ -33,13 +33,8 @@ from sidecar.suggest import Suggestion, suggest
 from sidecar.suggest.nouns import Holdings, Proposal, Snippet, Terms
 from sidecar.suggest.pages import Load, from_loads, from_routes
 
-_STYLES = {
-    "add": "green",
-    "allowed": "dim",
-    "waiting": "yellow",
-    "refused": "red",
-    "advice": "yellow",
-}
+_STYLES = {"add": "green", "allowed": "dim", "refused": "red"}
+"""By outcome; any other is yellow."""
 _LOADS = 2
 """How often a page is read: what differs between two loads varies."""
 _MAX_PAGE = 4 << 20
@@ -71,11 +66,7 @@ _MAX_SHOWN = 32_768
     metavar="URL",
     help="A page to read (twice), beside those that the sidecar has read; may be repeated.",
 )
-@click.option(
-    "--har",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read the pages of this recording.",
-)
+@click.option("--har", type=FILE, help="Read the pages of this recording.")
 @click.option(
     "--min-clients",
     type=click.IntRange(1, 16),
@@ -96,7 +87,7 @@ _MAX_SHOWN = 32_768
 @click.option("--fleet", is_flag=True, help="What browsers reported to any replica.")
 @click.option(
     "--cacert",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     help="With --url: trust these certificate authorities (PEM) and no others.",
 )
 @admin_options
@@ -123,30 +114,16 @@ def suggest_verb(
     pages = _read_pages(urls, har, cacert)
     client = Admin(admin, token_file)
     asked = client.get(f"/api/reports{'?fleet=true' if fleet else ''}")
-    causes = [_cause(told) for told in asked["causes"]]
+    causes = [_cause(data) for data in asked["causes"]]
     _check_accepted(accepted, causes)
     terms = Terms(min_clients, min_time, frozenset(accepted))
     holdings = from_routes(client.get("/api/pages")["routes"], terms) | pages
     revision = client.get("/api/status")["revision"]
     running = client.get(f"/api/revisions/{revision}")["text"]
-    found = suggest(
-        before,
-        causes,
-        holdings,
-        terms,
-        rule=rule,
-        comments=from_trial,
-        running=running,
-        name=str(file),
-    )
-    diff = "".join(
-        difflib.unified_diff(
-            before.splitlines(keepends=True),
-            found.text.splitlines(keepends=True),
-            f"{file} (now)",
-            f"{file} (suggested)",
-        )
-    )
+    how: dict[str, Any] = {"comments": from_trial, "running": running, "name": str(file)}
+    found = suggest(before, causes, holdings, terms, rule=rule, **how)
+    texts = (before.splitlines(keepends=True), found.text.splitlines(keepends=True))
+    diff = "".join(difflib.unified_diff(*texts, f"{file} (now)", f"{file} (suggested)"))
     written = write and found.text != before
     if written:
         taken = [one for one in found.proposals if one.outcome == "add"]
@@ -163,25 +140,18 @@ def suggest_verb(
         )
         replace_file(file, found.text)  # the journal knows first
     if machine:
-        as_json(
-            {
-                "proposals": [
-                    one.data() | {"needs_person": one.needs_person} for one in found.proposals
-                ],
-                "diff": diff,
-                "written": written,
-            }
-        )
+        proposals = [one.data() | {"needs_person": one.needs_person} for one in found.proposals]
+        as_json({"proposals": proposals, "diff": diff, "written": written})
     else:
         _print(found, diff)
         _print_next(found, file, diff, written=written, from_trial=from_trial)
     sys.exit(1 if any(one.needs_person for one in found.proposals) else 0)
 
 
-def _cause(told: dict[str, Any]) -> Cause:
+def _cause(data: dict[str, Any]) -> Cause:
     """A cause as the admin API sends it."""
-    lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
-    return Cause(**(told | lists))
+    lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+    return Cause(**(data | lists))
 
 
 def _check_accepted(accepted: Sequence[str], causes: Sequence[Cause]) -> None:
@@ -258,28 +228,22 @@ def _print(found: Suggestion, diff: str) -> None:
         for snippet in one.snippets
     }
     if snippets:
-        console.print(
-            "\nread each of these whole: an injection that is stored looks just as stable",
-            style="bold",
-        )
+        text = "\nread each of these whole: an injection that is stored looks just as stable"
+        console.print(text, style="bold")
         for snippet in snippets.values():
             for line in _script(snippet):
                 console.print(line, soft_wrap=True)
     if diff:
         console.print()
-        console.print(
-            (
-                Syntax(diff, "diff", theme="ansi_light", background_color="default")
-                if console.is_terminal
-                else Text(diff)
-            ),
-            soft_wrap=True,
-        )
+        shown: Syntax | Text = Text(diff)
+        if console.is_terminal:
+            shown = Syntax(diff, "diff", theme="ansi_light", background_color="default")
+        console.print(shown, soft_wrap=True)
 
 
 def _lines(one: Proposal) -> Iterator[Text]:
     yield Text.assemble(
-        (f"{one.outcome:<9}", _STYLES[one.outcome]),
+        (f"{one.outcome:<9}", _STYLES.get(one.outcome, "yellow")),
         (f"{one.rule}  ", "bold"),
         _visible(f"{one.directive}  {one.blocked}  [{one.cause}]"),
     )
@@ -293,27 +257,18 @@ def _lines(one: Proposal) -> Iterator[Text]:
 
 def _script(one: Snippet) -> Iterator[Text]:
     seen = "" if one.clients is None else f", {one.clients} clients"
-    yield Text(
-        _visible(f"\n{one.kind} of {one.page}, line {one.line}{seen}, {one.hash}"), style="bold"
-    )
+    about = f"{one.kind} of {one.page}, line {one.line}{seen}, {one.hash}"
+    yield Text(_visible(f"\n{about}"), style="bold")
     for line in one.text[:_MAX_SHOWN].splitlines() or [""]:
         yield Text(f"  | {_visible(line)}")
-    if len(one.text) > _MAX_SHOWN or not one.whole:
-        more = len(one.text) - _MAX_SHOWN
-        yield Text(
-            (
-                f"  ... {more:,} more characters: --json prints them all"
-                if one.whole
-                else "  ... the rest was not kept: read it in the page"
-            ),
-            style="yellow",
-        )
+    if not one.whole:
+        yield Text("  ... the rest was not kept: read it in the page", style="yellow")
+    elif (more := len(one.text) - _MAX_SHOWN) > 0:
+        yield Text(f"  ... {more:,} more characters: --json prints them all", style="yellow")
 
 
 def _visible(text: str) -> str:
-    """Text of others with what cannot be seen spelled out: control characters, and those that
-    turn the direction.
-    """
+    """Foreign text with invisible characters escaped: control characters, changes of direction."""
     return "".join(
         f"\\u{ord(char):04x}" if unicodedata.category(char) in ("Cf", "Zl", "Zp") else char
         for char in plain(text)
@@ -325,22 +280,16 @@ def _print_next(
 ) -> None:
     console = err()
     if not found.proposals:
-        console.print(
-            "nothing to do: no cause stands; either nothing would break, or no rule is in trial"
-            " (see `sidecar evidence`)"
-        )
+        why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"
+        console.print(f"nothing to do: there is no cause; {why}")
     elif written:
-        console.print(
-            f"{file} is written; the trial begins anew with it: let browsers come, then `sidecar"
-            " reports`"
-        )
+        then = "the trial begins anew with it: let browsers come, then `sidecar reports`"
+        console.print(f"{file} is written; {then}")
     elif diff:
         console.print("nothing is written; --write makes the edit")
     if from_trial and found.open:
-        console.print(
-            f"default-src does not govern {', '.join(found.open)}: write them too, and try them in"
-            " the same way"
-        )
+        names = ", ".join(found.open)
+        console.print(f"default-src does not govern {names}: write and try them in the same way")
 
 
 VERBS = (suggest_verb,)

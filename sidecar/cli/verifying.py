@@ -1,5 +1,6 @@
-"""The verb verify: whether a running server sends what a policy says. Must not know how
-responses are judged.
+"""The verb verify: whether a running server sends what a policy says.
+
+Must not know how responses are judged.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 from rich.text import Text
 
 from sidecar.cli.files import POLICY_TO_READ, read_bytes, read_text
+from sidecar.cli.options import CACERT, FILE, JSON
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
@@ -34,7 +36,6 @@ _STYLES = {
     "unseen": "dim",
     "unknown": "cyan",
 }
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("verify")
@@ -51,7 +52,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--har",
     "hars",
     multiple=True,
-    type=_FILE,
+    type=FILE,
     help=(
         "Ask again what this HTTP archive holds: GET, HEAD and OPTIONS, without cookies; may be"
         " repeated."
@@ -65,7 +66,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="A header of each request, as Host or Cookie; may be repeated.",
 )
 @click.option(
-    "--token-file", type=_FILE, help="Send the token in this file as Authorization: Bearer."
+    "--token-file", type=FILE, help="Send the token in this file as Authorization: Bearer."
 )
 @click.option(
     "--target",
@@ -73,10 +74,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="The server has an export for this proxy: what that announced is no failure.",
 )
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")
-@click.option(
-    "--cacert", type=_FILE, help="Trust these certificate authorities (PEM) and no others."
-)
-@click.option("--json", "machine", is_flag=True, help="JSON on stdout.")
+@CACERT
+@JSON
 def verify_verb(
     url: str,
     file: Path,
@@ -118,19 +117,11 @@ def verify_verb(
     rows = found.rows()
     seen = counts(rows)
     if machine:
-        as_json(
-            {
-                "url": url,
-                "policy": resolved.policy.name,
-                "revision": resolved.revision(),
-                "target": target,
-                "responses": len(asked),
-                "not_asked": others,
-                "counts": seen,
-                "rows": [asdict(row) for row in rows],
-                "limits": list(TARGETS[target].limits) if target else [],
-            }
-        )
+        policy = {"policy": resolved.policy.name, "revision": resolved.revision()}
+        responses = {"responses": len(asked), "not_asked": others, "counts": seen}
+        limits = list(TARGETS[target].limits) if target else []
+        about = {"url": url, **policy, "target": target, **responses}
+        as_json({**about, "rows": [asdict(row) for row in rows], "limits": limits})
     else:
         _print(rows, len(asked), others, target)
     sys.exit(1 if seen["differs"] or not (seen["holds"] or seen["announced"]) else 0)
@@ -209,9 +200,8 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
     said = ", ".join(f"{verdict} {number}" for verdict, number in seen.items() if number)
     err().print(f"{responses} responses; {said or 'no rule is enforced'}")
     if others:
-        err().print(
-            f"{others} requests of the archive are not repeated: their methods may change something"
-        )
+        why = "their methods may change something"
+        err().print(f"{others} requests of the archive are not repeated: {why}")
     if target and seen["differs"]:
         for limit in TARGETS[target].limits:
             err().print(Text(f"{target}, in general: {limit}", style="dim"))
@@ -224,9 +214,7 @@ def _print(rows: Sequence[Row], responses: int, others: int, target: str | None)
 
 
 def _together(rows: Sequence[Row]) -> Iterator[tuple[object, ...]]:
-    """A line for the headers of a rule of which the same is to be said, and one for a route that
-    was not reached.
-    """
+    """One line for a rule's headers with the same result, and one for a route not reached."""
     found: dict[tuple[str, str, str, str, int], list[str]] = {}
     for row in rows:
         rule, header = ("all", "") if row.reason == UNREACHED else (row.rule, row.header)

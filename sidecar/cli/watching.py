@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,7 @@ from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
 from sidecar.cli.files import read_bytes, replace_file
 from sidecar.cli.operate import Admin, admin_options, who
+from sidecar.cli.options import FILE, PATH
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
@@ -28,6 +29,7 @@ from sidecar.observed.records import from_har
 from sidecar.policy.engine.plan import compile_policy
 from sidecar.policy.engine.resolve import resolve
 from sidecar.policy.headers.shapes import Lines
+from sidecar.policy.model import Severity
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.values import seconds
 
@@ -36,25 +38,11 @@ _STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 def _source_options(command: Any) -> Any:
     """Where responses come from: a running sidecar, or addresses and archives."""
-    options = (
-        click.option(
-            "--har",
-            "hars",
-            multiple=True,
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Read this HTTP archive; may be repeated.",
-        ),
-        click.option(
-            "--policy",
-            "policy",
-            type=click.Path(path_type=Path),
-            help="With URLs and --har: name routes by this policy. [default: all are `default`]",
-        ),
-        click.argument("urls", nargs=-1, metavar="[URL]..."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    command = click.argument("urls", nargs=-1, metavar="[URL]...")(command)
+    routes = "With URLs and --har: name routes by this policy. [default: all are `default`]"
+    command = click.option("--policy", "policy", type=PATH, help=routes)(command)
+    archive = "Read this HTTP archive; may be repeated."
+    return click.option("--har", "hars", multiple=True, type=FILE, help=archive)(command)
 
 
 @click.command("capture")
@@ -77,42 +65,31 @@ def capture_verb(
     The file is a baseline to commit; cookie values, nonces and queries are never in it.
     """
     if output.exists() and not force:
-        raise click.UsageError(
-            f"{output} is there already; give --force, or take in single changes with: sidecar"
-            f" drift {output} --accept --reason WHY"
-        )
+        accept_ = f"sidecar drift {output} --accept --reason WHY"
+        fix = f"give --force, or accept single changes with: {accept_}"
+        raise click.UsageError(f"{output} is there already; {fix}")
     cells, source = _gather(context, options)
     baseline = Baseline(cells, _now(), who(), source)
     if not cells:
-        err().print(
-            "no response of the service has been seen yet; nothing is written", style="yellow"
-        )
+        text = "no response of the service has been seen yet; nothing is written"
+        err().print(text, style="yellow")
         sys.exit(1)
     _write(output, baseline)
     if machine:
         as_json(to_data(baseline))
         return
+    counts = [(cell.responses, len(cell.headers), len(cell.cookies)) for cell in cells]
     rows = [
-        (
-            cell.route,
-            cell.status,
-            cell.content,
-            cell.responses,
-            len(cell.headers),
-            len(cell.cookies),
-            cell.first,
-            cell.last,
-        )
-        for cell in cells
+        (*cell.key, *count, cell.first, cell.last)
+        for cell, count in zip(cells, counts, strict=True)
     ]
-    table(
-        "", ("route", "status", "content", "responses", "headers", "cookies", "first", "last"), rows
-    )
+    seen = ("responses", "headers", "cookies", "first", "last")
+    table("", ("route", "status", "content", *seen), rows)
     err().print(f"{output} is written; commit it, and compare with: sidecar drift {output}")
 
 
 @click.command("drift")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @_source_options
 @click.option(
     "--for",
@@ -157,42 +134,25 @@ def drift_verb(
         raise click.UsageError("--accept needs --reason WHY")
     baseline = read_baseline(read_bytes(file), str(file))
     cells, _ = _gather(context, options, lasting)
-    report = drift(baseline, cells)
-    taken = (
-        accept(baseline, cells, report, at=_now(), by=who(), reason=reason or "")
-        if accepting
-        else baseline
-    )
-    failed = (
-        not accepting
-        and fail_on != "never"
-        and (bool(report.at_least(_severity(fail_on))) or not report.compared)
-    )
+    report, taken, failed = drift(baseline, cells), baseline, False
+    if accepting:
+        taken = accept(baseline, cells, report, at=_now(), by=who(), reason=reason or "")
+    elif fail_on != "never":
+        failed = bool(report.at_least(cast("Severity", fail_on))) or not report.compared
     if accepting and taken is not baseline:
         _write(file, taken)
     if machine:
         verdict = "inconclusive" if not report.compared else "drift" if report.findings else "same"
-        as_json(
-            {
-                "verdict": verdict,
-                "failed": failed,
-                "accepted": taken is not baseline,
-                **report.data(),
-            }
-        )
+        accepted = taken is not baseline
+        as_json({"verdict": verdict, "failed": failed, "accepted": accepted, **report.data()})
     else:
         _print(report)
         if failed:
             next_step(f"sidecar drift {file} --accept --reason WHY, where the change was meant")
         if accepting:
-            err().print(
-                f"{file} is written" if taken is not baseline else "there was nothing to take in"
-            )
+            nothing = "there was nothing to accept"
+            err().print(f"{file} is written" if taken is not baseline else nothing)
     sys.exit(1 if failed else 0)
-
-
-def _severity(word: str) -> Any:
-    return next(severity for severity in SEVERITIES if severity == word)
 
 
 def _gather(
@@ -262,33 +222,20 @@ def _print(report: DriftReport) -> None:
     rows = []
     for found in report.findings:
         severity = Text(found.severity, style=_STYLES[found.severity])
-        what = f"{found.header} {found.part}".strip()
-        rows.append(
-            (
-                severity,
-                found.kind,
-                f"{found.route} {found.status} {found.content}",
-                what,
-                _shown(found.before),
-                _shown(found.now),
-                f"{found.seen} of {found.responses}",
-                found.why,
-            )
-        )
+        where = f"{found.route} {found.status} {found.content}"
+        what = (f"{found.header} {found.part}".strip(), _shown(found.before), _shown(found.now))
+        seen = f"{found.seen} of {found.responses}"
+        rows.append((severity, found.kind, where, *what, seen, found.why))
     if rows:
         table("", ("severity", "kind", "where", "header", "baseline", "now", "seen", "why"), rows)
     elif report.compared:
         out().print(f"nothing differs in {report.compared} cells")
     console = err()
     if not report.compared:
-        console.print(
-            "nothing could be compared: no response came in any cell of the baseline",
-            style="yellow",
-        )
-    for title, cells in (
-        ("no response now in", report.unseen),
-        ("not in the baseline", report.unknown),
-    ):
+        text = "nothing could be compared: no response came in any cell of the baseline"
+        console.print(text, style="yellow")
+    unknown = ("not in the baseline", report.unknown)
+    for title, cells in (("no response now in", report.unseen), unknown):
         if cells:
             more = f" and {len(cells) - 12} more" if len(cells) > 12 else ""
             console.print(plain(f"{title}: {', '.join(cells[:12])}{more}"))

@@ -1,5 +1,4 @@
-"""From a URL to a client of the store: Redis or Valkey, by TLS or a Unix socket, or whichever
-server sentinels call the master.
+"""A client of the store from a URL: Redis or Valkey, by TLS, Unix socket or sentinels.
 
 Must not know keys. Beside `redis_store` and `scripts` the only file that knows `redis`.
 """
@@ -24,13 +23,11 @@ _SENTINEL_PORT = 26379
 
 
 def client(url: str, within: float) -> Redis:
-    """A client that connects when it is first asked and tries nothing twice; `within` are seconds
-    for one exchange.
+    """A client that connects at first use and never retries; `within`: seconds for one exchange.
 
     `redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]/MASTER[/DATABASE]` asks the sentinels
-    who the master is, at each connection anew; `rediss+sentinel://` speaks TLS to them and to the
-    master. USER and PASSWORD are the master's; `?sentinel_username=` and `?sentinel_password=` are
-    the sentinels' own.
+    for the master at each connection; `rediss+sentinel://` speaks TLS to both. USER and PASSWORD
+    are the master's; `?sentinel_username=` and `?sentinel_password=` are the sentinels' own.
 
     Raises:
         ValueError: the URL is none that a client takes.

@@ -1,7 +1,4 @@
-"""What a member asks of the store, whichever it is.
-
-Lives here: the protocol `Exchange` and its one error. Must not know any store.
-"""
+"""What a member asks of any store: the protocol `Exchange` and its one error."""
 
 from __future__ import annotations
 
@@ -17,9 +14,7 @@ Change: TypeAlias = Callable[[float], Awaitable[None]]
 
 
 class StoreError(Exception):
-    """The store cannot be used now; the text says why, without the URL, which may hold a
-    password.
-    """
+    """The store cannot be used now; the text says why, without the URL and its password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +36,9 @@ Told: TypeAlias = Mapping[str, tuple[float, str]]
 
 
 class Exchange(Protocol):
-    """One fleet's part of a store. Every method but `close` raises StoreError, and none waits
-    longer than a few seconds.
+    """One fleet's part of a store.
+
+    Every method but `close` raises StoreError, and none waits longer than a few seconds.
     """
 
     async def look(self) -> Look:
@@ -52,9 +48,7 @@ class Exchange(Protocol):
         """The fleet's decision; None when the store holds none."""
 
     async def decide(self, decision: Decision, base: int) -> bool:
-        """Replace the decision of version `base` (0 = none); False when the store holds another
-        version.
-        """
+        """Replace the decision of version `base` (0 = none); False when it has another version."""
 
     async def texts(self) -> Texts:
         """The fleet's latest revisions."""
@@ -81,14 +75,10 @@ class Exchange(Protocol):
         """The fleet's secret: the proposed one, where the store holds none."""
 
     async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
-        """Note ways on which canaries came back: (canary, way, ways needed); whether each made
-        its canary complete.
-        """
+        """Add ways on which canaries came back (canary, way, ways needed); which are complete."""
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
-        """Say that this replica's guard fires on a revision; how many have said so within these
-        seconds.
-        """
+        """Record that this replica's guard fires; how many do within these seconds."""
 
     async def note(self, entry: str) -> None:
         """Add an entry (JSON) to the fleet's journal."""

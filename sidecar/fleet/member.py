@@ -1,11 +1,9 @@
-"""This replica in its fleet: what it decides is the fleet's, and what the fleet decides is put in
-force here.
+"""This replica in its fleet: decisions taken here go to the fleet, and the fleet's come here.
 
 Lives here: `Member`: join, propose, follow, publish what was decided while the store was away. Must
 not know how the store keeps a decision, nor what one does. The store lost changes nothing in force.
-
-Of two decisions the one with the higher version holds, of two with the same the one that the store
-has. Clocks play no part.
+Of two decisions the higher version wins; of the same version, the one in the store. Clocks play no
+part.
 """
 
 from __future__ import annotations
@@ -37,11 +35,7 @@ class Member:
     """One replica. `revisions` calls it with its lock held; `run` calls `revisions`."""
 
     def __init__(
-        self,
-        name: str,
-        store: Exchange,
-        telemetry: Telemetry,
-        seen: Callable[[], Seen] = dict,
+        self, name: str, store: Exchange, telemetry: Telemetry, seen: Callable[[], Seen] = dict
     ) -> None:
         self.name = name
         self.version = 0
@@ -66,9 +60,7 @@ class Member:
         self._waits = iter(_AGAIN)
 
     async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
-        """What the fleet has in force, if it is newer than what this replica saved (see
-        `Fleet`).
-        """
+        """See `Fleet.join`."""
         if isinstance(saved, dict) and saved.get("name") == self.name:
             self.version, self.pending = int(saved["version"]), bool(saved["pending"])
             self._shared = int(saved["shared"])
@@ -93,9 +85,7 @@ class Member:
         return held
 
     async def propose(self, decision: Decision) -> None:
-        """Make it the fleet's, or this replica's alone while the store is away; raises
-        Overtaken.
-        """
+        """See `Fleet.propose`."""
         decision = replace(decision, version=self.version + 1, replica=self.replica)
         if self.connected:
             try:
@@ -122,14 +112,12 @@ class Member:
                     return
                 raise Overtaken(
                     f"the fleet {self.name} has decided otherwise meanwhile: {held} (version"
-                    f" {held.version}); look at `sidecar status --fleet` and order again"
+                    f" {held.version}); look at `sidecar status --fleet` and try again"
                 )
         raise StoreError("the version changes all the time")
 
     async def note(self, entry: dict[str, Any]) -> None:
-        """Let the fleet's journal hold what was done beside its decisions; the own journal has
-        it in any case.
-        """
+        """See `Fleet.note`; this replica's journal has the entry in any case."""
         if self.connected:
             try:
                 await self._store.note(json.dumps(entry | {"replica": self.replica}, default=str))
@@ -215,19 +203,11 @@ class Member:
         if (other or self.pending) and look.version != self._refused:
             held = await self._store.decision()
             async with revisions.lock:
-                if (
-                    own == self.version
-                ):  # else it was decided here meanwhile: the next look sees both
+                if own == self.version:  # otherwise the next look sees what was decided here, too
                     await self._settle(revisions, held)
-        await self._store.hello(
-            self.replica,
-            {
-                "version": self.version,
-                "revision": revisions.current.id,
-                "mode": revisions.mode,
-                "pinned": revisions.pinned,
-            },
-        )
+        about = {"version": self.version, "revision": revisions.current.id}
+        data = {**about, "mode": revisions.mode, "pinned": revisions.pinned}
+        await self._store.hello(self.replica, data)
         await self.sharing.round(look)
         self._found()
 
@@ -302,11 +282,5 @@ def member(
     try:
         return Member(fleet, RedisStore(url, fleet), telemetry, seen)
     except ValueError as error:
-        raise PolicyError(
-            (
-                Problem(
-                    "fleet.url is not one that redis takes",
-                    "write redis://HOST:PORT/0, or redis+sentinel://HOST:PORT/MASTER",
-                ),
-            )
-        ) from error
+        fix = "write redis://HOST:PORT/0, or redis+sentinel://HOST:PORT/MASTER"
+        raise PolicyError((Problem("fleet.url is no URL that redis takes", fix),)) from error

@@ -24,7 +24,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from sidecar.fleet.connecting import client
-from sidecar.fleet.exchange import Change, Look, StoreError, Told
+from sidecar.fleet.exchange import Change, Exchange, Look, StoreError, Told
 from sidecar.fleet.scripts import ASK, DECIDE, HELLO, RETURNED, TELL, VOTE
 from sidecar.revisions.decision import Decision, Texts, from_data
 
@@ -42,8 +42,8 @@ _CANARY = 1_000
 """Seconds for which a canary's ways are kept: longer than its return counts."""
 
 
-class RedisStore:
-    """One fleet's part of the store. Every method raises StoreError."""
+class RedisStore(Exchange):
+    """One fleet's part of the store."""
 
     def __init__(self, url: str, fleet: str) -> None:
         self._redis: Redis = client(url, _WITHIN)
@@ -53,65 +53,45 @@ class RedisStore:
         return self._prefix + name
 
     async def look(self) -> Look:
-        """What may have changed."""
-
-        async def asked() -> Any:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hmget(self._key("decision"), ["version", "mark"])
-                pipe.get(self._key("asked"))
-                pipe.get(self._key("secret"))
-                return await pipe.execute(raise_on_error=False)
-
-        decided, asked_at, secret = await self._asked(asked)
+        key = self._key("decision")
+        decided, asked_at, secret = await self._batch(
+            lambda pipe: (
+                pipe.hmget(key, ["version", "mark"]),
+                pipe.get(self._key("asked")),
+                pipe.get(self._key("secret")),
+            ),
+            raises=False,
+        )
         if isinstance(decided, Exception):
-            raise StoreError(f"the key {self._key('decision')} holds no decision: {decided}")
+            raise StoreError(f"the key {key} holds no decision: {decided}")
         version, mark = decided
         known = secret if isinstance(secret, str) else ""  # garbage there keeps no decision back
         return Look(_number(version), mark or "", _moment(asked_at), known)
 
     async def decision(self) -> Decision | None:
-        """The fleet's decision; None when the store holds none."""
-        found = await self._asked(
-            lambda: self._redis.hmget(self._key("decision"), ["version", "data"])
-        )
-        version, data = found
+        key = self._key("decision")
+        version, data = await self._asked(lambda: self._redis.hmget(key, ["version", "data"]))
         if version is None and data is None:
             return None
         try:
             read = from_data(json.loads(data or ""))
         except (ValueError, RecursionError) as error:
-            raise StoreError(
-                f"the key {self._key('decision')} holds no decision: {error}"
-            ) from error
+            raise StoreError(f"the key {key} holds no decision: {error}") from error
         if read.version != _number(version):
-            raise StoreError(f"the key {self._key('decision')} has two versions")
+            raise StoreError(f"the key {key} has two versions")
         return read
 
     async def decide(self, decision: Decision, base: int) -> bool:
-        """Replace the decision of version `base` (0 = none); False when the store holds another
-        version.
-        """
         data = decision.data()
+        whole = json.dumps(data)
         text = json.dumps([data.pop("text"), decision.parent])
-        keys = [self._key(name) for name in ("decision", "texts", "order", "journal")]
-        whole = json.dumps(decision.data())
-        arguments: list[str | int] = [
-            str(base),
-            str(decision.version),
-            whole,
-            decision.revision,
-            text,
-            json.dumps(data),
-            _TEXTS,
-            _JOURNAL,
-            self._key("changed"),
-            decision.mark,
-        ]
-        done = await self._asked(lambda: self._redis.eval(DECIDE, len(keys), *keys, *arguments))
-        return bool(done == 1)
+        versions = (str(base), str(decision.version))
+        entry = (whole, decision.revision, text, json.dumps(data))
+        limits = (_TEXTS, _JOURNAL, self._key("changed"), decision.mark)
+        names = ("decision", "texts", "order", "journal")
+        return bool(await self._run(DECIDE, names, *versions, *entry, *limits) == 1)
 
     async def texts(self) -> Texts:
-        """The fleet's latest revisions."""
         found = await self._asked(lambda: self._redis.hgetall(self._key("texts")))
         texts: dict[str, tuple[str, str | None]] = {}
         for revision, data in found.items():
@@ -123,33 +103,24 @@ class RedisStore:
         return texts
 
     async def hello(self, replica: str, data: dict[str, Any]) -> None:
-        """Say that this replica is there, and what it has in force."""
-        keys = [self._key("replicas"), self._key("seen")]
-        said = json.dumps(data)
-        await self._asked(lambda: self._redis.eval(HELLO, 2, *keys, replica, said, _FORGET))
+        await self._run(HELLO, ("replicas", "seen"), replica, json.dumps(data), _FORGET)
 
     async def leave(self, replica: str) -> None:
-        """Say that this replica ends; what it saw stays."""
-
-        async def asked() -> Any:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hdel(self._key("replicas"), replica)
-                pipe.zrem(self._key("seen"), replica)
-                return await pipe.execute()
-
-        await self._asked(asked)
+        await self._batch(
+            lambda pipe: (
+                pipe.hdel(self._key("replicas"), replica),
+                pipe.zrem(self._key("seen"), replica),
+            )
+        )
 
     async def replicas(self) -> list[dict[str, Any]]:
-        """All replicas, with the seconds since each was last seen, by the store's clock."""
-
-        async def asked() -> Any:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hgetall(self._key("replicas"))
-                pipe.zrange(self._key("seen"), 0, -1, withscores=True)
-                pipe.time()
-                return await pipe.execute()
-
-        found, seen, (now, _) = await self._asked(asked)
+        found, seen, (now, _) = await self._batch(
+            lambda pipe: (
+                pipe.hgetall(self._key("replicas")),
+                pipe.zrange(self._key("seen"), 0, -1, withscores=True),
+                pipe.time(),
+            )
+        )
         listed = []
         for replica, at in seen:
             with contextlib.suppress(ValueError, RecursionError, KeyError):
@@ -159,65 +130,45 @@ class RedisStore:
         return sorted(listed, key=lambda item: str(item["replica"]))
 
     async def tell(self, replica: str, seen: str) -> None:
-        """Say what this replica saw, in place of what it said before."""
-        keys = [self._key("evidence"), self._key("told")]
-        bounds = _KEEP_EVIDENCE, _EVIDENCE
-        await self._asked(lambda: self._redis.eval(TELL, 2, *keys, replica, seen, *bounds))
+        names = ("evidence", "told")
+        await self._run(TELL, names, replica, seen, _KEEP_EVIDENCE, _EVIDENCE)
 
     async def told(self) -> Told:
-        """What all replicas saw, those included that are gone."""
-
-        async def asked() -> Any:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hgetall(self._key("evidence"))
-                pipe.zrange(self._key("told"), 0, -1, withscores=True)
-                return await pipe.execute()
-
-        found, times = await self._asked(asked)
+        found, times = await self._batch(
+            lambda pipe: (
+                pipe.hgetall(self._key("evidence")),
+                pipe.zrange(self._key("told"), 0, -1, withscores=True),
+            )
+        )
         return {replica: (at, found[replica]) for replica, at in times if replica in found}
 
     async def ask(self) -> float:
-        """Ask every replica to say what it saw; returns when, by the store's clock."""
-        channel = self._key("changed")
-        found = await self._asked(lambda: self._redis.eval(ASK, 1, self._key("asked"), channel))
-        return _moment(found)
+        return _moment(await self._run(ASK, ("asked",), self._key("changed")))
 
     async def secret(self, proposed: str) -> str:
-        """The fleet's secret: the proposed one, where the store holds none."""
         key = self._key("secret")
         await self._asked(lambda: self._redis.set(key, proposed, nx=True))
         return str(await self._asked(lambda: self._redis.get(key)) or proposed)
 
     async def returned(self, arrivals: Sequence[tuple[str, str, int]]) -> list[bool]:
-        """Note ways on which canaries came back: (canary, way, ways needed); whether each made
-        its canary complete.
-        """
-
-        async def asked() -> Any:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for canary, way, ways in arrivals:
-                    pipe.eval(RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
-                return await pipe.execute()
-
-        return [done == 1 for done in await self._asked(asked)]
+        found = await self._batch(
+            lambda pipe: [
+                pipe.eval(RETURNED, 1, self._key(f"canary:{canary}"), way, ways, _CANARY)
+                for canary, way, ways in arrivals
+            ],
+            transaction=False,
+        )
+        return [done == 1 for done in found]
 
     async def vote(self, revision: str, replica: str, within: float) -> int:
-        """Say that this replica's guard fires on a revision; how many have said so within these
-        seconds.
-        """
-        key = self._key(f"breach:{revision}")
-        return int(await self._asked(lambda: self._redis.eval(VOTE, 1, key, replica, within)))
+        return int(await self._run(VOTE, (f"breach:{revision}",), replica, within))
 
     async def note(self, entry: str) -> None:
-        """Add an entry (JSON) to the fleet's journal."""
-        await self._asked(
-            lambda: self._redis.xadd(
-                self._key("journal"), {"entry": entry}, maxlen=_JOURNAL, approximate=True
-            )
-        )
+        limits: dict[str, Any] = {"maxlen": _JOURNAL, "approximate": True}
+        key = self._key("journal")
+        await self._asked(lambda: self._redis.xadd(key, {"entry": entry}, **limits))
 
     async def journal(self, last: int) -> list[dict[str, Any]]:
-        """The fleet's latest decisions, newest first."""
         found = await self._asked(lambda: self._redis.xrevrange(self._key("journal"), count=last))
         entries = []
         for at, fields in found:
@@ -243,11 +194,26 @@ class RedisStore:
                 await listening.aclose()  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
-        """Close all connections."""
         sentinels = getattr(self._redis.connection_pool, "sentinel_manager", None)
         for one in filter(None, (self._redis, sentinels)):
             with contextlib.suppress(Exception):
                 await one.aclose()
+
+    async def _run(self, script: str, names: Sequence[str], *arguments: str | float) -> Any:
+        keys = [self._key(name) for name in names]
+        return await self._asked(lambda: self._redis.eval(script, len(keys), *keys, *arguments))
+
+    async def _batch(
+        self, fill: Callable[[Any], object], *, transaction: bool = True, raises: bool = True
+    ) -> Any:
+        """The results of all commands that `fill` puts into a pipeline."""
+
+        async def asked() -> Any:
+            async with self._redis.pipeline(transaction=transaction) as pipe:
+                fill(pipe)
+                return await pipe.execute(raise_on_error=raises)
+
+        return await self._asked(asked)
 
     async def _asked(self, ask: Callable[[], Any], within: float = _WITHIN) -> Any:
         try:
@@ -257,9 +223,7 @@ class RedisStore:
             raise StoreError("the store is too slow") from error
         except StoreError:
             raise
-        except (
-            Exception
-        ) as error:  # what garbage makes of a client is not bounded by its own errors
+        except Exception as error:  # on garbage a client raises more than its own errors
             raise StoreError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 

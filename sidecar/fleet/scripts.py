@@ -1,4 +1,4 @@
-"""What the store does in one step: scripts in Lua. Times are the store's own.
+"""The store's atomic steps: scripts in Lua. Times are the store's own.
 
 Must not know Python's side of the keys.
 """

@@ -1,8 +1,7 @@
-"""What replicas see, shared by the store: the evidence of each, ways on which canaries came back,
-the guard's votes.
+"""What replicas share by the store: their evidence, canaries that came back, the guard's votes.
 
-Lives here: `Sharing`, of one replica. Must not know what evidence says. All of it is read from a
-store that may hold anything, and the store lost loses nothing here.
+Lives here: `Sharing`, of one replica. Must not know what evidence says. The store may hold
+anything; its loss loses nothing here.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ Seen: TypeAlias = Mapping[str, Any]
 """What one replica saw, as data."""
 
 _EVERY = 15.0
-"""Seconds between two tellings where nobody asks: what a replica saw outlives it."""
+"""Seconds between two reports where nobody asks: what a replica saw outlives it."""
 _PATIENCE = 3.0
-"""Seconds in which replicas say what they saw when they are asked."""
+"""Seconds that replicas have to say what they saw when they are asked."""
 _ALIVE = 10.0
-"""Seconds since a replica was last seen in which it is waited for."""
+"""A replica that was seen within these seconds is waited for."""
 _BYTES = 8 << 20
 _ARRIVALS = 1_000
 
@@ -43,9 +42,9 @@ class Gathered:
     others: Mapping[str, str]
     """By replica; `unpacked` reads it."""
     silent: tuple[str, ...]
-    """Replicas that are there and did not say in time."""
+    """Replicas that are alive and did not say in time."""
     alive: int
-    """Replicas that are there."""
+    """How many replicas are alive."""
 
 
 class Sharing:
@@ -104,16 +103,16 @@ class Sharing:
         return Gathered(self._read(told), tuple(sorted(silent)), len(alive))
 
     async def heard(self) -> Mapping[str, str]:
-        """What the other replicas said last, without asking them; what is known here while the
-        store is away.
+        """What the other replicas said last, without asking; the last known while the store is
+        away.
         """
         with contextlib.suppress(StoreError):
             self._read(await self._store.told())
         return self._others
 
     async def vote(self, revision: str, within: float) -> tuple[int, int]:
-        """Say that the guard fires here; how many say so within these seconds, and how many are
-        there. Raises StoreError.
+        """Vote that the guard fires here; (votes within these seconds, replicas). Raises
+        StoreError.
         """
         votes = await self._store.vote(revision, self._replica(), within)
         listed = await self._store.replicas()
@@ -170,7 +169,5 @@ def unpacked(data: str) -> Seen | None:
 
 
 def needed(quorum: float, alive: int) -> int:
-    """How many replicas a quorum asks for: a whole number of them, or a share (1.0 = all) of
-    those that are there.
-    """
+    """How many replicas a quorum needs: a number of them, or a share (1.0 = all) of those alive."""
     return max(1, math.ceil(quorum * alive)) if isinstance(quorum, float) else quorum

@@ -44,7 +44,7 @@ class Revisions:
     """The revisions of one process (the parent, where there are workers).
 
     Orders are serialised. The swap comes before the disk, so that a full disk never stops a
-    rollback; what could not be kept is reported.
+    rollback; what could not be saved is logged.
     """
 
     active: Active
@@ -93,10 +93,9 @@ class Revisions:
         try:
             state = await asyncio.to_thread(self._store.open)
         except OSError as error:
-            said = (
-                f"the state folder {self._store.folder} cannot be used: {error.strerror or error}"
-            )
-            raise PolicyError((Problem(said, "choose another with --state DIR"),)) from error
+            why = error.strerror or error
+            text = f"the state folder {self._store.folder} cannot be used: {why}"
+            raise PolicyError((Problem(text, "choose another with --state DIR"),)) from error
         self._history.parents = state.get("parents") or {}
         for _ in range(_TRIES):
             try:
@@ -184,9 +183,8 @@ class Revisions:
             self.pinned = pinned
             self._telemetry.metrics.cell("sidecar_rollbacks_total", cause).n += 1
             facts = {"revision": found.id, "left": left.id, "who": who, "reason": reason}
-            self._telemetry.tell(
-                "policy.rolled_back", level="warning", cause=cause, mode=self.mode, **facts
-            )
+            about = {"cause": cause, "mode": self.mode, **facts}
+            self._telemetry.tell("policy.rolled_back", level="warning", **about)
             if self.pinned:
                 self.journal.pinned()
             await self.journal.keep({"event": "policy.rolled_back", "seen": self.left, **facts})
@@ -214,8 +212,8 @@ class Revisions:
     async def set_mode(
         self, mode: Mode, *, reason: str = "", who: str = "operator", ttl: float | None = None
     ) -> Mode:
-        """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; returns the
-        effective mode.
+        """Set the runtime ceiling (`enforce` lifts it), for `ttl` seconds if given; the effective
+        mode.
         """
         async with self.lock:
             return await self._set_mode(mode, reason, who, ttl)
@@ -225,23 +223,16 @@ class Revisions:
         if self._is_over():
             async with self.lock:
                 if self._is_over():  # another order may have come first
-                    await self._set_mode(
-                        "enforce", "the time of the override is over", "timer", None
-                    )
+                    reason = "the time of the override is over"
+                    await self._set_mode("enforce", reason, "timer", None)
 
     def _is_over(self) -> bool:
-        return (
-            self.override is not None
-            and self.override.until is not None
-            and self._clock() >= self.override.until
-        )
+        until = self.override.until if self.override else None
+        return until is not None and self._clock() >= until
 
     async def _set_mode(self, mode: Mode, reason: str, who: str, ttl: float | None) -> Mode:
-        override = (
-            None
-            if mode == "enforce"
-            else Override(mode, reason, who, self._clock() + ttl if ttl else None)
-        )
+        until = self._clock() + ttl if ttl else None
+        override = None if mode == "enforce" else Override(mode, reason, who, until)
         if who != "timer":  # each replica's clock ends it
             await self._propose("mode.overridden", self.current, self.pinned, override, who, reason)
         self.override = override
@@ -286,10 +277,9 @@ class Revisions:
     @property
     def ceiling(self) -> Mode | None:
         """The lowest of the process's and the runtime ceiling."""
-        modes = [
-            mode for mode in (self._ceiling, self.override.mode if self.override else None) if mode
-        ]
-        return lowest(*modes) if modes else None
+        modes = (self._ceiling, self.override.mode if self.override else None)
+        found = [mode for mode in modes if mode]
+        return lowest(*found) if found else None
 
     async def _reload(self, who: str, *, unpin: bool) -> Result:
         try:
@@ -310,8 +300,7 @@ class Revisions:
             try:
                 await self._propose("policy.activated", made, None, self.override, who)
             except Overtaken:
-                # the watch reads it again, and weighs it against what came first
-                self._policy_file.seen = ""
+                self._policy_file.seen = ""  # the watch reads it again, and compares
                 raise
         self._in_file = id_
         lifted, self.pinned = self.pinned, None
@@ -326,8 +315,8 @@ class Revisions:
         return "activated"
 
     async def _is_news(self, file: str, before: str | None, head: str | None) -> bool:
-        """Whether what the file holds is to be put in force; `before` it held that, and `head` is
-        what was decided on last.
+        """Whether the file's policy is to be put in force; `before`: it held that, `head`: last
+        decided.
 
         In a fleet the same file reaches the replicas at different times. News is a policy that the
         fleet has never had, or that replaces the one it decided on last; anything else is a replica
@@ -373,16 +362,13 @@ class Revisions:
         await self.journal.followed(decision, left.id)
 
     def _received(self, decision: Decision) -> Revision:
-        return self._history.received(
-            decision.revision, decision.text, decision.who, decision.parent
-        )
+        about = (decision.revision, decision.text, decision.who, decision.parent)
+        return self._history.received(*about)
 
     def _take(self, decision: Decision) -> None:
         assert self._fleet is not None
-        self.pinned = decision.held_back
-        self.override = decision.override and Override.restored(
-            asdict(decision.override), self._clock()
-        )
+        self.pinned, override = decision.held_back, decision.override
+        self.override = override and Override.restored(asdict(override), self._clock())
         self._fleet.took(decision)
 
     async def _install(self, revision: Revision) -> None:

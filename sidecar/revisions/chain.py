@@ -1,8 +1,8 @@
 """The journal's chain: each entry holds the hash of the one before it, so that an edit shows.
 
 Lives here: sealing one entry, closing the gap that a compaction leaves, and finding what was
-changed. Whoever can write the file can also seal all of it anew. So the last hash stands in each
-change note: an edit of older entries then no longer ends in it. Must not know files.
+changed. Whoever can write the file can also seal all of it anew; therefore each change note quotes
+the last hash. Must not know files.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def sealed(entry: Mapping[str, Any], previous: str) -> dict[str, Any]:
 
 
 def gap(dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The entry that stands for some that follow each other: their number, their time, both ends
-    of the chain.
-    """
+    """The entry that replaces consecutive ones: their number, time, and both ends of the chain."""
     number = sum(one.get("entries", 1) if is_gap(one) else 1 for one in dropped)
     return {
         "time": dropped[-1]["time"],

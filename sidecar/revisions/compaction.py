@@ -1,6 +1,6 @@
-"""The state folder kept within the settings' bounds, at start and now and then.
+"""Keeps the state folder within the settings' bounds, at start and then hourly.
 
-Lives here: `Compaction`. Must not know what may go (see `retention`).
+Must not know what may go (see `retention`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a fleet agrees on: one decision at a time, each with a version one higher than the one
-before.
+"""What a fleet agrees on: one decision at a time, each with the next version.
 
-Lives here: the noun `Decision`, its form as data, and what `revisions` asks of a fleet. Must not
-know the store that holds it.
+Lives here: `Decision`, its form as data, and the protocol `Fleet`. Must not know the store that
+holds it.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ _MAYBE = ("parent", "held_back")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What all replicas put in force: a revision with its text, what the file holds that is held
-    back, the override.
+    """What all replicas put in force: a revision with its text, what is held back, the override.
 
     `event` is the journal's word for what was decided; `replica` the one that was asked; `version`
     0 = not yet given.
@@ -43,17 +41,12 @@ class Decision:
 
     def same(self, other: Decision) -> bool:
         """Whether both put the same in force; who decided it does not matter."""
-        return (self.revision, self.held_back, self.override) == (
-            other.revision,
-            other.held_back,
-            other.override,
-        )
+        mine = (self.revision, self.held_back, self.override)
+        return mine == (other.revision, other.held_back, other.override)
 
     @property
     def mark(self) -> str:
-        """Tells it from another decision of the same version: a short hash of what it puts in
-        force.
-        """
+        """A short hash of its content, which differs between decisions of one version."""
         override = asdict(self.override) if self.override else None
         said = json.dumps([self.version, self.revision, self.held_back, override])
         return hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -91,27 +84,19 @@ def from_data(data: object) -> Decision:
     version = data.get("version")
     if type(version) is not int or version < 1:
         raise ValueError("the decision's version is no positive number")
-    return Decision(
-        **{key: data[key] for key in (*_TEXTS, *_MAYBE)},
-        override=_override(data.get("override")),
-        version=version,
-    )
+    about = {key: data[key] for key in (*_TEXTS, *_MAYBE)}
+    return Decision(**about, override=_override(data.get("override")), version=version)
 
 
-def _override(data: object) -> Override | None:
+def _override(data: Any) -> Override | None:
     if data is None:
         return None
-    fit = (
-        isinstance(data, dict)
-        and data.get("mode") in ("off", "report-only", "trial")
-        and isinstance(data.get("reason"), str)
-        and isinstance(data.get("who"), str)
-        and (data.get("until") is None or type(data.get("until")) in (int, float))
-    )
-    if not fit:
-        raise ValueError("the decision's override is none")
-    assert isinstance(data, dict)
-    return Override(data["mode"], data["reason"], data["who"], data.get("until"))
+    match data:
+        case {"mode": "off" | "report-only" | "trial" as mode, "reason": str(why), "who": str(who)}:
+            until = data.get("until")
+            if until is None or type(until) in (int, float):
+                return Override(mode, why, who, until)
+    raise ValueError("the decision's override is none")
 
 
 class Overtaken(Refused):
@@ -124,26 +109,20 @@ class Fleet(Protocol):
     version: int
     """Of the decision in force here; 0 = none was ever taken."""
     pending: bool
-    """The decision in force was taken here while the store was away, and is still to be
-    published.
-    """
+    """The decision in force was taken here while the store was away, and is not published yet."""
 
     async def join(self, saved: object, mirror: Callable[[Texts], None]) -> Decision | None:
-        """What the fleet has in force, if it is newer than what this replica saved; None when it is
-        not, or the store is away.
+        """What the fleet has in force; None where it is no newer than `saved`, or the store is
+        away.
 
         `mirror` is given the fleet's earlier revisions.
         """
 
     async def propose(self, decision: Decision) -> None:
-        """Make it the fleet's, or this replica's alone while the store is away; raises
-        Overtaken.
-        """
+        """Make it the fleet's, or this replica's while the store is away; raises Overtaken."""
 
     async def note(self, entry: dict[str, Any]) -> None:
-        """Let the fleet's journal hold what was done beside its decisions, if the store is
-        there.
-        """
+        """Add what is no decision to the fleet's journal, if the store is there."""
 
     def took(self, decision: Decision) -> None:
         """The fleet's decision is in force here."""

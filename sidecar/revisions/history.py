@@ -21,9 +21,7 @@ _IN_MEMORY = 32
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A policy that was in force: `id` is the short hash of its meaning, `parent` the one before
-    it.
-    """
+    """A policy that was in force: `id` is a short hash of its meaning, `parent` the id before."""
 
     id: str
     resolved: Resolved
@@ -82,15 +80,11 @@ class History:
         return held.text if held else self._store.text(revision)
 
     def find(self, revision: str) -> Revision:
-        """The one revision with this id, or whose id begins so; raises Refused when there is
-        none, or several.
-        """
+        """The one revision whose id is or begins so; raises Refused for none or several."""
         known = {*self._recent, *self._store.revisions()}
-        fitting = (
-            [revision]
-            if revision in known
-            else sorted(name for name in known if name.startswith(revision))
-        )
+        fitting = sorted(name for name in known if name.startswith(revision))
+        if revision in known:
+            fitting = [revision]
         if len(fitting) > 1:
             raise Refused(
                 f"{revision!r} is the beginning of {len(fitting)} revisions:"
@@ -127,18 +121,14 @@ class History:
         return Revision(revision, resolved, text, str(self._file), self._clock(), who, parent)
 
     def mirror(self, texts: Mapping[str, tuple[str, str | None]]) -> None:
-        """Keep texts (and parents) of the fleet's earlier revisions, to be able to go back to
-        them.
-        """
+        """Keep texts and parents of the fleet's earlier revisions, so that rollbacks reach them."""
         for revision, (text, parent) in texts.items():
             if revision.isalnum() and not self.knows(revision):
                 self._store.save_text(revision, text)
                 self.parents.setdefault(revision, parent)
 
     def kept(self, revision: str | None) -> Revision | None:
-        """A revision as the state folder holds it; None when it is not there or cannot be put in
-        force.
-        """
+        """A revision of the state folder; None where it is missing or cannot be put in force."""
         text = self._store.text(revision) if revision else None
         if revision is None or text is None:
             return None
@@ -146,22 +136,13 @@ class History:
             resolved = load_policy(text.encode(), f"revision {revision}")
         except PolicyError:
             return None
-        return Revision(
-            revision,
-            resolved,
-            text,
-            str(self._file),
-            self._clock(),
-            "state",
-            self.parents.get(revision),
-        )
+        source, parent = str(self._file), self.parents.get(revision)
+        return Revision(revision, resolved, text, source, self._clock(), "state", parent)
 
     def keep(
         self, current: Revision, entry: dict[str, Any] | None, state: dict[str, Any] | None
     ) -> None:
-        """Write a revision, the state (None = unchanged) and a line of the journal (None =
-        nothing to say).
-        """
+        """Write a revision, the state (None = unchanged) and a journal entry (None = none)."""
         if state is not None:
             self._store.save_text(current.id, current.text)
             self._store.save_state(state)

@@ -1,7 +1,7 @@
-"""What is said of the life of revisions: events, counts, the journal and the state on disk.
+"""Records the life of revisions: events, counts, the journal and the state on disk.
 
-Lives here: `Journal`. It looks at `revisions` and changes nothing there but `problems`. Must not
-know why anything is done.
+Lives here: `Journal`. It reads `revisions` and changes only its `problems`. Must not know why
+anything is done.
 """
 
 from __future__ import annotations
@@ -41,17 +41,16 @@ class Journal:
         self._clock = clock
 
     async def record(self, entry: dict[str, Any], *, shared: bool = True) -> None:
-        """Add what an operator did elsewhere (a promotion in the file) to the journal, and tell it;
-        `shared`: the fleet too, where it is no decision of its own.
+        """Log and keep what an operator did elsewhere (a promotion in the file).
+
+        `shared`: in the fleet's journal too, where it is no decision of its own.
         """
-        self._telemetry.tell(
-            str(entry["event"]),
-            level="warning",
-            **{key: value for key, value in entry.items() if key not in ("event", "diff")},
-        )
+        noted = {key: value for key, value in entry.items() if key != "diff"}
+        facts = {key: value for key, value in noted.items() if key != "event"}
+        self._telemetry.tell(str(entry["event"]), level="warning", **facts)
         await self.keep(entry, state=False)
         if self._fleet is not None and shared:
-            await self._fleet.note({key: value for key, value in entry.items() if key != "diff"})
+            await self._fleet.note(noted)
 
     def reloaded(self, result: Result) -> Result:
         """Count what came of a reload."""
@@ -67,16 +66,10 @@ class Journal:
     async def rejected(self, who: str) -> None:
         """The file was refused for `problems`."""
         self.reloaded("rejected")
-        given = [str(problem) for problem in self._of.problems[:20]]
-        self._telemetry.tell(
-            "policy.rejected",
-            level="error",
-            source=str(self._of.file),
-            who=who,
-            problems=given,
-            in_force=self._of.current.id,
-        )
-        await self.keep({"event": "policy.rejected", "who": who, "problems": given}, state=False)
+        facts = {"who": who, "problems": [str(problem) for problem in self._of.problems[:20]]}
+        where = {"source": str(self._of.file), "in_force": self._of.current.id}
+        self._telemetry.tell("policy.rejected", level="error", **where, **facts)
+        await self.keep({"event": "policy.rejected", **facts}, state=False)
 
     async def activated(self, who: str) -> None:
         """A revision of the file, or the last good one, came in force."""
@@ -90,14 +83,11 @@ class Journal:
             "mode": self._of.mode,
             "who": who,
         }
-        self._telemetry.tell(
-            "policy.activated", source=current.source, reason=about.reason, **facts
-        )
-        if self._of.override:
-            self.mode(self._of.override.mode, self._of.override.who, self._of.override.reason)
-        await self.keep(
-            {"event": "policy.activated", "seen": self._of.left, "reason": about.reason, **facts}
-        )
+        facts["reason"] = about.reason
+        self._telemetry.tell("policy.activated", source=current.source, **facts)
+        if override := self._of.override:
+            self.mode(override.mode, override.who, override.reason)
+        await self.keep({"event": "policy.activated", "seen": self._of.left, **facts})
 
     async def followed(self, decision: Decision, left: str) -> None:
         """The fleet's decision came in force."""
@@ -115,14 +105,10 @@ class Journal:
 
     def refused(self, decision: Decision, error: PolicyError) -> None:
         """The fleet's decision cannot be put in force here."""
-        given = [str(problem) for problem in error.problems[:20]]
+        facts = {"fleet": decision.version, "revision": decision.revision}
+        problems = [str(problem) for problem in error.problems[:20]]
         self._telemetry.tell(
-            "decision.refused",
-            level="error",
-            fleet=decision.version,
-            revision=decision.revision,
-            replica=decision.replica,
-            problems=given,
+            "decision.refused", level="error", **facts, replica=decision.replica, problems=problems
         )
 
     async def superseded(self, lost: Decision | str, holds: Decision) -> None:
@@ -133,28 +119,18 @@ class Journal:
 
     def pinned(self) -> None:
         """The file's revision is held back."""
-        self._telemetry.tell(
-            "policy.pinned", revision=self._of.current.id, held_back=self._of.pinned
-        )
+        revision = self._of.current.id
+        self._telemetry.tell("policy.pinned", revision=revision, held_back=self._of.pinned)
 
     def mode(self, mode: Mode, who: str, reason: str) -> None:
         """The override was set, or lifted."""
+        modes = {"mode": self._of.mode, "policy_mode": self._of.current.resolved.mode}
         until = self._of.override.until if self._of.override else None
-        self._telemetry.tell(
-            "mode.overridden",
-            level="warning",
-            override=mode,
-            mode=self._of.mode,
-            policy_mode=self._of.current.resolved.mode,
-            who=who,
-            reason=reason,
-            until=until,
-        )
+        facts = {"override": mode, **modes, "who": who, "reason": reason, "until": until}
+        self._telemetry.tell("mode.overridden", level="warning", **facts)
 
     async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
-        """Write a line of the journal (None = there is nothing to say) and, unless it did not
-        change, the state.
-        """
+        """Write a journal entry (None = none) and, unless it did not change, the state."""
         current = self._of.current
         at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
         stamped = None if entry is None else {"time": at, **entry}

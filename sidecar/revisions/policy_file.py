@@ -1,7 +1,6 @@
-"""The policy file: read, watched, and shown at the place of a fault.
+"""The policy file: read, watched, and quoted at the place of a fault.
 
-Lives here: `PolicyFile`. Must not know what becomes of a policy. Belongs to the layer of
-`revisions`.
+Must not know what becomes of a policy. Belongs to the layer of `revisions`.
 """
 
 from __future__ import annotations
@@ -57,11 +56,9 @@ class PolicyFile:
     def excerpt(self, problem: Problem) -> str:
         """The line of the text last read with a caret under the place; "" when it is not known."""
         lines = self._text.splitlines()
-        return (
-            f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^"
-            if 0 < problem.line <= len(lines)
-            else ""
-        )
+        if not 0 < problem.line <= len(lines):
+            return ""
+        return f"{lines[problem.line - 1]}\n{' ' * (problem.column - 1)}^"
 
     def fingerprint(self) -> str:
         """The hash of what it holds now; "" when it cannot be read."""

@@ -1,12 +1,10 @@
-"""What a promotion may change of a policy: the mode and the step of its rules, and nothing else.
-Must not know who promotes.
-"""
+"""What a promotion may change: the mode and step of its rules. Must not know who promotes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from sidecar.policy.engine.compare import Comparison, RuleChange, compare
+from sidecar.policy.engine.compare import RuleChange, compare
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.revisions.history import Refused, Revision
 
@@ -15,9 +13,7 @@ _MOVES = {"mode", "step", "value"}
 
 
 def admit(current: Revision, made: Revision, rules: Collection[str]) -> None:
-    """Raise Refused where a revision is in force already, or is no promotion of these rules of
-    it.
-    """
+    """Raise Refused if it is in force already, or changes more than these rules' modes."""
     if made.id == current.id:
         raise Refused(f"revision {made.id} is in force already")
     if more := beyond(current.resolved, made.resolved, rules):
@@ -28,18 +24,13 @@ def beyond(before: Resolved, after: Resolved, rules: Collection[str]) -> str:
     """What a policy changes beside the places of these rules, in a few words; "" = nothing."""
     found = compare(before, after)
     about = [key.key for key in found.about if key.key != "mode"]
-    other = [change.rule for change in found.rules if not _moves(change, before, rules)]
-    return ", ".join((*about, *(f"rule {rule}" for rule in dict.fromkeys(other)), *_routes(found)))
-
-
-def _routes(found: Comparison) -> tuple[str, ...]:
-    return ("routes",) if found.routes or found.order or found.reordered else ()
+    other = [f"rule {change.rule}" for change in found.rules if not _moves(change, before, rules)]
+    routes = ["routes"] if found.routes or found.order or found.reordered else []
+    return ", ".join((*about, *dict.fromkeys(other), *routes))
 
 
 def _moves(change: RuleChange, before: Resolved, rules: Collection[str]) -> bool:
-    """Whether a change is a move of one of these rules, or keeps another where it is when the
-    policy's ceiling rises.
-    """
+    """Whether a change is a move of one of these rules, or keeps another as the ceiling rises."""
     climbs = any(
         named.rule.ladder is not None
         for route in before.routes

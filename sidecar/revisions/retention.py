@@ -1,6 +1,6 @@
-"""What of the journal and the kept revisions may go, and what a review or a rollback still needs.
+"""Which journal entries and revisions may go, and which a review or a rollback still needs.
 
-Lives here: the choice, over entries and names. Must not know files.
+Must not know files.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ _NAMES = ("revision", "parent", "left", "held_back")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """At most so many journal entries, none older than `age` seconds before `now` (epoch
-    seconds).
-    """
+    """So many journal entries, none older than `age` seconds before `now` (epoch seconds)."""
 
     keep: int
     age: float
@@ -29,11 +27,11 @@ class Bounds:
 def kept_entries(
     entries: Sequence[Mapping[str, Any]], state: Mapping[str, Any], bounds: Bounds
 ) -> list[int]:
-    """The places of the entries that stay.
+    """The indices of the entries that stay.
 
-    Beyond the bounds stays what the note tells of what is in force: all since the revision before
-    it came in force, and since the one before the last promotion, but not the texts that were
-    refused, which changed nothing.
+    Beyond the bounds stays what the change note needs: all since the revision before the active one
+    came in force, and since the one before the last promotion; not refused texts, which changed
+    nothing.
     """
     cut = max(len(entries) - bounds.keep, 0)
     while cut < len(entries) and _time(entries[cut]) < bounds.now - bounds.age:
@@ -52,14 +50,9 @@ def kept_revisions(
     written: Mapping[str, float],
     bounds: Bounds,
 ) -> set[str]:
-    """The revisions whose texts stay: in force, pinned away, named by a kept entry, or among the
-    last within the bounds.
+    """The revisions whose texts stay: active, held back, named by a kept entry, or recent.
 
-    Args:
-        entries: those that stay.
-        state: as it is saved.
-        written: when each text was written, in epoch seconds.
-        bounds: as for the entries.
+    `entries` are those that stay; `written` is when each text was written, in epoch seconds.
     """
     active = state.get("active")
     named = {entry.get(name) for entry in entries for name in _NAMES}
@@ -71,36 +64,24 @@ def kept_revisions(
 
 def pruned(state: Mapping[str, Any], kept: set[str]) -> dict[str, Any]:
     """The state without the parents of revisions that are gone; the oldest that stays has none."""
-    parents = state.get("parents") or {}
-    return {
-        **state,
-        "parents": {
-            name: parent if parent in kept else None
-            for name, parent in parents.items()
-            if name in kept
-        },
-    }
+    known = ((name, up) for name, up in (state.get("parents") or {}).items() if name in kept)
+    return {**state, "parents": {name: up if up in kept else None for name, up in known}}
 
 
 def _needed_from(entries: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> int:
-    """The first entry that the note of what is in force may tell of."""
+    """The index of the first entry that the change note of the active revision may quote."""
     active = state.get("active")
     parent = (state.get("parents") or {}).get(active)
     changes = [index for index, entry in enumerate(entries) if "parent" in entry or "left" in entry]
-    needed = [
-        max((index for index in changes if entries[index].get("revision") == name), default=None)
-        for name in (active, parent)
-        if name is not None
-    ]
-    promoted = max(
-        (index for index, entry in enumerate(entries) if entry["event"] in _PROMOTIONS),
-        default=None,
-    )
-    if promoted is not None:
+    needed = [len(entries)]
+    for name in filter(None, (active, parent)):
+        needed += [at for at in changes if entries[at].get("revision") == name][-1:]
+    promotions = [at for at, entry in enumerate(entries) if entry["event"] in _PROMOTIONS]
+    if promotions:
         # A promotion is recorded before or after its own activation, so two of them are taken.
-        before = [index for index in changes if index < promoted]
+        before = [at for at in changes if at < promotions[-1]]
         needed.append(before[-2] if len(before) > 1 else 0)
-    return min((index for index in needed if index is not None), default=len(entries))
+    return min(needed)
 
 
 def _time(entry: Mapping[str, Any]) -> float:

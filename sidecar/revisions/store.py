@@ -104,11 +104,10 @@ class Store:
         return [entry for entry, _ in self._lines()]
 
     def compact(self, bounds: Bounds, *, starting: bool = False) -> tuple[int, int]:
-        """Drop what is beyond the bounds and no longer needed; returns how many entries and
-        revisions went.
+        """Drop what is beyond the bounds and not needed; how many entries and revisions went.
 
         Journal and state are replaced whole, and texts go last: a crash leaves too much, never too
-        little. `starting` = nobody holds the state in memory yet, so that it may be pruned too.
+        little. `starting` = nothing holds the state in memory yet, so that it may be pruned too.
         """
         try:
             state = json.loads(self._state.read_bytes())
@@ -179,9 +178,7 @@ def _compacted(lines: list[tuple[dict[str, Any], bytes]], kept: set[int]) -> Ite
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename over, sync the folder: readers see the old or the new, never a
-    part.
-    """
+    """Write a temporary file, sync, rename over, sync the folder: readers never see a part."""
     handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,3 +1,1 @@
-"""The rollout: capture, evidence, promotion, the guard, the note. Must not know the data plane
-or the admin API.
-"""
+"""Rollout: evidence, promotion, the guard, notes. Must not know the data plane or the admin API."""

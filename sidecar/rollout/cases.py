@@ -1,8 +1,7 @@
-"""Tests of a policy (`*.test.yaml`): facts of a request and its response in, expected violations
-and headers out.
+"""Tests of a policy (`*.test.yaml`): a request and response in, violations and headers out.
 
-Lives here: the form of the file, running the cases by the very plan that serves, the JUnit report.
-Must not know where files lie, nor how results are shown to people.
+Lives here: the form of the file, running the cases by the plan that serves, the JUnit report. Must
+not know where files lie, nor how results are shown to people.
 """
 
 from __future__ import annotations
@@ -35,14 +34,8 @@ def _name(value: object) -> str:
 def _pairs(value: object) -> object:
     """Headers as a mapping (a text, or a list for several lines) or as a list of [name, value]."""
     if isinstance(value, dict):
-        listed = [
-            (name, line)
-            for name, lines in value.items()
-            for line in (lines if isinstance(lines, list) else [lines])
-        ]
-    elif isinstance(value, list) and all(
-        isinstance(pair, list) and len(pair) == 2 for pair in value
-    ):
+        listed = [(name, line) for name, lines in value.items() for line in _listed(lines)]
+    elif isinstance(value, list) and all(isinstance(it, list) and len(it) == 2 for it in value):
         listed = [(name, line) for name, line in value]
     else:
         raise ValueError(
@@ -51,19 +44,17 @@ def _pairs(value: object) -> object:
     return tuple((_name(name), header_value(line)) for name, line in listed)
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _expected(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError(
-            "headers are a mapping; write NAME: VALUE, a list for several lines, or null (must be"
-            " absent)"
+            "headers are a mapping; write NAME: VALUE, a list for several lines, or null (absent)"
         )
-    return {_name(name): _lines(said) for name, said in value.items()}
-
-
-def _lines(said: object) -> tuple[str, ...]:
-    if said is None:
-        return ()
-    return tuple(map(header_value, said)) if isinstance(said, list) else (header_value(said),)
+    lines = {_name(name): _listed([] if said is None else said) for name, said in value.items()}
+    return {name: tuple(map(header_value, said)) for name, said in lines.items()}
 
 
 def _path(value: object) -> object:
@@ -77,7 +68,7 @@ Expected = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_expected)]
 
 
 class Request(Noun):
-    """What the client asked."""
+    """The client's request."""
 
     method: str = "GET"
     host: str = "localhost"
@@ -88,7 +79,7 @@ class Request(Noun):
 
 
 class Response(Noun):
-    """What the service answered."""
+    """The service's response."""
 
     status: int = Field(200, ge=100, le=599)
     headers: Pairs = ()
@@ -102,9 +93,7 @@ class Violation(Noun):
 
 
 class Expect(Noun):
-    """What must come out; what is not named is not looked at, but `violations` are all that
-    there may be.
-    """
+    """What must come out; only what is named is compared, but `violations` must be complete."""
 
     violations: list[Violation] | None = None
     headers: Expected = Field(default_factory=dict)
@@ -112,9 +101,7 @@ class Expect(Noun):
 
 
 class Case(Noun):
-    """One test. `mode`: judge as if the policy's own mode were this; the ceilings of routes and
-    rules hold.
-    """
+    """One test; `mode` replaces the policy's own mode, under the ceilings of routes and rules."""
 
     name: str = Field(min_length=1, max_length=200)
     request: Request = Field(default_factory=Request)
@@ -143,7 +130,7 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What came out otherwise than expected, () = nothing; `name` is the header's, for a header."""
+    """What differs from what was expected, () = nothing; `name`: of the header, for a header."""
 
     what: What
     name: str
@@ -151,16 +138,13 @@ class Failure:
     got: tuple[str, ...]
 
     def __str__(self) -> str:
-        subject = f"{self.what} {self.name}".strip()
-        return (
-            f"{subject}: expected {' | '.join(self.expected) or '(absent)'}, got"
-            f" {' | '.join(self.got) or '(absent)'}"
-        )
+        expected, got = (" | ".join(it) or "(absent)" for it in (self.expected, self.got))
+        return f"{f'{self.what} {self.name}'.strip()}: expected {expected}, got {got}"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one case; it passed when there are no failures."""
+    """The result of one case; it passed when there are no failures."""
 
     file: str
     line: int
@@ -176,17 +160,8 @@ def read_suite(data: bytes, name: str) -> Suite:
     """
     source = load(data, name)
     if not isinstance(source.data, dict):
-        raise PolicyError(
-            (
-                Problem(
-                    "a test file is a mapping",
-                    "start with: version: 1",
-                    file=name,
-                    line=1,
-                    column=1,
-                ),
-            )
-        )
+        text, fix = "a test file is a mapping", "start with: version: 1"
+        raise PolicyError((Problem(text, fix, file=name, line=1, column=1),))
     try:
         file = _File.model_validate(source.data)
     except ValidationError as error:
@@ -206,11 +181,8 @@ def _case_problems(cases: Sequence[Case]) -> Iterator[Problem]:
         seen.add(case.name)
         expect = case.expect
         if expect.violations is None and not expect.headers and expect.route is None:
-            yield Problem(
-                f"case {case.name!r} expects nothing",
-                "add violations, headers or route",
-                (*path, "expect"),
-            )
+            fix = "add violations, headers or route"
+            yield Problem(f"case {case.name!r} expects nothing", fix, (*path, "expect"))
 
 
 def run(suite: Suite, resolved: Resolved) -> tuple[Result, ...]:
@@ -231,42 +203,25 @@ def _unknown(cases: Sequence[Case], resolved: Resolved) -> Iterator[Problem]:
     for position, case in enumerate(cases):
         path: Path = ("cases", position, "expect")
         for index, violation in enumerate(case.expect.violations or ()):
-            if violation.rule not in rules:
-                yield Problem(
-                    f"unknown rule {violation.rule!r}",
-                    did_you_mean(violation.rule, rules),
-                    (*path, "violations", index, "rule"),
-                )
-        if case.expect.route not in (None, *routes):
-            yield Problem(
-                f"unknown route {case.expect.route!r}",
-                did_you_mean(case.expect.route, routes),
-                (*path, "route"),
-            )
+            if (rule := violation.rule) not in rules:
+                place = (*path, "violations", index, "rule")
+                yield Problem(f"unknown rule {rule!r}", did_you_mean(rule, rules), place)
+        if (name := case.expect.route) not in (None, *routes):
+            yield Problem(f"unknown route {name!r}", did_you_mean(name, routes), (*path, "route"))
 
 
 def _run(suite: Suite, position: int, resolved: Resolved) -> Result:
     case = suite.cases[position]
     if case.mode is not None:
-        resolved = dataclasses.replace(
-            resolved, policy=resolved.policy.model_copy(update={"mode": case.mode})
-        )
-    asked = case.request
+        policy = resolved.policy.model_copy(update={"mode": case.mode})
+        resolved = dataclasses.replace(resolved, policy=policy)
+    asked, sent = case.request, case.response
     route = compile_policy(resolved).route(asked.host, asked.method, asked.path)
-    facts = Facts(
-        asked.method,
-        asked.host,
-        asked.path,
-        asked.scheme,
-        _raw(asked.headers),
-        case.response.status,
-        _raw(case.response.headers),
-        asked.client,
-    )
+    request = (asked.method, asked.host, asked.path, asked.scheme, _raw(asked.headers))
+    facts = Facts(*request, sent.status, _raw(sent.headers), asked.client)
     failures = tuple(_failures(case.expect, route.name, decide(route, facts)))
-    return Result(
-        suite.source.name, suite.source.values[("cases", position)][0], case.name, failures
-    )
+    line, _ = suite.source.values[("cases", position)]
+    return Result(suite.source.name, line, case.name, failures)
 
 
 def _raw(pairs: Iterable[tuple[str, str]]) -> RawFields:
@@ -280,29 +235,21 @@ def _failures(expect: Expect, route: str, decision: Decision) -> Iterator[Failur
         yield from _violations(expect.violations, decision)
     for name, wanted in expect.headers.items():
         key = name.lower().encode()
-        got = tuple(
-            value.decode("latin-1") for found, value in decision.fields if found.lower() == key
-        )
+        lines = (value for found, value in decision.fields if found.lower() == key)
+        got = tuple(value.decode("latin-1") for value in lines)
         if got != wanted:
             yield Failure("header", name, wanted, got)
 
 
 def _violations(expected: Sequence[Violation], decision: Decision) -> Iterator[Failure]:
     found = dict.fromkeys((finding.rule, finding.kind) for finding in decision.findings)
-    unmet = [
-        one
-        for one in expected
-        if not any(one.rule == rule and one.kind in (None, kind) for rule, kind in found)
-    ]
-    beyond = [
-        (rule, kind)
-        for rule, kind in found
-        if not any(one.rule == rule and one.kind in (None, kind) for one in expected)
-    ]
-    for one in unmet:
-        yield Failure("violation", "", (f"{one.rule} {one.kind or ''}".strip(),), ())
-    for rule, kind in beyond:
-        yield Failure("violation", "", (), (f"{rule} {kind}",))
+    wanted = {(one.rule, one.kind) for one in expected}
+    for one in expected:
+        if not any(one.rule == rule and one.kind in (None, kind) for rule, kind in found):
+            yield Failure("violation", "", (f"{one.rule} {one.kind or ''}".strip(),), ())
+    for rule, kind in found:
+        if not {(rule, kind), (rule, None)} & wanted:
+            yield Failure("violation", "", (), (f"{rule} {kind}",))
 
 
 _NOT_XML = re.compile(r"[^\t\n\r -~]")
@@ -316,24 +263,11 @@ def junit(results: Iterable[Result]) -> str:
         suites.setdefault(result.file, []).append(result)
     for file, held in suites.items():
         failed = sum(bool(result.failures) for result in held)
-        suite = SubElement(
-            root,
-            "testsuite",
-            name=_xml(file),
-            tests=str(len(held)),
-            failures=str(failed),
-            errors="0",
-            skipped="0",
-        )
+        counts = {"tests": str(len(held)), "failures": str(failed), "errors": "0", "skipped": "0"}
+        suite = SubElement(root, "testsuite", {"name": _xml(file), **counts})
         for result in held:
-            case = SubElement(
-                suite,
-                "testcase",
-                name=_xml(result.case),
-                classname=_xml(file),
-                file=_xml(file),
-                line=str(result.line),
-            )
+            place = {"classname": _xml(file), "file": _xml(file), "line": str(result.line)}
+            case = SubElement(suite, "testcase", {"name": _xml(result.case), **place})
             if result.failures:
                 text = "\n".join(map(str, result.failures))
                 SubElement(case, "failure", message=_xml(str(result.failures[0]))).text = _xml(text)

@@ -1,5 +1,4 @@
-"""What browsers reported of rules in trial, as causes: what was blocked, where, how often, and
-whose it is.
+"""What browsers reported of rules in trial, as causes: what was blocked, where, and whose it is.
 
 Lives here: `Cause`, `classify` and `Causes`, in bounded memory whatever is posted. Must not know
 how reports arrive.
@@ -26,21 +25,19 @@ CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "n
 MAX_OF_RULE = 200
 MAX_CAUSES = 2_000
 PER_MINUTE = 60
-"""Reports of one client that count in a minute: whoever forges more is not heard."""
+"""Reports of one client that count in a minute; more are ignored, as they may be forged."""
 _CLIENTS = 16
 _TALKERS = 4_096
 _PAGES = 5
 _ADDRESSES = 8
-_TELLING = 8
-"""Characters of a sample that do not stand in other code by chance."""
+_DISTINCT = 8
+"""A sample of so many characters is not in other code by chance."""
 _RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Reports that say the same thing. `first` and `last` in epoch seconds; `clients` counts up
-    to 16.
-    """
+    """Reports that say the same; `first`, `last` in epoch seconds; `clients` counts up to 16."""
 
     id: str
     route: str
@@ -79,12 +76,11 @@ def classify(
     addresses: Sequence[str] = (),
     held: Ruling = Ruling(),  # noqa: B008 - frozen
 ) -> tuple[CauseKind, str]:
-    """Whose doing a report is, and why we say so: what stands in a page that we served is the
-    site's own.
+    """Who caused a report, and why we say so: what is in a page that we served is the site's own.
 
-    `pages` and `addresses` are of other reports of the same cause; `held` is what the rule is
-    judged by. Absence says something only where each page was read often enough; before that, what
-    the browser says of the source holds.
+    `pages` and `addresses` are those of other reports of the cause; `held` is how the rule is
+    judged. That something is in no page counts only where each page was read often enough; before
+    that, the source that the browser names counts.
     """
     if report.noise:
         return "noise", "a browser extension caused it"
@@ -102,20 +98,18 @@ def classify(
     if source and not own:
         if not known or served.linked(route, "script-src", source):
             return "script", f"the script {source} caused it"
-        return "unserved", f"the script {source} caused it, which stands in no page that we served"
+        return "unserved", f"the script {source} caused it, which is in no page that we served"
     if _stands(report, served, route, addresses):
-        return "served", "it stands in a page that we served"
+        return "served", "it is in a page that we served"
     if known and _would_stand(report):
-        return "unserved", "it stands in no page that we served"
+        return "unserved", "it is in no page that we served"
     if own:
-        return "served", "it stands in the page, or the page's own inline script made it"
+        return "served", "it is in the page, or the page's own inline script made it"
     return "served", "the browser met it while it loaded the page"
 
 
 def _would_stand(report: Report) -> bool:
-    """Whether a page of the site would hold what was blocked: code with a sample, or an address
-    of another origin.
-    """
+    """Whether a page would hold it: code with a sample, or an address of another origin."""
     if report.type != "csp-violation" or "-src" not in report.directive:
         return False
     if report.blocked == "inline":
@@ -125,19 +119,17 @@ def _would_stand(report: Report) -> bool:
 
 
 def _stands(report: Report, served: ServedPages, route: str, addresses: Sequence[str]) -> bool:
-    """Whether it stands in a page: as code, as an address, or named by the page's own inline
-    code.
-    """
+    """Whether a page has it as code, as an address, or named in the page's own inline code."""
     if not _would_stand(report):
         return False
     if report.blocked == "inline":
         sample = report.sample.strip()
-        return served.quoted(route, report.directive, sample) or (
-            len(sample) >= _TELLING and served.named(route, sample)
-        )
-    return any(
-        served.linked(route, report.directive, one) for one in (report.blocked, *addresses)
-    ) or served.named(route, urlsplit(report.blocked).netloc)
+        if served.quoted(route, report.directive, sample):
+            return True
+        return len(sample) >= _DISTINCT and served.named(route, sample)
+    if any(served.linked(route, report.directive, one) for one in (report.blocked, *addresses)):
+        return True
+    return served.named(route, urlsplit(report.blocked).netloc)
 
 
 class _Held:
@@ -161,8 +153,7 @@ class _Held:
         self.report = report
         self.verdict: tuple[CauseKind, str] = ("unexplained", "")
         self.seen: tuple[int, int, int] | None = None
-        """On what the verdict stands: the version of what was served, and how many pages and
-        addresses were known.
+        """What the verdict is based on: the version of `served`, the number of pages and addresses.
         """
         self.ruling = Ruling()
         self.count = 0
@@ -174,9 +165,7 @@ class _Held:
 
 
 class Causes:
-    """The causes of all rules in trial; clients are known by a hash that this process alone can
-    make.
-    """
+    """The causes of all rules in trial; clients are known by a hash of this process alone."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, served: ServedPages | None = None
@@ -210,9 +199,9 @@ class Causes:
     ) -> tuple[str, str, str] | None:
         """Count one report; returns route, rule and kind, or None when it does not count.
 
-        The kind is "unheard" where it found no room though it could have spoken against the rule:
-        then silence is no proof. Who forges reports delays a promotion, and never brings one about
-        by drowning the others.
+        The kind is "unheard" where a report that could count against the rule found no room: then
+        silence is no proof. Forged reports delay a promotion; they never cause one by crowding out
+        the others.
         """
         place = self._keys.get(key)
         if place is None or not report.breaks or _is_canary(report):
@@ -255,9 +244,8 @@ class Causes:
         seen = self._served.version(route), len(cause.pages), len(cause.addresses)
         if cause.seen != seen:
             cause.seen = seen
-            cause.verdict = classify(
-                cause.report, self._served, route, cause.pages, cause.addresses, cause.ruling
-            )
+            known = (cause.pages, cause.addresses, cause.ruling)
+            cause.verdict = classify(cause.report, self._served, route, *known)
         return cause.verdict
 
     def of(self, route: str, rule: str) -> tuple[Cause, ...]:
@@ -294,70 +282,40 @@ class Causes:
         """Room for one more; what explains less gives way to what explains more."""
         if len(held) < MAX_OF_RULE and sum(map(len, self._held.values())) < MAX_CAUSES:
             return True
-        worst = max(
-            held,
-            key=lambda identity: (_RANK[held[identity].verdict[0]], -held[identity].count),
-            default=None,
-        )
-        if worst is None or _RANK[held[worst].verdict[0]] <= _RANK[new.verdict[0]]:
+        rank = {identity: (_RANK[it.verdict[0]], -it.count) for identity, it in held.items()}
+        worst = max(rank, key=rank.__getitem__, default=None)
+        if worst is None or rank[worst][0] <= _RANK[new.verdict[0]]:
             return False
         del held[worst]
         return True
 
 
 def _is_canary(report: Report) -> bool:
-    """The canary's own preload, which a rule's twin meets as well: an address of its own scheme,
-    or one that no line of a page asked for.
-    """
+    """The canary's preload, which a rule's twin blocks too: its own scheme, or no page line."""
     if report.blocked.rstrip(":") == CANARY:
         return True
-    return (
-        report.blocked in ("data", "data:")
-        and report.directive in ("connect-src", "default-src")
-        and not report.source
-        and not report.line
-    )
+    preload = report.blocked in ("data", "data:") and not report.source and not report.line
+    return preload and report.directive in ("connect-src", "default-src")
 
 
 def _identity(place: tuple[str, str], report: Report) -> str:
-    """What makes two reports one cause: rule, directive, and the origin that was blocked or the
-    code's first characters.
-    """
+    """Equal for reports of one cause: rule, directive, blocked origin or beginning of the code."""
     parts = urlsplit(report.blocked)
     blocked = f"{parts.scheme}://{parts.netloc}" if parts.netloc else report.blocked
     if report.origin and blocked == report.origin:
         blocked = "'self'"
-    what = (
-        *place,
-        report.type,
-        report.directive,
-        blocked,
-        report.sample,
-        report.source if report.blocked == "eval" else "",
-        str(report.noise),
-    )
+    source = report.source if report.blocked == "eval" else ""
+    about = (report.type, report.directive, blocked, report.sample, source, str(report.noise))
+    what = (*place, *about)
     return hashlib.sha256("\0".join(what).encode("utf-8", "replace")).hexdigest()[:8]
 
 
 def _frozen(identity: str, route: str, rule: str, held: _Held) -> Cause:
     report, (kind, why) = held.report, held.verdict
+    about = (report.type, report.directive, report.blocked, report.sample, report.source)
+    seen = (tuple(held.pages), held.count, len(held.clients), tuple(sorted(held.engines)))
+    times = (held.first, held.last)
+    addresses = tuple(held.addresses)
     return Cause(
-        identity,
-        route,
-        rule,
-        kind,
-        report.type,
-        report.directive,
-        report.blocked,
-        report.sample,
-        report.source,
-        tuple(held.pages),
-        held.count,
-        len(held.clients),
-        tuple(sorted(held.engines)),
-        held.first,
-        held.last,
-        why,
-        report.origin,
-        tuple(held.addresses),
+        *(identity, route, rule, kind, *about, *seen, *times, why, report.origin, addresses)
     )

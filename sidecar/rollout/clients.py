@@ -1,6 +1,6 @@
 """Clients distinguished without keeping their addresses.
 
-Lives here: `Clients`. Must not know what is counted of them.
+Must not know what is counted of them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import secrets
 
 
 class Clients:
-    """Known by a hash that this process alone can make.
+    """Clients by a hash that this process alone can make.
 
-    Of IPv6 the network of 64 bits counts: one host may take any address in its own (RFC 4291
-    section 2.5.1, RFC 8981), so one that forges reports would be as many clients as it likes.
+    An IPv6 network of 64 bits counts as one client: a host may take any address in its own (RFC
+    4291 section 2.5.1, RFC 8981), so a forger of reports would be as many clients as it likes.
     """
 
     __slots__ = ("_salt",)
@@ -23,13 +23,10 @@ class Clients:
         self._salt = secrets.token_bytes(16)
 
     def __call__(self, address: str) -> bytes:
-        """The client at this address, in 8 bytes; whatever is no address counts as it is
-        written.
-        """
+        """The client at this address, in 8 bytes; other text counts as it is written."""
         text = _network(address) if ":" in address else address
-        return hashlib.blake2b(
-            text.encode("utf-8", "replace"), digest_size=8, key=self._salt
-        ).digest()
+        data = text.encode("utf-8", "replace")
+        return hashlib.blake2b(data, digest_size=8, key=self._salt).digest()
 
 
 def _network(address: str) -> str:

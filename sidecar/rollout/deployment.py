@@ -1,7 +1,6 @@
-"""Checks of a deployment before it is needed: permissions, secrets, exposure, limits, time to
-drain.
+"""Checks of a deployment: permissions, secrets, exposure, limits, time to drain.
 
-Lives here: each check as one function over settings and policy text. Must not know how results are
+Lives here: each check as a function over settings and policy text. Must not know how results are
 shown.
 """
 
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 import resource
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,18 +38,8 @@ class DeploymentFinding:
 
 
 def check(settings: Settings) -> Iterator[DeploymentFinding]:
-    """All checks, in the order in which they would hurt."""
-    checks: tuple[Callable[[Settings], Iterator[DeploymentFinding]], ...] = (
-        _policy,
-        _secrets,
-        _files,
-        _state,
-        _admin,
-        _limits,
-        _drain,
-        _log,
-    )
-    for one in checks:
+    """All checks."""
+    for one in (_policy, _secrets, _files, _state, _admin, _limits, _drain, _log):
         yield from one(settings)
 
 
@@ -62,31 +51,20 @@ def _policy(settings: Settings) -> Iterator[DeploymentFinding]:
         yield DeploymentFinding("policy", "fail", f"{path} cannot be read: {error.strerror}")
         return
     except PolicyError as error:
-        yield DeploymentFinding(
-            "policy", "fail", "; ".join(str(problem) for problem in error.problems[:5])
-        )
+        problems = "; ".join(str(problem) for problem in error.problems[:5])
+        yield DeploymentFinding("policy", "fail", problems)
         return
-    about = resolved.policy
     unknown = settings.timeouts.routes.keys() - {route.name for route in resolved.routes}
     if unknown:
-        yield DeploymentFinding(
-            "timeouts",
-            "fail",
-            f"timeouts.routes names {', '.join(sorted(unknown))}, which no route of the policy is"
-            " called; correct the name",
-        )
-    missing = [
-        name for name in ("owner", "reason", "expected", "rollback") if not getattr(about, name)
-    ]
-    yield DeploymentFinding(
-        "policy", "pass", f"{path}: revision {resolved.revision()}, mode {resolved.mode}"
-    )
-    if missing:
-        yield DeploymentFinding(
-            "policy words",
-            "warn",
-            f"{', '.join(missing)} not written; promotions need owner, expected and rollback",
-        )
+        names = ", ".join(sorted(unknown))
+        text = f"timeouts.routes names {names}, and the policy has no such route; correct the name"
+        yield DeploymentFinding("timeouts", "fail", text)
+    text = f"{path}: revision {resolved.revision()}, mode {resolved.mode}"
+    yield DeploymentFinding("policy", "pass", text)
+    words = ("owner", "reason", "expected", "rollback")
+    if missing := [name for name in words if not getattr(resolved.policy, name)]:
+        text = f"{', '.join(missing)} not written; promotions need owner, expected and rollback"
+        yield DeploymentFinding("policy words", "warn", text)
 
 
 def _secrets(settings: Settings) -> Iterator[DeploymentFinding]:
@@ -96,12 +74,9 @@ def _secrets(settings: Settings) -> Iterator[DeploymentFinding]:
         return
     found = [number for number, line in enumerate(lines, 1) if _SECRETS.search(line)]
     if found:
-        yield DeploymentFinding(
-            "secrets",
-            "fail",
-            f"line {', '.join(map(str, found[:5]))} of the policy looks like a secret; policies are"
-            " shown and logged",
-        )
+        lines_ = ", ".join(map(str, found[:5]))
+        text = f"line {lines_} of the policy looks like a secret; policies are shown and logged"
+        yield DeploymentFinding("secrets", "fail", text)
     else:
         yield DeploymentFinding("secrets", "pass", "nothing in the policy looks like a secret")
 
@@ -129,9 +104,8 @@ def _state(settings: Settings) -> Iterator[DeploymentFinding]:
     nearest = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
     writable = nearest.is_dir() and bool(nearest.stat().st_mode & stat.S_IWUSR)
     if not writable:
-        yield DeploymentFinding(
-            "state", "fail", f"{folder} cannot be written; a rollback would not survive a restart"
-        )
+        text = f"{folder} cannot be written; a rollback would not survive a restart"
+        yield DeploymentFinding("state", "fail", text)
     elif folder.exists() and folder.stat().st_mode & stat.S_IWOTH:
         yield DeploymentFinding("state", "fail", f"everybody may write {folder}; chmod o-w")
     else:
@@ -139,68 +113,43 @@ def _state(settings: Settings) -> Iterator[DeploymentFinding]:
 
 
 def _admin(settings: Settings) -> Iterator[DeploymentFinding]:
-    host = settings.admin.rpartition(":")[0]
-    loopback = (
-        settings.admin.startswith("unix:")
-        or host in ("localhost", "[::1]")
-        or host.startswith("127.")
-    )
-    if loopback:
-        yield DeploymentFinding("admin", "pass", f"{settings.admin} is loopback")
+    address, host = settings.admin, settings.admin.rpartition(":")[0]
+    local = host in ("localhost", "[::1]") or host.startswith("127.")
+    if local or address.startswith("unix:"):
+        yield DeploymentFinding("admin", "pass", f"{address} is loopback")
     elif settings.admin_token_file:
-        yield DeploymentFinding(
-            "admin",
-            "warn",
-            f"{settings.admin} is reachable from outside, with a token; prefer loopback",
-        )
+        text = f"{address} is reachable from outside, with a token; prefer loopback"
+        yield DeploymentFinding("admin", "warn", text)
     else:
-        yield DeploymentFinding(
-            "admin",
-            "fail",
-            f"{settings.admin} is reachable from outside without a token; bind 127.0.0.1",
-        )
+        text = f"{address} is reachable from outside without a token; bind 127.0.0.1"
+        yield DeploymentFinding("admin", "fail", text)
 
 
 def _limits(settings: Settings) -> Iterator[DeploymentFinding]:
-    needed = (
-        settings.limits.connections
-        + settings.limits.upstream_connections
-        + settings.limits.tunnels
-        + 64
-    )
+    limits = settings.limits
+    needed = limits.connections + limits.upstream_connections + limits.tunnels + 64
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed != resource.RLIM_INFINITY and allowed < needed:
-        yield DeploymentFinding(
-            "limits",
-            "warn",
+        text = (
             f"{allowed} open files are allowed and the limits add up to {needed}; raise ulimit -n"
-            " or lower limits.connections",
+            " or lower limits.connections"
         )
+        yield DeploymentFinding("limits", "warn", text)
     else:
         yield DeploymentFinding("limits", "pass", f"{needed} open files at most")
 
 
 def _drain(settings: Settings) -> Iterator[DeploymentFinding]:
     needed = settings.timeouts.drain_delay + settings.timeouts.drain
-    outcome: Literal["pass", "warn"] = "pass" if needed < GRACE else "warn"
-    yield DeploymentFinding(
-        "drain",
-        outcome,
-        f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s by default",
-    )
+    text = f"a stop takes up to {needed:g} s; Kubernetes gives {GRACE:g} s by default"
+    yield DeploymentFinding("drain", "pass" if needed < GRACE else "warn", text)
 
 
 def _log(settings: Settings) -> Iterator[DeploymentFinding]:
-    if settings.log.level in ("warning", "error"):
-        yield DeploymentFinding(
-            "log",
-            "warn",
-            f"level {settings.log.level} hides header.would_change and header.changed; use info",
-        )
+    level, most = settings.log.level, settings.log.events_per_second
+    if level in ("warning", "error"):
+        text = f"level {level} hides header.would_change and header.changed; use info"
+        yield DeploymentFinding("log", "warn", text)
     else:
-        yield DeploymentFinding(
-            "log",
-            "pass",
-            f"level {settings.log.level}, at most {settings.log.events_per_second} events a second,"
-            " on stdout",
-        )
+        text = f"level {level}, at most {most} events a second, on stdout"
+        yield DeploymentFinding("log", "pass", text)

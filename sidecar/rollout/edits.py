@@ -1,5 +1,4 @@
-"""Edits of a policy's text that change one word and keep every other byte: comments, quotes, order,
-line ends.
+"""Edits of a policy's text that change one word and keep every other byte.
 
 Lives here: `set_word`, what it needs, and `applied`. Must not know why a word changes, nor files.
 """
@@ -25,9 +24,8 @@ class Edit:
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
     """The text with all edits made; they must not overlap."""
-    for edit in sorted(edits, key=lambda edit: edit.start)[
-        ::-1
-    ]:  # of two at one place the first stays first
+    ordered = sorted(edits, key=lambda edit: edit.start)  # of two at one place the first is first
+    for edit in reversed(ordered):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
@@ -61,17 +59,9 @@ def set_word(source: Source, path: Path, key: str, word: str) -> Edit:
     if here is None:
         return _new_rule(source, str(path[-1]), f"{key}: {word}", newline)
     if here.style in ("alias", "scalar"):
-        raise PolicyError(
-            (
-                source.place(
-                    Problem(
-                        "this rule is written as an alias",
-                        f"write it out to give it a {key} of its own",
-                        path,
-                    )
-                ),
-            )
-        )
+        fix = f"write it out to give it a {key} of its own"
+        problem = Problem("this rule is written as an alias", fix, path)
+        raise PolicyError((source.place(problem),))
     if here.style == "flow":
         separator = "" if here.inside == here.end - 1 and text[here.inside] == "}" else ", "
         return Edit(here.inside, here.inside, f"{key}: {word}{separator}")
@@ -89,13 +79,8 @@ def _new_rule(source: Source, rule: str, said: str, newline: str) -> Edit:
         separator = "" if source.text[rules.inside] == "}" else ", "
         return Edit(rules.inside, rules.inside, line + separator)
     if rules.style != "block":
-        raise PolicyError(
-            (
-                source.place(
-                    Problem("rules is not written as a mapping here", "write it out", ("rules",))
-                ),
-            )
-        )
+        problem = Problem("rules is not written as a mapping here", "write it out", ("rules",))
+        raise PolicyError((source.place(problem),))
     return Edit(rules.inside, rules.inside, f"{line}{newline}{indent(source.text, rules.inside)}")
 
 

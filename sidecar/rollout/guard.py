@@ -1,4 +1,4 @@
-"""The watch after an activation that enforces more than before: worse responses take it back.
+"""Watches an activation that enforces more than before: worse responses take it back.
 
 Lives here: what is compared, and the verdict. Only the service's own responses and failed exchanges
 count, so no client can fire it by what it posts. Must not know how a rollback is done.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
@@ -30,12 +30,8 @@ class Counts:
 
     def since(self, earlier: Counts) -> Counts:
         """What was added; never negative (counters of removed routes go away)."""
-        return Counts(
-            *(
-                max(0.0, getattr(self, name) - getattr(earlier, name))
-                for name in self.__dataclass_fields__
-            )
-        )
+        pairs = zip(astuple(self), astuple(earlier), strict=True)
+        return Counts(*(max(0.0, now - before) for now, before in pairs))
 
     def shares(self) -> Mapping[str, float]:
         """Each kind of error as a share of all exchanges."""
@@ -46,9 +42,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """Why the activation is taken back: the signal, its share before and now, and the points
-    allowed.
-    """
+    """Why the activation is taken back: the signal, its share before and now, the rise allowed."""
 
     signal: str
     before: float
@@ -122,22 +116,18 @@ class Watch:
         self._gauge.n = 0
 
     def _read(self) -> Counts:
-        responses = self._metrics.totals(
-            "sidecar_responses_total", by="status_class", origin="upstream"
-        )
-        return Counts(
-            sum(responses.values()),
-            responses.get("4xx", 0.0),
-            responses.get("5xx", 0.0),
-            self._metrics.total("sidecar_upstream_errors_total"),
-        )
+        name = "sidecar_responses_total"
+        responses = self._metrics.totals(name, by="status_class", origin="upstream")
+        errors = (responses.get("4xx", 0.0), responses.get("5xx", 0.0))
+        failed = self._metrics.total("sidecar_upstream_errors_total")
+        return Counts(sum(responses.values()), *errors, failed)
 
 
 def compare(before: Counts, now: Counts, guard: Guard) -> Breach | None:
     """The first signal whose share rose too far; None while too little was seen.
 
-    With too little seen before, the time before counts as free of server faults, and its share of
-    client errors as unknown.
+    With too little seen before, no server errors are assumed for the time before, and client errors
+    are left out.
     """
     if now.responses + now.upstream_errors < guard.min_requests:
         return None
@@ -158,14 +148,9 @@ def enforces_more(before: Plan, after: Plan) -> bool:
 
 
 def _enforced(plan: Plan) -> set[tuple[str, str, str]]:
+    aside = {"mode", "owner", "reason", "expected", "rollback"}
     return {
-        (
-            route.name,
-            line.name,
-            line.named.rule.model_dump_json(
-                exclude={"mode", "owner", "reason", "expected", "rollback"}
-            ),
-        )
+        (route.name, line.name, line.named.rule.model_dump_json(exclude=aside))
         for route in plan.routes
         for line in route.rules
         if line.mode == "enforce"

@@ -1,8 +1,7 @@
-"""The inventory of scripts that reviewers ask for: which scripts pages load, who owns each, and why
-it is needed.
+"""The inventory of scripts for reviewers: which scripts pages load, their owners and reasons.
 
-Lives here: its file (`scripts.yaml`), and taking in what was seen since. Owner and reason are
-people's; all else is written from what was seen. Must not know how it was seen, nor where the file
+Lives here: its file (`scripts.yaml`), and adding what was seen since. People write owner and
+reason; the rest is written from what was seen. Must not know how it was seen, nor where the file
 lies. Source: PCI DSS 4.0.1, requirement 6.4.3.
 """
 
@@ -37,7 +36,7 @@ class Script:
     owner: str = ""
     why: str = ""
     hashes: tuple[str, ...] = ()
-    """What browsers said arrived from the address, in the order in which it was first seen."""
+    """Of what browsers received from the address, in the order of first sight."""
     pages: tuple[str, ...] = ()
     first: str = ""
     """Dates as 2026-01-31; "" = never seen."""
@@ -45,12 +44,12 @@ class Script:
 
     @property
     def is_inline(self) -> bool:
-        """Whether it is code of a page, and no address."""
+        """Whether it is code of a page, not an address."""
         return self.script.startswith("sha256-")
 
     @property
     def authorised(self) -> bool:
-        """Whether somebody answers for it, and said why."""
+        """Whether it has an owner and a reason."""
         return bool(self.owner.strip() and self.why.strip())
 
 
@@ -77,19 +76,16 @@ def read_inventory(data: bytes, name: str) -> tuple[Script, ...]:
     """
     source = load(data, name)
     if not isinstance(source.data, dict):
-        problem = Problem(
-            "an inventory is a mapping", "write `version: 1` and `scripts:`", file=name
-        )
-        raise PolicyError((problem,))
+        fix = "write `version: 1` and `scripts:`"
+        raise PolicyError((Problem("an inventory is a mapping", fix, file=name),))
     try:
         file = _File.model_validate(source.data)
     except ValidationError as error:
         raise PolicyError(located(translate(error, _File), source)) from error
+    lists = [{"hashes": tuple(one.hashes), "pages": tuple(one.pages)} for one in file.scripts]
     return tuple(
-        Script(
-            one.script, one.owner, one.why, tuple(one.hashes), tuple(one.pages), one.first, one.last
-        )
-        for one in file.scripts
+        Script(one.script, one.owner, one.why, first=one.first, last=one.last, **held)
+        for one, held in zip(file.scripts, lists, strict=True)
     )
 
 
@@ -104,32 +100,18 @@ def _entry(one: Script) -> str:
     said = {name: getattr(one, name) for name in ("script", "owner", "why", "first", "last")}
     seen = {name: held for name in ("hashes", "pages") if (held := getattr(one, name))}
     # What is written as JSON is YAML too, but for escaped pairs of surrogates: nothing is escaped.
-    lines = [
-        f"{name}: {json.dumps(value, ensure_ascii=False)}\n"
-        for name, value in (said | seen).items()
-    ]
+    pairs = (said | seen).items()
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in pairs]
     return f"  - {'    '.join(lines)}"
 
 
 def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
-    """The scripts that a sidecar saw: those of the pages that it read, and those that browsers said
-    they loaded.
-
-    Args:
-        data: what `GET /api/pages` says.
-    """
+    """The scripts of pages that were read, and those that browsers loaded (`GET /api/pages`)."""
     found: dict[str, Script] = {}
 
     def add(script: str, one: Mapping[str, Any], digest: str = "") -> None:
-        seen = Script(
-            script,
-            "",
-            "",
-            (digest,) if digest else (),
-            tuple(one["pages"]),
-            _day(one["first"]),
-            _day(one["last"]),
-        )
+        hashes, pages = (digest,) if digest else (), tuple(one["pages"])
+        seen = Script(script, "", "", hashes, pages, _day(one["first"]), _day(one["last"]))
         found[script] = _joined(found[script], seen) if script in found else seen
 
     for route in data["routes"].values():
@@ -145,9 +127,7 @@ def seen_scripts(data: Mapping[str, Any]) -> tuple[Script, ...]:
 
 
 def merged(held: Sequence[Script], seen: Iterable[Script]) -> tuple[Script, ...]:
-    """The inventory with what was seen since: known scripts keep owner and reason, new ones come
-    last without.
-    """
+    """The inventory with what was seen since; new scripts come last, without owner and reason."""
     found = {one.script: one for one in held}
     for one in seen:
         found[one.script] = _joined(found[one.script], one) if one.script in found else one

@@ -1,11 +1,7 @@
-"""What reports of COEP, COOP and of frames under a Permissions-Policy say, by the plan that asked
-for them.
+"""What reports of COEP, COOP and of frames under a Permissions-Policy mean.
 
-Lives here: `Ruling`, `ruling`, `both_ends`, `unclear`, `framed`. Pure. Must not know how reports
-are counted.
-
-Source: HTML sections 7.1.3 and 7.1.4 (the report-only header of the other page or frame does not
-count yet); Permissions Policy section 5.4 (`allow`).
+Pure. Must not know how reports are counted. Source: HTML sections 7.1.3 and 7.1.4 (the report-only
+header of the other page or frame does not count yet); Permissions Policy section 5.4 (`allow`).
 """
 
 from __future__ import annotations
@@ -25,29 +21,16 @@ from sidecar.policy.rules.checks import value_text
 from sidecar.rollout.served import ServedPages
 
 FRAME = "allow"
-"""The directive of a cause that is a frame of another origin under a Permissions-Policy: its
-attribute gives it features.
-"""
+"""The directive of causes that are frames of other origins: their attribute for features."""
 
 WORKER = "worker initialization"
-_ENDS = frozenset(
-    {
-        WORKER,
-        "navigation",
-        "navigation-to-response",
-        "navigation-from-response",
-    }
-)
-"""Reports of COEP and COOP in which the other end would carry the header too, where the same
-rule holds there.
-"""
+_ENDS = {WORKER, "navigation", "navigation-to-response", "navigation-from-response"}
+"""COEP and COOP reports whose other end would have the header too, under the same rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What of a rule its reports are judged by: `features` are those that a Permissions-Policy
-    takes from frames.
-    """
+    """How a rule's reports are judged; `features`: what a Permissions-Policy forbids frames."""
 
     features: frozenset[str] = frozenset()
     credentialless: bool = False
@@ -65,9 +48,7 @@ def ruling(rule: Rule) -> Ruling:
 
 
 def both_ends(plan: Plan, rule: str, report: Report) -> bool:
-    """Whether the other page, frame or worker of a report is one that the rule rules as well:
-    enforced, they agree.
-    """
+    """Whether the rule applies to the other page, frame or worker too: enforced, they agree."""
     parts = urlsplit(report.blocked)
     if report.directive not in _ENDS or f"{parts.scheme}://{parts.netloc}" != report.origin:
         return False
@@ -87,12 +68,9 @@ _OF_PAGES = _OF_REQUESTS | {"content_type", "response_class"}
 
 
 def unclear(report: Report, held: Ruling) -> str:
-    """Why a report does not tell whether anything is lost; "" where it does."""
+    """Why a report does not show whether anything breaks; "" where it does."""
     if report.type == "coop" and report.directive == "navigation-to-response":
-        return (
-            "the page came after one of another origin, or was opened by it: whether they need each"
-            " other is not reported"
-        )
+        return "whether the page needs the one of another origin before it is not reported"
     if report.type == "coep" and report.directive == "corp" and held.credentialless:
         return "it would be loaded without cookies: whether it needs them is not reported"
     if report.directive == WORKER and held.agrees:
@@ -103,9 +81,7 @@ def unclear(report: Report, held: Ruling) -> str:
 def framed(
     report: Report, served: ServedPages, route: str, addresses: Sequence[str], held: Ruling
 ) -> tuple[Literal["served", "noise", "unexplained"], str]:
-    """A frame of another origin, under a Permissions-Policy that takes features: whether the
-    page gives it one of them.
-    """
+    """Whether a page gives a frame of another origin a feature that the policy forbids."""
     urls = (report.blocked, *addresses)
     given = sorted(
         name
@@ -113,8 +89,8 @@ def framed(
         if any(served.linked(route, f"{ALLOW}{name}", url) for url in urls)
     )
     if given:
-        return "served", f"a page gives this frame {', '.join(given)}, and the rule takes it"
+        return "served", f"a page gives this frame {', '.join(given)}, and the rule forbids it"
     known = all(served.linked(route, "frame-src", url) for url in urls)
     if known and not held.features & FRAMES_TOO:
-        return "noise", "the pages that we served give this frame nothing that the rule takes"
-    return "unexplained", "what the rule takes from this frame, browsers do not report"
+        return "noise", "the pages that we served give this frame nothing that the rule forbids"
+    return "unexplained", "browsers do not report what the rule forbids this frame"

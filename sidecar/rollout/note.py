@@ -1,4 +1,4 @@
-"""The final note: what was changed, why, who owns it, on what evidence, and how to undo it.
+"""The change note: what was changed, why, who owns it, on what evidence, and how to undo it.
 
 Lives here: the note from the journal, the status and the evidence, as data and as Markdown. Must
 not know where these come from.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,7 @@ _CHANGES = (
     "policy.rejected",
 )
 
+_ACTIVATIONS = ("policy.activated", "policy.rolled_back")
 _MOVES = ("policy.promoted", "policy.stepped_back")
 """Edits of the file that a command made: each with its rules, the file, the diff."""
 
@@ -47,9 +48,7 @@ class Note:
     """Each with path, before, after (SHA-256) and diff."""
     commands: Sequence[str]
     verdicts: Sequence[Mapping[str, Any]]
-    """What the gate said at each promotion, with the moment of its numbers and the query for
-    them.
-    """
+    """The gate's verdict at each promotion, with the time of its numbers and their query."""
     waived: Sequence[str]
     """Ids of the causes that did not count, as the operator said."""
     before: Sequence[Mapping[str, Any]]
@@ -58,9 +57,7 @@ class Note:
     """Evidence since then."""
     timeline: Sequence[Mapping[str, str]]
     journal: Check
-    """Whether the journal that all of this is taken from is as it was written, and its last
-    hash.
-    """
+    """Whether the journal is as it was written, and its last hash."""
     drift: Mapping[str, Any] | None = None
     """What differs from the configured baseline now; None = no baseline is configured."""
 
@@ -80,24 +77,17 @@ def write_note(
     """Build the note.
 
     Args:
-        status: what is in force, as the admin API tells it.
+        status: what is in force, from the admin API.
         journal: all entries, oldest first.
-        evidence: since the activation, as the admin API tells it.
+        evidence: since the activation, from the admin API.
         texts: the texts of `since` and of the revision in force, by revision.
         since: the revision to start from; None = the one before the one in force.
-        drift: what the sidecar says of its baseline, None = it has none.
+        drift: from the baseline, as the admin API gives it; None = there is no baseline.
     """
     start = since or status.get("parent") or status["revision"]
     entries = _after(journal, start)
     promotions = [entry for entry in entries if entry["event"] in _MOVES]
-    left = next(
-        (
-            entry.get("seen") or []
-            for entry in entries
-            if entry["event"] in ("policy.activated", "policy.rolled_back")
-        ),
-        [],
-    )
+    left = [entry.get("seen") or [] for entry in entries if entry["event"] in _ACTIVATIONS]
     return Note(
         policy=status["name"],
         owner=status["owner"],
@@ -111,24 +101,19 @@ def write_note(
         commands=[entry["command"] for entry in promotions if entry.get("command")],
         verdicts=[verdict for entry in promotions for verdict in entry.get("verdicts", ())],
         waived=[cause for entry in promotions for cause in entry.get("waived", ())],
-        before=left,
+        before=left[0] if left else [],
         after=evidence,
-        timeline=[_told(entry) for entry in entries],
+        timeline=[_point(entry) for entry in entries],
         journal=check(journal),
         drift=drift,
     )
 
 
 def _after(journal: Sequence[Mapping[str, Any]], start: str) -> list[Mapping[str, Any]]:
-    """The entries after `start` last came in force, the oldest first; all of them when it never
-    did.
-    """
+    """The entries after `start` last came in force, oldest first; all when it never did."""
     position = -1
     for index, entry in enumerate(journal):
-        if (
-            entry.get("event") in ("policy.activated", "policy.rolled_back")
-            and entry.get("revision") == start
-        ):
+        if entry.get("event") in _ACTIVATIONS and entry.get("revision") == start:
             position = index
             if not any(later.get("parent") == start for later in journal[index + 1 :]):
                 continue
@@ -146,27 +131,18 @@ def _files(
     files = {
         entry["file"]: {
             "path": entry["file"],
-            "before": entry["before"],
-            "after": entry["after"],
-            "diff": entry["diff"],
+            **{name: entry[name] for name in ("before", "after", "diff")},
         }
         for entry in promotions
         if entry.get("file")
     }
     if before != after and not files:
         path = str(status["source"])
-        lines = difflib.unified_diff(
-            before.splitlines(keepends=True),
-            after.splitlines(keepends=True),
-            f"{path} ({start})",
-            f"{path} ({status['revision']})",
-        )
-        files[path] = {
-            "path": path,
-            "before": digest(before),
-            "after": digest(after),
-            "diff": "".join(lines),
-        }
+        texts_ = (before.splitlines(keepends=True), after.splitlines(keepends=True))
+        names = (f"{path} ({start})", f"{path} ({status['revision']})")
+        diff = "".join(difflib.unified_diff(*texts_, *names))
+        digests = {"before": digest(before), "after": digest(after)}
+        files[path] = {"path": path, **digests, "diff": diff}
     return list(files.values())
 
 
@@ -175,7 +151,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _told(entry: Mapping[str, Any]) -> dict[str, str]:
+def _point(entry: Mapping[str, Any]) -> dict[str, str]:
     what = str(entry.get("revision") or entry.get("mode") or "")
     if entry["event"] == "policy.suggested":
         what = ", ".join(entry["rules"])
@@ -194,134 +170,100 @@ def _told(entry: Mapping[str, Any]) -> dict[str, str]:
 
 def markdown(note: Note, admin: str) -> str:
     """The note for people; `admin` is the address for the rollback command."""
-    lines = [
-        f"# Change note: {note.policy}",
-        "",
-        f"- **Reason:** {note.reason or '(none given)'}",
-        f"- **Owner:** {note.owner or '(none given)'}",
-        f"- **Expected result:** {note.expected or '(none given)'}",
-        f"- **Revision:** {note.since} -> {note.revision} (mode {note.mode})",
-        f"- **Roll back:** `sidecar rollback --to {note.since} --admin {admin}`"
-        + (f" ({note.rollback})" if note.rollback else ""),
-        "",
-        "## Files touched",
-        "",
+    parts = [
+        _HEAD.format(
+            note=note,
+            reason=note.reason or "(none given)",
+            owner=note.owner or "(none given)",
+            expected=note.expected or "(none given)",
+            admin=admin,
+            rollback=f" ({note.rollback})" if note.rollback else "",
+        )
     ]
     for file in note.files:
-        lines += [
-            f"`{file['path']}`",
-            "",
-            f"- before: sha256 {file['before']}",
-            f"- after: sha256 {file['after']}",
-            "",
-            "```diff",
-            file["diff"].rstrip("\n"),
-            "```",
-            "",
-        ]
+        digests = f"- before: sha256 {file['before']}\n- after: sha256 {file['after']}"
+        diff = file["diff"].rstrip("\n")
+        parts += [f"`{file['path']}`", digests, f"```diff\n{diff}\n```"]
     if not note.files:
-        lines += ["None: the text of the policy is the same.", ""]
-    lines += [
-        "## Commands used",
-        "",
-        *([f"    {command}" for command in note.commands] or ["The file was edited by hand."]),
-        "",
-    ]
+        parts.append("None: the text of the policy is the same.")
+    parts.append("## Commands used")
+    commands = "\n".join(f"    {command}" for command in note.commands)
+    parts.append(commands or "The file was edited by hand.")
     if note.verdicts:
-        lines += [
-            "## Evidence at the promotion",
-            "",
-            (
-                "| rule | verdict | witness | responses judged | watched for | would break |"
-                " unknown | reasons |"
-            ),
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for verdict in note.verdicts:
-            numbers = (
-                f"{verdict['evaluated']:g} | {span(verdict['elapsed'])} | {verdict['breaks']:g} |"
-                f" {verdict['unknown']:g}"
-            )
-            witness = ", ".join(verdict.get("witnesses", ())) or "none"
-            lines.append(
-                f"| {verdict['rule']} | {verdict['outcome']} | {witness} | {numbers} |"
-                f" {'; '.join(verdict['reasons'])} |"
-            )
-        lines += ["", *(line for verdict in note.verdicts for line in _asked(verdict))]
+        parts += ["## Evidence at the promotion", _table(_JUDGED, map(_verdict, note.verdicts))]
+        parts += [text for verdict in note.verdicts for text in _asked(verdict)]
     if note.waived:
-        lines += [f"Causes that did not count (`--waive`): {', '.join(note.waived)}.", ""]
-    lines += [
-        "## Before and after",
-        "",
-        (
-            "| route | rule | mode before | responses with a violation before | mode after |"
-            " responses with a violation after |"
-        ),
-        "|---|---|---|---|---|---|",
-    ]
-    lines += _comparison(note)
+        parts.append(f"Causes that did not count (`--waive`): {', '.join(note.waived)}.")
+    parts += ["## Before and after", _table(_COMPARED, _comparison(note))]
     if note.drift is not None:
-        lines += [
-            "",
-            (
-                "The service differs from its baseline in"
-                f" {counted(len(note.drift.get('findings', ())), 'way')} now (`sidecar drift` lists"
-                " them)."
-            ),
-        ]
-    lines += [
-        "",
-        "## What happened",
-        "",
-        "| time | event | what | who | why |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {' | '.join(_cell(entry[key]) for key in ('time', 'event', 'what', 'who', 'why'))} |"
-        for entry in note.timeline
-    ]
-    lines += ["", f"The journal is {note.journal}."]
-    return "\n".join(lines) + "\n"
+        ways = counted(len(note.drift.get("findings", ())), "way")
+        parts.append(
+            f"The service differs from its baseline in {ways} now (`sidecar drift` lists them)."
+        )
+    keys = ("time", "event", "what", "who", "why")
+    rows = ([_cell(entry[key]) for key in keys] for entry in note.timeline)
+    parts += ["## What happened", _table(keys, rows), f"The journal is {note.journal}."]
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """\
+# Change note: {note.policy}
+
+- **Reason:** {reason}
+- **Owner:** {owner}
+- **Expected result:** {expected}
+- **Revision:** {note.since} -> {note.revision} (mode {note.mode})
+- **Roll back:** `sidecar rollback --to {note.since} --admin {admin}`{rollback}
+
+## Files touched"""
+_JUDGED = (
+    *("rule", "verdict", "witness", "responses judged", "watched for", "would break"),
+    *("unknown", "reasons"),
+)
+_COMPARED = (
+    *("route", "rule", "mode before", "responses with a violation before"),
+    *("mode after", "responses with a violation after"),
+)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return "\n".join((*lines, *(f"| {' | '.join(row)} |" for row in rows)))
+
+
+def _verdict(verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    witness = ", ".join(verdict.get("witnesses", ())) or "none"
+    seen = (f"{verdict['evaluated']:g}", span(verdict["elapsed"]))
+    doubt = (f"{verdict['breaks']:g}", f"{verdict['unknown']:g}")
+    reasons = "; ".join(verdict["reasons"])
+    return (verdict["rule"], verdict["outcome"], witness, *seen, *doubt, reasons)
 
 
 def _asked(verdict: Mapping[str, Any]) -> list[str]:
-    """Of which moment a verdict's numbers are, and how to get them again; nothing in a journal
-    that does not know.
-    """
+    """The time of a verdict's numbers, and their query; nothing where the journal lacks them."""
     if "at" not in verdict:
         return []
     moment = datetime.fromtimestamp(verdict["at"], UTC).isoformat(timespec="seconds")
     if not verdict["query"]:
-        return [f"{verdict['rule']}: counted by {verdict['source']} until {moment}.", ""]
-    return [
-        (
-            f"{verdict['rule']}: {verdict['source']} at {moment} (`time={verdict['at']:.0f}`);"
-            " asked again for that time it gives the same number:"
-        ),
-        "",
-        f"    {verdict['query']}",
-        "",
-    ]
+        return [f"{verdict['rule']}: counted by {verdict['source']} until {moment}."]
+    at = f"at {moment} (`time={verdict['at']:.0f}`)"
+    again = "a query for that time gives the same number"
+    return [f"{verdict['rule']}: {verdict['source']} {at}; {again}:", f"    {verdict['query']}"]
 
 
-def _comparison(note: Note) -> list[str]:
+def _comparison(note: Note) -> Iterator[tuple[str, ...]]:
     earlier = {(item["route"], item["rule"]): item for item in note.before}
-    rows = []
     for item in note.after:
         held = earlier.get((item["route"], item["rule"]))
-        was = f"{held['mode']} | {held['affected']:g} of {held['evaluated']:g}" if held else "- | -"
+        was = (held["mode"], _affected(held)) if held else ("-", "-")
+        left = _affected(item)
+        if item["mode"] == "enforce":  # a violation was corrected before the response left
+            left = f"0 of {item['evaluated']:g} left so; {item['affected']:g} were put right"
         if item["evaluated"] or (held and held["evaluated"]):
-            rows.append(
-                f"| {item['route']} | {item['rule']} | {was} | {item['mode']} |"
-                f" {_left_wrong(item)} |"
-            )
-    return rows
+            yield (item["route"], item["rule"], *was, item["mode"], left)
 
 
-def _left_wrong(item: Mapping[str, Any]) -> str:
-    """In enforce a violation was answered by a change before the response left."""
-    if item["mode"] == "enforce":
-        return f"0 of {item['evaluated']:g} left so; {item['affected']:g} were put right"
+def _affected(item: Mapping[str, Any]) -> str:
     return f"{item['affected']:g} of {item['evaluated']:g}"
 
 

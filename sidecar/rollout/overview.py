@@ -1,8 +1,7 @@
-"""Where each rule of a policy stands on its way to enforce: one row for each rule, over all its
-routes.
+"""How far each rule is on its way to enforce: one row for each rule, over all its routes.
 
-Lives here: `overview`, which joins the plan, the evidence and the gate's verdict. Pure: the moment
-is passed in. Must not know who shows it.
+Lives here: `overview`, which joins the plan, the evidence and the gate's verdict. Pure: the time is
+passed in. Must not know who shows it.
 """
 
 from __future__ import annotations
@@ -45,9 +44,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Where a rule stands on its ladder: `step` counts from 1; `promise` says what browsers
-    keep, "" for nothing.
-    """
+    """A rule's step on its ladder, from 1; `promise`: what browsers keep ("" = nothing)."""
 
     step: int
     steps: tuple[str, ...]
@@ -56,10 +53,10 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """One rule: what it does, how far it is, what stands against the next step, and what to do now.
+    """One rule: what it does, how far it is, what prevents the next step, and what to do now.
 
-    `mode` is the highest of its routes. `outcome` is the gate's word, or "enforcing" or "off".
-    `command` is the next command to run, "" where there is none.
+    `mode` is the highest of its routes. `outcome` is the gate's, or "enforcing" or "off". `command`
+    is the next command to run, "" where there is none.
     """
 
     rule: str
@@ -102,14 +99,9 @@ def _view(
     trend: Trend,
 ) -> RuleView:
     own = {item.route: item for item in evidence if item.rule == rule}
+    counts = {route: (item.evaluated, item.affected) for route, item in own.items()}
     places = tuple(
-        Place(
-            route,
-            line.mode,
-            line.ceiling,
-            own[route].evaluated if route in own else 0.0,
-            own[route].affected if route in own else 0.0,
-        )
+        Place(route, line.mode, line.ceiling, *counts.get(route, (0.0, 0.0)))
         for route, line in where
     )
     modes = {place.mode for place in places}
@@ -120,6 +112,7 @@ def _view(
     outcome = ("off" if mode == "off" else "enforcing") if settled else verdict.outcome
     affected = any(item.affected or item.climb for item in judged(rule, own.values()))
     series = [list(trend(route, rule)) for route, _ in where]
+    witnesses = {one["kind"]: dict(one) for item in own.values() for one in item.witnesses}
     return RuleView(
         rule,
         _does(where[0][1]),
@@ -130,7 +123,7 @@ def _view(
         "" if settled else _next(verdict, mode),
         "" if settled else _command(verdict, mode),
         () if settled else _progress(verdict, minimums, affected=affected),
-        tuple(_witnesses(own.values())),
+        tuple(witnesses.values()),
         tuple(dict(cause) for item in own.values() for cause in item.trial.causes),
         tuple(sum(numbers) for numbers in zip(*[one for one in series if one], strict=False)),
         _ladder(own.values(), at),
@@ -157,15 +150,9 @@ def _does(line: RuleLine) -> str:
     return f"{rule.action} {', '.join(rule.header or ())}{f', {step}' if step else ''}"
 
 
-def _witnesses(evidence: Iterable[Evidence]) -> Iterable[dict[str, str]]:
-    return {
-        witness["kind"]: dict(witness) for item in evidence for witness in item.witnesses
-    }.values()
-
-
 def _next(verdict: Verdict, mode: Mode) -> str:
     able = "climb to the next step of its ladder" if mode == "enforce" else "enforce"
-    return verdict.next or f"Everything that was asked for has been seen: it can {able}."
+    return verdict.next or f"The evidence is enough: it can {able}."
 
 
 def _command(verdict: Verdict, mode: Mode) -> str:

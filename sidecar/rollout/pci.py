@@ -1,8 +1,7 @@
-"""The note for PCI DSS 4.0.1: scripts with their owners (6.4.3), and changes of headers and scripts
-(11.6.1).
+"""The note for PCI DSS 4.0.1: scripts and owners (6.4.3), changes of headers and scripts (11.6.1).
 
-Lives here: the note as data and as Markdown. Each statement says where its proof lies, and what the
-sidecar cannot see. Must not know where its facts come from.
+Lives here: the note as data and as Markdown. Each statement names its proof, and what the sidecar
+cannot see. Must not know where its facts come from.
 """
 
 from __future__ import annotations
@@ -80,8 +79,8 @@ def pci_note(
     """Build the note.
 
     Args:
-        status: what is in force, as the admin API says it.
-        pages: what `GET /api/pages` says.
+        status: what is in force, from the admin API.
+        pages: what `GET /api/pages` gives.
         drift: the comparison with the baseline; None = none is set.
         journal: the journal, checked.
         inventory: the name of the file of the scripts.
@@ -109,14 +108,12 @@ def pci_note(
 def pci_markdown(note: PciNote) -> str:
     """The note for people."""
     rules = ", ".join(f"{_cell(name)} ({mode})" for name, mode in note.rules.items())
+    in_force = f"revision {note.revision}, mode {note.mode}"
     lines = [
         f"# PCI DSS 4.0.1, 6.4.3 and 11.6.1: {note.policy}",
         "",
         f"- **Owner:** {note.owner or '(none given)'}",
-        (
-            f"- **Policy in force:** revision {note.revision}, mode {note.mode} (proof: `sidecar"
-            " status`)"
-        ),
+        f"- **Policy in force:** {in_force} (proof: `sidecar status`)",
         f"- **Rules:** {rules or 'none'}",
         f"- **Journal:** {note.journal} (proof: `sidecar history --verify`)",
         "",
@@ -161,16 +158,9 @@ def _row(one: Script) -> str:
         integrity = several + " ".join(one.hashes)
     else:
         integrity = "unknown"
-    cells = (
-        one.script,
-        "yes" if one.authorised else "**no**",
-        one.owner,
-        one.why,
-        integrity,
-        " ".join(one.pages),
-        one.first,
-        one.last,
-    )
+    authorised = "yes" if one.authorised else "**no**"
+    seen = (" ".join(one.pages), one.first, one.last)
+    cells = (one.script, authorised, one.owner, one.why, integrity, *seen)
     return f"| {' | '.join(map(_cell, cells))} |"
 
 

@@ -1,7 +1,7 @@
 """Evidence summed over a fleet, from a Prometheus server that scrapes it.
 
 Lives here: the queries and their reading. Must not know the verdict. Numbers are Prometheus's own
-(`increase`), all of one moment, so that whoever asks again for that moment gets the same.
+(`increase`), all of one time, so that the same query gives the same again.
 """
 
 from __future__ import annotations
@@ -48,25 +48,21 @@ def query(url: str, expression: str, at: float | None = None) -> list[tuple[dict
         detail = found.body[:2000].decode("utf-8", "replace")
         raise PrometheusFailed(f"{url} refuses the query: {detail}")
     if data.get("status") != "success" or data["data"]["resultType"] != "vector":
-        raise PrometheusFailed(f"{url} answers strangely: {str(data)[:200]}")
+        raise PrometheusFailed(f"{url} sends no result of a query: {str(data)[:200]}")
     return [(item["metric"], float(item["value"][1])) for item in data["data"]["result"]]
 
 
 def settled(url: str, window: str, selector: str) -> float:
-    """The newest whole second up to which every sidecar's samples are in: what is asked for it does
-    not change any more.
+    """The newest second for which all samples are in: queries for it always give the same.
 
-    A scrape's samples bear the time at which it began and can be asked for when it is over, so a
-    response for "now" may miss some that the same question finds later. `up` tells each target's
-    last scrape, failed ones too; a server that does not keep it is taken at the word of the series.
-    Whole, because people write it down.
+    A sample has the time at which its scrape began but exists only after it, so a query for "now"
+    may miss some that the same query finds later. `up` gives each target's last scrape, failed ones
+    too; without it the series' own last samples count. Whole seconds, because people write them
+    down.
     """
     series = f"{_EVALUATIONS}{{{selector}}}"
-    found = query(
-        url,
-        f"min(timestamp(up) and on (job, instance) present_over_time({series}[{window}])) or"
-        f" min(timestamp({series}))",
-    )
+    known = f"timestamp(up) and on (job, instance) present_over_time({series}[{window}])"
+    found = query(url, f"min({known}) or min(timestamp({series}))")
     return float(math.floor(found[0][1] if found else time.time()))
 
 
@@ -77,11 +73,10 @@ def evaluated(rule: str, mode: Mode, window: str, selector: str) -> str:
 
 
 def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
-    """The rules that said something else within the window, somewhere in the fleet, and since when
-    each can be believed.
+    """The rules that had another value within the window, and since when each can be believed.
 
     An edit of a rule's value starts its evidence anew: its counters go on, but `sidecar_rule_info`
-    names what was asked.
+    names the value.
     """
     length = seconds(window)
     step = max(1, int(length / 10_000))
@@ -89,12 +84,8 @@ def edited(url: str, window: str, selector: str, at: float) -> dict[str, float]:
     now: dict[tuple[str, str], set[str]] = {}
     for labels, _ in query(url, f"group by ({by}) ({_INFO}{{{selector}}})", at):
         now.setdefault(_place(labels)[:2], set()).add(labels.get("demand", ""))
-    past = query(
-        url,
-        f"max by ({by})"
-        f" (max_over_time(timestamp({_INFO}{{{selector}}})[{math.ceil(length)}s:{step}s]))",
-        at,
-    )
+    last_seen = f"max_over_time(timestamp({_INFO}{{{selector}}})[{math.ceil(length)}s:{step}s])"
+    past = query(url, f"max by ({by}) ({last_seen})", at)
     found: dict[str, float] = {}
     for labels, last in past:
         route, rule, _ = _place(labels)
@@ -115,21 +106,19 @@ def _matchers(*parts: str) -> str:
 def evidence(
     url: str, window: str, selector: str, at: float, known: Mapping[tuple[str, str], Evidence]
 ) -> list[Evidence]:
-    """Evidence for every rule over the window that ends at `at`, summed over all that the selector
-    (`job="shop"`) matches.
+    """Evidence for every rule over the window that ends at `at`, summed over what `selector`
+    matches.
 
-    Numbers are the fleet's; `known`, by route and rule, is what one sidecar says: it gives the
+    Numbers are the fleet's; `known`, by route and rule, is one sidecar's evidence: it gives the
     witnesses and the causes.
     """
     length = seconds(window)
     step = max(1, int(length / 1000))
 
-    # One step further back than the window: a rule that was there when it began has been watched
-    # for all of it.
+    # One step before the window: a rule that was there when it began was watched for all of it.
     reach = f"{math.ceil(length) + step}s:{step}s"
-    first = query(
-        url, f"min by ({_BY}) (min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}]))", at
-    )
+    first_seen = f"min_over_time(timestamp({_EVALUATIONS}{{{selector}}})[{reach}])"
+    first = query(url, f"min by ({_BY}) ({first_seen})", at)
     since = {_place(labels): max(value, at - length) for labels, value in first}
     found = _numbers(url, window, selector, at)
     trials = _trials(url, window, selector, at, known)
@@ -179,8 +168,7 @@ def _numbers(
         if value and _place(labels) in found:
             found[_place(labels)]["kinds"][labels["kind"]] = value
     for labels, value in ask("sidecar_would_break_total", "route, rule, outcome"):
-        # The counter bears no mode: it is of the mode in which the rule changes nothing, the higher
-        # of the two if both are there.
+        # The counter has no mode: it is that in which the rule changes nothing, the higher of two.
         for mode in ("trial", "report-only", "enforce"):
             place = (labels.get("route", ""), labels.get("rule", ""), mode)
             if place in found:
@@ -201,46 +189,37 @@ def _trials(
     known: Mapping[tuple[str, str], Evidence],
     rule: str = "",
 ) -> dict[tuple[str, str], Trial]:
-    """What trials of the fleet have shown; page loads and canaries are those of a moment ago, as
-    reports take their time. `rule` = of this one alone; canaries are of all.
+    """What trials of the fleet have shown, of one `rule` or all.
+
+    Settled page loads and canaries are those of a while ago, as reports take their time; canaries
+    are of all rules.
     """
     one = _matchers(selector, f'rule="{rule}"') if rule else selector
 
     def ask(metric: str, by: str, before: float = 0.0) -> list[tuple[dict[str, str], float]]:
         matchers = selector if by == "engine" else one
-        return query(
-            url, f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))", at - before
-        )
+        expression = f"sum by ({by}) (increase({metric}{{{matchers}}}[{window}]))"
+        return query(url, expression, at - before)
 
-    loads = {
-        (labels.get("route", ""), labels.get("rule", "")): value
-        for labels, value in ask("sidecar_trial_page_loads_total", "route, rule")
-    }
+    def loaded(before: float = 0.0) -> dict[tuple[str, str], float]:
+        found = ask("sidecar_trial_page_loads_total", "route, rule", before)
+        return {_place(labels)[:2]: value for labels, value in found}
+
+    def by_engine(metric: str, before: float = 0.0) -> dict[str, float]:
+        found = ask(metric, "engine", before)
+        return {labels.get("engine", ""): value for labels, value in found}
+
+    loads = loaded()
     if not loads:
         return {}
     settle = max((item.trial.settle for item in known.values()), default=0.0)
-    settled = {
-        (labels.get("route", ""), labels.get("rule", "")): value
-        for labels, value in ask("sidecar_trial_page_loads_total", "route, rule", settle)
-    }
-    sent = {
-        labels.get("engine", ""): value
-        for labels, value in ask("sidecar_canaries_sent_total", "engine", settle)
-    }
-    returned = {
-        labels.get("engine", ""): value
-        for labels, value in ask("sidecar_canaries_returned_total", "engine")
-    }
+    settled, sent = loaded(settle), by_engine("sidecar_canaries_sent_total", settle)
+    returned = by_engine("sidecar_canaries_returned_total")
     canaries = {engine: (value, returned.get(engine, 0.0)) for engine, value in sent.items()}
-    engines = {
-        labels.get("engine", ""): value
-        for labels, value in ask("sidecar_trial_browsers_total", "engine")
-    }
+    engines = by_engine("sidecar_trial_browsers_total")
     reports: dict[tuple[str, str], dict[str, float]] = {}
     for labels, value in ask("sidecar_trial_reports_total", "route, rule, cause_kind"):
-        reports.setdefault((labels.get("route", ""), labels.get("rule", "")), {})[
-            labels.get("cause_kind", "")
-        ] = value
+        reports.setdefault(_place(labels)[:2], {})[labels.get("cause_kind", "")] = value
     return {
         place: Trial(
             value,

@@ -1,9 +1,7 @@
-"""What browsers keep of a ladder: each age of Strict-Transport-Security that was sent, and when
-last.
+"""What browsers keep of a ladder: each age of Strict-Transport-Security sent, and when last.
 
-A browser keeps the latest that it was given, and who came by once may never come again: what was
-sent at a higher step counts until its age has passed. Must not know verdicts, nor where this is
-kept over a restart.
+A browser keeps the latest that it got, and may never come again: what was sent at a higher step
+counts until its age has passed. Must not know verdicts, nor where this is kept over a restart.
 """
 
 from __future__ import annotations
@@ -36,8 +34,8 @@ class Promises:
                 self._counted[place] = counted
 
     def kept(self, route: str, rule: str) -> tuple[int, float]:
-        """The age in seconds that browsers keep longest, and until when (epoch seconds); (0,
-        0.0) where none was sent.
+        """The age (seconds) that browsers keep longest, and until when (epoch seconds); (0, 0.0) =
+        none.
         """
         ends = {age: last + age for age, last in self._sent.get(f"{route}/{rule}", {}).items()}
         return max(ends.items(), key=lambda item: item[1], default=(0, 0.0))

@@ -1,8 +1,7 @@
-"""Which scripts browsers say they loaded, by address and hash: what arrived there, whoever changed
-it on the way.
+"""Scripts that browsers say they loaded, by address and hash, as they arrived.
 
-A policy asks for it by `'report-sha256'` in script-src. Lives here: `LoadedScripts`, bounded in
-number. Must not know which of them are allowed. Source: CSP Level 3, reporting of hashes
+A policy asks for these reports by `'report-sha256'` in script-src. Lives here: `LoadedScripts`,
+bounded in number. Must not know which are allowed. Source: CSP Level 3, reporting of hashes
 (`csp-hash`).
 """
 

@@ -1,5 +1,4 @@
-"""What the pages that the service sent hold, per route: inline code by its hash, and addresses by
-directive.
+"""What the pages of each route hold: inline code by its hash, and addresses by directive.
 
 Lives here: `ServedPages`, in bounded memory whatever is served. Must not know how pages are read,
 nor what browsers reported.
@@ -30,9 +29,7 @@ _SHOWN_PATHS = 5
 ENOUGH = 3
 """Readings of a page after which what stands in none of them was not sent by the service."""
 ENOUGH_OF_ROUTE = 50
-"""The same for a page of its own address that was never read, by readings of other pages of its
-route.
-"""
+"""The same for a page that was never read, by readings of other pages of its route."""
 _SHOWN = 120
 _PART = 20
 """A twentieth of what is held gives way at once."""
@@ -43,9 +40,7 @@ _Key = TypeVar("_Key")
 
 @dataclass(slots=True)
 class Sighting:
-    """When, how often and where one piece or address was seen; `first` and `last` in epoch
-    seconds.
-    """
+    """When, how often and where a piece or address was seen; `first` and `last`: epoch seconds."""
 
     first: float
     last: float
@@ -64,13 +59,8 @@ class Sighting:
 
     def data(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "loads": self.loads,
-            "clients": len(self.clients),
-            "first": self.first,
-            "last": self.last,
-            "pages": list(self.paths),
-        }
+        counts = {"loads": self.loads, "clients": len(self.clients)}
+        return {**counts, "first": self.first, "last": self.last, "pages": list(self.paths)}
 
 
 class _Route:
@@ -86,14 +76,12 @@ class _Route:
         self.made = 0
         """Pieces that were ever kept."""
         self.asked: dict[str, tuple[int, _Identity | None]] = {}
-        """Texts that were looked for in pieces: up to the how manieth, and the piece that holds
-        it.
-        """
+        """Texts searched for: how many pieces had been kept then, and the piece that holds it."""
         self.samples: dict[tuple[str, str], tuple[InlineKind, str]] = {}
         self.characters = 0
         self.dropped = 0
         self.version = 0
-        """Changes whenever an answer about the route may."""
+        """Changes when what is known of the route may."""
 
     def forget(self, identity: tuple[InlineKind, str]) -> None:
         piece, _ = self.pieces.pop(identity)
@@ -104,8 +92,8 @@ class _Route:
                 del self.samples[key]
 
     def keep_link(self, url: tuple[str, str], held: Sighting) -> None:
-        """One more address; the rarest give way, several at once, as finding them costs a look
-        at all.
+        """Keep an address; several of the rarest are dropped at once, as finding them costs a full
+        pass.
         """
         if len(self.urls) >= MAX_PIECES:
             for one in rarest(self.urls):
@@ -121,9 +109,7 @@ class _Route:
         """Whether a piece holds this text. No piece is searched for the same text twice."""
         done, where = self.asked.get(text, (0, None))
         if where is None or where not in self.pieces:
-            new = self.made - (
-                done if where is None else 0
-            )  # all, where the one that held it is gone
+            new = self.made - (done if where is None else 0)  # all, if the one that held it is gone
             newest = islice(reversed(self.pieces.items()), new)
             where = next((key for key, (piece, _) in newest if text in piece.text), None)
             if len(self.asked) >= _ASKED:
@@ -133,9 +119,7 @@ class _Route:
 
 
 class ServedPages:
-    """The inventories of the routes in trial; clients are known by a hash that this process
-    alone can make.
-    """
+    """What the routes in trial hold; clients are known by a hash of this process alone."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -144,17 +128,14 @@ class ServedPages:
         self._tried: frozenset[str] = frozenset()
 
     def activated(self, plan: Plan) -> None:
-        """Another plan is in force: what the pages of routes that are still in trial hold is
-        kept.
-        """
+        """Another plan is in force: keep what is known of routes that are still in trial."""
         self._tried = frozenset(route.name for route in plan.routes if route.trials)
         self._routes = {name: it for name, it in self._routes.items() if name in self._tried}
 
     def add(self, route: str, path: str, client: str, page: Page) -> None:
         """Count one page that was read."""
-        if route not in self._tried or (
-            route not in self._routes and len(self._routes) >= MAX_ROUTES
-        ):
+        known = route in self._routes or len(self._routes) < MAX_ROUTES
+        if route not in self._tried or not known:
             return
         held, now, path = self._routes.setdefault(route, _Route()), self._clock(), path[:_SHOWN]
         who = self._client(client)
@@ -175,9 +156,8 @@ class ServedPages:
         found = held.pieces.get(identity)
         if found is not None:
             return found
-        while held.pieces and (
-            len(held.pieces) >= MAX_PIECES or held.characters + len(piece.text) > MAX_TEXT
-        ):
+        most = MAX_TEXT - len(piece.text)
+        while held.pieces and (len(held.pieces) >= MAX_PIECES or held.characters > most):
             for one in rarest({key: seen for key, (_, seen) in held.pieces.items()}):
                 held.forget(one)
         held.made += 1
@@ -189,14 +169,12 @@ class ServedPages:
         return made
 
     def version(self, route: str) -> int:
-        """A number that changes whenever one of the answers below may."""
+        """A number that changes when what is known of the route may."""
         held = self._routes.get(route)
         return held.version if held else -1
 
     def knows(self, route: str, path: str) -> bool:
-        """Whether so many readings of a page are at hand that what stands in none of them was
-        not sent.
-        """
+        """Whether a page was read often enough: what no reading held, the service did not send."""
         held = self._routes.get(route)
         if held is None:
             return False
@@ -205,18 +183,14 @@ class ServedPages:
         )
 
     def quoted(self, route: str, directive: str, sample: str) -> bool:
-        """Whether a report's sample is the beginning of inline code that stands in a page of the
-        route.
-        """
+        """Whether a report's sample is the beginning of inline code in a page of the route."""
         held, begins = self._routes.get(route), sample_of(sample)
         if held is None or not begins:
             return False
         return any((family, begins) in held.samples for family in _families(directive))
 
     def linked(self, route: str, directive: str, url: str) -> bool:
-        """Whether a page of the route loads what a report says was blocked, by a directive of
-        that family.
-        """
+        """Whether a page of the route loads this address by a directive of that family."""
         held = self._routes.get(route)
         if held is None:
             return False
@@ -224,70 +198,52 @@ class ServedPages:
         return any((family, wanted) in held.links for family in _families(directive))
 
     def named(self, route: str, text: str) -> bool:
-        """Whether inline code of the route holds `text`: a host that it asks, code that it
+        """Whether inline code of the route contains `text`: a host that it asks, code that it
         makes.
         """
         held = self._routes.get(route)
         return held is not None and held.holds(text)
 
     def data(self) -> dict[str, Any]:
-        """For JSON: by route, how many pages were read, and what stands in them, the most
-        frequent first.
-        """
-        return {
-            name: {
-                "read": held.read,
-                "dropped": held.dropped,
-                "inline": [
-                    {
-                        "kind": piece.kind,
-                        "hash": piece.hash,
-                        "line": piece.line,
-                        "text": piece.text,
-                        **seen.data(),
-                    }
-                    for piece, seen in sorted(held.pieces.values(), key=lambda it: -it[1].loads)
-                ],
-                "urls": [
-                    {"directive": directive, "url": url, **seen.data()}
-                    for (directive, url), seen in sorted(
-                        held.urls.items(), key=lambda it: -it[1].loads
-                    )
-                    if not directive.startswith(ALLOW)
-                ],
-            }
-            for name, held in self._routes.items()
-        }
+        """For JSON: by route, how many pages were read and what they hold, most frequent first."""
+        return {name: _data(held) for name, held in self._routes.items()}
+
+
+def _data(held: _Route) -> dict[str, Any]:
+    names = ("kind", "hash", "line", "text")
+    pieces = sorted(held.pieces.values(), key=lambda it: -it[1].loads)
+    urls = sorted(held.urls.items(), key=lambda it: -it[1].loads)
+    return {
+        "read": held.read,
+        "dropped": held.dropped,
+        "inline": [
+            {**{name: getattr(piece, name) for name in names}, **seen.data()}
+            for piece, seen in pieces
+        ],
+        "urls": [
+            {"directive": directive, "url": url, **seen.data()}
+            for (directive, url), seen in urls
+            if not directive.startswith(ALLOW)
+        ],
+    }
 
 
 def rarest(held: Mapping[_Key, Sighting], part: int = _PART) -> list[_Key]:
     """A part of what is held: what was seen least often, and of that the oldest."""
-    return nsmallest(
-        max(1, len(held) // part), held, key=lambda key: (held[key].loads, held[key].last)
-    )
+    number = max(1, len(held) // part)
+    return nsmallest(number, held, key=lambda key: (held[key].loads, held[key].last))
 
 
 def _links(url: tuple[str, str]) -> set[tuple[str, str]]:
-    """How an address is asked for: as it is, or by its origin alone ("//host"), as browsers tell
-    of frames.
-    """
+    """An address as it is, and its origin alone ("//host"), as browsers report frames."""
     family, bare = _family(url[0]), _bare(url[1])
     origin = "/".join(bare.split("/", 3)[:3]) if bare.startswith("//") else bare
     return {(family, bare), (family, origin)}
 
 
 _ANY = (
-    "script",
-    "style",
-    "img",
-    "font",
-    "media",
-    "frame",
-    "object",
-    "connect",
-    "manifest",
-    "worker",
-    "default",
+    *("script", "style", "img", "font", "media", "frame"),
+    *("object", "connect", "manifest", "worker", "default"),
 )
 _INLINE = {
     "script": "script",
@@ -304,29 +260,19 @@ def _family(directive: str) -> str:
 
 
 def _families(directive: str) -> tuple[str, ...]:
-    """The families that a report's directive may speak of: older browsers name the directive
-    that stands in the policy.
-    """
+    """The families that a report's directive may mean: older browsers name the fallback."""
     family = _family(directive)
-    return (
-        _ANY
-        if family == "default"
-        else (family, "frame", "worker")
-        if family == "child"
-        else (family,)
-    )
+    if family == "default":
+        return _ANY
+    return (family, "frame", "worker") if family == "child" else (family,)
 
 
 def _quotes(piece: Inline) -> set[tuple[str, str]]:
-    """How browsers quote a piece: Chromium without the space around it, others the first 40
-    characters as they are.
-    """
+    """How browsers quote a piece: Chromium without the space around it, others 40 characters."""
     family = _INLINE[piece.kind]
     return {(family, sample_of(piece.text)), (family, sample_of(piece.text[:40]))}
 
 
 def _bare(url: str) -> str:
-    """An address without its scheme: what a page names by its own scheme is https to a browser
-    behind TLS.
-    """
+    """An address without http: or https: (behind TLS a page may name its own scheme wrongly)."""
     return url.partition(":")[2] if url.startswith(("http:", "https:")) else url

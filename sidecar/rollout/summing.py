@@ -1,9 +1,7 @@
-"""The evidence of several replicas as one: what each saw of a rule as it is now, added up; causes
-by their id.
+"""The evidence of several replicas as one, added up for each rule; causes are joined by id.
 
-Lives here: `summed`, `with_causes` and `merged`. Must not know how replicas reach each other. What
-others say may be
-anything: a row that is none is left out.
+Lives here: `summed`, `with_causes` and `merged`. Must not know how replicas reach each other. Their
+data may be anything: a row that is not evidence is left out.
 """
 
 from __future__ import annotations
@@ -24,16 +22,8 @@ Meanings: TypeAlias = Mapping[tuple[str, str], str]
 _CLIENTS, _PAGES, _ADDRESSES, _ENGINES = 16, 5, 8, 3
 _RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
 _TEXTS = (
-    "id",
-    "route",
-    "rule",
-    "type",
-    "directive",
-    "blocked",
-    "sample",
-    "source",
-    "why",
-    "origin",
+    *("id", "route", "rule", "type", "directive", "blocked"),
+    *("sample", "source", "why", "origin"),
 )
 _LISTS = ("pages", "engines", "addresses")
 _NUMBERS = ("count", "clients", "first", "last")
@@ -53,9 +43,7 @@ def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:
 
 
 def summed(own: Sequence[Evidence], others: Iterable[Evidence]) -> list[Evidence]:
-    """This replica's evidence with that of the others added; watched since the first of them
-    watched.
-    """
+    """This replica's evidence with that of the others, watched since the first of them watched."""
     by_place = _by_place(others)
     return [_sum(item, by_place.get((item.route, item.rule), [])) for item in own]
 
@@ -78,9 +66,7 @@ def _by_place(items: Iterable[Evidence]) -> dict[tuple[str, str], list[Evidence]
 
 
 def merged(causes: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Causes by id, the site's own first, the most frequent first; a page that any replica
-    served speaks for all.
-    """
+    """Causes by id, the site's own first, the most frequent first; any replica's page explains."""
     by_id: dict[str, dict[str, Any]] = {}
     for cause in causes:
         held = by_id.get(cause["id"])
@@ -154,29 +140,23 @@ def _climb(every: Sequence[Evidence]) -> Climb | None:
 
 
 def _read(row: Row) -> Evidence:
-    """A row as evidence; raises KeyError, TypeError, ValueError or AttributeError where it is
-    none.
-    """
+    """A row as evidence; raises KeyError, TypeError, ValueError or AttributeError for others."""
     trial = row["trial"]
+    canaries = {
+        str(engine): (_number(sent), _number(returned))
+        for engine, (sent, returned) in trial["canaries"].items()
+    }
+    causes = list(_causes(trial["causes"], (row["route"], row["rule"])))
     plain = {
         **row,
-        "since": _number(row["since"]),
-        "evaluated": _number(row["evaluated"]),
-        "affected": _number(row["affected"]),
-        "kinds": _counts(row["kinds"]),
-        "outcomes": _counts(row["outcomes"]),
+        **{name: _number(row[name]) for name in ("since", "evaluated", "affected")},
+        **{name: _counts(row[name]) for name in ("kinds", "outcomes")},
         "witnesses": (),
         "trial": {
-            "loads": _number(trial["loads"]),
-            "settle": _number(trial["settle"]),
-            "settled": _number(trial["settled"]),
-            "canaries": {
-                str(engine): (_number(sent), _number(returned))
-                for engine, (sent, returned) in trial["canaries"].items()
-            },
-            "reports": _counts(trial["reports"]),
-            "engines": _counts(trial["engines"]),
-            "causes": list(_causes(trial["causes"], (row["route"], row["rule"]))),
+            **{name: _number(trial[name]) for name in ("loads", "settle", "settled")},
+            **{name: _counts(trial[name]) for name in ("reports", "engines")},
+            "canaries": canaries,
+            "causes": causes,
         },
     }
     if climb := row.get("climb"):

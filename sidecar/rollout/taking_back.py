@@ -1,6 +1,6 @@
-"""What is done when the guard fires: what came in force goes back, by the way it came.
+"""What happens when the guard fires: the activation is taken back the way it came.
 
-Lives here: one step. Must not know what the guard has seen.
+Must not know what the guard has seen.
 """
 
 from __future__ import annotations
@@ -30,27 +30,24 @@ async def take_back(
     telemetry: Telemetry,
     lacking: Lacking = nothing,
 ) -> None:
-    """Put revision `before` in force again; where it is none, or cannot be, the mode falls to
-    report-only.
+    """Put revision `before` in force again; where that fails, the mode falls to report-only.
 
     In a fleet every replica may see the breach: the first one for which nothing is `lacking` takes
     it back for all.
     """
-    now = revisions.current.id
+    now, reason = revisions.current.id, str(breach)
     telemetry.metrics.cell("sidecar_guard_fired_total", breach.signal).n += 1
-    telemetry.tell(
-        "guard.fired", level="error", revision=now, signal=breach.signal, reason=str(breach)
-    )
+    facts = {"revision": now, "signal": breach.signal, "reason": reason}
+    telemetry.tell("guard.fired", level="error", **facts)
     if missing := await lacking():
         telemetry.tell("guard.waits", level="warning", revision=now, reason=missing)
         return
     try:
         if before is None or before == now:
-            await revisions.set_mode("report-only", who="guard", reason=str(breach))
+            await revisions.set_mode("report-only", who="guard", reason=reason)
         else:
-            await revisions.rollback(
-                before, who="guard", reason=str(breach), cause="guard", leaving=now
-            )
+            order = {"who": "guard", "reason": reason, "cause": "guard", "leaving": now}
+            await revisions.rollback(before, **order)
     except Overtaken as overtaken:  # another replica, or an operator, was quicker
         telemetry.tell("guard.overtaken", level="warning", detail=str(overtaken))
     except Refused as refused:

@@ -1,5 +1,4 @@
-"""A decision becomes one event and a few additions. The only package that knows structlog and
-prometheus_client.
+"""Turns a decision into one event and a few counts, through structlog and prometheus_client.
 
 Lives here: `Telemetry`, which the other packages call. Must not know sockets, files or the admin
 API.
@@ -69,25 +68,21 @@ class Telemetry:
         self.request_seconds = metrics.histogram("sidecar_request_duration_seconds")
         self.upstream_seconds = metrics.histogram("sidecar_upstream_duration_seconds")
         self.trial_report: Callable[[str, Report, str, str], None] = lambda *_: None
-        """Takes a report on a rule in trial, or of a script that was loaded: key, report,
-        client's address, engine.
+        """Takes a report on a rule in trial, or of a loaded script: key, report, client address,
+        engine.
         """
         self.trials = Trials(metrics, canary, secret or secrets.token_bytes(16))
         self.pages = PageReader(pages)
         self.spans = spans
         self.canary_returned: Callable[[str], None] = self.trials.returned
         self._suppressed = metrics.cell("sidecar_events_suppressed_total")
-        self._told: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
+        self._rendered: dict[PreparedDecision, tuple[list[dict[str, object]], str]] = {}
         self._second, self._stamp = 0, ""
         self._watchers: list[Callable[[dict[str, object]], None]] = []
         self.observer: Callable[[RoutePlan, Facts], None] | None = None
         """Called with each response of the service, as it sent it; must cost little."""
-        metrics.only(
-            "sidecar_build_info",
-            sidecar.__version__,
-            platform.python_version(),
-            aiohttp_version(),
-        )
+        about = (sidecar.__version__, platform.python_version(), aiohttp_version())
+        metrics.only("sidecar_build_info", *about)
 
     @classmethod
     def configured(
@@ -99,8 +94,8 @@ class Telemetry:
         serves: bool,
         secret: bytes = b"",
     ) -> Telemetry:
-        """As the settings say; `serves` = this process has requests of its own. Raises
-        PolicyError as `spans` does.
+        """From the settings; `serves`: this process has requests. Raises PolicyError as `spans`
+        does.
         """
         return cls(
             events,
@@ -114,17 +109,16 @@ class Telemetry:
         )
 
     def watch(self, watcher: Callable[[dict[str, object]], None]) -> Callable[[], None]:
-        """Hand every logged event to `watcher` too; returns the call that ends it."""
+        """Give every logged event to `watcher` too; returns the call that ends it."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
     def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
-        """Write an event that is always reported."""
+        """Log an event, whatever the cap."""
         self.events.tell(event, level=level, **facts)
         self._show(event, level, facts)
 
     def _show(self, event: str, level: str, facts: dict[str, Any]) -> None:
-        """Hand an event to those who watch."""
         if self._watchers:
             now = int(time.time())
             if now != self._second:
@@ -135,7 +129,7 @@ class Telemetry:
                 watcher(data)
 
     def pass_on(self, line: str) -> None:
-        """Write an event that a worker made."""
+        """Log an event that a worker made."""
         self.events.sink.write(line)
         if self._watchers:
             data = json.loads(line)
@@ -153,18 +147,17 @@ class Telemetry:
         origin: str,
         request_id: str,
     ) -> None:
-        """Count one verdict on one response, and tell it when something changed or would have.
+        """Count one verdict on one response; log it when something changed or would have.
 
         `origin` is "upstream", "sidecar" (a response of our own), or "report" (to a browser's
-        report, which says nothing of any rule).
+        report, which says nothing about any rule).
         """
         if origin == "report":
             tally.responses["sidecar"][facts.status // 100 - 1].n += 1.0
             return
         # RFC 9110 section 15: a status beyond the known classes counts as 5xx.
-        tally.responses[origin][
-            facts.status // 100 - 1 if 100 <= facts.status < 600 else 4
-        ].n += 1.0
+        group = facts.status // 100 - 1 if 100 <= facts.status < 600 else 4
+        tally.responses[origin][group].n += 1.0
         if self.observer is not None and origin == "upstream":
             self.observer(route, facts)
         tally.count(verdict)
@@ -174,7 +167,7 @@ class Telemetry:
                 if watcher.watch(facts, fetch):
                     self.metrics.cell("sidecar_would_break_total", place, rule, "break").n += 1
             for index, oracle in route.oracles:
-                # HSTS is never written over plain http, and plain http is what speaks against it.
+                # HSTS is never written over plain http, and plain http is the evidence against it.
                 if index not in verdict.skipped or oracle is transport:
                     tally.breaks[index, oracle(facts, fetch)].n += 1
         if not verdict.findings or not self._cap.free() or not self.events.may_tell():
@@ -193,10 +186,10 @@ class Telemetry:
             self._show(name, "info", {**about, "changes": changes})
 
     def _changes(self, verdict: PreparedDecision) -> tuple[list[dict[str, object]], str]:
-        """What an event tells of a verdict's findings, as data and as JSON; made once for one
-        that comes again.
+        """A verdict's findings for an event, as data and as JSON; made once for a verdict that
+        recurs.
         """
-        made = self._told.get(verdict)
+        made = self._rendered.get(verdict)
         if made is None:
             data: list[dict[str, object]] = [
                 {
@@ -212,16 +205,17 @@ class Telemetry:
             ]
             made = data, as_json(data)
             if verdict.remembered:
-                if len(self._told) >= REMEMBERED:
-                    self._told.clear()
-                self._told[verdict] = made
+                if len(self._rendered) >= REMEMBERED:
+                    self._rendered.clear()
+                self._rendered[verdict] = made
         return made
 
     def upstream_failed(
         self, reason: str, *, request_id: str = "", detail: str = "", head: Head = ()
     ) -> None:
-        """Count a failed exchange with the upstream, and tell it under the cap. `reason` is of
-        UPSTREAM_REASONS; `head` is the request's, for its trace.
+        """Count a failed exchange (`reason` of UPSTREAM_REASONS), and log it under the cap.
+
+        `head` is the request's, for its trace.
         """
         self.metrics.cell("sidecar_upstream_errors_total", reason).n += 1
         if self.events.may_tell():
@@ -235,48 +229,38 @@ class Telemetry:
             )
 
     def request_rejected(
-        self,
-        reason: str,
-        *,
-        status: int,
-        request_id: str = "",
-        client: str = "",
-        head: Head = (),
+        self, reason: str, *, status: int, request_id: str = "", client: str = "", head: Head = ()
     ) -> None:
-        """Count a request that the upstream never saw, and tell it under the cap. `reason` is of
-        REJECT_REASONS.
-        """
+        """Count a request that the upstream never saw (REJECT_REASONS), and log it, capped."""
         self.metrics.cell("sidecar_rejected_requests_total", reason).n += 1
-        if self.events.may_tell():
-            facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
-            self.tell(
-                "request.rejected",
-                level="warning",
-                reason=reason,
-                request_id=request_id,
-                **facts,
-                **_trace(head),
-            )
+        about = (reason, status, request_id, client, head)
+        self._log_refusal("request.rejected", "warning", *about)
 
     def request_would_be_rejected(
         self, reason: str, *, status: int, request_id: str, client: str, head: Head = ()
     ) -> None:
-        """Count a request that passed because the policy only tells, and tell it under the cap."""
+        """Count a request that passes because the policy only reports; log it, capped."""
         self.metrics.cell("sidecar_would_reject_requests_total", reason).n += 1
+        about = (reason, status, request_id, client, head)
+        self._log_refusal("request.would_reject", "info", *about)
+
+    def _log_refusal(
+        self,
+        event: str,
+        level: str,
+        reason: str,
+        status: int,
+        request_id: str,
+        client: str,
+        head: Head,
+    ) -> None:
         if self.events.may_tell():
             facts: dict[str, Any] = {"http.response.status_code": status, "client.address": client}
-            self.tell(
-                "request.would_reject",
-                reason=reason,
-                request_id=request_id,
-                **facts,
-                **_trace(head),
-            )
+            facts = {"reason": reason, "request_id": request_id, **facts, **_trace(head)}
+            self.tell(event, level=level, **facts)
 
     def browser_reports(self, key: str, data: bytes, media: str, client: str, agent: bytes) -> None:
-        """Count what a browser posted, hand on what concerns a trial, and log it under the
-        reports' own cap.
-        """
+        """Count a browser's reports, pass on those on trials, and log them under their own cap."""
         if key.startswith("canary/"):
             self.canary_returned(key.removeprefix("canary/"))
             return
@@ -296,7 +280,7 @@ class Telemetry:
 
     def activated(self, plan: Plan, revision: str) -> dict[str, RouteTally]:
         """Bind the counters of a plan that is about to be put in force."""
-        self._told.clear()
+        self._rendered.clear()
         self.trials.activated()
         self.pages.activated()
         tallies = self.metrics.bind(plan)
@@ -315,7 +299,7 @@ class Telemetry:
         return tallies
 
     def tick(self) -> None:
-        """Once a second: tell what was suppressed, and bring the counter up to date."""
+        """Once a second: log how many events were suppressed, and bring the counter up to date."""
         self.events.tell_suppressed()
         self._suppressed.n = float(self.events.suppressed + self.events.sink.dropped)
 

@@ -1,7 +1,4 @@
-"""A bound on how much is told: so many places a second.
-
-Lives here: `Cap`. Must not know what takes the places.
-"""
+"""A limit on events per second: `Cap`. Must not know what is limited."""
 
 from __future__ import annotations
 
@@ -10,12 +7,11 @@ from collections.abc import Callable
 
 
 class Cap:
-    """So many places a second: all at once after a quiet second, evenly under load. `missed` counts
-    who found none.
+    """So many events a second: all at once after a quiet second, evenly under load.
 
-    Were all of them taken when a second begins, each request behind them would wait until they are
-    written. The generic cell rate algorithm (ITU-T I.371): `_due` is when the places given so far
-    would have come one by one.
+    `missed` counts those refused. Were all of them allowed when a second begins, each request after
+    them would wait until they are written. This is the generic cell rate algorithm (ITU-T I.371):
+    `_due` is when the events allowed so far would have come one by one.
     """
 
     __slots__ = ("_clock", "_due", "_each", "_saved", "missed")

@@ -1,8 +1,7 @@
-"""Events as JSON lines on stdout, from the first byte to the last; blocked readers never block the
-loop.
+"""Events as JSON lines on stdout; a blocked reader never blocks the loop.
 
-Lives here: the sink, and what of a value may be shown. Must not know metrics, the proxy,
-or which events exist (their makers name them).
+Lives here: the sink, and which part of a value may be shown. Must not know metrics, the proxy, or
+which events exist (their makers name them).
 """
 
 from __future__ import annotations
@@ -51,9 +50,8 @@ class Lines(Protocol):
 class Sink:
     """Lines to a file descriptor through a bounded queue and one thread.
 
-    `dropped` counts lines that found the queue full (a reader that stopped reading). The thread is
-    woken by the first line after a pause only; what follows within `_LINGER` seconds is written
-    with one call.
+    `dropped` counts lines that found the queue full (a reader that stopped reading). Only the first
+    line after a pause wakes the thread; lines within `_LINGER` seconds are written with one call.
     """
 
     def __init__(self, fd: int) -> None:
@@ -139,10 +137,11 @@ class Events:
         self.sink = sink
         self._clock = clock
         self.cap = Cap(per_second, clock)
-        self._told, self._told_at = 0, 0.0
+        self._logged, self._logged_at = 0, 0.0
+        """How many suppressed events were logged, and when."""
         self._least = _RANKS[level.upper()]
         self._stamp = Stamp()
-        # Bound once: a logger that is not puts itself together anew for each event.
+        # Bound once: an unbound logger is assembled anew for each event.
         self._log = structlog.wrap_logger(
             _SinkLogger(sink),
             processors=[*_stamped(self._stamp), structlog.processors.JSONRenderer(_rendered)],
@@ -150,14 +149,13 @@ class Events:
         ).bind()
 
     def tell(self, event: str, *, level: str = "info", **facts: object) -> None:
-        """Write an event that is always reported."""
+        """Write an event, whatever the cap."""
         getattr(self._log, level)(event, **facts)
 
     def tell_changes(self, event: str, about: str, changes: str) -> None:
-        """Write the one event that comes with requests; both are JSON already: members, and a
-        value.
+        """Write an event on a request; `about` and `changes` are JSON: members, and a value.
 
-        structlog takes a third longer for it.
+        structlog would take a third longer.
         """
         if self._least <= logging.INFO:
             line = f'{{{about}, "event": "{event}", "level": "info", "timestamp": "{self._stamp()}"'
@@ -165,29 +163,27 @@ class Events:
 
     @property
     def suppressed(self) -> int:
-        """How many events the cap has kept back so far."""
+        """How many events the cap has suppressed so far."""
         return self.cap.missed
 
     def may_tell(self) -> bool:
-        """Take one place under the cap; False = count it as suppressed and build nothing."""
+        """Whether the cap allows an event; False = it was counted as suppressed: build nothing."""
         if not self.cap.take():
             return False
-        if self.cap.missed > self._told and self._clock() - self._told_at >= 1:
+        if self.cap.missed > self._logged and self._clock() - self._logged_at >= 1:
             self.tell_suppressed()
         return True
 
     def tell_suppressed(self) -> None:
-        """Tell how many were suppressed since this was last told; nothing when none were."""
-        count = self.cap.missed - self._told
+        """Log how many were suppressed since the last time; nothing when none were."""
+        count = self.cap.missed - self._logged
         if count:
-            self._told, self._told_at = self.cap.missed, self._clock()
+            self._logged, self._logged_at = self.cap.missed, self._clock()
             self.tell("events.suppressed", level="warning", count=count)
 
 
 class Stamp:
-    """The time in UTC as ISO 8601, to the microsecond; all but those are put together once a
-    second.
-    """
+    """The time in UTC as ISO 8601 with microseconds; the rest is formatted once a second."""
 
     def __init__(self) -> None:
         self._known = (0, "")
@@ -203,9 +199,7 @@ class Stamp:
 
 
 def capture_logging(sink: Lines, level: str) -> None:
-    """Send Python's own log records, warnings and uncaught exceptions through the sink as JSON
-    lines.
-    """
+    """Send Python's log records, warnings and uncaught exceptions to the sink as JSON lines."""
     handler = _SinkHandler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -238,34 +232,20 @@ class _SinkHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(_unquoted(record))
-        except Exception:  # noqa: BLE001 - whoever logs must not fall over its own log line
-            line = json.dumps(
-                {
-                    "event": "log.failed",
-                    "level": "error",
-                    "logger": record.name,
-                    "message": str(record.msg)[:_TEXT_CAP],
-                }
-            )
+        except Exception:  # noqa: BLE001 - a log line that cannot be made must not end its caller
+            about = {"event": "log.failed", "level": "error", "logger": record.name}
+            line = json.dumps({**about, "message": str(record.msg)[:_TEXT_CAP]})
         self._sink.write(line)
 
 
 def _unquoted(record: logging.LogRecord) -> logging.LogRecord:
-    """The record without what a client sent: aiohttp's complaint about a request quotes it,
-    credentials and all.
-    """
+    """The record without the request that aiohttp's complaint quotes, credentials and all."""
     error = record.exc_info[1] if record.exc_info else None
-    aiohttp = sys.modules.get(
-        "aiohttp.http_exceptions"
-    )  # where it is not loaded, it cannot complain
+    aiohttp = sys.modules.get("aiohttp.http_exceptions")  # not loaded, it cannot complain
     if aiohttp is not None and isinstance(error, aiohttp.HttpProcessingError):
         record = copy.copy(record)
-        record.msg, record.args, record.exc_info, record.exc_text = (
-            f"{record.getMessage()}: {type(error).__name__}",
-            (),
-            None,
-            None,
-        )
+        record.msg = f"{record.getMessage()}: {type(error).__name__}"
+        record.args, record.exc_info, record.exc_text = (), None, None
     return record
 
 
@@ -282,17 +262,15 @@ def _rendered(event: Mapping[str, Any], **_: Any) -> str:
 
 
 def _capped(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """Free text of other people's log records, cut."""
-    return {
-        key: value[:_TEXT_CAP] if isinstance(value, str) else value for key, value in event.items()
-    }
+    """Free text of foreign log records, cut."""
+    return {name: one[:_TEXT_CAP] if isinstance(one, str) else one for name, one in event.items()}
 
 
 def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] | None:
-    """A header's lines as they may be reported.
+    """A header's lines as they may be logged.
 
-    Cookies show name and attributes only, nonces are masked, values of headers that are not known
-    to be harmless show as length and hash, and everything is cut to `cap` characters.
+    Cookies show name and attributes only, nonces are masked, values of unknown headers show as
+    length and hash, and everything is cut to `cap` characters.
     """
     if values is None:
         return None
@@ -300,21 +278,16 @@ def shown(header: str, values: tuple[bytes, ...] | None, cap: int) -> list[str] 
     if key == "set-cookie":
         return [_cookie(value)[:cap] for value in values]
     if headers.get(header) is None and key not in headers.DISCLOSURE:
-        return [
-            f"({len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:8]})"
-            for value in values
-        ]
+        digests = [(len(value), hashlib.sha256(value).hexdigest()[:8]) for value in values]
+        return [f"({size} bytes, sha256 {digest})" for size, digest in digests]
     return [_NONCE.sub(rb"\1...", value).decode("latin-1")[:cap] for value in values]
 
 
 def _cookie(line: bytes) -> str:
-    """Name and attributes. RFC 6265bis section 5.6: without an equals sign, all of the first
-    part is the value.
-    """
+    """Name and attributes; without an equals sign the first part is the value (RFC 6265bis 5.6)."""
     pair, *attributes = line.decode("latin-1").split(";")
     name, equals, _ = pair.partition("=")
-    known = [
-        text if text.partition("=")[0].strip().lower() in ATTRIBUTES else " ..."
-        for text in attributes
-    ]
-    return ";".join((f"{name.strip() if equals else ''}=...", *known))
+    for at, text in enumerate(attributes):
+        if text.partition("=")[0].strip().lower() not in ATTRIBUTES:
+            attributes[at] = " ..."
+    return ";".join((f"{name.strip() if equals else ''}=...", *attributes))

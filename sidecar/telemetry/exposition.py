@@ -1,7 +1,6 @@
-"""The metrics as text that Prometheus scrapes; loaded by the first scrape, which is after the
-service is ready.
+"""The metrics as text for Prometheus; loaded by the first scrape.
 
-Lives here: `exposed`. Must not know where the numbers come from.
+Must not know where the numbers come from.
 """
 
 from __future__ import annotations

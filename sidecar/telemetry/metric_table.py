@@ -1,8 +1,7 @@
-"""The table of metrics: each one's kind, help and labels, and the closed lists that labels come
-from.
+"""The table of metrics, and the closed lists that labels come from.
 
-Lives here: what dashboards and alerts rely on. Labels come from the policy or from closed lists,
-never from the wire. Must not know numbers (see `metrics`), events or the proxy.
+Dashboards and alerts rely on it. Labels come from the policy or from closed lists, never from the
+wire. Must not know numbers (see `metrics`), events or the proxy.
 """
 
 from __future__ import annotations
@@ -29,155 +28,128 @@ STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ORIGINS = ("upstream", "sidecar")
 ENGINES: tuple[Engine, ...] = ("chromium", "firefox", "safari")
 SEEN = (*OUTCOMES, "waiting", "upgraded", "partial", "worker")
-"""What a page load says of a rule; in trial also that the service's own report-only line stands in
-the place of ours, that the rule would take away the service's own `upgrade-insecure-requests`, that
-its browser reports only a part of what the rule would block, or that a service worker's script
-carried the twin.
+"""What a page load shows about a rule; in trial also: the service's own report-only line is in
+place of ours (waiting), the rule would remove the service's own `upgrade-insecure-requests`
+(upgraded), its browser reports only a part of what the rule would block (partial), or a service
+worker's script carried the twin (worker).
 """
 RELOADS = ("activated", "unchanged", "rejected", "pinned")
 CAUSES = ("operator", "guard", "fleet")
 SIGNALS = ("server_errors", "client_errors", "upstream_errors")
 UPSTREAM_REASONS = (
-    "refused",
-    "unreachable",
-    "dns",
-    "tls",
-    "connect_timeout",
-    "pool_full",
-    "response_timeout",
-    "idle_timeout",
-    "total_timeout",
-    "closed",
-    "truncated",
-    "invalid_framing",
-    "invalid_header",
-    "header_too_large",
-    "upgrade",
-    "extra_bytes",
+    *("refused", "unreachable", "dns", "tls", "connect_timeout", "pool_full"),
+    *("response_timeout", "idle_timeout", "total_timeout", "closed", "truncated"),
+    *("invalid_framing", "invalid_header", "header_too_large", "upgrade", "extra_bytes"),
 )
 REJECT_REASONS = (
-    "malformed",
-    "framing",
-    "host",
-    "target",
-    "target_too_long",
-    "header_too_large",
-    "version",
-    "method",
-    "upgrade",
-    "expectation",
-    "body_too_large",
-    "header_timeout",
-    "body_timeout",
-    "overload",
-    "connections",
-    "tunnels",
-    "loop",
-    "report",
-    "proxy_header",
+    *("malformed", "framing", "host", "target", "target_too_long", "header_too_large"),
+    *("version", "method", "upgrade", "expectation", "body_too_large", "header_timeout"),
+    *("body_timeout", "overload", "connections", "tunnels", "loop", "report", "proxy_header"),
     "proxy_untrusted",
 )
 
+
+def _counter(text: str, *labels: str) -> Metric:
+    return Metric("counter", text, labels)
+
+
+def _gauge(text: str, *labels: str) -> Metric:
+    return Metric("gauge", text, labels)
+
+
+def _histogram(text: str) -> Metric:
+    return Metric("histogram", text)
+
+
 METRICS: dict[str, Metric] = {
-    "sidecar_responses_total": Metric(
-        "counter",
+    "sidecar_responses_total": _counter(
         "Responses that left, by route, status class and who made them.",
-        ("route", "status_class", "origin"),
+        "route",
+        "status_class",
+        "origin",
     ),
-    "sidecar_rule_evaluations_total": Metric(
-        "counter", "Responses that a rule judged.", ("route", "rule", "mode")
+    "sidecar_rule_evaluations_total": _counter(
+        "Responses that a rule judged.", "route", "rule", "mode"
     ),
-    "sidecar_rule_affected_total": Metric(
-        "counter", "Responses of which a rule complained.", ("route", "rule", "mode")
+    "sidecar_rule_affected_total": _counter(
+        "Responses of which a rule complained.", "route", "rule", "mode"
     ),
-    "sidecar_would_break_total": Metric(
-        "counter",
-        "Requests by what they say a rule would have done to them.",
-        ("route", "rule", "outcome"),
+    "sidecar_would_break_total": _counter(
+        "Requests by what they say a rule would have done to them.", "route", "rule", "outcome"
     ),
-    "sidecar_trial_page_loads_total": Metric(
-        "counter",
+    "sidecar_trial_page_loads_total": _counter(
         "Page loads that carried a rule's report-only twin, in browsers that report it.",
-        ("route", "rule"),
+        "route",
+        "rule",
     ),
-    "sidecar_trial_reports_total": Metric(
-        "counter",
-        "Reports of browsers on a rule in trial, by kind of cause.",
-        ("route", "rule", "cause_kind"),
+    "sidecar_trial_reports_total": _counter(
+        "Reports of browsers on a rule in trial, by kind of cause.", "route", "rule", "cause_kind"
     ),
-    "sidecar_canaries_sent_total": Metric(
-        "counter", "Page loads that must report, to prove that reports come through.", ("engine",)
+    "sidecar_canaries_sent_total": _counter(
+        "Page loads that must report, to prove that reports come through.", "engine"
     ),
-    "sidecar_canaries_returned_total": Metric(
-        "counter", "Page loads that must report and did.", ("engine",)
+    "sidecar_canaries_returned_total": _counter("Page loads that must report and did.", "engine"),
+    "sidecar_trial_browsers_total": _counter(
+        "Page loads that carried the twin of a rule in trial, by engine.", "engine"
     ),
-    "sidecar_trial_browsers_total": Metric(
-        "counter", "Page loads that carried the twin of a rule in trial, by engine.", ("engine",)
+    "sidecar_violations_total": _counter(
+        "What rules complained of.", "route", "rule", "kind", "mode"
     ),
-    "sidecar_violations_total": Metric(
-        "counter", "What rules complained of.", ("route", "rule", "kind", "mode")
+    "sidecar_header_changes_total": _counter("Changes made.", "route", "rule", "action"),
+    "sidecar_request_duration_seconds": _histogram(
+        "From a request's head to the end of its response."
     ),
-    "sidecar_header_changes_total": Metric("counter", "Changes made.", ("route", "rule", "action")),
-    "sidecar_request_duration_seconds": Metric(
-        "histogram", "From a request's head to the end of its response."
+    "sidecar_upstream_duration_seconds": _histogram(
+        "From the request sent to the head of the upstream's response."
     ),
-    "sidecar_upstream_duration_seconds": Metric(
-        "histogram", "From the request sent to the head of the upstream's response."
+    "sidecar_requests_in_flight": _gauge("Requests being served."),
+    "sidecar_tunnels_open": _gauge("Upgraded connections."),
+    "sidecar_connections_open": _gauge("Client connections."),
+    "sidecar_upstream_errors_total": _counter("Exchanges with the upstream that failed.", "reason"),
+    "sidecar_upstream_retries_total": _counter(
+        "Requests sent again because a kept connection had died."
     ),
-    "sidecar_requests_in_flight": Metric("gauge", "Requests being served."),
-    "sidecar_tunnels_open": Metric("gauge", "Upgraded connections."),
-    "sidecar_connections_open": Metric("gauge", "Client connections."),
-    "sidecar_upstream_errors_total": Metric(
-        "counter", "Exchanges with the upstream that failed.", ("reason",)
+    "sidecar_rejected_requests_total": _counter(
+        "Requests answered without asking the upstream.", "reason"
     ),
-    "sidecar_upstream_retries_total": Metric(
-        "counter", "Requests sent again because a kept connection had died."
+    "sidecar_would_reject_requests_total": _counter(
+        "Requests that a policy in enforce would have refused.", "reason"
     ),
-    "sidecar_rejected_requests_total": Metric(
-        "counter", "Requests answered without asking the upstream.", ("reason",)
+    "sidecar_client_aborts_total": _counter(
+        "Clients that went away before the end of their response."
     ),
-    "sidecar_would_reject_requests_total": Metric(
-        "counter", "Requests that a policy in enforce would have refused.", ("reason",)
-    ),
-    "sidecar_client_aborts_total": Metric(
-        "counter", "Clients that went away before the end of their response."
-    ),
-    "sidecar_policy_info": Metric("gauge", "The policy in force.", ("name", "revision")),
-    "sidecar_rule_info": Metric(
-        "gauge",
+    "sidecar_policy_info": _gauge("The policy in force.", "name", "revision"),
+    "sidecar_rule_info": _gauge(
         "What each rule asks of responses, as a hash: another one means that its value was edited.",
-        ("route", "rule", "demand"),
+        "route",
+        "rule",
+        "demand",
     ),
-    "sidecar_mode": Metric("gauge", "1 for the effective mode of the whole policy.", ("mode",)),
-    "sidecar_config_last_reload_successful": Metric("gauge", "0 after a reload that was refused."),
-    "sidecar_config_last_reload_success_timestamp_seconds": Metric(
-        "gauge", "When a policy was last put in force or found unchanged."
+    "sidecar_mode": _gauge("1 for the effective mode of the whole policy.", "mode"),
+    "sidecar_config_last_reload_successful": _gauge("0 after a reload that was refused."),
+    "sidecar_config_last_reload_success_timestamp_seconds": _gauge(
+        "When a policy was last put in force or found unchanged."
     ),
-    "sidecar_config_reloads_total": Metric("counter", "Reloads by what came of them.", ("result",)),
-    "sidecar_rollbacks_total": Metric("counter", "Rollbacks.", ("cause",)),
-    "sidecar_fleet_connected": Metric(
-        "gauge",
+    "sidecar_config_reloads_total": _counter("Reloads by what came of them.", "result"),
+    "sidecar_rollbacks_total": _counter("Rollbacks.", "cause"),
+    "sidecar_fleet_connected": _gauge(
         "0 while the fleet's store cannot be used: what is in force stays; absent without a fleet.",
-        ("fleet",),
+        "fleet",
     ),
-    "sidecar_guard_watching": Metric("gauge", "1 while an activation is being watched."),
-    "sidecar_guard_fired_total": Metric(
-        "counter", "Activations that the guard took back.", ("signal",)
-    ),
-    "sidecar_drift_total": Metric(
-        "counter",
+    "sidecar_guard_watching": _gauge("1 while an activation is being watched."),
+    "sidecar_guard_fired_total": _counter("Activations that the guard took back.", "signal"),
+    "sidecar_drift_total": _counter(
         "Differences from the baseline, each counted once a minute while it is seen.",
-        ("route", "kind"),
+        "route",
+        "kind",
     ),
-    "sidecar_events_suppressed_total": Metric(
-        "counter", "Events not written, by the cap or because stdout was blocked."
+    "sidecar_events_suppressed_total": _counter(
+        "Events not written, by the cap or because stdout was blocked."
     ),
-    "sidecar_browser_reports_total": Metric(
-        "counter", "Browser reports taken.", ("type", "directive", "disposition")
+    "sidecar_browser_reports_total": _counter(
+        "Browser reports taken.", "type", "directive", "disposition"
     ),
-    "sidecar_build_info": Metric(
-        "gauge", "Versions of what runs.", ("version", "python", "aiohttp")
-    ),
+    "sidecar_build_info": _gauge("Versions of what runs.", "version", "python", "aiohttp"),
 }
 
 _OF_THE_PARENT = (

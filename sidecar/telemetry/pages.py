@@ -1,9 +1,8 @@
-"""Reading pages of the service while a rule is in trial: which ones, a copy of their bytes, and
-when they are read.
+"""Reading pages of the service while a rule is in trial.
 
-Lives here: `PageReader` and `PageCopy`. A copy never holds up the response that it is of, and
-reading is done in small steps between other work, in a tenth of the time at most. Must not know
-what the pages are compared with.
+Lives here: `PageReader` and `PageCopy`. A copy never delays its response; pages are read in small
+steps between other work, in a tenth of the time at most. Must not know what the pages are compared
+with.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ else:
 FIRST = 10
 """Page loads of each route that are all read after an activation."""
 MAX_BYTES = 1 << 20
-"""Bytes of a page that are read, as sent and as decoded; what follows is not looked at."""
+"""Bytes of a page that are read, as sent and as decoded."""
 MAX_COPIES = 16
 """Copies at a time: more page loads than this are not read."""
 _SLICE = 1 << 16
@@ -40,9 +39,7 @@ _REST = 9.0
 """Seconds of rest for each second of reading."""
 
 OnPage = Callable[[str, str, str, Page], None]
-"""Takes a page that was read: the route's name, the path of the page, the client's address, what
-it holds.
-"""
+"""Takes a page that was read: route, path of the page, client address, what it holds."""
 
 
 class PageCopy:
@@ -80,9 +77,7 @@ class PageCopy:
         self._done(self)
 
     def decoded(self) -> Generator[bytes, None, None]:
-        """The page's text in bytes, at most `MAX_BYTES` of it, a slice at a time; what is broken
-        ends there.
-        """
+        """The decoded page in slices, at most `MAX_BYTES`; broken data ends it."""
         decoder = _DECODERS[self.coding]
         left, data = MAX_BYTES, bytes(self._held)
         for piece in decoder(data):
@@ -160,9 +155,7 @@ def _plain(data: bytes) -> Generator[bytes, None, None]:
 
 
 def _inflated(data: bytes) -> Generator[bytes, None, None]:
-    """gzip, or deflate with or without its zlib head (RFC 9110 section 8.4.1.2 knows both in the
-    wild).
-    """
+    """gzip, or deflate with or without its zlib head (RFC 9110 section 8.4.1.2: both are used)."""
     gzip = data.startswith(b"\x1f\x8b")
     wrapped = len(data) > 1 and data[0] & 15 == 8 and not (data[0] << 8 | data[1]) % 31
     decoder = zlib.decompressobj(31 if gzip else 15 if wrapped else -15)
@@ -174,7 +167,7 @@ def _inflated(data: bytes) -> Generator[bytes, None, None]:
         return
 
 
-def _unbrotlied(data: bytes) -> Generator[bytes, None, None]:
+def _unbrotli(data: bytes) -> Generator[bytes, None, None]:
     decoder = brotli.Decompressor()
     try:
         while not decoder.is_finished():
@@ -206,7 +199,7 @@ _DECODERS: dict[bytes, Callable[[bytes], Generator[bytes, None, None]]] = {
     b"gzip": _inflated,
     b"x-gzip": _inflated,
     b"deflate": _inflated,
-    b"br": _unbrotlied,
+    b"br": _unbrotli,
     b"zstd": _unzstd,
 }
 """Content codings that browsers ask for; a page in another, or in two of them, is not read."""

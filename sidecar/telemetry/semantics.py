@@ -1,6 +1,6 @@
 """The names of HTTP facts in events and spans: OpenTelemetry's semantic conventions.
 
-Lives here: `http_facts`. Must not know events or spans.
+Must not know events or spans.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from sidecar.policy.rules.conditions import Facts
 
 
 def http_facts(facts: Facts, *, path: int = 512, host: int = 256) -> dict[str, Any]:
-    """What is said of a request and its response; `path` and `host` are how many characters of
-    each.
-    """
+    """A request and its response; at most `path` and `host` characters of each."""
     return {
         "http.request.method": facts.method,
         "http.response.status_code": facts.status,

@@ -1,8 +1,8 @@
 """Spans of requests for OpenTelemetry, where the settings name a collector (extra `otel`).
 
-Lives here: `Spans`. The proxy passes `traceparent` on untouched, so a span of ours stands beside
-the service's, below the same parent. Must not know exchanges. The libraries are loaded by the first
-`Spans`. Source: OpenTelemetry semantic conventions for HTTP spans; W3C Trace Context.
+The proxy passes `traceparent` on untouched, so our span and the service's have the same parent. The
+libraries are loaded by the first `Spans`. Must not know exchanges. Source: OpenTelemetry semantic
+conventions for HTTP spans; W3C Trace Context.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def spans(setting: Traces, *, serves: bool) -> Spans | None:
 
 
 class Spans:
-    """One span for a share of the requests, sent in batches by a thread of its own; what the
-    collector does not take is dropped.
-    """
+    """One span for a share of the requests, sent in batches by its own thread, or dropped."""
 
     def __init__(
         self, endpoint: str, share: float, draw: Callable[[], float] = random.random
@@ -119,9 +117,7 @@ class Spans:
         return span
 
     def _sampled(self, parent: Context | None, *, trusted: bool) -> bool:
-        """As a trusted proxy says; of other traces a share by their id, which is the same in
-        each replica.
-        """
+        """As a trusted proxy says; else a share by the trace id, equal in each replica."""
         at = self._current(parent).get_span_context() if parent is not None else None
         if at is None or not at.is_valid:
             return self._draw() < self._share

@@ -1,7 +1,6 @@
 """The trace that a request belongs to. Source: W3C Trace Context, Recommendation of 2021-11-23.
 
-Lives here: `trace_id`. The header itself passes through the proxy untouched. Must not know events
-or the proxy.
+The proxy passes the header on untouched. Must not know events or the proxy.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ _TRACEPARENT = re.compile(
 
 
 def trace_id(head: Iterable[tuple[bytes, bytes]]) -> str:
-    """The trace id of these header lines, 32 hexadecimal digits; "" where there is no valid one
-    (section 3.2).
+    """The trace id, 32 hexadecimal digits; "" where no header is valid (section 3.2), or two are
+    sent.
 
-    Versions after 00 may have more parts behind the known ones (section 4); two headers are none.
+    Versions after 00 may have more parts after the known ones (section 4).
     """
     found = ""
     seen = False

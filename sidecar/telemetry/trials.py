@@ -1,11 +1,10 @@
-"""What a trial counts with each response: page loads that carried a twin, and the canaries among
-them.
+"""What a trial counts with each response: page loads that carried a twin, and canaries.
 
 A canary is a page load that also carries a report-only policy which every page violates: when its
 report comes back, reports of that browser come through, and the silence of the others means
 something.
 
-Lives here: `Trials`. Must not know verdicts of the gate, nor what reports say.
+Lives here: `Trials`. Must not know the gate's verdicts, nor what reports say.
 """
 
 from __future__ import annotations
@@ -29,9 +28,7 @@ from sidecar.telemetry.metric_table import ENGINES
 from sidecar.telemetry.metrics import Metrics, RouteTally
 
 FIRST = 20
-"""Page loads of each engine that all carry a canary after an activation: small sites have their
-proof early.
-"""
+"""Page loads of each engine that all carry a canary after an activation, for small sites."""
 LASTS = 900
 """Seconds after which a canary's return is not counted any more."""
 _OPEN = 20_000
@@ -52,9 +49,7 @@ class Arrival:
 
 
 class Trials:
-    """Counts of one process. `secret` is shared by the processes of one sidecar and of its fleet,
-    so that any of them knows a canary of another.
-    """
+    """Counts of one process. `secret` is shared in a fleet: each knows the others' canaries."""
 
     def __init__(
         self,
@@ -69,9 +64,7 @@ class Trials:
         self._secrets: tuple[bytes, ...] = (secret,)
         """Those of canaries that may still be on their way too."""
         self.on_arrival: Callable[[Arrival], None] = self.arrived
-        """Takes each way on which a canary came back; a fleet hands them to whoever has seen the
-        other way.
-        """
+        """Takes each way on which a canary came back; a fleet joins the ways."""
         self._clock = clock
         self._draw = draw
         self._sent = {
@@ -99,9 +92,7 @@ class Trials:
     def count(
         self, tally: RouteTally, route: RoutePlan, facts: Facts, verdict: PreparedDecision
     ) -> bytes:
-        """Count one response for each rule in trial; returns header lines to add: a canary, or
-        nothing.
-        """
+        """Count one response for each rule in trial; header lines to add: a canary, or b""."""
         browser = page_load(facts)
         if browser is None:
             if _of_service_worker(facts):
@@ -130,17 +121,16 @@ class Trials:
             else:
                 tally.loads[index].n += 1.0
                 carried = True
-                by_api = by_api or any(
-                    name == b"Reporting-Endpoints" for one in twins for name, _ in one.lines
-                )
+                names = {name for one in twins for name, _ in one.lines}
+                by_api = by_api or b"Reporting-Endpoints" in names
         if not carried:
             return b""
         self._browsers[engine].n += 1.0
         return self._canary(engine, by_api=by_api)
 
     def _worker(self, tally: RouteTally, verdict: PreparedDecision) -> None:
-        """A service worker's script: who has it already keeps it, and the policy that it came
-        with, so nothing is reported.
+        """A service worker's script: a browser that has it keeps it with its old policy,
+        unreported.
         """
         bound = {
             one.position
@@ -156,7 +146,7 @@ class Trials:
         parts = name.split("-")
         if len(parts) != 4 or way not in ("u", "a") or parts[0] not in ENGINES:
             return
-        engine, made, ways, mac = _known(parts[0]), parts[1], parts[2][:2], parts[3]
+        engine, made, ways, mac = parts[0], parts[1], parts[2][:2], parts[3]
         signed = "-".join(parts[:3])
         if not any(hmac.compare_digest(_mac(one, signed), mac) for one in self._secrets):
             return
@@ -186,40 +176,30 @@ class Trials:
             return b""
         self._sent[engine].n += 1.0
         body = f"{engine}-{int(self._clock()):x}-{'ua' if by_api else 'u_'}{secrets.token_hex(6)}"
-        return canary_lines(
-            f"{REPORTS_PATH}/canary/{body}-{_mac(self.secret, body)}", engine, by_api=by_api
-        )
+        path = f"{REPORTS_PATH}/canary/{body}-{_mac(self.secret, body)}"
+        return canary_lines(path, engine, by_api=by_api)
 
 
 def _mac(secret: bytes, body: str) -> str:
     return hmac.new(secret, body.encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def _known(name: str) -> Engine:
-    return next(engine for engine in ENGINES if engine == name)
-
-
 def canary_lines(path: str, engine: Engine, *, by_api: bool) -> bytes:
-    """Header lines that make any page load send one report to `path`/u, and by the Reporting API
-    one to `path`/a.
+    """Header lines that make any page load send a report to `path`/u, and by the Reporting API to
+    /a.
 
-    A preload of an address that no host answers costs no request, and `*` allows it nowhere (CSP3
-    section 6.7.2.8): every page violates this policy once, whatever it holds, and nothing that the
-    page does is touched. Firefox asks its policy of no scheme that it does not know, and of a data:
-    address only where a script could fetch it.
+    A preload of an address that no host serves costs no request, and `*` allows it nowhere (CSP3
+    section 6.7.2.8): every page violates this policy once, and the page is not affected. Firefox
+    checks no scheme that it does not know, and a data: address only where a script could fetch it.
     """
-    preload, policy = (
-        ("<data:,>; rel=preload; as=fetch; crossorigin", "connect-src *")
-        if engine == "firefox"
-        else (f"<{CANARY}:>; rel=preload; as=image", "img-src *")
-    )
-    lines = [f"Link: {preload}\r\n", f"{_RO}: {policy}; report-uri {path}/u\r\n"]
+    preload, policy = f"<{CANARY}:>; rel=preload; as=image", "img-src *"
+    if engine == "firefox":
+        preload, policy = "<data:,>; rel=preload; as=fetch; crossorigin", "connect-src *"
+    lines = f"Link: {preload}\r\n{_RO}: {policy}; report-uri {path}/u\r\n"
     if by_api:
-        lines += [
-            f"{_RO}: {policy}; report-to sidecar-canary\r\n",
-            f'Reporting-Endpoints: sidecar-canary="{path}/a"\r\n',
-        ]
-    return "".join(lines).encode()
+        lines += f"{_RO}: {policy}; report-to sidecar-canary\r\n"
+        lines += f'Reporting-Endpoints: sidecar-canary="{path}/a"\r\n'
+    return lines.encode()
 
 
 _RO = "Content-Security-Policy-Report-Only"
@@ -231,8 +211,7 @@ def _part(twin: Twin, engine: Engine) -> bool:
 
 
 def page_load(facts: Facts) -> tuple[Engine, int] | None:
-    """The engine and version of the browser that loads this response as a page or frame; None for
-    anything else.
+    """Engine and version of the browser that loads this as a page or frame; None for anything else.
 
     By Fetch Metadata where it is sent; on plain http names, where it is not, by Accept and
     User-Agent.
@@ -256,17 +235,13 @@ def page_load(facts: Facts) -> tuple[Engine, int] | None:
 
 
 def _of_service_worker(facts: Facts) -> bool:
-    """Whether the response is the script of a service worker (Service Workers, section 4.5 of
-    its update: `Service-Worker`).
-    """
+    """Whether it is a service worker's script (Service Workers section 4.5: `Service-Worker`)."""
     return any(len(name) == 14 and name.lower() == b"service-worker" for name, _ in facts.request)
 
 
 def _is_page(facts: Facts) -> bool:
     for name, value in facts.fields:
         if len(name) == 12 and name.lower() == b"content-type":
-            return (
-                of_media_type(value) == "html"
-                or value.partition(b";")[0].strip().lower() == b"image/svg+xml"
-            )
+            media = value.partition(b";")[0].strip().lower()
+            return media == b"image/svg+xml" or of_media_type(value) == "html"
     return False

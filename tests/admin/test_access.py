@@ -187,7 +187,7 @@ async def test_reading_from_another_page_is_not_an_order(admin: Control):
         "Bearer \udcff\udcfe",
     ],
 )
-async def test_without_the_token_nothing_is_told(guarded: Control, path: str, given: str | None):
+async def test_without_the_token_nothing_is_shown(guarded: Control, path: str, given: str | None):
     """Not even which paths there are; bytes that are no text are a wrong token like any other."""
     headers = {} if given is None else {"Authorization": given}
     status, data, answered = await guarded.get(path, headers=headers)

@@ -1,4 +1,4 @@
-"""The admin API: what it tells, what it obeys, and what it refuses."""
+"""The admin API: what it reports, what it obeys, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.admin import EVIDENCE, Control, control
-from tests.patience import PATIENCE
 from tests.world import text
 
 
@@ -87,7 +86,7 @@ async def test_evidence_and_baseline_are_those_of_the_process(admin: Control):
     assert (await admin.get("/api/baseline"))[1] == {"sent": {}, "drift": None}
 
 
-async def test_reload_tells_what_came_of_it(admin: Control):
+async def test_reload_reports_its_result(admin: Control):
     """Activated and unchanged are 200; rejected and pinned are 409 with the reasons."""
     active = admin.made.current.id
     assert await admin.post("/-/reload") == (
@@ -112,7 +111,7 @@ async def test_reload_tells_what_came_of_it(admin: Control):
     assert admin.made.current.who == "anna"
 
 
-async def test_rollback_tells_where_to_and_what_is_held_back(admin: Control):
+async def test_rollback_reports_its_target_and_what_is_held_back(admin: Control):
     """Who and why stand in the journal; what cannot be is 409 with the reason."""
     left, parent = admin.made.current.id, admin.made.current.parent
 
@@ -303,7 +302,7 @@ async def test_every_response_carries_headers_of_its_own(admin: Control, path: s
 async def next_event(stream: Any) -> tuple[str, Any]:
     """Name and data of the next server-sent event."""
     name = ""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(5):
         while True:
             line = (await stream.readline()).decode().rstrip("\n")
             if line.startswith("event: "):
@@ -335,7 +334,7 @@ async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):
     async with admin.http.get(admin.url + "/api/events"):
         while len(admin.telemetry._watchers) == before:
             await asyncio.sleep(0)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(5):
         while len(admin.telemetry._watchers) > before:
             admin.telemetry.tell("service.state")
             await asyncio.sleep(0.005)

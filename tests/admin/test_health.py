@@ -49,7 +49,7 @@ async def test_a_scrape_is_up_to_date_and_parses(admin: Control):
 
 @pytest.mark.parametrize("path", ["/api/status", "/", "/-/mode", "/login", "/api/events"])
 async def test_the_health_listener_carries_nothing_else(admin: Control, path: str):
-    """It may be bound to the pod's address: it is read-only and tells no policy."""
+    """It may be bound to the pod's address: it is read-only and shows no policy."""
     assert (await admin.get(path, base=admin.health))[0] == 404
     assert (await admin.ask("POST", path, {"mode": "off"}, base=admin.health))[0] == 404
     assert admin.made.mode == "enforce"

@@ -114,7 +114,7 @@ async def test_the_page_shows_what_is_in_force(admin: Control):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/revisions/{}", "/login", f"/login?message={NASTY}", f"/?told={NASTY}"]
+    "path", ["/", "/revisions/{}", "/login", f"/login?message={NASTY}", f"/?other={NASTY}"]
 )
 async def test_nothing_that_others_wrote_is_markup(admin: Control, path: str):
     """Names, reasons, values and addresses stand as text; the policy of the page allows no

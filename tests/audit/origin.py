@@ -12,8 +12,6 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.patience import PATIENCE
-
 HOST = "127.0.0.1"
 
 
@@ -87,7 +85,7 @@ class Authority:
 
     def _openssl(self, *words: str) -> None:
         subprocess.run(
-            ("openssl", *words), cwd=self.folder, check=True, capture_output=True, timeout=PATIENCE
+            ("openssl", *words), cwd=self.folder, check=True, capture_output=True, timeout=30
         )
 
     @property
@@ -133,7 +131,7 @@ class Listener:
         self._server.server_close()
 
     def serve(self, connection) -> None:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(5)
         if self.context:
             connection = self.context.wrap_socket(connection, server_side=True)
         head = b""

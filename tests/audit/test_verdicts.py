@@ -227,7 +227,7 @@ def test_headers_are_missed_only_where_they_have_an_effect(change, status, absen
     assert set() == {row.header for row in found} & {*absent}
 
 
-def test_hsts_over_plain_http_is_told_to_be_void():
+def test_hsts_over_plain_http_is_reported_as_void():
     """HSTS is not missed over http, and is invalid where it is sent."""
     silent, sent = (
         response(("Strict-Transport-Security", None), url="http://shop.example/"),

@@ -33,7 +33,7 @@ routes:
 """
 DIFF = """\
 route all added: path - -> /**
-route api is never reached: all stands before it and takes all its requests
+route api is never reached: all takes all its requests before
 rule     on routes          change   was      is           says
 server   all, api, default  changed  enforce  report-only
 csp      all, api, default  changed  enforce  enforce      value: default-src 'self' -> default-src *

@@ -221,11 +221,11 @@ async def test_every_verb_takes_its_address_from_the_environment(admin: Control,
             1,
         )
         assert (
-            "does not answer"
+            "does not respond"
             not in (await asyncio.to_thread(sidecar, verb, env={"SIDECAR_ADMIN": url})).stderr
         )
     assert (
-        "does not answer"
+        "does not respond"
         not in (
             await asyncio.to_thread(
                 sidecar, verb, "--admin", bare, env={"SIDECAR_ADMIN": "127.0.0.1:1"}
@@ -269,7 +269,7 @@ def test_nobody_there_is_reported_with_the_fix():
     for url in ("http://127.0.0.1:1", "http://[::1]:1"):
         result = sidecar("status", "--admin", url)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr.startswith(f"{url} does not answer: ")
+        assert result.stderr.startswith(f"{url} does not respond: ")
         assert "is this its admin address (--admin)?" in result.stderr
 
 
@@ -283,7 +283,7 @@ def test_nobody_there_is_reported_with_the_fix():
         b"HTTP/1.1 abc\r\n\r\n",
     ],
 )
-def test_something_else_there_is_told_too(reply: bytes):
+def test_another_server_there_is_reported_too(reply: bytes):
     """Whatever listens at the address, there is no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Self
 
 from tests.e2e import wire
-from tests.patience import PATIENCE
 
 
 class Canned:
@@ -55,7 +54,7 @@ class Canned:
             with suppress(OSError):
                 held.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(5)
         for held in self._open:
             held.close()
         self._open.clear()

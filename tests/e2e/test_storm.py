@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from tests.e2e import wire
 from tests.e2e.conftest import Start
 from tests.e2e.processes import Service
-from tests.patience import PATIENCE
 from tests.portion import FULL
 
 RELOADS = 1000 if FULL else 200
@@ -79,7 +78,7 @@ def load(address: wire.Address) -> Iterator[Load]:
     finally:
         made.stop.set()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(wire.DEADLINE)
 
 
 def test_many_reloads_under_load(start: Start, shop: Service) -> None:

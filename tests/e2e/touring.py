@@ -9,7 +9,6 @@ import pytest
 
 from tests.e2e.processes import ROOT, Child, clean_environment, until
 from tests.e2e.running import COMMAND
-from tests.patience import PATIENCE
 
 PROMPT = "   $ "
 LAST_LINE = "What happens is logged here:"
@@ -49,7 +48,7 @@ def shell(line: str, code: int = 0) -> str:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=40,
         check=False,
     )
     assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}"

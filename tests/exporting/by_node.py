@@ -30,7 +30,7 @@ def asked(package: str, **question: object) -> Any:
         env={**os.environ, "NODE_PATH": str(found)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=60,
         check=False,
     )
     assert result.returncode == 0, result.stderr

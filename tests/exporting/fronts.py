@@ -23,7 +23,6 @@ from typing import Any
 import yaml
 
 from tests.e2e.processes import free_port
-from tests.patience import PATIENCE
 
 MODULES = Path("/usr/lib/apache2/modules")
 
@@ -72,7 +71,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         ],
         check=True,
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=30,
     )
     key.chmod(0o644)
     return made, key
@@ -333,14 +332,14 @@ def standing(
     finally:
         process.terminate()
         try:
-            process.wait(PATIENCE)
+            process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         assert process.poll() is None, f"{output.read_text()}\n{text}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
@@ -355,7 +354,7 @@ def _serving(site: Site, output: Path) -> None:
     """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         found = set()
         for connection in (

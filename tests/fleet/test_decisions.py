@@ -163,15 +163,15 @@ def test_the_journal_is_the_fleets(join: Join):
     a, b = join("a"), join("b")
     assert a.verb("mode", "report-only", "--reason", "look first").returncode == 0
     assert a.order("/-/promotion", rules=["csp"], who="anna", diff="-a").status == 200
-    told = json.loads(b.verb("history", "--fleet", "--json").stdout)["entries"]
+    entries = json.loads(b.verb("history", "--fleet", "--json").stdout)["entries"]
 
-    assert [one["event"] for one in told] == [
+    assert [one["event"] for one in entries] == [
         "policy.promoted",
         "mode.overridden",
         "policy.activated",
     ]
-    assert "diff" not in told[0]
-    assert (told[1]["reason"], told[1]["replica"]) == ("look first", fleet(a)["replica"])
+    assert "diff" not in entries[0]
+    assert (entries[1]["reason"], entries[1]["replica"]) == ("look first", fleet(a)["replica"])
     assert a.verb("mode", "enforce").returncode == 0
     lines = b.verb("history", "--fleet").stdout.splitlines()
     assert "look first" in lines[3] and "report-only" in lines[3]

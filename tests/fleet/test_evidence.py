@@ -58,7 +58,7 @@ def test_evidence_is_of_all_replicas_those_included_that_are_gone(join: Join):
     assert "evidence of 2 replicas" in new.verb("evidence", "--fleet").stderr
 
 
-def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
+def test_a_promotion_is_everywhere_and_the_second_of_two_is_refused(join: Join):
     """Judged on the sum, stored with its text, followed by all, whatever their files say; the
     loser learns what won.
     """
@@ -79,7 +79,7 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
         str(a.policy),
         *ENOUGH,
         "--override",
-        "nobody can tell",
+        "nobody can see it",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     moved = a.event("policy.promoted")
@@ -90,8 +90,8 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_told(join: Join):
     assert b.policy.read_text() == ABOUT
     followed = b.event("decision.followed", decided="policy.promoted")
     assert followed["reason"] == "mark to enforce"
-    told = [one["event"] for one in fleet(b)["journal"]]
-    assert told == ["policy.promoted", "policy.activated"]
+    events = [one["event"] for one in fleet(b)["journal"]]
+    assert events == ["policy.promoted", "policy.activated"]
     late = b.order("/-/promotion", rules=["csp"], text=ABOUT.replace("one", "two"), version=version)
     assert (late.status, "policy.promoted by" in late.json()["error"]) == (409, True)
     b.restart()

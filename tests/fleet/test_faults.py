@@ -70,13 +70,15 @@ def test_a_store_that_stops_answering_holds_up_neither_traffic_nor_orders(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_emptied_store_is_filled_again(join: Join, store: Server, workers: int):
-    """FLUSHALL in the middle: the replicas tell it what holds, and go on deciding together."""
+    """After FLUSHALL the replicas publish what is in force, and go on deciding together."""
     a, b = join("a", workers=workers), join("b")
     assert a.verb("mode", "report-only").returncode == 0
     all_have(None, a, b)
     store.client.flushall()
 
-    until(lambda: store.client.hget(store.key("decision"), "version") == "2", "it is told again")
+    until(
+        lambda: store.client.hget(store.key("decision"), "version") == "2", "it is published again"
+    )
     assert mark(a) is mark(b) is None
     assert b.verb("mode", "enforce", "--fleet").returncode == 0
     all_have("one", a, b)

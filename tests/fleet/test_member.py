@@ -87,7 +87,7 @@ async def begin(store: Server, tmp_path: Path) -> AsyncIterator[Begin]:
         await replica.fleet.close()
 
 
-async def test_the_loser_of_a_race_is_told(begin: Begin):
+async def test_the_loser_of_a_race_learns_what_won(begin: Begin):
     """Both decide from the same version: one stands, the other changes nothing and learns who,
     what and why.
     """
@@ -215,7 +215,7 @@ async def test_a_restart_while_the_store_is_away_forgets_nothing(begin: Begin, s
     assert b.stands == (3, "DENY", "enforce")
 
 
-async def test_a_store_that_has_forgotten_is_told_again(begin: Begin, store: Server):
+async def test_what_a_store_has_forgotten_is_published_again(begin: Begin, store: Server):
     """FLUSHALL changes nothing in force; version, text and replicas are in it again, and a new
     replica starts with them.
     """
@@ -391,7 +391,7 @@ async def test_a_rollback_to_nothing_is_refused_as_ever(begin: Begin):
 
 
 def test_a_password_is_never_quoted():
-    """Not in what a wrong URL is told, nor in the trouble of a store that is away."""
+    """Neither in the error about a wrong URL, nor in the trouble of a store that is away."""
     from sidecar.settings import layered
 
     with pytest.raises(PolicyError) as wrong:

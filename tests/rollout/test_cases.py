@@ -173,7 +173,7 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
             HEAD + "  - {name: a, expect: {headers: [X]}}",
             (
                 "4:33: error: headers are a mapping; write NAME: VALUE, a list for several lines,"
-                " or null (must be absent)"
+                " or null (absent)"
             ),
         ),
         (

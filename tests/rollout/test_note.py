@@ -122,7 +122,7 @@ def test_a_promotion_is_reported_whole():
         "Causes that did not count (`--waive`): 7017f6ae.",
         (
             "nosniff: http://prometheus:9090 at 2026-11-22T15:47:30+00:00 (`time=1795362450`);"
-            " asked again for that time it gives the same number:"
+            " a query for that time gives the same number:"
         ),
         "    sum(increase(x[24h]))",
         (
@@ -157,7 +157,7 @@ def test_numbers_of_the_sidecar_itself_bear_their_moment():
     )
 
 
-def test_an_edit_by_hand_is_told_by_its_texts():
+def test_an_edit_by_hand_is_shown_by_its_texts():
     """Without a promotion the files are compared by what was in force."""
     (file,) = write_note(
         STATUS, [entry for entry in JOURNAL if entry["event"] != "policy.promoted"], [], TEXTS, None

@@ -21,7 +21,6 @@ from sidecar.policy import headers
 from sidecar.telemetry import Events, events
 from sidecar.telemetry.cap import Cap
 from sidecar.telemetry.events import Sink, capture_logging, shown
-from tests.patience import PATIENCE
 from tests.telemetry import Collected
 
 
@@ -74,7 +73,7 @@ def test_a_blocked_reader_never_blocks_the_writer(
     reader.start()
     sink.close()
     os.close(pipe[1])
-    reader.join(PATIENCE)
+    reader.join(5)
     assert b"".join(pieces).removeprefix(filler).splitlines() == [b"x" * 1000] * 51
 
 

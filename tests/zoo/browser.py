@@ -18,8 +18,7 @@ from typing import Any, Self
 
 from websockets.sync.client import connect
 
-from tests.browser.chromium import Chromium, Tab
-from tests.patience import PATIENCE
+from tests.browser.chromium import PATIENCE, Chromium, Tab
 
 REFUSED = ("context", "navigated", "collected", "Cannot find")
 """Words of the errors of a script that was run while one page gave way to another."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.patience import PATIENCE
 from tests.zoo.world import Enclosure, Visit, World
 
-BREAKING = 2.5
-"""Seconds that a visitor waits for a sign of life where, as the site's row says, none will come."""
+WORKING, BREAKING = 10.0, 2.5
+"""Seconds that a visitor waits for a sign of life: where there must be one, and where there may
+be none.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ def visited(world: World, enclosure: Enclosure, mode: str, patience: float) -> V
 
 def truth(world: World, enclosure: Enclosure, off: Visit | None = None) -> Truth:
     """Off (where that visit has not been made yet), then enforced."""
-    patience = BREAKING if enclosure.site.breaks else PATIENCE
     return Truth(
-        off or visited(world, enclosure, "off", PATIENCE),
-        visited(world, enclosure, "enforce", patience),
+        off or visited(world, enclosure, "off", WORKING),
+        visited(world, enclosure, "enforce", BREAKING),
     )
