@@ -373,6 +373,9 @@ class Settings(_Part):
         return self
 
 
+_PARTS = tuple(name for name, field in Settings.model_fields.items() if field.default_factory)
+
+
 def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
     """The settings of this process.
 
@@ -384,7 +387,9 @@ def layered(file: Mapping[str, Any], env: Mapping[str, str], flags: Mapping[str,
     Raises:
         PolicyError: with every problem; those of the environment name the variable.
     """
-    data: dict[str, Any] = {
+    # A part that is not there would be made by a validator of its own; to build those for all
+    # parts takes longer than to build that of the whole.
+    data: dict[str, Any] = {name: {} for name in _PARTS} | {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in file.items()
     }
     variables: dict[Path, str] = {}

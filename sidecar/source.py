@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
 import yaml
@@ -280,7 +279,7 @@ def lint_policy(data: bytes, name: str) -> tuple[Resolved, tuple[Problem, ...]]:
 def _load_policy(data: bytes, name: str) -> tuple[Source, Resolved]:
     source = read_yaml(data, name)
     try:
-        resolved = resolve(source.data, presets())
+        resolved = resolve(source.data, PRESETS)
     except PolicyError as error:
         given = {(problem.line, problem.column) for problem in source.problems}
         found = located(error.problems, source)
@@ -298,15 +297,33 @@ def located(problems: Iterable[Problem], source: Source) -> tuple[Problem, ...]:
     return tuple(sorted(map(source.place, problems), key=lambda one: (one.line, one.column)))
 
 
+class _Presets(Mapping[str, Any]):
+    """Nothing is read before somebody asks: most policies extend none."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _preset(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(preset_texts())
+
+    def __len__(self) -> int:
+        return len(preset_texts())
+
+
+PRESETS: Mapping[str, Any] = _Presets()
+"""The mappings of the shipped presets by name."""
+
+
 @cache
-def presets() -> Mapping[str, Any]:
-    """The mappings of the shipped presets by name."""
-    return {name: load(text.encode(), f"{name}.yaml").data for name, text in preset_texts().items()}
+def _preset(name: str) -> Any:
+    return load(preset_texts()[name].encode(), f"{name}.yaml").data
 
 
 @cache
 def preset_texts() -> Mapping[str, str]:
     """The shipped presets as they are written, by name."""
+    from importlib import resources
+
     folder = resources.files("sidecar.policy") / "presets"
     files = {entry.name: entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     return {name.removesuffix(".yaml"): files[name].read_text("utf-8") for name in sorted(files)}

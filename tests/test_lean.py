@@ -42,11 +42,16 @@ def loaded(program: str) -> set[str]:
                 "aiohttp.connector",
                 "turbohtml",
                 "prometheus_client",
+                "sidecar.baseline.drift",
+                "sidecar.baseline.file",
+                "sidecar.policy.engine.compare",
+                "sidecar.rollout.overview",
             },
         ),
         (
             "sidecar.runtime.worker",
             {
+                "sidecar.baseline.file",
                 "rich",
                 "jinja2",
                 "aiohttp",

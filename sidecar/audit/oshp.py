@@ -18,7 +18,7 @@ from sidecar.policy.headers.fields import parse_dictionary, parse_item, serialis
 from sidecar.policy.headers.table import Grammar, Header
 from sidecar.policy.headers.tokens import parse_cache, parse_hsts, words
 from sidecar.policy.rules.classes import of_media_type
-from sidecar.source import presets
+from sidecar.source import PRESETS
 
 PRESET = "oshp-2026-07"
 
@@ -57,7 +57,7 @@ class Coverage:
 @cache
 def recommended() -> tuple[Recommended, ...]:
     """The headers that the preset sets, in its order."""
-    rules = presets()[PRESET]["rules"]
+    rules = PRESETS[PRESET]["rules"]
     return tuple(
         Recommended(rule["header"], name, rule["value"])
         for name, rule in rules.items()
@@ -68,7 +68,7 @@ def recommended() -> tuple[Recommended, ...]:
 @cache
 def removed() -> Mapping[str, str]:
     """The names that the preset removes: lower case -> its spelling."""
-    rules = presets()[PRESET]["rules"].values()
+    rules = PRESETS[PRESET]["rules"].values()
     removing = (rule for rule in rules if rule["action"] == "remove")
     return {name.lower(): name for rule in removing for name in rule["header"]}
 

@@ -11,13 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecar.baseline import Baseline, Cell, since
-from sidecar.baseline.drift import DRIFT_KINDS, DriftFinding, DriftReport, drift
-from sidecar.baseline.file import read_baseline, to_data
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from sidecar.baseline.drift import DriftFinding, DriftReport
 
 EVERY = 60.0
 """Seconds between two checks."""
@@ -65,6 +66,8 @@ class DriftMonitor:
 
     async def reported(self) -> dict[str, Any]:
         """What the service sent so far, as a baseline, and what drifted since the last check."""
+        from sidecar.baseline.file import to_data
+
         report = None if self._file is None else await self.check(self._file)
         cells = await self._seen() if report is None else self._last
         made = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -75,6 +78,8 @@ class DriftMonitor:
 
     async def check(self, file: Path) -> DriftReport:
         """Compare what came since the last check; count every finding, log new ones."""
+        from sidecar.baseline.drift import DRIFT_KINDS, drift
+
         async with self._turn:
             await self._read_again(file)
             cells = await self._seen()
@@ -110,6 +115,8 @@ class DriftMonitor:
             )
             raise PolicyError((Problem(text, fix, file=str(file)),)) from error
         if data != self._bytes:
+            from sidecar.baseline.file import read_baseline
+
             self._baseline = await asyncio.to_thread(read_baseline, data, str(file))
             self._bytes = data
 

@@ -8,6 +8,7 @@ for what an audit needs. Must not know what any verb does.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
@@ -78,4 +79,6 @@ def commands() -> None:
 
 def main() -> None:
     """The command `sidecar`."""
+    # pydantic would look for plugins of its own in the metadata of all installed packages
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     commands.main(prog_name="sidecar")

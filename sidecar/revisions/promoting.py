@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from sidecar.policy.engine.compare import RuleChange, compare
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.revisions.history import Refused, Revision
+
+if TYPE_CHECKING:
+    from sidecar.policy.engine.compare import RuleChange
 
 _MOVES = {"mode", "step", "value"}
 """Keys of a rule on a ladder that a step changes."""
@@ -22,6 +25,8 @@ def admit(current: Revision, made: Revision, rules: Collection[str]) -> None:
 
 def beyond(before: Resolved, after: Resolved, rules: Collection[str]) -> str:
     """What a policy changes beside the places of these rules, in a few words; "" = nothing."""
+    from sidecar.policy.engine.compare import compare  # for promotions alone
+
     found = compare(before, after)
     about = [key.key for key in found.about if key.key != "mode"]
     other = [f"rule {change.rule}" for change in found.rules if not _moves(change, before, rules)]

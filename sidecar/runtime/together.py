@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member
@@ -20,9 +20,11 @@ from sidecar.policy.words import counted
 from sidecar.revisions.history import Refused
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
-from sidecar.rollout.overview import Trend, overview
 from sidecar.rollout.summing import Meanings, merged, rows_of, summed, with_causes
 from sidecar.rollout.testimony import Evidence, Minimums, span
+
+if TYPE_CHECKING:
+    from sidecar.rollout.overview import Trend
 
 
 class Together:
@@ -48,6 +50,8 @@ class Together:
         """Where each rule stands on its way to enforce, by what all replicas saw when they last
         said it.
         """
+        from sidecar.rollout.overview import overview  # when somebody looks
+
         others, at = await self._others(), time.time()
         found = await asyncio.to_thread(summed, self._book.evidence(), others)
         minimums = Minimums()

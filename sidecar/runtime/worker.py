@@ -17,7 +17,6 @@ from typing import Any
 
 from sidecar.baseline import Baseline
 from sidecar.baseline.capture import Tally
-from sidecar.baseline.file import to_data
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.proxy import DataPlane
 from sidecar.revisions import Active
@@ -131,6 +130,8 @@ class WorkerProcess:
 
     async def tally(self, _message: dict[str, Any]) -> dict[str, Any]:
         """What the service sent, as this worker saw it."""
+        from sidecar.baseline.file import to_data
+
         return {"tally": to_data(Baseline(self._tally.cells()))}
 
     async def reachable(self, _message: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import sys
 from typing import Any
 
 from sidecar.baseline import Cell, total
-from sidecar.baseline.file import from_data
 from sidecar.policy.browsers.pages import page_from
 from sidecar.policy.browsers.reports import Report
 from sidecar.policy.model import Mode
@@ -127,6 +126,8 @@ class Workers:
 
     async def seen(self) -> tuple[Cell, ...]:
         """What the service sent, as all living workers saw it."""
+        from sidecar.baseline.file import from_data  # models that only this needs
+
         responses = await asyncio.gather(*(worker.ask("tally") for worker in self._alive))
         return total(
             [from_data(response["tally"]).cells for response in responses if "tally" in response]
