@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -31,8 +30,7 @@ _OLD_BOOLEANS = dict.fromkeys(("yes", "on", "y"), "true") | dict.fromkeys(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A value's characters from `start` to `end`; `inside`: where a first key or item would go."""
 
     start: int
@@ -41,8 +39,7 @@ class Span:
     inside: int
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A loaded text: its data, and (line, column) from 1 of each path's value and key."""
 
     name: str

@@ -18,11 +18,11 @@ from sidecar.source import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
+    PRESETS,
     load,
     load_policy,
     located,
     preset_texts,
-    presets,
     read_yaml,
 )
 
@@ -315,9 +315,9 @@ def test_what_a_yaml_writer_writes_is_read_back(value: object):
 
 def test_presets_are_loaded_by_name():
     """Each shipped text is there under its dated name, written and read."""
-    assert "oshp-2026-07" in presets()
-    assert presets().keys() == preset_texts().keys()
-    assert presets()["oshp-2026-07"]["version"] == 1
+    assert "oshp-2026-07" in PRESETS
+    assert PRESETS.keys() == preset_texts().keys()
+    assert PRESETS["oshp-2026-07"]["version"] == 1
 
 
 def test_without_the_c_parser_the_words_are_the_same():

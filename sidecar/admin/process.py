@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sidecar.admin.health import Readiness
 
@@ -19,8 +18,7 @@ class Together(Protocol):
         """What browsers reported to any of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """Calls into the process; those that gather from workers are awaited."""
 
     facts: Callable[[], dict[str, Any]]

@@ -10,8 +10,7 @@ import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.model import MODES
@@ -72,8 +71,7 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(NamedTuple):
     """What a copied command needs to work wherever it is pasted."""
 
     policy: str

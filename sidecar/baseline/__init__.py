@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.policy.headers.shapes import Lines, cookie_line, display_name
 from sidecar.policy.rules.conditions import Facts, RawFields
@@ -57,8 +57,7 @@ class Cell:
         return self.cookies.get(name) or {(): self.responses}
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(NamedTuple):
     """A difference that somebody took into the baseline."""
 
     at: str

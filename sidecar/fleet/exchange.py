@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from sidecar.revisions.decision import Decision, Texts
 
@@ -17,8 +16,7 @@ class StoreError(Exception):
     """The store cannot be used now; the text says why, without the URL and its password."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What a replica asks for all the time."""
 
     version: int

@@ -15,8 +15,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.fleet.exchange import Exchange, Look, StoreError, Told
 from sidecar.telemetry import Trials
@@ -35,8 +34,7 @@ _BYTES = 8 << 20
 _ARRIVALS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(NamedTuple):
     """What the other replicas saw, those included that are gone."""
 
     others: Mapping[str, str]

@@ -10,10 +10,9 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pkgutil import get_data
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 FaultVerdict: TypeAlias = Literal["invalid", "weak"]
 """invalid: browsers ignore the value or this part of it; weak: they obey it and protect less."""
@@ -55,8 +54,7 @@ class FaultKind(StrEnum):
         return Fault(self, excerpt(part), hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """One thing wrong in a value. `part` (directive, key or token at fault) is safe to print."""
 
     kind: FaultKind

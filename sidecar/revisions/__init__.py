@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.policy.engine.plan import Plan, compile_policy
 from sidecar.policy.terms import Mode, PolicyError, Problem, lowest
@@ -27,8 +27,7 @@ from sidecar.telemetry import RouteTally, Telemetry
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Active:
+class Active(NamedTuple):
     """What a request reads once, at its start, and uses to its end."""
 
     revision: str

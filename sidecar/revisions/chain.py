@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.policy.words import counted
 
@@ -21,8 +20,7 @@ COMPACTED = "journal.compacted"
 """The event of an entry that stands for those that were dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A journal that was checked."""
 
     entries: int

@@ -6,17 +6,15 @@ Must not know files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 _PROMOTIONS = ("policy.promoted", "policy.stepped_back")
 _NAMES = ("revision", "parent", "left", "held_back")
 """Where entries name revisions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """So many journal entries, none older than `age` seconds before `now` (epoch seconds)."""
 
     keep: int

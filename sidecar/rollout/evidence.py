@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import asdict
+from typing import Any, NamedTuple, TypeAlias
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.browsers.trial import by_api
@@ -259,8 +259,7 @@ class Trend:
         return list(self._added.get((route, rule), ()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(NamedTuple):
     meaning: str
     since: float
     counts: Mapping[str, float]

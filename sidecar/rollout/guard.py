@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Guard
@@ -19,8 +19,7 @@ _BEFORE = 600
 """Seconds of the time before that are kept to compare with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Sums since the start of the process, or between two such readings."""
 
     responses: float = 0.0
@@ -30,7 +29,7 @@ class Counts:
 
     def since(self, earlier: Counts) -> Counts:
         """What was added; never negative (counters of removed routes go away)."""
-        pairs = zip(astuple(self), astuple(earlier), strict=True)
+        pairs = zip(self, earlier, strict=True)
         return Counts(*(max(0.0, now - before) for now, before in pairs))
 
     def shares(self) -> Mapping[str, float]:
@@ -40,8 +39,7 @@ class Counts:
         return {name: getattr(self, name) / exchanges if exchanges else 0.0 for name in names}
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(NamedTuple):
     """Why the activation is taken back: the signal, its share before and now, the rise allowed."""
 
     signal: str

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidecar.fleet.exchange import StoreError
 from sidecar.fleet.member import Member
@@ -132,8 +132,7 @@ class Together:
         return [row for one in self._read.values() for row in one.rows]
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """What one replica said, read against the rules in force."""
 
     said: str

@@ -6,8 +6,7 @@ wire. Must not know numbers (see `metrics`), events or the proxy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sidecar.policy.rules.engines import Engine
 from sidecar.policy.rules.fetch import OUTCOMES
@@ -15,8 +14,7 @@ from sidecar.policy.rules.fetch import OUTCOMES
 Labels: TypeAlias = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One row of the table."""
 
     kind: Literal["counter", "gauge", "histogram"]

@@ -15,7 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.policy.browsers.support import binds_workers, reports, unreported
 from sidecar.policy.browsers.trial import CANARY, REPORTS_PATH, Twin
@@ -38,8 +38,7 @@ _SECRETS = 4
 _PAGES = frozenset({b"document", b"iframe", b"frame", b"fencedframe", b"object", b"embed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A canary's report that came on one `way`, of `ways` on which it must come."""
 
     canary: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.keeping import STORED, cleared
@@ -128,8 +128,7 @@ _READ_BY_CLIENTS = frozenset(
 """Names of the list of headers to remove that programs are known to read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     written: Callable[[str], tuple[Witness, ...]]
     removed: Witness | None = None
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import chain
+from typing import NamedTuple
 
 from sidecar.policy.csp.faults import directive_faults
 from sidecar.policy.csp.sources import Source, Sources, join, meet, source_list
@@ -29,8 +30,7 @@ _TYPOGRAPHIC = re.compile("[\u2018-\u201f\xb4]|\xe2\x80[\x98-\x9f]")
 _CUT = frozenset({CspFaultKind.TOO_LONG, CspFaultKind.TOO_MANY})
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(NamedTuple):
     """One directive: its name in lower case, and its words as written."""
 
     name: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.policy import csp, faults
 from sidecar.policy.csp import Directive, Policy, allowed, effective, is_broad
@@ -91,8 +91,7 @@ ABSENT: frozenset[str] = frozenset(
 """Codes of what is missing: of a value that is merged into another, they say little."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
+class _Check(NamedTuple):
     """One check of one policy. Of several policies all must fail; with `each`, one is enough."""
 
     test: Callable[[Policy], Fault | None]

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from sidecar.policy import faults
 from sidecar.policy.faults import MAX_TEXT, Fault
@@ -68,8 +67,7 @@ class CookieFaultKind(faults.FaultKind):
     NO_SAME_SITE = "cookie-no-samesite"
 
 
-@dataclass(frozen=True, slots=True)
-class Cookie:
+class Cookie(NamedTuple):
     """What may be known of a Set-Cookie line.
 
     `attributes`: each (name in lower case, value); unknown ones as ("", ""), since a semicolon
@@ -91,8 +89,7 @@ class Cookie:
         return values[-1] if values else None
 
 
-@dataclass(frozen=True, slots=True)
-class Demands:
+class Demands(NamedTuple):
     """What a cookie's attributes must be. None leaves an attribute alone; False takes it away."""
 
     secure: bool | None = None

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import http_sf
 from http_sf import Token
@@ -86,8 +85,7 @@ class FieldFaultKind(faults.FaultKind):
     UNKNOWN_DESTINATION = "integrity-unknown-word"
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed(Generic[T]):
+class Parsed(NamedTuple, Generic[T]):
     """What a text holds; `value` is None when browsers drop the text whole."""
 
     value: T | None

@@ -10,9 +10,8 @@ Sources: the specification named in each row; OWASP Secure Headers Project, list
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pkgutil import get_data
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 _Protecting: TypeAlias = Literal["content", "transport", "framing", "cross-origin", "cors"]
 _Other: TypeAlias = Literal["reporting", "session", "caching", "disclosure", "deprecated"]
@@ -37,8 +36,7 @@ is a header of its own.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What is known of one header."""
 
     name: str

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sidecar.policy import faults
 from sidecar.policy.faults import MAX_TEXT, Fault, nearest
@@ -100,8 +99,7 @@ class TokenFaultKind(faults.FaultKind):
         return f"Write {near}" if near else "Use a policy such as strict-origin-when-cross-origin"
 
 
-@dataclass(frozen=True, slots=True)
-class Hsts:
+class Hsts(NamedTuple):
     """A Strict-Transport-Security value. `max_age` in seconds, None when there is no valid one."""
 
     max_age: int | None

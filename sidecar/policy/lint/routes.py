@@ -8,7 +8,7 @@ Lives here: findings over a whole route or policy. Must not know what one value 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.policy import csp, headers
 from sidecar.policy.engine.overlap import match_covers, when_covers
@@ -80,8 +80,7 @@ def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator
         yield from ((None, problem) for problem in _size(given))
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(NamedTuple):
     """A header that a rule gives a value."""
 
     position: int
