@@ -9,10 +9,12 @@ import json
 from tests.browser.chromium import Chromium, Tab
 from tests.e2e.processes import until
 from tests.e2e.touring import Demo, demo, shell
+from tests.portion import full
 
 __all__ = ["demo"]
 
 
+@full
 def test_the_page_still_works_when_the_suggested_policy_enforces(
     browser: Chromium, demo: Demo
 ) -> None:

@@ -13,6 +13,7 @@ from tests.browser.test_trial import EXTERNAL, INLINE, POLICY, canaries, serving
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
+from tests.portion import full
 
 TRIED = POLICY.replace("mode: report-only}", "mode: trial}")
 APP = ("text/javascript", "document.title = 'ran'")
@@ -35,6 +36,7 @@ def engine(
     opened.close()
 
 
+@full
 def test_what_breaks_is_reported(engine: tuple[str, Engine], start: Start):
     """An inline script that the rule would block: the gate fails it, and its cause names the
     engine.
@@ -49,6 +51,7 @@ def test_what_breaks_is_reported(engine: tuple[str, Engine], start: Start):
         assert verdict(sidecar)["outcome"] == "fail"
 
 
+@full
 def test_canaries_come_back(engine: tuple[str, Engine], start: Start):
     """A page that keeps to the rule: every canary comes back from this engine, none becomes a
     cause, and the rule passes.

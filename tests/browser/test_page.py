@@ -10,6 +10,7 @@ from tests.browser.chromium import Chromium, Tab
 from tests.e2e.conftest import ENFORCED, POLICY, Start
 from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
+from tests.portion import by_default
 
 TOKEN = "a-token-that-nobody-guesses"
 ABOUT = POLICY.replace(
@@ -133,7 +134,7 @@ UNLABELLED = """
 """  # noqa: E501
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", by_default(["light", "dark"], "dark".__eq__))
 def test_it_can_be_read(browser: Chromium, start: Start, shop: Service, scheme: str):
     """Every text has a contrast of 4.5 or more (WCAG 2.2, 1.4.3), every control a name, every
     table a caption, headings in order.

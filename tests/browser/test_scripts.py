@@ -12,6 +12,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
 from tests.exporting.fronts import certificate
+from tests.portion import full
 
 POLICY = """\
 version: 1
@@ -26,6 +27,7 @@ rules:
 """
 
 
+@full
 def test_the_note_knows_which_text_of_a_script_arrived(tmp_path: Path, start: Start):
     """A script is edited between two visits: the inventory holds both hashes, and the note fails
     until somebody answers for the script.

@@ -17,6 +17,7 @@ from tests.browser.chromium import Chromium
 from tests.e2e.conftest import Start
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar, command
+from tests.portion import full
 
 PAGE = "<!doctype html><title>before</title><p>a page</p>"
 INLINE = PAGE + "<script>document.title = 'ran'</script>"
@@ -132,16 +133,27 @@ def canaries(sidecar: Sidecar) -> float:
     ("html", "value", "outcome"),
     [
         pytest.param(INLINE, "default-src 'self'", "fail", id="an inline script"),
-        pytest.param(INLINE, "object-src 'none'", "pass", id="an inline script that stays allowed"),
+        pytest.param(
+            INLINE,
+            "object-src 'none'",
+            "pass",
+            id="an inline script that stays allowed",
+            marks=full,
+        ),
         pytest.param(EXTERNAL, "default-src 'self'", "pass", id="a script of the site"),
         pytest.param(
-            EXTERNAL, "script-src https://cdn.test", "fail", id="a script that would be blocked"
+            EXTERNAL,
+            "script-src https://cdn.test",
+            "fail",
+            id="a script that would be blocked",
+            marks=full,
         ),
         pytest.param(
             PAGE,
             "default-src 'self'; sandbox allow-scripts",
             "inconclusive",
             id="what nobody reports",
+            marks=full,
         ),
     ],
 )

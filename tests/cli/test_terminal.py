@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.processes import free_port
+from tests.portion import by_default, full
 
 
 def seen(*words: str, terminal: bool) -> tuple[str, str]:
@@ -43,7 +44,9 @@ def seen(*words: str, terminal: bool) -> tuple[str, str]:
     return stdout, written.decode()
 
 
-@pytest.mark.parametrize(("verb", "label"), [("audit", "audit"), ("capture", "ask")])
+@pytest.mark.parametrize(
+    ("verb", "label"), [("audit", "audit"), pytest.param("capture", "ask", marks=full)]
+)
 def test_many_addresses_have_a_progress_bar_on_a_terminal_alone(
     tmp_path: Path, verb: str, label: str
 ):
@@ -66,7 +69,7 @@ def test_one_address_has_none():
     assert "/1" not in reported.replace("/127", "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", by_default(["bash", "zsh", "fish"], "bash".__eq__))
 def test_a_shell_gets_its_completions(shell: str):
     """The script that the documentation says how to install, for the shells that click knows."""
     done = subprocess.run(
@@ -87,8 +90,8 @@ def test_a_shell_gets_its_completions(shell: str):
 @pytest.mark.parametrize(
     ("line", "completed"),
     [
-        ("sidecar ro", "rollback"),
-        ("sidecar check --ex", "--explain"),
+        pytest.param("sidecar ro", "rollback", marks=full),
+        pytest.param("sidecar check --ex", "--explain", marks=full),
         ("sidecar check --explain csp-unq", "csp-unquoted"),
     ],
 )

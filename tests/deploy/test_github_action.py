@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.portion import full
+
 ROOT = Path(__file__).parent.parent.parent
 ACTION = yaml.safe_load((ROOT / "deploy/github-action/action.yml").read_text())
 HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
@@ -126,6 +128,7 @@ def test_a_broken_policy_fails_at_its_line(job: Job) -> None:
     assert "::error file=policy.yaml,line=4," in job.log
 
 
+@full
 def test_strict_takes_warnings_for_errors(job: Job) -> None:
     """A warning passes by default and fails when the job asks for strictness."""
     (job.checkout / "policy.yaml").write_text(POLICY.replace("report-only", "enforce"))
@@ -149,6 +152,7 @@ def test_a_pull_request_learns_what_changes(job: Job) -> None:
     assert (job.temporary / "GITHUB_STEP_SUMMARY").read_text("utf-8") == job.comment
 
 
+@full
 def test_a_policy_below_the_root_is_compared(job: Job) -> None:
     """The policy's path counts from the root of the checkout."""
     (job.checkout / "deploy").mkdir()
@@ -167,6 +171,7 @@ def test_a_policy_below_the_root_is_compared(job: Job) -> None:
     [(None, "policy.yaml is new"), ("mode: [", "cannot be read")],
     ids=["new", "broken before"],
 )
+@full
 def test_a_base_without_a_policy_fails_nothing(job: Job, before: str | None, says: str) -> None:
     """A pull request that brings or repairs the policy passes."""
     if before is None:

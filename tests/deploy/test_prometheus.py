@@ -9,6 +9,7 @@ import yaml
 
 from tests.deploy.files import DEPLOY, data, program, run
 from tests.deploy.queries import rules
+from tests.portion import full
 
 HERE = DEPLOY / "prometheus"
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
@@ -41,6 +42,7 @@ def test_each_alert_is_proved_quiet_firing_and_clear_again():
 
 
 @pytest.mark.parametrize("broken", [("> 0.05", "> 0.5"), ("for: 30m", "for: 90m")])
+@full
 def test_the_promtool_tests_can_fail(broken, tmp_path):
     """A rule with another threshold or another time does not pass its test."""
     before, after = broken
