@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.revisions import Revisions, policy_file
+from tests.patience import PATIENCE
 from tests.world import World, sent, text
 
 
@@ -66,7 +67,7 @@ async def watched(
     task = asyncio.create_task(made.watch())
 
     async def event(name: str) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 found = await data.get()
                 if found["event"] == name:
@@ -135,7 +136,7 @@ async def test_the_watch_keeps_a_pin(world: World):
         await event("policy.activated")
         await made.rollback()
         world.file.write_text(text("SAMEORIGIN", comment="saved again"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while world.value("sidecar_config_reloads_total", "pinned") == 0:
                 await asyncio.sleep(0.005)
         assert sent(made) == "DENY"
@@ -171,7 +172,7 @@ async def test_the_watch_waits_while_somebody_is_still_writing(
     monkeypatch.setattr(made._policy_file, "fingerprint", look)
     monkeypatch.setattr(made, "_reload", reload)
     task = asyncio.create_task(made.watch())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await ended.wait()
     task.cancel()
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.admin import EVIDENCE, Control, control
+from tests.patience import PATIENCE
 from tests.world import text
 
 
@@ -302,7 +303,7 @@ async def test_every_response_carries_headers_of_its_own(admin: Control, path: s
 async def next_event(stream: Any) -> tuple[str, Any]:
     """Name and data of the next server-sent event."""
     name = ""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             line = (await stream.readline()).decode().rstrip("\n")
             if line.startswith("event: "):
@@ -334,7 +335,7 @@ async def test_a_reader_of_events_that_left_is_forgotten(admin: Control):
     async with admin.http.get(admin.url + "/api/events"):
         while len(admin.telemetry._watchers) == before:
             await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(admin.telemetry._watchers) > before:
             admin.telemetry.tell("service.state")
             await asyncio.sleep(0.005)

@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 HOST = "127.0.0.1"
 
 
@@ -85,7 +87,7 @@ class Authority:
 
     def _openssl(self, *words: str) -> None:
         subprocess.run(
-            ("openssl", *words), cwd=self.folder, check=True, capture_output=True, timeout=30
+            ("openssl", *words), cwd=self.folder, check=True, capture_output=True, timeout=PATIENCE
         )
 
     @property
@@ -131,7 +133,7 @@ class Listener:
         self._server.server_close()
 
     def serve(self, connection) -> None:
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         if self.context:
             connection = self.context.wrap_socket(connection, server_side=True)
         head = b""

@@ -11,6 +11,7 @@ from sidecar.audit import retrieve
 from sidecar.audit.observatory import TESTS, look, observatory_results
 from sidecar.audit.outcomes import Outcome, Test, grade, is_at_least, score
 from tests.audit.origin import response
+from tests.patience import PATIENCE
 
 CSP = "Content-Security-Policy"
 STRICT = f"{CSP}: default-src 'none'"
@@ -600,7 +601,7 @@ async def visit(site, world):
             )
     ports = {"https": site.https.port, "bad": site.bad.port, "closed": site.closed}
     options = retrieve.Options(
-        timeout=5,
+        timeout=PATIENCE,
         authorities=site.authority.file,
         http_port=site.http.port if world.plain else site.closed,
         https_port=ports[world.secure],

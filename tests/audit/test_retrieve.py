@@ -12,12 +12,13 @@ from sidecar.audit.retrieve import Options, twin, visits
 from sidecar.audit.visit import MAX_HOPS
 from sidecar.observed import Response, complete, join, without_query
 from tests.audit.origin import response
+from tests.patience import PATIENCE
 
 PAGE = response("Content-Type: text/html", body=b"<p>x</p>")
 
 
 async def visit(url, options=None):
-    (seen,) = await visits([url], options or Options(timeout=5), lambda: None)
+    (seen,) = await visits([url], options or Options(timeout=PATIENCE), lambda: None)
     return seen
 
 
@@ -100,7 +101,7 @@ async def test_everything_is_asked_for_once(site):
 
     seen = await visit(
         site.https.url("/p?q=1"),
-        Options(timeout=5, authorities=site.authority.file, http_port=site.http.port),
+        Options(timeout=PATIENCE, authorities=site.authority.file, http_port=site.http.port),
     )
 
     assert [head.partition(b" HTTP")[0] for head in site.https.asked] == [
@@ -166,7 +167,8 @@ async def test_a_bad_certificate_is_reported_and_the_page_still_seen(site):
     site.bad.responses["/"] = PAGE
 
     seen = await visit(
-        site.bad.url(), Options(timeout=5, authorities=site.authority.file, http_port=site.closed)
+        site.bad.url(),
+        Options(timeout=PATIENCE, authorities=site.authority.file, http_port=site.closed),
     )
 
     assert (seen.page.status, seen.page.verified) == (200, False)
@@ -177,7 +179,9 @@ async def test_insecure_takes_any_certificate_and_says_so(site):
     """With --insecure the certificate is not judged, which is noted."""
     site.bad.responses["/"] = PAGE
 
-    seen = await visit(site.bad.url(), Options(timeout=5, insecure=True, http_port=site.closed))
+    seen = await visit(
+        site.bad.url(), Options(timeout=PATIENCE, insecure=True, http_port=site.closed)
+    )
 
     assert seen.page.verified
     assert "certificates were not checked" in seen.notes
@@ -207,10 +211,10 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
         silent, page = await asyncio.wait_for(
             visits(
                 [f"http://127.0.0.1:{port}/", site.http.url()],
-                Options(timeout=0.3, https_port=site.closed),
+                Options(timeout=2.0, https_port=site.closed),
                 lambda: done.append(1),
             ),
-            5,
+            PATIENCE,
         )
         hung.set()
 
@@ -250,7 +254,7 @@ async def test_bodies_are_read_of_documents_only_and_up_to_the_cap(site):
 
     seen = await visits(
         [site.http.url(path) for path in ("/big", "/cut", "/image")],
-        Options(timeout=5),
+        Options(timeout=PATIENCE),
         lambda: None,
     )
 

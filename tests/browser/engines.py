@@ -23,8 +23,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.processes import Child, free_port, until
-
-PATIENCE = 60.0
+from tests.patience import PATIENCE
 
 
 class Engine(Protocol):
@@ -96,7 +95,7 @@ class Firefox(_Opened):
                 return False
             return True
 
-        until(reached, "Firefox listens", PATIENCE)
+        until(reached, "Firefox listens")
         self._send("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
         self._page = self._send("browsingContext.getTree")["contexts"][0]["context"]
 
@@ -131,7 +130,7 @@ class WebKit(_Opened):
         driver, screen = program("WebKitWebDriver"), program("Xvfb")
         number, port = next(_DISPLAYS), free_port()
         self._child([screen, f":{number}", "-nolisten", "tcp"], folder / "screen")
-        until(Path(f"/tmp/.X11-unix/X{number}").exists, "the screen is there", PATIENCE)
+        until(Path(f"/tmp/.X11-unix/X{number}").exists, "the screen is there")
         home = self._home("webkit")
         argv = [driver, f"--port={port}", "--host=127.0.0.1"]
         hidden = {
@@ -149,7 +148,7 @@ class WebKit(_Opened):
             except OSError:
                 return False
 
-        until(ready, "WebKitWebDriver listens", PATIENCE)
+        until(ready, "WebKitWebDriver listens")
         wanted = {"acceptInsecureCerts": True, "browserName": "MiniBrowser"}
         session = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._base += f"/session/{session['sessionId']}"

@@ -53,7 +53,6 @@ def axe() -> str:
 
 def violations(tab: Tab) -> list[str]:
     """What axe finds on the page as it is shown now."""
-    tab.patience = 90.0  # axe holds the page's only thread while it looks
     tab.run(axe() + "; null")
     found: list[str] = tab.run(AXE)
     return found

@@ -12,6 +12,7 @@ import pytest
 import sidecar as package
 from sidecar.cli import FAMILIES, main
 from tests.cli import VERBS, sidecar
+from tests.patience import PATIENCE
 
 WORKING = (
     "run",
@@ -155,7 +156,7 @@ def test_a_reader_that_left_is_no_crash():
     said = process.stderr.read()
     process.stderr.close()
 
-    assert process.wait(10) in (0, 1)
+    assert process.wait(PATIENCE) in (0, 1)
     assert said == b""
 
 

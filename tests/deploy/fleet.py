@@ -23,8 +23,10 @@ from tests.e2e import wire
 from tests.e2e.processes import Child, until
 from tests.e2e.running import Sidecar
 from tests.fleet.server import Server
+from tests.patience import PATIENCE
 
-INTERVAL = "250ms"
+INTERVAL = 0.5
+"""Seconds between two scrapes, and what one of them may take."""
 CROSS_SITE = (
     ("Sec-Fetch-Site", "cross-site"),
     ("Sec-Fetch-Mode", "no-cors"),
@@ -75,10 +77,11 @@ class Prometheus:
         self, folder: Path, targets: dict[str, list[wire.Address]], history: str = ""
     ) -> None:
         config = data("deploy/prometheus/prometheus.yml")
+        every = f"{INTERVAL * 1000:.0f}ms"
         config["global"] = {
-            "scrape_interval": INTERVAL,
-            "evaluation_interval": INTERVAL,
-            "scrape_timeout": INTERVAL,
+            "scrape_interval": every,
+            "evaluation_interval": every,
+            "scrape_timeout": every,
         }
         config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
         (job,) = config["scrape_configs"]
@@ -135,7 +138,9 @@ class Prometheus:
 
     def ever(self, query: str) -> list[float]:
         """Every value that a query had, of any series, since the start; NaN left out."""
-        data = self.ask("query_range", query=query, start=self.began, end=time.time(), step=0.25)
+        data = self.ask(
+            "query_range", query=query, start=self.began, end=time.time(), step=INTERVAL
+        )
         values = (float(value) for series in data["result"] for _, value in series["values"])
         return [value for value in values if value == value]  # noqa: PLR0124 - NaN is not itself
 
@@ -167,7 +172,7 @@ class Rude:
         with connection:
             head = connection.recv(65536)
             if b"/slow" in head:
-                self.gate.wait(20)
+                self.gate.wait(PATIENCE)
             if b"/tunnel" in head:
                 connection.sendall(
                     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade:"

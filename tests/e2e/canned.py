@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Self
 
 from tests.e2e import wire
+from tests.patience import PATIENCE
 
 
 class Canned:
@@ -54,7 +55,7 @@ class Canned:
             with suppress(OSError):
                 held.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
         for held in self._open:
             held.close()
         self._open.clear()

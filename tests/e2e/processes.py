@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.e2e import wire
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0
 
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from typing import Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e import wire
-from tests.e2e.processes import PATIENCE, ROOT, Child, clean_environment, until
+from tests.e2e.processes import ROOT, Child, clean_environment, until
+from tests.patience import PATIENCE
 
 Event = dict[str, Any]
 COMMAND = (sys.executable, "-m", "sidecar")
@@ -99,7 +100,7 @@ class Sidecar:
         self.admin_address, self.admin = _address(data["admin"]), f"http://{data['admin']}"
         assert wire.get(self.health, "/livez").status == 200
 
-    def stop(self, within: float = 30.0) -> int:
+    def stop(self, within: float = PATIENCE) -> int:
         """End it by TERM; returns its exit code."""
         self.child.ask_to_end()
         return self.child.end(within)

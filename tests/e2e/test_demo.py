@@ -7,6 +7,7 @@ import subprocess
 
 from tests.e2e.processes import until
 from tests.e2e.touring import Demo, demo, shell
+from tests.patience import PATIENCE
 
 __all__ = ["demo"]
 
@@ -77,6 +78,6 @@ def test_ctrl_c_ends_it_at_any_time(demo: Demo) -> None:
         assert b"tick 0" in reader.stdout.readline()
         demo.child.signal(signal.SIGINT)
         demo.child.signal(signal.SIGINT)
-        assert demo.child.wait(10) == 0
-    reader.wait(5)
+        assert demo.child.wait() == 0
+    reader.wait(PATIENCE)
     assert "Traceback" not in demo.child.stderr.read_text() + demo.said()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from tests.e2e import wire
 from tests.e2e.conftest import Start
 from tests.e2e.processes import Service
+from tests.patience import PATIENCE
 from tests.portion import FULL
 
 RELOADS = 1000 if FULL else 200
@@ -78,7 +79,7 @@ def load(address: wire.Address) -> Iterator[Load]:
     finally:
         made.stop.set()
         for thread in threads:
-            thread.join(wire.DEADLINE)
+            thread.join(PATIENCE)
 
 
 def test_many_reloads_under_load(start: Start, shop: Service) -> None:

@@ -12,6 +12,7 @@ from tests.e2e import wire
 from tests.e2e.conftest import ENFORCED, POLICY, FrontOf, Start
 from tests.e2e.processes import Service
 from tests.e2e.running import Sidecar
+from tests.patience import PATIENCE
 from tests.services import samples
 
 _gates = count()
@@ -84,7 +85,7 @@ def test_websocket_passes_both_ways(front: Sidecar) -> None:
     front.put(ENFORCED)
     with socket(front, protocols=(Subprotocol("other"), Subprotocol("echo"))) as tunnel:
         assert tunnel.subprotocol == "echo"
-        assert tunnel.ping().wait(5)
+        assert tunnel.ping().wait(PATIENCE)
         for message in ("word", "caf\u00e9", b"\x00\xff" * 200_000, ""):
             tunnel.send(message)
             assert tunnel.recv(5) == message

@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.processes import Child, until
 from tests.e2e.running import COMMAND, Sidecar
 from tests.e2e.wire import Line, request
+from tests.patience import PATIENCE
 
 POLICY = "version: 1\nrules: {}\n"
 PLAIN = request("GET", "/")
@@ -84,12 +85,12 @@ def origin(host: str, port: int = 0) -> Iterator[int]:
 
     thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(PATIENCE)
     try:
         yield held["port"]
     finally:
         held["loop"].call_soon_threadsafe(held["stop"].set)
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture

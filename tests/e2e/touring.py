@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.processes import ROOT, Child, clean_environment, until
 from tests.e2e.running import COMMAND
+from tests.patience import PATIENCE
 
 PROMPT = "   $ "
 LAST_LINE = "What happens is logged here:"
@@ -48,7 +49,7 @@ def shell(line: str, code: int = 0) -> str:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}"

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from tests.patience import PATIENCE
+
 Address = tuple[str, int]
-DEADLINE = 20.0
 UNSTABLE = (b"date", b"connection", b"keep-alive")
 """Header lines that may differ between two responses: the clock's, and each hop's own."""
 
@@ -71,7 +72,7 @@ class Line:
     """One connection; responses are read in order."""
 
     def __init__(self, address: Address) -> None:
-        self.socket = socket.create_connection(address, timeout=DEADLINE)
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
 

@@ -22,6 +22,7 @@ from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.rules.conditions import Facts
 from tests.exporting.origin import DROPPED, ODD, RESPONSES, Lines
 from tests.exporting.policies import Policy
+from tests.patience import PATIENCE
 
 # What servers say of themselves and of the message.
 FRAMING = frozenset(
@@ -99,9 +100,9 @@ class Client:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._connections = {
-            "http": http.client.HTTPConnection("127.0.0.1", self.plain, timeout=20),
+            "http": http.client.HTTPConnection("127.0.0.1", self.plain, timeout=PATIENCE),
             "https": http.client.HTTPSConnection(
-                "127.0.0.1", self.tls, timeout=20, context=context
+                "127.0.0.1", self.tls, timeout=PATIENCE, context=context
             ),
         }
 

@@ -30,7 +30,7 @@ def asked(package: str, **question: object) -> Any:
         env={**os.environ, "NODE_PATH": str(found)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from tests.e2e.processes import free_port
+from tests.patience import PATIENCE
 
 MODULES = Path("/usr/lib/apache2/modules")
 
@@ -71,7 +72,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         ],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     key.chmod(0o644)
     return made, key
@@ -332,14 +333,14 @@ def standing(
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _accepting(process: subprocess.Popen[bytes], port: int, output: Path, text: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, f"{output.read_text()}\n{text}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
@@ -354,7 +355,7 @@ def _serving(site: Site, output: Path) -> None:
     """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = set()
         for connection in (

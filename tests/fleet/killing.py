@@ -28,7 +28,6 @@ from tests.e2e.processes import Service, until
 from tests.e2e.running import Sidecar
 from tests.fleet.server import Server
 
-_PATIENCE = 60.0
 _KINDS = ("mode", "mode", "mode", "rollback", "reload")
 _DELAY = 0.03
 """Seconds at most from an order to the kills, where they come while it is on its way."""
@@ -126,7 +125,7 @@ class Killing:
         for one in victims:
             one.spawn()
         for one in victims:
-            one.serves(one.event("service.started", within=_PATIENCE))
+            one.serves(one.event("service.started"))
         if store:
             self._store.start()
 
@@ -137,7 +136,7 @@ class Killing:
         count.unanswered += sum(status is None for status in done.values())
         count.refused += sum(status not in (None, 200) for status in done.values())
         try:
-            until(self._agree, f"{name}: all agree", _PATIENCE)
+            until(self._agree, f"{name}: all agree")
         except AssertionError:
             count.apart.append(f"{name}: {self._stands()}")
             return

@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.e2e.processes import Child, free_port, until
+from tests.patience import PATIENCE
 
 ALONE = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
 
@@ -25,7 +26,7 @@ class Server:
         self._options = options
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.client = Redis(port=self.port, decode_responses=True, socket_timeout=5)
+        self.client = Redis(port=self.port, decode_responses=True, socket_timeout=PATIENCE)
         self._runs = 0
         self.start()
 
@@ -76,7 +77,7 @@ class SentinelServer:
             "sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 2000\n"
         )
         self.child = Child(["redis-server", str(written), "--sentinel"], folder)
-        self.client = Redis(port=self.port, decode_responses=True, socket_timeout=5)
+        self.client = Redis(port=self.port, decode_responses=True, socket_timeout=PATIENCE)
         until(lambda: self._replicas() > 0, "the sentinel knows a replica of the master")
 
     def _replicas(self) -> int:
@@ -116,7 +117,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         "-out",
         str(chain),
     )
-    subprocess.run(asked, check=True, capture_output=True, timeout=30)
+    subprocess.run(asked, check=True, capture_output=True, timeout=PATIENCE)
     return chain, key
 
 

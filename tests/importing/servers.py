@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 MORE = Path("/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so")
 MODULES = Path("/usr/lib/apache2/modules")
 _APACHE_MODULES = (
@@ -98,14 +100,14 @@ def server(form: str, folder: Path, text: str, port: int) -> Iterator[None]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _accepting(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, output.read_text()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):

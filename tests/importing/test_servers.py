@@ -23,6 +23,7 @@ from sidecar.source import load_policy
 from tests.e2e.processes import free_port
 from tests.importing.origin import ANSWERS, HTML, Lines, origin
 from tests.importing.servers import installed, server
+from tests.patience import PATIENCE
 
 CONFIGS = Path(__file__).parent / "configs"
 FILES = ("index.php", "index.html", "app.css", "app.js", "login.php", "photo.PNG", "note.txt")
@@ -197,7 +198,7 @@ def test_effect_is_the_same(standing: Standing) -> None:
     """
     differences: list[str] = []
     asked = 0
-    connection = http.client.HTTPConnection("127.0.0.1", standing.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", standing.port, timeout=PATIENCE)
     for host in standing.case.hosts:
         for path in standing.case.paths:
             for name, (status, lines) in ANSWERS.items():

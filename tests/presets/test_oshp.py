@@ -18,6 +18,7 @@ from sidecar import sample
 from sidecar.runtime.service import Service
 from sidecar.settings import layered
 from sidecar.telemetry.events import Sink
+from tests.patience import PATIENCE
 
 POLICY = "version: 1\nmode: enforce\nextends: [oshp-2026-07]\n"
 
@@ -60,7 +61,7 @@ class Front:
 
     def _get(self, path: str, proto: str) -> tuple[int, dict[str, list[str]]]:
         host, _, port = self.service.listen[0].rpartition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
         try:
             connection.request("GET", path, headers={"X-Forwarded-Proto": proto})
             response = connection.getresponse()

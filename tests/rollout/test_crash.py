@@ -16,7 +16,7 @@ def test_nothing_promised_is_lost():
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -9,6 +9,8 @@ import hashlib
 import threading
 from collections.abc import Iterator
 
+from tests.patience import PATIENCE
+
 USER, PASSWORD = "clerk", "correct horse"
 PAGE = "<!doctype html><html lang=en><title>Sample shop</title><h1>Sample shop</h1></html>\n"
 ITEMS = {"items": ["kettle", "teapot"]}
@@ -29,10 +31,6 @@ COOKIES = (
     "cart=a1b2; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; SameSite=Lax; Secure",
 )
 EVENTS = ("data: first\n\n", "data: last\n\n")
-PATIENCE = 15.0
-"""Seconds after which a held response goes on by itself, so that nothing hangs when a test
-fails.
-"""
 
 
 class Gates:

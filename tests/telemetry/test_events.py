@@ -21,6 +21,7 @@ from sidecar.policy import headers
 from sidecar.telemetry import Events, events
 from sidecar.telemetry.cap import Cap
 from sidecar.telemetry.events import Sink, capture_logging, shown
+from tests.patience import PATIENCE
 from tests.telemetry import Collected
 
 
@@ -73,7 +74,7 @@ def test_a_blocked_reader_never_blocks_the_writer(
     reader.start()
     sink.close()
     os.close(pipe[1])
-    reader.join(5)
+    reader.join(PATIENCE)
     assert b"".join(pieces).removeprefix(filler).splitlines() == [b"x" * 1000] * 51
 
 

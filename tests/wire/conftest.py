@@ -14,10 +14,10 @@ from tests.wire.stage import Stage
 
 @pytest.fixture(scope="session")
 def shared_stage() -> Iterator[Stage]:
-    """A running pair with short timeouts, for the whole session."""
+    """A running pair for the whole session."""
     with Stage(
         {
-            "timeouts": {"response": "20s", "idle": "20s", "header": "20s", "body_idle": "20s"},
+            "timeouts": {"response": "60s", "idle": "60s", "header": "60s", "body_idle": "60s"},
             "limits": {"body": "1MiB"},
         }
     ).running() as stage:

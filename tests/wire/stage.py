@@ -26,13 +26,13 @@ from sidecar.settings import Settings, layered
 from sidecar.source import load_policy
 from sidecar.telemetry import Events, Metrics, Telemetry
 from sidecar.telemetry.events import Sink
+from tests.patience import PATIENCE
 from tests.wire.origin import Origin
 
 POLICY = (
     "version: 1\nname: wire\nmode: enforce\nrules:\n  mark: {header: X-Policy, action: set, value:"
     " 'on'}\n"
 )
-PATIENCE = 8.0
 
 
 class Lines(Sink):

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.wire.origin import Line
 from tests.wire.requests_refused import chunked, get, post
 from tests.wire.responses import ok
@@ -76,7 +77,6 @@ def test_upload_to_a_slow_upstream(framing: str) -> None:
             else chunked(b"%x\r\n%b\r\n0\r\n\r\n" % (BIG, body))
         )
         with stage.connect() as client:
-            client.settimeout(10)
             sender = threading.Thread(target=send, args=(client, raw), daemon=True)
             sender.start()
             stage.until(
@@ -101,5 +101,5 @@ def test_pipelining_without_reading(stage: Stage) -> None:
         stage.until(lambda: any(one.writing_paused for one in stage.plane._listener.open))
         assert _held(stage) < 512 << 10
         replies = read_responses(client, responses=count)
-        sender.join(5)
+        sender.join(PATIENCE)
     assert [len(reply.body) for reply in replies] == [size] * count

@@ -13,14 +13,15 @@ from concurrent.futures import Future
 import pytest
 import uvloop
 
+from tests.patience import PATIENCE
 from tests.wire.origin import Line
 from tests.wire.requests_refused import get, post
 from tests.wire.responses import ok
-from tests.wire.stage import PATIENCE, Stage, read_responses, talk
+from tests.wire.stage import Stage, read_responses, talk
 from tests.wire.test_websocket import GOOD_101, HANDSHAKE
 
 
-def stage_for(drain: str = "5s") -> Stage:
+def draining(drain: str = "60s") -> Stage:
     return Stage({"timeouts": {"drain": drain}})
 
 
@@ -49,7 +50,7 @@ def test_request_in_flight_finishes() -> None:
     """2.6 TERM with requests in flight: the response arrives whole, the connection then ends,
     and no new one is taken.
     """
-    with stage_for("60s").running() as stage:
+    with draining().running() as stage:
         go = asyncio.Event()
         stage.origin.script = slow(go)
         with stage.connect() as client:
@@ -68,7 +69,7 @@ def test_upload_in_flight_finishes() -> None:
     """2.6 A request whose body is still on its way is answered, and its response says that the
     connection ends.
     """
-    with stage_for("60s").running() as stage, stage.connect() as client:
+    with draining().running() as stage, stage.connect() as client:
         client.sendall(post(b"Content-Length: 10", body=b"hello"))
         stage.until(lambda: stage.telemetry.in_flight.n == 1)
         ended = drain(stage)
@@ -84,7 +85,7 @@ def test_draining_is_said_ahead() -> None:
     """2.6 While readiness has fallen and requests are still taken, each response says
     Connection: close.
     """
-    with stage_for("60s").running() as stage:
+    with draining().running() as stage:
         with stage.connect() as client:
             assert talk(client, get())[0].values("connection") == []
             stage.plane.draining = True
@@ -98,7 +99,7 @@ def test_idle_connections_end_at_once() -> None:
     still answered.
     """
     with (
-        stage_for("60s").running() as stage,
+        draining().running() as stage,
         stage.connect() as idle,
         stage.connect() as kept,
         stage.connect() as begun,
@@ -119,7 +120,7 @@ def test_what_does_not_end_is_cut(how: str) -> None:
     """2.6 After timeouts.drain, or at once with abort, the rest is cut so that the client sees
     it.
     """
-    with stage_for("20s").running() as stage:
+    with draining("20s").running() as stage:  # before timeouts.idle
         stage.origin.script = slow(asyncio.Event())
         with stage.connect() as client:
             client.sendall(get())
@@ -173,7 +174,7 @@ def test_websocket_hears_1001(begun: bytes) -> None:
         await line.send(rest + b"\x81\x02no")
         heard.extend(await line.reader.read())
 
-    with stage_for().running() as stage:
+    with draining().running() as stage:
         stage.origin.script = script
         with stage.connect() as client:
             received = tunnel(client)
@@ -190,7 +191,7 @@ def test_websocket_hears_1001(begun: bytes) -> None:
             while not received.endswith(b"\x88\x02\x03\xe9"):
                 received += client.recv(4096)
             client.sendall(b"\x88\x82\0\0\0\0\x03\xe9")
-        ended.result(3)
+        ended.result(PATIENCE)
     assert received == begun + rest + b"\x88\x02\x03\xe9"
     assert bytes(heard) == b"\x88\x82\0\0\0\0\x03\xe9"
 

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.wire.origin import Line
 from tests.wire.requests_refused import SMUGGLED, chunked, get, post
 from tests.wire.responses import ok, sized
-from tests.wire.stage import PATIENCE, Stage, read_responses, send, talk
+from tests.wire.stage import Stage, read_responses, send, talk
 from tests.wire.test_responses import play
 
 TIGHT = {
@@ -246,7 +247,7 @@ def test_refused(tight: Stage) -> None:
 def test_dns() -> None:
     """2.4 DNS failure: 502, counted by its reason."""
     with Stage(
-        {"timeouts": {"connect": "8s"}}, upstream="http://no-such-name.invalid:80"
+        {"timeouts": {"connect": "60s"}}, upstream="http://no-such-name.invalid:80"
     ).running() as stage:
         assert stage.talk(get())[0].status == 502
         assert stage.count("sidecar_upstream_errors_total", "dns") == 1

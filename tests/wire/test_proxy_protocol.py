@@ -16,9 +16,10 @@ import pytest
 from sidecar.policy.model import PolicyError
 from sidecar.settings import layered
 from tests.e2e.processes import Child, free_port, until
+from tests.patience import PATIENCE
 from tests.proxy.test_proxy_protocol import IPV4, tlv, v2
 from tests.wire.requests_refused import get
-from tests.wire.stage import PATIENCE, Stage, read_responses, send, talk
+from tests.wire.stage import Stage, read_responses, send, talk
 from tests.wire.test_transports import certificate
 
 V1 = b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 8443\r\n"

@@ -12,10 +12,11 @@ import threading
 import pytest
 
 from sidecar.proxy.upload import CONTINUE_AFTER
+from tests.patience import PATIENCE
 from tests.wire.origin import Line, echo
 from tests.wire.requests_refused import SMUGGLED, chunked, get, post
 from tests.wire.responses import ok, sized
-from tests.wire.stage import PATIENCE, Stage, read_responses, send
+from tests.wire.stage import Stage, read_responses, send
 from tests.wire.test_responses import play
 
 
@@ -46,7 +47,7 @@ def test_pipelining_more_than_is_held(stage: Stage) -> None:
         writer = threading.Thread(target=send, args=(client, data), daemon=True)
         writer.start()
         replies = read_responses(client, responses=200)
-        writer.join(5)
+        writer.join(PATIENCE)
     assert [reply.body for reply in replies] == [b"GET /%d 0" % number for number in range(200)]
 
 

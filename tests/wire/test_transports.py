@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.processes import free_port
+from tests.patience import PATIENCE
 from tests.wire.origin import Origin
 from tests.wire.requests_refused import chunked, get, post
 from tests.wire.responses import ok
-from tests.wire.stage import PATIENCE, Stage, read_responses, talk
+from tests.wire.stage import Stage, read_responses, talk
 from tests.wire.test_responses import play
 
 
@@ -329,7 +330,7 @@ def test_descriptors_run_out() -> None:
         [sys.executable, "-c", DESCRIPTORS],
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 3,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout == "recovered\n", done.stderr

@@ -19,6 +19,7 @@ from websockets.frames import Opcode
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
+from tests.patience import PATIENCE
 from tests.wire.origin import Line
 from tests.wire.requests_refused import SMUGGLED, get
 from tests.wire.stage import POLICY, Stage, active_for, read_responses
@@ -46,7 +47,7 @@ def _response(socket: ServerConnection) -> None:
         elif message == "fragments":
             socket.send(iter(["a" * 10, "", "b" * 10]))
         elif message == "ping":
-            assert socket.ping().wait(5)
+            assert socket.ping().wait(PATIENCE)
             socket.send("pong seen")
         else:
             socket.send(message)
@@ -87,7 +88,7 @@ def test_messages(tunnel_stage: Stage, message: str | bytes, compression: str | 
     """
     with _open(tunnel_stage, compression=compression) as client:
         client.send(message)
-        assert client.recv(timeout=5) == message
+        assert client.recv(timeout=PATIENCE) == message
         assert [extension.name for extension in client.protocol.extensions] == (
             ["permessage-deflate"] if compression else []
         )
@@ -97,12 +98,12 @@ def test_fragments_and_control_frames(tunnel_stage: Stage) -> None:
     """Fragments stay fragments both ways, and pings are answered by the other end, not by us."""
     with _open(tunnel_stage, compression=None) as client:
         client.send(iter(["one ", "two ", "three"]))
-        assert client.recv(timeout=5) == "one two three"
+        assert client.recv(timeout=PATIENCE) == "one two three"
         client.send("fragments")
         assert [*client.recv_streaming()] == ["a" * 10, "", "b" * 10, ""]
         client.send("ping")
-        assert client.recv(timeout=5) == "pong seen"
-        assert client.ping().wait(5)
+        assert client.recv(timeout=PATIENCE) == "pong seen"
+        assert client.ping().wait(PATIENCE)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1008, 1011, 3000, 4999])
@@ -111,7 +112,7 @@ def test_close_codes(tunnel_stage: Stage, code: int) -> None:
     with _open(tunnel_stage) as client:
         client.send(f"close {code}")
         with pytest.raises(ConnectionClosed) as closed:
-            client.recv(timeout=5)
+            client.recv(timeout=PATIENCE)
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (code, "as asked")
     with _open(tunnel_stage) as client:
         client.close(code, "bye")
@@ -135,7 +136,7 @@ def test_swap_in_the_middle(tunnel_stage: Stage) -> None:
                 POLICY.replace("'on'", f"'{number}'"), tunnel_stage.telemetry, f"r{number}"
             )
             client.send(str(number))
-            assert client.recv(timeout=5) == str(number)
+            assert client.recv(timeout=PATIENCE) == str(number)
         assert tunnel_stage.talk(get())[0].values("x-policy") == ["99"]
 
 
@@ -148,7 +149,7 @@ def test_limit(tunnel_stage: Stage) -> None:
         assert refused.value.response.headers["Retry-After"]
         for client in (one, two):
             client.send("still here")
-            assert client.recv(timeout=5) == "still here"
+            assert client.recv(timeout=PATIENCE) == "still here"
         assert tunnel_stage.count("sidecar_tunnels_open") == 2
     tunnel_stage.settle()
     assert tunnel_stage.count("sidecar_tunnels_open") == 0
@@ -158,7 +159,7 @@ def test_idle(tunnel_stage: Stage) -> None:
     """A tunnel through which nothing passes for timeouts.tunnel_idle is ended."""
     with _open(tunnel_stage, ping_interval=None) as client, tunnel_stage.flying():
         with pytest.raises(ConnectionClosedError):
-            client.recv(timeout=8)
+            client.recv(timeout=PATIENCE)
 
 
 def test_client_gone(tunnel_stage: Stage) -> None:
@@ -176,7 +177,7 @@ def test_many_small_messages(tunnel_stage: Stage) -> None:
     with _open(tunnel_stage) as client:
         for number in range(2000):
             client.send(str(number))
-        assert [client.recv(timeout=5) for _ in range(2000)] == [
+        assert [client.recv(timeout=PATIENCE) for _ in range(2000)] == [
             str(number) for number in range(2000)
         ]
 
@@ -279,5 +280,5 @@ def test_unmasked_or_broken_frames_are_the_ends_matter(tunnel_stage: Stage) -> N
     with _open(tunnel_stage, compression=None) as client:
         client.socket.sendall(bytes([0x80 | Opcode.TEXT, 0x80 | 2]) + b"\0\0\0\0" + b"\xff\xff")
         with pytest.raises(ConnectionClosed) as closed:
-            client.recv(timeout=5)
+            client.recv(timeout=PATIENCE)
     assert closed.value.rcvd.code == 1007

@@ -18,7 +18,8 @@ from typing import Any, Self
 
 from websockets.sync.client import connect
 
-from tests.browser.chromium import PATIENCE, Chromium, Tab
+from tests.browser.chromium import Chromium, Tab
+from tests.patience import PATIENCE
 
 REFUSED = ("context", "navigated", "collected", "Cannot find")
 """Words of the errors of a script that was run while one page gave way to another."""

@@ -14,10 +14,11 @@ import pytest
 
 from tests.e2e.processes import until
 from tests.e2e.running import command
+from tests.patience import PATIENCE
 from tests.portion import FULL
 from tests.zoo.browser import Context
 from tests.zoo.sites import SITES
-from tests.zoo.trial import BUNDLES, PATIENCE, REPORTS, SETTINGS, VISITS
+from tests.zoo.trial import BUNDLES, REPORTS, SETTINGS, VISITS
 from tests.zoo.world import Enclosure, World, policy
 
 BROKEN = [site for site in SITES if site.breaks and site.witness == "browsers"]
@@ -44,7 +45,7 @@ TRIED = [site for site in BROKEN if FULL or site.name in BY_DEFAULT]
 
 @dataclass(frozen=True)
 class Repaired:
-    """What came of a suggestion: whether a person is needed, and whether the site works under
+    """What came of a suggestion: whether a person is needed; if not, whether the site works under
     the edited rule, enforced.
     """
 
@@ -75,8 +76,10 @@ def repaired(tmp_path_factory: pytest.TempPathFactory) -> list[Repaired]:
             file.write_text(policy(enclosure.site, world.service, "trial"))
             code = _suggest(enclosure, file)
             enclosure.sidecar.put(file.read_text().replace("mode: trial", "mode: enforce"))
+            if code == 1:
+                return Repaired(enclosure.rule, person=True, works=False)
             with enclosure.person(context, PATIENCE) as person:
-                return Repaired(enclosure.rule, code == 1, enclosure.visit(person).works)
+                return Repaired(enclosure.rule, person=False, works=enclosure.visit(person).works)
 
         world.each(pairs, tried)
         for enclosure, _ in pairs:

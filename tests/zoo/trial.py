@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from tests.patience import PATIENCE
 from tests.zoo.browser import Context
 from tests.zoo.gate import Gate, Verdict
 from tests.zoo.world import Enclosure, Visit, World
@@ -19,7 +20,6 @@ SETTINGS = {"trial": {"canary": "100%"}}
 through.
 """
 VISITS = 3
-PATIENCE = 10.0
 WATCHED = 1.1
 """Seconds that a rule must have been watched, as the minimums say."""
 REPORTS, BUNDLES = 6.0, 72.0

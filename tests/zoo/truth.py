@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.patience import PATIENCE
 from tests.zoo.world import Enclosure, Visit, World
 
-WORKING, BREAKING = 10.0, 2.5
-"""Seconds that a visitor waits for a sign of life: where there must be one, and where there may
-be none.
-"""
+BREAKING = 2.5
+"""Seconds that a visitor waits for a sign of life where, as the site's row says, none will come."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ def visited(world: World, enclosure: Enclosure, mode: str, patience: float) -> V
 
 def truth(world: World, enclosure: Enclosure, off: Visit | None = None) -> Truth:
     """Off (where that visit has not been made yet), then enforced."""
+    patience = BREAKING if enclosure.site.breaks else PATIENCE
     return Truth(
-        off or visited(world, enclosure, "off", WORKING),
-        visited(world, enclosure, "enforce", BREAKING),
+        off or visited(world, enclosure, "off", PATIENCE),
+        visited(world, enclosure, "enforce", patience),
     )
