@@ -41,12 +41,16 @@ def origin() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def tried(start: Start, origin: str) -> Sidecar:
-    """A sidecar whose rule is in trial; one browser has reported the page's script, one of no
-    page, and an eval.
+@pytest.fixture(scope="module")
+def tried(begin: Start, origin: str) -> Sidecar:
+    """What was tried, for all tests that write nothing."""
+    return reported(begin(POLICY, origin))
+
+
+def reported(sidecar: Sidecar) -> Sidecar:
+    """The sidecar, whose rule is in trial, after one browser has reported the page's script, one
+    of no page, and an eval.
     """
-    sidecar = start(POLICY, origin)
     page = sidecar.get("/", ("User-Agent", CHROMIUM), ("Sec-Fetch-Dest", "document"))
     twin, *_ = page.values("Content-Security-Policy-Report-Only")
     found = re.search(r"report-uri (\S+)", twin)
@@ -105,10 +109,11 @@ def test_every_script_is_shown_whole_and_nothing_is_written(tried: Sidecar):
     assert tried.policy.read_text() == before
 
 
-def test_below_the_minimums_it_waits_until_a_person_accepts(tried: Sidecar):
+def test_below_the_minimums_it_waits_until_a_person_accepts(start: Start, origin: str):
     """By the id of the cause; then it is written."""
-    reported = json.loads(suggest(tried, "--json").stdout)["proposals"]
-    (found,) = [one for one in reported if one["blocked"].startswith("inline: start()")]
+    tried = reported(start(POLICY, origin))
+    proposals = json.loads(suggest(tried, "--json").stdout)["proposals"]
+    (found,) = [one for one in proposals if one["blocked"].startswith("inline: start()")]
     assert found["outcome"] == "waiting"
     assert found["snippets"][0]["text"] == SCRIPT
     accepted = suggest(tried, "--accept", found["cause"], "--write", "--json")
@@ -156,11 +161,9 @@ def test_what_stands_in_no_page_asks_for_it(tried: Sidecar, origin: str):
         (("cps",), 1, "unknown rule 'cps'"),
     ],
 )
-def test_what_cannot_be_done_is_said(
-    start: Start, origin: str, words: tuple[str, ...], code: int, said: str
-):
+def test_what_cannot_be_done_is_said(tried: Sidecar, words: tuple[str, ...], code: int, said: str):
     """With the word that is wrong."""
-    done = suggest(start(POLICY, origin), *words)
+    done = suggest(tried, *words)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
 

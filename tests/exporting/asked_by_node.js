@@ -1,7 +1,9 @@
-// What packages of the npm registry say of an export. Reads JSON on stdin, writes JSON on stdout.
+// What packages of the npm registry say of an export. Reads questions on stdin, each a line of JSON;
+// writes what is said of each, in order, as a line of JSON on stdout.
 const fs = require("fs");
 const os = require("os");
 const path = require("path");
+const readline = require("readline");
 
 // The problems that the schemas of custom resources find in objects.
 function problems(objects) {
@@ -34,5 +36,9 @@ async function headers({ text, paths }) {
   return { errors, found };
 }
 
-const asked = JSON.parse(fs.readFileSync(0, "utf8"));
-Promise.resolve(asked.objects ? problems(asked.objects) : headers(asked)).then((said) => console.log(JSON.stringify(said)));
+(async () => {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const asked = JSON.parse(line);
+    console.log(JSON.stringify(asked.objects ? problems(asked.objects) : await headers(asked)));
+  }
+})();

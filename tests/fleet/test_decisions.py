@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from tests.e2e import wire
 from tests.e2e.processes import until
 from tests.fleet.conftest import Join, all_have, fleet, mark, marked
+from tests.portion import full
 
 
 def test_a_rollback_on_one_is_a_rollback_on_all(join: Join):
@@ -44,6 +45,7 @@ def test_a_mode_on_one_is_the_mode_of_all(join: Join):
     assert a.status()["override"] is None
 
 
+@full
 def test_status_lists_the_replicas(join: Join):
     """Each with revision, mode, when it was last seen and its lag."""
     a, b = join("a"), join("b")
@@ -79,6 +81,7 @@ def test_a_new_replica_starts_with_the_fleet(join: Join):
     all_have("four", a, late)
 
 
+@full
 def test_a_file_that_arrives_late_changes_nothing(join: Join):
     """The same edit on every replica is one decision; an older one that comes late is none."""
     a, b = join("a"), join("b")
@@ -97,6 +100,7 @@ def test_a_file_that_arrives_late_changes_nothing(join: Join):
     assert mark(a) == mark(b) == "three"
 
 
+@full
 def test_an_edit_back_is_news(join: Join):
     """Reverting the file is a decision, where the file was the one decided on last."""
     a, b = join("a"), join("b")
@@ -134,6 +138,7 @@ def test_an_order_for_a_fleet_wants_one(join: Join):
     assert "sidecar_fleet_connected{" not in alone.metrics()
 
 
+@full
 def test_the_page_shows_the_fleet_and_refuses_what_is_over(join: Join):
     """Every replica with its revision; a form that was shown before another decision changes
     nothing.
@@ -158,6 +163,7 @@ def test_the_page_shows_the_fleet_and_refuses_what_is_over(join: Join):
     assert a.status()["mode"] == "report-only"
 
 
+@full
 def test_the_journal_is_the_fleets(join: Join):
     """`history --fleet` on any replica says what was decided, and promoted, on every one."""
     a, b = join("a"), join("b")

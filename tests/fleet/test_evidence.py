@@ -16,6 +16,7 @@ from tests.e2e.conftest import POLICY
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
 from tests.fleet.conftest import Join, fleet, mark
+from tests.portion import full
 
 CHROMIUM = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"
@@ -107,6 +108,7 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_refused(join: Join):
     until(lambda: mark(a) is mark(b) is None, "both are back")
 
 
+@full
 def test_what_browsers_reported_to_one_stands_against_the_rule_on_all(join: Join):
     """`reports --fleet` shows each cause once, the gate of every replica knows it."""
     trial = ABOUT.replace("mode: report-only", "mode: trial")
@@ -148,6 +150,7 @@ def _report(sidecar: Sidecar) -> None:
     assert wire.ask(sidecar.listen, wire.request("POST", address, headers, data)).status == 204
 
 
+@full
 def test_a_replica_that_says_nothing_is_named_and_holds_up_the_promotion(join: Join):
     """What it saw may be what speaks against the rule."""
     a, b = join("a", ABOUT), join("b", ABOUT)

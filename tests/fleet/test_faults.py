@@ -12,7 +12,7 @@ from tests.e2e.processes import until
 from tests.fleet.conftest import Join, all_have, connected, fleet, mark, marked
 from tests.fleet.killing import Killing
 from tests.fleet.server import Server
-from tests.portion import full
+from tests.portion import by_default, full
 
 
 @full
@@ -54,6 +54,7 @@ def test_a_store_that_dies_is_seen_and_changes_nothing(join: Join, store: Server
     assert b.status()["pinned"] == a.status()["pinned"] is not None
 
 
+@full
 def test_a_store_that_stops_answering_holds_up_neither_traffic_nor_orders(
     join: Join, store: Server
 ):
@@ -68,7 +69,7 @@ def test_a_store_that_stops_answering_holds_up_neither_traffic_nor_orders(
     all_have(None, a, b)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", by_default([1, 2], (2).__eq__))
 def test_an_emptied_store_is_filled_again(join: Join, store: Server, workers: int):
     """After FLUSHALL the replicas publish what is in force, and go on deciding together."""
     a, b = join("a", workers=workers), join("b")
@@ -98,6 +99,7 @@ def test_the_breach_on_one_replica_takes_the_policy_back_on_all(join: Join):
     assert b.status()["pinned"]
 
 
+@full
 def test_a_quorum_of_guards_takes_the_policy_back(join: Join, store: Server):
     """One breach of two that are asked for is noted and changes nothing; the second, on another
     replica, is enough.
