@@ -17,7 +17,16 @@ from sidecar.policy.browsers.reports import CAUSE_KINDS, Report
 from sidecar.policy.browsers.trial import CANARY
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
-from sidecar.rollout.isolation import FRAME, WORKER, Ruling, both_ends, framed, ruling, unclear
+from sidecar.rollout.isolation import (
+    FRAME,
+    WORKER,
+    Ruling,
+    both_ends,
+    framed,
+    other_page,
+    ruling,
+    unclear,
+)
 from sidecar.rollout.served import ServedPages
 
 CauseKind: TypeAlias = Literal["served", "script", "unserved", "unexplained", "noise"]
@@ -84,6 +93,8 @@ def classify(
     """
     if report.noise:
         return "noise", "a browser extension caused it"
+    if held.alike:
+        return other_page(served, (report.blocked, *addresses))
     if held.features and report.type == "csp-violation":
         return framed(report, served, route, addresses, held)
     if not report.origin:
@@ -207,12 +218,12 @@ class Causes:
         if place is None or not report.breaks or _is_canary(report):
             return None
         held_by = self._rulings.get(place, Ruling())
-        if self._plan is not None and both_ends(self._plan, place[1], report):
-            if report.directive != WORKER:  # what it loads itself is never reported
-                return None
-            held_by = replace(held_by, agrees=True)
         if held_by.features and report.type == "csp-violation":
             report = replace(report, directive=FRAME)
+        if self._plan is not None and (ends := both_ends(self._plan, place[1], report)):
+            if ends == "any" and report.directive != WORKER:  # what that loads is never reported
+                return None
+            held_by = replace(held_by, agrees=ends == "any", alike=ends == "page")
         who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)
@@ -254,6 +265,8 @@ class Causes:
         for cause in held.values():
             self._judged(route, cause)
         made = [_frozen(identity, route, rule, cause) for identity, cause in held.items()]
+        if self._rulings.get((route, rule), _NOTHING).own and self._served.frames_itself(route):
+            made.append(_silent_frame(route, rule))
         return tuple(sorted(made, key=lambda cause: (_RANK[cause.kind], -cause.count, cause.id)))
 
     def all(self) -> tuple[Cause, ...]:
@@ -308,6 +321,19 @@ def _identity(place: tuple[str, str], report: Report) -> str:
     about = (report.type, report.directive, blocked, report.sample, source, str(report.noise))
     what = (*place, *about)
     return hashlib.sha256("\0".join(what).encode("utf-8", "replace")).hexdigest()[:8]
+
+
+_NOTHING = Ruling()
+
+
+def _silent_frame(route: str, rule: str) -> Cause:
+    """Frames in a page's own text, from which a Permissions-Policy takes what it takes from the
+    page: no browser reports that, pages that were read show it.
+    """
+    report = Report("other", FRAME, "report", "about:srcdoc", "", noise=False)
+    held = _Held(report, 0.0)
+    held.verdict = ("unexplained", "scripts in `srcdoc` have what the page has, and report nothing")
+    return _frozen(_identity((route, rule), report), route, rule, held)
 
 
 def _frozen(identity: str, route: str, rule: str, held: _Held) -> Cause:

@@ -39,8 +39,8 @@ def _no_causes(_route: str, _rule: str) -> Sequence[Mapping[str, Any]]:
 class EvidenceStore:
     """The counters' readings when each rule came as it is now; evidence is what was added since.
 
-    A rule whose meaning and mode did not change keeps its evidence over an activation, and over a
-    restart where `restore` is given what `saved` returned.
+    A rule whose meaning, mode and scope did not change keeps its evidence over an activation, and
+    over a restart where `restore` is given what `saved` returned.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class EvidenceStore:
         marks: dict[tuple[str, str], _Mark] = {}
         for route in plan.routes:
             for line in route.rules:
-                place, meaning = (route.name, line.name), line.meaning
+                place, meaning = (route.name, line.name), f"{line.meaning}{line.scope}"
                 held = self._marks.get(place)
                 if held is not None and held.meaning == meaning:
                     marks[place] = held

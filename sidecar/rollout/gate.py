@@ -208,7 +208,7 @@ def _unexplained(
 
 def _usual(cause: Mapping[str, Any]) -> bool:
     """What harmless pages have often: how often it is says nothing."""
-    return bool(cause["directive"] == FRAME or cause.get("type") == "coep")
+    return bool(cause["directive"] == FRAME or cause.get("type") in ("coep", "coop"))
 
 
 def _unheard(live: Sequence[Evidence], sheet: Sheet) -> float:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.policy.browsers.support import partly
-from sidecar.policy.browsers.witness import WAIT
+from sidecar.policy.browsers.witness_kinds import OVERRIDE, WAIT
 from sidecar.policy.words import counted, number
 from sidecar.rollout.sheet import Sheet
 from sidecar.rollout.testimony import Evidence, Minimums
@@ -27,6 +27,10 @@ _ASK_OVER_HTTPS = (
     "Serve the site over https, where browsers say where their requests come from; or give"
     ' --override "why".'
 )
+
+
+_SILENT = 0.1
+"""The share of browsers' requests that may say too little, and the others speak for them."""
 
 
 def hear(
@@ -111,17 +115,17 @@ def _requests(
     live: Sequence[Evidence], witness: Mapping[str, str], minimums: Minimums, sheet: Sheet
 ) -> float:
     """What requests say of themselves."""
-    known, unknown = _known(live), total(live, "unknown")
+    known, unknown, left = _known(live), total(live, "unknown"), total(live, "open")
     text = (
         f"{counted(known, 'request')} of browsers that say where they come from; needed:"
         f" {minimums.requests}"
     )
-    own = witness["next"] if witness["next"] not in ("", WAIT) else ""
-    most = f"{number(unknown)} of {number(unknown + known)}"
-    if own and unknown:
-        sheet.lack(f"{most} requests of browsers leave it open: {witness['why']}", own)
-    elif unknown > known:
-        sheet.lack(f"most requests of browsers ({most}) say too little", _ASK_OVER_HTTPS)
+    if left:
+        step = witness["next"] if witness["next"] not in ("", WAIT) else OVERRIDE
+        sheet.lack(f"{counted(left, 'request')} of browsers may break: {witness['why']}", step)
+    if unknown > (known + unknown) * _SILENT:
+        share = f"{number(unknown)} of {number(unknown + known)}"
+        sheet.lack(f"too many requests of browsers ({share}) say too little", _ASK_OVER_HTTPS)
     elif unknown:
         sheet.notes.append(f"of {counted(unknown, 'request')} of browsers too little is known")
     sheet.at_least(known, minimums.requests, text, WAIT)
@@ -294,7 +298,7 @@ def _proof(live: Sequence[Evidence], settled: float, sheet: Sheet, *, silent: bo
     text = f"of {counted(sent, 'canary', 'canaries')} {number(returned)} came back ({each})"
     bound = min(1.0, 3.0 / (settled * rate)) if silent and settled and rate >= 0.5 else None
     if bound is not None:
-        text = f"{text}: at most {_percent(bound)} of page loads would break (95 %)"
+        text = f"{text}: at most {_percent(bound)} of page loads that report would break (95 %)"
     if rate >= 0.5:
         sheet.met.append(text)
     else:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sidecar.policy.browsers.pages import ALLOW
 from sidecar.policy.browsers.reports import Report
 from sidecar.policy.browsers.support import FRAMES_TOO
-from sidecar.policy.browsers.trial import taken
+from sidecar.policy.browsers.trial import taken, takes_own
 from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.checks import value_text
@@ -24,8 +24,8 @@ FRAME = "allow"
 """The directive of causes that are frames of other origins: their attribute for features."""
 
 WORKER = "worker initialization"
-_ENDS = {WORKER, "navigation", "navigation-to-response", "navigation-from-response"}
-"""COEP and COOP reports whose other end would have the header too, under the same rule."""
+_ENDS = {FRAME, WORKER, "navigation", "navigation-to-response", "navigation-from-response"}
+"""Reports whose other end would have the header too, under the same rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +33,68 @@ class Ruling:
     """How a rule's reports are judged; `features`: what a Permissions-Policy forbids frames."""
 
     features: frozenset[str] = frozenset()
+    own: bool = False
+    """It takes one of them from the page itself."""
     credentialless: bool = False
     agrees: bool = False
     """The worker of a report would carry the header too."""
+    alike: bool = False
+    """The other page of a report would carry it, if it is a page."""
 
 
 def ruling(rule: Rule) -> Ruling:
     """That of a complete rule."""
     names = {name.lower() for name in rule.header or ()}
     value = "" if rule.value is None else value_text(rule.value)
-    features = frozenset(taken(value)) if "permissions-policy" in names else frozenset()
+    features: frozenset[str] = frozenset()
+    own = False
+    if "permissions-policy" in names:
+        features, own = frozenset(taken(value)), takes_own(value)
     embedder = "cross-origin-embedder-policy" in names
-    return Ruling(features, embedder and value.strip().lower().startswith("credentialless"))
+    return Ruling(features, own, embedder and value.strip().lower().startswith("credentialless"))
 
 
-def both_ends(plan: Plan, rule: str, report: Report) -> bool:
-    """Whether the rule applies to the other page, frame or worker too: enforced, they agree."""
+def both_ends(plan: Plan, rule: str, report: Report) -> Literal["", "page", "any"]:
+    """Whether the rule applies to the other page, frame or worker too: enforced, they agree.
+
+    "page" = where it is a page.
+    """
     parts = urlsplit(report.blocked)
     if report.directive not in _ENDS or f"{parts.scheme}://{parts.netloc}" != report.origin:
-        return False
+        return ""
     route = plan.route(parts.netloc, "GET", parts.path or "/")
-    sure = _OF_REQUESTS if report.directive == WORKER else _OF_PAGES
-    return any(
-        line.name == rule
-        and line.mode in ("trial", "enforce")
-        and (line.named.rule.when is None or line.named.rule.when.model_fields_set <= sure)
-        for line in route.rules
-    )
+    line = next((line for line in route.rules if line.name == rule), None)
+    if line is None or line.mode not in ("trial", "enforce") or _severs(line.named.rule):
+        return ""
+    when = line.named.rule.when
+    conditions = frozenset() if when is None else when.model_fields_set
+    if conditions <= _OF_REQUESTS:
+        return "any"
+    return "page" if report.directive != WORKER and conditions <= _OF_PAGES else ""
 
 
 _OF_REQUESTS = frozenset({"scheme"})
 _OF_PAGES = _OF_REQUESTS | {"content_type", "response_class"}
-"""Conditions that hold of the other end too: of a worker, and of a page."""
+"""Conditions that hold of the other end too: whatever it is, and where it is a page."""
+
+
+def _severs(rule: Rule) -> bool:
+    """Whether a page parts from its opener even where both carry the rule (HTML section 7.1.3)."""
+    value = "" if rule.value is None else value_text(rule.value)
+    return value.strip().lower().startswith("noopener-allow-popups")
+
+
+_PARTINGS = {
+    "navigation-to-response": "the page came after one of another origin, or was opened by it",
+    "navigation-from-response": "the page opened a window of another origin",
+}
+"""What COOP reports of windows that it would part, whether or not one of them uses the other."""
 
 
 def unclear(report: Report, held: Ruling) -> str:
     """Why a report does not show whether anything breaks; "" where it does."""
-    if report.type == "coop" and report.directive == "navigation-to-response":
-        return "whether the page needs the one of another origin before it is not reported"
+    if report.type == "coop" and report.directive in _PARTINGS:
+        return f"{_PARTINGS[report.directive]}: whether they need each other is reported apart"
     if report.type == "coep" and report.directive == "corp" and held.credentialless:
         return "it would be loaded without cookies: whether it needs them is not reported"
     if report.directive == WORKER and held.agrees:
@@ -78,11 +102,25 @@ def unclear(report: Report, held: Ruling) -> str:
     return ""
 
 
+def other_page(
+    served: ServedPages, addresses: Sequence[str]
+) -> tuple[Literal["noise", "unexplained"], str]:
+    """The rule is sent with pages only: whether the other ends of reports are pages."""
+    if all(served.has_read(urlsplit(url).path) for url in addresses):
+        return "noise", "the other page carries the rule too"
+    return (
+        "unexplained",
+        "whether the other end carries the rule too is not known: it may be no page",
+    )
+
+
 def framed(
     report: Report, served: ServedPages, route: str, addresses: Sequence[str], held: Ruling
 ) -> tuple[Literal["served", "noise", "unexplained"], str]:
     """Whether a page gives a frame of another origin a feature that the policy forbids."""
     urls = (report.blocked, *addresses)
+    if any(not url.startswith("http") or url.startswith(f"{report.origin}/") for url in urls):
+        return "unexplained", "a frame of the page's own has what the page has, and reports nothing"
     given = sorted(
         name
         for name in held.features

@@ -14,7 +14,7 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
-from sidecar.policy.browsers.pages import ALLOW, Inline, InlineKind, Page, sample_of
+from sidecar.policy.browsers.pages import ALLOW, SRCDOC, Inline, InlineKind, Page, sample_of
 from sidecar.policy.engine.plan import Plan
 from sidecar.rollout.clients import Clients
 
@@ -69,6 +69,8 @@ class _Route:
     def __init__(self) -> None:
         self.read = 0
         self.paths: dict[str, int] = {}
+        self.drawn: set[str] = set()
+        """Those of `paths` that were images."""
         self.pieces: dict[tuple[InlineKind, str], tuple[Inline, Sighting]] = {}
         self.urls: dict[tuple[str, str], Sighting] = {}
         self.links: Counter[tuple[str, str]] = Counter()
@@ -142,6 +144,8 @@ class ServedPages:
         held.read += 1
         if path in held.paths or len(held.paths) < MAX_PATHS:
             held.paths[path] = held.paths.get(path, 0) + 1
+            if page.drawn:
+                held.drawn.add(path)
         if held.paths.get(path) == ENOUGH or held.read == ENOUGH_OF_ROUTE:
             held.version += 1
         for piece in page.inline:
@@ -181,6 +185,16 @@ class ServedPages:
         return held.paths.get(path, 0) >= ENOUGH or (
             path not in held.paths and held.read >= ENOUGH_OF_ROUTE
         )
+
+    def has_read(self, path: str) -> bool:
+        """Whether what stands at this path was read as a page of HTML, on any route."""
+        path = (path or "/")[:_SHOWN]
+        known = [held for held in self._routes.values() if path in held.paths]
+        return bool(known) and not any(path in held.drawn for held in known)
+
+    def frames_itself(self, route: str) -> bool:
+        """Whether a page of the route holds a frame with scripts in its `srcdoc`."""
+        return self.linked(route, SRCDOC, "about:")
 
     def quoted(self, route: str, directive: str, sample: str) -> bool:
         """Whether a report's sample is the beginning of inline code in a page of the route."""

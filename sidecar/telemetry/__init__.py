@@ -36,6 +36,8 @@ from sidecar.telemetry.trials import Trials
 
 __all__ = ["Events", "Metrics", "RouteTally", "Telemetry", "Trials"]
 
+_MAY_BREAK = frozenset({"break", "open", "unknown"})
+
 Head: TypeAlias = Iterable[tuple[bytes, bytes]]
 """Header lines as (name, value)."""
 
@@ -163,13 +165,21 @@ class Telemetry:
         tally.count(verdict)
         if route.oracles or route.watchers:
             fetch = Fetch(facts)
+            leaving = (
+                facts._replace(fields=verdict.fields(list(facts.fields)))
+                if verdict.changed
+                else facts
+            )
             for place, rule, watcher in route.watchers:
-                if watcher.watch(facts, fetch):
+                if watcher.watch(leaving, fetch):
                     self.metrics.cell("sidecar_would_break_total", place, rule, "break").n += 1
             for index, oracle in route.oracles:
                 # HSTS is never written over plain http, and plain http is the evidence against it.
                 if index not in verdict.skipped or oracle is transport:
-                    tally.breaks[index, oracle(facts, fetch)].n += 1
+                    outcome = oracle(leaving, fetch)
+                    if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
+                        outcome = "safe" if fetch.browser else "irrelevant"
+                    tally.breaks[index, outcome].n += 1
         if not verdict.findings or not self._cap.free() or not self.events.may_tell():
             return
         name = "header.changed" if verdict.changed else "header.would_change"
@@ -302,6 +312,16 @@ class Telemetry:
         """Once a second: log how many events were suppressed, and bring the counter up to date."""
         self.events.tell_suppressed()
         self._suppressed.n = float(self.events.suppressed + self.events.sink.dropped)
+
+
+def _unchanged(route: RoutePlan, index: int, verdict: PreparedDecision) -> bool:
+    """Whether a rule would leave this response as it is. A cookie's requests tell of it, not the
+    responses that set it; a ladder's tell of what comes next.
+    """
+    line = route.rules[index]
+    if line.named.rule.header is None or line.oracle is transport:
+        return False
+    return all(one.position != index for one in verdict.findings)
 
 
 def _trace(head: Head) -> dict[str, str]:

@@ -15,6 +15,7 @@ import weakref
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 
 import brotli
 
@@ -53,6 +54,7 @@ class PageCopy:
         "charset",
         "client",
         "coding",
+        "drawn",
         "path",
         "route",
     )
@@ -63,6 +65,7 @@ class PageCopy:
         self.route, self.path, self.client = route, facts.path, facts.client
         host = _header(facts.request, b"host").decode("ascii", "replace")
         self.address = f"{facts.scheme}://{host}{facts.path}"
+        self.drawn = b"svg" in _header(facts.fields, b"content-type").lower()
         self.charset = _charset(_header(facts.fields, b"content-type"))
         self.coding = _header(facts.fields, b"content-encoding").strip().lower()
 
@@ -147,7 +150,8 @@ def _steps(copy: PageCopy) -> Generator[None, None, Page]:
     for piece in copy.decoded():
         html += piece
         yield
-    return (yield from read_steps(bytes(html), copy.charset, copy.address))
+    page = yield from read_steps(bytes(html), copy.charset, copy.address)
+    return replace(page, drawn=copy.drawn)
 
 
 def _plain(data: bytes) -> Generator[bytes, None, None]:

@@ -106,7 +106,10 @@ class Trials:
             twins = [one for one in verdict.twins if one.position == index]
             header = (line.named.rule.header or ("",))[0].lower().encode()
             if not twins:
-                tally.outcome(index, "safe")  # nothing would be changed
+                # Outside the rule's share a page load says nothing of it; else nothing would be
+                # changed.
+                if all(one.mode == "trial" for one in verdict.findings if one.position == index):
+                    tally.outcome(index, "safe")
             elif any(one.state == "waiting" for one in twins):
                 tally.outcome(index, "waiting")
             elif any(one.state == "upgraded" for one in twins):

@@ -45,8 +45,8 @@ def outcomes(*visits: tuple[str, str, str, str]) -> list[str]:
     [
         (("/inner", "same-origin", "iframe", f"{SITE}/outer?x=1"), "break"),
         (("/inner", "same-origin", "iframe", f"{SITE}/other"), "safe"),
-        (("/inner", "same-origin", "iframe", f"{SITE}/"), "unknown"),
-        (("/inner", "same-origin", "iframe", ""), "unknown"),
+        (("/inner", "same-origin", "iframe", f"{SITE}/"), "open"),
+        (("/inner", "same-origin", "iframe", ""), "open"),
     ],
 )
 def test_a_page_in_a_strangers_frame_frames_another(

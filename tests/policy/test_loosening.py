@@ -23,12 +23,12 @@ VISIT = "none navigate document"
     [
         (REFERRER, "no-referrer", "safe"),
         (REFERRER, "strict-origin-when-cross-origin", "safe"),
-        (REFERRER, "no-referrer-when-downgrade", "unknown"),
-        (REFERRER, "origin-when-cross-origin", "unknown"),
-        (REFERRER, "no-referrer, unsafe-url", "unknown"),
-        (REFERRER, "unsafe-url, of-tomorrow", "unknown"),
+        (REFERRER, "no-referrer-when-downgrade", "open"),
+        (REFERRER, "origin-when-cross-origin", "open"),
+        (REFERRER, "no-referrer, unsafe-url", "open"),
+        (REFERRER, "unsafe-url, of-tomorrow", "open"),
         (REFERRER | {"value": "unsafe-url"}, "unsafe-url", "safe"),
-        (REMOVED, "unsafe-url", "unknown"),
+        (REMOVED, "unsafe-url", "open"),
         (REMOVED, "same-origin", "safe"),
     ],
 )
@@ -39,10 +39,27 @@ def test_a_referer_that_is_told_today(rule: dict[str, Any], own: str, expected: 
 
 @pytest.mark.parametrize(
     ("own", "expected"),
-    [("default-src https:", "safe"), ("default-src *; Upgrade-Insecure-Requests", "unknown")],
+    [("default-src https:", "safe"), ("default-src *; Upgrade-Insecure-Requests", "open")],
 )
 def test_addresses_that_are_upgraded_today(own: str, expected: str):
     """Without its policy, a page's http: scripts are refused and its http: forms go in the
     clear.
     """
     assert outcome(NO_CSP, VISIT, (b"Content-Security-Policy", own.encode())) == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "framing", "expected"),
+    [
+        ("cross-site navigate iframe", b"DENY", "break"),
+        ("same-origin navigate iframe", b"DENY", "break"),
+        ("same-origin navigate iframe", b"SAMEORIGIN", "safe"),
+        ("cross-site navigate iframe", b"ALLOWALL", "safe"),
+        ("none navigate document", b"DENY", "safe"),
+        ("-", b"DENY", "unknown"),
+    ],
+)
+def test_frames_that_the_policy_lets_in_today(sent: str, framing: bytes, expected: str):
+    """Without its `frame-ancestors`, X-Frame-Options counts again."""
+    own = (b"Content-Security-Policy", b"frame-ancestors https://partner.example")
+    assert outcome(NO_CSP, sent, own, (b"X-Frame-Options", framing)) == expected

@@ -172,22 +172,35 @@ def test_frame_options_are_tried_as_frame_ancestors():
 @pytest.mark.parametrize(
     ("value", "frames"),
     [
-        ("camera=(), geolocation=(self)", "'self' data: blob: about:"),
+        ("camera=(self), geolocation=(self)", "'self' blob: data: about:"),
+        ("camera=(), geolocation=(self)", "data: about:"),
         (
-            'camera=(self "https://a.example"), usb=("https://a.example" "https://b.example")',
-            "'self' data: blob: about: https://a.example",
+            'camera=(self "https://a.example"), usb=(self "https://a.example" "https://b.example")',
+            "'self' blob: data: about: https://a.example",
         ),
         ("camera=*", None),
     ],
 )
 def test_a_permissions_policy_asks_for_frames_too(value: str, frames: str | None):
     """What a frame is refused no browser reports: frames of origins that lose a feature are
-    reported themselves.
+    reported themselves, the page's own too where the page itself loses one.
     """
     rule = {"header": "Permissions-Policy", "action": "set", "value": value}
     header = "Content-Security-Policy-Report-Only"
     found = [line for line in twins(rule, scheme="https") if line[0] == header]
     assert found == ([] if frames is None else [(header, f"frame-src {frames}; {REPORT}")])
+
+
+@pytest.mark.parametrize(
+    ("framing", "added"), [(b"DENY", "'none'"), (b"sameorigin", "'self'"), (b"ALLOWALL", None)]
+)
+def test_frames_that_the_own_policy_lets_in_are_reported(framing: bytes, added: str | None):
+    """The service's own `frame-ancestors` would go, and X-Frame-Options count again."""
+    own = [(CSP.encode(), b"frame-ancestors https://a.example"), (b"X-Frame-Options", framing)]
+    rule = {"header": CSP, "action": "set", "value": "object-src 'none'"}
+    found = [value for _, value in twins(rule, *own)]
+    expected = [f"object-src 'none'; {REPORT}"]
+    assert found == expected + ([f"frame-ancestors {added}; {REPORT}"] if added else [])
 
 
 def test_a_lost_upgrade_is_said():

@@ -38,7 +38,11 @@ def kinds(rule: dict[str, Any]) -> list[str]:
     [
         ("Server", "remove", None, ["harmless"]),
         (["Server", "X-Powered-By"], "remove", None, ["harmless"]),
+        ("Server", "set", "web", ["harmless"]),
         ("X-Kong-Request-Id", "remove", None, ["nobody"]),
+        ("X-B3-TraceId", "remove", None, ["nobody"]),
+        ("Reporting-Endpoints", "set", 'x="/reports"', ["harmless"]),
+        ("Reporting-Endpoints", "remove", None, ["nobody"]),
         ("X-XSS-Protection", "set", "0", ["harmless"]),
         ("X-XSS-Protection", "set", "1; mode=block", ["nobody"]),
         ("Strict-Transport-Security", "set", "max-age=300", ["nobody"]),
@@ -52,6 +56,8 @@ def kinds(rule: dict[str, Any]) -> list[str]:
         ("X-Frame-Options", "set", "DENY", ["proxy"]),
         ("X-Content-Type-Options", "set", "nosniff", ["proxy"]),
         ("Cross-Origin-Resource-Policy", "set", "same-origin", ["proxy"]),
+        ("X-Content-Type-Options", "remove", None, ["nobody"]),
+        ("Cross-Origin-Resource-Policy", "set", "cross-origin", ["harmless"]),
         ("Cross-Origin-Opener-Policy", "set", "same-origin", ["browsers"]),
         ("Cross-Origin-Opener-Policy", "set", "unsafe-none", ["harmless"]),
         ("Cross-Origin-Embedder-Policy", "set", "require-corp", ["browsers"]),
@@ -163,12 +169,15 @@ def test_what_browsers_report(header: bytes, engine: Any, version: int, expected
         ("Cross-Origin-Embedder-Policy", "set", "credentialless", False),
         ("Referrer-Policy", "set", "strict-origin-when-cross-origin", False),
         ("X-Frame-Options", "set", "DENY", False),
+        ("Reporting-Endpoints", "set", 'x="/reports"', True),
     ],
 )
 def test_what_the_services_own_line_gave_is_asked_for(
     header: str, action: str, value: str, asked: bool
 ):
-    """Isolation is lost where a line that gives it is replaced, and nobody sees who needs it."""
+    """Isolation or reports are lost where a line that gives them is replaced, and nobody sees who
+    needs them.
+    """
     rule = policy({"it": {"header": header, "action": action, "value": value}})
 
     assert (replacing(rule.routes[-1].rules[0].rule) is not None) == asked

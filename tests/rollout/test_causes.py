@@ -364,3 +364,52 @@ def test_the_other_end_of_a_report(
     world = tried(header, value, **({"when": when} if when else {}))
     added = world.add(**known)
     assert (added and world.kind()) == kind
+
+
+def test_a_frame_is_a_page_or_it_is_not():
+    """A rule that is sent with pages alone rules a frame that was read as one; of others it is not
+    known.
+    """
+    world = tried(
+        "Cross-Origin-Embedder-Policy", "require-corp", when={"content-type": "text/html"}
+    )
+    world.add(**COEP, directive="navigation", blocked=f"{SITE}/w")
+    assert world.kind() == "unexplained"
+    world.serve("/w")
+    assert world.kind() == "noise"
+    world.add(**COEP, directive="navigation", blocked=f"{SITE}/notes.txt")
+    assert world.kind() == "unexplained"
+
+
+def test_a_window_that_parts_from_its_own_site():
+    """`noopener-allow-popups` parts pages of one origin too."""
+    world = tried("Cross-Origin-Opener-Policy", "noopener-allow-popups")
+    world.add(**COOP | {"directive": "access-from-coop-page-to-openee"}, blocked="")
+    world.add(**COOP | {"directive": "navigation-from-response"}, blocked=f"{SITE}/w")
+    kinds = [cause.kind for cause in world.causes.of("default", "csp")]
+    assert kinds == ["served", "unexplained"]
+
+
+def test_frames_in_a_page_s_own_text_are_a_cause():
+    """Scripts in `srcdoc` lose what the page loses, and no browser reports it."""
+    world = tried("Permissions-Policy", "geolocation=()")
+    world.serve("/cart", '<iframe srcdoc="<p>no script"></iframe>')
+    assert world.causes.of("default", "csp") == ()
+    world.serve("/cart", '<iframe srcdoc="<script>locate()</script>"></iframe>')
+    assert world.kind() == "unexplained"
+
+
+@pytest.mark.parametrize(
+    ("when", "blocked", "kind"),
+    [
+        (None, f"{SITE}/map", None),
+        ({"response": {"X-Page": "1"}}, f"{SITE}/map", "unexplained"),
+        (None, "blob:", "unexplained"),
+    ],
+)
+def test_a_frame_of_the_page_s_own(when: dict[str, Any] | None, blocked: str, kind: str | None):
+    """It loses what the page loses; one that carries the rule reports that itself."""
+    more = {"when": when} if when else {}
+    world = tried("Permissions-Policy", "geolocation=()", **more)
+    added = world.add(directive="frame-src", blocked=blocked, sample="", source="", line=0)
+    assert (added and world.kind()) == kind

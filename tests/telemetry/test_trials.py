@@ -130,6 +130,14 @@ def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
             id="the service's own twin",
         ),
         pytest.param(CSP, page(agent=b"curl/8"), 0, {}, id="no browser"),
+        pytest.param(CSP | {"share": "1%"}, page(client="out"), 0, {}, id="outside the share"),
+        pytest.param(
+            CSP | {"share": "1%"},
+            page((b"Content-Security-Policy", b"img-src *"), client="out"),
+            0,
+            {"safe": 1},
+            id="nothing would be changed for anybody",
+        ),
     ],
 )
 def test_a_page_load_counts_where_it_can_bear_witness(

@@ -17,13 +17,19 @@ from urllib.parse import quote_from_bytes
 
 from sidecar.policy import csp
 from sidecar.policy.browsers.framing import Framing
-from sidecar.policy.browsers.keeping import Clearing, disposition_oracle, store_oracle, unstored
+from sidecar.policy.browsers.keeping import (
+    Clearing,
+    disposition_oracle,
+    saved,
+    store_oracle,
+    unstored,
+)
 from sidecar.policy.browsers.loosening import (
     DEFAULT,
     referrer_oracle,
     referrer_token,
+    removal_oracle,
     telling,
-    upgrade_oracle,
 )
 from sidecar.policy.browsers.sharing import sharing_oracle
 from sidecar.policy.model import WRITING, Rule
@@ -34,6 +40,7 @@ from sidecar.policy.rules.fetch import (
     Fetch,
     Oracle,
     Outcome,
+    came_home,
     line,
     media_type,
 )
@@ -54,6 +61,8 @@ _SNIFFED_BY_ORB = (
 """Types that Opaque Response Blocking refuses to other origins once sniffing is off (Fetch,
 ORB).
 """
+_MEDIA = frozenset({b"image", b"audio", b"video"})
+_SAYS_NOTHING = frozenset({b"unknown/unknown", b"application/unknown", b"*/*"})
 
 
 def oracle(rule: Rule, value: str) -> Oracle | None:
@@ -68,7 +77,7 @@ def oracle(rule: Rule, value: str) -> Oracle | None:
     return None if not found else found[0] if len(found) == 1 else _worst(found)
 
 
-_SEVERITY: tuple[Outcome, ...] = ("break", "unknown", "safe", "irrelevant")
+_SEVERITY: tuple[Outcome, ...] = ("break", "open", "unknown", "safe", "irrelevant")
 
 
 def _worst(oracles: list[Oracle]) -> Oracle:
@@ -91,7 +100,7 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
         token = DEFAULT if rule.action == "remove" else referrer_token(value)
         return referrer_oracle(token) if telling(token) else None
     if rule.action == "remove":
-        return upgrade_oracle if name == "content-security-policy" else None
+        return removal_oracle if name == "content-security-policy" else None
     if name == "clear-site-data":
         return Clearing(value)
     if name == "cache-control" and unstored(wanted):
@@ -134,9 +143,12 @@ def _resource(*, same_site_allowed: bool) -> Oracle:
             return "break"
         if fetch.mode != b"no-cors":
             return "safe"
-        # A beacon's response is read by nobody, and an error response shows nothing that could
-        # break.
-        return "safe" if fetch.dest == b"empty" or facts.status >= 400 else "break"
+        if fetch.dest == b"empty":
+            # A beacon's response is read by nobody; a script may wait for that of its own fetch.
+            return "safe" if facts.method == "POST" else "open"
+        if facts.status >= 400:  # shown nevertheless, where it is an image
+            return "break" if media_type(facts).startswith(b"image/") else "safe"
+        return "open" if came_home(facts, fetch) else "break"
 
     return judge
 
@@ -152,21 +164,38 @@ def _embeds_isolated(facts: Facts) -> bool:
 def _nosniff(facts: Facts, fetch: Fetch) -> Outcome:
     if (silent := fetch.silent) is not None:
         return silent
+    media = media_type(facts)
+    if fetch.dest == b"document" or fetch.dest in FRAMES:
+        shown = not (300 <= facts.status < 400 or facts.status in (204, 205) or saved(facts))
+        return "break" if shown and _sniffed(media) else "safe"
     if facts.status >= 300:
         return "safe"
-    media = media_type(facts)
     if fetch.dest == b"style":
-        return "safe" if media == b"text/css" else "break"
+        return _style(media, fetch)
     if fetch.dest in _SCRIPTS:
         if media in SCRIPT_TYPES:
             return "safe"
         # A module script of another type was refused before (HTML section 8.1.4.2).
         return "safe" if fetch.mode == b"cors" and media else "break"
-    if fetch.dest == b"document" or fetch.dest in FRAMES:
-        return "safe" if media else "break"
-    if fetch.dest == b"image" and fetch.site in (b"cross-site", b"same-site"):
+    if fetch.dest in _MEDIA and fetch.site in (b"cross-site", b"same-site"):
         return "break" if media in _SNIFFED_BY_ORB else "safe"
     return "safe"
+
+
+def _sniffed(media: bytes) -> bool:
+    """Whether a page of this type is found out by its content (MIME Sniffing section 7): it has
+    none, or one that says nothing.
+    """
+    return b"/" not in media or media in _SAYS_NOTHING
+
+
+def _style(media: bytes, fetch: Fetch) -> Outcome:
+    """A style sheet. Of another type it is taken only from the page's own origin and in quirks
+    mode, which requests do not tell (HTML section 4.2.4.3).
+    """
+    if media == b"text/css" or (media and fetch.site != b"same-origin"):
+        return "safe"
+    return "open" if media else "break"
 
 
 def _cookie_oracle(rule: Rule) -> Oracle | None:
@@ -203,7 +232,9 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
             and facts.method in ("GET", "HEAD")
             and fetch.dest == b"document"
         )
-        return "safe" if followed_link and not strict else "break"
+        if followed_link and not strict:
+            return "safe"
+        return "open" if followed_link and came_home(facts, fetch) else "break"
 
     return judge
 

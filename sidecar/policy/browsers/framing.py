@@ -12,9 +12,10 @@ from collections import OrderedDict
 from urllib.parse import urlsplit
 
 from sidecar.policy import csp
+from sidecar.policy.browsers.keeping import saved
 from sidecar.policy.browsers.loosening import upgrade_oracle
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, media_type
+from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, came_home, media_type
 
 REMEMBERED = 4096
 """Pages of visitors that stand in a frame of another origin; the oldest are forgotten."""
@@ -73,16 +74,21 @@ class Framing:
         """What the response shows of who frames it."""
         if fetch.dest not in FRAMES:
             return "safe" if fetch.dest == b"document" else "irrelevant"
-        if 300 <= facts.status < 400:  # a redirect shows nothing; what it leads to is judged
+        if 300 <= facts.status < 400 or facts.status in (204, 205) or saved(facts):
+            return "safe"  # nothing is shown; what a redirect leads to is judged
+        media = media_type(facts)
+        drawn = media.startswith(b"image/") and media != b"image/svg+xml"  # SVG is a document
+        if fetch.dest in (b"object", b"embed") and drawn:
             return "safe"
-        if fetch.dest in (b"object", b"embed") and media_type(facts).startswith(b"image/"):
-            return "safe"
-        return self._around(facts, fetch)
+        around = self._around(facts, fetch)
+        return "open" if around == "unknown" else around
 
     def _around(self, facts: Facts, fetch: Fetch) -> Outcome:
         """What the pages around this one say."""
         if fetch.site == b"none" or "*" in self._allowed:
             return "safe"
+        if "'self'" in self._allowed and fetch.site != b"same-origin" and came_home(facts, fetch):
+            return "unknown"
         if fetch.site != b"same-origin" or "'self'" not in self._allowed:
             return _listed(self._allowed, fetch)
         if not self._framed:

@@ -51,7 +51,7 @@ _SAVED_TEXTS = frozenset(
 
 def disposition_oracle(rule: Rule, value: str) -> Oracle:
     """Pages that would be saved instead of shown, or downloads that would be shown."""
-    saved = rule.action != "remove" and value.strip().lower().startswith("attachment")
+    wanted = rule.action != "remove" and value.strip().lower().startswith("attachment")
     kept = rule.action == "default"
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
@@ -60,12 +60,17 @@ def disposition_oracle(rule: Rule, value: str) -> Oracle:
         if not fetch.navigates or 300 <= facts.status < 400 or facts.status in (204, 205):
             return "safe"
         own = line(facts, b"content-disposition")
-        was_saved = own is not None and own.strip().lower().startswith(b"attachment")
-        if was_saved == saved or (kept and own is not None) or not _shown(media_type(facts)):
+        if saved(facts) == wanted or (kept and own is not None) or not _shown(media_type(facts)):
             return "safe"
         return "break"
 
     return judge
+
+
+def saved(facts: Facts) -> bool:
+    """Whether the service itself has browsers save the response."""
+    own = line(facts, b"content-disposition")
+    return own is not None and own.strip().lower().startswith(b"attachment")
 
 
 def _shown(media: bytes) -> bool:
@@ -118,10 +123,10 @@ class Clearing:
         """What the response shows of the rule."""
         if not fetch.browser:
             return "irrelevant"
-        if facts.scheme != "https" and not _loopback(facts.host):
-            return "safe"  # browsers obey it in secure contexts only
+        if facts.scheme != "https" and fetch.dest is None and not _loopback(facts.host):
+            return "safe"  # browsers obey it in secure contexts only, where they say more
         if not self._cookies:
-            return "unknown" if self._storage else "safe"
+            return "open" if self._storage else "safe"
         renewed = _set_names(facts)
         lost = [pair for pair in _pairs(fetch) if pair[0] not in renewed]
         for pair in lost:

@@ -9,9 +9,9 @@ Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 
 from __future__ import annotations
 
-from sidecar.policy.browsers.trial import loses_upgrade
+from sidecar.policy.browsers.trial import lifts, loses_upgrade
 from sidecar.policy.rules.conditions import Facts
-from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome
+from sidecar.policy.rules.fetch import FRAMES, Fetch, Oracle, Outcome, line
 
 DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
@@ -39,8 +39,22 @@ def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
     """
     if not fetch.browser:
         return "irrelevant"
-    own = (value for name, value in facts.fields if name.lower() == b"content-security-policy")
-    return "unknown" if loses_upgrade(own, ()) else "safe"
+    own = [value for name, value in facts.fields if name.lower() == b"content-security-policy"]
+    return "open" if loses_upgrade(own, ()) else "safe"
+
+
+def removal_oracle(facts: Facts, fetch: Fetch) -> Outcome:
+    """The same, and whether its `frame-ancestors` let in who X-Frame-Options then keeps out."""
+    found = upgrade_oracle(facts, fetch)
+    own = [value for name, value in facts.fields if name.lower() == b"content-security-policy"]
+    framing = (line(facts, b"x-frame-options") or b"").strip().lower()
+    if found != "safe" or not lifts(own, ()) or framing not in (b"deny", b"sameorigin"):
+        return found
+    if fetch.silent is not None:
+        return fetch.silent
+    if fetch.dest not in FRAMES or (framing == b"sameorigin" and fetch.site == b"same-origin"):
+        return "safe"
+    return "break"
 
 
 def referrer_oracle(token: str) -> Oracle:
@@ -56,6 +70,6 @@ def referrer_oracle(token: str) -> Oracle:
         more = own == "origin-when-cross-origin" and token == DEFAULT
         if own in _TELLING and token in _TELLING:
             more = _TELLING.index(own) > _TELLING.index(token)
-        return "unknown" if more else "safe"
+        return "open" if more else "safe"
 
     return judge

@@ -44,6 +44,8 @@ ALLOW = "allow="
 """Stands before the name of a feature in the place of a directive: the address is that of a
 frame that is given it.
 """
+SRCDOC = f"{ALLOW}srcdoc"
+"""The same for a frame that stands in the page itself and has scripts of its own."""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
@@ -93,6 +95,8 @@ class Page:
     """
     complete: bool
     """False when the page holds more than is read of one."""
+    drawn: bool = False
+    """It is an SVG image, opened as a page."""
 
 
 def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
@@ -115,7 +119,10 @@ def page_from(data: Mapping[str, Any]) -> Page:
     """A page from what `dataclasses.asdict` said of it, after JSON."""
     inline = tuple(Inline(**piece) for piece in data["inline"])
     return Page(
-        inline, tuple((directive, url) for directive, url in data["urls"]), data["complete"]
+        inline,
+        tuple((directive, url) for directive, url in data["urls"]),
+        data["complete"],
+        data["drawn"],
     )
 
 
@@ -252,6 +259,8 @@ class _Reader:
                 and frame < _FRAMES
                 and (inner := attribute(element, "srcdoc"))
             ):
+                if "<script" in inner.lower():
+                    self._url(SRCDOC, "about:srcdoc")
                 yield from self.parse(inner.encode("utf-8", "replace"), "utf-8", frame + 1, where)
 
     def _attributes(self, element: Element, line: int) -> None:

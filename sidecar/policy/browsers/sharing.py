@@ -57,6 +57,8 @@ def _origin(wanted: str, *, kept: bool) -> Oracle:
         origin = "" if fetch.origin is None else fetch.origin.decode("latin-1")
         if not _permits(own, origin, facts, fetch) or (kept and own):
             return "safe"
+        if wanted == "*" != own and fetch.cookie is None and _credentialed(facts):
+            return "open"  # a script may ask for credentials that its visitor has none of
         return "safe" if _permits(wanted, origin, facts, fetch) else "break"
 
     return judge
@@ -76,7 +78,7 @@ def _credentials(*, allowed: bool, kept: bool) -> Oracle:
         if allowed or kept or not _credentialed(facts):
             return "safe"
         # Without a cookie it cannot be seen whether the script asks for credentials.
-        return "break" if fetch.cookie is not None else "unknown"
+        return "break" if fetch.cookie is not None else "open"
 
     return judge
 
@@ -106,6 +108,8 @@ def _listed(name: bytes, wanted: frozenset[str], *, kept: bool) -> Oracle:
             return "safe"
         if preflight and not _covers(own, asked, fetch):
             return "safe"  # refused today as well
+        if asked - wanted and "*" in wanted and "*" not in own and _credentialed(facts):
+            return "open"  # a preflight does not say whether credentials follow
         return "safe" if _covers(wanted, asked, fetch) else "break"
 
     return judge

@@ -73,7 +73,7 @@ def looks(rule: Rule) -> frozenset[bytes]:
     """The lower-case names of the lines of a response that decide whether its twin can stand."""
     names = [name.lower().encode() for name in rule.header or ()]
     found = {_TWINS[name].name.lower() for name in names if name in _TWINS}
-    return frozenset(found | ({_CSP} if _XFO in names else set()))
+    return frozenset(found.union({_CSP, _XFO} if {_CSP, _XFO} & set(names) else ()))
 
 
 def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
@@ -102,6 +102,10 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
             for text in values
             if not text.startswith(_SECURE_ONLY)
         ]
+    if finding.key == _CSP and lifts(finding.before, finding.after):
+        values += [
+            one for xfo in seen.get(_XFO, ())[:1] for one in _framing(xfo.decode("latin-1"), key)
+        ]
     if not values:
         return Twin(position, "silent", ())
     lines = [(row.name, value.encode("latin-1")) for value in values]
@@ -116,6 +120,13 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
 def loses_upgrade(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
     """Whether `upgrade-insecure-requests` stands in the policies before, and not in those after."""
     return _upgrades(before) and not _upgrades(after)
+
+
+def lifts(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
+    """Whether `frame-ancestors` stands in the policies before, and not in those after: browsers
+    then obey X-Frame-Options again (HTML section 7.1.6).
+    """
+    return csp.names_ancestors(before) and not csp.names_ancestors(after)
 
 
 def _upgrades(lines: Iterable[bytes]) -> bool:
@@ -236,18 +247,32 @@ def taken(value: str) -> Mapping[str, frozenset[str]]:
     return found
 
 
+def takes_own(value: str) -> bool:
+    """Whether a Permissions-Policy takes a feature from the page itself, and so from frames of its
+    own origin, whatever these say.
+    """
+    parsed = fields.parse_dictionary(value).value or {}
+    for member, _ in parsed.values():
+        words = [one for one, _ in member] if isinstance(member, list | tuple) else [member]
+        if not {"*", "self"} & {str(word) for word in words if isinstance(word, Token)}:
+            return True
+    return False
+
+
 def _frames(value: bytes, key: str) -> list[bytes]:
     """A policy that reports frames of other origins: what they are refused browsers never report.
 
     Origins that keep every feature are left out.
     """
-    kept = [*taken(value.decode("latin-1")).values()]
+    text = value.decode("latin-1")
+    kept = [*taken(text).values()]
     if not kept:
         return []
     origins = sorted(
         origin for origin in frozenset.intersection(*kept) if not set(origin) & set(" ;,")
     )
-    sources = " ".join(("'self'", "data:", "blob:", "about:", *origins))
+    own = () if takes_own(text) else ("'self'", "blob:")
+    sources = " ".join((*own, "data:", "about:", *origins))
     return [f"frame-src {sources}; report-uri {REPORTS_PATH}/{key}".encode("latin-1", "replace")]
 
 

@@ -76,7 +76,7 @@ def decide_by(
         seen = by_name(fields)
     findings: list[Finding] = []
     skipped: list[int] = []
-    twins: list[Twin] = []
+    tried: list[tuple[Finding, str]] = []
     for check in checks:
         for condition in check.when:
             if not condition.holds(facts, seen):
@@ -89,15 +89,13 @@ def decide_by(
                 if found[0].made:
                     fields = write(list(sent) if fields is sent else fields, seen, found)
                 elif found[0].mode == "trial" and check.index in keys:
-                    for finding in found:
-                        one = twin(finding, keys[check.index], facts.scheme, seen)
-                        if one is not None:
-                            twins.append(one)
-                            for (
-                                name,
-                                value,
-                            ) in one.lines:  # a second rule in trial sees that the place is taken
-                                seen[name.lower()] = (*seen.get(name.lower(), ()), value)
+                    tried += [(finding, keys[check.index]) for finding in found]
+    twins: list[Twin] = []
+    for finding, key in tried:
+        if (one := twin(finding, key, facts.scheme, seen)) is not None:
+            twins.append(one)
+            for name, value in one.lines:  # a second rule in trial sees that the place is taken
+                seen[name.lower()] = (*seen.get(name.lower(), ()), value)
     if twins:
         fields = [*fields, *added(tuple(twins))]
     return Decision(fields, tuple(findings), tuple(skipped), tuple(twins))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -22,7 +22,7 @@ from sidecar.policy.engine.judge import Decision, Judge, decide_by
 from sidecar.policy.engine.nonces import asks_for_nonce, last_words, nonced
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.engine.stricter import stricter
-from sidecar.policy.model import Mode, Policy, Slashes, lowest
+from sidecar.policy.model import Mode, Noun, Policy, Slashes, lowest
 from sidecar.policy.rules.checks import Check, make_check, value_text
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.cookie_check import CookieCheck
@@ -56,8 +56,12 @@ class RuleLine:
     meaning: str
     """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
     demand: str
-    """Short hash of what it asks of responses, whatever its mode: the same in the metrics of a
-    whole rollout.
+    """Short hash of what it asks of which responses, whatever its mode: the same in the metrics of
+    a whole rollout.
+    """
+    scope: str
+    """Short hash of which responses it sees, and as what: the matches of its route and of those
+    before it, and the rules before it that enforce on the same header. Evidence is of one scope.
     """
 
 
@@ -182,7 +186,11 @@ def decide(route: RoutePlan, facts: Facts) -> Decision:
 def compile_policy(resolved: Resolved, *, override: Mode | None = None) -> Plan:
     """Compile a complete policy under a runtime ceiling (`override`, None = none)."""
     mode = lowest(resolved.mode, override)
-    routes = tuple(_route(route, resolved.policy, override) for route in resolved.routes)
+    matches = [_said(route.match) for route in resolved.routes]
+    routes = tuple(
+        _route(route, resolved.policy, override, matches[: place + 1])
+        for place, route in enumerate(resolved.routes)
+    )
     keys = {
         key: (route.name, route.rules[index].name)
         for route in routes
@@ -207,9 +215,12 @@ def _check(named: NamedRule, index: int, mode: Mode, share: float) -> Check:
     return Shared(check, make("report-only"), share)
 
 
-def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePlan:
+def _route(
+    route: NamedRoute, policy: Policy, override: Mode | None, matches: Sequence[object]
+) -> RoutePlan:
     rules: list[RuleLine] = []
     checks: list[Check] = []
+    written: list[tuple[frozenset[str], str]] = []
     for index, named in enumerate(route.rules):
         ceilings = {
             "override": override,
@@ -220,6 +231,11 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
         mode = lowest(*ceilings.values())
         ceiling = next(who for who, said in ceilings.items() if said == mode)
         value = "" if named.rule.value is None else value_text(named.rule.value)
+        names = frozenset(map(str.lower, named.rule.header or ("set-cookie",)))
+        scope = _hash([matches, [demand for those, demand in written if those & names]])[:12]
+        demand = _demand(named, scope)
+        if mode == "enforce":
+            written.append((names, demand))
         rules.append(
             RuleLine(
                 named.name,
@@ -228,7 +244,8 @@ def _route(route: NamedRoute, policy: Policy, override: Mode | None) -> RoutePla
                 named,
                 oracle(named.rule, value),
                 _meaning(named, mode),
-                _demand(named),
+                demand,
+                scope,
             )
         )
         if mode != "off":
@@ -287,15 +304,22 @@ def _watchers(routes: Iterable[RoutePlan]) -> Iterator[tuple[str, str, Watcher]]
 
 
 def _meaning(named: NamedRule, mode: Mode) -> str:
-    text = json.dumps([mode, named.rule.model_dump(mode="json", exclude_none=True)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _hash([mode, _said(named.rule)])[:16]
 
 
-def _demand(named: NamedRule) -> str:
+def _demand(named: NamedRule, scope: str) -> str:
     said = named.rule.model_dump(mode="json", exclude_none=True, exclude=_BESIDE)
     if isinstance(named.rule.value, dict):
         said["value"] = list(named.rule.value.items())  # their order is part of what is sent
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+    return _hash([scope, said])[:12]
+
+
+def _said(noun: Noun | None) -> object:
+    return noun and noun.model_dump(mode="json", exclude_none=True)
+
+
+def _hash(data: object) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _key(route: str, line: RuleLine) -> str:

@@ -19,9 +19,12 @@ from typing import Literal, TypeAlias
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import engine_of
 
-Outcome: TypeAlias = Literal["break", "safe", "unknown", "irrelevant", "plain"]
-OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "unknown", "irrelevant", "plain")
-"""`plain`: over plain http, which a promise of https speaks against without breaking it at once."""
+Outcome: TypeAlias = Literal["break", "safe", "open", "unknown", "irrelevant", "plain"]
+OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "open", "unknown", "irrelevant", "plain")
+"""`open`: the browser said all that it says, and the rule may break this very request; `unknown`:
+it said too little. `plain`: over plain http, which a promise of https speaks against without
+breaking it at once.
+"""
 Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
@@ -110,6 +113,16 @@ class Fetch:
         if self.dest is not None:
             return self.dest == b"document" or self.dest in FRAMES
         return self.upgrade == b"1"
+
+
+def came_home(facts: Facts, fetch: Fetch) -> bool:
+    """Whether a request that came by way of another site may have begun on a page of this host,
+    as its Referer says.
+
+    Fetch Metadata speaks of all the hosts on the way, CORP and SameSite of the first.
+    """
+    home = f"{facts.scheme}://{facts.host}".encode("latin-1", "replace")
+    return fetch.referer is not None and fetch.referer.startswith((home + b"/", home + b"?"))
 
 
 def media_type(facts: Facts) -> bytes:
