@@ -220,6 +220,8 @@ class Causes:
         held_by = self._rulings.get(place, Ruling())
         if held_by.features and report.type == "csp-violation":
             report = replace(report, directive=FRAME)
+        if held_by.typed and report.directive == "trusted-types" and report.sample != "default":
+            return None  # only the default policy runs unasked
         if self._plan is not None and (ends := both_ends(self._plan, place[1], report)):
             if ends == "any" and report.directive != WORKER:  # what that loads is never reported
                 return None

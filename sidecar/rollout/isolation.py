@@ -35,6 +35,8 @@ class Ruling:
     features: frozenset[str] = frozenset()
     own: bool = False
     """It takes one of them from the page itself."""
+    typed: bool = False
+    """It asks for Trusted Types, and names no policies that may be made."""
     credentialless: bool = False
     agrees: bool = False
     """The worker of a report would carry the header too."""
@@ -51,7 +53,11 @@ def ruling(rule: Rule) -> Ruling:
     if "permissions-policy" in names:
         features, own = frozenset(taken(value)), takes_own(value)
     embedder = "cross-origin-embedder-policy" in names
-    return Ruling(features, own, embedder and value.strip().lower().startswith("credentialless"))
+    words = value.lower().replace(";", " ").split()
+    typed = "require-trusted-types-for" in words and "trusted-types" not in words
+    return Ruling(
+        features, own, typed, embedder and value.strip().lower().startswith("credentialless")
+    )
 
 
 def both_ends(plan: Plan, rule: str, report: Report) -> Literal["", "page", "any"]:

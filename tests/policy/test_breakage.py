@@ -190,6 +190,20 @@ def test_a_secure_cookie_on_plain_http_is_no_proof():
     assert outcome(SECURE, "cross-site cors empty other=1", scheme="https") == "safe"
 
 
+@pytest.mark.parametrize(
+    ("cookie", "expected"),
+    [
+        (b"sid=1; Path=/; Domain=shop.test", "open"),
+        (b"sid=1; Path=/domain=1", "safe"),
+        (b"lang=en; Domain=shop.test", "safe"),
+    ],
+)
+def test_a_cookie_of_a_domain_goes_to_other_hosts_too(cookie: bytes, expected: str):
+    """Their requests do not pass here."""
+    rule = {"cookie": "sid", "attributes": {"Secure": True}}
+    assert outcome(rule, "none navigate document", (b"Set-Cookie", cookie)) == expected
+
+
 @pytest.mark.parametrize("rule", [DENY, CORP, NOSNIFF, LAX, ANCESTORS])
 def test_what_is_no_browser_says_nothing(rule: dict[str, Any]):
     """curl, probes and service clients are never counted as safe."""

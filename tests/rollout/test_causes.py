@@ -390,6 +390,16 @@ def test_a_window_that_parts_from_its_own_site():
     assert kinds == ["served", "unexplained"]
 
 
+def test_a_default_policy_of_trusted_types_is_a_cause():
+    """It runs unasked under the rule; others are used by code that asks for them."""
+    value = "require-trusted-types-for 'script'"
+    world = tried("Content-Security-Policy", value)
+    known = {"directive": "trusted-types", "blocked": "trusted-types-policy"}
+    assert world.add(**known, sample="lit-html") is None
+    assert world.add(**known, sample="default") is not None
+    assert world.kind() == "served"
+
+
 def test_frames_in_a_page_s_own_text_are_a_cause():
     """Scripts in `srcdoc` lose what the page loses, and no browser reports it."""
     world = tried("Permissions-Policy", "geolocation=()")

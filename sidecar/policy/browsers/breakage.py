@@ -211,6 +211,8 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
     same_site, hidden = attributes.same_site in ("Lax", "Strict"), bool(attributes.http_only)
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
+        if (same_site or secure) and fetch.browser and _goes_elsewhere(facts, pattern):
+            return "open"
         sent = () if fetch.cookie is None else _values(fetch.cookie, pattern)
         if not sent:
             # The cookie stayed at home: that is what a browser that can say so shows every day.
@@ -241,13 +243,26 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
 
 def _values(cookie: bytes, pattern: str) -> tuple[bytes, ...]:
     """The values of the cookies whose names match."""
-    glob = pattern.replace("[", "[[]").replace("?", "[?]")
     pairs = (pair.partition(b"=") for pair in cookie.split(b";"))
-    return tuple(
-        value.strip()
-        for name, _, value in pairs
-        if fnmatch.fnmatchcase(name.strip().decode("latin-1"), glob)
-    )
+    return tuple(value.strip() for name, _, value in pairs if _matches(name, pattern))
+
+
+def _matches(name: bytes, pattern: str) -> bool:
+    glob = pattern.replace("[", "[[]").replace("?", "[?]")
+    return fnmatch.fnmatchcase(name.strip().decode("latin-1"), glob)
+
+
+def _goes_elsewhere(facts: Facts, pattern: str) -> bool:
+    """Whether the response sets such a cookie for all hosts of a domain, whose requests do not pass
+    here.
+    """
+    for name, value in facts.fields:
+        if len(name) == 10 and name.lower() == b"set-cookie":
+            pair, *attributes = value.split(b";")
+            named = any(one.strip().lower().startswith(b"domain=") for one in attributes)
+            if named and _matches(pair.partition(b"=")[0], pattern):
+                return True
+    return False
 
 
 def _echoed(facts: Facts, values: tuple[bytes, ...]) -> bool:

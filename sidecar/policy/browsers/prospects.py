@@ -8,6 +8,7 @@ from __future__ import annotations
 from sidecar.policy.browsers.trial import by_api, has_twin
 from sidecar.policy.browsers.witness import witnesses
 from sidecar.policy.model import Rule
+from sidecar.policy.rules.checks import value_text
 
 
 def prospect(rule: Rule) -> tuple[str, ...]:
@@ -35,6 +36,11 @@ def prospect(rule: Rule) -> tuple[str, ...]:
                 " break, over plain http too"
             )
         ]
+    if "require-trusted-types-for" in (value_text(rule.value) if rule.value else "").lower():
+        said.append(
+            "a page that makes a default policy of Trusted Types is changed by the trial: browsers"
+            " run that policy under a report-only line too; it is reported as a cause"
+        )
     for witness in witnesses(rule):
         if witness.kind != "browsers":
             said.append(f"{_BESIDE[witness.kind]}: {witness.why}")

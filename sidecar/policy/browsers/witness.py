@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sidecar.policy import csp
-from sidecar.policy.browsers.keeping import STORED, cleared
+from sidecar.policy.browsers.keeping import COOKIES, STORED, cleared
 from sidecar.policy.browsers.loosening import referrer_token, telling
 from sidecar.policy.browsers.support import FEATURES, GONE, SUPPORT_DATE
 from sidecar.policy.browsers.trial import taken
@@ -226,7 +226,13 @@ def _clearing(value: str) -> tuple[Witness, ...]:
         "requests show who goes on with a cookie that would have been cleared",
         "Clear Site Data section 3.1",
     )
-    return (seen, stored) if cleared(value) & STORED else (seen,)
+    elsewhere = nobody(
+        "browsers clear the cookies of all hosts of the domain, and who needs those cannot be seen",
+        "Clear Site Data section 3.1",
+    )
+    types = cleared(value)
+    found = ((COOKIES, elsewhere), (STORED, stored))
+    return (seen, *(witness for kinds, witness in found if types & kinds))
 
 
 _STEPWISE = proxy(
