@@ -411,9 +411,9 @@ async def test_what_was_seen_under_the_revision_before_stands_in_the_journal(wor
 
 
 async def test_other_orders_are_recorded(world: World):
-    """A promotion in the file is reported without its text, and kept with it."""
+    """A suggestion for the file is reported without its text, and kept with it."""
     made = await world.started()
-    await made.journal.record({"event": "rule.promoted", "rule": "frames", "diff": "-a\n+b"})
+    await made.journal.record({"event": "policy.suggested", "rules": ["frames"], "diff": "-a\n+b"})
 
     assert "diff" not in world.lines.events[-1]
     assert made.history()[-1]["diff"] == "-a\n+b"

@@ -254,7 +254,7 @@ EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("policy.activated"), st.sampled_from("abcdefgh")),
         st.tuples(st.just("policy.rolled_back"), st.sampled_from("abcdefgh")),
-        st.tuples(st.just("policy.promoted"), st.just("")),
+        st.tuples(st.just("promotion.granted"), st.just("")),
         st.tuples(st.just("mode.overridden"), st.just("")),
         st.tuples(st.just("policy.rejected"), st.just("")),
     ),
@@ -279,8 +279,10 @@ def test_the_note_survives(events: list[tuple[str, str]], keep: int):
             active = revision
         elif revision:
             continue
-        if event == "policy.promoted":
+        if event == "promotion.granted":
             facts = {
+                "promotion": str(number),
+                "revision": active or "",
                 "rules": [],
                 "file": "p",
                 "before": str(number),
@@ -298,9 +300,10 @@ def test_the_note_survives(events: list[tuple[str, str]], keep: int):
     status = {**about, "revision": active, "parent": parents[active]}
     texts = {name: name for name in "abcdefgh"}
     whole, left = (write_note(status, found, [], texts, None).data() for found in (entries, kept))
-    last = [e for e in entries if e.get("revision") == (parents[active] or active)][-1]
+    lives = [e for e in entries if e["event"] in ("policy.activated", "policy.rolled_back")]
+    last = [e for e in lives if e.get("revision") == (parents[active] or active)][-1]
     since = [e for e in entries[entries.index(last) :] if e["event"] != "policy.rejected"]
     assert [e for e in kept if e["event"] != "policy.rejected"][-len(since) :] == since
     assert whole["commands"][len(whole["commands"]) - len(left["commands"]) :] == left["commands"]
-    promoted = [e for e in entries if e["event"] == "policy.promoted"]
-    assert [e for e in kept if e["event"] == "policy.promoted"][-1:] == promoted[-1:]
+    promoted = [e for e in entries if e["event"] == "promotion.granted"]
+    assert [e for e in kept if e["event"] == "promotion.granted"][-1:] == promoted[-1:]

@@ -127,6 +127,6 @@ def _known_host(request: web.Request, token: str | None) -> bool:
     return True
 
 
-def error(status: int, text: str) -> web.Response:
+def error(status: int, text: str, **more: list[str]) -> web.Response:
     """A refusal as JSON."""
-    return web.json_response({"error": text}, status=status, headers=OWN_HEADERS)
+    return web.json_response({"error": text, **more}, status=status, headers=OWN_HEADERS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from sidecar.admin.access import OWN_HEADERS, error, guard
 from sidecar.admin.health import add_health
+from sidecar.admin.orders import MAX_BODY, RECORDS, PromotionOrder, flag_of, read_body, text_of
 from sidecar.admin.page import Page
 from sidecar.admin.process import Process
 from sidecar.admin.session import Sessions
@@ -28,10 +28,8 @@ from sidecar.revisions import Revisions
 from sidecar.revisions.history import Refused
 from sidecar.telemetry import Telemetry
 
-_BODY = 1 << 20
 _BACKLOG = 256
 _LONGEST = 366 * 86_400.0
-_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Api:
@@ -50,8 +48,9 @@ class Api:
 
     def app(self) -> web.Application:
         """The application of the admin listener."""
-        checked = guard(self._token, self._sessions)
-        app = web.Application(middlewares=[checked], client_max_size=_BODY)
+        app = web.Application(
+            middlewares=[guard(self._token, self._sessions)], client_max_size=MAX_BODY
+        )
         app.router.add_get("/api/status", self.status)
         app.router.add_get("/api/revisions", self.revisions)
         app.router.add_get("/api/revisions/{revision}", self.revision)
@@ -59,8 +58,8 @@ class Api:
         app.router.add_get("/api/rollout", self.rollout)
         app.router.add_get("/api/baseline", self.baseline)
         app.router.add_post("/-/promotion", self.promotion)
-        app.router.add_post("/-/suggestion", self.suggestion)
-        app.router.add_post("/-/note", self.note)
+        for name in RECORDS:
+            app.router.add_post(f"/-/{name}", self.record)
         app.router.add_get("/api/reports", self.reports)
         app.router.add_get("/api/pages", self.pages)
         app.router.add_get("/api/fleet", self.fleet)
@@ -129,9 +128,9 @@ class Api:
     def _shared(self, body: dict[str, Any]) -> None:
         """Refuse an order for a fleet that cannot be reached, or that is at another version."""
         fleet = self._process.facts().get("fleet")
-        wants, version = body.get("fleet", False), body.get("version")
-        if not isinstance(wants, bool) or type(version) not in (int, type(None)):
-            raise web.HTTPBadRequest(reason="fleet is true or false, version a whole number")
+        wants, version = flag_of(body, "fleet"), body.get("version")
+        if type(version) not in (int, type(None)):
+            raise web.HTTPBadRequest(reason="version must be a whole number")
         if not wants and version is None:
             return
         if fleet is None:
@@ -148,82 +147,29 @@ class Api:
             )
 
     async def promotion(self, request: web.Request) -> web.Response:
-        """Record a promotion, or a step back, that is about to be written to the policy file. `to`
-        says where each rule goes.
-
-        With `text` it is a fleet's: this policy comes in force on all replicas, if the fleet is
-        still at `version`.
+        """Decide on an order to move rules: the gate's verdicts, journalled, and the edit for
+        whoever writes the file. With `fleet` the edit comes in force on all replicas instead.
         """
-        keys = {
-            "rules",
-            "verdicts",
-            "override",
-            "source",
-            "command",
-            "file",
-            "before",
-            "after",
-            "diff",
-            "waived",
-            "back",
-            "reason",
-            "to",
-            "who",
-            "text",
-            "version",
-        }
-        body = await _body(request, keys)
-        text, version = _text(body, "text", _BODY), body.pop("version", None)
-        body.pop("text", None)
-        rules = body.get("rules")
-        if (
-            not rules
-            or not isinstance(rules, list)
-            or not all(isinstance(rule, str) for rule in rules)
-        ):
-            return error(400, "a promotion names its rules")
-        event = "policy.stepped_back" if body.pop("back", False) is True else "policy.promoted"
-        if not text:
-            await self._revisions.journal.record({"event": event, **body})
-            return web.json_response({"recorded": True})
+        body = await read_body(request, PromotionOrder.KEYS)
+        order = PromotionOrder.of(body)
         try:
-            self._shared({"fleet": True, "version": version})
-            made = await self._revisions.promote(
-                text,
-                {"event": event, **body},
-                who=_text(body, "who") or "operator",
-                reason=", ".join(f"{rule} to {where}" for rule, where in _places(body)),
-            )
+            self._shared(body)
+            decided = await self._process.promotion(order)
         except Refused as refused:
             return error(409, str(refused))
         except PolicyError as wrong:
+            return error(400, str(wrong), problems=[str(problem) for problem in wrong.problems])
+        except ValueError as wrong:
             return error(400, str(wrong))
-        fleet = self._process.facts().get("fleet")
-        return web.json_response({"recorded": True, "revision": made.id, "fleet": fleet})
+        return web.json_response(decided | {"fleet": self._process.facts().get("fleet")})
 
-    async def suggestion(self, request: web.Request) -> web.Response:
-        """Record an edit that `sidecar suggest` is about to write to the policy file."""
-        keys = {"rules", "causes", "command", "file", "before", "after", "diff", "reason", "who"}
-        body = await _body(request, keys)
-        rules = body.get("rules")
-        if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
-            return error(400, "a suggestion names its rules")
-        await self._revisions.journal.record({"event": "policy.suggested", **body})
-        return web.json_response({"recorded": True})
-
-    async def note(self, request: web.Request) -> web.Response:
-        """Record that a note was written, with the SHA-256 of its text: then an edit of the note
-        shows too.
-        """
-        body = await _body(request, {"file", "sha256", "who"})
-        file, digest = body.get("file"), body.get("sha256")
-        if (
-            not isinstance(file, str)
-            or not isinstance(digest, str)
-            or not _SHA256.fullmatch(digest)
-        ):
-            return error(400, "a note has a file and its sha256 (64 hex digits)")
-        await self._revisions.journal.record({"event": "note.written", **body})
+    async def record(self, request: web.Request) -> web.Response:
+        """Write down what a command is about to do, or did (see `RECORDS`)."""
+        kind = RECORDS[request.path.rpartition("/")[2]]
+        body = await read_body(request, kind.keys)
+        if wrong := kind.wrong(body):
+            return error(400, wrong)
+        await self._revisions.journal.record({"event": kind.event, **body})
         return web.json_response({"recorded": True})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -262,12 +208,11 @@ class Api:
 
     async def reload(self, request: web.Request) -> web.Response:
         """Read the policy file now. `{unpin?, who?}`."""
-        body = await _body(request, {"unpin", "who"})
-        if not isinstance(body.get("unpin", False), bool):
-            return error(400, "unpin must be true or false")
-        who = _text(body, "who") or "operator"
+        body = await read_body(request, {"unpin", "who"})
         try:
-            result = await self._revisions.reload(who, unpin=body.get("unpin", False))
+            result = await self._revisions.reload(
+                text_of(body, "who") or "operator", unpin=flag_of(body, "unpin")
+            )
         except Refused as refused:
             return error(409, str(refused))
         data = {
@@ -287,14 +232,14 @@ class Api:
 
         `fleet`: only if the store can be reached; `version`: only if the fleet is still at it.
         """
-        body = await _body(request, {"to", "reason", "who", "fleet", "version"})
+        body = await read_body(request, {"to", "reason", "who", "fleet", "version"})
         left = self._revisions.current.id
         try:
             self._shared(body)
             found = await self._revisions.rollback(
-                _text(body, "to") or None,
-                who=_text(body, "who") or "operator",
-                reason=_text(body, "reason"),
+                text_of(body, "to") or None,
+                who=text_of(body, "who") or "operator",
+                reason=text_of(body, "reason"),
             )
         except Refused as refused:
             return error(409, str(refused))
@@ -306,7 +251,7 @@ class Api:
         """Set the runtime ceiling. `{mode, reason?, ttl?, who?, fleet?, version?}`; ttl: 30m, or
         seconds.
         """
-        body = await _body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})
+        body = await read_body(request, {"mode", "reason", "ttl", "who", "fleet", "version"})
         mode = body.get("mode")
         if mode not in MODES:
             return error(400, f"unknown mode {mode!r}; {did_you_mean(mode, MODES)}")
@@ -321,8 +266,8 @@ class Api:
             self._shared(body)
             data = await self._revisions.set_mode(
                 cast("Mode", mode),
-                reason=_text(body, "reason"),
-                who=_text(body, "who") or "operator",
+                reason=text_of(body, "reason"),
+                who=text_of(body, "who") or "operator",
                 ttl=lasting,
             )
         except Refused as refused:
@@ -338,39 +283,3 @@ def _fleets(request: web.Request) -> bool:
     if word not in ("true", "false"):
         raise web.HTTPBadRequest(reason="fleet is true or false")
     return word == "true"
-
-
-async def _body(request: web.Request, known: set[str]) -> dict[str, Any]:
-    raw = await request.read()
-    if not raw:
-        return {}
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(reason="send application/json")
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as wrong:
-        raise web.HTTPBadRequest(reason="the body is not JSON") from wrong
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(reason="the body must be a JSON object")
-    for key in body:
-        if key not in known:
-            reason = f"unknown key {str(key)[:64]!a}; known: {', '.join(sorted(known))}"
-            raise web.HTTPBadRequest(reason=reason)
-    return body
-
-
-def _places(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each rule of a promotion, and where it goes."""
-    to = body.get("to")
-    known = to if isinstance(to, dict) else {}
-    return [(rule, str(known.get(rule, "enforce"))) for rule in body["rules"]]
-
-
-def _text(body: dict[str, Any], key: str, most: int = 1000) -> str:
-    """A text of the body, "" where there is none; another type is refused, not ignored."""
-    value = body.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise web.HTTPBadRequest(reason=f"{key} must be a text")
-    return value[:most]

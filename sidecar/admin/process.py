@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
 from sidecar.admin.health import Readiness
+from sidecar.admin.orders import PromotionOrder
 
 
 class Together(Protocol):
@@ -35,6 +36,10 @@ class Process(NamedTuple):
     pages: Callable[[], dict[str, Any]]
     """What pages in trial hold, by route, and the scripts that browsers loaded."""
     together: Together
+    promotion: Callable[[PromotionOrder], Awaitable[dict[str, Any]]]
+    """Decides on an order to move rules. Raises Refused, PolicyError, and ValueError where what
+    came with the order is wrong.
+    """
     fleet: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """The fleet as this replica sees it; None = it decides alone."""
     token_file: str | None = None

@@ -9,12 +9,13 @@ import difflib
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
 from sidecar.policy.model import MODES
 from sidecar.policy.words import counted
+from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
 
 MEANING = {
     "enforce": "Headers are changed.",
@@ -57,6 +58,9 @@ MAX_CLIENTS = 16
 """Clients of a cause are counted up to here."""
 _TITLES = {
     "policy.activated": "In force",
+    "promotion.granted": "Promotion granted",
+    "promotion.refused": "Promotion refused",
+    "step_back.granted": "Step back granted",
     "policy.promoted": "Promoted",
     "policy.stepped_back": "Stepped back",
     "policy.suggested": "Suggestion written",
@@ -220,20 +224,21 @@ def timeline(journal: Sequence[Mapping[str, Any]], active: str) -> list[dict[str
     """The last 50 journal entries, newest first; marked is the one that put the active revision in
     force.
     """
-    made = [entry(one, active) for one in journal[::-1][:50]]
+    done = fulfilled(journal)
+    made = [entry(one, active, done) for one in journal[::-1][:50]]
     now = next((at for at, one in enumerate(made) if one["now"]), -1)
     return [{**one, "now": at == now} for at, one in enumerate(made)]
 
 
-def entry(one: Mapping[str, Any], active: str) -> dict[str, Any]:
-    """One entry of the journal as a point of the timeline."""
-    to = one.get("to") or {}
-    moved = ", ".join(
-        f"{rule} to {to[rule]}" if rule in to else rule for rule in one.get("rules", ())
-    )
-    what = str(one.get("revision") or one.get("mode") or moved)
-    why = str(one.get("override") or one.get("reason") or "; ".join(one.get("problems", ()))[:200])
-    revision = bool(one.get("revision"))
+def entry(one: Mapping[str, Any], active: str, done: Collection[str] = ()) -> dict[str, Any]:
+    """One entry of the journal as a point of the timeline; `done` are the promotions of which a
+    revision has come.
+    """
+    what = moved(one) or str(one.get("revision") or one.get("mode") or "")
+    why = str(one.get("reason") or "; ".join(one.get("problems", ()))[:200])
+    if unfulfilled(one, done, active):
+        why = f"{NEVER_CAME}{why}"
+    revision = bool(one.get("revision")) and what == one["revision"]
     event, place = str(one.get("decided") or one["event"]), ""
     if one["event"] == "decision.followed":
         place = f", on {one.get('replica', '')}"

@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from sidecar.cli.evidence import of_fleet, warn_of
+from sidecar.cli.evidence import warn_of
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, table
 from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.rollout.summing import source
 from sidecar.rollout.testimony import span
 
 
@@ -41,7 +42,7 @@ def reports_verb(
         as_json({**got, "causes": shown})
         return
     if fleet:
-        err().print(Text(f"reported to {of_fleet(got['fleet'])}"))
+        err().print(Text(f"reported to {source(got['fleet'])}"))
         warn_of(got["fleet"]["silent"])
     if not shown:
         why = "either nothing would break, or no rule is in trial (see `sidecar evidence`)"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +28,8 @@ from sidecar.rollout.prometheus import (
     window_since,
 )
 from sidecar.rollout.prometheus import evidence as fleet_evidence
-from sidecar.rollout.testimony import Evidence, Minimums, Verdict, from_data, span
+from sidecar.rollout.summing import source
+from sidecar.rollout.testimony import Evidence, Gathered, Minimums, Verdict, from_data, span
 
 STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
@@ -151,40 +151,25 @@ def minimums(options: dict[str, Any]) -> Minimums:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """The evidence, the moment of which it is (epoch seconds), and whose it is."""
-
-    found: list[Evidence]
-    at: float
-    source: str
-    """Whose the numbers are: the URL of a sidecar or of Prometheus, or so many replicas of a
-    fleet.
-    """
-    silent: tuple[str, ...] = ()
-    """Replicas that are there and did not say what they saw."""
-
-
 def gather(client: Admin, options: dict[str, Any]) -> Gathered:
     """The evidence, as the options of `source_options` ask for it."""
     data = client.get("/api/evidence?fleet=true" if options["fleet"] else "/api/evidence")
     own = [from_data(item) for item in data["evidence"]]
     silent = tuple(data["fleet"]["silent"]) if options["fleet"] else ()
     if not options["prometheus"]:
-        source = of_fleet(data["fleet"]) if options["fleet"] else client.url
-        return Gathered(own, time.time(), source, silent)
+        whose = source(data["fleet"]) if options["fleet"] else client.url
+        return Gathered(own, time.time(), whose, silent)
     asked = options["prometheus"], options["window"], options["selector"]
     at = _answered(lambda: settled(*asked))
     known = {(item.route, item.rule): item for item in own}
     found = _answered(lambda: fleet_evidence(*asked, at, known))
-    return Gathered(found, at, options["prometheus"], silent)
-
-
-def of_fleet(fleet: Mapping[str, Any]) -> str:
-    """Whose evidence it is that replicas have summed."""
-    heard = fleet["alive"] - len(fleet["silent"])
-    gone = f", and {fleet['gone']} that are gone" if fleet["gone"] else ""
-    return f"{counted(heard, 'replica')} of fleet {fleet['name']}{gone}"
+    edits = _answered(lambda: edited(*asked, at))
+    queries = {}
+    for rule in dict.fromkeys(item.rule for item in found):
+        window = window_since(edits[rule], at) if rule in edits else str(options["window"])
+        if decisive := judged(rule, found):
+            queries[rule] = evaluated(rule, decisive[0].mode, window, options["selector"])
+    return Gathered(found, at, options["prometheus"], silent, queries)
 
 
 def warn_of(silent: Sequence[str]) -> None:
@@ -202,28 +187,6 @@ def _answered(ask: Callable[[], T]) -> T:
         err().print(Text(str(failed), style="red"))
         next_step("correct --prometheus URL, or leave it out to ask this sidecar alone")
         sys.exit(1)
-
-
-def sourced(
-    options: dict[str, Any], gathered: Gathered, verdicts: Sequence[Verdict]
-) -> list[dict[str, Any]]:
-    """Verdicts as data, each with whom was asked and, of Prometheus, what: the same query at the
-    same time gives the same number.
-    """
-    rows, edits = [], dict[str, float]()
-    if options["prometheus"] and verdicts:
-        asked = options["prometheus"], options["window"], options["selector"]
-        edits = _answered(lambda: edited(*asked, verdicts[0].at))
-    for verdict in verdicts:
-        decisive, rule = judged(verdict.rule, gathered.found), verdict.rule
-        window = window_since(edits[rule], verdict.at) if rule in edits else str(options["window"])
-        query = (
-            evaluated(rule, decisive[0].mode, window, options["selector"])
-            if options["prometheus"] and decisive
-            else None
-        )
-        rows.append({**asdict(verdict), "source": gathered.source, "query": query})
-    return rows
 
 
 def print_evidence(found: Sequence[Evidence], verdicts: Sequence[Verdict]) -> None:
@@ -316,7 +279,7 @@ def evidence_verb(admin: str, token_file: Path | None, machine: bool, **options:
         as_json(
             {
                 "evidence": [item.data() for item in found],
-                "verdicts": sourced(options, gathered, verdicts),
+                "verdicts": gathered.rows(verdicts),
                 "source": gathered.source,
                 "silent": gathered.silent,
             }

@@ -120,7 +120,9 @@ def _what(entry: dict[str, Any]) -> str:
     """What was decided: the mode's limit (enforce = none), the revision, or the moved rules."""
     if entry.get("event") == "mode.overridden":
         return str((entry.get("override") or {"mode": "enforce"}).get("mode"))
-    return str(entry.get("revision") or ", ".join(entry.get("rules", ())))
+    from sidecar.revisions.granted import moved  # a rollback does not wait for it
+
+    return moved(entry) or str(entry.get("revision", ""))
 
 
 def _lag(behind: int) -> str:

@@ -11,7 +11,6 @@ import json
 import sys
 import time
 import urllib.parse
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,16 +89,17 @@ def who() -> str:
         return "operator"
 
 
-def promises(client: Admin, rules: Sequence[str] = ()) -> list[str]:
-    """What browsers keep of these rules' ladders; without `rules`, of all that are lower now."""
-    found: dict[str, None] = {}
+def _promises(client: Admin) -> list[str]:
+    """What browsers go on keeping of ladders on which a rule stands lower now."""
     climbing = [item for item in client.get("/api/evidence")["evidence"] if item.get("climb")]
-    if climbing:
-        from sidecar.rollout.testimony import Climb  # a rollback does not wait for it
+    if not climbing:
+        return []
+    from sidecar.rollout.testimony import Climb  # a rollback does not wait for it
+
+    found: dict[str, None] = {}
     for item in climbing:
         climb = Climb(**item["climb"])
-        lower = item["mode"] != "enforce" or climb.kept > climb.ages[climb.step - 1]
-        if item["rule"] in rules if rules else lower:
+        if item["mode"] != "enforce" or climb.kept > climb.ages[climb.step - 1]:
             found[climb.promise(time.time())] = None
     return [promise for promise in found if promise]
 
@@ -202,20 +202,23 @@ def history(
     if revision is not None:
         click.echo(_difference(client, revision, data["active"]), nl=False)
         return
-    from sidecar.revisions.chain import check  # a rollback does not wait for it
+    from sidecar.revisions.chain import check  # a rollback does not wait for these
+    from sidecar.revisions.granted import NEVER_CAME, fulfilled, moved, unfulfilled
 
     entries = data["entries"][:last]
     chain = check(data["entries"][::-1])
     if machine:
         as_json({"active": data["active"], "entries": entries, "journal": chain.data()})
         sys.exit(1 if verify and chain.breaks else 0)
+    done = fulfilled(data["entries"])
     rows = [
         (
             entry["time"],
             entry["event"],
-            entry.get("revision") or entry.get("mode") or "",
+            moved(entry) or entry.get("revision") or entry.get("mode") or "",
             entry.get("who", ""),
-            entry.get("reason") or "; ".join(entry.get("problems", ()))[:120],
+            (NEVER_CAME if unfulfilled(entry, done, data["active"]) else "")
+            + (entry.get("reason") or "; ".join(entry.get("problems", ()))[:120]),
         )
         for entry in entries
     ]
@@ -267,7 +270,7 @@ def rollback(
         until = "until it is edited, or `sidecar reload --unpin`"
         say(f"pinned: the file still holds {data['pinned']} and will not come back {until}")
     replicas.said(client.get, data["fleet"])
-    for promise in promises(client):
+    for promise in _promises(client):
         say(promise, colour="yellow")
 
 

@@ -1,15 +1,14 @@
-"""The verb `promote`: rules move in the policy file, on stated evidence. Must not know how
-numbers are counted or judged.
+"""The verb `promote`: an order to move rules goes to the sidecar, and what it grants into the
+policy file. Must not know how numbers are counted or judged.
 """
 
 from __future__ import annotations
 
-import difflib
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +18,12 @@ from rich.text import Text
 
 from sidecar.cli import configmap
 from sidecar.cli import fleet as replicas
-from sidecar.cli.evidence import (
-    STYLES,
-    Gathered,
-    gather,
-    minimums,
-    print_evidence,
-    source_options,
-    sourced,
-    warn_of,
-)
+from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, warn_of
 from sidecar.cli.files import read_text, replace_file
-from sidecar.cli.operate import Admin, admin_options, promises
-from sidecar.cli.printing import as_json, err, next_step, out, say
-from sidecar.policy.browsers.prospects import prospect
-from sidecar.policy.model import Mode, PolicyError, Problem
-from sidecar.rollout.gate import admit, judge
-from sidecar.rollout.note import digest
-from sidecar.rollout.promotion import promote, standing, step_back
-from sidecar.rollout.testimony import Evidence, Verdict
-from sidecar.source import load_policy
+from sidecar.cli.operate import Admin, admin_options
+from sidecar.cli.printing import as_json, err, out, say
+from sidecar.policy.model import Mode
+from sidecar.rollout.testimony import from_data, verdict
 
 _PATIENCE = 10.0
 """Seconds that `promote` waits for reports; the Reporting API's minute is left to the operator."""
@@ -116,256 +101,163 @@ def promote_verb(
         raise click.UsageError(
             "--step-back asks for no evidence: it takes no --to, --override, --waive"
         )
-    client, to = Admin(admin, token_file), to or "enforce"
-    base = _of_fleet(client, file) if options["fleet"] else _of_file(file)
-    after = (
-        step_back(base.text, rules, base.name) if back else promote(base.text, rules, base.name, to)
+    client, move = Admin(admin, token_file), "back" if back else to or "enforce"
+    before = _policy(file, fleet=options["fleet"])
+    if move == "enforce" and not options["prometheus"]:
+        _await_reports(client, rules, fleet=options["fleet"])
+    decided = client.post(
+        "/-/promotion",
+        rules=list(rules),
+        move=move,
+        policy=before,
+        file=str(file),
+        minimums=asdict(minimums(options)),
+        waived=list(waived),
+        override=override,
+        evidence=_of_prometheus(client, rules, options) if move != "back" else None,
+        fleet=options["fleet"] or None,
+        dry_run=dry_run or None,
+        command=f"sidecar {shlex.join(sys.argv[1:])}",
     )
-    gathered, verdicts = (
-        (_nothing(client), []) if back else _verdicts(client, options, base.text, rules, to, waived)
-    )
-    found = [item for item in gathered.found if item.rule in rules]
-    _same_steps(base.text, found, file)
-    kept = promises(client, rules) if back else []
-    edit = _Edit(base, after)
-    passed = all(verdict.outcome == "pass" for verdict in verdicts) and not gathered.silent
-    allowed = passed or override is not None
+    outcome = _Outcome(decided, file, dry_run=dry_run, back=back, fleet=options["fleet"])
     if not machine:
-        _print_sheet(found, verdicts, edit.diff)
-        warn_of(gathered.silent)
-    done = allowed and not dry_run and base.text != after
-    rows = sourced(options, gathered, verdicts)
-    data: dict[str, Any] = {}
-    if done:
-        data = client.post(
-            "/-/promotion",
-            rules=list(rules),
-            back=back or None,
-            to=standing(after, rules),
-            verdicts=rows,
-            override=override,
-            reason="; ".join(kept) or None,
-            waived=list(waived),
-            source=gathered.source,
-            command=f"sidecar {shlex.join(sys.argv[1:])}",
-            **edit.data(),
-        )
-        edit.write()  # the journal knows first
-    applied = configmap_name if allowed and base.text != after else None
-    patch = configmap.patch(base.text, after) if applied else None
+        _print_sheet(decided)
+        warn_of(decided["silent"])
+    if outcome.done:
+        outcome.write()
+    applied = configmap_name if outcome.granted and outcome.changes else None
+    patch = configmap.patch(decided["policy"], decided["edited"]) if applied else None
     if machine:
-        as_json(
-            {
-                "promoted": done and not back,
-                "stepped_back": done and back,
-                "to": standing(after, rules),
-                "verdicts": rows,
-                "source": gathered.source,
-                "silent": gathered.silent,
-                "override": override,
-                "waived": waived,
-                "kept": kept,
-                "diff": edit.diff,
-                "configmap": applied and {"name": applied, "patch": patch},
-                "revision": data.get("revision"),
-                "evidence": [item.data() for item in found],
-            }
-        )
+        put = {"name": applied, "patch": patch} if applied else None
+        as_json(outcome.data(waived, override, put))
     else:
-        _say_what_came(edit, gathered, verdicts, allowed=allowed, done=done)
-        if data.get("fleet"):
-            replicas.said(client.get, data["fleet"])
-        for promise in kept:
+        outcome.say()
+        if decided["revision"]:
+            replicas.said(client.get, decided["fleet"])
+        for promise in decided["kept"]:
             err().print(Text(promise, style="yellow"))
         if applied and patch:
             click.echo(configmap.command(applied, patch))
-    sys.exit(0 if allowed else 1)
+    sys.exit(0 if outcome.granted else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """What is edited: the policy file's text, or what a fleet has in force."""
-
-    text: str
-    name: str
-    file: Path | None
-    """None = no file here holds it."""
-    version: int | None = None
-    """Of the fleet's decision; None = only the file is written."""
+def _policy(file: Path, *, fleet: bool) -> str | None:
+    """The text to edit; None = no file here need hold what a fleet has in force."""
+    if file.is_file():
+        return read_text(file)
+    if fleet:
+        return None
+    raise click.BadParameter(f"File {str(file)!r} does not exist.", param_hint="'--policy'")
 
 
-def _of_file(file: Path) -> _Base:
-    if not file.is_file():
-        raise click.BadParameter(f"File {str(file)!r} does not exist.", param_hint="'--policy'")
-    return _Base(read_text(file), str(file), file)
-
-
-def _of_fleet(client: Admin, file: Path) -> _Base:
-    """What the fleet has in force, in the file's own words where the file holds it."""
-    status = client.get("/api/status")
-    if status["fleet"] is None:
-        say("this sidecar is in no fleet", colour="red")
-        next_step("set fleet.url and fleet.name, or leave --fleet out: then the file is edited")
-        sys.exit(1)
-    version, name = int(status["fleet"]["version"]), f"revision {status['revision']}"
-    try:
-        text = read_text(file)
-        if load_policy(text.encode(), str(file)).revision() == status["revision"]:
-            return _Base(text, str(file), file, version)
-    except (OSError, click.UsageError, PolicyError):
-        pass  # what the fleet has in force is what counts
-    text = client.get(f"/api/revisions/{status['revision']}")["text"]
-    return _Base(text, name, None, version)
-
-
-def _nothing(client: Admin) -> Gathered:
-    return Gathered([], 0.0, client.url)
-
-
-@dataclass(frozen=True, slots=True)
-class _Edit:
-    """The policy before and after."""
-
-    base: _Base
-    after: str
-
-    @property
-    def diff(self) -> str:
-        before, after = (text.splitlines(keepends=True) for text in (self.base.text, self.after))
-        names = f"{self.base.name} (now)", f"{self.base.name} (as asked)"
-        return "".join(difflib.unified_diff(before, after, *names))
-
-    def data(self) -> dict[str, Any]:
-        """For the journal, and for the fleet where it decides."""
-        hashes = {"before": digest(self.base.text), "after": digest(self.after)}
-        shared = {"text": self.after, "version": self.base.version}
-        return {
-            "file": self.base.name,
-            **hashes,
-            "diff": self.diff,
-            **(shared if self.base.version is not None else {}),
-        }
-
-    def write(self) -> None:
-        """Replace the file, where one holds what is edited; a fleet has decided already,
-        whatever becomes of a file.
-        """
-        if self.base.file is None:
-            return
-        try:
-            replace_file(self.base.file, self.after)
-        except OSError as error:
-            if self.base.version is None:
-                raise
-            say(f"{self.base.file} cannot be written: {error.strerror}", colour="yellow")
-
-
-def _say_what_came(
-    edit: _Edit,
-    gathered: Gathered,
-    verdicts: Sequence[Verdict],
-    *,
-    allowed: bool,
-    done: bool,
-) -> None:
-    base = edit.base
-    if base.text == edit.after:
-        err().print(
-            "the file says so already; if it is not in force, it may be pinned: see `sidecar"
-            " status`"
-            if base.version is None
-            else "the fleet has it in force so already"
-        )
-    elif done and base.version is not None:
-        where = f"{base.file} is written too" if base.file else "no file here holds it"
-        err().print(
-            f"in force in the fleet; {where}. Take the change into the file that the replicas are"
-            " given, before it is edited again: an edited file is the fleet's next decision"
-        )
-    elif done:
-        err().print(
-            f"{base.file} is written; a sidecar that watches it puts it in force within two seconds"
-        )
-    elif not allowed:
-        steps = dict.fromkeys(verdict.next for verdict in verdicts if verdict.next)
-        if gathered.silent:
-            steps["Ask again when every replica answers."] = None
-        err().print(Text(f"not promoted; nothing is changed. {' '.join(steps)}", style="yellow"))
-
-
-def _verdicts(
-    client: Admin,
-    options: dict[str, Any],
-    text: str,
-    rules: Sequence[str],
-    to: Mode,
-    waived: Sequence[str],
-) -> tuple[Gathered, list[Verdict]]:
-    """What has been seen, and the gate's word for each rule."""
-    if to == "trial":
-        seen = gather(client, options)
-        return seen, [admit(rule, seen.found, _prospect(text, rule), seen.at) for rule in rules]
-    seen = _gather_settled(client, options, rules)
-    return seen, [judge(rule, seen.found, minimums(options), seen.at, waived) for rule in rules]
-
-
-def _same_steps(text: str, found: Sequence[Evidence], file: Path) -> None:
-    """Refuse evidence of another step of a ladder than the one that the file names.
-
-    Raises:
-        PolicyError: the sidecar does not run what the file says.
-    """
-    routes = {route.name: route for route in load_policy(text.encode(), str(file)).routes}
-    for item in found:
-        here = routes[item.route].rules if item.route in routes else ()
-        step = next((named.rule.step for named in here if named.name == item.rule), None)
-        if item.climb is not None and step != item.climb.step:
-            message = (
-                f"the file puts {item.rule!r} on step {step}, and the sidecar is on {item.climb}"
-            )
-            fix = "let it read the file first (`sidecar reload`), and gather evidence of this step"
-            raise PolicyError((Problem(message, fix, file=str(file)),))
-
-
-def _prospect(text: str, rule: str) -> list[str]:
-    """What a trial can show of a rule, wherever it stands."""
-    routes = load_policy(text.encode(), "").routes
-    declared = [named.rule for route in routes for named in route.rules if named.name == rule]
-    return list(dict.fromkeys(said for one in declared for said in prospect(one)))
-
-
-def _gather_settled(client: Admin, options: dict[str, Any], rules: Sequence[str]) -> Gathered:
-    """The evidence, once reports of the last page loads have had their few seconds; a minute is
-    not waited for.
-    """
+def _of_prometheus(
+    client: Admin, rules: Sequence[str], options: dict[str, Any]
+) -> dict[str, Any] | None:
+    """What Prometheus says of these rules: whoever orders reaches it, and the sidecar need not."""
+    if not options["prometheus"]:
+        return None
     seen = gather(client, options)
+    return replace(seen, found=[item for item in seen.found if item.rule in rules]).data()
+
+
+def _await_reports(client: Admin, rules: Sequence[str], *, fleet: bool) -> None:
+    """Give reports of the last page loads their few seconds; a minute is not waited for."""
+    data = client.get("/api/evidence?fleet=true" if fleet else "/api/evidence")
     late = [
-        item.trial.settle
-        for item in seen.found
-        if item.rule in rules and item.trial.loads > item.trial.settled
+        item["trial"]["settle"]
+        for item in data["evidence"]
+        if item["rule"] in rules and item["trial"]["loads"] > item["trial"]["settled"]
     ]
-    if late and max(late) <= _PATIENCE and not options["prometheus"]:
+    if late and max(late) <= _PATIENCE:
         err().print(
             f"reports of the last page loads may still be on their way: waiting {max(late):g} s"
         )
         time.sleep(max(late) + _READING)
-        return gather(client, options)
-    return seen
 
 
-def _print_sheet(found: Sequence[Evidence], verdicts: Sequence[Verdict], diff: str) -> None:
-    console = out()
-    for verdict in verdicts:
-        console.print(
-            Text.assemble((verdict.rule, "bold"), ": ", (verdict.outcome, STYLES[verdict.outcome]))
-        )
-        for reason in verdict.reasons:
+class _Outcome:
+    """What the sidecar decided, and what came of it here."""
+
+    def __init__(
+        self, decided: dict[str, Any], file: Path, *, dry_run: bool, back: bool, fleet: bool
+    ) -> None:
+        self._decided = decided
+        self._file, self._back, self._fleet = file, back, fleet
+        self.granted: bool = decided["granted"]
+        self.changes = decided["policy"] != decided["edited"]
+        self.done = self.granted and self.changes and not dry_run
+        self._held = decided["file"] == str(file)
+        """Whether the file holds what is edited."""
+
+    def write(self) -> None:
+        """Replace the file, where it holds what is edited; a fleet has the edit in force already,
+        whatever becomes of a file.
+        """
+        if not self._held:
+            return
+        try:
+            replace_file(self._file, self._decided["edited"])
+        except OSError as error:
+            if not self._fleet:
+                raise
+            say(f"{self._file} cannot be written: {error.strerror}", colour="yellow")
+
+    def data(
+        self, waived: Sequence[str], override: str | None, applied: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """For JSON."""
+        shown = ("promotion", "to", "verdicts", "source", "silent", "kept", "diff", "revision")
+        return {
+            "promoted": self.done and not self._back,
+            "stepped_back": self.done and self._back,
+            **{key: self._decided[key] for key in shown},
+            "override": override,
+            "waived": waived,
+            "configmap": applied,
+            "evidence": self._decided["evidence"],
+        }
+
+    def say(self) -> None:
+        """In a sentence on stderr."""
+        if not self.changes:
+            err().print(
+                "the fleet has it in force so already"
+                if self._fleet
+                else "the file says so already; if it is not in force, it may be pinned: see"
+                " `sidecar status`"
+            )
+        elif self.done and self._fleet:
+            where = f"{self._file} is written too" if self._held else "no file here holds it"
+            err().print(
+                f"in force in the fleet; {where}. Take the change into the file that the replicas"
+                " are given, before it is edited again: an edited file is the fleet's next decision"
+            )
+        elif self.done:
+            err().print(
+                f"{self._file} is written; a sidecar that watches it puts it in force within two"
+                " seconds"
+            )
+        elif not self.granted:
+            verdicts = self._decided["verdicts"]
+            steps = dict.fromkeys(one["next"] for one in verdicts if one["next"])
+            if self._decided["silent"]:
+                steps["Ask again when every replica answers."] = None
+            text = f"not promoted; nothing is changed. {' '.join(steps)}"
+            err().print(Text(text, style="yellow"))
+
+
+def _print_sheet(decided: dict[str, Any]) -> None:
+    console, diff = out(), decided["diff"]
+    verdicts = [verdict(row) for row in decided["verdicts"]]
+    for one in verdicts:
+        console.print(Text.assemble((one.rule, "bold"), ": ", (one.outcome, STYLES[one.outcome])))
+        for reason in one.reasons:
             console.print(Text(f"  {reason}"))
-        if verdict.next:
-            console.print(Text(f"  next: {verdict.next}", style="bold"))
+        if one.next:
+            console.print(Text(f"  next: {one.next}", style="bold"))
     if verdicts:
         console.print()
-        print_evidence(found, verdicts)
+        print_evidence([from_data(item) for item in decided["evidence"]], verdicts)
         console.print()
     console.print(
         Syntax(diff, "diff", theme="ansi_light", background_color="default")

@@ -198,7 +198,7 @@ class Member:
         own, look = self.version, await self._store.look()
         if self._gave_way and look.version:
             gave_way, self._gave_way = self._gave_way, ""
-            await revisions.journal.superseded(gave_way, self._mine(revisions))
+            await revisions.journal.superseded(gave_way, await self._mine(revisions))
         other = (look.version, look.mark) != (self.version, self._mark)
         if (other or self.pending) and look.version != self._refused:
             held = await self._store.decision()
@@ -213,7 +213,7 @@ class Member:
 
     async def _settle(self, revisions: Revisions, held: Decision | None) -> None:
         """Come to one decision with the store's."""
-        mine = self._mine(revisions)
+        mine = await self._mine(revisions)
         if held is None or held.version < self.version:
             await self._restore(revisions, mine, held)
             return
@@ -245,9 +245,9 @@ class Member:
         else:
             await revisions.journal.keep(None)
 
-    def _mine(self, revisions: Revisions) -> Decision:
+    async def _mine(self, revisions: Revisions) -> Decision:
         event, who, reason = self._said
-        made = replace(revisions.decision(), event=event, who=who, reason=reason)
+        made = replace(await revisions.decision(), event=event, who=who, reason=reason)
         return replace(made, version=max(1, self.version), replica=self.replica)
 
     def _found(self) -> None:

@@ -85,6 +85,7 @@ class RedisStore(Exchange):
         data = decision.data()
         whole = json.dumps(data)
         text = json.dumps([data.pop("text"), decision.parent])
+        data.pop("promotion")  # the journal has an entry of its own for it
         versions = (str(base), str(decision.version))
         entry = (whole, decision.revision, text, json.dumps(data))
         limits = (_TEXTS, _JOURNAL, self._key("changed"), decision.mark)

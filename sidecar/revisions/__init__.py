@@ -20,7 +20,6 @@ from sidecar.revisions.decision import Decision, Fleet, Overtaken
 from sidecar.revisions.history import History, Override, Refused, Revision
 from sidecar.revisions.journal import Journal, Result
 from sidecar.revisions.policy_file import PolicyFile
-from sidecar.revisions.promoting import admit
 from sidecar.revisions.store import Store
 from sidecar.telemetry import RouteTally, Telemetry
 
@@ -114,6 +113,7 @@ class Revisions:
                 self._take(joined)
             except PolicyError as error:
                 self.journal.refused(joined, error)
+                joined = None
         try:
             found, text = await self._policy_file.load()
         except PolicyError as error:
@@ -122,7 +122,7 @@ class Revisions:
             await self._install(last)
             self.problems = error.problems
             await self.journal.rejected("start")
-            await self.journal.activated("start (last good)")
+            await self._started("start (last good)", joined)
             return
         self._in_file = found.revision()
         head = self.pinned or (last.id if last else None)
@@ -140,7 +140,12 @@ class Revisions:
                 self.pinned = None
             await self._install(made)
             self.journal.reloaded("activated")
-        await self.journal.activated("start")
+        await self._started("start", joined)
+
+    async def _started(self, who: str, joined: Decision | None) -> None:
+        if joined is not None:
+            await self.journal.learned(joined)
+        await self.journal.activated(who)
 
     async def reload(self, who: str = "operator", *, unpin: bool = False) -> Result:
         """Read the file and put it in force if it is right and not pinned away."""
@@ -166,8 +171,7 @@ class Revisions:
         """
         async with self.lock:
             left = self.current
-            if leaving not in (None, left.id):
-                raise Overtaken(f"revision {leaving} is not in force any more, but {left.id}")
+            self._still(leaving or left.id)
             target = to or left.parent
             if target is None:
                 raise Refused("there is no earlier revision to go back to")
@@ -189,22 +193,24 @@ class Revisions:
             await self.journal.keep({"event": "policy.rolled_back", "seen": self.left, **facts})
             return found
 
-    async def promote(self, text: str, entry: dict[str, Any], *, who: str, reason: str) -> Revision:
-        """Put in force on all replicas what an operator made of the policy in force; files follow,
-        or lag. `entry` is for the journal.
+    async def promote(
+        self, text: str, *, event: str, who: str, reason: str, leaving: str
+    ) -> Revision:
+        """Put in force on all replicas what a promotion made of the policy in force; files follow,
+        or lag.
+
+        `leaving` is the revision that must be in force still.
 
         Raises:
             PolicyError: the text is no policy.
-            Refused: it is in force already, or more than the places of its rules is changed.
             Overtaken: another order or replica came first.
         """
         async with self.lock:
-            made = self._history.promoted(text, who, self.current.id)
-            admit(self.current, made, entry["rules"])
-            await self._propose(str(entry["event"]), made, None, self.override, who, reason)
+            self._still(leaving)
+            made = self._history.promoted(text, who, leaving)
+            await self._propose(event, made, None, self.override, who, reason)
             self.pinned = None
             await self._install(made)
-            await self.journal.record(entry, shared=False)
             await self.journal.activated(who)
             return made
 
@@ -216,6 +222,10 @@ class Revisions:
         """
         async with self.lock:
             return await self._set_mode(mode, reason, who, ttl)
+
+    def _still(self, revision: str) -> None:
+        if revision != self.current.id:
+            raise Overtaken(f"revision {revision} is not in force any more, but {self.current.id}")
 
     async def tick(self) -> None:
         """End an override whose time has come."""
@@ -337,14 +347,19 @@ class Revisions:
         reason: str = "",
     ) -> None:
         if self._fleet is not None:
-            about = (revision.id, revision.text, revision.parent)
-            await self._fleet.propose(Decision(*about, pinned, override, event, who, reason))
+            made = await self._shared(revision, pinned, override)
+            await self._fleet.propose(replace(made, event=event, who=who, reason=reason))
 
-    def decision(self) -> Decision:
+    async def decision(self) -> Decision:
         """What is in force here, as a fleet can share it."""
-        current = self.current
-        about = (current.id, current.text, current.parent)
-        return Decision(*about, self.pinned, self.override, "policy.activated", current.who, "")
+        return await self._shared(self.current, self.pinned, self.override)
+
+    async def _shared(
+        self, revision: Revision, pinned: str | None, override: Override | None
+    ) -> Decision:
+        about = (revision.id, revision.text, revision.parent, pinned, override)
+        promotion = await self.journal.promotion(revision.id)
+        return Decision(*about, "policy.activated", revision.who, "", promotion)
 
     async def follow(self, decision: Decision) -> None:
         """Put the fleet's decision in force. The lock is held.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeAlias
 
+from sidecar.revisions.granted import GRANTED
 from sidecar.revisions.history import Override, Refused
 
 Texts: TypeAlias = Mapping[str, tuple[str, "str | None"]]
@@ -36,6 +37,8 @@ class Decision:
     event: str
     who: str
     reason: str
+    promotion: Mapping[str, Any] | None = None
+    """The journal's entry of the promotion that allowed the revision; None where none did."""
     replica: str = ""
     version: int = 0
 
@@ -84,8 +87,29 @@ def from_data(data: object) -> Decision:
     version = data.get("version")
     if type(version) is not int or version < 1:
         raise ValueError("the decision's version is no positive number")
-    about = {key: data[key] for key in (*_TEXTS, *_MAYBE)}
-    return Decision(**about, override=_override(data.get("override")), version=version)
+    return Decision(
+        **{key: data[key] for key in (*_TEXTS, *_MAYBE)},
+        override=_override(data.get("override")),
+        promotion=_promotion(data.get("promotion"), data["revision"]),
+        version=version,
+    )
+
+
+def _promotion(data: object, revision: str) -> Mapping[str, Any] | None:
+    if data is None:
+        return None
+    fit = (
+        isinstance(data, dict)
+        and data.get("event") in GRANTED
+        and data.get("revision") == revision
+        and all(isinstance(data.get(key), str) for key in ("promotion", "time", "reason"))
+        and all(isinstance(data.get(key), list) for key in ("rules", "verdicts", "waived"))
+        and isinstance(data.get("to"), dict)
+    )
+    if not fit:
+        raise ValueError("the decision's promotion is none of its revision")
+    assert isinstance(data, dict)
+    return data
 
 
 def _override(data: Any) -> Override | None:

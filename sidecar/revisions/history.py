@@ -13,6 +13,7 @@ from typing import Any
 
 from sidecar.policy.engine.resolve import Resolved
 from sidecar.policy.terms import Mode, PolicyError, Problem
+from sidecar.revisions.granted import fulfilled, latest
 from sidecar.revisions.store import Store
 from sidecar.source import load_policy
 
@@ -98,6 +99,18 @@ class History:
     def knows(self, revision: str) -> bool:
         """Whether it was in force before, here or in the fleet."""
         return revision in self._recent or self._store.text(revision) is not None
+
+    def promotion(self, revision: str) -> dict[str, Any] | None:
+        """The last promotion of the journal that allowed this revision."""
+        return latest(self._store.journal(), revision)
+
+    def waiting(self, revision: str) -> str | None:
+        """The id of the promotion that this revision comes of, where none came of it before."""
+        entries = self._store.journal()
+        found = latest(entries, revision)
+        return (
+            found["promotion"] if found and found["promotion"] not in fulfilled(entries) else None
+        )
 
     def made(self, resolved: Resolved, text: str, who: str, parent: str | None) -> Revision:
         """A revision of the file's text, as it is now."""

@@ -7,6 +7,7 @@ anything is done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -41,9 +42,8 @@ class Journal:
         self._clock = clock
 
     async def record(self, entry: dict[str, Any], *, shared: bool = True) -> None:
-        """Log and keep what an operator did elsewhere (a promotion in the file).
-
-        `shared`: in the fleet's journal too, where it is no decision of its own.
+        """Add what an operator decided, or did elsewhere, to the journal, and report it; `shared`:
+        to the fleet too, where it does not come from there.
         """
         noted = {key: value for key, value in entry.items() if key != "diff"}
         facts = {key: value for key, value in noted.items() if key != "event"}
@@ -82,6 +82,7 @@ class Journal:
             "owner": about.owner,
             "mode": self._of.mode,
             "who": who,
+            **await self._promotion(),
         }
         facts["reason"] = about.reason
         self._telemetry.tell("policy.activated", source=current.source, **facts)
@@ -89,8 +90,15 @@ class Journal:
             self.mode(override.mode, override.who, override.reason)
         await self.keep({"event": "policy.activated", "seen": self._of.left, **facts})
 
+    async def learned(self, decision: Decision) -> None:
+        """Keep the promotion that comes with a decision of the fleet, where it is not known yet."""
+        known, came = await self.promotion(decision.revision), decision.promotion
+        if came is not None and (known is None or known["promotion"] != came["promotion"]):
+            await self.record({"replica": decision.replica, **came}, shared=False)
+
     async def followed(self, decision: Decision, left: str) -> None:
         """The fleet's decision came in force."""
+        await self.learned(decision)
         facts = {
             "decided": decision.event,
             "revision": decision.revision,
@@ -99,6 +107,7 @@ class Journal:
             "who": decision.who,
             "reason": decision.reason,
             "replica": decision.replica,
+            **await self._promotion(),
         }
         self._telemetry.tell("decision.followed", level="warning", fleet=decision.version, **facts)
         await self.keep({"event": "decision.followed", "seen": self._of.left, **facts})
@@ -128,6 +137,21 @@ class Journal:
         until = self._of.override.until if self._of.override else None
         facts = {"override": mode, **modes, "who": who, "reason": reason, "until": until}
         self._telemetry.tell("mode.overridden", level="warning", **facts)
+
+    async def promotion(self, revision: str) -> dict[str, Any] | None:
+        """The last promotion that allowed this revision; None where none did, or the disk does
+        not say.
+        """
+        with contextlib.suppress(OSError):
+            return await asyncio.to_thread(self._history.promotion, revision)
+        return None
+
+    async def _promotion(self) -> dict[str, str]:
+        """Which promotion the revision in force comes of; nothing where it comes of none."""
+        with contextlib.suppress(OSError):
+            found = await asyncio.to_thread(self._history.waiting, self._of.current.id)
+            return {"promotion": found} if found else {}
+        return {}
 
     async def keep(self, entry: dict[str, Any] | None, *, state: bool = True) -> None:
         """Write a journal entry (None = none) and, unless it did not change, the state."""

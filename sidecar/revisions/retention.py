@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-_PROMOTIONS = ("policy.promoted", "policy.stepped_back")
+from sidecar.revisions.granted import GRANTED
+
 _NAMES = ("revision", "parent", "left", "held_back")
 """Where entries name revisions."""
 
@@ -74,11 +75,9 @@ def _needed_from(entries: Sequence[Mapping[str, Any]], state: Mapping[str, Any])
     needed = [len(entries)]
     for name in filter(None, (active, parent)):
         needed += [at for at in changes if entries[at].get("revision") == name][-1:]
-    promotions = [at for at, entry in enumerate(entries) if entry["event"] in _PROMOTIONS]
+    promotions = [at for at, entry in enumerate(entries) if entry["event"] in GRANTED]
     if promotions:
-        # A promotion is recorded before or after its own activation, so two of them are taken.
-        before = [at for at in changes if at < promotions[-1]]
-        needed.append(before[-2] if len(before) > 1 else 0)
+        needed.append(max((at for at in changes if at < promotions[-1]), default=0))
     return min(needed)
 
 

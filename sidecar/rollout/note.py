@@ -15,21 +15,19 @@ from typing import Any
 
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import Check, check
+from sidecar.revisions.granted import GRANTED, NEVER_CAME, fulfilled, moved, unfulfilled
 from sidecar.rollout.testimony import span
 
+_LIFE = ("policy.activated", "policy.rolled_back", "decision.followed")
+"""Entries with which a revision came in force."""
 _CHANGES = (
-    "policy.activated",
-    "policy.rolled_back",
-    "policy.promoted",
-    "policy.stepped_back",
+    *_LIFE,
+    *GRANTED,
+    "promotion.refused",
     "policy.suggested",
     "mode.overridden",
     "policy.rejected",
 )
-
-_ACTIVATIONS = ("policy.activated", "policy.rolled_back")
-_MOVES = ("policy.promoted", "policy.stepped_back")
-"""Edits of the file that a command made: each with its rules, the file, the diff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,13 @@ def write_note(
     """
     start = since or status.get("parent") or status["revision"]
     entries = _after(journal, start)
-    promotions = [entry for entry in entries if entry["event"] in _MOVES]
-    left = [entry.get("seen") or [] for entry in entries if entry["event"] in _ACTIVATIONS]
+    done, active = fulfilled(journal), status["revision"]
+    promotions = [
+        entry
+        for entry in entries
+        if entry["event"] in GRANTED and not unfulfilled(entry, done, active)
+    ]
+    left = next((entry.get("seen") or [] for entry in entries if entry["event"] in _LIFE), [])
     return Note(
         policy=status["name"],
         owner=status["owner"],
@@ -101,9 +104,9 @@ def write_note(
         commands=[entry["command"] for entry in promotions if entry.get("command")],
         verdicts=[verdict for entry in promotions for verdict in entry.get("verdicts", ())],
         waived=[cause for entry in promotions for cause in entry.get("waived", ())],
-        before=left[0] if left else [],
+        before=left,
         after=evidence,
-        timeline=[_point(entry) for entry in entries],
+        timeline=[_point(entry, never=unfulfilled(entry, done, active)) for entry in entries],
         journal=check(journal),
         drift=drift,
     )
@@ -113,12 +116,17 @@ def _after(journal: Sequence[Mapping[str, Any]], start: str) -> list[Mapping[str
     """The entries after `start` last came in force, oldest first; all when it never did."""
     position = -1
     for index, entry in enumerate(journal):
-        if entry.get("event") in _ACTIVATIONS and entry.get("revision") == start:
+        if entry.get("event") in _LIFE and entry.get("revision") == start:
             position = index
-            if not any(later.get("parent") == start for later in journal[index + 1 :]):
-                continue
-            break
+            if any(_came_after(later) == start for later in journal[index + 1 :]):
+                break
     return [entry for entry in journal[position + 1 :] if entry.get("event") in _CHANGES]
+
+
+def _came_after(entry: Mapping[str, Any]) -> str | None:
+    """The revision that one was made of which came in force."""
+    followed = entry.get("event") == "decision.followed"
+    return entry.get("left") if followed else entry.get("parent")
 
 
 def _files(
@@ -151,20 +159,16 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _point(entry: Mapping[str, Any]) -> dict[str, str]:
-    what = str(entry.get("revision") or entry.get("mode") or "")
-    if entry["event"] == "policy.suggested":
-        what = ", ".join(entry["rules"])
-    if entry["event"] in _MOVES:
-        to = entry.get("to", {})
-        what = ", ".join(f"{rule} to {to[rule]}" if rule in to else rule for rule in entry["rules"])
-    why = str(entry.get("override") or entry.get("reason") or "; ".join(entry.get("problems", ())))
+def _point(entry: Mapping[str, Any], *, never: bool) -> dict[str, str]:
+    """An entry as a line; `never` = it allowed an edit that never came in force."""
+    what = moved(entry) or str(entry.get("revision") or entry.get("mode") or "")
+    why = str(entry.get("reason") or "; ".join(entry.get("problems", ())))
     return {
         "time": str(entry.get("time", "")),
         "event": str(entry["event"]),
         "what": what,
         "who": str(entry.get("who", "")),
-        "why": why,
+        "why": f"{NEVER_CAME}{why}" if never else why,
     }
 
 

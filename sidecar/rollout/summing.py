@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from sidecar.policy.browsers.reports import CAUSE_KINDS
+from sidecar.policy.words import counted
 from sidecar.rollout.causes import MAX_OF_RULE
 from sidecar.rollout.testimony import Climb, Evidence, Trial, from_data
 
@@ -28,6 +29,13 @@ _TEXTS = (
 _LISTS = ("pages", "engines", "addresses")
 _NUMBERS = ("count", "clients", "first", "last")
 _LONG = 2_000
+
+
+def source(fleet: Mapping[str, Any]) -> str:
+    """Whose evidence it is that the replicas of a fleet have summed, in words."""
+    heard = fleet["alive"] - len(fleet["silent"])
+    gone = f", and {fleet['gone']} that are gone" if fleet["gone"] else ""
+    return f"{counted(heard, 'replica')} of fleet {fleet['name']}{gone}"
 
 
 def rows_of(seen: object, meanings: Meanings) -> list[Evidence]:

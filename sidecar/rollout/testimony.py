@@ -7,6 +7,7 @@ JSON. Must not know how a verdict is reached (`gate`), nor where numbers come fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -115,6 +116,35 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Gathered:
+    """The evidence, the moment of which it is (epoch seconds), and whose it is."""
+
+    found: Sequence[Evidence]
+    at: float
+    source: str
+    """Whose the numbers are: the URL of a sidecar or of Prometheus, or so many replicas of a
+    fleet.
+    """
+    silent: Sequence[str] = ()
+    """Replicas that are there and did not say what they saw."""
+    queries: Mapping[str, str] = field(default_factory=dict)
+    """By rule: what was asked of Prometheus. The same query at the same moment gives the same
+    number.
+    """
+
+    def data(self) -> dict[str, Any]:
+        """For JSON; `gathered` reads it."""
+        return asdict(self)
+
+    def rows(self, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+        """Verdicts on this evidence as data, each with whom was asked and what."""
+        return [
+            {**asdict(one), "source": self.source, "query": self.queries.get(one.rule)}
+            for one in verdicts
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Minimums:
     """What must have been seen before a rule may enforce; `time` in seconds, `breaks` is a budget.
 
@@ -128,6 +158,21 @@ class Minimums:
     breaks: int = 0
     https: float = 0.99
     """Of a rule with a ladder: the share of browsers' requests that must come over https."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Minimums:
+        """Minimums from data; what it does not name stays as it is.
+
+        Raises:
+            ValueError: there is no such minimum, or it is no number from 0 on.
+        """
+        known = asdict(cls())
+        for key, value in data.items():
+            if key not in known:
+                raise ValueError(f"unknown minimum {key[:64]!a}; known: {', '.join(known)}")
+            if type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise ValueError(f"the minimum {key} must be a number from 0 on")
+        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +224,26 @@ def from_data(data: Mapping[str, Any]) -> Evidence:
         climb=Climb(**data["climb"]) if data.get("climb") else None,
         **numbers,
     )
+
+
+def verdict(row: Mapping[str, Any]) -> Verdict:
+    """A verdict from a line of what `Gathered.rows` said."""
+    return Verdict(**{key: row[key] for key in row.keys() - {"source", "query"}})
+
+
+def gathered(data: Mapping[str, Any]) -> Gathered:
+    """Evidence from what `Gathered.data` said.
+
+    Raises:
+        ValueError: it is no evidence.
+    """
+    try:
+        found = [from_data(item) for item in data["found"]]
+        queries = {str(rule): str(query) for rule, query in data["queries"].items()}
+        silent = tuple(str(replica) for replica in data["silent"])
+        return Gathered(found, float(data["at"]), str(data["source"]), silent, queries)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("the evidence is none of `sidecar evidence`") from error
 
 
 def span(seconds: float) -> str:

@@ -37,6 +37,7 @@ from sidecar.rollout.scripts import LoadedScripts
 from sidecar.rollout.served import ServedPages
 from sidecar.rollout.taking_back import take_back
 from sidecar.runtime.plane import Plane, ProxyPlane
+from sidecar.runtime.promotions import Promotions
 from sidecar.runtime.together import Together
 from sidecar.runtime.workers import Workers
 from sidecar.settings import Settings
@@ -139,6 +140,7 @@ class Service:
             self.causes.summary,
             lambda: {"routes": self.served.data(), "scripts": self.scripts.data()},
             self._together,
+            Promotions(self.revisions, self._together, self._refresh, lambda: self.admin).decide,
             self._fleet.facts if self._fleet else None,
             self.settings.admin_token_file,
         )

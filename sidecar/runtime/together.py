@@ -62,12 +62,12 @@ class Together:
         """What all replicas saw, asked now: `evidence`, and whose it is; raises Refused where
         nobody can be asked.
         """
-        found, about = await self._gathered()
+        found, about = await self.gathered()
         return {"evidence": [item.data() for item in found], "fleet": about}
 
     async def fleet_reports(self) -> dict[str, Any]:
         """The causes of all replicas, asked now; raises Refused where nobody can be asked."""
-        found, about = await self._gathered()
+        found, about = await self.gathered()
         causes = merged(cause for item in found for cause in item.trial.causes)
         overflow = self._causes.overflow + sum(one.overflow for one in self._read.values())
         return {"causes": causes, "overflow": overflow, "fleet": about}
@@ -90,8 +90,8 @@ class Together:
             f" fleet.quorum asks for {enough}"
         )
 
-    async def _gathered(self) -> tuple[list[Evidence], dict[str, Any]]:
-        """What all saw, and who is heard."""
+    async def gathered(self) -> tuple[list[Evidence], dict[str, Any]]:
+        """What all saw, asked now, and who is heard; raises Refused as above."""
         if self.member is None:
             raise Refused("this sidecar is in no fleet; set fleet.url, or leave --fleet out")
         try:

@@ -17,6 +17,7 @@ from sidecar.admin.process import Process
 from sidecar.revisions import Revisions
 from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
+from sidecar.runtime.promotions import Promotions
 from sidecar.runtime.together import Together
 from sidecar.telemetry import Metrics
 from tests.world import World
@@ -115,6 +116,7 @@ class Control(World):
 
     def around(self) -> Process:
         """The process as the service would give it."""
+        together = Together(EvidenceStore(Metrics(process=False)), Causes())
         return Process(
             facts=lambda: {
                 "version": "0.0.0",
@@ -131,7 +133,8 @@ class Control(World):
             baseline=self.baseline,
             causes=lambda: {"causes": [], "overflow": 0},
             pages=dict,
-            together=Together(EvidenceStore(Metrics(process=False)), Causes()),
+            together=together,
+            promotion=Promotions(self.made, together, self.refresh, lambda: "here:1").decide,
         )
 
     async def ask(

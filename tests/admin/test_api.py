@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.revisions.granted import fulfilled, unfulfilled
 from tests.admin import EVIDENCE, Control, control
 from tests.patience import PATIENCE
 from tests.world import text
@@ -163,13 +164,87 @@ async def test_mode_sets_the_runtime_ceiling(admin: Control):
     }
 
 
-async def test_a_promotion_is_recorded(admin: Control):
-    """What is about to be written to the file stands in the journal first."""
-    body = {"rules": ["frames"], "who": "anna", "diff": "-a\n+b"}
+ABOUT = "owner: a@b.c\nexpected: none\nrollback: sidecar rollback\n"
 
-    assert await admin.post("/-/promotion", body) == (200, {"recorded": True})
-    assert admin.made.history()[-1]["event"] == "policy.promoted"
-    assert body.items() <= admin.made.history()[-1].items()
+
+def promotion(admin: Control, **more: Any) -> dict[str, Any]:
+    """An order to enforce the rule of the file, which only reports."""
+    policy = ABOUT + text(mode="report-only")
+    order = {"rules": ["frames"], "policy": policy, "file": str(admin.file), "who": "anna"}
+    return {**order, **more}
+
+
+async def test_a_promotion_without_evidence_is_refused_and_journalled(admin: Control):
+    """The verdict and its reason stand in the journal, and no edit."""
+    status, data = await admin.post("/-/promotion", promotion(admin))
+
+    assert (status, data["granted"], data["promotion"]) == (200, False, None)
+    last = admin.made.history()[-1]
+    assert (last["event"], last["who"], last["source"]) == (
+        "promotion.refused",
+        "anna",
+        "http://here:1",
+    )
+    assert last["verdicts"] == data["verdicts"]
+    assert last["reason"] == data["reason"]
+    assert "frames: inconclusive, the rule is not judged on any route" in last["reason"]
+    assert not {"revision", "after", "diff"} & last.keys()
+
+
+async def test_the_revision_of_a_promotion_names_it(admin: Control):
+    """The decision stands in the journal before anything is written; what loads then is tied to
+    it, once.
+    """
+    _, data = await admin.post("/-/promotion", promotion(admin, override="I know it"))
+    granted = admin.made.history()[-1]
+
+    assert (granted["event"], granted["promotion"]) == ("promotion.granted", data["promotion"])
+    assert (granted["reason"], granted["to"]) == ("I know it", {"frames": "enforce"})
+    assert unfulfilled(granted, fulfilled(admin.made.history()), admin.made.current.id)
+
+    admin.file.write_text(data["edited"])
+    assert await admin.made.reload("file") == "activated"
+    assert admin.made.current.id == granted["revision"]
+    assert admin.made.history()[-1]["promotion"] == data["promotion"]
+    assert not unfulfilled(granted, fulfilled(admin.made.history()), "another")
+    await admin.made.rollback()
+    await admin.made.reload(unpin=True)
+    again = admin.made.history()[-1]
+    assert (again["revision"], "promotion" in again) == (granted["revision"], False)
+
+
+async def test_a_promotion_is_tied_over_a_restart(admin: Control):
+    """The command wrote the file, and the sidecar ended before it read it."""
+    _, data = await admin.post("/-/promotion", promotion(admin, override="I know it"))
+    admin.file.write_text(data["edited"])
+    started = await admin.started()
+
+    assert started.history()[-1]["promotion"] == data["promotion"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"dry_run": True, "override": "w"}, {"policy": ABOUT + text(), "override": "w"}]
+)
+async def test_what_is_only_tried_or_said_already_is_not_journalled(
+    admin: Control, more: dict[str, Any]
+):
+    """A dry run, and a policy that enforces the rule."""
+    before = admin.made.history()
+    status, data = await admin.post("/-/promotion", promotion(admin, **more))
+
+    assert (status, data["granted"], data["promotion"]) == (200, True, None)
+    assert admin.made.history() == before
+
+
+async def test_a_promotion_that_cannot_be_made_says_where(admin: Control):
+    """Each problem with its place in the file, as `check` says it."""
+    order = promotion(admin, policy=text(mode="report-only"))
+    status, data = await admin.post("/-/promotion", order)
+
+    assert status == 400
+    (problem,) = data["problems"]
+    assert problem.startswith(f"{admin.file}:")
+    assert "may not enforce without owner and expected and rollback" in problem
 
 
 @pytest.mark.parametrize(
@@ -208,8 +283,27 @@ async def test_a_promotion_is_recorded(admin: Control):
         ("/-/note", {"file": "note.md"}, "a note has a file and its sha256"),
         ("/-/note", {"file": 5, "sha256": "0" * 64}, "a note has a file and its sha256"),
         ("/-/note", {"file": "note.md", "sha256": "0" * 63}, "a note has a file and its sha256"),
-        ("/-/promotion", {"rules": "frames"}, "a promotion names its rules"),
-        ("/-/promotion", {"rules": [5]}, "a promotion names its rules"),
+        ("/-/promotion", {"rules": "frames"}, "rules must be a list of texts"),
+        ("/-/promotion", {"rules": [5]}, "rules must be a list of texts"),
+        ("/-/promotion", {"rules": ["a"]}, "a promotion holds the policy that is to be edited"),
+        ("/-/promotion", {"rules": ["a"], "move": "up"}, "unknown move 'up'; known: enforce, "),
+        ("/-/promotion", {"rules": ["a"], "evidence": 5}, "evidence must be an object"),
+        ("/-/promotion", {"rules": ["a"], "dry_run": 1}, "dry_run must be true or false"),
+        (
+            "/-/promotion",
+            {"rules": ["a"], "policy": "x", "minimums": {"time": -1}},
+            "the minimum time must be a number from 0 on",
+        ),
+        (
+            "/-/promotion",
+            {"rules": ["a"], "policy": "x", "minimums": {"tim": 1}},
+            "unknown minimum 'tim'; known: requests, time, routes, breaks, https",
+        ),
+        (
+            "/-/promotion",
+            {"rules": ["a"], "policy": "x", "evidence": {"found": [5]}},
+            "the evidence is none of `sidecar evidence`",
+        ),
         ("/-/promotion", {"event": "x", "rules": ["a"]}, "unknown key 'event'"),
         ("/-/reload", [], "the body must be a JSON object"),
         ("/-/reload", "x", "the body must be a JSON object"),

@@ -367,7 +367,7 @@ def test_a_limit_is_set_or_lifted(mode: str, said: tuple[str, str]):
     [
         ({"revision": "abc", "reason": "r"}, "abc", "r"),
         ({"mode": "off"}, "off", ""),
-        ({"rules": ["a", "b"], "override": "anyway", "reason": "r"}, "a, b", "anyway"),
+        ({"rules": ["a", "b"], "to": {"a": "trial"}, "reason": "r"}, "a to trial, b", "r"),
         ({"problems": ["one", "two"]}, "", "one; two"),
     ],
 )

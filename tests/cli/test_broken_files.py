@@ -106,7 +106,9 @@ BROKEN = (
 """What no verb can use, whatever it looks for."""
 ODD = (b"", b"5", b"null", b"[]", b"{}", b'{"a": 1}', b'{"log": 3}', b'{"log": {"entries": {}}}')
 """What some verbs can use; the others refuse it in words."""
-ANYTHING = frozenset({("import", "sources"), ("note", "written"), ("suggest", "file")})
+ANYTHING = frozenset(
+    {("import", "sources"), ("note", "written"), ("promote", "file"), ("suggest", "file")}
+)
 """Read as text: what more is wrong with it is no fault of the file, or comes to light when a
 sidecar has been asked.
 """

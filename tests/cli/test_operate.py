@@ -109,10 +109,10 @@ async def test_an_edit_of_the_journal_shows(admin: Control, tmp_path: Path):
     assert (await ran(admin, "note", "--check", note)).exit_code == 0
 
     (journal,) = tmp_path.rglob("journal.jsonl")
-    journal.write_text(journal.read_text().replace('"policy.activated"', '"policy.promoted"', 1))
+    journal.write_text(journal.read_text().replace('"policy.activated"', '"policy.suggested"', 1))
     code, _, err = await reported(admin, "history", "--verify")
     assert (code, err[-1].startswith("the journal is changed after it was written: ")) == (1, True)
-    assert err[-1].endswith("(policy.promoted) was edited")
+    assert err[-1].endswith("(policy.suggested) was edited")
     assert (await ran(admin, "note", "--check", note)).exit_code == 1
 
 

@@ -192,7 +192,9 @@ def test_what_is_asked_has_the_documented_form(busy: Sidecar):
     busy.write("version: 2\n")
     assert conforms("post", "/-/reload", busy.order("/-/reload"))["problems"]
     assert conforms(
-        "post", "/-/promotion", busy.order("/-/promotion", rules=["csp"], diff="-a\n+b")
+        "post",
+        "/-/promotion",
+        busy.order("/-/promotion", rules=["csp"], policy=POLICY, move="trial"),
     )
     assert conforms("post", "/-/suggestion", busy.order("/-/suggestion", rules=["csp"]))
     for path, wrong in (

@@ -17,6 +17,9 @@ from tests.fleet.server import Server
 __all__ = ["join", "services", "shop", "store"]
 
 ENFORCED = POLICY.replace("mode: report-only", "mode: enforce")
+ABOUT = POLICY.replace(
+    "mode: report-only", "expected: the same\nrollback: sidecar rollback\nmode: report-only"
+)
 Join = Callable[..., Sidecar]
 
 

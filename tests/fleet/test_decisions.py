@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from tests.e2e import wire
 from tests.e2e.processes import until
-from tests.fleet.conftest import Join, all_have, fleet, mark, marked
+from tests.fleet.conftest import ABOUT, Join, all_have, fleet, mark, marked
 from tests.portion import full
 
 
@@ -168,11 +168,12 @@ def test_the_journal_is_the_fleets(join: Join):
     """`history --fleet` on any replica says what was decided, and promoted, on every one."""
     a, b = join("a"), join("b")
     assert a.verb("mode", "report-only", "--reason", "look first").returncode == 0
-    assert a.order("/-/promotion", rules=["csp"], who="anna", diff="-a").status == 200
+    order = {"rules": ["csp"], "policy": ABOUT, "override": "it is safe", "who": "anna"}
+    assert a.order("/-/promotion", **order).status == 200
     entries = json.loads(b.verb("history", "--fleet", "--json").stdout)["entries"]
 
     assert [one["event"] for one in entries] == [
-        "policy.promoted",
+        "promotion.granted",
         "mode.overridden",
         "policy.activated",
     ]

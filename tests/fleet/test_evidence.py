@@ -9,13 +9,12 @@ import re
 import signal
 from typing import Any
 
-from sidecar.rollout.promotion import promote
 from tests.browser.test_trial import serving
 from tests.e2e import wire
 from tests.e2e.conftest import POLICY
 from tests.e2e.processes import until
 from tests.e2e.running import Sidecar
-from tests.fleet.conftest import Join, fleet, mark
+from tests.fleet.conftest import ABOUT, Join, fleet, mark
 from tests.portion import full
 
 CHROMIUM = (
@@ -23,9 +22,6 @@ CHROMIUM = (
     " Safari/537.36"
 )
 PAGE = "<!doctype html><title>a</title><script>alert(1)</script>"
-ABOUT = POLICY.replace(
-    "mode: report-only", "expected: the same\nrollback: sidecar rollback\nmode: report-only"
-)
 ENOUGH = ("--min-requests", "3", "--min-time", "0s")
 
 
@@ -83,20 +79,31 @@ def test_a_promotion_is_everywhere_and_the_second_of_two_is_refused(join: Join):
         "nobody can see it",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    moved = a.event("policy.promoted")
+    moved = a.event("promotion.granted")
     assert (moved["source"], moved["verdicts"][0]["evaluated"]) == ("2 replicas of fleet shop", 4)
     assert "version 2, in force on 2 of 2 replicas" in done.stderr
     assert mark(a) == mark(b) == "one"
     assert "mode: enforce" in a.policy.read_text()
     assert b.policy.read_text() == ABOUT
     followed = b.event("decision.followed", decided="policy.promoted")
-    assert followed["reason"] == "mark to enforce"
+    assert (followed["reason"], followed["promotion"]) == ("mark to enforce", moved["promotion"])
+    (own, theirs) = (json.loads(one.verb("note", "--json").stdout) for one in (a, b))
+    assert own["verdicts"] == theirs["verdicts"] == moved["verdicts"]
+    assert own["commands"] == theirs["commands"] and own["files"] == theirs["files"]
     events = [one["event"] for one in fleet(b)["journal"]]
-    assert events == ["policy.promoted", "policy.activated"]
-    late = b.order("/-/promotion", rules=["csp"], text=ABOUT.replace("one", "two"), version=version)
+    assert events == [
+        "policy.promoted",
+        "promotion.granted",
+        "promotion.refused",
+        "policy.activated",
+    ]
+    late = b.order("/-/promotion", rules=["csp"], fleet=True, version=version)
     assert (late.status, "policy.promoted by" in late.json()["error"]) == (409, True)
     b.restart()
     assert mark(b) == "one"
+    new = join("new", ABOUT)
+    assert json.loads(new.verb("note", "--json").stdout)["verdicts"] == moved["verdicts"]
+    assert new.stop() == 0
     nowhere = ("--fleet", "--policy", str(a.folder / "none.yaml"))
     back = b.verb("promote", "mark", "--step-back", *nowhere)
     assert (back.returncode, "no file here holds it" in back.stderr) == (0, True), back.stderr
@@ -192,12 +199,10 @@ def test_the_forms_of_a_fleet_are_the_documented_ones(join: Join):
         assert conforms("get", f"/api/{path}", whole)["fleet"]["alive"] == 1
         assert a.ask(f"/api/{path}?fleet=maybe").status == 400
     assert conforms("get", "/api/fleet", a.ask("/api/fleet"))["fleet"]["decided"]
-    wrong = a.order("/-/promotion", rules=["mark"], text="version: 2")
+    wrong = a.order("/-/promotion", rules=["mark"], policy="version: 2")
     assert (wrong.status, "version" in wrong.json()["error"]) == (400, True)
-    text = promote(ABOUT, ["mark"])
-    other = a.order("/-/promotion", rules=["csp"], text=text)
-    assert (other.status, "changes more: rule mark" in other.json()["error"]) == (409, True)
-    more = a.order("/-/promotion", rules=["mark"], text=text.replace("value: one", "value: two"))
-    assert (more.status, "changes more: rule mark" in more.json()["error"]) == (409, True)
-    done = a.order("/-/promotion", rules=["mark"], text=text, version=1)
-    assert conforms("post", "/-/promotion", done)["revision"] == a.status()["revision"]
+    more = ABOUT.replace("value: one", "value: two")
+    order = {"rules": ["mark"], "policy": more, "fleet": True, "override": "it is safe"}
+    done = conforms("post", "/-/promotion", a.order("/-/promotion", **order, version=1))
+    assert done["revision"] == a.status()["revision"]
+    assert "value: two" not in done["edited"], "what is in force is edited, and nothing else"

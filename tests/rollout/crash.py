@@ -95,7 +95,7 @@ async def work(folder: Path, said: int, seed: int) -> None:
             kept._store.compact(Bounds(KEPT, 3600.0, time.time()))
             continue
         else:
-            await kept.journal.record({"event": "policy.promoted", "who": mark, "rules": ["mark"]})
+            await kept.journal.record({"event": "policy.suggested", "who": mark, "rules": ["mark"]})
         os.write(said, f"{mark}\n".encode())
 
 

@@ -50,8 +50,12 @@ ENTRIES = [
     },
     {
         "time": "t2",
-        "event": "policy.promoted",
+        "event": "promotion.granted",
+        "promotion": "p1",
+        "revision": "r2",
         "rules": ["nosniff"],
+        "to": {"nosniff": "enforce"},
+        "reason": "nosniff: pass, enough",
         "who": "ann",
         "command": "sidecar promote nosniff",
         "file": "policy.yaml",
@@ -84,6 +88,7 @@ ENTRIES = [
         "who": "file",
         "reason": "review",
         "seen": [seen("report-only", 100, 40)],
+        "promotion": "p1",
     },
     {"time": "t4", "event": "something.else"},
 ]
@@ -130,7 +135,7 @@ def test_a_promotion_is_reported_whole():
             " right |"
         ),
         "The service differs from its baseline in 2 ways now (`sidecar drift` lists them).",
-        "| t2 | policy.promoted | nosniff | ann |  |",
+        "| t2 | promotion.granted | nosniff to enforce | ann | nosniff: pass, enough |",
         f"The journal is unbroken over its last 5 entries, up to sha256 {JOURNAL[-1]['hash']}.",
     ):
         assert line in text.splitlines(), line
@@ -160,11 +165,28 @@ def test_numbers_of_the_sidecar_itself_bear_their_moment():
 def test_an_edit_by_hand_is_shown_by_its_texts():
     """Without a promotion the files are compared by what was in force."""
     (file,) = write_note(
-        STATUS, [entry for entry in JOURNAL if entry["event"] != "policy.promoted"], [], TEXTS, None
+        STATUS,
+        [entry for entry in JOURNAL if entry["event"] != "promotion.granted"],
+        [],
+        TEXTS,
+        None,
     ).files
 
     assert (file["before"], file["after"]) == (digest(TEXTS["r1"]), digest(TEXTS["r2"]))
     assert file["diff"].splitlines()[-2:] == ["-mode: report-only", "+mode: enforce"]
+
+
+def test_a_promotion_that_never_came_is_no_evidence():
+    """The command died before it wrote: the timeline says so, and no verdict stands for it."""
+    dead = ENTRIES[2] | {"promotion": "p0", "revision": "r9", "command": "sidecar promote x"}
+    note = write_note(STATUS, chained([*ENTRIES[:2], dead, *ENTRIES[2:]]), [], TEXTS, None)
+
+    assert note.commands == ["sidecar promote nosniff"]
+    assert len(note.verdicts) == 1
+    assert [entry["why"] for entry in note.timeline[:2]] == [
+        "not in force, no revision came of it: nosniff: pass, enough",
+        "nosniff: pass, enough",
+    ]
 
 
 def test_since_an_earlier_revision():
@@ -191,7 +213,5 @@ def test_a_note_says_that_the_journal_was_changed():
     edited = [{**entry, "who": "bob"} if entry.get("who") == "ann" else entry for entry in JOURNAL]
 
     text = markdown(write_note(STATUS, edited, [], TEXTS, None), "here")
-    assert (
-        "The journal is changed after it was written: the entry of t2 (policy.promoted) was edited."
-        in text
-    )
+    edit = "the entry of t2 (promotion.granted) was edited"
+    assert f"The journal is changed after it was written: {edit}." in text

@@ -54,18 +54,18 @@ def test_from_report_only_to_trial_and_back(start: Start, shop: Service):
         "mode: report-only}  # first", "mode: trial}  # first"
     )
     assert "browsers report what would break, over plain http too" in out
-    moved = sidecar.event("policy.promoted", at)
+    moved = sidecar.event("promotion.granted", at)
     assert moved["to"] == {"csp": "trial"}
-    sidecar.event("policy.activated", at, who="file")
+    sidecar.event("policy.activated", at, who="file", promotion=moved["promotion"])
     assert b"Content-Security-Policy-Report-Only" in shop_page(sidecar)
 
     at = len(sidecar.events())
     code, _, err = promote(sidecar, "csp", "--step-back")
     assert (code, sidecar.policy.read_text()) == (0, POLICY), err
-    assert sidecar.event("policy.stepped_back", at)["to"] == {"csp": "report-only"}
+    assert sidecar.event("step_back.granted", at)["to"] == {"csp": "report-only"}
     sidecar.event("policy.activated", at, who="file")
     timeline = json.loads(sidecar.verb("note", "--json").stdout)["timeline"]
-    assert [one["what"] for one in timeline if one["event"] == "policy.stepped_back"] == [
+    assert [one["what"] for one in timeline if one["event"] == "step_back.granted"] == [
         "csp to report-only"
     ]
 
@@ -206,7 +206,7 @@ def test_a_ladder_is_climbed_on_what_trusted_proxies_say(start: Start, shop: Ser
     assert "send max-age=0 over https" in err
     assert visit(1, "https") == "max-age=300"
     note = json.loads(sidecar.verb("note", "--json").stdout)
-    (back,) = [one for one in note["timeline"] if one["event"] == "policy.stepped_back"]
+    (back,) = [one for one in note["timeline"] if one["event"] == "step_back.granted"]
     assert back["what"] == "hsts to enforce, step 1 of 3 (5m)"
     assert "keep to https for 1d" in back["why"]
 

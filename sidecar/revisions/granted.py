@@ -1,0 +1,50 @@
+"""Promotions in the journal: which were granted, and of which a revision has come.
+
+Lives here: the choice, over entries. Must not know files, nor how a promotion is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Entry: TypeAlias = Mapping[str, Any]
+
+GRANTED = ("promotion.granted", "step_back.granted")
+"""Entries that allow an edit. Each has an id of its own (`promotion`), and the `revision` that the
+edited text is; the entry of the activation that comes of it names the id again.
+"""
+NEVER_CAME = "not in force, no revision came of it: "
+"""Before the reason of a promotion that was granted, where the edit never was put in force."""
+_OF_THE_JOURNAL = ("previous", "hash", "fleet")
+
+
+def latest(entries: Sequence[Entry], revision: str) -> dict[str, Any] | None:
+    """The last promotion that allowed this revision, without its place in the journal."""
+    for entry in reversed(entries):
+        if entry["event"] in GRANTED and entry["revision"] == revision:
+            return {key: value for key, value in entry.items() if key not in _OF_THE_JOURNAL}
+    return None
+
+
+def fulfilled(entries: Sequence[Entry]) -> set[str]:
+    """The ids of the promotions of which a revision has come."""
+    return {
+        entry["promotion"]
+        for entry in entries
+        if "promotion" in entry and entry["event"] not in GRANTED
+    }
+
+
+def unfulfilled(entry: Entry, done: Collection[str], active: str) -> bool:
+    """Whether an entry allowed what is not in force (`active`) and never came to be (`done`)."""
+    granted = entry["event"] in GRANTED
+    return granted and entry["promotion"] not in done and entry["revision"] != active
+
+
+def moved(entry: Entry) -> str:
+    """The rules of an entry, each with where it goes; "" where it names none."""
+    to = entry.get("to") or {}
+    return ", ".join(
+        f"{rule} to {to[rule]}" if rule in to else rule for rule in entry.get("rules", ())
+    )

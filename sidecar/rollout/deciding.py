@@ -1,0 +1,180 @@
+"""Whether rules may move: the edit of the policy, the gate's verdicts, and the decision on both.
+
+Lives here: `decide`. Must not know who asks, where evidence comes from, nor who writes the edit.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from sidecar.policy.browsers.prospects import prospect
+from sidecar.policy.model import PolicyError, Problem
+from sidecar.rollout.gate import admit, judge
+from sidecar.rollout.note import digest
+from sidecar.rollout.promotion import promote, standing, step_back
+from sidecar.rollout.testimony import Evidence, Gathered, Minimums, Verdict
+from sidecar.source import load_policy
+
+Move: TypeAlias = Literal["enforce", "trial", "back"]
+MOVES: tuple[Move, ...] = ("enforce", "trial", "back")
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What is decided on an order to move rules: `edited` is the whole policy after the edit."""
+
+    rules: Sequence[str]
+    move: Move
+    name: str
+    """Of the policy: a file, or a revision."""
+    policy: str
+    edited: str
+    gathered: Gathered
+    verdicts: Sequence[Verdict] = ()
+    kept: Sequence[str] = ()
+    """What browsers go on keeping after a step back."""
+    waived: Sequence[str] = ()
+    override: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether the policy does not say so already."""
+        return self.policy != self.edited
+
+    @property
+    def passed(self) -> bool:
+        """Whether the evidence allows it; a replica that said nothing may know better."""
+        return not self.gathered.silent and all(one.outcome == "pass" for one in self.verdicts)
+
+    @property
+    def granted(self) -> bool:
+        """Whether the edit may be made."""
+        return self.passed or self.override is not None
+
+    @property
+    def to(self) -> dict[str, str]:
+        """Where each rule goes."""
+        return standing(self.edited, self.rules)
+
+    @property
+    def reason(self) -> str:
+        """Why it is granted, or refused, in a line."""
+        if self.move == "back":
+            return "; ".join(self.kept)
+        if self.override is not None:
+            return self.override
+        said = [f"{one.rule}: {one.outcome}, {'; '.join(one.reasons[:1])}" for one in self.verdicts]
+        return "; ".join(said + [f"{replica} said nothing" for replica in self.gathered.silent])
+
+    @property
+    def found(self) -> list[Evidence]:
+        """What was seen of these rules."""
+        return [item for item in self.gathered.found if item.rule in self.rules]
+
+    @property
+    def diff(self) -> str:
+        """The edit as a unified diff."""
+        before, after = (text.splitlines(keepends=True) for text in (self.policy, self.edited))
+        names = f"{self.name} (now)", f"{self.name} (as asked)"
+        return "".join(difflib.unified_diff(before, after, *names))
+
+    def entry(self) -> dict[str, Any]:
+        """For the journal: what was decided and why, and the edit where it is allowed."""
+        kind = "step_back" if self.move == "back" else "promotion"
+        return {
+            "event": f"{kind}.{'granted' if self.granted else 'refused'}",
+            "rules": list(self.rules),
+            "to": self.to,
+            "verdicts": self.gathered.rows(self.verdicts),
+            "override": self.override,
+            "reason": self.reason,
+            "waived": list(self.waived),
+            "source": self.gathered.source,
+            "file": self.name,
+            **(self._edit() if self.granted else {}),
+        }
+
+    def data(self) -> dict[str, Any]:
+        """For JSON: all that whoever asked is shown, or needs to make the edit."""
+        return {
+            "granted": self.granted,
+            "reason": self.reason,
+            "to": self.to,
+            "verdicts": self.gathered.rows(self.verdicts),
+            "evidence": [item.data() for item in self.found],
+            "source": self.gathered.source,
+            "silent": list(self.gathered.silent),
+            "kept": list(self.kept),
+            "file": self.name,
+            "policy": self.policy,
+            "edited": self.edited,
+            "diff": self.diff,
+        }
+
+    def _edit(self) -> dict[str, str]:
+        return {
+            "revision": load_policy(self.edited.encode(), self.name).revision(),
+            "before": digest(self.policy),
+            "after": digest(self.edited),
+            "diff": self.diff,
+        }
+
+
+def decide(
+    rules: Sequence[str],
+    move: Move,
+    policy: tuple[str, str],
+    gathered: Gathered,
+    minimums: Minimums,
+    waived: Collection[str] = (),
+    override: str | None = None,
+) -> Promotion:
+    """Judge an order to move rules of a policy, which comes as its text and its name.
+
+    A step back asks for no evidence. A trial changes nothing, so that the rule must only be judged
+    somewhere.
+
+    Raises:
+        PolicyError: the edit cannot be made, or the evidence is of another step of a ladder.
+    """
+    text, name = policy
+    if move == "back":
+        kept = dict.fromkeys(
+            item.climb.promise(gathered.at)
+            for item in gathered.found
+            if item.climb is not None and item.rule in rules
+        )
+        edited = step_back(text, rules, name)
+        return Promotion(rules, move, name, text, edited, gathered, kept=[*filter(None, kept)])
+    edited, found = promote(text, rules, name, move), gathered.found
+    _same_steps(text, [item for item in found if item.rule in rules], name)
+    if move == "trial":
+        verdicts = [admit(rule, found, _prospect(text, rule), gathered.at) for rule in rules]
+    else:
+        verdicts = [judge(rule, found, minimums, gathered.at, waived) for rule in rules]
+    decided = tuple(verdicts), (), tuple(waived), override
+    return Promotion(rules, move, name, text, edited, gathered, *decided)
+
+
+def _same_steps(text: str, found: Sequence[Evidence], name: str) -> None:
+    """Refuse evidence of another step of a ladder than the one that the policy names."""
+    routes = {route.name: route for route in load_policy(text.encode(), name).routes}
+    for item in found:
+        here = routes[item.route].rules if item.route in routes else ()
+        step = next((named.rule.step for named in here if named.name == item.rule), None)
+        if item.climb is not None and step != item.climb.step:
+            message = (
+                f"the file puts {item.rule!r} on step {step}, and the sidecar is on {item.climb}"
+            )
+            fix = "let it read the file first (`sidecar reload`), and gather evidence of this step"
+            raise PolicyError((Problem(message, fix, file=name),))
+
+
+def _prospect(text: str, rule: str) -> list[str]:
+    """What a trial can show of a rule, wherever it stands."""
+    routes = load_policy(text.encode(), "").routes
+    declared = [named.rule for route in routes for named in route.rules if named.name == rule]
+    return list(dict.fromkeys(said for one in declared for said in prospect(one)))

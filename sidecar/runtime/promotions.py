@@ -1,0 +1,106 @@
+"""Orders to move rules, from the evidence to the journal and, in a fleet, to all replicas.
+
+Lives here: `Promotions`. Must not know how a verdict is reached, nor how the order came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from sidecar.admin.orders import PromotionOrder
+from sidecar.policy.model import PolicyError
+from sidecar.revisions import Revisions
+from sidecar.revisions.history import Revision
+from sidecar.rollout.summing import source
+from sidecar.rollout.testimony import Gathered, Minimums, gathered
+from sidecar.runtime.together import Together
+from sidecar.source import load_policy
+
+if TYPE_CHECKING:
+    from sidecar.rollout.deciding import Move, Promotion
+
+_EVENTS = {"back": "policy.stepped_back"}
+
+
+class Promotions:
+    """Decides on orders. What is decided stands in the journal before anybody learns of it."""
+
+    def __init__(
+        self,
+        revisions: Revisions,
+        together: Together,
+        refresh: Callable[[], Awaitable[None]],
+        admin: Callable[[], str],
+    ) -> None:
+        self._revisions = revisions
+        self._together = together
+        self._refresh = refresh
+        self._admin = admin
+
+    async def decide(self, order: PromotionOrder) -> dict[str, Any]:
+        """Carry out an order: judge it, journal the decision and, in a fleet, put the edit in
+        force.
+
+        Returns the decision as data, with the `promotion`'s id where it is granted. What is said
+        by the policy already, or only tried (`dry_run`), is not journalled.
+
+        Raises:
+            Refused: the fleet cannot be asked, or something else was decided meanwhile.
+            PolicyError: the edit cannot be made.
+            ValueError: the order's minimums or its evidence are none.
+        """
+        minimums, current = Minimums.of(order.minimums), self._revisions.current
+        seen = await self._gathered(order)
+        made = await asyncio.to_thread(_decided, order, current, seen, minimums)
+        data = made.data() | {"promotion": None, "revision": None}
+        if order.dry_run or not made.changes:
+            return data
+        entry = {**made.entry(), "command": order.command, "who": order.who}
+        if made.granted:
+            data["promotion"] = entry["promotion"] = secrets.token_hex(4)
+        await self._revisions.journal.record(entry)
+        if made.granted and order.fleet:
+            data["revision"] = await self._in_force(made, order.who, current.id)
+        return data
+
+    async def _in_force(self, made: Promotion, who: str, leaving: str) -> str:
+        event = _EVENTS.get(made.move, "policy.promoted")
+        reason = ", ".join(f"{rule} to {where}" for rule, where in made.to.items())
+        about = {"event": event, "who": who, "reason": reason, "leaving": leaving}
+        return (await self._revisions.promote(made.edited, **about)).id
+
+    async def _gathered(self, order: PromotionOrder) -> Gathered:
+        """The evidence that the order is judged on."""
+        if order.evidence is not None:
+            return await asyncio.to_thread(gathered, order.evidence)
+        await self._refresh()
+        if order.fleet and order.move != "back":
+            found, about = await self._together.gathered()
+            return Gathered(found, time.time(), source(about), tuple(about["silent"]))
+        admin = self._admin()
+        url = admin if admin.startswith("unix:") else f"http://{admin}"
+        return Gathered(await self._together.evidence(), time.time(), url)
+
+
+def _decided(
+    order: PromotionOrder, current: Revision, seen: Gathered, minimums: Minimums
+) -> Promotion:
+    from sidecar.rollout.deciding import decide  # for promotions alone
+
+    policy = order.policy, order.file
+    if order.fleet and not _is(order, current.id):
+        policy = current.text, f"revision {current.id}"
+    move = cast("Move", order.move)
+    return decide(order.rules, move, policy, seen, minimums, order.waived, order.override)
+
+
+def _is(order: PromotionOrder, revision: str) -> bool:
+    """Whether the text of the order is this revision, in words of its own."""
+    try:
+        return load_policy(order.policy.encode(), order.file).revision() == revision
+    except PolicyError:
+        return False
