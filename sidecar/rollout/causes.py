@@ -39,6 +39,8 @@ _CLIENTS = 16
 _TALKERS = 4_096
 _PAGES = 5
 _ADDRESSES = 8
+_IMAGE_STYLE = "display: block;-webkit-user-select: none"
+"""How Chromium 156 begins the style of an image that is opened by itself."""
 _DISTINCT = 8
 """A sample of so many characters is not in other code by chance."""
 _RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(CAUSE_KINDS)}
@@ -93,6 +95,11 @@ def classify(
     """
     if report.noise:
         return "noise", "a browser extension caused it"
+    own_style = report.sample == _IMAGE_STYLE and report.directive == "style-src-attr"
+    if own_style and not any(served.has_read(path) for path in {report.document, *pages}):
+        return "noise", "the browser's own style for an image that is opened by itself"
+    if held.unlike:
+        return "unexplained", "COOP parts pages with COEP from those without, whatever their origin"
     if held.alike:
         return other_page(served, (report.blocked, *addresses))
     if held.features and report.type == "csp-violation":
@@ -188,6 +195,7 @@ class Causes:
         self._keys: Mapping[str, tuple[str, str]] = {}
         self._plan: Plan | None = None
         self._rulings: Mapping[tuple[str, str], Ruling] = {}
+        self._isolated: dict[tuple[str, str], set[bool]] = {}
         self._spoken: dict[bytes, int] = {}
         self._minute = 0
         self.overflow = 0
@@ -197,6 +205,7 @@ class Causes:
         """Another plan is in force: causes of rules whose meaning changed are gone."""
         kept = {key: place for key, place in plan.trials.items() if self._keys.get(key) == place}
         self._held = {place: self._held[place] for place in kept.values() if place in self._held}
+        self._isolated = {}
         self._keys = plan.trials
         self._plan = plan
         self._rulings = {
@@ -223,9 +232,10 @@ class Causes:
         if held_by.typed and report.directive == "trusted-types" and report.sample != "default":
             return None  # only the default policy runs unasked
         if self._plan is not None and (ends := both_ends(self._plan, place[1], report)):
-            if ends == "any" and report.directive != WORKER:  # what that loads is never reported
-                return None
-            held_by = replace(held_by, agrees=ends == "any", alike=ends == "page")
+            unlike = self._unlike(place, report)
+            if ends == "any" and report.directive != WORKER and not unlike:
+                return None  # what a worker loads is never reported
+            held_by = replace(held_by, agrees=ends == "any", alike=ends == "page", unlike=unlike)
         who = self._client(client)
         held, identity = self._held.setdefault(place, {}), _identity(place, report)
         cause = held.get(identity)
@@ -251,6 +261,13 @@ class Causes:
         if len(cause.addresses) < _ADDRESSES and report.blocked not in cause.addresses:
             cause.addresses.append(report.blocked)
         return (*place, self._judged(place[0], cause)[0])
+
+    def _unlike(self, place: tuple[str, str], report: Report) -> bool:
+        """Whether pages of the rule were seen with COEP and without."""
+        seen = self._isolated.setdefault(place, set())
+        if report.isolated is not None:
+            seen.add(report.isolated)
+        return report.type == "coop" and len(seen) > 1
 
     def _judged(self, route: str, cause: _Held) -> tuple[CauseKind, str]:
         """Whose a cause is by what is known now: pages may be read after the report came."""

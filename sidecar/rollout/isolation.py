@@ -42,6 +42,8 @@ class Ruling:
     """The worker of a report would carry the header too."""
     alike: bool = False
     """The other page of a report would carry it, if it is a page."""
+    unlike: bool = False
+    """Some pages of the rule have COEP and some have not (HTML section 7.1.3)."""
 
 
 def ruling(rule: Rule) -> Ruling:

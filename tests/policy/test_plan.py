@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -219,3 +220,32 @@ def test_a_demand_is_what_a_rule_asks_of_responses(edit: dict[str, object], same
     one, other = (plan({"frames": rule}).routes[-1].rules[0] for rule in (SET, SET | edit))
 
     assert (one.demand == other.demand) is same
+
+
+def test_the_scope_of_a_rule_is_what_it_sees_and_after_whom():
+    """It changes with the match of its route or of one before, and with a rule before it that
+    enforces on the same header; not with what comes after.
+    """
+    rule = {"header": "Content-Security-Policy", "action": "append", "value": "img-src a"}
+    other = rule | {"value": "img-src b"}
+    shop = {"name": "shop", "match": {"path": "/shop/**"}}
+    blog = {"name": "blog", "match": {"path": "/blog/**"}}
+
+    def scope(rules: dict[str, Any], *routes: dict[str, Any], of: int = 0) -> str:
+        made = plan(rules, routes=list(routes)).routes[of]
+        return next(line.scope for line in made.rules if line.name == "it")
+
+    base = scope({"it": rule}, shop)
+    assert scope({"it": rule}, shop, blog) == base
+    assert scope({"it": other}, shop) == base
+    assert scope({"it": rule, "later": other}, shop) == base
+    assert scope({"before": other | {"mode": "report-only"}, "it": rule}, shop) == base
+    assert scope({"before": other | {"header": "X-Other"}, "it": rule}, shop) == base
+    changed = {
+        scope({"it": rule}, shop | {"match": {"path": "/shop"}}),
+        scope({"it": rule}, blog, shop, of=1),
+        scope({"it": rule}, shop, of=1),
+        scope({"before": other, "it": rule}, shop),
+        scope({"before": rule, "it": rule}, shop),
+    }
+    assert len(changed - {base}) == 5

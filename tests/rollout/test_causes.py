@@ -390,6 +390,28 @@ def test_a_window_that_parts_from_its_own_site():
     assert kinds == ["served", "unexplained"]
 
 
+def test_windows_of_one_site_that_are_isolated_unlike_each_other():
+    """COOP parts a page with COEP from one without; alike, both agree."""
+    world = tried("Cross-Origin-Opener-Policy", "same-origin")
+    opened = COOP | {"blocked": f"{SITE}/w", "directive": "navigation-from-response"}
+    assert world.add(**opened, isolated=True) is None
+    assert world.add(**opened, isolated=True) is None
+    assert world.add(**opened, isolated=False) is not None
+    assert world.kind() == "unexplained"
+
+
+def test_the_browser_s_own_style_for_an_image():
+    """Chromium shows an image that is opened by itself in a page of its own, with inline styles;
+    in a page that was read the same text is the site's.
+    """
+    world = World()
+    style = "display: block;-webkit-user-select: none"
+    world.add(directive="style-src-attr", sample=style, document="/i.png", source="")
+    assert world.kind() == "noise"
+    world.serve("/i.png")
+    assert world.kind() != "noise"
+
+
 def test_a_default_policy_of_trusted_types_is_a_cause():
     """It runs unasked under the rule; others are used by code that asks for them."""
     value = "require-trusted-types-for 'script'"

@@ -90,8 +90,18 @@ def evidence(**known: Any) -> Evidence:
             "inconclusive",
         ),
         (
-            "mostly unknown requests",
-            {"witnesses": PROXY, "outcomes": {"safe": 100, "unknown": 101}},
+            "one of nine requests unknown",
+            {"witnesses": PROXY, "outcomes": {"safe": 400, "unknown": 50}},
+            "inconclusive",
+        ),
+        (
+            "one of ten requests unknown",
+            {"witnesses": PROXY, "outcomes": {"safe": 450, "unknown": 50}},
+            "pass",
+        ),
+        (
+            "one request that may break",
+            {"witnesses": PROXY, "outcomes": {"safe": 10_000, "open": 1}},
             "inconclusive",
         ),
         ("a rule that would change nothing", {"witnesses": NOBODY, "affected": 0}, "pass"),
@@ -443,6 +453,18 @@ def test_a_line_of_the_services_that_is_replaced_has_a_witness_of_its_own(
     world.responses(world.activate(plan({"it": rule}, mode="report-only")), 3, *sent)
 
     assert [witness["kind"] for witness in world.book.evidence()[0].witnesses] == kinds
+
+
+def test_evidence_is_of_the_responses_that_were_seen():
+    """A route taken away leaves its responses to another: what that saw before says nothing of
+    them.
+    """
+    world = World()
+    shop = {"name": "shop", "match": {"path": "/shop/**"}}
+    parted = plan({"it": NOSNIFF}, mode="report-only", routes=[shop])
+    world.responses(world.activate(parted), 4)
+    world.activate(plan({"it": NOSNIFF}, mode="report-only"))
+    assert [item.evaluated for item in world.book.evidence()] == [0]
 
 
 def test_an_unchanged_rule_keeps_its_evidence():

@@ -85,6 +85,7 @@ CAUSE_KINDS: Mapping[str, str] = {
 cause.
 """
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
+_ISOLATED = {"same-origin": False, "same-origin-plus-coep": True}
 _SHOWN = 120
 _SAMPLE = 40
 """Characters of what was blocked that a report may quote (CSP3 section 5.3)."""
@@ -115,6 +116,8 @@ class Report:
     """Of a script that was loaded, as a source expression without its quotes: `sha256-...`."""
     breaks: bool = True
     """False for reports of ends at which nothing is lost, as COOP sends them too."""
+    isolated: bool | None = None
+    """Of COOP: whether the page has COEP as well; None = not said."""
 
 
 def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
@@ -187,6 +190,7 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
         kind != "coop"
         or _first(body, "type") != "navigation-from-response"
         or bool(_first(body, "nextResponseURL")),
+        _ISOLATED.get(_first(body, "effectivePolicy")) if kind == "coop" else None,
     )
 
 
