@@ -85,11 +85,10 @@ class EvidenceStore:
         self._note_promises()
         routes = self._plan.routes if self._plan else ()
         sent: dict[tuple[str, ...], float] = {
-            (route.name, route.rules[index].name): self._metrics.value(
-                _LOADS, route.name, route.rules[index].name
-            )
+            (route.name, line.name): self._metrics.read(loads)
             for route in routes
-            for index in route.trials
+            for line in (route.rules[index] for index in route.trials)
+            if (loads := self._metrics.rule(route.name, line.name).loads) is not None
         }
         if sent:
             sent |= {(engine,): self._metrics.value(_SENT, engine) for engine in ENGINES}
@@ -201,31 +200,28 @@ class EvidenceStore:
         )
 
     def _counts(self, route: RoutePlan, line: RuleLine) -> dict[str, float]:
-        value = self._metrics.value
-        counts = {
-            "evaluated": value("sidecar_rule_evaluations_total", route.name, line.name, line.mode),
-            "affected": value("sidecar_rule_affected_total", route.name, line.name, line.mode),
-        }
+        rule, read = self._metrics.rule(route.name, line.name), self._metrics.read
+        counts = {"evaluated": read(rule.evaluated), "affected": read(rule.affected)}
         for kind in KINDS:
-            counts[kind] = value("sidecar_violations_total", route.name, line.name, kind, line.mode)
-        tried = line.name in {route.rules[index].name for index in route.trials}
-        if line.oracle is not None or tried:
-            for outcome in SEEN:
-                counts[outcome] = value("sidecar_would_break_total", route.name, line.name, outcome)
-        if tried:
-            counts["loads"] = value(_LOADS, route.name, line.name)
-            for cause in CAUSE_KINDS:
-                counts[f"report {cause}"] = value(_REPORTS, route.name, line.name, cause)
+            found = rule.violations.get((kind, line.mode))
+            counts[kind] = 0.0 if found is None else read(found)
+        if line.oracle is not None or rule.loads is not None:
+            counts |= {outcome: read(rule.outcomes[outcome]) for outcome in SEEN}
+        if rule.loads is not None:
+            counts["loads"] = read(rule.loads)
+            counts |= {f"report {kind}": read(rule.reports[kind]) for kind in CAUSE_KINDS}
             for engine in ENGINES:
-                counts[f"sent {engine}"] = value(_SENT, engine)
-                counts[f"returned {engine}"] = value(_RETURNED, engine)
-                counts[f"browser {engine}"] = value(_BROWSERS, engine)
+                for what, metric in _OF_ENGINES.items():
+                    counts[f"{what} {engine}"] = self._metrics.value(metric, engine)
         return counts
 
 
-_LOADS, _REPORTS = "sidecar_trial_page_loads_total", "sidecar_trial_reports_total"
-_SENT, _RETURNED = "sidecar_canaries_sent_total", "sidecar_canaries_returned_total"
-_BROWSERS = "sidecar_trial_browsers_total"
+_SENT = "sidecar_canaries_sent_total"
+_OF_ENGINES = {
+    "sent": _SENT,
+    "returned": "sidecar_canaries_returned_total",
+    "browser": "sidecar_trial_browsers_total",
+}
 
 
 class Trend:

@@ -26,8 +26,7 @@ class Promises:
                 rule, place = line.named.rule, f"{route.name}/{line.name}"
                 if rule.ladder is None or line.mode != "enforce":
                     continue
-                labels = route.name, line.name, line.mode
-                counted = metrics.value("sidecar_rule_evaluations_total", *labels)
+                counted = metrics.read(metrics.rule(route.name, line.name).evaluated)
                 if counted > self._counted.get(place, 0.0):
                     age = rule.ladder[(rule.step or 1) - 1]
                     self._sent.setdefault(place, {})[age] = now

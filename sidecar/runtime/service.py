@@ -277,7 +277,8 @@ class Service:
             return
         counted = self.causes.add(key, report, client, engine)
         if counted is not None:
-            self.telemetry.metrics.cell("sidecar_trial_reports_total", *counted).n += 1
+            route, rule, kind = counted
+            self.telemetry.metrics.rule(route, rule).reports[kind].n += 1.0
 
     def _activated(self, active: Active, revision: Revision) -> None:
         self.served.activated(active.plan)

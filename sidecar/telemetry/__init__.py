@@ -27,8 +27,9 @@ from sidecar.policy.rules.ladder import transport
 from sidecar.settings import Settings
 from sidecar.telemetry.cap import Cap
 from sidecar.telemetry.events import Events, as_json, shown
-from sidecar.telemetry.metrics import Metrics, RouteTally
+from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.pages import PageReader
+from sidecar.telemetry.rule_counters import RouteTally
 from sidecar.telemetry.semantics import http_facts
 from sidecar.telemetry.spans import Spans, spans
 from sidecar.telemetry.traces import trace_id
@@ -170,16 +171,16 @@ class Telemetry:
                 if verdict.changed
                 else facts
             )
-            for place, rule, watcher in route.watchers:
+            for watcher, broken in tally.watched:
                 if watcher.watch(leaving, fetch):
-                    self.metrics.cell("sidecar_would_break_total", place, rule, "break").n += 1
+                    broken.n += 1.0
             for index, oracle in route.oracles:
                 # HSTS is never written over plain http, and plain http is the evidence against it.
                 if index not in verdict.skipped or oracle is transport:
                     outcome = oracle(leaving, fetch)
                     if outcome in _MAY_BREAK and _unchanged(route, index, verdict):
                         outcome = "safe" if fetch.browser else "irrelevant"
-                    tally.breaks[index, outcome].n += 1
+                    tally.rules[index].outcomes[outcome].n += 1.0
         if not verdict.findings or not self._cap.free() or not self.events.may_tell():
             return
         name = "header.changed" if verdict.changed else "header.would_change"

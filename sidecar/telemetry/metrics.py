@@ -1,202 +1,34 @@
-"""Counters bound at activation, read at scrape: the hot path adds to plain numbers.
+"""All numbers of one process, behind the table of metrics, read at scrape.
 
-Lives here: the cells behind the table of metrics. Must not know events or the proxy.
+Lives here: `Metrics`: the counters of the plan in force, those of the process, and their sum with
+other processes. Must not know events or the proxy.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sidecar.policy.browsers.reports import CAUSE_KINDS, DISPOSITIONS
-from sidecar.policy.engine.judge import REMEMBERED, PreparedDecision
-from sidecar.policy.engine.plan import Plan, RoutePlan
+from sidecar.policy.browsers.reports import DISPOSITIONS
+from sidecar.policy.engine.plan import Plan
 from sidecar.policy.model import MODES
-from sidecar.policy.rules.shares import Shared
+from sidecar.telemetry.counters import Counter, Histogram
 from sidecar.telemetry.metric_table import (
-    BUCKETS,
     CAUSES,
     ENGINES,
-    FASTEST,
     METRICS,
     ORIGINS,
     REJECT_REASONS,
     RELOADS,
-    SEEN,
     SIGNALS,
+    STATUS_CLASSES,
     UPSTREAM_REASONS,
     Labels,
 )
+from sidecar.telemetry.rule_counters import RouteTally, RuleCounters, rule_counters
 
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, list[float]]]]
 """Every cell as plain data, to be sent from a worker and summed: metric -> [(labels, numbers)]."""
-
-
-class Counter:
-    """One number."""
-
-    __slots__ = ("n",)
-
-    def __init__(self) -> None:
-        self.n = 0.0
-
-
-class Histogram:
-    """Counts by bucket, and the sum."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0.0] * (len(BUCKETS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self.counts[0 if seconds <= FASTEST else bisect_left(BUCKETS, seconds)] += 1.0
-        self.total += seconds
-
-
-class Bundle:
-    """The cells that every response with one verdict adds one to, and how many responses have
-    come since they were added to.
-    """
-
-    __slots__ = ("cells", "n")
-
-    def __init__(self, cells: tuple[Counter, ...]) -> None:
-        self.cells = cells
-        self.n = 0.0
-
-    def settle(self) -> None:
-        """Bring the cells up to date."""
-        count, self.n = self.n, 0.0
-        if count:
-            for cell in self.cells:
-                cell.n += count
-
-
-class RouteTally:
-    """The cells of one route of one plan, bound once. Indices are those of the route's rules."""
-
-    __slots__ = (
-        "_bundles",
-        "_live",
-        "affected",
-        "breaks",
-        "changes",
-        "evaluations",
-        "loads",
-        "oracles",
-        "responses",
-        "violations",
-    )
-
-    def __init__(self, metrics: Metrics, route: RoutePlan) -> None:
-        self.responses = {
-            origin: tuple(
-                metrics.cell("sidecar_responses_total", route.name, f"{status}xx", origin)
-                for status in range(1, 6)
-            )
-            for origin in ORIGINS
-        }
-        """By who made the response; the first is 1xx."""
-        self.evaluations = tuple(
-            (
-                metrics.cell("sidecar_rule_evaluations_total", route.name, line.name, line.mode)
-                if line.mode != "off"
-                else Counter()
-            )
-            for line in route.rules
-        )
-        self.affected = tuple(
-            (
-                metrics.cell("sidecar_rule_affected_total", route.name, line.name, line.mode)
-                if line.mode != "off"
-                else Counter()
-            )
-            for line in route.rules
-        )
-        self.breaks = {
-            (index, outcome): metrics.cell(
-                "sidecar_would_break_total", route.name, line.name, outcome
-            )
-            for index, line in enumerate(route.rules)
-            if line.mode != "off" and (line.oracle or index in route.trials)
-            for outcome in SEEN
-        }
-        self.oracles = frozenset(index for index, _ in route.oracles)
-        self.loads = {
-            index: metrics.cell(
-                "sidecar_trial_page_loads_total", route.name, route.rules[index].name
-            )
-            for index in route.trials
-        }
-        self.violations = {
-            (check.index, kind, mode): metrics.cell(
-                "sidecar_violations_total", route.name, check.rule, kind, mode
-            )
-            for check in route.checks
-            for kind in check.kinds
-            for mode in (
-                (check.mode, "report-only") if isinstance(check, Shared) else (check.mode,)
-            )
-        }
-        self.changes = {
-            check.index: metrics.cell(
-                "sidecar_header_changes_total", route.name, check.rule, check.action
-            )
-            for check in route.checks
-            if check.made
-        }
-        self._bundles: dict[PreparedDecision, Bundle] = {}
-        self._live = True
-
-    def count(self, verdict: PreparedDecision) -> None:
-        """Count one response with this verdict; cells of a verdict that will come again are
-        brought up to date by `settle`.
-        """
-        bundle = self._bundles.get(verdict)
-        if bundle is None:
-            bundle = Bundle(tuple(self._counted(verdict)))
-            bundle.n = 1.0
-            if not (self._live and verdict.remembered):
-                bundle.settle()
-                return
-            if len(self._bundles) >= REMEMBERED:
-                self.settle()
-                self._bundles.clear()
-            self._bundles[verdict] = bundle
-        else:
-            bundle.n += 1.0
-
-    def outcome(self, index: int, outcome: str) -> None:
-        """Count what a page load in trial says of a rule, unless requests themselves say it."""
-        if index not in self.oracles:
-            self.breaks[index, outcome].n += 1.0
-
-    def settle(self) -> None:
-        """Bring every cell up to date."""
-        for bundle in self._bundles.values():
-            bundle.settle()
-
-    def retire(self) -> None:
-        """Another plan is in force: what requests on their way still count goes to the cells at
-        once.
-        """
-        self.settle()
-        self._bundles.clear()
-        self._live = False
-
-    def _counted(self, verdict: PreparedDecision) -> Iterator[Counter]:
-        for index, cell in enumerate(self.evaluations):
-            if index not in verdict.skipped:
-                yield cell
-        yield from (self.affected[index] for index in {one.position for one in verdict.findings})
-        for finding in verdict.findings:
-            yield self.violations[finding.position, finding.kind, finding.mode]
-            if finding.made:
-                yield self.changes[finding.position]
 
 
 class Metrics:
@@ -209,9 +41,10 @@ class Metrics:
         self._histograms = {
             name: Histogram() for name, row in METRICS.items() if row.kind == "histogram"
         }
+        self._rules: dict[tuple[str, str], RuleCounters] = {}
         self._bound: tuple[RouteTally, ...] = ()
-        self.others: list[Snapshot] = []
-        """Snapshots of other processes that are summed into what is reported."""
+        self._others: list[Snapshot] = []
+        self._of_others: dict[tuple[str, Labels], float] = {}
         self._process = process
         self._zero()
 
@@ -242,47 +75,61 @@ class Metrics:
         cells = self._cells[metric]
         found = cells.get(labels)
         if found is None:
-            found = cells[labels] = Counter()
+            found = cells[labels] = Counter(metric, labels)
         return found
 
     def histogram(self, metric: str) -> Histogram:
         """The histogram of this name."""
         return self._histograms[metric]
 
+    @property
+    def others(self) -> list[Snapshot]:
+        """Snapshots of other processes that are summed into what is reported."""
+        return self._others
+
+    @others.setter
+    def others(self, snapshots: list[Snapshot]) -> None:
+        held: dict[tuple[str, Labels], float] = {}
+        for snapshot in snapshots:
+            for metric, cells in snapshot.items():
+                for labels, numbers in cells:
+                    held[metric, labels] = held.get((metric, labels), 0.0) + numbers[0]
+        self._others, self._of_others = snapshots, held
+
     def bind(self, plan: Plan) -> dict[str, RouteTally]:
-        """Tallies by route name, zero-initialised; cells of rules that are gone are dropped."""
+        """Tallies by route name, zero-initialised; what counts rules that are gone is dropped."""
         for tally in self._bound:
             tally.retire()
-        bound = {route.name: RouteTally(self, route) for route in plan.routes}
-        self._bound = tuple(bound.values())
-        rules = {
-            (route.name, line.name, line.mode)
+        self._rules = rules = rule_counters(plan, self._rules)
+        bound = {
+            route.name: RouteTally(route, rules, self._responses(route.name))
             for route in plan.routes
-            for line in route.rules
-            if line.mode != "off"
         }
-        names = {(route, rule) for route, rule, _ in rules}
-        self._keep("sidecar_responses_total", lambda labels: labels[0] in bound)
-        self._keep("sidecar_drift_total", lambda labels: labels[0] in bound)
-        self._keep("sidecar_rule_evaluations_total", lambda labels: labels in rules)
-        self._keep("sidecar_rule_affected_total", lambda labels: labels in rules)
-        self._keep("sidecar_would_break_total", lambda labels: (labels[0], labels[1]) in names)
-        tried = {
-            (route.name, route.rules[index].name) for route in plan.routes for index in route.trials
-        }
-        for place in tried:
-            for kind in CAUSE_KINDS:
-                self.cell("sidecar_trial_reports_total", *place, kind)
-        self._keep("sidecar_trial_page_loads_total", lambda labels: labels in tried)
-        self._keep("sidecar_trial_reports_total", lambda labels: labels[:2] in tried)
-        self._keep("sidecar_violations_total", lambda labels: (labels[0], labels[1]) in names)
-        self._keep("sidecar_header_changes_total", lambda labels: (labels[0], labels[1]) in names)
+        self._bound = tuple(bound.values())
+        for metric in ("sidecar_responses_total", "sidecar_drift_total"):
+            cells = self._cells[metric]
+            for labels in [labels for labels in cells if labels[0] not in bound]:
+                del cells[labels]
         return bound
 
-    def _keep(self, metric: str, kept: Any) -> None:
-        cells = self._cells[metric]
-        for labels in [labels for labels in cells if not kept(labels)]:
-            del cells[labels]
+    def _responses(self, route: str) -> dict[str, tuple[Counter, ...]]:
+        """By who made the response; the first is 1xx."""
+        return {
+            origin: tuple(
+                self.cell("sidecar_responses_total", route, status, origin)
+                for status in STATUS_CLASSES
+            )
+            for origin in ORIGINS
+        }
+
+    def rule(self, route: str, rule: str) -> RuleCounters:
+        """The counters of a rule of the plan that is bound, brought up to date."""
+        self.settle()
+        return self._rules[route, rule]
+
+    def read(self, counter: Counter) -> float:
+        """What would be exposed for a counter now, other processes included."""
+        return counter.n + self._of_others.get((counter.metric, counter.labels), 0.0)
 
     def only(self, metric: str, *labels: str) -> None:
         """Let this info metric stand with these labels alone, at 1."""
@@ -296,15 +143,20 @@ class Metrics:
             self.cell(metric, *labels).n = 1.0
 
     def value(self, metric: str, *labels: str) -> float:
-        """What would be exposed for one cell now, other processes included."""
+        """What would be exposed for one series now, other processes included."""
         self.settle()
-        own = self._cells[metric].get(labels)
-        return (own.n if own else 0.0) + sum(
-            numbers[0]
-            for snapshot in self.others
-            for found, numbers in snapshot.get(metric, ())
-            if found == labels
-        )
+        found = self._cells[metric].get(labels)
+        if found is None:
+            of_rules = (one for rule in self._rules.values() for one in rule.all())
+            found = next((c for c in of_rules if (c.metric, c.labels) == (metric, labels)), None)
+        return self.read(found or Counter(metric, labels))
+
+    def _own(self) -> Iterator[Counter]:
+        """Every counter of this process; may be gone through in another thread."""
+        for cells in self._cells.values():
+            yield from list(cells.values())
+        for rule in self._rules.values():
+            yield from rule.all()
 
     def total(self, metric: str, **labels: str) -> float:
         """The sum over all cells whose labels are so, other processes included."""
@@ -317,8 +169,8 @@ class Metrics:
         wanted = [(names.index(name), value) for name, value in labels.items()]
         place = names.index(by) if by else -1
         found: dict[str, float] = {}
-        cells = [(having, cell.n) for having, cell in self._cells[metric].items()]
-        for snapshot in self.others:
+        cells = [(one.labels, one.n) for one in self._own() if one.metric == metric]
+        for snapshot in self._others:
             cells += [(having, numbers[0]) for having, numbers in snapshot.get(metric, ())]
         for having, number in cells:
             if all(having[at] == value for at, value in wanted):
@@ -337,10 +189,9 @@ class Metrics:
         """All settled cells as plain data; may be called from another thread (each copy is one
         step of the interpreter).
         """
-        data: Snapshot = {
-            name: [(labels, [cell.n]) for labels, cell in list(cells.items())]
-            for name, cells in self._cells.items()
-        }
+        data: Snapshot = {name: [] for name in self._cells}
+        for one in self._own():
+            data[one.metric].append((one.labels, [one.n]))
         for name, histogram in self._histograms.items():
             data[name] = [((), [*histogram.counts, histogram.total])]
         return data
@@ -349,7 +200,7 @@ class Metrics:
         """Every cell by metric and labels, other processes included; may be called from another
         thread.
         """
-        return _sum([self.snapshot(), *self.others])
+        return _sum([self.snapshot(), *self._others])
 
     def render(self) -> bytes:
         """The text exposition format of the settled cells; may be called from another thread."""

@@ -25,7 +25,8 @@ from sidecar.policy.rules.classes import of_media_type
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import Engine, engine_of
 from sidecar.telemetry.metric_table import ENGINES
-from sidecar.telemetry.metrics import Metrics, RouteTally
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.rule_counters import RouteTally
 
 FIRST = 20
 """Page loads of each engine that all carry a canary after an activation, for small sites."""
@@ -120,8 +121,8 @@ class Trials:
                 tally.outcome(index, "unknown")
             elif any(_part(one, engine) for one in twins):
                 tally.outcome(index, "partial")
-            else:
-                tally.loads[index].n += 1.0
+            elif (loads := tally.rules[index].loads) is not None:
+                loads.n += 1.0
                 carried = True
                 names = {name for one in twins for name, _ in one.lines}
                 by_api = by_api or b"Reporting-Endpoints" in names

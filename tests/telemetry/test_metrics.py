@@ -162,15 +162,15 @@ def test_binding_again_keeps_counts_and_drops_what_is_gone():
     first = plan(RULES, routes=ROUTES)
     made = bound(first)
     tally = made.bind(first)["default"]
-    tally.evaluations[0].n += 5
-    tally.violations[0, "missing", "enforce"].n += 2
+    tally.rules[0].evaluated.n += 5
+    tally.rules[0].violations["missing", "enforce"].n += 2
     tally.responses["upstream"][1].n += 7
 
     left = {name: RULES[name] for name in ("frames",)}
     again = made.bind(plan(left))["default"]
     found = scraped(made)
 
-    assert again.evaluations[0].n == 5
+    assert again.rules[0].evaluated.n == 5
     assert made.value("sidecar_violations_total", "default", "frames", "missing", "enforce") == 2
     assert made.value("sidecar_responses_total", "default", "2xx", "upstream") == 7
     for name in (
@@ -194,9 +194,26 @@ def test_requests_under_an_old_plan_do_not_bring_its_series_back():
     made = Metrics(process=False)
     old = made.bind(plan(RULES))["default"]
     made.bind(plan({}))
-    old.evaluations[0].n += 1
+    old.rules[0].evaluated.n += 1
 
     assert "sidecar_rule_evaluations_total" not in scraped(made)
+
+
+def test_evidence_and_scrape_read_one_counter():
+    """Each counter of a rule is exposed under its own labels, once; with what other processes
+    counted.
+    """
+    made, other = bound(plan(RULES, mode="trial")), bound(plan(RULES, mode="trial"))
+    every = list(made.rule("default", "frames").all())
+    for number, counter in enumerate(every, 1):
+        counter.n = float(number)
+    for counter in other.rule("default", "frames").all():
+        counter.n = 100.0
+    made.others = [other.snapshot()]
+
+    assert len({(one.metric, one.labels) for one in every}) == len(every)
+    for number, counter in enumerate(every, 1):
+        assert made.read(counter) == made.value(counter.metric, *counter.labels) == number + 100
 
 
 def test_an_info_metric_stands_once():
