@@ -80,7 +80,7 @@ def _notes(visit: Visit, page: Response | None) -> Iterator[str]:
     if not is_judged(page.status):
         yield f"a response of status {page.status} has no score; scored are 2xx, 3xx, 401 and 403"
     size = sum(len(name) + len(value) + len(": \r\n") for name, value in page.fields)
-    outcome = next((outcome for kib, _, outcome in HEADER_SIZES if size > kib << 10), "")
+    outcome = next((outcome for kib, outcome in HEADER_SIZES.items() if size > kib << 10), "")
     if outcome:
         yield f"its header lines add up to {size} bytes: {outcome}"
     values = page.values("strict-transport-security")

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 _SECONDS = {"y": 31_536_000, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-"""Largest first; a year has 365 days, as in the max-age of a year that everybody writes."""
+"""Largest first; a year has 365 days, as in the usual max-age of a year."""
 _AGE = re.compile(rf"([1-9]\d{{0,9}})([{''.join(_SECONDS)}])")
 
 
@@ -19,9 +19,8 @@ def age(value: object) -> int:
     """Seconds of a whole number with s, m, h, d or y; raises ValueError with the fix."""
     found = _AGE.fullmatch(value) if isinstance(value, str) else None
     if not found:
-        raise ValueError(
-            f"unknown age {value!r}; write a whole number with s, m, h, d or y, as 30d"
-        )
+        fix = "write a whole number with s, m, h, d or y, as 30d"
+        raise ValueError(f"unknown age {value!r}; {fix}")
     return int(found[1]) * _SECONDS[found[2]]
 
 
@@ -47,4 +46,4 @@ Ages = Annotated[
         }
     ),
 ]
-"""A list of them."""
+"""A list of ages."""

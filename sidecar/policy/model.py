@@ -1,7 +1,7 @@
 """The nouns of a policy as written: one source for validation, JSON Schema and reference docs.
 
-Lives here: the frozen models of the YAML file. Must not know: YAML, files, layers
-merged from presets (see `resolve`), or how a response is judged (see `plan`).
+Lives here: the frozen models of the YAML file. Must not know YAML, files, layers merged from
+presets (see `resolve`), or how a response is judged (see `plan`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ __all__ = [
 
 
 def _version(value: object) -> object:
-    return "true" if value is True else value  # which Python takes for 1
+    return "true" if value is True else value  # in Python, True == 1
 
 
 def _alias(name: str) -> str:
@@ -152,9 +152,7 @@ class Attributes(Noun):
 
 
 class Rule(Noun):
-    """A named demand on one header (or header set), or on cookies by name; layers may leave keys
-    out.
-    """
+    """A named demand on headers, or on cookies by name; layers may leave keys out."""
 
     header: HeaderNames | None = Field(None, description="Header name, or a list of names.")
     cookie: str | None = Field(
@@ -316,7 +314,6 @@ def schema() -> dict[str, Any]:
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["patternProperties"] = {"^x-": {"description": "Ignored: a place for YAML anchors."}}
     for noun in (made, made["$defs"]["Route"]):
-        noun["properties"]["rules"]["additionalProperties"] = (
-            False  # a name outside the pattern is refused
-        )
+        # A name outside the pattern is refused.
+        noun["properties"]["rules"]["additionalProperties"] = False
     return made

@@ -1,4 +1,4 @@
-"""The closed lists of a policy's words, and what is said of a text that cannot be used.
+"""The closed lists of a policy's words, and the problems of a text that cannot be used.
 
 Lives here: modes, actions, kinds, the rule of the ceiling, `Problem` and `PolicyError`. They are
 apart from the models that read YAML (`model`), as orders to a running sidecar need no models. Must
@@ -8,7 +8,7 @@ not know those.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Mode: TypeAlias = Literal["off", "report-only", "trial", "enforce"]
 Action: TypeAlias = Literal["set", "default", "append", "remove", "merge", "require", "forbid"]
@@ -19,15 +19,9 @@ Slashes: TypeAlias = Literal["stricter", "merge", "keep"]
 Severity: TypeAlias = Literal["error", "warning", "info"]
 Path: TypeAlias = tuple[str | int, ...]
 
-MODES: tuple[Mode, ...] = ("off", "report-only", "trial", "enforce")
-KINDS: tuple[ViolationKind, ...] = (
-    "missing",
-    "mismatch",
-    "forbidden",
-    "duplicate",
-    "weak",
-    "invalid",
-)
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""Lowest first."""
+KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
 WRITING: frozenset[Action] = frozenset({"set", "default", "append", "remove", "merge"})
 DEFAULT_ROUTE = "default"
 
@@ -67,7 +61,7 @@ class PolicyError(ValueError):
 
 
 def lowest(*modes: Mode | None) -> Mode:
-    """The ceiling rule: the lowest mode wins; None (missing) does not count; nothing said =
+    """The ceiling rule: the lowest mode wins; None (missing) does not count; all None =
     report-only.
     """
     ranks = [MODES.index(mode) for mode in modes if mode is not None]

@@ -1,36 +1,29 @@
-"""What the words of a policy look like: names, values, statuses, durations, sizes, and their
-schemas.
+"""The words of a policy: names, values, statuses, durations, sizes, and their schemas.
 
 Lives here: one check per kind of text, which raises ValueError with the fix, and the types that the
 models are made of. Must not know the models (see `model`), YAML or files.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 ResponseClass: TypeAlias = Literal["html", "api", "static", "download", "docs", "logout"]
 
-CLASSES: tuple[ResponseClass, ...] = ("html", "api", "static", "download", "docs", "logout")
+CLASSES: tuple[ResponseClass, ...] = get_args(ResponseClass)
 
-# RFC 9110 section 5.6.2; the framing and hop-by-hop names belong to the proxy (RFC 9110 section
-# 7.6.1).
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110 section 5.6.2."""
 PROXY_OWNED = frozenset(
-    {
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
+    """
+    connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade
+    """.split()
 )
+"""Framing and hop-by-hop headers (RFC 9110 section 7.6.1)."""
 MAX_VALUE = 16_384
 
 
@@ -48,25 +41,22 @@ def header_name(value: object) -> str:
     if not TOKEN.fullmatch(value):
         raise ValueError(f"illegal header name {value!r}; use letters, digits and hyphens")
     if value.lower() in PROXY_OWNED:
-        raise ValueError(
-            f"{value} frames the message and belongs to the proxy; no rule may touch it"
-        )
+        fix = "no rule may touch it"
+        raise ValueError(f"{value} frames the message and belongs to the proxy; {fix}")
     return value
 
 
 _STRAIGHT = {
-    **dict.fromkeys("\u2018\u2019\u201a\u201b\xb4", "write the straight quote ' in its place"),
-    **dict.fromkeys("\u201c\u201d\u201e\u201f\xab\xbb", 'write the straight quote " in its place'),
-    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "write the hyphen - in its place"),
-    **dict.fromkeys("\xa0\u2009\u202f", "write a plain space in its place"),
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\xb4", "write the straight quote ' instead"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\xab\xbb", 'write the straight quote " instead'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "write the hyphen - instead"),
+    **dict.fromkeys("\xa0\u2009\u202f", "write a plain space instead"),
 }
-"""What word processors write in place of ASCII, and what to write."""
+"""What word processors write instead of ASCII, and what to write."""
 
 
 def header_value(value: object) -> str:
-    """Check one header value: visible ASCII, space and tab (RFC 9110 section 5.5); raises
-    ValueError.
-    """
+    """Check a header value: visible ASCII, space, tab (RFC 9110 section 5.5); raises ValueError."""
     if isinstance(value, bool | int | float):
         text = str(value).lower() if isinstance(value, bool) else value
         raise ValueError(f"the value must be text; put it in quotes: '{text}'")
@@ -78,9 +68,8 @@ def header_value(value: object) -> str:
                 "illegal header value: it contains CR, LF or NUL; write it on one line"
             )
         if char != "\t" and not " " <= char <= "~":
-            fix = _STRAIGHT.get(
-                char, "write ASCII; percent-encode paths, and host names as Punycode"
-            )
+            encode = "write ASCII; percent-encode paths, and host names as Punycode"
+            fix = _STRAIGHT.get(char, encode)
             raise ValueError(f"illegal header value: {char!r} is not visible ASCII; {fix}")
     if len(value) > MAX_VALUE:
         raise ValueError(f"the value is {len(value)} bytes long; at most {MAX_VALUE} are allowed")
@@ -89,7 +78,7 @@ def header_value(value: object) -> str:
 
 def _directive_name(key: object) -> str:
     if not isinstance(key, str) or not TOKEN.fullmatch(key):
-        raise ValueError(f"illegal directive name {key!r}")
+        raise ValueError(f"illegal directive name {key!r}; use letters and hyphens")
     return key
 
 
@@ -103,10 +92,9 @@ def _sources(item: object) -> tuple[str, ...] | bool:
         raise ValueError("a directive takes a list of sources, a text or true")
     sources = tuple(header_value(source) for source in items)
     for source in sources:
-        if any(char in source for char in ",;"):
-            raise ValueError(
-                f"source {source!r} contains ',' or ';'; write one list item for each source"
-            )
+        if "," in source or ";" in source:
+            fix = "write one list item for each source"
+            raise ValueError(f"source {source!r} contains ',' or ';'; {fix}")
     return sources
 
 
@@ -114,21 +102,18 @@ def percentage(value: object) -> object:
     """`10%` as 0.1; raises ValueError with the fix."""
     found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", str(value))
     if not found or not 0 < float(found[1]) <= 100:
-        raise ValueError(
-            f"unknown percentage {value!r}; write a number above 0 and a percent sign, as 10%"
-        )
+        fix = "write a number above 0 and a percent sign, as 10%"
+        raise ValueError(f"unknown percentage {value!r}; {fix}")
     return float(found[1]) / 100
 
 
 def _status(value: object) -> object:
     listed = value if isinstance(value, list | tuple) else [value]
-    patterns = []
-    for item in listed:
-        text = str(item)
+    patterns = tuple(map(str, listed))
+    for text in patterns:
         if not re.fullmatch(r"[1-5](\d\d|xx)", text):
             raise ValueError(f"unknown status {text!r}; write a code (404) or a class (4xx)")
-        patterns.append(text)
-    return tuple(patterns)
+    return patterns
 
 
 def _media_types(value: object) -> object:
@@ -137,15 +122,14 @@ def _media_types(value: object) -> object:
         raise ValueError("content-type takes a media type or a list of them")
     for item in listed:
         if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", item):
-            raise ValueError(
-                f"unknown media type {item!r}; write type/subtype, as text/html or image/*"
-            )
+            fix = "write type/subtype, as text/html or image/*"
+            raise ValueError(f"unknown media type {item!r}; {fix}")
     return tuple(item.lower() for item in listed)
 
 
 def _condition_name(key: object) -> str:
     if not isinstance(key, str) or not TOKEN.fullmatch(key):
-        raise ValueError(f"illegal header name {key!r}")
+        raise ValueError(f"illegal header name {key!r}; use letters, digits and hyphens")
     return key
 
 
@@ -163,19 +147,14 @@ def seconds(value: object) -> float:
         return value
     found = _DURATION.fullmatch(str(value))
     if not found:
-        raise ValueError(
-            f"unknown duration {value!r}; write a number with ms, s, m, h or d, as 500ms"
-        )
+        fix = "write a number with ms, s, m, h or d, as 500ms"
+        raise ValueError(f"unknown duration {value!r}; {fix}")
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def _listed_schema(**text: str) -> dict[str, Any]:
-    return {
-        "anyOf": [
-            {"type": "string", **text},
-            {"type": "array", "items": {"type": "string", **text}, "minItems": 1},
-        ]
-    }
+def _listed(item: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one such item, or a list of them."""
+    return {"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]}
 
 
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
@@ -183,30 +162,20 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 def byte_size(value: object) -> object:
-    """`16MiB`, `64KiB`, `512B` as bytes (a plain whole number is bytes); raises ValueError with
-    the fix.
-    """
+    """`16MiB`, `64KiB` or a whole number as bytes; raises ValueError with the fix."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     found = _SIZE.fullmatch(str(value))
     if not found:
-        raise ValueError(
-            f"unknown size {value!r}; write a whole number with B, KiB, MiB or GiB, as 16MiB"
-        )
+        fix = "write a whole number with B, KiB, MiB or GiB, as 16MiB"
+        raise ValueError(f"unknown size {value!r}; {fix}")
     return int(found[1]) * _BYTES[found[2]]
 
 
-_TEXT_OR_LIST = _listed_schema()
-_NAMES_SCHEMA = _listed_schema(pattern=f"^{TOKEN.pattern}$")
-_STATUS_SCHEMA = {
-    "anyOf": [
-        {"type": ["string", "integer"]},
-        {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
-    ]
-}
-_CLASSES_SCHEMA = {
-    "anyOf": [{"enum": [*CLASSES]}, {"type": "array", "items": {"enum": [*CLASSES]}, "minItems": 1}]
-}
+_TEXT_OR_LIST = _listed({"type": "string"})
+_NAMES_SCHEMA = _listed({"type": "string", "pattern": f"^{TOKEN.pattern}$"})
+_STATUS_SCHEMA = _listed({"type": ["string", "integer"]})
+_CLASSES_SCHEMA = _listed({"enum": [*CLASSES]})
 _VALUE_SCHEMA = {
     "anyOf": [
         {"type": "string"},

@@ -91,7 +91,7 @@ def test_text_shows_warnings_with_their_line_and_counts_the_notes(file: Path):
     assert (excerpt, caret) == (f"    {line}", f"    {' ' * 56}^")
     assert last.endswith("2 rules, 1 routes, 1 warnings, 1 notes (--notes shows them)")
     assert (
-        "info: rule 'csp': Nobody hears what the policy blocks; add report-uri and report-to"
+        "info: rule 'csp': What the policy blocks is not reported; add report-uri and report-to"
         " [csp-no-reports]" in noted.stderr
     )
 

@@ -69,13 +69,13 @@ SET = {"header": "X-Frame-Options", "action": "set", "value": "DENY"}
         (SET, {}, "it is absent"),
         (SET, {"fields": [(b"X-Frame-Options", b"DENY")]}, "already right"),
         (SET, {"fields": [(b"x-frame-options", b"ALLOW")]}, "its value differs"),
-        (SET, {"fields": [(b"X-Frame-Options", b"DENY")] * 2}, "it stands more than once"),
+        (SET, {"fields": [(b"X-Frame-Options", b"DENY")] * 2}, "it is there more than once"),
         (SET, {"mode": "report-only"}, "it is absent; only reported, the mode is report-only"),
         (SET | {"action": "require"}, {}, "it is absent; require only judges"),
         (
             SET | {"action": "forbid"},
             {"fields": [(b"X-Frame-Options", b"DENY")]},
-            "it stands; forbid only judges",
+            "it is there; forbid only judges",
         ),
         (SET | {"mode": "off"}, {}, "off (rule)"),
         (SET, {"override": "off"}, "off (override)"),
@@ -145,7 +145,7 @@ def test_a_removal_of_several_names_has_a_step_for_each_that_stands():
     assert [
         (step.header, step.reason)
         for step in steps(rule, (b"x-powered-by", b"x"), (b"SERVER", b"s"))
-    ] == [("X-Powered-By", "it stands"), ("Server", "it stands")]
+    ] == [("X-Powered-By", "it is there"), ("Server", "it is there")]
     assert [(step.header, step.reason) for step in steps(rule)] == [
         ("Server, X-Powered-By", "already right")
     ]

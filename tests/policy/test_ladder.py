@@ -67,8 +67,8 @@ def test_the_step_is_explained():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"ladder": ["1d", "5m"]}, "a ladder goes up: 5m stands after 1d"),
-        ({"ladder": ["1d", "24h"]}, "a ladder goes up: 1d stands after 1d"),
+        ({"ladder": ["1d", "5m"]}, "a ladder goes up: 5m comes after 1d"),
+        ({"ladder": ["1d", "24h"]}, "a ladder goes up: 1d comes after 1d"),
         ({"ladder": ["1w"]}, "unknown age '1w'; write a whole number with s, m, h, d or y, as 30d"),
         ({"ladder": [300]}, "unknown age 300"),
         ({"ladder": ["0s"]}, "unknown age '0s'"),

@@ -164,7 +164,7 @@ def test_x_keys_at_the_top_are_a_place_for_anchors():
             [
                 "rules.it.action: a cookie rule cannot 'remove'",
                 "rules.it: rule 'it' demands nothing of the cookie",
-                "rules.it.value: a cookie rule takes attributes, no value",
+                "rules.it.value: a cookie rule takes attributes, not a value",
             ],
         ),
         (
@@ -232,7 +232,7 @@ def test_x_keys_at_the_top_are_a_place_for_anchors():
         ),
         (
             {"it": {"header": "X-Frame-Options", "action": "append", "value": "x"}},
-            ["rules.it.action: X-Frame-Options may stand once only, a second copy breaks it"],
+            ["rules.it.action: X-Frame-Options may be sent only once, a second copy breaks it"],
         ),
     ],
 )
@@ -250,7 +250,7 @@ def test_an_incomplete_or_senseless_rule_is_refused(rules: dict[str, Any], expec
         ),
         (
             [{"name": "a", "match": {"path": "/"}}, {"name": "a", "match": {"path": "/b"}}],
-            ["routes.1.name: route 'a' stands twice"],
+            ["routes.1.name: two routes are named 'a'"],
         ),
         ([{"name": "a", "match": {}}], ["routes.0.match: route 'a' matches everything"]),
         (
@@ -259,7 +259,7 @@ def test_an_incomplete_or_senseless_rule_is_refused(rules: dict[str, Any], expec
         ),
         (
             [{"name": "a", "match": {"path": "/a?b=c"}}],
-            ["routes.0.match.path.0: path '/a?b=c' holds a query or fragment"],
+            ["routes.0.match.path.0: path '/a?b=c' has a query or fragment"],
         ),
         (
             [{"name": "a", "match": {"method": ["GET", "post", "MKCOL"]}}],

@@ -141,7 +141,7 @@ def test_wrong_expectations_fail_with_both_sides(case: str, failed: list[Failure
         ("version: 1\npolicy: p\n", "1:1: error: key 'cases' is missing; add it"),
         (
             "version: 1\ncases: []\npolicy: p\n",
-            "2:8: error: cases is empty; say at least one, or leave the key out",
+            "2:8: error: cases is empty; write at least one, or leave the key out",
         ),
         ("[]", "1:1: error: a test file is a mapping; start with: version: 1"),
         (

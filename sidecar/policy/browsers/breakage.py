@@ -1,5 +1,4 @@
-"""What a rule would have broken in a real browser, read from the request that came before the
-response.
+"""What a rule would have broken in a real browser, read from the request.
 
 Lives here: `oracle`, and the oracles of loading and cookies; that of frames is in `framing`, those
 of CORS in `sharing`, those of what browsers show and keep in `keeping`. Must not know counters or
@@ -24,13 +23,7 @@ from sidecar.policy.browsers.keeping import (
     store_oracle,
     unstored,
 )
-from sidecar.policy.browsers.loosening import (
-    DEFAULT,
-    referrer_oracle,
-    referrer_token,
-    removal_oracle,
-    telling,
-)
+from sidecar.policy.browsers.loosening import referrer_of_rule, removal_oracle
 from sidecar.policy.browsers.sharing import sharing_oracle
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.rules.conditions import Facts
@@ -50,31 +43,22 @@ from sidecar.policy.rules.ladder import transport
 _SCRIPTS = frozenset(
     {b"script", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet"}
 )
-_SNIFFED_BY_ORB = (
-    b"text/html",
-    b"text/plain",
-    b"application/json",
-    b"text/json",
-    b"application/xml",
-    b"text/xml",
+_SNIFFED_BY_ORB = frozenset(
+    b"text/html text/plain application/json text/json application/xml text/xml".split()
 )
-"""Types that Opaque Response Blocking refuses to other origins once sniffing is off (Fetch,
-ORB).
-"""
+"""What Opaque Response Blocking refuses to other origins once sniffing is off (Fetch, ORB)."""
 _MEDIA = frozenset({b"image", b"audio", b"video"})
 _SAYS_NOTHING = frozenset({b"unknown/unknown", b"application/unknown", b"*/*"})
 
 
 def oracle(rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a complete rule that would write `value`, or None where requests tell
-    nothing.
-    """
+    """The oracle of a complete rule that would write `value`; None where requests show nothing."""
     if rule.cookie is not None:
         return _cookie_oracle(rule)
     if rule.header is None or rule.action not in WRITING:
         return None
     found = [one for name in rule.header if (one := _header_oracle(name.lower(), rule, value))]
-    return None if not found else found[0] if len(found) == 1 else _worst(found)
+    return _worst(found) if len(found) > 1 else next(iter(found), None)
 
 
 _SEVERITY: tuple[Outcome, ...] = ("break", "open", "unknown", "safe", "irrelevant")
@@ -97,8 +81,7 @@ def _header_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
     if name == "content-disposition":
         return disposition_oracle(rule, value)
     if name == "referrer-policy":
-        token = DEFAULT if rule.action == "remove" else referrer_token(value)
-        return referrer_oracle(token) if telling(token) else None
+        return referrer_of_rule(rule, value)
     if rule.action == "remove":
         return removal_oracle if name == "content-security-policy" else None
     if name == "clear-site-data":
@@ -144,7 +127,7 @@ def _resource(*, same_site_allowed: bool) -> Oracle:
         if fetch.mode != b"no-cors":
             return "safe"
         if fetch.dest == b"empty":
-            # A beacon's response is read by nobody; a script may wait for that of its own fetch.
+            # No script reads a beacon's response; one may wait for that of its own fetch.
             return "safe" if facts.method == "POST" else "open"
         if facts.status >= 400:  # shown nevertheless, where it is an image
             return "break" if media_type(facts).startswith(b"image/") else "safe"
@@ -154,9 +137,7 @@ def _resource(*, same_site_allowed: bool) -> Oracle:
 
 
 def _embeds_isolated(facts: Facts) -> bool:
-    """Whether a frame says of itself that pages of other origins may have it under COEP: there,
-    CORP rules on it (HTML section 7.1.4).
-    """
+    """Whether pages of other origins may frame it under COEP, where CORP decides (HTML 7.1.4)."""
     said = line(facts, b"cross-origin-resource-policy")
     return said == b"cross-origin" and line(facts, b"cross-origin-embedder-policy") is not None
 
@@ -199,9 +180,7 @@ def _style(media: bytes, fetch: Fetch) -> Outcome:
 
 
 def _cookie_oracle(rule: Rule) -> Oracle | None:
-    """Whether the browser would have left the cookie at home: SameSite on cross-site requests,
-    Secure on HTTP.
-    """
+    """Whether the browser would not have sent the cookie: SameSite cross-site, Secure on HTTP."""
     attributes, pattern = rule.attributes, rule.cookie
     if attributes is None or pattern is None:
         return None
@@ -215,13 +194,12 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
             return "open"
         sent = () if fetch.cookie is None else _values(fetch.cookie, pattern)
         if not sent:
-            # The cookie stayed at home: that is what a browser that can say so shows every day.
+            # The cookie was not sent: browsers with Fetch Metadata show this every day.
             return fetch.silent or "safe"
         if hidden and _echoed(facts, sent):
             return "break"
         if secure and facts.scheme == "http" and fetch.silent != "irrelevant":
-            # Secure is never written over http, so a cookie that only ever lives there keeps
-            # working.
+            # Secure is never written over http, so a cookie used only there keeps working.
             return "unknown"
         if not same_site:
             return fetch.silent or "safe"
@@ -229,11 +207,8 @@ def _cookie_oracle(rule: Rule) -> Oracle | None:
             return silent
         if fetch.site != b"cross-site":
             return "safe"
-        followed_link = (
-            fetch.mode == b"navigate"
-            and facts.method in ("GET", "HEAD")
-            and fetch.dest == b"document"
-        )
+        navigates = fetch.mode == b"navigate" and fetch.dest == b"document"
+        followed_link = navigates and facts.method in ("GET", "HEAD")
         if followed_link and not strict:
             return "safe"
         return "open" if followed_link and came_home(facts, fetch) else "break"
@@ -266,25 +241,20 @@ def _goes_elsewhere(facts: Facts, pattern: str) -> bool:
 
 
 def _echoed(facts: Facts, values: tuple[bytes, ...]) -> bool:
-    """A cookie's value comes back in another header or in the body: a script has read it (double
-    submit).
-    """
+    """A cookie's value comes back in another header or the body: a script read it."""
+    lines = [sent for name, sent in facts.request if name.lower() not in _NOT_SCRIPTS]
     for value in values:
-        if len(value) >= _EXACT and any(
-            value == sent.strip()
-            for name, sent in facts.request
-            if name.lower() not in _NOT_SCRIPTS
-        ):
+        if len(value) >= _EXACT and any(value == sent.strip() for sent in lines):
             return True
-        if len(value) < 8:
+        if len(value) < _WITHIN:
             continue
-        if any(value in sent for name, sent in facts.request if name.lower() not in _NOT_SCRIPTS):
+        if any(value in sent for sent in (*lines, facts.body)):
             return True
-        if value in facts.body or quote_from_bytes(value).encode() in facts.body:
+        if quote_from_bytes(value).encode() in facts.body:
             return True
     return False
 
 
-_EXACT = 4
-"""Characters of a value that is a whole header field by chance no more."""
+_EXACT, _WITHIN = 4, 8
+"""Bytes of a value that is hardly a whole header field, or part of one, by chance."""
 _NOT_SCRIPTS = frozenset({b"cookie", b"referer", b"origin", b"user-agent"})

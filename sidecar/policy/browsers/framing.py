@@ -18,15 +18,15 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import FRAMES, Fetch, Outcome, came_home, media_type
 
 REMEMBERED = 4096
-"""Pages of visitors that stand in a frame of another origin; the oldest are forgotten."""
+"""Pages of visitors in a frame of another origin; the oldest are forgotten."""
 
 
 class Framing:
-    """Who embeds a page, and a bounded memory of which pages stand in a frame of another origin.
+    """Who embeds a page, and a bounded memory of the pages that another origin frames.
 
     `allowed` as in frame-ancestors; `overruled` when the service's own frame-ancestors decides,
-    `replaces` when the service's own policy is gone. A request for a frame names the page around it
-    and no page around that, so a page of the same origin may still stand in a stranger's.
+    `replaces` when the service's own policy is gone. A request for a frame names only the page
+    around it, so a page of the same origin may still be framed by another site.
     """
 
     __slots__ = ("_allowed", "_framed", "_overruled", "_replaces")
@@ -39,15 +39,11 @@ class Framing:
 
     @property
     def asks(self) -> bool:
-        """Whether pages further out decide: where no page of the same origin may frame, or any
-        may, they do not.
-        """
+        """Whether pages further out decide: only where the same origin may frame, but not all."""
         return "'self'" in self._allowed and "*" not in self._allowed
 
     def watch(self, facts: Facts, fetch: Fetch) -> bool:
-        """Note which pages stand in frames; asked of every request, on every route. Nothing
-        breaks by it alone.
-        """
+        """Note which pages are framed, for every request on every route; False: nothing breaks."""
         if fetch.silent is None and fetch.dest is not None:
             page = hash((facts.client, facts.host, facts.path))
             if fetch.dest == b"document":
@@ -101,11 +97,11 @@ class Framing:
             return "unknown"
         if hash((facts.client, facts.host, path)) in self._framed:
             return "break"
-        return "unknown" if path in ("", "/") else "safe"  # perhaps no more than the origin is told
+        return "unknown" if path in ("", "/") else "safe"  # the Referer may be only the origin
 
 
 def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
-    """Whether the embedding page's origin is on the list, as Referer or Origin tell it."""
+    """Whether the embedding page's origin, by Referer or Origin, is on the list."""
     hosts = [word for word in allowed if not word.startswith("'")]
     if not hosts:
         return "break"
@@ -121,9 +117,7 @@ def _listed(allowed: tuple[str, ...], fetch: Fetch) -> Outcome:
 
 
 def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
-    """Whether a host-source or scheme-source covers an origin (CSP3 section 6.7.2.8), paths
-    aside.
-    """
+    """Whether a host-source or scheme-source covers an origin, paths aside (CSP3 6.7.2.8)."""
     if word.endswith(":"):
         return word[:-1] == scheme
     wanted, separator, rest = word.partition("://")
@@ -132,13 +126,14 @@ def _covers(word: str, scheme: str, host: str, port: int | None) -> bool:
     if wanted and wanted != scheme and (wanted, scheme) != ("http", "https"):
         return False
     name, _, wanted_port = rest.partition("/")[0].partition(":")
-    if wanted_port not in ("", "*") and wanted_port != str(
-        port or {"https": 443, "http": 80}.get(scheme)
-    ):
+    own_port = str(port or {"https": 443, "http": 80}.get(scheme))
+    if wanted_port not in ("", "*", own_port):
         return False
     if not wanted_port and port not in (None, 443, 80):
         return False
-    return host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
+    if name.startswith("*."):
+        return host.endswith(name[1:]) and host != name[2:]
+    return host == name
 
 
 def _own_ancestors(facts: Facts) -> bool:

@@ -1,5 +1,4 @@
-"""What browsers would keep or show no longer: downloads in place of pages, results of forms,
-cookies that are cleared.
+"""What browsers would no longer keep or show: pages saved, results of forms, cleared cookies.
 
 Lives here: the oracles of `Content-Disposition`, `Cache-Control: no-store` and `Clear-Site-Data`.
 Must not know counters or modes.
@@ -22,29 +21,15 @@ REMEMBERED = 4096
 
 _SHOWN = (b"image/", b"audio/", b"video/")
 _SHOWN_TYPES = frozenset(
-    {
-        b"application/json",
-        b"application/pdf",
-        b"application/xhtml+xml",
-        b"application/xml",
-        b"application/javascript",
-    }
+    b"""
+    application/json application/pdf application/xhtml+xml application/xml application/javascript
+    """.split()
 )
 _SAVED_TEXTS = frozenset(
-    b"text/" + name
-    for name in (
-        b"calendar",
-        b"comma-separated-values",
-        b"csv",
-        b"directory",
-        b"ldif",
-        b"rtf",
-        b"tab-separated-values",
-        b"tsv",
-        b"vcard",
-        b"x-csv",
-        b"x-vcard",
-    )
+    b"""
+    text/calendar text/comma-separated-values text/csv text/directory text/ldif text/rtf
+    text/tab-separated-values text/tsv text/vcard text/x-csv text/x-vcard
+    """.split()
 )
 """Texts that browsers save instead of showing them."""
 
@@ -74,7 +59,7 @@ def saved(facts: Facts) -> bool:
 
 
 def _shown(media: bytes) -> bool:
-    """Whether browsers show this type in a window; what has no type is sniffed and mostly shown."""
+    """Whether browsers show this type in a window; without a type they sniff and mostly show it."""
     if not media or media in _SHOWN_TYPES or media.endswith((b"+xml", b"+json")):
         return True
     if media.startswith(b"text/"):
@@ -88,7 +73,7 @@ def unstored(value: str) -> bool:
 
 
 def store_oracle(facts: Facts, fetch: Fetch) -> Outcome:
-    """`no-store`: the result of a form is gone when its reader comes back to it."""
+    """`no-store`: the result of a form is gone when its reader returns to it."""
     if not fetch.browser:
         return "irrelevant"
     shown = facts.method == "POST" and fetch.navigates and facts.status == 200
@@ -105,11 +90,10 @@ def cleared(value: str) -> frozenset[str]:
 
 
 class Clearing:
-    """The oracle of a `Clear-Site-Data` rule, and a bounded memory of whose cookies it would have
-    cleared.
+    """The oracle of a `Clear-Site-Data` rule, and a bounded memory of the cookies it would clear.
 
-    A visitor who goes on sending such a cookie would have lost it. Kept are hashes, by client and
-    cookie.
+    A visitor who still sends such a cookie would have lost it. Hashes of client and cookie are
+    kept.
     """
 
     __slots__ = ("_cleared", "_cookies", "_storage")
@@ -136,9 +120,7 @@ class Clearing:
         return "unknown" if lost or self._storage else "safe"
 
     def watch(self, facts: Facts, fetch: Fetch) -> bool:
-        """Whether this request carries a cookie that would be gone; asked of every request, on
-        every route.
-        """
+        """Whether this request, of any route, carries a cookie that would have been cleared."""
         if not self._cleared:
             return False
         keys = {hash((facts.client, pair)): pair[0] for pair in _pairs(fetch)}

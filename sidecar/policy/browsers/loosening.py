@@ -1,5 +1,4 @@
-"""What a service's own header makes work, and a rule would take away: addresses that are upgraded,
-a Referer that is told.
+"""What a service's own header gives and a rule would remove: upgraded addresses, a fuller Referer.
 
 Lives here: the oracles of a removed `Content-Security-Policy` and of `Referrer-Policy`. Both look
 at the service's own header in the response. Must not know counters or modes.
@@ -10,13 +9,14 @@ Source: Upgrade Insecure Requests section 3.1; Referrer Policy section 3.
 from __future__ import annotations
 
 from sidecar.policy.browsers.trial import lifts, loses_upgrade
+from sidecar.policy.model import Rule
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import FRAMES, Fetch, Oracle, Outcome, line
 
 DEFAULT = "strict-origin-when-cross-origin"
 """What browsers do without a Referrer-Policy."""
 _TELLING = (DEFAULT, "no-referrer-when-downgrade", "unsafe-url")
-"""Policies that tell no less than the default, each at least as much as the one before."""
+"""Policies that send no less than the default, each at least as much as the one before."""
 _TOKENS = frozenset(
     (*_TELLING, "no-referrer", "origin", "origin-when-cross-origin", "same-origin", "strict-origin")
 )
@@ -29,14 +29,12 @@ def referrer_token(value: str) -> str:
 
 
 def telling(token: str) -> bool:
-    """Whether a policy tells no less than browsers tell by default."""
+    """Whether a policy sends no less than browsers send by default."""
     return token in _TELLING
 
 
 def upgrade_oracle(facts: Facts, fetch: Fetch) -> Outcome:
-    """A policy is removed: whether it upgraded addresses of http:, which would then be refused
-    or sent in the clear.
-    """
+    """A policy is removed: whether it upgraded http: addresses, then refused or in the clear."""
     if not fetch.browser:
         return "irrelevant"
     own = [value for name, value in facts.fields if name.lower() == b"content-security-policy"]
@@ -57,10 +55,14 @@ def removal_oracle(facts: Facts, fetch: Fetch) -> Outcome:
     return "break"
 
 
-def referrer_oracle(token: str) -> Oracle:
-    """The policy becomes `token`: whether the service itself tells more today, for somebody who
-    may need it.
+def referrer_of_rule(rule: Rule, value: str) -> Oracle | None:
+    """The oracle of a rule on Referrer-Policy; None where its policy sends less than the default.
+
+    It sees whether the service itself sends more today, which somebody may need.
     """
+    token = DEFAULT if rule.action == "remove" else referrer_token(value)
+    if not telling(token):
+        return None
 
     def judge(facts: Facts, fetch: Fetch) -> Outcome:
         if not fetch.browser:

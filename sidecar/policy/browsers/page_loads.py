@@ -1,6 +1,6 @@
-"""What the elements of a page load, by the directive that rules on it.
+"""What the elements of a page load, by the directive that governs it.
 
-Lives here: `LOADS`, and `css_loads` for style sheets. Addresses are as they stand in the page. Must
+Lives here: `LOADS`, and `css_loads` for style sheets. Addresses are as written in the page. Must
 not know inline code, or how a page is parsed.
 
 Source: CSP Level 3 section 6.8 (the effective directive of a request), Fetch (destinations).
@@ -26,11 +26,10 @@ def _link(element: Element) -> str:
 
 
 _CSS = re.compile(
-    r"""(@font-face)|(})|(@import)\s*+(?:"([^"]*)"|'([^']*)'|url\(\s*+["']?([^"')]*))|url\(\s*+(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
+    r"""(@font-face)|(})|(@import)\s*+(?:"([^"]*)"|'([^']*)'|url\(\s*+["']?([^"')]*))"""
+    r"""|url\(\s*+(?:"([^"]*)"|'([^']*)'|([^"'()\s]*))""",
     re.IGNORECASE,
 )
-
-
 _SHEET = 1 << 18
 """Characters of a style sheet that are looked at."""
 
@@ -55,9 +54,8 @@ def _images(*names: str) -> Callable[[Element], Iterable[tuple[str, str]]]:
     def load(element: Element) -> Iterator[tuple[str, str]]:
         for name in names:
             yield "img-src", attribute(element, name)
-        for found in _SRCSET.finditer(
-            attribute(element, "srcset") or attribute(element, "imagesrcset")
-        ):
+        listed = attribute(element, "srcset") or attribute(element, "imagesrcset")
+        for found in _SRCSET.finditer(listed):
             yield "img-src", found[1]
 
     return load

@@ -1,9 +1,7 @@
-"""What a page holds that a Content Security Policy rules on: inline code with its hash, and what it
-loads.
+"""What a page has that a Content Security Policy governs: inline code with its hash, and loads.
 
-Lives here: `read_page`. The parser is the one of the HTML standard, so that what a browser takes
-for a script is taken for one here. Must not know who served the page, or what is done with what it
-holds.
+Lives here: `read_page`. The parser is that of the HTML standard, so that a script here is what
+browsers take for one. Must not know who served the page, or what its content is used for.
 
 Sources: HTML (parsing; scripts, styles, event handlers), CSP Level 3 sections 6.7.3 (inline code
 and its hash) and 6.8 (which directive rules on a load).
@@ -37,33 +35,34 @@ INLINE_DIRECTIVES: Mapping[InlineKind, str] = {
     "style-attribute": "style-src-attr",
     "javascript-url": "script-src-elem",
 }
-"""The directive that rules on a kind of inline code, as reports name it."""
+"""The directive that governs a kind of inline code, as reports name it."""
 MAX_TEXT = 65_536
 """Characters of one piece that are kept; its hash is of the whole."""
 ALLOW = "allow="
-"""Stands before the name of a feature in the place of a directive: the address is that of a
-frame that is given it.
-"""
+"""Before a feature's name, instead of a directive: the address is of a frame that is given it."""
 SRCDOC = f"{ALLOW}srcdoc"
-"""The same for a frame that stands in the page itself and has scripts of its own."""
+"""The same for a frame whose document is in the page itself and has scripts of its own."""
 MAX_PIECES = 2_000
 """Pieces, and addresses, that are read of one page."""
 _CHUNK = 16_384
-"""Bytes parsed at once: other threads may run between two. A usual page of 1 MiB takes 0.14 s,
-the worst that we know 0.5 s.
+"""Bytes parsed at once, between which other threads may run. A usual page of 1 MiB takes 0.14 s,
+the worst known 0.5 s.
 """
 _STEP = 200
-"""Elements that are looked at in one step."""
+"""Elements that are read in one step."""
 _MAX_ADDRESS = 2_048
-"""Characters of an address, or of a page's base: longer ones are left out, as resolving them
-costs their length.
-"""
+"""Characters of an address or a page's base; longer ones are left out, as resolving costs time."""
 _MAX_ELEMENTS = 1 << 20
-"""Elements that a page may become: one that could become more is not read."""
+"""Elements of a page: one that could have more is not read."""
 _DEEPEST = 512
 """Formatting elements that the parser opens again at once, at most."""
 _SNIFFED = 65_536
 _FRAMES = 3
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16le",
+    codecs.BOM_UTF16_BE: "utf-16be",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,7 @@ class Inline:
     For all but elements it needs 'unsafe-hashes' beside it.
     """
     line: int
-    """Where its element starts, from 1; 0 = not known. In a frame's srcdoc it is the frame's
-    line.
-    """
+    """Line of its element, from 1; 0 = not known; in a frame's srcdoc, the frame's line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +87,7 @@ class Page:
 
     inline: tuple[Inline, ...]
     urls: tuple[tuple[str, str], ...]
-    """Directive and address: scheme, host and path, without query; relative where the page's
-    address is not given.
-    """
+    """Directive and address without query; relative where the page's address is not given."""
     complete: bool
     """False when the page holds more than is read of one."""
     drawn: bool = False
@@ -100,11 +95,10 @@ class Page:
 
 
 def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
-    """Read a page. `charset` is that of its Content-Type ("" = none) and `address` its URL; never
-    raises for any bytes.
+    """Read a page; never raises. `charset`: of its Content-Type ("" = none); `address`: its URL.
 
     A script that is never closed is left out, as browsers do not run it: so a page may be cut
-    anywhere. What stands in `noscript` and `template` is read like the rest.
+    anywhere. `noscript` and `template` are read like the rest.
     """
     steps = read_steps(html, charset, address)
     while True:
@@ -118,18 +112,12 @@ def read_page(html: bytes, charset: str = "", address: str = "") -> Page:
 def page_from(data: Mapping[str, Any]) -> Page:
     """A page from what `dataclasses.asdict` said of it, after JSON."""
     inline = tuple(Inline(**piece) for piece in data["inline"])
-    return Page(
-        inline,
-        tuple((directive, url) for directive, url in data["urls"]),
-        data["complete"],
-        data["drawn"],
-    )
+    urls = tuple((directive, url) for directive, url in data["urls"])
+    return Page(inline, urls, data["complete"], data["drawn"])
 
 
 def read_steps(html: bytes, charset: str = "", address: str = "") -> Generator[None, None, Page]:
-    """`read_page` in steps of a few milliseconds, whatever the page holds, for who has something
-    else to do in between.
-    """
+    """`read_page` in steps of a few milliseconds, so that the caller can do other work between."""
     reader = _Reader(address)
     yield from reader.parse(html, _encoding(html, charset), 0)
     return Page(tuple(reader.inline.values()), tuple(reader.urls), reader.complete)
@@ -142,9 +130,7 @@ def hash_source(text: str) -> str:
 
 
 def sample_of(text: str) -> str:
-    """How a report quotes code: its first 40 characters (CSP3 section 5.3), which Chromium takes
-    without the space around.
-    """
+    """How a report quotes code: its first 40 characters (CSP3 section 5.3), stripped (Chromium)."""
     return "".join(char if char.isprintable() else " " for char in text.strip()[:40]).rstrip()
 
 
@@ -167,23 +153,21 @@ _OPENED = re.compile(rb"<%b(?=[\s/>])[^>]*" % _FORMATTING)
 
 
 def _swells(html: bytes) -> Generator[None, None, bool]:
-    """Whether a page may become more than `_MAX_ELEMENTS`.
+    """Whether a page may have more than `_MAX_ELEMENTS`.
 
     A formatting element that is left open is opened again in each block that follows, so that a few
     bytes become as many elements as were ever left open (HTML, reconstruct the active formatting
-    elements). Of equal ones three count.
+    elements). At most three equal ones count.
     """
     opened: set[bytes] = set()
     start = 0
     while start < len(html):
         end = start + _SNIFFED
-        if end < len(
-            html
-        ):  # cut where no formatting element is under way, if there is such a place
+        if end < len(html):  # cut where no formatting element is open, if there is such a place
             cut = max(html.rfind(mark, start + 1, end) for mark in _BLOCKS)
             end = cut if cut > 0 else max(html.rfind(b"<", start + 1, end), 0) or end
         piece, start = html[start:end], end
-        for _ in range(3):  # those that hold text alone, or such as hold text alone, are closed
+        for _ in range(3):  # remove closed elements with text only, then those around them
             piece = _CLOSED.sub(b"", piece)
         opened.update(_OPENED.findall(piece))
         yield
@@ -191,15 +175,8 @@ def _swells(html: bytes) -> Generator[None, None, bool]:
 
 
 def _encoding(html: bytes, charset: str) -> str:
-    """A byte order mark, else the header, else what the page says or looks like (HTML,
-    determining the encoding).
-    """
-    marks = {
-        codecs.BOM_UTF8: "utf-8",
-        codecs.BOM_UTF16_LE: "utf-16le",
-        codecs.BOM_UTF16_BE: "utf-16be",
-    }
-    for mark, name in marks.items():
+    """A byte order mark, else the header, else what the page says or looks like (HTML standard)."""
+    for mark, name in _MARKS.items():
         if html.startswith(mark):
             return name
     from turbohtml import IncrementalParser
@@ -214,6 +191,9 @@ def _encoding(html: bytes, charset: str) -> str:
     return "windows-1252"
 
 
+_Steps: TypeAlias = Generator[None, None, None]
+
+
 class _Reader:
     """The pieces and addresses as they are found."""
 
@@ -224,9 +204,7 @@ class _Reader:
         self._base = address
         self._based = False
 
-    def parse(
-        self, html: bytes, encoding: str, frame: int, line: int = 0
-    ) -> Generator[None, None, None]:
+    def parse(self, html: bytes, encoding: str, frame: int, line: int = 0) -> _Steps:
         """Parse and read a document, unless it would become too large."""
         plain = html.replace(b"\0", b"") if encoding.startswith("utf-16") else html
         if (yield from _swells(plain)):
@@ -235,8 +213,8 @@ class _Reader:
         document = yield from _parse(html, encoding)
         yield from self.read(document, frame, line)
 
-    def read(self, root: Node, frame: int, line: int) -> Generator[None, None, None]:
-        """Read a document, those in the srcdoc of its frames too."""
+    def read(self, root: Node, frame: int, line: int) -> _Steps:
+        """Read a document, and those in the srcdoc of its frames."""
         for number, element in enumerate(_elements(root)):
             if not number % _STEP:
                 yield
@@ -244,24 +222,18 @@ class _Reader:
             self._attributes(element, where)
             if element.tag == "script":
                 self._script(element, where)
-            elif element.tag == "style" and attribute(element, "type").strip().lower() in (
-                "",
-                "text/css",
-            ):
+            elif element.tag == "style" and _is_css(element):
                 self._style("style", _content(element), where)
             elif load := LOADS.get(element.tag):
                 for directive, url in islice(load(element), MAX_PIECES):
                     self._url(directive, url)
             if element.tag == "iframe":
                 self._given(element)
-            if (
-                element.tag == "iframe"
-                and frame < _FRAMES
-                and (inner := attribute(element, "srcdoc"))
-            ):
-                if "<script" in inner.lower():
-                    self._url(SRCDOC, "about:srcdoc")
-                yield from self.parse(inner.encode("utf-8", "replace"), "utf-8", frame + 1, where)
+                inner = attribute(element, "srcdoc").encode("utf-8", "replace")
+                if inner and frame < _FRAMES:
+                    if b"<script" in inner.lower():
+                        self._url(SRCDOC, "about:srcdoc")
+                    yield from self.parse(inner, "utf-8", frame + 1, where)
 
     def _attributes(self, element: Element, line: int) -> None:
         attributes = element.attrs
@@ -281,9 +253,7 @@ class _Reader:
                     self._piece("javascript-url", f"javascript:{unquote(url[11:])}", line)
 
     def _given(self, element: Element) -> None:
-        """What the page gives a frame: an address for each feature (Permissions Policy section
-        5.4, `allow`).
-        """
+        """The features that a frame is given, by `allow` (Permissions Policy section 5.4)."""
         said = attribute(element, "allow").lower().split(";")
         names = {words[0] for part in said if (words := part.split())}
         if element.attr("allowfullscreen") is not None:
@@ -321,14 +291,13 @@ class _Reader:
         url = _address(url)
         if not url or url.startswith("#") or url.lower().startswith("javascript:"):
             return
-        if len(url) > _MAX_ADDRESS and (
-            directive == "base-uri" or not url.lower().startswith("data:")
-        ):
+        may_be_long = directive != "base-uri" and url.lower().startswith("data:")
+        if len(url) > _MAX_ADDRESS and not may_be_long:
             self.complete = False
             return
         try:
             whole = urljoin(self._base, url)
-        except ValueError:  # a host that is none
+        except ValueError:  # a malformed host
             return
         if directive == "base-uri":
             if self._based:
@@ -342,7 +311,7 @@ class _Reader:
 
 
 def _elements(root: Node) -> Iterator[Element]:
-    """All elements, those of templates and declarative shadow roots too."""
+    """All elements, also those of templates and declarative shadow roots."""
     roots = [root]
     while roots:
         for element in roots.pop().iter_elements():
@@ -352,16 +321,14 @@ def _elements(root: Node) -> Iterator[Element]:
 
 
 def _content(element: Element) -> str:
-    """The text of an element itself, not that of elements in it (DOM, child text content)."""
+    """The text of an element without that of its child elements (DOM, child text content)."""
     from turbohtml import Text
 
     return "".join(child.data for child in element.children if isinstance(child, Text))
 
 
 def _address(text: str) -> str:
-    """An address as browsers read it: without the spaces around it, and the tabs and line ends
-    within (URL, basic parser).
-    """
+    """An address as browsers read it: without spaces around, tabs and line ends (URL standard)."""
     return _BREAKS.sub("", text.strip(_AROUND))
 
 
@@ -378,21 +345,21 @@ _NAVIGATING: Mapping[str, tuple[str, ...]] = {
     "input": ("formaction",),
     "object": ("data",),
 }
-"""Attributes to whose address a page goes, by tag: a javascript: address there runs."""
+"""Attributes whose address a page navigates to, by tag: a javascript: address there runs."""
 _PAINTED = frozenset({"body", "table", "thead", "tbody", "tfoot", "tr", "td", "th"})
 
 
 def _is_code(element: Element) -> bool:
-    """Whether a script element is one that a policy rules on: code, an import map or speculation
-    rules, and no data block.
-    """
+    """Whether a policy governs a script element: code, import map, speculation rules; not data."""
     kind = element.attr("type")
     if kind is None:
         language = attribute(element, "language")
         kind = f"text/{language}" if language else ""
     kind = kind.strip(" \t\n\f\r").lower()
-    return (
-        not kind
-        or kind in ("module", "importmap", "speculationrules")
-        or kind.encode("utf-8", "replace") in SCRIPT_TYPES
-    )
+    if kind in ("", "module", "importmap", "speculationrules"):
+        return True
+    return kind.encode("utf-8", "replace") in SCRIPT_TYPES
+
+
+def _is_css(element: Element) -> bool:
+    return attribute(element, "type").strip().lower() in ("", "text/css")

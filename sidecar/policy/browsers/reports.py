@@ -1,13 +1,14 @@
 """What a browser's report says, reduced to what may be counted and logged.
 
-Lives here: `read_reports`. Everything in a report is attacker's text: types and directives are
-matched against closed lists, addresses lose their query, and nothing is believed of the policy it
-claims. Must not know who counts.
+Lives here: `read_reports`. Everything in a report is untrusted text: types and directives are
+matched against closed lists, addresses lose their query, and the policy that it claims is ignored.
+Must not know who counts.
 
 Source: CSP Level 3 section 5.2 (`application/csp-report`) and its reports of hashes
 (`'report-sha256'`), Reporting API section 3 (`application/reports+json`).
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import json
@@ -22,57 +23,31 @@ from sidecar.policy.headers.fields import FEATURES
 
 MAX_REPORTS = 100
 WORDS = frozenset(
-    {
-        "corp",
-        "navigation",
-        "worker initialization",
-        "navigation-to-response",
-        "navigation-from-response",
-        "script",
-        "style",
-        "access-to-opener",
-        "access-from-coop-page-to-opener",
-        "access-to-coop-page-from-opener",
-        "access-to-coop-page-from-openee",
-        "access-to-coop-page-from-other",
-        "access-from-coop-page-to-openee",
-        "access-from-coop-page-to-other",
-    }
-)
-"""What other reports than CSP's name in the place of a directive: COEP's and COOP's types,
+    """
+    corp navigation navigation-to-response navigation-from-response script style access-to-opener
+    access-from-coop-page-to-opener access-to-coop-page-from-opener access-to-coop-page-from-openee
+    access-to-coop-page-from-other access-from-coop-page-to-openee access-from-coop-page-to-other
+    """.split()
+) | {"worker initialization"}
+"""What reports other than CSP's have instead of a directive: COEP's and COOP's types,
 Integrity-Policy's destinations.
 """
-TYPES = (
-    "csp-violation",
-    "coep",
-    "coop",
-    "permissions-policy-violation",
-    "potential-permissions-policy-violation",
-    "document-policy-violation",
-    "integrity-violation",
-    "csp-hash",
-    "deprecation",
-    "intervention",
-    "crash",
-    "network-error",
-    "other",
+TYPES = tuple(
+    """
+    csp-violation coep coop permissions-policy-violation potential-permissions-policy-violation
+    document-policy-violation integrity-violation csp-hash deprecation intervention crash
+    network-error other
+    """.split()
 )
 DISPOSITIONS = ("enforce", "report", "reporting", "other")
 _NOISE = frozenset(
-    {
-        "chrome-extension",
-        "moz-extension",
-        "safari-extension",
-        "safari-web-extension",
-        "ms-browser-extension",
-        "webkit-masked-url",
-        "user-script",
-    }
+    """
+    chrome-extension moz-extension safari-extension safari-web-extension ms-browser-extension
+    webkit-masked-url user-script
+    """.split()
 )
 _OWN_PARTS = frozenset({"resource", "self-hosted"})
-"""What Firefox names in the place of a script where a part of itself acts for the page: it loads
-the icon of a page so.
-"""
+"""What Firefox names as the script where it acts by itself, as when it loads a page's icon."""
 CAUSE_KINDS: Mapping[str, str] = {
     "served": "in a page of the site",
     "script": "by a script of the site",
@@ -81,9 +56,7 @@ CAUSE_KINDS: Mapping[str, str] = {
     "noise": "a browser extension",
     "unheard": "of which nothing is known: too many at once",
 }
-"""Kinds of cause of a report in trial, and in words whose they are; what is unheard became no
-cause.
-"""
+"""Kinds of cause of a report in trial, in words; `unheard` reports became no cause."""
 _HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/_-]{43,88}={0,2}")
 _ISOLATED = {"same-origin": False, "same-origin-plus-coep": True}
 _SHOWN = 120
@@ -93,7 +66,7 @@ _SAMPLE = 40
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report: words of closed lists to count by, and capped texts to tell."""
+    """One report: words of closed lists to count by, and capped texts to show."""
 
     type: str
     directive: str
@@ -103,7 +76,7 @@ class Report:
     document: str
     """Path of the page."""
     noise: bool
-    """Made by a browser extension or a tool, not by the site."""
+    """Caused by a browser extension or a tool, not by the site."""
     sample: str = ""
     """The first characters of inline code that was blocked."""
     source: str = ""
@@ -113,22 +86,22 @@ class Report:
     line: int = 0
     """Line of the source, from 1; 0 = not said."""
     hash: str = ""
-    """Of a script that was loaded, as a source expression without its quotes: `sha256-...`."""
+    """Of a script that was loaded, as a source expression without quotes: `sha256-...`."""
     breaks: bool = True
-    """False for reports of ends at which nothing is lost, as COOP sends them too."""
+    """False where nothing is lost, as in some of COOP's reports."""
     isolated: bool | None = None
     """Of COOP: whether the page has COEP as well; None = not said."""
 
 
 def read_reports(data: bytes, media: str) -> tuple[Report, ...]:
-    """The reports of one post; () when it is none that can be read."""
+    """The reports of one post; () when it cannot be read."""
     try:
         given = json.loads(data)
     except (ValueError, RecursionError):
         return ()
     if media == "application/csp-report":
-        # WebKit posts the report of `report-to` alone and by this type, with the body of the
-        # Reporting API.
+        # WebKit posts the reports of `report-to` one by one with this type, and with the body of
+        # the Reporting API.
         body = given.get("csp-report", given.get("body")) if isinstance(given, dict) else None
         return (_report("csp-violation", body),) if isinstance(body, dict) else ()
     items = given if isinstance(given, list) else []
@@ -143,34 +116,11 @@ def _entries(items: list[Any]) -> Iterator[Report]:
 
 def _report(kind: str, body: Mapping[str, Any]) -> Report:
     kind = kind if kind in TYPES else "other"
-    named = (
-        _first(
-            body,
-            "effectiveDirective",
-            "effective-directive",
-            "violatedDirective",
-            "violated-directive",
-        )
-        .split(" ")[0]
-        .lower()
-    )
+    named = _first(body, *_DIRECTIVE).split(" ")[0].lower()
     disposition = _first(body, "disposition").lower()
-    keys = (
-        ("type",) if kind in ("coep", "coop") else ("featureId", "policyId", "destination", "type")
-    )
-    named = named or _first(body, *keys).lower()
-    blocked = _first(
-        body,
-        "blockedURL",
-        "blocked-uri",
-        "blockedURI",
-        "nextResponseURL",
-        "previousResponseURL",
-        "openeeURL",
-        "initialPopupURL",
-        "openedWindowInitialURL",
-        "subresourceURL",
-    )
+    by_type = kind in ("coep", "coop")
+    named = named or _first(body, *(() if by_type else _NAMES), "type").lower()
+    blocked = _first(body, *_BLOCKED)
     document = _first(body, "documentURL", "document-uri", "url")
     source = _first(body, "sourceFile", "source-file")
     source = "" if source in _OWN_PARTS else source
@@ -194,6 +144,15 @@ def _report(kind: str, body: Mapping[str, Any]) -> Report:
     )
 
 
+_DIRECTIVE = "effectiveDirective effective-directive violatedDirective violated-directive".split()
+_NAMES = ("featureId", "policyId", "destination")
+_BLOCKED = """
+blockedURL blocked-uri blockedURI nextResponseURL previousResponseURL openeeURL initialPopupURL
+openedWindowInitialURL subresourceURL
+""".split()
+"""Keys of a report's body, the first that is there counts."""
+
+
 def _first(body: Mapping[str, Any], *keys: str) -> str:
     return next((value for key in keys if isinstance(value := body.get(key), str)), "")
 
@@ -205,21 +164,14 @@ def address(text: str) -> str:
         host = parts.hostname or ""
     except ValueError:
         return "(not an address)"
-    at = parts.netloc.rpartition("@")[2]
-    shown = (
-        f"{parts.scheme}://{at}{parts.path}"
-        if parts.scheme and host
-        else f"{parts.scheme}:"
-        if parts.scheme
-        else parts.path
-    )
+    shown = f"{parts.scheme}:" if parts.scheme else parts.path
+    if parts.scheme and host:
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return _printable(shown[:_SHOWN])
 
 
 def _printable(text: str) -> str:
-    """What may be printed on a terminal: no control character, nothing that turns the writing
-    around.
-    """
+    """What may be printed on a terminal: no control character, nothing that reverses text."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 

@@ -14,13 +14,11 @@ from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.fetch import Fetch, Oracle, Outcome, line
 
 _SAFELISTED = frozenset({"get", "head", "post"})
-"""Methods that need no leave (Fetch section 2.2.1)."""
+"""Methods that need no permission (Fetch section 2.2.1)."""
 
 
 def sharing_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
-    """The oracle of a rule on this header (lower-case name); None where requests do not show its
-    use.
-    """
+    """The oracle of a rule on this header (lower-case name); None where requests do not show it."""
     wanted = "" if rule.action == "remove" else value.strip()
     kept = rule.action == "default"
     if name == "access-control-allow-origin":
@@ -33,14 +31,10 @@ def sharing_oracle(name: str, rule: Rule, value: str) -> Oracle | None:
 
 
 def _crosses(facts: Facts, fetch: Fetch) -> Outcome | None:
-    """Whether this is a CORS request of another origin: None = it is; else what the response
-    then shows.
-    """
+    """None for a CORS request of another origin; else what the response shows."""
     if fetch.silent == "irrelevant":
         return "irrelevant"
-    if fetch.origin is None or fetch.site == b"same-origin":
-        return "safe"
-    if fetch.mode not in (None, b"cors"):
+    if fetch.origin is None or fetch.site == b"same-origin" or fetch.mode not in (None, b"cors"):
         return "safe"
     if fetch.origin.lower() == f"{facts.scheme}://{facts.host}".encode("latin-1", "replace"):
         return "safe"
@@ -66,7 +60,7 @@ def _origin(wanted: str, *, kept: bool) -> Oracle:
 
 def _permits(value: str, origin: str, facts: Facts, fetch: Fetch) -> bool:
     if value == "*":
-        # With credentials the star is no leave (Fetch section 4.10).
+        # With credentials the star permits nothing (Fetch section 4.10).
         return not (fetch.cookie is not None and _credentialed(facts))
     return bool(value) and value.lower() == origin.lower()
 

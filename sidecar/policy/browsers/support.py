@@ -1,12 +1,12 @@
-"""Which report-only twins each engine reports, and what of a Content-Security-Policy it never
-reports.
+"""Which report-only twins each engine reports, and what of a CSP it never reports.
 
 Lives here: the dated tables of support. Must not know rules or counters.
 
-Source: MDN browser compatibility data, and what Chromium 156, Firefox 153 and WebKitGTK 2.50 did
-when they were driven by hand, as of SUPPORT_DATE.
+Source: MDN browser compatibility data, and what Chromium 156, Firefox 153 and WebKitGTK 2.50 did in
+tests, as of SUPPORT_DATE.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -27,65 +27,33 @@ _SINCE: Mapping[bytes, Mapping[Engine, int]] = {
 }
 """The first version of each engine that reports the header's report-only twin to an endpoint.
 
-CSP by `report-uri`; X-Frame-Options as `frame-ancestors`, of which WebKit reports nothing before it
-is enforced; all others by the Reporting API. Safari has it since 16.4, which a major version does
-not tell: 17 counts; of COOP WebKit was seen to report nothing. Firefox knows Integrity-Policy since
-145, at first without endpoints: 153 is the first that was seen to report.
+CSP by `report-uri`; X-Frame-Options as `frame-ancestors`, which WebKit reports only when enforced;
+all others by the Reporting API. Safari has it since 16.4, which a major version does not show: 17
+counts; WebKit did not report COOP. Firefox knows Integrity-Policy since 145, at first without
+endpoints: 153 is the first that did report.
 """
 
 FEATURES = frozenset(
-    {
-        "accelerometer",
-        "camera",
-        "clipboard-read",
-        "clipboard-write",
-        "compute-pressure",
-        "display-capture",
-        "encrypted-media",
-        "geolocation",
-        "gyroscope",
-        "hid",
-        "idle-detection",
-        "local-fonts",
-        "magnetometer",
-        "microphone",
-        "midi",
-        "payment",
-        "picture-in-picture",
-        "screen-wake-lock",
-        "serial",
-        "sync-xhr",
-        "unload",
-        "usb",
-        "xr-spatial-tracking",
-    }
+    """
+    accelerometer camera clipboard-read clipboard-write compute-pressure display-capture
+    encrypted-media geolocation gyroscope hid idle-detection local-fonts magnetometer microphone
+    midi payment picture-in-picture screen-wake-lock serial sync-xhr unload usb xr-spatial-tracking
+    """.split()
 )
-"""Features of Permissions-Policy whose refusal Chromium was seen to report. Of `fullscreen` it
-reports the use only: players ask `fullscreenEnabled`, and hide their button without a word.
+"""Features of Permissions-Policy whose refusal Chromium reports in tests. Of `fullscreen` it
+reports only the use: players ask `fullscreenEnabled`, and hide their button silently.
 """
 GONE = frozenset(
-    {
-        "ambient-light-sensor",
-        "attribution-reporting",
-        "document-domain",
-        "execution-while-not-rendered",
-        "execution-while-out-of-viewport",
-        "interest-cohort",
-        "join-ad-interest-group",
-        "manual-text",
-        "private-aggregation",
-        "run-ad-auction",
-        "shared-storage",
-        "shared-storage-select-url",
-        "vertical-scroll",
-        "window-placement",
-    }
+    """
+    ambient-light-sensor attribution-reporting document-domain execution-while-not-rendered
+    execution-while-out-of-viewport interest-cohort join-ad-interest-group manual-text
+    private-aggregation run-ad-auction shared-storage shared-storage-select-url vertical-scroll
+    window-placement
+    """.split()
 )
-"""Features that Chromium 156 does not know, or that do nothing any more."""
+"""Features that Chromium 156 does not know, or that no longer do anything."""
 FRAMES_TOO = frozenset({"picture-in-picture", "sync-xhr", "unload"})
-"""Of `FEATURES`, those that a frame of another origin has without the attribute `allow`: their
-default allowlist is `*`.
-"""
+"""Those of `FEATURES` that frames of other origins have without `allow` (default allowlist `*`)."""
 
 _CODE = "eval, WebAssembly, code in `srcdoc` frames"
 _UNREPORTED: Mapping[Engine, Mapping[str, str]] = {
@@ -93,45 +61,34 @@ _UNREPORTED: Mapping[Engine, Mapping[str, str]] = {
     "firefox": {"form-action": "form-action"},
     "safari": {"script-src": _CODE, "default-src": _CODE, "frame-ancestors": "frame-ancestors"},
 }
-"""What an engine obeys in a policy that is enforced and never reports of one that is not, by the
-directive that rules on it.
-"""
+"""What an engine obeys in an enforced policy but never reports before, by governing directive."""
 
 
 def reports(header: bytes, engine: Engine, version: int) -> bool:
-    """Whether this browser reports the twin of `header` (the enforcing header's name, lower
-    case).
-    """
+    """Whether this browser reports the twin of `header` (lower-case name of the enforcing one)."""
     since = _SINCE.get(header, {}).get(engine)
     return since is not None and version >= since
 
 
 @lru_cache(maxsize=256)
 def unreported(engine: Engine, value: bytes) -> tuple[str, ...]:
-    """What this policy would block in an engine that never reports it: () where its reports are
-    all that there is to say.
-    """
-    silent = _UNREPORTED[engine]
-    names = {
-        directive.name
-        for policy in csp.parse(value.decode("latin-1"))
-        for directive in policy.directives
-    }
+    """What this policy would block in an engine that never reports it; () = it reports all."""
+    silent, names = _UNREPORTED[engine], _directives(value)
     return tuple(dict.fromkeys(silent[name] for name in silent if name in names))
+
+
+def _directives(value: bytes) -> frozenset[str]:
+    policies = csp.parse(value.decode("latin-1"))
+    return frozenset(one.name for policy in policies for one in policy.directives)
 
 
 @lru_cache(maxsize=256)
 def binds_workers(name: bytes, value: bytes) -> bool:
-    """Whether this report-only line (lower-case name) would rule on what a service worker does
-    that came with it.
-    """
+    """Whether this report-only line (lower-case name) would govern its service worker."""
     if name == b"cross-origin-embedder-policy-report-only":
         return True
-    return name == b"content-security-policy-report-only" and any(
-        directive.name in _OF_WORKERS
-        for policy in csp.parse(value.decode("latin-1"))
-        for directive in policy.directives
-    )
+    is_csp = name == b"content-security-policy-report-only"
+    return is_csp and not _OF_WORKERS.isdisjoint(_directives(value))
 
 
 _OF_WORKERS = frozenset({"default-src", "connect-src", "script-src", "script-src-elem"})

@@ -1,5 +1,4 @@
-"""Trial: the report-only twin of what a rule would have written, so that browsers say what it would
-break.
+"""Trial: the report-only twin of what a rule would write, so that browsers report breakage.
 
 Lives here: which headers have a twin, and how a twin is made from a finding. Pure. Must not know
 who counts the reports, nor how a page load is reported from another response.
@@ -9,6 +8,7 @@ section 5.2, Subresource Integrity (Integrity-Policy-Report-Only), Reporting API
 (`Reporting-Endpoints`).
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,14 +26,12 @@ REPORTS_PATH = "/.well-known/sidecar/reports"
 """Where browsers post; a trial appends `/KEY`, the key of the rule on its route."""
 
 CANARY = "sidecar-canary"
-"""The scheme of the address that a canary has browsers preload: none of a site's own."""
+"""The scheme of the address that a canary has browsers preload; no site uses it."""
 
 State: TypeAlias = Literal["carried", "waiting", "silent", "upgraded"]
-"""What came of a twin: it went along; the service's own stands in its place; browsers would not
-report it here; it went along, and what would be missed without the service's own
-`upgrade-insecure-requests` is not reported.
+"""What became of a twin: it was sent; the service's own has its place; browsers would not report it
+here; it was sent, but what the service's own `upgrade-insecure-requests` gives is not reported.
 """
-
 
 _CSP, _XFO = b"content-security-policy", b"x-frame-options"
 _PERMISSIONS = b"permissions-policy"
@@ -50,27 +48,19 @@ class Twin(NamedTuple):
 
 
 def has_twin(rule: Rule) -> bool:
-    """Whether a trial of this complete rule adds anything: it writes a header that has a
-    report-only twin.
-    """
-    return (
-        rule.action in WRITING
-        and rule.action != "remove"
-        and any(name.lower().encode() in _TWINS for name in rule.header or ())
-    )
+    """Whether a trial of this complete rule adds anything: it writes a header with a twin."""
+    gives = rule.action in WRITING and rule.action != "remove"
+    return gives and any(name.lower().encode() in _TWINS for name in rule.header or ())
 
 
 def by_api(rule: Rule) -> bool:
-    """Whether any of the rule's twins is reported by the Reporting API, which takes its time and
-    needs https.
-    """
-    return any(
-        _TWINS[key].api for name in rule.header or () if (key := name.lower().encode()) in _TWINS
-    )
+    """Whether any of the rule's twins is reported by the Reporting API: later, over https only."""
+    names = (name.lower().encode() for name in rule.header or ())
+    return any(_TWINS[name].api for name in names if name in _TWINS)
 
 
 def looks(rule: Rule) -> frozenset[bytes]:
-    """The lower-case names of the lines of a response that decide whether its twin can stand."""
+    """The lower-case names of a response's lines that decide whether its twin can be sent."""
     names = [name.lower().encode() for name in rule.header or ()]
     found = {_TWINS[name].name.lower() for name in names if name in _TWINS}
     return frozenset(found.union({_CSP, _XFO} if {_CSP, _XFO} & set(names) else ()))
@@ -91,11 +81,11 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
         return Twin(position, "silent", ())
     if row.single and row.name.lower() in seen:
         return Twin(position, "waiting", ())
-    # An append adds a line to those that stand; every other action says what stands afterwards.
+    # An append adds a line; for every other action `after` is the whole header.
     added = finding.after[len(finding.before) :] if finding.action == "append" else finding.after
     values = [text for value in added for text in row.values(value.decode("latin-1"), key)]
     if finding.key == _CSP and _upgrades(finding.before) and _upgrades(finding.after):
-        # Browsers report of an address before they upgrade it, and http: matches https: too (CSP3
+        # Browsers report an address before they upgrade it, and http: matches https: too (CSP3
         # section 6.7.2.7).
         values = [
             text.replace("https:", "http:").replace("wss:", "ws:")
@@ -118,7 +108,7 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
 
 
 def loses_upgrade(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
-    """Whether `upgrade-insecure-requests` stands in the policies before, and not in those after."""
+    """Whether `upgrade-insecure-requests` is in the policies before, and not in those after."""
     return _upgrades(before) and not _upgrades(after)
 
 
@@ -138,9 +128,7 @@ def _upgrades(lines: Iterable[bytes]) -> bool:
 
 
 def endpoint(key: str) -> str:
-    """The name of the reporting endpoint of a key: a structured field's key begins with a
-    letter.
-    """
+    """The name of a key's reporting endpoint: it must begin with a letter (RFC 9651)."""
     return f"sidecar-{key}"
 
 
@@ -149,21 +137,15 @@ class _Row(NamedTuple):
     values: Callable[[str, str], list[str]]
     """The twin's values, for the value that would be written and the key."""
     single: bool
-    """Only one line or member can stand: the service's own goes first."""
+    """Only one line or member counts: the service's own goes first."""
     api: bool
     """Delivered by the Reporting API, which browsers use on https only."""
 
 
 _SAMPLED = frozenset(
-    {
-        "default-src",
-        "script-src",
-        "script-src-elem",
-        "script-src-attr",
-        "style-src",
-        "style-src-elem",
-        "style-src-attr",
-    }
+    """
+    default-src script-src script-src-elem script-src-attr style-src style-src-elem style-src-attr
+    """.split()
 )
 _NO_TWIN = frozenset(
     {"sandbox", "upgrade-insecure-requests", "block-all-mixed-content", "report-uri", "report-to"}
@@ -173,22 +155,18 @@ _SECURE_ONLY = (
     "default-src https: wss: data: blob: filesystem: mediastream: 'unsafe-inline' 'unsafe-eval'"
     " 'wasm-unsafe-eval'; form-action https:"
 )
-"""Reports exactly what `upgrade-insecure-requests` would ask for over https instead."""
+"""Reports exactly what `upgrade-insecure-requests` would load over https instead."""
 
 
 def _csp(value: str, key: str) -> list[str]:
-    """Each policy of the value with the trial's destination; `report-uri` alone, which every
-    browser delivers at once on http too.
+    """Each policy with the trial's destination: `report-uri`, which works at once and over http.
 
     Where Trusted Types are asked for, the policies that a page makes are reported too: one called
     default runs on every text, also under a report-only line (Trusted Types section 4.2).
     """
-    made = []
+    made, report = [], f"report-uri {REPORTS_PATH}/{key}"
     for policy in csp.parse(value):
-        report = f"report-uri {REPORTS_PATH}/{key}"
-        kept = [
-            _sampled(directive) for directive in policy.directives if directive.name not in _NO_TWIN
-        ]
+        kept = [_sampled(one) for one in policy.directives if one.name not in _NO_TWIN]
         if kept:
             made.append("; ".join((*kept, report)))
         if policy.get("upgrade-insecure-requests"):
@@ -199,9 +177,7 @@ def _csp(value: str, key: str) -> list[str]:
 
 
 def _sampled(directive: csp.Directive) -> str:
-    """The directive with 'report-sample', which lets a report quote the first characters of what
-    was blocked.
-    """
+    """The directive with 'report-sample': reports quote the beginning of what was blocked."""
     words = directive.values
     if directive.name in _SAMPLED and "'report-sample'" not in (word.lower() for word in words):
         words = (*(word for word in words if word.lower() != "'none'"), "'report-sample'")
@@ -211,11 +187,9 @@ def _sampled(directive: csp.Directive) -> str:
 def _framing(value: str, key: str) -> list[str]:
     """X-Frame-Options as the CSP directive that replaced it (HTML section 7.1.6)."""
     ancestors = {"deny": "'none'", "sameorigin": "'self'"}.get(value.strip().lower())
-    return (
-        []
-        if ancestors is None
-        else [f"frame-ancestors {ancestors}; report-uri {REPORTS_PATH}/{key}"]
-    )
+    if ancestors is None:
+        return []
+    return [f"frame-ancestors {ancestors}; report-uri {REPORTS_PATH}/{key}"]
 
 
 def _item(value: str, key: str) -> list[str]:
@@ -229,20 +203,13 @@ def _permissions(value: str, key: str) -> list[str]:
     parsed = fields.parse_dictionary(value).value
     if not parsed:
         return []
-    return [
-        fields.serialise(
-            {
-                name: (member, {**own, "report-to": Token(endpoint(key))})
-                for name, (member, own) in parsed.items()
-            }
-        )
-    ]
+    reports = {"report-to": Token(endpoint(key))}
+    twins = {name: (member, own | reports) for name, (member, own) in parsed.items()}
+    return [fields.serialise(twins)]
 
 
 def taken(value: str) -> Mapping[str, frozenset[str]]:
-    """Of each feature that a Permissions-Policy does not leave to all: the origins beside the
-    page's own that keep it.
-    """
+    """Features that a Permissions-Policy restricts -> the other origins that keep them."""
     parsed = fields.parse_dictionary(value).value or {}
     found: dict[str, frozenset[str]] = {}
     for name, (member, _) in parsed.items():
@@ -265,7 +232,7 @@ def takes_own(value: str) -> bool:
 
 
 def _frames(value: bytes, key: str) -> list[bytes]:
-    """A policy that reports frames of other origins: what they are refused browsers never report.
+    """A CSP that reports frames of other origins: browsers never report what these are refused.
 
     Origins that keep every feature are left out.
     """
@@ -273,9 +240,8 @@ def _frames(value: bytes, key: str) -> list[bytes]:
     kept = [*taken(text).values()]
     if not kept:
         return []
-    origins = sorted(
-        origin for origin in frozenset.intersection(*kept) if not set(origin) & set(" ;,")
-    )
+    common = frozenset.intersection(*kept)
+    origins = sorted(origin for origin in common if not set(origin) & set(" ;,"))
     own = () if takes_own(text) else ("'self'", "blob:")
     sources = " ".join((*own, "data:", "about:", *origins))
     return [f"frame-src {sources}; report-uri {REPORTS_PATH}/{key}".encode("latin-1", "replace")]
@@ -288,21 +254,17 @@ def _integrity(value: str, key: str) -> list[str]:
     return [fields.serialise({**parsed, "endpoints": ([(Token(endpoint(key)), {})], {})})]
 
 
+def _by_api(name: str, values: Callable[[str, str], list[str]]) -> _Row:
+    return _Row(f"{name}-Report-Only".encode(), values, single=True, api=True)
+
+
 _TWINS: Mapping[bytes, _Row] = {
-    b"content-security-policy": _Row(
-        b"Content-Security-Policy-Report-Only", _csp, single=False, api=False
-    ),
-    b"x-frame-options": _Row(
-        b"Content-Security-Policy-Report-Only", _framing, single=False, api=False
-    ),
-    b"cross-origin-embedder-policy": _Row(
-        b"Cross-Origin-Embedder-Policy-Report-Only", _item, single=True, api=True
-    ),
-    b"cross-origin-opener-policy": _Row(
-        b"Cross-Origin-Opener-Policy-Report-Only", _item, single=True, api=True
-    ),
-    _PERMISSIONS: _Row(b"Permissions-Policy-Report-Only", _permissions, single=True, api=True),
-    b"integrity-policy": _Row(b"Integrity-Policy-Report-Only", _integrity, single=True, api=True),
+    _CSP: _Row(_CSP_TWIN, _csp, single=False, api=False),
+    _XFO: _Row(_CSP_TWIN, _framing, single=False, api=False),
+    b"cross-origin-embedder-policy": _by_api("Cross-Origin-Embedder-Policy", _item),
+    b"cross-origin-opener-policy": _by_api("Cross-Origin-Opener-Policy", _item),
+    _PERMISSIONS: _by_api("Permissions-Policy", _permissions),
+    b"integrity-policy": _by_api("Integrity-Policy", _integrity),
 }
 
 

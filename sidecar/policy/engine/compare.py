@@ -1,5 +1,4 @@
-"""One policy beside another: what differs in meaning, who enforces more, and what becomes of given
-responses.
+"""Two policies compared: what differs in meaning, which enforces more, and how responses change.
 
 Lives here: `compare` (meaning) and `effects` (responses). Pure. Must not know files, where
 responses come from, or how a difference is shown.
@@ -77,10 +76,9 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All differences in meaning; `order` holds the names of routes in their new order when it
-    changed.
+    """All differences in meaning; `order`: the names of routes in their new order when it changed.
 
-    `reordered` are routes whose common rules stand in another order; `shadowed` routes that were
+    `reordered` are routes whose common rules have another order; `shadowed` routes that were
     reached before.
     """
 
@@ -141,10 +139,8 @@ def _order(one: tuple[NamedRoute, RoutePlan], other: tuple[NamedRoute, RoutePlan
 
 def _about(resolved: Resolved) -> dict[str, Any]:
     canonical = resolved.canonical()
-    held = (
-        dict(zip(("owner", "reason", "expected", "rollback"), canonical.pop("about"), strict=True))
-        | canonical
-    )
+    names = ("owner", "reason", "expected", "rollback")
+    held = dict(zip(names, canonical.pop("about"), strict=True)) | canonical
     return {key: value for key, value in held.items() if key != "routes" and value}
 
 
@@ -162,13 +158,8 @@ def _rule_changes(old: _Routes, new: _Routes) -> Iterator[RuleChange]:
             keys = tuple(_keys(_said(one), _said(other))) if one and other else ()
             modes = (one.mode if one else None, other.mode if other else None)
             if modes[0] != modes[1] or keys:
-                yield RuleChange(
-                    name,
-                    rule,
-                    "changed" if one and other else "added" if other else "removed",
-                    *modes,
-                    keys,
-                )
+                what: What = "changed" if one and other else "added" if other else "removed"
+                yield RuleChange(name, rule, what, *modes, keys)
 
 
 def _lines(route: RoutePlan) -> dict[str, RuleLine]:
@@ -201,14 +192,9 @@ def _route_changes(old: _Routes, new: _Routes) -> Iterator[RouteChange]:
 
 
 def _matched(route: NamedRoute) -> dict[str, Any]:
-    own = {
-        field.name: getattr(route, field.name)
-        for field in fields(route)
-        if field.name not in ("name", "match", "rules")
-    }
-    return {
-        key: value for key, value in (route.match.model_dump() | own).items() if value is not None
-    }
+    names = [field.name for field in fields(route) if field.name not in ("name", "match", "rules")]
+    said = route.match.model_dump() | {name: getattr(route, name) for name in names}
+    return {key: value for key, value in said.items() if value is not None}
 
 
 # Which route is never reached.
@@ -217,21 +203,15 @@ _WORDS = ("", "zq", "zq/q7/zq")
 
 
 def shadows(routes: Sequence[NamedRoute]) -> tuple[Shadow, ...]:
-    """The routes that an earlier one takes every request from, as far as tried requests tell."""
+    """The routes that an earlier one takes every request from, as far as tried requests show."""
     tests = [(route, matcher(route.match)) for route in routes if route.name != DEFAULT_ROUTE]
     found = []
     for position, (route, _) in enumerate(tests):
         tried = [*_tried(route.match)]
-        by = next(
-            (
-                earlier.name
-                for earlier, matches in tests[:position]
-                if all(matches(*request) for request in tried)
-            ),
-            None,
-        )
-        if by is not None:
-            found.append(Shadow(route.name, by))
+        for earlier, matches in tests[:position]:
+            if all(matches(*request) for request in tried):
+                found.append(Shadow(route.name, earlier.name))
+                break
     return tuple(found)
 
 
@@ -241,17 +221,11 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
     for method in match.method or ("ZQ",):
         for pattern in match.path or ("/zq", "/zq/q7/zq", "/"):
             for word in _WORDS:
-                filled = (
-                    pattern.replace("**", "\0")
-                    .replace("*", word.replace("/", ""))
-                    .replace("\0", word)
-                )
+                filled = pattern.replace("**", "\0").replace("*", word.replace("/", ""))
+                way = decoded(filled.replace("\0", word))
+                label = "zq.q7" if len(word) > 2 else "zq"
                 for name in hosts:
-                    yield (
-                        name.replace("*", "zq.q7" if len(word) > 2 else "zq"),
-                        method,
-                        decoded(filled),
-                    )
+                    yield name.replace("*", label), method, way
 
 
 # What becomes of responses.
@@ -259,9 +233,7 @@ def _tried(match: Match) -> Iterator[tuple[str, str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class HeaderChange:
-    """What one header is under either policy, as it may be shown. `weaker` says why the new one
-    protects less.
-    """
+    """One header under either policy, as it may be shown; `weaker`: why the new protects less."""
 
     header: str
     before: Lines
@@ -271,7 +243,7 @@ class HeaderChange:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """A violation that only one of the policies tells of."""
+    """A violation that only one of the policies reports."""
 
     rule: str
     header: str
@@ -280,9 +252,7 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What the new policy does otherwise to some responses: the routes that take them, what
-    leaves, what is reported.
-    """
+    """What the new policy changes for some responses: their route, their lines, the reports."""
 
     before: str
     after: str
@@ -297,9 +267,7 @@ class Effect:
 
 
 def effects(before: Plan, after: Plan, responses: Iterable[Facts]) -> tuple[Effect, ...]:
-    """What changes for these responses, equal changes counted together, in the order of first
-    sight.
-    """
+    """What changes for these responses; equal changes are counted together, the first first."""
     found: dict[tuple[Any, ...], Effect] = {}
     for facts in responses:
         effect = _effect(before, after, facts)
@@ -324,9 +292,8 @@ def _effect(before: Plan, after: Plan, facts: Facts) -> Effect | None:
     )
     if not (changes or silent or reported):
         return None
-    example = (
-        f"{facts.method} {facts.scheme}://{host(facts.host)}{path(facts.path)} -> {facts.status}"
-    )
+    url = f"{facts.scheme}://{host(facts.host)}{path(facts.path)}"
+    example = f"{facts.method} {url} -> {facts.status}"
     return Effect(routes[0].name, routes[1].name, changes, silent, reported, 1, example)
 
 

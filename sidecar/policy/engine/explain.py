@@ -33,7 +33,7 @@ class Step:
     ceiling: str
     origin: str
     witnesses: tuple[Witness, ...]
-    """Who can tell whether the rule breaks the site."""
+    """What can show whether the rule breaks the site."""
     applies: bool
     reason: str
     finding: Finding | None
@@ -110,21 +110,18 @@ def explain(route: RoutePlan, facts: Facts) -> Explanation:
 _WHAT = {
     "missing": "it is absent",
     "mismatch": "its value differs",
-    "forbidden": "it stands",
-    "duplicate": "it stands more than once",
+    "forbidden": "it is there",
+    "duplicate": "it is there more than once",
     "weak": "its value is weak",
     "invalid": "its value is invalid",
 }
 
 
 def _reason(finding: Finding, facts: Facts) -> str:
+    what = _WHAT[finding.kind]
     if finding.kind in ("weak", "invalid"):
         fault = worst_fault(finding.header, finding.before, facts.scheme)
-        return f"{_WHAT[finding.kind]}: {fault.text if fault else ''} {finding.action} only judges"
+        return f"{what}: {fault.text if fault else ''} {finding.action} only judges"
     if finding.after is None:
-        return f"{_WHAT[finding.kind]}; {finding.action} only judges"
-    return (
-        _WHAT[finding.kind]
-        if finding.made
-        else f"{_WHAT[finding.kind]}; only reported, the mode is {finding.mode}"
-    )
+        return f"{what}; {finding.action} only judges"
+    return what if finding.made else f"{what}; only reported, the mode is {finding.mode}"

@@ -1,9 +1,8 @@
-"""Which routes may match a request, found by host and path segments: the cost does not grow with
-the routes.
+"""Which routes may match a request, by host and path segments: cost does not grow with routes.
 
-Lives here: `Index`. It names candidates, in the order of the file; whether one matches is the
-matcher's word. Patterns whose segments are literal, `*` or `**` are found by a tree; those that
-share all of it, as `/a*` and `/b*` do, are candidates together. Must not know rules or modes.
+Lives here: `Index`. It names candidates, in the order of the file; the matcher decides whether one
+matches. Patterns whose segments are literal, `*` or `**` are found by a tree; those that share all
+of it, as `/a*` and `/b*` do, are candidates together. Must not know rules or modes.
 """
 
 from __future__ import annotations
@@ -20,9 +19,7 @@ _STAR, _REST = "\u0100", "\u0101"
 
 
 class _Node:
-    """What patterns say up to a segment: how they go on, and which routes' patterns end or need
-    no more.
-    """
+    """Patterns up to a segment: how they go on, and which routes' patterns end or need no more."""
 
     __slots__ = ("ends", "literal", "rest", "wild")
 
@@ -75,12 +72,9 @@ class Index:
         self._hosts: dict[str, _Node] = {}
         for position, match in enumerate(matches):
             hosts = [host_name(host) for host in match.host or ("*",)]
-            named = not any("*" in host for host in hosts)
-            trees = (
-                [self._hosts.setdefault(host, _Node()) for host in hosts]
-                if named
-                else [self._anywhere]
-            )
+            trees = [self._anywhere]
+            if not any("*" in host for host in hosts):
+                trees = [self._hosts.setdefault(host, _Node()) for host in hosts]
             for tree in trees:
                 for pattern in match.path or ("**",):
                     tree.add(pattern, position)

@@ -1,5 +1,4 @@
-"""What checks say of one response, and a memory of it: services repeat the lines that rules look
-at.
+"""What checks say of one response, and a memory of it: services repeat what rules look at.
 
 Lives here: `Decision` and `decide_by`, `Judge` and `PreparedDecision`. Pure: remembering changes
 the cost of a judgement, never what it says. Must not know routes, counters or sockets.
@@ -28,9 +27,7 @@ REMEMBERED = 512
 """Verdicts that a judge keeps; when there are more, it starts anew."""
 
 KEPT_BYTES = 4096
-"""Lines longer than this together are judged each time: what a service sends must not fill our
-memory.
-"""
+"""Longer lines together are judged each time: what a service sends must not fill our memory."""
 
 Place: TypeAlias = tuple[tuple[bytes, bytes], ...] | None
 """What stands in the place of a line; None = the line itself."""
@@ -47,7 +44,7 @@ _NO_KEYS: Mapping[int, str] = {}
 class Decision(NamedTuple):
     """What the rules say of one response.
 
-    `fields` are the header lines that leave: the very object that came in when nothing was changed.
+    `fields` are the header lines that leave: the object that came in when nothing was changed.
     `skipped` holds the indices of rules whose conditions did not hold, `twins` what a trial adds.
     """
 
@@ -104,8 +101,8 @@ def decide_by(
 class PreparedDecision:
     """What the rules say of responses whose lines, as far as rules look at them, are the same.
 
-    `findings`, `skipped` and `twins` as in `Decision`. Equal to itself alone, so that others can
-    keep by it what they make of it; `remembered` tells whether it will come again.
+    `findings`, `skipped` and `twins` as in `Decision`. Equal only to itself, so that others can use
+    it as a key; `remembered`: it will come again.
     """
 
     __slots__ = (
@@ -156,9 +153,7 @@ class PreparedDecision:
         return PreparedDecision(decision, self._watching, places, added, remembered=False)
 
     def fields(self, sent: RawFields) -> RawFields:
-        """The lines that leave, for the lines that were sent: the very object when nothing was
-        changed.
-        """
+        """The lines that leave, for the lines that came: the same object when nothing changed."""
         return self.kept(sent) + self._added if self._altered else sent
 
     def kept(self, sent: RawFields) -> RawFields:
@@ -195,9 +190,7 @@ class _Watching(dict[bytes, bool]):
 
 
 class Judge:
-    """Checks with a memory of what they said; `keys` as for `decide_by`, `looks` what their
-    twins look at.
-    """
+    """Checks with a memory; `keys` as for `decide_by`, `looks`: what their twins look at."""
 
     __slots__ = ("_asks", "_checks", "_keys", "_of_request", "_verdicts", "_watching", "looks")
 
@@ -232,9 +225,7 @@ class Judge:
         return self._fresh(facts, watched, key) if verdict is None else verdict
 
     def of_lines(self, facts: Facts, watched: list[bytes]) -> PreparedDecision:
-        """The same for a response of which these are the lines that `looks` names, in order and
-        as they came.
-        """
+        """The same for a response with these lines that `looks` names, in order, as they came."""
         if self._asks or self._of_request:
             facts, asked = self._asked(facts)
             key: Hashable = (facts.status, facts.scheme, *watched, *asked)
@@ -247,9 +238,7 @@ class Judge:
         return self._fresh(facts, [(name, value.strip(b" \t")) for name, _, value in split], key)
 
     def _asked(self, facts: Facts) -> tuple[Facts, list[Hashable]]:
-        """What counts beside the response's lines; the facts come back with the request's lines
-        read once.
-        """
+        """What counts besides the response's lines, and the facts with the request's lines read."""
         asked: list[Hashable] = [ask(facts) for ask in self._asks]
         if self._of_request:
             lines = Asked(facts.request)
@@ -261,8 +250,7 @@ class Judge:
         return facts, asked
 
     def _fresh(self, facts: Facts, watched: RawFields, key: Hashable) -> PreparedDecision:
-        # A mark before each line and behind the last shows, in the response, what has come in the
-        # place of which.
+        # A mark before each line and after the last shows which lines replaced which.
         marked = [_MARK]
         for name, value in watched:
             marked += ((name, value), _MARK)
@@ -278,9 +266,8 @@ class Judge:
             None if place == [line] else tuple(place)
             for place, line in zip(places, watched, strict=True)
         )
-        keep = sum(len(name) + len(value) for name, value in watched) <= KEPT_BYTES and not any(
-            name.lower() == _SECRET for name, _ in watched
-        )
+        size = sum(len(name) + len(value) for name, value in watched)
+        keep = size <= KEPT_BYTES and not any(name.lower() == _SECRET for name, _ in watched)
         verdict = PreparedDecision(decision, self._watching, instead, added, remembered=keep)
         if keep:
             if len(self._verdicts) >= REMEMBERED:

@@ -1,7 +1,7 @@
-"""`'nonce-{request}'`: a nonce of each response, written where a rule says so and nowhere kept.
+"""`'nonce-{request}'`: a nonce of each response, written where a rule says so and never kept.
 
 Lives here: which rules ask for one, the checks of a rule that writes one, and the two ways between
-the placeholder and the nonce itself. Judgements know the placeholder alone, so they can be
+the placeholder and the nonce itself. Judgements know only the placeholder, so they can be
 remembered and logged whatever the nonce is. Must not know where a nonce comes from, nor how the
 service receives it.
 
@@ -11,7 +11,7 @@ replaces in a stored response) and 5.2.2.7 (private), RFC 9213 (targeted cache h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -40,7 +40,7 @@ TARGETED: Final = {
         "X-Accel-Expires",
     )
 }
-"""What shared caches obey in place of Cache-Control."""
+"""What shared caches obey instead of Cache-Control."""
 
 
 def asks_for_nonce(rule: Rule) -> bool:
@@ -53,16 +53,12 @@ def asks_for_nonce(rule: Rule) -> bool:
 
 
 def nonced(check: Check, rule: Rule) -> Check:
-    """The check of a rule; where the rule writes a nonce, one that knows what that asks of
-    caches.
-    """
+    """The check of a rule; where the rule writes a nonce, with what that demands of caches."""
     return Nonced(check) if rule.action in WRITING and asks_for_nonce(rule) else check
 
 
 def last_words(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """What comes behind all other checks of a route, so that no rule can undo what a nonce
-    needs.
-    """
+    """What comes after all other checks of a route, so that no rule undoes what a nonce needs."""
     pairs = ((one.enforced, one) if isinstance(one, Shared) else (one, None) for one in checks)
     return tuple(Kept(one, share) for one, share in pairs if isinstance(one, Nonced) and one.made)
 
@@ -115,31 +111,18 @@ class _OfRule(Check):
         before: tuple[bytes, ...],
         after: tuple[bytes, ...],
     ) -> Finding:
-        written = name.encode()
-        return Finding(
-            self.rule,
-            self.index,
-            name,
-            written,
-            key,
-            self.action,
-            kind,
-            self.mode,
-            before,
-            after,
-            self.made,
-        )
+        rule = (self.rule, self.index, name, name.encode(), key)
+        return Finding(*rule, self.action, kind, self.mode, before, after, self.made)
 
 
 class Nonced(_OfRule):
-    """A rule that writes a nonce: the response is for one client, and no 304 brings a stored page
-    another nonce.
+    """A rule that writes a nonce: the response is for one client, and no 304 changes the nonce.
 
-    A browser that gets a 304 puts its header lines in the place of the stored ones and shows the
-    stored body, whose nonce is the old one. So on a 304 no nonce is written, and the service's own
-    line, which would replace the rule's in the stored response, goes too. Under `default` it stays:
-    it stood in the stored response. A 304 says neither the type nor the status of what is stored,
-    so conditions on these count as met.
+    A browser that gets a 304 replaces the stored header lines and shows the stored body, whose
+    nonce is the old one. So on a 304 no nonce is written, and the service's own line, which would
+    replace the rule's in the stored response, goes too. Under `default` it stays: it was in the
+    stored response. A 304 says neither the type nor the status of what is stored, so conditions on
+    these count as met.
     """
 
     __slots__ = ()
@@ -168,7 +151,7 @@ class Nonced(_OfRule):
 
 
 class Kept(_OfRule):
-    """What an enforced rule with a nonce makes sure of at the end, when no other rule follows."""
+    """What an enforced rule with a nonce ensures at the end, when no other rule follows."""
 
     __slots__ = ("share",)
 
@@ -178,9 +161,7 @@ class Kept(_OfRule):
         self.share = share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """A nonce that leaves makes the response private; a 304 leaves without the headers that
-        carry one.
-        """
+        """A nonce that leaves makes the response private; a 304 has no header that carries one."""
         if facts.status != 304:
             carried = any(SOURCE in line for key in self.targets for line in seen.get(key, ()))
             return self._private(seen) if carried else ()
@@ -202,26 +183,18 @@ def hidden(fields: Iterable[tuple[bytes, bytes]], nonce: bytes) -> Iterable[tupl
     source = b"'nonce-%b'" % nonce
     if not any(source in value for _, value in fields):
         return fields
-    return [
-        (
-            (name, value.replace(source, SOURCE))
-            if source in value and name.lower() in _CSP
-            else (name, value)
-        )
-        for name, value in fields
-    ]
+    return [*_replaced(fields, source, SOURCE)]
 
 
 def spelled(
     lines: tuple[tuple[bytes, bytes], ...], nonce: bytes
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Lines that rules have written, with the nonce where the placeholder stands."""
-    source = b"'nonce-%b'" % nonce
-    return tuple(
-        (
-            (name, value.replace(SOURCE, source))
-            if SOURCE in value and name.lower() in _CSP
-            else (name, value)
-        )
-        for name, value in lines
-    )
+    return tuple(_replaced(lines, SOURCE, b"'nonce-%b'" % nonce))
+
+
+def _replaced(
+    lines: Iterable[tuple[bytes, bytes]], old: bytes, new: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in lines:
+        yield name, value.replace(old, new) if name.lower() in _CSP else value

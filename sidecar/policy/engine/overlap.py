@@ -1,15 +1,15 @@
-"""Whether one match or condition takes in all that another does, as far as the patterns themselves
-tell.
+"""Whether one match or condition includes another, judged by the patterns themselves.
 
 Lives here: inclusion of patterns, of routes' matches and of rules' conditions. Never claims too
-much: an inclusion that it does not see is none. Must not know rules, actions or what follows from
-an inclusion.
+much: an inclusion that it does not see counts as none. Must not know rules, actions or what follows
+from an inclusion.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from operator import eq
 from typing import Literal, TypeAlias
 
 from sidecar.policy.model import Match, When
@@ -25,10 +25,8 @@ Symbol: TypeAlias = str
 def match_covers(wide: Match, narrow: Match) -> bool:
     """Whether every request that `narrow` matches is matched by `wide`."""
     return (
-        _all_within(narrow.method, wide.method, lambda one, other: one == other)
-        and _all_within(
-            narrow.host, wide.host, lambda one, other: _includes(_host(other), _host(one))
-        )
+        _all_within(narrow.method, wide.method, eq)
+        and _all_within(narrow.host, wide.host, lambda a, b: _includes(_host(b), _host(a)))
         and _all_within(narrow.path, wide.path, _path_within)
     )
 
@@ -40,16 +38,10 @@ def when_covers(wide: When | None, narrow: When | None) -> bool:
     said = narrow or When()
     return (
         wide.scheme in (None, said.scheme)
+        and _all_within(said.status, wide.status, _status_within)
+        and _all_within(said.response_class, wide.response_class, eq)
         and _all_within(
-            said.status,
-            wide.status,
-            lambda one, other: one == other or (other.endswith("xx") and one[0] == other[0]),
-        )
-        and _all_within(said.response_class, wide.response_class, lambda one, other: one == other)
-        and _all_within(
-            said.content_type,
-            wide.content_type,
-            lambda one, other: _includes(_wild(other), _wild(one)),
+            said.content_type, wide.content_type, lambda a, b: _includes(_wild(b), _wild(a))
         )
         and (wide.request or {}).items() <= (said.request or {}).items()
         and (wide.response or {}).items() <= (said.response or {}).items()
@@ -63,6 +55,10 @@ def _all_within(
     if wide is None:
         return True
     return narrow is not None and all(any(within(one, other) for other in wide) for one in narrow)
+
+
+def _status_within(one: str, other: str) -> bool:
+    return one == other or (other.endswith("xx") and one[0] == other[0])
 
 
 def _path_within(one: str, other: str) -> bool:
@@ -92,21 +88,12 @@ def _wild(pattern: str) -> list[Symbol]:
 
 
 def _includes(wide: Iterable[Symbol], narrow: Iterable[Symbol]) -> bool:
-    """Whether each text of the pattern `narrow` is a text of `wide`: its symbols are read as if
-    they were one.
-    """
+    """Whether each text of the pattern `narrow` is a text of `wide`, which reads its symbols."""
     states = [symbol for part in wide for symbol in (("one", "any") if part == "some" else (part,))]
     reached = _skip({0}, states)
     for symbol in narrow:
-        reached = _skip(
-            {
-                after
-                for at in reached
-                if at < len(states)
-                for after in _step(states[at], symbol, at)
-            },
-            states,
-        )
+        places = [at for at in reached if at < len(states)]
+        reached = _skip({after for at in places for after in _step(states[at], symbol, at)}, states)
         if not reached:
             return False
     return len(states) in reached

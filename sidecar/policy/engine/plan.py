@@ -1,8 +1,7 @@
-"""A compiled policy: route a request, decide on one response. Pure, total: no exception for any
-bytes.
+"""A compiled policy: route a request, decide on one response. Pure: no exception for any bytes.
 
-Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is folded in at
-compile time, so nothing here asks "is this report-only?". Must not know files, time, or who asks.
+Lives here: `compile_policy(resolved) -> Plan`, `Plan.route`. The mode is part of what is compiled,
+so nothing here asks "is this report-only?". Must not know files, time, or who asks.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ Matcher: TypeAlias = Callable[[str, str, str], bool]
 
 
 _BESIDE = {"mode", "share", "owner", "reason", "expected", "rollback"}
-"""What of a rule asks nothing of responses."""
+"""The keys of a rule that demand nothing of responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,8 @@ class RuleLine:
     meaning: str
     """Short hash of the rule's mode and all that it says: evidence is of one meaning."""
     demand: str
-    """Short hash of what it asks of which responses, whatever its mode: the same in the metrics of
-    a whole rollout.
+    """Short hash of what it demands of which responses, whatever its mode: the same in a whole
+    rollout's metrics.
     """
     scope: str
     """Short hash of which responses it sees, and as what: the matches of its route and of those
@@ -66,9 +65,7 @@ class RuleLine:
 
 
 Watcher: TypeAlias = Clearing | Framing
-"""An oracle with a memory: `watch` says whether a request, of any route, shows that a rule would
-have broken something.
-"""
+"""An oracle with a memory: `watch` says whether a request of any route shows a breakage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +79,7 @@ class RoutePlan:
     """Of these checks."""
     matches: Matcher
     oracles: tuple[tuple[int, Oracle], ...]
-    """Rules whose breakage requests can show, and that change nothing yet or stand on a ladder;
-    by the rule's index.
-    """
+    """Rules whose breakage requests can show, not enforced yet or on a ladder; by rule index."""
     reads_body: int
     """Bytes at the beginning of request bodies in which a rule looks for a cookie's value."""
     trials: Mapping[int, str]
@@ -94,18 +89,14 @@ class RoutePlan:
     max_body_mode: Mode
     """In enforce a larger body is refused, in report-only it is only reported."""
     nonced: bool
-    """Whether a rule that is not off writes or demands a nonce of each response: the service is
-    given one.
-    """
+    """Whether an active rule writes or demands a nonce of each response: the service gets one."""
     watchers: tuple[tuple[str, str, Watcher], ...] = ()
     """Oracles of the whole policy that must see every request, by route and rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """The route of a request, the reading of its path that led there, and the route of each
-    reading.
-    """
+    """The route of a request, the reading of its path that led there, each reading's route."""
 
     route: RoutePlan
     reading: str
@@ -114,9 +105,7 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled policy. `mode` is the effective ceiling of the whole; `routes` ends with the
-    default.
-    """
+    """A compiled policy. `mode` is the effective ceiling; `routes` ends with the default."""
 
     name: str
     mode: Mode
@@ -141,12 +130,11 @@ class Plan:
         return self.matched(host, method, path).route
 
     def matched(self, host: str, method: str, path: str) -> Matched:
-        """The same with the reason: of all readings of the path, the one whose route is the
-        strictest.
+        """The same with the reason: of all readings of the path, that of the strictest route.
 
         In one reading the first route that matches counts. The likeliest reading counts unless the
         route of another is stricter (see `stricter`). A slash at the end may mean nothing where no
-        route takes it.
+        route matches it.
         """
         default, ways = self.routes[-1], []
         for way in readings(path, self.slashes):
@@ -177,9 +165,7 @@ class Plan:
 
 
 def decide(route: RoutePlan, facts: Facts) -> Decision:
-    """Judge one response by one route's checks, anew; `route.judge` says the same, and
-    remembers.
-    """
+    """Judge one response by one route's checks; `route.judge` says the same, and remembers."""
     return decide_by(route.checks, facts, route.trials)
 
 
@@ -236,60 +222,37 @@ def _route(
         demand = _demand(named, scope)
         if mode == "enforce":
             written.append((names, demand))
-        rules.append(
-            RuleLine(
-                named.name,
-                mode,
-                ceiling,
-                named,
-                oracle(named.rule, value),
-                _meaning(named, mode),
-                demand,
-                scope,
-            )
-        )
+        hashes = (_meaning(named, mode), demand, scope)
+        rules.append(RuleLine(named.name, mode, ceiling, named, oracle(named.rule, value), *hashes))
         if mode != "off":
-            checks.append(
-                _check(named, index, mode, min(policy.share or 1.0, named.rule.share or 1.0))
-            )
+            share = min(policy.share or 1.0, named.rule.share or 1.0)
+            checks.append(_check(named, index, mode, share))
     checks += last_words(checks)
-    data = tuple(
-        (index, line.oracle)
-        for index, line in enumerate(rules)
-        if line.oracle
-        and (line.mode in ("report-only", "trial") or (line.mode == "enforce" and _climbs(line)))
-    )
-    tried = {
-        index: line
-        for index, line in enumerate(rules)
-        if line.mode == "trial" and has_twin(line.named.rule)
-    }
+    lines = [*enumerate(rules)]
+    oracles = tuple((at, line.oracle) for at, line in lines if line.oracle and _unproven(line))
+    tried = {at: line for at, line in lines if line.mode == "trial" and has_twin(line.named.rule)}
     keys = {index: _key(route.name, line) for index, line in tried.items()}
-    judge = Judge(
-        tuple(checks),
-        keys,
-        frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values())),
-    )
-    mode = lowest(override, policy.mode or "report-only", route.mode)
-    reads_body = READ_BODY if any(_hides(rules[index].named) for index, _ in data) else 0
+    looked = frozenset[bytes]().union(*(looks(line.named.rule) for line in tried.values()))
     return RoutePlan(
         route.name,
         tuple(rules),
         tuple(checks),
-        judge,
-        matcher(route.match),
-        data,
-        reads_body,
-        keys,
-        route.max_body,
-        mode,
-        any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
+        judge=Judge(tuple(checks), keys, looked),
+        matches=matcher(route.match),
+        oracles=oracles,
+        reads_body=READ_BODY if any(_hides(rules[index].named) for index, _ in oracles) else 0,
+        trials=keys,
+        max_body=route.max_body,
+        max_body_mode=lowest(override, policy.mode or "report-only", route.mode),
+        nonced=any(line.mode != "off" and asks_for_nonce(line.named.rule) for line in rules),
     )
 
 
-def _climbs(line: RuleLine) -> bool:
-    """Enforcing is not the end: the next step of the ladder wants evidence too."""
-    return line.named.rule.ladder is not None
+def _unproven(line: RuleLine) -> bool:
+    """Whether evidence is needed: before the rule enforces, and for its ladder's next step."""
+    if line.mode == "enforce":
+        return line.named.rule.ladder is not None
+    return line.mode in ("report-only", "trial")
 
 
 def _hides(named: NamedRule) -> bool:
@@ -323,7 +286,5 @@ def _hash(data: object) -> str:
 
 
 def _key(route: str, line: RuleLine) -> str:
-    """Reports name the rule, its route and its meaning by this: those of an earlier meaning are
-    kept apart.
-    """
+    """The name of rule, route and meaning in reports, which keeps earlier meanings apart."""
     return hashlib.sha256(f"{route}\0{line.name}\0{line.meaning}".encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """From the file's mapping to a complete policy: layers merged, every problem said at once.
 
-Lives here: how presets, policy and routes are laid over each other, and the demands that only a
-complete rule can meet. Must not know YAML, lines and columns, or how a response is judged.
+Lives here: how presets, policy and routes are merged, and the demands that only a complete rule can
+meet. Must not know YAML, lines and columns, or how a response is judged.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -36,7 +37,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def _meaning(rule: Rule) -> dict[str, Any]:
-    """A rule as data; the order of directives is part of what is sent, and so of the meaning."""
+    """A rule as data; the order of directives is sent, so it is part of the meaning."""
     said = rule.model_dump(exclude_none=True)
     if isinstance(rule.value, dict):
         said["value"] = list(rule.value.items())
@@ -45,9 +46,7 @@ def _meaning(rule: Rule) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class NamedRule:
-    """A complete rule and where each of its keys comes from (preset name, "policy" or "route
-    NAME").
-    """
+    """A complete rule, and the source of each key (a preset's name, "policy", "route NAME")."""
 
     name: str
     rule: Rule
@@ -74,9 +73,7 @@ def is_off(route: NamedRoute, named: NamedRule) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A complete policy: the declared one, and its routes with every layer merged; `default`
-    stands last.
-    """
+    """A complete policy: as declared, and its routes with all layers merged, `default` last."""
 
     policy: Policy
     routes: tuple[NamedRoute, ...]
@@ -87,25 +84,16 @@ class Resolved:
         return self.policy.mode or "report-only"
 
     def canonical(self) -> dict[str, Any]:
-        """What the policy means, without order of keys, comments and layers: the same meaning,
-        the same text.
-        """
+        """What the policy means: the same for any order of keys, comments and layers."""
+        policy = self.policy
         return {
-            "name": self.policy.name,
-            "about": [
-                self.policy.owner,
-                self.policy.reason,
-                self.policy.expected,
-                self.policy.rollback,
-            ],
+            "name": policy.name,
+            "about": [policy.owner, policy.reason, policy.expected, policy.rollback],
             "mode": self.mode,
-            "share": self.policy.share,
-            "guard": (
-                self.policy.guard if self.policy.guard == "off" else self.policy.guard.model_dump()
-            ),
-            # The default is left out: a policy that does not name it keeps the revision that it
-            # had.
-            **({} if self.policy.slashes == "stricter" else {"slashes": self.policy.slashes}),
+            "share": policy.share,
+            "guard": policy.guard if policy.guard == "off" else policy.guard.model_dump(),
+            # The default is left out: policies that do not name it keep their revision.
+            **({} if policy.slashes == "stricter" else {"slashes": policy.slashes}),
             "routes": [
                 {
                     "name": route.name,
@@ -144,9 +132,8 @@ def resolve(data: object, presets: Mapping[str, object]) -> Resolved:
         if name in presets:
             layers.append((name, Policy.model_validate(presets[name]).rules))
         else:
-            path: Path = (
-                ("extends", position) if isinstance(data.get("extends"), list) else ("extends",)
-            )
+            is_list = isinstance(data.get("extends"), list)
+            path: Path = ("extends", position) if is_list else ("extends",)
             problems.append(Problem(f"unknown preset {name!r}", did_you_mean(name, presets), path))
     layers.append(("policy", policy.rules))
     routes = tuple(_routes(policy, layers))
@@ -174,9 +161,7 @@ def _climbed(named: NamedRule) -> NamedRule:
 
 
 def _declared(data: dict[str, Any], problems: list[Problem]) -> Policy:
-    """The validated models; what is wrong is noted and cut out, so that the rest is still
-    judged.
-    """
+    """The validated models; what is wrong is noted and cut out, so that the rest is judged."""
     try:
         return Policy.model_validate(data)
     except ValidationError as error:
@@ -210,22 +195,13 @@ def _prune(data: dict[str, Any], path: Path) -> None:
 
 def _routes(policy: Policy, layers: list[tuple[str, Mapping[str, Rule]]]) -> Iterator[NamedRoute]:
     for position, route in enumerate(policy.routes):
-        own = (*layers, (f"route {route.name}", route.rules))
-        yield NamedRoute(
-            route.name,
-            route.match,
-            route.mode,
-            tuple(_merged(own, position)),
-            route.max_body or policy.max_body,
-        )
-    yield NamedRoute(
-        DEFAULT_ROUTE, Match(), None, tuple(_merged(tuple(layers), None)), policy.max_body
-    )
+        rules = tuple(_merged([*layers, (f"route {route.name}", route.rules)], position))
+        limit = route.max_body or policy.max_body
+        yield NamedRoute(route.name, route.match, route.mode, rules, limit)
+    yield NamedRoute(DEFAULT_ROUTE, Match(), None, tuple(_merged(layers, 0)), policy.max_body)
 
 
-def _merged(
-    layers: tuple[tuple[str, Mapping[str, Rule]], ...] | list[Any], position: int | None
-) -> Iterator[NamedRule]:
+def _merged(layers: list[tuple[str, Mapping[str, Rule]]], position: int) -> Iterator[NamedRule]:
     names = dict.fromkeys(name for _, rules in layers for name in rules)
     for name in names:
         values: dict[str, Any] = {}
@@ -236,10 +212,7 @@ def _merged(
             if rule is None:
                 continue
             if rule.action is not None and values.get("action") not in (None, rule.action):
-                for key in (
-                    "value",
-                    "widen",
-                ):  # a new action does not inherit what belonged to the old one
+                for key in ("value", "widen"):  # these belonged to the old action
                     values.pop(key, None)
                     origin.pop(key, None)
             below = values.get("value")
@@ -249,14 +222,12 @@ def _merged(
                 values[key] = getattr(rule, key)
                 origin[key] = layer
             if layer.startswith("route "):
-                path = ("routes", position or 0, "rules", name)
+                path = ("routes", position, "rules", name)
         yield NamedRule(name, Rule.model_construct(**values), origin, path)
 
 
 def _unsure(problems: list[Problem], routes: tuple[NamedRoute, ...]) -> set[str]:
-    """Rules of which no more can be said: a part of them was cut out, or a layer below them is
-    not known.
-    """
+    """Rules that cannot be judged: a part was cut out, or a layer below them is unknown."""
     paths = [problem.path for problem in problems]
     names = {str(path[path.index("rules") + 1]) for path in paths if "rules" in path[:-1]}
     if any(path[:1] == ("extends",) or path == ("rules",) for path in paths):
@@ -272,139 +243,100 @@ def _unsure(problems: list[Problem], routes: tuple[NamedRoute, ...]) -> set[str]
 def _route_problems(policy: Policy, routes: tuple[NamedRoute, ...]) -> Iterator[Problem]:
     seen: set[str] = set()
     for position, route in enumerate(policy.routes):
-        if route.name == DEFAULT_ROUTE:
-            yield Problem(
-                "the route 'default' always exists",
-                "choose another name",
-                ("routes", position, "name"),
-            )
-        if route.name in seen:
-            yield Problem(
-                f"route {route.name!r} stands twice",
-                "names must differ",
-                ("routes", position, "name"),
-            )
-        seen.add(route.name)
+        wrong, name = partial(_at, ("routes", position)), route.name
+        if name == DEFAULT_ROUTE:
+            yield wrong("the route 'default' always exists", "choose another name", "name")
+        if name in seen:
+            yield wrong(f"two routes are named {name!r}", "rename one of them", "name")
+        seen.add(name)
         if not (route.match.host or route.match.method or route.match.path):
-            yield Problem(
-                f"route {route.name!r} matches everything",
-                "name a host, method or path",
-                ("routes", position, "match"),
-            )
+            message = f"route {name!r} matches everything"
+            yield wrong(message, "name a host, method or path", "match")
         yield from _match_problems(route.match, ("routes", position, "match"))
     if sum(len(route.rules) for route in routes) > MAX_RULES:
-        yield Problem(
-            f"more than {MAX_RULES} rules over all routes", "split the policy", ("rules",)
-        )
+        message = f"more than {MAX_RULES} rules over all routes"
+        yield Problem(message, "split the policy", ("rules",))
+
+
+def _at(path: Path, message: str, fix: str, *keys: str | int) -> Problem:
+    """A problem at keys below a path."""
+    return Problem(message, fix, (*path, *keys))
 
 
 def _match_problems(match: Match, path: Path) -> Iterator[Problem]:
+    wrong = partial(_at, path)
     for index, method in enumerate(match.method or ()):
         if method not in _METHODS and method.upper() in _METHODS:
-            yield Problem(
-                f"method {method!r} never comes, methods are upper case",
-                f"write {method.upper()!r}",
-                (*path, "method", index),
-            )
+            message = f"method {method!r} never comes, methods are upper case"
+            yield wrong(message, f"write {method.upper()!r}", "method", index)
     for index, pattern in enumerate(match.path or ()):
         if not pattern.startswith("/") and pattern not in ("*", "**"):
-            yield Problem(
-                f"path {pattern!r} does not start with '/'",
-                f"write '/{pattern}'",
-                (*path, "path", index),
-            )
+            message = f"path {pattern!r} does not start with '/'"
+            yield wrong(message, f"write '/{pattern}'", "path", index)
         if "?" in pattern or "#" in pattern:
-            yield Problem(
-                f"path {pattern!r} holds a query or fragment",
-                "a path ends before '?'",
-                (*path, "path", index),
-            )
+            message = f"path {pattern!r} has a query or fragment"
+            yield wrong(message, "write only what comes before '?' or '#'", "path", index)
 
 
 def _rule_problems(named: NamedRule) -> Iterator[Problem]:
-    rule, name, path = named.rule, named.name, named.path
-    yield from ladder_problems(name, rule, path)
+    rule, name, wrong = named.rule, named.name, partial(_at, named.path)
+    yield from ladder_problems(name, rule, named.path)
     if rule.header and rule.cookie:
-        yield Problem(
-            f"rule {name!r} names both a header and a cookie", "make two rules of it", path
-        )
-        return
+        yield wrong(f"rule {name!r} names both a header and a cookie", "make two rules of it")
+    elif rule.cookie:
+        yield from _cookie_problems(named)
+    elif rule.attributes is not None:
+        yield wrong("attributes belong to a cookie rule", "name a cookie", "attributes")
     if rule.cookie:
-        if rule.action not in (None, "set", "require"):
-            yield Problem(
-                f"a cookie rule cannot {rule.action!r}", "use set or require", (*path, "action")
-            )
-        if rule.attributes is None or not rule.attributes.model_fields_set:
-            yield Problem(
-                f"rule {name!r} demands nothing of the cookie",
-                "add attributes: {Secure: true}",
-                path,
-            )
-        if rule.value is not None:
-            yield Problem(
-                "a cookie rule takes attributes, no value", "remove the value", (*path, "value")
-            )
-        if rule.widen is not None:
-            yield Problem("only a merge can widen", "remove widen", (*path, "widen"))
         return
-    if rule.attributes is not None:
-        yield Problem("attributes belong to a cookie rule", "name a cookie", (*path, "attributes"))
     if not rule.header:
-        yield Problem(f"rule {name!r} names no header", "add header: NAME (or cookie: NAME)", path)
+        yield wrong(f"rule {name!r} names no header", "add header: NAME (or cookie: NAME)")
         return
     if rule.action is None:
-        yield Problem(
-            f"rule {name!r} names no action",
-            "add action: set, default, append, remove, merge, require or forbid",
-            path,
-        )
+        fix = "add action: set, default, append, remove, merge, require or forbid"
+        yield wrong(f"rule {name!r} names no action", fix)
         return
     if rule.action in _OWN_VALUE and rule.value is None and rule.ladder is None:
-        yield Problem(f"action {rule.action!r} needs a value", "add value: ...", path)
+        yield wrong(f"action {rule.action!r} needs a value", "add value: ...")
     elif rule.action in _OWN_VALUE and rule.value is not None and not value_text(rule.value):
-        yield Problem(
-            "the value is empty", "use remove, if the header should not be sent", (*path, "value")
-        )
+        fix = "use remove, if the header should not be sent"
+        yield wrong("the value is empty", fix, "value")
     if rule.widen is not None and rule.action != "merge":
-        yield Problem(
-            "only a merge can widen", "remove widen, or use action: merge", (*path, "widen")
-        )
+        yield wrong("only a merge can widen", "remove widen, or use action: merge", "widen")
     if rule.action == "remove" and rule.value is not None:
-        yield Problem(
-            "action 'remove' takes no value",
-            "remove the value, or use forbid to judge by value",
-            (*path, "value"),
-        )
+        fix = "remove the value, or use forbid to judge by value"
+        yield wrong("action 'remove' takes no value", fix, "value")
     names = [header.lower() for header in rule.header]
     for header in rule.header:
         if names.count(header.lower()) > 1:
-            yield Problem(
-                f"rule {name!r} names {header.lower()} more than once",
-                "name it once",
-                (*path, "header"),
-            )
-        yield from _header_problems(rule, header, path)
+            message = f"rule {name!r} names {header.lower()} more than once"
+            yield wrong(message, "name it once", "header")
+        yield from _header_problems(rule, header, named.path)
+
+
+def _cookie_problems(named: NamedRule) -> Iterator[Problem]:
+    rule, wrong = named.rule, partial(_at, named.path)
+    if rule.action not in (None, "set", "require"):
+        yield wrong(f"a cookie rule cannot {rule.action!r}", "use set or require", "action")
+    if rule.attributes is None or not rule.attributes.model_fields_set:
+        message = f"rule {named.name!r} demands nothing of the cookie"
+        yield wrong(message, "add attributes: {Secure: true}")
+    if rule.value is not None:
+        yield wrong("a cookie rule takes attributes, not a value", "remove the value", "value")
+    if rule.widen is not None:
+        yield wrong("only a merge can widen", "remove widen", "widen")
 
 
 def _header_problems(rule: Rule, header: str, path: Path) -> Iterator[Problem]:
-    known = headers.get(header)
+    wrong, known = partial(_at, path), headers.get(header)
     if isinstance(rule.value, dict) and header.lower() not in headers.CSP_NAMES:
-        yield Problem(
-            f"{header} takes its value as text",
-            "directives are for Content-Security-Policy",
-            (*path, "value"),
-        )
+        message = f"{header} takes its value as text"
+        yield wrong(message, "directives are for Content-Security-Policy", "value")
     if rule.action in ("set", "default", "merge") and header.lower() == "set-cookie":
-        yield Problem(
-            f"action {rule.action!r} would overwrite the service's cookies",
-            "use a cookie rule, or append",
-            (*path, "action"),
-        )
+        message = f"action {rule.action!r} would overwrite the service's cookies"
+        yield wrong(message, "use a cookie rule, or append", "action")
     if rule.action == "merge" and header.lower() not in headers.MERGEABLE:
-        yield Problem(f"{header} cannot be merged", "use set or default", (*path, "action"))
+        yield wrong(f"{header} cannot be merged", "use set or default", "action")
     if rule.action == "append" and known is not None and known.single:
-        yield Problem(
-            f"{header} may stand once only, a second copy breaks it",
-            "use set or default",
-            (*path, "action"),
-        )
+        message = f"{header} may be sent only once, a second copy breaks it"
+        yield wrong(message, "use set or default", "action")

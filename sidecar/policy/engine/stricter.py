@@ -1,10 +1,9 @@
-"""Which of two compiled routes is the stricter one: where a path can be read in two ways, it
-applies.
+"""Which of two compiled routes is stricter: it applies where a path can be read in two ways.
 
-Lives here: `stricter(one, other)`. Plainly: a route is stricter when it demands something more and
-nothing less. A rule demands more when it is in a higher mode, holds under wider conditions or with
-a larger share, or has a value that protects more; a lower bound on bodies counts too. Must not know
-paths, nor how routes are found.
+Lives here: `stricter(one, other)`. A route is stricter when it demands something more and nothing
+less. A rule demands more in a higher mode, under wider conditions, with a larger share, or with a
+value that protects more; a lower limit on bodies counts too. Must not know paths, nor how routes
+are found.
 """
 
 from __future__ import annotations
@@ -72,9 +71,7 @@ def _of_rule(one: RuleLine | None, other: RuleLine | None) -> Iterator[bool]:
 
 
 def _is_lenient(rule: Rule) -> bool:
-    """Whether the rule gives leave, or takes protection away: the more it acts, the less is
-    demanded.
-    """
+    """Whether the rule grants access or removes protection: the more it acts, the laxer."""
     names = rule.header or ()
     if rule.action in _GIVING:
         return bool(names) and all(map(grants, names))

@@ -142,10 +142,11 @@ def matches(pattern: str, name: str) -> bool:
 
 def is_readable_csrf(name: str) -> bool:
     """Whether a cookie is one of the well-known CSRF tokens that scripts must be able to read."""
-    return name.lower().removeprefix(_prefix(name)).startswith(_READABLE)
+    return name.lower().removeprefix(prefix_of(name)).startswith(_READABLE)
 
 
-def _prefix(name: str) -> str:
+def prefix_of(name: str) -> str:
+    """The one of `PREFIXES` that a cookie's name begins with, in any case; "" = none."""
     return next((prefix for prefix in PREFIXES if name.lower().startswith(prefix)), "")
 
 
@@ -235,7 +236,7 @@ def _demand_faults(cookie: Cookie, scheme: str) -> Iterable[tuple[CookieFaultKin
         yield CookieFaultKind.NEEDS_SECURE, "SameSite=None"
     if cookie.get("partitioned") is not None and not secure:
         yield CookieFaultKind.NEEDS_SECURE, "Partitioned"
-    prefix = _prefix(cookie.name)
+    prefix = prefix_of(cookie.name)
     pinned = cookie.get("path") == "/" and not cookie.get("domain")
     if (
         (prefix and not secure)

@@ -1,9 +1,8 @@
-"""Judges a complete policy: what is legal, and yet weak, without effect, or bound to break
-something.
+"""Judges a complete policy: what is legal, and yet weak, idle, or bound to break something.
 
-Lives here: the walk over rules and routes, where each finding stands in the file, and what is
-refused outright. The findings themselves are made in `lint_values` and `lint_routes`. Must not know
-files, lines and columns (`source` adds those by the path), or how findings are printed.
+Lives here: the walk over rules and routes, the place of each finding in the file, and what is
+refused outright. The findings are made in `values`, `nonces` and `routes`. Must not know files,
+lines and columns (`source` adds those by the path), or how findings are printed.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import replace
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved, is_off
 from sidecar.policy.lint.routes import policy_problems, route_problems
 from sidecar.policy.lint.values import refusals, rule_problems
-from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem
+from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem, Severity
 
 
 def lint(resolved: Resolved) -> tuple[Problem, ...]:
@@ -28,15 +27,14 @@ def lint(resolved: Resolved) -> tuple[Problem, ...]:
 
 
 def refused(resolved: Resolved) -> tuple[Problem, ...]:
-    """The errors alone."""
-    return tuple(
-        dict.fromkeys(
-            _placed(resolved, at, named, problem)
-            for at, route in enumerate(resolved.routes)
-            for named in _active(route)
-            for problem in refusals(named.rule)
-        )
+    """Only the errors."""
+    found = (
+        _placed(resolved, at, named, problem)
+        for at, route in enumerate(resolved.routes)
+        for named in _active(route)
+        for problem in refusals(named.rule)
     )
+    return tuple(dict.fromkeys(found))
 
 
 def _found(resolved: Resolved) -> Iterator[Problem]:
@@ -50,10 +48,10 @@ def _found(resolved: Resolved) -> Iterator[Problem]:
         for position, problem in route_problems(resolved.routes[:at], replace(route, rules=rules)):
             if position is not None:
                 yield _placed(resolved, at, rules[position], problem)
+            elif is_default:
+                yield problem
             else:
-                yield replace(
-                    problem, path=problem.path if is_default else ("routes", at, *problem.path)
-                )
+                yield replace(problem, path=("routes", at, *problem.path))
 
 
 def _active(route: NamedRoute) -> tuple[NamedRule, ...]:
@@ -64,20 +62,15 @@ def _placed(resolved: Resolved, at: int, named: NamedRule, problem: Problem) -> 
     """The problem of one rule, whose path leads to a key of the rule, at its place in the file."""
     extends = resolved.policy.extends or ()
     own = [layer for layer in named.origin.values() if layer not in extends]
-    layer = (
-        named.origin.get(str(problem.path[0])) if problem.path else max(own, default=None)
-    )  # "route ..." before "policy"
+    # "route ..." before "policy"
+    layer = named.origin.get(str(problem.path[0])) if problem.path else max(own, default=None)
     layer = layer or next(iter(named.origin.values()))
-    inside: Path = ("rules", named.name, *problem.path)
-    if layer == "policy":
-        return replace(problem, message=f"rule {named.name!r}: {problem.message}", path=inside)
-    if layer not in extends:
-        return replace(
-            problem, message=f"rule {named.name!r}: {problem.message}", path=("routes", at, *inside)
-        )
+    message = f"rule {named.name!r}: {problem.message}"
+    if layer in extends:
+        severity: Severity = "error" if problem.severity == "error" else "info"
+        path: Path = ("extends", extends.index(layer))
+        return replace(problem, message=f"preset {layer}, {message}", path=path, severity=severity)
+    path = ("rules", named.name, *problem.path)
     return replace(
-        problem,
-        message=f"preset {layer}, rule {named.name!r}: {problem.message}",
-        path=("extends", extends.index(layer)),
-        severity="error" if problem.severity == "error" else "info",
+        problem, message=message, path=path if layer == "policy" else ("routes", at, *path)
     )

@@ -1,10 +1,10 @@
-"""What policies say of nonces: fixed ones, misspelt placeholders, and caches that would keep a page
-with its nonce.
+"""Nonces in policies: fixed ones, misspelt placeholders, caches that would keep a page's nonce.
 
 Lives here: findings on `'nonce-{request}'`. Must not know where in a file a rule stands (see
 `lint`).
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
@@ -15,7 +15,8 @@ from sidecar.policy.csp.sources import REQUEST_NONCE
 from sidecar.policy.engine.nonces import TARGETED, asks_for_nonce
 from sidecar.policy.engine.resolve import NamedRule
 from sidecar.policy.headers.tokens import parse_cache
-from sidecar.policy.model import WRITING, Match, Path, Problem, Rule, Severity, When
+from sidecar.policy.lint.findings import finding
+from sidecar.policy.model import WRITING, Match, Problem, Rule, When
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.classes import of_media_type
 
@@ -25,15 +26,9 @@ _FIXED = re.compile(r"(?i)'nonce-")
 _MEANT = re.compile(r"(?i)[{}$<>%\"`]|request|nonce-'?$")
 """What shows that a placeholder was meant, and no value."""
 _COUNTS = frozenset(
-    {
-        "default-src",
-        "script-src",
-        "script-src-elem",
-        "script-src-attr",
-        "style-src",
-        "style-src-elem",
-        "style-src-attr",
-    }
+    """
+    default-src script-src script-src-elem script-src-attr style-src style-src-elem style-src-attr
+    """.split()
 )
 """Directives in which browsers look at nonces (CSP3 section 6.7.2.3)."""
 _SHARED = frozenset({"public", "s-maxage"})
@@ -43,76 +38,36 @@ _PAGES = frozenset({"html", "docs", "logout"})
 def refused(rule: Rule) -> Iterator[Problem]:
     """A fixed nonce protects nothing, and a misspelt placeholder blocks every script."""
     text = value_text(rule.value or "")
-    if rule.action not in WRITING or not any(
-        header.lower() in headers.CSP_NAMES for header in rule.header or ()
+    if rule.action not in WRITING or headers.CSP_NAMES.isdisjoint(
+        map(str.lower, rule.header or ())
     ):
         return
     for word in dict.fromkeys(_WORD.findall(text)):
         if word == REQUEST_NONCE or not _NONCE.match(word):
             continue
         if _MEANT.search(word):
-            yield _problem(
-                "csp-nonce-misspelt",
-                "error",
-                f"{word[:60]} is no source, so every inline script would be blocked",
-                f"write {REQUEST_NONCE}, with single quotes and in lower case",
-                ("value",),
-            )
+            yield finding("csp-nonce-misspelt", ("value",), word=word[:60])
         elif _FIXED.match(word):
-            yield _problem(
-                "csp-nonce-literal",
-                "error",
-                "a nonce in a policy is the same in every response, so whoever reads one page can"
-                " use it on the next",
-                f"write {REQUEST_NONCE} for a fresh one in each response",
-                ("value",),
-            )
+            yield finding("csp-nonce-literal", ("value",))
 
 
 def rule_problems(rule: Rule, match: Match | None) -> Iterator[Problem]:
-    """What is weak or without effect in a rule with a nonce; `match` is its route's, None = the
-    default route.
-    """
+    """What is weak or idle in a rule with a nonce; `match` is its route's, None = the default's."""
     text = value_text(rule.value or "")
     others = [name for name in rule.header or () if name.lower() not in headers.CSP_NAMES]
     if others and REQUEST_NONCE in text and rule.action in WRITING:
-        yield _problem(
-            "nonce-elsewhere",
-            "warning",
-            f"{others[0]} is sent with {REQUEST_NONCE} as it stands",
-            "only Content-Security-Policy takes a nonce of each response",
-            ("value",),
-        )
+        yield finding("nonce-elsewhere", ("value",), header=others[0])
     if rule.action not in WRITING or not asks_for_nonce(rule):
         return
     for policy in csp.parse(text):
         for one in policy.directives:
             if REQUEST_NONCE in one.values and one.name not in _COUNTS:
-                yield _problem(
-                    "csp-nonce-idle",
-                    "warning",
-                    f"browsers look at no nonce in {one.name}",
-                    "write it in script-src or style-src",
-                    ("value",),
-                )
+                yield finding("csp-nonce-idle", ("value",), directive=one.name)
     if rule.action == "merge" and not rule.widen:
-        yield _problem(
-            "csp-nonce-merged",
-            "warning",
-            "a merge allows only what the service's own policy allows too, and no policy allows"
-            " this nonce but one that the service makes with it",
-            "add widen: true",
-            ("action",),
-        )
+        yield finding("csp-nonce-merged", ("action",))
     if beside := _beside_pages(rule.when, match):
-        yield _problem(
-            "csp-nonce-everywhere",
-            "warning",
-            f"a nonce makes a response private, and the rule reaches {beside}, which caches should"
-            " keep for all",
-            "add when: {class: html}",
-            ("when",) if rule.when is not None else ("value",),
-        )
+        key = "value" if rule.when is None else "when"
+        yield finding("csp-nonce-everywhere", (key,), others=beside)
 
 
 def _beside_pages(when: When | None, match: Match | None) -> str:
@@ -120,8 +75,7 @@ def _beside_pages(when: When | None, match: Match | None) -> str:
     if when is not None and when.response_class:
         return ", ".join(one for one in when.response_class if one not in _PAGES)
     if when is not None and when.content_type:
-        media = [one for one in when.content_type if not _is_page(one)]
-        return ", ".join(media)
+        return ", ".join(one for one in when.content_type if not _is_page(one))
     return "styles, scripts and images too" if match is None else ""
 
 
@@ -139,29 +93,19 @@ def clashes(rules: Sequence[NamedRule]) -> Iterator[tuple[int, Problem]]:
         for position, other in enumerate(rules):
             header = _shares(other.rule)
             if header and not _apart(named.rule.when, other.rule.when):
-                yield (
-                    position,
-                    _problem(
-                        "csp-nonce-private",
-                        "warning",
-                        f"where {named.name!r} writes a nonce, the response is private whatever"
-                        f" {header} says",
-                        "give it a condition of its own, as when: {class: static}",
-                    ),
-                )
+                yield position, finding("csp-nonce-private", rule=named.name, header=header)
 
 
 def _shares(rule: Rule) -> str:
-    """The header by which a rule lets shared caches keep a response; "" where it does not."""
+    """The header by which a rule allows shared caches to keep a response; "" = none."""
     if rule.action not in WRITING or rule.action == "remove":
         return ""
     for name in rule.header or ():
         if name.lower().encode() in TARGETED:
             return name
-        if name.lower() == "cache-control":
-            said = parse_cache(value_text(rule.value or ""))[0]
-            if said.keys() & _SHARED:
-                return name
+        said = parse_cache(value_text(rule.value or ""))[0]
+        if name.lower() == "cache-control" and said.keys() & _SHARED:
+            return name
     return ""
 
 
@@ -176,16 +120,10 @@ def _apart(one: When | None, other: When | None) -> bool:
 
 
 def _kinds(when: When) -> frozenset[str]:
-    """The classes that a condition on content names; empty where it names none, or media types
-    that have none.
-    """
+    """The classes that a condition on content names; empty = none, or media types without one."""
     if when.response_class:
         return frozenset(when.response_class)
     if when.content_type and not any("*" in media for media in when.content_type):
         kinds = [of_media_type(media.encode()) for media in when.content_type]
         return frozenset(kind for kind in kinds if kind) if all(kinds) else frozenset()
     return frozenset()
-
-
-def _problem(code: str, severity: Severity, message: str, fix: str, path: Path = ()) -> Problem:
-    return Problem(message, fix, path, severity, code=code)

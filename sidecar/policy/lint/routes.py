@@ -1,13 +1,13 @@
-"""What several rules or routes say together: shadows, clashes, report destinations, sizes, and the
-review.
+"""Several rules or routes together: shadows, clashes, report destinations, sizes, and the review.
 
 Lives here: findings over a whole route or policy. Must not know what one value is worth (see
-`lint_values`), nor where in a file a rule stands (see `lint`).
+`values`), nor where in a file a rule stands (see `lint`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sidecar.policy import csp, headers
@@ -15,28 +15,27 @@ from sidecar.policy.engine.overlap import match_covers, when_covers
 from sidecar.policy.engine.resolve import NamedRoute, NamedRule, Resolved
 from sidecar.policy.headers import destinations
 from sidecar.policy.lint import nonces as lint_nonces
+from sidecar.policy.lint.findings import finding
 from sidecar.policy.lint.values import given_headers
-from sidecar.policy.model import DEFAULT_ROUTE, Path, Problem, Rule, Severity, lowest
+from sidecar.policy.model import DEFAULT_ROUTE, Problem, Rule, Severity, lowest
 from sidecar.policy.rules.checks import value_text
 
 PlacedProblem = tuple[int | None, Problem]
 """The position of the rule at fault and a path inside it, or None and a path inside the route."""
 
-HEADER_SIZES: tuple[tuple[int, Severity, str], ...] = (
-    (16, "warning", "most servers and clients refuse such responses"),
-    (8, "warning", "many proxies and clients refuse such responses"),
-    (4, "info", "proxies with small buffers, such as nginx by default, may refuse such responses"),
-)
-"""KiB of header lines, from the most, and what comes of it."""
+HEADER_SIZES: Mapping[int, str] = {
+    16: "most servers and clients refuse such responses",
+    8: "many proxies and clients refuse such responses",
+    4: "proxies with small buffers, such as nginx by default, may refuse such responses",
+}
+"""KiB of header lines, the most first -> what follows from more."""
 
 _INERT = ("sandbox", "upgrade-insecure-requests")
 _REPORTING = frozenset({"report-uri", "report-to"})
 
 
 def policy_problems(resolved: Resolved) -> Iterator[Problem]:
-    """What an enforced policy lacks for its review: who answers for it, what to expect, how to
-    undo it.
-    """
+    """What an enforced policy lacks for its review: an owner, what to expect, how to undo it."""
     policy = resolved.policy
     enforced = [
         named
@@ -44,25 +43,13 @@ def policy_problems(resolved: Resolved) -> Iterator[Problem]:
         for named in route.rules
         if lowest(policy.mode or "report-only", route.mode, named.rule.mode) == "enforce"
     ]
-    for key, lacks in (
-        ("owner", "nobody to ask"),
-        ("expected", "no word on what will be seen"),
-        ("rollback", "no word on how to undo it"),
-    ):
-        names = dict.fromkeys(
-            named.name
-            for named in enforced
-            if not (getattr(policy, key) or getattr(named.rule, key))
-        )
+    for key in ("owner", "expected", "rollback"):
+        if getattr(policy, key):
+            continue
+        names = [*dict.fromkeys(one.name for one in enforced if not getattr(one.rule, key))]
         if names:
-            shown = ", ".join([*names][:5]) + (", ..." if len(names) > 5 else "")
-            yield Problem(
-                f"enforced with {lacks}: {shown}",
-                f"add {key}: to the policy or the rule",
-                ("mode",),
-                "warning",
-                code=f"enforced-without-{key}",
-            )
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            yield finding(f"enforced-without-{key}", ("mode",), rules=shown)
 
 
 def route_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator[PlacedProblem]:
@@ -98,32 +85,15 @@ def _given(rules: Sequence[NamedRule]) -> tuple[_Given, ...]:
     )
 
 
-def _warn(
-    code: str, message: str, fix: str, path: Path = (), severity: Severity = "warning"
-) -> Problem:
-    return Problem(message, fix, path, severity, code=code)
-
-
 def _match_problems(earlier: Sequence[NamedRoute], route: NamedRoute) -> Iterator[Problem]:
     if route.name == DEFAULT_ROUTE:
         return
     above = next((one for one in earlier if match_covers(one.match, route.match)), None)
     if above is not None:
-        yield _warn(
-            "route-shadowed",
-            f"route {route.name!r} is never reached: {above.name!r} above it takes all its"
-            " requests",
-            "put it above",
-            ("match",),
-        )
+        yield finding("route-shadowed", ("match",), route=route.name, above=above.name)
     for at, host in enumerate(route.match.host or ()):
         if "/" in host:
-            yield _warn(
-                "route-never-matches",
-                f"host {host!r} matches no request: a host name has no slash",
-                "write the name alone",
-                ("match", "host", at),
-            )
+            yield finding("route-never-matches", ("match", "host", at), host=host)
 
 
 def _clashes(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
@@ -135,65 +105,38 @@ def _clashes(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
     for header, positions in by_header.items():
         for at, first in enumerate(positions):
             for second in positions[at + 1 :]:
-                if found := _clash(header, rules[first], rules[second]):
-                    loser, code, message, fix = found
-                    yield (first if loser == "first" else second), _warn(code, message, fix)
+                if found := _clash(header, rules, first, second):
+                    yield found
 
 
-def _clash(header: str, first: NamedRule, second: NamedRule) -> tuple[str, str, str, str] | None:
-    one, other = first.rule, second.rule
-    if (one.mode, one.share) != (other.mode, other.share) or header in {
-        name.lower() for name in (other.when.response if other.when else None) or ()
-    }:
-        return (
-            None  # an enforced rule beside a candidate, or a rule that looks at what the other made
-        )
+def _clash(
+    header: str, rules: Sequence[NamedRule], first: int, second: int
+) -> PlacedProblem | None:
+    one, other = rules[first].rule, rules[second].rule
+    asked = (other.when.response if other.when else None) or {}
+    if (one.mode, one.share) != (other.mode, other.share) or header in map(str.lower, asked):
+        return None  # an enforced rule beside a candidate, or a rule on what the other made
     gives = one.action in ("set", "default", "append", "merge")
     name = next(name for name in one.header or () if name.lower() == header)
+    undone = partial(finding, header=name, other=rules[second].name)
+    idle = partial(finding, header=name, other=rules[first].name)
     if when_covers(other.when, one.when):
         if gives and other.action == "remove":
-            return (
-                "first",
-                "rule-undone",
-                f"what it does to {name} is undone: {second.name!r} removes it afterwards",
-                "remove one of the two",
-            )
+            return first, undone("rule-undone")
         if other.action == "set" and (gives or one.action == "remove"):
-            return (
-                "first",
-                "rule-overwritten",
-                f"what it does to {name} is overwritten: {second.name!r} sets it afterwards",
-                "remove one of the two, or give them conditions",
-            )
+            return first, undone("rule-overwritten")
     if when_covers(one.when, other.when):
         if one.action == "set" and other.action == "default":
-            return (
-                "second",
-                "rule-idle",
-                f"{name} always stands already: {first.name!r} sets it before",
-                "remove one of the two",
-            )
+            return second, idle("rule-idle")
         if one.action == "remove" and other.action == "require":
-            return (
-                "second",
-                "rules-clash",
-                f"it demands {name}, which {first.name!r} removes before",
-                "remove one of the two",
-            )
+            return second, idle("rules-clash", demands="demands", does="removes")
         if gives and other.action == "forbid" and other.value is None:
-            return (
-                "second",
-                "rules-clash",
-                f"it forbids {name}, which {first.name!r} writes before",
-                "remove one of the two",
-            )
+            return second, idle("rules-clash", demands="forbids", does="writes")
     return None
 
 
 def _destinations(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
-    """Reports that go nowhere: no destination, or one that the route's own declaring header does
-    not name.
-    """
+    """Reports that go nowhere: no destination, or one that the route's headers do not declare."""
     known = {one.key: destinations.declared(one.key, one.text) for one in given}
     for one in given:
         row = headers.get(one.key)
@@ -204,52 +147,21 @@ def _destinations(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
         declaring = destinations.DECLARING.get(row.key, "Reporting-Endpoints")
         declared = known.get(declaring.lower())
         for name in filter(None, destinations.named(row, one.text) or ()):
-            if declared is None:
-                yield (
-                    one.position,
-                    _warn(
-                        "report-endpoint-undeclared",
-                        f"no rule writes {declaring}, so the service must name the endpoint"
-                        f" {name!r}",
-                        f"add a rule for {declaring}",
-                        ("value",),
-                        "info",
-                    ),
-                )
-            elif name not in declared:
-                yield (
-                    one.position,
-                    _warn(
-                        "report-endpoint-unknown",
-                        f"{declaring} of this route names no endpoint {name!r}",
-                        "add it there",
-                        ("value",),
-                    ),
-                )
+            if declared is None or name not in declared:
+                code = "report-endpoint-" + ("undeclared" if declared is None else "unknown")
+                found = finding(code, ("value",), declaring=declaring, endpoint=name)
+                yield one.position, found
 
 
 def _report_only(row: headers.Header, one: _Given) -> Iterator[Problem]:
     if destinations.named(row, one.text) == ():
-        yield _warn(
-            "report-only-without-destination",
-            f"{row.name} has no destination for its reports, so it does nothing",
-            (
-                "add report-uri or report-to"
-                if row.grammar == "csp"
-                else "name an endpoint of Reporting-Endpoints"
-            ),
-            ("value",),
-            "info" if one.rule.action == "merge" else "warning",
-        )
+        code, words = "report-only-without-destination", "name an endpoint of Reporting-Endpoints"
+        fix = "add report-uri or report-to" if row.grammar == "csp" else words
+        severity: Severity | None = "info" if one.rule.action == "merge" else None
+        yield finding(code, ("value",), severity=severity, header=row.name, fix=fix)
     for policy in csp.parse(one.text) if row.grammar == "csp" else ():
-        for name in _INERT:
-            if policy.get(name):
-                yield _warn(
-                    "csp-report-only-inert",
-                    f"{name} has no effect in {row.name}",
-                    "remove it there",
-                    ("value",),
-                )
+        for name in filter(policy.get, _INERT):
+            yield finding("csp-report-only-inert", ("value",), directive=name, header=row.name)
 
 
 def _copies(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
@@ -261,46 +173,26 @@ def _copies(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
     ]
     for one in given:
         if one.key == "content-security-policy-report-only" and _meaning(one.text) in enforced:
-            yield (
-                one.position,
-                _warn(
-                    "csp-report-only-copy",
-                    "it says what is enforced anyway, so every report comes twice",
-                    "keep what differs",
-                    ("value",),
-                ),
-            )
+            yield one.position, finding("csp-report-only-copy", ("value",))
 
 
 def _meaning(text: str) -> tuple[csp.Policy, ...]:
-    policies = (
-        csp.Policy(
-            tuple(one for one in policy.directives if one.name not in (*_REPORTING, *_INERT))
-        )
+    acting = (
+        tuple(one for one in policy.directives if one.name not in (*_REPORTING, *_INERT))
         for policy in csp.parse(text)
     )
-    return tuple(csp.normalise(policy) for policy in policies)
+    return tuple(csp.normalise(csp.Policy(directives)) for directives in acting)
 
 
 def _credentials(given: Sequence[_Given]) -> Iterator[PlacedProblem]:
     everyone = any(one.key == "access-control-allow-origin" and one.text == "*" for one in given)
     for one in given:
         if everyone and one.key == "access-control-allow-credentials":
-            yield (
-                one.position,
-                _warn(
-                    "cors-credentials-for-all",
-                    "any origin is let in, and browsers refuse credentials for it",
-                    "name the origin, or remove this",
-                    ("value",),
-                ),
-            )
+            yield one.position, finding("cors-credentials-for-all", ("value",))
 
 
 def _left_out(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
-    """Pages of API documentation are of a class of their own; a rule for pages alone does not
-    reach them.
-    """
+    """Pages of API documentation are a class of their own: a rule for html does not reach them."""
     on_docs = {
         header.lower()
         for named in rules
@@ -311,16 +203,7 @@ def _left_out(rules: Sequence[NamedRule]) -> Iterator[PlacedProblem]:
         when = named.rule.when
         lost = [header for header in given_headers(named.rule) if header.lower() not in on_docs]
         if when is not None and when.response_class and "html" in when.response_class and lost:
-            yield (
-                position,
-                _warn(
-                    "docs-left-out",
-                    f"pages of API documentation (class docs) get no {lost[0]}",
-                    "add docs to the class, or a rule for it",
-                    ("when",),
-                    "info",
-                ),
-            )
+            yield position, finding("docs-left-out", ("when",), header=lost[0])
 
 
 def _reaches_docs(classes: Iterable[str] | None) -> bool:
@@ -328,9 +211,7 @@ def _reaches_docs(classes: Iterable[str] | None) -> bool:
 
 
 def _size(given: Sequence[_Given]) -> Iterator[Problem]:
-    """The most that the rules of one route may add to a response: of rules on one header, only
-    one counts.
-    """
+    """The most that a route's rules may add to a response; of rules on one header one counts."""
     largest: dict[str, int] = {}
     appended = 0
     for one in given:
@@ -340,13 +221,7 @@ def _size(given: Sequence[_Given]) -> Iterator[Problem]:
         else:
             largest[one.key] = max(line, largest.get(one.key, 0))
     total = appended + sum(largest.values())
-    for kib, severity, outcome in HEADER_SIZES:
+    for kib, outcome in HEADER_SIZES.items():
         if total > kib << 10:
-            yield _warn(
-                f"headers-over-{kib}k",
-                f"the rules add up to {total} bytes of headers: {outcome}",
-                "shorten the largest",
-                ("rules",),
-                severity,
-            )
+            yield finding(f"headers-over-{kib}k", ("rules",), total=total, outcome=outcome)
             return

@@ -1,8 +1,7 @@
-"""One small class per action: what it finds in a response's header lines, and the edit that answers
-it.
+"""One small class per action: what it finds in a response's header lines, and the edit to fix it.
 
-Lives here: `Check` and its kinds. Everything knowable is known when a check is
-made; only a mismatch allocates. Must not know routes, layers or why a mode is what it is.
+Lives here: `Check` and its kinds. Everything knowable is known when a check is made; only a
+mismatch allocates. Must not know routes, layers or why a mode is what it is.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from sidecar.policy import headers
 from sidecar.policy.faults import Fault, FaultVerdict
@@ -40,7 +39,7 @@ def value_text(value: str | Directives) -> str:
 
 
 class Check(ABC):
-    """What one rule demands of one header, or of several (see `Several`): a rule has one check."""
+    """What a rule demands of a header, or of several (see `Several`): a rule has one check."""
 
     __slots__ = ("header", "index", "key", "made", "mode", "name", "rule", "value", "when")
     action: Action
@@ -63,9 +62,8 @@ class Check(ABC):
         self.key = self.name.lower()
         self.value = b"" if declared.value is None else value_text(declared.value).encode()
         self.made = mode == "enforce" and self.action in WRITING
-        https_only = (
-            known is not None and known.scope == "https" and self.action not in ("remove", "forbid")
-        )
+        secured = known is not None and known.scope == "https"
+        https_only = secured and self.action not in ("remove", "forbid")
         self.when = (scheme_is("https"), *when) if https_only else when
 
     @abstractmethod
@@ -73,13 +71,11 @@ class Check(ABC):
         """What is wrong with the response; () = nothing."""
 
     def looks(self) -> frozenset[bytes]:
-        """The response's lines, by lower-case name, that the judgement and its conditions rest
-        on.
-        """
+        """The lower-case names of the response's lines that the judgement depends on."""
         return frozenset({self.key}).union(*(condition.looks for condition in self.when))
 
     def asks(self) -> tuple[Ask, ...]:
-        """What else it rests on, beside scheme and status."""
+        """What else it depends on, besides scheme and status."""
         return tuple(ask for condition in self.when for ask in condition.asks)
 
     def finding(
@@ -104,7 +100,7 @@ class Check(ABC):
 
 
 class Set(Check):
-    """The header stands once, with this value."""
+    """The header is there once, with this value."""
 
     __slots__ = ("missing", "right")
     action: Action = "set"
@@ -121,14 +117,12 @@ class Set(Check):
             return self.missing
         if observed == self.right:
             return ()
-        kind: ViolationKind = (
-            "duplicate" if len(observed) > 1 and self.value in observed else "mismatch"
-        )
-        return self.finding(kind, observed, self.right)
+        repeated = len(observed) > 1 and self.value in observed
+        return self.finding("duplicate" if repeated else "mismatch", observed, self.right)
 
 
 class Default(Set):
-    """The header stands; the service's own value wins, but a once-only header is not sent twice."""
+    """The header is there; the service's value wins, but a once-only header is not sent twice."""
 
     __slots__ = ()
     action: Action = "default"
@@ -140,14 +134,11 @@ class Default(Set):
             return self.missing
         if len(observed) == 1:
             return ()
-        collapsed = headers.collapse(
-            self.header, tuple(value.decode("latin-1") for value in observed)
-        )
-        return (
-            ()
-            if collapsed is None
-            else self.finding("duplicate", observed, (collapsed.encode("latin-1"),))
-        )
+        copies = [value.decode("latin-1") for value in observed]
+        collapsed = headers.collapse(self.header, copies)
+        if collapsed is None:
+            return ()
+        return self.finding("duplicate", observed, (collapsed.encode("latin-1"),))
 
 
 class Append(Set):
@@ -161,15 +152,13 @@ class Append(Set):
         observed = seen.get(self.key)
         if observed is None:
             return self.missing
-        return (
-            ()
-            if self.value in observed
-            else self.finding("missing", observed, (*observed, self.value))
-        )
+        if self.value in observed:
+            return ()
+        return self.finding("missing", observed, (*observed, self.value))
 
 
 class Remove(Check):
-    """The header does not stand."""
+    """The header is absent."""
 
     __slots__ = ()
     action: Action = "remove"
@@ -192,15 +181,13 @@ class Merge(Set):
         ours, header = self.value.decode(), self.header
         widen = bool(declared.widen)
 
-        # Services repeat their values, parsing costs more than all else here: a bounded memory of
-        # results.
+        # Services repeat their values, and parsing costs more than all else here.
         @lru_cache(maxsize=256)
         def merged(observed: tuple[bytes, ...]) -> tuple[bytes, ...]:
             text = ", ".join(value.decode("latin-1") for value in observed)
             after = headers.merge(header, text, ours, widen=widen)
-            return (
-                observed if after == text else (after.encode("latin-1"),)
-            )  # several lines are one list: no need to fold them
+            # Several lines are one list: no need to fold them.
+            return observed if after == text else (after.encode("latin-1"),)
 
         self.merged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = merged
 
@@ -213,8 +200,8 @@ class Merge(Set):
 
 
 class Require(Check):
-    """The header stands, once where it may stand only once, and has the value if one is given;
-    else a sound one.
+    """The header is there, not repeated if single, with the value if one is given, else a sound
+    one.
     """
 
     __slots__ = ("pattern", "single", "verdict")
@@ -225,17 +212,15 @@ class Require(Check):
         super().__init__(**known)  # type: ignore[arg-type]
         row = headers.get(self.header)
         self.single = row is not None and row.single
-        self.pattern = (
-            re.compile(glob_source(self.value.decode()).encode(), re.DOTALL) if self.value else None
-        )
+        glob = glob_source(self.value.decode()).encode()
+        self.pattern = re.compile(glob, re.DOTALL) if self.value else None
         header = self.header
 
         def verdict(observed: tuple[bytes, ...], scheme: str) -> FaultVerdict | None:
             worst = worst_fault(header, observed, scheme)
             return None if worst is None else worst.verdict
 
-        # As in Merge: services repeat their values; but for cookies, which are secrets and never
-        # kept.
+        # As in Merge: services repeat their values. Cookies are secrets and never kept.
         kept = verdict if self.key == b"set-cookie" else lru_cache(maxsize=256)(verdict)
         self.verdict: Callable[[tuple[bytes, ...], str], FaultVerdict | None] = kept
 
@@ -248,15 +233,13 @@ class Require(Check):
         if self.pattern is None:
             verdict = self.verdict(observed, facts.scheme)
             return () if verdict is None else self.finding(verdict, observed, None)
-        if any(self.pattern.fullmatch(value) for value in observed):
+        if any(map(self.pattern.fullmatch, observed)):
             return ()
         return self.finding("mismatch", observed, None)
 
 
 def worst_fault(header: str, lines: tuple[bytes, ...], scheme: str) -> Fault | None:
-    """What is worst in a header's lines as its own grammar judges them together: invalid before
-    weak; None = sound.
-    """
+    """The worst fault of a header's lines together, invalid before weak; None = sound."""
     values = [line.decode("latin-1") for line in lines]
     if header.lower() != "set-cookie":
         values = [", ".join(values)]
@@ -265,7 +248,7 @@ def worst_fault(header: str, lines: tuple[bytes, ...], scheme: str) -> Fault | N
 
 
 class Forbid(Require):
-    """The header does not stand, or not with this value."""
+    """The header is absent, or does not have this value."""
 
     __slots__ = ()
     action: Action = "forbid"
@@ -273,9 +256,9 @@ class Forbid(Require):
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         observed = seen.get(self.key)
-        if observed is None or not (
-            self.pattern is None or any(self.pattern.fullmatch(value) for value in observed)
-        ):
+        if observed is None:
+            return ()
+        if self.pattern is not None and not any(map(self.pattern.fullmatch, observed)):
             return ()
         return self.finding("forbidden", observed, None)
 
@@ -306,7 +289,7 @@ class Several(Check):
 
 
 class AnyOf(Several):
-    """Many names that should not stand: a single look when none does."""
+    """Many names that should be absent: a single look when all are."""
 
     __slots__ = ()
 
@@ -325,30 +308,14 @@ def make_check(rule: str, declared: Rule, index: int, mode: Mode) -> Check:
     """The check of one complete rule on headers."""
     assert declared.action is not None
     assert declared.header is not None
-    make = _ACTIONS[declared.action]
+    make = partial(_ACTIONS[declared.action], rule=rule, index=index, mode=mode, declared=declared)
     when = conditions(declared.when)
     if len(declared.header) == 1:
-        return make(
-            rule=rule,
-            header=declared.header[0],
-            index=index,
-            mode=mode,
-            when=when,
-            declared=declared,
-        )
-    inner = [
-        make(rule=rule, header=header, index=index, mode=mode, when=(), declared=declared)
-        for header in declared.header
-    ]
+        return make(header=declared.header[0], when=when)
+    inner = [make(header=header, when=()) for header in declared.header]
     return (AnyOf if declared.action in ("remove", "forbid") else Several)(inner, when)
 
 
 _ACTIONS: Mapping[Action, Callable[..., Check]] = {
-    "set": Set,
-    "default": Default,
-    "append": Append,
-    "remove": Remove,
-    "merge": Merge,
-    "require": Require,
-    "forbid": Forbid,
+    kind.action: kind for kind in (Set, Default, Append, Remove, Merge, Require, Forbid)
 }

@@ -23,24 +23,22 @@ Seen: TypeAlias = dict[bytes, tuple[bytes, ...]]
 
 
 class Facts(NamedTuple):
-    """What is known of one request and its response when the rules are asked."""
+    """What is known of one request and its response when rules judge it."""
 
     method: str
     host: str
     path: str
     """As sent, without query."""
     scheme: str
-    """http or https, as far as trusted proxies tell."""
+    """http or https, as far as trusted proxies say."""
     request: Iterable[tuple[bytes, bytes]]
     status: int
     fields: Iterable[tuple[bytes, bytes]]
     """The response's header lines, in order."""
     client: str = ""
-    """The client's address, as far as trusted proxies tell."""
+    """The client's address, as far as trusted proxies say."""
     body: bytes = b""
-    """The beginning of the request body, where a rule of the route looks for it
-    (`RoutePlan.reads_body`).
-    """
+    """The beginning of the request body, where a rule needs it (`RoutePlan.reads_body`)."""
 
 
 def by_name(fields: Iterable[tuple[bytes, bytes]]) -> Seen:
@@ -64,16 +62,12 @@ class Asked(list[tuple[bytes, bytes]]):
 
 Test: TypeAlias = Callable[[Facts, Seen], bool]
 Ask: TypeAlias = Callable[[Facts], Hashable]
-"""What a judgement takes from the facts beside scheme, status and the response's lines, and
-nothing more of them.
-"""
+"""What a judgement needs of the facts besides scheme, status and the response's lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHeader:
-    """What a condition takes from the request: whether the values under this lower-case name are
-    as it wants.
-    """
+    """Whether the request's values under a lower-case name are as a condition wants them."""
 
     key: bytes
     wanted: Callable[[tuple[bytes, ...]], bool]
@@ -126,20 +120,12 @@ def scheme_is(scheme: str) -> Condition:
 
 
 def _status_in(patterns: tuple[str, ...]) -> Condition:
-    codes = frozenset(
-        code
-        for pattern in patterns
-        for code in (
-            range(int(pattern[0]) * 100, int(pattern[0]) * 100 + 100)
-            if pattern.endswith("xx")
-            else (int(pattern),)
-        )
-    )
-    return Condition(
-        f"status is {' or '.join(patterns)}",
-        lambda facts, seen: facts.status in codes,
-        of_response=True,
-    )
+    codes: set[int] = set()
+    for pattern in patterns:
+        low, high = int(pattern.replace("x", "0")), int(pattern.replace("x", "9"))
+        codes.update(range(low, high + 1))
+    text = f"status is {' or '.join(patterns)}"
+    return Condition(text, lambda facts, seen: facts.status in codes, of_response=True)
 
 
 def _class_in(classes: tuple[ResponseClass, ...]) -> Condition:
@@ -169,12 +155,8 @@ def _content_type_in(types: tuple[str, ...]) -> Condition:
         media = observed[0].partition(b";")[0].strip(b" \t").lower()
         return media in exact or any(glob.fullmatch(media) for glob in globs)
 
-    return Condition(
-        f"content type is {' or '.join(types)}",
-        holds,
-        frozenset({b"content-type"}),
-        of_response=True,
-    )
+    text = f"content type is {' or '.join(types)}"
+    return Condition(text, holds, frozenset({b"content-type"}), of_response=True)
 
 
 def _response_header(name: str, pattern: str | bool) -> Condition:
@@ -190,9 +172,8 @@ def _response_header(name: str, pattern: str | bool) -> Condition:
 
 def _request_header(name: str, pattern: str | bool) -> Condition:
     asked = RequestHeader(name.lower().encode(), _values_test(pattern))
-    return Condition(
-        _text("request", name, pattern), lambda facts, seen: asked(facts), asks=(asked,)
-    )
+    text = _text("request", name, pattern)
+    return Condition(text, lambda facts, seen: asked(facts), asks=(asked,))
 
 
 def _values_test(pattern: str | bool) -> Callable[[tuple[bytes, ...]], bool]:

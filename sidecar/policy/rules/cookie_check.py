@@ -1,5 +1,4 @@
-"""The check of a cookie rule: attributes of Set-Cookie lines by cookie name; values are never
-touched.
+"""The check of a cookie rule: attributes of Set-Cookie lines by cookie name, never values.
 
 Lives here: one class. The grammar is in `cookies`. Must not know routes or modes.
 """
@@ -18,8 +17,7 @@ _KEY = b"set-cookie"
 class CookieCheck(Check):
     """Every Set-Cookie line whose name matches has the attributes that the rule demands.
 
-    HttpOnly is not demanded of CSRF cookies that scripts must read, unless the rule names one
-    exactly.
+    HttpOnly is not demanded of CSRF cookies that scripts must read, unless the rule names one.
     """
 
     __slots__ = ("action", "demands", "kinds", "pattern")

@@ -1,6 +1,6 @@
 """Browsers' engines: which one a request comes from.
 
-Lives here: `engine_of`. Must not know rules or counters. A User-Agent may lie: what it says is
+Lives here: `engine_of`. Must not know rules or counters. A User-Agent may be forged: it is
 evidence, never control.
 """
 
@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 
 Engine: TypeAlias = Literal["chromium", "firefox", "safari"]
 
-# Chrome, Firefox and Edge on iOS are WebKit: they are asked for first. Safari says OS 18_6 for
-# ever, and its own version.
+# Chrome, Firefox and Edge on iOS are WebKit, so these come first. Safari's "OS" stays at 18_6; its
+# own version is in Version/.
 _ENGINES: tuple[tuple[re.Pattern[bytes], Engine], ...] = (
     (re.compile(rb"(?:iPhone|iPad|iPod).*\bVersion/(\d{1,3})\."), "safari"),
     (re.compile(rb"(?:iPhone|iPad|iPod).* OS (\d{1,3})_"), "safari"),
@@ -26,17 +26,12 @@ _BOT = re.compile(rb"bot\b|crawl|spider|slurp|headless-checker", re.IGNORECASE)
 
 @lru_cache(maxsize=512)
 def engine_of(user_agent: bytes) -> tuple[Engine, int] | None:
-    """The engine and its major version; None for what is no browser: curl, probes, service
-    clients, crawlers.
-    """
-    if (
-        not user_agent.startswith(b"Mozilla/5.0")
-        or len(user_agent) > 1024
-        or _BOT.search(user_agent)
-    ):
+    """The engine and its major version; None for curl, probes, services, crawlers."""
+    if not user_agent.startswith(b"Mozilla/5.0") or len(user_agent) > 1024:
+        return None
+    if _BOT.search(user_agent):
         return None
     for pattern, engine in _ENGINES:
-        found = pattern.search(user_agent)
-        if found is not None:
+        if found := pattern.search(user_agent):
             return engine, int(found[1])
     return None

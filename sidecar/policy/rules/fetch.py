@@ -1,10 +1,9 @@
-"""What a request says of how a browser fetches: Fetch Metadata, origin, cookies, what a preflight
-asks for.
+"""What a request shows of a browser's fetch: Fetch Metadata, origin, cookies, preflight headers.
 
 Lives here: `Fetch`, and the nouns of the oracles that read it (`Outcome`, `Oracle`). Evidence,
-never control: a client may forge what it sends. What is no browser says nothing (irrelevant); a
-browser that sends no Fetch Metadata, as all do on plain http names, is unknown unless other headers
-of the request say enough. Must not know rules.
+never control: a client may forge what it sends. Clients other than browsers count as irrelevant; a
+browser that sends no Fetch Metadata, as on plain http names, is unknown unless other headers of the
+request say enough. Must not know rules.
 
 Source: Fetch Metadata Request Headers (W3C); Fetch sections 3.2 (Origin) and 3.3 (CORS protocol);
 HTML section 7.4 and Upgrade Insecure Requests section 3.2.1 (every navigation sends
@@ -14,33 +13,27 @@ HTML section 7.4 and Upgrade Insecure Requests section 3.2.1 (every navigation s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from sidecar.policy.rules.conditions import Facts
 from sidecar.policy.rules.engines import engine_of
 
 Outcome: TypeAlias = Literal["break", "safe", "open", "unknown", "irrelevant", "plain"]
-OUTCOMES: tuple[Outcome, ...] = ("break", "safe", "open", "unknown", "irrelevant", "plain")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """`open`: the browser said all that it says, and the rule may break this very request; `unknown`:
-it said too little. `plain`: over plain http, which a promise of https speaks against without
-breaking it at once.
+it said too little. `plain`: over plain http, which contradicts a promise of https without breaking
+at once.
 """
 Oracle: TypeAlias = Callable[[Facts, "Fetch"], Outcome]
 
 FRAMES = frozenset({b"iframe", b"frame", b"object", b"embed", b"fencedframe"})
 SCRIPT_TYPES = frozenset(
-    f"{family}/{name}".encode()
-    for family, names in (
-        ("application", "ecmascript javascript x-ecmascript x-javascript"),
-        (
-            "text",
-            (
-                "ecmascript javascript javascript1.0 javascript1.1 javascript1.2 javascript1.3"
-                " javascript1.4 javascript1.5 jscript livescript x-ecmascript x-javascript"
-            ),
-        ),
-    )
-    for name in names.split()
+    b"""
+    application/ecmascript application/javascript application/x-ecmascript
+    application/x-javascript text/ecmascript text/javascript text/javascript1.0
+    text/javascript1.1 text/javascript1.2 text/javascript1.3 text/javascript1.4
+    text/javascript1.5 text/jscript text/livescript text/x-ecmascript text/x-javascript
+    """.split()
 )
 """The 16 JavaScript MIME types (MIME Sniffing section 4.6)."""
 _WANTED = {
@@ -60,18 +53,7 @@ _LENGTHS = frozenset(map(len, (*_WANTED, b"cookie")))
 class Fetch:
     """The request headers that oracles look at, found in one pass; None = not sent."""
 
-    __slots__ = (
-        "agent",
-        "asked_headers",
-        "asked_method",
-        "cookie",
-        "dest",
-        "mode",
-        "origin",
-        "referer",
-        "site",
-        "upgrade",
-    )
+    __slots__ = (*_WANTED.values(), "cookie")
 
     def __init__(self, facts: Facts) -> None:
         self.site: bytes | None = None
@@ -95,8 +77,8 @@ class Fetch:
 
     @property
     def silent(self) -> Outcome | None:
-        """What a request without Fetch Metadata says: nothing of a browser's is irrelevant, a
-        browser's own is unknown.
+        """The outcome for a request without Fetch Metadata: unknown for a browser's, irrelevant for
+        others; None where it has them.
         """
         if self.dest is not None and self.site is not None and self.mode is not None:
             return None

@@ -1,5 +1,4 @@
-"""What a check finds in the header lines of a response, and how lines are made to read as it
-demands.
+"""What a check finds in the header lines of a response, and how the lines are changed.
 
 Lives here: `Finding` and `write`. Must not know how anything is judged.
 """
@@ -13,10 +12,10 @@ from sidecar.policy.rules.conditions import RawFields, Seen
 
 
 class Finding(NamedTuple):
-    """A violation and the change that answers it.
+    """A violation and the change that fixes it.
 
     `before` and `after` are the header's values, one for each line; `after` is () for a removal and
-    None where the action only judges. `made` tells whether the change was made or only reported.
+    None where the action only judges. `made`: the change is made, not only reported.
     """
 
     rule: str
@@ -39,10 +38,9 @@ Findings: TypeAlias = tuple[Finding, ...]
 
 
 def write(fields: RawFields, seen: Seen, findings: Findings) -> RawFields:
-    """Make each finding's header read `after`: in place where it stands, at the end where it does
-    not.
+    """Write each finding's `after`: in place of the header's lines, else at the end.
 
-    Changes and returns `fields`, and keeps `seen` true.
+    Changes and returns `fields`, and keeps `seen` in step.
     """
     for finding in findings:
         key, after = finding.key, finding.after
@@ -50,8 +48,7 @@ def write(fields: RawFields, seen: Seen, findings: Findings) -> RawFields:
         if key in seen:
             fields = _rewritten(fields, finding.name, key, after)
         else:
-            for value in after:
-                fields.append((finding.name, value))
+            fields.extend((finding.name, value) for value in after)
         if after:
             seen[key] = after
         else:

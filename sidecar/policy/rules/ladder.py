@@ -1,10 +1,9 @@
-"""The ladder of Strict-Transport-Security: the same promise for longer and longer, a step at a
-time.
+"""The ladder of Strict-Transport-Security: the same promise for longer and longer, step by step.
 
-Lives here: what a rule's `ladder` and `step` mean, what is wrong with them, and what a request says
-of the step. A browser keeps the longest promise that it was given until it hears another over
-https, so each step is tried before the next (RFC 6797 sections 5.3 and 8.1). Must not know
-counters, verdicts, or where in a file a rule stands.
+Lives here: what a rule's `ladder` and `step` mean, what is wrong with them, and what a request
+shows of the step. A browser keeps a promise until it gets another over https, so each step is tried
+before the next (RFC 6797 sections 5.3 and 8.1). Must not know counters, verdicts, or where in a
+file a rule stands.
 """
 
 from __future__ import annotations
@@ -37,13 +36,11 @@ def ladder_problems(name: str, rule: Rule, path: Path) -> Iterator[Problem]:
         yield Problem("a ladder is for Strict-Transport-Security", fix, where)
         return
     if rule.action not in (None, "set", "default"):
-        fix = "use action: set or default"
-        yield Problem(
-            f"a ladder writes its value; rule {name!r} has action {rule.action!r}", fix, where
-        )
+        message = f"a ladder writes its value; rule {name!r} has action {rule.action!r}"
+        yield Problem(message, "use action: set or default", where)
     for position, (lower, upper) in enumerate(pairwise(ladder)):
         if lower >= upper:
-            message = f"a ladder goes up: {age_text(upper)} stands after {age_text(lower)}"
+            message = f"a ladder goes up: {age_text(upper)} comes after {age_text(lower)}"
             fix = "write the shortest first, as [5m, 1d, 30d, 2y]"
             yield Problem(message, fix, (*where, position + 1))
     if rule.step is not None and rule.step > len(ladder):
@@ -58,15 +55,12 @@ def ladder_problems(name: str, rule: Rule, path: Path) -> Iterator[Problem]:
 def _split(value: str | None) -> tuple[list[str], list[str]]:
     """The directives of a value that say max-age, and the others."""
     pieces = [piece.strip() for piece in (value or "").split(";") if piece.strip()]
-    return [piece for piece in pieces if _AGE.match(piece)], [
-        piece for piece in pieces if not _AGE.match(piece)
-    ]
+    ages = [piece for piece in pieces if _AGE.match(piece)]
+    return ages, [piece for piece in pieces if piece not in ages]
 
 
 def without_age(value: str) -> str | None:
-    """A value of Strict-Transport-Security without its max-age; None when nothing else stands in
-    it.
-    """
+    """A value of Strict-Transport-Security without its max-age; None when nothing is left."""
     return "; ".join(_split(value)[1]) or None
 
 
@@ -89,11 +83,11 @@ def described(rule: Rule) -> str:
 
 
 def transport(facts: Facts, fetch: Fetch) -> Outcome:
-    """What a request says of its host: over https is safe, over http is plain, unsure is unknown.
+    """What a request shows of its host: https is safe, http is plain, unsure is unknown.
 
     Https is what our own TLS or a trusted proxy says. Plain http counts where a proxy in front says
-    so; a proxy that says https and is not trusted, or says nothing, leaves it open. What is no
-    browser keeps no promise.
+    so; a proxy that says https and is not trusted, or says nothing, leaves it open. Only browsers
+    keep the promise.
     """
     if not fetch.browser:
         return "irrelevant"

@@ -14,9 +14,7 @@ from sidecar.policy.rules.paths import decoded
 
 
 def matcher(match: Match) -> Callable[[str, str, str], bool]:
-    """One test `(host, method, path) -> bool` of all the parts that the match names; `path` is
-    one reading.
-    """
+    """One test `(host, method, path) -> bool` of all parts of the match; `path` is one reading."""
     if not (match.host or match.method or match.path):
         return lambda host, method, path: True
     hosts = _any(tuple(_host(pattern) for pattern in match.host or ()))
@@ -64,8 +62,7 @@ def wild(parts: list[str], gap: str, *, ends: bool = True) -> str:
     """A regular expression for literal parts with gaps between them.
 
     The first possible place of a part is the best one for all that follow, so atomic groups take it
-    and never come back; only the last part is looked for from the end, where `ends` says that it
-    stands there.
+    and never backtrack; with `ends`, the last part is matched at the end.
     """
     first, *rest = (re.escape(part) for part in parts)
     last = f"{gap}{rest.pop()}" if rest and ends else ""

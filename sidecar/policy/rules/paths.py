@@ -1,9 +1,8 @@
-"""How one request path can be read: the ways in which services come from bytes to the path that
-they route on.
+"""The ways in which services turn the bytes of a request path into the path that they route on.
 
 Lives here: `readings` of a path as sent, the same decoding for the literal parts of patterns, and a
-path as it may be shown. Paths are read as bytes, one character for each (latin-1), so nothing is
-too broken to be read. Must not know routes or rules.
+path as it may be shown. Paths are bytes, one character for each (latin-1), so any can be read. Must
+not know routes or rules.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ def decoded(text: str) -> str:
 
 
 def readings(path: str, slashes: Slashes = "stricter") -> tuple[str, ...]:
-    """What services may take a path for, the likeliest first.
+    """How services may read a path, the likeliest first.
 
     All decode it once (PEP 3333 PATH_INFO, the `path` of ASGI's HTTP scope). Then they differ:
-    Werkzeug drops repeated slashes in front, file servers resolve dot segments (RFC 3986 section
-    5.2.4) of what was decoded, Starlette takes a line feed at the end for the end, and aiohttp
-    keeps an encoded slash apart from a slash.
+    Werkzeug drops repeated slashes at the start, file servers resolve dot segments (RFC 3986
+    section 5.2.4) after decoding, Starlette ignores a line feed at the end, and aiohttp keeps an
+    encoded slash apart from a slash.
 
     Args:
         path: of the request target as sent, without query.
@@ -68,5 +67,5 @@ def _without_dots(path: str) -> str:
 
 
 def shown(reading: str) -> str:
-    """A reading for people: what is no visible ASCII, and `%` itself, is percent-encoded."""
+    """A reading for people: `%` and all but visible ASCII are percent-encoded."""
     return quote_from_bytes(reading.encode("latin-1"), safe="/!\"#$&'()*+,:;<=>?@[\\]^`{|}")

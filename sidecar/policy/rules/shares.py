@@ -1,5 +1,4 @@
-"""Enforcing for a share of clients: sticky, growing in steps, never on responses that a shared
-cache may keep.
+"""Enforcing for a share of clients: sticky, growing, never where a shared cache may keep it.
 
 Lives here: the check that combines an enforced and a reported one. Must not know rules or routes.
 """
@@ -18,31 +17,19 @@ _CACHING = frozenset({b"cache-control", b"expires", b"last-modified"})
 class Shared(Check):
     """One rule, enforced for the clients in the share and only reported for the others.
 
-    A client is in or out by the hash of its address: it stays in while the share grows, and no
-    request of it flips back and forth.
+    The hash of its address decides whether a client is in: it stays in while the share grows, and
+    its requests do not flip back and forth.
     """
 
     __slots__ = ("action", "enforced", "kinds", "limit", "reported")
 
     def __init__(self, enforced: Check, reported: Check, share: float) -> None:
-        self.rule, self.index, self.mode, self.when = (
-            enforced.rule,
-            enforced.index,
-            enforced.mode,
-            enforced.when,
-        )
-        self.action, self.kinds, self.made, self.header = (
-            enforced.action,
-            enforced.kinds,
-            enforced.made,
-            enforced.header,
-        )
+        for slot in ("rule", "index", "mode", "when", "action", "kinds", "made", "header"):
+            setattr(self, slot, getattr(enforced, slot))
         self.enforced, self.reported, self.limit = enforced, reported, share
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
-        """What the enforced check finds for a client in the share, else what the reported one
-        finds.
-        """
+        """What the enforced check finds for a client in the share, else the reported one."""
         return (self.enforced if self.applies(facts, seen) else self.reported).judge(facts, seen)
 
     def applies(self, facts: Facts, seen: Seen) -> bool:
@@ -50,7 +37,7 @@ class Shared(Check):
         return self._inside(facts) and not shared_cacheable(facts, seen)
 
     def looks(self) -> frozenset[bytes]:
-        """Of the rule, and what tells whether a shared cache may keep the response."""
+        """Of the rule, and what decides whether a shared cache may keep the response."""
         return self.enforced.looks() | _CACHING
 
     def asks(self) -> tuple[Ask, ...]:
@@ -62,21 +49,13 @@ class Shared(Check):
 
 
 def position(client: str) -> float:
-    """Where a client stands between 0 and 1: the same for ever, and even over all clients."""
-    return (
-        int.from_bytes(
-            hashlib.blake2b(
-                client.encode("utf-8", "replace"), digest_size=4, person=b"share"
-            ).digest(),
-            "big",
-        )
-        / 2**32
-    )
+    """A client's place between 0 and 1: always the same, and even over all clients."""
+    digest = hashlib.blake2b(client.encode("utf-8", "replace"), digest_size=4, person=b"share")
+    return int.from_bytes(digest.digest(), "big") / 2**32
 
 
 def shared_cacheable(facts: Facts, seen: Seen) -> bool:
-    """True when a shared cache may keep the response (RFC 9111 section 3), as far as its headers
-    tell.
+    """Whether a shared cache may keep the response by its headers (RFC 9111 section 3).
 
     One client's variant would then be served to all: such responses are never part of a share.
     """

@@ -1,0 +1,22 @@
+"""The findings of lint: each code has a row in `findings.json` with its severity, text and fix.
+
+Lives here: `finding`. Must not know when a finding is made, nor where in a file a rule stands.
+"""
+
+from __future__ import annotations
+
+import json
+from pkgutil import get_data
+
+from sidecar.policy.model import Path, Problem, Severity
+
+_ROWS = json.loads(get_data("sidecar.policy.lint", "findings.json") or b"")
+
+
+def finding(
+    code: str, path: Path = (), *, severity: Severity | None = None, **words: object
+) -> Problem:
+    """The finding of a code; `words` fill its texts, `path` leads to the key at fault."""
+    row = _ROWS[code]
+    text, fix = (row[key].format(**words) for key in ("text", "fix"))
+    return Problem(text, fix, path, severity or row["severity"], code=code)
