@@ -48,6 +48,7 @@ from bench.rounds import Results, bearable
 from bench.sink import ANSWER, PAGE, TAKEN, Sink
 from bench.start import Start
 from bench.verify import complaints
+from tests.listening import listening
 from tests.portion import full
 
 WRK = """\
@@ -433,11 +434,10 @@ async def test_a_tunnel_that_does_not_open() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+    async with listening(refuse) as port:
         with pytest.raises(ConnectionError, match="502"):
-            await talk(server.sockets[0].getsockname()[1], 1, 0.1)
+            await talk(port, 1, 0.1)
 
 
 def test_json_of_results() -> None:

@@ -3,7 +3,6 @@ nothing comes.
 """
 
 import asyncio
-import contextlib
 
 import pytest
 
@@ -12,6 +11,7 @@ from sidecar.audit.retrieve import Options, twin, visits
 from sidecar.audit.visit import MAX_HOPS
 from sidecar.observed import Response, complete, join, without_query
 from tests.audit.origin import response
+from tests.listening import listening
 from tests.patience import PATIENCE
 
 PAGE = response("Content-Type: text/html", body=b"<p>x</p>")
@@ -191,23 +191,17 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
     """A response that drips for ever is given up in time; the addresses beside it are not held
     up.
     """
-    hung = asyncio.Event()
 
     async def drip(reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nX: ")
-        with contextlib.suppress(ConnectionError):
-            while not hung.is_set():
-                writer.write(b"x")
-                await writer.drain()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(hung.wait(), 0.02)
-        writer.close()
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
 
     site.http.responses["/"] = PAGE
-    server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     done = []
-    async with server:
+    async with listening(drip) as port:
         silent, page = await asyncio.wait_for(
             visits(
                 [f"http://127.0.0.1:{port}/", site.http.url()],
@@ -216,7 +210,6 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(site):
             ),
             PATIENCE,
         )
-        hung.set()
 
     assert (silent.page, page.page.status, done) == (None, 200, [1, 1])
     assert f"http://127.0.0.1:{port}/: no response: timed out" in silent.notes

@@ -26,6 +26,7 @@ from sidecar.rollout.causes import Causes
 from sidecar.rollout.evidence import EvidenceStore
 from sidecar.runtime.together import Together
 from tests.fleet.server import Server
+from tests.listening import listening
 from tests.world import BAD, World, edited, sent, text
 
 
@@ -321,16 +322,12 @@ async def test_another_server_in_its_place_changes_nothing(begin: Begin, reply: 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(reply)
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    a = await begin("a", url=f"redis://127.0.0.1:{port}")
+    async with listening(answer) as port:
+        a = await begin("a", url=f"redis://127.0.0.1:{port}")
 
-    assert (a.stands, a.fleet.connected) == ((1, "DENY", "enforce"), False)
-    assert await a.made.set_mode("off") == "off"
-    server.close()
+        assert (a.stands, a.fleet.connected) == ((1, "DENY", "enforce"), False)
+        assert await a.made.set_mode("off") == "off"
 
 
 async def test_a_read_only_store_is_followed(begin: Begin, store: Server):
