@@ -45,6 +45,7 @@ MODULES = (
         "proxy/http1/stream",
         "proxy/http1/writing",
         "proxy/pool",
+        "proxy/splice",
         "proxy/turns",
         "proxy/upload",
         "proxy/upstream",

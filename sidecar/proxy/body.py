@@ -6,9 +6,10 @@ Lives here: `Body`. Must not know how it is framed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
+
+from sidecar.proxy.turns import Turn
 
 BUFFER: Final = 262_144
 """Bytes of a body that wait for a slow upstream before the client is no longer read: more than
@@ -24,7 +25,6 @@ class Body:
     __slots__ = (
         "_error",
         "_full",
-        "_loop",
         "_pieces",
         "_resume",
         "_size",
@@ -33,11 +33,11 @@ class Body:
         "whole",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, resume: Callable[[], None]) -> None:
-        self._loop, self._resume = loop, resume
+    def __init__(self, resume: Callable[[], None]) -> None:
+        self._resume = resume
         self._pieces: list[bytes] = []
         self._size = self.received = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Turn | None = None
         self._error: Exception | None = None
         self._full = self.whole = False
 
@@ -45,6 +45,11 @@ class Body:
     def over(self) -> bool:
         """Nothing is left to take, now or later."""
         return self.whole and not self._pieces
+
+    @property
+    def waiting(self) -> bool:
+        """Bytes wait to be taken."""
+        return bool(self._pieces)
 
     def push(self, piece: bytes, *, last: bool) -> bool:
         """More has arrived; returns whether the client must not be read until `resume`."""
@@ -76,20 +81,18 @@ class Body:
             self._resume()
         return data
 
-    async def some(self) -> bytes:
-        """What is at hand, waiting until there is something; b"" at the end. Raises what
-        `set_exception` was given.
+    async def some(self, turn: Turn) -> bytes:
+        """What is at hand, waiting for `turn` until there is something; b"" at the end. Raises
+        what `set_exception` was given.
         """
-        while self._error is None and not self._pieces and not self.whole:
-            waiter = self._waiter = self._loop.create_future()
-            try:
-                await waiter
-            finally:
-                self._waiter = None
+        if self._error is None and not self._pieces and not self.whole:
+            self._waiter = turn
+            await turn
         if self._error is not None:
             raise self._error
         return self.take()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

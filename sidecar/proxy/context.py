@@ -14,6 +14,7 @@ from sidecar.proxy.deadlines import Deadlines
 from sidecar.proxy.forwarding import Forwarder
 from sidecar.proxy.http1.requests import RequestReader
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.splice import Pipe
 from sidecar.proxy.timing import Timing
 from sidecar.settings import RouteTimeouts, Settings
 from sidecar.telemetry import Telemetry
@@ -69,6 +70,7 @@ class Context:
     forwarder: Forwarder
     requests: RequestReader
     reports: Reports
+    pipe: Pipe | None
     timing: Timing | None = None
     draining: bool = False
     routed: dict[str, Context] = field(default_factory=dict)

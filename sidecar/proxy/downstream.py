@@ -111,6 +111,20 @@ class Downstream(Flow):
         """A request is being served, or has begun to arrive."""
         return self._busy or self._head_started
 
+    def left(self) -> int:
+        """Bytes of the body that are to come, where its length is known."""
+        return self._decoder.left if isinstance(self._decoder, Sized) else 0
+
+    def waits(self) -> bool:
+        """Bytes of the body are here that nobody has taken."""
+        return self._body.waiting
+
+    def passed(self, size: int) -> None:
+        """So many bytes of the body have been spliced."""
+        assert isinstance(self._decoder, Sized)
+        self._decoder.left -= size
+        self._body.received += size
+
     def hurry(self) -> None:
         """The process ends: close a kept connection that waits, and give a new one a moment for
         its first request.
@@ -174,9 +188,8 @@ class Downstream(Flow):
             self._tunnel.client_lost()
         if not self._body.whole:
             self._context.deadlines.drop(self._body)
-        self._body = (
-            self._none
-        )  # it knows this connection: nothing is left to the garbage collector
+        # It knows this connection: nothing is left to the garbage collector.
+        self._body = self._none
         self._context.deadlines.timed.discard(self)
         super().connection_lost(exc)
         if self._exchange is not None and self._rest is None:
@@ -184,11 +197,8 @@ class Downstream(Flow):
             exchange.abandon()
         # A future that is over already has called for `_resumed`, which sees that the client is
         # gone.
-        if (
-            self._waiting is not None
-            and not self._waiting.cancel()
-            and isinstance(self._waiting, Turn)
-        ):
+        waiting = self._waiting
+        if waiting is not None and not waiting.cancel() and isinstance(waiting, Turn):
             self.advance(asyncio.CancelledError())
 
     def advance(self, error: BaseException | None = None) -> None:
@@ -241,9 +251,7 @@ class Downstream(Flow):
         except StopIteration as served:
             return self._goes_on(served.value)
         self._waiting = waiting
-        if (
-            waiting.__class__ is not Turn
-        ):  # a future of the loop's: taken as asyncio's tasks take one
+        if waiting.__class__ is not Turn:  # a future: taken as asyncio's tasks take one
             waiting._asyncio_future_blocking = False  # noqa: SLF001
             waiting.add_done_callback(self._resumed)
         return False
@@ -342,12 +350,11 @@ class Downstream(Flow):
         is not asked.
         """
         limits = self._context.settings.limits
-        self._body = Body(self._loop, self._body_room)
-        self._decoder = (
-            Chunked(limits.header_bytes, limits.headers)
-            if request.length == CHUNKED
-            else Sized(request.length)
-        )
+        self._body = Body(self._body_room)
+        if request.length == CHUNKED:
+            self._decoder = Chunked(limits.header_bytes, limits.headers)
+        else:
+            self._decoder = Sized(request.length)
         if rest:
             try:
                 self._pass_body(rest)

@@ -27,6 +27,7 @@ from sidecar.proxy.http1.writing import (
 )
 from sidecar.proxy.reporting import PREFIX as REPORTS_PREFIX
 from sidecar.proxy.reporting import receive_report, report_key
+from sidecar.proxy.splice import splice
 from sidecar.proxy.tunnel import accepted, websocket
 from sidecar.proxy.upload import Upload
 
@@ -207,7 +208,8 @@ class Exchange(Asked):
         return None
 
     async def _take_report(self, request: Request, key: str) -> bool:
-        status = await receive_report(self._context, request, self._body, key, self._address)
+        body, turn = self._body, self._client.turn
+        status = await receive_report(self._context, request, body, turn, key, self._address)
         return self._own(status, origin="report")
 
     async def _no_further(self) -> bool:
@@ -354,6 +356,19 @@ class Exchange(Asked):
         return keep_alive and sent
 
     async def _pass_body(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
+        """Pass a body on as it comes, the large part of a large one unread. What fails here ends
+        both connections.
+        """
+        spliced = None
+        if self._page is None:
+            pipe, client = self._context.pipe, self._client
+            alive = partial(client.expect, self._context.bounds.idle, _idle_late)
+            spliced = splice(pipe, upstream, upstream.transport, client.transport, alive)
+        await self._pass_pieces(upstream, head, chunked=chunked)
+        if spliced is not None:
+            spliced.end()
+
+    async def _pass_pieces(self, upstream: Connection, head: bytes, *, chunked: bool) -> None:
         client, idle = self._client, self._context.bounds.idle
         pending = head
         while True:

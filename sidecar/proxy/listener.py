@@ -32,7 +32,7 @@ class Listener:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.open: set[Open] = set()
-        self.no_body = Body(context.loop, lambda: None)
+        self.no_body = Body(lambda: None)
         """The body of every request without one: one for each connection would hold it in a
         cycle.
         """

@@ -204,7 +204,7 @@ class Pool:
             raise
 
     async def _connect(self) -> Connection:
-        make = partial(Connection, self._loop, self._limits, self._reader)
+        make = partial(Connection, self._limits, self._reader)
         parts = self._parts
         try:
             async with asyncio.timeout(self._connect_timeout):

@@ -6,6 +6,7 @@ reports say, nor how they are reported.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sidecar.policy.browsers.trial import REPORTS_PATH
@@ -13,6 +14,7 @@ from sidecar.policy.engine.plan import Plan
 from sidecar.proxy.body import Body
 from sidecar.proxy.faults import Refused
 from sidecar.proxy.http1.requests import Request
+from sidecar.proxy.turns import Turn
 
 if TYPE_CHECKING:
     from sidecar.proxy.context import Context
@@ -38,9 +40,10 @@ def report_key(settings: Settings, plan: Plan, path: str) -> str | None:
 
 
 async def receive_report(
-    context: Context, request: Request, body: Body, key: str, client: str
+    context: Context, request: Request, body: Body, turn: Callable[[], Turn], key: str, client: str
 ) -> int:
-    """Take one post of reports; returns the status of the response.
+    """Take one post of reports, waiting for a `turn` where its body is not at hand; returns the
+    status of the response.
 
     Raises:
         Refused: 405, 413, 415 or 408.
@@ -60,7 +63,7 @@ async def receive_report(
     )
     try:
         while not body.over:
-            taken += await body.some()
+            taken += await body.some(turn())
             if len(taken) > limit:
                 raise Refused(413, "report")
     finally:

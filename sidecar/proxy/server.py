@@ -22,6 +22,7 @@ from sidecar.proxy.introduction import Introduction
 from sidecar.proxy.listener import Listener
 from sidecar.proxy.memory import keep_freed_memory
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.splice import new_pipe
 from sidecar.proxy.timing import server_timing
 from sidecar.proxy.tunnel import Tunnel
 from sidecar.settings import Settings
@@ -75,6 +76,7 @@ class DataPlane:
                 settings.limits, forwarder.id_key, host, pool.authority, forwarder.nonce_key
             ),
             reports=reports,
+            pipe=new_pipe(),
             timing=server_timing(settings.debug.server_timing),
         )
         self._context.routed = by_route(self._context)
@@ -158,6 +160,9 @@ class DataPlane:
             connection.reset()
         self._context.pool.close()
         self._context.deadlines.close()
+        if (pipe := self._context.pipe) is not None:
+            self._context.pipe = None
+            pipe.close()
 
     async def upstream_reachable(self) -> bool:
         """Whether the upstream takes a connection within timeouts.connect."""

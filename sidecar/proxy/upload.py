@@ -6,12 +6,15 @@ Lives here: `Upload`. Must not know how a body arrives (body, http1), nor the re
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.proxy.faults import Refused, UpstreamFailed
 from sidecar.proxy.http1.grammar import CHUNKED
 from sidecar.proxy.http1.writing import CONTINUE, LAST_CHUNK, chunk
+from sidecar.proxy.splice import Splice, splice
+from sidecar.proxy.turns import Turn
 
 if TYPE_CHECKING:
     from sidecar.policy.engine.plan import RoutePlan
@@ -51,7 +54,10 @@ class Upload:
         "_continue",
         "_request",
         "_room",
-        "_task",
+        "_sending",
+        "_spliced",
+        "_turn",
+        "_upstream",
         "_watched",
         "_who",
         "answered",
@@ -73,8 +79,12 @@ class Upload:
         """Request id and client's address, for events."""
         self._room, self._bound = context.bounds.body, _BOUNDLESS
         self._watched, self.begun = route.reads_body, b""
-        self._task: asyncio.Task[None] | None = None
+        self._sending: Coroutine[Any, None, None] | None = None
+        self._turn: Turn | None = None
+        """What `_sending` waits for."""
+        self._upstream: Connection | None = None
         self._continue: asyncio.TimerHandle | None = None
+        self._spliced: Splice | None = None
         self.answered = self.sent = False
         if route.max_body is None or route.max_body_mode == "off":
             return
@@ -102,10 +112,10 @@ class Upload:
         """Carry the body as it arrives; a failure ends the upstream's connection with its
         reason.
         """
-        loop = self._context.loop
         if self._request.expects:
-            self._continue = loop.call_later(CONTINUE_AFTER, self.go_on)
-        self._task = loop.create_task(self._send(upstream))
+            self._continue = self._context.loop.call_later(CONTINUE_AFTER, self.go_on)
+        self._upstream, self._sending = upstream, self._send(upstream)
+        self._advance()
 
     def go_on(self) -> None:
         """Tell a client that waits for it to send its body."""
@@ -116,18 +126,38 @@ class Upload:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        for handle in (self._continue, self._task):
-            if handle is not None:
-                handle.cancel()
+        if self._continue is not None:
+            self._continue.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.close()
+        if self._spliced is not None:
+            self._spliced.end()
+
+    def _advance(self) -> None:
+        """Go on until there is nothing to send, or no room for it."""
+        sending, upstream = self._sending, self._upstream
+        assert sending is not None
+        assert upstream is not None
+        try:
+            self._turn = sending.send(None)
+        except StopIteration:
+            self._sending = None
+        except (Refused, UpstreamFailed) as failure:
+            self._sending = None
+            upstream.abort(failure)
 
     async def _send(self, upstream: Connection) -> None:
         context, body = self._context, self._body
         bounds, deadlines = context.bounds, context.deadlines
         taken, chunked = 0, self._request.length == CHUNKED
+        alive = partial(deadlines.set, body, bounds.body_idle, _body_late)
         try:
             while not body.over:
-                deadlines.set(body, bounds.body_idle, _body_late)
-                piece = await body.some()
+                alive()
+                piece = await body.some(Turn(self._advance))
                 deadlines.drop(body)
                 self.begun += piece[: self._watched - len(self.begun)]
                 taken += len(piece)
@@ -136,16 +166,21 @@ class Upload:
                     return
                 if piece:
                     upstream.transport.write(chunk(piece) if chunked else piece)
-                room = upstream.room()
+                if not chunked and self._spliced is None and len(self.begun) == self._watched:
+                    source, target = self._client.transport, upstream.transport
+                    self._spliced = splice(context.pipe, self._client, source, target, alive)
+                room = upstream.room(Turn(self._advance))
                 if room is not None:
-                    await deadlines.wait(room, bounds.idle, _idle_late)
+                    deadlines.set(room, bounds.idle, _idle_late)
+                    try:
+                        await room
+                    finally:
+                        deadlines.drop(room)
             if chunked and not upstream.transport.is_closing():
                 upstream.transport.write(LAST_CHUNK)
             self.sent = True
             if upstream.response is None:
                 self._client.expect(bounds.response, _response_late)
-        except (Refused, UpstreamFailed) as failure:
-            upstream.abort(failure)
         finally:
             deadlines.drop(body)
 

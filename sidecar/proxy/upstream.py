@@ -61,10 +61,7 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, limits: Limits, reader: ResponseReader
-    ) -> None:
-        self._loop = loop
+    def __init__(self, limits: Limits, reader: ResponseReader) -> None:
         self._limits = limits
         self._reader = reader
         self._state = IDLE
@@ -78,7 +75,9 @@ class Connection(asyncio.Protocol):
         """For whom a request has been sent."""
         self._awaited: Turn | None = None
         """What `wake` was given, while there is nothing new."""
-        self._room: asyncio.Future[None] | None = None
+        self._full = False
+        self._room: Turn | None = None
+        """Ended when there is room again."""
         self._tunnel: Tunnelled | None = None
         self.response: Response | None = None
         self.extra = False
@@ -128,8 +127,9 @@ class Connection(asyncio.Protocol):
         self._awaited = turn
         return turn
 
-    def room(self) -> asyncio.Future[None] | None:
-        """What to wait for before more is written; None = nothing."""
+    def room(self, turn: Turn) -> Turn | None:
+        """`turn`, to be ended when more may be written; None = it may."""
+        self._room = turn if self._full else None
         return self._room
 
     def take(self) -> bytes:
@@ -144,6 +144,18 @@ class Connection(asyncio.Protocol):
             self._reading = True
             self.transport.resume_reading()
         return data
+
+    def left(self) -> int:
+        """Bytes of the body that are to come, where its length is known."""
+        return self._left if self._state == LENGTH else 0
+
+    def waits(self) -> bool:
+        """Bytes of the body are here that nobody has taken."""
+        return bool(self._pieces)
+
+    def passed(self, size: int) -> None:
+        """So many bytes of the body have been spliced."""
+        self._left -= size
 
     def abort(self, failure: Exception | None = None) -> None:
         """End it now; who waits gets `failure`."""
@@ -216,30 +228,27 @@ class Connection(asyncio.Protocol):
             return
         if exc is not None and self._state == HEAD:
             self._rescue()
-        if self._room is not None:
-            self.resume_writing()
         if self._state not in (IDLE, DONE):
             untouched = self._state == HEAD and not self._buffer and not self._interims
             self._fail(
                 UpstreamFailed(502, "closed" if untouched else "truncated", untouched=untouched)
             )
         self._wake()
+        self._make_room()
 
     def pause_writing(self) -> None:
         """Asyncio's protocol."""
         if self._tunnel is not None:
             self._tunnel.upstream_full()
         else:
-            self._room = self._loop.create_future()
+            self._full = True
 
     def resume_writing(self) -> None:
         """Asyncio's protocol."""
         if self._tunnel is not None:
             self._tunnel.upstream_ready()
-        elif self._room is not None:
-            if not self._room.done():
-                self._room.set_result(None)
-            self._room = None
+        else:
+            self._make_room()
 
     # Reading.
 
@@ -325,6 +334,11 @@ class Connection(asyncio.Protocol):
             self._state = DONE
             if chunks.rest:
                 self._unasked()
+
+    def _make_room(self) -> None:
+        turn, self._room, self._full = self._room, None, False
+        if turn is not None and not turn.done():
+            turn.set_result(None)
 
     def _push(self, piece: bytes) -> None:
         self._pieces.append(piece)
