@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar import sample
+from sidecar.files import write_file
 from sidecar.observed.client import ask
 from sidecar.policy.model import PolicyError, Problem
 from sidecar.runtime.service import Service
@@ -111,7 +112,7 @@ def _starter(folder: Path, console: Console) -> Path:
     if policy.exists() and policy.read_text("utf-8") != POLICY:
         kept = policy.replace(folder / "policy.before.yaml")
         console.print(f"Your edited policy of an earlier demo is kept as {kept}.")
-    policy.write_text(POLICY, "utf-8")
+    write_file(policy, POLICY)
     return policy
 
 

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
+from sidecar.files import write_file
 from sidecar.observed import NoResponse, Response, target_of
 from sidecar.observed.client import ask
 from sidecar.policy.engine.plan import compile_policy, decide
@@ -103,7 +104,7 @@ async def _steps(
 ) -> AsyncIterator[Step]:
     text = Path(settings.policy).read_bytes().decode("utf-8")
     policy = folder / "policy.yaml"
-    policy.write_text(reported(text), "utf-8", newline="")
+    write_file(policy, reported(text))
     own = _scratch(settings, folder, policy, upstream)
     with (folder / "events.jsonl").open("wb") as file:
         sink = Sink(file.fileno())
@@ -145,7 +146,7 @@ async def _enforce(service: Service, policy: Path, text: str) -> Step:
     """The one edit that enforces everything, seen by the file watch; timed to the swap."""
     before = service.revisions.current.id
     began = time.perf_counter()
-    policy.write_text(enforced(text), "utf-8", newline="")
+    write_file(policy, enforced(text))
     deadline = began + _WAIT
     while service.revisions.current.id == before and time.perf_counter() < deadline:
         await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,17 @@ FILES = sorted((ROOT / "sidecar").rglob("*.py"))
 
 LAYERS = (
     ("policy",),
-    ("source", "observed", "scalars", "settings", "setting_kinds", "sarif", "codes", "lean"),
+    (
+        "source",
+        "files",
+        "observed",
+        "scalars",
+        "settings",
+        "setting_kinds",
+        "sarif",
+        "codes",
+        "lean",
+    ),
     ("telemetry",),
     ("revisions", "baseline"),
     ("proxy", "admin", "rollout", "audit", "importing", "exporting", "fleet"),
@@ -257,3 +268,11 @@ def test_no_global_changes():
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Global)
     ] == []
+
+
+def test_files_that_stay_are_written_in_one_place():
+    """Whole or not at all; who writes by itself could leave half a file."""
+    writing = re.compile(r"\.write_(text|bytes)\(|NamedTemporaryFile|mkstemp|open\([^)]*\"w\"")
+    found = [file for file in FILES if writing.search(file.read_text("utf-8"))]
+
+    assert found == [ROOT / "sidecar" / "files.py"]

@@ -22,10 +22,11 @@ from sidecar.audit.outcomes import GRADES
 from sidecar.audit.report import Level, Report, as_data, reaches, report
 from sidecar.audit.sarif import sarif
 from sidecar.audit.visit import Visit
-from sidecar.cli.files import read_bytes, write_text
+from sidecar.cli.files import read_bytes
 from sidecar.cli.options import PATH
 from sidecar.cli.printing import as_json, err, next_step, out, table
 from sidecar.cli.progress import steps
+from sidecar.files import write_file
 from sidecar.observed import complete
 from sidecar.source import load_policy
 
@@ -271,7 +272,7 @@ def _table(one: Report) -> None:
 def _write(reports: list[Report], file: Path) -> None:
     text = draft(reports)
     load_policy(text.encode(), str(file))
-    write_text(file, text)
+    write_file(file, text)
     err().print(Text(f"{file}: a report-only policy; read it, then: sidecar check {file}"))
 
 

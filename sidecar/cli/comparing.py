@@ -15,10 +15,11 @@ from rich.text import Text
 from sidecar.baseline import responses
 from sidecar.baseline.file import read_baseline
 from sidecar.cli.diff_markdown import markdown
-from sidecar.cli.files import read_bytes, write_text
+from sidecar.cli.files import read_bytes
 from sidecar.cli.options import FILE, JSON, PATH
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, mode_text, next_step, out, refused, table
+from sidecar.files import write_file
 from sidecar.observed import NoResponse
 from sidecar.observed.records import from_har
 from sidecar.policy.engine.compare import Comparison, Effect, RuleChange, compare, effects
@@ -230,7 +231,7 @@ def cases_verb(
             broken += map(str, error.problems)
             refused(error.problems)
     if report is not None:
-        write_text(report, junit(results))
+        write_file(report, junit(results))
     failed = sum(bool(result.failures) for result in results)
     passed = len(results) - failed
     if machine:

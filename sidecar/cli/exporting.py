@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from sidecar.cli.files import POLICY_TO_READ, write_text
+from sidecar.cli.files import POLICY_TO_READ
 from sidecar.cli.options import PATH
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, plain
 from sidecar.exporting.target import WEIGHTS
 from sidecar.exporting.targets import TARGETS, export
+from sidecar.files import write_file
 
 _ADDRESS = re.compile(r"(?:https?://[^/\s\"',;\\]+)?/[^\s\"',;\\]*")
 _STYLES = {"lost": "yellow", "differs": "cyan", "note": "dim"}
@@ -55,7 +56,7 @@ def export_verb(
     resolved = read_policy(file)
     written = export(resolved, target, twins)
     if output is not None:
-        write_text(output, written.text)
+        write_file(output, written.text)
     if machine:
         about = {"to": target, "revision": resolved.revision(), "configuration": written.text}
         gaps = [asdict(gap) for gap in written.gaps]

@@ -1,10 +1,8 @@
-"""Files of the operator's: read whole, replaced whole. Must not know what stands in them."""
+"""Files of the operator's, read whole. Must not know what stands in them."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import click
@@ -70,35 +68,3 @@ def read_text(file: Path) -> str:
         raise PolicyError(
             (Problem("the file is not UTF-8", "save it as UTF-8", file=str(file), line=line),)
         ) from error
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    try:
-        file.write_text(text, "utf-8", newline="")
-    except OSError as error:
-        raise click.UsageError(f"{file}: it cannot be written: {error.strerror}") from error
-
-
-def replace_file(file: Path, text: str) -> None:
-    """Replace a file's bytes, whole or not at all, keeping its permissions; in place where it is
-    a mount of its own.
-    """
-    target = file.resolve()
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as writing:
-            writing.write(text.encode())
-            writing.flush()
-            os.fsync(writing.fileno())
-        Path(name).chmod(target.stat().st_mode)
-        try:
-            Path(name).replace(target)
-        except OSError:  # a single file that is bind-mounted cannot be replaced by rename
-            target.write_bytes(text.encode())
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -14,10 +14,11 @@ from typing import Any
 
 import click
 
-from sidecar.cli.files import read_bytes, read_text, write_text
+from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.options import CACERT, PATH
 from sidecar.cli.printing import as_json, complain, problem_data
 from sidecar.cli.progress import steps
+from sidecar.files import write_file
 from sidecar.importing.draft import Imported
 from sidecar.importing.formats import FORMATS, convert, from_sightings, guess, unread
 from sidecar.importing.sightings import Sighting
@@ -81,7 +82,7 @@ def import_verb(
         raise click.UsageError("give URLs (http://HOST/PATH) and --har FILE, or settings FILES")
     form, imported = _from_files(files, how["form"]) if files else _from_responses(urls, **how)
     if output is not None:
-        write_text(output, imported.policy_yaml)
+        write_file(output, imported.policy_yaml)
     if machine:
         notes = [problem_data(note) for note in imported.notes]
         as_json({"from": form, "policy": imported.policy_yaml, "notes": notes})

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from sidecar.cli.files import read_bytes, read_text, write_text
+from sidecar.cli.files import read_bytes, read_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, next_step, say
+from sidecar.files import write_file
 from sidecar.policy.words import counted
 from sidecar.revisions.chain import check
 from sidecar.rollout.note import digest, markdown, write_note
@@ -88,7 +89,7 @@ def _give(client: Admin, text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    write_text(output, text)
+    write_file(output, text)
     client.post("/-/note", file=str(output), sha256=digest(text))
     err().print(f"{output} is written")
 
@@ -102,7 +103,7 @@ def _pci(client: Admin, inventory: Path, output: Path | None, *, machine: bool) 
     pages = client.get("/api/pages")
     scripts = merged(held, seen_scripts(pages))
     if scripts != held or not inventory.exists():
-        write_text(inventory, write_inventory(scripts))
+        write_file(inventory, write_inventory(scripts))
         err().print(f"{inventory} is written")
     status, drift = client.get("/api/status"), client.get("/api/baseline")["drift"]
     journal = check(client.get("/api/revisions")["entries"][::-1])

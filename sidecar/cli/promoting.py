@@ -19,10 +19,11 @@ from rich.text import Text
 from sidecar.cli import configmap
 from sidecar.cli import fleet as replicas
 from sidecar.cli.evidence import STYLES, gather, minimums, print_evidence, source_options, warn_of
-from sidecar.cli.files import read_text, replace_file
+from sidecar.cli.files import read_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.printing import as_json, err, out, say
-from sidecar.policy.model import Mode
+from sidecar.files import edit_file
+from sidecar.policy.model import Mode, PolicyError
 from sidecar.rollout.testimony import from_data, verdict
 
 _PATIENCE = 10.0
@@ -196,11 +197,11 @@ class _Outcome:
         if not self._held:
             return
         try:
-            replace_file(self._file, self._decided["edited"])
-        except OSError as error:
+            edit_file(self._file, self._decided["policy"], self._decided["edited"])
+        except PolicyError as error:
             if not self._fleet:
                 raise
-            say(f"{self._file} cannot be written: {error.strerror}", colour="yellow")
+            say(str(error), colour="yellow")
 
     def data(
         self, waived: Sequence[str], override: str | None, applied: dict[str, Any] | None

@@ -16,8 +16,8 @@ from sidecar.audit.report import report
 from sidecar.audit.start import Wishes, policy_text, preset_for, tests_text
 from sidecar.audit.visit import Visit
 from sidecar.cli.auditing import look
-from sidecar.cli.files import write_text
 from sidecar.cli.printing import err
+from sidecar.files import write_file
 from sidecar.observed import complete
 from sidecar.source import load_policy, preset_texts
 
@@ -71,7 +71,7 @@ def init(
     text = policy_text(wishes, visit)
     resolved = load_policy(text.encode(), str(output))
     for file, content in ((output, text), (tests, tests_text(wishes, resolved, visit))):
-        write_text(file, content)
+        write_file(file, content)
     rules = len(resolved.routes[-1].rules)
     console = err()
     console.print(Text(f"{output}: a report-only policy with {rules} rules; {tests}: 2 tests"))

@@ -20,11 +20,12 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from sidecar.cli.evidence import Duration
-from sidecar.cli.files import POLICY_TO_EDIT, read_bytes, read_text, replace_file
+from sidecar.cli.files import POLICY_TO_EDIT, read_bytes, read_text
 from sidecar.cli.operate import Admin, admin_options
 from sidecar.cli.options import FILE
 from sidecar.cli.printing import as_json, err, out, plain
 from sidecar.cli.progress import steps
+from sidecar.files import edit_file
 from sidecar.observed import NoResponse, Response, without_query
 from sidecar.observed.client import ask
 from sidecar.rollout.causes import Cause
@@ -138,7 +139,7 @@ def suggest_verb(
             after=digest(found.text),
             diff=diff,
         )
-        replace_file(file, found.text)  # the journal knows first
+        edit_file(file, before, found.text)  # the journal knows first
     if machine:
         proposals = [one.data() | {"needs_person": one.needs_person} for one in found.proposals]
         as_json({"proposals": proposals, "diff": diff, "written": written})

@@ -17,12 +17,13 @@ from sidecar.baseline import Baseline, Cell, since
 from sidecar.baseline.capture import Tally
 from sidecar.baseline.drift import SEVERITIES, DriftReport, accept, drift
 from sidecar.baseline.file import from_data, read_baseline, to_data, yaml_text
-from sidecar.cli.files import read_bytes, replace_file
+from sidecar.cli.files import read_bytes
 from sidecar.cli.operate import Admin, admin_options, who
 from sidecar.cli.options import FILE, PATH
 from sidecar.cli.policy import read_policy
 from sidecar.cli.printing import as_json, err, next_step, out, plain, table
 from sidecar.cli.progress import steps
+from sidecar.files import write_file
 from sidecar.observed import NoResponse
 from sidecar.observed.client import ask
 from sidecar.observed.records import from_har
@@ -211,11 +212,7 @@ def _write(file: Path, baseline: Baseline) -> None:
     """Replace the file whole; what would not load back is not written."""
     text = yaml_text(baseline)
     read_baseline(text.encode(), str(file))
-    try:
-        file.touch()
-        replace_file(file, text)
-    except OSError as error:
-        raise click.UsageError(f"{file}: {error.strerror}") from error
+    write_file(file, text)
 
 
 def _print(report: DriftReport) -> None:

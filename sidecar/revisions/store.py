@@ -1,6 +1,6 @@
 """The state folder: what must survive a crash. Every write is whole or not there.
 
-Lives here: `Store` (revisions' texts, the state, the journal) and its atomic writes. Must not know
+Lives here: `Store` (revisions' texts, the state, the journal). Must not know
 what a revision means, or when one is activated. Belongs to the layer of `revisions`.
 
 Layout: `state.json` and `evidence.json` (replaced by rename), `revisions/ID.yaml` (written once),
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sidecar.files import BESIDE, replace_bytes, sync_folder
 from sidecar.revisions.chain import START, gap, is_gap, sealed
 from sidecar.revisions.retention import Bounds, kept_entries, kept_revisions, pruned
+
+_MODE = 0o600
+"""Permissions of what is kept: policies and evidence are nobody else's matter."""
 
 
 class Store:
@@ -38,7 +41,7 @@ class Store:
     def open(self) -> dict[str, Any]:
         """Make or repair the folder; returns the last saved state ({} = a new folder)."""
         self._revisions.mkdir(parents=True, exist_ok=True, mode=0o750)
-        for left in [*self.folder.glob(".tmp-*"), *self._revisions.glob(".tmp-*")]:
+        for left in [*self.folder.glob(f"{BESIDE}*"), *self._revisions.glob(f"{BESIDE}*")]:
             left.unlink(missing_ok=True)
         self._repair_journal()
         self._head = None
@@ -50,11 +53,11 @@ class Store:
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Replace the state."""
-        _replace(self._state, json.dumps(state, sort_keys=True, indent=1).encode())
+        replace_bytes(self._state, json.dumps(state, sort_keys=True, indent=1).encode(), _MODE)
 
     def save_evidence(self, evidence: dict[str, Any]) -> None:
         """Replace the evidence that the next start goes on from."""
-        _replace(self.folder / "evidence.json", json.dumps(evidence).encode())
+        replace_bytes(self.folder / "evidence.json", json.dumps(evidence).encode(), _MODE)
 
     def evidence(self) -> object:
         """What `save_evidence` kept, None when there is nothing to be read."""
@@ -68,7 +71,7 @@ class Store:
         data = text.encode()
         path = self._revisions / f"{revision}.yaml"
         if not path.exists() or path.read_bytes() != data:
-            _replace(path, data)
+            replace_bytes(path, data, _MODE)
 
     def revisions(self) -> list[str]:
         """The names of all kept revisions."""
@@ -97,7 +100,7 @@ class Store:
                 os.fsync(file.fileno())
             self._head = made["hash"]
             if new:
-                _sync_folder(self.folder)
+                sync_folder(self.folder)
 
     def journal(self) -> list[dict[str, Any]]:
         """All entries, oldest first."""
@@ -121,7 +124,7 @@ class Store:
             places = kept_entries(entries, state, bounds)
             dropped = sum(not is_gap(entries[place]) for place in {*range(len(lines))} - {*places})
             if dropped:
-                _replace(self._journal, b"".join(_compacted(lines, {*places})))
+                replace_bytes(self._journal, b"".join(_compacted(lines, {*places})), _MODE)
         written = {path.stem: path.stat().st_mtime for path in self._revisions.glob("*.yaml")}
         kept = kept_revisions([entries[place] for place in places], state, written, bounds)
         if starting and (less := pruned(state, kept)) != state:
@@ -175,26 +178,3 @@ def _compacted(lines: list[tuple[dict[str, Any], bytes]], kept: set[int]) -> Ite
         yield line + b"\n"
     if run:
         yield _line(gap(run))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a temporary file, sync, rename over, sync the folder: readers never see a part."""
-    handle, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105 - the temporary name is a text
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
