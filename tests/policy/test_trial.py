@@ -234,3 +234,13 @@ def test_a_trial_only_adds(resolved: Resolved, world: Facts):
     assert fields[: len(world.fields)] == world.fields
     names = {name for name, _ in fields[len(world.fields) :]}
     assert all(name.endswith(b"-Report-Only") or name == b"Reporting-Endpoints" for name in names)
+
+
+@pytest.mark.parametrize(("scheme", "state"), [("https", "carried"), ("http", "silent")])
+def test_links_that_are_upgraded_are_not_reported(scheme: str, state: str):
+    """Over plain http, `upgrade-insecure-requests` turns the site's own links to https, and no
+    browser says so: what else it upgrades is still reported.
+    """
+    rule = {"header": CSP, "action": "set", "value": "upgrade-insecure-requests"}
+    (twin,) = judged(rule, mode="trial", scheme=scheme).twins
+    assert (twin.state, len(twin.lines)) == (state, 1)

@@ -39,7 +39,7 @@ _CSP_TWIN = b"Content-Security-Policy-Report-Only"
 
 
 class Twin(NamedTuple):
-    """What a trial adds to one response for one rule: `lines` are () unless `state` is carried."""
+    """What a trial adds to one response for one rule: `lines` are () where nothing goes along."""
 
     position: int
     """Of the rule, among the rules of its route."""
@@ -103,8 +103,19 @@ def twin(finding: Finding, key: str, scheme: str, seen: Seen) -> Twin | None:
         lines += [(_CSP_TWIN, one) for value in added for one in _frames(value, key)]
     if row.api:
         lines.append((b"Reporting-Endpoints", f'{endpoint(key)}="{REPORTS_PATH}/{key}"'.encode()))
-    lost = finding.key == _CSP and loses_upgrade(finding.before, finding.after)
-    return Twin(position, "upgraded" if lost else "carried", tuple(lines))
+    return Twin(position, _state(finding, scheme), tuple(lines))
+
+
+def _state(finding: Finding, scheme: str) -> State:
+    """What comes of a twin that goes along."""
+    if finding.key != _CSP or finding.after is None:
+        return "carried"
+    if loses_upgrade(finding.before, finding.after):
+        return "upgraded"
+    # Links within the host are upgraded too, and of these nothing is reported (Upgrade Insecure
+    # Requests section 3.2): over https they were safe before.
+    links = scheme == "http" and loses_upgrade(finding.after, finding.before)
+    return "silent" if links else "carried"
 
 
 def loses_upgrade(before: Iterable[bytes], after: Iterable[bytes]) -> bool:
