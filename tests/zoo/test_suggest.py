@@ -23,16 +23,22 @@ from tests.zoo.world import Enclosure, World, policy
 
 BROKEN = [site for site in SITES if site.breaks and site.witness == "browsers"]
 NEED_PERSON = {
+    "coop-noopener-own-window",
     "coop-opened-by-another",
     "permissions-frame-given",
     "csp-ancestors-none",
     "csp-ancestors-none-http",
+    "csp-ancestors-replaced",
     "csp-ancestors-unnamed",
     "csp-base-elsewhere",
     "csp-eval",
+    "csp-form-leads-elsewhere",
+    "csp-frame-leads-elsewhere",
     "csp-merge-narrows",
+    "csp-payment-frame",
     "csp-trusted-types",
     "csp-upgrade-insecure",
+    "csp-window-written",
     "csp-worker-blob",
     "integrity-missing",
     "xfo-deny-framed-http",

@@ -196,3 +196,30 @@ _add(
     witness="proxy",
     schemes=("https", "http"),
 )
+
+
+def _goes_to_subdomain(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.go("%SUB%/account")
+    return visitor.until(_WELCOME)
+
+
+_add(
+    "cookie-secure-domain",
+    _cookie("session", "Secure: true"),
+    {
+        "/": _gives("session=yes; Path=/; Domain=cookie-secure-domain.test"),
+        "sub:/account": _account,
+    },
+    _goes_to_subdomain,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "cookie-strict-own",
+    _cookie("session", "SameSite: Strict"),
+    {"/": _gives("session=yes; Path=/"), "/account": _account},
+    _stays,
+    breaks=False,
+    witness="proxy",
+)

@@ -12,6 +12,8 @@ from tests.zoo.site import (
     WORKS,
     Family,
     Page,
+    Visitor,
+    Witness,
     html,
     script,
     shows,
@@ -115,4 +117,80 @@ for name, rule in (
         _ABROAD,
         breaks=True,
         witness="proxy",
+    )
+
+_SVG = Page(
+    "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9'"
+    " height='9'/></svg>",
+    "image/svg+xml",
+)
+_SAVES = html(
+    "<button onclick=\"document.querySelector('iframe').src = '/list.csv'\">save</button><iframe"
+    " hidden></iframe>",
+    "<script>document.title = 'works'</script>",
+)
+_LET_IN = replace(
+    FRAMED,
+    headers=(
+        ("Content-Security-Policy", "frame-ancestors %OTHER-ORIGIN%"),
+        ("X-Frame-Options", "DENY"),
+    ),
+)
+
+
+def _saves(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('button').click()")
+    return visitor.arrives("/list.csv") and visitor.until(WORKS)
+
+
+def _is_refused_first(visitor: Visitor) -> bool:
+    visitor.go("%OTHER%/outer")
+    visitor.go("/")
+    return visitor.until(WORKS)
+
+
+_add(
+    "xfo-deny-object-svg",
+    _DENY,
+    {"/": html("<object data=/i.svg type=image/svg+xml></object>"), "/i.svg": _SVG},
+    "document.querySelector('object').contentDocument.querySelector('rect') !== null",
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "xfo-deny-download",
+    _DENY,
+    {
+        "/": _SAVES,
+        "/list.csv": Page("a,b", "text/csv", headers=(("Content-Disposition", "attachment"),)),
+    },
+    _saves,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "xfo-denied-already",
+    _DENY,
+    {
+        **_PLACES,
+        "/widget": replace(FRAMED, headers=(("X-Frame-Options", "DENY"),)),
+        "other:/outer": html("<iframe src='%SITE%/widget'></iframe>"),
+    },
+    _is_refused_first,
+    breaks=False,
+    witness="proxy",
+)
+_LIFTED: tuple[tuple[str, str, Witness], ...] = (
+    ("csp-ancestors-replaced", "set, value: \"object-src 'none'\"", "browsers"),
+    ("csp-ancestors-removed", "remove", "proxy"),
+)
+for name, rule, witness in _LIFTED:
+    _add(
+        name,
+        f"header: Content-Security-Policy, action: {rule}",
+        {**_PLACES, "/": _LET_IN},
+        _ABROAD,
+        breaks=True,
+        witness=witness,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.zoo.site import PICTURE, SEEN, WORKS, Family, Page, Visitor, html, script, shows
 
@@ -362,6 +363,104 @@ _add(
     _permissions("gamepad=()"),
     {"/": html("", "<script>navigator.getGamepads(); document.title = 'works';</script>")},
     WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "corp-fetch-elsewhere",
+    _CORP,
+    {
+        "/ping": Page("pong", "text/plain"),
+        "other:/": html(
+            "",
+            f"<script>fetch('%SITE%/ping', {{mode: 'no-cors'}}).then(() => {{ {_CODE} }})</script>",
+        ),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "corp-image-of-error",
+    _CORP,
+    {
+        "/face.png": replace(PICTURE, status=404),
+        "other:/": html("<img src='%SITE%/face.png'>"),
+    },
+    shows(SEEN, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "corp-for-all",
+    "header: Cross-Origin-Resource-Policy, action: set, value: cross-origin",
+    {"/i.png": PICTURE, "other:/": html("<img src='%SITE%/i.png'>")},
+    shows(SEEN, "%OTHER%/"),
+    breaks=False,
+    witness="harmless",
+)
+_add(
+    "coop-noopener-own-window",
+    "header: Cross-Origin-Opener-Policy, action: set, value: noopener-allow-popups",
+    {"/": _opens("/window"), "/window": _SPEAKS},
+    _clicks("/"),
+    breaks=True,
+    witness="browsers",
+)
+_add(
+    "coop-own-window-unlike",
+    _COOP,
+    {"/": replace(_opens("/window"), headers=(_ISOLATED,)), "/window": _SPEAKS},
+    _clicks("/"),
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "coep-frame-no-page",
+    f"{_COEP}, when: {{content-type: text/html}}",
+    {"/": html("<iframe src=/notes.txt></iframe>"), "/notes.txt": Page("notes", "text/plain")},
+    "frames[0].document.body.textContent.includes('notes')",
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "coep-frame-a-page",
+    f"{_COEP}, when: {{content-type: text/html}}",
+    {"/": html("<iframe src=/frame></iframe>", _LISTENS), "/frame": _SPEAKS},
+    WORKS,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "permissions-frame-own",
+    _permissions("geolocation=(self)"),
+    {"/": html("<iframe src=/map></iframe>", _LISTENS), "/map": _WHERE_FRAMED},
+    _located,
+    breaks=False,
+    witness="browsers",
+)
+_add(
+    "permissions-frame-own-apart",
+    _permissions("geolocation=()") + ", when: {response: {X-Page: '1'}}",
+    {
+        "/": html("<iframe src=/map></iframe>", _LISTENS, ("X-Page", "1")),
+        "/map": _WHERE_FRAMED,
+    },
+    _located,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "permissions-frame-srcdoc",
+    _permissions("geolocation=()"),
+    {
+        "/": html(
+            '<iframe srcdoc="<script>navigator.geolocation.getCurrentPosition(() =>'
+            " parent.postMessage('works', '*'))</script>\"></iframe>",
+            _LISTENS,
+        )
+    },
+    _located,
     breaks=True,
     witness="nobody",
 )

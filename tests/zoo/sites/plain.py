@@ -265,3 +265,64 @@ _add(
     breaks=False,
     witness="proxy",
 )
+_WITH = (
+    ("Access-Control-Allow-Origin", "%OTHER-ORIGIN%"),
+    ("Access-Control-Allow-Credentials", "true"),
+)
+_add(
+    "cors-star-with-credentials",
+    "header: Access-Control-Allow-Origin, action: set, value: '*'",
+    {
+        "/data": Page("works", "application/json", headers=_WITH),
+        "other:/": html(
+            _FETCHES.replace("'{}'", "'%SITE%/data', {{credentials: 'include'}}").format()
+        ),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "server-replaced",
+    "header: Server, action: set, value: web",
+    _NAMED,
+    _TITLED,
+    breaks=False,
+    witness="harmless",
+)
+_add(
+    "trace-read",
+    "header: X-B3-TraceId, action: remove",
+    {
+        "/": html(
+            "",
+            "<script>fetch('/data').then((it) => { document.title = it.headers.get('x-b3-traceid');"
+            " })</script>",
+        ),
+        "/data": Page("data", "text/plain", headers=(("X-B3-TraceId", "works"),)),
+    },
+    WORKS,
+    breaks=True,
+    witness="nobody",
+)
+_add(
+    "no-store-page",
+    "header: Cache-Control, action: set, value: no-store",
+    _PLAIN,
+    WORKS,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "referrer-default-own-meta",
+    "header: Referrer-Policy, action: set, value: strict-origin-when-cross-origin",
+    {
+        "/shop": html(
+            "", "<meta name=referrer content=unsafe-url><script src='%CDN%/lib.js'></script>"
+        ),
+        **_LOOKS,
+    },
+    shows(WORKS, "/shop"),
+    breaks=False,
+    witness="proxy",
+)

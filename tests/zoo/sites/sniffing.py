@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.zoo.site import PNG, SEEN, WORKS, Family, Page, html, script, shows
+import io
+import wave
+
+from tests.zoo.site import PNG, SEEN, WORKS, Family, Page, Visitor, html, script, shows
 
 FAMILY = Family("X-Content-Type-Options")
 _add = FAMILY.add
@@ -108,4 +111,89 @@ _add(
     shows(SEEN, "%OTHER%/"),
     breaks=False,
     witness="proxy",
+)
+
+
+def _wave() -> bytes:
+    """Half a second of silence."""
+    made = io.BytesIO()
+    with wave.open(made, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(8000)
+        sound.writeframes(b"\x80" * 4000)
+    return made.getvalue()
+
+
+def _downloads(visitor: Visitor) -> bool:
+    visitor.go("/")
+    visitor.run("document.querySelector('a').click()")
+    return visitor.arrives("/file") and visitor.until(WORKS)
+
+
+_TITLED = "<!doctype html><html><head><title>works</title></head><body>text</body></html>"
+_add(
+    "nosniff-page-half-typed",
+    _RULE,
+    {"/": Page(_TITLED, "html")},
+    WORKS,
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "nosniff-untyped-error",
+    _RULE,
+    {"/": html("start"), "/gone": Page(_TITLED, None, 404)},
+    shows(WORKS, "/gone"),
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "nosniff-sound-as-text-elsewhere",
+    _RULE,
+    {
+        "/sound": Page(_wave(), "text/plain"),
+        "other:/": html(
+            "<audio src='%SITE%/sound' preload=auto oncanplay=\"" + _CODE + '"></audio>'
+        ),
+    },
+    shows(WORKS, "%OTHER%/"),
+    breaks=True,
+    witness="proxy",
+)
+_add(
+    "nosniff-untyped-download",
+    _RULE,
+    {
+        "/": html("<a href=/file>get</a>", f"<script>{_CODE}</script>"),
+        "/file": Page("a,b", None, headers=(("Content-Disposition", "attachment"),)),
+    },
+    _downloads,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "nosniff-refused-already",
+    _RULE,
+    {
+        "/": html("", f"<script src=/a.js></script><script>{_CODE}</script>"),
+        "/a.js": Page("0", "text/plain", headers=(("X-Content-Type-Options", "nosniff"),)),
+    },
+    WORKS,
+    breaks=False,
+    witness="proxy",
+)
+_add(
+    "nosniff-removed",
+    "header: X-Content-Type-Options, action: remove",
+    {
+        "/": Page(
+            b"\x01\x02log of the day",
+            "text/plain",
+            headers=(("X-Content-Type-Options", "nosniff"),),
+        )
+    },
+    "document.body.textContent.includes('log of')",
+    breaks=True,
+    witness="nobody",
 )
