@@ -1,3 +1,1 @@
-"""A policy as the configuration of another proxy: what it enforces, and a list of what that
-proxy cannot say.
-"""
+"""A policy as the configuration of another proxy, and what that proxy cannot express."""

@@ -1,11 +1,10 @@
-"""Apache httpd: SetEnvIfExpr notes what a request is, Header directives with expr= change what
-leaves.
+"""Apache httpd: SetEnvIfExpr notes facts of a request, Header directives with expr= change lines.
 
 Lives here: how steps become directives for Apache's two tables of headers, and what Apache cannot
-say. What a service sends stands in the table `onsuccess`, whatever its status is; what Apache sends
-itself, in the table `always`, which also goes out beside the other and is worked on first. So a
-line that is set goes into `always`, and the service's is taken out of `onsuccess`. Must not know
-the other targets. Source: Apache's documentation of mod_headers, mod_setenvif and its expressions.
+express. What a service sends is in the table `onsuccess`, for any status; what Apache sends itself
+is in the table `always`, which is sent too and processed first. So a line that is set goes into
+`always`, and the service's is removed from `onsuccess`. Must not know the other targets. Source:
+Apache's documentation of mod_headers, mod_setenvif and its expressions.
 """
 
 from __future__ import annotations
@@ -16,7 +15,15 @@ from sidecar.exporting import patterns
 from sidecar.exporting.apache_terms import Conditions, argument
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import COPIES, Limits, Written, heading, shortest
+from sidecar.exporting.target import (
+    COPIES,
+    DECODED,
+    NAMELESS,
+    Limits,
+    Written,
+    heading,
+    shortest,
+)
 from sidecar.exporting.terms import response_names
 
 OWN = frozenset({"server", "date", "content-type"})
@@ -27,13 +34,10 @@ LIMITS: Limits = (
     "An empty line of the service's counts as none, and of several lines the first is looked at.",
     "Several Vary lines leave as one.",
     COPIES,
-    "Requests that are no HTTP (400) are refused before conditions on routes are known.",
+    "Requests that are not HTTP (400) are refused before conditions on routes are known.",
     "Where ErrorDocument is a path, the error response is of that path's route.",
-    (
-        "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads"
-        " it in each way that services do."
-    ),
-    "A cookie without a name is left alone.",
+    DECODED,
+    NAMELESS,
 )
 
 
@@ -43,13 +47,10 @@ def write(program: Program) -> Written:
     conditions = Conditions(program)
     lines: list[str] = []
     for step, routes in program.lanes():
-        unsayable = {
-            route.name: reason
-            for route in routes or program.routes
-            if (reason := _unsayable(step, route))
-        }
-        gaps += [Gap("lost", step.rule, step.header, why, name) for name, why in unsayable.items()]
-        left = tuple(route for route in routes or program.routes if route.name not in unsayable)
+        reasons = {route.name: _unsayable(step, route) for route in routes or program.routes}
+        lost = {name: reason for name, reason in reasons.items() if reason}
+        gaps += [Gap("lost", step.rule, step.header, why, name) for name, why in lost.items()]
+        left = tuple(route for route in routes or program.routes if route.name not in lost)
         if not left:
             continue
         lines.append(f"# rule {step.rule}, revision {program.revision}")
@@ -64,10 +65,8 @@ def write(program: Program) -> Written:
             "# ServerTokens Prod",
         ]
     found = program.said(gaps)
-    about = (
-        "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif.",
-    )
-    text = heading(program, "Apache", about, found, LIMITS, "# ")
+    about = "For a virtual host of Apache httpd 2.4.10 or later, with mod_headers and mod_setenvif."
+    text = heading(program, "Apache", (about,), found, LIMITS)
     return Written("\n".join([text, *conditions.lines(), *lines]) + "\n", found)
 
 
@@ -77,19 +76,13 @@ def _unsayable(step: Step, route: Route) -> str:
     written = {one.key for one in route.steps}
     changed = response_names(step.when) & written
     if changed:
-        return (
-            f"its condition looks at {', '.join(sorted(changed))}, which rules change; Apache would"
-            " ask at another moment"
-        )
-    before = _before(step, shortest(route.steps, step.header))
-    if step.act == "append" and {"remove", "default"} <= {one.act for one in before}:
-        return "rules before it remove and write the same header; Apache cannot tell what stands"
-    if (
-        step.act == "default"
-        and any(one.act == "remove" for one in before)
-        and any(one.act in ("set", "append") for one in before)
-    ):
-        return "rules before it set and remove the same header; Apache cannot tell what stands"
+        names = ", ".join(sorted(changed))
+        return f"its condition looks at {names}, which rules change; Apache would test it too late"
+    acts = {one.act for one in _before(step, shortest(route.steps, step.header))}
+    if step.act == "append" and {"remove", "default"} <= acts:
+        return "rules before it remove and write the same header; Apache cannot tell what is there"
+    if step.act == "default" and "remove" in acts and acts & {"set", "append"}:
+        return "rules before it set and remove the same header; Apache cannot tell what is there"
     return ""
 
 
@@ -100,9 +93,7 @@ def _before(step: Step, chain: tuple[Step, ...]) -> tuple[Step, ...]:
 def _chains(
     step: Step, routes: tuple[Route, ...]
 ) -> list[tuple[tuple[Step, ...], tuple[Route, ...]]]:
-    """The routes by what stands before the step on the same header; routes where it comes to
-    nothing are left out.
-    """
+    """The routes where the step has an effect, by the steps before it on the same header."""
     found: dict[tuple[Step, ...], list[Route]] = {}
     for route in routes:
         chain = shortest(route.steps, step.header)
@@ -130,25 +121,23 @@ def _lines(
             absent = f"-z {stands}"
             removed = [conditions.holds(one.when) for one in before if one.act == "remove"]
             if removed:
-                given = [
-                    f"!({conditions.holds(one.when)})" for one in before if one.act == "default"
-                ]
+                defaults = [conditions.holds(one.when) for one in before if one.act == "default"]
+                given = [f"!({one})" for one in defaults]
                 gone = conditions.all_of(conditions.any_of(removed), *given)
                 absent = conditions.any_of([absent, gone])
             asked = conditions.expr(conditions.all_of(where, absent))
             yield f"Header always set {name} {value}{asked}"
         case _:
-            # What removes the service's line does so later: it is still looked at here.
-            same = [
-                one for one in before if one.act in ("set", "append") and one.value == step.value
-            ]
-            other = [f"!({conditions.holds(one.when)})" for one in same]
+            # What removes the service's line does so later: it is still there here.
+            written = [one for one in before if one.act in ("set", "append")]
+            same = [conditions.holds(one.when) for one in written if one.value == step.value]
             taken = [conditions.holds(one.when) for one in before if one.act in ("set", "remove")]
             missing = f"!({stands} =~ {conditions.regex(f'^{patterns.literal(step.value)}$')})"
             if taken:
                 missing = conditions.any_of([missing, *taken])
-            if "" in [conditions.holds(one.when) for one in same]:
+            if "" in same:
                 return
+            other = [f"!({one})" for one in same]
             asked = conditions.expr(conditions.all_of(where, missing, *other))
             yield f"Header always add {name} {value}{asked}"
 
@@ -166,8 +155,5 @@ def _cookies(step: Step, routes: tuple[Route, ...], conditions: Conditions) -> I
 
 
 def _edit(edit: Edit) -> str:
-    texts = (
-        f"${part}" if isinstance(part, int) else _format(part.replace("$", "\\$"))
-        for part in edit.parts
-    )
-    return f"{argument(edit.search)} {argument(''.join(texts))}"
+    text = edit.replacement("$", lambda part: _format(part.replace("$", "\\$")))
+    return f"{argument(edit.search)} {argument(text)}"

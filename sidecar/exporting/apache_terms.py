@@ -1,5 +1,4 @@
-"""Apache's expressions: conditions of rules, and the variables that SetEnvIfExpr fills from the
-request.
+"""Apache's expressions: conditions of rules, and the variables that SetEnvIfExpr sets.
 
 Lives here: `Conditions`, the quoting. An expression that is "" always holds. Must not know
 directives that write headers.
@@ -30,7 +29,7 @@ _ATTACHED = "resp('Content-Disposition')"
 
 
 class Conditions:
-    """The expressions of one file, and what has to be noted of requests for them."""
+    """The expressions of one file, and what must be noted of requests for them."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -38,9 +37,7 @@ class Conditions:
         self._defined: dict[str, str] = {}
 
     def lines(self) -> Iterator[str]:
-        """The directives that note what a request is: of those for routes the last that matches
-        counts.
-        """
+        """The directives that note facts of a request; of routes the last match counts."""
         for name, found in self._defined.items():
             yield f"Define {name} {argument(_escaped(found))}"
         if not self._asked:
@@ -54,10 +51,8 @@ class Conditions:
             for source, route in reversed(list(patterns.routes(self._program.routes, slash))):
                 text = "%{REQUEST_METHOD} %{reqenv:policy_host} %{reqenv:policy_path}"
                 asked = f"'{text}' =~ {self.regex(source)}"
-                number = self._program.routes.index(route) + 1
-                number = 0 if route is self._program.routes[-1] else number
                 yield f"# route {route.name}"
-                yield self._noted(asked, f"policy_route={number}")
+                yield self._noted(asked, f"policy_route={self._program.number(route)}")
 
     def _noted(self, asked: str, noted: str) -> str:
         return f"SetEnvIfExpr {argument(asked)} {noted}"
@@ -69,11 +64,9 @@ class Conditions:
             return ""
         self._asked.add("route")
         if program.routes[-1] in routes:
-            others = [route for route in program.routes if route not in routes]
-            numbers = [program.routes.index(route) + 1 for route in others]
-            return " && ".join(f"{_ROUTE} != '{number}'" for number in numbers)
-        numbers = [program.routes.index(route) + 1 for route in routes]
-        return self.any_of([f"{_ROUTE} == '{number}'" for number in numbers])
+            others = [program.number(route) for route in program.routes if route not in routes]
+            return " && ".join(f"{_ROUTE} != '{number}'" for number in others)
+        return self.any_of([f"{_ROUTE} == '{program.number(route)}'" for route in routes])
 
     def expr(self, asked: str) -> str:
         """The argument of a directive; "" where the condition always holds."""
@@ -123,16 +116,14 @@ class Conditions:
         return f"reqenv('policy_path') =~ {self.regex(source, fold=True)}"
 
     def _named(self, name: str) -> str:
-        """A class by its name: the expression stands in the file once."""
+        """A class by its name: the expression is written once in the file."""
         word = f"policy_is_{name}"
         if word not in self._defined:
             self._defined[word] = self._class(name)
         return f"(${{{word}}})"
 
     def _class(self, name: str) -> str:
-        """What a response carries: an attachment, else documentation, else what the first media
-        type that matches tells.
-        """
+        """The content of a response: an attachment, else documentation, else by its media type."""
         attached = f"{_ATTACHED} =~ {self.regex(patterns.ATTACHMENT, fold=True)}"
         if name == "download":
             return self.any_of([attached, self._types("download")])
@@ -149,19 +140,14 @@ class Conditions:
         for position, (one, types) in enumerate(MEDIA):
             if one != name:
                 continue
-            earlier = tuple(
-                media
-                for other, some in MEDIA[:position]
-                if other != name
-                for media in some
-                if "*" in types[0]
-            )
-            first = f"!({self._type(earlier)})" if earlier else ""
+            others = [some for other, some in MEDIA[:position] if other != name]
+            earlier = tuple(media for some in others for media in some)
+            first = f"!({self._type(earlier)})" if earlier and "*" in types[0] else ""
             found.append(self.all_of(self._type(types), first))
         return self.any_of(found)
 
     def regex(self, source: str, *, fold: bool = False) -> str:
-        """A regular expression, between signs that cannot stand in it."""
+        """A regular expression, between signs that it does not contain."""
         safe = source.replace("#", r"\x23")
         return f"m#{safe}#{'i' if fold else ''}"
 

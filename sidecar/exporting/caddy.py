@@ -1,13 +1,13 @@
-"""Caddy: its own JSON, where a headers handler can ask what the response is; a Caddyfile cannot
-before Caddy 2.10.
+"""Caddy: its own JSON, where a headers handler can test the response (a Caddyfile since 2.10).
 
-Lives here: how steps become handlers, and what Caddy cannot say. Must not know the other targets.
+Lives here: how steps become handlers, and what Caddy cannot express. Must not know the other
+targets.
 
 Deferred handlers work when the head is written, the innermost first: so the last handler of a route
-is the first step, and each sees what the ones before it made. What a response carries is noted for
-them in a line (`MARK`) that the outermost handler removes. Errors of Caddy's own go through the
-server's error routes, so all stands there again. Source: Caddy's JSON structure of http servers,
-the handlers headers and subroute, and its request matchers.
+is the first step, and each sees what the ones before it made. A response's class is noted for them
+in a line (`MARK`) that the outermost handler removes. Errors of Caddy's own use the server's error
+routes, so these repeat all. Source: Caddy's JSON structure of http servers, the handlers headers
+and subroute, and its request matchers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from sidecar.exporting import patterns
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.target import COPIES, TOGETHER, Limits, Written, shortest
+from sidecar.exporting.target import COPIES, NAMELESS, Limits, Written, out_of_order, shortest
 from sidecar.exporting.terms import (
     Alternative,
     Class,
@@ -37,42 +37,26 @@ from sidecar.policy.rules.classes import MEDIA
 Json: TypeAlias = dict[str, Any]
 
 MARK = "Header-Policy-Class"
-"""The line that holds the class of what a response carries, between our first handler and our
-last.
-"""
+"""The line with the class of a response, between our first handler and our last."""
 HELD = "Header-Policy-Held"
-"""The line that stands where an added line is not to be added again, or where one of several
-conditions held.
-"""
+"""The line that notes that one of several conditions held, and a line is to be added."""
 
 LIMITS: Limits = (
-    (
-        "Media types and values in conditions on the response are compared as they are written:"
-        " case counts."
-    ),
+    "Case counts in media types and values of conditions on the response.",
     COPIES,
-    (
-        "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it in each way that"
-        " services do."
-    ),
-    (
-        "Where the service names no Content-Type, Caddy writes the one that the body looks like;"
-        " conditions see none."
-    ),
-    "A cookie without a name is left alone.",
-    (
-        "Requests that are no HTTP (400), and the redirects that Caddy's automatic HTTPS adds,"
-        " carry nothing of the policy."
-    ),
+    "A path with //, /. or % is read as Caddy cleans it; the sidecar reads it as each service may.",
+    "Without the service's Content-Type, Caddy guesses one by the body, after all conditions.",
+    NAMELESS,
+    "The policy does not reach requests that are not HTTP (400), nor redirects of automatic HTTPS.",
 )
 
 
 class _UnsayableError(Exception):
-    """Caddy has no word for it; the reason is the message."""
+    """Caddy cannot express it; the reason is the message."""
 
 
 def write(program: Program) -> Written:
-    """The routes to stand before the others of a server, and before those for its errors."""
+    """The routes to put before the others of a server, and before those for its errors."""
     gaps: list[Gap] = []
     routes = list(_routes(program, gaps, ""))
     document = {"routes": routes, "errors": {"routes": list(_routes(program, [], "-errors"))}}
@@ -80,14 +64,11 @@ def write(program: Program) -> Written:
 
 
 def _routes(program: Program, gaps: list[Gap], suffix: str) -> Iterator[Json]:
-    """The routes as a group, of which the first that matches is taken; the default stands last,
-    for what is left.
-    """
+    """The routes as a group, of which the first that matches counts; the default is last."""
     default = program.routes[-1]
     handlers = {route.name: _together(_handlers(route, gaps)) for route in program.routes}
-    for number, (asked, bare, route) in enumerate(
-        [*patterns.order(program.routes), (default, False, default)]
-    ):
+    order = [*patterns.order(program.routes), (default, False, default)]
+    for number, (asked, bare, route) in enumerate(order):
         made: Json = {
             "@id": f"header-policy-{program.revision}{suffix}-{number}-{route.name}",
             "group": f"header-policy{suffix}",
@@ -130,36 +111,31 @@ def _handlers(route: Route, gaps: list[Gap]) -> Iterator[Json]:
 
 
 def _together(handlers: Iterable[Json]) -> list[Json]:
-    """Neighbours that ask the same and set, or delete, other lines become one."""
+    """Neighbours with the same conditions that set, or delete, other lines become one."""
     made: list[Json] = []
     for handler in handlers:
         before = made[-1].get("response") if made else None
         after = handler.get("response")
-        for kind in ("set", "delete"):
-            if (
-                before
-                and after
-                and before.keys() == after.keys()
-                and before.keys() <= {"deferred", "require", kind}
-                and before.get("require") == after.get("require")
-                and not {name.lower() for name in before[kind]}
-                & {name.lower() for name in (*after[kind], *_asks(after))}
-            ):
-                both = (
-                    [*before[kind], *after[kind]]
-                    if kind == "delete"
-                    else {**before[kind], **after[kind]}
-                )
-                made[-1] = {**handler, "response": {**after, kind: both}}
-                break
+        if before and after and (kind := _alike(before, after)):
+            both: Any = [*before[kind], *after[kind]]
+            if kind == "set":
+                both = before[kind] | after[kind]
+            made[-1] = {**handler, "response": {**after, kind: both}}
         else:
             made.append(handler)
     return made
 
 
-def _asks(operations: Json) -> Iterable[str]:
-    found: Iterable[str] = operations.get("require", {}).get("headers", {})
-    return found
+def _alike(before: Json, after: Json) -> str:
+    """The operation, set or delete, of two neighbours that may become one; "" = they may not."""
+    kind = "set" if "set" in before else "delete"
+    if before.keys() != after.keys() or before.keys() - {"deferred", "require", kind}:
+        return ""
+    if kind not in before or before.get("require") != after.get("require"):
+        return ""
+    looked = (*after[kind], *after.get("require", {}).get("headers", {}))
+    changed = {name.lower() for name in before[kind]}
+    return kind if changed.isdisjoint(map(str.lower, looked)) else ""
 
 
 def _headers(route: Route) -> tuple[str, ...]:
@@ -174,18 +150,13 @@ def _headers_handler(operations: Json, require: Json | None = None) -> Json:
 
 
 def _class() -> Iterator[Json]:
-    """What a response carries, by the first test that holds: an attachment, documentation, a
-    media type.
-    """
+    """The class of a response, by the first test that holds: attachment, media type, path."""
     yield _headers_handler({"delete": [MARK]})
-    yield _headers_handler(
-        {"set": {MARK: ["download"]}}, {"headers": {"Content-Disposition": _words("attachment")}}
-    )
+    attached = {"Content-Disposition": _words("attachment")}
+    yield _headers_handler({"set": {MARK: ["download"]}}, {"headers": attached})
     for name, types in MEDIA:
-        yield _headers_handler(
-            {"set": {MARK: [name]}},
-            {"headers": {"Content-Type": list(_types(types)), MARK: None}},
-        )
+        asked = {"Content-Type": list(_types(types)), MARK: None}
+        yield _headers_handler({"set": {MARK: [name]}}, {"headers": asked})
     place = {"path_regexp": {"pattern": f"(?i){patterns.DOCS_PATH}"}}
     turned = _headers_handler({"set": {MARK: ["docs"]}}, {"headers": {MARK: ["html", "api"]}})
     yield _matched([place], [turned])
@@ -201,37 +172,23 @@ def _words(word: str) -> list[str]:
 
 def _types(types: tuple[str, ...]) -> Iterator[str]:
     for one in types:
-        if one.endswith("*"):
-            if re.search(r"[*]", one.strip("*")):
-                raise _UnsayableError(f"Caddy knows no pattern like {one}")
-            yield one
-        elif "*" in one.lstrip("*"):
+        if "*" in one.strip("*"):
             raise _UnsayableError(f"Caddy knows no pattern like {one}")
-        else:
-            yield one
-            yield f"{one};*"
-            yield f"{one} *"
+        yield from [one] if one.endswith("*") else _words(one)
 
 
 def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
-    if step.together:
-        raise _UnsayableError(TOGETHER)
-    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
-        reason = (
-            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
-            " change"
-        )
+    if reason := out_of_order(step):
         raise _UnsayableError(reason)
     _own_lines(step, route, gaps)
+    setting = {"set": {step.header: [_value(step.value)]}}
     match step.act:
         case "set":
-            yield from _where(step.when, {"set": {step.header: [_value(step.value)]}})
+            yield from _where(step.when, setting)
         case "remove":
             yield from _where(step.when, {"delete": [step.header]})
         case "default":
-            yield from _where(
-                step.when, {"set": {step.header: [_value(step.value)]}}, {step.header: None}
-            )
+            yield from _where(step.when, setting, {step.header: None})
         case "append":
             yield from _append(step)
         case "cookie":
@@ -240,15 +197,12 @@ def _step(step: Step, route: str, gaps: list[Gap]) -> Iterator[Json]:
 
 
 def _replacement(edit: Edit) -> Json:
-    texts = (
-        f"${part}" if isinstance(part, int) else _value(part.replace("$", "$$"))
-        for part in edit.parts
-    )
-    return {"search_regexp": edit.search, "replace": "".join(texts)}
+    text = edit.replacement("$", lambda part: _value(part.replace("$", "$$")))
+    return {"search_regexp": edit.search, "replace": text}
 
 
 def _value(text: str) -> str:
-    """Braces are placeholders unless a backslash stands before them."""
+    """Braces are placeholders unless a backslash is before them."""
     return text.replace("{", "\\{")
 
 
@@ -263,21 +217,17 @@ def _own_lines(step: Step, route: str, gaps: list[Gap]) -> None:
 
 
 def _append(step: Step) -> Iterator[Json]:
-    """A line more, unless it stands already: where it stands, or where nothing is to be added, a
-    mark says so.
-    """
+    """One more line, unless it is there already; a mark says where it is to be added."""
     if step.value.startswith("*") or step.value.endswith("*"):
         raise _UnsayableError(
-            "Caddy would take the * of the value, when it looks whether the line stands, for a"
-            " pattern"
+            "Caddy reads the * of the value as a pattern when it looks for the line"
         )
-    yield _headers_handler({"delete": [HELD]})
-    yield from _where(step.when, {"set": {HELD: ["1"]}})
-    yield _headers_handler(
-        {"delete": [HELD]}, {"headers": {step.header: [step.value], HELD: ["1"]}}
-    )
-    yield _headers_handler({"add": {step.header: [_value(step.value)]}}, {"headers": {HELD: ["1"]}})
-    yield _headers_handler({"delete": [HELD]})
+    held, cleared = {HELD: ["1"]}, _headers_handler({"delete": [HELD]})
+    yield cleared
+    yield from _where(step.when, {"set": held})
+    yield _headers_handler({"delete": [HELD]}, {"headers": {step.header: [step.value], **held}})
+    yield _headers_handler({"add": {step.header: [_value(step.value)]}}, {"headers": held})
+    yield cleared
 
 
 def _where(when: Condition, operations: Json, fields: Json | None = None) -> Iterator[Json]:
@@ -285,13 +235,17 @@ def _where(when: Condition, operations: Json, fields: Json | None = None) -> Ite
         match, require = _matchers(alternative)
         headers = require.get("headers", {})
         for name, wanted in (fields or {}).items():
-            if any(name.lower() == other.lower() for other in headers):
-                raise _UnsayableError(f"Caddy asks one thing only of {name}")
-            headers = headers | {name: wanted}
+            headers = _with(headers, name, wanted)
         if headers:
             require = require | {"headers": headers}
         handler = _headers_handler(operations, require)
         yield _matched([match], [handler]) if match else handler
+
+
+def _with(headers: Json, name: str, wanted: list[str] | None) -> Json:
+    if name.lower() in map(str.lower, headers):
+        raise _UnsayableError(f"Caddy tests only one thing of {name}")
+    return {**headers, name: wanted}
 
 
 def _matchers(alternative: Alternative) -> tuple[Json, Json]:
@@ -321,9 +275,7 @@ def _matchers(alternative: Alternative) -> tuple[Json, Json]:
             regexp = {"pattern": f"(?is){patterns.glob(term.pattern)}"}
             match.setdefault("header_regexp", {})[term.name] = regexp
         if name:
-            if any(name.lower() == other.lower() for other in headers):
-                raise _UnsayableError(f"Caddy asks one thing only of {name}")
-            headers[name] = wanted
+            headers = _with(headers, name, wanted)
     require: Json = {}
     if status is not None:
         require["status_code"] = status
@@ -346,7 +298,7 @@ def _codes(low: int, high: int) -> list[int]:
 
 
 def _common(left: list[int], right: list[int]) -> list[int]:
-    """The codes of both; 999 is none."""
+    """The codes of both; 999 where there is none."""
     found = [code for code in range(100, 600) if _in(code, left) and _in(code, right)]
     return found or [999]
 

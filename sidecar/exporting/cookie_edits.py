@@ -1,36 +1,37 @@
-"""Attributes of cookies as regular expressions that need no look ahead: for targets that rewrite
-Set-Cookie lines.
+"""Cookie attributes as regular expressions without look-ahead, to rewrite Set-Cookie lines.
 
-Lives here: the edits of a cookie rule. An attribute is taken away wherever it stands, and added at
-the end. Must not know any target.
+Lives here: the edits of a cookie rule. An attribute is removed wherever it is, and added at the
+end. Must not know any target.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sidecar.exporting import patterns
 from sidecar.exporting.program import Step
-from sidecar.exporting.terms import Condition, Scheme
+from sidecar.exporting.terms import Condition, over_https
 
 
 class Edit(NamedTuple):
-    """What is looked for in a line, and what stands in its place: the groups 1 and 2 in `parts`,
-    and texts.
-    """
+    """A search in a line, and what replaces it: `parts` are the groups 1 and 2, and texts."""
 
     search: str
     parts: tuple[int | str, ...]
 
+    def replacement(self, mark: str, escaped: Callable[[str], str]) -> str:
+        """The replacement as one text, with groups as `mark` and number."""
+        return "".join(
+            f"{mark}{part}" if isinstance(part, int) else escaped(part) for part in self.parts
+        )
+
 
 def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
-    """Conditions and what is replaced where they hold. Secure, and what needs it, is written
-    over https only.
-    """
+    """Conditions and their edits. Secure, and what needs it, is written over https only."""
     demands, when, line = step.demands, step.when, _line(step.cookie)
-    https = tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
+    https = over_https(when)
     always: list[Edit] = []
     secure: list[Edit] = []
     if demands.secure is False:
@@ -42,11 +43,8 @@ def edits(step: Step) -> Iterator[tuple[Condition, list[Edit]]]:
     elif demands.http_only:
         always += _hidden(line, exact=demands.hide_csrf)
     if demands.same_site:
-        found = _with(line, f"SameSite={demands.same_site}")
-        if demands.same_site == "None":
-            secure += found
-        else:
-            always += found
+        chosen = secure if demands.same_site == "None" else always
+        chosen += _with(line, f"SameSite={demands.same_site}")
     if demands.path:
         always += _with(line, f"Path={demands.path}")
     if demands.host_only:
@@ -78,9 +76,7 @@ def _with(line: str, attribute: str) -> list[Edit]:
 
 
 def _hidden(line: str, *, exact: bool) -> list[Edit]:
-    """HttpOnly, but for cookies that scripts must read: these begin with a semicolon meanwhile,
-    and so with no name.
-    """
+    """HttpOnly, but for cookies that scripts must read: a semicolon hides their name meanwhile."""
     if exact:
         return _with(line, "HttpOnly")
     return [

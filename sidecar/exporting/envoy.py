@@ -1,8 +1,8 @@
-"""Envoy: one Lua filter that notes what a request is, and changes the response step by step.
+"""Envoy: one Lua filter that notes facts of a request, and changes the response step by step.
 
-Lives here: the script and its place in the configuration, and what Envoy cannot say. Must not know
-the other targets. Source: Envoy's documentation of the HTTP filter Lua and of the HTTP connection
-manager.
+Lives here: the script and its place in the configuration, and what Envoy cannot express. Must not
+know the other targets. Source: Envoy's documentation of the HTTP filter Lua and of the HTTP
+connection manager.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from sidecar.exporting import lua
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import COPIES, TOGETHER, Limits, Written, heading
+from sidecar.exporting.target import COPIES, DECODED, Limits, Written, heading, out_of_order
 from sidecar.exporting.terms import (
     Class,
     Condition,
@@ -21,27 +21,22 @@ from sidecar.exporting.terms import (
     Scheme,
     Status,
     Term,
+    over_https,
 )
 
 LIMITS: Limits = (
     "Several lines of Vary, Cache-Control and some others are one line to Envoy.",
     COPIES,
-    (
-        "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads"
-        " it in each way that services do."
-    ),
-    "Requests that are no HTTP (400) are refused before any filter.",
-    (
-        "A rule on Server needs server_header_transformation: PASS_THROUGH; else Envoy writes its"
-        " own behind all filters."
-    ),
+    DECODED,
+    "Requests that are not HTTP (400) are refused before any filter.",
+    "A rule on Server needs server_header_transformation: PASS_THROUGH, or Envoy writes its own.",
 )
 
 _NAME = "header-policy"
 
 
 def write(program: Program) -> Written:
-    """One filter, to stand right before the router, which is the first to see a response."""
+    """One filter, to put right before the router, which is the first to see a response."""
     gaps: list[Gap] = []
     notes = Noted("request_")
     body: list[str] = []
@@ -50,38 +45,27 @@ def write(program: Program) -> Written:
         body += _lines(step, routes, program, notes)
     found = program.said(gaps)
     about = (
-        (
-            "For http_filters of an HTTP connection manager, right before the router. Envoy 1.30 or"
-            " later."
-        ),
+        "For http_filters of an HTTP connection manager, right before the router. Envoy >= 1.30."
     )
-    script = [*_head(program, notes, "\n".join(body)), *_response(body)]
-    inline = "\n".join(f"        {line}".rstrip() for line in "\n".join(script).splitlines())
-    text = "\n".join(
-        [
-            heading(program, "Envoy", about, found, LIMITS, "# "),
-            "- name: envoy.filters.http.lua",
-            "  typed_config:",
-            '    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua',
-            "    default_source_code:",
-            "      inline_string: |",
-            inline,
-        ]
-    )
-    return Written(text + "\n", found)
+    script = "\n".join([*_head(program, notes, "\n".join(body)), *_response(body)])
+    inline = "\n".join(f"        {line}".rstrip() for line in script.splitlines())
+    text = f"{heading(program, 'Envoy', (about,), found, LIMITS)}\n{_FILTER}{inline}\n"
+    return Written(text, found)
+
+
+_FILTER = """\
+- name: envoy.filters.http.lua
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+    default_source_code:
+      inline_string: |
+"""
 
 
 def _unsayable(step: Step) -> str:
-    if step.together:
-        return TOGETHER
-    if step.key == "date" and step.act != "default":
+    if step.key == "date" and step.act != "default" and not step.together:
         return "Envoy writes Date itself"
-    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
-        return (
-            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
-            " change"
-        )
-    return ""
+    return out_of_order(step)
 
 
 def _head(program: Program, notes: Noted, body: str) -> Iterator[str]:
@@ -91,21 +75,21 @@ def _head(program: Program, notes: Noted, body: str) -> Iterator[str]:
     if "cookies(" in body:
         yield lua.COOKIES
     yield from _routes(program)
-    yield "function envoy_on_request(handle)"
-    yield "  local headers, noted = handle:headers(), handle:streamInfo():dynamicMetadata()"
-    yield '  local path = (headers:get(":path") or ""):match("^[^?#]*")'
-    yield (
-        '  path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)'
-    )
-    yield f'  noted:set("{_NAME}", "path", path)'
-    yield (
-        f'  noted:set("{_NAME}", "route", route_of(headers:get(":method") or "",'
-        ' headers:get(":authority") or "", path))'
-    )
+    yield _REQUEST
     for field, key in notes.fields.items():
         yield f'  noted:set("{_NAME}", "{key}", {_field(field)})'
     yield "end"
     yield ""
+
+
+_REQUEST = f"""\
+function envoy_on_request(handle)
+  local headers, noted = handle:headers(), handle:streamInfo():dynamicMetadata()
+  local method, host = headers:get(":method") or "", headers:get(":authority") or ""
+  local path = (headers:get(":path") or ""):match("^[^?#]*")
+  path = path:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+  noted:set("{_NAME}", "path", path)
+  noted:set("{_NAME}", "route", route_of(method, host, path))"""
 
 
 def _routes(program: Program) -> Iterator[str]:
@@ -113,12 +97,9 @@ def _routes(program: Program) -> Iterator[str]:
     slash = "/" if program.slashes == "keep" else "/+"
     yield "local function first_of(method, host, path)"
     for number, route in enumerate(program.routes[:-1], 1):
-        match = route.match
-        parts = (
-            [f"({' or '.join(f'method == {lua.text(one)}' for one in match.method)})"]
-            if match.method
-            else []
-        )
+        match, parts = route.match, list[str]()
+        if match.method:
+            parts.append(f"({' or '.join(f'method == {lua.text(one)}' for one in match.method)})")
         if match.host:
             parts.append(f"any(host, {lua.table(map(lua.host, match.host))})")
         if match.path:
@@ -129,17 +110,14 @@ def _routes(program: Program) -> Iterator[str]:
     yield ""
     strict = [number for number, route in enumerate(program.routes[:-1], 1) if route.stricter]
     yield "local function route_of(method, authority, path)"
-    yield (
-        '  local host = authority:lower():match("^%[[^%]]*%]") or'
-        ' authority:lower():match("^[^:]*"):gsub("%.+$", "")'
-    )
+    yield "  local name = authority:lower()"
+    yield '  local host = name:match("^%[[^%]]*%]") or name:match("^[^:]*"):gsub("%.+$", "")'
     yield "  local found = first_of(method, host, path)"
     if strict:
+        asked = " or ".join(f"bare == {number}" for number in strict)
         yield '  if found == 0 and #path > 1 and path:sub(-1) == "/" then'
         yield "    local bare = first_of(method, host, path:sub(1, -2))"
-        yield (
-            f"    if {' or '.join(f'bare == {number}' for number in strict)} then found = bare end"
-        )
+        yield f"    if {asked} then found = bare end"
         yield "  end"
     yield "  return found"
     yield "end"
@@ -179,7 +157,7 @@ def _lines(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted
 def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
     """Secure, and what needs it, is written over https only."""
     demands, pattern = step.demands, lua.text(lua.glob(step.cookie))
-    https = tuple((Scheme("https"), *rest) for rest in step.when if Scheme("http") not in rest)
+    https = over_https(step.when)
     found: list[tuple[Condition, str, str, bool]] = []
     if demands.secure is False:
         found.append((step.when, "secure", "", False))
@@ -201,19 +179,15 @@ def _cookies(step: Step, place: list[str], notes: Noted) -> Iterator[str]:
     for when, attribute, text, spare in found:
         if when:
             written = lua.text(text) if text else "nil"
-            call = (
-                f"cookies(headers, {pattern}, {lua.text(attribute)}, {written},"
-                f" {str(spare).lower()})"
-            )
-            yield _if(when, place, call, notes)
+            words = ("headers", pattern, lua.text(attribute), written, str(spare).lower())
+            yield _if(when, place, f"cookies({', '.join(words)})", notes)
 
 
 def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     """The condition that the request is of one of these routes; () = of any."""
     if not routes:
         return []
-    numbers = [0 if one is program.routes[-1] else program.routes.index(one) + 1 for one in routes]
-    return [f"({' or '.join(f'route == {number}' for number in numbers)})"]
+    return [f"({' or '.join(f'route == {program.number(one)}' for one in routes)})"]
 
 
 def _if(when: Condition, place: list[str], then: str, notes: Noted) -> str:

@@ -31,14 +31,8 @@ LONGEST = 4096
 """Characters of a value."""
 
 LIMITS: Limits = (
-    (
-        "Filters act on what the service sends; whether a Gateway's own error responses pass"
-        " through them is not laid down."
-    ),
-    (
-        "A prefix takes the path without the slash at its end too; how a Gateway reads //, /. and %"
-        " is not laid down."
-    ),
+    "Filters act on the service's responses; whether on a Gateway's errors too is not specified.",
+    "A prefix matches the path without its last slash too; how //, /. and % count is unspecified.",
     "Rules of the policy on requests, and max_body, have no filter.",
 )
 
@@ -59,50 +53,44 @@ def write(program: Program) -> Written:
     filters = {route.name: list(_filter(route, program, gaps)) for route in program.routes}
     documents: list[str] = []
     for number, hosts in enumerate(_hosts(program)):
-        mine = [
-            route for route in program.routes if not route.match.host or route.match.host == hosts
-        ]
+        mine = [one for one in program.routes if one.match.host in (None, (), hosts)]
         found = [rule for route in mine for rule in _rules(route, gaps)]
         _order(found, gaps)
         parts = list(_parts(found))
         pages = [parts[at : at + MOST] for at in range(0, len(parts), MOST)]
         for page, rules in enumerate(pages):
-            name = "-".join(
-                ("policy", *([str(number)] if number else []), *([str(page)] if page else []))
-            )
+            name = "-".join(["policy", *(str(one) for one in (number, page) if one)])
             documents.append("\n".join(_document(name, hosts, rules, filters)))
     _hosts_overlap(program, gaps)
     said = program.said(gaps)
     about = ("HTTPRoutes of the Gateway API. Name your own Gateway and service in them.",)
-    text = heading(program, "the Gateway API", about, said, LIMITS, "# ")
+    text = heading(program, "the Gateway API", about, said, LIMITS)
     return Written("\n---\n".join([text, *documents]).replace("\n---\n", "\n", 1) + "\n", said)
 
 
 def _hosts(program: Program) -> list[tuple[str, ...]]:
-    """The sets of hosts that routes name; () = any, which stands last."""
+    """The sets of hosts that routes name; () = any, the last."""
     named = dict.fromkeys(route.match.host for route in program.routes if route.match.host)
     return [*named, ()]
 
 
 def _hosts_overlap(program: Program, gaps: list[Gap]) -> None:
     for one, other in combinations(_hosts(program)[:-1], 2):
-        if any(
-            re.fullmatch(patterns.host(left), right) or re.fullmatch(patterns.host(right), left)
-            for left in one
-            for right in other
-        ):
-            text = (
-                f"hosts {', '.join(one)} and {', '.join(other)} share names: a Gateway takes the"
-                " longest, not the first route"
-            )
-            gaps.append(Gap("differs", "", "", text))
+        pairs = [(left, right) for left in one for right in other]
+        pairs += [(right, left) for left, right in pairs]
+        if any(re.fullmatch(patterns.host(wide), name) for wide, name in pairs):
+            text = f"hosts {', '.join(one)} and {', '.join(other)} share names"
+            gaps.append(Gap("differs", "", "", f"{text}: {_LONGEST_WINS}"))
+
+
+_LONGEST_WINS = "a Gateway takes the longest, not the first route"
 
 
 def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
     lists: dict[str, list[Step]] = {"set": [], "add": [], "remove": []}
     for step in plain_steps(route, "the Gateway API", _unsayable, gaps):
         if step.act == "append":
-            text = "it is added where the service sends it already, too"
+            text = "it is added even where the service sends it already"
             gaps.append(Gap("differs", step.rule, step.header, text, route.name))
         chosen = lists["add" if step.act == "append" else step.act]
         if len(chosen) < MOST:
@@ -129,7 +117,7 @@ def _filter(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str]:
 
 def _unsayable(step: Step) -> str:
     if step.act == "default":
-        return "a filter sets, adds and removes, whatever the service sends; it has no default"
+        return "a filter sets, adds and removes for any response; it has no default"
     if len(step.value) > LONGEST:
         return f"a value has {LONGEST} characters at most"
     return "" if step.value or step.act == "remove" else "a value cannot be empty"
@@ -157,21 +145,16 @@ def _path(pattern: str) -> tuple[Kind, str]:
 
 
 def _order(found: list[_Rule], gaps: list[Gap]) -> None:
-    """What a Gateway takes where two match, if that is not the route that stands first."""
+    """Note where two match and a Gateway does not take the first route."""
     told: set[tuple[str, str]] = set()
     for one, other in combinations(found, 2):
         names = one.route.name, other.route.name
         if one.route is other.route or names in told or not _both(one, other):
             continue
         if "RegularExpression" in (one.kind, other.kind) and not _is_rest(other):
-            text = (
-                f"which route a Gateway takes for a path that is of {names[1]} too is not laid down"
-            )
+            text = f"it is not specified which route a path takes that {names[1]} matches too"
         elif _weight(other) > _weight(one):
-            text = (
-                f"a path that is of {names[1]} too goes there: a Gateway takes the longest, not the"
-                " first route"
-            )
+            text = f"a path that {names[1]} matches too goes there: {_LONGEST_WINS}"
         else:
             continue
         told.add(names)
@@ -199,15 +182,14 @@ def _both(one: _Rule, other: _Rule) -> bool:
         return False
     if one.kind == other.kind == "Exact":
         return one.path == other.path
-    heads = [
+    left, right = (
         re.split(r"[\\.\[*]", rule.path)[0] if rule.kind == "RegularExpression" else rule.path
         for rule in (one, other)
-    ]
-    if one.kind == "Exact":
-        return heads[0].startswith(heads[1].rstrip("/"))
-    if other.kind == "Exact":
-        return heads[1].startswith(heads[0].rstrip("/"))
-    return heads[0].startswith(heads[1].rstrip("/")) or heads[1].startswith(heads[0].rstrip("/"))
+    )
+    inside = left.startswith(right.rstrip("/")), right.startswith(left.rstrip("/"))
+    if "Exact" in (one.kind, other.kind):
+        return inside[0] if one.kind == "Exact" else inside[1]
+    return any(inside)
 
 
 def _document(

@@ -1,7 +1,6 @@
-"""HAProxy: http-request rules note what a request is, http-after-response rules change what leaves,
-in order.
+"""HAProxy: http-request rules note facts of a request, http-after-response rules change lines.
 
-Lives here: how steps become rules, the quoting, and what HAProxy cannot say. Must not know the
+Lives here: how steps become rules, the quoting, and what HAProxy cannot express. Must not know the
 other targets. Source: HAProxy's configuration manual, sections 2.2 (quoting), 4.2, 7.1 (ACLs) and
 8.2.6 (log-format).
 """
@@ -14,7 +13,15 @@ from collections.abc import Iterator
 from sidecar.exporting import patterns
 from sidecar.exporting.cookie_edits import Edit, edits
 from sidecar.exporting.program import Gap, Noted, Program, Route, Step
-from sidecar.exporting.target import COPIES, TOGETHER, Limits, Written, heading
+from sidecar.exporting.target import (
+    COPIES,
+    DECODED,
+    NAMELESS,
+    Limits,
+    Written,
+    heading,
+    out_of_order,
+)
 from sidecar.exporting.terms import (
     Class,
     Condition,
@@ -29,20 +36,15 @@ from sidecar.policy.rules.classes import MEDIA
 
 LIMITS: Limits = (
     COPIES,
-    (
-        "A path with /. or an encoded slash is read decoded, and not otherwise; the sidecar reads"
-        " it in each way that services do."
-    ),
-    "A cookie without a name is left alone.",
-    "Requests that are no HTTP (400) or come too slowly (408) are refused before any rule.",
+    DECODED,
+    NAMELESS,
+    "Requests that are not HTTP (400) or come too slowly (408) are refused before any rule.",
 )
 SPACE = 1024
-"""Bytes that rules may add to a response before `tune.maxrewrite` has to be raised; HAProxy's
-default.
-"""
+"""Bytes that rules may add to a response before `tune.maxrewrite` must be raised (the default)."""
 
 MOST_WORDS = 48
-"""Of a condition: a line may hold 64, and what stands before the condition takes some."""
+"""Of a condition: a line may have 64, and what comes before the condition takes some."""
 
 _HOLDS, _PART = "txn.policy_holds", "txn.policy_part"
 _WORD = re.compile(r'"(?:\\.|[^"\\])*"|\S+')
@@ -50,11 +52,11 @@ _CLASS, _PATH, _ROUTE = "txn.policy_class", "txn.policy_path", "txn.policy_route
 
 
 def write(program: Program) -> Written:
-    """Rules for a frontend, to stand before its others."""
+    """Rules for a frontend, to put before its others."""
     gaps: list[Gap] = []
     notes = Noted("txn.policy_request_")
     rules: list[str] = []
-    for step, routes in program.sayable(_unsayable, gaps):
+    for step, routes in program.sayable(out_of_order, gaps):
         rules.append(f"# rule {step.rule}, revision {program.revision}")
         rules += _rules(step, routes, program, notes)
     body = "\n".join(rules)
@@ -66,7 +68,7 @@ def write(program: Program) -> Written:
     room = _room(program)
     if room > SPACE * 3 // 4:
         about.append(f"In the section global, as these lines need room: tune.maxrewrite {room}")
-    text = heading(program, "HAProxy", about, found, LIMITS, "# ")
+    text = heading(program, "HAProxy", about, found, LIMITS)
     lines = "\n".join(f"    {line}" for line in [*head, *rules])
     return Written(f"{text}\n{lines}\n", found)
 
@@ -90,23 +92,15 @@ def _requests(program: Program, notes: Noted, body: str) -> Iterator[str]:
         for source, route in patterns.routes(program.routes, slash):
             taken = f"!{{ var({_ROUTE}) -m found }}"
             asked = f"{{ var(txn.policy_request) -m reg {quoted(source)} }}"
-            number = _number(route, program)
-            yield (
-                f"http-request set-var({_ROUTE}) int({number}) if {taken} {asked}    # route"
-                f" {route.name}"
-            )
+            note = f"http-request set-var({_ROUTE}) int({program.number(route)})"
+            yield f"{note} if {taken} {asked}    # route {route.name}"
     for field, variable in notes.fields.items():
         fetch = f"req.fhdr({field.name.lower()})"
         yield f"http-request set-var({variable}) int(1) if {_field(fetch, field)}"
 
 
-def _number(route: Route, program: Program) -> int:
-    """0 is the default route's."""
-    return 0 if route is program.routes[-1] else program.routes.index(route) + 1
-
-
 def _classes() -> Iterator[str]:
-    """What a response carries, by the first test that holds."""
+    """The class of a response, by the first test that holds."""
     unknown = f"!{{ var({_CLASS}) -m found }}"
     attachment = f"{{ res.fhdr(content-disposition,1) -m reg -i {quoted(patterns.ATTACHMENT)} }}"
     yield f"http-after-response set-var({_CLASS}) str(download) if {attachment}"
@@ -116,17 +110,6 @@ def _classes() -> Iterator[str]:
         if name in ("html", "api"):
             yield f"http-after-response set-var({_CLASS}) str(docs) if {unknown} {media} {docs}"
         yield f"http-after-response set-var({_CLASS}) str({name}) if {unknown} {media}"
-
-
-def _unsayable(step: Step) -> str:
-    if step.together:
-        return TOGETHER
-    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
-        return (
-            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
-            " change"
-        )
-    return ""
 
 
 def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted) -> Iterator[str]:
@@ -151,28 +134,24 @@ def _rules(step: Step, routes: tuple[Route, ...], program: Program, notes: Noted
 
 
 def _edit(edit: Edit) -> str:
-    texts = (
-        f"\\{part}" if isinstance(part, int) else part.replace("%", "%%") for part in edit.parts
-    )
-    return f"{quoted(edit.search)} {quoted(''.join(texts))}"
+    text = edit.replacement("\\", lambda part: part.replace("%", "%%"))
+    return f"{quoted(edit.search)} {quoted(text)}"
 
 
 def _place(routes: tuple[Route, ...], program: Program) -> list[str]:
     """The condition that the request is of one of these routes; () = of any."""
     if not routes:
         return []
-    asked = sorted(_number(route, program) for route in routes)
+    asked = sorted(map(program.number, routes))
     if 0 in asked:
-        others = {_number(route, program) for route in program.routes} - set(asked)
+        others = {*map(program.number, program.routes)} - set(asked)
         numbers = " ".join(map(str, sorted(others)))
         return [f"!{{ var({_ROUTE}) -m int {numbers} }}"]
     return [f"{{ var({_ROUTE}) -m int {' '.join(map(str, asked))} }}"]
 
 
 def _where(actions: list[str], when: Condition, place: list[str], notes: Noted) -> Iterator[str]:
-    """The rules of actions under one condition; a long one is asked in parts, as a line holds 64
-    words only.
-    """
+    """The rules of actions under one condition, in parts if it is long: a line has 64 words."""
     found = [[*place, *(_term(term, notes) for term in one)] for one in when]
     asked = " || ".join(" ".join(terms) for terms in found)
     if [] in found:

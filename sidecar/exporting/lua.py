@@ -1,5 +1,4 @@
-"""Lua for Envoy's filter: the texts, patterns and conditions of a script. LuaJIT knows patterns,
-and no alternatives in them.
+"""Lua for Envoy's filter: the texts, patterns (without alternatives) and conditions of a script.
 
 Lives here: quoting, globs as Lua patterns, and the functions that every script begins with. Must
 not know policies' steps.
@@ -50,7 +49,7 @@ local function word(headers, name)
 end
 """  # noqa: E501
 """Of header lines: `any` pattern in a text, the `lines` of a name, whether `some` line has a
-pattern, whether a line `stands`, and the first `word` of the first line, as a media type.
+pattern, whether a line `stands` there, and the first `word` of the first line, as a media type.
 """
 
 PLACES = """\
@@ -78,7 +77,7 @@ local function is_logout(path)
   return any(last, {"^log[-_]?out$", "^log[-_]?off$", "^sign[-_]?out$", "^sign[-_]?off$"})
 end
 """  # noqa: E501
-"""Where API documentation and logouts are, as `policy.classes` has it."""
+"""Where API documentation and logouts are, as in `policy.rules.classes`."""
 
 COOKIES = """\
 local function readable(name)
@@ -106,9 +105,7 @@ local function cookies(headers, pattern, attribute, text, spare)
   end
 end
 """  # noqa: E501
-"""One attribute of all cookies whose names match: taken away, and written at the end where a
-text is given.
-"""
+"""One attribute of all cookies whose names match: removed, and a given text written at the end."""
 
 
 def text(value: str) -> str:
@@ -153,22 +150,18 @@ def media(types: Iterable[str]) -> str:
 
 
 def classes() -> str:
-    """The function that says what a response carries."""
-    cases = [
-        f"  {'if' if at == 0 else 'elseif'} any(type, {table(glob(one) for one in types)}) then"
-        f" found = {text(name)}"
-        for at, (name, types) in enumerate(MEDIA)
-    ]
-    return "\n".join(
-        [
-            "local function class_of(headers, path)",
-            '  if word(headers, "content-disposition") == "attachment" then return "download" end',
-            '  local type, found = word(headers, "content-type"), ""',
-            *cases,
-            "  end",
-            '  if (found == "html" or found == "api") and is_docs(path) then return "docs" end',
-            "  return found",
-            "end",
-            "",
-        ]
+    """The function that returns the class of a response."""
+    cases = "\n  else".join(
+        f"if any(type, {table(map(glob, types))}) then found = {text(name)}"
+        for name, types in MEDIA
     )
+    return f"""\
+local function class_of(headers, path)
+  if word(headers, "content-disposition") == "attachment" then return "download" end
+  local type, found = word(headers, "content-type"), ""
+  {cases}
+  end
+  if (found == "html" or found == "api") and is_docs(path) then return "docs" end
+  return found
+end
+"""

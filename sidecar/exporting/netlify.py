@@ -1,6 +1,6 @@
 """Netlify: a `_headers` file. Of the blocks that match a path the last one with a header counts.
 
-Lives here: the order of blocks, the paths, and what they cannot say. Must not know the other
+Lives here: the order of blocks, the paths, and what they cannot express. Must not know the other
 targets. Source: Netlify's documentation of custom headers, and its own engine (`@netlify/headers`).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 
 from sidecar.exporting.plain_steps import plain_steps
 from sidecar.exporting.program import Gap, Program, Route, Step
@@ -16,14 +17,8 @@ from sidecar.exporting.target import Limits, Written, heading
 from sidecar.policy.model import Match
 
 LIMITS: Limits = (
-    (
-        "It is for the files that Netlify serves itself: what functions and proxied addresses send"
-        " does not pass through it."
-    ),
-    (
-        "Paths are compared whatever their case, as they are sent, and with or without a slash at"
-        " the end."
-    ),
+    "It is for files that Netlify serves itself, not for functions and proxied addresses.",
+    "Paths are compared as sent, in any case, and with or without a slash at the end.",
     "Netlify writes Date, Server, Age and others itself.",
 )
 
@@ -42,35 +37,31 @@ def write(program: Program) -> Written:
             continue
         found = {step.key: step for step in plain_steps(route, "Netlify", _unsayable, gaps)}
         gaps += _kept(route, found, written)
-        text = "it takes the place of one that is sent already"
-        gaps += [
-            Gap("differs", step.rule, step.header, text, route.name)
-            for step in found.values()
-            if step.act == "default"
-        ]
+        text = "it replaces one that is sent already"
+        for step in (one for one in found.values() if one.act == "default"):
+            gaps.append(Gap("differs", step.rule, step.header, text, route.name))
         written.append((route, found))
         for path in paths if found else ():
-            blocks.append(f"# route {route.name}")
-            blocks.append(path)
+            blocks += [f"# route {route.name}", path]
             for step in found.values():
                 blocks.append(f"  # rule {step.rule}, revision {program.revision}")
                 blocks.append(f"  {step.header}: {step.value}")
     said = program.said(gaps)
     about = ("For the folder that is published. The last block that matches a path counts.",)
-    text = heading(program, "Netlify", about, said, LIMITS, "# ")
+    text = heading(program, "Netlify", about, said, LIMITS)
     return Written("\n".join([text, *blocks]) + "\n", said)
 
 
 def _unsayable(step: Step) -> str:
     if step.act in ("remove", "append"):
-        return f"a line of _headers takes the place of what is sent; it has no {step.act}"
+        return f"a line of _headers replaces what is sent; it has no {step.act}"
     if step.key in ("date", "server"):
         return f"Netlify writes {step.header} itself"
     return "" if step.value.strip() else "a line of _headers has a value"
 
 
 def _paths(match: Match) -> list[str]:
-    """The paths of a route's blocks; [] where they cannot be said."""
+    """The paths of a route's blocks; [] where they cannot be expressed."""
     if match.host or match.method:
         return []
     found: list[str] = []
@@ -85,47 +76,31 @@ def _paths(match: Match) -> list[str]:
 
 
 def _displaced(route: Route, below: Sequence[Route], gaps: Iterable[Gap]) -> list[Gap]:
-    """What comes of a route that cannot be told apart: its requests get the headers of a route
-    below it.
-    """
+    """The gaps of a route that has no blocks: its requests get the headers of a route below it."""
     parts = {"host": route.match.host, "method": route.match.method}
     told = [name for name, said in parts.items() if said] or ["* within a segment, or ** inside"]
     reason = f"_headers cannot tell the route's requests: it knows no {' and no '.join(told)}"
     found: list[Gap] = []
     for other in (one for one in below if not _apart(route.match, one.match)):
-        found += [
-            Gap("lost", step.rule, step.header, reason, route.name)
-            for step in route.steps
-            if step not in other.steps
-        ]
-        found += [
-            Gap("differs", step.rule, step.header, f"{reason}, so it stands there", route.name)
-            for step in other.steps
-            if step not in route.steps
-        ]
-        found += [
-            replace(gap, route=route.name)
-            for gap in gaps
-            if gap.route == other.name and gap.rule in route.rules
-        ]
+        lost = [one for one in route.steps if one not in other.steps]
+        more = [one for one in other.steps if one not in route.steps]
+        sent = f"{reason}, so it is sent there"
+        found += [Gap("lost", one.rule, one.header, reason, route.name) for one in lost]
+        found += [Gap("differs", one.rule, one.header, sent, route.name) for one in more]
+        shared = (gap for gap in gaps if gap.route == other.name and gap.rule in route.rules)
+        found += [replace(gap, route=route.name) for gap in shared]
     return found
 
 
 def _kept(
     route: Route, found: dict[str, Step], below: list[tuple[Route, dict[str, Step]]]
 ) -> list[Gap]:
-    """Headers of blocks before this one that this route does not write: they cannot be taken
-    back.
-    """
+    """Headers of blocks before this one that this route does not write, but cannot remove."""
+    text = (
+        f"it is sent on route {route.name} too: a block cannot remove what one before has written"
+    )
     return [
-        Gap(
-            "differs",
-            step.rule,
-            step.header,
-            f"it stands on route {route.name} too: what a block before has written cannot be taken"
-            " back",
-            route.name,
-        )
+        Gap("differs", step.rule, step.header, text, route.name)
         for other, steps in below
         if not _apart(route.match, other.match)
         for key, step in steps.items()
@@ -134,8 +109,7 @@ def _kept(
 
 
 def _apart(one: Match, other: Match) -> bool:
-    """Whether no path is of both, as far as what stands before the first * tells."""
+    """Whether no path is of both, by what comes before the first *."""
     heads = [[path.partition("*")[0] for path in match.path or ("/",)] for match in (one, other)]
-    return not any(
-        left.startswith(right) or right.startswith(left) for left in heads[0] for right in heads[1]
-    )
+    pairs = product(*heads)
+    return not any(left.startswith(right) or right.startswith(left) for left, right in pairs)

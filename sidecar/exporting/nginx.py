@@ -1,6 +1,7 @@
 """nginx: maps for conditions and routes, add_header always and proxy_hide_header for what leaves.
 
-Lives here: which directives say a step, and what nginx cannot say. Must not know the other targets.
+Lives here: the directives of a step, and what nginx cannot express. Must not know the other
+targets.
 Sources: nginx's documentation of the modules headers, map, proxy and core.
 """
 
@@ -10,10 +11,17 @@ from collections.abc import Iterator, Sequence
 
 from sidecar.exporting import patterns
 from sidecar.exporting.nginx_cookies import cookie_lines
-from sidecar.exporting.nginx_maps import DOLLAR, Maps, field_variable, inside, pattern, quoted
+from sidecar.exporting.nginx_maps import (
+    DOLLAR,
+    Maps,
+    field_variable,
+    inside,
+    pattern,
+    quoted,
+    unnamed_field,
+)
 from sidecar.exporting.program import Gap, Program, Step
-from sidecar.exporting.target import Limits, Written, heading, shortest
-from sidecar.exporting.terms import Field
+from sidecar.exporting.target import Limits, Written, heading, sees_changes, shortest
 from sidecar.policy import headers
 
 OWN = frozenset({"server", "date", "content-type"})
@@ -22,14 +30,11 @@ OWN = frozenset({"server", "date", "content-type"})
 LIMITS: Limits = (
     "An empty line of the service's counts as none.",
     (
-        "Copies that the service sends of a header that may stand once only are not made one by"
-        " rules with default; where a rule with set or remove does not hold, they are."
+        "Copies of a header that may be sent only once are not made one by rules with default, but"
+        " are where a rule with set or remove does not hold."
     ),
     "Where the service sends a header in several lines, nginx before 1.23 looks at the first one.",
-    (
-        "A path with //, /. or % is read as nginx normalises it ($uri); the sidecar reads it in"
-        " each way that services do."
-    ),
+    "A path with //, /. or % is read as nginx's $uri; the sidecar reads it as each service may.",
 )
 
 
@@ -38,10 +43,8 @@ def write(program: Program) -> Written:
     maps, gaps = Maps(program.routes), list[Gap]()
     lines: list[str] = []
     for header in program.headers():
-        chains = [
-            _sayable(shortest(route.steps, header), header, route.name, gaps)
-            for route in program.routes
-        ]
+        steps = [(shortest(route.steps, header), route.name) for route in program.routes]
+        chains = [_sayable(chain, header, route, gaps) for chain, route in steps]
         chains = _without_variable(header, chains, gaps)
         if any(chains):
             lines += _header(header, chains, maps, gaps)
@@ -54,24 +57,19 @@ def write(program: Program) -> Written:
     found = program.said(gaps)
     about = (
         "For http { }, as a file in /etc/nginx/conf.d is. nginx 1.19.8 or later, with PCRE.",
-        (
-            "A server or location with an add_header of its own inherits none of those below, and"
-            " likewise each other"
-        ),
-        (
-            "directive: repeat them there. For uwsgi_pass and the like, write uwsgi_hide_header for"
-            " proxy_hide_header."
-        ),
+        "A server or location with an add_header of its own inherits none of those below, nor of",
+        "the other directives: repeat them there. For uwsgi_pass and the like, write",
+        "uwsgi_hide_header instead of proxy_hide_header.",
     )
-    return Written(f"{heading(program, 'nginx', about, found, LIMITS, '# ')}\n{body}\n", found)
+    return Written(f"{heading(program, 'nginx', about, found, LIMITS)}\n{body}\n", found)
 
 
 def _sayable(steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]) -> tuple[Step, ...]:
-    """The steps that nginx can say; what it cannot is noted."""
+    """The steps that nginx can express; the others are noted."""
     kept: list[Step] = []
     for step in steps:
-        behind = steps[steps.index(step) + 1 :]
-        reason = _unsayable(step, header, last=all(one.act == "append" for one in behind))
+        later = steps[steps.index(step) + 1 :]
+        reason = _unsayable(step, header, last=all(one.act == "append" for one in later))
         if reason:
             gaps.append(Gap("lost", step.rule, header, reason, route))
         else:
@@ -82,18 +80,13 @@ def _sayable(steps: tuple[Step, ...], header: str, route: str, gaps: list[Gap]) 
 def _without_variable(
     header: str, chains: list[tuple[Step, ...]], gaps: list[Gap]
 ) -> list[tuple[Step, ...]]:
-    """The same, or nothing where the service's own line would have to be put back and no
-    variable holds it.
-    """
+    """The same, or nothing where the service's line must be put back but has no variable."""
     if field_variable("upstream_http", header) and header.lower() != "set-cookie":
         return chains
     owns = any(step.act in ("set", "remove") for chain in chains for step in chain)
     if not owns or not any(map(_rests_on_service, chains)):
         return chains
-    reason = (
-        "the rule does not hold everywhere, and nginx cannot put the service's lines back where it"
-        " does not"
-    )
+    reason = "where the rule does not hold, nginx cannot put the service's lines back"
     rules = dict.fromkeys(step.rule for chain in chains for step in chain)
     gaps += [Gap("lost", rule, header, reason) for rule in rules]
     return [() for _ in chains]
@@ -101,30 +94,19 @@ def _without_variable(
 
 def _unsayable(step: Step, header: str, *, last: bool) -> str:
     if step.key == "server":
-        return (
-            "nginx writes a Server of its own; more_clear_headers or more_set_headers of"
-            " libnginx-mod-http-headers-more can change it"
-        )
+        return f"nginx writes a Server of its own; {_MORE} can change it"
     if step.key in OWN:
         return f"nginx writes {header} itself, and add_header would write a second one"
     if not field_variable("upstream_http", header) and step.act in ("default", "append"):
         return "nginx has no variable for a header of this name"
     if step.act == "append" and not last:
         return "a later rule on the same header would not see the added line"
-    return _condition_unsayable(step)
-
-
-def _condition_unsayable(step: Step) -> str:
     if step.rewritten:
-        return (
-            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
-            " change; nginx sees the service's line"
-        )
-    for alternative in step.when:
-        for term in alternative:
-            if isinstance(term, Field) and not field_variable("http", term.name):
-                return f"nginx has no variable for the header {term.name}"
-    return ""
+        return f"{sees_changes(step)}; nginx sees the service's line"
+    return unnamed_field(step)
+
+
+_MORE = "more_clear_headers or more_set_headers of libnginx-mod-http-headers-more"
 
 
 def _header(
@@ -140,10 +122,8 @@ def _header(
         known = headers.get(header)
         single = known is not None and known.single
         if not single and any(map(_rests_on_service, chains)):
-            reason = (
-                "where no rule writes it, several lines of the service's are sent as one: the first"
-                " (nginx before 1.23), or all in a list"
-            )
+            lines = "the first (nginx before 1.23), or all in a list"
+            reason = f"where no rule writes it, several lines of the service's become one: {lines}"
             gaps += [Gap("differs", rule, header, reason) for rule in rules]
     value = maps.by_route(header, values)
     if value != '""':
@@ -163,7 +143,7 @@ def _header(
 
 
 def quoted_name(header: str) -> str:
-    """A header's name as a plain word: there no variable is looked for."""
+    """A header's name as a plain word, without variables."""
     return f'"{header}"' if "$" in header or "#" in header else header
 
 
@@ -176,7 +156,7 @@ def _value(chain: tuple[Step, ...], service: str, maps: Maps, *, owns: bool) -> 
     """The value after all steps but appends.
 
     Where the service's own line is hidden (`owns`), the value begins with it; else, where steps
-    only add, the value is what is to be added, and nothing where the service sends a line.
+    only add, it is the line to add, empty where the service sends one.
     """
     value = service if owns and service else '""'
     for step in chain:
@@ -200,11 +180,10 @@ def _default(step: Step, before: str, maps: Maps) -> str:
 
 
 def _added(chain: tuple[Step, ...], step: Step, words: Sequence[str], maps: Maps) -> str:
-    """The line that an append adds, unless the service or a step before it wrote the same; "" in
-    quotes where none.
+    """The line that an append adds, unless the service or an earlier step wrote the same; else "".
 
-    `words` are what stands so far: the service's line (where it leaves), what other steps made of
-    it, what was added.
+    `words` are the lines so far: the service's (where it leaves), what other steps made of it, what
+    was added.
     """
     if step not in chain:
         return '""'

@@ -1,5 +1,4 @@
-"""nginx: attributes of cookies by proxy_cookie_flags, of which the first that matches a cookie
-counts.
+"""nginx: attributes of cookies by proxy_cookie_flags, of which the first match counts.
 
 Lives here: how rules whose patterns overlap become one directive for each set of them. Must not
 know headers.
@@ -12,9 +11,10 @@ from itertools import combinations
 from typing import TypeAlias
 
 from sidecar.exporting import patterns
-from sidecar.exporting.nginx_maps import Maps, field_variable, pattern
+from sidecar.exporting.nginx_maps import Maps, pattern, unnamed_field
 from sidecar.exporting.program import Gap, Program, Route, Step
-from sidecar.exporting.terms import Condition, Field, Scheme
+from sidecar.exporting.target import sees_changes
+from sidecar.exporting.terms import Condition, over_https
 
 MOST = 4
 """Kinds of cookies whose patterns may overlap: each set of them takes a directive."""
@@ -25,14 +25,10 @@ AlikePatterns: TypeAlias = tuple[str, ...]
 
 def cookie_lines(program: Program, maps: Maps, gaps: list[Gap]) -> Iterator[str]:
     """The directives, the narrowest first."""
-    chains = [
-        tuple(
-            step
-            for step in route.steps
-            if step.act == "cookie" and _sayable(step, route.name, gaps)
-        )
-        for route in program.routes
-    ]
+    chains: list[tuple[Step, ...]] = []
+    for route in program.routes:
+        steps = (step for step in route.steps if step.act == "cookie")
+        chains.append(tuple(step for step in steps if _sayable(step, route.name, gaps)))
     for route in program.routes:
         gaps.extend(_added_before(route))
     kinds = _kinds(chains)
@@ -52,23 +48,21 @@ def cookie_lines(program: Program, maps: Maps, gaps: list[Gap]) -> Iterator[str]
 
 
 def _added_before(route: Route) -> Iterator[Gap]:
-    added = [step for step in route.steps if step.key == "set-cookie" and step.act == "append"]
+    added: list[Step] = []
     for step in route.steps:
-        if step.act == "cookie":
-            for one in added:
-                if route.steps.index(one) < route.steps.index(step):
-                    reason = f"the cookie that {one.rule} adds stays as that rule writes it"
-                    yield Gap("differs", step.rule, "Set-Cookie", reason, route.name)
+        if step.key == "set-cookie" and step.act == "append":
+            added.append(step)
+        for one in added if step.act == "cookie" else ():
+            reason = f"the cookie that {one.rule} adds stays as that rule writes it"
+            yield Gap("differs", step.rule, "Set-Cookie", reason, route.name)
 
 
 def _kinds(chains: Sequence[tuple[Step, ...]]) -> list[AlikePatterns]:
     found = dict.fromkeys(step.cookie for chain in chains for step in chain)
     alike: dict[object, list[str]] = {}
     for one in found:
-        says = tuple(
-            tuple((step.demands, step.when) for step in chain if step.cookie == one)
-            for chain in chains
-        )
+        mine = (tuple(step for step in chain if step.cookie == one) for chain in chains)
+        says = tuple(tuple((step.demands, step.when) for step in chain) for chain in mine)
         alike.setdefault(says, []).append(one)
     return [tuple(kind) for kind in alike.values()]
 
@@ -79,20 +73,10 @@ def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
     lost = [name for name, said in parts if said]
     lost += ["Partitioned"] if demands.partitioned is not None else []
     if lost:
-        reason = (
-            f"{' and '.join(lost)}: proxy_cookie_flags knows Secure, HttpOnly and SameSite only"
-        )
+        text = f"{' and '.join(lost)}: proxy_cookie_flags knows only Secure, HttpOnly and SameSite"
         keys = tuple(name.lower() for name in lost)
-        gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route, keys))
-    reason = ""
-    if step.rewritten:
-        reason = (
-            f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's"
-            " change"
-        )
-    for term in (term for alternative in step.when for term in alternative):
-        if isinstance(term, Field) and not field_variable("http", term.name):
-            reason = f"nginx has no variable for the header {term.name}"
+        gaps.append(Gap("lost", step.rule, "Set-Cookie", text, route, keys))
+    reason = unnamed_field(step) or (sees_changes(step) if step.rewritten else "")
     if reason:
         gaps.append(Gap("lost", step.rule, "Set-Cookie", reason, route))
     return not reason
@@ -101,18 +85,15 @@ def _sayable(step: Step, route: str, gaps: list[Gap]) -> bool:
 def _directives(
     chosen: tuple[AlikePatterns, ...], chains: Sequence[tuple[Step, ...]], maps: Maps
 ) -> Iterator[str]:
-    """The directive for cookies of all these kinds, and before it the one for those that scripts
-    must read.
-    """
+    """The directive for cookies of all these kinds, after that for those that scripts must read."""
     among = {one for kind in chosen for one in kind}
     mine = [tuple(step for step in chain if step.cookie in among) for chain in chains]
-    spared = any(
-        step.demands.http_only and not step.demands.hide_csrf for chain in mine for step in chain
-    )
+    demands = [step.demands for chain in mine for step in chain]
+    spared = any(one.http_only and not one.hide_csrf for one in demands)
     heads = "".join(f"(?={_named(kind)})" for kind in chosen) if len(chosen) > 1 else ""
     tail = "^" if heads else _named(chosen[0])
     for readable in (True, False) if spared else (False,):
-        # Without flags it still is the first that matches, so that no wider one behind it counts.
+        # Without flags it is still the first that matches, so that no wider one after it counts.
         flags = _flags(mine, maps, readable=readable) or ['""']
         lead = f"(?=^{patterns.READABLE})" if readable else ""
         yield f"proxy_cookie_flags {pattern(f'(?-i){lead}{heads}{tail}')} {' '.join(flags)};"
@@ -138,18 +119,15 @@ def _flags(chains: Sequence[tuple[Step, ...]], maps: Maps, *, readable: bool) ->
 
 
 def _demanded(step: Step, *, readable: bool) -> Iterator[tuple[str, Condition, str]]:
-    """What a rule demands: which attribute, where, and nginx's word. Secure, and what needs it,
-    is written over https only.
-    """
+    """A rule's demands: attribute, condition, nginx's word. Secure needs https."""
     demands, when = step.demands, step.when
-    https = tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
+    https = over_https(when)
     if demands.secure is False:
         yield "secure", when, "nosecure"
     if demands.secure or demands.same_site == "None":
         yield "secure", https, "secure"
-    if demands.http_only is not None and (
-        demands.hide_csrf or not demands.http_only or not readable
-    ):
+    spares = readable and demands.http_only and not demands.hide_csrf
+    if demands.http_only is not None and not spares:
         yield "httponly", when, "httponly" if demands.http_only else "nohttponly"
     if demands.same_site:
         place = https if demands.same_site == "None" else when

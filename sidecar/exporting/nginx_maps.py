@@ -1,12 +1,10 @@
-"""nginx variables computed by map blocks: conditions of rules, routes, and the value of a header
-after all its steps.
+"""nginx variables computed by map blocks: conditions, routes, and a header's value after all steps.
 
 Lives here: `Maps`, the quoting of nginx's words, and which variable holds which fact. Must not know
 directives.
 
-Conditions are asked of the response as it leaves, error pages of nginx included (`sent`); those of
-cookies are asked while the lines of the service are copied, when nothing is known but these
-(`upstream`).
+Conditions are tested on the response as it leaves, error pages of nginx included (`sent`); those of
+cookies while the lines of the service are copied, when only these are known (`upstream`).
 """
 
 from __future__ import annotations
@@ -36,9 +34,7 @@ ROUTE, PATH, DOLLAR = "$policy_route", "$policy_path", "${policy_dollar}"
 
 
 def quoted(text: str) -> str:
-    """One word, with every character as it stands; a dollar is a variable that the file
-    declares.
-    """
+    """One word, with every character literal; a dollar is a variable that the file declares."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", DOLLAR)
     return f'"{escaped}"'
 
@@ -54,6 +50,23 @@ def field_variable(prefix: str, name: str) -> str:
     return f"${prefix}_{name.lower().replace('-', '_')}" if re.fullmatch(r"[\w-]+", name) else ""
 
 
+def unnamed_field(step: Step) -> str:
+    """That a step's condition looks at a header without a variable; "" = it does not."""
+    for term in (term for alternative in step.when for term in alternative):
+        if isinstance(term, Field) and not field_variable("http", term.name):
+            return f"nginx has no variable for the header {term.name}"
+    return ""
+
+
+_PATH_BLOCK = f"""\
+# The path as services see it, without the query: as it is sent, or normalised where it is odd.
+map $request_uri {PATH} {{
+    {pattern(r"^(?<policy_raw>/|(?:/(?![./])[^?%/]+)+/?)(?:[?]|$)")} $policy_raw;
+    default $uri;
+}}
+"""
+
+
 class Maps:
     """The map blocks of one file, each variable once."""
 
@@ -64,19 +77,13 @@ class Maps:
         self._routes = routes
 
     def text(self) -> str:
-        """All blocks, each after those it rests on, but for the route's."""
+        """All blocks, each after those it uses, but for the route's."""
         head: list[str] = []
         body = "\n".join(self._blocks)
         if ROUTE in body:
             head.append(self._route_block())
         if PATH in body or ROUTE in body:
-            raw = pattern(r"^(?<policy_raw>/|(?:/(?![./])[^?%/]+)+/?)(?:\?|$)")
-            head.insert(
-                0,
-                "# The path as services see it, without the query: as it is sent, or normalised"
-                f" where it is odd.\nmap $request_uri {PATH} {{\n    {raw} $policy_raw;\n   "
-                " default $uri;\n}\n",
-            )
+            head.insert(0, _PATH_BLOCK)
         return "\n".join([*head, body])
 
     def _route_block(self) -> str:
@@ -91,9 +98,7 @@ class Maps:
         return "0" if position == len(self._routes) - 1 else str(position + 1)
 
     def made(self, hint: str, source: str, entries: Entries, default: str, about: str = "") -> str:
-        """The variable that maps a source; `default` and the values are words as nginx reads
-        them.
-        """
+        """The variable that maps a source; `default` and the values are words of nginx."""
         known = (source, tuple(entries), default)
         if known not in self._names:
             base = "$policy_" + re.sub(r"[^a-z0-9]+", "_", hint.lower()).strip("_")[:32]
@@ -132,9 +137,8 @@ class Maps:
             case Status(ranges):
                 source = "$status" if side == "sent" else "$upstream_status"
                 codes = patterns.any_of(_codes(low, high) for low, high in ranges)
-                return self.made(
-                    "is_status", source, [(pattern(rf"(?:^|[ ,:]){codes}$"), "1")], "0"
-                )
+                key = pattern(rf"(?:^|[ ,:]){codes}$")
+                return self.made("is_status", source, [(key, "1")], "0")
             case Media(types):
                 key = pattern(patterns.media(types), fold=True)
                 return self.made("is_type", content, [(key, "1")], "0")
@@ -167,9 +171,7 @@ class Maps:
     # Values
 
     def after(self, step: Step, before: str, side: Side = "sent") -> str:
-        """What a header reads after a step: `before` and the result are words; "" in quotes is
-        no line at all.
-        """
+        """A header's value after a step, as words like `before`; "" in quotes = no line."""
         value = quoted(step.value) if step.act != "remove" else '""'
         about = f"rule {step.rule}"
         if step.act == "default":
@@ -195,14 +197,11 @@ class Maps:
         return self.made(hint, self.holds(when, side), [("1", value)], before, f"rule {rule}")
 
     def by_route(self, hint: str, found: Sequence[str]) -> str:
-        """One word for what differs by route; `found` stands in the order of the routes."""
+        """One word for what differs by route; `found` is in the order of the routes."""
         if len(set(found)) == 1:
             return found[0]
-        entries = [
-            (self.number(position), value)
-            for position, value in enumerate(found[:-1])
-            if value != found[-1]
-        ]
+        numbered = ((self.number(position), value) for position, value in enumerate(found))
+        entries = [(number, value) for number, value in numbered if value != found[-1]]
         return self.made(hint, ROUTE, entries, found[-1], f"{hint}, by route")
 
 

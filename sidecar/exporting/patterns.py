@@ -1,4 +1,4 @@
-"""Regular expressions that PCRE and RE2 read alike, for what a policy says by * and **.
+"""Regular expressions that PCRE and RE2 read alike, for a policy's * and **.
 
 Lives here: hosts, paths, whole routes, media types, header values, cookie names. Must not know any
 target's quoting.
@@ -18,7 +18,7 @@ from sidecar.policy.rules.paths import decoded
 _SPECIAL = re.compile(r"[\\.+*?()\[\]{}^$|]")
 
 DOCS_PATH, LOGOUT_PATH = f"^{DOCS.pattern}$", f"^{LOGOUT.pattern}$"
-"""Where API documentation and logouts are, over the path, whatever the case."""
+"""Paths of API documentation and logouts, in any case."""
 
 READABLE = r"(?i:__host-http-|__host-|__http-|__secure-)?(?i:csrf|xsrf|x-csrf|x-xsrf|_xsrf)"
 """How the names of cookies begin that scripts must be able to read."""
@@ -55,11 +55,10 @@ def any_of(sources: Iterable[str]) -> str:
 
 
 def order(found: Sequence[Route]) -> Iterator[tuple[Route, bool, Route]]:
-    """Whose match is asked, in order; whether with a slash more at the end; and the route of what
-    matches.
+    """Which match is tested, in order; whether with one more slash at the end; the route found.
 
-    None that matches means the default route, which stands last. A path that no route takes is
-    looked up again without its slash at the end, for routes that are stricter than the default.
+    If none matches, it is the default route, the last. A path that no route matches is looked up
+    again without its slash at the end, for routes that are stricter than the default.
     """
     *named, default = found
     for one in named:
@@ -99,19 +98,17 @@ def host_of(match: Match) -> str:
 
 
 def path_of(match: Match, *, bare: bool) -> str:
-    """The path of a route, or with a slash more at its end; "" where it names none."""
+    """The path of a route, `bare` = with one more slash at its end; "" where it names none."""
     if not match.path:
         return ""
     return f"^{any_of(map(path, match.path))}{'/' if bare else ''}$"
 
 
 def media(patterns: Iterable[str]) -> str:
-    """A Content-Type's media type, whatever the case (to be said beside), with or without
-    parameters.
-    """
+    """A Content-Type's media type, with or without parameters; to be used for any case."""
     sources = ("[^;]*".join(literal(part) for part in re.split(r"[*]+", one)) for one in patterns)
     return rf"^[ \t]*{any_of(sources)}[ \t]*(?:;|$)"
 
 
 ATTACHMENT = r"^[ \t]*attachment[ \t]*(?:;|$)"
-"""A Content-Disposition of attachment, whatever the case."""
+"""A Content-Disposition of attachment; to be used for any case."""

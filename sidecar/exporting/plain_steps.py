@@ -1,5 +1,4 @@
-"""For targets without conditions on responses: what of a route is a line that always stands or
-never.
+"""For targets without conditions on responses: the lines of a route that are always or never sent.
 
 Lives here: `plain_steps`. Must not know any target.
 """
@@ -22,22 +21,19 @@ def plain_steps(
 
     Args:
         route: whose steps.
-        target: how sentences call it.
-        reason: why the target cannot say a step that holds always; "" = it can.
+        target: its name in sentences.
+        reason: why the target cannot express a step that holds always; "" = it can.
         gaps: where gaps are added.
     """
     for key in dict.fromkeys(step.key for step in route.steps):
         every = [step for step in route.steps if step.key == key]
         chain = shortest(every, key)
         reasons = {step: _unsayable(step, chain, target, reason) for step in every}
-        found = next((why for why in reasons.values() if why), "")
-        if (
-            found
-        ):  # where one rule on a header is lost, what others make of it cannot be said either
-            gaps += [
-                Gap("lost", step.rule, step.header, reasons[step] or found, route.name)
-                for step in every
-            ]
+        found = next(filter(None, reasons.values()), "")
+        # Where one rule on a header is lost, the others on it cannot be expressed either.
+        for step in every if found else ():
+            why = reasons[step] or found
+            gaps.append(Gap("lost", step.rule, step.header, why, route.name))
         for step in chain if not found else ():
             if step.when == _HTTPS_ONLY:
                 text = "it is sent over plain http too, where browsers ignore it"

@@ -1,8 +1,7 @@
-"""What a policy enforces, as steps that other proxies can take: the form between a policy and every
-target.
+"""What a policy enforces, as steps that other proxies can take: between a policy and all targets.
 
 Lives here: `Program`, `Route`, `Step`, `Gap`, and `program(resolved)`, which keeps the rules in
-enforce and notes what no target can say. Must not know any target.
+enforce and notes what no target can express. Must not know any target.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ from sidecar.exporting.twins import twinned
 from sidecar.policy import headers
 from sidecar.policy.browsers.trial import has_twin
 from sidecar.policy.engine.nonces import asks_for_nonce
-from sidecar.policy.engine.plan import RuleLine, compile_policy
-from sidecar.policy.engine.resolve import Resolved
+from sidecar.policy.engine.plan import RoutePlan, RuleLine, compile_policy
+from sidecar.policy.engine.resolve import NamedRoute, Resolved
 from sidecar.policy.engine.stricter import stricter
 from sidecar.policy.headers import cookies
 from sidecar.policy.model import WRITING, Match, Rule, Slashes
 from sidecar.policy.rules.checks import value_text
+from sidecar.policy.rules.cookie_check import demands_of
 
 Act: TypeAlias = Literal["set", "default", "append", "remove", "cookie"]
 Weight: TypeAlias = Literal["lost", "differs", "note"]
@@ -33,7 +33,7 @@ _NOTHING = cookies.Demands()
 class Gap:
     """What a configuration does not do as the policy says.
 
-    `lost`: the rule, or a part of it, is not in the configuration. `differs`: it is, and acts
+    `lost`: the rule, or a part of it, is not in the configuration. `differs`: it is, but acts
     otherwise in the case that the text names. `note`: good to know.
     """
 
@@ -45,9 +45,7 @@ class Gap:
     route: str = ""
     """ "" where it holds on every route that has the rule."""
     parts: tuple[str, ...] = ()
-    """What of the rule is lost, where not all is: keys of cookie attributes, or `merge`, of
-    which `default` is left.
-    """
+    """The parts that are lost, if not all: cookie attributes, or `merge`, which is then default."""
 
     def __str__(self) -> str:
         where = f" (route {self.route})" if self.route else ""
@@ -65,13 +63,9 @@ class Step:
     value: str
     when: Condition
     rewritten: frozenset[str]
-    """Lines of the response, in lower case, that `when` looks at and that a rule before this one
-    may have changed.
-    """
+    """Names in lower case that `when` looks at and that an earlier rule may have changed."""
     together: frozenset[str] = frozenset()
-    """Those that another step of the same rule changes before this one, though the rule's
-    conditions are asked first.
-    """
+    """Those that an earlier step of the same rule changes, though its conditions come first."""
     cookie: str = ""
     """The pattern of cookie names."""
     demands: cookies.Demands = _NOTHING
@@ -89,9 +83,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where steps apply; the first route that matches counts, and the last one matches
-    everything.
-    """
+    """Where steps apply; the first route that matches counts, and the last matches everything."""
 
     name: str
     match: Match
@@ -105,16 +97,14 @@ class Route:
 
 
 class Noted:
-    """What is noted of a request for its response, where the request is gone: each condition on
-    a header of it once.
-    """
+    """Conditions on a request that are noted for its response, each once, with a name."""
 
     def __init__(self, prefix: str) -> None:
         self.fields: dict[Field, str] = {}
         self._prefix = prefix
 
     def name(self, field: Field) -> str:
-        """Under which name."""
+        """The name of a condition."""
         return self.fields.setdefault(field, f"{self._prefix}{len(self.fields) + 1}")
 
 
@@ -128,9 +118,12 @@ class Program:
     gaps: tuple[Gap, ...]
     slashes: Slashes
 
+    def number(self, route: Route) -> int:
+        """The number of a route in a configuration: from 1; the last route's is 0."""
+        return 0 if route is self.routes[-1] else self.routes.index(route) + 1
+
     def lanes(self) -> tuple[tuple[Step, tuple[Route, ...]], ...]:
-        """Every step once with the routes that it stands on, in an order that is each route's own;
-        () = all routes.
+        """Every step once with its routes (() = all), in an order that suits each route.
 
         A route's rules are the policy's, as the last route has them, and then its own, which stay
         apart: two routes may have own rules of the same names in another order.
@@ -153,9 +146,7 @@ class Program:
     def sayable(
         self, reason: Callable[[Step], str], gaps: list[Gap]
     ) -> Iterator[tuple[Step, tuple[Route, ...]]]:
-        """The lanes that a target can say; of the others `reason` tells why, and a gap for each
-        route is added to `gaps`.
-        """
+        """The lanes that a target can express; the others are added to `gaps` with the reason."""
         for step, routes in self.lanes():
             if why := reason(step):
                 names = [route.name for route in routes] or [""]
@@ -164,9 +155,7 @@ class Program:
                 yield step, routes
 
     def said(self, gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-        """Its own gaps and a target's, each once; one that holds wherever its rule stands names
-        no route.
-        """
+        """Its own gaps and a target's, each once; without route if it holds on all of its rule."""
         found: dict[Gap, set[str]] = {}
         for gap in (*self.gaps, *gaps):
             found.setdefault(replace(gap, route=""), set()).add(gap.route)
@@ -178,16 +167,9 @@ class Program:
         return tuple(made)
 
     def headers(self) -> tuple[str, ...]:
-        """The names of all headers that are written but Set-Cookie lines by cookie rules, each
-        once, in order.
-        """
-        names = {
-            step.key: step.header
-            for route in self.routes
-            for step in route.steps
-            if step.act != "cookie"
-        }
-        return tuple(names.values())
+        """The names of all headers written, but by cookie rules, each once, in order."""
+        steps = (step for route in self.routes for step in route.steps if step.act != "cookie")
+        return tuple({step.key: step.header for step in steps}.values())
 
 
 def program(resolved: Resolved, twins: str = "") -> Program:
@@ -195,36 +177,34 @@ def program(resolved: Resolved, twins: str = "") -> Program:
 
     Args:
         resolved: the policy.
-        twins: where browsers report to; then rules in report-only or trial go along as their
+        twins: where browsers report to; then rules in report-only or trial are exported as their
             report-only twins.
     """
     gaps: list[Gap] = []
     plan = compile_policy(resolved)
-    routes = tuple(
-        Route(
+
+    def made(named: NamedRoute, route: RoutePlan) -> Route:
+        steps = (_steps(line, named.name, resolved, gaps, twins) for line in route.rules)
+        return Route(
             named.name,
             named.match,
-            tuple(
-                _seen_by(_steps(line, named.name, resolved, gaps, twins) for line in route.rules)
-            ),
+            tuple(_seen_by(steps)),
             frozenset(line.name for line in route.rules if line.mode != "off"),
             tuple(line.name for line in route.rules),
             stricter(route, plan.routes[-1]),
         )
-        for named, route in zip(resolved.routes, plan.routes, strict=True)
-    )
+
+    routes = tuple(map(made, resolved.routes, plan.routes))
     _bodies(resolved, gaps)
-    made = Program(resolved.policy.name, resolved.revision(), routes, (), resolved.policy.slashes)
-    return replace(made, gaps=made.said(gaps))
+    policy = resolved.policy
+    bare = Program(policy.name, resolved.revision(), routes, (), policy.slashes)
+    return replace(bare, gaps=bare.said(gaps))
 
 
 def _bodies(resolved: Resolved, gaps: list[Gap]) -> None:
     for route in resolved.routes:
-        if (
-            route.max_body is not None
-            and resolved.mode == "enforce"
-            and route.mode in (None, "enforce")
-        ):
+        enforced = resolved.mode == "enforce" and route.mode in (None, "enforce")
+        if route.max_body is not None and enforced:
             text = f"bodies above {route.max_body} bytes are refused; set the proxy's own limit"
             gaps.append(Gap("lost", "max-body", "", text, route.name))
 
@@ -254,50 +234,24 @@ def _steps(
     elif asks_for_nonce(rule):
         note("lost", "the value is new for each response, and the page must know it")
     elif rule.cookie is not None:
-        demands = _demands(rule)
-        nothing = frozenset[str]()
-        return (
-            Step(
-                line.name, "Set-Cookie", "cookie", "", when, nothing, nothing, rule.cookie, demands
-            ),
-        )
+        step = Step(line.name, "Set-Cookie", "cookie", "", when, frozenset())
+        return (replace(step, cookie=rule.cookie, demands=demands_of(rule)),)
     elif line.mode != "enforce":
         note("note", f"the rule is in {line.mode}: its report-only twin is written")
-        return tuple(
-            Step(line.name, *one, frozenset())
-            for one in twinned(line.name, rule, text, when, twins)
-        )
+        lines = twinned(line.name, rule, text, when, twins)
+        return tuple(Step(line.name, *one, frozenset()) for one in lines)
     else:
         if rule.action == "merge":
-            note(
-                "lost",
-                "it is written where the service sends none; merging with the service's value takes"
-                " the header's grammar",
-                ("merge",),
+            reason = (
+                "it is written where the service sends none; merging needs the header's grammar"
             )
+            note("lost", reason, ("merge",))
         return tuple(_header_steps(line.name, rule, text, when))
     return ()
 
 
-def _demands(rule: Rule) -> cookies.Demands:
-    assert rule.attributes is not None
-    assert rule.cookie is not None
-    said = rule.attributes
-    return cookies.Demands(
-        secure=said.secure,
-        http_only=said.http_only,
-        same_site=said.same_site,
-        partitioned=said.partitioned,
-        path=said.path,
-        host_only=said.domain is False,
-        hide_csrf="*" not in rule.cookie,
-    )
-
-
 def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator[Step]:
-    """One step for each header. The conditions of a rule are asked before any of its changes:
-    what they look at comes last.
-    """
+    """One step for each header; those that the rule's conditions look at come last."""
     looked = response_names(when)
     names = sorted(rule.header or (), key=lambda header: header.lower() in looked)
     together = frozenset(header.lower() for header in names if header.lower() in looked)
@@ -314,9 +268,7 @@ def _header_steps(name: str, rule: Rule, text: str, when: Condition) -> Iterator
 
 
 def _seen_by(rules: Iterable[tuple[Step, ...]]) -> Iterator[Step]:
-    """The steps in order, each with the names among those it looks at that rules before it may
-    have changed.
-    """
+    """The steps in order, each with the names it looks at that earlier rules may have changed."""
     written: set[str] = set()
     for steps in rules:
         for step in steps:

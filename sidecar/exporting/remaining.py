@@ -13,16 +13,13 @@ from sidecar.policy.engine.resolve import NamedRule, Resolved
 
 
 def remaining(resolved: Resolved, gaps: Iterable[Gap]) -> Resolved:
-    """The policy without each lost rule, header of a rule, or part of one, on the routes where
-    it is lost.
-    """
+    """The policy without each rule, header or part of a rule, on the routes where it is lost."""
     lost = [gap for gap in gaps if gap.weight == "lost"]
     routes = []
     for route in resolved.routes:
         here = [gap for gap in lost if gap.route in ("", route.name)]
-        kept = (
-            _left(named, [gap for gap in here if gap.rule == named.name]) for named in route.rules
-        )
+        pairs = ((named, [gap for gap in here if gap.rule == named.name]) for named in route.rules)
+        kept = (_left(named, gaps) for named, gaps in pairs)
         routes.append(replace(route, rules=tuple(named for named in kept if named)))
     return replace(resolved, routes=tuple(routes))
 

@@ -1,5 +1,4 @@
-"""The requests that a verification makes: those that were named, those of an archive, or an example
-of each route.
+"""The requests of a verification: named ones, those of an archive, or an example of each route.
 
 Lives here: `Request` and where requests come from. Must not know sockets, nor what becomes of
 responses.
@@ -18,9 +17,7 @@ from sidecar.policy.model import Match
 from sidecar.policy.values import TOKEN
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-"""Methods that change nothing (RFC 9110 section 9.2.1); others are asked only when they are
-named.
-"""
+"""Methods that change nothing (RFC 9110 section 9.2.1); others are used only when named."""
 ABSENT = "/header-sidecar-verify"
 """A path that hardly any service has: its error response carries the policy too."""
 
@@ -44,7 +41,7 @@ def named(text: str) -> Request:
     """A request as it is typed: `/path`, or `METHOD /path`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     found = _LINE.fullmatch(text)
     if found is None or not TOKEN.fullmatch(found["method"] or "GET"):
@@ -55,8 +52,7 @@ def named(text: str) -> Request:
 def recorded(responses: Iterable[Response]) -> tuple[tuple[Request, ...], int]:
     """The requests of an archive that change nothing, each once, and how many others there are.
 
-    Of their header lines those alone are repeated that say what kind of page asks: never cookies or
-    credentials.
+    Only their header lines that describe the page are repeated: never cookies or credentials.
     """
     found: dict[Request, None] = {}
     others = 0
@@ -72,13 +68,12 @@ def recorded(responses: Iterable[Response]) -> tuple[tuple[Request, ...], int]:
 
 
 def examples(resolved: Resolved, plan: Plan, host: str) -> Iterator[Request]:
-    """A request for each route, where one that changes nothing leads there; for the default route
-    two.
+    """A request for each route that one without changes reaches; for the default route two.
 
     Args:
         resolved: the policy.
         plan: the same compiled.
-        host: of the address that is asked.
+        host: of the address that is requested.
     """
     for route in resolved.routes[:-1]:
         one = _example(route.match)

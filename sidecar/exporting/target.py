@@ -1,7 +1,6 @@
-"""What every target shares: the text that was written, its heading, and the shortest form of a
-header's steps.
+"""What every target shares: the text written, its heading, common limits, the shortest steps.
 
-Lives here: `Written`, `heading`, `shortest`. Must not know any target.
+Lives here: `Written`, `heading`, `shortest`, `out_of_order`. Must not know any target.
 """
 
 from __future__ import annotations
@@ -11,21 +10,20 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sidecar.exporting.program import Gap, Program, Step
+from sidecar.exporting.terms import Class
 
 Limits: TypeAlias = tuple[str, ...]
-"""Where a target differs whatever the policy says, a sentence each."""
+"""Where a target differs for any policy, a sentence each."""
 
 WEIGHTS = {"lost": "Not in this file", "differs": "Different here", "note": "Left out on purpose"}
 
-
-COPIES = "Copies of a header that may stand once only are not made one."
-"""A limit of most targets: what `default` makes of the service's own lines beside the header
-that it writes.
-"""
-TOGETHER = (
-    "its conditions look at several headers that it changes, and would be asked between the changes"
+COPIES = "Copies of a header that may be sent only once are not made one."
+"""A limit of most targets: `default` leaves the service's own lines as they are."""
+DECODED = (
+    "A path with /. or an encoded slash is read only decoded; the sidecar reads it in each way that"
+    " services do."
 )
-"""Why a step cannot be said where steps follow each other (`Step.together`)."""
+NAMELESS = "A cookie without a name is left alone."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +34,34 @@ class Written:
     gaps: tuple[Gap, ...]
 
 
-def comments(lines: Iterable[str], mark: str) -> str:
-    """Lines of comment."""
-    return "\n".join(f"{mark}{line}".rstrip() for line in lines)
+def out_of_order(step: Step) -> str:
+    """Why steps that follow each other cannot express this one; "" = they can."""
+    if step.together:
+        return "its conditions look at headers that it changes, and would be tested between changes"
+    if step.rewritten and any(isinstance(term, Class) for one in step.when for term in one):
+        return sees_changes(step)
+    return ""
+
+
+def sees_changes(step: Step) -> str:
+    """That a step's condition looks at lines which other rules change."""
+    return f"its condition looks at {', '.join(sorted(step.rewritten))} after another rule's change"
 
 
 def heading(
-    program: Program,
-    target: str,
-    about: Sequence[str],
-    gaps: Sequence[Gap],
-    limits: Limits,
-    mark: str,
+    program: Program, target: str, about: Sequence[str], gaps: Sequence[Gap], limits: Limits
 ) -> str:
-    """What this is, how it is used, and what is not in it."""
+    """What this is, how it is used, and what is not in it, as comments that begin with #."""
     lines = [f"Policy {program.name}, revision {program.revision}, for {target}.", *about]
     for weight, title in WEIGHTS.items():
         found = [str(gap) for gap in gaps if gap.weight == weight]
         lines += [f"{title}:", *(f"  - {line}" for line in found)] if found else []
     lines += ["In general:", *(f"  - {limit}" for limit in limits)]
-    return comments(lines, mark)
+    return "\n".join(f"# {line}".rstrip() for line in lines)
 
 
 def shortest(steps: Iterable[Step], header: str) -> tuple[Step, ...]:
-    """The steps on one header without those that come to nothing: what an unconditional set or
-    remove overwrites, and a default behind a set.
-    """
+    """The steps on one header without those of no effect: overwritten ones, a default after set."""
     kept: list[Step] = []
     stands = False
     for step in steps:

@@ -1,5 +1,4 @@
-"""The targets by name. To add one, add a row: a target stands here when its real proxy was asked in
-the tests, or `checked` says what was instead.
+"""The targets by name. To add one, add a row, and test its real proxy, or say in `checked` what.
 
 Lives here: `TARGETS` and `export`. Must not know what a target writes.
 """
@@ -22,7 +21,7 @@ class Target:
     write: Callable[[Program], Written]
     limits: Limits
     checked: str
-    """What the tests ask."""
+    """What the tests use."""
 
 
 TARGETS: Mapping[str, Target] = {

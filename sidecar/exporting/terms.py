@@ -1,5 +1,4 @@
-"""The conditions of rules in parts that other proxies can ask: alternatives, each a list of terms
-that all must hold.
+"""The conditions of rules in parts that other proxies can test: alternatives of terms.
 
 Lives here: the kinds of terms, and `condition(when)`. Must not know rules or any target.
 """
@@ -38,8 +37,8 @@ class Media:
 @dataclass(frozen=True, slots=True)
 class Class:
     """The content is of one of these classes: a download where Content-Disposition says attachment,
-    documentation where the path is a `DOCS` place and the media type one of html or api, else what
-    the media type tells.
+    documentation where the path matches `DOCS` and the media type is of html or api, else the class
+    of the media type.
     """
 
     wanted: tuple[ResponseClass, ...]
@@ -47,15 +46,15 @@ class Class:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The path is one where a logout is found."""
+    """The path is that of a logout."""
 
     what: Literal["logout"]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A header of one side: a pattern with * (case does not count) for any of its lines, true
-    (stands) or false (does not).
+    """A header of one side: a pattern with * for any of its lines in any case, or whether it is
+    there.
     """
 
     side: Literal["request", "response"]
@@ -69,6 +68,11 @@ Condition: TypeAlias = tuple[Alternative, ...]
 """Holds where one alternative does; `()` never holds, `((),)` always."""
 
 ALWAYS: Condition = ((),)
+
+
+def over_https(when: Condition) -> Condition:
+    """The same condition over https only; () where it needs http."""
+    return tuple((Scheme("https"), *rest) for rest in when if Scheme("http") not in rest)
 
 
 def condition(when: When | None, *, https_only: bool = False) -> Condition:

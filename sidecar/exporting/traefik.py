@@ -1,8 +1,8 @@
 """Traefik: a headers middleware and a router for each route, as the file provider reads them.
 
-Lives here: which steps are lines that always stand or never, the only ones that Traefik's own
-middleware says. Must not know the other targets. Source: Traefik's reference of the middleware
-Headers and of HTTP routers and rules, version 3.
+Lives here: which steps are lines that are always or never sent, the only ones that Traefik's own
+middleware can express. Must not know the other targets. Source: Traefik's reference of the
+middleware Headers and of HTTP routers and rules, version 3.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from sidecar.exporting.terms import ALWAYS, Scheme
 from sidecar.policy.model import Match
 
 LIMITS: Limits = (
-    "A path is read decoded, and not otherwise; the sidecar reads it in each way that services do.",
-    (
-        "Requests that are no HTTP (400), and those that no router takes (404), carry nothing of"
-        " the policy."
-    ),
+    "A path is read only decoded; the sidecar reads it in each way that services do.",
+    "The policy does not reach requests that are not HTTP (400) or that no router takes (404).",
 )
 
 _HSTS = re.compile(r"max-age=(\d+)(; includeSubDomains)?(; preload)?")
@@ -44,24 +41,15 @@ def write(program: Program) -> Written:
             *([f"      middlewares: [{_name(route)}]"] if lines[route.name] else []),
             "      service: service",
         ]
-    middlewares = [
-        line
-        for route in program.routes
-        if lines[route.name]
-        for line in (f"    {_name(route)}:", "      headers:", *lines[route.name])
-    ]
+    middlewares: list[str] = []
+    for route in (one for one in program.routes if lines[one.name]):
+        middlewares += [f"    {_name(route)}:", "      headers:", *lines[route.name]]
     found = program.said(gaps)
-    about = (
-        (
-            "For a file provider of Traefik 3. Name your own service, and entry points where not"
-            " all are meant."
-        ),
-    )
+    about = "For a file provider of Traefik 3. Name your own service, and entry points if not all."
     body = ["http:", "  routers:", *routers]
     body += ["  middlewares:", *middlewares] if middlewares else []
-    return Written(
-        "\n".join([heading(program, "Traefik", about, found, LIMITS, "# "), *body]) + "\n", found
-    )
+    text = "\n".join([heading(program, "Traefik", (about,), found, LIMITS), *body])
+    return Written(f"{text}\n", found)
 
 
 def _name(route: Route) -> str:
@@ -98,11 +86,10 @@ def _middleware(route: Route, program: Program, gaps: list[Gap]) -> Iterator[str
             else:
                 value = step.value if step.act == "set" else ""
                 lines.append(f"          {json.dumps(step.header)}: {json.dumps(value)}{about}")
-        # Where one rule on a header is lost, what others make of it cannot be said either.
-        gaps += [
-            Gap("lost", step.rule, step.header, _unsayable(step, chain) or reasons[0], route.name)
-            for step in (every if reasons else ())
-        ]
+        # Where one rule on a header is lost, the others on it cannot be expressed either.
+        for step in every if reasons else ():
+            why = _unsayable(step, chain) or reasons[0]
+            gaps.append(Gap("lost", step.rule, step.header, why, route.name))
     if lines:
         yield "        customResponseHeaders:"
         yield from lines
@@ -123,10 +110,7 @@ def _unsayable(step: Step, chain: tuple[Step, ...]) -> str:
         if step.when != ((Scheme("https"),),):
             return "Traefik's headers middleware has no conditions but https for this header"
         if not _HSTS.fullmatch(step.value) or _HSTS.fullmatch(step.value)[1] == "0":  # type: ignore[index]
-            return (
-                "Traefik writes max-age, includeSubDomains and preload, in this order, and no"
-                " others"
-            )
+            return "Traefik writes only max-age, includeSubDomains and preload, in this order"
         return ""
     if step.when != ALWAYS:
         return "Traefik's headers middleware has no conditions"

@@ -1,7 +1,6 @@
-"""Rules that are not enforced yet as browsers' report-only twins: what a trial adds, with reports
-sent to an address.
+"""Rules that are not enforced yet as report-only twins: what a trial adds, with an address.
 
-Lives here: `Twinned` and `twinned(rule, ...)`. The twins themselves are made by `policy.trial`.
+Lives here: `Twinned` and `twinned(rule, ...)`; `policy.browsers.trial` makes the twins themselves.
 Must not know targets.
 """
 
@@ -10,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from sidecar.exporting.terms import Condition, Field, Scheme
+from sidecar.exporting.terms import Condition, Field, over_https
 from sidecar.policy.browsers.trial import REPORTS_PATH, by_api, has_twin, twin
 from sidecar.policy.model import Rule
 from sidecar.policy.rules.findings import Finding
 
 RULE = "{rule}"
-"""Stands in an address for the name of the rule."""
+"""In an address: the name of the rule."""
 
 
 class Twinned(NamedTuple):
@@ -48,7 +47,7 @@ def twinned(name: str, rule: Rule, text: str, when: Condition, address: str) -> 
         if rule.action in ("default", "merge"):
             asked = tuple((*one, Field("response", header, pattern=False)) for one in when)
         if by_api(rule.model_copy(update={"header": (header,)})):
-            asked = tuple((Scheme("https"), *one) for one in asked if Scheme("http") not in one)
+            asked = over_https(asked)
         found = twin(_finding(name, header, text), key, "https", {})
         for line, value in found.lines if found else ():
             act: Literal["default", "append"] = "default"
@@ -60,17 +59,6 @@ def twinned(name: str, rule: Rule, text: str, when: Condition, address: str) -> 
 
 def _finding(name: str, header: str, text: str) -> Finding:
     """As of a response without the header."""
-    raw = header.encode()
-    return Finding(
-        name,
-        0,
-        header,
-        raw,
-        raw.lower(),
-        "set",
-        "missing",
-        "trial",
-        (),
-        (text.encode(),),
-        made=False,
-    )
+    raw, after = header.encode(), (text.encode(),)
+    rule = (name, 0, header, raw, raw.lower())
+    return Finding(*rule, "set", "missing", "trial", (), after, made=False)

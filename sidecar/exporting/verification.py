@@ -1,21 +1,20 @@
-"""Whether responses are such as a policy lets leave, when only what left is known and not what the
-service sent.
+"""Whether responses are as a policy makes them, when only these and not the service's are known.
 
-Lives here: `Verification`, which takes responses and holds a row for each enforced rule, header and
-route. What a response cannot show is said so: nothing is claimed that was not seen. Must not know
+Lives here: `Verification`, which takes responses and has a row for each enforced rule, header and
+route. It claims nothing that was not seen, and reports what a response cannot show. Must not know
 how responses are fetched.
 
-The reasoning: a policy applied to what it let leave changes nothing more. So a response that it
-would still change did not come through it, whatever the service sent. That needs conditions that
-read the same before and after; rules whose conditions look at what rules change are left out, and
-so are all rules on the headers that those write.
+The reasoning: a policy applied to its own result changes nothing more. So a response that it would
+still change did not pass through it, whatever the service sent. That needs conditions that read the
+same before and after; rules whose conditions look at what rules change are left out, and so are all
+rules on the headers that those write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from sidecar.exporting.program import Gap, Weight
 from sidecar.exporting.remaining import remaining
@@ -30,14 +29,15 @@ from sidecar.policy.headers.shapes import Lines, shapes
 from sidecar.policy.model import WRITING, Rule
 from sidecar.policy.rules.checks import value_text
 from sidecar.policy.rules.conditions import Facts, by_name, conditions
-from sidecar.policy.rules.cookie_check import CookieCheck
+from sidecar.policy.rules.cookie_check import demands_of
+from sidecar.policy.words import counted
 
 Verdict: TypeAlias = Literal["differs", "announced", "holds", "unseen", "unknown"]
-VERDICTS: tuple[Verdict, ...] = ("differs", "announced", "holds", "unseen", "unknown")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 SHOWN = {
-    "set": "stands with exactly this value",
-    "default": "stands; whether the server or the service wrote it cannot be seen",
+    "set": "is there with exactly this value",
+    "default": "is there; whether the server or the service wrote it cannot be seen",
     "append": "one line has this value; who wrote it cannot be seen",
     "remove": "absent; whether the service sent one cannot be seen",
     "merge": "holds what the policy demands; who wrote it cannot be seen",
@@ -72,7 +72,7 @@ class Row:
     verdict: Verdict = "unseen"
     reason: str = ""
     responses: int = 0
-    """Responses that the verdict rests on."""
+    """Responses that show the verdict."""
     examples: list[Example] = field(default_factory=list)
 
 
@@ -81,10 +81,9 @@ Key: TypeAlias = tuple[str, str]
 
 
 class Verification:
-    """Takes responses one by one; `rows` tells what they show.
+    """Takes responses one by one; `rows` is what they show.
 
-    `written` is the export for the server that is asked, with what it announced; None = nothing was
-    announced.
+    `written` is the export for the server, with the gaps that it announced; None = no export.
     """
 
     def __init__(self, resolved: Resolved, written: Written | None = None) -> None:
@@ -110,10 +109,7 @@ class Verification:
         """One response as it left the server."""
         route = self._plan.route(facts.host, facts.method, facts.path)
         self._counts[route.name] += 1
-        whole, left = (
-            self._whole.differing(route.name, facts),
-            self._left.differing(route.name, facts),
-        )
+        whole, left = (one.differing(route.name, facts) for one in (self._whole, self._left))
         held = self._whole.held(route.name, facts)
         request = f"{facts.method} {facts.path} -> {facts.status}"
         for key, row in self._rows[route.name].items():
@@ -140,30 +136,21 @@ class Verification:
         return tuple(row for rows in self._rows.values() for row in rows.values())
 
     def _unseen(self, route: str, row: Row) -> str:
-        count = self._counts[route]
-        if not count:
+        if not (count := self._counts[route]):
             return UNREACHED
-        return (
-            f"nothing of it could be seen in {count}"
-            f" response{'s' * (count != 1)}{self._whole.needs(route, row)}"
-        )
+        needs = self._whole.needs(route, row)
+        return f"nothing of it could be seen in {counted(count, 'response')}{needs}"
 
     def _gap(self, route: str, rule: str, header: str, weight: Weight) -> Gap | None:
-        return next(
-            (
-                gap
-                for gap in self._gaps
-                if gap.rule == rule
-                and gap.route in ("", route)
-                and gap.weight == weight
-                and header in gap.header.lower().split(", ")
-            ),
-            None,
-        )
+        for gap in self._gaps:
+            mine = gap.rule == rule and gap.weight == weight and gap.route in ("", route)
+            if mine and header in gap.header.lower().split(", "):
+                return gap
+        return None
 
 
 def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: str = "") -> None:
-    """The worst that was seen counts, and the responses that showed it."""
+    """Keep the worst verdict, and the responses that showed it."""
     if VERDICTS.index(verdict) < VERDICTS.index(row.verdict):
         row.verdict, row.responses, row.examples, row.reason = verdict, 0, [], reason
     if verdict == row.verdict:
@@ -174,7 +161,7 @@ def _note(row: Row, verdict: Verdict, example: Example | None = None, reason: st
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """What would stand after the policy, and what stands; whether only copies would be made one."""
+    """The lines after the policy, and those received; whether only copies would be made one."""
 
     expected: Lines
     got: Lines
@@ -186,7 +173,7 @@ class _Difference:
 
 
 class _Judged:
-    """A policy of which every rule reads the same before and after, applied to what left."""
+    """A policy whose rules all read the same before and after, applied to what left."""
 
     def __init__(self, resolved: Resolved) -> None:
         self._routes: Mapping[str, RoutePlan] = {
@@ -213,18 +200,20 @@ class _Judged:
             return {}
         made = decide(self._routes[route], facts)
         before, after = by_name(facts.fields), by_name(made.fields)
-        return {
-            (found.rule, found.key.decode()): _Difference(
-                shapes(found.key.decode(), after.get(found.key, ())),
-                shapes(found.key.decode(), before.get(found.key, ())),
-                copies=found.action == "default" and found.kind == "duplicate",
+        differences: dict[Key, _Difference] = {}
+        for found in made.findings:
+            key, copies = (
+                found.key.decode(),
+                found.action == "default" and found.kind == "duplicate",
             )
-            for found in made.findings
-            if before.get(found.key, ()) != after.get(found.key, ())
-        }
+            expected, got = after.get(found.key, ()), before.get(found.key, ())
+            if expected != got:
+                shown = shapes(key, expected), shapes(key, got)
+                differences[found.rule, key] = _Difference(*shown, copies)
+        return differences
 
     def held(self, route: str, facts: Facts) -> frozenset[Key]:
-        """The rules whose demand stands in the response, as far as it can be seen there."""
+        """The rules whose demand is met in the response, as far as it shows."""
         if route not in self._routes:
             return frozenset()
         skipped, seen = decide(self._routes[route], facts).skipped, by_name(facts.fields)
@@ -243,12 +232,10 @@ class _Judged:
 def _stands(rule: Rule, header: str, facts: Facts, lines: tuple[bytes, ...]) -> bool:
     """Whether the lines of a header show what a rule whose conditions hold demands."""
     if rule.cookie is not None:
-        demands = CookieCheck("", rule, 0, "enforce").demands
-        named = {cookies.parse(line.decode("latin-1")).name for line in lines}
-        return any(
-            cookies.matches(rule.cookie, name) and _shows(demands, name, facts.scheme)
-            for name in named
-        )
+        demands = demands_of(rule)
+        names = {cookies.parse(line.decode("latin-1")).name for line in lines}
+        mine = (name for name in names if cookies.matches(rule.cookie, name))
+        return any(_shows(demands, name, facts.scheme) for name in mine)
     if facts.scheme != "https" and _https_only(rule, header):
         return False
     value = b"" if rule.value is None else value_text(rule.value).encode()
@@ -269,9 +256,7 @@ def _https_only(rule: Rule, header: str) -> bool:
 
 
 def _shows(demands: cookies.Demands, name: str, scheme: str) -> bool:
-    """Whether a cookie without attributes, or one with all of them, would be changed over this
-    scheme.
-    """
+    """Whether a cookie with no attributes, or with all, would be changed over this scheme."""
     full = "; Secure; HttpOnly; SameSite=None; Partitioned; Domain=x.example"
     lines = f"{name}=x", f"{name}=x{full}"
     return any(cookies.apply(line, demands, scheme) != line for line in lines)
@@ -301,10 +286,9 @@ def _doubts(route: RoutePlan, share: float) -> dict[Key, str]:
     for at, line in enumerate(lines):
         later = frozenset[str]().union(*(_names(other.named.rule) for other in lines[at:]))
         if reason := _hidden(line.named.rule, share, later):
-            hidden |= dict.fromkeys(
-                _names(line.named.rule), f"rule {line.name} writes it too: {reason}"
-            )
-            found |= {(line.name, name): reason for name in _names(line.named.rule)}
+            names = _names(line.named.rule)
+            hidden |= dict.fromkeys(names, f"rule {line.name} writes it too: {reason}")
+            found |= {(line.name, name): reason for name in names}
     for line in lines:
         for name in _names(line.named.rule):
             if name.endswith("-report-only") and route.trials:

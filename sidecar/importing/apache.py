@@ -7,10 +7,10 @@ merged"). Must not know what Header statements do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sidecar.importing.apache_headers import effects
+from sidecar.importing.apache_headers import TABLES, effects
 from sidecar.importing.draft import MAX_AGE, MOVING, Effect, Notes, Place, SourceLine, placed
 from sidecar.importing.hosts import Site, alone, by_host, sayable, without_twins
 from sidecar.importing.paths import ALL, Pattern, below, meet
@@ -30,9 +30,7 @@ _PATHS = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Header statements that count for the paths of `patterns`. Sections count in the order of
-    `rank`, then as written.
-    """
+    """Header statements for the paths of `patterns`, in the order of `rank`, then as written."""
 
     rank: tuple[int, int]
     patterns: tuple[Pattern, ...]
@@ -46,11 +44,8 @@ def places(block: Block, notes: Notes) -> list[Place]:
     hosts = [item for item in main if item.name == "virtualhost"]
     for item in everything(block):
         if item.name in ("servertokens", "serversignature"):
-            notes.differs(
-                item.where,
-                f"{item.name} is about Apache's own name; the sidecar sends none, and the service's"
-                " own passes",
-            )
+            text = "is about Apache's own name; the sidecar sends none and passes the service's"
+            notes.differs(item.where, f"{item.name} {text}")
         elif item.name in ("expiresdefault", "expiresbytype"):
             notes.lost(item.where, f"{item}: {MOVING}", MAX_AGE)
     if not hosts:
@@ -65,9 +60,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
 
 
 def _opened(block: Block, notes: Notes) -> Iterator[Directive]:
-    """The statements with <IfModule> and its like opened: what httpd would read with every
-    module loaded.
-    """
+    """The statements with <IfModule> and the like opened, as if every module were loaded."""
     for item in block:
         if item.name not in _TRANSPARENT:
             inner = None if item.block is None else tuple(_opened(item.block, notes))
@@ -75,9 +68,7 @@ def _opened(block: Block, notes: Notes) -> Iterator[Directive]:
         elif not item.args or not item.args[0].startswith("!"):
             yield from _opened(item.block or (), notes)
         elif _touches(item.block or ()):
-            message = (
-                f"<{item.name} {item.args[0]}> is taken as not so; not carried: {_names(item)}"
-            )
+            message = f"<{item.name} {item.args[0]}> is read as false; not carried: {_names(item)}"
             notes.lost(item.where, message, "import them alone if they count")
 
 
@@ -90,11 +81,8 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
     serving = ("documentroot", "proxypass", "proxypassmatch")
     serves = any(inner.name in serving for inner in everything(block))
     redirects = any(inner.name.startswith("redirect") and "/" in inner.args for inner in block)
-    rewrites = any(
-        inner.name == "rewriterule" and "R" in inner.args[-1].strip("[]").partition("=")[0]
-        for inner in block
-        if len(inner.args) > 2
-    )
+    rules = (inner for inner in block if inner.name == "rewriterule" and len(inner.args) > 2)
+    rewrites = any("R" in inner.args[-1].strip("[]").partition("=")[0] for inner in rules)
     if redirects or (rewrites and not serves):
         alone(item, "this host", "Redirect", notes, touches=_touches(block))
         return None
@@ -108,9 +96,7 @@ def _site(item: Directive, base: list[Section], notes: Notes) -> Site | None:
 
 
 def _sections(block: Block, around: Block, notes: Notes) -> list[Section]:
-    """What a server says at its own level and in its sections; `around` holds DocumentRoot and
-    Alias.
-    """
+    """A server's own statements and those of its sections; `around` has DocumentRoot and Alias."""
     own = tuple(item for item in block if item.name == "header")
     found = [Section((0, 0), (ALL,), own)] if own else []
     for item in block:
@@ -126,7 +112,7 @@ def _section(
         return
     matched = _paths(item, around, notes) if item.name in _PATHS else None
     if matched is None:
-        message = f"<{item}> cannot be said as path globs or as `when`; not carried: {_names(item)}"
+        message = f"no path glob or `when` expresses <{item}>; not carried: {_names(item)}"
         notes.lost(item.where, message, "write a route for it by hand, or a rule with `when`")
         return
     met = (found for one in outer for two in matched for found in meet(one, two))
@@ -140,16 +126,12 @@ def _section(
 def _names(section: Directive) -> str:
     """The headers that a section's statements are about."""
     statements = [item.args for item in everything(section.block or ()) if item.name == "header"]
-    names = [
-        args[2] if args[0].lower() in ("always", "onsuccess") else args[1]
-        for args in statements
-        if len(args) > 2 or len(args) == 2
-    ]
-    return ", ".join(dict.fromkeys(names))
+    starts = [args[1:] if args[:1] and args[0].lower() in TABLES else args for args in statements]
+    return ", ".join(dict.fromkeys(args[1] for args in starts if len(args) > 1))
 
 
 def _paths(item: Directive, around: Block, notes: Notes) -> tuple[Pattern, ...] | None:
-    """The paths that a section covers; None when globs cannot say it."""
+    """The paths that a section covers; None when globs cannot express it."""
     regex = item.name.endswith("match") or item.args[:1] == ("~",)
     text = item.args[-1] if item.args else ""
     lines = (str(item.where),)
@@ -166,10 +148,8 @@ def _paths(item: Directive, around: Block, notes: Notes) -> tuple[Pattern, ...] 
 
 def _globbed(glob: str) -> str:
     """A file name with * as the regular expression of the whole name."""
-    escaped = "".join(
-        ".*" if char == "*" else char if char.isalnum() else f"\\{char}" for char in glob
-    )
-    return f"^{escaped}$"
+    parts = ["".join(c if c.isalnum() else f"\\{c}" for c in part) for part in glob.split("*")]
+    return f"^{'.*'.join(parts)}$"
 
 
 def _folder(
@@ -180,10 +160,8 @@ def _folder(
     roots = [("", inner.args[0]) for inner in around if inner.name == "documentroot" and inner.args]
     aliases = [inner.args for inner in around if inner.name == "alias" and len(inner.args) == 2]
     if not roots and not aliases:
-        message = (
-            f"<Directory {folder}> is taken for the whole site: no DocumentRoot or Alias is given"
-        )
-        notes.differs(item.where, message)
+        text = "is read as the whole site: no DocumentRoot or Alias is given"
+        notes.differs(item.where, f"<Directory {folder}> {text}")
         return (Pattern("/", "", lines),)
     found: list[Pattern] = []
     for prefix, path in (*roots[:1], *aliases):
@@ -201,18 +179,15 @@ def _server(
     """The places of one server: for each region, the statements of every section that covers it."""
     ordered = sorted(sections, key=lambda section: section.rank)
 
-    def holds(path: Pattern) -> tuple[Effect, ...]:
-        covering = [
-            section
-            for section in ordered
-            if any(pattern.covers(path) for pattern in section.patterns)
-        ]
-        items = tuple(item for section in covering for item in section.headers)
+    def together(chosen: Iterable[Section]) -> tuple[Effect, ...]:
+        items = tuple(item for section in chosen for item in section.headers)
         return site.on_scheme(effects(items, notes))
 
+    def holds(path: Pattern) -> tuple[Effect, ...]:
+        return together(one for one in ordered if any(each.covers(path) for each in one.patterns))
+
     def outside() -> tuple[Effect, ...]:
-        alone = [section for section in ordered if section.patterns == (ALL,)]
-        return site.on_scheme(effects(tuple(item for one in alone for item in one.headers), notes))
+        return together(section for section in ordered if section.patterns == (ALL,))
 
     patterns = [pattern for section in ordered for pattern in section.patterns]
     where = ordered[0].headers[0].where if ordered and ordered[0].headers else SourceLine("")

@@ -1,9 +1,9 @@
 """Apache's Header statements: what a list of them does to a response of a proxied service.
 
-Lives here: the two tables that httpd keeps. What the service sent stands in one (`onsuccess`, and
-whatever its status); `always` works on the other, which starts empty, and both are sent. So `always
-set` adds a line beside the service's own, and `always unset` never touches it. Facts: httpd's
-documentation of mod_headers. Must not know sections.
+Lives here: the two tables that httpd keeps. What the service sent is in one (`onsuccess`, for any
+status); `always` works on the other, which starts empty, and both are sent. So `always set` adds a
+line beside the service's own, and `always unset` never touches it. Facts: httpd's documentation of
+mod_headers. Must not know sections.
 """
 
 from __future__ import annotations
@@ -28,9 +28,19 @@ _POLICY_ACTIONS: dict[str, Action] = {
     "unset": "remove",
     "setifempty": "default",
 }
+TABLES = ("always", "onsuccess")
+"""Words that name one of httpd's tables of lines."""
 # Lists whose lines a policy can merge member by member, as httpd does.
 _LISTS = frozenset(("cache-control", "vary"))
 _JOINS = "the policy sends them merged, or on a line of its own"
+_COOKIES = (
+    "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS only, and leaves"
+    " cookies readable that scripts must read"
+)
+_FILES = (
+    "where the service sends no Content-Type, Apache takes one from the file's name; the policy's"
+    " condition does not hold there"
+)
 _EXPR = re.compile(r"%\{(?P<name>\w+)\}\s*(?P<op>==|=~|-eq|>=|-ge)\s*(?P<what>.+)")
 _COOKIE_EDIT = re.compile(
     r"\$1\s*((?:;\s*(?:Secure|HttpOnly|Partitioned|SameSite=(?:Strict|Lax|None))\s*)+);?",
@@ -41,7 +51,7 @@ _ATTRIBUTES = {"secure": "Secure", "httponly": "HttpOnly", "partitioned": "Parti
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One Header statement taken apart; `when` is what of env= and expr= a policy can say."""
+    """One Header statement in parts; `when`: its env= or expr= as a policy's condition."""
 
     item: Directive
     always: bool
@@ -52,9 +62,7 @@ class Statement:
 
 
 def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
-    """What Header statements do together, in their order: first to the service's lines, then the
-    lines of `always`.
-    """
+    """What Header statements do together: first to the service's lines, then those of `always`."""
     ours: list[Effect] = []
     beside: list[Effect] = []
     for item in items:
@@ -62,11 +70,7 @@ def effects(items: Block, notes: Notes) -> tuple[Effect, ...]:
         statement = None if cookie else _taken_apart(item, notes)
         if cookie is not None:
             ours.append(cookie)
-            notes.differs(
-                item.where,
-                "Apache adds these attributes to every cookie; the policy adds Secure on HTTPS"
-                " only, and leaves cookies readable that scripts must read",
-            )
+            notes.differs(item.where, _COOKIES)
         elif statement is None:
             continue
         elif statement.always:
@@ -81,18 +85,12 @@ def _success(statement: Statement, notes: Notes) -> Effect:
     action = _POLICY_ACTIONS[statement.action]
     name, where = statement.name, statement.item.where
     if statement.action in ("append", "merge"):
-        known = headers.get(name)
+        known, joins = headers.get(name), f"{name}: Apache joins values by commas on one line;"
         if known is not None and known.single:
-            notes.differs(
-                where,
-                f"{name}: Apache joins its value to the service's own with a comma; the policy"
-                " sends this one only",
-            )
+            notes.differs(where, f"{joins} the policy sends only this value")
             action = "set"
         else:
-            notes.differs(
-                where, f"{name}: Apache joins values with a comma on the service's line; {_JOINS}"
-            )
+            notes.differs(where, f"{joins} {_JOINS}")
             action = "merge" if name.lower() in _LISTS & headers.MERGEABLE else "append"
     value = "" if action == "remove" else statement.value
     effect = Effect(action, name, value, statement.when, where)
@@ -103,9 +101,7 @@ def _one_vary(line: Effect, notes: Notes) -> Effect:
     """httpd makes one line of all Vary lines when it sends them."""
     if line.key != "vary":
         return line
-    notes.differs(
-        line.where, f"{line.header}: Apache joins values of all its lines in one; {_JOINS}"
-    )
+    notes.differs(line.where, f"{line.header}: Apache joins all its lines in one; {_JOINS}")
     return replace(line, action="merge")
 
 
@@ -115,12 +111,9 @@ def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Ef
     same = [other for other in beside if other.key == line.key]
     others = [other for other in beside if other.key != line.key]
     if any(other.when != line.when for other in same) and statement.action != "add":
-        notes.lost(
-            statement.item.where,
-            f"Header always {statement.action} {statement.name} works on a line with other"
-            " conditions",
-            BY_HAND,
-        )
+        what = f"Header always {statement.action} {statement.name}"
+        message = f"{what} works on a line with other conditions"
+        notes.lost(statement.item.where, message, BY_HAND)
         return beside
     if statement.action == "unset":
         return others
@@ -129,44 +122,33 @@ def _always(beside: list[Effect], statement: Statement, notes: Notes) -> list[Ef
     if statement.action == "add":
         return [*beside, line]
     members = [member.strip() for member in same[0].value.split(",")]
-    if statement.action == "setifempty" or (
-        statement.action == "merge" and statement.value in members
-    ):
+    merged = statement.action == "merge" and statement.value in members
+    if statement.action == "setifempty" or merged:
         return beside
-    return [
-        replace(other, value=f"{other.value}, {statement.value}") if other is same[0] else other
-        for other in beside
-    ]
+    longer = replace(same[0], value=f"{same[0].value}, {statement.value}")
+    return [longer if other is same[0] else other for other in beside]
 
 
 def _cookie_edit(item: Directive) -> Effect | None:
-    """The cookie rule that `Header edit Set-Cookie ^(.*)$ "$1; Secure"` means; None when it is
-    not of that kind.
-    """
+    """The cookie rule that `Header edit Set-Cookie ^(.*)$ "$1; Secure"` means; else None."""
     args = item.args[1:] if item.args[:1] == ("onsuccess",) else item.args
-    if (
-        len(args) < 4
-        or args[0].lower() not in ("edit", "edit*")
-        or args[1].lower() != "set-cookie"
-        or args[4:]
-    ):
+    if len(args) != 4 or args[0].lower() not in ("edit", "edit*"):
+        return None
+    if args[1].lower() != "set-cookie":
         return None
     found = _COOKIE_EDIT.fullmatch(args[3].strip())
     if args[2].strip("^$") not in ("(.*)", "(.+)") or found is None:
         return None
-    words = [word.strip() for word in found[1].split(";") if word.strip()]
     attributes = dict[str, bool | str]()
-    for word in words:
+    for word in filter(None, map(str.strip, found[1].split(";"))):
         name, _, value = word.partition("=")
-        attributes[_ATTRIBUTES.get(name.lower(), "SameSite")] = (
-            value.capitalize() if value else True
-        )
+        attributes[_ATTRIBUTES.get(name.lower(), "SameSite")] = value.capitalize() or True
     return Effect("set", "*", attributes=tuple(attributes.items()), where=item.where)
 
 
 def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
     where = item.args[0].lower() if item.args else ""
-    args = item.args[1:] if where in ("always", "onsuccess") else item.args
+    args = item.args[1:] if where in TABLES else item.args
     action, name, rest = args[0].lower() if args else "", "".join(args[1:2]).rstrip(":"), args[2:]
     value = "" if action == "unset" else "".join(rest[:1])
     when = condition(" ".join(rest if action == "unset" else rest[1:]))
@@ -176,16 +158,12 @@ def _taken_apart(item: Directive, notes: Notes) -> Statement | None:
         notes.lost(item.where, f"Header {' '.join(item.args)[:120]}: {message}", fix)
         return None
     if any(key == "content-type" for key, _ in when):
-        notes.differs(
-            item.where,
-            f"{name}: where the service sends no Content-Type, Apache takes one from the file's"
-            " name; the policy's condition does not hold there",
-        )
+        notes.differs(item.where, f"{name}: {_FILES}")
     return Statement(item, where == "always", action, name, value.replace("%%", "%"), when)
 
 
 def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str, str] | None:
-    """Why a policy cannot say a statement, and what to do by hand; None = it can."""
+    """Why a policy cannot express a statement, and what to do by hand; None = it can."""
     if action not in _ACTIONS or not name:
         return "not a Header statement that httpd knows", "look at the statement"
     if action not in _POLICY_ACTIONS:
@@ -197,14 +175,12 @@ def _reason(action: str, name: str, value: str, when: When | None) -> tuple[str,
     if re.search(r"%[^%]|%$|^expr=|\$\{", value.replace("%%", "")):
         return "a value that httpd computes for each response cannot be carried", FIXED
     if when is None:
-        return "the condition cannot be said as `when`", f"{BY_HAND}, with when: {{...}}"
+        return "no `when` expresses the condition", f"{BY_HAND}, with when: {{...}}"
     return None
 
 
 def condition(text: str) -> When | None:
-    """What `env=...` or `expr=...` says as conditions; () = nothing said, None = a policy cannot
-    say it.
-    """
+    """What `env=...` or `expr=...` says as conditions; () = none, None = a policy has none such."""
     if not text:
         return ()
     if text in ("env=HTTPS", "env=!HTTPS"):
@@ -215,14 +191,11 @@ def condition(text: str) -> When | None:
     name, what = found["name"], found["what"].strip().strip("'\"")
     if (name, found["op"], what) in (("HTTPS", "==", "on"), ("REQUEST_SCHEME", "==", "https")):
         return (("scheme", "https"),)
-    if (
-        name == "REQUEST_STATUS"
-        and found["op"] in ("==", "-eq")
-        and re.fullmatch(r"[1-5]\d\d", what)
-    ):
-        return (("status", (what,)),)
-    if name == "REQUEST_STATUS" and found["op"] in (">=", "-ge") and re.fullmatch(r"[1-5]00", what):
-        return (("status", tuple(f"{digit}xx" for digit in range(int(what[0]), 6))),)
+    if name == "REQUEST_STATUS" and re.fullmatch(r"[1-5]\d\d", what):
+        if found["op"] in ("==", "-eq"):
+            return (("status", (what,)),)
+        if found["op"] in (">=", "-ge") and what.endswith("00"):
+            return (("status", tuple(f"{digit}xx" for digit in range(int(what[0]), 6))),)
     if name == "CONTENT_TYPE" and found["op"] in ("=~", "=="):
         return _content_type(found["op"], what)
     return None
@@ -233,19 +206,14 @@ def _content_type(op: str, what: str) -> When | None:
     texts = (what,) if op == "==" else alternatives(found[3]) if found else None
     if texts is None:
         return None
-    types = tuple(_media_type(text) for text in texts)
-    return (
-        (("content-type", types),)
-        if all(re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", kind) for kind in types)
-        else None
-    )
+    types = tuple(map(_media_type, texts))
+    known = all(re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", kind) for kind in types)
+    return (("content-type", types),) if known else None
 
 
 def _media_type(text: str) -> str:
-    """A searched text as a media type's pattern: text/html as it is, xml as any type that holds
-    it.
-    """
+    """A searched text as a media type's pattern: text/html as it is, xml as */*xml*."""
     bare = text.strip("*")
-    return (
-        bare if re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare) else text if "/" in bare else f"*/{text}"
-    ).lower()
+    if re.fullmatch(r"[\w.+-]+/[\w.+-]+", bare):
+        return bare.lower()
+    return (text if "/" in bare else f"*/{text}").lower()

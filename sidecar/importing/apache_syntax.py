@@ -1,5 +1,4 @@
-r"""Apache httpd configuration text to directives: lines, continuations, quotes, sections, includes,
-Define.
+r"""Apache httpd configuration text to directives: lines, quotes, sections, Include, Define.
 
 Names come out in lower case, the words of a section without its angle brackets. Must not know what
 any directive means, but for Include and Define.
@@ -65,11 +64,8 @@ def parse(text: str, name: str) -> Block:
         if not line.startswith("<"):
             _add(builder, line, where)
         elif not line.endswith(">"):
-            raise refuse(
-                where,
-                f"not httpd configuration: {line[:40]!r} has no '>'",
-                "end the section's head with '>'",
-            )
+            message = f"not httpd configuration: {line[:40]!r} has no '>'"
+            raise refuse(where, message, "end the section's head with '>'")
         elif line.startswith("</"):
             builder.close(where, line[2:-1].strip().lower())
         else:
@@ -95,18 +91,10 @@ def _words(text: str, where: SourceLine) -> list[str]:
         if found[3] is not None:
             words.append(found[3].replace("\\\\", "\\"))
         else:
-            quote = '"' if found[1] is not None else "'"
-            words.append(
-                (found[1] if found[1] is not None else found[2])
-                .replace("\\\\", "\\")
-                .replace(f"\\{quote}", quote)
-            )
+            quote, word = ("'", found[2]) if found[1] is None else ('"', found[1])
+            words.append(word.replace("\\\\", "\\").replace(f"\\{quote}", quote))
     return words
 
 
 def _defined(text: str, defined: dict[str, str]) -> str:
-    return (
-        re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), text)
-        if "${" in text
-        else text
-    )
+    return re.sub(r"\$\{(\w+)\}", lambda found: defined.get(found[1], found[0]), text)

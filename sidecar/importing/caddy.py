@@ -1,11 +1,11 @@
-"""Caddy: the header directives of every site, in the order in which Caddy runs them, as they count
-for each path.
+"""Caddy: the header directives of every site, in the order of Caddy, as they count for each path.
 
 Lives here: sites, handle and route blocks, and what the chain of handlers does to a response of a
 proxied service. Facts: caddyserver.com/docs/caddyfile/directives (header, handle, route,
 reverse_proxy). Must not know YAML.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
@@ -19,21 +19,10 @@ from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Block, Directive, everything
 
 _BODY = frozenset(
-    (
-        "encode",
-        "file_server",
-        "handle",
-        "handle_path",
-        "header",
-        "php_fastcgi",
-        "redir",
-        "respond",
-        "reverse_proxy",
-        "rewrite",
-        "root",
-        "route",
-        "tls",
-    )
+    """
+    encode file_server handle handle_path header php_fastcgi redir respond reverse_proxy rewrite
+    root route tls
+    """.split()
 )
 _ADDRESS = re.compile(r"(?:(https?)://)?(\[[^\]]*\]|[^:/]*)(?::[^/]*)?(?:/.*)?")
 _EXCLUSIVE = ("handle", "handle_path")
@@ -56,7 +45,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
         return list(_places((), sites[0], notes))
     found: list[Place] = []
     for hosts, site in by_host(without_twins(sites, notes), in_order=False):
-        # Caddy answers for the hosts that it names only.
+        # Caddy serves only the hosts that it names.
         names = hosts or (() if not site.names else tuple(name for name in site.names if name))
         found.extend(_places(names, site, notes))
     return found
@@ -67,11 +56,9 @@ def _site(item: Directive, notes: Notes) -> Site | None:
     touches = bool(_headers(item))
     for inner in everything(body):
         if inner.name == "handle_errors" and _headers(inner):
-            notes.lost(
-                inner.where,
-                "handle_errors: headers of Caddy's own error responses are not carried",
-                "the policy's rules count for the sidecar's own responses too",
-            )
+            message = "handle_errors: headers of Caddy's own error responses are not carried"
+            fix = "the policy's rules count for the sidecar's own responses too"
+            notes.lost(inner.where, message, fix)
     if any(inner.name in ("redir", "respond") and not split(inner)[0] for inner in body):
         alone(item, "this site", "redir, respond", notes, touches=touches)
         return None
@@ -118,8 +105,7 @@ def _patterns(block: Block, named: Mapping[str, Block]) -> Iterator[Pattern]:
 def _chain(
     block: Block, region: Pattern, named: Mapping[str, Block], notes: Notes, *, literal: bool
 ) -> Generator[Step, None, bool]:
-    """The steps that a response for the region's paths goes through, from outside to inside, up to
-    the first proxy.
+    """The steps of a response for the region's paths, from outside in, up to the first proxy.
 
     Args:
         block: the directives of a site, or of a handle or route block.
@@ -132,11 +118,8 @@ def _chain(
         Whether a proxy was reached.
     """
     scope = {**named, **definitions(block)}
-    asked = [
-        (item, found)
-        for item in block
-        if (found := _asked(item, scope, notes)) is not None and found.covers(region)
-    ]
+    matched = ((item, _asked(item, scope, notes)) for item in block)
+    asked = [(item, found) for item, found in matched if found and found.covers(region)]
     if not literal:
         asked.sort(key=_order)
     handled = False
@@ -148,28 +131,21 @@ def _chain(
             return True
         elif item.name == "route" or not handled:
             handled = handled or item.name in _EXCLUSIVE
-            if (
-                yield from _chain(
-                    item.block or (), region, scope, notes, literal=item.name == "route"
-                )
-            ):
+            inner, literal = item.block or (), item.name == "route"
+            if (yield from _chain(inner, region, scope, notes, literal=literal)):
                 return True
     return False
 
 
 def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher | None:
-    """The matcher of a directive that counts here; None when it does not count, or cannot be
-    said.
-    """
+    """The matcher of a directive that counts here; None = not here, or not expressible."""
     if item.name not in ("header", "route", *_EXCLUSIVE, *_PROXIES):
         return None
     found = matcher(split(item)[0], scope, item.where)
     if found is not None and (item.name == "header" or not found.when):
         return found
     if inside := _headers(item):
-        message = (
-            f"{item.name} {split(item)[0]}: the matcher cannot be said as path globs or as `when`"
-        )
+        message = f"{item.name} {split(item)[0]}: no path glob or `when` expresses the matcher"
         fix = "write a route or a rule with when by hand"
         notes.lost(item.where, f"{message}; not carried: {_names(inside)}", fix)
     return None
@@ -177,20 +153,16 @@ def _asked(item: Directive, scope: Mapping[str, Block], notes: Notes) -> Matcher
 
 def _names(headers: list[Directive]) -> str:
     """The fields that header directives are about."""
-    words = [split(item)[1] or [line.name for line in item.block or ()] for item in headers]
-    fields = (
+    fields = [
         name
-        for item, said in zip(headers, words, strict=True)
-        for name in (said[:1] if split(item)[1] else said)
-    )
+        for item in headers
+        for name in split(item)[1][:1] or [line.name for line in item.block or ()]
+    ]
     return ", ".join(dict.fromkeys(field.lstrip("+-?>") for field in fields))
 
 
 def _order(entry: tuple[Directive, Matcher]) -> tuple[int, bool, int]:
-    """Caddy's order of directives, and of several of a kind: longer paths first, those without
-    matcher last.
-    """
+    """Caddy's order of directives, and among equals: longer paths first, no matcher last."""
     item, found = entry
-    ranks = ("header", "handle", "handle_path", "route")
-    rank = (0, 1, 1, 2)[ranks.index(item.name)] if item.name in ranks else 3
-    return rank, not split(item)[0] or split(item)[0] == "*", -found.length
+    rank = {"header": 0, "handle": 1, "handle_path": 1, "route": 2}.get(item.name, 3)
+    return rank, split(item)[0] in ("", "*"), -found.length

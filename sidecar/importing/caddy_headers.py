@@ -1,7 +1,7 @@
 """Caddy's header directive: what a chain of them does to a response of a proxied service.
 
-Lives here: the three moments. A plain operation works before the service answers, on an empty head,
-and the service's lines come beside it. header_down works on the service's lines alone. A deferred
+Lives here: the three moments. A plain operation works before the service responds, on an empty
+head, and the service's lines are added. header_down works on the service's lines alone. A deferred
 one (defer, -, ?, >) works on all of them as they leave, the innermost first. Must not know
 matchers.
 """
@@ -9,7 +9,7 @@ matchers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -49,28 +49,21 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
     written = [words] if words else [(one.name, *one.args) for one in inner]
     statements = [item] if words else list(inner)
     if any(one.name == "match" for one in inner):
-        notes.lost(
-            item.where,
-            "header with match: conditions on the response are not carried, nor the headers",
-            "write the rules by hand, with when: {status: ..., response: ...}",
-        )
+        message = "header with match: conditions on the response are not carried, nor the headers"
+        fix = "write the rules by hand, with when: {status: ..., response: ...}"
+        notes.lost(item.where, message, fix)
         return
-    found = (_line(said, one, notes) for said, one in zip(written, statements, strict=True))
-    lines = [line for line in found if line is not None]
+    lines = _lines(zip(written, statements, strict=True), notes)
     defaults = [line for line in lines if line.mark == "?"]
     others = [line for line in lines if line.mark != "?"]
-    late = any(line.mark in (">", "-") for line in others) or any(
-        one.name == "defer" for one in inner
-    )
+    deferred = any(one.name == "defer" for one in inner)
+    late = deferred or any(line.mark in (">", "-") for line in others)
     if others:
         yield Step("leaving" if late else "before", _operations(others, when))
     if len(defaults) > 1:
         names = ", ".join(line.name for line in defaults)
-        notes.differs(
-            item.where,
-            f"{names}: Caddy writes defaults of one block only where none of them stands; the"
-            " policy decides for each",
-        )
+        text = "Caddy writes defaults of one block only where none of them is there"
+        notes.differs(item.where, f"{names}: {text}; the policy decides for each")
     if defaults:
         said = (line.item.effect("default", line.name, line.value, when) for line in defaults)
         yield Step("leaving", tuple(said))
@@ -79,10 +72,13 @@ def steps_of(item: Directive, words: tuple[str, ...], when: When, notes: Notes) 
 def upstream_step(proxy: Directive, notes: Notes) -> Step:
     """What reverse_proxy's header_down does to the service's lines."""
     statements = [one for one in proxy.block or () if one.name == "header_down" and one.args]
-    lines = [
-        line for line in (_line(one.args, one, notes) for one in statements) if line is not None
-    ]
+    lines = _lines(((one.args, one) for one in statements), notes)
     return Step("upstream", _operations(lines, ()))
+
+
+def _lines(written: Iterable[tuple[tuple[str, ...], Directive]], notes: Notes) -> list[_Line]:
+    found = (_line(words, item, notes) for words, item in written)
+    return [line for line in found if line is not None]
 
 
 def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None:
@@ -92,11 +88,8 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
     if name == "defer" and not mark and len(words) == 1:
         return None
     if len(words) > 2:
-        message, fix = (
-            "a policy does not replace parts of a value",
-            "write a rule with the whole value",
-        )
-        notes.lost(item.where, f"{name}: {message}", fix)
+        message = f"{name}: a policy does not replace parts of a value"
+        notes.lost(item.where, message, "write a rule with the whole value")
     elif "*" in name:
         notes.lost(item.where, f"{field}: names with * cannot be carried", LISTED)
     elif found := _COMPUTED.search(value):
@@ -107,9 +100,7 @@ def _line(words: tuple[str, ...], item: Directive, notes: Notes) -> _Line | None
 
 
 def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
-    """One handler's operations in the order in which Caddy does them; of several sets of a field
-    the last counts.
-    """
+    """One handler's operations in Caddy's order; of several sets of a field the last counts."""
     done: dict[Action, list[Effect]] = {"append": [], "set": [], "remove": []}
     for line in lines:
         action = _ACTIONS[line.mark]
@@ -121,16 +112,14 @@ def _operations(lines: list[_Line], when: When) -> tuple[Effect, ...]:
 
 def effects(chain: list[Step], notes: Notes) -> tuple[Effect, ...]:
     """What a whole chain does to the service's response, as effects in order."""
+
+    def at(moment: Moment, steps: Iterable[Step]) -> list[Effect]:
+        return [effect for step in steps if step.moment == moment for effect in step.effects]
+
     beside: list[Effect] = []
-    for step in chain:
-        if step.moment == "before":
-            for effect in step.effects:
-                beside = _before(beside, effect, notes)
-    upstream = [effect for step in chain if step.moment == "upstream" for effect in step.effects]
-    leaving = [
-        effect for step in reversed(chain) if step.moment == "leaving" for effect in step.effects
-    ]
-    return (*upstream, *beside, *leaving)
+    for effect in at("before", chain):
+        beside = _before(beside, effect, notes)
+    return (*at("upstream", chain), *beside, *at("leaving", reversed(chain)))
 
 
 def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
@@ -139,10 +128,7 @@ def _before(beside: list[Effect], effect: Effect, notes: Notes) -> list[Effect]:
     if effect.action == "append":
         return [*beside, line]
     if any(other.key == line.key and other.when != line.when for other in beside) and effect.when:
-        notes.lost(
-            effect.where,
-            f"{effect.header}: it is set over a line that has other conditions",
-            BY_HAND,
-        )
+        message = f"{effect.header}: it is set over a line that has other conditions"
+        notes.lost(effect.where, message, BY_HAND)
         return beside
     return [*(other for other in beside if other.key != line.key), line]

@@ -1,5 +1,4 @@
-"""Caddy's request matchers, as far as a policy can say them: path, not path, path_regexp, header,
-protocol.
+"""Caddy's request matchers that a policy has: path, not path, path_regexp, header, protocol.
 
 Facts: caddyserver.com/docs/caddyfile/matchers. Must not know header operations.
 """
@@ -44,7 +43,7 @@ def split(item: Directive) -> tuple[str, tuple[str, ...]]:
 
 
 def matcher(word: str, named: Mapping[str, Block], where: SourceLine) -> Matcher | None:
-    """What a matcher word means; None when a policy cannot say it.
+    """What a matcher word means; None when a policy cannot express it.
 
     Args:
         word: a path, *, @name or "".

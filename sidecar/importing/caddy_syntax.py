@@ -74,9 +74,7 @@ def _plain(token: str) -> str:
 
 
 def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: bool) -> None:
-    """A line; `brace` tells that its last word is a brace that opens or closes a block, not a
-    quoted one.
-    """
+    """A line; `brace`: its last word is a brace of a block, not a quoted one."""
     if brace and words == ["}"]:
         builder.close(where)
     elif brace and words[-1] == "{":
@@ -88,13 +86,12 @@ def _statement(builder: Builder, words: list[str], where: SourceLine, *, brace: 
 def _filled(block: Block, args: tuple[str, ...]) -> Block:
     """A snippet's directives with the arguments of its import."""
 
+    def argument(found: re.Match[str]) -> str:
+        number = int(found[1] or found[2])
+        return args[number] if number < len(args) else found[0]
+
     def fill(text: str) -> str:
-        return _ARGUMENT.sub(
-            lambda found: (
-                args[number] if (number := int(found[1] or found[2])) < len(args) else found[0]
-            ),
-            text,
-        )
+        return _ARGUMENT.sub(argument, text)
 
     return tuple(
         with_changes(

@@ -1,5 +1,4 @@
-"""YAML and TOML texts of other tools as data with places: several documents in a file, of which
-each stands alone.
+"""YAML and TOML texts of other tools as data with places; a file may hold several documents.
 
 Must not know what the keys mean.
 """
@@ -28,7 +27,7 @@ class Document:
     where: Callable[[Path], SourceLine]
 
     def at(self, *path: str | int) -> Any:
-        """What stands at a path; None when nothing does."""
+        """The value at a path; None when there is none."""
         here: Any = self.data
         for part in path:
             if isinstance(here, dict) and isinstance(part, str):
@@ -50,7 +49,7 @@ class Document:
         return here if isinstance(here, list) else []
 
     def ingress_paths(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], SourceLine]]:
-        """Each path of a Kubernetes Ingress, with the rule that it stands in."""
+        """Each path of a Kubernetes Ingress, with its rule."""
         for position, rule in enumerate(self.items("spec", "rules")):
             for number, path in enumerate(self.items("spec", "rules", position, "http", "paths")):
                 if isinstance(rule, dict) and isinstance(path, dict):
@@ -88,7 +87,7 @@ def _placed(name: str, source: Source) -> Callable[[Path], SourceLine]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The documents of a stream, each behind as many empty lines as stand before it."""
+    """The documents of a stream, each after as many empty lines as are before it."""
     start = 0
     for found in [*_DIVIDER.finditer(text), None]:
         end = len(text) if found is None else found.start()

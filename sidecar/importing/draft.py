@@ -28,9 +28,7 @@ MAX_AGE = "write a Cache-Control rule with max-age"
 MOVING = "Expires and Cache-Control with a date that moves are not carried"
 
 When: TypeAlias = tuple[tuple[str, object], ...]
-"""Conditions as (key, value) pairs; a value is a text, a tuple of texts or a tuple of (header,
-pattern) pairs.
-"""
+"""Conditions by key; a value is a text, a tuple of texts or a tuple of (header, pattern) pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,7 @@ class SourceLine:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What becomes of one header (or cookie) of every response at a place. Two effects are equal
-    when they do the same.
-    """
+    """What is done to one header (or cookie) at a place. Effects that do the same are equal."""
 
     action: Action
     header: str = field(compare=False)
@@ -58,22 +54,19 @@ class Effect:
     attributes: tuple[tuple[str, bool | str], ...] = ()
     """For cookies: `header` is then the cookie's name pattern."""
     about: str = field(default="", compare=False)
-    """A word on where it comes from, for the comment beside the line's number."""
+    """Where it comes from, for the comment beside the line's number."""
 
     key: str = field(init=False)
-    """What the effect is about: the same for all effects on one header, whatever its case."""
+    """The same for all effects on one header, in any case, or on one cookie."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "key", f"cookie-{self.header}" if self.attributes else self.header.lower()
-        )
+        key = f"cookie-{self.header}" if self.attributes else self.header.lower()
+        object.__setattr__(self, "key", key)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where effects apply: host names (() = all) and paths (() = all). Of several places the
-    first that matches counts.
-    """
+    """Where effects apply: host names and paths (() = all); the first place that matches counts."""
 
     hosts: tuple[str, ...]
     patterns: tuple[Pattern, ...]
@@ -82,9 +75,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A policy file's text, and what could not be carried (warnings) or is carried with a
-    difference (infos).
-    """
+    """A policy file's text; warnings on what it does not carry, infos on what differs in it."""
 
     policy_yaml: str
     notes: tuple[Problem, ...]
@@ -105,7 +96,7 @@ class Notes:
         self._tell("info", where, message, fix)
 
     def reported(self) -> tuple[Problem, ...]:
-        """All notes in the order of the sources' lines; warnings and infos mixed."""
+        """All notes in the order of the sources' lines."""
         return tuple(sorted(self._found, key=lambda note: (note.file, note.line)))
 
     def _tell(self, severity: Severity, where: SourceLine, message: str, fix: str) -> None:
@@ -128,24 +119,20 @@ def placed(
         holds: what counts in a region in which all paths match alike.
         outside: what counts outside all patterns: all that is carried where they overlap in too
             many ways.
-        overlapping: for the note on that: where they stand, what they are, who takes it.
+        overlapping: for the note on that: where they are, what they are, who takes it.
     """
     cut = regions(patterns, holds)
     if cut is None:
         where, what, notes = overlapping
-        notes.lost(
-            where,
-            f"its {what} overlap in too many ways; only what stands outside them is carried",
-            FEWER,
-        )
+        message = f"its {what} overlap in too many ways; only what is outside them is carried"
+        notes.lost(where, message, FEWER)
         cut = [((ALL,), outside())]
     for group, held in cut:
         yield Place(hosts, () if group == (ALL,) else group, held)
 
 
 def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effect, ...]:
-    """The same effects as a policy may state them: legal, no longer than needed, nothing twice that
-    may stand once only.
+    """The same effects as a policy may have them: legal, none superfluous, single headers once.
 
     Args:
         effects: in the order in which the server does them.
@@ -153,24 +140,19 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
         notes: takes a message for what is left out or differs.
     """
     settled: list[Effect] = []
-    for effect in effects:
-        before = [other for other in settled if other.key == effect.key]
-        cleared = len(before) == 1 and before[0].action == "remove" and not before[0].when
-        if effect.action == "append":
-            effect = _appended(effect, before, cleared=cleared, server=server, notes=notes)  # noqa: PLW2901 - the same effect in the policy's words
-        elif effect.action == "set" and not effect.attributes and not effect.value.strip():
-            notes.differs(
-                effect.where,
-                f"{effect.header}: {server} sends it with an empty value; the policy removes it",
-            )
-            effect = replace(effect, action="remove", value="")  # noqa: PLW2901 - the same effect in the policy's words
+    for written in effects:
+        before = [other for other in settled if other.key == written.key]
+        effect = written
+        if written.action == "append":
+            effect = _appended(written, before, server, notes)
+        elif written.action == "set" and not written.attributes and not written.value.strip():
+            text = f"{server} sends it with an empty value; the policy removes it"
+            notes.differs(written.where, f"{written.header}: {text}")
+            effect = replace(written, action="remove", value="")
         problem = _problem(effect)
         if problem is not None:
-            notes.lost(
-                effect.where,
-                f"{effect.header[:64]}: {problem.message}",
-                problem.fix or "write the rule by hand if it is needed",
-            )
+            fix = problem.fix or "write the rule by hand if it is needed"
+            notes.lost(effect.where, f"{effect.header[:64]}: {problem.message}", fix)
             continue
         if effect.action in ("set", "remove") and not effect.when and not effect.attributes:
             settled = [other for other in settled if other.key != effect.key]
@@ -178,27 +160,19 @@ def settle(effects: tuple[Effect, ...], server: str, notes: Notes) -> tuple[Effe
     return tuple(settled)
 
 
-def _appended(
-    effect: Effect, before: list[Effect], *, cleared: bool, server: str, notes: Notes
-) -> Effect:
-    """An added line: where the header may stand once only, or where nothing stands any more, it
-    is the only one.
-    """
-    known = headers.get(effect.header)
+def _appended(effect: Effect, before: list[Effect], server: str, notes: Notes) -> Effect:
+    """An added line: the only one of a single header, or where the others were removed."""
+    cleared = len(before) == 1 and before[0].action == "remove" and not before[0].when
+    known, says = headers.get(effect.header), f"{effect.header}: {server} sends"
     if known is not None and known.single:
         earlier = next((other for other in before if other.action == "set"), None)
+        what = "a second line beside the service's own"
         if earlier is not None and not effect.when:
-            notes.differs(
-                effect.where,
-                f"{effect.header}: {server} sends this line after that of {earlier.where}; the"
-                " policy sends this one only",
-            )
-        elif not cleared:
-            notes.differs(
-                effect.where,
-                f"{effect.header}: {server} sends a second line beside the service's own; the"
-                " policy sends this one only",
-            )
+            what = f"this line after that of {earlier.where}"
+        elif cleared:
+            what = ""
+        if what:
+            notes.differs(effect.where, f"{says} {what}; the policy sends only this one")
         return replace(effect, action="set")
     return replace(effect, action="set") if cleared and not effect.when else effect
 
@@ -210,11 +184,8 @@ def _problem(effect: Effect) -> Problem | None:
     if effect.attributes:
         rule: dict[str, object] = {"cookie": effect.header, "attributes": dict(effect.attributes)}
     else:
-        rule = {
-            "header": effect.header,
-            "action": effect.action,
-            "when": {key: _plain(value) for key, value in effect.when},
-        }
+        when = {key: _plain(value) for key, value in effect.when}
+        rule = {"header": effect.header, "action": effect.action, "when": when}
     if effect.action != "remove" and not effect.attributes:
         rule["value"] = effect.value
     try:

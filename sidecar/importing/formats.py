@@ -13,18 +13,11 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
-from sidecar.importing import (
-    apache,
-    apache_syntax,
-    caddy,
-    caddy_syntax,
-    ingress,
-    nginx,
-    nginx_syntax,
-    observing,
-    traefik,
-)
+from sidecar.importing import apache, caddy, ingress, nginx, observing, traefik
+from sidecar.importing.apache_syntax import read_apache
+from sidecar.importing.caddy_syntax import read_caddy
 from sidecar.importing.draft import Effect, Imported, Notes, Place, SourceLine, settle
+from sidecar.importing.nginx_syntax import read_nginx
 from sidecar.importing.sightings import Sighting
 from sidecar.importing.syntax import Sources
 from sidecar.importing.writing import policy_text
@@ -70,52 +63,45 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "apache": Format(
             "Apache",
-            lambda sources, notes: apache.places(apache_syntax.read_apache(sources, notes), notes),
+            lambda sources, notes: apache.places(read_apache(sources, notes), notes),
             _signs(
                 r"^\s*<(?i:VirtualHost|IfModule|Directory|Location|Files)",
-                r"^\s*(?i:Header\s+(?:always\s+|onsuccess\s+)?(?:set|unset|append|merge|add|edit|setifempty))\b",
+                r"^\s*(?i:Header\s+(?:always\s+|onsuccess\s+)?"
+                r"(?:set|unset|append|merge|add|edit|setifempty))\b",
             ),
         ),
         "nginx": Format(
             "nginx",
-            lambda sources, notes: nginx.places(nginx_syntax.read_nginx(sources, notes), notes),
+            lambda sources, notes: nginx.places(read_nginx(sources, notes), notes),
             _signs(
-                r"^\s*(?:add_header|more_set_headers|more_clear_headers|\w+_hide_header|server_tokens|server_name|listen)\s[^{}]*;",
+                r"^\s*(?:add_header|more_set_headers|more_clear_headers|\w+_hide_header"
+                r"|server_tokens|server_name|listen)\s[^{}]*;",
                 r"^\s*(?:server|http|location\s[^;]*)\s*\{",
             ),
         ),
         "caddy": Format(
             "Caddy",
-            lambda sources, notes: caddy.places(caddy_syntax.read_caddy(sources, notes), notes),
+            lambda sources, notes: caddy.places(read_caddy(sources, notes), notes),
             _signs(r"^\s*(?:header|reverse_proxy|handle|handle_path|encode|respond)\s"),
         ),
     }
 )
 """By name, those with words that no other has first."""
 
-_UNREAD: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("IIS", _signs(r"<system\.webServer\b")),
-    (
-        "Envoy",
-        _signs(r"\bstatic_resources\b", r"http_connection_manager", r"response_headers_to_add"),
-    ),
-    (
-        "HAProxy",
-        _signs(r"^\s*(?:frontend|backend|listen|defaults)\b[^;{]*$", r"^\s*http-response\s"),
-    ),
-    ("Helmet", _signs(r"\bhelmet\s*(?:\.\w+\s*)?[(,]")),
-    ("Next.js", _signs(r"\basync\s+headers\s*\(", r"\bnextConfig\b", r"\bNextConfig\b")),
-    ("Flask-Talisman", _signs(r"\bTalisman\(", r"\btalisman\.init_app\(")),
-    (
-        "Django",
-        _signs(r"^(?:SECURE_[A-Z_]+|X_FRAME_OPTIONS|CONTENT_SECURITY_POLICY)\s*(?::[^=\n]+)?="),
-    ),
-    ("secure.py", _signs(r"^\s*(?:from secure import|import secure\b)", r"\bSecure(?:\.\w+)?\(")),
-    ("Vercel", _signs(r"^\s*\{[\s\S]*\"headers\"\s*:\s*\[")),
-    ("Netlify", _signs(r"^\s*\[\[headers\]\]")),
-    ("_headers", _signs(r"^/\S*[ \t]*\n[ \t]+[A-Za-z-]+:")),
-)
-"""Formats that are known and not read: their programs show what they send."""
+_UNREAD: Mapping[str, str] = {
+    "IIS": r"<system\.webServer\b",
+    "Envoy": r"\bstatic_resources\b|http_connection_manager|response_headers_to_add",
+    "HAProxy": r"^\s*(?:frontend|backend|listen|defaults)\b[^;{]*$|^\s*http-response\s",
+    "Helmet": r"\bhelmet\s*(?:\.\w+\s*)?[(,]",
+    "Next.js": r"\basync\s+headers\s*\(|\bnextConfig\b|\bNextConfig\b",
+    "Flask-Talisman": r"\bTalisman\(|\btalisman\.init_app\(",
+    "Django": r"^(?:SECURE_[A-Z_]+|X_FRAME_OPTIONS|CONTENT_SECURITY_POLICY)\s*(?::[^=\n]+)?=",
+    "secure.py": r"^\s*(?:from secure import|import secure\b)|\bSecure(?:\.\w+)?\(",
+    "Vercel": r"^\s*\{[\s\S]*\"headers\"\s*:\s*\[",
+    "Netlify": r"^\s*\[\[headers\]\]",
+    "_headers": r"^/\S*[ \t]*\n[ \t]+[A-Za-z-]+:",
+}
+"""Formats that are known but not read: responses of their programs show what they send."""
 
 
 def guess(sources: Sources) -> str | None:
@@ -127,7 +113,8 @@ def guess(sources: Sources) -> str | None:
 def unread(sources: Sources) -> str:
     """The known format that the texts look like, of those that are not read; "" = none."""
     text = _all(sources)
-    return next((name for name, sign in _UNREAD if sign.search(text)), "")
+    found = (name for name, sign in _UNREAD.items() if re.search(sign, text, re.MULTILINE))
+    return next(found, "")
 
 
 def _all(sources: Sources) -> str:
@@ -152,18 +139,14 @@ def convert(sources: Sources, form: str) -> Imported:
     notes = Notes()
     places = importer(sources, notes)
     if not any(place.effects for place in places) and not notes.reported():
-        notes.lost(
-            SourceLine(first),
-            f"no header setting of {server} was found",
-            "name the format with --from, and give the included files too",
-        )
+        fix = "name the format with --from, and give the included files too"
+        notes.lost(SourceLine(first), f"no header setting of {server} was found", fix)
     names = ", ".join(PurePosixPath(name).name for name in sources)
     return _written(f"imported-{form}", f"imported from {names} ({server})", server, places, notes)
 
 
 def from_sightings(sightings: Iterable[Sighting]) -> Imported:
-    """The policy that gives a service's responses the headers that were seen, and what could not be
-    seen.
+    """The policy that gives a service's responses the headers seen, and what cannot be seen.
 
     Args:
         sightings: at least one.
@@ -171,9 +154,8 @@ def from_sightings(sightings: Iterable[Sighting]) -> Imported:
     seen = tuple(sightings)
     notes = Notes()
     parts = seen[0].response.place
-    about = (
-        f"imported from {len(seen)} responses of {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    )
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    about = f"imported from {len(seen)} responses of {origin}"
     places = observing.places(seen, notes)
     return _written("imported-observed", about, "the server", places, notes)
 
@@ -188,16 +170,10 @@ def _general(effects: list[Effect], server: str, notes: Notes) -> None:
     """The two differences that hold for every policy, named once."""
     added = next((effect for effect in effects if effect.action == "append"), None)
     if added is not None:
-        notes.differs(
-            added.where,
-            f"{server} adds a line even where the service already sends the very same; the policy"
-            " does not repeat it",
-        )
+        text = "adds a line even where the service already sends it; the policy does not repeat it"
+        notes.differs(added.where, f"{server} {text}")
     hsts = "strict-transport-security"
     written = (effect for effect in effects if effect.key == hsts and effect.action != "remove")
     if (found := next(written, None)) is not None:
-        notes.differs(
-            found.where,
-            "Strict-Transport-Security is written on HTTPS responses only; browsers ignore it on"
-            " others (RFC 6797 section 7.2)",
-        )
+        text = "is written on HTTPS responses only; browsers ignore it on others (RFC 6797, 7.2)"
+        notes.differs(found.where, f"Strict-Transport-Security {text}")

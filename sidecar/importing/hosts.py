@@ -1,6 +1,6 @@
 """Virtual servers by host name, as a first-match list of host patterns.
 
-Lives here: which of several servers answers for a host. Must not know what is in a server.
+Lives here: which of several servers responds for a host. Must not know what is in a server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from sidecar.importing.draft import Effect, Notes, SourceLine
 from sidecar.importing.syntax import Directive
 
-# A host as a policy says it: * stands for one run, at an end.
+# A host as a policy writes it: * stands for one run, at an end.
 _HOST = re.compile(r"(\*\.|\.)?[\w-]+(\.[\w-]+)*\.?(\.\*)?|\[[0-9a-fA-F:.]+\]|\*", re.ASCII)
 _SCHEMES: Mapping[tuple[bool | None, bool | None], str] = MappingProxyType(
     {(True, False): "https", (False, True): "http"}
@@ -41,25 +41,19 @@ class Site:
         """Its effects with the condition on the scheme, where there is one."""
         if not self.scheme:
             return effects
-        return tuple(
-            replace(effect, when=(("scheme", self.scheme), *effect.when)) for effect in effects
-        )
+        scheme = ("scheme", self.scheme)
+        return tuple(replace(effect, when=(scheme, *effect.when)) for effect in effects)
 
 
 def alone(item: Directive, what: str, how: str, notes: Notes, *, touches: bool) -> None:
-    """Pass over a server that answers by itself: its responses never come from the service, so
-    they never pass the sidecar.
-    """
+    """Leave out a server that responds by itself: its responses never pass the sidecar."""
     if touches:
-        notes.lost(
-            item.where,
-            f"{what} answers by itself ({how}); headers of such responses are not the service's",
-            "nothing, if the service is not behind it",
-        )
+        message = f"{what} responds by itself ({how}); these headers are not the service's"
+        notes.lost(item.where, message, "do nothing, if the service is not behind it")
 
 
 def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str, ...]:
-    """The names that a policy can state; the others are reported."""
+    """The names that a policy can express; the others are reported."""
     kept: list[str] = []
     for name in names:
         if name in ("", "_"):
@@ -67,11 +61,8 @@ def sayable(names: Sequence[str], where: SourceLine, notes: Notes) -> tuple[str,
         if _HOST.fullmatch(name):
             kept.extend((name[1:], f"*{name}") if name.startswith(".") else (name,))
         else:
-            notes.lost(
-                where,
-                f"host {name!r} cannot be said as a pattern",
-                "write the names under match: {host: [...]} by hand",
-            )
+            fix = "write the names under match: {host: [...]} by hand"
+            notes.lost(where, f"no host pattern expresses {name!r}", fix)
     return tuple(dict.fromkeys(kept))
 
 
@@ -96,19 +87,16 @@ def without_twins(sites: Sequence[Site], notes: Notes) -> list[Site]:
         at = owner[shared[0]]
         twin = kept[at]
         quiet, loud = (twin, site) if twin.plain else (site, twin)
-        others = tuple(
-            name for name in quiet.names if name not in loud.names and owner.get(name, at) == at
-        )
+        rest = (name for name in quiet.names if name not in loud.names)
+        others = tuple(name for name in rest if owner.get(name, at) == at)
         if quiet.plain:
             scheme = _SCHEMES.get((loud.tls, quiet.tls), "")
             keep(replace(loud, default=loud.default or quiet.default, scheme=scheme), at)
         else:
-            notes.lost(
-                site.item.where,
-                f"{' '.join(shared) or 'the default server'} stands in line {twin.item.where.line}"
-                " too; the policy knows no ports, so this one is not carried",
-                "import it alone if it is the one in front of the service",
-            )
+            names = " ".join(shared) or "the default server"
+            message = f"line {twin.item.where.line} has {names} too; a policy knows no ports"
+            fix = "import it alone if it is the one in front of the service"
+            notes.lost(site.item.where, f"{message}, so this one is not carried", fix)
         if others:
             keep(replace(quiet, names=others, default=False), len(kept))
     return kept
@@ -119,7 +107,7 @@ def by_host(sites: Sequence[Site], *, in_order: bool) -> Iterator[tuple[tuple[st
 
     Args:
         sites: at least one.
-        in_order: the first site that names a host answers (Apache); otherwise exact names win over
+        in_order: the first site that names a host counts (Apache); otherwise exact names win over
             wildcards, longer wildcards over shorter ones, leading over trailing ones (nginx).
     """
     default = next((site for site in sites if site.default), sites[0])

@@ -1,11 +1,11 @@
-"""ingress-nginx: snippets, custom headers and the controller's ConfigMap, as the nginx
-configuration that they become.
+"""ingress-nginx: snippets, custom headers and the ConfigMap, as the nginx text they become.
 
 Lives here: Ingress and ConfigMap resources put together as servers and locations; `nginx` says what
 these do. Facts: kubernetes.github.io/ingress-nginx, annotations and ConfigMap. Must not know what
 nginx makes of them.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -16,27 +16,14 @@ from sidecar.importing.draft import BY_HAND, Notes, Place, SourceLine
 from sidecar.importing.syntax import Block, Directive, Sources
 
 _ANNOTATION = "nginx.ingress.kubernetes.io/"
-_CONTROLLER = (
-    "hsts",
-    "hsts-max-age",
-    "hsts-include-subdomains",
-    "hsts-preload",
-    "add-headers",
-    "hide-headers",
-    "server-tokens",
-    "http-snippet",
-    "server-snippet",
-    "location-snippet",
-)
-_LOST = (
-    "enable-cors",
-    "auth-snippet",
-    "modsecurity-snippet",
-    "stream-snippet",
-    "proxy-cookie-path",
-    "proxy-cookie-domain",
-    "session-cookie-samesite",
-)
+_CONTROLLER = """
+hsts hsts-max-age hsts-include-subdomains hsts-preload add-headers hide-headers server-tokens
+http-snippet server-snippet location-snippet
+""".split()
+_LOST = """
+enable-cors auth-snippet modsecurity-snippet stream-snippet proxy-cookie-path proxy-cookie-domain
+session-cookie-samesite
+""".split()
 
 
 def importer(sources: Sources, notes: Notes) -> list[Place]:
@@ -54,38 +41,29 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
         for_server = _snippet(controller, ("data", "server-snippet"))
         for_location = _snippet(controller, ("data", "location-snippet"))
     elif any(one.items("spec", "tls") for one in ingresses):
-        notes.lost(
-            ingresses[0].where(("spec", "tls")),
-            "the controller sends Strict-Transport-Security by itself, as its ConfigMap says; it is"
-            " not carried",
-            "give the controller's ConfigMap too",
-        )
+        message = "the controller's own Strict-Transport-Security is not carried"
+        where = ingresses[0].where(("spec", "tls"))
+        notes.lost(where, message, "give the controller's ConfigMap too")
     servers: dict[str, list[Directive]] = {}
     for ingress in ingresses:
         for host, directive in _directives(ingress, maps, for_location, notes):
             servers.setdefault(host, list(for_server)).append(directive)
     if servers:
-        # Hosts that no resource names go to the controller's own default backend, where only http
-        # level counts.
+        # Other hosts go to the controller's default backend, where only the http level counts.
         servers.setdefault("", [])
     for host, block in servers.items():
         where = block[0].where if block else ingresses[0].where(("spec",))
-        server = ("server_name", host) if host else ("listen", "80", "default_server")
-        http.append(
-            Directive("server", (), where, (Directive(server[0], server[1:], where), *block))
-        )
+        name, *args = ("server_name", host) if host else ("listen", "80", "default_server")
+        http.append(Directive("server", (), where, (Directive(name, tuple(args), where), *block)))
     return nginx.places((Directive("http", (), http[0].where, tuple(http)),), notes) if http else []
 
 
 def _snippet(document: Document, path: tuple[str, ...]) -> Block:
-    """The nginx statements in a text; the block scalar's first line stands below its key."""
-    text = document.at(*path)
-    where = document.where(path)
-    return (
-        nginx_syntax.parse(text, where.file, where.line + ("\n" in text))
-        if isinstance(text, str)
-        else ()
-    )
+    """The nginx statements in a text; a block scalar's first line is below its key."""
+    text, where = document.at(*path), document.where(path)
+    if not isinstance(text, str):
+        return ()
+    return nginx_syntax.parse(text, where.file, where.line + ("\n" in text))
 
 
 def _more(name: str, value: object, where: SourceLine) -> Directive:
@@ -104,15 +82,11 @@ def _controller(document: Document, maps: list[Document], notes: Notes) -> Itera
         yield _more("Strict-Transport-Security", value, document.where(("data", key)))
     if str(data.get("server-tokens", "true")) == "false":
         yield Directive("server_tokens", ("off",), document.where(("data", "server-tokens")))
-    for name in str(data.get("hide-headers", "")).split(","):
-        if name.strip():
-            yield Directive(
-                "proxy_hide_header", (name.strip(),), document.where(("data", "hide-headers"))
-            )
-    if data.get("add-headers"):
-        yield from _headers_of(
-            str(data["add-headers"]), maps, document.where(("data", "add-headers")), notes
-        )
+    hidden = map(str.strip, str(data.get("hide-headers", "")).split(","))
+    for name in filter(None, hidden):
+        yield Directive("proxy_hide_header", (name,), document.where(("data", "hide-headers")))
+    if added := data.get("add-headers"):
+        yield from _headers_of(str(added), maps, document.where(("data", "add-headers")), notes)
     yield from _snippet(document, ("data", "http-snippet"))
 
 
@@ -123,11 +97,8 @@ def _headers_of(
     name = reference.rpartition("/")[2]
     found = next((one for one in maps if one.at("metadata", "name") == name), None)
     if found is None:
-        notes.lost(
-            where,
-            f"ConfigMap {reference} is not among the given texts; its headers are not carried",
-            "give that ConfigMap too",
-        )
+        message = f"ConfigMap {reference} is not among the texts; its headers are not carried"
+        notes.lost(where, message, "give that ConfigMap too")
         return
     for header, value in found.mapping("data").items():
         yield _more(header, "" if value is None else value, found.where(("data", header)))
@@ -165,7 +136,7 @@ def _directives(
 def _locations(
     path: dict[str, object], where: SourceLine, block: Block, *, regex: bool
 ) -> Iterator[Directive]:
-    """The locations of one path: whole segments for Prefix, the path alone for Exact."""
+    """The locations of one path: whole segments for Prefix, only the path for Exact."""
     text, kind = str(path.get("path") or "/"), path.get("pathType")
     if regex and kind != "Exact":
         yield Directive("location", ("~*", f"^{text}"), where, block)

@@ -1,6 +1,6 @@
 """nginx: the headers of every server and location, as they count for each path.
 
-Lives here: servers, their places, and what has no like in a policy. Must not know YAML.
+Lives here: servers, their places, and what a policy cannot express. Must not know YAML.
 """
 
 from __future__ import annotations
@@ -20,19 +20,14 @@ _RESPONSES = ("return", "deny")
 
 def places(block: Block, notes: Notes) -> list[Place]:
     """The places of a configuration (or a snippet of one), first match first."""
-    http = tuple(
-        chain.from_iterable(
-            (item.block or ()) if item.name == "http" else (item,) for item in block
-        )
-    )
+    opened = ((item.block or ()) if item.name == "http" else (item,) for item in block)
+    http = tuple(chain.from_iterable(opened))
     outer = Level().below(http)
     servers = [item for item in http if item.name == "server" and item.block is not None]
     if not servers:
         servers = [Directive("server", (), block[0].where, http)] if block else []
         outer = Level()
-    sites = [
-        site for site in (_site(server, outer, notes) for server in servers) if site is not None
-    ]
+    sites = [*filter(None, (_site(server, outer, notes) for server in servers))]
     if not sites:
         return []
     found: list[Place] = []
@@ -44,10 +39,7 @@ def places(block: Block, notes: Notes) -> list[Place]:
 def _site(server: Directive, outer: Level, notes: Notes) -> Site | None:
     block = server.block or ()
     listens = [item.args for item in server.inside("listen")]
-    tls = {
-        "ssl" in args or any(arg == "443" or arg.endswith(":443") for arg in args[:1])
-        for args in listens
-    }
+    tls = {"ssl" in args or f":{''.join(args[:1])}".endswith(":443") for args in listens}
     default = any("default_server" in args or "default" in args for args in listens)
     plain = not _touches(block) and not effects(outer, Notes())
     if any(item.name == "return" for item in block):
@@ -75,13 +67,10 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
     for location in every:
         answers = any(item.name in _RESPONSES for item in location.item.block or ())
         if differ and location.patterns is None and not answers:
-            message = (
-                f"{location.item} cannot be said as path globs; may be other there:"
-                f" {_others(lists)}"
-            )
+            message = f"no path glob expresses {location.item}; may differ there: {_others(lists)}"
             notes.lost(location.item.where, message, "write a route for it by hand")
         if differ and location.folds:
-            message = f"{location.item} matches without regard to case; the policy minds it"
+            message = f"{location.item} ignores case; the policy does not"
             notes.differs(location.item.where, message)
 
     def holds(pattern: Pattern) -> tuple[Effect, ...]:
@@ -96,24 +85,16 @@ def _server(hosts: tuple[str, ...], site: Site, outer: Level, notes: Notes) -> I
 def _others(lists: Iterable[tuple[Effect, ...]]) -> str:
     """The headers on which not all of these lists are the same."""
     known = list(lists)
-    found = {
-        effect.header: None
-        for effects in known
-        for effect in effects
-        if not all(effect in others for others in known)
-    }
-    return ", ".join(found)
+    every = [effect for effects in known for effect in effects]
+    found = [one.header for one in every if not all(one in others for others in known)]
+    return ", ".join(dict.fromkeys(found))
 
 
 def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> tuple[Effect, ...]:
-    """The effects of a location, or of the one that it hands requests to: @name or a path at the
-    end of try_files.
-    """
-    tries = next(
-        (item for item in location.item.block or () if item.name == "try_files" and item.args), None
-    )
+    """The effects of a location, or of the one that the end of try_files names (@name, path)."""
+    tries = next((item for item in location.item.inside("try_files") if item.args), None)
     target = tries.args[-1].partition("?")[0] if tries else ""
-    if not target.startswith(("@", "/")) or "$" in target:
+    if tries is None or not target.startswith(("@", "/")) or "$" in target:
         return location.effects
     if target.startswith("@"):
         other = next((one for one in flat(tree) if one.item.args == (target,)), None)
@@ -121,18 +102,14 @@ def _handed_on(location: Location, tree: tuple[Location, ...], notes: Notes) -> 
         other, _ = find(tree, Pattern(target))
     if other is None or other.effects == location.effects:
         return location.effects
-    notes.differs(
-        tries.where if tries else location.item.where,
-        f"try_files: files on disk get the headers of line {location.item.where.line}; the policy"
-        f" writes those of line {other.item.where.line}, where the rest goes",
-    )
+    own, rest = location.item.where.line, other.item.where.line
+    text = f"files on disk get the headers of line {own}; the policy writes those of line {rest}"
+    notes.differs(tries.where, f"try_files: {text}, where the rest goes")
     return other.effects
 
 
 def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
-    """Statements on response headers that have no like in a policy; `differ`: not all locations
-    do the same.
-    """
+    """Statements that a policy cannot express; `differ`: not all locations do the same."""
     todo = [server]
     while todo:
         for item in todo.pop().block or ():
@@ -144,9 +121,7 @@ def _refusals(server: Directive, notes: Notes, *, differ: bool) -> None:
 
 
 def _reason(item: Directive, *, differ: bool) -> tuple[str, str] | None:
-    """Why a statement cannot be carried, and what to do by hand; None = nothing is wrong with
-    it.
-    """
+    """Why a statement cannot be carried, and what to do by hand; None = it can."""
     if item.name == "if" and _touches(item.block or ()):
         fix = "write a rule with when, or a route with match: {method: ...}"
         return f"{item}: not carried, nor {named(item)}", fix
@@ -157,8 +132,6 @@ def _reason(item: Directive, *, differ: bool) -> tuple[str, str] | None:
     if item.name == "add_trailer":
         return "add_trailer is not carried", "trailers pass unchanged"
     if item.name == "rewrite" and item.args[-1:] == ("last",) and differ:
-        message = (
-            "rewrite ... last: the headers of the location that the new path finds are not carried"
-        )
+        message = "rewrite ... last: the headers of the new path's location are not carried"
         return message, "write a route with that location's rules"
     return None

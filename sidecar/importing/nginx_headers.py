@@ -18,13 +18,7 @@ from sidecar.policy.model import Action
 # ngx_http_headers_module: without `always` a line is added for these only.
 SAFE_STATUS = ("200", "201", "204", "206", "301", "302", "303", "304", "307", "308")
 _MORE = ("more_set_headers", "more_clear_headers")
-_HIDES = (
-    "proxy_hide_header",
-    "fastcgi_hide_header",
-    "uwsgi_hide_header",
-    "scgi_hide_header",
-    "grpc_hide_header",
-)
+_HIDES = tuple(f"{kind}_hide_header" for kind in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"))
 _SETS = ("etag", "last-modified")
 TOUCHING = frozenset(("add_header", "server_tokens", *_MORE, *_HIDES))
 """The statements that change a response's headers and are carried."""
@@ -41,12 +35,14 @@ class Level:
     tokens: Directive | None = None
 
     def below(self, block: Block) -> Level:
-        """What counts in a block that stands inside."""
+        """What counts in a block inside."""
+
+        def first(name: str) -> Directive | None:
+            return next((item for item in block if item.name == name and item.args), None)
+
         own = [item for item in block if item.name == "add_header" and len(item.args) >= 2]
-        inherit = next(
-            (item.args[0] for item in block if item.name == "add_header_inherit" and item.args),
-            self.inherit,
-        )
+        said = first("add_header_inherit")
+        inherit = said.args[0] if said else self.inherit
         # One add_header in a block drops all inherited ones, unless add_header_inherit (1.29.3)
         # says otherwise.
         kept = () if inherit == "off" or (own and inherit != "merge") else self.adds
@@ -55,48 +51,36 @@ class Level:
             mores=(*self.mores, *(item for item in block if item.name in _MORE)),
             hides=tuple(item for item in block if item.name in _HIDES and item.args) or self.hides,
             inherit=inherit,
-            tokens=next(
-                (item for item in block if item.name == "server_tokens" and item.args), self.tokens
-            ),
+            tokens=first("server_tokens") or self.tokens,
         )
 
 
 def tell_dropped(level: Level, item: Directive, notes: Notes) -> None:
-    """Say which inherited lines a block drops by adding one of its own: most authors did not
-    mean it.
-    """
+    """Report inherited lines that a block drops by adding its own: authors seldom mean it."""
     block = item.block or ()
-    own = Counter(
-        one.args[0].lower() for one in block if one.name == "add_header" and len(one.args) >= 2
-    )
+    adds = (one.args for one in block if one.name == "add_header" and len(one.args) >= 2)
+    own = Counter(args[0].lower() for args in adds)
     kept = {id(one) for one in level.below(block).adds}
     dropped = [one for one in level.adds if id(one) not in kept]
     both = [one for one in level.adds if id(one) in kept and one.args[0].lower() in own]
     if own and both:
         names = ", ".join(dict.fromkeys(one.args[0] for one in both))
-        notes.differs(
-            item.where,
-            f"{names}: the inherited line ({both[0].where.line}) and the own one are both sent; the"
-            " policy sends the inherited one first",
-        )
+        lines = f"the inherited line ({both[0].where.line}) and the own one are both sent"
+        notes.differs(item.where, f"{names}: {lines}; the policy sends the inherited one first")
     inherited = Counter(one.args[0].lower() for one in dropped)
-    # One line in place of one of the same name is what an author means; one in place of two is not.
+    # One line instead of one of the same name is what an author means; one instead of two is not.
     lost = [one for one in dropped if inherited[one.args[0].lower()] > own[one.args[0].lower()]]
     if not own or not lost:
         return
     names = ", ".join(dict.fromkeys(one.args[0] for one in lost))
-    notes.differs(
-        item.where,
-        f"{item} has an add_header of its own, so nginx drops the inherited {names} (line"
-        f" {lost[0].where.line}) here, and so does the policy",
-        "if that was not meant, take their `mode: off` out of its route, or give it rules for them",
-    )
+    inherits = f"the inherited {names} (line {lost[0].where.line})"
+    text = f"{item} has an add_header of its own, so nginx drops {inherits}, and so does the policy"
+    fix = "if that was not meant, remove their `mode: off` from its route, or add rules for them"
+    notes.differs(item.where, text, fix)
 
 
 def effects(level: Level, notes: Notes) -> tuple[Effect, ...]:
-    """What a level does to a response, in nginx's order: hidden lines, then headers-more, then
-    added lines.
-    """
+    """What a level does to a response, in nginx's order: hidden, headers-more, added lines."""
     found = [
         item.effect("remove", item.args[0])
         for item in level.hides
@@ -122,15 +106,11 @@ def named(block: Directive) -> str:
 
 
 def _variable(text: str, item: Directive, notes: Notes) -> bool:
-    if "$" in text:
-        name = re.search(r"\$\{?\w*\}?", text)
-        notes.lost(
-            item.where,
-            f"{item.name} {item.args[0]}: the variable {name[0] if name else '$'} cannot be"
-            " carried",
-            FIXED,
-        )
-    return "$" in text
+    name = re.search(r"\$\{?\w*\}?", text)
+    if name is not None:
+        message = f"{item.name} {item.args[0]}: the variable {name[0]} cannot be carried"
+        notes.lost(item.where, message, FIXED)
+    return name is not None
 
 
 def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
@@ -145,9 +125,7 @@ def _add(item: Directive, notes: Notes) -> Iterator[Effect]:
 
 
 def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
-    """more_set_headers and more_clear_headers [-a] [-s STATUS]... [-t TYPE]... 'NAME[:
-    VALUE]'...
-    """
+    """more_set_headers, more_clear_headers: [-a] [-s STATUS]... [-t TYPE]... 'NAME[: VALUE]'..."""
     words = iter(item.args)
     status: list[str] = []
     types: list[str] = []
@@ -164,10 +142,7 @@ def _more(item: Directive, notes: Notes) -> Iterator[Effect]:
 
 
 def _conditions(status: list[str], types: list[str]) -> When:
-    parts: tuple[tuple[str, object], ...] = (
-        ("status", tuple(status)),
-        ("content-type", tuple(types)),
-    )
+    parts = (("status", tuple(status)), ("content-type", tuple(types)))
     return tuple(part for part in parts if part[1])
 
 

@@ -1,4 +1,4 @@
-"""nginx's locations: which one answers for a path.
+"""nginx's locations: which one counts for a path.
 
 Lives here: the tree of locations and nginx's way through it (ngx_http_core_module, `location`): an
 exact one ends the search; else the longest prefix, unless it is not marked ^~ and a regular
@@ -19,9 +19,7 @@ from sidecar.importing.syntax import Block, Directive
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One location. `kind` is = or ^~ or ~ or "" (prefix) or @; `patterns` are None when globs
-    cannot say it.
-    """
+    """One location. `kind` is =, ^~, ~, @ or "" (prefix); `patterns` = None: no glob says it."""
 
     kind: str
     patterns: tuple[Pattern, ...] | None
@@ -40,16 +38,8 @@ def locations_of(block: Block, level: Level, notes: Notes) -> tuple[Location, ..
         tell_dropped(level, item, notes)
         below = level.below(item.block)
         kind, folds, patterns = _matched(item)
-        found.append(
-            Location(
-                kind,
-                patterns,
-                folds,
-                effects(below, notes),
-                locations_of(item.block, below, notes),
-                item,
-            )
-        )
+        inner = locations_of(item.block, below, notes)
+        found.append(Location(kind, patterns, folds, effects(below, notes), inner, item))
     return tuple(found)
 
 
@@ -76,16 +66,14 @@ def _matched(item: Directive) -> tuple[str, bool, tuple[Pattern, ...] | None]:
 
 
 def find(tree: tuple[Location, ...], path: Pattern) -> tuple[Location | None, bool]:
-    """The location that answers for a path (or a region in which all do alike), and whether
-    outer expressions are not asked.
-    """
+    """The location of a path (or a region that matches alike), and whether the search ends."""
+
+    def rank(one: Location) -> tuple[bool, int]:
+        return one.kind == "=", max(len(pattern.head) for pattern in one.patterns or ())
+
     fixed = [one for one in tree if one.kind not in ("~", "@") and _covers(one, path)]
     prefix: Location | None = None
-    best = max(
-        fixed,
-        key=lambda one: (one.kind == "=", max(len(pattern.head) for pattern in one.patterns or ())),
-        default=None,
-    )
+    best = max(fixed, key=rank, default=None)
     if best is not None and best.kind == "=":
         return best, True
     if best is not None:

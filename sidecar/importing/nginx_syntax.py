@@ -11,7 +11,8 @@ from sidecar.importing.draft import Notes, SourceLine
 from sidecar.importing.syntax import Block, Builder, Directive, Sources, assembled, included, refuse
 
 _TOKEN = re.compile(
-    r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<mark>[;{}])"""
+    r"""(?P<space>\s+)|(?P<comment>\#[^\n]*)"""
+    r"""|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<mark>[;{}])"""
     r"""|(?P<word>(?:\\.|\$\{[^}\s]*\}|[^\s;{}\\]|(?<=[^\s;{}])\})+)""",
     re.DOTALL,
 )
@@ -19,7 +20,8 @@ _ESCAPE = re.compile(r"""\\(["'\\trn])""")
 _ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 # Files of every distribution that touch no response header.
 _HARMLESS = re.compile(
-    r"(mime\.types|(fastcgi|scgi|uwsgi|proxy)(_params|\.conf)|fastcgi-php\.conf|options-ssl-nginx\.conf|modules-enabled/\*\.conf)$"
+    r"(mime\.types|(fastcgi|scgi|uwsgi|proxy)(_params|\.conf)|fastcgi-php\.conf"
+    r"|options-ssl-nginx\.conf|modules-enabled/\*\.conf)$"
 )
 
 
@@ -46,11 +48,8 @@ def parse(text: str, name: str, first_line: int = 1) -> Block:
         where = SourceLine(name, line)
         found = _TOKEN.match(text, at)
         if found is None or (found["word"] and found[0][0] in "\"'"):
-            raise refuse(
-                where,
-                f"not nginx configuration: {text[at : at + 20]!r} is never closed",
-                "close the quote",
-            )
+            message = f"not nginx configuration: {text[at : at + 20]!r} is never closed"
+            raise refuse(where, message, "close the quote")
         at, token = found.end(), found[0]
         if found["mark"] is None and (found["quoted"] or found["word"]):
             if not words:

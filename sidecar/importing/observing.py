@@ -1,9 +1,9 @@
-"""A policy from what a running proxy or application was seen to send: one rule where all responses
-agree, conditions and routes where they do not.
+"""A policy from what a running proxy or application sends: one rule where all responses agree,
+conditions and routes where they do not.
 
-Lives here: what explains the differences of one header between responses. The first that does is
-taken: nothing, the media type, the status class, the scheme, two of these; then the path. Must not
-know formats, sockets or YAML.
+Lives here: what explains the differences of one header between responses: the first of nothing,
+media type, status class, scheme, two of these; then the path. Must not know formats, sockets or
+YAML.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sidecar.policy.headers import cookies
 from sidecar.policy.headers.shapes import cookie as shape_of_cookie
 from sidecar.policy.headers.shapes import display_name
 from sidecar.policy.model import Action
+from sidecar.policy.words import counted
 
 Seen: TypeAlias = tuple[Sighting, ...]
 Cell: TypeAlias = tuple[str, ...]
@@ -32,7 +33,7 @@ _KINDS = ("page", "data", "static", "redirect", "error")
 
 
 class _Row(NamedTuple):
-    """What is asked of a sighting again and again, for one header."""
+    """What is needed of a sighting again and again, for one header."""
 
     sighting: Sighting
     path: str
@@ -45,7 +46,7 @@ Rows: TypeAlias = Sequence[_Row]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An edit of one header, when it is made, and the responses that showed it."""
+    """An edit of one header, its condition, and the responses that showed it."""
 
     edit: Edit
     when: When
@@ -56,20 +57,15 @@ Plan: TypeAlias = tuple[_Found, ...]
 
 
 def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
-    """The places of everything that was seen, first match first; responses of other hosts than
-    the first are left out.
-    """
+    """The places of all that was seen, first match first; only the first host's responses count."""
     every = tuple(sightings)
     host = next((one for one in every if one.kind == "page"), every[0]).response.place.hostname
     seen = tuple(one for one in every if one.response.place.hostname == host)
     source = SourceLine(f"{every[0].response.place.scheme}://{host}")
     others = {one.response.place.hostname or "" for one in every} - {host or ""}
     if others:
-        notes.lost(
-            source,
-            f"responses of {', '.join(sorted(others))} are left out",
-            "import each host alone",
-        )
+        message = f"responses of {', '.join(sorted(others))} are left out"
+        notes.lost(source, message, "import each host alone")
     rows = {
         key: tuple(_Row(one, one.path, one.cell, one.edits(key)) for one in seen)
         for key in looked_at(seen)
@@ -92,7 +88,7 @@ def places(sightings: Iterable[Sighting], notes: Notes) -> list[Place]:
 
 
 Tree: TypeAlias = list[tuple[tuple[Pattern, ...], Plan]]
-"""Paths with what explains them, narrow ones first; the last covers all that the tree is about."""
+"""Paths with what explains them, narrow ones first; the last covers all of the tree's paths."""
 
 
 def _at(
@@ -102,9 +98,7 @@ def _at(
 
 
 def _spread(folder: str, rows: Rows, depth: int) -> Tree:
-    """What explains a header below a folder: one plan, or one for most and others for some of
-    the paths.
-    """
+    """What explains a header below a folder: one plan, or one for most paths and others."""
     area = below(folder) if folder else (ALL,)
     plan = _explained(rows)
     if plan is not None:
@@ -117,15 +111,12 @@ def _spread(folder: str, rows: Rows, depth: int) -> Tree:
             rest.append(row)
         else:
             children.setdefault(f"{folder}/{segment[0]}", []).append(row)
-    by_path, by_size = list(children.items()), sorted(children.items(), key=_size)
+    by_path = list(children.items())
+    by_size = sorted(by_path, key=lambda child: -len(child[1]))
     splits = [_gathered(rest, order) for order in (by_path, by_size)]
     most, apart = min(splits, key=lambda split: len(split[1]))
     tree = [leaf for path, own in apart for leaf in _branch(path, own, depth + 1)]
     return [*tree, (area, _explained(most) or ())]
-
-
-def _size(child: tuple[str, Rows]) -> int:
-    return -len(child[1])
 
 
 def _gathered(
@@ -159,9 +150,7 @@ def _branch(path: str, rows: Rows, depth: int) -> Tree:
 
 
 def _explained(rows: Rows) -> Plan | None:
-    """What becomes of a header in these responses, by the fewest conditions; None when no
-    conditions tell them apart.
-    """
+    """What is done to a header in these responses, by the fewest conditions; None = none fit."""
     for dimensions in _BY:
         cells: dict[Cell, list[_Row]] = {}
         for row in rows:
@@ -173,9 +162,7 @@ def _explained(rows: Rows) -> Plan | None:
 
 
 def _agreed(cells: Mapping[Cell, Sequence[_Row]], dimensions: tuple[int, ...]) -> Plan | None:
-    """One edit for each cell, and cells of the same edit put together; None when a cell has no
-    one edit.
-    """
+    """One edit for each cell, cells of the same edit together; None when a cell has no one edit."""
     choices = {cell: _common(rows) for cell, rows in cells.items()}
     if not all(choices.values()):
         return None
@@ -185,36 +172,28 @@ def _agreed(cells: Mapping[Cell, Sequence[_Row]], dimensions: tuple[int, ...]) -
     for cell, edits in choices.items():
         groups.setdefault(usual if usual in edits else edits[0], []).append(cell)
     groups.pop(LEAVE, None)
-    return tuple(
-        _Found(
-            edit,
-            _when(area, dimensions),
-            tuple(row.sighting for cell in area for row in cells[cell]),
-        )
-        for edit, held in groups.items()
-        for area in _areas(held, list(choices))
-    )
+    found: list[_Found] = []
+    for edit, held in groups.items():
+        for area in _areas(held, list(choices)):
+            seen = tuple(row.sighting for cell in area for row in cells[cell])
+            found.append(_Found(edit, _when(area, dimensions), seen))
+    return tuple(found)
 
 
 def _areas(held: list[Cell], every: list[Cell]) -> Iterator[list[Cell]]:
-    """The cells in as few parts as conditions can say: all combinations of some values, and no
-    other cell.
-    """
+    """The cells in few parts, each of which one condition expresses: a full product of values."""
     sides = [list(dict.fromkeys(side)) for side in zip(*held, strict=True)]
     inside = [
         cell
         for cell in every
         if all(value in side for value, side in zip(cell, sides, strict=True))
     ]
-    mixed = next((number for number, side in enumerate(sides) if "" in side and side != [""]), None)
-    if mixed is None and len(inside) <= len(held):
+    mixed = [number for number, side in enumerate(sides) if "" in side and side != [""]]
+    if not mixed and len(inside) <= len(held):
         yield held
         return
-    number = (
-        next(number for number, side in enumerate(sides) if len(side) > 1)
-        if mixed is None
-        else mixed
-    )
+    several = (number for number, side in enumerate(sides) if len(side) > 1)
+    number = mixed[0] if mixed else next(several)
     for value in sides[number]:
         yield from _areas([cell for cell in held if cell[number] == value], every)
 
@@ -237,7 +216,7 @@ def _common(rows: Sequence[_Row]) -> list[Edit]:
 
 
 def _effects(key: str, plan: Plan, source: SourceLine) -> Iterator[Effect]:
-    """The effects of a plan: of several lines the first is set, the others stand beside it."""
+    """The effects of a plan: of several lines the first is set, the others are appended."""
     for found in plan:
         action, lines = found.edit
         about = _about(found.seen)
@@ -253,7 +232,7 @@ def _about(seen: Seen) -> str:
     """Where something was seen, for people: the paths, how many responses, of which kinds."""
     kinds = Counter(one.kind for one in seen)
     said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return f"on {_paths(seen)}: {len(seen)} response{'s' * (len(seen) > 1)} ({said})"
+    return f"on {_paths(seen)}: {counted(len(seen), 'response')} ({said})"
 
 
 def _paths(seen: Iterable[Sighting]) -> str:
@@ -262,59 +241,44 @@ def _paths(seen: Iterable[Sighting]) -> str:
 
 
 def _tell_varying(key: str, rows: Rows, source: SourceLine, notes: Notes) -> None:
-    """Say which values change in a way that no rule can follow."""
+    """Report values that change in a way that no rule can follow."""
     name = display_name(key)
     varying = [(row.sighting, what) for row in rows if (what := row.sighting.varies(key))]
     if varying:
-        what = varying[0][1]
-        notes.lost(
-            source,
-            f"{name}: {what} changes with every response on {_paths(one for one, _ in varying)}; it"
-            " is left to the service",
-            (
-                "write 'nonce-{request}' and give templates the nonce that the sidecar sends along"
-                if what == "a nonce"
-                else "write a rule without what changes, where the service does not send it itself"
-            ),
-        )
+        what, paths = varying[0][1], _paths(one for one, _ in varying)
+        message = f"{name}: {what} changes with every response on {paths}"
+        fix = "write a rule without what changes, where the service does not send it itself"
+        if what == "a nonce":
+            fix = "write 'nonce-{request}' and give templates the nonce that the sidecar sends"
+        notes.lost(source, f"{message}; it is left to the service", fix)
         return
     alike: dict[tuple[str, Cell], list[_Row]] = {}
     for row in rows:
         alike.setdefault((row.path, row.cell), []).append(row)
     torn = [group[0].sighting for group in alike.values() if not _common(group)]
     if torn:
-        notes.lost(
-            source,
-            f"{name}: similar responses differ on {_paths(torn)}; nothing that was seen explains"
-            " the difference",
-            "write the rule by hand, with a condition on the request",
+        message = (
+            f"{name}: similar responses differ on {_paths(torn)}, and nothing seen explains it"
         )
+        notes.lost(source, message, "write the rule by hand, with a condition on the request")
 
 
 def _tell_unseen(seen: Seen, software: Sequence[str], source: SourceLine, notes: Notes) -> None:
-    """Say what responses cannot show."""
+    """Report what responses cannot show."""
     if not any(one.bare for one in seen):
         also = f", and so are {', '.join(software)}, which name software" if software else ""
-        notes.differs(
-            source,
-            "what is removed from the service's own responses cannot be seen; absent headers are"
-            f" left alone{also}",
-            "give the address of the service itself: --service URL",
-        )
+        text = "what is removed from the service's own responses cannot be seen"
+        fix = "give the address of the service itself: --service URL"
+        notes.differs(source, f"{text}; absent headers are left alone{also}", fix)
     missing = [kind for kind in _KINDS if kind not in {one.kind for one in seen}]
     if missing:
-        notes.differs(
-            source,
-            f"no response of these kinds was seen: {', '.join(missing)}; rules without conditions"
-            " hold for them too",
-            "give paths that respond so",
-        )
+        text = f"no response of these kinds was seen: {', '.join(missing)}"
+        fix = "give paths that respond so"
+        notes.differs(source, f"{text}; rules without conditions hold for them too", fix)
 
 
 def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
-    """A rule for each cookie whose attributes are the same in all responses, and not the
-    service's own.
-    """
+    """A rule for each cookie whose attributes agree in all responses and are not the service's."""
     names: dict[str, list[tuple[Sighting, dict[str, bool | str], bool]]] = {}
     for one in seen:
         own = dict(_attributes(one.bare.values("set-cookie"))) if one.bare else {}
@@ -325,15 +289,11 @@ def _cookies(seen: Seen, source: SourceLine, notes: Notes) -> Iterator[Effect]:
         wanted = found[0][1]
         where = tuple(dict.fromkeys(one for one, _, _ in found))
         if any(attributes != wanted for _, attributes, _ in found):
-            notes.lost(
-                source,
-                f"cookie {name}: its attributes are not the same on {_paths(where)}",
-                "write cookie rules on routes",
-            )
+            message = f"cookie {name}: its attributes are not the same on {_paths(where)}"
+            notes.lost(source, message, "write cookie rules on routes")
         elif wanted and any(changed for _, _, changed in found):
-            yield Effect(
-                "set", name, attributes=tuple(wanted.items()), where=source, about=_about(where)
-            )
+            demands, about = tuple(wanted.items()), _about(where)
+            yield Effect("set", name, attributes=demands, where=source, about=about)
 
 
 def _attributes(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, bool | str]]]:
@@ -341,10 +301,10 @@ def _attributes(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, bool | st
     for line in lines:
         name = shape_of_cookie(line)[0].replace("...", "*")
         said = dict(cookies.parse(line).attributes)
-        flags = {
-            flag: said[flag.lower()].capitalize() or True for flag in _FLAGS if flag.lower() in said
-        }
-        if flags.get("SameSite", "Lax") not in ("Strict", "Lax", "None"):
-            del flags["SameSite"]
+        flags: dict[str, bool | str] = {flag: True for flag in _FLAGS if flag.lower() in said}
+        if "SameSite" in flags:
+            flags["SameSite"] = said["samesite"].capitalize()
+            if flags["SameSite"] not in ("Strict", "Lax", "None"):
+                del flags["SameSite"]
         if name:
-            yield name, {key: value if key == "SameSite" else True for key, value in flags.items()}
+            yield name, flags

@@ -1,5 +1,4 @@
-"""Sets of request paths that policy globs can say exactly, and how overlapping ones become a
-first-match list.
+"""Sets of request paths that globs express exactly, and overlapping ones as a first-match list.
 
 Lives here: `Pattern`, `meet`, `regions`. Must not know servers, headers or regular expressions.
 """
@@ -18,9 +17,7 @@ MAX_REGIONS = 700
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """All paths that start with `head` and end with `tail` (the two do not overlap), or `head`
-    alone where tail is None.
-    """
+    """All paths that start with `head` and end with `tail` without overlap; tail None: `head`."""
 
     head: str
     tail: str | None = None
@@ -41,10 +38,8 @@ class Pattern:
 
     def __str__(self) -> str:
         """As a policy's path. Servers match decoded paths, the policy matches them as sent."""
-        head, tail = (
-            quote(part, safe="/!$&'()+,;=:@~", errors="replace")
-            for part in (self.head, self.tail or "")
-        )
+        parts = (self.head, self.tail or "")
+        head, tail = (quote(part, safe="/!$&'()+,;=:@~", errors="replace") for part in parts)
         return head if self.tail is None else f"{head}**{tail}"
 
 
@@ -70,16 +65,11 @@ def meet(one: Pattern, two: Pattern) -> tuple[Pattern, ...]:
         return ()
     # A path shorter than head + tail may still be in both, where the longer head and the longer
     # tail share letters.
-    shared = (
-        head + tail[size:]
-        for size in range(1, min(len(head), len(tail)) + 1)
-        if head.endswith(tail[:size])
-    )
-    exact_ones = (Pattern(path, None, lines) for path in shared)
-    return (
-        Pattern(head, tail, lines),
-        *(found for found in exact_ones if one.covers(found) and two.covers(found)),
-    )
+    sizes = range(1, min(len(head), len(tail)) + 1)
+    shared = (head + tail[size:] for size in sizes if head.endswith(tail[:size]))
+    single = (Pattern(path, None, lines) for path in shared)
+    both = (found for found in single if one.covers(found) and two.covers(found))
+    return (Pattern(head, tail, lines), *both)
 
 
 def regions(
@@ -107,9 +97,7 @@ def regions(
 
 
 def _width(pattern: Pattern) -> tuple[int, int]:
-    """Orders patterns so that a narrower one never stands behind a wider one; endings before
-    beginnings, as it reads best.
-    """
+    """Sorts narrower patterns before wider ones, and endings before beginnings."""
     kind = 0 if pattern.tail is None else 1 if pattern.tail else 2
     return kind, -len(pattern.head) - len(pattern.tail or "")
 
@@ -130,9 +118,7 @@ def _closure(patterns: Iterable[Pattern]) -> list[Pattern] | None:
 
 
 def _grouped(kept: list[tuple[Pattern, T]]) -> list[tuple[tuple[Pattern, ...], T]]:
-    """Patterns of the same thing side by side: one moves up, or those before it down, past what
-    they do not overlap.
-    """
+    """Patterns of the same thing together: they move up or down past what they do not overlap."""
     groups: list[tuple[list[Pattern], T]] = []
     for pattern, found in kept:
         for position in range(len(groups) - 1, -1, -1):

@@ -1,7 +1,7 @@
-r"""Regular expressions of other servers said as path globs, where that can be done exactly.
+r"""Regular expressions of other servers as path globs, where that is exact.
 
-Lives here: the few constructs that configurations really use: `^/api/`, `\.(?:css|js|woff2?)$`,
-`.*`. What is more is refused, never guessed. Must not know servers or headers.
+Lives here: the few constructs that configurations use: `^/api/`, `\.(?:css|js|woff2?)$`, `.*`. All
+others are refused, never guessed. Must not know servers or headers.
 """
 
 from __future__ import annotations
@@ -14,28 +14,22 @@ _ANY = "\0"
 """Stands for .* in an alternative."""
 
 
-class _Unsayable(ValueError):  # noqa: N818 - not an error of the source, only more than a glob can say
+class _Unsayable(ValueError):  # noqa: N818 - no error of the source, but no glob expresses it
     pass
 
 
 def path_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
-    """The paths that an unanchored search of the regular expression finds; None when globs
-    cannot say it.
-    """
+    """The paths that an unanchored search of the expression finds; None when no globs can."""
     return _patterns(regex, lines, "")
 
 
 def name_patterns(regex: str, lines: tuple[str, ...] = ()) -> tuple[Pattern, ...] | None:
-    """As `path_patterns`, for an expression that is searched in the last segment of the path
-    only.
-    """
+    """As `path_patterns`, for an expression that is searched in a path's last segment only."""
     return _patterns(regex, lines, "/")
 
 
 def alternatives(regex: str) -> tuple[str, ...] | None:
-    """The texts that the expression stands for, * for any run, as a search finds them; None when
-    that cannot be said.
-    """
+    """The texts that a search of the expression finds, * for any run; None when there are more."""
     try:
         return tuple(text.replace(_ANY, "*") for text in _Reader(regex).whole())
     except _Unsayable:
@@ -44,9 +38,8 @@ def alternatives(regex: str) -> tuple[str, ...] | None:
 
 def _patterns(regex: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, ...] | None:
     try:
-        found = [
-            pattern for text in _Reader(regex).whole() for pattern in _pattern(text, lines, before)
-        ]
+        texts = _Reader(regex).whole()
+        found = [pattern for text in texts for pattern in _pattern(text, lines, before)]
     except _Unsayable:
         return None
     return tuple(dict.fromkeys(found))
@@ -56,13 +49,8 @@ def _pattern(text: str, lines: tuple[str, ...], before: str) -> tuple[Pattern, .
     if before and not text.startswith(_ANY):
         text = _ANY + before + text
     parts = text.split(_ANY)
-    if (
-        len(parts) > 2
-        or (before and "/" in parts[-1][1:])
-        or (before and len(parts) == 2 and parts[0])
-    ):
-        raise _Unsayable
-    if any("*" in part for part in parts):
+    inside = before and ("/" in parts[-1][1:] or (len(parts) == 2 and parts[0]))
+    if len(parts) > 2 or inside or "*" in text:
         raise _Unsayable
     if len(parts) == 1:
         return (Pattern(text, None, lines),) if text.startswith("/") else ()

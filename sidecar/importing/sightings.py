@@ -1,10 +1,10 @@
-"""One request as the old proxy or application responded to it, beside what the bare service says to
-the same.
+"""One request with the response of the old proxy or application, and that of the bare service.
 
 Lives here: which headers are looked at, which values change with every response, and which edits
 would turn the service's lines into those observed. Must not know paths, conditions or rules.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 import re
@@ -20,44 +20,36 @@ from sidecar.policy.rules.classes import of_media_type
 Lines: TypeAlias = tuple[str, ...]
 Edit: TypeAlias = tuple[Literal["set", "append", "remove"], Lines]
 LEAVE: Edit = ("append", ())
-"""Nothing is done: the service's own lines stand."""
+"""Nothing is done: the service's own lines are sent."""
 
-# Framing, content and caches' own business; cookies have rules of their own.
+# Framing, content and caching; cookies have rules of their own.
 _ASIDE = frozenset(
-    (
-        "content-type",
-        "content-disposition",
-        "service-worker-allowed",
-        "set-cookie",
-        "www-authenticate",
-        "vary",
-        "expires",
-    )
+    """
+    content-type content-disposition service-worker-allowed set-cookie www-authenticate vary expires
+    """.split()
 )
 _CLASSES = {"html": "page", "api": "data"}
 _VARYING: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a nonce", re.compile(r"'nonce-[^']*'", re.IGNORECASE)),
     ("a date", re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? \d{1,2}[ -][A-Z][a-z]{2}")),
 )
-"""What no rule may hold, for the next response has another."""
+"""What no rule may contain, since the next response has another."""
 _ID = re.compile(
     r"\b([0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{16,})\b",
     re.IGNORECASE,
 )
-"""What looks new in every response, and may be the name of a file: a second response shows it."""
+"""What may be new in every response, or a file's name: a second response shows which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A response, a second one to the same request, and what the service itself says to it; None
-    = not asked.
-    """
+    """A response, a second one to the same request, and the service's own; None = not asked."""
 
     response: Response
     again: Response | None = None
     bare: Response | None = None
     probe: bool = False
-    """Nobody's path, asked for to see an error response: it stands for all paths."""
+    """A path that does not exist, to see an error response: it stands for all paths."""
 
     @property
     def path(self) -> str:
@@ -66,7 +58,7 @@ class Sighting:
 
     @property
     def cell(self) -> tuple[str, str, str]:
-        """What a condition may tell it by: media type, status class, scheme."""
+        """What a condition may depend on: media type, status class, scheme."""
         seen = self.response
         return seen.media_type, f"{seen.status // 100}xx", seen.place.scheme
 
@@ -81,9 +73,7 @@ class Sighting:
         return _CLASSES.get(found or "other", found or "other")
 
     def varies(self, key: str) -> str:
-        """What of this header is new in every response, in a word; "" = nothing that can be
-        seen.
-        """
+        """What of this header is new in every response, in a word; "" = nothing visible."""
         lines = self.response.values(key)
         found = [what for what, sign in _VARYING if any(sign.search(line) for line in lines)]
         if found:
@@ -95,7 +85,7 @@ class Sighting:
     def edits(self, key: str) -> tuple[Edit, ...]:
         """The edits of which each gives the lines that were observed, the mildest first.
 
-        Without the bare service, a header that is absent is taken to be absent there too.
+        Without the bare service, an absent header counts as absent there too.
         """
         lines = self.response.values(key)
         if self.varies(key) or (discloses(key) and self.bare is None):
@@ -113,26 +103,15 @@ class Sighting:
 
 
 def discloses(key: str) -> bool:
-    """Whether a header (name in lower case) names software: such a one is removed or left, never
-    set.
-    """
+    """Whether a header (name in lower case) names software: it is removed or left, never set."""
     row = headers.get(key)
     return key in headers.DISCLOSURE or (row is not None and row.group == "disclosure")
 
 
 def looked_at(sightings: Iterable[Sighting]) -> tuple[str, ...]:
-    """The headers that rules may come of, as names in lower case, in the order of the first that
-    was seen.
-    """
-    names = (
-        name.decode("latin-1").lower()
-        for one in sightings
-        for response in (one.response, one.bare)
-        if response is not None
-        for name, _ in response.fields
-    )
-    return tuple(
-        name
-        for name in dict.fromkeys(names)
-        if name not in _ASIDE and (headers.get(name) is not None or discloses(name))
-    )
+    """The headers that may become rules, as names in lower case, the first seen first."""
+    responses = (both for one in sightings for both in (one.response, one.bare) if both)
+    fields = (name for response in responses for name, _ in response.fields)
+    names = dict.fromkeys(name.decode("latin-1").lower() for name in fields)
+    known = (name for name in names if headers.get(name) is not None or discloses(name))
+    return tuple(name for name in known if name not in _ASIDE)

@@ -1,5 +1,4 @@
-"""What the readers of server configurations share: directives with their place, and files that
-include files.
+"""What the readers of server configurations share: directives with their place, and includes.
 
 Must not know any server's words.
 """
@@ -21,9 +20,7 @@ MAX_DIRECTIVES = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One statement: its words, its line, and the statements in its block (None = it has no
-    block).
-    """
+    """One statement: its words, its line, and the statements in its block (None = no block)."""
 
     name: str
     args: tuple[str, ...]
@@ -48,14 +45,12 @@ Sources: TypeAlias = Mapping[str, str]
 
 
 def refuse(where: SourceLine, message: str, fix: str = "") -> PolicyError:
-    """A text that cannot be read on."""
+    """The error for a text that cannot be read further."""
     return PolicyError((Problem(message, fix, file=where.file, line=where.line),))
 
 
 class Builder:
-    """Blocks as they are opened and closed; without recursion, so that hostile nesting costs
-    nothing.
-    """
+    """Blocks as they are opened and closed; without recursion, because of hostile nesting."""
 
     def __init__(self) -> None:
         self._open: list[tuple[str, tuple[str, ...], SourceLine, list[Directive]]] = []
@@ -68,9 +63,8 @@ class Builder:
     def open(self, words: list[str], where: SourceLine) -> None:
         """A statement whose block starts here."""
         if len(self._open) >= MAX_NESTING:
-            raise refuse(
-                where, f"blocks are nested more than {MAX_NESTING} deep", "write it plainer"
-            )
+            message = f"blocks are nested more than {MAX_NESTING} deep"
+            raise refuse(where, message, "nest fewer blocks")
         self._open.append((words[0], tuple(words[1:]), where, self._here))
         self._here = []
 
@@ -80,9 +74,8 @@ class Builder:
             raise refuse(where, "a block ends here that was never opened", "remove the end")
         opened, args, start, outer = self._open.pop()
         if name is not None and name != opened:
-            raise refuse(
-                where, f"</{name}> ends <{opened}> of line {start.line}", f"write </{opened}>"
-            )
+            message = f"</{name}> ends <{opened}> of line {start.line}"
+            raise refuse(where, message, f"write </{opened}>")
         outer.append(Directive(opened, args, start, tuple(self._here)))
         self._here = outer
 
@@ -95,15 +88,14 @@ class Builder:
 
 
 def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block:
-    """The block with some statements replaced by others, theirs included: what include and import
-    do.
+    """The block with some statements replaced by others, as include and import do.
 
     Args:
         block: the statements as written.
-        replace: what stands for a statement; None = itself.
+        replace: what replaces a statement; None = itself.
 
     Raises:
-        PolicyError: they go in circles, or grow beyond all measure.
+        PolicyError: they go in circles, or are too many.
     """
     count = 0
 
@@ -112,18 +104,14 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
         for item in block:
             count += 1
             if count > MAX_DIRECTIVES or depth > MAX_NESTING:
-                raise refuse(
-                    item.where,
-                    "included files or snippets go in circles, or are too many",
-                    "give less at a time",
-                )
+                message = "included files or snippets go in circles, or are too many"
+                raise refuse(item.where, message, "give less at a time")
             other = replace(item)
             if other is not None:
                 yield from walk(other, depth + 1)
             elif item.block is not None:
-                yield Directive(
-                    item.name, item.args, item.where, tuple(walk(item.block, depth + 1))
-                )
+                inner = tuple(walk(item.block, depth + 1))
+                yield Directive(item.name, item.args, item.where, inner)
             else:
                 yield item
 
@@ -131,7 +119,7 @@ def spliced(block: Block, replace: Callable[[Directive], Block | None]) -> Block
 
 
 def everything(block: Block) -> Iterator[Directive]:
-    """Every statement, in blocks too, in no certain order."""
+    """Every statement, in blocks too, in no fixed order."""
     todo = list(block)
     while todo:
         item = todo.pop()
@@ -142,10 +130,10 @@ def everything(block: Block) -> Iterator[Directive]:
 def assembled(
     blocks: Mapping[str, Block], names: Sequence[str], replace: Callable[[Directive], Block | None]
 ) -> Block:
-    """All directives of several texts, those that statements of these names include in their place.
+    """All directives of several texts; included ones replace the statements of these names.
 
     Raises:
-        PolicyError: they go in circles, or grow beyond all measure.
+        PolicyError: they go in circles, or are too many.
     """
     used = {
         name
@@ -159,9 +147,7 @@ def assembled(
 
 
 def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) -> Block:
-    """What an include statement stands for; `notes` takes a message where none of the texts is
-    meant.
-    """
+    """What an include statement includes; `notes` takes a message where no text is meant."""
     names = _meant(item.args[0], blocks)
     if not names and notes is not None:
         message = f"{item.args[0]} is not among the given files; its headers are not carried"
@@ -170,9 +156,7 @@ def included(item: Directive, blocks: Mapping[str, Block], notes: Notes | None) 
 
 
 def _meant(pattern: str, names: Iterable[str]) -> list[str]:
-    """The given files that an include statement means: by the end of its path, as far as both
-    are written.
-    """
+    """The given files that an include statement means: the ends of both paths are the same."""
     wanted = PurePosixPath(pattern).parts
     found = []
     for name in names:

@@ -1,18 +1,18 @@
-"""Traefik: headers middlewares, and the routers that use them, from files, container labels or
-Kubernetes resources.
+"""Traefik: headers middlewares and their routers, from files, labels or Kubernetes resources.
 
-Lives here: gathering both, and which router answers where. Must not know what a middleware's
-options do.
+Lives here: gathering both, and which router counts where. Must not know what a middleware's options
+do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sidecar.importing.documents import Document, documents
-from sidecar.importing.draft import Effect, Notes, Place, SourceLine, placed
+from sidecar.importing.draft import GIVE, Effect, Notes, Place, SourceLine, placed
 from sidecar.importing.paths import ALL, Pattern
 from sidecar.importing.syntax import Sources
 from sidecar.importing.traefik_headers import Option, effects
@@ -44,7 +44,7 @@ class Router:
 
 @dataclass(slots=True)
 class _Found:
-    """What the texts hold, by name."""
+    """What the texts have, by name."""
 
     middlewares: dict[str, Middleware] = field(default_factory=dict)
     routers: list[Router] = field(default_factory=list)
@@ -52,12 +52,15 @@ class _Found:
     """Middlewares of entry points: outside of every router's own."""
 
     def get(self, name: str) -> Middleware | None:
-        """A middleware by its name, or by the name with its namespace before it, as annotations
-        have it.
-        """
-        return self.middlewares.get(name) or next(
-            (one for known, one in self.middlewares.items() if name.endswith(f"-{known}")), None
-        )
+        """A middleware by its name, or by namespace and name, as annotations have it."""
+        if name in self.middlewares:
+            return self.middlewares[name]
+        known = self.middlewares.items()
+        return next((one for key, one in known if name.endswith(f"-{key}")), None)
+
+    def all(self, names: Iterable[str]) -> list[Middleware]:
+        """The middlewares of these names that are known, in their order."""
+        return [one for name in names if (one := self.get(name)) is not None]
 
 
 def importer(sources: Sources, notes: Notes) -> list[Place]:
@@ -81,7 +84,7 @@ def importer(sources: Sources, notes: Notes) -> list[Place]:
     if not headers or used or found.everywhere:
         return list(_places(found, notes)) if headers else []
     for name in headers:
-        message = f"no router names the middleware {name!r}; it is taken for every request"
+        message = f"no router names the middleware {name!r}; it counts for every request"
         notes.differs(found.middlewares[name].where, message)
     return [Place((), (), _response(found, tuple(headers), notes))]
 
@@ -101,18 +104,14 @@ def _middleware(found: _Found, name: str, document: Document, path: Path) -> Non
             todo += [((*place, key), (*names, str(key))) for key in value]
         elif names:
             inner.append(Option((names[0].lower(), *names[1:]), value, document.where(place)))
-    found.middlewares[name] = Middleware(
-        kind, tuple(inner), tuple(_names(chain.get("middlewares"))), document.where(path)
-    )
+    names_in_chain = tuple(_names(chain.get("middlewares")))
+    found.middlewares[name] = Middleware(kind, tuple(inner), names_in_chain, document.where(path))
 
 
 def _names(value: object) -> list[str]:
-    """Names of middlewares: a list, a text with commas, or Kubernetes references; without their
-    provider.
-    """
-    listed = (
-        value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    )
+    """Names of middlewares without provider: from a list, a comma list, Kubernetes references."""
+    listed = value.split(",") if isinstance(value, str) else value
+    listed = listed if isinstance(listed, list) else []
     texts = [item.get("name", "") if isinstance(item, dict) else item for item in listed]
     return [str(text).strip().partition("@")[0] for text in texts]
 
@@ -136,9 +135,7 @@ def _router(found: _Found, said: Mapping[str, Any], where: SourceLine) -> None:
 
 
 def _ingress(found: _Found, document: Document) -> None:
-    """A plain Ingress with Traefik's annotation: middlewares for every host and path that it
-    names.
-    """
+    """An Ingress with Traefik's annotation: middlewares for every host and path that it names."""
     names = document.mapping("metadata", "annotations").get(_ANNOTATION)
     for rule, path, where in document.ingress_paths():
         host = f"Host(`{rule['host']}`) && " if rule.get("host") else ""
@@ -154,15 +151,12 @@ def _labelled(document: Document) -> Iterator[Document]:
             labels = document.at(*path)
             if isinstance(labels, dict):
                 yield _nested(
-                    [(key, item, document.where((*path, key))) for key, item in labels.items()]
+                    (key, item, document.where((*path, key))) for key, item in labels.items()
                 )
             elif isinstance(labels, list):
-                split = [str(item).partition("=") for item in labels]
+                split = enumerate(str(item).partition("=") for item in labels)
                 yield _nested(
-                    [
-                        (key, text, document.where((*path, number)))
-                        for number, (key, _, text) in enumerate(split)
-                    ]
+                    (key, text, document.where((*path, at))) for at, (key, _, text) in split
                 )
 
 
@@ -174,13 +168,8 @@ def _nested(labels: Iterable[tuple[str, Any, SourceLine]]) -> Document:
         words = key.split(".", 6)
         if len(words) < 5 or [word.lower() for word in words[:2]] != ["traefik", "http"]:
             continue
-        path = (
-            "http",
-            words[2].lower(),
-            words[3],
-            *(word.lower() for word in words[4:6]),
-            *words[6:],
-        )
+        kind, name, *options = words[2:]
+        path = ("http", kind.lower(), name, *map(str.lower, options[:2]), *options[2:])
         inner = data
         for word in path[:-1]:
             deeper = inner.setdefault(word, {})
@@ -192,11 +181,7 @@ def _nested(labels: Iterable[tuple[str, Any, SourceLine]]) -> Document:
 
 
 def _used(found: _Found, names: Iterable[str]) -> bool:
-    return any(
-        one.kind == "headers"
-        for name in _unchained(found, tuple(names), 0)
-        if (one := found.get(name)) is not None
-    )
+    return any(one.kind == "headers" for one in found.all(_unchained(found, tuple(names), 0)))
 
 
 def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[str]:
@@ -210,79 +195,48 @@ def _unchained(found: _Found, names: tuple[str, ...], depth: int) -> Iterator[st
 
 
 def _response(found: _Found, names: tuple[str, ...], notes: Notes) -> tuple[Effect, ...]:
-    """What middlewares do to a response: the innermost first, so that outer ones have the last
-    word.
-    """
-    inside_out = [name for name, _ in zip(_unchained(found, names, 0), range(200), strict=False)][
-        ::-1
-    ]
-    known = [one for name in inside_out if (one := found.get(name)) is not None]
-    return tuple(
-        effect for one in known if one.kind == "headers" for effect in effects(one.options, notes)
-    )
+    """What middlewares do to a response: the innermost first, so that outer ones win."""
+    outside_in = found.all(islice(_unchained(found, names, 0), 200))
+    known = [one for one in reversed(outside_in) if one.kind == "headers"]
+    return tuple(effect for one in known for effect in effects(one.options, notes))
 
 
 def _places(found: _Found, notes: Notes) -> Iterator[Place]:
     """Routers by priority, for each host that a rule names and then for all others."""
     standing: list[tuple[Ground, Router]] = []
     for router in sorted(found.routers, key=lambda router: -router.priority):
-        if any(
-            one.kind in ("redirectscheme", "redirectregex")
-            for name in router.middlewares
-            if (one := found.get(name)) is not None
-        ):
-            continue  # it answers by itself
+        kinds = {one.kind for one in found.all(router.middlewares)}
+        if kinds & {"redirectscheme", "redirectregex"}:
+            continue  # it responds by itself
         known = grounds(router.rule, (str(router.where),))
         missing = [name for name in router.middlewares if found.get(name) is None]
         if missing:
-            notes.lost(
-                router.where,
-                f"middlewares {', '.join(missing)} are not among the given texts; their headers are"
-                " not carried",
-                "give their file too",
-            )
+            message = f"middlewares {', '.join(missing)} are not among the given texts"
+            notes.lost(router.where, f"{message}; their headers are not carried", GIVE)
         if known is None:
-            notes.lost(
-                router.where,
-                f"rule {router.rule[:120]} cannot be said as hosts and path globs; its headers are"
-                " not carried",
-                "write a route for it by hand",
-            )
+            message = f"no hosts and path globs express rule {router.rule[:120]}"
+            fix = "write a route for it by hand"
+            notes.lost(router.where, f"{message}; its headers are not carried", fix)
             continue
         standing += [(ground, router) for ground in known]
     hosts = tuple(dict.fromkeys(host for ground, _ in standing for host in ground.hosts))
     single = len(hosts) == 1 and all(ground.hosts for ground, _ in standing)
     for host in hosts if not single else ():
-        yield from _host(
-            (host,),
-            [
-                (ground.patterns, router)
-                for ground, router in standing
-                if host in ground.hosts or not ground.hosts
-            ],
-            found,
-            notes,
-        )
-    yield from _host(
-        (),
-        [(ground.patterns, router) for ground, router in standing if single or not ground.hosts],
-        found,
-        notes,
-    )
+        at_host = [one for one in standing if host in one[0].hosts or not one[0].hosts]
+        yield from _host((host,), at_host, found, notes)
+    others = [one for one in standing if single or not one[0].hosts]
+    yield from _host((), others, found, notes)
 
 
 def _host(
-    hosts: tuple[str, ...],
-    standing: list[tuple[tuple[Pattern, ...], Router]],
-    found: _Found,
-    notes: Notes,
+    hosts: tuple[str, ...], standing: list[tuple[Ground, Router]], found: _Found, notes: Notes
 ) -> Iterator[Place]:
     def holds(region: Pattern) -> tuple[Effect, ...]:
-        for patterns, router in standing:
-            if any(pattern.covers(region) for pattern in patterns):
+        for ground, router in standing:
+            if any(pattern.covers(region) for pattern in ground.patterns):
                 return _response(found, (*found.everywhere, *router.middlewares), notes)
         return ()
 
-    patterns = [pattern for patterns, _ in standing for pattern in patterns]
+    patterns = [pattern for ground, _ in standing for pattern in ground.patterns]
     where = standing[0][1].where if standing else SourceLine("")
     yield from placed(hosts, patterns, holds, lambda: holds(ALL), (where, "routers", notes))

@@ -4,6 +4,7 @@ customResponseHeaders are set, or removed where empty, after the security option
 Facts: doc.traefik.io on the headers middleware. Must not know routers.
 """
 
+# ruff: noqa: SIM905 - lists of words are read as words
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,7 @@ from sidecar.importing.draft import Effect, Notes, SourceLine
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its names from the outside in (lower case, but for header names), its value
-    and place.
-    """
+    """One option: its names from the outside in (lower case but for headers), value, place."""
 
     names: tuple[str, ...]
     value: object
@@ -37,7 +36,7 @@ _VALUES: Mapping[str, str] = MappingProxyType(
         "publickey": "Public-Key-Pins",
     }
 )
-# Options that switch a header on, and the option that may stand instead.
+# Options that switch a header on, and the option that may replace them.
 _SWITCHES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
         "framedeny": ("X-Frame-Options", "DENY", "customframeoptionsvalue"),
@@ -45,21 +44,14 @@ _SWITCHES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "browserxssfilter": ("X-XSS-Protection", "1; mode=block", "custombrowserxssvalue"),
     }
 )
-_HSTS = frozenset(
-    ("stsseconds", "stsincludesubdomains", "stspreload", "forcestsheader", "isdevelopment")
+_OTHERS = frozenset(
+    """
+    stsseconds stsincludesubdomains stspreload forcestsheader isdevelopment customresponseheaders
+    customrequestheaders allowedhosts hostsproxyheaders sslredirect ssltemporaryredirect sslhost
+    sslproxyheaders sslforcehost
+    """.split()
 )
-_REQUEST = frozenset(
-    (
-        "customrequestheaders",
-        "allowedhosts",
-        "hostsproxyheaders",
-        "sslredirect",
-        "ssltemporaryredirect",
-        "sslhost",
-        "sslproxyheaders",
-        "sslforcehost",
-    )
-)
+"""Options that are read elsewhere, or about requests."""
 
 
 def effects(options: tuple[Option, ...], notes: Notes) -> tuple[Effect, ...]:
@@ -88,17 +80,11 @@ def _security(
         elif name == "stsseconds":
             yield from _hsts(option, said)
         elif name.startswith("accesscontrol") or name == "addvaryheader":
-            notes.lost(
-                option.where,
-                f"{name}: CORS headers depend on the request's Origin and are not carried",
-                "write rules with when: {request: {Origin: ...}}",
-            )
-        elif name not in _HSTS | _VALUES.keys() | {"customresponseheaders"} | _REQUEST:
-            notes.lost(
-                option.where,
-                f"{name} is no option of the headers middleware that a policy knows",
-                "look at the option",
-            )
+            message = f"{name}: CORS headers depend on the request's Origin and are not carried"
+            notes.lost(option.where, message, "write rules with when: {request: {Origin: ...}}")
+        elif name not in _OTHERS | _VALUES.keys():
+            message = f"{name} is not a known option of the headers middleware"
+            notes.lost(option.where, message, "check the option")
 
 
 def _on(option: Option | None) -> bool:

@@ -1,5 +1,4 @@
-"""Traefik's router rules, as far as a policy can say them: Host, Path, PathPrefix, PathRegexp,
-joined by && and ||.
+"""Traefik's router rules that a policy can express: Host, Path, PathPrefix, PathRegexp, &&, ||.
 
 A rule is read as the Python expression of the same shape, which has the same precedence, and is
 never run. Facts: doc.traefik.io on routers. Must not know headers.
@@ -27,12 +26,12 @@ class Ground:
     patterns: tuple[Pattern, ...]
 
 
-class _Unsayable(ValueError):  # noqa: N818 - not an error of the rule, only more than a policy can say
+class _Unsayable(ValueError):  # noqa: N818 - no error of the rule, but no policy expresses it
     pass
 
 
 def grounds(rule: str, lines: tuple[str, ...]) -> list[Ground] | None:
-    """The alternatives of a rule; None when a policy cannot say it."""
+    """The alternatives of a rule; None when a policy cannot express it."""
     try:
         text = _TOKEN.sub(_in_python, rule[:MAX_RULE])
         return _alternatives(ast.parse(f"({text})", mode="eval").body, lines)
@@ -55,12 +54,10 @@ def _alternatives(node: ast.expr, lines: tuple[str, ...]) -> list[Ground]:
         parts = [_alternatives(value, lines) for value in node.values]
         found = parts[0]
         for part in parts[1:]:
-            is_or = isinstance(node.op, ast.Or)
-            found = (
-                [*found, *part]
-                if is_or
-                else [both for one in found for two in part for both in _joined(one, two)]
-            )
+            if isinstance(node.op, ast.Or):
+                found = [*found, *part]
+            else:
+                found = [both for one in found for two in part for both in _joined(one, two)]
             if len(found) > MAX_ALTERNATIVES:
                 raise _Unsayable
         return found
@@ -92,8 +89,6 @@ def _joined(one: Ground, two: Ground) -> list[Ground]:
         hosts = tuple(host for host in one.hosts if host in two.hosts)
         if not hosts:
             return []
-    met = (
-        found for first in one.patterns for second in two.patterns for found in meet(first, second)
-    )
-    patterns = tuple(dict.fromkeys(met))
+    met = (meet(first, second) for first in one.patterns for second in two.patterns)
+    patterns = tuple(dict.fromkeys(found for both in met for found in both))
     return [Ground(hosts, patterns)] if patterns else []

@@ -1,8 +1,7 @@
-"""Places and their effects as a policy file for people: in the order of the source, a comment on
-each rule.
+"""Places and their effects as a policy file for people: in the source's order, with comments.
 
-Lives here: rules shared by all places stand at the top, routes say only what is other. Must not
-know any format.
+Lives here: rules shared by all places come first, routes say only what differs. Must not know any
+format.
 """
 
 from __future__ import annotations
@@ -48,18 +47,16 @@ def policy_text(name: str, reason: str, places: Sequence[Place]) -> str:
     rules = len(shared) + sum(len(shared.keys() | own.keys()) for _, own in routes)
     text = "\n".join(lines) + "\n"
     if rules > MAX_RULES or len(text) > MAX_CHARS:
-        message = (
-            f"the policy would have {rules} rules over {len(routes) + 1} routes and {len(text)}"
-            f" characters; it may have {MAX_RULES} and {MAX_CHARS}"
-        )
+        size = f"{rules} rules over {len(routes) + 1} routes and {len(text)} characters"
+        message = f"the policy would have {size}; it may have {MAX_RULES} and {MAX_CHARS}"
         raise PolicyError((Problem(message, FEWER),))
     return text
 
 
 def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
-    """The effects by header and by their number among those on it: the places line up by these.
+    """The effects by header and by their number on it, which align the places.
 
-    Headers come in the order of the source; what becomes of one does not depend on the others.
+    Headers come in the order of the source; what is done to one does not depend on the others.
     """
     first: dict[str, tuple[str, int]] = {}
     for effect in effects:
@@ -76,13 +73,11 @@ def _numbered(effects: Sequence[Effect]) -> dict[Slot, Effect]:
 def _slots(lists: Sequence[Slots]) -> dict[Slot, str]:
     """A rule name for every slot."""
     taken: set[str] = set()
-    slots = dict.fromkeys(slot for effects in lists for slot in effects)
-    return {
-        (key, number): _free(
-            _word(key.replace("*", "any")) + (f"-{number}" if number > 1 else ""), taken
-        )
-        for key, number in slots
-    }
+    names: dict[Slot, str] = {}
+    for key, number in dict.fromkeys(slot for effects in lists for slot in effects):
+        word = _word(key.replace("*", "any"))
+        names[key, number] = _free(f"{word}-{number}" if number > 1 else word, taken)
+    return names
 
 
 def _word(text: str) -> str:
@@ -90,7 +85,7 @@ def _word(text: str) -> str:
 
 
 def _free(base: str, taken: set[str]) -> str:
-    """The name, with a number where it is taken; from now on it is."""
+    """The name, with a number where it is taken; it is taken from now on."""
     name, number = base, 1
     while name in taken:
         number += 1
@@ -100,7 +95,7 @@ def _free(base: str, taken: set[str]) -> str:
 
 
 def _rule(name: str, effect: Effect, above: Effect | None, indent: str) -> Iterator[str]:
-    """A rule, or what is other than in the one of the same name above."""
+    """A rule, or how it differs from the one of the same name above."""
     keys: dict[str, Value] = {}
     if above is None:
         keys["cookie" if effect.attributes else "header"] = effect.header

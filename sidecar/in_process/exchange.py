@@ -1,5 +1,4 @@
-"""One request that the service serves itself: its route, what the service is given, its response
-judged and counted.
+"""One request that the service serves itself: its route, and its response judged and counted.
 
 Lives here: `Exchange`, and `Request`, as it is judged. Must not know ASGI or WSGI.
 """
@@ -26,9 +25,7 @@ _ID: Final = re.compile(rb"[!-~]{1,128}")
 
 
 class Request(NamedTuple):
-    """A request: the path as it was sent where the server tells, the lines without the nonce's
-    header.
-    """
+    """A request: the path as sent, if the server knows it; the lines without the nonce's header."""
 
     method: str
     host: str
@@ -45,8 +42,8 @@ class Request(NamedTuple):
 
 
 class Exchange:
-    """What is known between a request and its response. `begun` is filled with the first bytes of
-    the request's body where `reads_body` is not 0; `nonce` goes to the service where it is not b"".
+    """What is known between a request and its response. The caller puts up to `reads_body` bytes of
+    the request's body into `begun`, and gives the service the `nonce`, if it is not b"".
     """
 
     def __init__(self, host: Host, asked: Request) -> None:
@@ -77,44 +74,39 @@ class Exchange:
         return self._host.settings.reports.body
 
     def refused_report(self) -> int:
-        """Why a post of reports is not read: a status, 0 = it is."""
-        media = self._asked.first(b"content-type").partition(b";")[0].strip(b" \t").lower()
-        status = 0
+        """The status that refuses a post of reports; 0 = it is read."""
         if self._asked.method != "POST":
-            status = 405
-        elif media not in TYPES:
-            status = 415
-        elif self._asked.length > self.most:
-            status = 413
-        return status
+            return 405
+        if self._media not in TYPES:
+            return 415
+        return 413 if self._asked.length > self.most else 0
+
+    @property
+    def _media(self) -> bytes:
+        return self._asked.first(b"content-type").partition(b";")[0].strip(b" \t").lower()
 
     def take_report(self, key: str, body: bytes) -> None:
-        """Hand on what a browser posted."""
-        media = self._asked.first(b"content-type").partition(b";")[0].strip(b" \t").lower()
-        take = self._host.telemetry.browser_reports
+        """Record what a browser posted."""
+        take, media = self._host.telemetry.browser_reports, self._media.decode("ascii")
         agent = self._asked.first(b"user-agent")
-        self._host.post(partial(take, key, body, media.decode("ascii"), self._asked.client, agent))
+        self._host.post(partial(take, key, body, media, self._asked.client, agent))
 
     def too_large(self) -> bool:
-        """Whether the policy refuses the request for the length of its body; one that would be
-        is reported.
-        """
+        """Whether the policy refuses the request for its length; one it would is reported."""
         bound, mode = self._route.max_body, self._route.max_body_mode
         if bound is None or mode == "off" or self._asked.length <= bound:
             return False
-        telemetry = self._host.telemetry
-        if mode == "enforce":
-            self._tell(telemetry.request_rejected, "body_too_large", 413)
-        else:
-            self._tell(telemetry.request_would_be_rejected, "body_too_large", 413)
-        return mode == "enforce"
+        telemetry, refused = self._host.telemetry, mode == "enforce"
+        tell = telemetry.request_rejected if refused else telemetry.request_would_be_rejected
+        self._tell(tell, "body_too_large", 413)
+        return refused
 
     def _tell(self, tell: Callable[..., None], reason: str, status: int) -> None:
         about = {"status": status, "request_id": self._id, "client": self._asked.client}
         self._host.post(partial(tell, reason, head=self._asked.lines, **about))
 
     def reject(self, status: int) -> tuple[int, RawFields, bytes]:
-        """A response of our own: status, lines as the policy wants them, body."""
+        """A local reply: status, lines as the policy makes them, body."""
         if status >= 400:
             self._tell(self._host.telemetry.request_rejected, "report", status)
         return self.own(status, "sidecar" if status >= 400 else "report")
@@ -129,17 +121,8 @@ class Exchange:
         """The lines of a response as they leave."""
         asked, route, host = self._asked, self._route, self._host
         lines = sent if not self.nonce else list(hidden(sent, self.nonce))
-        facts = Facts(
-            asked.method,
-            asked.host,
-            asked.path,
-            asked.scheme,
-            asked.lines,
-            status,
-            lines,
-            asked.client,
-            self.begun,
-        )
+        method, place, path, scheme, client, request, _ = asked
+        facts = Facts(method, place, path, scheme, request, status, lines, client, self.begun)
         verdict = route.judge(facts)
         tally, telemetry = self._active.tallies[route.name], host.telemetry
         record = partial(telemetry.record, tally, self._active.revision, route, facts, verdict)
@@ -154,7 +137,7 @@ class Exchange:
 
     @property
     def copies(self) -> bool:
-        """Whether the response's body is looked at as it passes."""
+        """Whether the response's body is copied as it passes."""
         return self._page is not None
 
     def passed(self, piece: bytes) -> None:
@@ -163,7 +146,7 @@ class Exchange:
             self._page.take(piece)
 
     def end(self, *, whole: bool = True) -> None:
-        """The response is out, or never will be; counted once."""
+        """The response has been sent, or never will be; counted once."""
         if not self._open:
             return
         self._open = False

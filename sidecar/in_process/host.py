@@ -1,8 +1,7 @@
-"""The sidecar's own work beside a service's requests: policy watch, admin, health, evidence, in a
-thread with a loop.
+"""The sidecar's own work in a thread beside a service's requests: policy, admin, evidence.
 
-Lives here: `Host`. A process that is forked, or that comes second on the same state folder, has a
-host of its own. Must not know ASGI or WSGI.
+Lives here: `Host`. A forked process, and a second process on the same state folder, has a host of
+its own. Must not know ASGI or WSGI.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from sidecar.telemetry import Telemetry
 from sidecar.telemetry.events import Sink
 
 HERE: Final = "in process"
-"""Stands for the addresses of the data listener and of the service, which are not there."""
+"""The addresses of the data listener and of the service, which do not exist."""
 SOON = 0.05
-"""Seconds until what was posted is done at the latest."""
+"""Seconds until a posted job is done at the latest."""
 _PROCESSES = 256
 _STOPPING = 10.0
 """Seconds that the end of the process waits for the last evidence to be kept."""
@@ -58,8 +57,7 @@ class _Here(ProcessPlane):
 
 
 class Host:
-    """A service without a data plane, in a thread. `start` it, or ask for `active`, which starts
-    it.
+    """A service without a data plane, in a thread; `start` it, or use `active`, which starts it.
 
     Args:
         policy: the policy file; None = as the settings say.
@@ -113,8 +111,7 @@ class Host:
         return self._process == os.getpid()
 
     def start(self) -> None:
-        """Put the policy in force and open the listeners; nothing where that has been done in this
-        process.
+        """Put the policy in force and open the listeners, unless this process has done so.
 
         Raises:
             PolicyError: as `sidecar run` says.
@@ -123,15 +120,14 @@ class Host:
             if self.is_running:
                 return
             self.lock = threading.Lock()
-            """Held while counts are changed at once, which several threads may want."""
+            """Held while several threads may change counts."""
             self._prefix, self._ids = os.urandom(8).hex(), itertools.count(1)
             self._jobs: deque[Callable[[], object]] = deque()
             self._failure: BaseException | None = None
             self._claim: int | None = None
             started = threading.Event()
-            self._thread = threading.Thread(
-                target=self._run, args=(started,), name="sidecar", daemon=True
-            )
+            run, args = self._run, (started,)
+            self._thread = threading.Thread(target=run, args=args, name="sidecar", daemon=True)
             self._thread.start()
             started.wait()
             if self._failure is not None:
@@ -140,7 +136,7 @@ class Host:
             atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Keep the evidence, close the listeners; nothing where it does not run in this process."""
+        """Keep the evidence and close the listeners, if it runs in this process."""
         with self._guard:
             if not self.is_running:
                 return
@@ -158,9 +154,7 @@ class Host:
         self._jobs.append(job)
 
     async def _work(self) -> None:
-        """Do what was posted, a little at a time: a thread that is woken for each request costs
-        more than the request.
-        """
+        """Do what was posted, in batches: waking a thread for each request costs more than it."""
         while not self._stopping.is_set():
             self._do()
             with contextlib.suppress(TimeoutError):
@@ -172,15 +166,13 @@ class Host:
             try:
                 job()
             except Exception as error:  # noqa: BLE001 - no fault in counting may end it
-                detail = "a response could not be counted"
-                self.telemetry.tell(
-                    "process.error", level="error", detail=detail, error=repr(error)
-                )
+                detail, fault = "a response could not be counted", repr(error)
+                self.telemetry.tell("process.error", level="error", detail=detail, error=fault)
 
     def _run(self, started: threading.Event) -> None:
         try:
             asyncio.run(self._serve(started))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the start must know it
+        except BaseException as error:  # noqa: BLE001 - `start` raises it, whatever it is
             self._failure = error
         finally:
             started.set()
@@ -207,9 +199,7 @@ class Host:
                 os.close(fd)
 
     def _claimed(self) -> Settings:
-        """The settings of this process: the first on a state folder has it and the ports, others
-        folders below it and free ports.
-        """
+        """This process's settings: the first gets state folder and ports, others new ones."""
         said = self.settings.model_copy(update={"workers": 1, "listen": HERE, "upstream": HERE})
         for number in range(1, _PROCESSES):
             folder = Path(said.state) if number == 1 else Path(said.state) / f"process-{number}"
@@ -229,14 +219,8 @@ class Host:
                 return said
             free = {name: _free(getattr(said, name)) for name in ("admin", "health")}
             return said.model_copy(update={"state": str(folder), **free})
-        raise PolicyError(
-            (
-                Problem(
-                    f"{_PROCESSES} processes use the state folder {said.state}",
-                    "choose another: state=DIR",
-                ),
-            )
-        )
+        text = f"{_PROCESSES} processes use the state folder {said.state}"
+        raise PolicyError((Problem(text, "choose another: state=DIR"),))
 
 
 def _free(address: str) -> str:
@@ -244,14 +228,11 @@ def _free(address: str) -> str:
 
 
 def _sound(settings: Settings) -> None:
-    """Refuse a policy that cannot be used where the service is made, and not with its first
-    request.
-    """
+    """Refuse an unusable policy when the service is made, not at its first request."""
     try:
         data = Path(settings.policy).read_bytes()
     except OSError as error:
         text = f"the policy cannot be read: {error.strerror or error}"
-        raise PolicyError(
-            (Problem(text, "name another: policy=FILE", file=settings.policy),)
-        ) from error
+        problem = Problem(text, "name another: policy=FILE", file=settings.policy)
+        raise PolicyError((problem,)) from error
     load_policy(data, settings.policy)

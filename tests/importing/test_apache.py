@@ -98,7 +98,7 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
         (
             "Header set X-A 1 env=bot",
-            "1: Header set X-A 1 env=bot: the condition cannot be said as `when`",
+            "1: Header set X-A 1 env=bot: no `when` expresses the condition",
         ),
         ("Header edit X-A a b", "1: Header edit X-A a b: a policy does not edit parts of a value"),
         (
@@ -119,29 +119,23 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
         (
             "<LocationMatch ^/[a-z]+>\nHeader set X-A 1\n</LocationMatch>",
-            (
-                "1: <locationmatch ^/[a-z]+> cannot be said as path globs or as `when`; not"
-                " carried: X-A"
-            ),
+            ("1: no path glob or `when` expresses <locationmatch ^/[a-z]+>; not carried: X-A"),
         ),
         (
             "<If \"%{HTTP_HOST} == 'a'\">\nHeader always set X-A 1\n</If>",
-            (
-                "1: <if %{HTTP_HOST} == 'a'> cannot be said as path globs or as `when`; not"
-                " carried: X-A"
-            ),
+            ("1: no path glob or `when` expresses <if %{HTTP_HOST} == 'a'>; not carried: X-A"),
         ),
         (
             "<IfModule !mod_x.c>\nHeader set X-A 1\n</IfModule>",
-            "1: <ifmodule !mod_x.c> is taken as not so; not carried: X-A",
+            "1: <ifmodule !mod_x.c> is read as false; not carried: X-A",
         ),
         (
             "<DirectoryMatch x>\nHeader set X-A 1\n</DirectoryMatch>",
-            "1: <directorymatch x> cannot be said as path globs or as `when`; not carried: X-A",
+            "1: no path glob or `when` expresses <directorymatch x>; not carried: X-A",
         ),
         (
             "DocumentRoot /srv\n<Directory /etc>\nHeader set X-A 1\n</Directory>",
-            "2: <directory /etc> cannot be said as path globs or as `when`; not carried: X-A",
+            "2: no path glob or `when` expresses <directory /etc>; not carried: X-A",
         ),
         (
             "Include other.conf",
@@ -149,10 +143,7 @@ def test_content_type(kind: str, held: bool) -> None:
         ),
         (
             "<VirtualHost *:80>\nRedirect / https://a/\nHeader set X-A 1\n</VirtualHost>",
-            (
-                "1: this host answers by itself (Redirect); headers of such responses are not the"
-                " service's"
-            ),
+            ("1: this host responds by itself (Redirect); these headers are not the service's"),
         ),
         (
             "Header always set X-A 1\nHeader always set X-A 2 env=HTTPS",
@@ -216,7 +207,7 @@ def test_folder_without_root() -> None:
     policy = imported("apache", "<Directory /var/www>\nHeader set X-A 1\n</Directory>")
     assert answered(policy, "/any") == [("X-A", "1")]
     assert differing(policy) == [
-        "1: <Directory /var/www> is taken for the whole site: no DocumentRoot or Alias is given"
+        "1: <Directory /var/www> is read as the whole site: no DocumentRoot or Alias is given"
     ]
 
 

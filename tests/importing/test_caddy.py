@@ -67,8 +67,8 @@ def test_defaults_of_one_block() -> None:
     assert answered(policy, "/", ("X-A", "0")) == [("X-A", "0"), ("X-B", "2")]
     assert differing(policy) == [
         (
-            "2: X-A, X-B: Caddy writes defaults of one block only where none of them stands; the policy"  # noqa: E501
-            " decides for each"
+            "2: X-A, X-B: Caddy writes defaults of one block only where none of them is there;"
+            " the policy decides for each"
         )
     ]
 
@@ -121,22 +121,19 @@ def test_matchers_that_become_conditions() -> None:
         ),
         (
             "@m method POST\nheader @m X-A 1",
-            "3: header @m: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+            "3: header @m: no path glob or `when` expresses the matcher; not carried: X-A",
         ),
         (
             "@m path /a/*/b\nheader @m {\n -X-A\n}",
-            "3: header @m: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+            "3: header @m: no path glob or `when` expresses the matcher; not carried: X-A",
         ),
         (
             "@m protocol https\nhandle @m {\n header X-A 1\n}",
-            "3: handle @m: the matcher cannot be said as path globs or as `when`; not carried: X-A",
+            "3: handle @m: no path glob or `when` expresses the matcher; not carried: X-A",
         ),
         (
             "header @nowhere X-A 1",
-            (
-                "2: header @nowhere: the matcher cannot be said as path globs or as `when`; not"
-                " carried: X-A"
-            ),
+            ("2: header @nowhere: no path glob or `when` expresses the matcher; not carried: X-A"),
         ),
         (
             "import gone",
@@ -149,8 +146,8 @@ def test_matchers_that_become_conditions() -> None:
         (
             "respond hello\nheader X-A 1",
             (
-                "1: this site answers by itself (redir, respond); headers of such responses are not"
-                " the service's"
+                "1: this site responds by itself (redir, respond); these headers are not the"
+                " service's"
             ),
         ),
         (

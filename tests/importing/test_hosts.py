@@ -68,7 +68,7 @@ def test_sayable() -> None:
         "d.*",
     )
     assert [(note.line, note.message) for note in notes.reported()] == [
-        (3, "host '~^x' cannot be said as a pattern")
+        (3, "no host pattern expresses '~^x'")
     ]
 
 

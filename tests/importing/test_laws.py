@@ -397,7 +397,7 @@ def test_many_overlaps() -> None:
     ]
     imported = loads("apache", "\n".join(["Header set X-A 1", *sections]))
     assert imported is not None
-    assert "its sections overlap in too many ways; only what stands outside them is carried" in [
+    assert "its sections overlap in too many ways; only what is outside them is carried" in [
         note.message for note in imported.notes
     ]
     assert re.findall(r"header: (\S+)", imported.policy_yaml) == ["X-A"]

@@ -268,7 +268,7 @@ def _told(name: str, left: list[str], right: list[str], imported: Imported, *, t
         return True
     if any("no Content-Type" in note.message for note in notes) and not typed:
         return not right
-    if any("this one only" in note.message for note in notes):
+    if any("only this one" in note.message for note in notes):
         return (
             len(right) == 1
             and right[0] in (*left, *_members(left))

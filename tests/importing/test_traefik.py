@@ -209,7 +209,7 @@ def test_middleware_alone() -> None:
     policy = imported("traefik", "http: {middlewares: {m: {headers: {frameDeny: true}}}}")
     assert answered(policy, "/any", host="any") == [("X-Frame-Options", "DENY")]
     assert differing(policy) == [
-        "1: no router names the middleware 'm'; it is taken for every request"
+        "1: no router names the middleware 'm'; it counts for every request"
     ]
 
 
@@ -251,7 +251,7 @@ def test_rule_that_is_lost() -> None:
         " {headers: {frameDeny: true}}}",
     )
     assert lost(policy) == [
-        "2: rule Method(`GET`) cannot be said as hosts and path globs; its headers are not carried"
+        "2: no hosts and path globs express rule Method(`GET`); its headers are not carried"
     ]
 
 

@@ -6,7 +6,7 @@ Lives here: one class. The grammar is in `cookies`. Must not know routes or mode
 from __future__ import annotations
 
 from sidecar.policy.headers import cookies
-from sidecar.policy.model import WRITING, Action, Attributes, Mode, Rule, ViolationKind
+from sidecar.policy.model import WRITING, Action, Mode, Rule, ViolationKind
 from sidecar.policy.rules.checks import Check
 from sidecar.policy.rules.conditions import Facts, Seen, conditions
 from sidecar.policy.rules.findings import Findings
@@ -24,14 +24,13 @@ class CookieCheck(Check):
 
     def __init__(self, rule: str, declared: Rule, index: int, mode: Mode) -> None:
         assert declared.cookie is not None
-        assert declared.attributes is not None
         self.rule, self.index, self.mode, self.when = rule, index, mode, conditions(declared.when)
         self.header, self.name, self.key = "Set-Cookie", b"Set-Cookie", _KEY
         self.action: Action = declared.action or "set"
         self.kinds: tuple[ViolationKind, ...] = ("mismatch",)
         self.made = mode == "enforce" and self.action in WRITING
         self.pattern = declared.cookie
-        self.demands = _demands(declared.attributes, named="*" not in declared.cookie)
+        self.demands = demands_of(declared)
 
     def judge(self, facts: Facts, seen: Seen) -> Findings:
         """One finding when any line differs from what is demanded; the lines stay in order."""
@@ -50,7 +49,10 @@ class CookieCheck(Check):
         return cookies.apply(text, self.demands, scheme).encode("latin-1")
 
 
-def _demands(attributes: Attributes, *, named: bool) -> cookies.Demands:
+def demands_of(rule: Rule) -> cookies.Demands:
+    """What a complete cookie rule demands of the cookies that its pattern matches."""
+    attributes = rule.attributes
+    assert attributes is not None
     return cookies.Demands(
         secure=attributes.secure,
         http_only=attributes.http_only,
@@ -58,5 +60,5 @@ def _demands(attributes: Attributes, *, named: bool) -> cookies.Demands:
         partitioned=attributes.partitioned,
         path=attributes.path,
         host_only=attributes.domain is False,
-        hide_csrf=named,
+        hide_csrf="*" not in (rule.cookie or ""),
     )
