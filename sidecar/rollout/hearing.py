@@ -173,9 +173,17 @@ def _browsers(
         sheet.lack(f"only browsers can tell, and the rule is not in trial{place}", step)
     if not trial:
         return 0.0, 0.0
+    data = total(trial, "data")
+    if data and not any(item.trial.loads for item in trial) and not _loaded(trial):
+        text = (
+            f"{counted(data, 'response')} that pages fetched, none that was a page or a worker:"
+            f" there it does nothing; needed: {minimums.requests}"
+        )
+        sheet.at_least(data, minimums.requests, text, WAIT)
+        return data, 0.0
     # Where requests speak too, their outcomes are of requests, not of page loads in trial.
-    data = trial if witness.get("kind") == "browsers" else ()
-    same, unknown, waiting = (total(data, outcome) for outcome in ("safe", "unknown", "waiting"))
+    asked = trial if witness.get("kind") == "browsers" else ()
+    same, unknown, waiting = (total(asked, outcome) for outcome in ("safe", "unknown", "waiting"))
     loads, settled = sum(item.trial.loads for item in trial), _proven(trial, sheet)
     heard = settled + same
     late = "Reports may take a minute: ask again then."
@@ -198,6 +206,12 @@ def _browsers(
             "Let the service leave it out while the trial lasts.",
         )
     return heard, settled
+
+
+def _loaded(trial: Sequence[Evidence]) -> bool:
+    """Whether any response under the rule was a page, or a worker's script."""
+    said = ("safe", "unknown", "waiting", "upgraded", "partial", "worker", "script")
+    return any(total(trial, outcome) for outcome in said)
 
 
 def _percent(share: float) -> str:

@@ -15,7 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sidecar.policy.browsers.support import binds_workers, reports, unreported
 from sidecar.policy.browsers.trial import CANARY, REPORTS_PATH, Twin
@@ -97,6 +97,9 @@ class Trials:
         if browser is None:
             if _of_service_worker(facts):
                 self._worker(tally, verdict)
+            elif (kind := _fetched(facts)) is not None:
+                for index in {one.position for one in verdict.twins}:
+                    tally.outcome(index, kind)
             return b""
         engine, version = browser
         carried = by_api = False
@@ -235,6 +238,21 @@ def page_load(facts: Facts) -> tuple[Engine, int] | None:
     if dest not in _PAGES if dest else b"text/html" not in accept:
         return None
     return engine_of(agent)
+
+
+def _fetched(facts: Facts) -> Literal["script", "data"] | None:
+    """Whether a browser fetched the response as a worker's script, or as data: a policy that comes
+    with data does nothing (HTML section 7.3). None = neither, or not said.
+
+    By Fetch Metadata alone, which curl and probes do not send.
+    """
+    dest = next((value for name, value in facts.request if name.lower() == b"sec-fetch-dest"), b"")
+    if not dest or dest in _PAGES:
+        return None
+    return "script" if dest in _WORKERS else "data"
+
+
+_WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})
 
 
 def _of_service_worker(facts: Facts) -> bool:

@@ -110,6 +110,26 @@ def evidence(**known: Any) -> Evidence:
         ("a trial without a report", tried(), "pass"),
         ("a trial of too few page loads", tried(loads=99.0, settled=99.0), "inconclusive"),
         ("reports of the last page loads may still come", tried(settled=50.0), "inconclusive"),
+        (
+            "what pages fetched, and no page",
+            tried(loads=0.0, settled=0.0, canaries={}) | {"outcomes": {"data": 100}},
+            "pass",
+        ),
+        (
+            "what pages fetched, and a page",
+            tried(loads=1.0, settled=1.0) | {"outcomes": {"data": 100}},
+            "inconclusive",
+        ),
+        (
+            "what pages fetched, and a worker",
+            tried(loads=0.0, settled=0.0) | {"outcomes": {"data": 100, "script": 1}},
+            "inconclusive",
+        ),
+        (
+            "what pages fetched, and a page that cannot report",
+            tried(loads=0.0, settled=0.0) | {"outcomes": {"data": 100, "unknown": 1}},
+            "inconclusive",
+        ),
         ("no canary came back", tried(canaries={"chromium": (20.0, 0.0)}), "inconclusive"),
         ("no canary was sent", tried(canaries={}), "inconclusive"),
         ("most canaries were lost", tried(canaries={"chromium": (20.0, 9.0)}), "inconclusive"),

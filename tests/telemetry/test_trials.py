@@ -57,7 +57,7 @@ class World:
 
     def outcomes(self) -> dict[str, float]:
         """Page loads that said something else."""
-        names = ("safe", "unknown", "waiting")
+        names = ("safe", "unknown", "waiting", "script", "data")
         return {
             name: count
             for name in names
@@ -131,6 +131,20 @@ def test_what_a_page_load_is(world: Facts, expected: tuple[str, int] | None):
         ),
         pytest.param(CSP, page(agent=b"curl/8"), 0, {}, id="no browser"),
         pytest.param(CSP | {"share": "1%"}, page(client="out"), 0, {}, id="outside the share"),
+        pytest.param(
+            CSP,
+            page(dest=b"empty", media=b"application/json"),
+            0,
+            {"data": 1},
+            id="fetched by a page",
+        ),
+        pytest.param(
+            CSP,
+            page(dest=b"worker", media=b"text/javascript"),
+            0,
+            {"script": 1},
+            id="a worker's script",
+        ),
         pytest.param(
             CSP | {"share": "1%"},
             page((b"Content-Security-Policy", b"img-src *"), client="out"),
